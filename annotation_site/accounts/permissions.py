@@ -1,0 +1,38 @@
+"""Which pages a role may open. What may be seen inside them is scoped by each selector."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+
+from annotation_site.errors import NotAllowed
+
+View = Callable[..., HttpResponse]
+
+
+def admin_required(view: View) -> View:
+    """Only admins; others read why, strangers log in first."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_admin:
+            raise NotAllowed("This page is for admins. Ask one to give you the role.")
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def researcher_required(view: View) -> View:
+    """Only researchers and admins."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_researcher:
+            raise NotAllowed("This page is for researchers. Ask an admin to give you the role.")
+        return view(request, *args, **kwargs)
+
+    return guarded

@@ -1,0 +1,130 @@
+"""The shape of an answer and the rules it must keep. Pure: no database, no request.
+
+METHOD: an annotator gives every pattern a number, assigns ranks to patterns, describes each and
+classifies it; "no pattern here" is an explicit answer (Geva et al. 2022, appendix A.2).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from annotation_site.analysis.stopwords import propose_stopwords_flag
+from annotation_site.errors import InvalidAnswer
+
+MOST_PATTERNS = 30
+MOST_TEXT = 2_000
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a study asks of an answer."""
+
+    list_length: int
+    categories: Sequence[str]
+    several_patterns_per_token: bool
+
+
+@dataclass(frozen=True)
+class PatternAnswer:
+    """One pattern. `stopwords` None follows the proposal."""
+
+    number: int
+    description: str
+    category: str
+    stopwords: bool | None
+    ranks: tuple[int, ...]
+
+    def proposed_stopwords(self, is_stopword: Mapping[int, bool]) -> bool:
+        """Whether most members are stop words or punctuation; `is_stopword` is by rank."""
+        return propose_stopwords_flag([is_stopword[rank] for rank in self.ranks])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer for one list. No pattern and `no_pattern` is "no pattern here"."""
+
+    patterns: tuple[PatternAnswer, ...]
+    no_pattern: bool
+    comment: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON that `answer_parse` reads back."""
+        data = asdict(self)
+        data["patterns"] = [
+            {**pattern, "ranks": list(pattern["ranks"])} for pattern in data["patterns"]
+        ]
+        return data
+
+
+def answer_parse(data: object, rules: Rules) -> Answer:
+    """Read an answer from JSON.
+
+    Raises InvalidAnswer with the first broken rule, as a sentence for the annotator. Patterns
+    below the study's minimum are kept: the minimum is applied when results are computed.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("patterns"), list):
+        raise InvalidAnswer("The answer has no list of patterns. Reload the page and try again.")
+    if len(data["patterns"]) > MOST_PATTERNS:
+        raise InvalidAnswer(f"An answer has at most {MOST_PATTERNS} patterns.")
+    patterns = tuple(
+        _pattern(entry, expected, rules) for expected, entry in enumerate(data["patterns"], 1)
+    )
+    no_pattern = data.get("no_pattern") is True
+    if not patterns and not no_pattern:
+        raise InvalidAnswer("Mark at least one pattern, or say that there is none in this list.")
+    if patterns and no_pattern:
+        raise InvalidAnswer("There are patterns and “no pattern” is set: one of them must go.")
+    if not rules.several_patterns_per_token:
+        _each_rank_once(patterns)
+    return Answer(patterns, no_pattern, _text(data.get("comment", ""), "The comment"))
+
+
+def _pattern(entry: object, expected: int, rules: Rules) -> PatternAnswer:
+    if not isinstance(entry, dict):
+        raise InvalidAnswer(f"Pattern {expected} is malformed. Reload the page and try again.")
+    name = f"Pattern {expected}"
+    if entry.get("number") != expected or isinstance(entry.get("number"), bool):
+        raise InvalidAnswer("Patterns are numbered 1, 2, 3 and so on, in order.")
+    if entry.get("category") not in rules.categories:
+        raise InvalidAnswer(f"{name} needs a category: {', '.join(rules.categories)}.")
+    if not isinstance(entry.get("stopwords"), bool | None):
+        raise InvalidAnswer(f"{name}: the stopwords flag is on, off or not set.")
+    return PatternAnswer(
+        number=expected,
+        description=_text(entry.get("description", ""), f"The description of pattern {expected}"),
+        category=entry["category"],
+        stopwords=entry.get("stopwords"),
+        ranks=_ranks(entry.get("ranks"), name, rules.list_length),
+    )
+
+
+def _ranks(data: object, name: str, list_length: int) -> tuple[int, ...]:
+    if not isinstance(data, list) or not data:
+        raise InvalidAnswer(f"{name} has no token. Give it some, or remove it.")
+    if any(not isinstance(r, int) or isinstance(r, bool) for r in data):
+        raise InvalidAnswer(f"{name}: tokens are given by their ranks, as whole numbers.")
+    if min(data) < 1 or max(data) > list_length:
+        raise InvalidAnswer(f"{name}: this list has the ranks 1 to {list_length}.")
+    if len(set(data)) != len(data):
+        raise InvalidAnswer(f"{name} holds a token twice.")
+    return tuple(sorted(data))
+
+
+def _each_rank_once(patterns: Sequence[PatternAnswer]) -> None:
+    seen: dict[int, int] = {}
+    for pattern in patterns:
+        for rank in pattern.ranks:
+            if rank in seen:
+                raise InvalidAnswer(
+                    f"Token {rank} is in patterns {seen[rank]} and {pattern.number}; "
+                    "in this study a token belongs to one pattern."
+                )
+            seen[rank] = pattern.number
+
+
+def _text(data: object, what: str) -> str:
+    if not isinstance(data, str) or "\0" in data:
+        raise InvalidAnswer(f"{what} is not a text.")
+    if len(data) > MOST_TEXT:
+        raise InvalidAnswer(f"{what} has {len(data)} characters; {MOST_TEXT} are allowed.")
+    return data

@@ -1,0 +1,228 @@
+"""Who judges what, and what they said."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from annotation_site.corpus.models import Vector
+
+
+class Study(models.Model):
+    """A set of lists, the rules by which people judge them, and the people.
+
+    Lists, categories, min_tokens, one-or-several, k and seed are fixed by the first submission;
+    guidelines may change, and each submission stores their version.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "draft"
+        OPEN = "open", "open"
+        PAUSED = "paused", "paused"
+        CLOSED = "closed", "closed"
+        ARCHIVED = "archived", "archived"
+
+    slug = models.SlugField(max_length=80, unique=True)
+    title = models.CharField(max_length=200)
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    # What is shown to people. Patterns point at ranks of the list, not at tokens, so that other
+    # lists (the text prefixes that activate a key) can be judged by the same rules.
+    list_source = models.CharField(max_length=20, default="top_tokens")
+    categories = models.JSONField()
+    min_tokens = models.PositiveSmallIntegerField(default=4)
+    several_patterns_per_token = models.BooleanField(default=False)
+    annotators_per_list = models.PositiveSmallIntegerField(default=2)
+    lists_per_layer = models.PositiveIntegerField()
+    seed = models.BigIntegerField(default=0)
+    lease_hours = models.PositiveIntegerField(default=72)
+    show_glosses = models.BooleanField(default=True)
+    team_may_annotate = models.BooleanField(default=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "studies"
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Guidelines(models.Model):
+    """One version of a study's guidelines, in Markdown."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="guidelines")
+    version = models.PositiveIntegerField()
+    text = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "guidelines"
+        constraints = (
+            models.UniqueConstraint(fields=["study", "version"], name="guidelines_version_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.study} v{self.version}"
+
+
+class Item(models.Model):
+    """A vector's list in a study."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="items")
+    vector = models.ForeignKey(Vector, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["study", "vector"], name="vector_once_per_study"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.study}: {self.vector_id}"
+
+
+class Membership(models.Model):
+    """A person in a study."""
+
+    class Role(models.TextChoices):
+        ANNOTATOR = "annotator", "annotator"
+        RESEARCHER = "researcher", "researcher"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships"
+    )
+    role = models.CharField(max_length=20, choices=Role)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["study", "user", "role"], name="role_once_per_study"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.study}"
+
+
+class Assignment(models.Model):
+    """A list for one person to judge, at a position in that person's own order."""
+
+    class Purpose(models.TextChoices):
+        TRAINING = "training", "training"
+        ANNOTATION = "annotation", "annotation"
+        REPEAT = "repeat", "repeat"
+        REFERENCE = "reference", "reference"
+        ADJUDICATION = "adjudication", "adjudication"
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        IN_PROGRESS = "in progress", "in progress"
+        SUBMITTED = "submitted", "submitted"
+        SKIPPED = "skipped", "skipped"
+        EXPIRED = "expired", "expired"
+
+    UNFINISHED = (State.WAITING, State.IN_PROGRESS)
+    LIVE = (State.WAITING, State.IN_PROGRESS, State.SUBMITTED)  # these hold a place of the list
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.PROTECT, related_name="assignments"
+    )
+    purpose = models.CharField(max_length=20, choices=Purpose, default=Purpose.ANNOTATION)
+    position = models.PositiveIntegerField()
+    state = models.CharField(max_length=20, choices=State, default=State.WAITING)
+    surplus = models.BooleanField(default=False)  # kept, but the list had its k answers already
+    version = models.PositiveIntegerField(default=0)  # submissions so far
+    draft = models.JSONField(null=True)
+    draft_version = models.PositiveIntegerField(default=0)
+    active_seconds = models.PositiveIntegerField(default=0)
+    comment = models.TextField(blank=True)
+    skip_reason = models.TextField(blank=True)
+    guidelines_version = models.PositiveIntegerField(null=True)
+    opened_at = models.DateTimeField(null=True)
+    submitted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["membership", "item", "purpose"], name="one_assignment_per_person"
+            ),
+            models.UniqueConstraint(
+                fields=["membership", "position"], name="position_once_per_person"
+            ),
+            models.UniqueConstraint(
+                fields=["item"],
+                condition=Q(purpose="adjudication"),
+                name="one_final_answer_per_list",
+            ),
+        )
+        indexes = (models.Index(fields=["item", "purpose", "state"], name="assignment_places"),)
+
+    def __str__(self) -> str:
+        return f"{self.membership_id}/{self.position}"
+
+
+class Pattern(models.Model):
+    """A concept that a person recognised in a list: the last submitted version."""
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="patterns")
+    number = models.PositiveSmallIntegerField()
+    description = models.TextField(blank=True)
+    category = models.CharField(max_length=40)
+    stopwords_proposed = models.BooleanField()
+    stopwords = models.BooleanField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["assignment", "number"], name="pattern_number_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.description or f"Pattern {self.number}"
+
+
+MOST_RANKS = 100  # no list is longer; the answer's own list decides more narrowly
+
+
+class PatternMember(models.Model):
+    """One rank of the list that belongs to a pattern."""
+
+    pattern = models.ForeignKey(Pattern, on_delete=models.CASCADE, related_name="members")
+    rank = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["pattern", "rank"], name="rank_once_per_pattern"),
+            models.CheckConstraint(
+                condition=Q(rank__gte=1, rank__lte=MOST_RANKS), name="rank_within_list"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.rank)
+
+
+class Revision(models.Model):
+    """What was submitted, skipped or submitted again: written once, never changed.
+
+    `key` is the client's idempotency key: the same key again is the same submission.
+    """
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="revisions")
+    version = models.PositiveIntegerField()
+    key = models.UUIDField()
+    snapshot = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["assignment", "key"], name="submission_once_per_key"),
+            models.UniqueConstraint(
+                fields=["assignment", "version"], name="revision_version_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.assignment_id} v{self.version}"

@@ -1,0 +1,248 @@
+"""What changes studies: creating, opening, people, and who gets which list."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Max
+from django.utils import timezone
+from django.utils.text import slugify
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.allocation import (
+    Existing,
+    ListToJudge,
+    allocate,
+    draw_per_stratum,
+)
+from annotation_site.annotation.models import Assignment, Guidelines, Item, Membership, Study
+from annotation_site.corpus.models import Extraction, Kind, Vector
+from annotation_site.errors import Invalid, NotAllowed
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+
+DEFAULT_CATEGORIES = ("semantic", "syntactic", "names")
+DEFAULT_GUIDELINES = """\
+Read the 30 tokens and look for **patterns**: several tokens that belong together.
+
+- A *semantic* pattern shares a meaning: animals, measurement units, time words.
+- A *syntactic* pattern shares a form: plurals, past-tense verbs, words that start with “dis-”.
+- *Names* are names of people, places or organisations, where your study asks for them.
+
+Give every token of a pattern the same number, describe the pattern in a few words, and choose
+its category. A pattern counts from {min_tokens} tokens on. Most lists have one or two patterns;
+if there is none, say so: that is a full answer. You may look words up on the web.
+
+Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation.
+The page proposes it; you decide.
+"""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a researcher chooses when creating a study."""
+
+    title: str
+    extraction: Extraction
+    annotators: Sequence[User]
+    kinds: Sequence[str] = tuple(Kind.values)
+    lists_per_layer: int = 10
+    annotators_per_list: int = 2
+    categories: Sequence[str] = DEFAULT_CATEGORIES
+    min_tokens: int = 4
+    several_patterns_per_token: bool = False
+    show_glosses: bool = True
+    seed: int = 0
+    guidelines: str = ""
+
+
+@transaction.atomic
+def study_create(*, plan: StudyPlan, created_by: User) -> Study:
+    """Create a study with its lists, rules and people, as a draft.
+
+    Raises Invalid where the plan cannot work: no people, k above their number, no such lists.
+    """
+    _check(plan)
+    study = Study(
+        slug=_free_slug(plan.title),
+        title=plan.title.strip(),
+        categories=list(plan.categories),
+        min_tokens=plan.min_tokens,
+        several_patterns_per_token=plan.several_patterns_per_token,
+        annotators_per_list=plan.annotators_per_list,
+        lists_per_layer=plan.lists_per_layer,
+        show_glosses=plan.show_glosses,
+        seed=plan.seed,
+        created_by=created_by,
+    )
+    study.full_clean()
+    study.save()
+    text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
+    Guidelines.objects.create(study=study, version=1, text=text)
+    candidates = Vector.objects.filter(extraction=plan.extraction, kind__in=plan.kinds)
+    drawn = draw_per_stratum(
+        [ListToJudge(*row) for row in candidates.values_list("pk", "kind", "layer")],
+        plan.lists_per_layer,
+        plan.seed,
+    )
+    if not drawn:
+        raise Invalid(
+            f"“{plan.extraction}” holds no lists of the chosen kinds. Choose other kinds."
+        )
+    Item.objects.bulk_create(Item(study=study, vector_id=v.id) for v in drawn)
+    Membership.objects.create(study=study, user=created_by, role=Membership.Role.RESEARCHER)
+    Membership.objects.bulk_create(
+        Membership(study=study, user=user, role=Membership.Role.ANNOTATOR)
+        for user in plan.annotators
+    )
+    return study
+
+
+def _check(plan: StudyPlan) -> None:
+    if not slugify(plan.title):
+        raise Invalid("Give the study a title with at least one letter or digit.")
+    if not plan.annotators:
+        raise Invalid("Choose at least one annotator.")
+    if plan.annotators_per_list > len(plan.annotators):
+        raise Invalid(
+            f"Every list is to be judged by {plan.annotators_per_list} people, but only "
+            f"{len(plan.annotators)} are chosen. Add people, or ask for fewer per list."
+        )
+    if plan.annotators_per_list < 1 or plan.lists_per_layer < 1 or plan.min_tokens < 1:
+        raise Invalid("Lists per layer, people per list and minimum tokens start at 1.")
+    if not plan.categories or len(set(plan.categories)) != len(plan.categories):
+        raise Invalid("Give at least one category, and each only once.")
+    if not plan.extraction.state == Extraction.State.READY or plan.extraction.same_as_id:
+        raise Invalid("This extraction has no lists of its own. Choose one that is ready.")
+
+
+def _free_slug(title: str) -> str:
+    base = slugify(title)[:70]
+    taken = {"new", *Study.objects.filter(slug__startswith=base).values_list("slug", flat=True)}
+    return next(
+        slug
+        for n in range(1, len(taken) + 2)
+        if (slug := base if n == 1 else f"{base}-{n}") not in taken
+    )
+
+
+@transaction.atomic
+def study_open(*, study: Study) -> None:
+    """Let people judge: gives out every list and opens the study.
+
+    Raises Invalid for a study that is closed, or whose k exceeds its people.
+    """
+    study = _locked(study.pk)
+    if study.state not in (Study.State.DRAFT, Study.State.PAUSED, Study.State.OPEN):
+        raise Invalid(f"A study that is {study.get_state_display()} cannot be opened.")
+    places_fill(study=study)
+    study.state = Study.State.OPEN
+    study.save(update_fields=["state"])
+
+
+@transaction.atomic
+def study_state_change(*, study: Study, state: str) -> None:
+    """Pause, close or re-open. Raises Invalid for a change that makes no sense."""
+    allowed = {
+        Study.State.OPEN: (Study.State.PAUSED, Study.State.CLOSED),
+        Study.State.PAUSED: (Study.State.OPEN, Study.State.CLOSED),
+        Study.State.CLOSED: (Study.State.OPEN,),
+        Study.State.DRAFT: (Study.State.OPEN,),
+    }
+    study = _locked(study.pk)
+    if state not in allowed.get(Study.State(study.state), ()):
+        raise Invalid(f"A study that is {study.state} cannot become {state}.")
+    if state == Study.State.OPEN:
+        places_fill(study=study)
+    study.state = state
+    study.save(update_fields=["state"])
+
+
+@transaction.atomic
+def annotator_add(*, study: Study, user: User) -> Membership:
+    """Add an annotator; in an open study they take over free places.
+
+    Raises NotAllowed for the study's researchers, who have seen where lists come from, unless
+    the study allows that.
+    """
+    study = _locked(study.pk)
+    if not study.team_may_annotate and is_unblinded(study=study, user=user):
+        raise NotAllowed(
+            f"{user} runs this study or is an admin, and so is not blind to where lists come "
+            "from. Only a study that allows it lets them annotate."
+        )
+    membership, _ = Membership.objects.get_or_create(
+        study=study, user=user, role=Membership.Role.ANNOTATOR
+    )
+    if study.state == Study.State.OPEN:
+        places_fill(study=study)
+    return membership
+
+
+def is_unblinded(*, study: Study, user: User) -> bool:
+    """Whether the person can see where this study's lists come from."""
+    runs_it = study.memberships.filter(user=user, role=Membership.Role.RESEARCHER).exists()
+    return user.is_admin or runs_it
+
+
+def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
+    """Give free places of the study's lists (or of some of them) to its annotators.
+
+    The caller holds the study's lock and this takes the lists', so that no list ever has more
+    than k live assignments. Returns how many places were given out.
+    """
+    items = study.items.all() if item_ids is None else study.items.filter(pk__in=item_ids)
+    list(items.select_for_update().values_list("pk"))
+    assigned = Assignment.objects.filter(item__in=items)
+    places = assigned.filter(purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False)
+    people = study.memberships.filter(role=Membership.Role.ANNOTATOR)
+    counts = _counts(people)
+    orders = allocate(
+        lists=[ListToJudge(*row) for row in items.values_list("pk", "vector__kind", "vector__layer")],
+        people=sorted(counts),
+        per_list=study.annotators_per_list,
+        seed=study.seed,
+        existing=Existing(
+            had=frozenset(assigned.values_list("membership_id", "item_id")),
+            live=dict(places.values_list("item").annotate(n=Count("pk"))),
+            load={pk: row["load"] for pk, row in counts.items()},
+        ),
+    )
+    created = Assignment.objects.bulk_create(
+        Assignment(membership_id=person, item_id=item, position=position)
+        for person, order in orders.items()
+        for position, item in enumerate(order, counts[person]["last"] + 1)
+    )
+    return len(created)
+
+
+def _counts(people: Any) -> dict[int, dict[str, int]]:
+    """Per membership: assignments so far, and the last position of their order."""
+    rows = people.annotate(load=Count("assignments"), last=Max("assignments__position"))
+    return {row.pk: {"load": row.load, "last": row.last or 0} for row in rows}
+
+
+def leases_sweep() -> None:
+    """End leases that ran out and give their places to others; drafts stay with their authors."""
+    for study in Study.objects.filter(state=Study.State.OPEN):
+        before = timezone.now() - timedelta(hours=study.lease_hours)
+        ended = Assignment.objects.filter(
+            item__study=study,
+            purpose=Purpose.ANNOTATION,
+            state=State.IN_PROGRESS,
+            opened_at__lt=before,
+        )
+        if not ended.exists():
+            continue
+        with transaction.atomic():
+            locked = _locked(study.pk)
+            item_ids = list(ended.values_list("item_id", flat=True))
+            ended.update(state=State.EXPIRED)
+            places_fill(study=locked, item_ids=item_ids)
+
+
+def _locked(study_id: int) -> Study:
+    return Study.objects.select_for_update().get(pk=study_id)

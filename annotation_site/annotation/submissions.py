@@ -1,0 +1,205 @@
+"""What an annotator writes: drafts, submissions, skips. The only module that stores answers."""
+
+import uuid
+from typing import Any
+
+from django.db import transaction
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.answers import Answer, Rules, answer_parse
+from annotation_site.annotation.models import (
+    Assignment,
+    Guidelines,
+    Item,
+    Pattern,
+    PatternMember,
+    Revision,
+    Study,
+)
+from annotation_site.annotation.selectors import assignments_of, list_tokens
+from annotation_site.annotation.services import places_fill
+from annotation_site.errors import DraftConflict, Invalid, NotAllowed
+
+State = Assignment.State
+MOST_DRAFT_BYTES = 100_000
+
+
+def assignment_open(assignment: Assignment) -> None:
+    """Start the lease at the first look; later looks change nothing."""
+    if assignment.state == State.WAITING and assignment.item.study.state == Study.State.OPEN:
+        now = timezone.now()
+        Assignment.objects.filter(pk=assignment.pk, state=State.WAITING).update(
+            state=State.IN_PROGRESS, opened_at=now
+        )
+        assignment.state, assignment.opened_at = State.IN_PROGRESS, now
+
+
+@transaction.atomic
+def draft_save(
+    *, user: User, public_id: uuid.UUID, base_version: int, content: Any, active_seconds: int
+) -> int:
+    """Store an unfinished answer; returns the draft's new version.
+
+    Raises DraftConflict, with the newer draft, when `base_version` is not the stored one: a
+    second tab or device never overwrites silently. Changes no result.
+    """
+    assignment = _locked(user, public_id)
+    _check_draft_version(assignment, base_version)
+    assignment.draft = content
+    assignment.draft_version += 1
+    assignment.active_seconds = _bounded_seconds(assignment, active_seconds)
+    assignment.save(update_fields=["draft", "draft_version", "active_seconds"])
+    return assignment.draft_version
+
+
+@transaction.atomic
+def assignment_submit(
+    *,
+    user: User,
+    public_id: uuid.UUID,
+    base_version: int,
+    key: uuid.UUID,
+    answer: Any,
+    active_seconds: int,
+) -> Assignment:
+    """Make an answer count; it replaces the person's earlier answer for this list.
+
+    The same `key` again changes nothing. Raises InvalidAnswer for a broken rule, DraftConflict
+    when a newer draft exists, NotAllowed when the study is not open. An answer that comes after
+    its lease ended takes its place back where that is free, and else is kept as surplus.
+    """
+    assignment = _locked(user, public_id)
+    if assignment.revisions.filter(key=key).exists():
+        return assignment
+    _check_draft_version(assignment, base_version)
+    study = assignment.item.study
+    tokens = list_tokens(assignment.item.vector)
+    rules = Rules(len(tokens), study.categories, study.several_patterns_per_token)
+    parsed = answer_parse(answer, rules)
+    if assignment.state in (State.EXPIRED, State.SKIPPED):
+        assignment.surplus = not _place_is_free(assignment)
+    guidelines = Guidelines.objects.filter(study=study).order_by("-version").first()
+    _patterns_replace(assignment, parsed, {t.rank: t.is_stopword for t in tokens})
+    assignment.state = State.SUBMITTED
+    assignment.submitted_at = timezone.now()
+    assignment.guidelines_version = guidelines.version if guidelines else None
+    assignment.comment = parsed.comment
+    assignment.active_seconds = _bounded_seconds(assignment, active_seconds)
+    _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
+    return assignment
+
+
+@transaction.atomic
+def assignment_skip(
+    *, user: User, public_id: uuid.UUID, base_version: int, key: uuid.UUID, reason: str
+) -> Assignment:
+    """Give a list back with a reason. It is no annotation; its place goes to another person.
+
+    Raises Invalid without a reason or for a list that was already submitted.
+    """
+    # Locks are taken in one order everywhere: study, assignment, list.
+    Study.objects.select_for_update().filter(items__assignments__public_id=public_id).first()
+    assignment = _locked(user, public_id)
+    if assignment.revisions.filter(key=key).exists():
+        return assignment
+    _check_draft_version(assignment, base_version)
+    if not reason.strip():
+        raise Invalid("Say in a few words why you skip this list.")
+    if assignment.state == State.SUBMITTED:
+        raise Invalid("This list is submitted. Change the answer instead of skipping it.")
+    held_a_place = assignment.state in Assignment.UNFINISHED
+    assignment.state = State.SKIPPED
+    assignment.skip_reason = reason.strip()
+    _finish(assignment, key, {"skip_reason": assignment.skip_reason}, draft=assignment.draft)
+    if held_a_place:
+        places_fill(study=assignment.item.study, item_ids=[assignment.item_id])
+    return assignment
+
+
+def _locked(user: User, public_id: uuid.UUID) -> Assignment:
+    """The person's own assignment, locked for writing; 404 for anybody else's."""
+    assignment = get_object_or_404(
+        assignments_of(user).select_for_update(of=("self",)), public_id=public_id
+    )
+    study = assignment.item.study
+    if study.state != Study.State.OPEN:
+        raise NotAllowed(
+            f"This study is {study.get_state_display()}, so nothing can be changed in it now. "
+            "Your work so far is kept."
+        )
+    return assignment
+
+
+def _check_draft_version(assignment: Assignment, base_version: int) -> None:
+    if base_version != assignment.draft_version:
+        raise DraftConflict(
+            "This list was changed in another tab or on another device.",
+            version=assignment.draft_version,
+            content=assignment.draft,
+        )
+
+
+def _bounded_seconds(assignment: Assignment, reported: int) -> int:
+    """Active time never shrinks and never exceeds the time since the list was opened."""
+    opened_at = assignment.opened_at or timezone.now()
+    wall = int((timezone.now() - opened_at).total_seconds()) + 1
+    return max(assignment.active_seconds, min(reported, wall))
+
+
+def _place_is_free(assignment: Assignment) -> bool:
+    """Whether the list has fewer than k live answers; holds the list's lock until commit."""
+    item = Item.objects.select_for_update().get(pk=assignment.item_id)
+    others = Assignment.objects.filter(
+        item=item,
+        purpose=Assignment.Purpose.ANNOTATION,
+        state__in=Assignment.LIVE,
+        surplus=False,
+    ).exclude(pk=assignment.pk)
+    return others.count() < assignment.item.study.annotators_per_list
+
+
+def _patterns_replace(
+    assignment: Assignment, answer: Answer, is_stopword: dict[int, bool]
+) -> None:
+    assignment.patterns.all().delete()
+    proposals = [p.proposed_stopwords(is_stopword) for p in answer.patterns]
+    patterns = Pattern.objects.bulk_create(
+        Pattern(
+            assignment=assignment,
+            number=p.number,
+            description=p.description,
+            category=p.category,
+            stopwords_proposed=proposed,
+            stopwords=proposed if p.stopwords is None else p.stopwords,
+        )
+        for p, proposed in zip(answer.patterns, proposals, strict=True)
+    )
+    PatternMember.objects.bulk_create(
+        PatternMember(pattern=row, rank=rank)
+        for row, pattern in zip(patterns, answer.patterns, strict=True)
+        for rank in pattern.ranks
+    )
+
+
+def _finish(
+    assignment: Assignment, key: uuid.UUID, said: dict[str, Any], *, draft: Any
+) -> None:
+    """Write the assignment and its revision; the draft follows, so other tabs see a change."""
+    assignment.version += 1
+    assignment.draft = draft
+    assignment.draft_version += 1
+    assignment.save()
+    Revision.objects.create(
+        assignment=assignment,
+        version=assignment.version,
+        key=key,
+        snapshot={
+            **said,
+            "state": assignment.state,
+            "surplus": assignment.surplus,
+            "active_seconds": assignment.active_seconds,
+            "guidelines_version": assignment.guidelines_version,
+        },
+    )

@@ -1,0 +1,38 @@
+"""One JSON shape for every error: {"error": {"code", "message", "details"}}."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from annotation_site.errors import SiteError
+
+
+def error_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The answer to an error that a person can act on; None lets a bug propagate."""
+    set_rollback()
+    if isinstance(error, SiteError):
+        return _response(error.status, error.code, error.message, error.details)
+    if isinstance(error, Http404):
+        return _response(404, "not_found", "There is no such list, or it is not yours.", {})
+    if isinstance(error, PermissionDenied):
+        return _response(403, "not_allowed", "You may not do this.", {})
+    if isinstance(error, exceptions.ValidationError):
+        return _response(400, "invalid_request", "The request is malformed.", error.detail)
+    if isinstance(error, exceptions.APIException):
+        code = error.get_codes()
+        response = _response(
+            error.status_code, code if isinstance(code, str) else "error", str(error.detail), {}
+        )
+        if isinstance(error, exceptions.NotAuthenticated):
+            response["WWW-Authenticate"] = "Session"
+        return response
+    return None
+
+
+def _response(status: int, code: str, message: str, details: Any) -> Response:
+    body = {"error": {"code": code, "message": message, "details": details}}
+    return Response(body, status=status)

@@ -1,0 +1,40 @@
+"""What the API accepts, field by field. Answers are checked by annotation.answers."""
+
+import json
+
+from rest_framework import serializers
+
+from annotation_site.annotation.submissions import MOST_DRAFT_BYTES
+
+
+class DraftContent(serializers.JSONField):
+    """An unfinished answer: an object of bounded size, otherwise the page's own business."""
+
+    def to_internal_value(self, data: object) -> object:
+        value = super().to_internal_value(data)
+        if not isinstance(value, dict):
+            raise serializers.ValidationError("A draft is a JSON object.")
+        if len(json.dumps(value)) > MOST_DRAFT_BYTES:
+            raise serializers.ValidationError(f"A draft has at most {MOST_DRAFT_BYTES} bytes.")
+        if "\\u0000" in json.dumps(value):
+            raise serializers.ValidationError("A draft has no NUL characters.")
+        return value
+
+
+class DraftSerializer(serializers.Serializer):
+    base_version = serializers.IntegerField(min_value=0)
+    content = DraftContent()
+    active_seconds = serializers.IntegerField(min_value=0, max_value=10_000_000)
+
+
+class SubmitSerializer(serializers.Serializer):
+    base_version = serializers.IntegerField(min_value=0)
+    key = serializers.UUIDField()
+    answer = serializers.JSONField()
+    active_seconds = serializers.IntegerField(min_value=0, max_value=10_000_000)
+
+
+class SkipSerializer(serializers.Serializer):
+    base_version = serializers.IntegerField(min_value=0)
+    key = serializers.UUIDField()
+    reason = serializers.CharField(max_length=500)

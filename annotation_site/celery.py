@@ -1,0 +1,87 @@
+"""The worker's entry point: `celery -A annotation_site worker`.
+
+A message is only a nudge. Each task takes an id, claims the row in the database and may be
+delivered twice, late or never; `SWEEPS` find what a lost message or a dead worker left behind.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_ready, worker_shutting_down
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
+
+# Run by every worker at its start and then every few seconds; each must be safe to run at once
+# in many workers.
+SWEEPS = (
+    "annotation_site.corpus.services.extractions_sweep",
+    "annotation_site.annotation.services.leases_sweep",
+    "annotation_site.results.services.snapshots_sweep",
+)
+
+
+def _broker() -> dict[str, Any]:
+    if settings.REDIS_URL:
+        return {
+            "broker_url": settings.REDIS_URL,
+            "broker_transport_options": {"global_keyprefix": settings.QUEUE_PREFIX},
+        }
+    queue = settings.VAR_DIR / "queue"
+    return {
+        "broker_url": "filesystem://",
+        "broker_transport_options": {
+            "data_folder_in": str(queue / "messages"),
+            "data_folder_out": str(queue / "messages"),
+            "control_folder": str(queue / "control"),
+            # Without a folder of its own a delivered message passes through the system's temp.
+            "store_processed": True,
+            "processed_folder": str(queue / "processed"),
+        },
+    }
+
+
+app = Celery("annotation_site")
+app.conf.update(
+    **_broker(),
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    worker_prefetch_multiplier=1,  # a killed worker loses what it had fetched
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    worker_enable_remote_control=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    task_publish_retry=False,  # the database holds the truth; the sweep finds what was not sent
+    # torch keeps its memory; a fresh child after a while gives it back.
+    worker_max_tasks_per_child=200,
+)
+app.autodiscover_tasks(
+    ["annotation_site.corpus", "annotation_site.results"], related_name="tasks"
+)
+
+
+def prepare_queue() -> None:
+    """Make the folders of the embedded queue; nothing to do for Redis."""
+    options = app.conf.broker_transport_options
+    for name in ("data_folder_in", "control_folder", "processed_folder"):
+        if name in options:
+            Path(options[name]).mkdir(parents=True, exist_ok=True)
+
+
+@worker_ready.connect
+def _start_heartbeat(**_: Any) -> None:
+    from annotation_site.workers import heartbeat
+
+    heartbeat.start([import_string(name) for name in SWEEPS])
+
+
+@worker_shutting_down.connect
+def _stop_heartbeat(**_: Any) -> None:
+    from annotation_site.workers import heartbeat
+
+    heartbeat.stop()

@@ -1,0 +1,88 @@
+"""What an admin fills in to enqueue a model."""
+
+from typing import Any
+
+from django import forms
+
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.options import PROJECTIONS, RANDOM_GRAINS, ExtractOptions
+
+KIND_LABELS = (
+    ("value", "value vectors"),
+    ("random", "random vectors (baseline)"),
+    ("update", "FFN updates (runs the model over WordNet's example sentences)"),
+)
+
+
+class EnqueueForm(forms.Form):
+    """Fields of an extraction, in the words of `ffn_extract extract`."""
+
+    model = forms.CharField(
+        max_length=300,
+        help_text="A hub id such as gpt2, or the name of a folder in the models folder.",
+    )
+    revision = forms.CharField(
+        max_length=200, required=False, help_text="Branch, tag or commit on the hub. Optional."
+    )
+    kinds = forms.MultipleChoiceField(
+        choices=KIND_LABELS,
+        initial=[kind for kind, _ in KIND_LABELS],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    per_layer = forms.IntegerField(
+        label="Vectors per layer", min_value=1, max_value=1_000_000, initial=10,
+        help_text="Of each kind.",
+    )
+    seed = forms.IntegerField(
+        min_value=0, max_value=2**63 - 1, initial=0, help_text="The same seed draws the same vectors."
+    )
+    projection = forms.ChoiceField(
+        choices=[
+            ("raw", "raw: E·v, as in the paper"),
+            ("fold", "fold: with the final norm's gain"),
+            ("norm", "norm: through the final norm"),
+        ],
+        initial="raw",
+    )
+    random_grain = forms.ChoiceField(
+        label="Random baseline",
+        choices=[
+            ("dimension", "mean and deviation per dimension of the layer"),
+            ("layer", "one mean and deviation per layer"),
+            ("model", "one mean and deviation for the model"),
+        ],
+        initial="dimension",
+    )
+    glosses = forms.ChoiceField(
+        choices=[("wordnet", "WordNet"), ("none", "none")], initial="wordnet"
+    )
+    drop_special = forms.BooleanField(
+        label="Leave out special tokens", required=False,
+        help_text="Such as [CLS] and [unused12]; the paper keeps them.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if self.errors:
+            return data
+        glosses = () if data["glosses"] == "none" else (data["glosses"],)
+        try:
+            data["options"] = ExtractOptions(
+                kinds=tuple(data["kinds"]),
+                per_layer=data["per_layer"],
+                seed=data["seed"],
+                projection=data["projection"],
+                random_grain=data["random_grain"],
+                glosses=glosses,
+                drop_special=data["drop_special"],
+                revision=data["revision"] or None,
+            )
+        except FFNExtractError as error:
+            raise forms.ValidationError(str(error)) from error
+        return data
+
+
+# The form spells its choices out in words; this fails at import when extraction learns a new one.
+for field, known in (("projection", PROJECTIONS), ("random_grain", RANDOM_GRAINS)):
+    if [value for value, _ in EnqueueForm.base_fields[field].choices] != list(known):  # type: ignore[attr-defined]
+        raise AssertionError(f"The form's {field} differs from what extraction knows.")

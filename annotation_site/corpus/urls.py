@@ -1,0 +1,14 @@
+"""Pages about models and extractions, for admins."""
+
+from django.urls import path
+
+from annotation_site.corpus import views
+
+app_name = "corpus"
+urlpatterns = [
+    path("models/", views.models, name="models"),
+    path("models/enqueue/", views.enqueue, name="enqueue"),
+    path("models/<uuid:public_id>/", views.extraction, name="extraction"),
+    path("models/<uuid:public_id>/progress/", views.progress, name="progress"),
+    path("models/<uuid:public_id>/retry/", views.retry, name="retry"),
+]

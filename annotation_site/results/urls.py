@@ -1,0 +1,13 @@
+"""Pages of results, for researchers."""
+
+from django.urls import path
+
+from annotation_site.results import views
+
+app_name = "results"
+urlpatterns = [
+    path("studies/<slug:slug>/results/", views.results, name="results"),
+    path("studies/<slug:slug>/results/status/", views.status, name="status"),
+    path("studies/<slug:slug>/results/<str:table>.<str:extension>", views.download, name="download"),
+    path("studies/<slug:slug>/figures/<int:number>-<str:theme>.svg", views.figure, name="figure"),
+]

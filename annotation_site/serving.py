@@ -1,0 +1,118 @@
+"""Web server and worker as two processes that start and stop together."""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+from urllib.request import urlopen
+
+from django.conf import settings
+from django.core.management import call_command
+
+from annotation_site.celery import prepare_queue
+
+GRACE_SECONDS = 20
+
+
+def free_port(host: str, first: int) -> int:
+    """The first port from `first` on that nobody listens on."""
+    for port in range(first, first + 1000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+                continue
+            return port
+    raise SystemExit(f"No free port from {first} to {first + 999}. Choose another with --port.")
+
+
+def serve(host: str, port: int, web_workers: int = 3) -> None:
+    """Run web server and worker until one of them ends or a signal asks to stop.
+
+    Exits the process with the status of whichever ended by itself.
+    """
+    prepare()
+    commands = [
+        [
+            sys.executable, "-m", "gunicorn", "annotation_site.wsgi",
+            "--bind", f"{host}:{port}", "--workers", str(web_workers),
+            "--max-requests", "20000", "--max-requests-jitter", "2000",
+        ],
+        [
+            sys.executable, "-m", "celery", "--app", "annotation_site", "worker",
+            "--concurrency", "2", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
+        ],
+    ]  # fmt: skip
+    processes: list[subprocess.Popen[bytes]] = []
+    with _stop_signals() as stopping:
+        # A group of their own: Ctrl-C in a terminal reaches this process, which stops them in order.
+        for command in commands:
+            processes.append(subprocess.Popen(command, start_new_session=True))
+        try:
+            _wait_until_answering(f"http://{host}:{port}/login/", processes, stopping)
+            if not stopping:
+                print(f"\nFFN Concepts is at http://{host}:{port}/  (Ctrl-C stops it)", flush=True)
+            while not stopping and all(process.poll() is None for process in processes):
+                time.sleep(0.2)
+        finally:
+            _stop(processes)
+    ended = [p.returncode for p in processes if p.returncode not in (0, -signal.SIGTERM)]
+    if not stopping:
+        raise SystemExit(ended[0] if ended else 1)
+
+
+def prepare() -> None:
+    """Bring database, static files and queue up to date; quick when they are."""
+    settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+    prepare_queue()
+    call_command("migrate", verbosity=0, interactive=False)
+    call_command("collectstatic", verbosity=0, interactive=False)
+
+
+def _wait_until_answering(
+    url: str, processes: list[subprocess.Popen[bytes]], stopping: list[int]
+) -> None:
+    while not stopping and all(process.poll() is None for process in processes):
+        with contextlib.suppress(OSError), urlopen(url, timeout=5):  # noqa: S310 (our own address)
+            return
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that fills when a signal asks to stop."""
+    received: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask all to stop, then insist. The worker finishes what is short and gives the rest back."""
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,81 @@
+"""The thread in every worker that says "alive" and sweeps up stale work.
+
+It runs in the worker's main process, so it beats while tasks are busy; a task that died inside
+a living worker is seen by its own row's heartbeat (corpus.Extraction, results.Snapshot).
+"""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
+from django.utils import timezone
+
+from annotation_site.workers.models import Worker
+
+BEAT_SECONDS = 2
+BEATS_PER_SWEEP = 5
+KEEP_MESSAGES = timedelta(days=1)
+log = logging.getLogger(__name__)
+_stopped = threading.Event()
+_thread: threading.Thread | None = None
+
+
+def start(sweeps: Sequence[Callable[[], None]]) -> None:
+    """Start the thread; the first beat and sweep come at once."""
+    global _thread
+    _stopped.clear()
+    name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+    _thread = threading.Thread(target=_run, args=(name, sweeps), name="heartbeat", daemon=True)
+    _thread.start()
+
+
+def stop() -> None:
+    """End the thread and take this worker off the list, so that pages know within a second."""
+    _stopped.set()
+    if _thread is not None:
+        _thread.join(timeout=5)
+
+
+def _run(name: str, sweeps: Sequence[Callable[[], None]]) -> None:
+    beats = 0
+    while True:
+        # Whatever goes wrong in one round (a database restart, a full disk) is logged and tried
+        # again in the next: a worker that stops sweeping would be worse than any of it.
+        try:
+            close_old_connections()
+            _beat(name)
+            if beats % BEATS_PER_SWEEP == 0:
+                _prune()
+                for sweep in sweeps:
+                    sweep()
+        except DatabaseError:
+            log.exception("Heartbeat failed; trying again")
+            connection.close()
+        except Exception:
+            log.exception("A sweep failed; trying again")
+        beats += 1
+        if _stopped.wait(BEAT_SECONDS):
+            break
+    try:
+        Worker.objects.filter(name=name).delete()
+    finally:
+        connection.close()
+
+
+def _beat(name: str) -> None:
+    Worker.objects.update_or_create(name=name, defaults={"seen_at": timezone.now()})
+
+
+def _prune() -> None:
+    """Forget workers that died long ago and delivered messages of the embedded queue."""
+    before = timezone.now() - KEEP_MESSAGES
+    Worker.objects.filter(seen_at__lt=before).delete()
+    for message in (settings.VAR_DIR / "queue" / "processed").glob("*"):
+        if message.stat().st_mtime < before.timestamp():
+            message.unlink(missing_ok=True)

@@ -1,0 +1,156 @@
+"""Test data: people, extractions with lists, open studies, answers."""
+
+import uuid
+from typing import Any
+
+import factory
+from django.test import Client
+from factory.django import DjangoModelFactory
+
+from annotation_site.accounts.models import Role, User
+from annotation_site.annotation.models import Assignment, Study
+from annotation_site.annotation.services import StudyPlan, study_create, study_open
+from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
+
+PASSWORD = "correct horse battery staple"
+LIST_LENGTH = 30
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"person{n}")
+    role = Role.ANNOTATOR
+
+    @factory.post_generation
+    def password(self: User, create: bool, extracted: str | None, **_: Any) -> None:
+        self.set_password(extracted or PASSWORD)
+        self.save()
+
+
+class LanguageModelFactory(DjangoModelFactory):
+    class Meta:
+        model = LanguageModel
+
+    name = factory.Sequence(lambda n: f"model-{n}")
+    model_type = "bert"
+    n_layers = 2
+    d_model = 8
+    d_ff = 16
+    vocab_size = 100
+    vocabulary = "subword"
+    weights_digest = factory.Sequence(lambda n: f"sha256:{n}")
+
+
+def make_extraction(
+    *,
+    layers: int = 2,
+    per_layer: int = 2,
+    kinds: tuple[str, ...] = ("value", "random", "update"),
+    **changes: Any,
+) -> Extraction:
+    """A ready extraction whose lists are runs of 30 tokens out of 100, each list another run."""
+    extraction = Extraction.objects.create(
+        model=changes.pop("model", None) or LanguageModelFactory(),
+        model_source="model",
+        state=Extraction.State.READY,
+        bundle_digest=f"sha256:{uuid.uuid4().hex}",
+        parameters={"kinds": list(kinds), "seed": 0},
+        **changes,
+    )
+    Token.objects.bulk_create(
+        Token(
+            extraction=extraction,
+            token_id=i,
+            text=f"word{i}",
+            display=f"word{i}",
+            gloss=f"the meaning of {i}",
+            is_stopword=i % 10 == 0,
+        )
+        for i in range(100)
+    )
+    start = iter(range(10_000))
+    Vector.objects.bulk_create(
+        Vector(
+            extraction=extraction,
+            kind=kind,
+            layer=layer,
+            index=index,
+            norm=1.0,
+            token_ids=[(next_start + r) % 100 for r in range(LIST_LENGTH)],
+            scores=[1 - r / 100 for r in range(LIST_LENGTH)],
+            context="a secret context" if kind == "update" else "",
+        )
+        for kind in kinds
+        for layer in range(layers)
+        for index in range(per_layer)
+        for next_start in [next(start)]
+    )
+    return extraction
+
+
+def make_study(
+    *, annotators: int = 2, extraction: Extraction | None = None, **changes: Any
+) -> Study:
+    """An open study with its researcher and annotators."""
+    extraction = extraction or make_extraction()
+    researcher = changes.pop("researcher", None) or UserFactory(role=Role.RESEARCHER)
+    people = changes.pop("people", None) or UserFactory.create_batch(annotators)
+    plan = StudyPlan(
+        title=changes.pop("title", "A study"),
+        extraction=extraction,
+        annotators=people,
+        **{"annotators_per_list": min(2, len(people)), **changes},
+    )
+    study = study_create(plan=plan, created_by=researcher)
+    study_open(study=study)
+    study.refresh_from_db()
+    return study
+
+
+def assignment_of(study: Study, position: int = 1) -> Assignment:
+    """A list of the study's first annotator, who is `assignment.membership.user`."""
+    return (
+        Assignment.objects.filter(item__study=study, position=position)
+        .select_related("membership__user", "item__study", "item__vector")
+        .order_by("membership_id")
+        .first()
+    )
+
+
+def pattern(number: int, ranks: list[int], **changes: Any) -> dict[str, Any]:
+    """One pattern of an answer's JSON."""
+    return {
+        "number": number,
+        "description": f"pattern {number}",
+        "category": "semantic",
+        "stopwords": None,
+        "ranks": ranks,
+        **changes,
+    }
+
+
+def answer(*patterns: dict[str, Any], comment: str = "") -> dict[str, Any]:
+    """An answer's JSON; without patterns, the explicit "no pattern"."""
+    return {"patterns": list(patterns), "no_pattern": not patterns, "comment": comment}
+
+
+def submission(assignment: Assignment, content: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The body of a submit request."""
+    assignment.refresh_from_db()
+    return {
+        "base_version": assignment.draft_version,
+        "key": str(uuid.uuid4()),
+        "answer": content,
+        "active_seconds": 5,
+        **changes,
+    }
+
+
+def client_of(user: User) -> Client:
+    """A browser in which the person is logged in."""
+    client = Client()
+    client.force_login(user)
+    return client
