@@ -32,13 +32,14 @@ def _broker() -> dict[str, Any]:
         }
     queue = settings.VAR_DIR / "queue"
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "filesystem://localhost//",
         "broker_transport_options": {
             "data_folder_in": str(queue / "messages"),
             "data_folder_out": str(queue / "messages"),
             "control_folder": str(queue / "control"),
             # Without a folder of its own a delivered message passes through the system's temp.
             "store_processed": True,
+            "polling_interval": 0.2,  # seconds until an idle worker looks again
             "processed_folder": str(queue / "processed"),
         },
     }

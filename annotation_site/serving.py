@@ -45,10 +45,10 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
         [
             sys.executable, "-m", "gunicorn", "annotation_site.wsgi",
             "--bind", f"{host}:{port}", "--workers", str(web_workers),
-            "--max-requests", "20000", "--max-requests-jitter", "2000",
+            "--log-level", "warning", "--no-control-socket", "--max-requests", "20000", "--max-requests-jitter", "2000",
         ],
         [
-            sys.executable, "-m", "celery", "--app", "annotation_site", "worker",
+            sys.executable, "-m", "celery", "--quiet", "--app", "annotation_site", "worker",
             "--concurrency", "2", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
         ],
     ]  # fmt: skip

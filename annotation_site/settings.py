@@ -73,7 +73,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "annotation_site.static_files.StaticFiles",
     "django.contrib.humanize",
     "django_htmx",
     "rest_framework",

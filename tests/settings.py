@@ -12,6 +12,7 @@ import shutil
 import tempfile
 
 os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="ffn-concepts-tests-")
+os.mkdir(os.environ["VAR_DIR"] + "/static")
 atexit.register(shutil.rmtree, os.environ["VAR_DIR"], ignore_errors=True)
 os.environ["SECRET_KEY"] = secrets.token_hex(32)
 os.environ["SITE_URL"] = "http://testserver"

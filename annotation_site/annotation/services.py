@@ -65,7 +65,7 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
 
     Raises Invalid where the plan cannot work: no people, k above their number, no such lists.
     """
-    _check(plan)
+    _check(plan, created_by)
     study = Study(
         slug=_free_slug(plan.title),
         title=plan.title.strip(),
@@ -101,11 +101,17 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
     return study
 
 
-def _check(plan: StudyPlan) -> None:
+def _check(plan: StudyPlan, created_by: User) -> None:
     if not slugify(plan.title):
         raise Invalid("Give the study a title with at least one letter or digit.")
     if not plan.annotators:
         raise Invalid("Choose at least one annotator.")
+    unblinded = [user for user in plan.annotators if user.is_admin or user == created_by]
+    if unblinded:
+        raise Invalid(
+            f"{', '.join(map(str, unblinded))} can see where lists come from, and so cannot judge "
+            "them blind. Choose other people."
+        )
     if plan.annotators_per_list > len(plan.annotators):
         raise Invalid(
             f"Every list is to be judged by {plan.annotators_per_list} people, but only "
@@ -115,6 +121,8 @@ def _check(plan: StudyPlan) -> None:
         raise Invalid("Lists per layer, people per list and minimum tokens start at 1.")
     if not plan.categories or len(set(plan.categories)) != len(plan.categories):
         raise Invalid("Give at least one category, and each only once.")
+    if not set(plan.categories) <= set(DEFAULT_CATEGORIES):
+        raise Invalid(f"Categories are {', '.join(DEFAULT_CATEGORIES)}.")
     if not plan.extraction.state == Extraction.State.READY or plan.extraction.same_as_id:
         raise Invalid("This extraction has no lists of its own. Choose one that is ready.")
 

@@ -41,12 +41,12 @@ def rows_load(extraction_id: int, bundle: Bundle, progress: Progress) -> None:
     for tokens in bundle.iter_tokens(CHUNK):
         _insert(Token, [_token(extraction_id, row) for row in tokens])
         done += len(tokens)
-        progress("load_tokens", done, counts["tokens"])
+        progress("load_tokens", done, counts.tokens)
     done = 0
     for vectors in bundle.iter_vectors(CHUNK):
         _insert(Vector, [_vector(extraction_id, row) for row in vectors])
         done += len(vectors)
-        progress("load_vectors", done, counts["vectors"])
+        progress("load_vectors", done, counts.vectors)
 
 
 def rows_delete(extraction_id: int) -> None:

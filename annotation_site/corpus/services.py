@@ -4,6 +4,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,7 @@ def bundle_load(
         model=model,
         same_as=twin,
         parameters=bundle.manifest.parameters,
-        counts=bundle.manifest.counts,
+        counts=asdict(bundle.manifest.counts),
         environment=bundle.manifest.environment,
         finished_at=timezone.now(),
         claim=None,
@@ -230,14 +231,13 @@ def extraction_run_here(*, extraction: Extraction) -> None:
     An error with a sentence ends the run as failed, with that sentence. A bug is recorded too,
     so that no page waits for ever, and then propagates.
     """
-    from ffn_extract.pipeline import extract  # imports torch, which only workers have
-
     reporter = loading.ProgressReporter(
         lambda step, done, total: extraction_report(
             extraction=extraction, step=step, step_done=done, step_total=total
         )
     )
     try:
+        extract = _extract_function()
         out = bundle_path(extraction)
         shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -260,6 +260,18 @@ def extraction_run_here(*, extraction: Extraction) -> None:
             "The worker's log has the details.",
         )
         raise
+
+
+def _extract_function() -> Callable[..., object]:
+    """`ffn_extract.pipeline.extract`, imported late: it loads torch, which only workers have."""
+    try:
+        from ffn_extract.pipeline import extract
+    except ModuleNotFoundError as error:
+        raise SiteError(
+            f"The worker that took this lacks the package {error.name}. Install "
+            "requirements/extract.txt there, then try again."
+        ) from error
+    return extract
 
 
 def model_location(source: str) -> str:

@@ -12,14 +12,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Transform
 
 from annotation_site.analysis.labels import KINDS
@@ -47,8 +49,8 @@ class _Ink:
 
 
 _INKS: dict[Theme, _Ink] = {
-    "light": _Ink(text="#1d1f21", soft="#5f6367", grid="#e4e3de", empty="#f1f0ec", edge="#3c4043"),
-    "dark": _Ink(text="#e8e8e6", soft="#9aa0a6", grid="#30343a", empty="#22262b", edge="#c4c7cb"),
+    "light": _Ink(text="#1d1f21", soft="#5f6367", grid="#e4e3de", empty="#eeede8", edge="#3c4043"),
+    "dark": _Ink(text="#e8e8e6", soft="#9aa0a6", grid="#30343a", empty="#292d33", edge="#c4c7cb"),
 }
 
 # Okabe and Ito's colours. The paper's categories get steps of lightness (L* 46, 71, 89), darkest
@@ -177,7 +179,7 @@ def _panels(table: pd.DataFrame, layers: int | None) -> list[_Panel]:
 class _Grid:
     """Where the panels stand, in CSS pixels from the figure's top left corner."""
 
-    columns: int
+    cells: list[tuple[int, int]]  # row and column of every panel
     panel_width: float
     panel_height: float
     top: float
@@ -188,30 +190,32 @@ class _Grid:
     heading = 46.0  # a panel's title
     foot = 48.0  # the x axis's labels
 
-    def rows(self, panels: int) -> int:
-        return -(-panels // self.columns)
+    @property
+    def height(self) -> float:
+        rows = 1 + max((row for row, _ in self.cells), default=0)
+        return self.top + rows * (self.heading + self.panel_height + self.foot)
 
-    def height(self, panels: int) -> float:
-        return self.top + self.rows(panels) * (self.heading + self.panel_height + self.foot)
-
-    def corner(self, number: int) -> tuple[float, float]:
-        row, column = divmod(number, self.columns)
+    def corner(self, cell: tuple[int, int]) -> tuple[float, float]:
+        row, column = cell
         x = self.left + column * (self.panel_width + self.gap)
         y = self.top + row * (self.heading + self.panel_height + self.foot) + self.heading
         return x, y
 
 
 def _grid(panels: list[_Panel], *, width: int, top: float) -> _Grid:
-    """Stand the panels side by side while every bar stays wide enough to show its bands."""
+    """A row per model, while every bar stays wide enough to show its bands; else a row each."""
     layers = max((len(panel.rows) for panel in panels), default=1)
+    models = sorted({panel.model for panel in panels})
+    kinds = [kind for kind in KINDS if any(panel.kind == kind for panel in panels)]
     room = width - _Grid.left - _Grid.right
-    side_by_side = (room - (len(panels) - 1) * _Grid.gap) / max(len(panels), 1)
-    columns = len(panels) if side_by_side >= max(8 * layers, 150) else 1
-    panel_width = side_by_side if columns > 1 else room
+    panel_width = (room - (len(kinds) - 1) * _Grid.gap) / max(len(kinds), 1)
+    cells = [(models.index(panel.model), kinds.index(panel.kind)) for panel in panels]
+    height = 220.0
+    if panel_width < max(8 * layers, 150) and len(kinds) > 1:
+        cells = [(row, 0) for row in range(len(panels))]
+        panel_width, height = room, 160.0
     # Few layers make a narrow panel, not thick bars.
-    panel_width = min(panel_width, max(56.0 * layers, 190.0))
-    height = 220.0 if columns == len(panels) else 160.0
-    return _Grid(max(columns, 1), panel_width, height, top)
+    return _Grid(cells, min(panel_width, max(56.0 * layers, 190.0)), height, top)
 
 
 def _draw(
@@ -220,7 +224,7 @@ def _draw(
     entries = _legend(panels, categories, ink)
     places, legend_height = _flow([entry.label for entry in entries], width=width)
     grid = _grid(panels, width=width, top=44 + legend_height)
-    height = grid.height(len(panels))
+    height = grid.height
     figure = Figure(figsize=(width * _PX / 72, height * _PX / 72), dpi=72)
     pixels = Affine2D().scale(1 / width, -1 / height).translate(0, 1) + figure.transFigure
     _write(figure, pixels, 0, 18, title, size=15, color=ink.text, weight="bold")
@@ -228,8 +232,8 @@ def _draw(
         swatch = Rectangle((x, y + 34), 14, 12, transform=pixels, linewidth=0.5, **entry.look)
         figure.add_artist(swatch)
         _write(figure, pixels, x + 20, y + 44, entry.label, size=12, color=ink.text)
-    for number, panel in enumerate(panels):
-        x, y = grid.corner(number)
+    for panel, cell in zip(panels, grid.cells, strict=True):
+        x, y = grid.corner(cell)
         axes = figure.add_axes(
             (
                 x / width,
@@ -239,7 +243,7 @@ def _draw(
             )
         )
         _draw_bars(axes, panel, categories, ink, panel_width=grid.panel_width)
-        _draw_axes(axes, panel, ink, panel_width=grid.panel_width, first=number % grid.columns == 0)
+        _draw_axes(axes, panel, ink, panel_width=grid.panel_width, first=cell[1] == 0)
         several = len({one.model for one in panels}) > 1
         name = f"{panel.model}: {panel.name}" if several else panel.name
         _write(figure, pixels, x, y - 26, name, size=13, color=ink.text, weight="bold")
@@ -252,7 +256,7 @@ class _Band:
     """One entry of the legend and how its bars look."""
 
     label: str
-    look: dict[str, str]
+    look: dict[str, Any]
 
 
 def _bands(categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
@@ -269,7 +273,7 @@ def _bands(categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
 def _legend(panels: list[_Panel], categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
     entries = _bands(categories, ink)
     if any((panel.rows["lists"] > 0).sum() < len(panel.rows) for panel in panels):
-        entries.append(_Band(NO_LISTS, {"facecolor": ink.empty, "edgecolor": ink.empty}))
+        entries.append(_Band(NO_LISTS, {"facecolor": ink.empty, "edgecolor": ink.grid}))
     return entries
 
 
@@ -278,11 +282,12 @@ def _flow(labels: list[str], *, width: int) -> tuple[list[tuple[float, float]], 
     places = []
     x = y = 0.0
     for label in labels:
-        entry = 20 + 8 * len(label)  # swatch and text, a little wide: the font is the reader's
+        text = TextPath((0, 0), label, size=12, prop=FontProperties(family="DejaVu Sans"))
+        entry = 20 + float(text.get_extents().width)  # the swatch and the text
         if x and x + entry > width:
             x, y = 0.0, y + 20
         places.append((x, y))
-        x += entry + 12
+        x += entry + 16
     return places, y + 20
 
 
@@ -290,8 +295,7 @@ def _draw_bars(
     axes: Axes, panel: _Panel, categories: tuple[str, ...], ink: _Ink, *, panel_width: float
 ) -> None:
     rows = panel.rows
-    for layer in rows.index[~(rows["lists"] > 0)]:
-        axes.axvspan(layer - 0.5, layer + 0.5, facecolor=ink.empty, linewidth=0, zorder=0)
+    _shade_empty_layers(axes, panel, ink)
     annotated = rows[rows["lists"] > 0]
     bar_width = min(0.84, 40 * len(rows) / panel_width)
     floor = np.zeros(len(annotated))
@@ -313,6 +317,19 @@ def _draw_bars(
         floor += height
 
 
+def _shade_empty_layers(axes: Axes, panel: _Panel, ink: _Ink) -> None:
+    empty = np.flatnonzero(~(panel.rows["lists"].to_numpy() > 0))
+    # Neighbours are shaded as one area: between two of them a seam would show.
+    for run in np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1):
+        if len(run):
+            axes.axvspan(run[0] - 0.5, run[-1] + 0.5, facecolor=ink.empty, linewidth=0, zorder=0)
+    if len(empty) == len(panel.rows):
+        size = 12 * _PX
+        axes.text(
+            0.5, 0.5, NO_LISTS, transform=axes.transAxes, ha="center", fontsize=size, color=ink.soft
+        )
+
+
 def _draw_axes(axes: Axes, panel: _Panel, ink: _Ink, *, panel_width: float, first: bool) -> None:
     layers = len(panel.rows)
     axes.set_xlim(-0.5, max(layers, 1) - 0.5)
@@ -325,7 +342,7 @@ def _draw_axes(axes: Axes, panel: _Panel, ink: _Ink, *, panel_width: float, firs
     axes.tick_params(labelleft=first)
     axes.spines[["left", "top", "right"]].set_visible(False)
     axes.spines["bottom"].set_color(ink.soft)
-    label = {"fontsize": 12 * _PX, "color": ink.soft}
+    label: dict[str, Any] = {"fontsize": 12 * _PX, "color": ink.soft}
     axes.set_xlabel("layer, counted from 0", labelpad=5, **label)
     if first:
         # Anchored, so that the text stays centred in whatever font it is shown.
@@ -333,9 +350,9 @@ def _draw_axes(axes: Axes, panel: _Panel, ink: _Ink, *, panel_width: float, firs
 
 
 def _tick_step(layers: int, panel_width: float) -> int:
-    """The smallest step that leaves 24 px for every number."""
+    """The smallest step that leaves 20 px for every number."""
     steps = (1, 2, 4, 5, 10, 20, 50)
-    return next((step for step in steps if step * panel_width / max(layers, 1) >= 24), 100)
+    return next((step for step in steps if step * panel_width / max(layers, 1) >= 20), 100)
 
 
 def _write(
@@ -367,10 +384,7 @@ def _accessible(svg: str, *, title: str, description: str) -> bytes:
     # Ids are global in a page that shows several figures.
     key = hashlib.sha256(svg.encode()).hexdigest()[:12]
     names = f'role="img" aria-labelledby="t{key}" aria-describedby="d{key}"'
-    head = f'<title id="t{key}">{escape(title)}</title>\n <desc id="d{key}">{escape(description)}</desc>'
-    svg = re.sub(r"<svg ([^>]*)>", rf"<svg {names} \1>\n {_literal(head)}", svg, count=1)
+    head = f'<title id="t{key}">{escape(title)}</title>\n <desc id="d{key}">{escape(description)}'
+    opened = re.compile("<svg ([^>]*>)")
+    svg = opened.sub(lambda tag: f"<svg {names} {tag[1]}\n {head}</desc>", svg, count=1)
     return svg.replace("'DejaVu Sans'", _FONTS).encode()
-
-
-def _literal(text: str) -> str:
-    return text.replace("\\", r"\\")

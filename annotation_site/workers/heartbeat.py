@@ -45,27 +45,28 @@ def stop() -> None:
 def _run(name: str, sweeps: Sequence[Callable[[], None]]) -> None:
     beats = 0
     while True:
-        # Whatever goes wrong in one round (a database restart, a full disk) is logged and tried
-        # again in the next: a worker that stops sweeping would be worse than any of it.
-        try:
-            close_old_connections()
-            _beat(name)
-            if beats % BEATS_PER_SWEEP == 0:
-                _prune()
-                for sweep in sweeps:
-                    sweep()
-        except DatabaseError:
-            log.exception("Heartbeat failed; trying again")
-            connection.close()
-        except Exception:
-            log.exception("A sweep failed; trying again")
+        _safely(_beat, name)
+        if beats % BEATS_PER_SWEEP == 0:
+            for sweep in (_prune, *sweeps):
+                _safely(sweep)
         beats += 1
         if _stopped.wait(BEAT_SECONDS):
             break
+    _safely(Worker.objects.filter(name=name).delete)
+    connection.close()
+
+
+def _safely(step: Callable[..., object], *args: object) -> None:
+    """Run a step; whatever goes wrong (a database restart, a full disk) is logged and tried
+    again in the next round: a worker that stops sweeping would be worse than any of it."""
     try:
-        Worker.objects.filter(name=name).delete()
-    finally:
+        close_old_connections()
+        step(*args)
+    except DatabaseError:
+        log.exception("The database failed in %s; trying again", step)
         connection.close()
+    except Exception:
+        log.exception("%s failed; trying again", step)
 
 
 def _beat(name: str) -> None:

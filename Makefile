@@ -1,0 +1,50 @@
+# `make demo` shows the product, `make test` checks it. Neither needs root.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
+PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
+
+.PHONY: demo test lint format bench clean
+
+demo: $(VENV)/.site
+	@$(PY) -m annotation_site.demo
+
+test: $(VENV)/.dev
+	$(PYTEST)
+ifdef TEST_DATABASE_URL
+	FFN_TEST_SERVICES=1 $(PYTEST) tests/annotation_site tests/services tests/e2e
+endif
+
+lint: $(VENV)/.dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy --strict ffn_extract annotation_site/analysis annotation_site/exports
+	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(VENV)/.dev
+	for file in benchmarks/[a-z]*.py; do $(PY) $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) var
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is %s. Try: make PYTHON=python3.12" % sys.version.split()[0])'
+	@$(PYTHON) -m venv $(VENV) || { echo 'No virtual environment could be made. On Debian and Ubuntu install the package python3-venv.'; rm -rf $(VENV); exit 1; }
+	@touch $@
+
+$(VENV)/.site: $(VENV)/.made requirements.txt $(wildcard requirements/[cdew]*.txt)
+	@echo 'Installing Python packages (once; some minutes)'
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -r requirements/demo.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.site requirements/dev.txt
+	$(PIP) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,262 @@
+"""Coverage: the share of a list's tokens that people put into a concept.
+
+The definitions, and a study worked through by hand, are in ``docs/measures.md``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from annotation_site.analysis.labels import KINDS, LABEL_COLUMNS, Labels
+
+__all__ = [
+    "DEFAULT_CATEGORIES",
+    "RESERVED_COLUMNS",
+    "Labels",
+    "annotation_coverage",
+    "coverage_table",
+    "list_coverage",
+]
+
+DEFAULT_CATEGORIES = ("semantic", "syntactic", "names")
+"""The paper's categories, in the order in which figures stack them."""
+
+_SHARES = ("coverage", "coverage_with_stopwords")
+_CONCEPTS = ("concepts", "concepts_with_stopwords")
+_CONCEPTS_PER_LIST = ("concepts_per_list", "concepts_per_list_with_stopwords")
+_COUNTS = ("lists_total", "lists", "annotations", "no_pattern")
+_GROUPS = ("model", "kind", "layer")
+
+RESERVED_COLUMNS = frozenset(
+    [*_SHARES, *_CONCEPTS, *_CONCEPTS_PER_LIST, *_COUNTS, *_GROUPS, "patterns"]
+    + [column for columns in LABEL_COLUMNS.values() for column in columns]
+)
+"""Names that the tables' own columns have; no category can be called like one of them."""
+
+
+def annotation_coverage(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
+    r"""Compute every measure of coverage for each annotation.
+
+    Parameters
+    ----------
+    labels
+        What people answered.
+    min_tokens
+        A pattern qualifies when it has at least this many members (4 in the paper).
+
+    Returns
+    -------
+    DataFrame
+        One row per annotation, ordered by ``annotation_id``: ``annotation_id``, ``list_id``,
+        ``annotator``, ``patterns`` (how many have a member, qualifying or not; 0 is "no pattern
+        here"), ``coverage``, ``coverage_with_stopwords``, one column for each category that the
+        labels hold (ordered by name), ``concepts``, ``concepts_with_stopwords``. Shares lie
+        between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        When `min_tokens` is below 1 or a category is named like another column.
+
+    Notes
+    -----
+    For an annotation of a list of k tokens, Q its qualifying patterns and F ⊆ Q those flagged as
+    stopwords/punctuation::
+
+        coverage                = |∪ members(p), p ∈ Q \ F| / k
+        coverage_with_stopwords = |∪ members(p), p ∈ Q| / k
+        category c              = 1/k · Σ 1/n(t) over the tokens t that have category c,
+                                  n(t) = number of different categories of t, both in Q \ F
+        concepts                = |Q \ F|
+        concepts_with_stopwords = |Q|
+
+    So the categories add up to ``coverage``, and a token of a flagged and of an unflagged pattern
+    counts in the headline. Source: Geva et al. (2022), §4.1 and table 2.
+    """
+    if min_tokens < 1:
+        raise ValueError(f"min_tokens is {min_tokens}; a pattern has at least 1 member.")
+    # A fixed order makes sums, down to their last digit, independent of the order of the rows.
+    annotations = labels.annotations.sort_values("annotation_id", ignore_index=True)
+    lengths = labels.lists.set_index("list_id")["length"]
+    length = lengths.reindex(annotations["list_id"]).to_numpy(dtype=np.int64)
+    members = _encode(labels.members, annotations, width=int(length.max(initial=0)))
+    qualifies = members.pattern_size >= min_tokens
+    headline = qualifies & ~members.stopwords
+
+    table = annotations[["annotation_id", "list_id", "annotator"]].copy()
+    table["patterns"] = members.patterns(np.ones_like(qualifies))
+    table["coverage"] = members.tokens(headline).sum(axis=1) / length
+    table["coverage_with_stopwords"] = members.tokens(qualifies).sum(axis=1) / length
+    for category, tokens in _tokens_by_category(members, headline).items():
+        table[category] = tokens / length
+    table["concepts"] = members.patterns(headline)
+    table["concepts_with_stopwords"] = members.patterns(qualifies)
+    return table
+
+
+def list_coverage(labels: Labels, *, min_tokens: int, categories: Sequence[str]) -> pd.DataFrame:
+    """Average the annotations of each list: the unit that tables, and resampling, rest on.
+
+    Parameters
+    ----------
+    labels, min_tokens
+        As for `annotation_coverage`.
+    categories
+        The study's categories; each becomes a column, 0 where nobody used it.
+
+    Returns
+    -------
+    DataFrame
+        One row per list, ordered by model, kind, layer and ``list_id``: these four columns,
+        ``annotations`` and ``no_pattern`` (counts), ``coverage``, ``coverage_with_stopwords``, one
+        column per category, ``concepts_per_list`` and ``concepts_per_list_with_stopwords``: means
+        over the list's annotators, missing (NaN) where nobody has annotated the list.
+
+    Raises
+    ------
+    ValueError
+        As for `annotation_coverage`; and when the labels hold a category that is not in
+        `categories`, or `categories` names one twice.
+    """
+    _check_categories(labels.members["category"], categories)
+    answers = annotation_coverage(labels, min_tokens=min_tokens)
+    unused = {category: 0.0 for category in categories if category not in answers.columns}
+    answers = answers.assign(**unused, no_pattern=answers["patterns"] == 0)
+    by_list = answers.groupby("list_id")
+    counts = by_list["no_pattern"].agg(annotations="size", no_pattern="sum")
+    means = by_list[[*_SHARES, *categories, *_CONCEPTS]].mean()
+
+    lists = labels.lists[["list_id", *_GROUPS]]
+    lists = lists.assign(kind=pd.Categorical(lists["kind"], categories=KINDS, ordered=True))
+    lists = lists.sort_values([*_GROUPS, "list_id"], ignore_index=True)
+    counts = counts.reindex(lists["list_id"], fill_value=0).astype(np.int64)
+    means = means.reindex(lists["list_id"]).astype(np.float64)
+    means = means.rename(columns=dict(zip(_CONCEPTS, _CONCEPTS_PER_LIST, strict=True)))
+    parts = [lists, counts.reset_index(drop=True), means.reset_index(drop=True)]
+    return pd.concat(parts, axis=1)
+
+
+def coverage_table(
+    labels: Labels,
+    *,
+    min_tokens: int,
+    categories: Sequence[str],
+    by: Sequence[str] = ("model", "kind"),
+) -> pd.DataFrame:
+    """Tabulate coverage: the mean over each list's annotators, then over the lists of a group.
+
+    Parameters
+    ----------
+    labels, min_tokens, categories
+        As for `list_coverage`.
+    by
+        What makes a group: some of "model", "kind" and "layer"; ("model", "kind") gives table 2
+        of the paper, ("model", "kind", "layer") its figure 2.
+
+    Returns
+    -------
+    DataFrame
+        One row per group that has a list, ordered by the columns of `by` (models by name; kinds
+        value, random, update; layers ascending): these columns, ``lists_total``, ``lists`` (those
+        with an annotation), ``annotations``, ``no_pattern`` (annotations without any pattern),
+        ``coverage``, ``coverage_with_stopwords``, one column per category, ``concepts_per_list``
+        and ``concepts_per_list_with_stopwords``. A list that nobody has annotated is counted in
+        ``lists_total`` and is in no mean; where ``lists`` is 0 the means are missing (NaN).
+
+    Raises
+    ------
+    ValueError
+        As for `list_coverage`; and when `by` is empty or names something else.
+
+    Notes
+    -----
+    Each list weighs the same, however many people annotated it. Source: Geva et al. (2022), §4.1
+    and table 2.
+    """
+    if not by or not set(by) <= set(_GROUPS) or len(set(by)) < len(by):
+        raise ValueError(f"by is {tuple(by)}; it takes model, kind and layer, each at most once.")
+    lists = list_coverage(labels, min_tokens=min_tokens, categories=categories)
+    lists = lists.assign(lists_total=1, lists=(lists["annotations"] > 0).astype(np.int64))
+    groups = lists.groupby(list(by), observed=True)
+    means = [*_SHARES, *categories, *_CONCEPTS_PER_LIST]
+    table = pd.concat([groups[list(_COUNTS)].sum(), groups[means].mean()], axis=1).reset_index()
+    return table.astype({"kind": "str"}) if "kind" in by else table
+
+
+def _check_categories(used: pd.Series, categories: Sequence[str]) -> None:
+    if len(set(categories)) < len(categories):
+        raise ValueError("categories names one of them twice.")
+    _refuse_reserved(categories)
+    unknown = sorted(set(used.unique()) - set(categories))
+    if unknown:
+        raise ValueError(
+            f"The labels hold the categories {', '.join(unknown)}, which the table lacks."
+        )
+
+
+def _refuse_reserved(categories: Sequence[str]) -> None:
+    reserved = sorted(RESERVED_COLUMNS.intersection(categories))
+    if reserved:
+        raise ValueError(f"No category can be named {', '.join(reserved)}: it names a column.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Members:
+    """Members as arrays with one entry per row; ids replaced by row numbers."""
+
+    shape: tuple[int, int]  # annotations × tokens of the longest list
+    annotation: NDArray[np.intp]
+    token: NDArray[np.intp]  # rank - 1
+    pattern_size: NDArray[np.intp]  # of the row's pattern
+    first_of_pattern: NDArray[np.bool_]  # true in one row of every pattern
+    stopwords: NDArray[np.bool_]
+    category: NDArray[np.intp]  # index into `categories`
+    categories: list[str]  # by name
+
+    def patterns(self, chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Count the patterns of each annotation among the chosen rows; shape (annotations,)."""
+        once = self.annotation[chosen & self.first_of_pattern]
+        return np.bincount(once, minlength=self.shape[0])
+
+    def tokens(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Mark the tokens that the chosen rows cover, each once; shape (annotations, tokens)."""
+        covered = np.zeros(self.shape, dtype=np.bool_)
+        covered[self.annotation[chosen], self.token[chosen]] = True
+        return covered
+
+
+def _encode(members: pd.DataFrame, annotations: pd.DataFrame, *, width: int) -> _Members:
+    annotation = pd.Index(annotations["annotation_id"]).get_indexer(members["annotation_id"])
+    number, numbers = pd.factorize(members["pattern"])
+    pattern, _ = pd.factorize(annotation * max(len(numbers), 1) + number)
+    category, categories = pd.factorize(members["category"], sort=True)
+    names = [str(name) for name in categories]
+    _refuse_reserved(names)
+    return _Members(
+        shape=(len(annotations), width),
+        annotation=annotation,
+        token=members["rank"].to_numpy(dtype=np.intp) - 1,
+        pattern_size=np.bincount(pattern)[pattern],
+        first_of_pattern=~pd.Series(pattern).duplicated().to_numpy(),
+        stopwords=members["stopwords"].to_numpy(dtype=np.bool_),
+        category=category,
+        categories=names,
+    )
+
+
+def _tokens_by_category(
+    members: _Members, chosen: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Share the covered tokens of each annotation among categories, 1/n each."""
+    grids = {
+        name: members.tokens(chosen & (members.category == code))
+        for code, name in enumerate(members.categories)
+    }
+    n = np.zeros(members.shape, dtype=np.intp)
+    for grid in grids.values():
+        n += grid
+    weight = 1 / np.maximum(n, 1)
+    return {name: (grid * weight).sum(axis=1) for name, grid in grids.items()}

@@ -1,0 +1,43 @@
+"""What an export format is given: a named table with typed columns."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # the web process writes exports and must not pay for loading pandas
+    import pandas as pd
+
+Cell = str | int | float | None
+"""A text, a number, or None where a value is missing or undefined."""
+
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's name, and whether its cells are texts or numbers (int or float)."""
+
+    name: str
+    kind: Literal["text", "number"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to write: `rows` is read once, in order, so it can be a generator."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: Iterable[Row]
+
+
+def table_from_frame(name: str, frame: "pd.DataFrame") -> Table:
+    """Make a table of a dataframe, without its index; NaN and None become missing cells.
+
+    Columns of integer and float type become numbers, every other column text.
+    """
+    columns = tuple(
+        Column(str(label), "number" if dtype.kind in "iuf" else "text")
+        for label, dtype in frame.dtypes.items()
+    )
+    cells = frame.astype(object).where(frame.notna(), None)
+    return Table(name, columns, cells.itertuples(index=False, name=None))

@@ -1,0 +1,187 @@
+// An answer and everything that can be done to it. Pure: no document, no network, no clock.
+//
+//   Answer  {patterns: [Pattern], no_pattern, comment}
+//   Pattern {number, description, category, stopwords, ranks}
+//   Rules   {length, categories, min_tokens, several_patterns_per_token, stopwords: Set of ranks}
+//
+// Answers are never changed in place: what is untouched keeps its identity, so that the view
+// redraws only the rows and patterns that differ. `reduce` returns the very same answer when an
+// action changes nothing, and no step of history is spent on it.
+
+export const MOST_PATTERNS = 30;
+export const MOST_DESCRIPTION = 500;
+export const MOST_COMMENT = 2000;
+
+export const EMPTY = Object.freeze({patterns: Object.freeze([]), no_pattern: false, comment: ''});
+
+/** An answer as the rules allow it, from JSON of any origin (a server, an old copy, null). */
+export function normalise(raw, rules) {
+  if (!raw || !Array.isArray(raw.patterns)) return EMPTY;
+  const taken = new Set();
+  const patterns = raw.patterns.slice(0, MOST_PATTERNS).map((p, index) => ({
+    number: index + 1,
+    description: text(p?.description, MOST_COMMENT),
+    category: rules.categories.includes(p?.category) ? p.category : null,
+    stopwords: typeof p?.stopwords === 'boolean' ? p.stopwords : null,
+    ranks: ranksOf(p?.ranks, rules, taken),
+  }));
+  return {
+    patterns,
+    no_pattern: raw.no_pattern === true && patterns.length === 0,
+    comment: text(raw.comment, MOST_COMMENT),
+  };
+}
+
+function text(value, most) {
+  // NUL is the one character that the database cannot hold.
+  return typeof value === 'string' ? value.replaceAll('\0', '').slice(0, most) : '';
+}
+
+function ranksOf(value, rules, taken) {
+  const valid = (r) => Number.isInteger(r) && r >= 1 && r <= rules.length;
+  const ranks = [...new Set(Array.isArray(value) ? value : [])].filter(
+    (r) => valid(r) && (rules.several_patterns_per_token || !taken.has(r)));
+  ranks.forEach((r) => taken.add(r));
+  return ranks.sort((a, b) => a - b);
+}
+
+/** Nothing a person would miss: it goes silently when the answer is submitted. */
+export const isBlank = (pattern) => pattern.ranks.length === 0 && pattern.description.trim() === '';
+
+/** What is submitted: blank patterns dropped, the others numbered 1, 2, … */
+export function finished(answer) {
+  const patterns = answer.patterns.filter((p) => !isBlank(p))
+    .map((p, i) => ({...p, number: i + 1, description: p.description.trim()}));
+  return {patterns, no_pattern: answer.no_pattern, comment: answer.comment.trim()};
+}
+
+/** One text per meaning, whatever the order of keys on the way through a database. */
+export function canonical(answer) {
+  const {patterns, no_pattern, comment} = finished(answer);
+  return JSON.stringify([
+    patterns.map((p) => [p.description, p.category, p.stopwords, p.ranks]), no_pattern, comment]);
+}
+
+export const same = (a, b) => a === b || canonical(a) === canonical(b);
+
+/** Proposed when more than half of the members are stop words or punctuation. */
+export function stopwordsProposed(pattern, rules) {
+  const hits = pattern.ranks.filter((r) => rules.stopwords.has(r)).length;
+  return hits * 2 > pattern.ranks.length;
+}
+
+export const stopwordsOf = (pattern, rules) =>
+  pattern.stopwords ?? stopwordsProposed(pattern, rules);
+
+/** The numbers of the patterns that hold a rank. */
+export function patternsOf(answer, rank) {
+  return answer.patterns.filter((p) => p.ranks.includes(rank)).map((p) => p.number);
+}
+
+export function coveredCount(answer) {
+  return new Set(answer.patterns.flatMap((p) => p.ranks)).size;
+}
+
+/** The first thing that keeps an answer from being submitted, or null. */
+export function problem(answer) {
+  const patterns = answer.patterns.filter((p) => !isBlank(p));
+  if (patterns.length === 0) return answer.no_pattern ? null : {kind: 'nothing'};
+  for (const {number, ranks, category} of patterns) {
+    if (ranks.length === 0) return {kind: 'no-token', number};
+    if (category === null) return {kind: 'no-category', number};
+  }
+  return null;
+}
+
+/** Patterns that are kept but will not count. */
+export function tooSmall(answer, rules) {
+  return answer.patterns.filter((p) => p.ranks.length > 0 && p.ranks.length < rules.min_tokens);
+}
+
+const ACTIONS = {
+  /** Put ranks into a pattern or take them out; the number after the last makes a new pattern. */
+  assign(answer, {ranks, number, on = true}, rules) {
+    let patterns = answer.patterns;
+    if (number === patterns.length + 1 && on) patterns = [...patterns, blank(number)];
+    if (number < 1 || number > patterns.length) return answer;
+    const chosen = new Set(ranks);
+    const without = (p) => withRanks(p, p.ranks.filter((r) => !chosen.has(r)));
+    const joined = (p) => withRanks(p, [...new Set([...p.ranks, ...ranks])].sort((a, b) => a - b));
+    const next = patterns.map((p) => {
+      if (p.number === number) return on ? joined(p) : without(p);
+      return on && !rules.several_patterns_per_token ? without(p) : p;
+    });
+    return withPatterns(answer, next);
+  },
+
+  clear(answer, {ranks}) {
+    const chosen = new Set(ranks);
+    return withPatterns(answer, answer.patterns.map(
+      (p) => withRanks(p, p.ranks.filter((r) => !chosen.has(r)))));
+  },
+
+  add(answer) {
+    if (answer.patterns.length >= MOST_PATTERNS) return answer;
+    return withPatterns(answer, [...answer.patterns, blank(answer.patterns.length + 1)]);
+  },
+
+  remove(answer, {number}) {
+    const rest = answer.patterns.filter((p) => p.number !== number);
+    return withPatterns(answer, rest.map((p, i) => (p.number === i + 1 ? p : {...p, number: i + 1})));
+  },
+
+  describe(answer, {number, description}) {
+    return change(answer, number, {description: text(description, MOST_DESCRIPTION)});
+  },
+
+  category(answer, {number, category}) {
+    return change(answer, number, {category});
+  },
+
+  stopwords(answer, {number, stopwords}) {
+    return change(answer, number, {stopwords});
+  },
+
+  /** "No pattern" and patterns exclude each other; what goes comes back with one undo. */
+  none(answer, {on}) {
+    if (answer.no_pattern === on) return answer;
+    return {...answer, no_pattern: on, patterns: on ? EMPTY.patterns : answer.patterns};
+  },
+
+  comment(answer, {comment}) {
+    const kept = text(comment, MOST_COMMENT);
+    return kept === answer.comment ? answer : {...answer, comment: kept};
+  },
+
+  replace(answer, {answer: other}) {
+    return other;
+  },
+};
+
+export function reduce(answer, action, rules) {
+  return ACTIONS[action.type](answer, action, rules);
+}
+
+function blank(number) {
+  // No category is chosen in advance: a default would be every hurried person's answer and would
+  // tilt the very shares that are measured. Each category costs the same one key.
+  return {number, description: '', category: null, stopwords: null, ranks: []};
+}
+
+function withRanks(pattern, ranks) {
+  return ranks.length === pattern.ranks.length ? pattern : {...pattern, ranks};
+}
+
+function withPatterns(answer, patterns) {
+  const unchanged = patterns.length === answer.patterns.length
+    && patterns.every((p, i) => p === answer.patterns[i]);
+  if (unchanged) return answer;
+  return {...answer, patterns, no_pattern: answer.no_pattern && patterns.length === 0};
+}
+
+function change(answer, number, fields) {
+  return withPatterns(answer, answer.patterns.map((p) => {
+    const differs = p.number === number && Object.keys(fields).some((k) => p[k] !== fields[k]);
+    return differs ? {...p, ...fields} : p;
+  }));
+}

@@ -1,0 +1,49 @@
+"""The hand-worked study of docs/measures.md as `Labels`."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from annotation_site.analysis.labels import LABEL_COLUMNS, Labels
+
+FIXTURE = Path(__file__).parents[3] / "fixtures" / "hand_worked_study.json"
+
+
+def hand_worked_study() -> dict[str, Any]:
+    return json.loads(FIXTURE.read_text(encoding="utf-8"))
+
+
+def hand_worked_labels() -> Labels:
+    study = hand_worked_study()
+    return labels_of(
+        lists=[
+            (one["list_id"], one["model"], one["kind"], one["layer"], len(one["tokens"]))
+            for one in study["lists"]
+        ],
+        annotations=[
+            (one["annotation_id"], one["list_id"], one["annotator"]) for one in study["annotations"]
+        ],
+        members=[
+            (one["annotation_id"], pattern["number"], rank, pattern["category"], flag)
+            for one in study["annotations"]
+            for pattern in one["patterns"]
+            for flag in [pattern["stopwords"]]
+            for rank in pattern["ranks"]
+        ],
+    )
+
+
+def labels_of(
+    *,
+    lists: Iterable[tuple[Any, ...]],
+    annotations: Iterable[tuple[Any, ...]] = (),
+    members: Iterable[tuple[Any, ...]] = (),
+) -> Labels:
+    """Labels from rows in the order of the documented columns."""
+    rows = {"lists": lists, "annotations": annotations, "members": members}
+    return Labels(
+        **{name: pd.DataFrame(list(rows[name]), columns=LABEL_COLUMNS[name]) for name in rows}
+    )

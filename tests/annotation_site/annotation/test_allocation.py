@@ -1,0 +1,109 @@
+"""Allocation is a pure, seeded function: balanced, complete, never the same list twice."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotation_site.annotation.allocation import (
+    Existing,
+    ListToJudge,
+    allocate,
+    draw_per_stratum,
+    interleave,
+)
+
+KINDS = ("value", "random", "update")
+
+
+def some_lists(per_stratum: int, layers: int = 3) -> list[ListToJudge]:
+    strata = [(kind, layer) for kind in KINDS for layer in range(layers)]
+    return [
+        ListToJudge(i, *strata[i % len(strata)]) for i in range(per_stratum * len(strata))
+    ]
+
+
+@given(
+    per_stratum=st.integers(1, 5),
+    people=st.integers(1, 7),
+    per_list=st.integers(1, 7),
+    seed=st.integers(0, 100),
+)
+def test_every_list_goes_to_k_different_people_and_loads_differ_by_at_most_one(
+    per_stratum, people, per_list, seed
+):
+    lists = some_lists(per_stratum)
+    per_list = min(per_list, people)
+    orders = allocate(lists=lists, people=range(people), per_list=per_list, seed=seed)
+    times = Counter(i for order in orders.values() for i in order)
+    assert times == {item.id: per_list for item in lists}
+    assert all(len(set(order)) == len(order) for order in orders.values())
+    loads = [len(order) for order in orders.values()]
+    assert max(loads) - min(loads) <= 1
+
+
+def test_the_same_seed_gives_the_same_allocation_and_another_seed_another():
+    lists = some_lists(4)
+    first = allocate(lists=lists, people=[1, 2, 3], per_list=2, seed=1)
+    assert allocate(lists=lists[::-1], people=[3, 2, 1], per_list=2, seed=1) == first
+    assert allocate(lists=lists, people=[1, 2, 3], per_list=2, seed=2) != first
+
+
+def test_people_see_lists_in_different_orders():
+    orders = allocate(lists=some_lists(5), people=[1, 2], per_list=2, seed=0)
+    assert sorted(orders[1]) == sorted(orders[2])
+    assert orders[1] != orders[2]
+
+
+def test_kinds_are_spread_evenly_over_people():
+    lists = some_lists(8)
+    kind_of = {item.id: item.kind for item in lists}
+    orders = allocate(lists=lists, people=[1, 2, 3, 4], per_list=2, seed=0)
+    for kind in KINDS:
+        counts = [sum(kind_of[i] == kind for i in order) for order in orders.values()]
+        assert max(counts) - min(counts) <= 2
+
+
+def test_kinds_are_interleaved_without_a_fixed_rhythm():
+    import random
+
+    lists = some_lists(20)
+    order = interleave(lists, random.Random(0))
+    kinds = [item.kind for item in order]
+    for start in range(0, len(kinds) - 30, 10):
+        counts = Counter(kinds[start : start + 30])
+        assert all(5 <= counts[kind] <= 15 for kind in KINDS)
+    by_position = {p: {kinds[i] for i in range(p, len(kinds), 3)} for p in range(3)}
+    assert all(len(found) == 3 for found in by_position.values())
+
+
+def test_topping_up_gives_out_free_places_only_and_nobody_gets_a_list_twice():
+    lists = some_lists(2)
+    first = allocate(lists=lists, people=[1, 2], per_list=2, seed=0)
+    had = {(person, i) for person, order in first.items() for i in order}
+    freed = lists[0].id
+    existing = Existing(
+        had=frozenset(had),
+        live={item.id: 2 - (item.id == freed) for item in lists},
+        load={1: len(first[1]), 2: len(first[2])},
+    )
+    again = allocate(lists=lists, people=[1, 2, 3], per_list=2, seed=0, existing=existing)
+    assert again == {1: [], 2: [], 3: [freed]}
+
+
+def test_places_that_nobody_can_take_stay_free():
+    lists = some_lists(1)
+    had = frozenset((1, item.id) for item in lists)
+    existing = Existing(had=had, live={item.id: 0 for item in lists})
+    assert allocate(lists=lists, people=[1], per_list=1, seed=0, existing=existing) == {1: []}
+
+
+def test_drawing_more_lists_later_keeps_those_drawn_before():
+    lists = some_lists(10)
+    few = {item.id for item in draw_per_stratum(lists, 3, seed=7)}
+    many = {item.id for item in draw_per_stratum(lists, 5, seed=7)}
+    assert few < many
+    assert Counter((i.kind, i.layer) for i in draw_per_stratum(lists, 3, seed=7)) == {
+        (kind, layer): 3 for kind in KINDS for layer in range(3)
+    }
+    assert {item.id for item in draw_per_stratum(lists, 3, seed=8)} != few

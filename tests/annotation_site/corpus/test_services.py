@@ -1,0 +1,206 @@
+"""Bundles are loaded whole or not at all, and extractions survive what happens to workers."""
+
+import shutil
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from annotation_site.corpus import loading, services
+from annotation_site.corpus.models import Extraction, Token, Vector
+from annotation_site.corpus.selectors import extractions_ready
+from annotation_site.errors import Invalid, SiteError
+from ffn_extract.bundle import BundleError, ModelInfo, TokenRow, VectorRow, write_bundle
+from ffn_extract.options import ExtractOptions
+
+pytestmark = pytest.mark.django_db
+State = Extraction.State
+
+
+def make_bundle(path, *, seed=0):
+    """A small bundle: two lists of three tokens."""
+    write_bundle(
+        path,
+        model=ModelInfo("tiny", None, "bert", 1, 4, 8, 9, "subword", "0" * 64),
+        parameters={"kinds": ["value", "update"], "top_k": 3, "seed": seed},
+        vectors=[
+            VectorRow("value", 0, 5, 1.5, [1, 2, 3], [0.5, 0.25, 0.125], [4, 5, 6], [-3.0, -2.0, -1.0]),
+            VectorRow(
+                "update", 0, 0, 2.5, [3, 2, 1], [3.0, 2.0, 1.0], [6, 5, 4], [-3.0, -2.0, -1.0],
+                "the text", 1, "text",
+            ),
+        ],
+        tokens=[
+            TokenRow(i, f"t{i}", "the" if i == 1 else f"⋯{i}", *gloss)
+            for i in range(1, 7)
+            for gloss in [("a gloss", "wordnet", "lemma") if i == 2 else (None, None, None)]
+        ],
+        environment={"packages": {}},
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path / "bundle")
+
+
+def test_a_bundle_is_loaded_as_it_is(bundle):
+    extraction, created = services.bundle_import(path=bundle)
+    assert created
+    assert (extraction.state, extraction.model.name) == (State.READY, "tiny")
+    assert extraction.counts == {
+        "vectors": 2, "tokens": 6, "glossed": 1, "kinds": {"value": 1, "update": 1}
+    }  # fmt: skip
+    value, update = Vector.objects.order_by("-kind")
+    assert (value.token_ids, value.scores) == ([1, 2, 3], [0.5, 0.25, 0.125])
+    assert (value.bottom_token_ids, value.bottom_scores) == ([4, 5, 6], [-3.0, -2.0, -1.0])
+    assert (update.context, update.context_position, update.context_token) == ("the text", 1, "text")
+    tokens = Token.objects.order_by("token_id").values_list("display", "gloss", "is_stopword")
+    assert list(tokens)[:3] == [("the", "", True), ("⋯2", "a gloss", False), ("⋯3", "", False)]
+
+
+def test_loading_the_same_bundle_again_changes_nothing(bundle, tmp_path, capsys):
+    first, _ = services.bundle_import(path=bundle)
+    again, created = services.bundle_import(path=make_bundle(tmp_path / "same"))
+    assert (again, created) == (first, False)
+    assert Vector.objects.count() == 2
+    call_command("import_bundle", str(bundle))
+    assert "Already loaded: tiny, 2 lists" in capsys.readouterr().out
+
+
+def test_two_bundles_of_one_model_share_its_row_and_keep_their_own_tokens(bundle, tmp_path):
+    first, _ = services.bundle_import(path=bundle)
+    other, _ = services.bundle_import(path=make_bundle(tmp_path / "other", seed=1))
+    assert first.model == other.model
+    assert first.tokens.count() == other.tokens.count() == 6
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "vectors.parquet", "tokens.parquet"])
+def test_a_damaged_bundle_is_refused_before_anything_is_written(bundle, name):
+    whole = (bundle / name).read_bytes()
+    for position in range(0, len(whole), max(1, len(whole) // 40)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x20
+        (bundle / name).write_bytes(damaged)
+        with pytest.raises(BundleError):
+            services.bundle_import(path=bundle)
+    (bundle / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CommandError):
+        call_command("import_bundle", str(bundle))
+    (bundle / name).unlink()
+    with pytest.raises(CommandError, match=name):
+        call_command("import_bundle", str(bundle))
+    assert (Extraction.objects.count(), Token.objects.count(), Vector.objects.count()) == (0, 0, 0)
+
+
+def test_a_foreign_folder_is_refused(tmp_path):
+    with pytest.raises(CommandError, match="lacks manifest"):
+        call_command("import_bundle", str(tmp_path))
+
+
+def test_an_import_that_breaks_in_the_middle_leaves_nothing(bundle, monkeypatch):
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(loading, "_vector", full)
+    with pytest.raises(OSError, match="disk full"):
+        services.bundle_import(path=bundle)
+    assert (Extraction.objects.count(), Token.objects.count()) == (0, 0)
+
+
+def test_nothing_is_visible_before_the_last_row_is_in(bundle):
+    seen = []
+    services.bundle_import(path=bundle, report=lambda *_: seen.append(extractions_ready().count()))
+    assert set(seen) == {0}
+    assert extractions_ready().count() == 1
+
+
+def test_an_import_whose_process_died_can_be_repeated(bundle):
+    extraction, _ = services.bundle_import(path=bundle)
+    Extraction.objects.update(state=State.LOADING, attempts=services.MOST_ATTEMPTS)
+    with pytest.raises(SiteError, match="being loaded at this moment"):
+        Extraction.objects.update(heartbeat_at=timezone.now())
+        services.bundle_import(path=bundle)
+    long_ago = timezone.now() - services.STALE_AFTER - timedelta(seconds=1)
+    Extraction.objects.update(heartbeat_at=long_ago)
+    again, created = services.bundle_import(path=bundle)
+    assert created
+    extraction.refresh_from_db()
+    assert (extraction.state, extraction.vectors.count()) == (State.FAILED, 0)
+    assert again.vectors.count() == 2
+
+
+def queued():
+    return services.extraction_enqueue(model_source="tiny", options=ExtractOptions())
+
+
+@pytest.mark.parametrize("source", ["", "  ", "/etc", "../models", "a/../../b"])
+def test_a_path_is_no_model(source):
+    with pytest.raises(Invalid):
+        services.extraction_enqueue(model_source=source, options=ExtractOptions())
+    assert Extraction.objects.count() == 0
+
+
+def test_a_message_delivered_twice_runs_once():
+    extraction = queued()
+    assert services.extraction_claim(extraction_id=extraction.pk) is not None
+    assert services.extraction_claim(extraction_id=extraction.pk) is None
+
+
+def test_a_run_whose_worker_died_is_queued_again_and_given_up_in_the_end():
+    extraction = queued()
+    long_ago = timezone.now() - services.STALE_AFTER - timedelta(seconds=1)
+    for attempt in range(1, services.MOST_ATTEMPTS + 1):
+        claimed = services.extraction_claim(extraction_id=extraction.pk)
+        assert claimed.attempts == attempt
+        services.extractions_sweep()
+        claimed.refresh_from_db()
+        assert claimed.state == State.RUNNING  # its heartbeat is fresh
+        Extraction.objects.update(heartbeat_at=long_ago)
+        services.extractions_sweep()
+        claimed.refresh_from_db()
+    assert claimed.state == State.FAILED
+    assert "stopped without a word" in claimed.error
+
+
+def test_a_run_that_lost_its_claim_changes_nothing_any_more(bundle):
+    extraction = queued()
+    claimed = services.extraction_claim(extraction_id=extraction.pk)
+    Extraction.objects.update(claim=uuid.uuid4())
+    with pytest.raises(services.ClaimLost):
+        services.extraction_report(extraction=claimed, step="projection")
+    services.extraction_fail(extraction=claimed, reason="too late")
+    extraction.refresh_from_db()
+    assert (extraction.state, extraction.error) == (State.RUNNING, "")
+
+
+def test_lists_that_another_extraction_holds_are_kept_once(bundle, tmp_path):
+    first, _ = services.bundle_import(path=bundle)
+    claimed = services.extraction_claim(extraction_id=queued().pk)
+    services.bundle_load(
+        extraction=claimed, bundle=services.open_bundle(make_bundle(tmp_path / "same"))
+    )
+    claimed.refresh_from_db()
+    assert (claimed.state, claimed.same_as, claimed.vectors.count()) == (State.READY, first, 0)
+    assert list(extractions_ready()) == [first]
+
+
+def test_an_error_with_a_sentence_ends_a_run_with_that_sentence(settings, tmp_path):
+    settings.BUNDLES_DIR = tmp_path / "bundles"
+    settings.MODELS_DIR = tmp_path
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").write_text('{"model_type": "unheard_of"}')
+    claimed = services.extraction_claim(extraction_id=queued().pk)
+    services.extraction_run_here(extraction=claimed)
+    claimed.refresh_from_db()
+    assert claimed.state == State.FAILED
+    assert "unheard_of" in claimed.error
+    services.extraction_retry(extraction=claimed)
+    claimed.refresh_from_db()
+    assert (claimed.state, claimed.error, claimed.attempts) == (State.QUEUED, "", 0)
+    with pytest.raises(Invalid):
+        services.extraction_retry(extraction=claimed)
+    shutil.rmtree(tmp_path / "tiny")

@@ -1,0 +1,25 @@
+"""What some tests need from the machine: skipped with a sentence without it, failed in CI."""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+
+def missing(sentence: str) -> NoReturn:
+    """Skip the test, saying what to install; where CI is set, that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+def chromium() -> str:
+    """The path of the system's Chromium or Chrome."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    mac = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+    if os.path.exists(mac):
+        return mac
+    missing("No Chromium: install the system's package chromium (Debian) or Google Chrome.")

@@ -1,0 +1,94 @@
+"""weights → bundle → corpus → annotation → results: a stage imports only from its left."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# What each package of the site may import from the site, besides itself and errors.
+ANYWHERE = {"accounts", "workers", "errors"}
+PURE = {"analysis", "exports"}
+ALLOWED = {
+    "accounts": set(),
+    "workers": set(),
+    "analysis": set(),
+    "exports": set(),
+    "corpus": ANYWHERE | PURE,
+    "annotation": ANYWHERE | PURE | {"corpus"},
+    "results": ANYWHERE | PURE | {"corpus", "annotation"},
+}
+# The worker's entry point is what a task registers with.
+TASKS_MAY = {"celery"}
+# The bundle is all that passes between extraction and site; these load without torch.
+FROM_EXTRACTION = {"bundle", "options", "errors", "progress"}
+
+
+def imports(path: Path, *, everywhere: bool) -> Iterator[tuple[str, int]]:
+    """Modules that a file imports; at the top only, or inside functions too."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def python_files(folder: str) -> list[Path]:
+    return [p for p in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in p.parts]
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_a_stage_imports_only_from_its_left(package):
+    found = []
+    for path in python_files(f"annotation_site/{package}"):
+        for module, line in imports(path, everywhere=True):
+            parts = module.split(".")
+            if parts[0] != "annotation_site" or len(parts) < 2:
+                continue
+            may = ALLOWED[package] | {package, "errors"}
+            if path.name == "tasks.py":
+                may |= TASKS_MAY
+            if parts[1] not in may:
+                found.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("package", sorted(PURE))
+def test_pure_packages_know_no_django(package):
+    for path in python_files(f"annotation_site/{package}"):
+        for module, line in imports(path, everywhere=True):
+            assert module.split(".")[0] not in {"django", "rest_framework", "celery"}, (path, line)
+
+
+def test_extraction_knows_no_site():
+    for path in python_files("ffn_extract"):
+        for module, line in imports(path, everywhere=True):
+            assert module.split(".")[0] not in {"django", "annotation_site"}, (path, line)
+
+
+def test_the_site_takes_only_the_light_part_of_extraction():
+    for path in python_files("annotation_site"):
+        for module, line in imports(path, everywhere=False):
+            parts = module.split(".")
+            if parts[0] == "ffn_extract":
+                assert parts[1] in FROM_EXTRACTION, (path, line, module)
+
+
+def test_the_web_process_loads_neither_torch_nor_pandas():
+    code = (
+        "import sys, django; django.setup();"
+        "from django.urls import get_resolver; get_resolver().url_patterns;"
+        "from annotation_site.wsgi import application;"
+        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk'};"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PATH": ""}
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
