@@ -21,6 +21,7 @@ lint: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict ffn_extract annotation_site/analysis annotation_site/exports
+	$(PY) -m mypy annotation_site
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 	$(PY) -m pytest -q tests/test_architecture.py
 
@@ -29,7 +30,7 @@ format: $(VENV)/.dev
 	$(PY) -m ruff format .
 
 bench: $(VENV)/.dev
-	for file in benchmarks/[a-z]*.py; do $(PY) $$file || exit 1; done
+	for file in benchmarks/[a-z]*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 clean:
 	rm -rf $(VENV) var

@@ -61,9 +61,7 @@ app.conf.update(
     # torch keeps its memory; a fresh child after a while gives it back.
     worker_max_tasks_per_child=200,
 )
-app.autodiscover_tasks(
-    ["annotation_site.corpus", "annotation_site.results"], related_name="tasks"
-)
+app.autodiscover_tasks(["annotation_site.corpus", "annotation_site.results"], related_name="tasks")
 
 
 def prepare_queue() -> None:

@@ -18,6 +18,7 @@ PEOPLE = (
     ("rosa", "researcher"),
     ("admin", "admin"),
 )
+PEOPLE_FILE = "demo_people.json"
 TITLE = "Concepts in a small encoder"
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +42,7 @@ def main() -> None:
     _lists(var)
     people = _people(var)
     _study()
-    print("\nPeople of the demo (also in var/demo_people.json):")
+    print(f"\nPeople of the demo (kept in {var / PEOPLE_FILE}):")
     for name, role in PEOPLE:
         print(f"  {role:<11} {name:<6} {people[name]}")
     port = int(os.environ.get("PORT", "8000"))
@@ -87,7 +88,7 @@ def _lists(var: Path) -> None:
         bundle.parent.mkdir(exist_ok=True)
         # A process of its own: torch's memory goes when it ends.
         extract = [sys.executable, "-m", "ffn_extract", "extract", str(var / "models" / DEMO_MODEL)]
-        arguments = [*extract, "--out", str(bundle), *_without_wordnet()]
+        arguments = [*extract, "--name", DEMO_MODEL, "--out", str(bundle), *_without_wordnet()]
         if subprocess.run(arguments, cwd=ROOT, check=False).returncode:
             raise SystemExit("The demo stops here, because extraction failed; the reason is above.")
     call_command("import_bundle", str(bundle))
@@ -107,7 +108,7 @@ def _people(var: Path) -> dict[str, str]:
     from annotation_site.accounts.models import User
     from annotation_site.accounts.services import person_create
 
-    path = var / "demo_people.json"
+    path = var / PEOPLE_FILE
     passwords = {name: f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for name, _ in PEOPLE}
     _private_file(path, json.dumps(passwords, indent=1))
     passwords = json.loads(path.read_text())

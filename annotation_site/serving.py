@@ -45,7 +45,8 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
         [
             sys.executable, "-m", "gunicorn", "annotation_site.wsgi",
             "--bind", f"{host}:{port}", "--workers", str(web_workers),
-            "--log-level", "warning", "--no-control-socket", "--max-requests", "20000", "--max-requests-jitter", "2000",
+            "--log-level", "warning", "--no-control-socket",
+            "--max-requests", "20000", "--max-requests-jitter", "2000",
         ],
         [
             sys.executable, "-m", "celery", "--quiet", "--app", "annotation_site", "worker",
@@ -54,7 +55,7 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
     ]  # fmt: skip
     processes: list[subprocess.Popen[bytes]] = []
     with _stop_signals() as stopping:
-        # A group of their own: Ctrl-C in a terminal reaches this process, which stops them in order.
+        # Sessions of their own: Ctrl-C in a terminal reaches this process, which stops them.
         for command in commands:
             processes.append(subprocess.Popen(command, start_new_session=True))
         try:

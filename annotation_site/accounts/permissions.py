@@ -5,11 +5,20 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
+from django_htmx.middleware import HtmxDetails
 
+from annotation_site.accounts.models import User
 from annotation_site.errors import NotAllowed
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
+
+
+class PersonRequest(HttpRequest):
+    """A request of somebody who is logged in, as views behind a login receive it."""
+
+    user: User
+    htmx: HtmxDetails
 
 
 def admin_required(view: View) -> View:
@@ -17,7 +26,7 @@ def admin_required(view: View) -> View:
 
     @login_required
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: PersonRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_admin:
             raise NotAllowed("This page is for admins. Ask one to give you the role.")
         return view(request, *args, **kwargs)
@@ -30,7 +39,7 @@ def researcher_required(view: View) -> View:
 
     @login_required
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: PersonRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_researcher:
             raise NotAllowed("This page is for researchers. Ask an admin to give you the role.")
         return view(request, *args, **kwargs)

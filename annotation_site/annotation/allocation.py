@@ -38,7 +38,7 @@ def allocate(
     people: Sequence[int],
     per_list: int,
     seed: int,
-    existing: Existing = Existing(),  # noqa: B008 (frozen, so sharing one is safe)
+    existing: Existing = Existing(),
 ) -> dict[int, list[int]]:
     """Give every list's free places to different people; return each person's order.
 
@@ -100,8 +100,10 @@ def interleave(items: Sequence[ListToJudge], rng: random.Random) -> list[ListToJ
 
 def _by_stratum(lists: Sequence[ListToJudge], rng: random.Random) -> list[ListToJudge]:
     """Lists in random order within (kind, layer), strata in a fixed order."""
-    keyed = [(item.kind, item.layer, rng.random(), item.id, item) for item in
-             sorted(lists, key=lambda item: item.id)]
+    keyed = [
+        (item.kind, item.layer, rng.random(), item.id, item)
+        for item in sorted(lists, key=lambda item: item.id)
+    ]
     return [entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:4])]
 
 

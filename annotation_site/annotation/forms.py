@@ -14,14 +14,16 @@ class StudyForm(forms.Form):
     """Fields of a StudyPlan."""
 
     title = forms.CharField(max_length=200)
-    extraction = forms.ModelChoiceField(queryset=None, help_text="Whose lists are judged.")
+    extraction: forms.ModelChoiceField = forms.ModelChoiceField(
+        queryset=None, help_text="Whose lists are judged."
+    )
     kinds = forms.MultipleChoiceField(
         choices=Kind.choices, initial=Kind.values, widget=forms.CheckboxSelectMultiple
     )
     lists_per_layer = forms.IntegerField(
         min_value=1, max_value=100_000, initial=10, help_text="Of each kind."
     )
-    annotators = forms.ModelMultipleChoiceField(
+    annotators: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
         queryset=None, widget=forms.CheckboxSelectMultiple
     )
     annotators_per_list = forms.IntegerField(
@@ -34,7 +36,10 @@ class StudyForm(forms.Form):
         help_text="The paper used names for a word-level vocabulary only.",
     )
     min_tokens = forms.IntegerField(
-        label="Minimum tokens", min_value=1, max_value=30, initial=4,
+        label="Minimum tokens",
+        min_value=1,
+        max_value=30,
+        initial=4,
         help_text="A pattern with fewer tokens does not count in results.",
     )
     several_patterns_per_token = forms.BooleanField(
@@ -44,11 +49,14 @@ class StudyForm(forms.Form):
         label="Show glosses beside tokens", required=False, initial=True
     )
     seed = forms.IntegerField(
-        min_value=0, max_value=2**63 - 1, initial=0,
+        min_value=0,
+        max_value=2**63 - 1,
+        initial=0,
         help_text="Decides which lists are drawn and who gets which.",
     )
     guidelines = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 8}), required=False,
+        widget=forms.Textarea(attrs={"rows": 8}),
+        required=False,
         help_text="Markdown. Left empty, annotators read the paper's protocol.",
     )
 

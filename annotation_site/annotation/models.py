@@ -127,9 +127,7 @@ class Assignment(models.Model):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
-    membership = models.ForeignKey(
-        Membership, on_delete=models.PROTECT, related_name="assignments"
-    )
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="assignments")
     purpose = models.CharField(max_length=20, choices=Purpose, default=Purpose.ANNOTATION)
     position = models.PositiveIntegerField()
     state = models.CharField(max_length=20, choices=State, default=State.WAITING)
@@ -219,9 +217,7 @@ class Revision(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["assignment", "key"], name="submission_once_per_key"),
-            models.UniqueConstraint(
-                fields=["assignment", "version"], name="revision_version_once"
-            ),
+            models.UniqueConstraint(fields=["assignment", "version"], name="revision_version_once"),
         )
 
     def __str__(self) -> str:

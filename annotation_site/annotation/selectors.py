@@ -32,9 +32,12 @@ def list_tokens(vector: Vector) -> list[ListToken]:
     """The list's tokens in the order of their ranks."""
     rows = Token.objects.filter(
         extraction_id=vector.extraction_id, token_id__in=vector.token_ids
-    ).values_list("token_id", "display", "text", "gloss", "is_stopword")
-    by_id = {token_id: rest for token_id, *rest in rows}
-    return [ListToken(rank, *by_id[i]) for rank, i in enumerate(vector.token_ids, 1)]
+    ).only("token_id", "display", "text", "gloss", "is_stopword")
+    by_id = {row.token_id: row for row in rows}
+    return [
+        ListToken(rank, row.display, row.text, row.gloss, row.is_stopword)
+        for rank, row in enumerate((by_id[i] for i in vector.token_ids), 1)
+    ]
 
 
 def assignments_of(user: User) -> QuerySet[Assignment]:

@@ -209,7 +209,9 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
     people = study.memberships.filter(role=Membership.Role.ANNOTATOR)
     counts = _counts(people)
     orders = allocate(
-        lists=[ListToJudge(*row) for row in items.values_list("pk", "vector__kind", "vector__layer")],
+        lists=[
+            ListToJudge(*row) for row in items.values_list("pk", "vector__kind", "vector__layer")
+        ],
         people=sorted(counts),
         per_list=study.annotators_per_list,
         seed=study.seed,

@@ -160,9 +160,7 @@ def _place_is_free(assignment: Assignment) -> bool:
     return others.count() < assignment.item.study.annotators_per_list
 
 
-def _patterns_replace(
-    assignment: Assignment, answer: Answer, is_stopword: dict[int, bool]
-) -> None:
+def _patterns_replace(assignment: Assignment, answer: Answer, is_stopword: dict[int, bool]) -> None:
     assignment.patterns.all().delete()
     proposals = [p.proposed_stopwords(is_stopword) for p in answer.patterns]
     patterns = Pattern.objects.bulk_create(
@@ -183,9 +181,7 @@ def _patterns_replace(
     )
 
 
-def _finish(
-    assignment: Assignment, key: uuid.UUID, said: dict[str, Any], *, draft: Any
-) -> None:
+def _finish(assignment: Assignment, key: uuid.UUID, said: dict[str, Any], *, draft: Any) -> None:
     """Write the assignment and its revision; the draft follows, so other tabs see a change."""
     assignment.version += 1
     assignment.draft = draft

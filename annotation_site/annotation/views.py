@@ -4,13 +4,13 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation_site.accounts.permissions import researcher_required
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import selectors, services, submissions
 from annotation_site.annotation.forms import StudyForm
 from annotation_site.annotation.markdown import guidelines_html
@@ -21,17 +21,19 @@ from annotation_site.errors import Invalid
 
 @login_required
 @require_GET
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
     context = {
         "to_annotate": selectors.studies_to_annotate(request.user),
-        "to_run": list(selectors.studies_to_run(request.user)) if request.user.is_researcher else [],
+        "to_run": list(selectors.studies_to_run(request.user))
+        if request.user.is_researcher
+        else [],
     }
     return render(request, "annotation/home.html", context)
 
 
 @researcher_required
-def new(request: HttpRequest) -> HttpResponse:
+def new(request: PersonRequest) -> HttpResponse:
     """The form that makes a study and opens it."""
     form = StudyForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -50,7 +52,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 @never_cache
-def study(request: HttpRequest, slug: str) -> HttpResponse:
+def study(request: PersonRequest, slug: str) -> HttpResponse:
     """An annotator's own progress in a study."""
     return render(request, "annotation/study.html", {"membership": _membership(request, slug)})
 
@@ -58,7 +60,7 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 @never_cache
-def next_list(request: HttpRequest, slug: str) -> HttpResponse:
+def next_list(request: PersonRequest, slug: str) -> HttpResponse:
     """Straight to the person's next list, or to the study's page when none is left."""
     membership = _membership(request, slug)
     following = selectors.next_assignment(membership.pk)
@@ -71,7 +73,7 @@ def next_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @never_cache
 @ensure_csrf_cookie
-def one_list(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page."""
     assignment = get_object_or_404(selectors.assignments_of(request.user), public_id=public_id)
     submissions.assignment_open(assignment)
@@ -86,14 +88,14 @@ def one_list(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 @researcher_required
 @require_POST
-def change_state(request: HttpRequest, slug: str) -> HttpResponse:
+def change_state(request: PersonRequest, slug: str) -> HttpResponse:
     """Pause, close or re-open one of the person's own studies."""
     found = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
     services.study_state_change(study=found, state=request.POST.get("state", ""))
     return redirect("home")
 
 
-def _membership(request: HttpRequest, slug: str) -> Membership:
+def _membership(request: PersonRequest, slug: str) -> Membership:
     for membership in selectors.studies_to_annotate(request.user):
         if membership.study.slug == slug:
             return membership

@@ -1,6 +1,7 @@
 """What the API accepts, field by field. Answers are checked by annotation.answers."""
 
 import json
+from typing import Any
 
 from rest_framework import serializers
 
@@ -10,7 +11,7 @@ from annotation_site.annotation.submissions import MOST_DRAFT_BYTES
 class DraftContent(serializers.JSONField):
     """An unfinished answer: an object of bounded size, otherwise the page's own business."""
 
-    def to_internal_value(self, data: object) -> object:
+    def to_internal_value(self, data: Any) -> Any:
         value = super().to_internal_value(data)
         if not isinstance(value, dict):
             raise serializers.ValidationError("A draft is a JSON object.")

@@ -9,16 +9,23 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from annotation_site.accounts.models import User
 from annotation_site.annotation import selectors, submissions
 from annotation_site.annotation.models import Assignment
 from annotation_site.api.serializers import DraftSerializer, SkipSerializer, SubmitSerializer
 from annotation_site.results.services import snapshot_refresh_soon
 
 
+class PersonRequest(Request):
+    """A request of somebody who is logged in: the default permission of this API."""
+
+    user: User
+
+
 class DraftView(APIView):
     """PUT an unfinished answer; 409 with the newer draft when another tab was faster."""
 
-    def put(self, request: Request, public_id: uuid.UUID) -> Response:
+    def put(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         version = submissions.draft_save(
             user=request.user, public_id=public_id, **_parsed(DraftSerializer, request)
         )
@@ -28,7 +35,7 @@ class DraftView(APIView):
 class SubmitView(APIView):
     """POST an answer; the reply holds the next list, so that one round trip does both."""
 
-    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+    def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         assignment = submissions.assignment_submit(
             user=request.user, public_id=public_id, **_parsed(SubmitSerializer, request)
         )
@@ -39,7 +46,7 @@ class SubmitView(APIView):
 class SkipView(APIView):
     """POST a reason; the list goes to another person."""
 
-    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+    def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         assignment = submissions.assignment_skip(
             user=request.user, public_id=public_id, **_parsed(SkipSerializer, request)
         )
@@ -47,7 +54,7 @@ class SkipView(APIView):
         return _next(assignment)
 
 
-def _parsed(serializer_class: type[Serializer], request: Request) -> dict[str, Any]:
+def _parsed(serializer_class: type[Serializer], request: PersonRequest) -> dict[str, Any]:
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data

@@ -30,11 +30,17 @@ class EnqueueForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
     )
     per_layer = forms.IntegerField(
-        label="Vectors per layer", min_value=1, max_value=1_000_000, initial=10,
+        label="Vectors per layer",
+        min_value=1,
+        max_value=1_000_000,
+        initial=10,
         help_text="Of each kind.",
     )
     seed = forms.IntegerField(
-        min_value=0, max_value=2**63 - 1, initial=0, help_text="The same seed draws the same vectors."
+        min_value=0,
+        max_value=2**63 - 1,
+        initial=0,
+        help_text="The same seed draws the same vectors.",
     )
     projection = forms.ChoiceField(
         choices=[
@@ -57,7 +63,8 @@ class EnqueueForm(forms.Form):
         choices=[("wordnet", "WordNet"), ("none", "none")], initial="wordnet"
     )
     drop_special = forms.BooleanField(
-        label="Leave out special tokens", required=False,
+        label="Leave out special tokens",
+        required=False,
         help_text="Such as [CLS] and [unused12]; the paper keeps them.",
     )
 

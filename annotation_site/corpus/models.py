@@ -63,7 +63,8 @@ class Extraction(models.Model):
     claim = models.UUIDField(null=True)  # whose run it is; a run that lost its claim stops
     attempts = models.PositiveSmallIntegerField(default=0)
     error = models.TextField(blank=True)
-    bundle_digest = models.CharField(max_length=80, unique=True, null=True)
+    # Null before there is a bundle: unlike "", null does not count as a duplicate.
+    bundle_digest = models.CharField(max_length=80, unique=True, null=True)  # noqa: DJ001
     # A run that gave the very lists another extraction holds keeps none of its own.
     same_as = models.ForeignKey("self", null=True, on_delete=models.SET_NULL)
     counts = models.JSONField(default=dict)

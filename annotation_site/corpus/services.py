@@ -4,7 +4,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,9 @@ def extraction_run_here(*, extraction: Extraction) -> None:
             extract(
                 model_location(extraction.model_source),
                 out,
-                ExtractOptions.from_json(extraction.parameters),
+                replace(
+                    ExtractOptions.from_json(extraction.parameters), name=extraction.model_source
+                ),
                 report=lambda p: reporter(p.step, p.done, p.total),
             )
         bundle_load(extraction=extraction, bundle=open_bundle(out))

@@ -3,11 +3,11 @@
 import hashlib
 import uuid
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation_site.accounts.permissions import admin_required
+from annotation_site.accounts.permissions import PersonRequest, admin_required
 from annotation_site.corpus import selectors, services
 from annotation_site.corpus.forms import EnqueueForm
 from annotation_site.corpus.models import Extraction
@@ -17,7 +17,7 @@ from annotation_site.workers.selectors import workers_alive
 
 @admin_required
 @require_GET
-def models(request: HttpRequest) -> HttpResponse:
+def models(request: PersonRequest) -> HttpResponse:
     """All extractions and who works on them."""
     extractions = list(selectors.extractions())
     workers = workers_alive().count()
@@ -35,7 +35,7 @@ def models(request: HttpRequest) -> HttpResponse:
 
 
 @admin_required
-def enqueue(request: HttpRequest) -> HttpResponse:
+def enqueue(request: PersonRequest) -> HttpResponse:
     """The form that enqueues a model."""
     form = EnqueueForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -55,21 +55,21 @@ def enqueue(request: HttpRequest) -> HttpResponse:
 
 @admin_required
 @require_GET
-def extraction(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+def extraction(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """One extraction: steps, parameters, digests."""
     return render(request, "corpus/extraction.html", _context(public_id))
 
 
 @admin_required
 @require_GET
-def progress(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+def progress(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The part of the page above that renews itself while the run goes on."""
     return render(request, "corpus/_progress.html", _context(public_id))
 
 
 @admin_required
 @require_POST
-def retry(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Queue a failed extraction again."""
     services.extraction_retry(extraction=get_object_or_404(Extraction, public_id=public_id))
     return redirect("corpus:extraction", public_id)

@@ -7,8 +7,16 @@ import pandas as pd
 
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.results.dataframes import counted_assignments, labels_of
-from annotation_site.results.plots import coverage_across_layers_svg, coverage_alt_text
+from annotation_site.results.plots import (
+    Layout,
+    Theme,
+    coverage_across_layers_svg,
+    coverage_alt_text,
+)
 from annotation_site.results.tables import TABLES, TableRequest
+
+LAYOUTS: tuple[Layout, ...] = ("wide", "narrow")
+THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 def compute(study: Study, filters: dict[str, Any]) -> dict[str, Any]:
@@ -23,23 +31,20 @@ def compute(study: Study, filters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _figures(study: Study, coverage: pd.DataFrame) -> dict[str, Any]:
-    """The figure across layers for every model: SVG for light and dark pages, and its words."""
+    """The figure across layers for every model: an SVG per variant, and its words."""
     by_layer = coverage[coverage["layer"].notna()].astype({"layer": int})
     figures = {}
     for model, rows in by_layer.groupby("model"):
-        figures[str(model)] = {
-            "light": _svg(rows, study, "light"),
-            "dark": _svg(rows, study, "dark"),
-            "alt": coverage_alt_text(rows, categories=study.categories),
+        drawn = {
+            f"{layout}-{theme}": coverage_across_layers_svg(
+                rows, categories=study.categories, title=str(model), theme=theme, layout=layout
+            ).decode()
+            for layout in LAYOUTS
+            for theme in THEMES
         }
+        alt = coverage_alt_text(rows, categories=study.categories)
+        figures[str(model)] = {**drawn, "alt": alt}
     return figures
-
-
-def _svg(rows: pd.DataFrame, study: Study, theme: str) -> str:
-    svg = coverage_across_layers_svg(
-        rows, categories=study.categories, theme=theme, title=str(rows["model"].iloc[0])
-    )
-    return svg.decode()
 
 
 def _counts(study: Study) -> dict[str, int]:

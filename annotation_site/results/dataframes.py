@@ -35,7 +35,10 @@ def counted_assignments(study: Study) -> QuerySet[Assignment]:
 def labels_of(study: Study) -> Labels:
     """All lists of the study and the annotations that count, in three dataframes."""
     lists = Item.objects.filter(study=study).values_list(
-        "pk", "vector__extraction__model__name", "vector__kind", "vector__layer",
+        "pk",
+        "vector__extraction__model__name",
+        "vector__kind",
+        "vector__layer",
         "vector__token_ids",
     )
     annotations = counted_assignments(study)

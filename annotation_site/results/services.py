@@ -69,8 +69,7 @@ def snapshot_refresh_now(*, study: Study) -> Snapshot:
     """Compute the newest snapshot in this process, unless it is there or being made."""
     snapshot = snapshot_request(study=study)
     claimed = Snapshot.objects.filter(pk=snapshot.pk).filter(
-        Q(state=State.DUE)
-        | Q(state=State.RUNNING, started_at__lt=timezone.now() - STALE_AFTER)
+        Q(state=State.DUE) | Q(state=State.RUNNING, started_at__lt=timezone.now() - STALE_AFTER)
     )
     if claimed.update(state=State.RUNNING, started_at=timezone.now()):
         snapshot_compute(snapshot=snapshot)

@@ -26,7 +26,7 @@ def coverage(request: TableRequest) -> pd.DataFrame:
     }
     by_kind = coverage_table(request.labels, by=("model", "kind"), **arguments)
     by_layer = coverage_table(request.labels, by=("model", "kind", "layer"), **arguments)
-    by_kind.insert(2, "layer", pd.array([pd.NA] * len(by_kind), dtype="Int64"))
+    by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
     by_layer["layer"] = by_layer["layer"].astype("Int64")
     return pd.concat([by_kind, by_layer], ignore_index=True)
 

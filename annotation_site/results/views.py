@@ -2,7 +2,6 @@
 
 from django.http import (
     Http404,
-    HttpRequest,
     HttpResponse,
     HttpResponseBase,
     StreamingHttpResponse,
@@ -10,7 +9,7 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from annotation_site.accounts.permissions import researcher_required
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_to_run
 from annotation_site.errors import Invalid
@@ -23,14 +22,14 @@ from annotation_site.workers.selectors import workers_alive
 
 @researcher_required
 @require_GET
-def results(request: HttpRequest, slug: str) -> HttpResponse:
+def results(request: PersonRequest, slug: str) -> HttpResponse:
     """Coverage of a study: by kind and category, and across layers."""
     return render(request, "results/results.html", _context(request, slug))
 
 
 @researcher_required
 @require_GET
-def status(request: HttpRequest, slug: str) -> HttpResponse:
+def status(request: PersonRequest, slug: str) -> HttpResponse:
     """The part of the results page that renews itself, when there is something new to show."""
     context = _context(request, slug)
     if request.GET.get("have") == context["shown"]:
@@ -40,7 +39,7 @@ def status(request: HttpRequest, slug: str) -> HttpResponse:
 
 @researcher_required
 @require_GET
-def download(request: HttpRequest, slug: str, table: str, extension: str) -> HttpResponseBase:
+def download(request: PersonRequest, slug: str, table: str, extension: str) -> HttpResponseBase:
     """A table of the newest snapshot as a file."""
     study, snapshot = _ready(request, slug)
     export = EXPORT_FORMATS.get(extension)
@@ -58,20 +57,23 @@ def download(request: HttpRequest, slug: str, table: str, extension: str) -> Htt
 
 @researcher_required
 @require_GET
-def figure(request: HttpRequest, slug: str, number: int, theme: str) -> HttpResponse:
-    """A figure of the newest snapshot as SVG; `number` counts the study's models from 0."""
+def figure(request: PersonRequest, slug: str, number: int, variant: str) -> HttpResponse:
+    """A figure of the newest snapshot as SVG; `number` counts the study's models from 0.
+
+    Variants are wide or narrow, light or dark: "narrow-dark".
+    """
     _, snapshot = _ready(request, slug)
     figures = list(snapshot.figures.values())
-    if number >= len(figures) or theme not in ("light", "dark"):
+    if number >= len(figures) or variant not in figures[number] or variant == "alt":
         raise Http404("There is no such figure.")
-    return HttpResponse(figures[number][theme], content_type="image/svg+xml")
+    return HttpResponse(figures[number][variant], content_type="image/svg+xml")
 
 
-def _own_study(request: HttpRequest, slug: str) -> Study:
+def _own_study(request: PersonRequest, slug: str) -> Study:
     return get_object_or_404(studies_to_run(request.user), slug=slug)
 
 
-def _ready(request: HttpRequest, slug: str) -> tuple[Study, Snapshot]:
+def _ready(request: PersonRequest, slug: str) -> tuple[Study, Snapshot]:
     study = _own_study(request, slug)
     snapshot = selectors.results_state(study).snapshot
     if snapshot is None:
@@ -79,7 +81,7 @@ def _ready(request: HttpRequest, slug: str) -> tuple[Study, Snapshot]:
     return study, snapshot
 
 
-def _context(request: HttpRequest, slug: str) -> dict[str, object]:
+def _context(request: PersonRequest, slug: str) -> dict[str, object]:
     study = _own_study(request, slug)
     state = selectors.results_state(study)
     if state.has_answers and not state.is_current and state.pending is None:

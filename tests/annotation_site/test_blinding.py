@@ -103,7 +103,8 @@ def everything_an_annotator_reaches(study, person):
         seen.append((base, *_response(client, "post", f"{base}/{verb}", body)))
     forbidden = [
         f"/studies/{study.slug}/results/", f"/studies/{study.slug}/results/status/",
-        f"/studies/{study.slug}/results/coverage.csv", f"/studies/{study.slug}/figures/0-light.svg",
+        f"/studies/{study.slug}/results/coverage.csv",
+        f"/studies/{study.slug}/figures/0-wide-light.svg",
         "/models/", "/models/enqueue/", "/studies/new/",
     ]  # fmt: skip
     seen += [(url, *_response(client, "get", url)) for url in forbidden]
@@ -124,12 +125,24 @@ def _response(client: Client, method: str, url: str, body=None):
 
 def test_twin_databases_give_an_annotator_identical_responses():
     first = everything_an_annotator_reaches(
-        *twin(kinds=("value", "random"), layers=(0,), model="secret-model", context="",
-              score=0.25, offset=0)
+        *twin(
+            kinds=("value", "random"),
+            layers=(0,),
+            model="secret-model",
+            context="",
+            score=0.25,
+            offset=0,
+        )
     )
     second = everything_an_annotator_reaches(
-        *twin(kinds=("update", "value"), layers=(0, 1, 7), model="other-secret",
-              context="a secret context", score=99.0, offset=40)
+        *twin(
+            kinds=("update", "value"),
+            layers=(0, 1, 7),
+            model="other-secret",
+            context="a secret context",
+            score=99.0,
+            offset=40,
+        )
     )
     assert len(first) == len(second) > 40
     for one, other in zip(first, second, strict=True):
@@ -140,8 +153,14 @@ def test_twin_databases_give_an_annotator_identical_responses():
 
 def test_no_response_holds_a_word_of_where_lists_come_from():
     seen = everything_an_annotator_reaches(
-        *twin(kinds=("update", "random"), layers=(3,), model="secret-model",
-              context="a secret context", score=99.0, offset=40)
+        *twin(
+            kinds=("update", "random"),
+            layers=(3,),
+            model="secret-model",
+            context="a secret context",
+            score=99.0,
+            offset=40,
+        )
     )
     for url, _, headers, text in seen:
         for secret in SECRETS:

@@ -38,8 +38,13 @@ class Command(BaseCommand):
                     **{
                         name: options[name]
                         for name in (
-                            "per_layer", "top_k", "seed", "projection", "random_grain",
-                            "drop_special", "revision",
+                            "per_layer",
+                            "top_k",
+                            "seed",
+                            "projection",
+                            "random_grain",
+                            "drop_special",
+                            "revision",
                         )
                     },
                 ),

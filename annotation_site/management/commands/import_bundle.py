@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("bundle", type=Path, help="the folder that ffn_extract wrote")
 
     def handle(self, *args: Any, bundle: Path, **options: Any) -> None:
-        bars: dict[str, tqdm] = {}  # type: ignore[type-arg]
+        bars: dict[str, tqdm] = {}
 
         def report(step: str, done: int, total: int) -> None:
             if step not in bars:

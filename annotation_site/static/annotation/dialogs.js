@@ -1,20 +1,18 @@
-// The questions that interrupt. Each returns a promise of the choice; Esc is always "no choice".
+// The questions that interrupt, and the panel of guidelines. A question's promise gives the
+// choice; Esc is always "no choice".
 
-import {element} from './view.js';
+import {$, element} from './view.js';
 
-const SHORTCUTS_KEY = 'ffn-concepts:shortcuts';
+const keysAt = 'ffn-concepts:keys';
 
-export function createDialogs(root) {
-  const $ = (id) => root.getElementById(id);
-  const help = $('help-dialog');
-  const small = $('small-dialog');
-  const skip = $('skip-dialog');
-  const conflict = $('conflict-dialog');
-  const shortcuts = $('shortcuts');
+/** Settings of this computer; where nothing can be stored they last as long as the page. */
+const settings = {
+  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, value); } catch { /* see above */ } },
+};
 
-  /** Opens a dialog; its form's buttons close it with their value. */
+export function createDialogs(view, person) {
   function ask(dialog) {
-    if (dialog.open) return new Promise(() => {});
     dialog.returnValue = '';
     dialog.showModal();
     return new Promise((done) => {
@@ -22,23 +20,38 @@ export function createDialogs(root) {
     });
   }
 
-  let on = true;
-  try { on = localStorage.getItem(SHORTCUTS_KEY) !== 'off'; } catch { /* then they are on */ }
-  shortcuts.checked = on;
-  shortcuts.addEventListener('change', () => {
-    on = shortcuts.checked;
-    try { localStorage.setItem(SHORTCUTS_KEY, on ? 'on' : 'off'); } catch { /* for this page only */ }
+  // "Go back" is no submit button: Enter in a form presses its first one.
+  addEventListener('click', ({target}) => {
+    if (target.closest('[data-close]')) target.closest('dialog').close('');
   });
 
-  // "Go back" is no submit button: Enter in a form presses its first one.
-  root.addEventListener('click', (event) => {
-    if (event.target.closest('[data-close]')) event.target.closest('dialog').close('');
+  $('keys-everywhere').checked = settings.get(keysAt) !== 'list';
+  $('keys-everywhere').addEventListener('change', () => {
+    settings.set(keysAt, $('keys-everywhere').checked ? 'page' : 'list');
   });
+
+  const guidelinesAt = `ffn-concepts:guidelines:${person}`;
+
+  function showGuidelines(on) {
+    $('guidelines').hidden = !on;
+    document.body.classList.toggle('with-guidelines', on);
+    $('guidelines-open').setAttribute('aria-expanded', on);
+  }
+  if ($('guidelines')) showGuidelines(settings.get(guidelinesAt) === 'open');
 
   return {
-    isOpen: () => root.querySelector('dialog[open]') !== null,
-    shortcutsOn: () => on,
-    help: () => ask(help),
+    isOpen: () => document.querySelector('dialog[open]') !== null,
+    keysEverywhere: () => $('keys-everywhere').checked,
+    help: () => ask($('help-dialog')),
+
+    guidelines() {
+      if (!$('guidelines')) return;
+      const on = $('guidelines').hidden;
+      showGuidelines(on);
+      settings.set(guidelinesAt, on ? 'open' : 'closed');
+      if (on) $('guidelines').focus();
+      else view.focusCursor();
+    },
 
     categoryKeys(keys) {
       $('category-keys').replaceChildren(...[...keys].flatMap(([key, category]) => [
@@ -47,24 +60,26 @@ export function createDialogs(root) {
 
     async small(text) {
       $('small-text').textContent = text;
-      return (await ask(small)) === 'yes';
+      return await ask($('small-dialog')) === 'yes';
     },
 
     /** The reason in words, or null. */
     async skip() {
-      const form = skip.querySelector('form');
+      const form = $('skip-dialog').firstElementChild;
       form.reset();
-      if ((await ask(skip)) !== 'skip') return null;
-      const more = form.elements.more.value.trim();
-      return [form.elements.reason.value, more].filter(Boolean).join(': ').slice(0, 500);
+      if (await ask($('skip-dialog')) !== 'skip') return null;
+      return [form.elements.reason.value, form.elements.more.value.trim()].filter(Boolean).join(': ');
     },
 
-    /** 'mine', 'theirs' or null. */
-    async conflict(rows) {
-      $('conflict-rows').replaceChildren(...rows.map((cells) => element('tr', {},
-        element('th', {scope: 'row'}, cells[0]),
-        ...cells.slice(1).map((cell) => element('td', {}, cell)))));
-      return (await ask(conflict)) || null;
+    /** 'mine', 'theirs' or ''. */
+    async conflict(mine, theirs, tokens) {
+      if ($('conflict-dialog').open) return '';
+      // Seldom needed, so fetched only then; the server has just been reached.
+      const {differences} = await import('./differences.js');
+      const cell = (text) => element('td', {}, text);
+      $('conflict-rows').replaceChildren(...differences(mine, theirs, tokens).map(([what, here, there]) =>
+        element('tr', {}, element('th', {scope: 'row'}, what), cell(here), cell(there))));
+      return ask($('conflict-dialog'));
     },
   };
 }

@@ -18,9 +18,7 @@ KINDS = ("value", "random", "update")
 
 def some_lists(per_stratum: int, layers: int = 3) -> list[ListToJudge]:
     strata = [(kind, layer) for kind in KINDS for layer in range(layers)]
-    return [
-        ListToJudge(i, *strata[i % len(strata)]) for i in range(per_stratum * len(strata))
-    ]
+    return [ListToJudge(i, *strata[i % len(strata)]) for i in range(per_stratum * len(strata))]
 
 
 @given(

@@ -59,8 +59,13 @@ def skip(assignment, reason="offensive"):
 
 def stored_patterns(assignment):
     return [
-        (p.number, p.category, p.stopwords_proposed, p.stopwords,
-         sorted(p.members.values_list("rank", flat=True)))
+        (
+            p.number,
+            p.category,
+            p.stopwords_proposed,
+            p.stopwords,
+            sorted(p.members.values_list("rank", flat=True)),
+        )
         for p in Pattern.objects.filter(assignment=assignment).order_by("number")
     ]
 

@@ -26,7 +26,9 @@ def make_bundle(path, *, seed=0):
         model=ModelInfo("tiny", None, "bert", 1, 4, 8, 9, "subword", "0" * 64),
         parameters={"kinds": ["value", "update"], "top_k": 3, "seed": seed},
         vectors=[
-            VectorRow("value", 0, 5, 1.5, [1, 2, 3], [0.5, 0.25, 0.125], [4, 5, 6], [-3.0, -2.0, -1.0]),
+            VectorRow(
+                "value", 0, 5, 1.5, [1, 2, 3], [0.5, 0.25, 0.125], [4, 5, 6], [-3.0, -2.0, -1.0]
+            ),
             VectorRow(
                 "update", 0, 0, 2.5, [3, 2, 1], [3.0, 2.0, 1.0], [6, 5, 4], [-3.0, -2.0, -1.0],
                 "the text", 1, "text",
@@ -57,7 +59,11 @@ def test_a_bundle_is_loaded_as_it_is(bundle):
     value, update = Vector.objects.order_by("-kind")
     assert (value.token_ids, value.scores) == ([1, 2, 3], [0.5, 0.25, 0.125])
     assert (value.bottom_token_ids, value.bottom_scores) == ([4, 5, 6], [-3.0, -2.0, -1.0])
-    assert (update.context, update.context_position, update.context_token) == ("the text", 1, "text")
+    assert (update.context, update.context_position, update.context_token) == (
+        "the text",
+        1,
+        "text",
+    )
     tokens = Token.objects.order_by("token_id").values_list("display", "gloss", "is_stopword")
     assert list(tokens)[:3] == [("the", "", True), ("⋯2", "a gloss", False), ("⋯3", "", False)]
 
@@ -121,8 +127,8 @@ def test_nothing_is_visible_before_the_last_row_is_in(bundle):
 def test_an_import_whose_process_died_can_be_repeated(bundle):
     extraction, _ = services.bundle_import(path=bundle)
     Extraction.objects.update(state=State.LOADING, attempts=services.MOST_ATTEMPTS)
+    Extraction.objects.update(heartbeat_at=timezone.now())
     with pytest.raises(SiteError, match="being loaded at this moment"):
-        Extraction.objects.update(heartbeat_at=timezone.now())
         services.bundle_import(path=bundle)
     long_ago = timezone.now() - services.STALE_AFTER - timedelta(seconds=1)
     Extraction.objects.update(heartbeat_at=long_ago)

@@ -181,8 +181,8 @@ def test_the_results_page_shows_the_table_and_the_figure_in_words():
     assert "<strong>15.0%</strong>" in page
     assert "7 annotations by 2 people" in page
     assert 'alt="' in page
-    for theme in ("light", "dark"):
-        figure = researcher_client(study).get(f"/studies/{study.slug}/figures/0-{theme}.svg")
+    for variant in ("wide-light", "wide-dark", "narrow-light", "narrow-dark"):
+        figure = researcher_client(study).get(f"/studies/{study.slug}/figures/0-{variant}.svg")
         assert figure["Content-Type"] == "image/svg+xml"
         assert b"<svg" in figure.content
 

@@ -1,0 +1,39 @@
+"""A running site and a browser for each test that asks for them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests import requires
+from tests.e2e.site import Site, database_of_its_own
+
+
+@pytest.fixture
+def stopped_site(tmp_path: Path) -> Iterator[Site]:
+    """A site with a database and nobody in it, whose servers are not running."""
+    site = Site(tmp_path / "var")
+    with database_of_its_own(site.environment):
+        site.manage("migrate", "--verbosity", "0")
+        yield site
+        if site.process is not None and site.process.poll() is None:
+            site.stop()
+
+
+@pytest.fixture
+def site(stopped_site: Site) -> Site:
+    """The same, running."""
+    stopped_site.start()
+    return stopped_site
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, headless."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=requires.chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield running
+        running.close()

