@@ -1,5 +1,6 @@
 """What an admin fills in to enqueue a model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -19,7 +20,7 @@ class EnqueueForm(forms.Form):
 
     model = forms.CharField(
         max_length=300,
-        help_text="A hub id such as gpt2, or the name of a folder in the models folder.",
+        widget=forms.TextInput(attrs={"list": "local-models", "autocomplete": "off"}),
     )
     revision = forms.CharField(
         max_length=200, required=False, help_text="Branch, tag or commit on the hub. Optional."
@@ -67,6 +68,13 @@ class EnqueueForm(forms.Form):
         required=False,
         help_text="Such as [CLS] and [unused12]; the paper keeps them.",
     )
+
+    def __init__(self, *args: Any, local_models: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        there = f" Now there: {', '.join(local_models)}." if local_models else ""
+        self.fields[
+            "model"
+        ].help_text = f"A hub id such as gpt2, or the name of a folder in the models folder.{there}"
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

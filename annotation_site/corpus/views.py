@@ -37,7 +37,8 @@ def models(request: PersonRequest) -> HttpResponse:
 @admin_required
 def enqueue(request: PersonRequest) -> HttpResponse:
     """The form that enqueues a model."""
-    form = EnqueueForm(request.POST or None)
+    local_models = selectors.local_models()
+    form = EnqueueForm(request.POST or None, local_models=local_models)
     if request.method == "POST" and form.is_valid():
         try:
             extraction = services.extraction_enqueue(
@@ -49,7 +50,7 @@ def enqueue(request: PersonRequest) -> HttpResponse:
             form.add_error("model", error.message)
         else:
             return redirect("corpus:extraction", extraction.public_id)
-    context = {"form": form, "local_models": selectors.local_models()}
+    context = {"form": form, "local_models": local_models}
     return render(request, "corpus/enqueue.html", context, status=422 if form.errors else 200)
 
 

@@ -37,7 +37,11 @@ def _figures(study: Study, coverage: pd.DataFrame) -> dict[str, Any]:
     for model, rows in by_layer.groupby("model"):
         drawn = {
             f"{layout}-{theme}": coverage_across_layers_svg(
-                rows, categories=study.categories, title=str(model), theme=theme, layout=layout
+                rows,
+                categories=study.categories,
+                title="Coverage across layers",
+                theme=theme,
+                layout=layout,
             ).decode()
             for layout in LAYOUTS
             for theme in THEMES

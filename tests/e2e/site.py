@@ -95,7 +95,7 @@ def demo_model() -> Path:
 def wait_for(
     condition: Callable[[], Any], explain: Callable[[], str] = str, seconds: float = 120
 ) -> Any:
-    """Wait until a condition holds and return its value; fail with an explanation if it never does."""
+    """Wait until a condition holds and return its value, or fail with an explanation."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():

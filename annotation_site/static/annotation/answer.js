@@ -4,15 +4,14 @@
 //   Pattern {number, description, category, stopwords, ranks}
 //   Rules   {length, categories, min_tokens, several_patterns_per_token, stopwords: Set of ranks}
 //
-// Answers are never changed in place: what is untouched keeps its identity, so that the view
-// redraws only the rows and patterns that differ. `reduce` returns the very same answer when an
-// action changes nothing, and no step of history is spent on it.
+// Nothing is changed in place: what an action does not touch keeps its identity, so that the view
+// redraws little, and an action without effect takes no step of history.
 
 export const MOST_PATTERNS = 30;
 export const MOST_DESCRIPTION = 500;
 export const MOST_COMMENT = 2000;
 
-export const EMPTY = Object.freeze({patterns: Object.freeze([]), no_pattern: false, comment: ''});
+export const EMPTY = {patterns: [], no_pattern: false, comment: ''};
 
 /** An answer as the rules allow it, from JSON of any origin (a server, an old copy, null). */
 export function normalise(raw, rules) {
@@ -55,7 +54,7 @@ export function finished(answer) {
   return {patterns, no_pattern: answer.no_pattern, comment: answer.comment.trim()};
 }
 
-/** One text per meaning, whatever the order of keys on the way through a database. */
+/** One text per meaning: a database may reorder keys. */
 export function canonical(answer) {
   const {patterns, no_pattern, comment} = finished(answer);
   return JSON.stringify([
@@ -74,13 +73,10 @@ export const stopwordsOf = (pattern, rules) =>
   pattern.stopwords ?? stopwordsProposed(pattern, rules);
 
 /** The numbers of the patterns that hold a rank. */
-export function patternsOf(answer, rank) {
-  return answer.patterns.filter((p) => p.ranks.includes(rank)).map((p) => p.number);
-}
+export const patternsOf = (answer, rank) =>
+  answer.patterns.filter((p) => p.ranks.includes(rank)).map((p) => p.number);
 
-export function coveredCount(answer) {
-  return new Set(answer.patterns.flatMap((p) => p.ranks)).size;
-}
+export const coveredCount = (answer) => new Set(answer.patterns.flatMap((p) => p.ranks)).size;
 
 /** The first thing that keeps an answer from being submitted, or null. */
 export function problem(answer) {
@@ -94,9 +90,8 @@ export function problem(answer) {
 }
 
 /** Patterns that are kept but will not count. */
-export function tooSmall(answer, rules) {
-  return answer.patterns.filter((p) => p.ranks.length > 0 && p.ranks.length < rules.min_tokens);
-}
+export const tooSmall = (answer, rules) =>
+  answer.patterns.filter((p) => p.ranks.length > 0 && p.ranks.length < rules.min_tokens);
 
 const ACTIONS = {
   /** Put ranks into a pattern or take them out; the number after the last makes a new pattern. */
@@ -130,17 +125,12 @@ const ACTIONS = {
     return withPatterns(answer, rest.map((p, i) => (p.number === i + 1 ? p : {...p, number: i + 1})));
   },
 
-  describe(answer, {number, description}) {
-    return change(answer, number, {description: text(description, MOST_DESCRIPTION)});
-  },
+  describe: (answer, {number, description}) =>
+    change(answer, number, {description: text(description, MOST_DESCRIPTION)}),
 
-  category(answer, {number, category}) {
-    return change(answer, number, {category});
-  },
+  category: (answer, {number, category}) => change(answer, number, {category}),
 
-  stopwords(answer, {number, stopwords}) {
-    return change(answer, number, {stopwords});
-  },
+  stopwords: (answer, {number, stopwords}) => change(answer, number, {stopwords}),
 
   /** "No pattern" and patterns exclude each other; what goes comes back with one undo. */
   none(answer, {on}) {
@@ -153,14 +143,10 @@ const ACTIONS = {
     return kept === answer.comment ? answer : {...answer, comment: kept};
   },
 
-  replace(answer, {answer: other}) {
-    return other;
-  },
+  replace: (answer, {answer: other}) => other,
 };
 
-export function reduce(answer, action, rules) {
-  return ACTIONS[action.type](answer, action, rules);
-}
+export const reduce = (answer, action, rules) => ACTIONS[action.type](answer, action, rules);
 
 function blank(number) {
   // No category is chosen in advance: a default would be every hurried person's answer and would

@@ -1,27 +1,31 @@
 // Undo and redo over everything, also after a reload: the steps travel with the draft.
 //
 // State {answer, current, cursor, past, future, merge}: `current` is the number of the pattern
-// that clicks go to (0: none yet), `cursor` a rank, `past` and `future` are steps
-// {answer, current, cursor}. Steps that belong together (one drag, one sitting in a text field)
-// carry the same `merge` and make one step.
+// that clicks go to (0: none yet), `cursor` a rank, `past` and `future` hold steps
+// {answer, current, cursor}. Actions with the same `merge` (one drag, one stay in a text field)
+// make one step.
 
 import {normalise, reduce} from './answer.js';
 
-const MOST_STEPS = 200;
-// Room for the answer itself is left below what the server takes. Counted with every
-// non-ASCII character as six, the way the server counts.
-const MOST_CHARACTERS = 40_000;
+const MOST_STEPS = 100;
+const MOST_CHARACTERS = 30_000; // a draft is sent with every change and has a limit on the server
 
+const step = ({answer, current, cursor}) => ({answer, current, cursor});
+
+/** `ui` is what `toContent` made, or anything else that a server may hold. */
 export function start(answer, ui, rules) {
   const clamp = (n, low, high) => Math.min(Math.max(Number.isInteger(n) ? n : low, low), high);
-  return {
-    answer,
-    current: clamp(ui?.current, Math.min(1, answer.patterns.length), answer.patterns.length),
-    cursor: clamp(ui?.cursor, 1, rules.length),
-    past: unpack(ui, 'past', rules),
-    future: unpack(ui, 'future', rules),
-    merge: null,
+  const read = (raw, steps) => {
+    const {length} = raw.patterns;
+    return {
+      answer: raw,
+      current: clamp(steps?.current, Math.min(1, length), length),
+      cursor: clamp(steps?.cursor, 1, rules.length),
+    };
   };
+  const readAll = (steps) => (Array.isArray(steps) ? steps : [])
+    .map((s) => read(normalise(s?.answer, rules), s));
+  return {...read(answer, ui), past: readAll(ui?.past), future: readAll(ui?.future), merge: null};
 }
 
 /** Apply an action; the same state comes back when it changes nothing. */
@@ -29,88 +33,43 @@ export function act(state, action, rules) {
   const answer = reduce(state.answer, action, rules);
   if (answer === state.answer) return state;
   const merged = action.merge && action.merge === state.merge;
-  const past = merged ? state.past : [...state.past.slice(1 - MOST_STEPS), step(state)];
   return {
-    ...state, answer, past, future: [],
-    merge: action.merge ?? null, current: currentAfter(state, action, answer),
+    ...state, answer,
+    past: merged ? state.past : [...state.past.slice(1 - MOST_STEPS), step(state)],
+    future: [],
+    merge: action.merge ?? null,
+    current: currentAfter(state.current, action, answer.patterns.length),
   };
 }
 
-function currentAfter({current}, action, answer) {
-  const last = answer.patterns.length;
+function currentAfter(current, action, last) {
   if (action.type === 'add') return last;
   if (action.type === 'assign' && action.on !== false) return Math.min(action.number, last);
-  return Math.min(Math.max(current, Math.min(1, last)), last);
+  return Math.min(Math.max(current, 1), last);
 }
 
-const step = ({answer, current, cursor}) => ({answer, current, cursor});
-
-export function undo(state) {
-  if (state.past.length === 0) return state;
-  const past = state.past.slice(0, -1);
-  return {...state, ...state.past.at(-1), past, future: [...state.future, step(state)], merge: null};
-}
-
-export function redo(state) {
-  if (state.future.length === 0) return state;
-  const future = state.future.slice(0, -1);
-  return {...state, ...state.future.at(-1), future, past: [...state.past, step(state)], merge: null};
-}
-
-/** What is saved: the answer and the history, the oldest steps dropped when it gets too long. */
-export function toContent(state) {
-  let {past, future} = state;
-  for (;;) {
-    const content = {
-      answer: state.answer,
-      ui: {current: state.current, cursor: state.cursor, ...pack(past, future)},
-    };
-    if (past.length + future.length === 0 || sizeOf(content.ui) <= MOST_CHARACTERS) return content;
-    past = past.slice(Math.ceil(past.length / 4));
-    if (past.length === 0) future = future.slice(Math.ceil(future.length / 4));
-  }
-}
-
-function sizeOf(value) {
-  return JSON.stringify(value).replace(/[^\x20-\x7e]/g, '\\u0000').length;
-}
-
-// A step is a few dozen characters: texts are written once and referred to, ranks are one
-// character each in base 36 (or two, after a dot).
-
-function pack(past, future) {
-  const texts = [];
-  const places = new Map();
-  const intern = (text) => {
-    if (!places.has(text)) places.set(text, texts.push(text) - 1);
-    return places.get(text);
+function travel(state, from, to) {
+  if (state[from].length === 0) return state;
+  return {
+    ...state, ...state[from].at(-1), merge: null,
+    [from]: state[from].slice(0, -1), [to]: [...state[to], step(state)],
   };
-  const packed = ({answer, current, cursor}) => [
-    current, cursor, answer.no_pattern ? 1 : 0, intern(answer.comment),
-    ...answer.patterns.map((p) => [
-      intern(p.description), p.category === null ? -1 : intern(p.category), p.stopwords,
-      p.ranks.map((r) => (r < 36 ? r.toString(36) : `.${r.toString(36).padStart(2, '0')}`)).join(''),
-    ]),
-  ];
-  return {past: past.map(packed), future: future.map(packed), texts};
 }
+export const undo = (state) => travel(state, 'past', 'future');
+export const redo = (state) => travel(state, 'future', 'past');
 
-function unpack(ui, which, rules) {
-  const texts = Array.isArray(ui?.texts) ? ui.texts : [];
-  const steps = Array.isArray(ui?.[which]) ? ui[which] : [];
-  return steps.filter(Array.isArray).map(([current, cursor, none, comment, ...patterns]) => {
-    const answer = normalise({
-      no_pattern: none === 1,
-      comment: texts[comment],
-      patterns: patterns.filter(Array.isArray).map(([description, category, stopwords, ranks]) => ({
-        description: texts[description], category: texts[category], stopwords,
-        ranks: (String(ranks).match(/\.(..)|./g) ?? []).map((r) => parseInt(r.replace('.', ''), 36)),
-      })),
-    }, rules);
-    return {
-      answer,
-      current: Math.min(Number(current) || 0, answer.patterns.length),
-      cursor: Math.min(Math.max(Number(cursor) || 1, 1), rules.length),
-    };
-  });
+/** What is saved; the oldest steps are dropped when it gets too long. */
+export function toContent({answer, current, cursor, past, future}) {
+  // In ASCII, as the server counts.
+  const size = (value) => JSON.stringify(value).replace(/[^\x20-\x7e]/g, '\\u0000').length;
+  const kept = (steps, room) => {
+    let n = 0;
+    for (let used = 0; n < steps.length; n += 1) {
+      used += size(steps.at(-1 - n));
+      if (used > room) break;
+    }
+    return steps.slice(steps.length - n);
+  };
+  const undone = kept(future, MOST_CHARACTERS / 2);
+  return {answer, ui: {current, cursor, past: kept(past, MOST_CHARACTERS - size(undone)), future: undone}};
 }

@@ -1,66 +1,32 @@
-// The annotation page: joins the state (answer, history), the view, the commands and the server.
-// Nothing between a key press and its picture waits for a request.
+// The annotation page: joins the answer, the view, the commands and the server. Nothing between a
+// key press and its picture waits for a request.
 
 import {canonical, finished, normalise, problem, tooSmall} from './answer.js';
 import {createActivity} from './activity.js';
-import {createCommands} from './commands.js';
-import {createDialogs} from './dialogs.js';
-import {act, start, toContent} from './history.js';
+import {COMMANDS} from './commands.js';
+import {desk} from './desk.js';
+import * as dialogs from './dialogs.js';
+import {start, toContent} from './history.js';
 import {categoryKeys, commandFor} from './keyboard.js';
-import {createSync, sendLeftovers} from './sync.js';
-import {$, createView} from './view.js';
+import {COPIES, PASSING, createSync} from './sync.js';
+import * as view from './view.js';
 import * as words from './words.js';
 
-const {person = 'nobody', loginUrl} = document.body.dataset;
-const view = createView();
+const {person, loginUrl} = document.body.dataset;
 const activity = createActivity();
-const dialogs = createDialogs(view, person);
 
 let sync = null;
-let keys = new Map();
-let busy = false;
+let keys = null;
 let openedAt = 0;
 let replaced = false; // this list took another's place without loading a page
 let touched = false;
-let agreed = null; // the answer with small patterns that the person has agreed to submit
-
-const desk = {
-  page: null,
-  rules: null,
-  state: null,
-  anchor: null, // where an extended selection began; null: only the cursor
-  letters: false,
-  writable: () => desk.page.study.open && !busy,
-  draw: () => view.render(desk.state, desk),
-
-  /** Replace the state, draw it, and have it saved; false when it is the same. */
-  become(next) {
-    if (next === desk.state) return false;
-    const changed = next.answer !== desk.state.answer;
-    desk.state = next;
-    desk.draw();
-    if (changed) {
-      touched = true;
-      if (sync.state() !== 'logged-out') view.message(null);
-      sync.changed();
-    }
-    return true;
-  },
-
-  perform(action) {
-    if (desk.writable()) return desk.become(act(desk.state, action, desk.rules));
-    if (!desk.page.study.open) view.announce(words.CLOSED);
-    return false;
-  },
-};
+let warned = ''; // the list and answer whose small patterns the person has been told about
 
 const DO = {
-  ...createCommands(desk, view),
-  guidelines: dialogs.guidelines,
+  ...COMMANDS, submit, skip,
+  guidelines: dialogs.toggleGuidelines,
   help: dialogs.help,
   back: () => { if (desk.page.urls.previous) visit(desk.page.urls.previous); },
-  skip,
-  submit,
 };
 
 function open(page) {
@@ -73,9 +39,8 @@ function open(page) {
   };
   Object.assign(desk, {page, rules, anchor: null, letters: false});
   keys = categoryKeys(categories);
-  dialogs.categoryKeys(keys);
+  dialogs.showCategoryKeys(keys);
   touched = false;
-  agreed = null;
   openedAt = performance.now();
   activity.reset(page.active_seconds);
   sync = createSync({
@@ -83,15 +48,15 @@ function open(page) {
     seconds: activity.seconds,
     content: () => toContent(desk.state),
     on: {
-      state: saveStateChanged,
+      state: showSaveState,
       conflict: askConflict,
-      refused: (message) => view.message(words.refused(message), 'error'),
+      refused: (text) => view.message(words.refused(text), 'error'),
     },
   });
   view.open(page, rules);
   view.saveState('saved');
-  const kept = page.study.open ? sync.restore() : null;
-  const content = kept?.content ?? page.draft.content;
+  const kept = page.study.open && sync.restore();
+  const content = kept ? kept.content : page.draft.content;
   desk.state = start(normalise(content?.answer, rules), content?.ui, rules);
   view.showComment(desk.state.answer.comment !== '');
   desk.draw();
@@ -102,37 +67,35 @@ function open(page) {
   }
 }
 
-// Saving and submitting ----------------------------------------------------------------------
+// Saving and submitting
 
-function saveStateChanged(name, keepsCopies) {
-  const before = $('save-state').dataset.state;
+desk.changed = () => {
+  touched = true;
+  if (sync.state() !== 'logged-out') view.message(null);
+  sync.changed();
+};
+
+function showSaveState(name, keepsCopies) {
+  const before = view.$('save-state').dataset.state;
   view.saveState(name, keepsCopies);
   if (name === 'logged-out') {
-    const actions = loginUrl ? [[words.LOG_IN, loginUrl]] : [];
-    view.message(words.LOGGED_OUT, 'warning', [...actions, [words.TRY_AGAIN, () => sync.retryNow()]]);
+    view.message(words.LOGGED_OUT, 'warning', [
+      [words.LOG_IN, loginUrl], [words.TRY_AGAIN, () => sync.retryNow()]]);
   } else if (before === 'logged-out') {
     view.message(null);
   }
 }
 
+/** Seldom needed, so fetched only then; the server has just been reached. */
 async function askConflict(conflict) {
-  const theirs = normalise(conflict.content?.answer, desk.rules);
-  const choice = await dialogs.conflict(finished(desk.state.answer), finished(theirs), desk.page.list.tokens);
-  if (!choice) {
-    const actions = [[words.COMPARE, () => askConflict(sync.conflict())]];
-    view.message(words.saveState('conflict', true), 'warning', actions);
-    return;
-  }
-  // Whatever is chosen, the other version stays one undo away.
-  const [keep, drop] = choice === 'mine' ? [desk.state.answer, theirs] : [theirs, desk.state.answer];
-  desk.state = act({...desk.state, answer: drop}, {type: 'replace', answer: keep}, desk.rules);
-  desk.draw();
-  view.message(null);
-  sync.resolve({keepMine: choice === 'mine'});
-  view.focusCursor();
+  if (dialogs.isOpen()) return;
+  const {chooseVersion} = await import('./conflict.js');
+  const choice = await chooseVersion(conflict);
+  if (choice) sync.resolve({keepMine: choice === 'mine'});
+  else view.message(words.saveState('conflict', true), 'warning', [[words.COMPARE, () => askConflict(conflict)]]);
 }
 
-async function submit() {
+function submit() {
   if (!desk.writable()) return;
   // A second Enter meant for the list before must not submit this one unseen.
   if (replaced && !touched && performance.now() - openedAt < 600) return;
@@ -145,16 +108,18 @@ async function submit() {
     return;
   }
   const few = tooSmall(answer, desk.rules);
-  if (few.length && agreed !== canonical(answer)) {
-    if (!await dialogs.small(words.tooSmall(few, desk.rules.min_tokens))) return;
-    agreed = canonical(answer);
+  const asked = desk.page.list.id + canonical(answer);
+  if (few.length && warned !== asked) {
+    warned = asked;
+    view.message(words.tooSmall(few, desk.rules.min_tokens), 'warning', [[words.SUBMIT_ANYWAY, submit]]);
+    return;
   }
   leaveBy((onWait) => sync.submit(finished(answer), onWait));
 }
 
 async function skip() {
   if (!desk.writable() || desk.page.list.state === 'submitted') return;
-  const reason = await dialogs.skip();
+  const reason = await dialogs.reasonToSkip();
   if (reason) leaveBy(() => sync.skip(reason));
 }
 
@@ -162,16 +127,16 @@ async function skip() {
 async function leaveBy(request) {
   setBusy(true);
   view.message(null);
-  const reply = await request(() => {
+  const {status, body, message} = await request(() => {
     // Waiting for a server can take long: the list may be changed meanwhile, which stops it.
     setBusy(false);
     if (sync.state() !== 'logged-out') view.message(words.SUBMIT_WAITS, 'warning');
   });
   setBusy(false);
-  if (reply.status === 'ok') goTo(reply.body);
-  else if (reply.status === 'refused') view.message(reply.message, 'error');
-  else if (reply.status === 'cancelled') view.message(words.SUBMIT_STOPPED);
-  else if (reply.status === 'offline' || reply.status === 'server') view.message(words.NOT_SKIPPED, 'warning');
+  if (status === 'ok') goTo(body);
+  else if (status === 'refused') view.message(message, 'error');
+  else if (status === 'cancelled') view.message(words.SUBMIT_STOPPED);
+  else if (PASSING.includes(status)) view.message(words.NOT_SKIPPED, 'warning');
 }
 
 function goTo({next, next_url: url}) {
@@ -187,7 +152,7 @@ function goTo({next, next_url: url}) {
 }
 
 function setBusy(on) {
-  busy = on;
+  desk.busy = on;
   view.busy(on);
 }
 
@@ -197,9 +162,9 @@ async function visit(url) {
   location.assign(url);
 }
 
-// Keys and controls ----------------------------------------------------------------------------
+// Keys and controls
 
-const TYPING = 'input:not([type="radio"], [type="checkbox"]), textarea, select, [contenteditable]';
+const TYPING = 'input:not([type="radio"], [type="checkbox"]), textarea, select';
 let byPointer = false;
 let sitting = 0; // one stay in a text field is one step of undo
 
@@ -229,20 +194,21 @@ addEventListener('keydown', (event) => {
 function typed(event, field) {
   const submits = event.key === 'Enter' && (event.ctrlKey || event.metaKey);
   const ends = event.key === 'Escape' || (event.key === 'Enter' && field.matches('.describe'));
-  if (event.isComposing || (!submits && !ends)) return;
+  if (event.isComposing || !(submits || ends)) return;
   event.preventDefault();
   view.focusCursor();
   if (submits) submit();
 }
 
-addEventListener('pointerdown', () => { byPointer = true; }, {capture: true});
+addEventListener('pointerdown', () => { byPointer = true; }, true);
 
 const numberAt = (node) => Number(node.closest('[data-number]')?.dataset.number) || undefined;
+const isOurs = (node) => !node.closest('dialog');
 
 addEventListener('click', (event) => {
   const node = event.target.closest('[data-do], a[href], [data-number]');
   if (!node) return;
-  if (node.matches('a[href]')) {
+  if (node.matches('a')) {
     // Links out of the page take what is unsaved along first.
     const aside = node.target || node.hash || event.ctrlKey || event.metaKey || event.shiftKey;
     if (aside || !sync.unsaved()) return;
@@ -250,27 +216,32 @@ addEventListener('click', (event) => {
     visit(node.href);
     return;
   }
+  if (node.matches('input') && !desk.writable()) event.preventDefault();
   const number = numberAt(node);
-  if (number && number !== desk.state.current && node.dataset.do !== 'remove') DO.choose({number});
-  if (node.matches('button')) DO[node.dataset.do]({number});
+  const command = node.dataset.do;
+  if (number && number !== desk.state.current && command !== 'remove') DO.choose({number});
+  if (!node.matches('button')) return;
+  DO[command]({number});
   // After a click the keyboard belongs to the list again, so that Enter submits.
-  if (byPointer && node.matches('button') && document.activeElement === node) view.focusCursor();
-  if (byPointer && !document.activeElement.isConnected) view.focusCursor();
+  const {activeElement: focused} = document;
+  if (focused === document.body || (byPointer && focused === node)) view.focusCursor();
 });
 
-addEventListener('change', (event) => {
-  const {dataset, value: category} = event.target;
-  if (!dataset.do || event.target.matches(TYPING)) return;
-  DO[dataset.do]({number: numberAt(event.target), category});
-  desk.draw(); // a control that was not allowed to change goes back
+addEventListener('change', ({target}) => {
+  if (!target.dataset.do) return;
+  DO[target.dataset.do]({number: numberAt(target), category: target.value});
   if (byPointer) view.focusCursor();
+});
+
+addEventListener('beforeinput', (event) => {
+  if (isOurs(event.target) && !desk.writable()) event.preventDefault();
 });
 
 addEventListener('input', ({target}) => {
   const merge = `text-${sitting}`;
   if (target.matches('.describe')) {
     desk.perform({type: 'describe', number: numberAt(target), description: target.value, merge});
-  } else if (target === $('comment')) {
+  } else if (target.id === 'comment') {
     desk.perform({type: 'comment', comment: target.value, merge});
   }
 });
@@ -281,9 +252,9 @@ addEventListener('focusin', ({target}) => {
   const number = numberAt(target);
   if (number && number !== desk.state.current) DO.choose({number});
 });
-$('comment').addEventListener('blur', () => view.showComment(desk.state.answer.comment !== ''));
+view.$('comment').addEventListener('blur', () => view.showComment(desk.state.answer.comment !== ''));
 
-// The page's life ------------------------------------------------------------------------------
+// The page's life
 
 for (const type of ['online', 'focus', 'visibilitychange']) {
   addEventListener(type, () => { if (!document.hidden) sync.retryNow(); });
@@ -294,7 +265,11 @@ addEventListener('beforeunload', (event) => { if (sync.unsaved()) event.preventD
 addEventListener('popstate', () => { if (location.pathname !== desk.page.urls.page) location.reload(); });
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
-open(JSON.parse($('page-data').textContent));
+open(JSON.parse(view.$('page-data').textContent));
 if (document.activeElement === document.body) view.focusCursor();
-setTimeout(() => sendLeftovers(person, desk.page.list.id), 2_000);
 document.documentElement.dataset.ready = 'yes';
+
+// What earlier visits to other lists could not save is sent now.
+const kept = Object.keys(localStorage).filter(
+  (key) => key.startsWith(`${COPIES}${person}:`) && !key.endsWith(desk.page.list.id));
+if (kept.length) import('./leftovers.js').then(({sendLeftovers}) => sendLeftovers(kept));

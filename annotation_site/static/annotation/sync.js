@@ -1,64 +1,60 @@
-// Keeps one list's draft on the server, and a copy on this computer for as long as the server
-// has not acknowledged it. Nothing here touches the document: it reports by callbacks.
+// Keeps one list's draft on the server, and a copy on this computer until the server has
+// acknowledged it. Touches no document: it reports by callbacks.
 //
-// Three texts tell conflicts from echoes: what the server last acknowledged, what was sent
-// without an answer, and what is here now. A 409 that shows one of the first two is our own work
-// coming back (a reply was lost on the way); only anything else is another person's hand.
+// A 409 that shows what the server acknowledged before, what was sent without a reply, or what is
+// here now, is our own work coming back (a reply was lost); anything else is another hand's.
 
-import {EMPTY, canonical, normalise, same} from './answer.js';
+import {normalise, same} from './answer.js';
 
 const DEBOUNCE = 400;
 const LONGEST_WAIT = 900;
 const TIMEOUT = 12_000;
 const BACKOFF = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
-const PREFIX = 'ffn-concepts:draft:';
-const keyOf = (person, id) => `${PREFIX}${person}:${id}`;
+/** Failures that pass by themselves. */
+export const PASSING = ['offline', 'server', 'logged-out'];
+export const COPIES = 'ffn-concepts:draft:';
 
-function csrfToken() {
-  return document.cookie.match(/(?:^|;\s*)csrftoken=([^;]+)/)?.[1] ?? '';
-}
-
-/**
- * One request. {status: 'ok', body} | {status: 'offline' | 'server'} (try again later)
- * | {status: 'logged-out'} | {status: 'conflict', details} | {status: 'refused', message}.
- */
-async function send(method, url, body, {keepalive = false} = {}) {
+/** {status: 'ok', body} | one of PASSING | {'conflict', details} | {'refused', message}. */
+export async function send(method, url, body, keepalive = false) {
   let response;
   try {
     response = await fetch(url, {
-      method, keepalive, credentials: 'same-origin',
-      headers: {'Content-Type': 'application/json', 'X-CSRFToken': csrfToken()},
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT),
+      method, keepalive, body: JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT),
+      headers: {
+        'Content-Type': 'application/json',
+        'X-CSRFToken': document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? '',
+      },
     });
   } catch (error) {
     return {status: error.name === 'TimeoutError' ? 'server' : 'offline'};
   }
   const reply = await response.json().catch(() => null);
-  if (response.ok && reply && !response.redirected) return {status: 'ok', body: reply};
+  if (response.ok && reply) return {status: 'ok', body: reply};
   const {code, message, details} = reply?.error ?? {};
-  if (code === 'not_authenticated' || response.redirected) return {status: 'logged-out'};
+  if (code === 'not_authenticated') return {status: 'logged-out'};
   if (code === 'draft_conflict') return {status: 'conflict', details};
-  // Without our error shape it is something between us and the site that answered.
+  // Without the site's own error it is something between us and the site that answered.
   if (!message || response.status >= 500 || response.status === 429) return {status: 'server'};
-  return {status: 'refused', code, message};
+  return {status: 'refused', message};
 }
 
 /**
- * page: as the server sent it. rules: as in answer.js. seconds(): active seconds now.
- * content(): what to save, made only when it is sent.
- * on.state(name), on.conflict({version, content}), on.refused(message).
+ * page: as the server sent it; rules: as in answer.js; seconds(): active seconds now;
+ * content(): what to save, made only when it is sent;
+ * on: {state(name, keepsCopies), conflict({version, content}), refused(message)}.
  */
 export function createSync({page, person, rules, seconds, content, on}) {
-  const key = keyOf(person, page.list.id);
-  const ofServer = (raw) => normalise(raw?.answer, rules);
+  const {draft, urls} = page;
+  const key = `${COPIES}${person}:${page.list.id}`;
+  const answerIn = (raw) => normalise(raw?.answer, rules);
 
-  let version = page.draft.version;
-  let acknowledged = ofServer(page.draft.content);
-  const unanswered = [];
+  let {version} = draft;
+  let acknowledged = answerIn(draft.content);
+  let unanswered = [];
   let revision = 0; // counts changes
   let savedRevision = 0;
+  let sentSeconds = page.active_seconds;
   let state = 'saved';
   let timer = 0;
   let copyTimer = 0;
@@ -66,30 +62,36 @@ export function createSync({page, person, rules, seconds, content, on}) {
   let failures = 0;
   let saving = null;
   let conflict = null;
+  let waiting = null; // ends a submission's pause between two attempts
   let closed = false;
-  let sentSeconds = page.active_seconds;
   let keepsCopies = true;
-  let waitingSubmit = null;
 
   const unsaved = () => revision !== savedRevision;
+  const draftNow = () => ({base_version: version, content: content(), active_seconds: seconds()});
 
   function show(name) {
-    if (closed) return;
     state = name;
-    on.state(name, keepsCopies);
+    if (!closed) on.state(name, keepsCopies);
   }
 
-  // The copy on this computer ----------------------------------------------------------------
+  function schedule(delay = DEBOUNCE) {
+    clearTimeout(timer);
+    timer = setTimeout(save, delay);
+  }
+
+  function backoff() {
+    const longest = BACKOFF[Math.min(failures, BACKOFF.length) - 1];
+    return longest * (0.75 + Math.random() / 2); // not all pages at once when a server is back
+  }
+
+  // The copy on this computer
 
   function keepCopy() {
     clearTimeout(copyTimer);
     copyTimer = 0;
     if (!unsaved() || closed) return;
     try {
-      localStorage.setItem(key, JSON.stringify({
-        base_version: version, base: acknowledged, content: content(),
-        active_seconds: seconds(), url: page.urls.draft,
-      }));
+      localStorage.setItem(key, JSON.stringify({...draftNow(), base: acknowledged, url: urls.draft}));
       keepsCopies = true;
     } catch {
       keepsCopies = false;
@@ -99,43 +101,36 @@ export function createSync({page, person, rules, seconds, content, on}) {
   function dropCopy() {
     clearTimeout(copyTimer);
     copyTimer = 0;
-    try { localStorage.removeItem(key); } catch { /* nothing is kept then */ }
+    try { localStorage.removeItem(key); } catch { /* then there is none */ }
   }
 
   /** At the start: {content, conflict} when this computer kept work that the server lacks. */
   function restore() {
     let copy = null;
     try { copy = JSON.parse(localStorage.getItem(key)); } catch { /* unreadable: as if none */ }
-    if (!copy?.content) return null;
-    const kept = ofServer(copy.content);
-    if (same(kept, acknowledged)) {
+    if (!copy) return null;
+    if (same(answerIn(copy.content), acknowledged)) {
       dropCopy();
       return null;
     }
     revision += 1;
     const ours = copy.base_version === version || same(normalise(copy.base, rules), acknowledged);
-    if (!ours) conflict = {version, content: page.draft.content};
+    if (!ours) conflict = {version, content: draft.content};
     return {content: copy.content, conflict};
   }
 
-  // Drafts -----------------------------------------------------------------------------------
-
-  function schedule(delay) {
-    clearTimeout(timer);
-    timer = setTimeout(save, delay);
-  }
+  // Drafts
 
   function changed() {
     revision += 1;
-    if (waitingSubmit) waitingSubmit.cancel();
+    waiting?.();
     oldestChange ||= performance.now();
     copyTimer ||= setTimeout(keepCopy, 0);
-    if (conflict) return show('conflict');
-    if (failures === 0) {
+    if (conflict) show('conflict');
+    else if (failures === 0) {
       show('saving');
       schedule(Math.min(DEBOUNCE, Math.max(0, oldestChange + LONGEST_WAIT - performance.now())));
     }
-    return undefined;
   }
 
   function save() {
@@ -147,111 +142,87 @@ export function createSync({page, person, rules, seconds, content, on}) {
 
   async function saveOnce() {
     const sentRevision = revision;
-    const sent = content();
+    const body = draftNow();
     oldestChange = 0;
-    unanswered.push(sent.answer);
-    const reply = await send('PUT', page.urls.draft, {
-      base_version: version, content: sent, active_seconds: seconds()});
+    unanswered.push(body.content.answer);
+    const reply = await send('PUT', urls.draft, body);
     if (closed) return;
-    if (reply.status === 'ok') {
-      failures = 0;
-      sentSeconds = seconds();
-      accept(reply.body.version, sent.answer, sentRevision);
-    } else if (reply.status === 'conflict') {
-      failures = 0;
-      settle(reply.details);
-    } else if (reply.status === 'refused') {
-      failures = 0;
-      show('refused');
-      on.refused(reply.message);
-      return;
-    } else {
+    if (PASSING.includes(reply.status)) {
       failures += 1;
       keepCopy();
       show(reply.status);
       schedule(backoff());
       return;
     }
-    if (unsaved() && !conflict) schedule(DEBOUNCE);
-  }
-
-  function backoff() {
-    const longest = BACKOFF[Math.min(failures, BACKOFF.length) - 1];
-    return longest * (0.75 + Math.random() / 2); // not all pages at once when a server is back
+    failures = 0;
+    if (reply.status === 'refused') {
+      keepCopy();
+      show('refused');
+      on.refused(reply.message);
+      return; // until the next change
+    }
+    if (reply.status === 'ok') {
+      sentSeconds = body.active_seconds;
+      accept(reply.body.version, body.content.answer, sentRevision);
+    } else {
+      settle(reply.details);
+    }
+    if (unsaved() && !conflict) schedule();
   }
 
   function accept(newVersion, answer, sentRevision) {
     version = newVersion;
     acknowledged = answer;
-    unanswered.length = 0;
+    unanswered = [];
     savedRevision = sentRevision;
-    if (unsaved()) {
-      keepCopy();
-      show('saving');
-    } else {
-      dropCopy();
-      show('saved');
-    }
+    if (unsaved()) keepCopy();
+    else dropCopy();
+    show(unsaved() ? 'saving' : 'saved');
   }
 
   /** True when the server's newer draft holds nothing that is not ours. */
-  function settle(details) {
-    const theirs = ofServer(details.content);
+  function settle({version: newer, content: stored}) {
+    const theirs = answerIn(stored);
     if (same(theirs, content().answer)) {
-      accept(details.version, theirs, revision);
+      accept(newer, theirs, revision);
       return true;
     }
     if ([acknowledged, ...unanswered].some((known) => same(known, theirs))) {
-      version = details.version;
+      version = newer;
       acknowledged = theirs;
       return true;
     }
-    conflict = {version: details.version, content: details.content};
+    conflict = {version: newer, content: stored};
     keepCopy();
     show('conflict');
     on.conflict(conflict);
     return false;
   }
 
-  /** The person has chosen; `changed` follows when what is here differs from the server. */
+  /** The person has chosen between what is here and what the server has. */
   function resolve({keepMine}) {
-    version = conflict.version;
-    acknowledged = ofServer(conflict.content);
+    const {version: newer, content: stored} = conflict;
     conflict = null;
-    unanswered.length = 0;
-    if (keepMine) {
-      changed();
-    } else {
-      savedRevision = revision;
-      dropCopy();
-      show('saved');
-    }
+    accept(newer, answerIn(stored), revision);
+    if (keepMine) changed();
   }
 
-  function retryNow() {
-    if (waitingSubmit?.wake) waitingSubmit.wake();
-    else if (unsaved() && !saving) save();
-  }
-
-  /** When the page goes away: the copy stays, and one last request that outlives the page. */
+  /** When the page goes away: the copy stays, and one last request outlives the page. */
   function leave() {
     keepCopy();
-    if (conflict || saving || closed) return;
     // Time spent reading counts too; a list that was only looked at again is left alone.
     const read = page.list.state === 'in progress' && seconds() - sentSeconds >= 5;
-    if (!unsaved() && !read) return;
-    send('PUT', page.urls.draft, {
-      base_version: version, content: content(), active_seconds: seconds()}, {keepalive: true});
+    if (conflict || saving || closed || !(unsaved() || read)) return;
+    send('PUT', urls.draft, draftNow(), true);
   }
 
-  // Submitting and skipping --------------------------------------------------------------------
+  // Submitting and skipping
 
   /**
-   * POST until there is an answer. The same key every time: however often it arrives, it is one
-   * submission. {status: 'ok', body} | {status: 'refused', message} | {status: 'conflict'}
-   * | {status: 'cancelled'} by a change | for `once`, also the passing failures.
+   * POST until there is a reply (`once`: a single time), always with the same key, so that it is
+   * one submission however often it arrives. `send`'s result, or {status: 'cancelled'} by a change.
    */
-  async function post(url, fields, {once = false, onWait = () => {}} = {}) {
+  async function post(url, fields, {once = false, onWait} = {}) {
     clearTimeout(timer);
     if (saving) await saving;
     clearTimeout(timer);
@@ -259,46 +230,50 @@ export function createSync({page, person, rules, seconds, content, on}) {
       on.conflict(conflict);
       return {status: 'conflict'};
     }
-    const before = unsaved() ? 'saving' : 'saved';
-    const submitKey = crypto.randomUUID?.() ?? fallbackUuid();
-    let cancelled = false;
-    for (let attempt = 1; ; attempt += 1) {
+    const postKey = uuid();
+    const started = revision;
+    if (fields().answer) unanswered.push(fields().answer);
+    for (;;) {
       show('submitting');
-      const reply = await send('POST', url, {
-        base_version: version, key: submitKey, ...fields()});
+      const reply = await send('POST', url, {base_version: version, key: postKey, ...fields()});
       if (reply.status === 'conflict') {
         if (settle(reply.details)) continue;
         return reply;
       }
-      if (reply.status === 'ok') {
+      if (reply.status === 'ok' && revision === started) {
         savedRevision = revision;
         dropCopy();
         close();
         return reply;
       }
-      if (reply.status === 'refused' || once) {
-        show(reply.status === 'refused' ? before : reply.status);
-        if (unsaved()) schedule(DEBOUNCE);
-        return reply;
+      // Changed during a later attempt: what is here now is a draft on top of what was submitted.
+      if (reply.status === 'ok') reply.status = 'cancelled';
+      const passing = PASSING.includes(reply.status);
+      if (passing && !once) {
+        failures += 1;
+        keepCopy();
+        show(reply.status);
+        onWait();
+        if (await pause()) continue;
+        reply.status = 'cancelled';
+      } else {
+        show(unsaved() ? 'saving' : 'saved');
       }
-      failures = attempt;
-      keepCopy();
-      show(reply.status);
-      onWait(reply.status);
-      await new Promise((done) => {
-        const wait = setTimeout(done, backoff());
-        waitingSubmit = {
-          wake: () => { clearTimeout(wait); done(); },
-          cancel: () => { cancelled = true; clearTimeout(wait); done(); },
-        };
-      });
-      waitingSubmit = null;
-      if (cancelled) {
-        failures = 0;
-        schedule(DEBOUNCE);
-        return {status: 'cancelled'};
-      }
+      failures = 0;
+      if (unsaved()) schedule();
+      return reply;
     }
+  }
+
+  /** False when a change cuts it short. */
+  async function pause() {
+    const started = revision;
+    await new Promise((done) => {
+      const wait = setTimeout(done, backoff());
+      waiting = () => { clearTimeout(wait); done(); };
+    });
+    waiting = null;
+    return revision === started;
   }
 
   function close() {
@@ -309,40 +284,18 @@ export function createSync({page, person, rules, seconds, content, on}) {
   }
 
   return {
-    changed, save, restore, resolve, retryNow, leave, close, unsaved,
-    conflict: () => conflict,
+    changed, save, restore, resolve, leave, close, unsaved,
     state: () => state,
+    conflict: () => conflict,
+    retryNow() {
+      if (waiting) waiting();
+      else save();
+    },
     submit: (answer, onWait) => post(
-      page.urls.submit, () => ({answer, active_seconds: seconds()}), {onWait}),
-    skip: (reason) => post(page.urls.skip, () => ({reason}), {once: true}),
+      urls.submit, () => ({answer, active_seconds: seconds()}), {onWait}),
+    skip: (reason) => post(urls.skip, () => ({reason}), {once: true}),
   };
 }
 
-/** `crypto.randomUUID` exists only where the page came over https or from this computer. */
-function fallbackUuid() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join('');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-}
-
-/** Send what earlier visits to other lists left behind; conflicts wait until the list is opened. */
-export async function sendLeftovers(person, exceptId) {
-  let keys = [];
-  try {
-    keys = Object.keys(localStorage).filter((k) => k.startsWith(`${PREFIX}${person}:`));
-  } catch { return; }
-  for (const key of keys.filter((k) => k !== keyOf(person, exceptId))) {
-    let copy = null;
-    try { copy = JSON.parse(localStorage.getItem(key)); } catch { /* unreadable: left alone */ }
-    if (!copy?.content || !copy.url?.startsWith('/')) continue;
-    const {base_version, content, active_seconds} = copy;
-    const reply = await send('PUT', copy.url, {base_version, content, active_seconds});
-    const echo = reply.status === 'conflict'
-      && canonical(content.answer) === canonical(reply.details.content?.answer ?? EMPTY);
-    const unchanged = localStorage.getItem(key) === JSON.stringify(copy);
-    if ((reply.status === 'ok' || echo) && unchanged) localStorage.removeItem(key);
-    if (['offline', 'server', 'logged-out'].includes(reply.status)) return;
-  }
-}
+/** Every address of a blob ends in one; `crypto.randomUUID` exists only where there is https. */
+const uuid = () => URL.createObjectURL(new Blob()).slice(-36);

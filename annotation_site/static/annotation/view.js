@@ -30,231 +30,229 @@ function tokenNode(token) {
 
 const range = (cursor, anchor) => [Math.min(anchor ?? cursor, cursor), Math.max(anchor ?? cursor, cursor)];
 
-export function createView() {
-  const list = $('tokens');
-  const cards = $('patterns');
-  let page;
-  let rules;
-  let rows;
-  let notes;
-  let drawn;
+const list = $('tokens');
+const cards = $('patterns');
+let page;
+let rules;
+let rows;
+let notes;
+let drawn;
 
-  function open(newPage, newRules) {
-    page = newPage;
-    rules = newRules;
-    const {tokens, position, total, state, submitted_version: version} = page.list;
-    const {study, urls} = page;
-    notes = words.lookalikes(tokens);
-    rows = tokens.map(buildRow);
-    drawn = {marks: [], cards: [], low: 0, high: -1};
-    list.replaceChildren(...rows);
-    list.style.setProperty('--length', rows.length);
-    list.style.setProperty('--half', Math.ceil(rows.length / 2));
-    list.className = 'tokens';
-    list.classList.toggle('no-glosses', tokens.every((t) => !t.gloss));
-    list.classList.toggle('several', study.several_patterns_per_token);
-    list.parentElement.scrollTop = 0;
-    cards.replaceChildren();
-    $('picker').replaceChildren();
-    $('position').textContent = words.listNow(position, total);
-    $('list-progress').max = total;
-    $('list-progress').value = position - 1;
-    document.title = `${words.listNow(position, total)} · ${study.title}`;
-    $('back').hidden = !urls.previous;
-    $('back').href = urls.previous ?? '';
-    $('skip').hidden = state === 'submitted';
-    $('submit').firstChild.data = $('submit').dataset[state === 'submitted' ? 'again' : 'first'];
-    for (const id of ['none', 'comment', 'add', 'submit', 'skip']) $(id).disabled = !study.open;
-    $('notice').textContent = study.open ? words.stateNotice(state, version) : words.CLOSED;
-    $('notice').hidden = !$('notice').textContent;
-    message(null);
+export function open(newPage, newRules) {
+  page = newPage;
+  rules = newRules;
+  const {tokens, position, total, state, submitted_version: version} = page.list;
+  const {study, urls} = page;
+  notes = words.lookalikes(tokens);
+  rows = tokens.map(buildRow);
+  drawn = {marks: [], cards: [], low: 0, high: -1};
+  list.replaceChildren(...rows);
+  list.style.setProperty('--length', rows.length);
+  list.style.setProperty('--half', Math.ceil(rows.length / 2));
+  list.className = 'tokens';
+  list.classList.toggle('no-glosses', tokens.every((t) => !t.gloss));
+  list.classList.toggle('several', study.several_patterns_per_token);
+  list.parentElement.scrollTop = 0;
+  cards.replaceChildren();
+  $('picker').replaceChildren();
+  $('position').textContent = words.listNow(position, total);
+  $('list-progress').max = total;
+  $('list-progress').value = position - 1;
+  document.title = `${words.listNow(position, total)} · ${study.title}`;
+  $('back').hidden = !urls.previous;
+  $('back').href = urls.previous ?? '';
+  $('skip').hidden = state === 'submitted';
+  $('submit').firstChild.data = $('submit').dataset[state === 'submitted' ? 'again' : 'first'];
+  for (const id of ['none', 'comment', 'add', 'submit', 'skip']) $(id).disabled = !study.open;
+  $('notice').textContent = study.open ? words.stateNotice(state, version) : words.CLOSED;
+  $('notice').hidden = !$('notice').textContent;
+  message(null);
+}
+
+function buildRow(token, index) {
+  return element('li', {
+    class: 'row', role: 'option', tabindex: -1, 'aria-selected': false,
+    'data-rank': token.rank, 'data-letter': LETTERS[index] ?? '',
+  },
+  element('span', {class: 'rank'}, token.rank), element('span', {class: 'marks'}),
+  tokenNode(token), element('bdi', {class: 'gloss'}, token.gloss));
+}
+
+export function render({answer, current, cursor, past, future}, {anchor, letters}) {
+  if (answer !== drawn.answer) {
+    rows.forEach((row, i) => renderMarks(row, i, patternsOf(answer, i + 1)));
+    $('covered').textContent = words.covered(coveredCount(answer), rules.length);
+    $('none').checked = answer.no_pattern;
+    setValue($('comment'), answer.comment);
+    if (answer.comment) showComment(true);
+    $('hint').hidden = answer.patterns.length > 0;
+    $('hint').textContent = answer.no_pattern ? words.NO_PATTERN_HERE : words.NO_PATTERN_YET;
   }
-
-  function buildRow(token, index) {
-    return element('li', {
-      class: 'row', role: 'option', tabindex: -1, 'aria-selected': false,
-      'data-rank': token.rank, 'data-letter': LETTERS[index] ?? '',
-    },
-    element('span', {class: 'rank'}, token.rank), element('span', {class: 'marks'}),
-    tokenNode(token), element('bdi', {class: 'gloss'}, token.gloss));
+  if (answer !== drawn.answer || current !== drawn.current) renderCards(answer, current);
+  // Dimmed but still in reach, so that focus is not lost when the last step is undone.
+  $('undo').ariaDisabled = !past.length;
+  $('redo').ariaDisabled = !future.length;
+  renderSelection(cursor, ...range(cursor, anchor));
+  if (letters !== drawn.letters) {
+    list.classList.toggle('letters', letters);
+    $('letters-note').hidden = !letters;
   }
+  Object.assign(drawn, {answer, current, cursor, letters});
+}
 
-  function render({answer, current, cursor, past, future}, {anchor, letters}) {
-    if (answer !== drawn.answer) {
-      rows.forEach((row, i) => renderMarks(row, i, patternsOf(answer, i + 1)));
-      $('covered').textContent = words.covered(coveredCount(answer), rules.length);
-      $('none').checked = answer.no_pattern;
-      setValue($('comment'), answer.comment);
-      if (answer.comment) showComment(true);
-      $('hint').hidden = answer.patterns.length > 0;
-      $('hint').textContent = answer.no_pattern ? words.NO_PATTERN_HERE : words.NO_PATTERN_YET;
+function renderMarks(row, index, numbers) {
+  const token = page.list.tokens[index];
+  const mark = String(numbers);
+  if (drawn.marks[index] === mark) return;
+  drawn.marks[index] = mark;
+  row.children[1].replaceChildren(...numbers.map(chip));
+  row.dataset.shape = shapeOf(numbers[0]);
+  row.ariaLabel = words.rowName(token, numbers);
+}
+
+function renderSelection(cursor, low, high) {
+  rows.forEach((row, i) => {
+    const on = i + 1 >= low && i + 1 <= high;
+    if (on !== (i + 1 >= drawn.low && i + 1 <= drawn.high)) row.ariaSelected = on;
+  });
+  Object.assign(drawn, {low, high});
+  if (cursor === drawn.cursor) return;
+  for (const [rank, on] of [[drawn.cursor, false], [cursor, true]]) {
+    rows[rank - 1]?.classList.toggle('cursor', on);
+    if (rank) rows[rank - 1].tabIndex = on ? 0 : -1;
+  }
+  const token = page.list.tokens[cursor - 1];
+  $('detail-rank').textContent = token.rank;
+  $('detail-token').replaceChildren(tokenNode(token));
+  $('detail-note').textContent = notes[cursor - 1];
+  $('detail-gloss').textContent = token.gloss || (page.study.show_glosses ? words.NO_GLOSS : '');
+  // Links that a person opens: only the token leaves this computer, and only then.
+  const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim() || token.text);
+  $('search').href = `https://duckduckgo.com/?q=${query}`;
+  $('wikipedia').href = `https://en.wikipedia.org/w/index.php?search=${query}`;
+}
+
+function renderCards({patterns}, current) {
+  const picker = $('picker');
+  while (cards.children.length > patterns.length) {
+    cards.lastElementChild.remove();
+    picker.lastElementChild.remove();
+  }
+  patterns.forEach((pattern, i) => {
+    if (!cards.children[i]) {
+      cards.append(buildCard(i + 1));
+      picker.append(cards.lastElementChild.querySelector('.chip-button').cloneNode(true));
     }
-    if (answer !== drawn.answer || current !== drawn.current) renderCards(answer, current);
-    // Dimmed but still in reach, so that focus is not lost when the last step is undone.
-    $('undo').setAttribute('aria-disabled', !past.length);
-    $('redo').setAttribute('aria-disabled', !future.length);
-    renderSelection(cursor, ...range(cursor, anchor));
-    if (letters !== drawn.letters) {
-      list.classList.toggle('letters', letters);
-      $('letters-note').hidden = !letters;
+    const node = cards.children[i];
+    const now = i + 1 === current;
+    if (drawn.cards[i] === pattern && node.classList.contains('current') === now) return;
+    node.classList.toggle('current', now);
+    for (const button of [node.querySelector('.chip-button'), picker.children[i]]) {
+      button.ariaPressed = now;
     }
-    Object.assign(drawn, {answer, current, cursor, letters});
-  }
+    fillCard(node, pattern);
+  });
+  drawn.cards = patterns;
+  cards.classList.toggle('many', patterns.length > 3);
+  if (current !== drawn.current) cards.children[current - 1]?.scrollIntoView({block: 'nearest'});
+}
 
-  function renderMarks(row, index, numbers) {
-    const token = page.list.tokens[index];
-    const mark = String(numbers);
-    if (drawn.marks[index] === mark) return;
-    drawn.marks[index] = mark;
-    row.children[1].replaceChildren(...numbers.map(chip));
-    row.dataset.shape = shapeOf(numbers[0]);
-    row.setAttribute('aria-label', words.rowName(token, numbers));
+function buildCard(number) {
+  const node = fromTemplate('pattern-template');
+  for (const named of node.querySelectorAll('[aria-label]')) {
+    named.ariaLabel += ` ${number}`;
   }
+  node.querySelector('.chip-button').dataset.number = number;
+  node.querySelector('.chip-button').append(chip(number));
+  node.dataset.number = number;
+  const keyOf = new Map([...categoryKeys(rules.categories)].map(([key, name]) => [name, key]));
+  node.querySelector('.segments').append(...rules.categories.map((category) => {
+    const segment = fromTemplate('category-template');
+    Object.assign(segment.firstElementChild, {name: `category-${number}`, value: category});
+    segment.lastElementChild.append(...underlined(category, keyOf.get(category)));
+    return segment;
+  }));
+  for (const control of node.querySelectorAll('input, .remove')) control.disabled = !page.study.open;
+  return node;
+}
 
-  function renderSelection(cursor, low, high) {
-    rows.forEach((row, i) => {
-      const on = i + 1 >= low && i + 1 <= high;
-      if (on !== (i + 1 >= drawn.low && i + 1 <= drawn.high)) row.setAttribute('aria-selected', on);
-    });
-    Object.assign(drawn, {low, high});
-    if (cursor === drawn.cursor) return;
-    for (const [rank, on] of [[drawn.cursor, false], [cursor, true]]) {
-      rows[rank - 1]?.classList.toggle('cursor', on);
-      if (rank) rows[rank - 1].tabIndex = on ? 0 : -1;
+function underlined(category, key) {
+  const at = key ? category.toLowerCase().indexOf(key) : -1;
+  return at < 0 ? [category]
+    : [category.slice(0, at), element('u', {}, category[at]), category.slice(at + 1)];
+}
+
+function fillCard(node, pattern) {
+  const find = (selector) => node.querySelector(selector);
+  const count = pattern.ranks.length;
+  setValue(find('.describe'), pattern.description);
+  for (const input of node.querySelectorAll('[type="radio"]')) input.checked = input.value === pattern.category;
+  find('[type="checkbox"]').checked = stopwordsOf(pattern, rules);
+  find('.proposed').hidden = pattern.stopwords !== null || !stopwordsProposed(pattern, rules);
+  find('.summary').textContent = pattern.category ?? words.NO_CATEGORY;
+  const [short, more] = words.countParts(count, rules.min_tokens);
+  find('.count').firstChild.data = short;
+  find('.count-more').textContent = more;
+  find('.count').classList.toggle('few', count > 0 && count < rules.min_tokens);
+  if (pattern.category || isBlank(pattern)) node.classList.remove('wants-category');
+}
+
+/** One message at a time, near the submit button; `actions` are [label, function or address]. */
+export function message(text, tone = 'info', actions = []) {
+  $('message').hidden = text === null;
+  $('message').className = `notice notice-${tone}`;
+  $('message-text').textContent = text ?? '';
+  $('message-actions').replaceChildren(...actions.map(([label, action]) => {
+    if (typeof action === 'string') {
+      return element('a', {class: 'button', href: action, target: '_blank', rel: 'noopener'}, label);
     }
-    const token = page.list.tokens[cursor - 1];
-    $('detail-rank').textContent = token.rank;
-    $('detail-token').replaceChildren(tokenNode(token));
-    $('detail-note').textContent = notes[cursor - 1];
-    $('detail-gloss').textContent = token.gloss || (page.study.show_glosses ? words.NO_GLOSS : '');
-    // Links that a person opens: only the token leaves this computer, and only then.
-    const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim() || token.text);
-    $('search').href = `https://duckduckgo.com/?q=${query}`;
-    $('wikipedia').href = `https://en.wikipedia.org/w/index.php?search=${query}`;
-  }
+    const button = element('button', {type: 'button', class: 'button'}, label);
+    button.addEventListener('click', action);
+    return button;
+  }));
+}
 
-  function renderCards({patterns}, current) {
-    const picker = $('picker');
-    while (cards.children.length > patterns.length) {
-      cards.lastElementChild.remove();
-      picker.lastElementChild.remove();
-    }
-    patterns.forEach((pattern, i) => {
-      if (!cards.children[i]) {
-        cards.append(buildCard(i + 1));
-        picker.append(cards.lastElementChild.querySelector('.chip-button').cloneNode(true));
-      }
-      const card = cards.children[i];
-      const now = i + 1 === current;
-      if (drawn.cards[i] === pattern && card.classList.contains('current') === now) return;
-      card.classList.toggle('current', now);
-      for (const button of [card.querySelector('.chip-button'), picker.children[i]]) {
-        button.setAttribute('aria-pressed', now);
-      }
-      fillCard(card, pattern);
-    });
-    drawn.cards = patterns;
-    cards.classList.toggle('many', patterns.length > 3);
-    if (current !== drawn.current) cards.children[current - 1]?.scrollIntoView({block: 'nearest'});
-  }
+let saveTimer = 0;
+let lastSaid = 'saved';
 
-  function buildCard(number) {
-    const card = fromTemplate('pattern-template');
-    for (const node of card.querySelectorAll('[aria-label]')) {
-      node.setAttribute('aria-label', `${node.getAttribute('aria-label')} ${number}`);
-    }
-    card.querySelector('.chip-button').dataset.number = number;
-    card.querySelector('.chip-button').append(chip(number));
-    card.dataset.number = number;
-    const keyOf = new Map([...categoryKeys(rules.categories)].map(([key, name]) => [name, key]));
-    card.querySelector('.segments').append(...rules.categories.map((category) => {
-      const segment = fromTemplate('category-template');
-      Object.assign(segment.firstElementChild, {name: `category-${number}`, value: category});
-      segment.lastElementChild.append(...underlined(category, keyOf.get(category)));
-      return segment;
-    }));
-    for (const control of card.querySelectorAll('input, .remove')) control.disabled = !page.study.open;
-    return card;
-  }
+export function saveState(name, keepsCopies = true) {
+  const text = words.saveState(name, keepsCopies);
+  $('save-state').textContent = text;
+  $('save-state').title = text;
+  $('save-state').dataset.state = name;
+  // Saving and saved alternate all the time; a screen reader hears only what lasts.
+  clearTimeout(saveTimer);
+  saveTimer = setTimeout(() => {
+    if (name !== lastSaid) announce(text);
+    lastSaid = name;
+  }, 1_500);
+}
 
-  function underlined(category, key) {
-    const at = key ? category.toLowerCase().indexOf(key) : -1;
-    return at < 0 ? [category]
-      : [category.slice(0, at), element('u', {}, category[at]), category.slice(at + 1)];
-  }
+export function announce(text) {
+  $('announcer').textContent = text;
+}
 
-  function fillCard(card, pattern) {
-    const find = (selector) => card.querySelector(selector);
-    const count = pattern.ranks.length;
-    setValue(find('.describe'), pattern.description);
-    for (const input of card.querySelectorAll('[type="radio"]')) input.checked = input.value === pattern.category;
-    find('[type="checkbox"]').checked = stopwordsOf(pattern, rules);
-    find('.proposed').hidden = pattern.stopwords !== null || !stopwordsProposed(pattern, rules);
-    find('.summary').textContent = pattern.category ?? words.NO_CATEGORY;
-    const [short, more] = words.countParts(count, rules.min_tokens);
-    find('.count').firstChild.data = short;
-    find('.count-more').textContent = more;
-    find('.count').classList.toggle('few', count > 0 && count < rules.min_tokens);
-    if (pattern.category || isBlank(pattern)) card.classList.remove('wants-category');
-  }
+export function showComment(on) {
+  $('comment-box').hidden = !on;
+  $('comment-open').hidden = on;
+}
 
-  /** One message at a time, near the submit button; `actions` are [label, function or address]. */
-  function message(text, tone = 'info', actions = []) {
-    $('message').hidden = text === null;
-    $('message').className = `notice notice-${tone}`;
-    $('message-text').textContent = text ?? '';
-    $('message-actions').replaceChildren(...actions.map(([label, action]) => {
-      if (typeof action === 'string') {
-        return element('a', {class: 'button', href: action, target: '_blank', rel: 'noopener'}, label);
-      }
-      const button = element('button', {type: 'button', class: 'button'}, label);
-      button.addEventListener('click', action);
-      return button;
-    }));
-  }
+export const card = (number) => cards.children[number - 1];
 
-  let saveTimer = 0;
-  let lastSaid = 'saved';
+export function focusCursor() {
+  const row = rows[drawn.cursor - 1];
+  row.focus({preventScroll: true});
+  row.scrollIntoView({block: 'nearest'});
+}
 
-  function saveState(name, keepsCopies = true) {
-    const text = words.saveState(name, keepsCopies);
-    $('save-state').textContent = text;
-    $('save-state').title = text;
-    $('save-state').dataset.state = name;
-    // Saving and saved alternate all the time; a screen reader hears only what lasts.
-    clearTimeout(saveTimer);
-    saveTimer = setTimeout(() => {
-      if (name !== lastSaid) announce(text);
-      lastSaid = name;
-    }, 1_500);
-  }
+export function wantCategory(number) {
+  card(number).classList.add('wants-category');
+  card(number).scrollIntoView({block: 'nearest'});
+}
 
-  function announce(text) {
-    $('announcer').textContent = text;
-  }
-
-  function showComment(on) {
-    $('comment-box').hidden = !on;
-    $('comment-open').hidden = on;
-  }
-
-  return {
-    open, render, message, saveState, announce, showComment,
-    card: (number) => cards.children[number - 1],
-    focusCursor() {
-      const row = rows[drawn.cursor - 1];
-      row.focus({preventScroll: true});
-      row.scrollIntoView({block: 'nearest'});
-    },
-    wantCategory(number) {
-      cards.children[number - 1].classList.add('wants-category');
-      cards.children[number - 1].scrollIntoView({block: 'nearest'});
-    },
-    busy(on) {
-      document.body.classList.toggle('busy', on);
-      $('submit').setAttribute('aria-disabled', on);
-    },
-  };
+export function busy(on) {
+  document.body.classList.toggle('busy', on);
+  $('submit').ariaDisabled = on;
 }
 
 function setValue(input, value) {

@@ -50,6 +50,7 @@ export const LETTERS_ON = 'Pick by letter. Esc to leave.';
 export const UNDO = 'Undo';
 export const TRY_AGAIN = 'Try again';
 export const LOG_IN = 'Log in in a new tab';
+export const SUBMIT_ANYWAY = 'Submit anyway';
 export const COMPARE = 'Compare and choose';
 export const RESTORED = 'Changes that had not been saved were found on this computer and restored.';
 export const removedForNone = (n) => `${n === 1 ? '1 pattern' : `${n} patterns`} removed.`;
@@ -61,7 +62,7 @@ export const problem = ({kind, number}, keys) => ({
 })[kind];
 export const tooSmall = (few, minimum) =>
   `${join(few.map((p) => `Pattern ${p.number} has ${p.ranks.length} of ${minimum} tokens`), 'and')}. `
-  + `${few.length === 1 ? 'It' : 'They'} will be kept but will not count.`;
+  + `${few.length === 1 ? 'It' : 'They'} will be kept but will not count. Submit again to go on.`;
 
 export const SUBMIT_WAITS = 'Not submitted yet: no answer from the server. It is tried again until '
   + 'it works; changing anything stops that.';
@@ -81,9 +82,9 @@ export const stateNotice = (state, version) => ({
 export function lookalikes(all) {
   const fold = (t) => t.display.toLowerCase();
   return all.map((t) => {
-    const others = all.filter((o) => o !== t && fold(o) === fold(t));
-    const ranks = (equal) => others.filter((o) => (o.display === t.display) === equal).map((o) => o.rank);
-    const [same, variants] = [ranks(true), ranks(false)];
+    const ranks = (alike) => all.filter((o) => o !== t && alike(o)).map((o) => o.rank);
+    const same = ranks((o) => o.display === t.display);
+    const variants = ranks((o) => o.display !== t.display && fold(o) === fold(t));
     return [
       t.display.startsWith('⋯') && 'begins inside a word',
       same.length && `looks the same as ${join(same, 'and')}`,

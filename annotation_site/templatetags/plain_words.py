@@ -1,0 +1,43 @@
+"""Stored values as people read them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import template
+
+from annotation_site.corpus.models import Kind
+
+register = template.Library()
+MISSING = "–"
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """0.367 → 36.7%; a missing value is a dash, never a zero."""
+    return MISSING if share is None else f"{share:.1%}"
+
+
+@register.filter
+def decimals(value: float | None) -> str:
+    """1.234 → 1.23."""
+    return MISSING if value is None else f"{value:.2f}"
+
+
+@register.filter
+def in_words(value: Any) -> str:
+    """A parameter's JSON value as a line of text."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(in_words(item) for item in value)
+    return str(value)
+
+
+@register.filter
+def by_kind(counts: Mapping[str, int]) -> str:
+    """Counts in the order of every table: 60 value, 60 random, 60 update."""
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in Kind.values if kind in counts)

@@ -1,0 +1,51 @@
+"""The model families, one small file each; `docs/extending.md` shows how to add one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ffn_extract.architectures import bert, gpt2, llama
+from ffn_extract.architectures.declaration import Architecture, Matrix, NormNames
+from ffn_extract.architectures.weights import Dimensions, ModelWeights
+from ffn_extract.errors import ArchitectureError
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Dimensions",
+    "Matrix",
+    "ModelWeights",
+    "NormNames",
+    "architecture_of",
+    "registry",
+]
+
+
+def registry(*architectures: Architecture) -> dict[str, Architecture]:
+    """Architectures by model type. Raises ArchitectureError when a type is declared twice."""
+    entries: dict[str, Architecture] = {}
+    for architecture in architectures:
+        if architecture.model_type in entries:
+            raise ArchitectureError(f"The family {architecture.model_type} is declared twice.")
+        entries[architecture.model_type] = architecture
+    return entries
+
+
+ARCHITECTURES = registry(
+    bert.ARCHITECTURE,
+    gpt2.ARCHITECTURE,
+    llama.ARCHITECTURE,
+)
+
+
+def architecture_of(config: Mapping[str, Any]) -> Architecture:
+    """The family that a config.json names. Raises ArchitectureError when it is not known."""
+    model_type = config.get("model_type")
+    if isinstance(model_type, str) and model_type in ARCHITECTURES:
+        return ARCHITECTURES[model_type]
+    raise ArchitectureError(
+        f"The model's family (model_type {model_type!r}) is not known; known are "
+        f"{', '.join(sorted(ARCHITECTURES))}. To add it, give the names of three tensors - the "
+        "FFN's key matrix, its value matrix and the unembedding - and whether value i is row i or "
+        "column i of the value matrix: one small file in ffn_extract/architectures, as "
+        "docs/extending.md shows."
+    )

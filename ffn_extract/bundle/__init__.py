@@ -1,0 +1,24 @@
+"""The bundle: the folder that carries an extraction to the site. Loads without torch.
+
+`docs/bundle-format.md` specifies it. `write_bundle` makes one, `open_bundle` validates and reads
+one; nothing else in the product touches the files.
+"""
+
+from ffn_extract.bundle.manifest import Counts, FileRecord, Manifest, ModelInfo
+from ffn_extract.bundle.reading import Bundle, open_bundle
+from ffn_extract.bundle.rows import TokenRow, VectorRow
+from ffn_extract.bundle.writing import write_bundle
+from ffn_extract.errors import BundleError
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Counts",
+    "FileRecord",
+    "Manifest",
+    "ModelInfo",
+    "TokenRow",
+    "VectorRow",
+    "open_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,206 @@
+"""Row checks of a bundle, batch by batch, so that memory stays bounded."""
+
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ffn_extract.bundle.manifest import Manifest
+from ffn_extract.errors import BundleError
+from ffn_extract.options import KINDS, MAX_TOP_K
+
+Ids = NDArray[np.int64]
+_MAX_GROUP_ROWS = 65_536
+_MAX_GROUP_BYTES = 1 << 30
+
+
+def require_columns(file: pq.ParquetFile, name: str, schema: pa.Schema, rows: int) -> None:
+    """Refuse a Parquet file by its footer alone: row count, group sizes, columns, types."""
+    metadata = file.metadata
+    if metadata.num_rows != rows:
+        raise BundleError(f"{name} has {metadata.num_rows} rows; the manifest says {rows}.")
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        if group.num_rows > _MAX_GROUP_ROWS or group.total_byte_size > _MAX_GROUP_BYTES:
+            raise BundleError(f"{name} has a row group too large to be read safely.")
+    found = file.schema_arrow
+    if found.names != schema.names:
+        raise BundleError(f"{name} has the columns {', '.join(found.names)}.")
+    for expected, actual in zip(schema, found, strict=True):
+        if not _same_type(expected.type, actual.type):
+            raise BundleError(
+                f"Column {expected.name} of {name} has the type {actual.type}, not {expected.type}."
+            )
+
+
+def _same_type(expected: pa.DataType, actual: pa.DataType) -> bool:
+    if pa.types.is_list(expected) and pa.types.is_list(actual):
+        return bool(expected.value_type == actual.value_type)
+    return bool(expected == actual)
+
+
+class TokenCheck:
+    """Checks tokens.parquet: ascending ids inside the vocabulary, whole glosses, counts."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._ids: list[Ids] = []
+        self._glossed = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Check the next rows."""
+        for name in ("token_id", "text", "display"):
+            _require_no_null(batch, name)
+        glossed = batch.column("gloss").is_valid()
+        for name in ("gloss_source", "gloss_lemma"):
+            if not batch.column(name).is_valid().equals(glossed):
+                raise BundleError(f"A token's gloss and its {name} are not both given.")
+        _require_unicode(batch)
+        self._glossed += int(pc.sum(glossed).as_py() or 0)
+        self._ids.append(_integers(batch.column("token_id")))
+
+    def finish(self) -> Ids:
+        """The ascending ids of all tokens, shape (tokens,)."""
+        ids = np.concatenate(self._ids)
+        if (np.diff(ids) <= 0).any():
+            raise BundleError("The tokens are not in ascending order of distinct ids.")
+        if ids[0] < 0 or ids[-1] >= self._manifest.model.vocab_size:
+            raise BundleError("A token's id lies outside the vocabulary.")
+        if self._glossed != self._manifest.counts.glossed:
+            raise BundleError(
+                f"{self._glossed} tokens have a gloss; the manifest says "
+                f"{self._manifest.counts.glossed}."
+            )
+        return ids
+
+
+class VectorCheck:
+    """Checks vectors.parquet: order, ranges, lists, scores, contexts, counts."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._top_k = _top_k(manifest)
+        self._last: tuple[int, int, int] | None = None
+        self._kinds = dict.fromkeys(KINDS, 0)
+        self._has_bottom: bool | None = None
+
+    def add(self, batch: pa.RecordBatch, token_ids: Ids) -> None:
+        """Check the next rows; every id of a list must be among `token_ids`."""
+        for name in ("kind", "layer", "index", "norm", "token_ids", "scores"):
+            _require_no_null(batch, name)
+        _require_unicode(batch)
+        self._check_places(batch)
+        norms = batch.column("norm").to_numpy()
+        if not np.isfinite(norms).all() or (norms < 0).any():
+            raise BundleError("A vector's norm is not a finite number of at least 0.")
+        self._check_side(batch, "", token_ids, descending=True)
+        has_bottom = self._bottom_given(batch)
+        if has_bottom:
+            self._check_side(batch, "bottom_", token_ids, descending=False)
+        self._check_contexts(batch)
+
+    def finish(self) -> None:
+        """Compare the number of vectors of each kind with the manifest."""
+        found = {kind: n for kind, n in self._kinds.items() if n}
+        if found != self._manifest.counts.kinds:
+            raise BundleError(
+                f"The bundle holds {_counted(found)}; the manifest says "
+                f"{_counted(self._manifest.counts.kinds)}."
+            )
+
+    def _check_places(self, batch: pa.RecordBatch) -> None:
+        model = self._manifest.model
+        kinds = batch.column("kind").to_pylist()
+        layers = _integers(batch.column("layer")).tolist()
+        indices = _integers(batch.column("index")).tolist()
+        for kind, layer, index in zip(kinds, layers, indices, strict=True):
+            if kind not in KINDS:
+                raise BundleError(f"A vector is of the unknown kind {kind!r}.")
+            if not 0 <= layer < model.n_layers:
+                raise BundleError(f"A vector is of layer {layer}; the model has {model.n_layers}.")
+            if index < 0 or (kind == "value" and index >= model.d_ff):
+                raise BundleError(f"A {kind} vector of layer {layer} has the index {index}.")
+            place = (layer, KINDS.index(kind), index)
+            if self._last is not None and place <= self._last:
+                raise BundleError(
+                    f"{kind} vector {index} of layer {layer} stands twice or out of order."
+                )
+            self._last = place
+        for kind, group in groupby(sorted(kinds)):
+            self._kinds[kind] += len(list(group))
+
+    def _bottom_given(self, batch: pa.RecordBatch) -> bool:
+        nulls = {batch.column(f"bottom_{name}").null_count for name in ("token_ids", "scores")}
+        if nulls not in ({0}, {batch.num_rows}):
+            raise BundleError("Bottom lists are given for some vectors only.")
+        given = nulls == {0}
+        if self._has_bottom not in (None, given):
+            raise BundleError("Bottom lists are given for some vectors only.")
+        self._has_bottom = given
+        return given
+
+    def _check_side(
+        self, batch: pa.RecordBatch, side: str, token_ids: Ids, *, descending: bool
+    ) -> None:
+        ids = _lists(batch.column(f"{side}token_ids"), self._top_k).astype(np.int64)
+        scores = _lists(batch.column(f"{side}scores"), self._top_k)
+        places = np.searchsorted(token_ids, ids)
+        if not np.array_equal(token_ids[np.minimum(places, len(token_ids) - 1)], ids):
+            raise BundleError("A list names a token that tokens.parquet does not have.")
+        if (np.diff(np.sort(ids, axis=1), axis=1) == 0).any():
+            raise BundleError("A list names a token twice.")
+        if not np.isfinite(scores).all():
+            raise BundleError("A list has a score that is not a finite number.")
+        steps = np.diff(scores, axis=1)
+        if ((steps > 0) if descending else (steps < 0)).any():
+            raise BundleError("A list is not in the order of its scores.")
+
+    def _check_contexts(self, batch: pa.RecordBatch) -> None:
+        updates = pc.equal(batch.column("kind"), "update")
+        for name in ("context", "context_position", "context_token"):
+            if not batch.column(name).is_valid().equals(updates):
+                raise BundleError(f"{name} must be given for updates, and for them only.")
+        position = pc.min(batch.column("context_position")).as_py()
+        if position is not None and position < 0:
+            raise BundleError("An update's position is negative.")
+
+
+def _top_k(manifest: Manifest) -> int:
+    top_k = manifest.parameters.get("top_k")
+    if not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= MAX_TOP_K:
+        raise BundleError(f"The manifest's top_k is {top_k!r}, not a number up to {MAX_TOP_K}.")
+    return top_k
+
+
+def _require_no_null(batch: pa.RecordBatch, name: str) -> None:
+    if batch.column(name).null_count:
+        raise BundleError(f"Column {name} has an empty cell.")
+
+
+def _require_unicode(batch: pa.RecordBatch) -> None:
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            column.validate(full=True)  # Parquet readers take any bytes for text
+
+
+def _integers(column: pa.Array) -> Ids:
+    values: Ids = column.to_numpy().astype(np.int64)
+    return values
+
+
+def _lists(column: pa.ListArray, length: int) -> NDArray[np.float32]:
+    """A column of lists of equal length as an array of shape (rows, length)."""
+    if not (np.diff(column.offsets.to_numpy()) == length).all():
+        raise BundleError(f"A list does not have {length} entries.")
+    values = column.flatten()
+    if values.null_count:
+        raise BundleError("A list has an empty entry.")
+    numbers: NDArray[np.float32] = values.to_numpy().reshape(-1, length)
+    return numbers
+
+
+def _counted(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())) or "no vectors"

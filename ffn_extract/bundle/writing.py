@@ -1,0 +1,182 @@
+"""Writing a bundle: everything in a temporary folder beside the target, then one rename."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ffn_extract.bundle.manifest import MANIFEST_FILE, Counts, FileRecord, Manifest, ModelInfo
+from ffn_extract.bundle.reading import open_bundle
+from ffn_extract.bundle.rows import (
+    TOKENS_FILE,
+    TOKENS_SCHEMA,
+    VECTORS_FILE,
+    VECTORS_SCHEMA,
+    TokenRow,
+    VectorRow,
+)
+from ffn_extract.errors import BundleError
+
+ROWS_PER_GROUP = 4_000
+
+
+def require_target(out: Path, model_name: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds anything but a bundle of the same model and parameters.
+
+    Asked before the work starts, so that nobody waits for an extraction that has no place to go.
+    Raises BundleError.
+    """
+    if not out.exists() and not out.is_symlink():
+        return
+    if not out.is_dir():
+        raise BundleError(f"{out} is not a folder; give another one.")
+    if not any(out.iterdir()):
+        return
+    if not (out / MANIFEST_FILE).is_file():
+        raise BundleError(f"{out} holds other files; give a new or empty folder.")
+    present = open_bundle(out).manifest
+    if present.model.name != model_name or present.parameters != parameters:
+        raise BundleError(
+            f"{out} already holds another extraction, of {present.model.name}; give another "
+            "folder, or remove that one first."
+        )
+
+
+def write_bundle(
+    out: Path,
+    *,
+    model: ModelInfo,
+    parameters: Mapping[str, Any],
+    vectors: Iterable[VectorRow],
+    tokens: Iterable[TokenRow],
+    environment: Mapping[str, Any],
+) -> Manifest:
+    """Write a bundle to `out` and return its manifest.
+
+    Nothing half-written is ever seen at `out`, whatever is raised on the way. The vectors must
+    come in the order of layer, kind (as in `KINDS`) and index, the tokens in the order of their id.
+
+    Raises
+    ------
+    BundleError
+        When `out` holds something other than this very bundle, when it cannot be written, or when
+        the rows given would make a bundle that `open_bundle` refuses.
+    """
+    with _folder_beside(out) as folder:
+        counts = _write_content(folder, vectors, tokens)
+        manifest = Manifest(
+            model=model,
+            parameters=dict(parameters),
+            counts=counts,
+            files={name: _record(folder / name) for name in (VECTORS_FILE, TOKENS_FILE)},
+            environment=dict(environment),
+        )
+        (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+        open_bundle(folder)
+        return _move(folder, out, manifest)
+
+
+@contextmanager
+def _folder_beside(out: Path) -> Iterator[Path]:
+    """A new folder on the same file system as `out`, gone afterwards unless it was moved."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise BundleError(f"Cannot write to {out.parent}: {error.strerror}.") from error
+    try:
+        folder.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would hide the bundle from the site
+        yield folder
+    except OSError as error:
+        raise BundleError(f"Cannot write the bundle to {out}: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _write_content(
+    folder: Path, vectors: Iterable[VectorRow], tokens: Iterable[TokenRow]
+) -> Counts:
+    kinds: Counter[str] = Counter()
+    glossed = 0
+
+    def counted_vectors() -> Iterator[VectorRow]:
+        for row in vectors:
+            kinds[row.kind] += 1
+            yield row
+
+    def counted_tokens() -> Iterator[TokenRow]:
+        nonlocal glossed
+        for row in tokens:
+            glossed += row.gloss is not None
+            yield row
+
+    n_vectors = _write_rows(folder / VECTORS_FILE, VECTORS_SCHEMA, counted_vectors())
+    n_tokens = _write_rows(folder / TOKENS_FILE, TOKENS_SCHEMA, counted_tokens())
+    return Counts(vectors=n_vectors, tokens=n_tokens, glossed=glossed, kinds=dict(kinds))
+
+
+def _write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRow]) -> int:
+    """Write rows in groups of a fixed size, because the layout is part of the bytes."""
+    total = 0
+    with pq.ParquetWriter(
+        path,
+        schema,
+        version="2.6",
+        data_page_version="1.0",
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=["kind", "gloss_source"],
+    ) as writer:
+        for group in _groups(rows):
+            columns = [[getattr(row, name) for row in group] for name in schema.names]
+            arrays = [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema), ROWS_PER_GROUP)
+            total += len(group)
+    return total
+
+
+def _groups(rows: Iterable[VectorRow | TokenRow]) -> Iterator[list[VectorRow | TokenRow]]:
+    group: list[VectorRow | TokenRow] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == ROWS_PER_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _record(path: Path) -> FileRecord:
+    with path.open("rb") as file:
+        return FileRecord(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _move(folder: Path, out: Path, manifest: Manifest) -> Manifest:
+    """Rename the finished folder to `out`; an equal bundle that is already there stays."""
+    try:
+        folder.rename(out)  # replaces an empty folder, fails on one that holds something
+        return manifest
+    except OSError:
+        if not (out / MANIFEST_FILE).is_file():
+            raise
+    present = open_bundle(out).manifest
+    if present.digest != manifest.digest:
+        raise BundleError(
+            f"{out} already holds a bundle with another digest; give another folder, or remove "
+            "that one first."
+        )
+    return present

@@ -1,0 +1,164 @@
+"""Find a model: a local folder, or a hub id of which only the needed files are fetched."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.errors
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ffn_extract.errors import CheckpointError
+from ffn_extract.tensor_files import WEIGHT_FILES, TensorFiles, open_tensors, shard_names
+
+HUB_SECONDS = 10.0
+CONFIG = "config.json"
+VOCABULARY_FILES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+"""Any of these holds a vocabulary."""
+
+TOKENIZER_FILES = (
+    *VOCABULARY_FILES,
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+# The base class of what the hub's HTTP client raises, whichever client that is.
+_ConnectionFailure: type[Exception] = huggingface_hub.errors.HTTPError  # type: ignore[attr-defined]
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_DEFAULT_REVISION = "main"
+
+FileReport = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files on this machine. `revision` is the hub's commit, None for a folder."""
+
+    folder: Path
+    name: str
+    revision: str | None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of config.json. Raises CheckpointError when it cannot be read."""
+        path = self.folder / CONFIG
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
+                "and the tokenizer's files."
+            ) from error
+        except ValueError as error:
+            raise CheckpointError(f"{CONFIG} of {self.name} is no valid JSON: {error}.") from error
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{CONFIG} of {self.name} is no JSON object.")
+        return config
+
+    @cached_property
+    def tensors(self) -> TensorFiles:
+        """The weights. Raises CheckpointError when they cannot be opened."""
+        return open_tensors(self.folder)
+
+
+def find_checkpoint(
+    model: str, revision: str | None = None, report: FileReport = lambda done, total: None
+) -> Checkpoint:
+    """Open the folder `model`, or fetch the hub id `model` at `revision` into the hub's cache.
+
+    A hub that cannot be reached is no obstacle when the files are in the cache already. Private
+    models use the token in HF_TOKEN or of `hf auth login`.
+
+    Raises
+    ------
+    CheckpointError
+        When there is neither; within seconds where there is no connection.
+    """
+    folder = Path(model).expanduser()
+    if model and folder.is_dir():
+        report(1, 1)
+        return Checkpoint(folder, folder.resolve().name, None)
+    if not model or folder.exists() or not _HUB_ID.fullmatch(model):
+        raise CheckpointError(
+            f"{model or 'The empty name'} is no folder, and no hub id either (such as gpt2 or "
+            "google-bert/bert-base-uncased)."
+        )
+    try:
+        return _from_hub(model, revision, report)
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"The hub does not let you read {model}: ask for access on its page, and set HF_TOKEN."
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise CheckpointError(
+            f"The hub has no model {model} (or it is private: then set HF_TOKEN), and there is no "
+            "folder of that name."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(f"{model} has no revision {revision} on the hub.") from error
+    except (HfHubHTTPError, _ConnectionFailure, OfflineModeIsEnabled, OSError) as error:
+        return _from_cache(model, revision, error)
+
+
+def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoint:
+    # By the branch's name and not by the commit's, so that the cache learns what the name means
+    # and can answer without a connection.
+    revision = revision or _DEFAULT_REVISION
+    info = HfApi().model_info(model, revision=revision, timeout=HUB_SECONDS)
+    present = {file.rfilename for file in info.siblings or ()}
+    names = [CONFIG, *TOKENIZER_FILES, *_first(WEIGHT_FILES, present)]
+    wanted = [name for name in names if name in present]
+    folders: list[Path] = []
+    while len(folders) < len(wanted):
+        report(len(folders), len(wanted))
+        name = wanted[len(folders)]
+        path = Path(hf_hub_download(model, name, revision=revision, etag_timeout=HUB_SECONDS))
+        folders.append(path.parent)
+        if name.endswith(".index.json"):
+            wanted.extend(shard_names(path))
+    if not folders:
+        raise CheckpointError(f"{model} on the hub has none of the files of a model.")
+    if len(set(folders)) > 1:
+        raise CheckpointError(f"{model} was changed on the hub while it was fetched; try again.")
+    report(len(folders), len(wanted))
+    return Checkpoint(folders[0], model, folders[0].name)
+
+
+def _first(names: tuple[str, ...], present: set[str]) -> list[str]:
+    return [name for name in names if name in present][:1]
+
+
+def _from_cache(model: str, revision: str | None, reason: Exception) -> Checkpoint:
+    try:
+        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        raise CheckpointError(
+            f"The hub cannot be reached ({_sentence(reason)}) and {model} is not in its cache on "
+            "this machine. Either give a local folder with the model's config.json, safetensors "
+            "and tokenizer files, or connect (HF_HOME names a filled cache, HF_TOKEN a private "
+            "model's token, HF_ENDPOINT another hub)."
+        ) from reason
+    return Checkpoint(folder, model, folder.name)
+
+
+def _sentence(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")

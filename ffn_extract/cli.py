@@ -1,0 +1,141 @@
+"""The command line: it only translates. What computes is imported when a command needs it."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from tqdm import tqdm
+
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.options import KINDS, PROJECTIONS, RANDOM_GRAINS, ExtractOptions
+from ffn_extract.progress import STEPS, Progress
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_DEFAULTS = ExtractOptions()
+
+
+def _sentences(command: Callable[P, R]) -> Callable[P, R]:
+    """Print an FFNExtractError as its sentence and exit with 1; bugs keep their traceback."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except FFNExtractError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+def main() -> None:
+    """From a language model's weights to the token lists that its FFN layers promote."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--kinds", default=",".join(KINDS), help="Comma-separated.")
+@click.option("--per-layer", default=_DEFAULTS.per_layer, help="Vectors per layer and kind.")
+@click.option("--top-k", default=_DEFAULTS.top_k, help="Tokens per list.")
+@click.option("--seed", default=_DEFAULTS.seed)
+@click.option("--projection", default=_DEFAULTS.projection, help=", ".join(PROJECTIONS))
+@click.option("--random-grain", default=_DEFAULTS.random_grain, help=", ".join(RANDOM_GRAINS))
+@click.option(
+    "--corpus",
+    default=_DEFAULTS.corpus,
+    metavar="FILE",
+    help='Texts for updates, one per line; or "wordnet" for WordNet\'s example sentences.',
+)
+@click.option("--glosses", default=",".join(_DEFAULTS.glosses), help='Comma-separated, or "none".')
+@click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
+@click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
+@click.option("--revision", help="Branch, tag or commit of a hub model.")
+@click.option("--name", help="What the bundle calls the model; else its hub id or folder name.")
+@_sentences
+def extract(model: str, out: Path, kinds: str, glosses: str, **rest: Any) -> None:
+    """Extract the lists of MODEL, a folder or a hub id, into a bundle."""
+    options = ExtractOptions(
+        kinds=_names(kinds), glosses=() if glosses == "none" else _names(glosses), **rest
+    )
+    from ffn_extract.pipeline import extract as run
+
+    with _Bars() as bars:
+        manifest = run(model, out, options, bars.show)
+    counts = manifest.counts
+    click.echo(f"{counts.vectors} lists over {counts.tokens} tokens in {out}")
+    click.echo(f"digest {manifest.digest}")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--layer", type=int, help="Only this layer, counted from 0.")
+@click.option("--kind", help=f"Only this kind: {', '.join(KINDS)}.")
+@click.option("--limit", default=10, help="At most so many lists; 0 for all.")
+@_sentences
+def inspect(folder: Path, layer: int | None, kind: str | None, limit: int) -> None:
+    """Print the lists of the bundle in DIR."""
+    from ffn_extract.inspection import describe
+
+    for line in describe(folder, layer=layer, kind=kind, limit=limit):
+        click.echo(line)
+
+
+@main.command()
+def architectures() -> None:
+    """List the model families that can be read."""
+    from ffn_extract.architectures import ARCHITECTURES
+
+    for name, architecture in sorted(ARCHITECTURES.items()):
+        value = architecture.value
+        gated = ", gated" if architecture.up else ""
+        click.echo(f"{name:12} values: {value.orientation}s of {value.name}{gated}")
+
+
+@main.command("fetch-wordnet")
+@_sentences
+def fetch_wordnet() -> None:
+    """Find WordNet, or fetch it, and print where it is."""
+    from ffn_extract.wordnet import find_wordnet
+
+    click.echo(str(find_wordnet()))
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+class _Bars:
+    """One progress bar per step, on standard error."""
+
+    def __init__(self) -> None:
+        self._sentences = dict(STEPS)
+        self._width = max(map(len, self._sentences.values()))
+        self._step = ""
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def show(self, progress: Progress) -> None:
+        """Draw the progress; a new step gets a new line."""
+        if self._bar is None or progress.step != self._step:
+            self._close()
+            self._step = progress.step
+            label = self._sentences[progress.step].ljust(self._width)
+            self._bar = tqdm(desc=label, total=progress.total, leave=True)
+        self._bar.total = progress.total
+        self._bar.update(progress.done - self._bar.n)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

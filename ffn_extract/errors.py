@@ -1,0 +1,29 @@
+"""Errors whose message is a sentence that a person can act on."""
+
+
+class FFNExtractError(Exception):
+    """Base class of everything that extraction refuses; bugs are never wrapped in it."""
+
+
+class OptionError(FFNExtractError):
+    """An option has a value that extraction cannot work with."""
+
+
+class CheckpointError(FFNExtractError):
+    """A model's files cannot be found, reached or read."""
+
+
+class ArchitectureError(FFNExtractError):
+    """The model's family is unknown, or its tensors are not where the family keeps them."""
+
+
+class CorpusError(FFNExtractError):
+    """No corpus can be had, or it has too few texts."""
+
+
+class WordNetError(FFNExtractError):
+    """WordNet cannot be had on this machine."""
+
+
+class BundleError(FFNExtractError):
+    """A folder is no valid bundle, or cannot be written as one."""

@@ -1,0 +1,63 @@
+"""Short descriptions of tokens: one source per file, each a line in `GLOSS_SOURCES`.
+
+Importing this package loads no source; a source's module is imported when it is opened.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Gloss:
+    """A short description, the source that gave it and the entry (lemma, title) that matched."""
+
+    text: str
+    source: str
+    lemma: str
+
+
+class GlossSource(Protocol):
+    """Something that describes words.
+
+    A source is used by one thread only. `version` goes into the bundle's parameters, because
+    another version of the source gives other glosses.
+    """
+
+    @property
+    def version(self) -> str: ...
+
+    def look_up(self, surface: str) -> Gloss | None:
+        """The gloss of a word as it stands in text, or None when the source does not know it."""
+        ...
+
+
+def _wordnet() -> GlossSource:
+    from ffn_extract.glosses.wordnet import WordNetGlosses
+
+    return WordNetGlosses()
+
+
+GLOSS_SOURCES: dict[str, Callable[[], GlossSource]] = {
+    "wordnet": _wordnet,
+}
+"""Name → what opens the source; opening raises FFNExtractError when it cannot be had."""
+
+
+def gloss_each(
+    surfaces: Sequence[str | None], sources: Sequence[GlossSource]
+) -> Iterator[Gloss | None]:
+    """The first gloss that any of the sources, asked in order, gives for each surface form.
+
+    A surface of None (a piece that continues a word, punctuation, a special token) has none.
+    """
+    for surface in surfaces:
+        yield _first_gloss(surface, sources) if surface else None
+
+
+def _first_gloss(surface: str, sources: Sequence[GlossSource]) -> Gloss | None:
+    for source in sources:
+        gloss = source.look_up(surface)
+        if gloss is not None:
+            return gloss
+    return None

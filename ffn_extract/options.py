@@ -1,0 +1,135 @@
+"""Every choice of an extraction, checked before any work; importable without torch."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ffn_extract.errors import OptionError
+from ffn_extract.glosses import GLOSS_SOURCES
+
+KINDS = ("value", "random", "update")
+PROJECTIONS = ("raw", "fold", "norm")
+RANDOM_GRAINS = ("dimension", "layer", "model")
+WORDNET_CORPUS = "wordnet"
+MAX_TOP_K = 1000
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """The parameters of one extraction.
+
+    Kinds are kept in the order of `KINDS`, so that asking for the same thing in another order is
+    the same extraction. `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
+    asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet". `name` is
+    what the model is called in the bundle (default: the hub id, or the folder's name).
+
+    Raises
+    ------
+    OptionError
+        With one sentence per value that cannot be used.
+    """
+
+    kinds: tuple[str, ...] = KINDS
+    per_layer: int = 10
+    top_k: int = 30
+    seed: int = 0
+    projection: str = "raw"
+    random_grain: str = "dimension"
+    corpus: str = WORDNET_CORPUS
+    glosses: tuple[str, ...] = ("wordnet",)
+    drop_special: bool = False
+    device: str = "auto"
+    revision: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        problems = list(_problems(self))
+        if problems:
+            raise OptionError(" ".join(problems))
+        object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary that `from_json` turns back into equal options."""
+        values = asdict(self)
+        return {**values, "kinds": list(self.kinds), "glosses": list(self.glosses)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ExtractOptions":
+        """Options from `to_json`'s dictionary; missing keys take their default.
+
+        Raises OptionError for unknown keys and for values that cannot be used.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise OptionError(f"Unknown option: {', '.join(map(str, unknown))}.")
+        listed = {key: tuple(values[key]) for key in ("kinds", "glosses") if _is_list(values, key)}
+        return cls(**{**values, **listed})
+
+
+def _is_list(values: Mapping[str, Any], key: str) -> bool:
+    return isinstance(values.get(key), list | tuple)
+
+
+def _problems(options: ExtractOptions) -> list[str]:
+    return [
+        problem
+        for problem in (
+            _names_problem("kinds", options.kinds, KINDS, at_least_one=True),
+            _names_problem("glosses", options.glosses, tuple(GLOSS_SOURCES), at_least_one=False),
+            _integer_problem("per_layer", options.per_layer, 1, 2**31 - 1),
+            _integer_problem("top_k", options.top_k, 1, MAX_TOP_K),
+            _integer_problem("seed", options.seed, 0, 2**63 - 1),
+            _choice_problem("projection", options.projection, PROJECTIONS),
+            _choice_problem("random_grain", options.random_grain, RANDOM_GRAINS),
+            _text_problem("corpus", options.corpus, optional=False),
+            _text_problem("revision", options.revision, optional=True),
+            _text_problem("name", options.name, optional=True),
+            _device_problem(options.device),
+            None
+            if isinstance(options.drop_special, bool)
+            else f"drop_special must be true or false, not {options.drop_special!r}.",
+        )
+        if problem
+    ]
+
+
+def _names_problem(
+    option: str, names: object, known: tuple[str, ...], *, at_least_one: bool
+) -> str | None:
+    if not isinstance(names, tuple):
+        return f"{option} must be a list of names, not {names!r}."
+    if at_least_one and not names:
+        return f"{option} must name at least one of: {', '.join(known)}."
+    unknown = [str(name) for name in names if name not in known]
+    if unknown:
+        return f"{option} has no {', '.join(unknown)}; it knows: {', '.join(known)}."
+    if len(set(names)) != len(names):
+        return f"{option} names something twice: {', '.join(names)}."
+    return None
+
+
+def _integer_problem(option: str, value: object, low: int, high: int) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        return None
+    return f"{option} must be a whole number from {low} to {high}, not {value!r}."
+
+
+def _choice_problem(option: str, value: object, choices: tuple[str, ...]) -> str | None:
+    if value in choices:
+        return None
+    return f"{option} must be one of {', '.join(choices)}, not {value!r}."
+
+
+def _text_problem(option: str, value: object, *, optional: bool) -> str | None:
+    if (optional and value is None) or (isinstance(value, str) and value.strip()):
+        return None
+    return f"{option} must be text that is not empty, not {value!r}."
+
+
+def _device_problem(value: object) -> str | None:
+    if isinstance(value, str) and _DEVICE.fullmatch(value):
+        return None
+    return f"device must be auto, cpu, cuda or cuda:N, not {value!r}."

@@ -1,0 +1,32 @@
+"""What extraction tells about its progress; light, so that a web page can name the steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+STEPS: tuple[tuple[str, str], ...] = (
+    ("checkpoint", "Find the model's files"),
+    ("vocabulary", "Read the vocabulary and the corpus"),
+    ("vectors", "Sample value vectors and draw the random baseline"),
+    ("updates", "Run the model over the corpus"),
+    ("projection", "Project every vector onto the vocabulary"),
+    ("glosses", "Look up glosses"),
+    ("bundle", "Write the bundle"),
+)
+"""(key, sentence for people) of every step, in order; a step with nothing to do is skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` of `total` units of one step; the unit is the step's own (files, layers, tokens)."""
+
+    step: str
+    done: int
+    total: int
+
+
+Report = Callable[[Progress], None]
+"""Called often enough to animate a page; whatever it raises cancels the extraction."""
+
+
+def ignore(_: Progress) -> None:
+    """Report to nobody."""

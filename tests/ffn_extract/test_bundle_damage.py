@@ -1,0 +1,298 @@
+"""Damaged, truncated, foreign and forged bundles: each refused with a BundleError, nothing else."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ffn_extract.bundle import BundleError, open_bundle
+from ffn_extract.bundle.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from ffn_extract.bundle.rows import TOKENS_SCHEMA, VECTORS_SCHEMA
+from tests.ffn_extract.conftest import small_tokens, small_vectors
+
+FILES = ("manifest.json", "vectors.parquet", "tokens.parquet")
+VECTORS, TOKENS = "vectors.parquet", "tokens.parquet"
+
+
+def test_every_changed_byte_is_noticed(small_bundle):
+    for name in FILES:
+        path = small_bundle / name
+        intact = path.read_bytes()
+        for position in range(0, len(intact), 1 if name == "manifest.json" else 11):
+            for flip in (0x01, 0x8A):
+                damaged = bytearray(intact)
+                damaged[position] ^= flip
+                path.write_bytes(damaged)
+                with pytest.raises(BundleError):
+                    open_bundle(small_bundle)
+        path.write_bytes(intact)
+    open_bundle(small_bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_noticed(small_bundle, name):
+    path = small_bundle / name
+    intact = path.read_bytes()
+    for length in {0, 1, 4, len(intact) // 2, len(intact) - 1}:
+        path.write_bytes(intact[:length])
+        with pytest.raises(BundleError):
+            open_bundle(small_bundle)
+
+
+@pytest.mark.parametrize("name", [VECTORS, TOKENS])
+def test_damaged_parquet_with_a_forged_digest_is_still_only_a_bundle_error(small_bundle, name):
+    path = small_bundle / name
+    intact = path.read_bytes()
+    for position in range(0, len(intact), 13):
+        damaged = bytearray(intact)
+        damaged[position] ^= 0x55
+        path.write_bytes(damaged)
+        _resign(small_bundle)
+        try:
+            open_bundle(small_bundle)  # a flip in an unused byte may well leave a valid bundle
+        except BundleError:
+            continue
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(small_bundle, name):
+    (small_bundle / name).unlink()
+    with pytest.raises(BundleError, match=f"lacks {name}"):
+        open_bundle(small_bundle)
+
+
+def test_a_file_that_does_not_belong_is_named(small_bundle):
+    (small_bundle / "extra.pickle").write_bytes(b"")
+    with pytest.raises(BundleError, match=r"no part of a bundle: extra\.pickle"):
+        open_bundle(small_bundle)
+
+
+def test_a_folder_in_a_files_place_is_named(small_bundle):
+    (small_bundle / VECTORS).unlink()
+    (small_bundle / VECTORS).mkdir()
+    with pytest.raises(BundleError, match=f"{VECTORS} in .* is not a file"):
+        open_bundle(small_bundle)
+
+
+def test_a_missing_folder_is_a_bundle_error(tmp_path):
+    with pytest.raises(BundleError, match="is not a folder"):
+        open_bundle(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "not readable as JSON"),
+        (b"\xff", "not readable as JSON"),
+        (b"[" * 100_000, "not readable as JSON"),
+        (b'{"format": NaN}', "NaN is not a JSON number"),
+        (b"[]", "not the manifest of an FFN Concepts bundle"),
+        (b'{"format": "other"}', "not the manifest of an FFN Concepts bundle"),
+        (b" " * (MAX_MANIFEST_BYTES + 1), "larger than"),
+    ],
+)
+def test_a_foreign_manifest_is_refused(small_bundle, content, sentence):
+    (small_bundle / "manifest.json").write_bytes(content)
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(small_bundle)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", True, None])
+def test_an_unknown_version_is_refused(small_bundle, version):
+    with pytest.raises(BundleError, match=r"has format version .*; this program reads 1"):
+        _edit_manifest(small_bundle, ("format_version",), version)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("digest",), ("environment_digest",), ("environment", "python"), ("parameters", "seed"),
+        ("model", "name"), ("model", "weights_digest"), ("counts", "tokens"),
+        ("files", TOKENS, "sha256"), ("files", TOKENS, "bytes"),
+    ],
+)  # fmt: skip
+def test_a_tampered_manifest_is_refused(small_bundle, path):
+    with pytest.raises(BundleError):
+        _edit_manifest(small_bundle, path, 7 if path[-1] in ("tokens", "bytes", "seed") else "f")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("model",), None), (("model", "n_layers"), 0), (("model", "n_layers"), 10**30),
+        (("model", "vocabulary"), "syllable"), (("model", "revision"), 3),
+        (("model", "name"), ""), (("model", "name"), "\ud800"), (("counts", "kinds"), {"key": 1}),
+        (("counts", "vectors"), 12.0), (("parameters",), []), (("files",), {}),
+        (("files", "../evil"), {"bytes": 1, "sha256": "0"}),
+    ],
+)  # fmt: skip
+def test_a_malformed_manifest_is_refused(small_bundle, path, value):
+    with pytest.raises(BundleError):
+        _edit_manifest(small_bundle, path, value)
+
+
+def test_a_manifest_that_is_not_canonical_is_refused(small_bundle):
+    path = small_bundle / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    with pytest.raises(BundleError, match="not been written canonically"):
+        open_bundle(small_bundle)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"model": {"n_layers": 1}}, "is of layer 1; the model has 1"),
+        ({"model": {"d_ff": 2}}, "value vector of layer 0 has the index 2"),
+        ({"model": {"vocab_size": 6}}, "outside the vocabulary"),
+        ({"parameters": {"top_k": 4}}, "does not have 4 entries"),
+        ({"parameters": {"top_k": "3"}}, "top_k is '3'"),
+        ({"counts": {"vectors": 11}}, "has 12 rows; the manifest says 11"),
+        ({"counts": {"tokens": 7}}, "has 6 rows; the manifest says 7"),
+        ({"counts": {"glossed": 0}}, "1 tokens have a gloss; the manifest says 0"),
+        ({"counts": {"kinds": {"value": 12}}}, "holds 6 update, 6 value; the manifest says"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_the_rows_is_refused(small_bundle, changed, sentence):
+    manifest = parse_manifest((small_bundle / "manifest.json").read_bytes())
+    for part, values in changed.items():
+        before = getattr(manifest, part)
+        after = (
+            {**before, **values}
+            if isinstance(before, dict)
+            else dataclasses.replace(before, **values)
+        )
+        manifest = dataclasses.replace(manifest, **{part: after})
+    _write(small_bundle, manifest)
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(small_bundle)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("kind", "key", "unknown kind 'key'"),
+        ("kind", None, "Column kind has an empty cell"),
+        ("layer", -1, "is of layer -1"),
+        ("index", -1, "has the index -1"),
+        ("index", 1, "stands twice or out of order"),
+        ("norm", math.nan, "norm is not a finite number"),
+        ("norm", -1.0, "norm is not a finite number"),
+        ("token_ids", [1, 2], "does not have 3 entries"),
+        ("token_ids", [1, 2, 2], "names a token twice"),
+        ("token_ids", [1, 2, 7], "tokens.parquet does not have"),
+        ("token_ids", [1, 2, -3], "tokens.parquet does not have"),
+        ("token_ids", [1, 2, None], "empty entry"),
+        ("token_ids", None, "empty cell"),
+        ("scores", [1.0, 2.0, 3.0], "not in the order of its scores"),
+        ("scores", [math.inf, 2.0, 1.0], "not a finite number"),
+        ("scores", [3.0, math.nan, 1.0], "not a finite number"),
+        ("bottom_token_ids", None, "for some vectors only"),
+        ("bottom_scores", None, "for some vectors only"),
+        ("bottom_scores", [3.0, 2.0, 1.0], "not in the order of its scores"),
+        ("context", "a text", "for updates, and for them only"),
+    ],
+)
+def test_a_broken_vector_is_refused(small_bundle, column, value, sentence):
+    rows = [dataclasses.asdict(row) for row in small_vectors()]
+    rows[0][column] = value
+    _rewrite(small_bundle, VECTORS, pa.Table.from_pylist(rows, VECTORS_SCHEMA))
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(small_bundle)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("token_id", 2, "ascending order of distinct ids"),
+        ("token_id", -1, "outside the vocabulary"),
+        ("text", None, "Column text has an empty cell"),
+        ("display", None, "Column display has an empty cell"),
+        ("gloss", "alone", "gloss and its gloss_source are not both given"),
+        ("gloss_lemma", "alone", "gloss and its gloss_lemma are not both given"),
+    ],
+)
+def test_a_broken_token_is_refused(small_bundle, column, value, sentence):
+    rows = [dataclasses.asdict(row) for row in small_tokens()]
+    rows[0][column] = value
+    _rewrite(small_bundle, TOKENS, pa.Table.from_pylist(rows, TOKENS_SCHEMA))
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(small_bundle)
+
+
+def test_text_that_is_not_unicode_is_refused(small_bundle):
+    table = pq.read_table(small_bundle / TOKENS)
+    broken = pa.array([b"\xff"] * 6).view(pa.string())
+    _rewrite(small_bundle, TOKENS, table.set_column(2, "display", broken))
+    with pytest.raises(BundleError, match="cannot be read"):
+        open_bundle(small_bundle)
+
+
+def test_other_columns_and_types_are_refused(small_bundle):
+    table = pq.read_table(small_bundle / TOKENS)
+    _rewrite(small_bundle, TOKENS, table.append_column("score", table["token_id"]))
+    with pytest.raises(BundleError, match=r"tokens\.parquet has the columns"):
+        open_bundle(small_bundle)
+    wide = table.set_column(0, "token_id", table["token_id"].cast(pa.int64()))
+    _rewrite(small_bundle, TOKENS, wide)
+    with pytest.raises(BundleError, match=r"token_id of .* has the type int64, not int32"):
+        open_bundle(small_bundle)
+
+
+def test_a_row_group_too_large_to_read_is_refused_unread(small_bundle):
+    n = 70_000
+    rows = {name: [getattr(small_tokens()[0], name)] * n for name in TOKENS_SCHEMA.names}
+    _rewrite(small_bundle, TOKENS, pa.table(rows, TOKENS_SCHEMA))
+    manifest = _manifest(small_bundle)
+    counts = dataclasses.replace(manifest.counts, tokens=n)
+    _write(small_bundle, dataclasses.replace(manifest, counts=counts))
+    with pytest.raises(BundleError, match="too large to be read safely"):
+        open_bundle(small_bundle)
+
+
+def test_a_bundle_can_be_moved(small_bundle, tmp_path):
+    shutil.move(small_bundle, tmp_path / "elsewhere")
+    open_bundle(tmp_path / "elsewhere")
+
+
+def _manifest(folder) -> Manifest:
+    return parse_manifest((folder / "manifest.json").read_bytes())
+
+
+def _write(folder, manifest: Manifest) -> None:
+    (folder / "manifest.json").write_bytes(manifest.to_bytes())
+
+
+def _edit_manifest(folder, path, value) -> None:
+    """Change one entry of the JSON as it is and open the bundle."""
+    stored = json.loads((folder / "manifest.json").read_text())
+    target = stored
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    text = json.dumps(stored, sort_keys=True, indent=2) + "\n"
+    (folder / "manifest.json").write_text(text)
+    open_bundle(folder)
+
+
+def _rewrite(folder, name, table) -> None:
+    """Replace a content file and make sizes and digests fit again, as a forger would."""
+    pq.write_table(table, folder / name)
+    _resign(folder)
+
+
+def _resign(folder) -> None:
+    manifest = _manifest(folder)
+    files = {
+        name: dataclasses.replace(
+            record,
+            bytes=(folder / name).stat().st_size,
+            sha256=hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+        )
+        for name, record in manifest.files.items()
+    }
+    _write(folder, dataclasses.replace(manifest, files=files))

@@ -1,0 +1,114 @@
+"""The command line as people use it: in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ffn_extract.architectures import ARCHITECTURES
+from ffn_extract.bundle import open_bundle
+from tests.ffn_extract.conftest import SENTENCES, edit_config
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "ffn_extract", *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+
+def refused(ended) -> str:
+    """The one sentence on standard error of a command that exited with 1."""
+    assert ended.returncode == 1, ended
+    assert "Traceback" not in ended.stderr
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_extract_writes_a_bundle_and_says_its_digest(tiny_model, tmp_path):
+    out = tmp_path / "out"
+    ended = run(
+        "extract", tiny_model("gpt2"), "--out", out, "--kinds", "update,value", "--per-layer", 3,
+        "--top-k", 7, "--seed", 5, "--projection", "fold", "--random-grain", "layer",
+        "--corpus", SENTENCES, "--glosses", "none", "--drop-special", "--device", "cpu",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    manifest = open_bundle(out).manifest
+    assert ended.stdout.splitlines()[-1] == f"digest {manifest.digest}"
+    expected = {
+        "kinds": ["value", "update"], "per_layer": 3, "top_k": 7, "seed": 5, "projection": "fold",
+        "random_grain": "layer", "drop_special": True, "bottom": True, "glosses": [],
+    }  # fmt: skip
+    assert {key: manifest.parameters[key] for key in expected} == expected
+    assert "Run the model over the corpus" in ended.stderr
+    assert "Warning" not in ended.stderr
+
+
+def test_inspect_prints_the_lists(demo_bundle):
+    ended = run("inspect", demo_bundle.path, "--layer", 2, "--kind", "update", "--limit", 3)
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("demo (bert): 6 layers × 1536 value vectors, d_model 384")
+    assert lines[4] == f"digest {demo_bundle.manifest.digest}"
+    heads = [line for line in lines if line.startswith("layer ")]
+    assert [head.split("  ")[:2] for head in heads] == [
+        ["layer 2", f"update {i}"] for i in (0, 1, 2)
+    ]
+    assert lines[-1] == "3 of 10 lists; --limit 0 shows all, --layer and --kind choose."
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--layer", 6), "layer must be from 0 to 5, not 6."),
+        (("--kind", "key"), "kind must be one of value, random, update, not 'key'."),
+    ],
+)
+def test_inspect_refuses_what_a_bundle_cannot_have(demo_bundle, arguments, sentence):
+    assert refused(run("inspect", demo_bundle.path, *arguments)) == f"Error: {sentence}"
+
+
+def test_inspect_refuses_a_folder_that_is_no_bundle(tmp_path):
+    assert "is no complete bundle" in refused(run("inspect", tmp_path))
+
+
+def test_a_hub_that_cannot_be_reached_names_both_ways_out(tmp_path):
+    ended = run(
+        "extract", "gpt2", "--out", tmp_path / "out",
+        HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path / "cache"),
+    )  # fmt: skip
+    sentence = refused(ended)
+    assert "Either give a local folder" in sentence
+    assert "or connect (HF_HOME" in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_family_is_told_what_to_give(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    edit_config(tmp_path, model_type="rwkv")
+    sentence = refused(run("extract", tmp_path, "--out", tmp_path / "out"))
+    assert "names of three tensors" in sentence
+    assert "docs/extending.md" in sentence
+
+
+def test_bad_options_are_told_all_at_once(tmp_path):
+    ended = run("extract", tmp_path, "--out", tmp_path / "out", "--kinds", "key", "--top-k", 0)
+    assert refused(ended) == (
+        "Error: kinds has no key; it knows: value, random, update. "
+        "top_k must be a whole number from 1 to 1000, not 0."
+    )
+
+
+def test_architectures_lists_every_family():
+    lines = run("architectures").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(ARCHITECTURES)
+
+
+def test_fetch_wordnet_prints_where_it_is(wordnet):
+    ended = run("fetch-wordnet")
+    assert ended.stdout.strip() == str(wordnet)

@@ -1,0 +1,39 @@
+"""The documentation names what the registries and schemas hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ffn_extract.architectures import ARCHITECTURES
+from ffn_extract.bundle import open_bundle
+from ffn_extract.bundle.rows import TOKENS_SCHEMA, VECTORS_SCHEMA
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_extending_lists_every_family():
+    (families,) = re.findall(r"Families now: ([\w, ]+)\.", (DOCS / "extending.md").read_text())
+    assert families.split(", ") == sorted(ARCHITECTURES)
+
+
+def test_the_example_of_a_family_is_one_that_works():
+    source = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)[1]
+    namespace: dict[str, object] = {}
+    exec(re.sub("^   ", "", source, flags=re.MULTILINE), namespace)
+    assert namespace["ARCHITECTURE"].value == ARCHITECTURES["llama"].value
+
+
+@pytest.mark.parametrize("schema", [VECTORS_SCHEMA, TOKENS_SCHEMA])
+def test_the_format_documents_every_column(schema):
+    text = (DOCS / "bundle-format.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    places = [documented.index(name) for name in schema.names]
+    assert places == list(range(places[0], places[0] + len(schema)))
+
+
+def test_the_format_documents_every_key_of_a_manifest(demo_bundle):
+    text = (DOCS / "bundle-format.md").read_text()
+    stored = open_bundle(demo_bundle.path).manifest.to_json()
+    for key in [*stored, *stored["model"], *stored["parameters"], *stored["counts"]]:
+        assert f"`{key}`" in text, key

@@ -1,0 +1,67 @@
+"""Options: checked before any work, stored and read back."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.options import ExtractOptions
+from ffn_extract.progress import STEPS
+
+
+def test_options_survive_json():
+    options = ExtractOptions(kinds=("update", "value"), seed=7, glosses=(), revision="main")
+    assert ExtractOptions.from_json(options.to_json()) == options
+
+
+def test_the_order_of_kinds_makes_no_difference():
+    assert ExtractOptions(kinds=("update", "value")) == ExtractOptions(kinds=("value", "update"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        ({"kinds": ()}, "kinds must name at least one of: value, random, update."),
+        ({"kinds": ("values",)}, "kinds has no values; it knows: value, random, update."),
+        ({"kinds": ("value", "value")}, "kinds names something twice: value, value."),
+        ({"kinds": "value"}, "kinds must be a list of names, not 'value'."),
+        ({"per_layer": 0}, "per_layer must be a whole number from 1 to 2147483647, not 0."),
+        ({"per_layer": True}, "per_layer must be a whole number from 1 to 2147483647, not True."),
+        ({"top_k": 1001}, "top_k must be a whole number from 1 to 1000, not 1001."),
+        ({"seed": -1}, "seed must be a whole number from 0 to 9223372036854775807, not -1."),
+        ({"projection": "fast"}, "projection must be one of raw, fold, norm, not 'fast'."),
+        ({"random_grain": []}, "random_grain must be one of dimension, layer, model, not []."),
+        ({"corpus": " "}, "corpus must be text that is not empty, not ' '."),
+        ({"glosses": ("oxford",)}, "glosses has no oxford; it knows: wordnet."),
+        ({"drop_special": 1}, "drop_special must be true or false, not 1."),
+        ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N, not 'gpu'."),
+        ({"revision": ""}, "revision must be text that is not empty, not ''."),
+        ({"colour": "red"}, "Unknown option: colour."),
+    ],
+)
+def test_a_bad_value_is_refused_in_a_sentence(bad, sentence):
+    with pytest.raises(FFNExtractError) as refused:
+        ExtractOptions.from_json(bad)
+    assert str(refused.value) == sentence
+
+
+def test_every_bad_value_gets_its_sentence():
+    with pytest.raises(FFNExtractError, match=r"top_k must .* device must "):
+        ExtractOptions(top_k=0, device="gpu")
+
+
+def test_what_the_site_imports_loads_nothing_heavy():
+    code = (
+        "import sys, ffn_extract.bundle, ffn_extract.options, ffn_extract.progress;"
+        "heavy = {'torch', 'transformers', 'safetensors', 'nltk', 'tokenizers', 'django'};"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_pipeline_names_the_same_steps():
+    from ffn_extract import pipeline
+
+    assert pipeline.STEPS is STEPS

@@ -1,0 +1,94 @@
+"""FFN updates over a corpus."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from ffn_extract.architectures import ARCHITECTURES
+from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.corpora import Corpus
+from ffn_extract.errors import CheckpointError, CorpusError
+from ffn_extract.sampling import generator
+from ffn_extract.updates import UpdateReader
+from ffn_extract.vocabulary import load_tokenizer
+from tests.ffn_extract.conftest import FAMILIES
+
+TEXTS = ["the cat sat on a mat", "dogs running", "a mat, the cat.", "and saw", "the the the"]
+
+
+def reader_of(folder, family, texts=TEXTS):
+    return UpdateReader(
+        find_checkpoint(str(folder)),
+        ARCHITECTURES[family],
+        load_tokenizer(folder),
+        Corpus("file", texts),
+        torch.device("cpu"),
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_update_is_what_the_models_ffn_gives_at_that_position(tiny_model, family):
+    folder = tiny_model(family)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    tokenizer = load_tokenizer(folder)
+    module = model.get_submodule(ARCHITECTURES[family].value_module.format(layer=1))
+    outputs = []
+    module.register_forward_hook(lambda _, inputs, output: outputs.append(output))
+    for update in reader_of(folder, family).draw(1, 4, generator(0, "update", 1)):
+        ids = tokenizer(update.text, return_tensors="pt")["input_ids"]
+        outputs.clear()
+        with torch.inference_mode():
+            model(input_ids=ids)
+        assert ids[0, update.position] == update.token_id
+        np.testing.assert_allclose(
+            update.vector, outputs[0][0, update.position].numpy(), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_text_is_used_once_and_never_at_a_token_that_the_tokenizer_added(tiny_model):
+    folder = tiny_model("bert")
+    special = set(load_tokenizer(folder).all_special_ids)
+    for seed in range(10):
+        drawn = reader_of(folder, "bert").draw(0, len(TEXTS), generator(seed, "update", 0))
+        assert sorted(update.text for update in drawn) == sorted(TEXTS)
+        assert not {update.token_id for update in drawn} & special
+
+
+def test_updates_are_the_same_bits_whatever_the_threads(tiny_model):
+    drawn = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            updates = reader_of(tiny_model("gpt2"), "gpt2").draw(1, 4, generator(0, "update", 1))
+            drawn.append([update.vector.tobytes() for update in updates])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert drawn[0] == drawn[1]
+
+
+def test_long_texts_are_cut_to_what_the_model_can_read(tiny_model):
+    reader = reader_of(tiny_model("bert"), "bert", ["the cat " * 500])
+    for seed in range(5):
+        (update,) = reader.draw(0, 1, generator(seed, "update", 0))
+        assert 0 < update.position < 31
+
+
+def test_a_corpus_with_too_few_texts_is_refused(tiny_model):
+    reader = reader_of(tiny_model("gpt2"), "gpt2", ["the cat", ""])
+    with pytest.raises(CorpusError, match="has 1 texts with tokens; 2 updates per layer"):
+        reader.draw(0, 2, generator(0, "update", 0))
+
+
+def test_a_model_that_cannot_be_run_says_how_to_go_on(tiny_model, tmp_path):
+    (tmp_path / "config.json").write_text((tiny_model("gpt2") / "config.json").read_text())
+    with pytest.raises(CheckpointError, match=r"cannot be run, .* --kinds value,random"):
+        UpdateReader(
+            find_checkpoint(str(tmp_path)),
+            ARCHITECTURES["gpt2"],
+            load_tokenizer(tiny_model("gpt2")),
+            Corpus("file", TEXTS),
+            torch.device("cpu"),
+        )

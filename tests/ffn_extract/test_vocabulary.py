@@ -1,0 +1,68 @@
+"""A model's vocabulary as its own tokenizer has it."""
+
+import pytest
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from ffn_extract.errors import CheckpointError
+from ffn_extract.tokens import Marking
+from ffn_extract.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
+from tests.ffn_extract.conftest import EXTRA_ROWS
+
+
+@pytest.mark.parametrize(
+    ("family", "marking", "displays"),
+    [
+        ("gpt2", Marking.BYTE_LEVEL, {"<|endoftext|>", "the", "⋯the", "\\n", "␣", "\\xe2"}),
+        ("bert", Marking.WORDPIECE, {"[CLS]", "[unused0]", "the", "⋯ing", ","}),
+        ("llama", Marking.METASPACE, {"<s>", "the", "⋯a", "\\x0a", "␣"}),
+    ],
+)
+def test_every_marking_is_recognised_and_no_two_tokens_look_the_same(
+    tiny_model, family, marking, displays
+):
+    vocabulary = read_vocabulary(load_tokenizer(tiny_model(family)))
+    shown = [vocabulary.form(token_id).display for token_id in vocabulary.texts]
+    assert vocabulary.marking is marking
+    assert vocabulary.level == "subword"
+    assert displays <= set(shown)
+    assert len(set(shown)) == len(shown)
+
+
+def test_the_demo_models_tokens_all_look_different(demo_model):
+    vocabulary = read_vocabulary(load_tokenizer(demo_model))
+    shown = {vocabulary.form(token_id).display for token_id in vocabulary.texts}
+    assert len(shown) == len(vocabulary.texts) == 30_522
+
+
+def test_whole_words_are_a_word_level_vocabulary():
+    words = {"<unk>": 0, "the": 1, "cat": 2}
+    backend = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    vocabulary = read_vocabulary(PreTrainedTokenizerFast(tokenizer_object=backend))
+    assert vocabulary.level == "word"
+    assert vocabulary.form(1).surface == "the"
+
+
+def test_rows_without_an_entry_are_never_allowed(tiny_model):
+    vocabulary = read_vocabulary(load_tokenizer(tiny_model("bert")))
+    n = len(vocabulary.texts)
+    allowed = vocabulary.allowed(n + EXTRA_ROWS, drop_special=False)
+    assert allowed.tolist() == [True] * n + [False] * EXTRA_ROWS
+
+
+def test_entries_beyond_the_embedding_are_left_out():
+    vocabulary = Vocabulary({0: "a", 2: "b", 9: "c"}, frozenset([9]), Marking.WORDPIECE)
+    assert vocabulary.allowed(3, drop_special=True).tolist() == [True, False, True]
+
+
+def test_special_and_unused_tokens_stay_unless_they_are_dropped(tiny_model):
+    vocabulary = read_vocabulary(load_tokenizer(tiny_model("bert")))
+    kept = vocabulary.allowed(len(vocabulary.texts), drop_special=True)
+    dropped = {vocabulary.texts[i] for i in vocabulary.texts if not kept[i]}
+    assert dropped == {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]"}
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(CheckpointError, match="No tokenizer can be read"):
+        load_tokenizer(tmp_path)
