@@ -1,12 +1,9 @@
 """One extraction, from a model's name to a bundle: the steps in their order."""
 
 import logging
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from ffn_extract.bundle import Manifest, ModelInfo, TokenRow, VectorRow, write_b
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
 from ffn_extract.corpora import Corpus, open_corpus
+from ffn_extract.environment import environment
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.fixed_order import fixed_order_norm
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource, gloss_each
@@ -33,16 +31,6 @@ from ffn_extract.weights_digest import weights_digest
 __all__ = ["STEPS", "Progress", "extract"]
 
 Floats = np.typing.NDArray[np.float64]
-_PACKAGES = (
-    "huggingface-hub",
-    "nltk",
-    "numpy",
-    "pyarrow",
-    "safetensors",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +72,7 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
             parameters=parameters,
             vectors=_rows(vectors, projection, vocabulary),
             tokens=tokens,
-            environment=_environment(device, steps.seconds),
+            environment=environment(str(device), steps.seconds),
         )
         done(2, 2)
     return manifest
@@ -278,22 +266,3 @@ def _model_info(
         vocabulary=vocabulary.level,
         weights_digest=weights_digest(checkpoint.tensors, weights.used_tensors()),
     )
-
-
-def _environment(device: torch.device, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """What may differ between two runs with the same digest."""
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": str(device),
-        "machine": platform.machine(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "python": platform.python_version(),
-        "seconds": dict(seconds),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

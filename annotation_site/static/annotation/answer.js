@@ -13,7 +13,7 @@ export const MOST_COMMENT = 2000;
 
 export const EMPTY = {patterns: [], no_pattern: false, comment: ''};
 
-/** An answer as the rules allow it, from JSON of any origin (a server, an old copy, null). */
+/** An answer as the rules allow it, from any JSON. */
 export function normalise(raw, rules) {
   if (!raw || !Array.isArray(raw.patterns)) return EMPTY;
   const taken = new Set();
@@ -45,7 +45,7 @@ function ranksOf(value, rules, taken) {
 }
 
 /** Nothing a person would miss: it goes silently when the answer is submitted. */
-export const isBlank = (pattern) => pattern.ranks.length === 0 && pattern.description.trim() === '';
+export const isBlank = ({ranks, description}) => ranks.length === 0 && description.trim() === '';
 
 /** What is submitted: blank patterns dropped, the others numbered 1, 2, … */
 export function finished(answer) {
@@ -94,7 +94,7 @@ export const tooSmall = (answer, rules) =>
   answer.patterns.filter((p) => p.ranks.length > 0 && p.ranks.length < rules.min_tokens);
 
 const ACTIONS = {
-  /** Put ranks into a pattern or take them out; the number after the last makes a new pattern. */
+  /** Ranks into a pattern or out of it; the number after the last begins one. */
   assign(answer, {ranks, number, on = true}, rules) {
     let patterns = answer.patterns;
     if (number === patterns.length + 1 && on) patterns = [...patterns, blank(number)];
@@ -149,8 +149,8 @@ const ACTIONS = {
 export const reduce = (answer, action, rules) => ACTIONS[action.type](answer, action, rules);
 
 function blank(number) {
-  // No category is chosen in advance: a default would be every hurried person's answer and would
-  // tilt the very shares that are measured. Each category costs the same one key.
+  // No category in advance: a default would be every hurried person's answer and tilt the shares
+  // that are measured. Each category costs the same one key.
   return {number, description: '', category: null, stopwords: null, ranks: []};
 }
 

@@ -80,8 +80,8 @@ export function createSync({page, person, rules, seconds, content, on}) {
   }
 
   function backoff() {
-    const longest = BACKOFF[Math.min(failures, BACKOFF.length) - 1];
-    return longest * (0.75 + Math.random() / 2); // not all pages at once when a server is back
+    // Spread, so that not all pages come at once when a server is back.
+    return BACKOFF[Math.min(failures, BACKOFF.length) - 1] * (0.75 + Math.random() / 2);
   }
 
   // The copy on this computer

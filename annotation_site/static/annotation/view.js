@@ -1,7 +1,6 @@
 // Draws the state. Everything that others wrote enters the document as textContent.
 //
-// `open` builds the rows of a list; `render` compares with what was drawn before and touches only
-// what differs, so that a key press costs one or two rows whatever the list.
+// `render` touches only what differs from what was drawn, so that a key press costs a row or two.
 
 import {coveredCount, isBlank, patternsOf, stopwordsOf, stopwordsProposed} from './answer.js';
 import {LETTERS, categoryKeys} from './keyboard.js';
@@ -27,8 +26,6 @@ function tokenNode(token) {
   const text = inside ? token.display.slice(1) : token.display || '(empty)';
   return element('bdi', {class: 'token'}, ...(inside ? [element('span', {class: 'inside'}, '⋯')] : []), text);
 }
-
-const range = (cursor, anchor) => [Math.min(anchor ?? cursor, cursor), Math.max(anchor ?? cursor, cursor)];
 
 const list = $('tokens');
 const cards = $('patterns');
@@ -92,7 +89,7 @@ export function render({answer, current, cursor, past, future}, {anchor, letters
   // Dimmed but still in reach, so that focus is not lost when the last step is undone.
   $('undo').ariaDisabled = !past.length;
   $('redo').ariaDisabled = !future.length;
-  renderSelection(cursor, ...range(cursor, anchor));
+  renderSelection(cursor, Math.min(anchor ?? cursor, cursor), Math.max(anchor ?? cursor, cursor));
   if (letters !== drawn.letters) {
     list.classList.toggle('letters', letters);
     $('letters-note').hidden = !letters;
@@ -159,9 +156,7 @@ function renderCards({patterns}, current) {
 
 function buildCard(number) {
   const node = fromTemplate('pattern-template');
-  for (const named of node.querySelectorAll('[aria-label]')) {
-    named.ariaLabel += ` ${number}`;
-  }
+  for (const named of node.querySelectorAll('[aria-label]')) named.ariaLabel += ` ${number}`;
   node.querySelector('.chip-button').dataset.number = number;
   node.querySelector('.chip-button').append(chip(number));
   node.dataset.number = number;

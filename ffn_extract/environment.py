@@ -1,0 +1,37 @@
+"""What may differ between two extractions with the same digest."""
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_PACKAGES = (
+    "huggingface-hub",
+    "nltk",
+    "numpy",
+    "pyarrow",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
+
+def environment(device: str, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Package versions, machine, device, time and seconds per step, ready for JSON."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device,
+        "machine": platform.machine(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "seconds": dict(seconds),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
