@@ -5,44 +5,47 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ffn_extract.candidates import RowReader
 from ffn_extract.fixed_order import fixed_order_sum
+from ffn_extract.working_rows import RowReader
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
-_VECTORS_AT_ONCE = 64
+_LISTS_AT_ONCE = 64
+_BLOCK_ELEMENTS = 1 << 22  # of the unembedding in float64, held at once: 32 MB
 _UNIT = 2.0**-53
 
 
 def search_exactly(
     vectors: Floats,
+    signs: Ids,
     unembedding: RowReader,
     allowed: NDArray[np.bool_],
     top_k: int,
-    sign: int,
-    block_rows: int,
 ) -> tuple[Ids, Floats]:
     """Ids and scores, both (n, top_k), of the best tokens by fixed-order float64 scores.
 
     A float64 matrix product leaves out what its own error bound rules out; all else is scored in
-    the fixed order and ranked by score times `sign`, then by the lower id.
+    the fixed order and ranked by score times the list's sign (`signs`, shape (n,)), then by the
+    lower id.
     """
     n_rows, d = unembedding.shape
-    best = [_Best(vector, top_k, sign) for vector in vectors]
-    for first in range(0, len(best), _VECTORS_AT_ONCE):
-        group = best[first : first + _VECTORS_AT_ONCE]
-        stacked = torch.from_numpy(np.stack([one.vector for one in group]))
-        for start in range(0, n_rows, block_rows):
-            stop = min(start + block_rows, n_rows)
-            block = unembedding.rows(start, stop).to(torch.float64)
-            ids = np.flatnonzero(allowed[start:stop])
-            rough = sign * (stacked @ block.T).numpy()[:, ids]
-            rows = block.numpy()
-            largest = float(np.linalg.norm(rows, axis=1).max())
-            error = 2.02 * (d + 2) * _UNIT * largest
-            for one, scores in zip(group, rough, strict=True):
+    block_rows = max(1, _BLOCK_ELEMENTS // d)
+    best = [_Best(vector, top_k, int(sign)) for vector, sign in zip(vectors, signs, strict=True)]
+    for start in range(0, n_rows, block_rows):
+        stop = min(start + block_rows, n_rows)
+        ids = np.flatnonzero(allowed[start:stop])
+        if not ids.size:
+            continue
+        block = unembedding.rows(start, stop).to(torch.float64)
+        rows = block.numpy()
+        error = 2.02 * (d + 2) * _UNIT * float(np.linalg.norm(rows, axis=1).max())
+        for first in range(0, len(best), _LISTS_AT_ONCE):
+            group = slice(first, first + _LISTS_AT_ONCE)
+            rough = (torch.from_numpy(vectors[group]) @ block.T).numpy()[:, ids]
+            for one, scores in zip(best[group], signs[group, None] * rough, strict=True):
                 one.add(rows, ids, scores, start, error * float(np.linalg.norm(one.vector)))
-    return np.stack([one.ids for one in best]), sign * np.stack([one.scores for one in best])
+    scores = np.stack([one.scores for one in best])
+    return np.stack([one.ids for one in best]), signs[:, None] * scores
 
 
 class _Best:

@@ -4,10 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from ffn_extract import projection as projection_module
+from ffn_extract import rescoring
 from ffn_extract.architectures.weights import require_finite
+from ffn_extract.arithmetic import BFLOAT16, FLOAT32, Arithmetic, RowBounds, arithmetics_for
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.projection import project
+from ffn_extract.projection import Projector, project
+from ffn_extract.working_rows import HeldRows
+
+PASSES = {"float32": (FLOAT32,), "bfloat16": (BFLOAT16, FLOAT32)}
+
+
+@pytest.fixture(autouse=True, params=PASSES)
+def passes(request, monkeypatch):
+    """Every test runs with each sequence of passes, whatever this processor's own is."""
+    chosen = PASSES[request.param]
+    monkeypatch.setattr("ffn_extract.projection.arithmetics_for", lambda device: chosen)
+    return chosen
 
 
 class Matrix:
@@ -58,7 +70,9 @@ def test_lists_equal_the_brute_force_in_every_stored_precision(dtype):
 
 
 def test_ordinary_lists_need_no_fallback():
-    assert assert_exact(*make(vocabulary=3000)).fallbacks == 0
+    found = assert_exact(*make(n=20, vocabulary=2000, d=96), arithmetics=(BFLOAT16, FLOAT32))
+    assert found.unproved[0] < 20
+    assert found.fallbacks == 0
 
 
 @pytest.mark.parametrize("top_k", [1, 17, 481, 482, 483, 499, 500])
@@ -174,7 +188,7 @@ def test_weights_that_are_not_finite_are_refused(bad):
 
 
 def test_scores_are_the_same_bits_whatever_the_threads_blocks_and_company(monkeypatch):
-    vectors, rows, allowed = make(n=70, vocabulary=2000, d=96)
+    vectors, rows, allowed = make(n=40, vocabulary=1000, d=96)
     vectors[5] = 0
     rows[100:140] = rows[1]
     reference = project(vectors, Matrix(rows), allowed, 30, both_sides=True)
@@ -182,13 +196,12 @@ def test_scores_are_the_same_bits_whatever_the_threads_blocks_and_company(monkey
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            for block_rows in (50, 333, 2000, 10_000):
-                for pairs in (96 * 37, 1 << 18):
-                    monkeypatch.setattr(projection_module, "_PAIR_ELEMENTS", pairs)
-                    found = project(
-                        vectors, Matrix(rows), allowed, 30, both_sides=True, block_rows=block_rows
-                    )
-                    assert_same_bits(found, reference)
+            for block_rows, pairs in ((50, 1 << 18), (333, 96 * 37), (10_000, 1 << 18)):
+                monkeypatch.setattr(rescoring, "_PAIR_ELEMENTS", pairs)
+                found = project(
+                    vectors, Matrix(rows), allowed, 30, both_sides=True, block_rows=block_rows
+                )
+                assert_same_bits(found, reference)
     finally:
         torch.set_num_threads(before)
     alone = project(vectors[9:10], Matrix(rows), allowed, 30, both_sides=False)
@@ -197,24 +210,77 @@ def test_scores_are_the_same_bits_whatever_the_threads_blocks_and_company(monkey
 
 def test_the_fallback_gives_the_same_bits_as_the_fast_path(monkeypatch):
     vectors, rows, allowed = make()
-    fast = project(vectors, Matrix(rows), allowed, 30, both_sides=True, block_rows=64)
-    monkeypatch.setattr(
-        "ffn_extract.candidates._errors", lambda vectors, d, largest: np.full(len(vectors), np.inf)
-    )
-    slow = project(vectors, Matrix(rows), allowed, 30, both_sides=True, block_rows=64)
+    fast = project(vectors, Matrix(rows), allowed, 30, both_sides=True, arithmetics=[FLOAT32])
+    monkeypatch.setattr(Arithmetic, "errors", lambda self, v, *_: np.full(len(v), np.inf))
+    slow = project(vectors, Matrix(rows), allowed, 30, both_sides=True)
     assert (fast.fallbacks, slow.fallbacks) == (0, 80)
     assert_same_bits(slow, fast)
 
 
-def test_the_error_bound_holds_for_real_float32_products():
-    from ffn_extract.candidates import _errors
+def test_a_projector_that_keeps_the_unembedding_gives_the_same_bits_in_every_call():
+    vectors, rows, allowed = make(n=60, vocabulary=900, d=64)
+    allowed[::7] = False
+    reference = project(vectors, Matrix(rows), allowed, 30, both_sides=True)
+    kept = Projector(HeldRows(rows), allowed, 30, both_sides=True, keep=True, block_rows=256)
+    for part in (slice(0, 25), slice(25, 60)):
+        found = kept.project(vectors[part])
+        assert found.top.token_ids.tobytes() == reference.top.token_ids[part].tobytes()
+        assert found.bottom.scores.tobytes() == reference.bottom.scores[part].tobytes()
 
-    vectors, rows, _ = make(n=50, vocabulary=4000, d=300)
+
+@pytest.mark.parametrize("stored", [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize("arithmetic", [FLOAT32, BFLOAT16])
+def test_the_error_bound_holds_for_real_products(arithmetic, stored):
+    vectors, rows, _ = make(n=50, vocabulary=4000, d=300, dtype=stored)
     vectors /= np.abs(vectors).max(axis=1, keepdims=True)
-    rough = (torch.from_numpy(vectors.astype(np.float32)) @ rows.T).numpy().astype(np.float64)
-    exact = vectors @ rows.numpy().astype(np.float64).T
-    errors = _errors(vectors, 300, float(np.linalg.norm(rows.numpy(), axis=1).max()))
-    assert (np.abs(rough - exact) <= errors[:, None]).all()
+    lower, rounded = torch.from_numpy(vectors).to(arithmetic.dtype), rows.to(arithmetic.dtype)
+    rough = (lower @ rounded.T).to(torch.float64).numpy()
+    exact = vectors @ rows.to(torch.float64).numpy().T
+    bounds = RowBounds()
+    bounds.add(rows, rounded)
+    errors = arithmetic.errors(vectors, lower.to(torch.float64).numpy(), bounds)[:, None]
+    for sign in (1, -1):
+        assert (sign * exact <= arithmetic.limit(sign * rough, errors)).all()
+    assert (errors < 0.05 * np.abs(exact).max(axis=1, keepdims=True)).all()
+
+
+def test_a_processor_without_native_bfloat16_multiplies_in_float32(monkeypatch):
+    cpu = torch.device("cpu")
+    for said, expected in (({"avx2": True}, (FLOAT32,)), ({"amx_bf16": True}, (BFLOAT16, FLOAT32))):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda said=said: said)
+        assert arithmetics_for(cpu) == expected
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_mixtures_of_what_is_difficult(seed):
+    """Near-ties, copies, masks, wild norms, any length: each input a mixture of all."""
+    random = np.random.default_rng(seed)
+    n, vocabulary, d = (int(random.integers(*span)) for span in ((1, 40), (70, 900), (1, 130)))
+    vectors, rows, allowed = make(n, vocabulary, d, seed)
+    copies = random.integers(0, vocabulary, (2, vocabulary // 3))
+    rows[copies[0]] = rows[copies[1]] * (1 + random.choice([0, 2.0**-23, 2.0**-9]))
+    rows[random.random(vocabulary) < 0.1] *= 10.0 ** random.integers(-30, 20)
+    vectors[random.random(n) < 0.3] *= 10.0 ** random.integers(-30, 10)
+    vectors[random.random(n) < 0.1] = 0
+    vectors += random.choice([0, 1e-9]) * random.standard_normal(vectors.shape)
+    allowed[random.random(vocabulary) < random.choice([0, 0.5, 0.9])] = False
+    allowed[:3] = True
+    top_k = int(random.choice([1, 30, allowed.sum() - 1, allowed.sum()]))
+    block_rows = int(random.choice([64, 100, 1000]))
+    found = project(
+        vectors, Matrix(rows), allowed, min(top_k, int(allowed.sum())),
+        both_sides=True, block_rows=block_rows,
+        arithmetics=[BFLOAT16] if seed % 4 == 0 else (),
+    )  # fmt: skip
+    reference = project(
+        vectors, Matrix(rows), allowed, min(top_k, int(allowed.sum())),
+        both_sides=True, arithmetics=[EVERYTHING_OPEN],
+    )  # fmt: skip
+    assert_same_bits(found, reference)
+
+
+EVERYTHING_OPEN = Arithmetic(torch.float32, 0.0, summation=2.0**60, factor=1, extra=0)
+"""Proves nothing, so that every list is searched in float64."""
 
 
 def test_progress_reaches_the_end():
