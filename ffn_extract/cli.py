@@ -10,12 +10,20 @@ import click
 from tqdm import tqdm
 
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.options import KINDS, PROJECTIONS, RANDOM_GRAINS, ExtractOptions
+from ffn_extract.options import (
+    ALL,
+    DRAWN_BESIDE_ALL,
+    KINDS,
+    PROJECTIONS,
+    RANDOM_GRAINS,
+    ExtractOptions,
+)
 from ffn_extract.progress import STEPS, Progress
 
 P = ParamSpec("P")
 R = TypeVar("R")
 _DEFAULTS = ExtractOptions()
+_UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
 
 
 def _sentences(command: Callable[P, R]) -> Callable[P, R]:
@@ -31,6 +39,15 @@ def _sentences(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+class _PerLayer(click.ParamType[int | str]):
+    """A whole number, or the word all."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        return ALL if value == ALL else int(click.INT.convert(value, param, ctx))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def main() -> None:
     """From a language model's weights to the token lists that its FFN layers promote."""
@@ -41,7 +58,17 @@ def main() -> None:
 @click.argument("model")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--kinds", default=",".join(KINDS), help="Comma-separated.")
-@click.option("--per-layer", default=_DEFAULTS.per_layer, help="Vectors per layer and kind.")
+@click.option(
+    "--per-layer",
+    type=_PerLayer(),
+    default=_DEFAULTS.per_layer,
+    help="Vectors per layer and kind; or all, for every value vector.",
+)
+@click.option(
+    "--drawn-per-layer",
+    type=int,
+    help=f"Random vectors and updates, if not as many; {DRAWN_BESIDE_ALL} beside all.",
+)
 @click.option("--top-k", default=_DEFAULTS.top_k, help="Tokens per list.")
 @click.option("--seed", default=_DEFAULTS.seed)
 @click.option("--projection", default=_DEFAULTS.projection, help=", ".join(PROJECTIONS))
@@ -131,8 +158,10 @@ class _Bars:
             self._close()
             self._step = progress.step
             label = self._sentences[progress.step].ljust(self._width)
-            self._bar = tqdm(desc=label, total=progress.total, leave=True)
+            # smoothing 0: rate and time left from the whole step, as its parts differ in speed.
+            self._bar = tqdm(desc=label, leave=True, smoothing=0, unit=_UNITS.get(self._step, "it"))
         self._bar.total = progress.total
+        self._bar.initial = progress.before
         self._bar.update(progress.done - self._bar.n)
 
     def _close(self) -> None:

@@ -24,10 +24,15 @@ def environment(device: str, seconds: Mapping[str, float]) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device,
         "machine": platform.machine(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": packages(),
         "python": platform.python_version(),
         "seconds": dict(seconds),
     }
+
+
+def packages() -> dict[str, str]:
+    """Versions of the packages that can change a list."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from ffn_extract.errors import OptionError
 from ffn_extract.glosses import GLOSS_SOURCES
@@ -13,6 +13,10 @@ PROJECTIONS = ("raw", "fold", "norm")
 RANDOM_GRAINS = ("dimension", "layer", "model")
 WORDNET_CORPUS = "wordnet"
 MAX_TOP_K = 1000
+ALL: Literal["all"] = "all"
+DRAWN_BESIDE_ALL = 10
+"""Random vectors and updates per layer where every value vector is taken and nobody says."""
+_MAX_PER_LAYER = 2**31 - 1
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -21,9 +25,12 @@ class ExtractOptions:
     """The parameters of one extraction.
 
     Kinds are kept in the order of `KINDS`, so that asking for the same thing in another order is
-    the same extraction. `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
-    asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet". `name` is
-    what the model is called in the bundle (default: the hub id, or the folder's name).
+    the same extraction. `per_layer` is a number of vectors of each kind, or "all" for every value
+    vector; `drawn_per_layer` is the number of random vectors and of updates where it is to be
+    another one (by default 10 beside "all"). `glosses` names sources of `GLOSS_SOURCES` in the
+    order in which they are asked; the empty tuple means no glosses. `corpus` is a path or the word
+    "wordnet". `name` is what the model is called in the bundle (default: the hub id, or the
+    folder's name).
 
     Raises
     ------
@@ -32,7 +39,8 @@ class ExtractOptions:
     """
 
     kinds: tuple[str, ...] = KINDS
-    per_layer: int = 10
+    per_layer: int | Literal["all"] = 10
+    drawn_per_layer: int | None = None
     top_k: int = 30
     seed: int = 0
     projection: str = "raw"
@@ -49,6 +57,13 @@ class ExtractOptions:
         if problems:
             raise OptionError(" ".join(problems))
         object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
+
+    @property
+    def drawn_count(self) -> int:
+        """Random vectors, and updates, per layer."""
+        if self.drawn_per_layer is not None:
+            return self.drawn_per_layer
+        return DRAWN_BESIDE_ALL if self.per_layer == ALL else self.per_layer
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary that `from_json` turns back into equal options."""
@@ -79,7 +94,10 @@ def _problems(options: ExtractOptions) -> list[str]:
         for problem in (
             _names_problem("kinds", options.kinds, KINDS, at_least_one=True),
             _names_problem("glosses", options.glosses, tuple(GLOSS_SOURCES), at_least_one=False),
-            _integer_problem("per_layer", options.per_layer, 1, 2**31 - 1),
+            _per_layer_problem(options),
+            None
+            if options.drawn_per_layer is None
+            else _integer_problem("drawn_per_layer", options.drawn_per_layer, 1, _MAX_PER_LAYER),
             _integer_problem("top_k", options.top_k, 1, MAX_TOP_K),
             _integer_problem("seed", options.seed, 0, 2**63 - 1),
             _choice_problem("projection", options.projection, PROJECTIONS),
@@ -115,6 +133,19 @@ def _integer_problem(option: str, value: object, low: int, high: int) -> str | N
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return None
     return f"{option} must be a whole number from {low} to {high}, not {value!r}."
+
+
+def _per_layer_problem(options: ExtractOptions) -> str | None:
+    if options.per_layer == ALL:
+        if "value" in options.kinds:
+            return None
+        return "per_layer can be all for the kind value only, and kinds does not name it."
+    if _integer_problem("per_layer", options.per_layer, 1, _MAX_PER_LAYER) is None:
+        return None
+    return (
+        f"per_layer must be a whole number from 1 to {_MAX_PER_LAYER}, or all, not "
+        f"{options.per_layer!r}."
+    )
 
 
 def _choice_problem(option: str, value: object, choices: tuple[str, ...]) -> str | None:

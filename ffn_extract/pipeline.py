@@ -2,35 +2,39 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.bundle import Manifest, ModelInfo, TokenRow, VectorRow, write_bundle
+from ffn_extract.bundle.parts import Parts
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
 from ffn_extract.corpora import Corpus, open_corpus
-from ffn_extract.environment import environment
+from ffn_extract.environment import environment, packages
 from ffn_extract.errors import FFNExtractError, OptionError
-from ffn_extract.fixed_order import fixed_order_norm
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource, gloss_each
-from ffn_extract.options import ExtractOptions
+from ffn_extract.lists import prepared, rows_of, token_ids_of
+from ffn_extract.options import ALL, ExtractOptions
 from ffn_extract.progress import STEPS, Progress, Report, ignore
-from ffn_extract.projection import Projection, project
+from ffn_extract.projection import Projector, project
 from ffn_extract.updates import UpdateReader
 from ffn_extract.vectors import Vector, random_vectors, update_vectors, value_vectors
 from ffn_extract.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
 from ffn_extract.weights_digest import weights_digest
+from ffn_extract.whole_layers import project_layers
+from ffn_extract.working_rows import HeldRows
 
 __all__ = ["STEPS", "Progress", "extract"]
 
-Floats = np.typing.NDArray[np.float64]
 _log = logging.getLogger(__name__)
 
 
@@ -38,12 +42,13 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     """Extract the lists of `model` (a folder or a hub id) into a bundle at `out`.
 
     `report` is called often; whatever it raises cancels the extraction and leaves nothing at
-    `out`.
+    `out`. An extraction of all vectors leaves its finished layers in a hidden folder beside `out`,
+    where the same call finds them again and goes on.
 
     Raises
     ------
     FFNExtractError
-        With a sentence that says what to do. Nothing half-written is left behind.
+        With a sentence that says what to do. Nothing half-written is left at `out`.
     """
     steps = _Steps(report)
     device = _device(options.device)
@@ -54,27 +59,36 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
         vocabulary = read_vocabulary(tokenizer)
+        done(1, 1)
+    with steps.step("sources") as done:
         corpus = open_corpus(options.corpus) if "update" in options.kinds else None
+        done(1, 3)
         sources = _open_sources(options.glosses)
+        done(2, 3)
         parameters = _parameters(options, weights, corpus, sources)
         name = options.name or checkpoint.name
         require_target(out, name, parameters)
-        done(1, 1)
-    vectors = _vectors(steps, options, weights, checkpoint, tokenizer, corpus, device)
-    projection = _project(steps, options, weights, vocabulary, vectors, device)
-    tokens = _tokens(steps, projection, vocabulary, list(sources.values()))
-    with steps.step("bundle") as done:
         info = _model_info(checkpoint, name, weights, vocabulary)
-        done(1, 2)
+        done(3, 3)
+    run = _Run(steps, options, checkpoint, weights, tokenizer, vocabulary, corpus, device)
+    if options.per_layer == ALL:
+        inputs = {"model": asdict(info), "parameters": parameters, "packages": packages()}
+        parts = Parts(out, {**inputs, "device": device.type})
+        lists = run.every_vector(parts)
+    else:
+        lists = run.sampled(options.per_layer)
+    tokens = _tokens(steps, lists.token_ids, vocabulary, list(sources.values()))
+    with steps.step("bundle") as done:
         manifest = write_bundle(
             out,
             model=info,
             parameters=parameters,
-            vectors=_rows(vectors, projection, vocabulary),
+            vectors=lists.rows,
             tokens=tokens,
             environment=environment(str(device), steps.seconds),
         )
-        done(2, 2)
+        lists.forget()
+        done(1, 1)
     return manifest
 
 
@@ -100,8 +114,8 @@ class _Done:
         self._key = key
         self(0, 1)
 
-    def __call__(self, done: int, total: int) -> None:
-        self._report(Progress(self._key, done, total))
+    def __call__(self, done: int, total: int, before: int = 0) -> None:
+        self._report(Progress(self._key, done, total, before))
 
 
 def _device(wanted: str) -> torch.device:
@@ -131,9 +145,11 @@ def _parameters(
     sources: Mapping[str, GlossSource],
 ) -> dict[str, Any]:
     """What the lists depend on besides the model; nothing of this machine."""
+    drawn = options.drawn_count
     return {
         "kinds": list(options.kinds),
         "per_layer": options.per_layer,
+        **({} if drawn == options.per_layer else {"drawn_per_layer": drawn}),
         "top_k": options.top_k,
         "seed": options.seed,
         "projection": options.projection,
@@ -146,77 +162,102 @@ def _parameters(
     }
 
 
-def _vectors(
-    steps: _Steps,
-    options: ExtractOptions,
-    weights: ModelWeights,
-    checkpoint: Checkpoint,
-    tokenizer: PreTrainedTokenizerBase,
-    corpus: Corpus | None,
-    device: torch.device,
-) -> list[Vector]:
-    """Every vector of the extraction, in the bundle's order."""
-    n_layers = weights.dimensions.n_layers
-    vectors: list[Vector] = []
-    if options.kinds != ("update",):
-        with steps.step("vectors") as done:
-            passes = [kind for kind in options.kinds if kind != "update"]
-            if "value" in passes:
-                for layer in range(n_layers):
-                    vectors += value_vectors(weights, layer, options)
-                    done(layer + 1, n_layers * len(passes))
-            if "random" in passes:
-                before = n_layers * (len(passes) - 1)
+@dataclass(frozen=True)
+class _Lists:
+    """Every list of an extraction: rows in the bundle's order, the ascending ids in them, and how
+    to remove what was only stored on the way."""
+
+    rows: Iterable[VectorRow]
+    token_ids: Sequence[int]
+    forget: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps from vectors to lists share."""
+
+    steps: _Steps
+    options: ExtractOptions
+    checkpoint: Checkpoint
+    weights: ModelWeights
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: Vocabulary
+    corpus: Corpus | None
+    device: torch.device
+
+    def sampled(self, count: int) -> _Lists:
+        """The lists of `count` value vectors per layer and of what is drawn beside them."""
+        layers = range(self.weights.dimensions.n_layers)
+        vectors: list[Vector] = []
+        if "value" in self.options.kinds:
+            with self.steps.step("vectors") as done:
+                for layer in layers:
+                    vectors += value_vectors(self.weights, layer, count, self.options.seed)
+                    done(layer + 1, len(layers))
+        vectors += self._drawn(layers)
+        vectors.sort(key=lambda vector: vector.place)
+        n_rows = self.weights.dimensions.vocab_size
+        with self.steps.step("projection") as done:
+            projection = project(
+                prepared(vectors, self.options.projection, self.weights),
+                self.weights.unembedding,
+                self._allowed(),
+                self.options.top_k,
+                both_sides=self.weights.signed,
+                device=self.device,
+                report=lambda rows: done(len(vectors) * rows // n_rows, len(vectors)),
+            )
+        rows = rows_of(vectors, projection, self.vocabulary)
+        return _Lists(rows, token_ids_of(projection))
+
+    def every_vector(self, parts: Parts) -> _Lists:
+        """The lists of every value vector, kept layer by layer in `parts`."""
+        n_layers = self.weights.dimensions.n_layers
+        finished = parts.finished(n_layers)
+        drawn = self._drawn([layer for layer in range(n_layers) if layer not in finished])
+        with self.steps.step("projection") as done:
+            stored = self.weights.unembedding
+            projector = Projector(
+                HeldRows(stored.rows(0, stored.shape[0])),
+                self._allowed(),
+                self.options.top_k,
+                both_sides=self.weights.signed,
+                device=self.device,
+                keep=True,
+            )
+            project_layers(
+                self.weights, self.vocabulary, projector, self.options, drawn, parts, done
+            )
+        return _Lists(parts.rows(n_layers), parts.token_ids(n_layers), parts.remove)
+
+    def _drawn(self, layers: Sequence[int]) -> list[Vector]:
+        """The random baseline and the updates of some layers."""
+        vectors: list[Vector] = []
+        if "random" in self.options.kinds and layers:
+            n_layers = self.weights.dimensions.n_layers
+            with self.steps.step("random") as done:
                 vectors += random_vectors(
-                    weights, options, lambda layer: done(before + layer, n_layers * len(passes))
+                    self.weights, self.options, layers, lambda layer: done(layer, n_layers)
                 )
-    if corpus is not None:
-        with steps.step("updates") as done:
-            reader = UpdateReader(checkpoint, weights.architecture, tokenizer, corpus, device)
-            total = n_layers * options.per_layer
-            vectors += update_vectors(reader, n_layers, options, lambda n: done(n, total))
-    return sorted(vectors, key=lambda vector: vector.place)
+        if self.corpus is not None and layers:
+            with self.steps.step("updates") as done:
+                architecture = self.weights.architecture
+                reader = UpdateReader(
+                    self.checkpoint, architecture, self.tokenizer, self.corpus, self.device
+                )
+                total = len(layers) * self.options.drawn_count
+                vectors += update_vectors(reader, layers, self.options, lambda n: done(n, total))
+        return vectors
 
-
-def _project(
-    steps: _Steps,
-    options: ExtractOptions,
-    weights: ModelWeights,
-    vocabulary: Vocabulary,
-    vectors: Sequence[Vector],
-    device: torch.device,
-) -> Projection:
-    n_rows = weights.dimensions.vocab_size
-    with steps.step("projection") as done:
-        return project(
-            _prepared(vectors, options.projection, weights),
-            weights.unembedding,
-            vocabulary.allowed(n_rows, drop_special=options.drop_special),
-            options.top_k,
-            both_sides=weights.signed,
-            device=device,
-            report=lambda rows: done(rows, n_rows),
-        )
-
-
-def _prepared(vectors: Sequence[Vector], mode: str, weights: ModelWeights) -> Floats:
-    """What is multiplied with the unembedding in a projection mode, shape (n, d_model)."""
-    values = np.stack([vector.values for vector in vectors])
-    if mode == "raw":
-        return values
-    layers = np.array([vector.layer for vector in vectors])
-    for layer in range(weights.dimensions.n_layers):
-        norm, rows = weights.norm(layer), layers == layer
-        values[rows] = norm.folded(values[rows]) if mode == "fold" else norm.normed(values[rows])
-    return values
+    def _allowed(self) -> NDArray[np.bool_]:
+        n_rows = self.weights.dimensions.vocab_size
+        return self.vocabulary.allowed(n_rows, drop_special=self.options.drop_special)
 
 
 def _tokens(
-    steps: _Steps, projection: Projection, vocabulary: Vocabulary, sources: Sequence[GlossSource]
+    steps: _Steps, ids: Sequence[int], vocabulary: Vocabulary, sources: Sequence[GlossSource]
 ) -> list[TokenRow]:
     """The tokens that occur in a list, by ascending id, with their glosses."""
-    sides = [projection.top, projection.bottom]
-    ids = np.unique(np.concatenate([side.token_ids.ravel() for side in sides if side])).tolist()
     forms = [vocabulary.form(token_id) for token_id in ids]
     rows: list[TokenRow] = []
     with steps.step("glosses") as done:
@@ -227,28 +268,6 @@ def _tokens(
             if len(rows) % 64 == 0 or len(rows) == len(ids):
                 done(len(rows), len(ids))
     return rows
-
-
-def _rows(
-    vectors: Sequence[Vector], projection: Projection, vocabulary: Vocabulary
-) -> Iterator[VectorRow]:
-    norms = fixed_order_norm(np.stack([vector.values for vector in vectors]))
-    top, bottom = projection.top, projection.bottom
-    for i, vector in enumerate(vectors):
-        update = vector.update
-        yield VectorRow(
-            kind=vector.kind,
-            layer=vector.layer,
-            index=vector.index,
-            norm=float(norms[i]),
-            token_ids=top.token_ids[i].tolist(),
-            scores=top.scores[i].tolist(),
-            bottom_token_ids=bottom.token_ids[i].tolist() if bottom else None,
-            bottom_scores=bottom.scores[i].tolist() if bottom else None,
-            context=update.text if update else None,
-            context_position=update.position if update else None,
-            context_token=vocabulary.form(update.token_id).display if update else None,
-        )
 
 
 def _model_info(

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 STEPS: tuple[tuple[str, str], ...] = (
     ("checkpoint", "Find the model's files"),
-    ("vocabulary", "Read the vocabulary and the corpus"),
-    ("vectors", "Sample value vectors and draw the random baseline"),
+    ("vocabulary", "Read the vocabulary"),
+    ("sources", "Open the corpus and the dictionary"),
+    ("vectors", "Sample value vectors"),
+    ("random", "Draw the random baseline"),
     ("updates", "Run the model over the corpus"),
     ("projection", "Project every vector onto the vocabulary"),
     ("glosses", "Look up glosses"),
@@ -17,11 +19,15 @@ STEPS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` units of one step; the unit is the step's own (files, layers, tokens)."""
+    """`done` of `total` units of one step; the unit is the step's own (files, layers, tokens).
+
+    `before` of the done ones were done by an earlier run: no measure of this one's speed.
+    """
 
     step: str
     done: int
     total: int
+    before: int = 0
 
 
 Report = Callable[[Progress], None]

@@ -1,6 +1,6 @@
 """The vectors of one extraction: every layer's values, random baseline and updates."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from ffn_extract.sampling import (
 from ffn_extract.updates import Update, UpdateReader
 
 Floats = NDArray[np.float64]
+BATCH_ELEMENTS = 1 << 22  # of vectors in float64, projected at once: 32 MB
 CHUNK_ROWS = 1024  # of the moments' single pass; another size changes their last bits
 
 
@@ -39,44 +40,54 @@ class Vector:
         return self.layer, KINDS.index(self.kind), self.index
 
 
-def value_vectors(weights: ModelWeights, layer: int, options: ExtractOptions) -> list[Vector]:
-    """The sampled value vectors of a layer."""
-    random = generator(options.seed, "value", layer)
-    rows = sample_rows(weights.dimensions.d_ff, options.per_layer, random)
+def value_vectors(weights: ModelWeights, layer: int, count: int, seed: int) -> list[Vector]:
+    """`count` sampled value vectors of a layer."""
+    random = generator(seed, "value", layer)
+    rows = sample_rows(weights.dimensions.d_ff, count, random)
     return [
         Vector("value", layer, row, _float64(weights.value_rows(layer, row, row + 1))[0])
         for row in rows
     ]
 
 
+def all_value_vectors(weights: ModelWeights, layer: int) -> Iterator[list[Vector]]:
+    """Every value vector of a layer, in batches."""
+    sizes = weights.dimensions
+    step = max(1, BATCH_ELEMENTS // sizes.d_model)
+    for start in range(0, sizes.d_ff, step):
+        rows = _float64(weights.value_rows(layer, start, min(start + step, sizes.d_ff)))
+        yield [Vector("value", layer, start + i, values) for i, values in enumerate(rows)]
+
+
 def random_vectors(
     weights: ModelWeights,
     options: ExtractOptions,
+    layers: Sequence[int],
     report: Callable[[int], None] = lambda layers: None,
 ) -> Iterator[Vector]:
-    """The random baseline of every layer, from the moments that `options.random_grain` names."""
-    n_layers = weights.dimensions.n_layers
-    layers: list[Moments] = []
-    for layer in range(n_layers):
-        layers.append(moments_of(_chunks(weights, layer)))
+    """The random baseline of `layers`, from the moments that `options.random_grain` names."""
+    of_model = options.random_grain == "model"
+    moments: dict[int, Moments] = {}
+    for layer in range(weights.dimensions.n_layers):
+        if of_model or layer in layers:
+            moments[layer] = moments_of(_chunks(weights, layer))
         report(layer + 1)
-    if options.random_grain == "layer":
-        layers = [moments.pooled() for moments in layers]
-    elif options.random_grain == "model":
-        layers = [merged(layers).pooled()] * n_layers
-    for layer, moments in enumerate(layers):
+    if of_model:
+        moments = dict.fromkeys(moments, merged(moments.values()).pooled())
+    for layer in layers:
+        own = moments[layer].pooled() if options.random_grain == "layer" else moments[layer]
         random = generator(options.seed, "random", layer)
-        for index, values in enumerate(draw_random(moments, options.per_layer, random)):
+        for index, values in enumerate(draw_random(own, options.drawn_count, random)):
             yield Vector("random", layer, index, values)
 
 
 def update_vectors(
     reader: UpdateReader,
-    n_layers: int,
+    layers: Sequence[int],
     options: ExtractOptions,
     report: Callable[[int], None] = lambda updates: None,
 ) -> Iterator[Vector]:
-    """The FFN updates of every layer."""
+    """The FFN updates of `layers`."""
     drawn = 0
 
     def one_more(_: int) -> None:
@@ -84,9 +95,9 @@ def update_vectors(
         drawn += 1
         report(drawn)
 
-    for layer in range(n_layers):
+    for layer in layers:
         random = generator(options.seed, "update", layer)
-        updates = reader.draw(layer, options.per_layer, random, one_more)
+        updates = reader.draw(layer, options.drawn_count, random, one_more)
         for index, update in enumerate(updates):
             yield Vector("update", layer, index, update.vector, update)
 

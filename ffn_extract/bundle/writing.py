@@ -124,12 +124,12 @@ def _write_content(
             glossed += row.gloss is not None
             yield row
 
-    n_vectors = _write_rows(folder / VECTORS_FILE, VECTORS_SCHEMA, counted_vectors())
-    n_tokens = _write_rows(folder / TOKENS_FILE, TOKENS_SCHEMA, counted_tokens())
+    n_vectors = write_rows(folder / VECTORS_FILE, VECTORS_SCHEMA, counted_vectors())
+    n_tokens = write_rows(folder / TOKENS_FILE, TOKENS_SCHEMA, counted_tokens())
     return Counts(vectors=n_vectors, tokens=n_tokens, glossed=glossed, kinds=dict(kinds))
 
 
-def _write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRow]) -> int:
+def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRow]) -> int:
     """Write rows in groups of a fixed size, because the layout is part of the bytes."""
     total = 0
     with pq.ParquetWriter(

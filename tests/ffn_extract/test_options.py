@@ -1,5 +1,6 @@
 """Options: checked before any work, stored and read back."""
 
+import json
 import subprocess
 import sys
 
@@ -15,6 +16,24 @@ def test_options_survive_json():
     assert ExtractOptions.from_json(options.to_json()) == options
 
 
+def test_every_value_vector_survives_json_beside_a_number_of_drawn_ones():
+    options = ExtractOptions(per_layer="all", drawn_per_layer=3)
+    assert ExtractOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (ExtractOptions(per_layer=7), 7),
+        (ExtractOptions(per_layer=7, drawn_per_layer=2), 2),
+        (ExtractOptions(per_layer="all"), 10),
+        (ExtractOptions(per_layer="all", drawn_per_layer=20), 20),
+    ],
+)
+def test_what_is_drawn_follows_the_values_unless_it_is_said(options, count):
+    assert options.drawn_count == count
+
+
 def test_the_order_of_kinds_makes_no_difference():
     assert ExtractOptions(kinds=("update", "value")) == ExtractOptions(kinds=("value", "update"))
 
@@ -26,8 +45,23 @@ def test_the_order_of_kinds_makes_no_difference():
         ({"kinds": ("values",)}, "kinds has no values; it knows: value, random, update."),
         ({"kinds": ("value", "value")}, "kinds names something twice: value, value."),
         ({"kinds": "value"}, "kinds must be a list of names, not 'value'."),
-        ({"per_layer": 0}, "per_layer must be a whole number from 1 to 2147483647, not 0."),
-        ({"per_layer": True}, "per_layer must be a whole number from 1 to 2147483647, not True."),
+        ({"per_layer": 0}, "per_layer must be a whole number from 1 to 2147483647, or all, not 0."),
+        (
+            {"per_layer": True},
+            "per_layer must be a whole number from 1 to 2147483647, or all, not True.",
+        ),
+        (
+            {"per_layer": "every"},
+            "per_layer must be a whole number from 1 to 2147483647, or all, not 'every'.",
+        ),
+        (
+            {"per_layer": "all", "kinds": ("random",)},
+            "per_layer can be all for the kind value only, and kinds does not name it.",
+        ),
+        (
+            {"drawn_per_layer": 0},
+            "drawn_per_layer must be a whole number from 1 to 2147483647, not 0.",
+        ),
         ({"top_k": 1001}, "top_k must be a whole number from 1 to 1000, not 1001."),
         ({"seed": -1}, "seed must be a whole number from 0 to 9223372036854775807, not -1."),
         ({"projection": "fast"}, "projection must be one of raw, fold, norm, not 'fast'."),

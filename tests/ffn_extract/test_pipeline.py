@@ -214,7 +214,7 @@ def test_an_occupied_folder_is_refused_before_the_model_runs(tiny_model, tmp_pat
     steps = set()
     with pytest.raises(BundleError, match="holds other files"):
         extract(str(tiny_model("gpt2")), tmp_path, TINY, lambda progress: steps.add(progress.step))
-    assert steps == {"checkpoint", "vocabulary"}
+    assert steps == {"checkpoint", "vocabulary", "sources"}
     assert os.listdir(tmp_path) == ["letter.txt"]
 
 

@@ -1,0 +1,89 @@
+"""Finished layers of a long extraction, kept beside its target until the bundle is there."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ffn_extract.bundle.rows import VECTORS_SCHEMA, VectorRow
+from ffn_extract.bundle.writing import ROWS_PER_GROUP, write_rows
+from ffn_extract.errors import BundleError
+
+_ID_COLUMNS = ("token_ids", "bottom_token_ids")
+
+
+class Parts:
+    """One file of rows per layer, in a folder named after the target and `inputs`.
+
+    `inputs` is everything that the rows depend on: only a run with equal inputs finds these parts.
+    A part appears at once and whole, so a killed run leaves finished layers and nothing else that
+    counts. Two runs at once write the same parts and disturb each other only when one removes
+    them.
+    """
+
+    def __init__(self, out: Path, inputs: Mapping[str, Any]) -> None:
+        text = json.dumps(inputs, sort_keys=True, ensure_ascii=False)
+        key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.folder = out.parent / f".{out.name}.{key}.parts"
+
+    def finished(self, n_layers: int) -> list[int]:
+        """The layers that need no more work, ascending."""
+        return [layer for layer in range(n_layers) if self._path(layer).is_file()]
+
+    def write(self, layer: int, rows: Iterable[VectorRow]) -> None:
+        """Write a layer's rows as they come. Raises BundleError when that is not possible."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(suffix=".unfinished", dir=self.folder)
+            os.close(handle)
+            try:
+                write_rows(Path(name), VECTORS_SCHEMA, rows)
+                with open(name, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(name, self._path(layer))
+            finally:
+                Path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise BundleError(f"Cannot write to {self.folder}: {error.strerror}.") from error
+
+    def rows(self, n_layers: int) -> Iterator[VectorRow]:
+        """Every row of every layer in the bundle's order, some thousands in memory at once."""
+        for layer in range(n_layers):
+            for batch in self._batches(layer, VECTORS_SCHEMA.names):
+                columns = (column.to_pylist() for column in batch.columns)
+                yield from (VectorRow(*values) for values in zip(*columns, strict=True))
+
+    def token_ids(self, n_layers: int) -> list[int]:
+        """The ids that occur in a list, ascending."""
+        ids = np.empty(0, dtype=np.int64)
+        for layer in range(n_layers):
+            for batch in self._batches(layer, _ID_COLUMNS):
+                found = [column.flatten().to_numpy() for column in batch.columns]
+                ids = np.unique(np.concatenate([ids, *found]))
+        listed: list[int] = ids.tolist()
+        return listed
+
+    def remove(self) -> None:
+        """Forget every part."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, layer: int) -> Path:
+        return self.folder / f"layer-{layer:05}.parquet"
+
+    def _batches(self, layer: int, columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
+        path = self._path(layer)
+        try:
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(ROWS_PER_GROUP, columns=list(columns))
+        except (OSError, pa.ArrowException) as error:
+            raise BundleError(
+                f"{path} cannot be read; remove the folder {self.folder} and run again."
+            ) from error

@@ -1,0 +1,57 @@
+"""From vectors to a bundle's rows: what is projected, and what is written about it."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffn_extract.architectures import ModelWeights
+from ffn_extract.bundle import VectorRow
+from ffn_extract.fixed_order import fixed_order_norm
+from ffn_extract.projection import Projection
+from ffn_extract.vectors import Vector
+from ffn_extract.vocabulary import Vocabulary
+
+Floats = NDArray[np.float64]
+
+
+def prepared(vectors: Sequence[Vector], mode: str, weights: ModelWeights) -> Floats:
+    """What is multiplied with the unembedding in a projection mode, shape (n, d_model)."""
+    values = np.stack([vector.values for vector in vectors])
+    if mode == "raw":
+        return values
+    layers = np.array([vector.layer for vector in vectors])
+    for layer in np.unique(layers).tolist():
+        norm, rows = weights.norm(layer), layers == layer
+        values[rows] = norm.folded(values[rows]) if mode == "fold" else norm.normed(values[rows])
+    return values
+
+
+def rows_of(
+    vectors: Sequence[Vector], projection: Projection, vocabulary: Vocabulary
+) -> Iterator[VectorRow]:
+    """The rows of vectors and their lists, in the order given."""
+    norms = fixed_order_norm(np.stack([vector.values for vector in vectors]))
+    top, bottom = projection.top, projection.bottom
+    for i, vector in enumerate(vectors):
+        update = vector.update
+        yield VectorRow(
+            kind=vector.kind,
+            layer=vector.layer,
+            index=vector.index,
+            norm=float(norms[i]),
+            token_ids=top.token_ids[i].tolist(),
+            scores=top.scores[i].tolist(),
+            bottom_token_ids=bottom.token_ids[i].tolist() if bottom else None,
+            bottom_scores=bottom.scores[i].tolist() if bottom else None,
+            context=update.text if update else None,
+            context_position=update.position if update else None,
+            context_token=vocabulary.form(update.token_id).display if update else None,
+        )
+
+
+def token_ids_of(projection: Projection) -> list[int]:
+    """The ids that occur in a list, ascending."""
+    sides = [side for side in (projection.top, projection.bottom) if side]
+    ids: list[int] = np.unique(np.concatenate([side.token_ids.ravel() for side in sides])).tolist()
+    return ids
