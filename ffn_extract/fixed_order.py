@@ -5,14 +5,10 @@ of processor. These are made of element-wise additions, which IEEE 754 defines b
 same numbers give the same sum everywhere.
 """
 
-from typing import TypeVar
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Terms = TypeVar("Terms", Floats, torch.Tensor)
 
 
 def fixed_order_sum(terms: Floats, axis: int = -1) -> Floats:
@@ -22,20 +18,15 @@ def fixed_order_sum(terms: Floats, axis: int = -1) -> Floats:
     is at most about log2(n) units in the last place of the sum of magnitudes.
     """
     folded = np.moveaxis(terms, axis, -1)
-    if folded.shape[-1] == 0:
+    width = folded.shape[-1]
+    if width == 0:
         return np.zeros(folded.shape[:-1])
-    total: Floats = fold(folded).copy()
-    return total
-
-
-def fold(terms: Terms) -> Terms:
-    """`fixed_order_sum` along a last axis that is not empty; a view into `terms`, overwritten."""
-    width = terms.shape[-1]
     while width > 1:
         half = width // 2
-        terms[..., :half] += terms[..., width - half : width]
+        np.add(folded[..., :half], folded[..., width - half : width], out=folded[..., :half])
         width -= half
-    return terms[..., 0]
+    total: Floats = folded[..., 0].copy()
+    return total
 
 
 def fixed_order_norm(vectors: Floats) -> Floats:

@@ -1,44 +1,55 @@
 """Float64 scores of chosen pairs of vector and token, in an order of additions that is fixed."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ffn_extract.fixed_order import fold
+from ffn_extract.fixed_order import fixed_order_sum
 from ffn_extract.working_rows import RowReader
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
-_PAIR_ELEMENTS = 1 << 18  # products held at once: 2 MB, about a core's cache
+_PAIR_ELEMENTS = 1 << 18  # products held by a thread at once: 2 MB
 _BLOCK_ELEMENTS = 1 << 24  # of the unembedding, read at once
 
 
 def rescore(vectors: Floats, ids: Ids, unembedding: RowReader) -> Floats:
     """Scores e·v of candidates, shape of `ids`: (sides, n, c); 0 where the id is -1.
 
-    Only multiplications and additions element by element, which IEEE 754 defines bit by bit: torch
-    may spread them over threads, and the scores are those of `fixed_order_sum`.
+    Pairs are dealt out to as many threads as torch uses; each pair is summed by one of them alone,
+    so their number makes no difference. Threads of our own wait for each other once per block,
+    torch's would in every one of the many short operations.
     """
     n_rows, d = unembedding.shape
     lists = np.broadcast_to(np.arange(len(vectors))[None, :, None], ids.shape).ravel()
     order = np.argsort(ids, axis=None, kind="stable")
-    in_order = torch.from_numpy(ids.ravel()[order])
-    of_vector = torch.from_numpy(lists[order])
-    factors = torch.from_numpy(vectors)
-    sums = torch.zeros(len(order), dtype=torch.float64)
-    block_rows = max(1, _BLOCK_ELEMENTS // d)
-    for start in range(0, n_rows, block_rows):
-        stop = min(start + block_rows, n_rows)
-        first, last = np.searchsorted(in_order.numpy(), [start, stop]).tolist()
-        if first == last:
-            continue
-        block = unembedding.rows(start, stop)
-        size = max(1, _PAIR_ELEMENTS // d)
-        for begin in range(first, last, size):
-            pairs = slice(begin, min(begin + size, last))
-            products = block.index_select(0, in_order[pairs] - start).to(torch.float64)
-            products *= factors.index_select(0, of_vector[pairs])
-            sums[pairs] = fold(products)
+    in_order, of_vector = ids.ravel()[order], lists[order]
+    sums = np.zeros(len(order))
+    size, block_rows = max(1, _PAIR_ELEMENTS // d), max(1, _BLOCK_ELEMENTS // d)
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for start in range(0, n_rows, block_rows):
+            stop = min(start + block_rows, n_rows)
+            first, last = np.searchsorted(in_order, [start, stop]).tolist()
+            if first == last:
+                continue
+            block = _numpy(unembedding.rows(start, stop))
+
+            def score(begin: int, block: NDArray[np.floating] = block, start: int = start) -> None:
+                pairs = slice(begin, min(begin + size, last))  # noqa: B023 (used in this turn only)
+                rows = block.take(in_order[pairs] - start, axis=0)
+                sums[pairs] = fixed_order_sum(rows * vectors.take(of_vector[pairs], axis=0))
+
+            list(threads.map(score, range(first, last, size)))
     scores = np.zeros(ids.shape)
-    scores.ravel()[order] = sums.numpy()
+    scores.ravel()[order] = sums
     return scores
+
+
+def _numpy(rows: torch.Tensor) -> "NDArray[np.floating]":
+    """The same numbers in a type that numpy has, without a copy where they are in one."""
+    if rows.dtype != torch.float64:
+        rows = rows.to(torch.float32)
+    array: NDArray[np.floating] = rows.numpy()
+    return array

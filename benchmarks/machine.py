@@ -1,0 +1,27 @@
+"""The machine that measured, in one line for tables."""
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from ffn_extract.arithmetic import BFLOAT16, arithmetics_for
+
+
+def describe() -> str:
+    """Processor, cores, threads, whether it multiplies bfloat16 natively, torch's version."""
+    native = BFLOAT16 in arithmetics_for(torch.device("cpu"))
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{'native bfloat16' if native else 'no native bfloat16'}, torch {torch.__version__}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())

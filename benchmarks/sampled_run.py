@@ -1,0 +1,105 @@
+"""Time and memory of a sampled run on a large checkpoint, beside loading it with transformers.
+
+Run ``python -m benchmarks.sampled_run [--full]`` in the repository's root. The checkpoint is a
+random LLaMA in bfloat16: about 0.3 GB, or 4 GB with ``--full``. Both sides run in a process of
+their own, after their imports and with the files in the system's cache.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.machine import describe
+
+SMALL = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 4, "vocab": 32_000}
+FULL = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "vocab": 128_256}
+PER_LAYER = 10
+
+
+def make_checkpoint(folder: Path, sizes: dict[str, int]) -> int:
+    """Write a random model with a tokenizer; the size of its largest tensor in bytes."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models
+
+    config = transformers.LlamaConfig(
+        **{key: value for key, value in sizes.items() if key != "vocab"},
+        vocab_size=sizes["vocab"],
+        num_attention_heads=16,
+        num_key_value_heads=4,
+    )
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    model = transformers.LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    words = {f"w{i}": i for i in range(sizes["vocab"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    return max(p.numel() * p.element_size() for p in model.parameters())
+
+
+def measure(side: str, folder: Path) -> None:
+    """Run one side in this process and print its seconds and bytes above the imports as JSON."""
+    import transformers
+
+    from ffn_extract.options import ExtractOptions
+    from ffn_extract.pipeline import extract
+
+    load = transformers.LlamaForCausalLM.from_pretrained
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    before, start = _peak(), time.perf_counter()
+    if side == "ours":
+        options = ExtractOptions(kinds=("value",), per_layer=PER_LAYER, glosses=())
+        with tempfile.TemporaryDirectory() as out:
+            extract(str(folder), Path(out) / "bundle", options)
+    else:
+        load(folder)
+    print(json.dumps({"seconds": time.perf_counter() - start, "bytes": _peak() - before}))
+
+
+def _peak() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _in_process(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks.sampled_run", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return ended.stdout.splitlines()[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true", help="a checkpoint of 4 GB")
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.make:
+        print(make_checkpoint(options.make, FULL if options.full else SMALL))
+        return
+    if options.measure:
+        measure(options.measure[0], Path(options.measure[1]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        largest = int(_in_process("--make", folder, *(["--full"] if options.full else [])))
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+        ours = json.loads(_in_process("--measure", "ours", folder))
+        theirs = json.loads(_in_process("--measure", "transformers", folder))
+    print(describe())
+    print(f"checkpoint {size / 1e9:.2f} GB, largest tensor {largest / 1e6:.0f} MB")
+    print(f"sampled run     {ours['seconds']:6.2f} s  {ours['bytes'] / 1e6:8.0f} MB above imports")
+    print(f"transformers    {theirs['seconds']:6.2f} s  {theirs['bytes'] / 1e6:8.0f} MB")
+    print(f"time, ratio     {ours['seconds'] / theirs['seconds']:6.2f}")
+    print(f"memory / largest tensor {ours['bytes'] / largest:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
