@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
     var = Path(os.environ.get("VAR_DIR", ROOT / "var"))
-    var.mkdir(parents=True, exist_ok=True)
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["VAR_DIR"] = str(var)
     os.environ.setdefault("FFN_DATA_DIR", str(var / "data"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
