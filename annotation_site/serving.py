@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import http.client
 import os
 import signal
 import socket
@@ -11,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
-from urllib.request import urlopen
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
@@ -20,7 +20,9 @@ from django.core.management import call_command
 from annotation_site.celery import prepare_queue
 from annotation_site.static_files import StaticFiles
 
+START_SECONDS = 60
 GRACE_SECONDS = 20
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 
 
 def free_port(host: str, first: int) -> int:
@@ -61,7 +63,7 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
         try:
             # Sessions of their own: Ctrl-C in a terminal reaches this process, which stops them.
             processes.append(subprocess.Popen(web, start_new_session=True))
-            _wait_until_answering(f"http://{host}:{port}/login/", processes, stopping)
+            _wait_until_answering(host, port, processes, stopping)
             if not stopping:
                 print(f"\nFFN Concepts is at http://{host}:{port}/  (Ctrl-C stops it)", flush=True)
             # Second, so that the first page does not wait for the worker's imports.
@@ -77,6 +79,7 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
 
 def prepare() -> None:
     """Bring database, static files and queue up to date; quick when they are."""
+    os.umask(0o077)  # database, queue and bundles are nobody else's to read
     settings.VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepare_queue()
     call_command("migrate", verbosity=0, interactive=False)
@@ -99,12 +102,22 @@ def collect_static_files() -> None:
 
 
 def _wait_until_answering(
-    url: str, processes: list[subprocess.Popen[bytes]], stopping: list[int]
+    host: str, port: int, processes: list[subprocess.Popen[bytes]], stopping: list[int]
 ) -> None:
+    """Wait for any HTTP answer, a redirect to https included; give up after a while."""
+    deadline = time.monotonic() + START_SECONDS
     while not stopping and all(process.poll() is None for process in processes):
-        with contextlib.suppress(OSError), urlopen(url, timeout=5):  # noqa: S310 (our own address)
+        try:
+            connection = http.client.HTTPConnection(host, port, timeout=5)
+            connection.request("HEAD", "/login/")
+            connection.getresponse()
             return
-        time.sleep(0.1)
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+        finally:
+            connection.close()
 
 
 @contextlib.contextmanager
@@ -115,7 +128,7 @@ def _stop_signals() -> Iterator[list[int]]:
     def note(number: int, _: FrameType | None) -> None:
         received.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield received
     finally:
