@@ -220,12 +220,14 @@ def _tokens(
     forms = [vocabulary.form(token_id) for token_id in ids]
     rows: list[TokenRow] = []
     with steps.step("glosses") as done:
+        reported = time.monotonic()
         glosses = gloss_each([form.surface for form in forms], sources)
         for token_id, form, gloss in zip(ids, forms, glosses, strict=True):
             found = (gloss.text, gloss.source, gloss.lemma) if gloss else (None, None, None)
             rows.append(TokenRow(token_id, vocabulary.texts[token_id], form.display, *found))
-            if len(rows) % 64 == 0 or len(rows) == len(ids):
+            if len(rows) == len(ids) or time.monotonic() - reported > 0.1:
                 done(len(rows), len(ids))
+                reported = time.monotonic()
     return rows
 
 
