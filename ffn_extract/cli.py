@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from ffn_extract.errors import FFNExtractError
+from ffn_extract.glosses import GLOSS_SOURCES
 from ffn_extract.options import KINDS, PROJECTIONS, RANDOM_GRAINS, ExtractOptions
 from ffn_extract.progress import STEPS, Progress
 
@@ -52,7 +53,11 @@ def main() -> None:
     metavar="FILE",
     help='Texts for updates, one per line; or "wordnet" for WordNet\'s example sentences.',
 )
-@click.option("--glosses", default=",".join(_DEFAULTS.glosses), help='Comma-separated, or "none".')
+@click.option(
+    "--glosses",
+    default=",".join(_DEFAULTS.glosses),
+    help=f'Of {", ".join(GLOSS_SOURCES)}, comma-separated, in the order to ask; or "none".',
+)
 @click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
 @click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
 @click.option("--revision", help="Branch, tag or commit of a hub model.")

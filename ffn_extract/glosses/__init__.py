@@ -23,7 +23,8 @@ class GlossSource(Protocol):
     """Something that describes words.
 
     A source is used by one thread only. `version` goes into the bundle's parameters, because
-    another version of the source gives other glosses.
+    another version of the source gives other glosses. A source that cannot be asked any more says
+    so once, and gives what it has.
     """
 
     @property
