@@ -54,7 +54,7 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
         vocabulary = read_vocabulary(tokenizer)
-        corpus = open_corpus(options.corpus) if "update" in options.kinds else None
+        corpus = _corpus(options) if "update" in options.kinds else None
         sources = _open_sources(options.glosses)
         parameters = _parameters(options, weights, corpus, sources)
         name = options.name or checkpoint.name
@@ -111,6 +111,10 @@ def _device(wanted: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptionError(f"This machine has no device {wanted}; use --device cpu.")
     return device
+
+
+def _corpus(options: ExtractOptions) -> Corpus:
+    return open_corpus(options.corpus, options.corpus_field)
 
 
 def _open_sources(names: Sequence[str]) -> dict[str, GlossSource]:

@@ -33,6 +33,7 @@ def test_the_order_of_kinds_makes_no_difference():
         ({"projection": "fast"}, "projection must be one of raw, fold, norm, not 'fast'."),
         ({"random_grain": []}, "random_grain must be one of dimension, layer, model, not []."),
         ({"corpus": " "}, "corpus must be text that is not empty, not ' '."),
+        ({"corpus_field": ""}, "corpus_field must be text that is not empty, not ''."),
         ({"glosses": ("oxford",)}, "glosses has no oxford; it knows: wordnet, wikipedia."),
         ({"drop_special": 1}, "drop_special must be true or false, not 1."),
         ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N, not 'gpu'."),
