@@ -46,7 +46,7 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
         With a sentence that says what to do. Nothing half-written is left behind.
     """
     steps = _Steps(report)
-    device = _device(options.device)
+    device = open_device(options.device)
     with steps.step("checkpoint") as done:
         checkpoint = find_checkpoint(model, options.revision, done)
         architecture = architecture_of(checkpoint.config)
@@ -104,7 +104,8 @@ class _Done:
         self._report(Progress(self._key, done, total))
 
 
-def _device(wanted: str) -> torch.device:
+def open_device(wanted: str) -> torch.device:
+    """The device of the option `device`. Raises OptionError when this machine has none such."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(wanted)
