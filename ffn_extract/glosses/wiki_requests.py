@@ -27,7 +27,7 @@ CONNECT_SECONDS = 5.0
 MAX_EXTRACT = 20_000  # characters; a first sentence is at its beginning
 _POLL_SECONDS = 0.2  # how soon Ctrl-C is noticed
 _RETRY_AFTER = re.compile(rb"^retry-after:\s*([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
-_BUSY_CODES = ("maxlag", "ratelimited", "readonly")
+_BUSY_CODES = ("maxlag", "ratelimited")
 _NOT_REACHED = {
     pycurl.E_COULDNT_RESOLVE_HOST,
     pycurl.E_COULDNT_RESOLVE_PROXY,
@@ -272,12 +272,12 @@ class _Text(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.parts.append(data)
 
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == "br":
+            self.parts.append(" ")
+
     def handle_endtag(self, tag: str) -> None:
         if tag in ("p", "li", "h2", "h3", "div"):
-            self.parts.append("\n")
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        if tag == "br":
             self.parts.append("\n")
 
 

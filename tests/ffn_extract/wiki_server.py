@@ -24,7 +24,7 @@ PAGES = {
     "Obama": page("Barack Obama", "44th president of the United States"),
     "Mercury": page("Mercury", "Wikimedia disambiguation page", "<p>…</p>", **DISAMBIGUATION),
     "Lima": page(
-        "Lima", "", "<p></p>\n<p><b>Lima</b> is the capital (St. 1 &amp; co. Ltd.) of Peru.</p>"
+        "Lima", "", "<p></p><p><b>Lima</b> is the capital<br>(St. 1 &amp; co. Ltd.) of Peru.</p>"
     ),
     "Empty": page("Empty"),
 }  # fmt: skip
