@@ -22,8 +22,9 @@ class ExtractOptions:
 
     Kinds are kept in the order of `KINDS`, so that asking for the same thing in another order is
     the same extraction. `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
-    asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet". `name` is
-    what the model is called in the bundle (default: the hub id, or the folder's name).
+    asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet";
+    `corpus_field` is where a .jsonl or .parquet file holds its texts. `name` is what the model is
+    called in the bundle (default: the hub id, or the folder's name).
 
     Raises
     ------
@@ -38,6 +39,7 @@ class ExtractOptions:
     projection: str = "raw"
     random_grain: str = "dimension"
     corpus: str = WORDNET_CORPUS
+    corpus_field: str = "text"
     glosses: tuple[str, ...] = ("wordnet",)
     drop_special: bool = False
     device: str = "auto"
@@ -85,6 +87,7 @@ def _problems(options: ExtractOptions) -> list[str]:
             _choice_problem("projection", options.projection, PROJECTIONS),
             _choice_problem("random_grain", options.random_grain, RANDOM_GRAINS),
             _text_problem("corpus", options.corpus, optional=False),
+            _text_problem("corpus_field", options.corpus_field, optional=False),
             _text_problem("revision", options.revision, optional=True),
             _text_problem("name", options.name, optional=True),
             _device_problem(options.device),

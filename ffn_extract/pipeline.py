@@ -46,7 +46,7 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
         With a sentence that says what to do. Nothing half-written is left behind.
     """
     steps = _Steps(report)
-    device = _device(options.device)
+    device = open_device(options.device)
     with steps.step("checkpoint") as done:
         checkpoint = find_checkpoint(model, options.revision, done)
         architecture = architecture_of(checkpoint.config)
@@ -54,7 +54,7 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
         vocabulary = read_vocabulary(tokenizer)
-        corpus = open_corpus(options.corpus) if "update" in options.kinds else None
+        corpus = _corpus(options) if "update" in options.kinds else None
         sources = _open_sources(options.glosses)
         parameters = _parameters(options, weights, corpus, sources)
         name = options.name or checkpoint.name
@@ -104,13 +104,18 @@ class _Done:
         self._report(Progress(self._key, done, total))
 
 
-def _device(wanted: str) -> torch.device:
+def open_device(wanted: str) -> torch.device:
+    """The device of the option `device`. Raises OptionError when this machine has none such."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(wanted)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptionError(f"This machine has no device {wanted}; use --device cpu.")
     return device
+
+
+def _corpus(options: ExtractOptions) -> Corpus:
+    return open_corpus(options.corpus, options.corpus_field)
 
 
 def _open_sources(names: Sequence[str]) -> dict[str, GlossSource]:
@@ -220,12 +225,14 @@ def _tokens(
     forms = [vocabulary.form(token_id) for token_id in ids]
     rows: list[TokenRow] = []
     with steps.step("glosses") as done:
+        reported = time.monotonic()
         glosses = gloss_each([form.surface for form in forms], sources)
         for token_id, form, gloss in zip(ids, forms, glosses, strict=True):
             found = (gloss.text, gloss.source, gloss.lemma) if gloss else (None, None, None)
             rows.append(TokenRow(token_id, vocabulary.texts[token_id], form.display, *found))
-            if len(rows) % 64 == 0 or len(rows) == len(ids):
+            if len(rows) == len(ids) or time.monotonic() - reported > 0.1:
                 done(len(rows), len(ids))
+                reported = time.monotonic()
     return rows
 
 

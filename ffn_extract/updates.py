@@ -58,8 +58,7 @@ class UpdateReader:
         self._corpus = corpus
         self._device = device
         self._model = _load(checkpoint).to(device)
-        limit = getattr(self._model.config, "max_position_embeddings", None)
-        self._max_tokens = min(MAX_TOKENS, limit or MAX_TOKENS)
+        self._max_tokens = min(MAX_TOKENS, _positions(self._model) or MAX_TOKENS)
 
     def draw(
         self,
@@ -146,6 +145,22 @@ def _load(checkpoint: Checkpoint) -> Any:
             "Leave it out with --kinds value,random."
         ) from error
     return model.eval()
+
+
+def _positions(model: Any) -> int | None:
+    """How many tokens the model can read at once, where it has a limit.
+
+    RoBERTa and its kin number positions from after the padding's, so their table is longer than
+    what they can read.
+    """
+    limit: int | None = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        if (
+            name.endswith("position_embeddings")
+            and getattr(module, "padding_idx", None) is not None
+        ):
+            return int(module.num_embeddings - module.padding_idx - 1)
+    return limit
 
 
 @contextmanager

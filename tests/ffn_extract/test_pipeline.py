@@ -2,11 +2,14 @@
 
 import dataclasses
 import functools
+import json
 import logging
 import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -179,6 +182,23 @@ def test_the_place_of_model_and_corpus_does_not_matter(tiny_model, tmp_path):
         manifest = (tmp_path / place / "out" / "manifest.json").read_text()
         assert str(tmp_path) not in manifest
         digests.add(open_bundle(tmp_path / place / "out").manifest.digest)
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_updates_come_from_any_kind_of_corpus(tiny_model, tmp_path, family):
+    texts = SENTENCES.read_text().splitlines()
+    objects = [json.dumps({"id": i, "body": text}) for i, text in enumerate(texts)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(objects))
+    pq.write_table(pa.table({"body": texts}), tmp_path / "texts.parquet")
+    digests = set()
+    for corpus in (SENTENCES, tmp_path / "texts.jsonl", tmp_path / "texts.parquet"):
+        options = dataclasses.replace(
+            TINY, kinds=("update",), corpus=str(corpus), corpus_field="body"
+        )
+        out = tmp_path / corpus.suffix[1:]
+        digests.add(extract(str(tiny_model(family)), out, options).digest)
+        assert {row.context for row in rows_of(open_bundle(out))} <= set(texts)
     assert len(digests) == 1
 
 

@@ -76,6 +76,20 @@ def test_long_texts_are_cut_to_what_the_model_can_read(tiny_model):
         assert 0 < update.position < 31
 
 
+def test_positions_that_begin_after_the_paddings_are_not_overrun(tiny_model, tmp_path):
+    """RoBERTa's table of positions is longer than what it can read."""
+    tokenizer = load_tokenizer(tiny_model("bert"))
+    config = transformers.RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=32, pad_token_id=1,
+    )  # fmt: skip
+    transformers.RobertaModel(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reader = reader_of(tmp_path, "bert", ["the cat " * 500])
+    positions = {reader.draw(0, 1, generator(i, "update", 0))[0].position for i in range(60)}
+    assert 25 < max(positions) < 30
+
+
 def test_a_corpus_with_too_few_texts_is_refused(tiny_model):
     reader = reader_of(tiny_model("gpt2"), "gpt2", ["the cat", ""])
     with pytest.raises(CorpusError, match="has 1 texts with tokens; 2 updates per layer"):
