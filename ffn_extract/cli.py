@@ -92,9 +92,12 @@ def architectures() -> None:
     from ffn_extract.architectures import ARCHITECTURES
 
     for name, architecture in sorted(ARCHITECTURES.items()):
-        value = architecture.value
-        gated = ", gated" if architecture.up else ""
-        click.echo(f"{name:12} values: {value.orientation}s of {value.name}{gated}")
+        ffn = architecture.ffns[0]
+        gated = ", gated" if ffn.up else ""
+        experts = ", experts" if ffn.experts_keys else ""
+        click.echo(
+            f"{name:12} values: {ffn.value.orientation}s of {ffn.value.name}{gated}{experts}"
+        )
 
 
 @main.command("fetch-wordnet")

@@ -200,15 +200,13 @@ def _project(
 
 
 def _prepared(vectors: Sequence[Vector], mode: str, weights: ModelWeights) -> Floats:
-    """What is multiplied with the unembedding in a projection mode, shape (n, d_model)."""
+    """What is multiplied with the unembedding in a projection mode, shape (n, its width)."""
     values = np.stack([vector.values for vector in vectors])
-    if mode == "raw":
-        return values
     layers = np.array([vector.layer for vector in vectors])
-    for layer in range(weights.dimensions.n_layers):
+    for layer in range(weights.dimensions.n_layers) if mode != "raw" else ():
         norm, rows = weights.norm(layer), layers == layer
         values[rows] = norm.folded(values[rows]) if mode == "fold" else norm.normed(values[rows])
-    return values
+    return weights.before_unembedding(values)
 
 
 def _tokens(

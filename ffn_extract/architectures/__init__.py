@@ -3,13 +3,42 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ffn_extract.architectures import bert, gpt2, llama
-from ffn_extract.architectures.declaration import Architecture, Matrix, NormNames
+from ffn_extract.architectures import (
+    bert,
+    bloom,
+    cohere,
+    distilbert,
+    electra,
+    falcon,
+    gemma,
+    gemma2,
+    gemma3_text,
+    gpt2,
+    gpt_bigcode,
+    gpt_neo,
+    gpt_neox,
+    gptj,
+    llama,
+    mistral,
+    mpt,
+    olmo,
+    olmo2,
+    opt,
+    phi,
+    phi3,
+    qwen2,
+    qwen3,
+    roberta,
+    stablelm,
+    starcoder2,
+)
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
 from ffn_extract.architectures.weights import Dimensions, ModelWeights
 from ffn_extract.errors import ArchitectureError
 
 __all__ = [
     "ARCHITECTURES",
+    "FFN",
     "Architecture",
     "Dimensions",
     "Matrix",
@@ -32,8 +61,32 @@ def registry(*architectures: Architecture) -> dict[str, Architecture]:
 
 ARCHITECTURES = registry(
     bert.ARCHITECTURE,
+    bloom.ARCHITECTURE,
+    cohere.ARCHITECTURE,
+    distilbert.ARCHITECTURE,
+    electra.ARCHITECTURE,
+    falcon.ARCHITECTURE,
+    gemma.ARCHITECTURE,
+    gemma2.ARCHITECTURE,
+    gemma3_text.ARCHITECTURE,
     gpt2.ARCHITECTURE,
+    gpt_bigcode.ARCHITECTURE,
+    gpt_neo.ARCHITECTURE,
+    gpt_neox.ARCHITECTURE,
+    gptj.ARCHITECTURE,
     llama.ARCHITECTURE,
+    mistral.ARCHITECTURE,
+    mpt.ARCHITECTURE,
+    olmo.ARCHITECTURE,
+    olmo2.ARCHITECTURE,
+    opt.ARCHITECTURE,
+    phi.ARCHITECTURE,
+    phi3.ARCHITECTURE,
+    qwen2.ARCHITECTURE,
+    qwen3.ARCHITECTURE,
+    roberta.ARCHITECTURE,
+    stablelm.ARCHITECTURE,
+    starcoder2.ARCHITECTURE,
 )
 
 

@@ -18,7 +18,7 @@ from ffn_extract.errors import CorpusError, FFNExtractError, OptionError, WordNe
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.progress import STEPS
-from tests.ffn_extract.conftest import EXTRA_ROWS, FAMILIES, SENTENCES, edit_config
+from tests.ffn_extract.conftest import EXTRA_ROWS, SENTENCES, TOKENIZERS, edit_config
 
 TINY = ExtractOptions(per_layer=4, top_k=5, corpus=str(SENTENCES), glosses=(), name="tiny")
 
@@ -99,7 +99,7 @@ def test_another_seed_gives_other_lists_of_the_same_model(
     assert len(other & same) < 10
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TOKENIZERS)
 @pytest.mark.parametrize("mode", ["raw", "fold", "norm"])
 def test_every_family_in_every_mode(tiny_model, tmp_path, family, mode):
     options = dataclasses.replace(TINY, projection=mode)

@@ -12,7 +12,7 @@ from ffn_extract.errors import CheckpointError, CorpusError
 from ffn_extract.sampling import generator
 from ffn_extract.updates import UpdateReader
 from ffn_extract.vocabulary import load_tokenizer
-from tests.ffn_extract.conftest import FAMILIES
+from tests.ffn_extract.conftest import TOKENIZERS
 
 TEXTS = ["the cat sat on a mat", "dogs running", "a mat, the cat.", "and saw", "the the the"]
 
@@ -27,7 +27,7 @@ def reader_of(folder, family, texts=TEXTS):
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TOKENIZERS)
 def test_an_update_is_what_the_models_ffn_gives_at_that_position(tiny_model, family):
     folder = tiny_model(family)
     model = transformers.AutoModel.from_pretrained(folder).eval()
