@@ -59,7 +59,8 @@ class UpdateReader:
         self._device = device
         self._model = _load(checkpoint).to(device)
         limit = getattr(self._model.config, "max_position_embeddings", None)
-        self._max_tokens = min(MAX_TOKENS, limit or MAX_TOKENS)
+        # RoBERTa has fewer places for tokens than position embeddings; its tokenizer knows.
+        self._max_tokens = min(MAX_TOKENS, limit or MAX_TOKENS, tokenizer.model_max_length)
 
     def draw(
         self,
@@ -112,15 +113,20 @@ class UpdateReader:
         """o of one layer at every position, shape (positions, d_model)."""
         captured: list[torch.Tensor] = []
 
-        def capture(_module: object, _inputs: object, output: torch.Tensor) -> None:
-            captured.append(output.detach().reshape(-1, output.shape[-1]))
+        def capture(_module: object, _inputs: object, output: Any) -> None:
+            # Some modules with experts give their router's scores beside the update.
+            update = output[0] if isinstance(output, tuple) else output
+            captured.append(update.detach().reshape(-1, update.shape[-1]))
             raise _Captured
 
         module = self._model.get_submodule(self._architecture.value_module.format(layer=layer))
         handle = module.register_forward_hook(capture)
+        inputs = {"input_ids": ids.to(self._device)}
+        if self._model.config.is_encoder_decoder:
+            inputs["decoder_input_ids"] = inputs["input_ids"]
         try:
             with torch.inference_mode(), _one_thread():
-                self._model(input_ids=ids.to(self._device))
+                self._model(**inputs)
         except _Captured:
             pass
         finally:

@@ -17,9 +17,11 @@ from ffn_extract.architectures import (
     gpt_bigcode,
     gpt_neo,
     gpt_neox,
+    gpt_oss,
     gptj,
     llama,
     mistral,
+    mixtral,
     mpt,
     olmo,
     olmo2,
@@ -27,10 +29,13 @@ from ffn_extract.architectures import (
     phi,
     phi3,
     qwen2,
+    qwen2_moe,
     qwen3,
+    qwen3_moe,
     roberta,
     stablelm,
     starcoder2,
+    t5,
 )
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
 from ffn_extract.architectures.weights import Dimensions, ModelWeights
@@ -73,9 +78,11 @@ ARCHITECTURES = registry(
     gpt_bigcode.ARCHITECTURE,
     gpt_neo.ARCHITECTURE,
     gpt_neox.ARCHITECTURE,
+    gpt_oss.ARCHITECTURE,
     gptj.ARCHITECTURE,
     llama.ARCHITECTURE,
     mistral.ARCHITECTURE,
+    mixtral.ARCHITECTURE,
     mpt.ARCHITECTURE,
     olmo.ARCHITECTURE,
     olmo2.ARCHITECTURE,
@@ -83,10 +90,13 @@ ARCHITECTURES = registry(
     phi.ARCHITECTURE,
     phi3.ARCHITECTURE,
     qwen2.ARCHITECTURE,
+    qwen2_moe.ARCHITECTURE,
     qwen3.ARCHITECTURE,
+    qwen3_moe.ARCHITECTURE,
     roberta.ARCHITECTURE,
     stablelm.ARCHITECTURE,
     starcoder2.ARCHITECTURE,
+    t5.ARCHITECTURE,
 )
 
 

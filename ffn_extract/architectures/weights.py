@@ -270,11 +270,13 @@ class ModelWeights:
         """`model` describes the model in the sentence about a tensor that is not there."""
         family = self.architecture.model_type
         if stored.name not in self._files.names:
-            if "quantization_config" in self._config:
+            quantised = self._config.get("quantization_config")
+            if isinstance(quantised, Mapping):
                 raise ArchitectureError(
-                    f"The weights have no {stored.name}: they are stored quantised. Give a model "
-                    "whose weights are float32, float16 or bfloat16: load this one with "
-                    "transformers, dequantised, and save it."
+                    f"The weights have no {stored.name}: they are stored quantised "
+                    f"({quantised.get('quant_method')}), and only float32, float16, bfloat16 and "
+                    "float64 weights can be read. Load the model with transformers, dequantise it, "
+                    "save it, and give that folder."
                 )
             raise ArchitectureError(
                 f"The weights have no {stored.name}, which a {family} model {model} keeps there."

@@ -87,13 +87,22 @@ TINY_FAMILIES = {
         },
         "transformer.ln_f",
     ),
+    "gpt_oss": TinyFamily(
+        t.GptOssForCausalLM,
+        {**NARROW, **EXPERTS, "max_position_embeddings": 64, "num_local_experts": 4,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+        "model.norm",
+    ),
     "gpt_neox": TinyFamily(t.GPTNeoXForCausalLM, PLAIN, "gpt_neox.final_layer_norm"),
     "gptj": TinyFamily(t.GPTJForCausalLM, {**GPT, "rotary_dim": 4}, "transformer.ln_f"),
     "llama": TinyFamily(t.LlamaForCausalLM, LLAMA, "model.norm"),
     "mistral": TinyFamily(t.MistralForCausalLM, LLAMA, "model.norm"),
+    "mixtral": TinyFamily(
+        t.MixtralForCausalLM, {**LLAMA, **EXPERTS, "num_local_experts": 4}, "model.norm"
+    ),
     "mpt": TinyFamily(
         t.MptForCausalLM,
-        {"d_model": 16, "n_layers": 2, "n_heads": 2, "max_seq_len": 32},
+        {"d_model": 16, "n_layers": 2, "n_heads": 2, "max_seq_len": 512},
         "transformer.norm_f",
     ),
     "olmo": TinyFamily(t.OlmoForCausalLM, LLAMA, "model.norm"),
@@ -109,10 +118,26 @@ TINY_FAMILIES = {
     "phi": TinyFamily(t.PhiForCausalLM, LLAMA, "model.final_layernorm"),
     "phi3": TinyFamily(t.Phi3ForCausalLM, LLAMA, "model.norm"),
     "qwen2": TinyFamily(t.Qwen2ForCausalLM, LLAMA, "model.norm"),
+    "qwen2_moe": TinyFamily(
+        t.Qwen2MoeForCausalLM,
+        {**LLAMA, **MIXED, "shared_expert_intermediate_size": 20},
+        "model.norm",
+    ),
     "qwen3": TinyFamily(t.Qwen3ForCausalLM, NARROW, "model.norm"),
-    "roberta": TinyFamily(t.RobertaForMaskedLM, PLAIN, BERT_NORM, causal=False),
+    "qwen3_moe": TinyFamily(t.Qwen3MoeForCausalLM, {**NARROW, **MIXED}, "model.norm"),
+    "roberta": TinyFamily(
+        t.RobertaForMaskedLM, {**PLAIN, "max_position_embeddings": 514}, BERT_NORM, causal=False
+    ),
     "stablelm": TinyFamily(t.StableLmForCausalLM, LLAMA, "model.norm"),
     "starcoder2": TinyFamily(t.Starcoder2ForCausalLM, LLAMA, "model.norm"),
+    "t5": TinyFamily(t.T5ForConditionalGeneration, T5, "decoder.final_layer_norm"),
+    "t5-gated": TinyFamily(
+        t.T5ForConditionalGeneration,
+        {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        "decoder.final_layer_norm",
+    ),
 }  # fmt: skip
+WITH_EXPERTS = ["gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"]
+WITHOUT_EXPERTS = sorted(set(TINY_FAMILIES) - set(WITH_EXPERTS))
 CAUSAL = sorted(name for name, tiny in TINY_FAMILIES.items() if tiny.causal)
 ENCODERS = sorted(set(TINY_FAMILIES) - set(CAUSAL))
