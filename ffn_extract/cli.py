@@ -55,6 +55,12 @@ def main() -> None:
 @click.option("--glosses", default=",".join(_DEFAULTS.glosses), help='Comma-separated, or "none".')
 @click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
 @click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--value-tensor", metavar="NAME", help="For a family that is not known: {layer} in the name."
+)
+@click.option("--key-tensor", metavar="NAME", help="As --value-tensor.")
+@click.option("--unembedding-tensor", metavar="NAME", help="As --value-tensor, but no {layer}.")
+@click.option("--orientation", help="Value i is this of the value tensor: row or col.")
 @click.option("--revision", help="Branch, tag or commit of a hub model.")
 @click.option("--name", help="What the bundle calls the model; else its hub id or folder name.")
 @_sentences

@@ -119,8 +119,7 @@ class UpdateReader:
             captured.append(update.detach().reshape(-1, update.shape[-1]))
             raise _Captured
 
-        module = self._model.get_submodule(self._architecture.value_module.format(layer=layer))
-        handle = module.register_forward_hook(capture)
+        handle = self._value_module(layer).register_forward_hook(capture)
         inputs = {"input_ids": ids.to(self._device)}
         if self._model.config.is_encoder_decoder:
             inputs["decoder_input_ids"] = inputs["input_ids"]
@@ -132,6 +131,21 @@ class UpdateReader:
         finally:
             handle.remove()
         return captured[0]
+
+    def _value_module(self, layer: int) -> torch.nn.Module:
+        """The module whose output is o; the base model's names lack leading parts of the file's."""
+        modules: dict[str, torch.nn.Module] = dict(self._model.named_modules())
+        wanted = self._architecture.value_module.format(layer=layer)
+        parts = wanted.split(".")
+        names = [".".join(parts[left_out:]) for left_out in range(len(parts))]
+        found = next((name for name in names if name in modules), None)
+        if found is None:
+            raise CheckpointError(
+                f"The model that transformers makes of {type(self._model.config).__name__} has no "
+                f"{wanted}, from which updates would be read. Leave them out with "
+                "--kinds value,random."
+            )
+        return modules[found]
 
 
 def _load(checkpoint: Checkpoint) -> Any:

@@ -38,6 +38,7 @@ from ffn_extract.architectures import (
     t5,
 )
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+from ffn_extract.architectures.given import given_architecture
 from ffn_extract.architectures.weights import Dimensions, ModelWeights
 from ffn_extract.errors import ArchitectureError
 
@@ -50,6 +51,7 @@ __all__ = [
     "ModelWeights",
     "NormNames",
     "architecture_of",
+    "given_architecture",
     "registry",
 ]
 
@@ -107,8 +109,9 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
         return ARCHITECTURES[model_type]
     raise ArchitectureError(
         f"The model's family (model_type {model_type!r}) is not known; known are "
-        f"{', '.join(sorted(ARCHITECTURES))}. To add it, give the names of three tensors - the "
-        "FFN's key matrix, its value matrix and the unembedding - and whether value i is row i or "
-        "column i of the value matrix: one small file in ffn_extract/architectures, as "
-        "docs/extending.md shows."
+        f"{', '.join(sorted(ARCHITECTURES))}. To read it all the same, give the names of three "
+        "tensors - the FFN's value matrix, its key matrix and the unembedding - and whether value "
+        "i is row i or column i of the value matrix: --value-tensor NAME --key-tensor NAME "
+        "--unembedding-tensor NAME --orientation row|col, with {layer} for the layer's number. To "
+        "add it for good, write one small file, as docs/extending.md shows."
     )

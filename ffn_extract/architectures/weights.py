@@ -260,33 +260,37 @@ class ModelWeights:
         if ffn.d_ff_keys:
             return self._size(ffn.d_ff_keys)
         name = self._name(ffn.value, layer, 0)
-        shape = self._files.shape(name) if name in self._files.names else (1, 1)
-        return shape[0 if ffn.value.orientation == "row" else -1]
+        self._require_present(name, f"of {self._n_layers} layers")
+        return self._files.shape(name)[0 if ffn.value.orientation == "row" else -1]
 
     def _name(self, matrix: Matrix, layer: int, expert: int) -> str:
         return self._prefix + matrix.name.format(layer=layer, expert=expert)
 
     def _require(self, stored: StoredVectors, model: str) -> None:
         """`model` describes the model in the sentence about a tensor that is not there."""
-        family = self.architecture.model_type
-        if stored.name not in self._files.names:
-            quantised = self._config.get("quantization_config")
-            if isinstance(quantised, Mapping):
-                raise ArchitectureError(
-                    f"The weights have no {stored.name}: they are stored quantised "
-                    f"({quantised.get('quant_method')}), and only float32, float16, bfloat16 and "
-                    "float64 weights can be read. Load the model with transformers, dequantise it, "
-                    "save it, and give that folder."
-                )
-            raise ArchitectureError(
-                f"The weights have no {stored.name}, which a {family} model {model} keeps there."
-            )
+        self._require_present(stored.name, model)
         found = self._files.shape(stored.name)
         if found != stored.expected_shape:
             raise ArchitectureError(
-                f"{stored.name} has shape {found}; a {family} model with these sizes in "
-                f"config.json has {stored.expected_shape}."
+                f"{stored.name} has shape {found}; a {self.architecture.model_type} model with "
+                f"d_model = {stored.d_model} and d_ff = {stored.n} has {stored.expected_shape}."
             )
+
+    def _require_present(self, name: str, model: str) -> None:
+        if name in self._files.names:
+            return
+        quantised = self._config.get("quantization_config")
+        if isinstance(quantised, Mapping):
+            raise ArchitectureError(
+                f"The weights have no {name}: they are stored quantised "
+                f"({quantised.get('quant_method')}), and only float32, float16, bfloat16 and "
+                "float64 weights can be read. Load the model with transformers, dequantise it, "
+                "save it, and give that folder."
+            )
+        raise ArchitectureError(
+            f"The weights have no {name}, which a {self.architecture.model_type} model {model} "
+            "keeps there."
+        )
 
 
 def _read(parts: Sequence[tuple[int, StoredVectors]], start: int, stop: int) -> torch.Tensor:

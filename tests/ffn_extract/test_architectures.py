@@ -11,6 +11,7 @@ from ffn_extract.architectures import (
     ARCHITECTURES,
     ModelWeights,
     architecture_of,
+    given_architecture,
     registry,
 )
 from ffn_extract.checkpoints import find_checkpoint
@@ -66,7 +67,11 @@ def test_a_bottom_exists_where_coefficients_can_be_negative(
         ("llama", {"num_hidden_layers": None}, "must give num_hidden_layers as a whole number"),
         ("gpt2", {"model_type": "llama"}, "have no model.embed_tokens.weight or embed_tokens"),
         ("gpt2", {"model_type": "rwkv"}, "'rwkv'.* is not known; known are bert, bloom, cohere"),
-        ("gpt2", {"model_type": None}, "give the names of three tensors .* row i or column i"),
+        (
+            "gpt2",
+            {"model_type": None},
+            "give the names of three tensors .* row i or column i .* --value-tensor",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_the_family_are_refused(
@@ -76,6 +81,45 @@ def test_weights_that_do_not_fit_the_family_are_refused(
     edit_config(folder, **config)
     with pytest.raises(ArchitectureError, match=sentence):
         weights_of(folder)
+
+
+GIVEN = {
+    "value": "transformer.h.{layer}.mlp.c_proj.weight",
+    "key": "transformer.h.{layer}.mlp.c_fc.weight",
+    "unembedding": "transformer.wte.weight",
+    "orientation": "row",
+}
+
+
+def given(folder, **changed) -> ModelWeights:
+    checkpoint = find_checkpoint(str(folder))
+    architecture = given_architecture({}, **{**GIVEN, **changed})
+    return ModelWeights(architecture, {}, checkpoint.tensors)
+
+
+def test_names_alone_are_enough_for_a_family_that_is_not_known(tiny_model):
+    weights, known = given(tiny_model("gpt2")), weights_of(tiny_model("gpt2"))
+    assert weights.dimensions == known.dimensions
+    torch.testing.assert_close(weights.value_rows(1, 0, 9), known.value_rows(1, 0, 9))
+    torch.testing.assert_close(weights.key_rows(1, 0, 9), known.key_rows(1, 0, 9))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (
+            {"orientation": "col"},
+            r"c_fc.weight has shape \(16, 64\); .* d_model = 16 and d_ff = 16",
+        ),
+        ({"value": "h.{layer}.fc2"}, "have no h.0.fc2"),
+        ({"key": "h.{layer}.fc1"}, "have no h.0.fc1"),
+        ({"unembedding": "head"}, "have no head"),
+        ({"unembedding": "transformer.ln_f.bias"}, "should be a matrix with a row for each token"),
+    ],
+)
+def test_names_that_do_not_fit_the_file_are_refused(tiny_model, changed, sentence):
+    with pytest.raises(ArchitectureError, match=sentence):
+        given(tiny_model("gpt2"), **changed)
 
 
 def test_a_transposed_value_matrix_is_refused(tiny_model, tmp_path):

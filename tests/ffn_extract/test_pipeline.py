@@ -14,7 +14,13 @@ from safetensors.numpy import load_file
 from ffn_extract import pipeline, projection
 from ffn_extract import wordnet as wordnet_module
 from ffn_extract.bundle import BundleError, open_bundle
-from ffn_extract.errors import CorpusError, FFNExtractError, OptionError, WordNetError
+from ffn_extract.errors import (
+    ArchitectureError,
+    CorpusError,
+    FFNExtractError,
+    OptionError,
+    WordNetError,
+)
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.progress import STEPS
@@ -115,6 +121,24 @@ def test_every_kind_of_tokenizer_in_every_mode(tiny_model, tmp_path, family, mod
 def test_every_family_is_extracted(tiny_model, tmp_path, family):
     extract(str(tiny_model(family)), tmp_path / "out", dataclasses.replace(TINY, projection="norm"))
     assert open_bundle(tmp_path / "out").manifest.model.model_type == family.split("-")[0]
+
+
+def test_tensors_given_by_name_have_updates_where_transformers_knows_the_model(
+    tiny_model, tmp_path
+):
+    given = dataclasses.replace(
+        TINY,
+        value_tensor="model.layers.{layer}.mlp.down_proj.weight",
+        key_tensor="model.layers.{layer}.mlp.gate_proj.weight",
+        unembedding_tensor="lm_head.weight",
+        orientation="col",
+    )
+    extract(str(tiny_model("llama")), tmp_path / "given", given)
+    extract(str(tiny_model("llama")), tmp_path / "known", TINY)
+    assert lists_of(tmp_path / "given") == lists_of(tmp_path / "known")
+    fold = dataclasses.replace(given, projection="fold")
+    with pytest.raises(ArchitectureError, match=r"No norm .* use the projection raw"):
+        extract(str(tiny_model("llama")), tmp_path / "fold", fold)
 
 
 def test_fold_and_norm_give_the_same_lists_only_without_a_bias(tiny_model, tmp_path):
