@@ -1,5 +1,6 @@
 """What a declaration makes of files: names, shapes, refusals. Families: test_families.py."""
 
+import json
 import shutil
 
 import numpy as np
@@ -47,6 +48,8 @@ def test_a_head_in_the_file_is_the_unembedding(tiny_model, tmp_path):
     [
         ("gpt2", {}, True), ("gpt2", {"activation_function": "relu"}, False),
         ("bert", {"hidden_act": "relu"}, False), ("llama", {"hidden_act": "relu"}, True),
+        ("opt", {}, False), ("falcon", {}, True), ("bloom", {}, True),
+        ("t5", {}, False), ("t5-gated", {}, True), ("mixtral", {"hidden_act": "relu"}, True),
     ],
 )  # fmt: skip
 def test_a_bottom_exists_where_coefficients_can_be_negative(
@@ -120,6 +123,31 @@ def test_names_alone_are_enough_for_a_family_that_is_not_known(tiny_model):
 def test_names_that_do_not_fit_the_file_are_refused(tiny_model, changed, sentence):
     with pytest.raises(ArchitectureError, match=sentence):
         given(tiny_model("gpt2"), **changed)
+
+
+def test_what_an_old_config_leaves_out_is_the_familys_own(tiny_model, tmp_path):
+    folder = copied(tiny_model("opt"), tmp_path)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["activation_function"]
+    path.write_text(json.dumps(config))
+    assert weights_of(folder).signed is False
+
+
+def test_a_discriminator_with_narrow_embeddings_is_refused(tiny_model, tmp_path):
+    folder = copied(tiny_model("electra-narrow"), tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["generator_predictions.dense.weight"]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(ArchitectureError, match="electra model whose embeddings have 8 entries"):
+        weights_of(folder)
+
+
+def test_a_missing_expert_is_refused(tiny_model, tmp_path):
+    folder = copied(tiny_model("qwen2_moe"), tmp_path)
+    edit_config(folder, num_experts=5)
+    with pytest.raises(ArchitectureError, match=r"have no model.layers.1.mlp.experts.4.gate_proj"):
+        weights_of(folder)
 
 
 def test_a_transposed_value_matrix_is_refused(tiny_model, tmp_path):
