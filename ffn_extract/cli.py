@@ -67,6 +67,12 @@ def main() -> None:
 )
 @click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
 @click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--value-tensor", metavar="NAME", help="For a family that is not known: {layer} in the name."
+)
+@click.option("--key-tensor", metavar="NAME", help="As --value-tensor.")
+@click.option("--unembedding-tensor", metavar="NAME", help="As --value-tensor, but no {layer}.")
+@click.option("--orientation", help="Value i is this of the value tensor: row or col.")
 @click.option("--revision", help="Branch, tag or commit of a hub model.")
 @click.option("--name", help="What the bundle calls the model; else its hub id or folder name.")
 @_sentences
@@ -139,9 +145,12 @@ def architectures() -> None:
     from ffn_extract.architectures import ARCHITECTURES
 
     for name, architecture in sorted(ARCHITECTURES.items()):
-        value = architecture.value
-        gated = ", gated" if architecture.up else ""
-        click.echo(f"{name:12} values: {value.orientation}s of {value.name}{gated}")
+        ffn = architecture.ffns[0]
+        gated = ", gated" if ffn.up else ""
+        experts = ", experts" if ffn.experts_keys else ""
+        click.echo(
+            f"{name:12} values: {ffn.value.orientation}s of {ffn.value.name}{gated}{experts}"
+        )
 
 
 @main.command("fetch-wordnet")

@@ -79,7 +79,7 @@ def compare_norm(
     n_rows = weights.dimensions.vocab_size
     plain = np.stack([vector.values for vector in vectors])
     projection = project(
-        np.concatenate([plain, _normed(plain, vectors, weights)]),
+        weights.before_unembedding(np.concatenate([plain, _normed(plain, vectors, weights)])),
         weights.unembedding,
         vocabulary.allowed(n_rows, drop_special=options.drop_special),
         options.top_k,

@@ -11,7 +11,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ffn_extract.architectures import ModelWeights, architecture_of
+from ffn_extract.architectures import (
+    Architecture,
+    ModelWeights,
+    architecture_of,
+    given_architecture,
+)
 from ffn_extract.bundle import Manifest, ModelInfo, TokenRow, VectorRow, write_bundle
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
@@ -49,7 +54,7 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     device = open_device(options.device)
     with steps.step("checkpoint") as done:
         checkpoint = find_checkpoint(model, options.revision, done)
-        architecture = architecture_of(checkpoint.config)
+        architecture = _architecture(options, checkpoint.config)
         weights = ModelWeights(architecture, checkpoint.config, checkpoint.tensors)
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
@@ -76,6 +81,20 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
         )
         done(2, 2)
     return manifest
+
+
+def _architecture(options: ExtractOptions, config: Mapping[str, Any]) -> Architecture:
+    """The family as options describe it, else as the model's config.json names it."""
+    given = options.tensors
+    if given is None:
+        return architecture_of(config)
+    return given_architecture(
+        config,
+        value=given["value_tensor"],
+        key=given["key_tensor"],
+        unembedding=given["unembedding_tensor"],
+        orientation="row" if given["orientation"] == "row" else "col",
+    )
 
 
 class _Steps:
@@ -148,6 +167,7 @@ def _parameters(
         "corpus": corpus
         and {"name": corpus.name, "texts": len(corpus.texts), "sha256": corpus.digest},
         "glosses": [{"source": name, "version": s.version} for name, s in sources.items()],
+        **({"tensors": options.tensors} if options.tensors else {}),
     }
 
 
@@ -205,15 +225,13 @@ def _project(
 
 
 def _prepared(vectors: Sequence[Vector], mode: str, weights: ModelWeights) -> Floats:
-    """What is multiplied with the unembedding in a projection mode, shape (n, d_model)."""
+    """What is multiplied with the unembedding in a projection mode, shape (n, its width)."""
     values = np.stack([vector.values for vector in vectors])
-    if mode == "raw":
-        return values
     layers = np.array([vector.layer for vector in vectors])
-    for layer in range(weights.dimensions.n_layers):
+    for layer in range(weights.dimensions.n_layers) if mode != "raw" else ():
         norm, rows = weights.norm(layer), layers == layer
         values[rows] = norm.folded(values[rows]) if mode == "fold" else norm.normed(values[rows])
-    return values
+    return weights.before_unembedding(values)
 
 
 def _tokens(

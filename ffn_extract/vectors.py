@@ -42,7 +42,7 @@ class Vector:
 def value_vectors(weights: ModelWeights, layer: int, options: ExtractOptions) -> list[Vector]:
     """The sampled value vectors of a layer."""
     random = generator(options.seed, "value", layer)
-    rows = sample_rows(weights.dimensions.d_ff, options.per_layer, random)
+    rows = sample_rows(weights.n_values(layer), options.per_layer, random)
     return [
         Vector("value", layer, row, _float64(weights.value_rows(layer, row, row + 1))[0])
         for row in rows
@@ -92,9 +92,9 @@ def update_vectors(
 
 
 def _chunks(weights: ModelWeights, layer: int) -> Iterator[Floats]:
-    d_ff = weights.dimensions.d_ff
-    for start in range(0, d_ff, CHUNK_ROWS):
-        yield _float64(weights.value_rows(layer, start, min(start + CHUNK_ROWS, d_ff)))
+    n_values = weights.n_values(layer)
+    for start in range(0, n_values, CHUNK_ROWS):
+        yield _float64(weights.value_rows(layer, start, min(start + CHUNK_ROWS, n_values)))
 
 
 def _float64(rows: torch.Tensor) -> Floats:

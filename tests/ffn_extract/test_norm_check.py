@@ -27,7 +27,7 @@ from ffn_extract.norm_check import (
 from ffn_extract.norms import Norm
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import FAMILIES
+from tests.ffn_extract.conftest import TOKENIZERS
 
 TINY = ExtractOptions(("value", "random"), per_layer=6, top_k=5, glosses=(), name="tiny")
 
@@ -50,7 +50,7 @@ def test_the_overlap_is_the_shared_tokens_over_all_tokens(first, second, overlap
     assert intersection_over_union(np.array([first]), np.array([second])).tolist() == [overlap]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TOKENIZERS)
 def test_the_table_compares_the_lists_that_extractions_write(tiny_model, tmp_path, family):
     lists = []
     for mode in ("raw", "norm"):

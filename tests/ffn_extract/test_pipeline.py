@@ -17,11 +17,18 @@ from safetensors.numpy import load_file
 from ffn_extract import pipeline, projection
 from ffn_extract import wordnet as wordnet_module
 from ffn_extract.bundle import BundleError, open_bundle
-from ffn_extract.errors import CorpusError, FFNExtractError, OptionError, WordNetError
+from ffn_extract.errors import (
+    ArchitectureError,
+    CorpusError,
+    FFNExtractError,
+    OptionError,
+    WordNetError,
+)
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.progress import STEPS
-from tests.ffn_extract.conftest import EXTRA_ROWS, FAMILIES, SENTENCES, edit_config
+from tests.ffn_extract.conftest import EXTRA_ROWS, SENTENCES, TOKENIZERS, edit_config
+from tests.ffn_extract.tiny_families import TINY_FAMILIES
 
 TINY = ExtractOptions(per_layer=4, top_k=5, corpus=str(SENTENCES), glosses=(), name="tiny")
 
@@ -102,15 +109,39 @@ def test_another_seed_gives_other_lists_of_the_same_model(
     assert len(other & same) < 10
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TOKENIZERS)
 @pytest.mark.parametrize("mode", ["raw", "fold", "norm"])
-def test_every_family_in_every_mode(tiny_model, tmp_path, family, mode):
+def test_every_kind_of_tokenizer_in_every_mode(tiny_model, tmp_path, family, mode):
     options = dataclasses.replace(TINY, projection=mode)
     extract(str(tiny_model(family)), tmp_path / "out", options)
     bundle = open_bundle(tmp_path / "out")
     assert bundle.manifest.counts.kinds == {"value": 8, "random": 8, "update": 8}
     named = bundle.manifest.model.vocab_size - EXTRA_ROWS
     assert all(max(row.token_ids) < named for row in rows_of(bundle))
+
+
+@pytest.mark.parametrize("family", sorted(set(TINY_FAMILIES) - set(TOKENIZERS)))
+def test_every_family_is_extracted(tiny_model, tmp_path, family):
+    extract(str(tiny_model(family)), tmp_path / "out", dataclasses.replace(TINY, projection="norm"))
+    assert open_bundle(tmp_path / "out").manifest.model.model_type == family.split("-")[0]
+
+
+def test_tensors_given_by_name_have_updates_where_transformers_knows_the_model(
+    tiny_model, tmp_path
+):
+    given = dataclasses.replace(
+        TINY,
+        value_tensor="model.layers.{layer}.mlp.down_proj.weight",
+        key_tensor="model.layers.{layer}.mlp.gate_proj.weight",
+        unembedding_tensor="lm_head.weight",
+        orientation="col",
+    )
+    extract(str(tiny_model("llama")), tmp_path / "given", given)
+    extract(str(tiny_model("llama")), tmp_path / "known", TINY)
+    assert lists_of(tmp_path / "given") == lists_of(tmp_path / "known")
+    fold = dataclasses.replace(given, projection="fold")
+    with pytest.raises(ArchitectureError, match=r"No norm .* use the projection raw"):
+        extract(str(tiny_model("llama")), tmp_path / "fold", fold)
 
 
 def test_fold_and_norm_give_the_same_lists_only_without_a_bias(tiny_model, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ffn_extract import projection as projection_module
-from ffn_extract.architectures.weights import require_finite
+from ffn_extract.architectures.stored import require_finite
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.projection import project
 
