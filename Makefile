@@ -14,7 +14,9 @@ demo: $(VENV)/.site
 test: $(VENV)/.dev
 	$(PYTEST)
 ifdef TEST_DATABASE_URL
-	FFN_TEST_SERVICES=1 $(PYTEST) tests/annotation_site tests/services tests/e2e
+	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/e2e tests/annotation_site \
+	  --ignore tests/annotation_site/js --ignore tests/annotation_site/analysis \
+	  --ignore tests/annotation_site/exports
 endif
 
 lint: $(VENV)/.dev

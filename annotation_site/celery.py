@@ -28,7 +28,11 @@ def _broker() -> dict[str, Any]:
     if settings.REDIS_URL:
         return {
             "broker_url": settings.REDIS_URL,
-            "broker_transport_options": {"global_keyprefix": settings.QUEUE_PREFIX},
+            "broker_transport_options": {
+                "global_keyprefix": settings.QUEUE_PREFIX,
+                "max_retries": 0,  # of a web request; the worker's own connection retries for ever
+                "socket_connect_timeout": 2,
+            },
         }
     queue = settings.VAR_DIR / "queue"
     return {

@@ -3,11 +3,14 @@
 A second run finds what the first one made and only starts the servers.
 """
 
+import contextlib
 import json
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,8 +29,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
     var = Path(os.environ.get("VAR_DIR", ROOT / "var"))
-    var.mkdir(parents=True, exist_ok=True)
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    var.chmod(0o700)
     os.environ["VAR_DIR"] = str(var)
+    # The demo keeps to its own folder, whatever a file .env says about real services.
+    os.environ |= {"DATABASE_URL": f"sqlite:///{var / 'db.sqlite3'}", "REDIS_URL": ""}
+    os.environ["SITE_URL"] = "http://127.0.0.1"
     os.environ.setdefault("FFN_DATA_DIR", str(var / "data"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
     _private_file(var / "secret_key", secrets.token_urlsafe(50))
@@ -44,19 +51,19 @@ def main() -> None:
     _study()
     print(f"\nPeople of the demo (kept in {var / PEOPLE_FILE}):")
     for name, role in PEOPLE:
-        print(f"  {role:<11} {name:<6} {people[name]}")
+        print(f"  {role:<11} {name:<6} {people.get(name, '(set by you)')}")
     port = int(os.environ.get("PORT", "8000"))
     serving.serve("127.0.0.1", serving.free_port("127.0.0.1", port))
 
 
 def _private_file(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, unless it is there."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
+    """Write a file that only its owner can read, unless it is there; whole or not at all."""
+    handle, draft = tempfile.mkstemp(dir=path.parent)  # mode 600
     with os.fdopen(handle, "w") as file:
         file.write(text)
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    os.unlink(draft)
 
 
 def _link_model(var: Path) -> None:
@@ -77,7 +84,7 @@ def _link_model(var: Path) -> None:
 
 def _lists(var: Path) -> None:
     """Extract from the demo model and load the bundle."""
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
 
     from annotation_site.corpus.selectors import extractions_ready
 
@@ -91,7 +98,13 @@ def _lists(var: Path) -> None:
         arguments = [*extract, "--name", DEMO_MODEL, "--out", str(bundle), *_without_wordnet()]
         if subprocess.run(arguments, cwd=ROOT, check=False).returncode:
             raise SystemExit("The demo stops here, because extraction failed; the reason is above.")
-    call_command("import_bundle", str(bundle))
+    try:
+        call_command("import_bundle", str(bundle))
+    except CommandError:
+        # A run that was killed while it loaded holds the bundle for some seconds.
+        print("Trying again in 20 seconds, in case an earlier run was interrupted here.")
+        time.sleep(20)
+        call_command("import_bundle", str(bundle))
 
 
 def _without_wordnet() -> list[str]:
@@ -114,7 +127,7 @@ def _people(var: Path) -> dict[str, str]:
     passwords = json.loads(path.read_text())
     known = set(User.objects.values_list("username", flat=True))
     for name, role in PEOPLE:
-        if name not in known:
+        if name not in known and name in passwords:
             person_create(username=name, password=passwords[name], role=role)
     return passwords
 

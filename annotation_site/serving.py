@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import hashlib
+import http.client
 import os
 import signal
 import socket
@@ -10,14 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
-from urllib.request import urlopen
 
 from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
 from annotation_site.celery import prepare_queue
+from annotation_site.static_files import StaticFiles
 
+START_SECONDS = 60
 GRACE_SECONDS = 20
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 
 
 def free_port(host: str, first: int) -> int:
@@ -41,9 +46,9 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
     Exits the process with the status of whichever ended by itself.
     """
     prepare()
-    commands = [
+    web, worker = (
         [
-            sys.executable, "-m", "gunicorn", "annotation_site.wsgi",
+            sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--preload",
             "--bind", f"{host}:{port}", "--workers", str(web_workers),
             "--log-level", "warning", "--no-control-socket",
             "--max-requests", "20000", "--max-requests-jitter", "2000",
@@ -52,16 +57,17 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
             sys.executable, "-m", "celery", "--quiet", "--app", "annotation_site", "worker",
             "--concurrency", "2", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
         ],
-    ]  # fmt: skip
+    )  # fmt: skip
     processes: list[subprocess.Popen[bytes]] = []
     with _stop_signals() as stopping:
-        # Sessions of their own: Ctrl-C in a terminal reaches this process, which stops them.
-        for command in commands:
-            processes.append(subprocess.Popen(command, start_new_session=True))
         try:
-            _wait_until_answering(f"http://{host}:{port}/login/", processes, stopping)
+            # Sessions of their own: Ctrl-C in a terminal reaches this process, which stops them.
+            processes.append(subprocess.Popen(web, start_new_session=True))
+            _wait_until_answering(host, port, processes, stopping)
             if not stopping:
                 print(f"\nFFN Concepts is at http://{host}:{port}/  (Ctrl-C stops it)", flush=True)
+            # Second, so that the first page does not wait for the worker's imports.
+            processes.append(subprocess.Popen(worker, start_new_session=True))
             while not stopping and all(process.poll() is None for process in processes):
                 time.sleep(0.2)
         finally:
@@ -73,19 +79,45 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
 
 def prepare() -> None:
     """Bring database, static files and queue up to date; quick when they are."""
-    settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+    os.umask(0o077)  # database, queue and bundles are nobody else's to read
+    settings.VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepare_queue()
     call_command("migrate", verbosity=0, interactive=False)
+    collect_static_files()
+
+
+def collect_static_files() -> None:
+    """Run collectstatic, unless nothing changed since it ran: it takes a second each time."""
+    sources = [
+        f"{path} {(stat := os.stat(storage.path(path))).st_size} {stat.st_mtime_ns}"
+        for finder in get_finders()
+        for path, storage in finder.list(StaticFiles.ignore_patterns)
+    ]
+    seen = hashlib.sha256("\n".join(sorted(sources)).encode()).hexdigest()
+    stamp = settings.STATIC_ROOT / "collected"
+    if stamp.exists() and stamp.read_text() == seen:
+        return
     call_command("collectstatic", verbosity=0, interactive=False)
+    stamp.write_text(seen)
 
 
 def _wait_until_answering(
-    url: str, processes: list[subprocess.Popen[bytes]], stopping: list[int]
+    host: str, port: int, processes: list[subprocess.Popen[bytes]], stopping: list[int]
 ) -> None:
+    """Wait for any HTTP answer, a redirect to https included; give up after a while."""
+    deadline = time.monotonic() + START_SECONDS
     while not stopping and all(process.poll() is None for process in processes):
-        with contextlib.suppress(OSError), urlopen(url, timeout=5):  # noqa: S310 (our own address)
+        try:
+            connection = http.client.HTTPConnection(host, port, timeout=5)
+            connection.request("HEAD", "/login/")
+            connection.getresponse()
             return
-        time.sleep(0.1)
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+        finally:
+            connection.close()
 
 
 @contextlib.contextmanager
@@ -96,7 +128,7 @@ def _stop_signals() -> Iterator[list[int]]:
     def note(number: int, _: FrameType | None) -> None:
         received.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield received
     finally:

@@ -39,8 +39,12 @@ SECRET_KEY = _secret_key()
 # The address that people type decides hosts, CSRF origins and whether cookies need HTTPS.
 SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000")
 _site = urlsplit(SITE_URL)
+if _site.scheme not in ("http", "https") or not _site.hostname:
+    raise ImproperlyConfigured(
+        f"SITE_URL is {SITE_URL!r}; it must be a whole address such as https://labels.example.org."
+    )
 _https = _site.scheme == "https"
-ALLOWED_HOSTS = [_site.hostname or "127.0.0.1", "127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS = [_site.hostname, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [f"{_site.scheme}://{_site.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_SSL_REDIRECT = _https
@@ -149,7 +153,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["annotation_site.api.authentication.PageSession"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["annotation_site.api.parsers.ShallowJSONParser"],
     "EXCEPTION_HANDLER": "annotation_site.api.errors.error_response",
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # the largest request is one list's draft

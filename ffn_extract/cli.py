@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from ffn_extract.errors import FFNExtractError
+from ffn_extract.glosses import GLOSS_SOURCES
 from ffn_extract.options import (
     ALL,
     DRAWN_BESIDE_ALL,
@@ -23,6 +24,7 @@ from ffn_extract.progress import STEPS, Progress
 P = ParamSpec("P")
 R = TypeVar("R")
 _DEFAULTS = ExtractOptions()
+_NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are only compared
 _UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
 
 
@@ -77,11 +79,27 @@ def main() -> None:
     "--corpus",
     default=_DEFAULTS.corpus,
     metavar="FILE",
-    help='Texts for updates, one per line; or "wordnet" for WordNet\'s example sentences.',
+    help='Texts for updates: .txt (one per line), .jsonl or .parquet; or "wordnet" for WordNet\'s '
+    "example sentences.",
 )
-@click.option("--glosses", default=",".join(_DEFAULTS.glosses), help='Comma-separated, or "none".')
+@click.option(
+    "--corpus-field",
+    default=_DEFAULTS.corpus_field,
+    help="The field of .jsonl, or column of .parquet, that holds the text.",
+)
+@click.option(
+    "--glosses",
+    default=",".join(_DEFAULTS.glosses),
+    help=f'Of {", ".join(GLOSS_SOURCES)}, comma-separated, in the order to ask; or "none".',
+)
 @click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
 @click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--value-tensor", metavar="NAME", help="For a family that is not known: {layer} in the name."
+)
+@click.option("--key-tensor", metavar="NAME", help="As --value-tensor.")
+@click.option("--unembedding-tensor", metavar="NAME", help="As --value-tensor, but no {layer}.")
+@click.option("--orientation", help="Value i is this of the value tensor: row or col.")
 @click.option("--revision", help="Branch, tag or commit of a hub model.")
 @click.option("--name", help="What the bundle calls the model; else its hub id or folder name.")
 @_sentences
@@ -113,15 +131,53 @@ def inspect(folder: Path, layer: int | None, kind: str | None, limit: int) -> No
         click.echo(line)
 
 
+@main.command("compare-norm")
+@click.argument("model")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--per-layer", default=_NORM_CHECK_VECTORS, help="Vectors per layer and kind.")
+@click.option("--top-k", default=_DEFAULTS.top_k, help="Tokens per list.")
+@click.option("--seed", default=_DEFAULTS.seed)
+@click.option("--random-grain", default=_DEFAULTS.random_grain, help=", ".join(RANDOM_GRAINS))
+@click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
+@click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
+@click.option("--revision", help="Branch, tag or commit of a hub model.")
+@click.option("--name", help="What the figure calls the model; else its hub id or folder name.")
+@_sentences
+def compare_norm(model: str, out: Path, **rest: Any) -> None:
+    """Compare MODEL's top tokens with and without its final norm, layer by layer.
+
+    The paper's appendix A.1 and figure 4: the intersection over union of the two lists, for value
+    vectors and for random ones; a table, a figure and the parameters.
+    """
+    options = ExtractOptions(kinds=("value", "random"), glosses=(), **rest)
+    from ffn_extract.norm_check import FIGURE_FILE, NO_MATPLOTLIB, TABLE_FILE
+    from ffn_extract.norm_check import compare_norm as run
+
+    with _Bars() as bars:
+        rows = run(model, out, options, bars.show)
+    click.echo("layer   value  random")
+    means = {(row.layer, row.kind): row.mean_iou for row in rows}
+    for layer in sorted({row.layer for row in rows}):
+        click.echo(f"{layer:5}   {means[layer, 'value']:.3f}   {means[layer, 'random']:.3f}")
+    if (out / FIGURE_FILE).exists():
+        click.echo(f"mean intersection over union; table and figure in {out}")
+    else:
+        click.echo(f"mean intersection over union; table in {out / TABLE_FILE}")
+        click.echo(NO_MATPLOTLIB, err=True)
+
+
 @main.command()
 def architectures() -> None:
     """List the model families that can be read."""
     from ffn_extract.architectures import ARCHITECTURES
 
     for name, architecture in sorted(ARCHITECTURES.items()):
-        value = architecture.value
-        gated = ", gated" if architecture.up else ""
-        click.echo(f"{name:12} values: {value.orientation}s of {value.name}{gated}")
+        ffn = architecture.ffns[0]
+        gated = ", gated" if ffn.up else ""
+        experts = ", experts" if ffn.experts_keys else ""
+        click.echo(
+            f"{name:12} values: {ffn.value.orientation}s of {ffn.value.name}{gated}{experts}"
+        )
 
 
 @main.command("fetch-wordnet")

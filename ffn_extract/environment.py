@@ -15,6 +15,7 @@ _PACKAGES = (
     "tokenizers",
     "torch",
     "transformers",
+    "wptools",
 )
 
 

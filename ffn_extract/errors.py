@@ -25,5 +25,9 @@ class WordNetError(FFNExtractError):
     """WordNet cannot be had on this machine."""
 
 
+class GlossError(FFNExtractError):
+    """A source of glosses, or the cache of its answers, cannot be used."""
+
+
 class BundleError(FFNExtractError):
     """A folder is no valid bundle, or cannot be written as one."""

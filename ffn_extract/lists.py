@@ -16,15 +16,13 @@ Floats = NDArray[np.float64]
 
 
 def prepared(vectors: Sequence[Vector], mode: str, weights: ModelWeights) -> Floats:
-    """What is multiplied with the unembedding in a projection mode, shape (n, d_model)."""
+    """What is multiplied with the unembedding in a projection mode, shape (n, its width)."""
     values = np.stack([vector.values for vector in vectors])
-    if mode == "raw":
-        return values
     layers = np.array([vector.layer for vector in vectors])
-    for layer in np.unique(layers).tolist():
+    for layer in np.unique(layers).tolist() if mode != "raw" else ():
         norm, rows = weights.norm(layer), layers == layer
         values[rows] = norm.folded(values[rows]) if mode == "fold" else norm.normed(values[rows])
-    return values
+    return weights.before_unembedding(values)
 
 
 def rows_of(

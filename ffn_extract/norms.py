@@ -16,13 +16,15 @@ class Norm:
     """A LayerNorm ("layer") or RMSNorm ("rms"), as it multiplies: a family whose stored gain is
     w for a factor of 1 + w gives 1 + w here.
 
-    `gain` and `bias` have shape (d_model,).
+    `gain` and `bias` have shape (d_model,), as has `gain_after_ffn`: the gain of an RMSNorm between
+    the FFN and the residual stream, in families that have one, which is applied first.
     """
 
     kind: Literal["layer", "rms"]
     gain: Floats
     bias: Floats | None
     epsilon: float
+    gain_after_ffn: Floats | None = None
 
     def folded(self, vectors: Floats) -> Floats:
         """gain ⊙ (v - mean(v)), or gain ⊙ v for RMSNorm; shape (n, d_model) kept."""
@@ -39,6 +41,8 @@ class Norm:
         return normed
 
     def _centred(self, vectors: Floats) -> Floats:
+        if self.gain_after_ffn is not None:
+            vectors = self.gain_after_ffn * vectors
         if self.kind == "rms":
             return vectors
         centred: Floats = vectors - (fixed_order_sum(vectors.copy()) / vectors.shape[-1])[:, None]

@@ -11,12 +11,14 @@ from ffn_extract.glosses import GLOSS_SOURCES
 KINDS = ("value", "random", "update")
 PROJECTIONS = ("raw", "fold", "norm")
 RANDOM_GRAINS = ("dimension", "layer", "model")
+ORIENTATIONS = ("row", "col")
 WORDNET_CORPUS = "wordnet"
 MAX_TOP_K = 1000
 ALL: Literal["all"] = "all"
 DRAWN_BESIDE_ALL = 10
 """Random vectors and updates per layer where every value vector is taken and nobody says."""
 _MAX_PER_LAYER = 2**31 - 1
+_TENSOR_OPTIONS = ("value_tensor", "key_tensor", "unembedding_tensor", "orientation")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -29,8 +31,12 @@ class ExtractOptions:
     vector; `drawn_per_layer` is the number of random vectors and of updates where it is to be
     another one (by default 10 beside "all"). `glosses` names sources of `GLOSS_SOURCES` in the
     order in which they are asked; the empty tuple means no glosses. `corpus` is a path or the word
-    "wordnet". `name` is what the model is called in the bundle (default: the hub id, or the
-    folder's name).
+    "wordnet"; `corpus_field` is where a .jsonl or .parquet file holds its texts. `name` is what the
+    model is called in the bundle (default: the hub id, or the folder's name).
+
+    The three tensors and the orientation describe a family that is not known (or stored otherwise):
+    the names on disk of the FFN's value and key matrix, with `{layer}` for the layer's number, and
+    of the unembedding; "row" when value i is row i of the stored value matrix.
 
     Raises
     ------
@@ -46,11 +52,22 @@ class ExtractOptions:
     projection: str = "raw"
     random_grain: str = "dimension"
     corpus: str = WORDNET_CORPUS
+    corpus_field: str = "text"
     glosses: tuple[str, ...] = ("wordnet",)
     drop_special: bool = False
     device: str = "auto"
     revision: str | None = None
     name: str | None = None
+    value_tensor: str | None = None
+    key_tensor: str | None = None
+    unembedding_tensor: str | None = None
+    orientation: str | None = None
+
+    @property
+    def tensors(self) -> dict[str, str] | None:
+        """What describes the family, by option, where it is given."""
+        given = {option: getattr(self, option) for option in _TENSOR_OPTIONS}
+        return {k: v for k, v in given.items() if v is not None} or None
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))
@@ -103,9 +120,11 @@ def _problems(options: ExtractOptions) -> list[str]:
             _choice_problem("projection", options.projection, PROJECTIONS),
             _choice_problem("random_grain", options.random_grain, RANDOM_GRAINS),
             _text_problem("corpus", options.corpus, optional=False),
+            _text_problem("corpus_field", options.corpus_field, optional=False),
             _text_problem("revision", options.revision, optional=True),
             _text_problem("name", options.name, optional=True),
             _device_problem(options.device),
+            _tensors_problem(options),
             None
             if isinstance(options.drop_special, bool)
             else f"drop_special must be true or false, not {options.drop_special!r}.",
@@ -158,6 +177,24 @@ def _text_problem(option: str, value: object, *, optional: bool) -> str | None:
     if (optional and value is None) or (isinstance(value, str) and value.strip()):
         return None
     return f"{option} must be text that is not empty, not {value!r}."
+
+
+def _tensors_problem(options: ExtractOptions) -> str | None:
+    given = options.tensors
+    if given is None:
+        return None
+    if len(given) < len(_TENSOR_OPTIONS):
+        return f"{', '.join(_TENSOR_OPTIONS)} belong together: give all of them or none."
+    for option in _TENSOR_OPTIONS[:3]:
+        problem = _text_problem(option, given[option], optional=False)
+        if problem:
+            return problem
+        wanted = 0 if option == "unembedding_tensor" else 1
+        pieces = given[option].split("{layer}")
+        if len(pieces) - 1 != wanted or any("{" in piece or "}" in piece for piece in pieces):
+            times = "no braces" if wanted == 0 else "{layer} once and no other braces"
+            return f"{option} must have {times} in it, not {given[option]!r}."
+    return _choice_problem("orientation", given["orientation"], ORIENTATIONS)
 
 
 def _device_problem(value: object) -> str | None:

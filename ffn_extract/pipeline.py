@@ -13,7 +13,12 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from ffn_extract.architectures import ModelWeights, architecture_of
+from ffn_extract.architectures import (
+    Architecture,
+    ModelWeights,
+    architecture_of,
+    given_architecture,
+)
 from ffn_extract.bundle import Manifest, ModelInfo, TokenRow, VectorRow, write_bundle
 from ffn_extract.bundle.parts import Parts
 from ffn_extract.bundle.writing import require_target
@@ -51,17 +56,17 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
         With a sentence that says what to do. Nothing half-written is left at `out`.
     """
     steps = _Steps(report)
-    device = _device(options.device)
+    device = open_device(options.device)
     with steps.step("checkpoint") as done:
         checkpoint = find_checkpoint(model, options.revision, done)
-        architecture = architecture_of(checkpoint.config)
+        architecture = _architecture(options, checkpoint.config)
         weights = ModelWeights(architecture, checkpoint.config, checkpoint.tensors)
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
         vocabulary = read_vocabulary(tokenizer)
         done(1, 1)
     with steps.step("sources") as done:
-        corpus = open_corpus(options.corpus) if "update" in options.kinds else None
+        corpus = _corpus(options) if "update" in options.kinds else None
         done(1, 3)
         sources = _open_sources(options.glosses)
         done(2, 3)
@@ -92,6 +97,20 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     return manifest
 
 
+def _architecture(options: ExtractOptions, config: Mapping[str, Any]) -> Architecture:
+    """The family as options describe it, else as the model's config.json names it."""
+    given = options.tensors
+    if given is None:
+        return architecture_of(config)
+    return given_architecture(
+        config,
+        value=given["value_tensor"],
+        key=given["key_tensor"],
+        unembedding=given["unembedding_tensor"],
+        orientation="row" if given["orientation"] == "row" else "col",
+    )
+
+
 class _Steps:
     """Passes progress on and measures how long each step takes."""
 
@@ -118,13 +137,18 @@ class _Done:
         self._report(Progress(self._key, done, total, before))
 
 
-def _device(wanted: str) -> torch.device:
+def open_device(wanted: str) -> torch.device:
+    """The device of the option `device`. Raises OptionError when this machine has none such."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(wanted)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptionError(f"This machine has no device {wanted}; use --device cpu.")
     return device
+
+
+def _corpus(options: ExtractOptions) -> Corpus:
+    return open_corpus(options.corpus, options.corpus_field)
 
 
 def _open_sources(names: Sequence[str]) -> dict[str, GlossSource]:
@@ -159,6 +183,7 @@ def _parameters(
         "corpus": corpus
         and {"name": corpus.name, "texts": len(corpus.texts), "sha256": corpus.digest},
         "glosses": [{"source": name, "version": s.version} for name, s in sources.items()],
+        **({"tensors": options.tensors} if options.tensors else {}),
     }
 
 
@@ -261,12 +286,14 @@ def _tokens(
     forms = [vocabulary.form(token_id) for token_id in ids]
     rows: list[TokenRow] = []
     with steps.step("glosses") as done:
+        reported = time.monotonic()
         glosses = gloss_each([form.surface for form in forms], sources)
         for token_id, form, gloss in zip(ids, forms, glosses, strict=True):
             found = (gloss.text, gloss.source, gloss.lemma) if gloss else (None, None, None)
             rows.append(TokenRow(token_id, vocabulary.texts[token_id], form.display, *found))
-            if len(rows) % 64 == 0 or len(rows) == len(ids):
+            if len(rows) == len(ids) or time.monotonic() - reported > 0.1:
                 done(len(rows), len(ids))
+                reported = time.monotonic()
     return rows
 
 

@@ -58,8 +58,9 @@ class UpdateReader:
         self._corpus = corpus
         self._device = device
         self._model = _load(checkpoint).to(device)
-        limit = getattr(self._model.config, "max_position_embeddings", None)
-        self._max_tokens = min(MAX_TOKENS, limit or MAX_TOKENS)
+        # RoBERTa has fewer places for tokens than position embeddings; its tokenizer knows.
+        places = _positions(self._model) or MAX_TOKENS
+        self._max_tokens = min(MAX_TOKENS, places, tokenizer.model_max_length)
 
     def draw(
         self,
@@ -112,20 +113,39 @@ class UpdateReader:
         """o of one layer at every position, shape (positions, d_model)."""
         captured: list[torch.Tensor] = []
 
-        def capture(_module: object, _inputs: object, output: torch.Tensor) -> None:
-            captured.append(output.detach().reshape(-1, output.shape[-1]))
+        def capture(_module: object, _inputs: object, output: Any) -> None:
+            # Some modules with experts give their router's scores beside the update.
+            update = output[0] if isinstance(output, tuple) else output
+            captured.append(update.detach().reshape(-1, update.shape[-1]))
             raise _Captured
 
-        module = self._model.get_submodule(self._architecture.value_module.format(layer=layer))
-        handle = module.register_forward_hook(capture)
+        handle = self._value_module(layer).register_forward_hook(capture)
+        inputs = {"input_ids": ids.to(self._device)}
+        if self._model.config.is_encoder_decoder:
+            inputs["decoder_input_ids"] = inputs["input_ids"]
         try:
             with torch.inference_mode(), _one_thread():
-                self._model(input_ids=ids.to(self._device))
+                self._model(**inputs)
         except _Captured:
             pass
         finally:
             handle.remove()
         return captured[0]
+
+    def _value_module(self, layer: int) -> torch.nn.Module:
+        """The module whose output is o; the base model's names lack leading parts of the file's."""
+        modules: dict[str, torch.nn.Module] = dict(self._model.named_modules())
+        wanted = self._architecture.value_module.format(layer=layer)
+        parts = wanted.split(".")
+        names = [".".join(parts[left_out:]) for left_out in range(len(parts))]
+        found = next((name for name in names if name in modules), None)
+        if found is None:
+            raise CheckpointError(
+                f"The model that transformers makes of {type(self._model.config).__name__} has no "
+                f"{wanted}, from which updates would be read. Leave them out with "
+                "--kinds value,random."
+            )
+        return modules[found]
 
 
 def _load(checkpoint: Checkpoint) -> Any:
@@ -146,6 +166,22 @@ def _load(checkpoint: Checkpoint) -> Any:
             "Leave it out with --kinds value,random."
         ) from error
     return model.eval()
+
+
+def _positions(model: Any) -> int | None:
+    """How many tokens the model can read at once, where it has a limit.
+
+    RoBERTa and its kin number positions from after the padding's, so their table is longer than
+    what they can read.
+    """
+    limit: int | None = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        if (
+            name.endswith("position_embeddings")
+            and getattr(module, "padding_idx", None) is not None
+        ):
+            return int(module.num_embeddings - module.padding_idx - 1)
+    return limit
 
 
 @contextmanager

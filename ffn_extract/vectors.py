@@ -43,7 +43,7 @@ class Vector:
 def value_vectors(weights: ModelWeights, layer: int, count: int, seed: int) -> list[Vector]:
     """`count` sampled value vectors of a layer."""
     random = generator(seed, "value", layer)
-    rows = sample_rows(weights.dimensions.d_ff, count, random)
+    rows = sample_rows(weights.n_values(layer), count, random)
     return [
         Vector("value", layer, row, _float64(weights.value_rows(layer, row, row + 1))[0])
         for row in rows
@@ -52,10 +52,10 @@ def value_vectors(weights: ModelWeights, layer: int, count: int, seed: int) -> l
 
 def all_value_vectors(weights: ModelWeights, layer: int) -> Iterator[list[Vector]]:
     """Every value vector of a layer, in batches."""
-    sizes = weights.dimensions
-    step = max(1, BATCH_ELEMENTS // sizes.d_model)
-    for start in range(0, sizes.d_ff, step):
-        rows = _float64(weights.value_rows(layer, start, min(start + step, sizes.d_ff)))
+    n_values = weights.n_values(layer)
+    step = max(1, BATCH_ELEMENTS // weights.dimensions.d_model)
+    for start in range(0, n_values, step):
+        rows = _float64(weights.value_rows(layer, start, min(start + step, n_values)))
         yield [Vector("value", layer, start + i, values) for i, values in enumerate(rows)]
 
 
@@ -103,9 +103,9 @@ def update_vectors(
 
 
 def _chunks(weights: ModelWeights, layer: int) -> Iterator[Floats]:
-    d_ff = weights.dimensions.d_ff
-    for start in range(0, d_ff, CHUNK_ROWS):
-        yield _float64(weights.value_rows(layer, start, min(start + CHUNK_ROWS, d_ff)))
+    n_values = weights.n_values(layer)
+    for start in range(0, n_values, CHUNK_ROWS):
+        yield _float64(weights.value_rows(layer, start, min(start + CHUNK_ROWS, n_values)))
 
 
 def _float64(rows: torch.Tensor) -> Floats:

@@ -1,6 +1,6 @@
 """Every value vector of a model: layer after layer, in memory that no number of vectors fills."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import VectorRow
@@ -31,7 +31,8 @@ def project_layers(
     n_layers = weights.dimensions.n_layers
     n_others = sum(options.drawn_count for kind in options.kinds if kind != "value")
     finished = parts.finished(n_layers)
-    count = _Count(weights, weights.dimensions.d_ff + n_others, len(finished), report)
+    sizes = [weights.n_values(layer) + n_others for layer in range(n_layers)]
+    count = _Count(weights, sizes, finished, report)
 
     def rows(layer: int) -> Iterator[VectorRow]:
         for vectors in _batches(weights, layer, drawn):
@@ -47,11 +48,15 @@ class _Count:
     """Counts vectors, also while a batch of them is on its way through the vocabulary."""
 
     def __init__(
-        self, weights: ModelWeights, per_layer: int, finished: int, report: VectorReport
+        self,
+        weights: ModelWeights,
+        sizes: Sequence[int],
+        finished: Iterable[int],
+        report: VectorReport,
     ) -> None:
         self._n_rows = weights.dimensions.vocab_size
-        self._total = weights.dimensions.n_layers * per_layer
-        self._before = self._done = finished * per_layer
+        self._total = sum(sizes)
+        self._before = self._done = sum(sizes[layer] for layer in finished)
         self._report = report
         report(self._done, self._total, self._before)
 

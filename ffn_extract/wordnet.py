@@ -24,6 +24,7 @@ from nltk.corpus.reader.wordnet import WordNetError as NLTKWordNetError
 from nltk.data import PathPointer
 from nltk.downloader import Downloader
 
+from ffn_extract.data_folder import data_folder
 from ffn_extract.errors import WordNetError
 
 DEBIAN_FOLDER = Path("/usr/share/wordnet")
@@ -60,15 +61,6 @@ _LEXNAMES = (
 
 _readers = threading.local()
 _last_failed_download: float | None = None
-
-
-def data_folder() -> Path:
-    """Where downloads and copies go: FFN_DATA_DIR, else `ffn_concepts` in the user's cache."""
-    chosen = os.environ.get("FFN_DATA_DIR")
-    if chosen:
-        return Path(chosen).expanduser().resolve()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(cache).expanduser() / "ffn_concepts").resolve()
 
 
 def open_wordnet() -> WordNetCorpusReader:

@@ -76,26 +76,20 @@ def allocate(
             by_stratum[person, item.kind, None] += 1
             by_stratum[person, item.kind, item.layer] += 1
     return {
-        person: [item.id for item in interleave(items, random.Random(f"order:{seed}:{person}"))]  # noqa: S311
+        person: [item.id for item in own_order(items, random.Random(f"order:{seed}:{person}"))]  # noqa: S311
         for person, items in given.items()
     }
 
 
-def interleave(items: Sequence[ListToJudge], rng: random.Random) -> list[ListToJudge]:
-    """A random order in which every stretch holds the kinds in about their share.
+def own_order(items: Sequence[ListToJudge], rng: random.Random) -> list[ListToJudge]:
+    """A uniformly random order.
 
-    The i-th of n shuffled lists of a kind falls at a uniformly random point of the i-th n-th of
-    the whole, so no kind comes in a lump and no position gives a kind away.
+    Kinds are deliberately not balanced within stretches of it: then a person who recognises one
+    list would learn something about its neighbours.
     """
-    kinds: dict[str, list[ListToJudge]] = {}
-    for item in sorted(items, key=lambda item: item.id):
-        kinds.setdefault(item.kind, []).append(item)
-    placed: list[tuple[float, int, ListToJudge]] = []
-    for kind in sorted(kinds):
-        group = kinds[kind]
-        rng.shuffle(group)
-        placed += [((i + rng.random()) / len(group), it.id, it) for i, it in enumerate(group)]
-    return [item for _, _, item in sorted(placed, key=lambda entry: entry[:2])]
+    order = sorted(items, key=lambda item: item.id)
+    rng.shuffle(order)
+    return order
 
 
 def _by_stratum(lists: Sequence[ListToJudge], rng: random.Random) -> list[ListToJudge]:

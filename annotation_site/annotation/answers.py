@@ -122,9 +122,14 @@ def _each_rank_once(patterns: Sequence[PatternAnswer]) -> None:
             seen[rank] = pattern.number
 
 
+def is_storable(text: str) -> bool:
+    """Whether every database can hold the text: no NUL, no lone half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def _text(data: object, what: str) -> str:
-    if not isinstance(data, str) or "\0" in data:
-        raise InvalidAnswer(f"{what} is not a text.")
+    if not isinstance(data, str) or not is_storable(data):
+        raise InvalidAnswer(f"{what} is not a text, or holds half of a character.")
     if len(data) > MOST_TEXT:
         raise InvalidAnswer(f"{what} has {len(data)} characters; {MOST_TEXT} are allowed.")
     return data

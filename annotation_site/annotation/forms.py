@@ -63,6 +63,8 @@ class StudyForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["extraction"].queryset = extractions_ready()  # type: ignore[attr-defined]
+        if extractions_ready().count() == 1:  # then there is nothing to choose
+            self.fields["extraction"].initial = extractions_ready().get().pk
         self.fields["annotators"].queryset = User.objects.filter(  # type: ignore[attr-defined]
             role=Role.ANNOTATOR, is_active=True
         ).order_by("username")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -102,8 +102,8 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
 
 
 def _check(plan: StudyPlan, created_by: User) -> None:
-    if not slugify(plan.title):
-        raise Invalid("Give the study a title with at least one letter or digit.")
+    if not plan.title.strip():
+        raise Invalid("Give the study a title.")
     if not plan.annotators:
         raise Invalid("Choose at least one annotator.")
     unblinded = [user for user in plan.annotators if user.is_admin or user == created_by]
@@ -128,7 +128,7 @@ def _check(plan: StudyPlan, created_by: User) -> None:
 
 
 def _free_slug(title: str) -> str:
-    base = slugify(title)[:70]
+    base = slugify(title)[:70] or "study"  # a title in another script leaves nothing
     taken = {"new", *Study.objects.filter(slug__startswith=base).values_list("slug", flat=True)}
     return next(
         slug
@@ -236,22 +236,46 @@ def _counts(people: Any) -> dict[int, dict[str, int]]:
 
 
 def leases_sweep() -> None:
-    """End leases that ran out and give their places to others; drafts stay with their authors."""
+    """End leases that ran out and give their places to others; drafts stay with their authors.
+
+    A list that everybody in the study has had already stays with its author: ending the lease
+    would lose the place and help nobody.
+    """
     for study in Study.objects.filter(state=Study.State.OPEN):
-        before = timezone.now() - timedelta(hours=study.lease_hours)
-        ended = Assignment.objects.filter(
+        if _leases_that_can_move(study).exists():
+            with transaction.atomic():
+                _leases_end(_locked(study.pk))
+
+
+def _leases_end(study: Study) -> None:
+    """With the study locked: expire, then fill the places."""
+    candidates = _leases_that_can_move(study).values_list("pk", flat=True)
+    # The rows are locked before they are judged: a submission that is under way wins.
+    locked = Assignment.objects.filter(pk__in=list(candidates)).select_for_update()
+    ended = [row for row in locked if row.state == State.IN_PROGRESS]
+    Assignment.objects.filter(pk__in=[row.pk for row in ended]).update(state=State.EXPIRED)
+    places_fill(study=study, item_ids=[row.item_id for row in ended])
+
+
+def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
+    """Assignments whose lease has run out and whose list somebody else could take."""
+    people = study.memberships.filter(role=Membership.Role.ANNOTATOR).count()
+    had = (
+        Assignment.objects.filter(item=OuterRef("item"))
+        .values("item")
+        .annotate(n=Count("membership", distinct=True))
+        .values("n")
+    )
+    return (
+        Assignment.objects.filter(
             item__study=study,
             purpose=Purpose.ANNOTATION,
             state=State.IN_PROGRESS,
-            opened_at__lt=before,
+            opened_at__lt=timezone.now() - timedelta(hours=study.lease_hours),
         )
-        if not ended.exists():
-            continue
-        with transaction.atomic():
-            locked = _locked(study.pk)
-            item_ids = list(ended.values_list("item_id", flat=True))
-            ended.update(state=State.EXPIRED)
-            places_fill(study=locked, item_ids=item_ids)
+        .alias(had=Subquery(had))
+        .filter(had__lt=people)
+    )
 
 
 def _locked(study_id: int) -> Study:

@@ -46,6 +46,7 @@ def draft_save(
     second tab or device never overwrites silently. Changes no result.
     """
     assignment = _locked(user, public_id)
+    _require_open(assignment)
     _check_draft_version(assignment, base_version)
     assignment.draft = content
     assignment.draft_version += 1
@@ -73,6 +74,7 @@ def assignment_submit(
     assignment = _locked(user, public_id)
     if assignment.revisions.filter(key=key).exists():
         return assignment
+    _require_open(assignment)
     _check_draft_version(assignment, base_version)
     study = assignment.item.study
     tokens = list_tokens(assignment.item.vector)
@@ -100,10 +102,12 @@ def assignment_skip(
     Raises Invalid without a reason or for a list that was already submitted.
     """
     # Locks are taken in one order everywhere: study, assignment, list.
-    Study.objects.select_for_update().filter(items__assignments__public_id=public_id).first()
+    own = assignments_of(user).filter(public_id=public_id).values("item__study")
+    Study.objects.select_for_update().filter(pk__in=own).first()
     assignment = _locked(user, public_id)
     if assignment.revisions.filter(key=key).exists():
         return assignment
+    _require_open(assignment)
     _check_draft_version(assignment, base_version)
     if not reason.strip():
         raise Invalid("Say in a few words why you skip this list.")
@@ -120,16 +124,18 @@ def assignment_skip(
 
 def _locked(user: User, public_id: uuid.UUID) -> Assignment:
     """The person's own assignment, locked for writing; 404 for anybody else's."""
-    assignment = get_object_or_404(
+    return get_object_or_404(
         assignments_of(user).select_for_update(of=("self",)), public_id=public_id
     )
+
+
+def _require_open(assignment: Assignment) -> None:
     study = assignment.item.study
     if study.state != Study.State.OPEN:
         raise NotAllowed(
             f"This study is {study.get_state_display()}, so nothing can be changed in it now. "
             "Your work so far is kept."
         )
-    return assignment
 
 
 def _check_draft_version(assignment: Assignment, base_version: int) -> None:

@@ -1,10 +1,12 @@
 """What the API accepts, field by field. Answers are checked by annotation.answers."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from rest_framework import serializers
 
+from annotation_site.annotation.answers import is_storable
 from annotation_site.annotation.submissions import MOST_DRAFT_BYTES
 
 
@@ -17,9 +19,22 @@ class DraftContent(serializers.JSONField):
             raise serializers.ValidationError("A draft is a JSON object.")
         if len(json.dumps(value)) > MOST_DRAFT_BYTES:
             raise serializers.ValidationError(f"A draft has at most {MOST_DRAFT_BYTES} bytes.")
-        if "\\u0000" in json.dumps(value):
-            raise serializers.ValidationError("A draft has no NUL characters.")
+        if not all(is_storable(text) for text in _texts(value)):
+            raise serializers.ValidationError("A draft holds NUL or half of a character.")
         return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 class DraftSerializer(serializers.Serializer):

@@ -61,7 +61,12 @@ class EnqueueForm(forms.Form):
         initial="dimension",
     )
     glosses = forms.ChoiceField(
-        choices=[("wordnet", "WordNet"), ("none", "none")], initial="wordnet"
+        choices=[
+            ("wordnet", "WordNet"),
+            ("wordnet,wikipedia", "WordNet, then Wikipedia (slow, needs the internet)"),
+            ("none", "none"),
+        ],
+        initial="wordnet",
     )
     drop_special = forms.BooleanField(
         label="Leave out special tokens",
@@ -80,7 +85,7 @@ class EnqueueForm(forms.Form):
         data = super().clean() or {}
         if self.errors:
             return data
-        glosses = () if data["glosses"] == "none" else (data["glosses"],)
+        glosses = () if data["glosses"] == "none" else tuple(data["glosses"].split(","))
         try:
             data["options"] = ExtractOptions(
                 kinds=tuple(data["kinds"]),

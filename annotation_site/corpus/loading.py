@@ -1,5 +1,7 @@
 """Rows of a bundle into the database, chunk by chunk."""
 
+import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +11,10 @@ from django.db import connection, transaction
 
 from annotation_site.analysis.stopwords import is_stopword
 from annotation_site.corpus.models import LanguageModel, Token, Vector
-from ffn_extract.bundle import Bundle, ModelInfo, TokenRow, VectorRow
+from annotation_site.errors import SiteError
+from ffn_extract.bundle import Bundle, Manifest, ModelInfo, TokenRow, VectorRow
 
+log = logging.getLogger(__name__)
 CHUNK = 1000  # rows per transaction: a few tens of milliseconds, so that nobody waits for it
 CONTINUATION = "⋯"
 Progress = Callable[[str, int, int], None]
@@ -34,19 +38,41 @@ def model_get_or_create(info: ModelInfo) -> LanguageModel:
     return model
 
 
-def rows_load(extraction_id: int, bundle: Bundle, progress: Progress) -> None:
-    """Write all tokens and vectors; `progress(step, done, total)` follows each chunk."""
+def require_storable(manifest: Manifest) -> None:
+    """Refuse a manifest that a database could not hold. Raises SiteError."""
+    if "\\u0000" in json.dumps([manifest.parameters, manifest.environment]):
+        raise SiteError("The bundle's manifest holds NUL characters. Write it again.")
+    too_long = [
+        name
+        for name, most in (("name", 300), ("revision", 200), ("model_type", 100))
+        if len(getattr(manifest.model, name) or "") > most
+    ]
+    if too_long:
+        raise SiteError(f"The model's {too_long[0]} in the bundle is too long to be one.")
+
+
+def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Progress) -> None:
+    """Write all tokens and vectors, in place of what an interrupted run left.
+
+    `progress(step, done, total)` runs in each chunk's transaction, before its rows: what it raises
+    keeps them out. `report` follows it.
+    """
+    rows_delete(extraction_id)
     counts = bundle.manifest.counts
     done = 0
     for tokens in bundle.iter_tokens(CHUNK):
-        _insert(Token, [_token(extraction_id, row) for row in tokens])
         done += len(tokens)
-        progress("load_tokens", done, counts.tokens)
+        with transaction.atomic():
+            progress("load_tokens", done, counts.tokens)
+            Token.objects.bulk_create([_token(extraction_id, row) for row in tokens])
+        report("load_tokens", done, counts.tokens)
     done = 0
     for vectors in bundle.iter_vectors(CHUNK):
-        _insert(Vector, [_vector(extraction_id, row) for row in vectors])
         done += len(vectors)
-        progress("load_vectors", done, counts.vectors)
+        with transaction.atomic():
+            progress("load_vectors", done, counts.vectors)
+            Vector.objects.bulk_create([_vector(extraction_id, row) for row in vectors])
+        report("load_vectors", done, counts.vectors)
 
 
 def rows_delete(extraction_id: int) -> None:
@@ -63,21 +89,20 @@ def rows_delete(extraction_id: int) -> None:
             model.objects.filter(pk__in=chunk).delete()
 
 
-def _insert(model: type[Token] | type[Vector], rows: list[Token] | list[Vector]) -> None:
-    with transaction.atomic():
-        model.objects.bulk_create(rows)  # type: ignore[arg-type]
+def _text(value: str | None) -> str:
+    """PostgreSQL cannot store NUL; the exact text with it stays in the bundle."""
+    return (value or "").replace("\0", "\ufffd")
 
 
 def _token(extraction_id: int, row: TokenRow) -> Token:
     return Token(
         extraction_id=extraction_id,
         token_id=row.token_id,
-        # PostgreSQL cannot store NUL; the exact text with it stays in the bundle.
-        text=row.text.replace("\0", "\ufffd"),
-        display=row.display,
-        gloss=(row.gloss or "").replace("\0", "\ufffd"),
-        gloss_source=row.gloss_source or "",
-        gloss_lemma=row.gloss_lemma or "",
+        text=_text(row.text),
+        display=_text(row.display),
+        gloss=_text(row.gloss),
+        gloss_source=_text(row.gloss_source)[:40],
+        gloss_lemma=_text(row.gloss_lemma),
         is_stopword=is_stopword(row.display.removeprefix(CONTINUATION)),
     )
 
@@ -93,9 +118,9 @@ def _vector(extraction_id: int, row: VectorRow) -> Vector:
         scores=row.scores,
         bottom_token_ids=row.bottom_token_ids,
         bottom_scores=row.bottom_scores,
-        context=(row.context or "").replace("\0", "\ufffd"),
+        context=_text(row.context),
         context_position=row.context_position,
-        context_token=(row.context_token or "").replace("\0", "\ufffd"),
+        context_token=_text(row.context_token),
     )
 
 
@@ -119,18 +144,25 @@ class ProgressReporter:
 
 
 @contextmanager
-def heartbeat(beat: Callable[[], None], seconds: float = 2) -> Iterator[None]:
-    """Call `beat` in a thread until the block ends: long steps report nothing for a while."""
+def heartbeat(
+    beat: Callable[[], None], *, stop_at: tuple[type[Exception], ...], seconds: float = 2
+) -> Iterator[None]:
+    """Call `beat` in a thread until the block ends: long steps report nothing for a while.
+
+    Errors in `stop_at` end the thread, others (a database restart) are logged and tried again.
+    """
     stopped = threading.Event()
 
     def run() -> None:
-        try:
-            while not stopped.wait(seconds):
+        while not stopped.wait(seconds):
+            try:
                 beat()
-        except Exception:
-            return  # a lost claim or database is met by the run's own next report
-        finally:
-            connection.close()
+            except stop_at:
+                break
+            except Exception:
+                log.exception("A heartbeat failed; trying again")
+                connection.close()
+        connection.close()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -62,6 +62,7 @@ class Extraction(models.Model):
     heartbeat_at = models.DateTimeField(null=True)
     claim = models.UUIDField(null=True)  # whose run it is; a run that lost its claim stops
     attempts = models.PositiveSmallIntegerField(default=0)
+    imported = models.BooleanField(default=False)  # from a bundle made elsewhere, by a command
     error = models.TextField(blank=True)
     # Null before there is a bundle: unlike "", null does not count as a duplicate.
     bundle_digest = models.CharField(max_length=80, unique=True, null=True)  # noqa: DJ001

@@ -1,9 +1,11 @@
 """What changes the corpus: enqueueing, running and loading extractions."""
 
 import logging
+import re
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,15 +20,18 @@ from annotation_site.accounts.models import User
 from annotation_site.corpus import loading
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import Invalid, SiteError
+from annotation_site.workers.selectors import workers_alive
 from annotation_site.workers.services import nudge
 from ffn_extract.bundle import Bundle, open_bundle
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.options import ExtractOptions
 
 log = logging.getLogger(__name__)
+MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # of the hub, or a folder
 # A run renews its heartbeat every second or two; one that missed many is taken for dead.
 STALE_AFTER = timedelta(seconds=15)
 MOST_ATTEMPTS = 3
+INTERRUPTED = "The import was interrupted. Run `manage.py import_bundle` again."
 State = Extraction.State
 
 
@@ -45,10 +50,10 @@ def extraction_enqueue(
     model_source = model_source.strip()
     if not model_source:
         raise Invalid("Name a model: a hub id such as gpt2, or a folder in the models folder.")
-    if Path(model_source).is_absolute() or ".." in Path(model_source).parts:
+    if not MODEL_NAME.fullmatch(model_source):
         raise Invalid(
-            f"“{model_source}” is a path. Give a hub id such as gpt2, or put the model's folder "
-            f"into {settings.MODELS_DIR} and give its name."
+            f"“{model_source}” is no model's name. Give a hub id such as gpt2, or put the model's "
+            f"folder into {settings.MODELS_DIR} and give its name."
         )
     extraction = Extraction.objects.create(
         model_source=model_source, parameters=options.to_json(), requested_by=requested_by
@@ -60,7 +65,8 @@ def extraction_enqueue(
 @transaction.atomic
 def extraction_retry(*, extraction: Extraction) -> None:
     """Queue a failed extraction again, from its start."""
-    retried = Extraction.objects.filter(pk=extraction.pk, state=State.FAILED).update(
+    failed = Extraction.objects.filter(pk=extraction.pk, state=State.FAILED, imported=False)
+    retried = failed.update(
         state=State.QUEUED, error="", attempts=0, step="", step_done=0, step_total=0
     )
     if not retried:
@@ -71,8 +77,13 @@ def extraction_retry(*, extraction: Extraction) -> None:
 def extraction_claim(*, extraction_id: int) -> Extraction | None:
     """Take a queued extraction for this process; None when another has it or it is done.
 
-    A conditional UPDATE decides, so a message that is delivered twice runs once.
+    A conditional UPDATE decides, so a message that is delivered twice runs once. Each worker
+    extracts one model at a time, so that its other places stay free for results; what has to wait
+    is found by the sweep.
     """
+    busy = Extraction.objects.filter(state__in=(State.RUNNING, State.LOADING), imported=False)
+    if busy.count() >= max(1, workers_alive().count()):
+        return None
     claimed = Extraction.objects.filter(pk=extraction_id, state=State.QUEUED).update(
         state=State.RUNNING,
         claim=uuid.uuid4(),
@@ -92,15 +103,19 @@ def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
 
 
 def extraction_fail(*, extraction: Extraction, reason: str) -> None:
-    """End a run with a sentence for the admin; nothing half-loaded stays."""
-    loading.rows_delete(extraction.pk)
-    Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim).update(
+    """End a run with a sentence for the admin; nothing half-loaded stays.
+
+    A run that lost its claim ends nothing: the rows are another's by then.
+    """
+    held = Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim).update(
         state=State.FAILED,
         error=reason,
         bundle_digest=None,
         claim=None,
         finished_at=timezone.now(),
     )
+    if held:
+        loading.rows_delete(extraction.pk)
 
 
 def bundle_path(extraction: Extraction) -> Path:
@@ -129,12 +144,13 @@ def bundle_import(
         parameters=bundle.manifest.parameters,
         state=State.RUNNING,
         claim=uuid.uuid4(),
-        attempts=MOST_ATTEMPTS,  # nobody else can repeat it: the bundle is the caller's
+        imported=True,
         started_at=timezone.now(),
         heartbeat_at=timezone.now(),
     )
     try:
-        bundle_load(extraction=extraction, bundle=bundle, report=report)
+        with _heartbeat(extraction):
+            bundle_load(extraction=extraction, bundle=bundle, report=report)
     except BaseException:
         loading.rows_delete(extraction.pk)
         extraction.delete()
@@ -155,20 +171,22 @@ def bundle_load(
     cannot hold the same digest: the second points at the first.
     """
     digest = bundle.manifest.digest
+    loading.require_storable(bundle.manifest)
     twin = Extraction.objects.filter(bundle_digest=digest).exclude(pk=extraction.pk).first()
     if twin is None:
         try:
             extraction_report(extraction=extraction, state=State.LOADING, bundle_digest=digest)
         except IntegrityError:
             twin = Extraction.objects.filter(bundle_digest=digest).first()
+    if twin is not None and twin.state != State.READY:
+        raise SiteError("These very lists are being loaded at this moment. Try again in a minute.")
     model = loading.model_get_or_create(bundle.manifest.model)
     if twin is None:
 
         def progress(step: str, done: int, total: int) -> None:
             extraction_report(extraction=extraction, step=step, step_done=done, step_total=total)
-            report(step, done, total)
 
-        loading.rows_load(extraction.pk, bundle, progress)
+        loading.rows_load(extraction.pk, bundle, progress, report)
     extraction_report(
         extraction=extraction,
         state=State.READY,
@@ -189,15 +207,18 @@ def extractions_sweep() -> None:
         heartbeat_at__lt=timezone.now() - STALE_AFTER,
     )
     for extraction in stale:
+        if extraction.imported:
+            extraction_fail(extraction=extraction, reason=INTERRUPTED)
+            continue
         if extraction.attempts >= MOST_ATTEMPTS:
             extraction_fail(
                 extraction=extraction,
                 reason="The process that ran this stopped without a word, "
-                f"{extraction.attempts} times at most are tried. The machine may lack memory: "
-                "look into the worker's log, then try again.",
+                f"{extraction.attempts} times in a row. The machine may lack memory: look into "
+                "the worker's log, then try again.",
             )
             continue
-        loading.rows_delete(extraction.pk)
+        # Only the state: rows that were loaded are removed by the run that takes over.
         Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim).update(
             state=State.QUEUED, claim=None, bundle_digest=None
         )
@@ -211,12 +232,12 @@ def extractions_sweep() -> None:
 def _release_stale_imports() -> None:
     """Give up imports whose process died, so that the same bundle can be loaded again."""
     stale = Extraction.objects.filter(
-        state=State.LOADING,
-        attempts__gte=MOST_ATTEMPTS,
+        imported=True,
+        state__in=(State.RUNNING, State.LOADING),
         heartbeat_at__lt=timezone.now() - STALE_AFTER,
     )
     for extraction in stale:
-        extraction_fail(extraction=extraction, reason="The import was interrupted. Run it again.")
+        extraction_fail(extraction=extraction, reason=INTERRUPTED)
 
 
 def _nudge_run(extraction_id: int) -> None:
@@ -241,7 +262,7 @@ def extraction_run_here(*, extraction: Extraction) -> None:
         out = bundle_path(extraction)
         shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
-        with loading.heartbeat(lambda: extraction_report(extraction=extraction)):
+        with _heartbeat(extraction):
             extract(
                 model_location(extraction.model_source),
                 out,
@@ -250,7 +271,7 @@ def extraction_run_here(*, extraction: Extraction) -> None:
                 ),
                 report=lambda p: reporter(p.step, p.done, p.total),
             )
-        bundle_load(extraction=extraction, bundle=open_bundle(out))
+            bundle_load(extraction=extraction, bundle=open_bundle(out))
     except ClaimLost:
         log.info("Extraction %s was taken over", extraction.pk)
     except (FFNExtractError, SiteError) as error:
@@ -262,6 +283,10 @@ def extraction_run_here(*, extraction: Extraction) -> None:
             "The worker's log has the details.",
         )
         raise
+
+
+def _heartbeat(extraction: Extraction) -> AbstractContextManager[None]:
+    return loading.heartbeat(lambda: extraction_report(extraction=extraction), stop_at=(ClaimLost,))
 
 
 def _extract_function() -> Callable[..., object]:
@@ -279,4 +304,11 @@ def _extract_function() -> Callable[..., object]:
 def model_location(source: str) -> str:
     """A folder below MODELS_DIR where there is one of that name, else the hub id itself."""
     folder = Path(settings.MODELS_DIR) / source
-    return str(folder) if (folder / "config.json").exists() else source
+    if (folder / "config.json").exists():
+        return str(folder)
+    if Path(source).exists():
+        raise SiteError(
+            f"There is a file or folder {source} where the worker runs, but none in "
+            f"{settings.MODELS_DIR}. Put the model there."
+        )
+    return source

@@ -49,19 +49,23 @@ def labels_of(study: Study) -> Labels:
         "pattern__category",
         "pattern__stopwords",
     )
+    answers = _frame(
+        annotations.values_list("pk", "item_id", "membership__user__public_id"),
+        {"annotation_id": int, "list_id": int, "annotator": str},
+    )
+    marked = _frame(
+        members,
+        {"annotation_id": int, "pattern": int, "rank": int, "category": str, "stopwords": bool},
+    )
     return Labels(
         lists=_frame(
             [(pk, model, kind, layer, len(ids)) for pk, model, kind, layer, ids in lists],
             {"list_id": int, "model": str, "kind": str, "layer": int, "length": int},
         ),
-        annotations=_frame(
-            annotations.values_list("pk", "item_id", "membership__user__public_id"),
-            {"annotation_id": int, "list_id": int, "annotator": str},
-        ),
-        members=_frame(
-            members,
-            {"annotation_id": int, "pattern": int, "rank": int, "category": str, "stopwords": bool},
-        ),
+        annotations=answers,
+        # A submission between the two reads has members without its annotation: it belongs to
+        # the next version of the data.
+        members=marked[marked["annotation_id"].isin(answers["annotation_id"])],
     )
 
 

@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Max, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, Revision, Study
@@ -17,15 +17,19 @@ from annotation_site.workers.services import nudge
 log = logging.getLogger(__name__)
 State = Snapshot.State
 DEBOUNCE_SECONDS = 2
-STALE_AFTER = timedelta(minutes=2)
+STALE_AFTER = timedelta(minutes=10)
+RETRY_AFTER = timedelta(minutes=5)
 KEEP = 20  # snapshots per study and filter
 _nudged_at: dict[int, float] = {}
 
 
 def data_version(study_id: int) -> int:
-    """A number that grows with every submission and skip of the study; 0 before the first."""
-    newest = Revision.objects.filter(assignment__item__study_id=study_id).aggregate(Max("pk"))
-    return newest["pk__max"] or 0
+    """How many submissions and skips the study has seen: grows with each one that commits.
+
+    Revisions are never deleted, so a count never repeats. The newest id would not do: ids are
+    given before a transaction commits, so a lower one can become visible later.
+    """
+    return Revision.objects.filter(assignment__item__study_id=study_id).count()
 
 
 def filters_of(study: Study) -> dict[str, Any]:
@@ -68,10 +72,10 @@ def snapshot_request(*, study: Study) -> Snapshot:
 def snapshot_refresh_now(*, study: Study) -> Snapshot:
     """Compute the newest snapshot in this process, unless it is there or being made."""
     snapshot = snapshot_request(study=study)
-    claimed = Snapshot.objects.filter(pk=snapshot.pk).filter(
-        Q(state=State.DUE) | Q(state=State.RUNNING, started_at__lt=timezone.now() - STALE_AFTER)
+    claimed = Snapshot.objects.filter(_to_compute(), pk=snapshot.pk).update(
+        state=State.RUNNING, started_at=timezone.now()
     )
-    if claimed.update(state=State.RUNNING, started_at=timezone.now()):
+    if claimed:
         snapshot_compute(snapshot=snapshot)
     snapshot.refresh_from_db()
     return snapshot
@@ -105,20 +109,21 @@ def snapshots_sweep() -> None:
         items__assignments__state__in=(Assignment.State.SUBMITTED, Assignment.State.SKIPPED)
     ).distinct()
     for study in answered:
-        snapshot = Snapshot.objects.filter(
+        newest = Snapshot.objects.filter(
             study=study,
             data_version=data_version(study.pk),
             filter_key=filter_key(filters_of(study)),
-        ).first()
-        if snapshot is None or snapshot.state == State.DUE or _is_stale(snapshot):
+        )
+        if not newest.exists() or newest.filter(_to_compute()).exists():
             nudge(snapshot_refresh, study.pk)
 
 
-def _is_stale(snapshot: Snapshot) -> bool:
+def _to_compute() -> Q:
+    """Due, or left by a worker that died, or failed a while ago."""
     return (
-        snapshot.state == State.RUNNING
-        and snapshot.started_at is not None
-        and snapshot.started_at < timezone.now() - STALE_AFTER
+        Q(state=State.DUE)
+        | Q(state=State.RUNNING, started_at__lt=timezone.now() - STALE_AFTER)
+        | Q(state=State.FAILED, finished_at__lt=timezone.now() - RETRY_AFTER)
     )
 
 

@@ -38,6 +38,12 @@ def in_words(value: Any) -> str:
 
 
 @register.filter
+def pairs(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Keys and values; `.items` in a template would find a key of that name first."""
+    return list(value.items())
+
+
+@register.filter
 def by_kind(counts: Mapping[str, int]) -> str:
     """Counts in the order of every table: 60 value, 60 random, 60 update."""
     return ", ".join(f"{counts[kind]:,} {kind}" for kind in Kind.values if kind in counts)

@@ -3,19 +3,55 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ffn_extract.architectures import bert, gpt2, llama
-from ffn_extract.architectures.declaration import Architecture, Matrix, NormNames
+from ffn_extract.architectures import (
+    bert,
+    bloom,
+    cohere,
+    distilbert,
+    electra,
+    falcon,
+    gemma,
+    gemma2,
+    gemma3_text,
+    gpt2,
+    gpt_bigcode,
+    gpt_neo,
+    gpt_neox,
+    gpt_oss,
+    gptj,
+    llama,
+    mistral,
+    mixtral,
+    mpt,
+    olmo,
+    olmo2,
+    opt,
+    phi,
+    phi3,
+    qwen2,
+    qwen2_moe,
+    qwen3,
+    qwen3_moe,
+    roberta,
+    stablelm,
+    starcoder2,
+    t5,
+)
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+from ffn_extract.architectures.given import given_architecture
 from ffn_extract.architectures.weights import Dimensions, ModelWeights
 from ffn_extract.errors import ArchitectureError
 
 __all__ = [
     "ARCHITECTURES",
+    "FFN",
     "Architecture",
     "Dimensions",
     "Matrix",
     "ModelWeights",
     "NormNames",
     "architecture_of",
+    "given_architecture",
     "registry",
 ]
 
@@ -32,8 +68,37 @@ def registry(*architectures: Architecture) -> dict[str, Architecture]:
 
 ARCHITECTURES = registry(
     bert.ARCHITECTURE,
+    bloom.ARCHITECTURE,
+    cohere.ARCHITECTURE,
+    distilbert.ARCHITECTURE,
+    electra.ARCHITECTURE,
+    falcon.ARCHITECTURE,
+    gemma.ARCHITECTURE,
+    gemma2.ARCHITECTURE,
+    gemma3_text.ARCHITECTURE,
     gpt2.ARCHITECTURE,
+    gpt_bigcode.ARCHITECTURE,
+    gpt_neo.ARCHITECTURE,
+    gpt_neox.ARCHITECTURE,
+    gpt_oss.ARCHITECTURE,
+    gptj.ARCHITECTURE,
     llama.ARCHITECTURE,
+    mistral.ARCHITECTURE,
+    mixtral.ARCHITECTURE,
+    mpt.ARCHITECTURE,
+    olmo.ARCHITECTURE,
+    olmo2.ARCHITECTURE,
+    opt.ARCHITECTURE,
+    phi.ARCHITECTURE,
+    phi3.ARCHITECTURE,
+    qwen2.ARCHITECTURE,
+    qwen2_moe.ARCHITECTURE,
+    qwen3.ARCHITECTURE,
+    qwen3_moe.ARCHITECTURE,
+    roberta.ARCHITECTURE,
+    stablelm.ARCHITECTURE,
+    starcoder2.ARCHITECTURE,
+    t5.ARCHITECTURE,
 )
 
 
@@ -44,8 +109,9 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
         return ARCHITECTURES[model_type]
     raise ArchitectureError(
         f"The model's family (model_type {model_type!r}) is not known; known are "
-        f"{', '.join(sorted(ARCHITECTURES))}. To add it, give the names of three tensors - the "
-        "FFN's key matrix, its value matrix and the unembedding - and whether value i is row i or "
-        "column i of the value matrix: one small file in ffn_extract/architectures, as "
-        "docs/extending.md shows."
+        f"{', '.join(sorted(ARCHITECTURES))}. To read it all the same, give the names of three "
+        "tensors - the FFN's value matrix, its key matrix and the unembedding - and whether value "
+        "i is row i or column i of the value matrix: --value-tensor NAME --key-tensor NAME "
+        "--unembedding-tensor NAME --orientation row|col, with {layer} for the layer's number. To "
+        "add it for good, write one small file, as docs/extending.md shows."
     )

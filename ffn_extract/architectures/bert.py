@@ -4,14 +4,18 @@ Each block ends with a norm of its own, which takes the place of a final norm. A
 extra dense layer is left out.
 """
 
-from ffn_extract.architectures.declaration import Architecture, Matrix, NormNames
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
 
 ARCHITECTURE = Architecture(
     model_type="bert",
     prefixes=("bert.", ""),
-    key=Matrix("encoder.layer.{layer}.intermediate.dense.weight", "row"),
-    # Not attention.output.dense, which ends in the same words.
-    value=Matrix("encoder.layer.{layer}.output.dense.weight", "col"),
+    ffns=(
+        FFN(
+            key=Matrix("encoder.layer.{layer}.intermediate.dense.weight", "row"),
+            # Not attention.output.dense, which ends in the same words.
+            value=Matrix("encoder.layer.{layer}.output.dense.weight", "col"),
+        ),
+    ),
     embedding="embeddings.word_embeddings.weight",
     norm=NormNames(
         "layer",

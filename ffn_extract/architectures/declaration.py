@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Orientation = Literal["row", "col"]
+Part = Literal["all", "first half", "second half", "even", "odd"]
 
 NEVER_NEGATIVE = frozenset({"relu", "relu2", "relu6", "sigmoid"})
 """Activations whose result is never below zero, by their name in transformers' configs."""
@@ -11,18 +12,55 @@ NEVER_NEGATIVE = frozenset({"relu", "relu2", "relu6", "sigmoid"})
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A matrix on disk, `{layer}` in its name. "row": vector i is row i of the stored matrix."""
+    """A matrix on disk, `{layer}` in its name. "row": vector i is row i of the stored matrix.
+
+    Where one tensor holds two matrices (gate and up), `part` tells which of its vectors are meant.
+    """
 
     name: str
     orientation: Orientation
+    part: Part = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class FFN:
+    """The matrices of a feed-forward layer, or of each of its experts.
+
+    Attributes
+    ----------
+    key, value
+        The input matrix and the output matrix.
+    up
+        The key matrix's partner in a gated FFN, else None.
+    d_ff_keys
+        The width's name in config.json; of several the first that is there counts. Empty: the
+        width is d_ff_factor · d_model or, without a factor, what the value matrix has.
+    d_ff_factor
+        d_ff / d_model where config.json gives no width; None where it always does.
+    experts_keys
+        The number of experts' name in config.json; empty for an FFN without experts. A name with
+        `{expert}` is one expert's tensor, one without holds all experts along its first axis. Value
+        i of expert e has the index e · d_ff + i.
+    then
+        An FFN beside this one whose vectors are numbered after all of these: a shared expert.
+    """
+
+    key: Matrix
+    value: Matrix
+    up: Matrix | None = None
+    d_ff_keys: tuple[str, ...] = ("intermediate_size",)
+    d_ff_factor: int | None = None
+    experts_keys: tuple[str, ...] = ()
+    then: "FFN | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class NormNames:
-    """The norm before the unembedding; `{layer}` in a name makes it the layer's own.
+    """A norm's tensors; `{layer}` in a name makes it the layer's own.
 
-    Of several names the first that the file has counts (old files name norms gamma and beta).
-    "layer" subtracts the mean, "rms" does not. `epsilon_key` is its name in config.json.
+    Of several names the first that the file has counts (old files name norms gamma and beta); no
+    names for the gain: a norm without parameters. "layer" subtracts the mean, "rms" does not.
+    `gain_offset` is added to the stored gain. `epsilon_key` is its name in config.json.
     """
 
     kind: Literal["layer", "rms"]
@@ -30,6 +68,7 @@ class NormNames:
     bias: tuple[str, ...] = ()
     epsilon_key: str = "layer_norm_eps"
     default_epsilon: float = 1e-5
+    gain_offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +81,39 @@ class Architecture:
         As in config.json.
     prefixes
         What may stand before the names of tensors, in the order tried.
-    key, value
-        The FFN's input matrix and output matrix.
-    up
-        The key matrix's partner in a gated FFN, else None.
+    ffns
+        The forms that a layer's FFN can have: a layer has the first whose key matrix is in the
+        file. Most families have one.
     embedding
         The input embeddings, which are the unembedding where the file has no head.
     heads
         Names (without prefix) of a separate unembedding.
+    project_out
+        What stands between d_model and an unembedding whose rows are narrower, where one is.
+    norm
+        The norm before the unembedding; None where there is none.
+    after_ffn
+        The family's RMSNorm between the FFN and the residual stream, if it has one.
     value_module
-        In transformers' base model, the module that holds the value matrix: its input are the
-        coefficients m and its output is the FFN update o.
-    layers_key, d_model_key, d_ff_key, activation_key
-        Names in config.json.
-    d_ff_factor
-        d_ff / d_model where config.json gives no d_ff; None where it always does.
+        In transformers' base model, the module whose output is the FFN update o (before the norm
+        after the FFN): without experts, the one that holds the value matrix.
+    layers_keys, d_model_keys, activation_key
+        Names in config.json; of several the first that is there counts. Without any, the layers
+        are counted in the file and d_model is the width of the unembedding.
+    default_activation
+        What an absent activation_key means.
     """
 
     model_type: str
     prefixes: tuple[str, ...]
-    key: Matrix
-    value: Matrix
+    ffns: tuple[FFN, ...]
     embedding: str
-    norm: NormNames
+    norm: NormNames | None
     value_module: str
-    up: Matrix | None = None
     heads: tuple[str, ...] = ()
-    layers_key: str = "num_hidden_layers"
-    d_model_key: str = "hidden_size"
-    d_ff_key: str = "intermediate_size"
-    d_ff_factor: int | None = None
+    project_out: Matrix | None = None
+    after_ffn: NormNames | None = None
+    layers_keys: tuple[str, ...] = ("num_hidden_layers",)
+    d_model_keys: tuple[str, ...] = ("hidden_size",)
     activation_key: str = "hidden_act"
-
-    def signed(self, activation: object) -> bool:
-        """Whether coefficients can be negative, so that a list's bottom means something too."""
-        return self.up is not None or activation not in NEVER_NEGATIVE
+    default_activation: str | None = None

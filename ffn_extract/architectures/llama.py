@@ -1,13 +1,17 @@
 """LLaMA: a gated FFN, m = act(gate)·up, and RMSNorm."""
 
-from ffn_extract.architectures.declaration import Architecture, Matrix, NormNames
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
 
 ARCHITECTURE = Architecture(
     model_type="llama",
     prefixes=("model.", ""),
-    key=Matrix("layers.{layer}.mlp.gate_proj.weight", "row"),
-    up=Matrix("layers.{layer}.mlp.up_proj.weight", "row"),
-    value=Matrix("layers.{layer}.mlp.down_proj.weight", "col"),
+    ffns=(
+        FFN(
+            key=Matrix("layers.{layer}.mlp.gate_proj.weight", "row"),
+            up=Matrix("layers.{layer}.mlp.up_proj.weight", "row"),
+            value=Matrix("layers.{layer}.mlp.down_proj.weight", "col"),
+        ),
+    ),
     embedding="embed_tokens.weight",
     heads=("lm_head.weight",),
     norm=NormNames("rms", gain=("norm.weight",), epsilon_key="rms_norm_eps", default_epsilon=1e-6),

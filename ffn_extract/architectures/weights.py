@@ -1,6 +1,6 @@
 """A family's declaration applied to a checkpoint: checked names and shapes, lazy rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,15 +8,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ffn_extract.architectures.declaration import Architecture, Matrix
-from ffn_extract.errors import ArchitectureError, CheckpointError
+from ffn_extract.architectures.declaration import (
+    FFN,
+    NEVER_NEGATIVE,
+    Architecture,
+    Matrix,
+    NormNames,
+)
+from ffn_extract.architectures.stored import StoredRows, StoredVectors, require_finite
+from ffn_extract.errors import ArchitectureError
+from ffn_extract.fixed_order import fixed_order_sum
 from ffn_extract.norms import Norm
 from ffn_extract.tensor_files import TensorFiles, first_present
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Sizes of a model; `d_ff` is the number of value vectors per layer."""
+    """Sizes of a model; `d_ff` is the largest number of value vectors that a layer has."""
 
     n_layers: int
     d_model: int
@@ -25,20 +35,17 @@ class Dimensions:
 
 
 @dataclass(frozen=True)
-class StoredRows:
-    """A matrix on disk whose rows are read when they are asked for, shape `shape`."""
+class _Block:
+    """The matrices of an FFN or of one expert; its first vector has the index `start`."""
 
-    files: TensorFiles
-    name: str
+    start: int
+    key: StoredVectors
+    value: StoredVectors
+    up: StoredVectors | None
 
     @property
-    def shape(self) -> tuple[int, int]:
-        rows, columns = self.files.shape(self.name)
-        return rows, columns
-
-    def rows(self, start: int, stop: int) -> torch.Tensor:
-        """Rows start..stop in stored precision. Raises CheckpointError when one is not finite."""
-        return require_finite(self.files.rows(self.name, start, stop), self.name)
+    def matrices(self) -> list[StoredVectors]:
+        return [m for m in (self.key, self.value, self.up) if m is not None]
 
 
 class ModelWeights:
@@ -58,67 +65,99 @@ class ModelWeights:
         self._files = files
         self._prefix = self._find_prefix()
         self.unembedding = StoredRows(files, self._unembedding_name())
-        self.dimensions = self._dimensions()
-        self._require_shapes()
+        d_model = self._d_model()
+        self._project_out = self._find_project_out(d_model)
+        self._n_layers = self._count_layers()
+        self._layers = [list(self._blocks(i, d_model)) for i in range(self._n_layers)]
+        self.dimensions = Dimensions(
+            n_layers=self._n_layers,
+            d_model=d_model,
+            d_ff=max(self.n_values(layer) for layer in range(self._n_layers)),
+            vocab_size=self.unembedding.shape[0],
+        )
 
     @property
     def signed(self) -> bool:
-        """Whether the FFN's coefficients can be negative."""
-        return self.architecture.signed(self._config.get(self.architecture.activation_key))
+        """Whether coefficients can be negative, so that a list's bottom means something too."""
+        family = self.architecture
+        gated = any(block.up is not None for blocks in self._layers for block in blocks)
+        activation = self._config.get(family.activation_key, family.default_activation)
+        return gated or activation not in NEVER_NEGATIVE
+
+    def n_values(self, layer: int) -> int:
+        """The number of value vectors of a layer, all experts together."""
+        last = self._layers[layer][-1]
+        return last.start + last.value.n
 
     def key_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
         """Key vectors start..stop of a layer, shape (stop - start, d_model)."""
-        return self._vectors(self.architecture.key, layer, start, stop)
+        return _read([(b.start, b.key) for b in self._layers[layer]], start, stop)
+
+    def up_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
+        """The keys' partners start..stop in a gated FFN, shape (stop - start, d_model)."""
+        ups = [(b.start, b.up) for b in self._layers[layer] if b.up is not None]
+        return _read(ups, start, stop)
 
     def value_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
         """Value vectors start..stop of a layer, shape (stop - start, d_model)."""
-        return self._vectors(self.architecture.value, layer, start, stop)
+        return _read([(b.start, b.value) for b in self._layers[layer]], start, stop)
 
     def norm(self, layer: int) -> Norm:
-        """The norm between `layer`'s output (or the last layer's) and the unembedding."""
-        names = self.architecture.norm
-        gain, bias = self._norm_name(names.gain, layer), self._norm_name(names.bias, layer)
-        if gain is None:
+        """What stands between `layer`'s FFN (or the last layer's output) and the unembedding."""
+        names, after = self.architecture.norm, self.architecture.after_ffn
+        if names is None:
             raise ArchitectureError(
-                f"The file has no {names.gain[0].format(layer=layer)}, which the projections fold "
-                "and norm need; use the projection raw."
+                "No norm before the unembedding is known for this model, which the projections "
+                "fold and norm need; use the projection raw."
             )
+        bias = self._norm_name(names.bias, layer)
         return Norm(
             kind=names.kind,
-            gain=self._vector(gain),
+            gain=self._gain(names, layer),
             bias=None if bias is None else self._vector(bias),
             epsilon=float(self._config.get(names.epsilon_key, names.default_epsilon)),
+            gain_after_ffn=None if after is None else self._gain(after, layer),
         )
+
+    def before_unembedding(self, vectors: Floats) -> Floats:
+        """Vectors as the unembedding takes them: (n, d_model) to (n, width of its rows).
+
+        They are unchanged unless the family has a projection between the two.
+        """
+        if self._project_out is None:
+            return vectors
+        matrix = self._project_out.read(0, self._project_out.n).to(torch.float64).numpy()
+        return np.stack([fixed_order_sum(matrix * vector) for vector in vectors])
 
     def used_tensors(self) -> list[str]:
         """Names of the tensors that define the lists: every layer's values, norms, unembedding."""
         names = {self.unembedding.name}
-        for layer in range(self.dimensions.n_layers):
-            norm = self.architecture.norm
-            names.add(self._name(self.architecture.value, layer))
-            names.update(
-                name
-                for choices in (norm.gain, norm.bias)
-                if (name := self._norm_name(choices, layer)) is not None
-            )
+        if self._project_out is not None:
+            names.add(self._project_out.name)
+        for layer, blocks in enumerate(self._layers):
+            names.update(block.value.name for block in blocks)
+            for norm in (self.architecture.norm, self.architecture.after_ffn):
+                if norm is not None:
+                    found = (self._norm_name(choices, layer) for choices in (norm.gain, norm.bias))
+                    names.update(name for name in found if name is not None)
         return sorted(names)
-
-    def _vectors(self, matrix: Matrix, layer: int, start: int, stop: int) -> torch.Tensor:
-        name = self._name(matrix, layer)
-        if matrix.orientation == "row":
-            vectors = self._files.rows(name, start, stop)
-        else:
-            vectors = self._files.columns(name, start, stop).T
-        return require_finite(vectors, name)
-
-    def _name(self, matrix: Matrix, layer: int) -> str:
-        return self._prefix + matrix.name.format(layer=layer)
 
     def _norm_name(self, choices: tuple[str, ...], layer: int) -> str | None:
         names = [self._prefix + choice.format(layer=layer) for choice in choices]
         return first_present(self._files, names)
 
-    def _vector(self, name: str) -> NDArray[np.float64]:
+    def _gain(self, names: NormNames, layer: int) -> Floats:
+        if not names.gain:
+            return np.ones(self.dimensions.d_model)
+        name = self._norm_name(names.gain, layer)
+        if name is None:
+            raise ArchitectureError(
+                f"The file has no {names.gain[0].format(layer=layer)}, which the projections fold "
+                "and norm need; use the projection raw."
+            )
+        return names.gain_offset + self._vector(name)
+
+    def _vector(self, name: str) -> Floats:
         (size,) = self._files.shape(name)
         values = require_finite(self._files.rows(name, 0, size), name)
         return values.to(torch.float64).numpy()
@@ -135,24 +174,47 @@ class ModelWeights:
 
     def _unembedding_name(self) -> str:
         head = first_present(self._files, self.architecture.heads)
-        return head if head is not None else self._prefix + self.architecture.embedding
-
-    def _dimensions(self) -> Dimensions:
-        family = self.architecture
-        d_model = self._size(family.d_model_key)
-        if family.d_ff_factor is not None and self._config.get(family.d_ff_key) is None:
-            d_ff = family.d_ff_factor * d_model
-        else:
-            d_ff = self._size(family.d_ff_key)
-        shape = self._files.shape(self.unembedding.name)
-        if len(shape) != 2 or shape[1] != d_model:
+        name = head if head is not None else self._prefix + self.architecture.embedding
+        if len(self._files.shape(name)) != 2:
             raise ArchitectureError(
-                f"The unembedding {self.unembedding.name} has shape {shape}; its rows should have "
+                f"The unembedding {name} has shape {self._files.shape(name)}; it should be a "
+                "matrix with a row for each token."
+            )
+        return name
+
+    def _d_model(self) -> int:
+        keys = self.architecture.d_model_keys
+        return self._size(keys) if keys else self.unembedding.shape[1]
+
+    def _find_project_out(self, d_model: int) -> StoredVectors | None:
+        """What narrows d_model to the unembedding's rows; None where they have d_model entries."""
+        name, shape = self.unembedding.name, self.unembedding.shape
+        matrix = self.architecture.project_out
+        if shape[1] == d_model:
+            return None
+        if matrix is None:
+            raise ArchitectureError(
+                f"The unembedding {name} has shape {shape}; its rows should have "
                 f"d_model = {d_model} entries."
             )
-        return Dimensions(self._size(family.layers_key), d_model, d_ff, shape[0])
+        # Part of a head in some families, which has no prefix.
+        choices = [self._prefix + matrix.name, matrix.name]
+        found = first_present(self._files, choices) or matrix.name
+        stored = StoredVectors(self._files, matrix, found, shape[1], d_model)
+        self._require(stored, f"whose embeddings have {shape[1]} entries")
+        return stored
 
-    def _size(self, key: str) -> int:
+    def _count_layers(self) -> int:
+        keys = self.architecture.layers_keys
+        if keys:
+            return self._size(keys)
+        key, n_layers = self.architecture.ffns[0].key, 0
+        while self._name(key, n_layers, 0) in self._files.names:
+            n_layers += 1
+        return max(n_layers, 1)  # without any, the first one's absence is reported
+
+    def _size(self, keys: tuple[str, ...]) -> int:
+        key = next((key for key in keys if self._config.get(key) is not None), keys[0])
         size = self._config.get(key)
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ArchitectureError(
@@ -160,33 +222,82 @@ class ModelWeights:
             )
         return size
 
-    def _require_shapes(self) -> None:
-        matrices = [self.architecture.key, self.architecture.value, self.architecture.up]
-        for layer in range(self.dimensions.n_layers):
-            for matrix in matrices:
-                if matrix is not None:
-                    self._require_shape(matrix, layer)
+    def _blocks(self, layer: int, d_model: int) -> Iterator[_Block]:
+        """The blocks of a layer, in the order of their indices, with checked shapes."""
+        ffns = self.architecture.ffns
+        present = (f for f in ffns if self._name(f.key, layer, 0) in self._files.names)
+        ffn: FFN | None = next(present, ffns[0])
+        start = 0
+        while ffn is not None:
+            experts = self._size(ffn.experts_keys) if ffn.experts_keys else 1
+            for expert in range(experts):
+                block = self._block(ffn, layer, expert, experts, start, d_model)
+                yield block
+                start += block.value.n
+            ffn = ffn.then
 
-    def _require_shape(self, matrix: Matrix, layer: int) -> None:
-        name = self._name(matrix, layer)
-        if name not in self._files.names:
+    def _block(
+        self, ffn: FFN, layer: int, expert: int, experts: int, start: int, d_model: int
+    ) -> _Block:
+        d_ff = self._d_ff(ffn, layer, d_model)
+
+        def stored(matrix: Matrix) -> StoredVectors:
+            stacked = bool(ffn.experts_keys) and "{expert}" not in matrix.name
+            name = self._name(matrix, layer, expert)
+            place = expert if stacked else None
+            return StoredVectors(self._files, matrix, name, d_ff, d_model, place, experts)
+
+        up = None if ffn.up is None else stored(ffn.up)
+        block = _Block(start, stored(ffn.key), stored(ffn.value), up)
+        for matrix in block.matrices:
+            self._require(matrix, f"of {self._n_layers} layers")
+        return block
+
+    def _d_ff(self, ffn: FFN, layer: int, d_model: int) -> int:
+        known = any(self._config.get(key) is not None for key in ffn.d_ff_keys)
+        if ffn.d_ff_factor is not None and not known:
+            return ffn.d_ff_factor * d_model
+        if ffn.d_ff_keys:
+            return self._size(ffn.d_ff_keys)
+        name = self._name(ffn.value, layer, 0)
+        self._require_present(name, f"of {self._n_layers} layers")
+        return self._files.shape(name)[0 if ffn.value.orientation == "row" else -1]
+
+    def _name(self, matrix: Matrix, layer: int, expert: int) -> str:
+        return self._prefix + matrix.name.format(layer=layer, expert=expert)
+
+    def _require(self, stored: StoredVectors, model: str) -> None:
+        """`model` describes the model in the sentence about a tensor that is not there."""
+        self._require_present(stored.name, model)
+        found = self._files.shape(stored.name)
+        if found != stored.expected_shape:
             raise ArchitectureError(
-                f"The weights have no {name}, which a {self.architecture.model_type} model of "
-                f"{self.dimensions.n_layers} layers keeps there."
+                f"{stored.name} has shape {found}; a {self.architecture.model_type} model with "
+                f"d_model = {stored.d_model} and d_ff = {stored.n} has {stored.expected_shape}."
             )
-        expected = (self.dimensions.d_ff, self.dimensions.d_model)
-        if matrix.orientation == "col":
-            expected = expected[::-1]
-        found = self._files.shape(name)
-        if found != expected:
+
+    def _require_present(self, name: str, model: str) -> None:
+        if name in self._files.names:
+            return
+        quantised = self._config.get("quantization_config")
+        if isinstance(quantised, Mapping):
             raise ArchitectureError(
-                f"{name} has shape {found}; a {self.architecture.model_type} model with these "
-                f"sizes in config.json has {expected}."
+                f"The weights have no {name}: they are stored quantised "
+                f"({quantised.get('quant_method')}), and only float32, float16, bfloat16 and "
+                "float64 weights can be read. Load the model with transformers, dequantise it, "
+                "save it, and give that folder."
             )
+        raise ArchitectureError(
+            f"The weights have no {name}, which a {self.architecture.model_type} model {model} "
+            "keeps there."
+        )
 
 
-def require_finite(tensor: torch.Tensor, name: str) -> torch.Tensor:
-    """The tensor itself. Raises CheckpointError when it holds NaN or an infinite number."""
-    if not bool(torch.isfinite(tensor).all()):
-        raise CheckpointError(f"{name} holds values that are not finite numbers (NaN or infinite).")
-    return tensor
+def _read(parts: Sequence[tuple[int, StoredVectors]], start: int, stop: int) -> torch.Tensor:
+    """Vectors start..stop of matrices that follow each other, each with its first index."""
+    pieces = [
+        stored.read(max(start - first, 0), min(stop - first, stored.n))
+        for first, stored in parts
+        if first < stop and start < first + stored.n
+    ]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

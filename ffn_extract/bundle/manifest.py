@@ -22,9 +22,9 @@ _UNSIGNED = ("digest", "environment", "environment_digest")
 class ModelInfo:
     """The model that the vectors come from.
 
-    `d_ff` is the number of value vectors per layer, `vocab_size` the number of rows of the
-    unembedding. `weights_digest` identifies the weights whatever files they are stored in; see
-    `ffn_extract.weights_digest`.
+    `d_ff` is the largest number of value vectors that a layer has, `vocab_size` the number of rows
+    of the unembedding. `weights_digest` identifies the weights whatever files they are stored in;
+    see `ffn_extract.weights_digest`.
     """
 
     name: str

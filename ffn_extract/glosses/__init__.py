@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ffn_extract.errors import GlossError
+
 
 @dataclass(frozen=True, slots=True)
 class Gloss:
@@ -21,7 +23,8 @@ class GlossSource(Protocol):
     """Something that describes words.
 
     A source is used by one thread only. `version` goes into the bundle's parameters, because
-    another version of the source gives other glosses.
+    another version of the source gives other glosses. A source that cannot be asked any more says
+    so once, and gives what it has.
     """
 
     @property
@@ -38,8 +41,20 @@ def _wordnet() -> GlossSource:
     return WordNetGlosses()
 
 
+def _wikipedia() -> GlossSource:
+    try:
+        from ffn_extract.glosses.wikipedia import WikipediaGlosses
+    except ImportError as error:
+        raise GlossError(
+            f"Wikipedia is asked through wptools, which cannot be loaded: {error}. Install it with "
+            "pip install -r requirements/extract.txt."
+        ) from error
+    return WikipediaGlosses()
+
+
 GLOSS_SOURCES: dict[str, Callable[[], GlossSource]] = {
     "wordnet": _wordnet,
+    "wikipedia": _wikipedia,
 }
 """Name → what opens the source; opening raises FFNExtractError when it cannot be had."""
 

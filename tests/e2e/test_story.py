@@ -68,9 +68,8 @@ def log_in(browser: Browser, site: Site, name: str, *, height: int = 800) -> Pag
         lambda said: page.faults.append(said.text) if said.type == "error" else None,  # type: ignore[attr-defined]
     )
     page.goto(site.address)
-    page.keyboard.type(name)  # the name's field has the focus
-    page.keyboard.press("Tab")
-    page.keyboard.type(PASSWORD)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
     return page

@@ -70,8 +70,8 @@ def belongs_to(site: Site, pid: int) -> bool:
 def test_both_servers_stop_on_ctrl_c_and_start_again(stopped_site):
     site = stopped_site
     site.start()
-    assert site.query("Worker.objects.count()") == 1
+    wait_for(lambda: site.query("Worker.objects.count()") == 1, site.said)
     assert site.stop(signal.SIGINT) == 0
     assert site.query("Worker.objects.count()") == 0
     site.start()
-    assert site.stop() == 0
+    assert site.stop(signal.SIGHUP) == 0

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -15,6 +14,7 @@ from ffn_extract.errors import WordNetError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.wordnet import MISSING, find_wordnet
+from tests.ffn_extract.tiny_families import TINY_FAMILIES
 from tests.requires import missing
 
 SENTENCES = Path(__file__).resolve().parents[2] / "fixtures" / "sentences.txt"
@@ -84,35 +84,10 @@ def metaspace_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _gpt2(vocab_size: int) -> transformers.PreTrainedModel:
-    config = transformers.GPT2Config(
-        vocab_size=vocab_size, n_embd=16, n_layer=2, n_head=2, n_positions=32,
-        bos_token_id=0, eos_token_id=0,
-    )  # fmt: skip
-    return transformers.GPT2LMHeadModel(config)
-
-
-def _bert(vocab_size: int) -> transformers.PreTrainedModel:
-    config = transformers.BertConfig(
-        vocab_size=vocab_size, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=24, max_position_embeddings=32,
-    )  # fmt: skip
-    return transformers.BertForMaskedLM(config)
-
-
-def _llama(vocab_size: int) -> transformers.PreTrainedModel:
-    config = transformers.LlamaConfig(
-        vocab_size=vocab_size, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, intermediate_size=24, max_position_embeddings=32,
-        bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    return transformers.LlamaForCausalLM(config)
-
-
-FAMILIES = {
-    "gpt2": (_gpt2, byte_level_tokenizer, {"eos_token": "<|endoftext|>"}),
+BYTE_LEVEL = (byte_level_tokenizer, {"eos_token": "<|endoftext|>"})
+TOKENIZERS = {
+    "gpt2": BYTE_LEVEL,
     "bert": (
-        _bert,
         wordpiece_tokenizer,
         {
             "pad_token": "[PAD]",
@@ -123,19 +98,14 @@ FAMILIES = {
         },
     ),
     "llama": (
-        _llama,
         metaspace_tokenizer,
         {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"},
     ),
 }
+"""One family for each kind of tokenizer; all others get a byte-level one."""
+
 EXTRA_ROWS = 3
 """Rows that each tiny model's embedding has beyond its tokenizer."""
-
-
-def _randomise(model: torch.nn.Module) -> None:
-    """Norms and biases away from their neutral values, so that leaving one out shows."""
-    for parameter in model.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
 
 
 @pytest.fixture(scope="session")
@@ -145,12 +115,10 @@ def tiny_model(tmp_path_factory) -> Callable[..., Path]:
 
     def make(family: str) -> Path:
         if family not in made:
-            build, tokenizer, special = FAMILIES[family]
+            tokenizer, special = TOKENIZERS.get(family, BYTE_LEVEL)
             made[family] = tmp_path_factory.mktemp("models") / f"tiny-{family}"
             backend = tokenizer()
-            torch.manual_seed(0)
-            model = build(backend.get_vocab_size() + EXTRA_ROWS)
-            _randomise(model)
+            model = TINY_FAMILIES[family].build(backend.get_vocab_size() + EXTRA_ROWS)
             model.save_pretrained(made[family])
             fast = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
             fast.save_pretrained(made[family])

@@ -1,6 +1,7 @@
 """The command line as people use it: in a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import pytest
 
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
+from ffn_extract.options import ExtractOptions
+from ffn_extract.pipeline import extract
 from tests.ffn_extract.conftest import SENTENCES, edit_config
 
 
@@ -94,6 +97,31 @@ def test_an_unknown_family_is_told_what_to_give(tmp_path):
     sentence = refused(run("extract", tmp_path, "--out", tmp_path / "out"))
     assert "names of three tensors" in sentence
     assert "docs/extending.md" in sentence
+
+
+def test_a_family_that_is_not_known_is_read_by_its_tensors_names(tiny_model, tmp_path):
+    """GPT-2 under a name that nobody knows gives GPT-2's value lists."""
+    folder = shutil.copytree(tiny_model("gpt2"), tmp_path / "model")
+    edit_config(folder, model_type="rwkv")
+    common = ("--kinds", "value,random", "--per-layer", 3, "--glosses", "none", "--name", "it")
+    tensors = (
+        "--value-tensor", "transformer.h.{layer}.mlp.c_proj.weight",
+        "--key-tensor", "transformer.h.{layer}.mlp.c_fc.weight",
+        "--unembedding-tensor", "transformer.wte.weight",
+    )  # fmt: skip
+    ended = run(
+        "extract", folder, "--out", tmp_path / "a", *common, *tensors, "--orientation", "row"
+    )
+    assert ended.returncode == 0, ended.stderr
+    options = ExtractOptions(kinds=("value", "random"), per_layer=3, glosses=(), name="it")
+    extract(str(tiny_model("gpt2")), tmp_path / "b", options)
+    given, known = open_bundle(tmp_path / "a"), open_bundle(tmp_path / "b")
+    assert given.manifest.model.model_type == "rwkv"
+    assert given.manifest.parameters["tensors"] == {
+        "value_tensor": tensors[1], "key_tensor": tensors[3], "unembedding_tensor": tensors[5],
+        "orientation": "row",
+    }  # fmt: skip
+    assert list(given.iter_vectors()) == list(known.iter_vectors())
 
 
 def test_bad_options_are_told_all_at_once(tmp_path):

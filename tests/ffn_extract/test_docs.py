@@ -8,20 +8,54 @@ import pytest
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
 from ffn_extract.bundle.rows import TOKENS_SCHEMA, VECTORS_SCHEMA
+from ffn_extract.errors import GlossError
+from ffn_extract.glosses import GLOSS_SOURCES, Gloss, gloss_each
+from ffn_extract.glosses.wiki_settings import WikiSettings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def test_extending_lists_every_family():
-    (families,) = re.findall(r"Families now: ([\w, ]+)\.", (DOCS / "extending.md").read_text())
-    assert families.split(", ") == sorted(ARCHITECTURES)
+    (families,) = re.findall(r"Families now: ([\w,\s]+)\.", (DOCS / "extending.md").read_text())
+    assert re.split(r",\s", families) == sorted(ARCHITECTURES)
 
 
 def test_the_example_of_a_family_is_one_that_works():
     source = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)[1]
     namespace: dict[str, object] = {}
     exec(re.sub("^   ", "", source, flags=re.MULTILINE), namespace)
-    assert namespace["ARCHITECTURE"].value == ARCHITECTURES["llama"].value
+    assert namespace["ARCHITECTURE"] == ARCHITECTURES["mistral"]
+
+
+def test_extending_lists_every_gloss_source():
+    (sources,) = re.findall(r"Sources now: ([\w, ]+)\.", (DOCS / "extending.md").read_text())
+    assert sources.split(", ") == sorted(GLOSS_SOURCES)
+
+
+def test_the_example_of_a_gloss_source_is_one_that_works(tmp_path):
+    source = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)[2]
+    namespace: dict[str, object] = {}
+    exec(re.sub("^   ", "", source, flags=re.MULTILINE), namespace)
+    (tmp_path / "words").write_text("cat\tan animal\n", encoding="utf-8")
+    glosses = namespace["GlossaryGlosses"](tmp_path / "words")
+    assert list(gloss_each(["cat", "dog"], [glosses])) == [
+        Gloss("an animal", "glossary", "cat"),
+        None,
+    ]
+    with pytest.raises(GlossError, match="The glossary none cannot be read"):
+        namespace["GlossaryGlosses"](tmp_path / "none")
+
+
+def test_deploying_lists_every_setting_of_the_wiki():
+    text = (DOCS / "deploying.md").read_text()
+    defaults = WikiSettings()
+    for name, default in {
+        "FFN_WIKI": defaults.place,
+        "FFN_WIKI_SECONDS": f"{defaults.seconds_between:g}",
+        "FFN_GLOSS_DAYS": f"{defaults.days:g}",
+    }.items():
+        assert f"| `{name}` | `{default}` |" in text
+    assert "| `FFN_CONTACT` | none |" in text
 
 
 @pytest.mark.parametrize("schema", [VECTORS_SCHEMA, TOKENS_SCHEMA])

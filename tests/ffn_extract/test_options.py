@@ -10,9 +10,18 @@ from ffn_extract.errors import FFNExtractError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.progress import STEPS
 
+TENSORS = {
+    "value_tensor": "h.{layer}.fc2",
+    "key_tensor": "h.{layer}.fc1",
+    "unembedding_tensor": "head",
+    "orientation": "col",
+}
+
 
 def test_options_survive_json():
-    options = ExtractOptions(kinds=("update", "value"), seed=7, glosses=(), revision="main")
+    options = ExtractOptions(
+        kinds=("update", "value"), seed=7, glosses=(), revision="main", **TENSORS
+    )
     assert ExtractOptions.from_json(options.to_json()) == options
 
 
@@ -67,10 +76,31 @@ def test_the_order_of_kinds_makes_no_difference():
         ({"projection": "fast"}, "projection must be one of raw, fold, norm, not 'fast'."),
         ({"random_grain": []}, "random_grain must be one of dimension, layer, model, not []."),
         ({"corpus": " "}, "corpus must be text that is not empty, not ' '."),
-        ({"glosses": ("oxford",)}, "glosses has no oxford; it knows: wordnet."),
+        ({"corpus_field": ""}, "corpus_field must be text that is not empty, not ''."),
+        ({"glosses": ("oxford",)}, "glosses has no oxford; it knows: wordnet, wikipedia."),
         ({"drop_special": 1}, "drop_special must be true or false, not 1."),
         ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N, not 'gpu'."),
         ({"revision": ""}, "revision must be text that is not empty, not ''."),
+        (
+            {"value_tensor": "h.{layer}.fc2"},
+            "value_tensor, key_tensor, unembedding_tensor, orientation belong together: "
+            "give all of them or none.",
+        ),
+        (
+            {**TENSORS, "key_tensor": "h.0.fc1"},
+            "key_tensor must have {layer} once and no other braces in it, not 'h.0.fc1'.",
+        ),
+        (
+            {**TENSORS, "value_tensor": "h.{layer}.{expert}.fc2"},
+            "value_tensor must have {layer} once and no other braces in it, "
+            "not 'h.{layer}.{expert}.fc2'.",
+        ),
+        (
+            {**TENSORS, "unembedding_tensor": "{layer}"},
+            "unembedding_tensor must have no braces in it, not '{layer}'.",
+        ),
+        ({**TENSORS, "value_tensor": 3}, "value_tensor must be text that is not empty, not 3."),
+        ({**TENSORS, "orientation": "up"}, "orientation must be one of row, col, not 'up'."),
         ({"colour": "red"}, "Unknown option: colour."),
     ],
 )

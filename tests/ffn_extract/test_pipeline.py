@@ -2,11 +2,14 @@
 
 import dataclasses
 import functools
+import json
 import logging
 import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -14,11 +17,18 @@ from safetensors.numpy import load_file
 from ffn_extract import pipeline, projection
 from ffn_extract import wordnet as wordnet_module
 from ffn_extract.bundle import BundleError, open_bundle
-from ffn_extract.errors import CorpusError, FFNExtractError, OptionError, WordNetError
+from ffn_extract.errors import (
+    ArchitectureError,
+    CorpusError,
+    FFNExtractError,
+    OptionError,
+    WordNetError,
+)
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.progress import STEPS
-from tests.ffn_extract.conftest import EXTRA_ROWS, FAMILIES, SENTENCES, edit_config
+from tests.ffn_extract.conftest import EXTRA_ROWS, SENTENCES, TOKENIZERS, edit_config
+from tests.ffn_extract.tiny_families import TINY_FAMILIES
 
 TINY = ExtractOptions(per_layer=4, top_k=5, corpus=str(SENTENCES), glosses=(), name="tiny")
 
@@ -99,15 +109,39 @@ def test_another_seed_gives_other_lists_of_the_same_model(
     assert len(other & same) < 10
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TOKENIZERS)
 @pytest.mark.parametrize("mode", ["raw", "fold", "norm"])
-def test_every_family_in_every_mode(tiny_model, tmp_path, family, mode):
+def test_every_kind_of_tokenizer_in_every_mode(tiny_model, tmp_path, family, mode):
     options = dataclasses.replace(TINY, projection=mode)
     extract(str(tiny_model(family)), tmp_path / "out", options)
     bundle = open_bundle(tmp_path / "out")
     assert bundle.manifest.counts.kinds == {"value": 8, "random": 8, "update": 8}
     named = bundle.manifest.model.vocab_size - EXTRA_ROWS
     assert all(max(row.token_ids) < named for row in rows_of(bundle))
+
+
+@pytest.mark.parametrize("family", sorted(set(TINY_FAMILIES) - set(TOKENIZERS)))
+def test_every_family_is_extracted(tiny_model, tmp_path, family):
+    extract(str(tiny_model(family)), tmp_path / "out", dataclasses.replace(TINY, projection="norm"))
+    assert open_bundle(tmp_path / "out").manifest.model.model_type == family.split("-")[0]
+
+
+def test_tensors_given_by_name_have_updates_where_transformers_knows_the_model(
+    tiny_model, tmp_path
+):
+    given = dataclasses.replace(
+        TINY,
+        value_tensor="model.layers.{layer}.mlp.down_proj.weight",
+        key_tensor="model.layers.{layer}.mlp.gate_proj.weight",
+        unembedding_tensor="lm_head.weight",
+        orientation="col",
+    )
+    extract(str(tiny_model("llama")), tmp_path / "given", given)
+    extract(str(tiny_model("llama")), tmp_path / "known", TINY)
+    assert lists_of(tmp_path / "given") == lists_of(tmp_path / "known")
+    fold = dataclasses.replace(given, projection="fold")
+    with pytest.raises(ArchitectureError, match=r"No norm .* use the projection raw"):
+        extract(str(tiny_model("llama")), tmp_path / "fold", fold)
 
 
 def test_fold_and_norm_give_the_same_lists_only_without_a_bias(tiny_model, tmp_path):
@@ -179,6 +213,23 @@ def test_the_place_of_model_and_corpus_does_not_matter(tiny_model, tmp_path):
         manifest = (tmp_path / place / "out" / "manifest.json").read_text()
         assert str(tmp_path) not in manifest
         digests.add(open_bundle(tmp_path / place / "out").manifest.digest)
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_updates_come_from_any_kind_of_corpus(tiny_model, tmp_path, family):
+    texts = SENTENCES.read_text().splitlines()
+    objects = [json.dumps({"id": i, "body": text}) for i, text in enumerate(texts)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(objects))
+    pq.write_table(pa.table({"body": texts}), tmp_path / "texts.parquet")
+    digests = set()
+    for corpus in (SENTENCES, tmp_path / "texts.jsonl", tmp_path / "texts.parquet"):
+        options = dataclasses.replace(
+            TINY, kinds=("update",), corpus=str(corpus), corpus_field="body"
+        )
+        out = tmp_path / corpus.suffix[1:]
+        digests.add(extract(str(tiny_model(family)), out, options).digest)
+        assert {row.context for row in rows_of(open_bundle(out))} <= set(texts)
     assert len(digests) == 1
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ffn_extract import rescoring
-from ffn_extract.architectures.weights import require_finite
+from ffn_extract.architectures.stored import require_finite
 from ffn_extract.arithmetic import BFLOAT16, FLOAT32, Arithmetic, RowBounds, arithmetics_for
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.projection import Projector, project

@@ -146,6 +146,12 @@ def test_wordnet_gives_the_first_synset_and_the_lemma_that_matched(
     assert gloss.text.startswith(beginning)
 
 
+def test_the_gloss_is_that_of_nltks_first_synset(wordnet):
+    reader = finder.open_wordnet()
+    for word in ("run", "fast", "better", "leaves", "slowly", "Paris", "saw", "u.s.", "abandoned"):
+        assert WordNetGlosses(reader).look_up(word).text == reader.synsets(word)[0].definition()
+
+
 @pytest.mark.parametrize("surface", ["the", "xqzt", " ", "ə", "a" * 1000, "%", "\x00"])
 def test_wordnet_does_not_know_everything(wordnet, surface):
     assert WordNetGlosses().look_up(surface) is None

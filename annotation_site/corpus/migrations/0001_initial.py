@@ -48,6 +48,7 @@ class Migration(migrations.Migration):
                 ('heartbeat_at', models.DateTimeField(null=True)),
                 ('claim', models.UUIDField(null=True)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('imported', models.BooleanField(default=False)),
                 ('error', models.TextField(blank=True)),
                 ('bundle_digest', models.CharField(max_length=80, null=True, unique=True)),
                 ('counts', models.JSONField(default=dict)),

@@ -1,6 +1,8 @@
 """Allocation is a pure, seeded function: balanced, complete, never the same list twice."""
 
+import random
 from collections import Counter
+from itertools import pairwise, product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from annotation_site.annotation.allocation import (
     ListToJudge,
     allocate,
     draw_per_stratum,
-    interleave,
+    own_order,
 )
 
 KINDS = ("value", "random", "update")
@@ -62,17 +64,15 @@ def test_kinds_are_spread_evenly_over_people():
         assert max(counts) - min(counts) <= 2
 
 
-def test_kinds_are_interleaved_without_a_fixed_rhythm():
-    import random
-
-    lists = some_lists(20)
-    order = interleave(lists, random.Random(0))
-    kinds = [item.kind for item in order]
-    for start in range(0, len(kinds) - 30, 10):
-        counts = Counter(kinds[start : start + 30])
-        assert all(5 <= counts[kind] <= 15 for kind in KINDS)
-    by_position = {p: {kinds[i] for i in range(p, len(kinds), 3)} for p in range(3)}
-    assert all(len(found) == 3 for found in by_position.values())
+def test_a_list_tells_nothing_about_the_kind_of_the_next():
+    lists = some_lists(60, layers=1)
+    followed = Counter()
+    for seed in range(100):
+        order = own_order(lists, random.Random(seed))
+        followed.update((a.kind, b.kind) for a, b in pairwise(order))
+    total = sum(followed.values())
+    for pair in product(KINDS, repeat=2):
+        assert abs(followed[pair] / total - 1 / 9) < 0.01, pair
 
 
 def test_topping_up_gives_out_free_places_only_and_nobody_gets_a_list_twice():

@@ -50,6 +50,7 @@ def test_a_pattern_below_the_minimum_is_kept():
         (answer(pattern(1, [1, 2]), pattern(2, [2])), "Token 2 is in patterns 1 and 2"),
         (answer(pattern(1, [1], description=None)), "not a text"),
         (answer(pattern(1, [1], description="a\0b")), "not a text"),
+        (answer(pattern(1, [1], description="\ud83d")), "half of a character"),
         (answer(pattern(1, [1]), comment="x" * (MOST_TEXT + 1)), "2001 characters"),
         (answer(*(pattern(n, [1]) for n in range(1, 32))), "at most 30 patterns"),
     ],

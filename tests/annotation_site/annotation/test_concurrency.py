@@ -1,11 +1,14 @@
 """Many people at once: never more than k live answers, never twice to one person, none lost."""
 
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count
+from django.utils import timezone
 
 from annotation_site.annotation import selectors, services, submissions
 from annotation_site.annotation.models import Assignment, Membership, Revision
@@ -79,3 +82,29 @@ def test_of_two_tabs_that_save_at_once_one_wins_and_one_is_told():
     with ThreadPoolExecutor(8) as pool:
         outcomes = sorted(pool.map(save, "abcdefgh"))
     assert outcomes == ["conflict"] * 7 + ["saved"]
+
+
+def test_a_submission_that_is_under_way_wins_over_the_end_of_its_lease():
+    study = make_study(annotators=3)
+    assignment = Assignment.objects.filter(membership__study=study).first()
+    Assignment.objects.filter(pk=assignment.pk).update(
+        state=Assignment.State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10)
+    )
+
+    def sweep() -> None:
+        try:
+            services.leases_sweep()
+        finally:
+            connection.close()
+
+    sweeper = threading.Thread(target=sweep)
+    with transaction.atomic():
+        submissions.assignment_submit(
+            user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
+            key=uuid.uuid4(), answer=answer(), active_seconds=0,
+        )  # fmt: skip
+        sweeper.start()
+        sweeper.join(timeout=0.5)  # long enough to reach the lock that this transaction holds
+    sweeper.join()
+    assignment.refresh_from_db()
+    assert (assignment.state, assignment.surplus) == (Assignment.State.SUBMITTED, False)

@@ -56,6 +56,10 @@ def test_two_studies_of_one_title_get_two_addresses():
     assert make_study(title="New").slug == "new-3"
 
 
+def test_a_title_in_another_script_gets_an_address():
+    assert make_study(title="概念研究").slug == "study"
+
+
 def test_opening_gives_every_list_to_k_people():
     study = make_study(annotators=3)
     assert study.state == Study.State.OPEN

@@ -112,6 +112,14 @@ def test_the_same_key_again_is_one_submission():
     assert Revision.objects.count() == 1
 
 
+def test_a_retry_after_the_study_was_paused_is_still_the_same_submission():
+    assignment = assignment_of(make_study())
+    key = uuid.uuid4()
+    submit(assignment, answer(), key=key)
+    Study.objects.update(state="paused")
+    assert submit(assignment, answer(), key=key, base_version=0).state == State.SUBMITTED
+
+
 def test_submitting_again_replaces_the_answer_and_keeps_the_revision():
     assignment = assignment_of(make_study())
     submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
@@ -205,13 +213,21 @@ def test_a_late_answer_is_surplus_when_its_place_is_taken():
     assert (assignment.state, assignment.surplus) == (State.SUBMITTED, True)
 
 
-def test_a_late_answer_takes_its_place_back_when_it_is_free():
+def test_a_lease_that_nobody_could_take_over_does_not_end():
     study = make_study(annotators=2)
     assignment = assignment_of(study)
     Assignment.objects.filter(pk=assignment.pk).update(
         state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10)
     )
     services.leases_sweep()
+    assignment.refresh_from_db()
+    assert assignment.state == State.IN_PROGRESS
+
+
+def test_a_late_answer_takes_its_place_back_when_it_is_free():
+    study = make_study(annotators=2)
+    assignment = assignment_of(study)
+    Assignment.objects.filter(pk=assignment.pk).update(state=State.EXPIRED)
     submit(assignment, answer())
     assignment.refresh_from_db()
     assert (assignment.state, assignment.surplus) == (State.SUBMITTED, False)

@@ -56,6 +56,11 @@ def test_a_draft_from_an_older_version_gets_the_newer_one(client, assignment):
     }
 
 
+def test_a_person_may_type_what_looks_like_an_escape(client, assignment):
+    response = send(client, "put", "draft", assignment, draft(content={"x": "\\u0000"}))
+    assert response.status_code == 200
+
+
 def test_submitting_returns_the_next_list_opened(client, assignment):
     body = submission(assignment, answer(pattern(1, [1, 2, 3, 4])))
     reply = send(client, "post", "submit", assignment, body).json()
@@ -94,6 +99,9 @@ def test_a_skip_returns_the_next_list(client, assignment):
         ("put", "draft", draft(content=[])),
         ("put", "draft", draft(content={"x": "y" * 100_001})),
         ("put", "draft", draft(content={"x": "a\0b"})),
+        ("put", "draft", draft(content={"x": ["\ud83d"]})),
+        ("put", "draft", '{"content": ' + "[" * 40 + "]" * 40 + "}"),
+        ("put", "draft", "[" * 100_000),
         ("put", "draft", draft(active_seconds=-1)),
         ("put", "draft", draft(active_seconds=10**9)),
         ("post", "submit", {"base_version": 0}),

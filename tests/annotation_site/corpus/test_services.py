@@ -126,7 +126,7 @@ def test_nothing_is_visible_before_the_last_row_is_in(bundle):
 
 def test_an_import_whose_process_died_can_be_repeated(bundle):
     extraction, _ = services.bundle_import(path=bundle)
-    Extraction.objects.update(state=State.LOADING, attempts=services.MOST_ATTEMPTS)
+    Extraction.objects.update(state=State.LOADING)
     Extraction.objects.update(heartbeat_at=timezone.now())
     with pytest.raises(SiteError, match="being loaded at this moment"):
         services.bundle_import(path=bundle)
@@ -143,7 +143,9 @@ def queued():
     return services.extraction_enqueue(model_source="tiny", options=ExtractOptions())
 
 
-@pytest.mark.parametrize("source", ["", "  ", "/etc", "../models", "a/../../b"])
+@pytest.mark.parametrize(
+    "source", ["", "  ", "/etc", "../models", "a/../../b", "~/x", ".", "-x", "a/b/c", "x\0"]
+)
 def test_a_path_is_no_model(source):
     with pytest.raises(Invalid):
         services.extraction_enqueue(model_source=source, options=ExtractOptions())
@@ -178,9 +180,46 @@ def test_a_run_that_lost_its_claim_changes_nothing_any_more(bundle):
     Extraction.objects.update(claim=uuid.uuid4())
     with pytest.raises(services.ClaimLost):
         services.extraction_report(extraction=claimed, step="projection")
+    services.bundle_import(path=bundle)
+    Vector.objects.update(extraction=extraction)  # what the run that took over has loaded
     services.extraction_fail(extraction=claimed, reason="too late")
     extraction.refresh_from_db()
     assert (extraction.state, extraction.error) == (State.RUNNING, "")
+    assert extraction.vectors.count() == 2
+
+
+def test_a_run_that_takes_over_replaces_what_the_dead_one_had_loaded(bundle):
+    claimed = services.extraction_claim(extraction_id=queued().pk)
+    loading.rows_load(claimed.pk, services.open_bundle(bundle), ignore, ignore)
+    Extraction.objects.update(heartbeat_at=timezone.now() - 2 * services.STALE_AFTER)
+    services.extractions_sweep()
+    again = services.extraction_claim(extraction_id=claimed.pk)
+    services.bundle_load(extraction=again, bundle=services.open_bundle(bundle))
+    again.refresh_from_db()
+    assert (again.state, again.vectors.count(), again.tokens.count()) == (State.READY, 2, 6)
+
+
+def test_a_run_that_lost_its_claim_while_loading_leaves_no_rows(bundle):
+    claimed = services.extraction_claim(extraction_id=queued().pk)
+
+    def taken_over(*_):
+        raise services.ClaimLost
+
+    with pytest.raises(services.ClaimLost):
+        loading.rows_load(claimed.pk, services.open_bundle(bundle), taken_over, ignore)
+    assert claimed.tokens.count() == 0
+
+
+def test_one_worker_extracts_one_model_at_a_time():
+    first, second = queued(), queued()
+    assert services.extraction_claim(extraction_id=first.pk) is not None
+    assert services.extraction_claim(extraction_id=second.pk) is None
+    Extraction.objects.filter(pk=first.pk).update(state=State.READY)
+    assert services.extraction_claim(extraction_id=second.pk) is not None
+
+
+def ignore(*_):
+    """Progress that nobody follows."""
 
 
 def test_lists_that_another_extraction_holds_are_kept_once(bundle, tmp_path):

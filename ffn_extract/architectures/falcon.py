@@ -1,0 +1,24 @@
+"""Falcon: attention and FFN in parallel by default."""
+
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+
+ARCHITECTURE = Architecture(
+    model_type="falcon",
+    prefixes=("transformer.", ""),
+    ffns=(
+        FFN(
+            key=Matrix("h.{layer}.mlp.dense_h_to_4h.weight", "row"),
+            value=Matrix("h.{layer}.mlp.dense_4h_to_h.weight", "col"),
+            d_ff_keys=("ffn_hidden_size",),
+            d_ff_factor=4,
+        ),
+    ),
+    embedding="word_embeddings.weight",
+    heads=("lm_head.weight",),
+    norm=NormNames(
+        "layer", gain=("ln_f.weight",), bias=("ln_f.bias",), epsilon_key="layer_norm_epsilon"
+    ),
+    value_module="h.{layer}.mlp.dense_4h_to_h",
+    layers_keys=("num_hidden_layers", "n_layer"),
+    activation_key="activation",
+)

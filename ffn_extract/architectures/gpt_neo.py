@@ -1,0 +1,23 @@
+"""GPT-Neo: GPT-2's names, but linear layers, so values are columns."""
+
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+
+ARCHITECTURE = Architecture(
+    model_type="gpt_neo",
+    prefixes=("transformer.", ""),
+    ffns=(
+        FFN(
+            key=Matrix("h.{layer}.mlp.c_fc.weight", "row"),
+            value=Matrix("h.{layer}.mlp.c_proj.weight", "col"),
+            d_ff_factor=4,
+        ),
+    ),
+    embedding="wte.weight",
+    heads=("lm_head.weight",),
+    norm=NormNames(
+        "layer", gain=("ln_f.weight",), bias=("ln_f.bias",), epsilon_key="layer_norm_epsilon"
+    ),
+    value_module="h.{layer}.mlp.c_proj",
+    layers_keys=("num_layers",),
+    activation_key="activation_function",
+)

@@ -1,0 +1,24 @@
+"""gpt-oss: experts stored together, gate and up interleaved; values are rows.
+
+Each expert's down_proj_bias belongs to the update and to no value vector. The published files are
+MXFP4: they have no tensor of these names and are refused with the way out.
+"""
+
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+
+ARCHITECTURE = Architecture(
+    model_type="gpt_oss",
+    prefixes=("model.", ""),
+    ffns=(
+        FFN(
+            key=Matrix("layers.{layer}.mlp.experts.gate_up_proj", "col", "even"),
+            up=Matrix("layers.{layer}.mlp.experts.gate_up_proj", "col", "odd"),
+            value=Matrix("layers.{layer}.mlp.experts.down_proj", "row"),
+            experts_keys=("num_local_experts",),
+        ),
+    ),
+    embedding="embed_tokens.weight",
+    heads=("lm_head.weight",),
+    norm=NormNames("rms", gain=("norm.weight",), epsilon_key="rms_norm_eps", default_epsilon=1e-5),
+    value_module="layers.{layer}.mlp",
+)

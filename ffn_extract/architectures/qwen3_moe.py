@@ -1,0 +1,26 @@
+"""Qwen3-MoE: experts, each a gated FFN; some layers may be dense."""
+
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+
+ARCHITECTURE = Architecture(
+    model_type="qwen3_moe",
+    prefixes=("model.", ""),
+    ffns=(
+        FFN(
+            key=Matrix("layers.{layer}.mlp.experts.{expert}.gate_proj.weight", "row"),
+            up=Matrix("layers.{layer}.mlp.experts.{expert}.up_proj.weight", "row"),
+            value=Matrix("layers.{layer}.mlp.experts.{expert}.down_proj.weight", "col"),
+            d_ff_keys=("moe_intermediate_size",),
+            experts_keys=("num_experts", "num_local_experts"),
+        ),
+        FFN(
+            key=Matrix("layers.{layer}.mlp.gate_proj.weight", "row"),
+            up=Matrix("layers.{layer}.mlp.up_proj.weight", "row"),
+            value=Matrix("layers.{layer}.mlp.down_proj.weight", "col"),
+        ),
+    ),
+    embedding="embed_tokens.weight",
+    heads=("lm_head.weight",),
+    norm=NormNames("rms", gain=("norm.weight",), epsilon_key="rms_norm_eps", default_epsilon=1e-6),
+    value_module="layers.{layer}.mlp",
+)

@@ -1,0 +1,19 @@
+"""StableLM: LLaMA's gated FFN with LayerNorm; attention and FFN may run in parallel."""
+
+from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+
+ARCHITECTURE = Architecture(
+    model_type="stablelm",
+    prefixes=("model.", ""),
+    ffns=(
+        FFN(
+            key=Matrix("layers.{layer}.mlp.gate_proj.weight", "row"),
+            up=Matrix("layers.{layer}.mlp.up_proj.weight", "row"),
+            value=Matrix("layers.{layer}.mlp.down_proj.weight", "col"),
+        ),
+    ),
+    embedding="embed_tokens.weight",
+    heads=("lm_head.weight",),
+    norm=NormNames("layer", gain=("norm.weight",), bias=("norm.bias",)),
+    value_module="layers.{layer}.mlp.down_proj",
+)

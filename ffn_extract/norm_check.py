@@ -1,0 +1,199 @@
+"""How much the norm in front of the unembedding changes a vector's top tokens.
+
+The paper projects value vectors without it and shows that little is lost: the intersection over
+union of the top tokens of E·v and of E·Norm(v), per layer, for value vectors beside random ones
+(appendix A.1, figure 4).
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffn_extract.architectures import ModelWeights, architecture_of
+from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.environment import environment
+from ffn_extract.errors import OptionError
+from ffn_extract.options import ExtractOptions
+from ffn_extract.pipeline import open_device
+from ffn_extract.progress import Progress, Report, ignore
+from ffn_extract.projection import project
+from ffn_extract.vectors import Vector, random_vectors, value_vectors
+from ffn_extract.vocabulary import load_tokenizer, read_vocabulary
+from ffn_extract.weights_digest import weights_digest
+
+TABLE_FILE = "compare-norm.csv"
+FIGURE_FILE = "compare-norm.png"
+PARAMETERS_FILE = "compare-norm.json"
+KINDS = ("value", "random")
+NO_MATPLOTLIB = (
+    "No figure was drawn: matplotlib is not installed. pip install matplotlib, and run this again "
+    "in another folder; the table holds what the figure shows."
+)
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The overlap of one kind's lists in one layer: mean, deviation and extremes over vectors."""
+
+    layer: int
+    kind: str
+    vectors: int
+    mean_iou: float
+    std_iou: float
+    min_iou: float
+    max_iou: float
+
+
+def compare_norm(
+    model: str, out: Path, options: ExtractOptions, report: Report = ignore
+) -> list[Row]:
+    """Compare the top tokens with and without the norm; write table, figure and parameters.
+
+    Of the options, `per_layer`, `top_k`, `seed`, `random_grain`, `drop_special`, `device`,
+    `revision` and `name` are used. The figure is left out where matplotlib is not installed.
+
+    Raises
+    ------
+    FFNExtractError
+        With a sentence that says what to do, also when the model has no such norm, or `out` holds
+        a comparison already.
+    """
+    _require_new(out)
+    device = open_device(options.device)
+    report(Progress("checkpoint", 0, 1))
+    checkpoint = find_checkpoint(model, options.revision)
+    architecture = architecture_of(checkpoint.config)
+    weights = ModelWeights(architecture, checkpoint.config, checkpoint.tensors)
+    report(Progress("checkpoint", 1, 1))
+    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder))
+    vectors = list(_vectors(weights, options, report))
+    n_rows = weights.dimensions.vocab_size
+    plain = np.stack([vector.values for vector in vectors])
+    projection = project(
+        weights.before_unembedding(np.concatenate([plain, _normed(plain, vectors, weights)])),
+        weights.unembedding,
+        vocabulary.allowed(n_rows, drop_special=options.drop_special),
+        options.top_k,
+        both_sides=False,
+        device=device,
+        report=lambda rows: report(Progress("projection", rows, n_rows)),
+    )
+    ids = projection.top.token_ids
+    overlaps = intersection_over_union(ids[: len(vectors)], ids[len(vectors) :])
+    rows = list(_table(vectors, overlaps))
+    parameters = {
+        "model": {
+            "name": options.name or checkpoint.name,
+            "revision": checkpoint.revision,
+            "model_type": architecture.model_type,
+            "weights_digest": weights_digest(checkpoint.tensors, weights.used_tensors()),
+            **asdict(weights.dimensions),
+        },
+        "parameters": {
+            "kinds": list(KINDS),
+            "projections": ["raw", "norm"],
+            **{
+                name: getattr(options, name)
+                for name in ("per_layer", "top_k", "seed", "random_grain", "drop_special")
+            },
+        },
+        "environment": environment(str(device), {}),
+    }
+    _write(out, rows, parameters)
+    return rows
+
+
+def intersection_over_union(first: Ids, second: Ids) -> NDArray[np.float64]:
+    """|A ∩ B| / |A ∪ B| of each row's ids; both of shape (n, k) without repetition in a row.
+
+    Examples
+    --------
+    >>> intersection_over_union(np.array([[1, 2, 3]]), np.array([[3, 4, 2]])).tolist()
+    [0.5]
+    """
+    both = np.sort(np.concatenate([first, second], axis=1), axis=1)
+    shared = (both[:, 1:] == both[:, :-1]).sum(axis=1)
+    overlap: NDArray[np.float64] = shared / (first.shape[1] + second.shape[1] - shared)
+    return overlap
+
+
+def _require_new(out: Path) -> None:
+    if any((out / name).exists() for name in (TABLE_FILE, FIGURE_FILE, PARAMETERS_FILE)):
+        raise OptionError(f"{out} holds a comparison already; give another folder with --out.")
+
+
+def _vectors(weights: ModelWeights, options: ExtractOptions, report: Report) -> Iterator[Vector]:
+    n_layers = weights.dimensions.n_layers
+    for layer in range(n_layers):
+        weights.norm(layer)  # a model without one is refused before the work
+        yield from value_vectors(weights, layer, options.drawn_count, options.seed)
+        report(Progress("vectors", layer + 1, 2 * n_layers))
+    yield from random_vectors(
+        weights,
+        options,
+        range(n_layers),
+        lambda layers: report(Progress("vectors", n_layers + layers, 2 * n_layers)),
+    )
+
+
+def _normed(
+    plain: NDArray[np.float64], vectors: Sequence[Vector], weights: ModelWeights
+) -> NDArray[np.float64]:
+    layers = np.array([vector.layer for vector in vectors])
+    normed = np.empty_like(plain)
+    for layer in range(weights.dimensions.n_layers):
+        normed[layers == layer] = weights.norm(layer).normed(plain[layers == layer])
+    return normed
+
+
+def _table(vectors: Sequence[Vector], overlaps: NDArray[np.float64]) -> Iterator[Row]:
+    places = np.array([(vector.layer, KINDS.index(vector.kind)) for vector in vectors])
+    for layer in range(places[:, 0].max() + 1):
+        for number, kind in enumerate(KINDS):
+            some = overlaps[(places == (layer, number)).all(axis=1)]
+            yield Row(
+                layer,
+                kind,
+                len(some),
+                *(round(float(x), 6) for x in (some.mean(), some.std(), some.min(), some.max())),
+            )
+
+
+def _write(out: Path, rows: Sequence[Row], parameters: dict[str, Any]) -> None:
+    """The parameters last: with them, a comparison is complete."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / TABLE_FILE).write_text(table_csv(rows), encoding="utf-8")
+        draw = _drawing()
+        if draw is not None:
+            (out / FIGURE_FILE).write_bytes(draw(rows, parameters))
+        text = json.dumps(parameters, sort_keys=True, indent=2, ensure_ascii=False)
+        (out / PARAMETERS_FILE).write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"Nothing can be written to {out}: {error.strerror}.") from error
+
+
+def table_csv(rows: Sequence[Row]) -> str:
+    """The table with a header, a line per layer and kind."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Row.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def _drawing() -> Callable[[Sequence[Row], dict[str, Any]], bytes] | None:
+    try:
+        from ffn_extract.norm_figure import draw
+    except ImportError:
+        return None
+    return draw

@@ -1,0 +1,77 @@
+import {EMPTY, canonical, finished, normalise, problem, reduce, same, stopwordsOf, tooSmall} from '/static/annotation/answer.js';
+
+const rules = {length: 30, categories: ['semantic', 'names'], min_tokens: 4, several_patterns_per_token: false, stopwords: new Set([1, 2])};
+const several = {...rules, several_patterns_per_token: true};
+const assign = (answer, number, ranks, on = true, by = rules) => reduce(answer, {type: 'assign', number, ranks, on}, by);
+const ranks = (answer) => answer.patterns.map((p) => p.ranks);
+
+export function testATokenLeavesItsOldPattern(equal) {
+  const answer = assign(assign(EMPTY, 1, [3, 1]), 2, [3]);
+  equal(ranks(answer), [[1], [3]]);
+}
+
+export function testATokenStaysInItsOldPatternWhereSeveralAreAllowed(equal) {
+  equal(ranks(assign(assign(EMPTY, 1, [3, 1], true, several), 2, [3], true, several)), [[1, 3], [3]]);
+}
+
+export function testAnActionWithoutEffectGivesTheSameAnswer(equal) {
+  const answer = assign(EMPTY, 1, [1]);
+  equal(assign(answer, 1, [1]) === answer, true);
+  equal(assign(answer, 7, [1]) === answer, true);
+  equal(reduce(answer, {type: 'clear', ranks: [9]}, rules) === answer, true);
+  equal(reduce(answer, {type: 'describe', number: 1, description: ''}, rules) === answer, true);
+}
+
+export function testWhatIsUntouchedKeepsItsIdentity(equal) {
+  const answer = assign(assign(EMPTY, 1, [1]), 2, [2]);
+  equal(assign(answer, 2, [5]).patterns[0] === answer.patterns[0], true);
+}
+
+export function testRemovingAPatternRenumbersTheOthers(equal) {
+  const answer = assign(assign(assign(EMPTY, 1, [1]), 2, [2]), 3, [3]);
+  const rest = reduce(answer, {type: 'remove', number: 2}, rules);
+  equal(rest.patterns.map((p) => [p.number, p.ranks]), [[1, [1]], [2, [3]]]);
+}
+
+export function testNoPatternAndPatternsExcludeEachOther(equal) {
+  const none = reduce(assign(EMPTY, 1, [1]), {type: 'none', on: true}, rules);
+  equal([none.no_pattern, none.patterns], [true, []]);
+  equal(assign(none, 1, [2]).no_pattern, false);
+}
+
+export function testBlankPatternsAreDroppedAndTheOthersNumbered(equal) {
+  const answer = assign(reduce(EMPTY, {type: 'add'}, rules), 2, [4]);
+  equal(finished(answer).patterns.map((p) => [p.number, p.ranks]), [[1, [4]]]);
+  equal(same(answer, assign(EMPTY, 1, [4])), true);
+  equal(canonical(reduce(EMPTY, {type: 'add'}, rules)), canonical(EMPTY));
+}
+
+export function testProblemsComeInOrder(equal) {
+  equal(problem(EMPTY).kind, 'nothing');
+  equal(problem(reduce(EMPTY, {type: 'none', on: true}, rules)), null);
+  const one = assign(EMPTY, 1, [4]);
+  equal(problem(one), {kind: 'no-category', number: 1});
+  const named = reduce(one, {type: 'category', number: 1, category: 'names'}, rules);
+  equal(problem(named), null);
+  equal(tooSmall(named, rules).length, 1);
+  const described = reduce(reduce(named, {type: 'add'}, rules), {type: 'describe', number: 2, description: 'x'}, rules);
+  equal(problem(described), {kind: 'no-token', number: 2});
+}
+
+export function testTheStopwordsFlagIsProposedByMoreThanHalf(equal) {
+  const flag = (members) => stopwordsOf(assign(EMPTY, 1, members).patterns[0], rules);
+  equal([flag([1, 2, 3]), flag([1, 3]), flag([1])], [true, false, true]);
+}
+
+export function testAnyJsonBecomesAnAnswer(equal) {
+  equal(normalise(null, rules), EMPTY);
+  equal(normalise({patterns: 'x'}, rules), EMPTY);
+  const odd = {patterns: [{ranks: [3, 3, 99, '1', 1], category: 'other', description: 5, stopwords: 1}, {ranks: [1]}], no_pattern: true, comment: null};
+  equal(normalise(odd, rules), {
+    patterns: [
+      {number: 1, description: '', category: null, stopwords: null, ranks: [1, 3]},
+      {number: 2, description: '', category: null, stopwords: null, ranks: []},
+    ],
+    no_pattern: false, comment: '',
+  });
+}

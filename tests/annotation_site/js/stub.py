@@ -1,0 +1,190 @@
+"""The annotation page without a site: the real template and scripts, a server that can misbehave.
+
+The stub keeps one draft per list in memory and follows the contract of `annotation_site.api`. Tests
+make it fail, hang, lose a reply or change a draft behind the page's back.
+"""
+
+import json
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from django.contrib.staticfiles import finders
+from django.template.loader import render_to_string
+
+POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
+TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".html": "text/html",
+}
+GUIDELINES = "<h2>What to do</h2><p>Look for <strong>patterns</strong> in the tokens.</p>"
+HERE = Path(__file__).parent
+
+
+def tokens(*texts: str) -> list[dict[str, Any]]:
+    """Thirty tokens: those given, then numbered ones; every second has a description."""
+    texts = (*texts, *(f"word{n}" for n in range(len(texts) + 1, 31)))
+    return [
+        {
+            "rank": rank,
+            "display": text,
+            "text": text.replace("⋯", ""),
+            "gloss": f"what {text} means" if rank % 2 else "",
+            "stopword": text in ("the", "of", ","),
+        }
+        for rank, text in enumerate(texts, 1)
+    ]
+
+
+class Stub:
+    """Three lists of one person."""
+
+    def __init__(self) -> None:
+        self.ids = [str(uuid.UUID(int=n)) for n in (1, 2, 3)]
+        self.study = {
+            "title": "Concepts in a small encoder",
+            "categories": ["semantic", "syntactic", "names"],
+            "min_tokens": 4,
+            "several_patterns_per_token": False,
+            "show_glosses": True,
+            "open": True,
+        }
+        self.lists = [
+            {
+                "tokens": tokens(),
+                "state": "in progress",
+                "submitted": 0,
+                "version": 0,
+                "draft": None,
+            }
+            for _ in self.ids
+        ]
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.keys: set[str] = set()
+        self.status = 0  # answer every API request with this status
+        self.seconds = 0.0  # and this late
+        self.lose_next_reply = False
+        self.logged_out = False
+        self.lock = threading.Lock()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def url(self, n: int) -> str:
+        return f"/lists/{self.ids[n]}/"
+
+    def answer(self, n: int = 0) -> dict[str, Any]:
+        return self.lists[n]["draft"]["answer"]
+
+    def sent(self, what: str) -> list[dict[str, Any]]:
+        return [body for name, body in self.requests if name == what]
+
+    def page(self, n: int) -> dict[str, Any]:
+        entry, api = self.lists[n], f"/api/lists/{self.ids[n]}"
+        return {
+            "list": {
+                "id": self.ids[n],
+                "position": n + 1,
+                "total": len(self.ids),
+                "state": entry["state"],
+                "submitted_version": entry["submitted"],
+                "tokens": entry["tokens"],
+            },
+            "study": self.study,
+            "draft": {"version": entry["version"], "content": entry["draft"]},
+            "active_seconds": 0,
+            "urls": {
+                "draft": f"{api}/draft",
+                "submit": f"{api}/submit",
+                "skip": f"{api}/skip",
+                "page": self.url(n),
+                "previous": self.url(n - 1) if n else None,
+                "home": "/",
+            },
+        }
+
+    def reply(self, n: int, what: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        entry = self.lists[n]
+        if body.get("key") in self.keys:
+            return self.next(n)
+        if body["base_version"] != entry["version"]:
+            details = {"version": entry["version"], "content": entry["draft"]}
+            return _error(409, "draft_conflict", "Changed elsewhere.", details)
+        if what != "skip":
+            entry["version"] += 1
+            entry["draft"] = body["content"] if what == "draft" else {"answer": body["answer"]}
+        if what == "draft":
+            return 200, {"version": entry["version"]}
+        self.keys.add(body["key"])
+        entry["state"] = "submitted" if what == "submit" else "skipped"
+        entry["submitted"] += what == "submit"
+        return self.next(n)
+
+    def next(self, n: int) -> tuple[int, dict[str, Any]]:
+        if n + 1 == len(self.ids):
+            return 200, {"next": None, "next_url": "/"}
+        return 200, {"next": self.page(n + 1), "next_url": self.url(n + 1)}
+
+
+def _error(status: int, code: str, message: str, details: Any = None) -> tuple[int, dict[str, Any]]:
+    return status, {"error": {"code": code, "message": message, "details": details or {}}}
+
+
+def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """Silent: pytest shows what matters."""
+
+        def send(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Security-Policy", POLICY)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            folder, _, name = self.path.removeprefix("/").partition("/")
+            if folder in ("static", "tests"):
+                found = finders.find(name) if folder == "static" else HERE / name
+                path = Path(str(found))
+                self.send(200, TYPES[path.suffix], path.read_bytes())
+            elif folder == "lists":
+                person = SimpleNamespace(is_authenticated=True, public_id="somebody")
+                context = {
+                    "page": stub.page(stub.ids.index(name.strip("/"))),
+                    "study": stub.study,
+                    "guidelines_html": GUIDELINES,
+                    "user": person,
+                }
+                html = render_to_string("annotation/list.html", context)
+                self.send(200, "text/html", html.encode())
+            else:
+                self.send(200, "text/html", b"<!doctype html><title>elsewhere</title>")
+
+        def do_PUT(self) -> None:
+            _, _, _, list_id, what = self.path.split("/")
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            time.sleep(stub.seconds)
+            with stub.lock:
+                stub.requests.append((what, body))
+                if stub.status:
+                    return self.send(stub.status, "text/html", b"no")
+                if stub.logged_out:
+                    status, reply = _error(403, "not_authenticated", "Log in first.")
+                else:
+                    status, reply = stub.reply(stub.ids.index(list_id), what, body)
+                if stub.lose_next_reply:
+                    stub.lose_next_reply = False
+                    return self.send(502, "text/html", b"lost")
+            self.send(status, "application/json", json.dumps(reply).encode())
+
+        do_POST = do_PUT
+
+    return Handler

@@ -1,0 +1,432 @@
+"""The annotation page in a real browser, without a database: keys, mouse, saving, conflicts."""
+
+import re
+import statistics
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.annotation_site.js.conftest import open_list
+from tests.annotation_site.js.stub import Stub, tokens
+
+pytestmark = pytest.mark.xdist_group("page")
+LETTERS = "abcdefghijklmnopqrstuvwxyz,.-;"
+
+
+def press(page: Page, keys: str) -> None:
+    for key in keys.split():
+        page.keyboard.press(key)
+
+
+def members(page: Page, number: int) -> list[int]:
+    marks = page.locator(".row .marks").all_text_contents()
+    return [rank for rank, text in enumerate(marks, 1) if str(number) in text]
+
+
+def expect_saved(page: Page) -> None:
+    expect(page.locator("#save-state")).to_have_text("Saved")
+
+
+def expect_list(page: Page, position: int) -> None:
+    expect(page.locator("#position")).to_have_text(f"List {position} of 3")
+
+
+def reload(page: Page) -> None:
+    page.reload()
+    page.locator("html[data-ready]").wait_for(state="attached")
+
+
+def row(page: Page, rank: int):
+    return page.locator(f'.row[data-rank="{rank}"]')
+
+
+def drag(page: Page, *ranks: int) -> None:
+    for n, rank in enumerate(ranks):
+        box = row(page, rank).bounding_box()
+        page.mouse.move(box["x"] + 90, box["y"] + 10)
+        if n == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def test_a_list_is_labelled_and_submitted_with_the_keyboard_alone(page: Page, stub: Stub):
+    press(page, "1 1 1 1 j 2 2 2 2 s p d")
+    page.keyboard.type("j x 1")  # no command while typing
+    press(page, "Enter ArrowLeft y")
+    assert (members(page, 1), members(page, 2)) == ([1, 2, 3, 4], [6, 7, 8, 9])
+    press(page, "Enter")
+    expect_list(page, 2)
+    assert page.url.endswith(stub.url(1))
+    pattern = {"description": "", "category": "syntactic", "stopwords": None}
+    other = {"description": "j x 1", "category": "semantic", "stopwords": True}
+    assert stub.answer(0) == {
+        "patterns": [
+            {"number": 1, "ranks": [1, 2, 3, 4], **pattern},
+            {"number": 2, "ranks": [6, 7, 8, 9], **other},
+        ],
+        "no_pattern": False,
+        "comment": "",
+    }
+
+
+def test_eight_scattered_tokens_take_fewer_than_fifteen_keys(page: Page, stub: Stub):
+    pressed: list[str] = []
+    page.expose_function("pressed", lambda key: pressed.append(key))
+    page.evaluate("addEventListener('keydown', (e) => pressed(e.key), true)")
+    ranks = [2, 5, 9, 14, 17, 22, 28, 30]
+    press(page, " ".join(["f", *(LETTERS[r - 1] for r in ranks), "Escape", "s", "d"]))
+    before = len(pressed)
+    page.keyboard.type("units")
+    press(page, "Enter Enter")
+    expect_list(page, 2)
+    assert stub.answer(0)["patterns"][0]["ranks"] == ranks
+    assert before + 2 < 15
+
+
+def test_shift_extends_a_selection_and_backspace_clears(page: Page):
+    press(page, "Shift+ArrowDown Shift+J Shift+ArrowDown 1")
+    assert members(page, 1) == [1, 2, 3, 4]
+    expect(row(page, 5)).to_be_focused()
+    press(page, "k Backspace")
+    assert members(page, 1) == [1, 2, 3]
+
+
+def test_clicks_drags_and_ranges(page: Page):
+    row(page, 3).click()
+    row(page, 3).click()
+    assert members(page, 1) == []
+    row(page, 3).click()
+    row(page, 6).click(modifiers=["Shift"])
+    assert members(page, 1) == [3, 4, 5, 6]
+    page.locator("#add").click()
+    drag(page, 10, 15, 12)  # back a little: what was left again is free again
+    assert members(page, 2) == [10, 11, 12]
+    press(page, "u")
+    assert members(page, 2) == []
+    press(page, "U")
+    page.get_by_role("button", name="Choose pattern 1").first.click()
+    drag(page, 13, 12)
+    assert (members(page, 1), members(page, 2)) == ([3, 4, 5, 6, 12, 13], [10, 11])
+    page.get_by_role("button", name="Remove pattern 1").click()
+    assert members(page, 1) == [10, 11]
+
+
+def test_undo_and_redo_outlive_a_reload(page: Page):
+    press(page, "1 1 1 s d")
+    page.keyboard.type("abc")
+    press(page, "Escape c")
+    page.keyboard.type("why")
+    press(page, "Escape")
+    expect_saved(page)
+    reload(page)
+    press(page, "u u u u")
+    assert members(page, 1) == [1, 2]
+    expect(page.locator(".describe")).to_have_value("")
+    expect(page.locator("#comment")).to_have_value("")
+    expect_saved(page)
+    reload(page)
+    press(page, "U U U U")
+    assert members(page, 1) == [1, 2, 3]
+    expect(page.locator(".describe")).to_have_value("abc")
+    expect(page.locator("#comment")).to_have_value("why")
+
+
+def test_work_is_kept_while_offline_and_sent_when_back(page: Page, stub: Stub):
+    press(page, "1")
+    expect_saved(page)
+    page.context.set_offline(True)
+    press(page, "1 1 s")
+    expect(page.locator("#save-state")).to_have_text(
+        "Not saved yet: no connection, kept on this computer"
+    )
+    assert stub.answer()["patterns"][0]["ranks"] == [1]
+    page.context.set_offline(False)
+    expect_saved(page)
+    assert stub.answer()["patterns"][0]["ranks"] == [1, 2, 3]
+    assert page.evaluate("Object.keys(localStorage).filter((k) => /draft/.test(k))") == []
+
+
+def test_leaving_with_unsaved_work_warns_and_loses_nothing(page: Page, stub: Stub):
+    stub.status = 503
+    press(page, "1 1")
+    expect(page.locator("#save-state")).to_contain_text("the server does not answer")
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    reload(page)
+    assert asked == ["beforeunload"]
+    assert members(page, 1) == [1, 2]
+    expect(page.locator("#message")).to_contain_text("restored")
+    stub.status = 0
+    expect_saved(page)
+    assert stub.answer()["patterns"][0]["ranks"] == [1, 2]
+
+
+def test_a_lost_reply_is_no_conflict(page: Page, stub: Stub):
+    press(page, "1")
+    expect_saved(page)
+    stub.lose_next_reply = True
+    press(page, "1")
+    expect(page.locator("#save-state")).to_contain_text("Not saved")
+    press(page, "1")
+    expect_saved(page)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert stub.answer()["patterns"][0]["ranks"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("choice", ["Keep this one", "Use the one saved elsewhere"])
+def test_two_tabs_never_overwrite_each_other(page: Page, stub: Stub, choice: str):
+    press(page, "1 1")
+    expect_saved(page)
+    other = page.context.new_page()
+    open_list(other, stub, 0)
+    press(other, "j j 2")
+    expect_saved(other)
+    press(page, "1")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("only here: \u2068word3\u2069")
+    press(page, "Escape")
+    expect(page.locator("#save-state")).to_have_text(
+        "Not saved: changed in another tab or on another device"
+    )
+    page.get_by_role("button", name="Compare and choose").click()
+    dialog.get_by_role("button", name=choice).click()
+    expect_saved(page)
+    kept = [pattern["ranks"] for pattern in stub.answer()["patterns"]]
+    press(page, "u")  # the other version is one undo away
+    expect_saved(page)
+    dropped = [pattern["ranks"] for pattern in stub.answer()["patterns"]]
+    mine, theirs = [[1, 2, 3]], [[1, 2], [5]]
+    assert [kept, dropped] == ([mine, theirs] if choice.startswith("Keep") else [theirs, mine])
+
+
+def test_an_impatient_person_submits_once(page: Page, stub: Stub):
+    stub.seconds = 0.3
+    press(page, "x Enter Enter")
+    page.locator("#submit").click(force=True)
+    expect_list(page, 2)
+    press(page, "Enter")
+    assert len(stub.sent("submit")) == 1
+
+
+def test_a_submission_without_a_reply_is_repeated_with_the_same_key(page: Page, stub: Stub):
+    press(page, "x")
+    expect_saved(page)
+    stub.lose_next_reply = True
+    press(page, "Enter")
+    expect(page.locator("#message")).to_contain_text("Not submitted yet")
+    expect_list(page, 2)
+    assert len({body["key"] for body in stub.sent("submit")}) == 1
+    assert stub.lists[0]["submitted"] == 1
+
+
+def test_a_change_stops_a_submission_that_waits(page: Page, stub: Stub):
+    press(page, "x")
+    expect_saved(page)
+    stub.status = 502
+    press(page, "Enter")
+    expect(page.locator("#message")).to_contain_text("Not submitted yet")
+    press(page, "1")
+    expect(page.locator("#message")).to_contain_text("stopped by your change")
+    stub.status = 0
+    expect_saved(page)
+    assert (stub.lists[0]["submitted"], stub.answer()["patterns"][0]["ranks"]) == (0, [1])
+
+
+def test_a_change_during_a_later_attempt_stays_a_draft(page: Page, stub: Stub):
+    press(page, "x")
+    expect_saved(page)
+    stub.status = 502
+    press(page, "Enter")
+    expect(page.locator("#message")).to_contain_text("Not submitted yet")
+    stub.status, stub.seconds = 0, 1.0
+    with page.expect_request(re.compile("submit")):
+        pass
+    press(page, "1")
+    stub.seconds = 0
+    expect_saved(page)
+    expect_list(page, 1)
+    assert (stub.lists[0]["submitted"], stub.answer()["patterns"][0]["ranks"]) == (1, [1])
+
+
+def test_a_person_who_was_logged_out_logs_in_elsewhere_and_goes_on(page: Page, stub: Stub):
+    stub.logged_out = True
+    press(page, "1")
+    expect(page.locator("#message")).to_contain_text("You were logged out")
+    expect(page.get_by_role("link", name="Log in in a new tab")).to_have_attribute(
+        "href", "/login/"
+    )
+    press(page, "1")
+    stub.logged_out = False
+    page.get_by_role("button", name="Try again").click()
+    expect_saved(page)
+    expect(page.locator("#message")).to_be_hidden()
+    assert stub.answer()["patterns"][0]["ranks"] == [1, 2]
+
+
+def test_the_rules_are_said_before_submitting(page: Page, stub: Stub):
+    message = page.locator("#message-text")
+    press(page, "Enter")
+    expect(message).to_contain_text("Mark at least one pattern")
+    press(page, "1 1 1 Enter")
+    expect(message).to_have_text("Pattern 1 needs a category: press s, y or a.")
+    press(page, "a n d")
+    page.keyboard.type("words only")
+    press(page, "Enter Enter")
+    expect(message).to_contain_text("Pattern 2 has no token")
+    press(page, "r n Enter")  # a blank pattern goes silently
+    expect(message).to_contain_text("Pattern 1 has 3 of 4 tokens. It will be kept but will not")
+    assert stub.sent("submit") == []
+    press(page, "Enter")
+    expect_list(page, 2)
+    assert len(stub.answer(0)["patterns"]) == 1
+
+
+def test_no_pattern_takes_patterns_away_and_undo_brings_them_back(page: Page):
+    press(page, "1 1 x")
+    expect(page.locator(".pattern")).to_have_count(0)
+    page.get_by_role("button", name="Undo", exact=True).click()
+    assert members(page, 1) == [1, 2]
+    expect(page.locator("#none")).not_to_be_checked()
+
+
+def test_a_list_is_skipped_with_a_reason(page: Page, stub: Stub):
+    press(page, "q Space Tab")
+    page.keyboard.type("jargon")
+    press(page, "Enter")
+    expect_list(page, 2)
+    (body,) = stub.sent("skip")
+    assert body["reason"] == "I do not know enough of these words: jargon"
+
+
+def test_back_and_forward_load_the_list_of_the_address(page: Page):
+    press(page, "x Enter")
+    expect_list(page, 2)
+    page.go_back()
+    expect_list(page, 1)
+    expect(page.locator("#notice")).to_contain_text("You submitted this list")
+    page.go_forward()
+    expect_list(page, 2)
+    press(page, "1 b")
+    expect_list(page, 1)
+
+
+def test_a_closed_study_can_be_read_but_not_changed(page: Page, stub: Stub):
+    stub.study["open"] = False
+    reload(page)
+    press(page, "1 j x n")
+    assert members(page, 1) == []
+    expect(page.locator("#notice")).to_contain_text("not open")
+    assert stub.requests == []
+
+
+def test_a_token_may_be_in_several_patterns_where_the_study_allows_it(page: Page, stub: Stub):
+    stub.study["several_patterns_per_token"] = True
+    reload(page)
+    press(page, "1 2")
+    assert (members(page, 1), members(page, 2)) == ([1], [1])
+    press(page, "2")
+    assert (members(page, 1), members(page, 2)) == ([1], [])
+
+
+def test_the_stopwords_flag_follows_the_members_until_a_person_sets_it(page: Page, stub: Stub):
+    stub.lists[0]["tokens"] = tokens("the", "of", ",", "cat")
+    reload(page)
+    press(page, "1 1 1")
+    flag = page.locator(".flag input")
+    expect(flag).to_be_checked()
+    press(page, "p 1")
+    expect(flag).not_to_be_checked()
+    expect_saved(page)
+    assert stub.answer()["patterns"][0]["stopwords"] is False
+
+
+def test_hostile_texts_stay_texts(page: Page, stub: Stub):
+    evil = "</script><img src=x onerror=alert(1)>"
+    stub.lists[0]["tokens"] = tokens(evil, "\u202eevil", "{{ 7*7 }}")
+    reload(page)
+    expect(row(page, 1).locator(".token")).to_have_text(evil)
+    press(page, "1 d")
+    page.keyboard.type(evil)
+    press(page, "Enter")
+    assert page.locator("main img").count() == 0
+
+
+def test_single_keys_can_be_restricted_to_the_list(page: Page):
+    press(page, "?")
+    page.locator("#keys-everywhere").uncheck()
+    press(page, "Escape")
+    page.locator("#undo").focus()
+    press(page, "x")
+    expect(page.locator("#none")).not_to_be_checked()
+    row(page, 1).focus()
+    press(page, "x")
+    expect(page.locator("#none")).to_be_checked()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1024, 768), (1366, 650)])
+def test_everything_stands_on_one_screen(page: Page, width: int, height: int):
+    page.set_viewport_size({"width": width, "height": height})
+    press(page, "1 1 1 1 2 2")
+    for part in (row(page, 1), row(page, 30), page.locator("#add"), page.locator("#submit")):
+        expect(part).to_be_in_viewport(ratio=1)
+    assert row(page, 1).bounding_box()["height"] >= 24
+
+
+def test_the_whole_task_on_a_phone(browser: Browser, stub: Stub):
+    phone = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = phone.new_page()
+    open_list(page, stub, 0)
+    for rank in (1, 2, 3, 4):
+        row(page, rank).tap()
+    page.get_by_role("button", name="New pattern", exact=True).tap()
+    row(page, 4).tap()
+    page.locator("#picker").get_by_role("button", name="Choose pattern 1").tap()
+    row(page, 4).tap()
+    page.get_by_label("Category of pattern 1").get_by_text("semantic").tap()
+    page.locator("#submit").tap()
+    expect_list(page, 2)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert stub.answer(0)["patterns"][0]["ranks"] == [1, 2, 3, 4]
+    phone.close()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_no_barrier_that_axe_finds(page: Page, scheme: str, width: int):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    for keys in ("", "1 1 2 3 4 5 6 7 8 9 s Enter", "?", "Escape q", "Escape g", "g f", "Escape c"):
+        press(page, keys)
+        found = Axe().run(page, options={"runOnly": tags})
+        assert found.violations_count == 0, (keys, found.generate_report())
+
+
+def test_a_key_press_costs_less_than_a_frame(page: Page):
+    times = page.evaluate(
+        """async () => {
+          const times = [];
+          for (let i = 0; i < 200; i += 1) {
+            const key = '1j2kjsu3j0'[i % 10];
+            const before = performance.now();
+            document.activeElement.dispatchEvent(
+              new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
+            document.body.getBoundingClientRect();
+            document.querySelector('.row:last-child').getBoundingClientRect();
+            times.push(performance.now() - before);
+            await new Promise(requestAnimationFrame);
+          }
+          return times;
+        }"""
+    )
+    assert statistics.median(times) < 16
+
+
+def test_the_page_weighs_less_than_100_kilobytes_and_asks_nobody_else(page: Page, stub: Stub):
+    replies = []
+    page.on("response", lambda reply: replies.append(reply))
+    reload(page)
+    assert all(reply.url.startswith(stub.address) for reply in replies)
+    assert sum(len(reply.body()) for reply in replies) < 100_000

@@ -1,0 +1,39 @@
+"""The documentation says what the code does."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def test_every_setting_is_documented_and_every_documented_setting_exists():
+    read_by_site = re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', read("annotation_site/settings.py"))
+    extraction = "".join(path.read_text() for path in (ROOT / "ffn_extract").rglob("*.py"))
+    read_by_code = {*read_by_site, *re.findall(r'"(FFN_[A-Z_]+)"', extraction)}
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", read("docs/deploying.md"), re.MULTILINE))
+    assert documented == read_by_code
+
+
+def test_the_readme_opens_with_two_commands_that_make_knows():
+    readme, makefile = read("README.md"), read("Makefile")
+    for target in ("demo", "test"):
+        assert f"    make {target}" in readme
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_links_and_pictures_in_the_documentation_exist():
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_commands_in_the_documentation_exist():
+    commands = {path.stem for path in (ROOT / "annotation_site/management/commands").glob("*.py")}
+    known = commands | {"migrate", "help", "COMMAND"}
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for command in re.findall(r"manage\.py (\w+)", page.read_text()):
+            assert command in known, (page.name, command)
