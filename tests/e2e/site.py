@@ -106,11 +106,12 @@ def wait_for(
 
 @contextlib.contextmanager
 def database_of_its_own(environment: dict[str, str]) -> Iterator[None]:
-    """On real services: a new PostgreSQL database for the site, dropped at the end."""
+    """On real services: a database and keys of the site's own, removed at the end."""
     if os.environ.get("FFN_TEST_SERVICES") != "1":
         yield
         return
     import psycopg2
+    import redis
 
     url = os.environ["TEST_DATABASE_URL"]
     name = f"ffn_concepts_{uuid.uuid4().hex[:10]}"
@@ -124,3 +125,6 @@ def database_of_its_own(environment: dict[str, str]) -> Iterator[None]:
     finally:
         server.cursor().execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         server.close()
+        with redis.Redis.from_url(os.environ["TEST_REDIS_URL"]) as client:
+            for key in client.scan_iter(environment["QUEUE_PREFIX"] + "*"):
+                client.delete(key)
