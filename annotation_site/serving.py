@@ -64,7 +64,7 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
             # Sessions of their own: Ctrl-C in a terminal reaches this process, which stops them.
             processes.append(subprocess.Popen(web, start_new_session=True))
             _wait_until_answering(host, port, processes, stopping)
-            if not stopping:
+            if not stopping and processes[0].poll() is None:
                 print(f"\nFFN Concepts is at http://{host}:{port}/  (Ctrl-C stops it)", flush=True)
             # Second, so that the first page does not wait for the worker's imports.
             processes.append(subprocess.Popen(worker, start_new_session=True))

@@ -132,7 +132,7 @@ def bundle_import(
     what is loaded becomes visible at the end, in one step. Raises FFNExtractError for a bundle
     that is damaged or foreign, SiteError when the same one is being loaded at this moment.
     """
-    bundle = open_bundle(path)
+    bundle = _open_storable(path)
     _release_stale_imports()
     existing = Extraction.objects.filter(bundle_digest=bundle.manifest.digest).first()
     if existing is not None:
@@ -171,7 +171,6 @@ def bundle_load(
     cannot hold the same digest: the second points at the first.
     """
     digest = bundle.manifest.digest
-    loading.require_storable(bundle.manifest)
     twin = Extraction.objects.filter(bundle_digest=digest).exclude(pk=extraction.pk).first()
     if twin is None:
         try:
@@ -218,8 +217,9 @@ def extractions_sweep() -> None:
                 "the worker's log, then try again.",
             )
             continue
-        # Only the state: rows that were loaded are removed by the run that takes over.
-        Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim).update(
+        # Only the state: rows that were loaded are removed by the run that takes over. A run that
+        # gave a sign of life since it was read here is left alone.
+        stale.filter(pk=extraction.pk, claim=extraction.claim).update(
             state=State.QUEUED, claim=None, bundle_digest=None
         )
     waiting = Extraction.objects.filter(
@@ -227,6 +227,13 @@ def extractions_sweep() -> None:
     )
     for pk in waiting.values_list("pk", flat=True):
         _nudge_run(pk)
+
+
+def _open_storable(path: Path) -> Bundle:
+    """A validated bundle that the database can hold, before anything is written."""
+    bundle = open_bundle(path)
+    loading.require_storable(bundle.manifest)
+    return bundle
 
 
 def _release_stale_imports() -> None:
@@ -271,7 +278,7 @@ def extraction_run_here(*, extraction: Extraction) -> None:
                 ),
                 report=lambda p: reporter(p.step, p.done, p.total),
             )
-            bundle_load(extraction=extraction, bundle=open_bundle(out))
+            bundle_load(extraction=extraction, bundle=_open_storable(out))
     except ClaimLost:
         log.info("Extraction %s was taken over", extraction.pk)
     except (FFNExtractError, SiteError) as error:

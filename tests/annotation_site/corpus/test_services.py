@@ -19,11 +19,11 @@ pytestmark = pytest.mark.django_db
 State = Extraction.State
 
 
-def make_bundle(path, *, seed=0):
+def make_bundle(path, *, seed=0, name="tiny", model_type="bert"):
     """A small bundle: two lists of three tokens."""
     write_bundle(
         path,
-        model=ModelInfo("tiny", None, "bert", 1, 4, 8, 9, "subword", "0" * 64),
+        model=ModelInfo(name, None, model_type, 1, 4, 8, 9, "subword", "0" * 64),
         parameters={"kinds": ["value", "update"], "top_k": 3, "seed": seed},
         vectors=[
             VectorRow(
@@ -105,6 +105,16 @@ def test_a_damaged_bundle_is_refused_before_anything_is_written(bundle, name):
 def test_a_foreign_folder_is_refused(tmp_path):
     with pytest.raises(CommandError, match="lacks manifest"):
         call_command("import_bundle", str(tmp_path))
+
+
+def test_a_bundle_that_no_database_could_hold_is_refused_before_anything_is_written(tmp_path):
+    for number, changes in enumerate(({"name": "x" * 301}, {"model_type": "x" * 101})):
+        path = make_bundle(tmp_path / str(number), **changes)
+        with pytest.raises(SiteError, match="too long"):
+            services.bundle_import(path=path)
+    with pytest.raises(SiteError, match="NUL"):
+        services.bundle_import(path=make_bundle(tmp_path / "nul", seed="\0"))
+    assert Extraction.objects.count() == 0
 
 
 def test_an_import_that_breaks_in_the_middle_leaves_nothing(bundle, monkeypatch):

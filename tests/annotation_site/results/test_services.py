@@ -2,13 +2,14 @@
 
 import csv
 import io
+import uuid
 from fractions import Fraction
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation.models import Assignment, Membership
+from annotation_site.annotation.models import Assignment, Membership, Revision
 from annotation_site.results import services
 from annotation_site.results.models import Snapshot
 from annotation_site.results.selectors import results_state
@@ -145,6 +146,18 @@ def test_a_snapshot_is_computed_once_and_goes_stale_with_the_next_submission():
     submit(Assignment.objects.get(state__in=Assignment.UNFINISHED), answer())
     state = results_state(study)
     assert (state.is_current, state.snapshot) == (False, first)
+
+
+def test_the_version_counts_what_has_committed_whatever_its_id():
+    study = labelled_study()
+    newest = Revision.objects.order_by("-pk").first()
+    before = services.data_version(study.pk)
+    # A submission that took a lower id and commits later: the newest id would not change.
+    Revision.objects.create(
+        pk=newest.pk - 100_000, assignment=newest.assignment, version=99, key=uuid.uuid4(),
+        snapshot={},
+    )  # fmt: skip
+    assert services.data_version(study.pk) == before + 1
 
 
 def test_the_sweep_asks_for_what_a_lost_message_left_due(monkeypatch):

@@ -1,0 +1,59 @@
+"""Starting and stopping the two servers."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from annotation_site import serving
+
+
+class Redirects(BaseHTTPRequestHandler):
+    """Answers as a site does whose address is https."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(301)
+        self.send_header("Location", "https://labels.example.org/login/")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class Running:
+    """A process that never ends."""
+
+    def poll(self) -> None:
+        return None
+
+
+@pytest.fixture
+def redirecting():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirects)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_redirect_to_https_is_an_answer_so_that_the_worker_starts(redirecting):
+    waited = threading.Thread(
+        target=serving._wait_until_answering,
+        args=("127.0.0.1", redirecting, [Running()], []),
+        daemon=True,
+    )
+    waited.start()
+    waited.join(timeout=30)
+    assert not waited.is_alive()
+
+
+def test_waiting_ends_when_a_signal_asks_to_stop():
+    free = serving.free_port("127.0.0.1", 20_000)
+    serving._wait_until_answering("127.0.0.1", free, [Running()], [2])
+    assert serving.free_port("127.0.0.1", free) == free
+
+
+def test_the_next_free_port_is_taken(redirecting):
+    assert serving.free_port("127.0.0.1", redirecting) > redirecting
