@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test crash lint format bench clean
 
 demo: $(VENV)/.site
 	@$(PY) -m annotation_site.demo
@@ -14,9 +14,17 @@ demo: $(VENV)/.site
 test: $(VENV)/.dev
 	$(PYTEST)
 ifdef TEST_DATABASE_URL
-	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/e2e tests/annotation_site \
+	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/annotation_site \
+	  tests/e2e/test_story.py tests/e2e/test_crash.py \
+	  tests/e2e/test_workers.py tests/e2e/test_many_workers.py \
 	  --ignore tests/annotation_site/js --ignore tests/annotation_site/analysis \
 	  --ignore tests/annotation_site/exports
+endif
+
+crash: $(VENV)/.dev
+	CRASHES=200 $(PY) -m pytest -s tests/e2e/test_crash.py
+ifdef TEST_DATABASE_URL
+	CRASHES=200 FFN_TEST_SERVICES=1 $(PY) -m pytest -s tests/e2e/test_crash.py
 endif
 
 lint: $(VENV)/.dev

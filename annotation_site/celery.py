@@ -9,19 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 from django.conf import settings
 from django.utils.module_loading import import_string
+from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 
 # Run by every worker at its start and then every few seconds; each must be safe to run at once
 # in many workers.
 SWEEPS = (
-    "annotation_site.corpus.services.extractions_sweep",
+    "annotation_site.corpus.sweeps.extractions_sweep",
     "annotation_site.annotation.services.leases_sweep",
     "annotation_site.results.services.snapshots_sweep",
 )
+# By those that take extractions, in addition.
+EXTRACTION_SWEEPS = ("annotation_site.corpus.sweeps.extractions_take",)
+# Extractions have a queue of their own, so that tables never wait behind one. A worker takes both
+# unless it is told which (-Q).
+DEFAULT_QUEUE, EXTRACTION_QUEUE = "celery", "extraction"
 
 
 def _broker() -> dict[str, Any]:
@@ -52,6 +58,11 @@ def _broker() -> dict[str, Any]:
 app = Celery("annotation_site")
 app.conf.update(
     **_broker(),
+    task_queues=[
+        Queue(name, Exchange(name), routing_key=name) for name in (DEFAULT_QUEUE, EXTRACTION_QUEUE)
+    ],
+    task_default_queue=DEFAULT_QUEUE,
+    task_routes={"annotation_site.corpus.tasks.*": {"queue": EXTRACTION_QUEUE}},
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],
@@ -71,16 +82,39 @@ app.autodiscover_tasks(["annotation_site.corpus", "annotation_site.results"], re
 def prepare_queue() -> None:
     """Make the folders of the embedded queue; nothing to do for Redis."""
     options = app.conf.broker_transport_options
+    if "data_folder_in" not in options:
+        return
     for name in ("data_folder_in", "control_folder", "processed_folder"):
-        if name in options:
-            Path(options[name]).mkdir(parents=True, exist_ok=True)
+        Path(options[name]).mkdir(parents=True, exist_ok=True)
+    # Declared here, once: two workers that start together would read each other's half of a file.
+    with app.connection_for_write() as connection:
+        for queue in app.amqp.queues.values():
+            queue(connection).declare()
+
+
+@worker_init.connect
+def _name_worker(**_: Any) -> None:
+    from annotation_site.workers.identity import this_worker
+
+    this_worker()  # before the first child is forked
+
+
+def prepare_to_send() -> None:
+    """Load what sending a message needs, connecting to nothing: else the first person to submit in
+    each web process waits for the imports."""
+    app.loader.import_default_modules()
+    app.amqp.router  # noqa: B018
+    with app.connection_for_write() as connection:
+        connection.transport  # noqa: B018
 
 
 @worker_ready.connect
 def _start_heartbeat(**_: Any) -> None:
     from annotation_site.workers import heartbeat
 
-    heartbeat.start([import_string(name) for name in SWEEPS])
+    extracts = EXTRACTION_QUEUE in app.amqp.queues.consume_from
+    sweeps = SWEEPS + (EXTRACTION_SWEEPS if extracts else ())
+    heartbeat.start([import_string(name) for name in sweeps], extracts=extracts)
 
 
 @worker_shutting_down.connect

@@ -53,7 +53,7 @@ def main() -> None:
     for name, role in PEOPLE:
         print(f"  {role:<11} {name:<6} {people.get(name, '(set by you)')}")
     port = int(os.environ.get("PORT", "8000"))
-    serving.serve("127.0.0.1", serving.free_port("127.0.0.1", port))
+    serving.serve("127.0.0.1", port)
 
 
 def _private_file(path: Path, text: str) -> None:

@@ -30,6 +30,26 @@ class NotAllowed(SiteError):
     status = 403
 
 
+class ConsentNeeded(NotAllowed):
+    """The person has not agreed to the study's consent text as it is now."""
+
+    code = "consent_needed"
+
+
+class NotFound(SiteError):
+    """There is no such thing, or not for this person: the two look alike."""
+
+    code = "not_found"
+    status = 404
+
+
+class TooManyRequests(SiteError):
+    """Somebody tries too much in too short a time."""
+
+    code = "too_many_requests"
+    status = 429
+
+
 class Invalid(SiteError):
     """What was sent breaks a rule; the sentence says which."""
 

@@ -1,6 +1,7 @@
-"""Web server and worker as two processes that start and stop together."""
+"""Web server and workers as processes that start and stop together."""
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import http.client
@@ -10,64 +11,75 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
-from annotation_site.celery import prepare_queue
+from annotation_site.celery import DEFAULT_QUEUE, EXTRACTION_QUEUE, prepare_queue
 from annotation_site.static_files import StaticFiles
 
 START_SECONDS = 60
 GRACE_SECONDS = 20
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 
 
-def free_port(host: str, first: int) -> int:
-    """The first port from `first` on that nobody listens on."""
+def taken_port(host: str, first: int) -> socket.socket:
+    """A socket bound to the first port from `first` on that nobody has: from here on it is ours.
+
+    Looking for a free one and binding it later would let another program in between.
+    """
     for port in range(first, first + 1000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise
-                continue
-            return port
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((host, port))
+            taken.listen(1)  # two sockets may be bound to one port until one of them listens
+        except OSError as error:
+            taken.close()
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            continue
+        return taken
     raise SystemExit(f"No free port from {first} to {first + 999}. Choose another with --port.")
 
 
-def serve(host: str, port: int, web_workers: int = 3) -> None:
-    """Run web server and worker until one of them ends or a signal asks to stop.
+def free_port(host: str, first: int) -> int:
+    """A port that nobody has now; another program may take it the moment after."""
+    with taken_port(host, first) as taken:
+        return int(taken.getsockname()[1])
+
+
+def serve(host: str, first_port: int, web_workers: int = 3) -> None:
+    """Run web server and workers until one of them ends or a signal asks to stop.
+
+    The port is `first_port` or the next one that is free.
 
     Exits the process with the status of whichever ended by itself.
     """
+    taken = taken_port(host, first_port)
+    port = taken.getsockname()[1]
     prepare()
-    web, worker = (
-        [
-            sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--preload",
-            "--bind", f"{host}:{port}", "--workers", str(web_workers),
-            "--log-level", "warning", "--no-control-socket",
-            "--max-requests", "20000", "--max-requests-jitter", "2000",
-        ],
-        [
-            sys.executable, "-m", "celery", "--quiet", "--app", "annotation_site", "worker",
-            "--concurrency", "2", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
-        ],
-    )  # fmt: skip
+    workers = (
+        # One that extracts, a piece at a time, with the whole machine; one for all that is short.
+        worker_command(EXTRACTION_QUEUE, concurrency=1),
+        worker_command(DEFAULT_QUEUE, concurrency=2),
+    )
     processes: list[subprocess.Popen[bytes]] = []
     with _stop_signals() as stopping:
         try:
-            # Sessions of their own: Ctrl-C in a terminal reaches this process, which stops them.
-            processes.append(subprocess.Popen(web, start_new_session=True))
+            bind = f"fd://{taken.fileno()}"
+            processes.append(_start(web_command(bind, web_workers), pass_fds=[taken.fileno()]))
+            taken.close()
             _wait_until_answering(host, port, processes, stopping)
             if not stopping and processes[0].poll() is None:
                 print(f"\nFFN Concepts is at http://{host}:{port}/  (Ctrl-C stops it)", flush=True)
-            # Second, so that the first page does not wait for the worker's imports.
-            processes.append(subprocess.Popen(worker, start_new_session=True))
+            # Last, so that the first page does not wait for the workers' imports.
+            processes += [_start(worker) for worker in workers]
             while not stopping and all(process.poll() is None for process in processes):
                 time.sleep(0.2)
         finally:
@@ -75,6 +87,41 @@ def serve(host: str, port: int, web_workers: int = 3) -> None:
     ended = [p.returncode for p in processes if p.returncode not in (0, -signal.SIGTERM)]
     if not stopping:
         raise SystemExit(ended[0] if ended else 1)
+
+
+def worker_command(queue: str, *, concurrency: int) -> list[str]:
+    """What starts a worker that takes from one queue, with so many children."""
+    return [
+        sys.executable, "-m", "celery", "--quiet", "--app", "annotation_site", "worker",
+        "--queues", queue, "--hostname", f"{queue}@%h", "--concurrency", str(concurrency),
+        "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
+
+
+def web_command(bind: str, web_workers: int) -> list[str]:
+    """The command that runs the web server alone, at host:port or fd://socket."""
+    return [
+        sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--preload",
+        "--bind", bind, "--workers", str(web_workers),
+        "--log-level", "warning", "--no-control-socket",
+        "--max-requests", "20000", "--max-requests-jitter", "2000",
+    ]  # fmt: skip
+
+
+def _start(command: list[str], pass_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+    # A session of its own: Ctrl-C in a terminal reaches this process, which stops the others.
+    return subprocess.Popen(
+        command, start_new_session=True, preexec_fn=_end_with_parent, pass_fds=pass_fds
+    )
+
+
+def _end_with_parent() -> None:
+    """In a child: be asked to stop when the parent is killed and cannot ask any more.
+
+    Linux only. Elsewhere a child that is left behind does no harm: all share one database.
+    """
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def prepare() -> None:

@@ -1,7 +1,9 @@
-"""The machine that measured, in one line for tables."""
+"""The machine that measured, in one line for tables, and what a process has taken of it."""
 
 import os
 import platform
+import resource
+import sys
 from pathlib import Path
 
 import torch
@@ -16,6 +18,17 @@ def describe() -> str:
         f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"{'native bfloat16' if native else 'no native bfloat16'}, torch {torch.__version__}"
     )
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held at once."""
+    try:  # what getrusage tells on Linux begins with the parent's peak
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    peak = next(line for line in lines if line.startswith("VmHWM"))
+    return int(peak.split()[1]) * 1024
 
 
 def _processor() -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.machine import describe
+from ffn_extract.arithmetic import arithmetics_for
 from ffn_extract.projection import Projector
 from ffn_extract.working_rows import HeldRows
 
@@ -38,10 +39,14 @@ BERT = Shape(384, 30_522)
 LARGE = Shape(4096, 128_256, share=0.25)
 
 
-def make(shape: Shape, vectors: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embedding and value vectors, float32, normal."""
-    random = torch.Generator().manual_seed(seed)
-    embedding = torch.randn(shape.vocabulary, shape.d, generator=random)
+def make(
+    shape: Shape, vectors: int, dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embedding and value vectors, normal, without more memory than they need."""
+    random = torch.Generator().manual_seed(0)
+    embedding = torch.empty(shape.vocabulary, shape.d, dtype=dtype)
+    for rows in embedding.split(4096):
+        rows.copy_(torch.randn(rows.shape, generator=random))
     return embedding, torch.randn(vectors, shape.d, generator=random)
 
 
@@ -67,14 +72,52 @@ def torch_top(embedding: torch.Tensor, vectors: torch.Tensor, both: bool) -> Cal
     return run
 
 
+def layer_argsort(embedding: torch.Tensor, vectors: torch.Tensor) -> Callable[[], object]:
+    """All logits of a layer by torch, then numpy's full argsort row by row: LM-Debugger's way."""
+
+    def run() -> None:
+        for row in torch.matmul(embedding, vectors.T).T.numpy():
+            np.argsort(-row)
+
+    return run
+
+
+def row_argsort(embedding: torch.Tensor, vectors: torch.Tensor) -> Callable[[], object]:
+    """All logits and a full argsort, vector by vector."""
+
+    def run() -> None:
+        for vector in vectors:
+            (embedding @ vector).argsort(descending=True)
+
+    return run
+
+
+def product(embedding: torch.Tensor, vectors: torch.Tensor) -> Callable[[], object]:
+    """The float32 product alone: what no search in float32 can be faster than."""
+
+    def run() -> None:
+        for part in vectors.split(ROWS_AT_ONCE):
+            part @ embedding.T
+
+    return run
+
+
 def torch_argsort(embedding: torch.Tensor, vectors: torch.Tensor) -> Callable[[], object]:
-    """All logits and a full argsort per row, which gives both sides."""
+    """All logits and torch's argsort of blocks of rows, on all its threads."""
 
     def run() -> None:
         for part in vectors.split(ROWS_AT_ONCE):
             (part @ embedding.T).argsort(dim=1, descending=True)
 
     return run
+
+
+FULL_ARGSORTS = {
+    "product alone": product,
+    "argsort, numpy by row": layer_argsort,
+    "argsort, torch": torch_argsort,
+    "row by row": row_argsort,
+}
 
 
 def ratio(
@@ -92,18 +135,25 @@ def ratio(
     return first, second, first / second
 
 
-def peak_bytes(shape: Shape, vectors: int) -> int:
-    """Peak memory of a process that projects, less that of one that only imports."""
+def peak(shape: Shape, vectors: int) -> int:
+    """Peak bytes of a process that projects, above those after its imports.
+
+    The embedding is there as stored, in bfloat16, and in the precision in which it is multiplied.
+    """
     code = (
-        "import resource, sys; from benchmarks.projection import *;"
-        "unit = 1 if sys.platform == 'darwin' else 1024;"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit;"
-        "before = peak();"
-        f"ours(*make(Shape({shape.d}, {shape.vocabulary}), {vectors}), True)();"
-        "print(peak() - before)"
+        "from benchmarks.machine import peak_bytes\n"
+        "from benchmarks.projection import *\n"
+        f"made = make(Shape({shape.d}, {shape.vocabulary}), {vectors}, torch.bfloat16)\n"
+        "ours(*made, True)()\n"
+        "print(peak_bytes())"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(ended.stdout)
+    before = code.split("made =")[0] + "print(peak_bytes())"
+    return int(_python(code)) - int(_python(before))
+
+
+def _python(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def main() -> None:
@@ -123,16 +173,19 @@ def main() -> None:
             print(f"{name:>16}  {'topk, ' + sides:<22}", _numbers(found), flush=True)
         if shape is GPT2:
             few = vectors[: max(1, options.vectors // 2)]
-            found = ratio(
-                ours(embedding, few, True),
-                torch_argsort(embedding, few),
-                max(1, options.rounds // 2),
-            )
-            print(f"{name:>16}  {'full argsort':<22}", _numbers(found), flush=True)
+            mine = ours(embedding, few, False)
+            for what, other in FULL_ARGSORTS.items():
+                found = ratio(mine, other(embedding, few), max(1, options.rounds // 2))
+                print(f"{name:>16}  {what:<22}", _numbers(found), flush=True)
     for shape in (GPT2, LARGE):
-        stored = shape.d * shape.vocabulary * 4
-        peak = peak_bytes(shape, options.vectors)
-        print(f"{shape.d} × {shape.vocabulary}: peak {peak >> 20} MB, embedding {stored >> 20} MB")
+        size = shape.d * shape.vocabulary
+        # In bfloat16 as stored; the working copy is in it too where the machine multiplies it.
+        working = size * arithmetics_for(torch.device("cpu"))[0].dtype.itemsize
+        above = peak(shape, options.vectors) - size * 2 - working
+        print(
+            f"{shape.d} × {shape.vocabulary}: peak {above >> 20} MB above the embedding as stored "
+            f"({size * 2 >> 20} MB) and in working precision ({working >> 20} MB)"
+        )
 
 
 def _numbers(found: tuple[float, float, float]) -> str:

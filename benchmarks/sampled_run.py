@@ -1,23 +1,31 @@
 """Time and memory of a sampled run on a large checkpoint, beside loading it with transformers.
 
 Run ``python -m benchmarks.sampled_run [--full]`` in the repository's root. The checkpoint is a
-random LLaMA in bfloat16: about 0.3 GB, or 4 GB with ``--full``. Both sides run in a process of
-their own, after their imports and with the files in the system's cache.
+random LLaMA in bfloat16: about 0.3 GB, or 4 GB with ``--full``. Each side runs in a process of
+its own, with the files in the system's cache and after the same work on a tiny model, which imports
+what is needed. transformers maps a file without reading it, so a third side reads every weight too,
+and a fourth loads it in float32, in which processors without native bfloat16 multiply.
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe, peak_bytes
 
 SMALL = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 4, "vocab": 32_000}
 FULL = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "vocab": 128_256}
+TINY = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "vocab": 100}
+SIDES = {
+    "ours": "sampled run",
+    "mapped": "transformers",
+    "read": "  and read once",
+    "float32": "  in float32",
+}
 PER_LAYER = 10
 
 
@@ -45,29 +53,34 @@ def make_checkpoint(folder: Path, sizes: dict[str, int]) -> int:
 
 def measure(side: str, folder: Path) -> None:
     """Run one side in this process and print its seconds and bytes above the imports as JSON."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    with tempfile.TemporaryDirectory() as tiny:
+        make_checkpoint(Path(tiny), TINY)
+        _run(side, Path(tiny))
+    before, start = peak_bytes(), time.perf_counter()
+    _run(side, folder)
+    print(json.dumps({"seconds": time.perf_counter() - start, "bytes": peak_bytes() - before}))
+
+
+def _run(side: str, folder: Path) -> None:
     import transformers
 
     from ffn_extract.options import ExtractOptions
     from ffn_extract.pipeline import extract
 
-    load = transformers.LlamaForCausalLM.from_pretrained
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            while file.read(1 << 20):
-                pass
-    before, start = _peak(), time.perf_counter()
     if side == "ours":
         options = ExtractOptions(kinds=("value",), per_layer=PER_LAYER, glosses=())
         with tempfile.TemporaryDirectory() as out:
             extract(str(folder), Path(out) / "bundle", options)
-    else:
-        load(folder)
-    print(json.dumps({"seconds": time.perf_counter() - start, "bytes": _peak() - before}))
-
-
-def _peak() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return
+    dtype = "float32" if side == "float32" else "auto"
+    model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
+    if side == "read":
+        for weights in model.parameters():
+            weights.sum()
 
 
 def _in_process(*arguments: str) -> str:
@@ -91,14 +104,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         largest = int(_in_process("--make", folder, *(["--full"] if options.full else [])))
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
-        ours = json.loads(_in_process("--measure", "ours", folder))
-        theirs = json.loads(_in_process("--measure", "transformers", folder))
+        found = {side: json.loads(_in_process("--measure", side, folder)) for side in SIDES}
+    ours = found["ours"]
     print(describe())
     print(f"checkpoint {size / 1e9:.2f} GB, largest tensor {largest / 1e6:.0f} MB")
-    print(f"sampled run     {ours['seconds']:6.2f} s  {ours['bytes'] / 1e6:8.0f} MB above imports")
-    print(f"transformers    {theirs['seconds']:6.2f} s  {theirs['bytes'] / 1e6:8.0f} MB")
-    print(f"time, ratio     {ours['seconds'] / theirs['seconds']:6.2f}")
-    print(f"memory / largest tensor {ours['bytes'] / largest:6.2f}")
+    for side, name in SIDES.items():
+        seconds, memory = found[side]["seconds"], found[side]["bytes"] / 1e6
+        ratio = ours["seconds"] / seconds
+        print(f"{name:<16}{seconds:7.2f} s{memory:8.0f} MB above imports   ours/this {ratio:.2f}")
+    print(f"memory of the sampled run / largest tensor: {ours['bytes'] / largest:.2f}")
 
 
 if __name__ == "__main__":

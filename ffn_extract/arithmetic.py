@@ -1,5 +1,6 @@
 """In which precision the projection's first pass runs, and how far its scores can be off."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ Floats = NDArray[np.float64]
 _UNIT = 2.0**-24  # half a unit in the last place of float32, in which products are summed up
 _SMALLEST = 2.0**-126  # smaller numbers may be flushed to zero
 _LARGEST = 2.0**100  # beyond, sums might overflow
+_SAFE_TO_SQUARE = (2.0**-50, 2.0**50)  # float32 squares between these neither vanish nor overflow
 _ROOM = 1 + 2.0**-20  # for the rounding of the norms in the bound itself
 _CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16")
 """What processors that multiply bfloat16 natively say of themselves: x86 twice, then Arm."""
@@ -28,20 +30,21 @@ class Arithmetic:
     summation
         How much worse than float32's own the error of a sum may be; above 1 for units that
         truncate, such as tensor cores.
-    extra, factor
-        How many candidates to take for a list of k tokens: factor·k + extra, so that a list
-        that cannot be proved is rare.
+    spare, spare_by_width
+        How many candidates to take beyond a list of k tokens: k·(spare + spare_by_width·d/1024),
+        so that a list that cannot be proved is rare. Errors grow with d, against the distances
+        between neighbouring scores.
     """
 
     dtype: torch.dtype
     output_unit: float
     summation: float
-    factor: int
-    extra: int
+    spare: float
+    spare_by_width: float
 
-    def candidates(self, top_k: int) -> int:
-        """How many candidates to take for a list of `top_k`."""
-        return self.factor * top_k + self.extra
+    def candidates(self, top_k: int, d: int) -> int:
+        """How many candidates to take for a list of `top_k` by vectors of d dimensions."""
+        return math.ceil(top_k * (1 + self.spare + self.spare_by_width * d / 1024))
 
     def errors(self, vectors: Floats, rounded: Floats, rows: "RowBounds") -> Floats:
         """How far a score can be from e·v before it is stored, shape (n,).
@@ -105,13 +108,18 @@ class RowBounds:
 
 
 def _largest_norm(rows: torch.Tensor) -> float:
+    """At least the largest norm of a row, and hardly more."""
     if not rows.shape[0]:
         return 0.0
+    dtype = torch.promote_types(rows.dtype, torch.float32)
+    norm = float(torch.linalg.vector_norm(rows, dim=1, dtype=dtype).max())
+    if _SAFE_TO_SQUARE[0] <= norm <= _SAFE_TO_SQUARE[1]:
+        return norm * (1 + rows.shape[1] * 2 * _UNIT)
     return float(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).max())
 
 
-FLOAT32 = Arithmetic(torch.float32, output_unit=0.0, summation=1.01, factor=1, extra=6)
-BFLOAT16 = Arithmetic(torch.bfloat16, output_unit=2.0**-8, summation=4.0, factor=2, extra=4)
+FLOAT32 = Arithmetic(torch.float32, 0.0, summation=1.01, spare=0.2, spare_by_width=0.15)
+BFLOAT16 = Arithmetic(torch.bfloat16, 2.0**-8, summation=4.0, spare=1.0, spare_by_width=0.8)
 
 
 def arithmetics_for(device: torch.device) -> tuple[Arithmetic, ...]:

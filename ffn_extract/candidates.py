@@ -50,7 +50,7 @@ def find_candidates(
     hold the c best scores, because a score outside them is below c maxima.
     """
     arithmetic = rows.arithmetic
-    count = min(arithmetic.candidates(top_k), rows.count)
+    count = min(arithmetic.candidates(top_k, vectors.shape[1]), rows.count)
     rounded = torch.from_numpy(vectors).to(arithmetic.dtype)
     sides = [_Side(sign, len(vectors), count, arithmetic, rows.device) for sign in signs]
     lower = rounded.to(rows.device)
@@ -89,6 +89,7 @@ class _Side:
         self._ids[part] = ids.gather(1, kept)
 
     def finish(self, errors: Floats, *, complete: bool) -> Candidates:
+        """The candidates with their limits; `complete` says that every allowed row is one."""
         ids = self._ids.cpu().numpy()
         if complete:  # unless scores that overflowed to NaN have given way to padding
             return Candidates(ids, np.where((ids >= 0).all(axis=1), -np.inf, np.inf))

@@ -20,10 +20,10 @@ from huggingface_hub.errors import (
 )
 
 from ffn_extract.errors import CheckpointError
+from ffn_extract.fairseq import CONFIG, FairseqModel, is_fairseq, open_fairseq
 from ffn_extract.tensor_files import WEIGHT_FILES, TensorFiles, open_tensors, shard_names
 
 HUB_SECONDS = 10.0
-CONFIG = "config.json"
 VOCABULARY_FILES = (
     "tokenizer.json",
     "vocab.json",
@@ -45,6 +45,7 @@ TOKENIZER_FILES = (
 _ConnectionFailure: type[Exception] = huggingface_hub.errors.HTTPError  # type: ignore[attr-defined]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _DEFAULT_REVISION = "main"
+_UNAUTHORISED = 401
 
 FileReport = Callable[[int, int], None]
 
@@ -60,6 +61,8 @@ class Checkpoint:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The content of config.json. Raises CheckpointError when it cannot be read."""
+        if self._fairseq is not None:
+            return self._fairseq.config
         path = self.folder / CONFIG
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
@@ -77,7 +80,11 @@ class Checkpoint:
     @cached_property
     def tensors(self) -> TensorFiles:
         """The weights. Raises CheckpointError when they cannot be opened."""
-        return open_tensors(self.folder)
+        return open_tensors(self.folder) if self._fairseq is None else self._fairseq.tensors
+
+    @cached_property
+    def _fairseq(self) -> FairseqModel | None:
+        return open_fairseq(self.folder) if is_fairseq(self.folder) else None
 
 
 def find_checkpoint(
@@ -116,6 +123,11 @@ def find_checkpoint(
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{model} has no revision {revision} on the hub.") from error
     except (HfHubHTTPError, _ConnectionFailure, OfflineModeIsEnabled, OSError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code == _UNAUTHORISED:
+            raise CheckpointError(
+                "The hub does not accept the token in HF_TOKEN (or that of `hf auth login`): set a "
+                "valid one, or none for public models."
+            ) from error
         return _from_cache(model, revision, error)
 
 
@@ -150,12 +162,16 @@ def _first(names: tuple[str, ...], present: set[str]) -> list[str]:
 def _from_cache(model: str, revision: str | None, reason: Exception) -> Checkpoint:
     try:
         folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
-    except (OSError, ValueError):
+        open_tensors(folder)
+        if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+            raise CheckpointError(f"{model} has no vocabulary.")
+    except (OSError, ValueError, CheckpointError):
         raise CheckpointError(
-            f"The hub cannot be reached ({_sentence(reason)}) and {model} is not in its cache on "
-            "this machine. Either give a local folder with the model's config.json, safetensors "
-            "and tokenizer files, or connect (HF_HOME names a filled cache, HF_TOKEN a private "
-            "model's token, HF_ENDPOINT another hub)."
+            f"The hub cannot be reached, or stopped in the middle ({_sentence(reason)}), and "
+            f"{model} is not in its cache on this machine, or not whole. Either give a local "
+            "folder with the model's config.json, safetensors and tokenizer files, or connect "
+            "(HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT another "
+            "hub)."
         ) from reason
     return Checkpoint(folder, model, folder.name)
 

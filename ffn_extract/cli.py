@@ -20,6 +20,7 @@ from ffn_extract.options import (
     ExtractOptions,
 )
 from ffn_extract.progress import STEPS, Progress
+from ffn_extract.target_lock import locked
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,6 +94,11 @@ def main() -> None:
     help=f'Of {", ".join(GLOSS_SOURCES)}, comma-separated, in the order to ask; or "none".',
 )
 @click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
+@click.option(
+    "--through-head",
+    is_flag=True,
+    help="Of encoders: through the masked-LM head's dense layer and norm, to its embeddings.",
+)
 @click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--value-tensor", metavar="NAME", help="For a family that is not known: {layer} in the name."
@@ -110,7 +116,7 @@ def extract(model: str, out: Path, kinds: str, glosses: str, **rest: Any) -> Non
     )
     from ffn_extract.pipeline import extract as run
 
-    with _Bars() as bars:
+    with locked(out), _Bars() as bars:
         manifest = run(model, out, options, bars.show)
     counts = manifest.counts
     click.echo(f"{counts.vectors} lists over {counts.tokens} tokens in {out}")

@@ -1,18 +1,18 @@
-"""The projection's last resort: every allowed token in float64, for lists that nothing shorter
-proves (exact ties, vectors of zeros, near-ties closer than float32 can tell)."""
+"""The projection's last resort: every allowed token, for lists that no set of candidates proves
+(exact ties, vectors of zeros, near-ties closer than float32 can tell)."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ffn_extract.arithmetic import FLOAT32, RowBounds, summed_in_float32
 from ffn_extract.fixed_order import fixed_order_sum
 from ffn_extract.working_rows import RowReader
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 _LISTS_AT_ONCE = 64
-_BLOCK_ELEMENTS = 1 << 22  # of the unembedding in float64, held at once: 32 MB
-_UNIT = 2.0**-53
+_BLOCK_ELEMENTS = 1 << 22  # of the unembedding, held at once: 16 MB in float32
 
 
 def search_exactly(
@@ -24,27 +24,33 @@ def search_exactly(
 ) -> tuple[Ids, Floats]:
     """Ids and scores, both (n, top_k), of the best tokens by fixed-order float64 scores.
 
-    A float64 matrix product leaves out what its own error bound rules out; all else is scored in
-    the fixed order and ranked by score times the list's sign (`signs`, shape (n,)), then by the
-    lower id.
+    A float32 matrix product leaves out what its own error bound rules out; all else, however much
+    that is, is scored in the fixed order and ranked by score times the list's sign (`signs`,
+    shape (n,)), then by the lower id.
     """
     n_rows, d = unembedding.shape
     block_rows = max(1, _BLOCK_ELEMENTS // d)
     best = [_Best(vector, top_k, int(sign)) for vector, sign in zip(vectors, signs, strict=True)]
+    rounded = torch.from_numpy(vectors).to(torch.float32)
     for start in range(0, n_rows, block_rows):
         stop = min(start + block_rows, n_rows)
         ids = np.flatnonzero(allowed[start:stop])
         if not ids.size:
             continue
-        block = unembedding.rows(start, stop).to(torch.float64)
-        rows = block.numpy()
-        error = 2.02 * (d + 2) * _UNIT * float(np.linalg.norm(rows, axis=1).max())
+        stored = unembedding.rows(start, stop)
+        block = stored.to(torch.float32)
+        bounds = RowBounds()
+        bounds.add(stored, block)
+        errors = FLOAT32.errors(vectors, rounded.to(torch.float64).numpy(), bounds)
+        rows = (stored if stored.dtype == torch.float64 else block).numpy()
         for first in range(0, len(best), _LISTS_AT_ONCE):
             group = slice(first, first + _LISTS_AT_ONCE)
-            rough = (torch.from_numpy(vectors[group]) @ block.T).numpy()[:, ids]
-            for one, scores in zip(best[group], signs[group, None] * rough, strict=True):
-                one.add(rows, ids, scores, start, error * float(np.linalg.norm(one.vector)))
-    scores = np.stack([one.scores for one in best])
+            with summed_in_float32():
+                rough = (rounded[group] @ block.T).numpy()[:, ids]
+            signed = signs[group, None] * rough.astype(np.float64)
+            for one, row, error in zip(best[group], signed, errors[group].tolist(), strict=True):
+                one.add(rows, ids, row, start, error)
+    scores: Floats = np.stack([one.scores for one in best])
     return np.stack([one.ids for one in best]), signs[:, None] * scores
 
 
@@ -52,16 +58,19 @@ class _Best:
     """The running best tokens of one vector, by exact score times sign."""
 
     def __init__(self, vector: Floats, top_k: int, sign: int) -> None:
-        self.vector = vector
         self.ids: Ids = np.empty(0, dtype=np.int64)
         self.scores: Floats = np.empty(0)
+        self._vector = vector
         self._top_k = top_k
         self._sign = sign
 
-    def add(self, rows: Floats, ids: Ids, rough: Floats, start: int, error: float) -> None:
+    def add(
+        self, rows: NDArray[np.floating], ids: Ids, rough: Floats, start: int, error: float
+    ) -> None:
         """Take in a block: its rows, the allowed places in it and their rough signed scores."""
-        possible = ids[rough >= self._floor(rough, error) - error]
-        exact = self._sign * fixed_order_sum(rows[possible] * self.vector)
+        # Not "at least the floor": a sum that overflowed to NaN is ruled out by nothing.
+        possible = ids[~(rough < self._floor(rough, error) - error)]
+        exact = self._sign * fixed_order_sum(rows[possible] * self._vector)
         ids = np.concatenate([self.ids, possible + start])
         scores = np.concatenate([self.scores, exact])
         order = np.lexsort((ids, -scores))[: self._top_k]
@@ -72,6 +81,6 @@ class _Best:
         floors = [-np.inf]
         if len(self.scores) == self._top_k:
             floors.append(float(self.scores[-1]))
-        if len(rough) >= self._top_k:
+        if len(rough) >= self._top_k and error < np.inf:
             floors.append(float(np.partition(rough, -self._top_k)[-self._top_k]) - error)
         return max(floors)

@@ -32,7 +32,8 @@ class ExtractOptions:
     another one (by default 10 beside "all"). `glosses` names sources of `GLOSS_SOURCES` in the
     order in which they are asked; the empty tuple means no glosses. `corpus` is a path or the word
     "wordnet"; `corpus_field` is where a .jsonl or .parquet file holds its texts. `name` is what the
-    model is called in the bundle (default: the hub id, or the folder's name).
+    model is called in the bundle (default: the hub id, or the folder's name). `through_head` leads
+    an encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
     The three tensors and the orientation describe a family that is not known (or stored otherwise):
     the names on disk of the FFN's value and key matrix, with `{layer}` for the layer's number, and
@@ -55,6 +56,7 @@ class ExtractOptions:
     corpus_field: str = "text"
     glosses: tuple[str, ...] = ("wordnet",)
     drop_special: bool = False
+    through_head: bool = False
     device: str = "auto"
     revision: str | None = None
     name: str | None = None
@@ -125,9 +127,8 @@ def _problems(options: ExtractOptions) -> list[str]:
             _text_problem("name", options.name, optional=True),
             _device_problem(options.device),
             _tensors_problem(options),
-            None
-            if isinstance(options.drop_special, bool)
-            else f"drop_special must be true or false, not {options.drop_special!r}.",
+            _flag_problem("drop_special", options.drop_special),
+            _flag_problem("through_head", options.through_head),
         )
         if problem
     ]
@@ -152,6 +153,10 @@ def _integer_problem(option: str, value: object, low: int, high: int) -> str | N
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return None
     return f"{option} must be a whole number from {low} to {high}, not {value!r}."
+
+
+def _flag_problem(option: str, value: object) -> str | None:
+    return None if isinstance(value, bool) else f"{option} must be true or false, not {value!r}."
 
 
 def _per_layer_problem(options: ExtractOptions) -> str | None:

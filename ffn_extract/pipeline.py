@@ -2,9 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,30 @@ from ffn_extract.architectures import (
     given_architecture,
 )
 from ffn_extract.bundle import Manifest, ModelInfo, TokenRow, VectorRow, write_bundle
-from ffn_extract.bundle.parts import Parts
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
 from ffn_extract.corpora import Corpus, open_corpus
-from ffn_extract.environment import environment, packages
+from ffn_extract.environment import environment
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource, gloss_each
 from ffn_extract.lists import prepared, rows_of, token_ids_of
 from ffn_extract.options import ALL, ExtractOptions
-from ffn_extract.progress import STEPS, Progress, Report, ignore
-from ffn_extract.projection import Projector, project
-from ffn_extract.updates import UpdateReader
-from ffn_extract.vectors import Vector, random_vectors, update_vectors, value_vectors
+from ffn_extract.progress import STEPS, Progress, Report, Steps, ignore
+from ffn_extract.projection import project
+from ffn_extract.sampling import Moments
+from ffn_extract.updates import UpdateReader, require_runnable
+from ffn_extract.vectors import (
+    Vector,
+    moments_of_model,
+    random_vectors,
+    update_vectors,
+    value_vectors,
+)
 from ffn_extract.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
 from ffn_extract.weights_digest import weights_digest
-from ffn_extract.whole_layers import project_layers
-from ffn_extract.working_rows import HeldRows
+from ffn_extract.whole_layers import LayeredExtraction
 
-__all__ = ["STEPS", "Progress", "extract"]
+__all__ = ["STEPS", "Progress", "Run", "Steps", "extract", "open_run"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +59,31 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     FFNExtractError
         With a sentence that says what to do. Nothing half-written is left at `out`.
     """
-    steps = _Steps(report)
+    steps = Steps(report)
+    run = open_run(model, out, options, steps)
+    if options.per_layer == ALL:
+        return LayeredExtraction(run).every_layer(steps)
+    rows, token_ids = run.sampled(options.per_layer, steps)
+    return run.write(rows, token_ids, steps)
+
+
+def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "Run":
+    """Open and check everything that the extraction needs, before any long work.
+
+    Raises FFNExtractError with a sentence that says what to do.
+    """
     device = open_device(options.device)
     with steps.step("checkpoint") as done:
         checkpoint = find_checkpoint(model, options.revision, done)
         architecture = _architecture(options, checkpoint.config)
-        weights = ModelWeights(architecture, checkpoint.config, checkpoint.tensors)
+        weights = ModelWeights(
+            architecture,
+            checkpoint.config,
+            checkpoint.tensors,
+            through_head=options.through_head,
+        )
+        if "update" in options.kinds:
+            require_runnable(architecture)
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
         vocabulary = read_vocabulary(tokenizer)
@@ -75,26 +98,10 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
         require_target(out, name, parameters)
         info = _model_info(checkpoint, name, weights, vocabulary)
         done(3, 3)
-    run = _Run(steps, options, checkpoint, weights, tokenizer, vocabulary, corpus, device)
-    if options.per_layer == ALL:
-        inputs = {"model": asdict(info), "parameters": parameters, "packages": packages()}
-        parts = Parts(out, {**inputs, "device": device.type})
-        lists = run.every_vector(parts)
-    else:
-        lists = run.sampled(options.per_layer)
-    tokens = _tokens(steps, lists.token_ids, vocabulary, list(sources.values()))
-    with steps.step("bundle") as done:
-        manifest = write_bundle(
-            out,
-            model=info,
-            parameters=parameters,
-            vectors=lists.rows,
-            tokens=tokens,
-            environment=environment(str(device), steps.seconds),
-        )
-        lists.forget()
-        done(1, 1)
-    return manifest
+    return Run(
+        out, options, checkpoint, weights, tokenizer, vocabulary, corpus, device,
+        list(sources.values()), info, parameters,
+    )  # fmt: skip
 
 
 def _architecture(options: ExtractOptions, config: Mapping[str, Any]) -> Architecture:
@@ -109,32 +116,6 @@ def _architecture(options: ExtractOptions, config: Mapping[str, Any]) -> Archite
         unembedding=given["unembedding_tensor"],
         orientation="row" if given["orientation"] == "row" else "col",
     )
-
-
-class _Steps:
-    """Passes progress on and measures how long each step takes."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, key: str) -> Iterator["_Done"]:
-        start = time.monotonic()
-        yield _Done(self._report, key)
-        self.seconds[key] = round(time.monotonic() - start, 3)
-
-
-class _Done:
-    """Reports one step's progress: done and total."""
-
-    def __init__(self, report: Report, key: str) -> None:
-        self._report = report
-        self._key = key
-        self(0, 1)
-
-    def __call__(self, done: int, total: int, before: int = 0) -> None:
-        self._report(Progress(self._key, done, total, before))
 
 
 def open_device(wanted: str) -> torch.device:
@@ -179,6 +160,7 @@ def _parameters(
         "projection": options.projection,
         "random_grain": options.random_grain,
         "drop_special": options.drop_special,
+        "through_head": options.through_head,
         "bottom": weights.signed,
         "corpus": corpus
         and {"name": corpus.name, "texts": len(corpus.texts), "sha256": corpus.digest},
@@ -187,21 +169,11 @@ def _parameters(
     }
 
 
-@dataclass(frozen=True)
-class _Lists:
-    """Every list of an extraction: rows in the bundle's order, the ascending ids in them, and how
-    to remove what was only stored on the way."""
+@dataclass
+class Run:
+    """An extraction whose inputs are open: what the steps from vectors to the bundle share."""
 
-    rows: Iterable[VectorRow]
-    token_ids: Sequence[int]
-    forget: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the steps from vectors to lists share."""
-
-    steps: _Steps
+    out: Path
     options: ExtractOptions
     checkpoint: Checkpoint
     weights: ModelWeights
@@ -209,78 +181,101 @@ class _Run:
     vocabulary: Vocabulary
     corpus: Corpus | None
     device: torch.device
+    sources: Sequence[GlossSource]
+    info: ModelInfo
+    parameters: dict[str, Any]
+    _reader: UpdateReader | None = None
+    _of_model: Moments | None = None
 
-    def sampled(self, count: int) -> _Lists:
-        """The lists of `count` value vectors per layer and of what is drawn beside them."""
+    def sampled(self, count: int, steps: Steps) -> tuple[Iterable[VectorRow], list[int]]:
+        """The lists of `count` value vectors per layer and of what is drawn beside them.
+
+        Rows in the bundle's order, and the ascending ids in them.
+        """
         layers = range(self.weights.dimensions.n_layers)
         vectors: list[Vector] = []
         if "value" in self.options.kinds:
-            with self.steps.step("vectors") as done:
+            with steps.step("vectors") as done:
                 for layer in layers:
                     vectors += value_vectors(self.weights, layer, count, self.options.seed)
                     done(layer + 1, len(layers))
-        vectors += self._drawn(layers)
+        vectors += self.drawn(layers, steps)
+        self.forget_model()
         vectors.sort(key=lambda vector: vector.place)
         n_rows = self.weights.dimensions.vocab_size
-        with self.steps.step("projection") as done:
+        with steps.step("projection") as done:
             projection = project(
                 prepared(vectors, self.options.projection, self.weights),
                 self.weights.unembedding,
-                self._allowed(),
+                self.allowed(),
                 self.options.top_k,
                 both_sides=self.weights.signed,
                 device=self.device,
                 report=lambda rows: done(len(vectors) * rows // n_rows, len(vectors)),
             )
-        rows = rows_of(vectors, projection, self.vocabulary)
-        return _Lists(rows, token_ids_of(projection))
+        return rows_of(vectors, projection, self.vocabulary), token_ids_of(projection)
 
-    def every_vector(self, parts: Parts) -> _Lists:
-        """The lists of every value vector, kept layer by layer in `parts`."""
-        n_layers = self.weights.dimensions.n_layers
-        finished = parts.finished(n_layers)
-        drawn = self._drawn([layer for layer in range(n_layers) if layer not in finished])
-        with self.steps.step("projection") as done:
-            stored = self.weights.unembedding
-            projector = Projector(
-                HeldRows(stored.rows(0, stored.shape[0])),
-                self._allowed(),
-                self.options.top_k,
-                both_sides=self.weights.signed,
-                device=self.device,
-                keep=True,
-            )
-            project_layers(
-                self.weights, self.vocabulary, projector, self.options, drawn, parts, done
-            )
-        return _Lists(parts.rows(n_layers), parts.token_ids(n_layers), parts.remove)
+    def drawn(self, layers: Sequence[int], steps: Steps) -> list[Vector]:
+        """The random baseline and the updates of some layers.
 
-    def _drawn(self, layers: Sequence[int]) -> list[Vector]:
-        """The random baseline and the updates of some layers."""
+        What serves every layer stays until the next call: the moments of a whole model, and the
+        model that gives updates, which `forget_model` lets go.
+        """
         vectors: list[Vector] = []
         if "random" in self.options.kinds and layers:
             n_layers = self.weights.dimensions.n_layers
-            with self.steps.step("random") as done:
+            with steps.step("random") as done:
+                if self.options.random_grain == "model" and self._of_model is None:
+                    self._of_model = moments_of_model(
+                        self.weights, lambda layer: done(layer, n_layers)
+                    )
                 vectors += random_vectors(
-                    self.weights, self.options, layers, lambda layer: done(layer, n_layers)
+                    self.weights,
+                    self.options,
+                    layers,
+                    lambda layer: done(layer, n_layers),
+                    of_model=self._of_model,
                 )
         if self.corpus is not None and layers:
-            with self.steps.step("updates") as done:
-                architecture = self.weights.architecture
-                reader = UpdateReader(
-                    self.checkpoint, architecture, self.tokenizer, self.corpus, self.device
-                )
+            with steps.step("updates") as done:
+                if self._reader is None:
+                    architecture = self.weights.architecture
+                    self._reader = UpdateReader(
+                        self.checkpoint, architecture, self.tokenizer, self.corpus, self.device
+                    )
                 total = len(layers) * self.options.drawn_count
-                vectors += update_vectors(reader, layers, self.options, lambda n: done(n, total))
+                vectors += update_vectors(
+                    self._reader, layers, self.options, lambda n: done(n, total)
+                )
         return vectors
 
-    def _allowed(self) -> NDArray[np.bool_]:
+    def forget_model(self) -> None:
+        """Give back the memory of the model that gave updates."""
+        self._reader = None
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Rows of the unembedding that may appear in a list, shape (vocab,)."""
         n_rows = self.weights.dimensions.vocab_size
         return self.vocabulary.allowed(n_rows, drop_special=self.options.drop_special)
 
+    def write(self, rows: Iterable[VectorRow], token_ids: Sequence[int], steps: Steps) -> Manifest:
+        """Look up glosses and write the bundle."""
+        tokens = _tokens(steps, token_ids, self.vocabulary, self.sources)
+        with steps.step("bundle") as done:
+            manifest = write_bundle(
+                self.out,
+                model=self.info,
+                parameters=self.parameters,
+                vectors=rows,
+                tokens=tokens,
+                environment=environment(str(self.device), steps.seconds),
+            )
+            done(1, 1)
+        return manifest
+
 
 def _tokens(
-    steps: _Steps, ids: Sequence[int], vocabulary: Vocabulary, sources: Sequence[GlossSource]
+    steps: Steps, ids: Sequence[int], vocabulary: Vocabulary, sources: Sequence[GlossSource]
 ) -> list[TokenRow]:
     """The tokens that occur in a list, by ascending id, with their glosses."""
     forms = [vocabulary.form(token_id) for token_id in ids]

@@ -1,6 +1,8 @@
 """What extraction tells about its progress; light, so that a web page can name the steps."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 STEPS: tuple[tuple[str, str], ...] = (
@@ -36,3 +38,29 @@ Report = Callable[[Progress], None]
 
 def ignore(_: Progress) -> None:
     """Report to nobody."""
+
+
+class Steps:
+    """Passes progress on and measures how long each step takes."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, key: str) -> Iterator["_Done"]:
+        start = time.monotonic()
+        yield _Done(self._report, key)
+        self.seconds[key] = round(time.monotonic() - start, 3)
+
+
+class _Done:
+    """Reports one step's progress: done and total."""
+
+    def __init__(self, report: Report, key: str) -> None:
+        self._report = report
+        self._key = key
+        self(0, 1)
+
+    def __call__(self, done: int, total: int, before: int = 0) -> None:
+        self._report(Progress(self._key, done, total, before))

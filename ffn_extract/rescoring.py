@@ -34,11 +34,11 @@ def rescore(vectors: Floats, ids: Ids, unembedding: RowReader) -> Floats:
             first, last = np.searchsorted(in_order, [start, stop]).tolist()
             if first == last:
                 continue
-            block = _numpy(unembedding.rows(start, stop))
+            block = unembedding.rows(start, stop)
 
-            def score(begin: int, block: NDArray[np.floating] = block, start: int = start) -> None:
+            def score(begin: int, block: torch.Tensor = block, start: int = start) -> None:
                 pairs = slice(begin, min(begin + size, last))  # noqa: B023 (used in this turn only)
-                rows = block.take(in_order[pairs] - start, axis=0)
+                rows = _take(block, in_order[pairs] - start)
                 sums[pairs] = fixed_order_sum(rows * vectors.take(of_vector[pairs], axis=0))
 
             list(threads.map(score, range(first, last, size)))
@@ -47,9 +47,11 @@ def rescore(vectors: Floats, ids: Ids, unembedding: RowReader) -> Floats:
     return scores
 
 
-def _numpy(rows: torch.Tensor) -> "NDArray[np.floating]":
-    """The same numbers in a type that numpy has, without a copy where they are in one."""
-    if rows.dtype != torch.float64:
-        rows = rows.to(torch.float32)
-    array: NDArray[np.floating] = rows.numpy()
-    return array
+def _take(block: torch.Tensor, places: Ids) -> "NDArray[np.floating]":
+    """Rows of a block, as the same numbers in a type that numpy has."""
+    if block.dtype == torch.bfloat16:  # the upper half of a float32
+        upper = block.view(torch.int16).numpy().take(places, axis=0)
+        rows: NDArray[np.floating] = np.left_shift(upper, 16, dtype=np.int32).view(np.float32)
+    else:
+        rows = block.numpy().take(places, axis=0)
+    return rows

@@ -1,8 +1,9 @@
 """Weights on disk, read tensor by tensor and row by row; pickled objects are never loaded."""
 
 import json
+import math
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,11 @@ TORCH_BIN_INDEX = "pytorch_model.bin.index.json"
 WEIGHT_FILES = (SAFETENSORS, SAFETENSORS_INDEX, TORCH_BIN, TORCH_BIN_INDEX)
 """Where weights are looked for, first come first."""
 
+MAPPED_ELEMENTS = 1 << 25
+"""How many elements of mapped files are read before these are closed."""
+MAPPED_AT_ONCE = 1 << 20
+"""A system maps much more of a file than is asked for: about so many elements."""
+
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -29,48 +35,72 @@ class TensorFiles(Protocol):
 
     def shape(self, name: str) -> tuple[int, ...]: ...
 
-    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Rows start..stop of a tensor in its stored precision; nothing else is read."""
+    def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        """Rows start..stop of a tensor in its stored precision; nothing else is read.
+
+        Of a stack of matrices, those of the one at `place`.
+        """
         ...
 
-    def columns(self, name: str, start: int, stop: int) -> torch.Tensor:
+    def columns(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         """Columns start..stop of a matrix in its stored precision, shape (rows, stop - start)."""
         ...
 
 
 class SafetensorsFiles:
-    """One or several safetensors files, mapped into memory and sliced lazily."""
+    """One or several safetensors files, mapped into memory and sliced lazily.
+
+    What was read of a mapped file counts as this process's memory until the file is closed, so
+    files are opened anew from time to time.
+    """
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        self._files: dict[str, Any] = {}  # tensor name → open file; safetensors has no types
+        self._paths: dict[str, Path] = {}
+        self._open: dict[Path, Any] = {}  # safetensors has no types
+        self._touched = 0
         for path in paths:
-            try:
-                file: Any = safe_open(path, framework="pt")
-            except (SafetensorError, OSError) as error:
-                raise CheckpointError(f"{path.name} cannot be read: {error}.") from error
-            self._files.update(dict.fromkeys(file.keys(), file))
+            self._paths.update(dict.fromkeys(self._file(path).keys(), path))
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self._files)
+        return frozenset(self._paths)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._files[name].get_slice(name).get_shape())
+        return tuple(self._file(self._paths[name]).get_slice(name).get_shape())
 
-    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        return _floats(name, self._files[name].get_slice(name)[start:stop])
+    def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        shape = self.shape(name)[1:] if place is None else self.shape(name)[2:]
+        stored = self._slice(name, (stop - start) * math.prod(shape))
+        return _floats(name, stored[start:stop] if place is None else stored[place, start:stop])
 
-    def columns(self, name: str, start: int, stop: int) -> torch.Tensor:
-        return _floats(name, self._files[name].get_slice(name)[:, start:stop])
+    def columns(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        stored = self._slice(name, math.prod(self.shape(name)[-2:]))
+        some = stored[:, start:stop] if place is None else stored[place, :, start:stop]
+        return _floats(name, some)
+
+    def _slice(self, name: str, n_elements: int) -> Any:
+        """A tensor of which so many elements are about to be read or mapped."""
+        touched = max(MAPPED_AT_ONCE, n_elements)
+        if self._touched + touched > MAPPED_ELEMENTS:
+            self._open.clear()
+            self._touched = 0
+        self._touched += touched
+        return self._file(self._paths[name]).get_slice(name)
+
+    def _file(self, path: Path) -> Any:
+        if path not in self._open:
+            try:
+                self._open[path] = safe_open(path, framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise CheckpointError(f"{path.name} cannot be read: {error}.") from error
+        return self._open[path]
 
 
 class TorchBinFiles:
-    """torch's older files, opened with weights-only loading and mapped where their format can."""
+    """The tensors of torch's older files."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._tensors: dict[str, torch.Tensor] = {}
-        for path in paths:
-            self._tensors.update(_load_weights_only(path))
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = tensors
 
     @property
     def names(self) -> frozenset[str]:
@@ -79,11 +109,15 @@ class TorchBinFiles:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)
 
-    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        return _floats(name, self._tensors[name][start:stop])
+    def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        return _floats(name, self._matrix(name, place)[start:stop])
 
-    def columns(self, name: str, start: int, stop: int) -> torch.Tensor:
-        return _floats(name, self._tensors[name][:, start:stop])
+    def columns(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        return _floats(name, self._matrix(name, place)[:, start:stop])
+
+    def _matrix(self, name: str, place: int | None) -> torch.Tensor:
+        tensor = self._tensors[name]
+        return tensor if place is None else tensor[place]
 
 
 def open_tensors(folder: Path) -> TensorFiles:
@@ -107,7 +141,10 @@ def open_tensors(folder: Path) -> TensorFiles:
     paths = [folder / name for name in names]
     if first in (SAFETENSORS, SAFETENSORS_INDEX):
         return SafetensorsFiles(paths)
-    return TorchBinFiles(paths)
+    tensors: dict[str, torch.Tensor] = {}
+    for path in paths:
+        tensors.update(only_tensors(load_weights_only(path)))
+    return TorchBinFiles(tensors)
 
 
 def shard_names(index: Path) -> list[str]:
@@ -122,19 +159,31 @@ def shard_names(index: Path) -> list[str]:
     return names
 
 
-def _load_weights_only(path: Path) -> dict[str, torch.Tensor]:
+def load_weights_only(path: Path, allowed: Sequence[type] = ()) -> dict[Any, Any]:
+    """The dictionary that a torch file holds, mapped into memory where its format can be.
+
+    Of pickled objects, plain values and tensors are made, and those of the classes in `allowed`;
+    nothing that the file names is called. Raises CheckpointError for any other file.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with torch.serialization.safe_globals(list(allowed)):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
+        besides = "".join(f" and {one.__module__}.{one.__name__}" for one in allowed)
         raise CheckpointError(
-            f"{path.name} holds pickled objects other than tensors, which are never loaded; "
-            "convert it to safetensors."
+            f"{path.name} holds pickled objects other than tensors{besides}, which are never "
+            "loaded; convert it to safetensors."
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}.") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path.name} is no dictionary of tensors.")
-    return {k: v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    return content
+
+
+def only_tensors(content: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a dictionary by their names."""
+    return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
 
 
 def _is_zip(path: Path) -> bool:

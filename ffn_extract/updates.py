@@ -1,13 +1,15 @@
 """FFN updates: what a layer's FFN adds at positions of a corpus. The only part that runs a model.
 
-Results do not depend on the number of threads: the model runs one text at a time on one thread,
-because float32 products differ in their last bits between thread counts and batch shapes.
+float32 products differ in their last bits between thread counts and batch shapes, so the model runs
+on one thread, over batches that are always full: which texts share one depends on the seed and the
+corpus alone, and not on how many updates are wanted.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,12 @@ from transformers import AutoModel, PreTrainedTokenizerBase
 from ffn_extract.architectures import Architecture
 from ffn_extract.checkpoints import Checkpoint
 from ffn_extract.corpora import Corpus
-from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError
+from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
 
 MAX_TOKENS = 512
 """Longer texts are cut; a position is drawn in what remains."""
+BATCH_TEXTS = 10
+"""Texts that the model reads at once; another number changes the updates' last bits."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,19 @@ class Update:
     text: str
     position: int
     token_id: int
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A position in a text, and the ids that the model's blocks of interest read there.
+
+    `source` are an encoder's ids where there is one beside the decoder.
+    """
+
+    text: str
+    ids: list[int]
+    position: int
+    source: list[int]
 
 
 class _Captured(Exception):
@@ -72,16 +89,25 @@ class UpdateReader:
         """`count` updates of a layer: a text drawn without replacement, a position within it.
 
         Positions are uniform over the text's tokens, those that the tokenizer adds ([CLS], <s>)
-        left out; texts without any other token are passed over. Raises CorpusError when the corpus
-        has too few texts.
+        left out; texts without any other token are passed over. An encoder and decoder both read
+        the text, and the position is the decoder's, whose input begins with a token more. A larger
+        count only adds updates to those of a smaller one.
+
+        Raises CorpusError when the corpus has too few texts.
         """
+        order = random.permutation(len(self._corpus.texts))
+        drawn = (self._place(self._corpus.texts[number], random) for number in order)
+        places = (place for place in drawn if place is not None)
         updates: list[Update] = []
-        for place in random.permutation(len(self._corpus.texts)):
-            if len(updates) == count:
-                break
-            update = self._update(self._corpus.texts[place], layer, random)
-            if update is not None:
-                updates.append(update)
+        while len(updates) < count and (batch := list(islice(places, BATCH_TEXTS))):
+            outputs = self._ffn_outputs(layer, batch).to("cpu", torch.float64).numpy()
+            if not np.isfinite(outputs).all():
+                raise FFNExtractError(
+                    f"Layer {layer}'s FFN gives values that are not finite numbers."
+                )
+            for place, vector in zip(batch[: count - len(updates)], outputs, strict=False):
+                token_id = place.ids[place.position]
+                updates.append(Update(vector, place.text, place.position, token_id))
                 report(len(updates))
         if len(updates) < count:
             raise CorpusError(
@@ -90,52 +116,68 @@ class UpdateReader:
             )
         return updates
 
-    def _update(self, text: str, layer: int, random: np.random.Generator) -> Update | None:
+    def _place(self, text: str, random: np.random.Generator) -> _Place | None:
         encoded = self._tokenizer(
-            text,
-            truncation=True,
-            max_length=self._max_tokens,
-            return_special_tokens_mask=True,
-            return_tensors="pt",
+            text, truncation=True, max_length=self._max_tokens, return_special_tokens_mask=True
         )
-        own = np.flatnonzero(encoded["special_tokens_mask"][0].numpy() == 0)
+        ids: list[int] = encoded["input_ids"]
+        own = np.flatnonzero(np.array(encoded["special_tokens_mask"]) == 0)
         if not own.size:
             return None
         position = int(random.choice(own))
-        ids = encoded["input_ids"]
-        output = self._ffn_output(layer, ids)[position]
-        vector = output.to("cpu", torch.float64).numpy()
-        if not np.isfinite(vector).all():
-            raise FFNExtractError(f"Layer {layer}'s FFN gives values that are not finite numbers.")
-        return Update(vector, text, position, int(ids[0, position]))
+        config = self._model.config
+        if not config.is_encoder_decoder:
+            return _Place(text, ids, position, [])
+        start = getattr(config, "decoder_start_token_id", None)
+        begin = [config.pad_token_id if start is None else start]
+        return _Place(text, begin + ids, position + 1, ids)
 
-    def _ffn_output(self, layer: int, ids: torch.Tensor) -> torch.Tensor:
-        """o of one layer at every position, shape (positions, d_model)."""
+    def _ffn_outputs(self, layer: int, batch: Sequence[_Place]) -> torch.Tensor:
+        """o of one layer at each place, shape (places, d_model)."""
         captured: list[torch.Tensor] = []
 
         def capture(_module: object, _inputs: object, output: Any) -> None:
             # Some modules with experts give their router's scores beside the update.
-            update = output[0] if isinstance(output, tuple) else output
-            captured.append(update.detach().reshape(-1, update.shape[-1]))
+            captured.append((output[0] if isinstance(output, tuple) else output).detach())
             raise _Captured
 
         handle = self._value_module(layer).register_forward_hook(capture)
-        inputs = {"input_ids": ids.to(self._device)}
-        if self._model.config.is_encoder_decoder:
-            inputs["decoder_input_ids"] = inputs["input_ids"]
         try:
             with torch.inference_mode(), _one_thread():
-                self._model(**inputs)
+                self._model(**self._inputs(batch))
         except _Captured:
             pass
         finally:
             handle.remove()
-        return captured[0]
+        # Some modules see all tokens of a batch in one axis.
+        outputs = captured[0].reshape(len(batch), -1, captured[0].shape[-1])
+        return outputs[range(len(batch)), [place.position for place in batch]]
+
+    def _inputs(self, batch: Sequence[_Place]) -> dict[str, torch.Tensor]:
+        """What the model reads: ids of the batch, filled up at their ends and masked there."""
+        ids, mask = self._padded([place.ids for place in batch])
+        if not self._model.config.is_encoder_decoder:
+            return {"input_ids": ids, "attention_mask": mask}
+        source, source_mask = self._padded([place.source for place in batch])
+        return {
+            "input_ids": source,
+            "attention_mask": source_mask,
+            "decoder_input_ids": ids,
+            "decoder_attention_mask": mask,
+        }
+
+    def _padded(self, rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and their mask, each of shape (rows, length of the longest)."""
+        padding = self._tokenizer.pad_token_id or 0
+        length = max(map(len, rows))
+        ids = [row + [padding] * (length - len(row)) for row in rows]
+        mask = [[1] * len(row) + [0] * (length - len(row)) for row in rows]
+        return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
 
     def _value_module(self, layer: int) -> torch.nn.Module:
         """The module whose output is o; the base model's names lack leading parts of the file's."""
         modules: dict[str, torch.nn.Module] = dict(self._model.named_modules())
-        wanted = self._architecture.value_module.format(layer=layer)
+        wanted = require_runnable(self._architecture).format(layer=layer)
         parts = wanted.split(".")
         names = [".".join(parts[left_out:]) for left_out in range(len(parts))]
         found = next((name for name in names if name in modules), None)
@@ -146,6 +188,16 @@ class UpdateReader:
                 "--kinds value,random."
             )
         return modules[found]
+
+
+def require_runnable(architecture: Architecture) -> str:
+    """The family's value_module. Raises OptionError where transformers has no such model."""
+    if architecture.value_module is None:
+        raise OptionError(
+            f"A {architecture.model_type} model is read and not run, so it has no lists of the "
+            "kind update. Leave them out with --kinds value,random."
+        )
+    return architecture.value_module
 
 
 def _load(checkpoint: Checkpoint) -> Any:

@@ -59,26 +59,40 @@ def all_value_vectors(weights: ModelWeights, layer: int) -> Iterator[list[Vector
         yield [Vector("value", layer, start + i, values) for i, values in enumerate(rows)]
 
 
+def moments_of_model(
+    weights: ModelWeights, report: Callable[[int], None] = lambda layers: None
+) -> Moments:
+    """The moments of all value vectors of a model taken together."""
+
+    def layers() -> Iterator[Moments]:
+        for layer in range(weights.dimensions.n_layers):
+            yield moments_of(_chunks(weights, layer))
+            report(layer + 1)
+
+    return merged(layers()).pooled()
+
+
 def random_vectors(
     weights: ModelWeights,
     options: ExtractOptions,
     layers: Sequence[int],
     report: Callable[[int], None] = lambda layers: None,
+    *,
+    of_model: Moments | None = None,
 ) -> Iterator[Vector]:
-    """The random baseline of `layers`, from the moments that `options.random_grain` names."""
-    of_model = options.random_grain == "model"
-    moments: dict[int, Moments] = {}
-    for layer in range(weights.dimensions.n_layers):
-        if of_model or layer in layers:
-            moments[layer] = moments_of(_chunks(weights, layer))
-        report(layer + 1)
-    if of_model:
-        moments = dict.fromkeys(moments, merged(moments.values()).pooled())
+    """The random baseline of `layers`, from the moments that `options.random_grain` names.
+
+    Who asks more than once gives `of_model` for the grain "model": it is the same for every layer.
+    """
+    if of_model is None and options.random_grain == "model":
+        of_model = moments_of_model(weights, report)
     for layer in layers:
-        own = moments[layer].pooled() if options.random_grain == "layer" else moments[layer]
+        own = of_model or moments_of(_chunks(weights, layer))
+        moments = own.pooled() if options.random_grain == "layer" else own
         random = generator(options.seed, "random", layer)
-        for index, values in enumerate(draw_random(own, options.drawn_count, random)):
+        for index, values in enumerate(draw_random(moments, options.drawn_count, random)):
             yield Vector("random", layer, index, values)
+        report(layer + 1)
 
 
 def update_vectors(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ffn_extract.checkpoints import VOCABULARY_FILES
 from ffn_extract.errors import CheckpointError
+from ffn_extract.fairseq import SPECIAL, is_fairseq, read_dictionary
 from ffn_extract.tokens import Marking, TokenForm, token_form
 
 _UNUSED = re.compile(
     r"\[unused\d+\]|<unused\d+>|<\|?reserved_special_token_\d+\|?>|<extra_id_\d+>|<\|extra_\d+\|>"
+    r"|madeupword\d{4}"  # fairseq fills its dictionaries up to a multiple of 8
 )
 
 
@@ -60,6 +63,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
     Raises CheckpointError when the folder has none that transformers can read.
     """
+    if is_fairseq(folder):
+        return _word_tokenizer(read_dictionary(folder))
     if not any((folder / name).is_file() for name in VOCABULARY_FILES):
         # transformers would make a tokenizer of special tokens only, without a word of warning.
         raise CheckpointError(
@@ -75,6 +80,19 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             f"{reason[0] if reason else type(error).__name__} "
             "Put the tokenizer's files (such as tokenizer.json) beside the weights."
         ) from error
+
+
+def _word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
+    """A tokenizer of whole words, each by its place; of a word that is there twice, the last."""
+    bos, pad, eos, unk = SPECIAL
+    entries = {word: place for place, word in enumerate(words)}
+    backend = Tokenizer(models.WordLevel(entries, unk_token=unk))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer: Any = PreTrainedTokenizerFast  # untyped
+    made: PreTrainedTokenizerBase = tokenizer(
+        tokenizer_object=backend, bos_token=bos, pad_token=pad, eos_token=eos, unk_token=unk
+    )
+    return made
 
 
 def read_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:

@@ -1,78 +1,153 @@
 """Every value vector of a model: layer after layer, in memory that no number of vectors fills."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from ffn_extract.architectures import ModelWeights
-from ffn_extract.bundle import VectorRow
+from ffn_extract.bundle import Manifest, VectorRow
 from ffn_extract.bundle.parts import Parts
+from ffn_extract.environment import packages
 from ffn_extract.lists import prepared, rows_of
-from ffn_extract.options import ExtractOptions
+from ffn_extract.progress import Steps
 from ffn_extract.projection import Projector
 from ffn_extract.vectors import Vector, all_value_vectors
-from ffn_extract.vocabulary import Vocabulary
+from ffn_extract.working_rows import HeldRows
 
-VectorReport = Callable[[int, int, int], None]
-"""Vectors done, of how many, and how many of the done ones an earlier run did."""
+if TYPE_CHECKING:  # the pipeline imports this module
+    from ffn_extract.pipeline import Run
 
 
-def project_layers(
-    weights: ModelWeights,
-    vocabulary: Vocabulary,
-    projector: Projector,
-    options: ExtractOptions,
-    drawn: Sequence[Vector],
-    parts: Parts,
-    report: VectorReport,
-) -> None:
-    """Write a part for every layer that has none: its value vectors, then those in `drawn`.
+class LayeredExtraction:
+    """An extraction of every value vector, cut into layers that any process may do.
 
-    A killed run loses the layer it was in and nothing else.
+    One process calls `begin`; then each layer is done once, by whoever shares the target's folder,
+    in any order and also at once; then one process calls `finish`. The bundle is the same however
+    the layers were spread. What layers share (the unembedding, the model that gives updates) is
+    opened by the first layer and held until `rest`.
     """
-    n_layers = weights.dimensions.n_layers
-    n_others = sum(options.drawn_count for kind in options.kinds if kind != "value")
-    finished = parts.finished(n_layers)
-    sizes = [weights.n_values(layer) + n_others for layer in range(n_layers)]
-    count = _Count(weights, sizes, finished, report)
 
-    def rows(layer: int) -> Iterator[VectorRow]:
-        for vectors in _batches(weights, layer, drawn):
-            matrix = prepared(vectors, options.projection, weights)
-            projection = projector.project(matrix, count.within(len(vectors)))
-            yield from rows_of(vectors, projection, vocabulary)
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        n_others = sum(run.options.drawn_count for kind in run.options.kinds if kind != "value")
+        layers = range(run.weights.dimensions.n_layers)
+        self.sizes = tuple(run.weights.n_values(layer) + n_others for layer in layers)
+        """Vectors of each layer."""
+        self.inputs: dict[str, Any] = {
+            "model": asdict(run.info),
+            "parameters": run.parameters,
+            "packages": packages(),
+            "device": run.device.type,
+        }
+        """Everything that the lists depend on, ready for JSON: processes may work together where
+        it is equal."""
+        self._parts = Parts(run.out, self.inputs)
+        self._projector: Projector | None = None
+        self._drawn: dict[int, list[Vector]] = {}
 
-    for layer in sorted(set(range(n_layers)) - set(finished)):
-        parts.write(layer, rows(layer))
+    def begin(self) -> None:
+        """Make the place where finished layers are kept. Raises BundleError."""
+        self._parts.begin()
+
+    @property
+    def begun(self) -> bool:
+        """Whether `begin` was called for equal inputs, by any process that shares the folder."""
+        return self._parts.begun
+
+    def unfinished(self) -> list[int]:
+        """The layers that are still to be done, ascending."""
+        return sorted(set(range(len(self.sizes))) - set(self._parts.finished(len(self.sizes))))
+
+    def draw(self, layers: Sequence[int], steps: Steps) -> None:
+        """Draw the random baseline and the updates of some layers ahead of their turn."""
+        for layer in layers:
+            self._drawn[layer] = []
+        for vector in self._run.drawn(layers, steps):
+            self._drawn[vector.layer].append(vector)
+
+    def layer(self, layer: int, steps: Steps, report: Callable[[int], None]) -> None:
+        """Do one layer: its value vectors, then what is drawn beside them.
+
+        `report` gets the number of vectors done; what it or `steps` raises ends the work without
+        a trace.
+        """
+        if layer not in self._drawn:
+            self.draw([layer], steps)
+        projector = self._opened_projector()
+        self._parts.write(layer, self._rows(layer, projector, report))
+        del self._drawn[layer]
+
+    def every_layer(self, steps: Steps) -> Manifest:
+        """Do what is unfinished in this process, and finish."""
+        self.begin()
+        layers = self.unfinished()
+        self.draw(layers, steps)
+        self._run.forget_model()  # its memory is the unembedding's from here on
+        total = sum(self.sizes)
+        before = done = total - sum(self.sizes[layer] for layer in layers)
+        with steps.step("projection") as shown:
+            shown(before, total, before)
+            for layer in layers:
+                self.layer(layer, steps, _counted_from(done, total, before, shown))
+                done += self.sizes[layer]
+        return self.finish(steps)
+
+    def finish(self, steps: Steps, *, keep_parts: bool = False) -> Manifest:
+        """Write the bundle from all layers and forget the parts. Raises BundleError.
+
+        With `keep_parts` they stay until `forget_parts`: for who has more to do with the bundle.
+        """
+        self.rest()
+        n_layers = len(self.sizes)
+        rows, token_ids = self._parts.rows(n_layers), self._parts.token_ids(n_layers)
+        manifest = self._run.write(rows, token_ids, steps)
+        if not keep_parts:
+            self.forget_parts()
+        return manifest
+
+    def forget_parts(self) -> None:
+        """Remove the finished layers."""
+        self._parts.remove()
+
+    def rest(self) -> None:
+        """Give back the memory that only layers need; the next layer opens it again."""
+        self._projector = None
+        self._run.forget_model()
+
+    def _opened_projector(self) -> Projector:
+        if self._projector is None:
+            stored = self._run.weights.unembedding
+            self._projector = Projector(
+                HeldRows(stored.rows(0, stored.shape[0])),
+                self._run.allowed(),
+                self._run.options.top_k,
+                both_sides=self._run.weights.signed,
+                device=self._run.device,
+                keep=True,
+            )
+        return self._projector
+
+    def _rows(
+        self, layer: int, projector: Projector, report: Callable[[int], None]
+    ) -> Iterator[VectorRow]:
+        weights, done = self._run.weights, 0
+        n_rows = weights.dimensions.vocab_size
+
+        def within(rows: int) -> None:
+            report(done + len(vectors) * rows // n_rows)
+
+        for vectors in self._batches(layer):
+            matrix = prepared(vectors, self._run.options.projection, weights)
+            projection = projector.project(matrix, within)
+            yield from rows_of(vectors, projection, self._run.vocabulary)
+            done += len(vectors)
+
+    def _batches(self, layer: int) -> Iterator[Sequence[Vector]]:
+        yield from all_value_vectors(self._run.weights, layer)
+        if self._drawn[layer]:
+            yield self._drawn[layer]
 
 
-class _Count:
-    """Counts vectors, also while a batch of them is on its way through the vocabulary."""
-
-    def __init__(
-        self,
-        weights: ModelWeights,
-        sizes: Sequence[int],
-        finished: Iterable[int],
-        report: VectorReport,
-    ) -> None:
-        self._n_rows = weights.dimensions.vocab_size
-        self._total = sum(sizes)
-        self._before = self._done = sum(sizes[layer] for layer in finished)
-        self._report = report
-        report(self._done, self._total, self._before)
-
-    def within(self, batch: int) -> Callable[[int], None]:
-        """What tells that the next `batch` vectors have met so many rows of the unembedding."""
-        start = self._done
-        self._done += batch
-        return lambda rows: self._report(
-            start + batch * rows // self._n_rows, self._total, self._before
-        )
-
-
-def _batches(
-    weights: ModelWeights, layer: int, drawn: Sequence[Vector]
-) -> Iterator[Sequence[Vector]]:
-    yield from all_value_vectors(weights, layer)
-    others = [vector for vector in drawn if vector.layer == layer]
-    if others:
-        yield others
+def _counted_from(
+    start: int, total: int, before: int, shown: Callable[[int, int, int], None]
+) -> Callable[[int], None]:
+    return lambda vectors: shown(start + vectors, total, before)

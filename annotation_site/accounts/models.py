@@ -1,10 +1,13 @@
-"""People. What a person may do in a study is a membership there; this is who they are."""
+"""People, invitations and the log. What a person may do in a study is a membership there."""
 
 import uuid
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 
 class Role(models.TextChoices):
@@ -24,6 +27,17 @@ class User(AbstractBaseUser):
     role = models.CharField(max_length=20, choices=Role, default=Role.ANNOTATOR)
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(auto_now_add=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            # A login is looked up in any case, and finds nobody where two names differ in it only.
+            models.UniqueConstraint(
+                Lower("username"),
+                name="username_once_in_any_case",
+                violation_error_message="A user with that username already exists.",
+            ),
+        )
 
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
@@ -40,3 +54,84 @@ class User(AbstractBaseUser):
     def is_researcher(self) -> bool:
         """Whether the person may run studies; admins may."""
         return self.is_active and self.role in (Role.RESEARCHER, Role.ADMIN)
+
+
+class Invitation(models.Model):
+    """A link by which people join. Only a digest of its token is stored."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    token_digest = models.CharField(max_length=64, unique=True)
+    role = models.CharField(max_length=20, choices=Role, default=Role.ANNOTATOR)
+    # By name: studies are a later stage, and this one knows nothing else of them.
+    study = models.ForeignKey(
+        "annotation.Study",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="invitations",
+    )
+    study_role = models.CharField(max_length=20, blank=True)
+    expires_at = models.DateTimeField()
+    uses_allowed = models.PositiveIntegerField(default=1)
+    uses = models.PositiveIntegerField(default=0)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(uses__lte=F("uses_allowed")), name="invitation_uses_allowed"
+            ),
+            models.CheckConstraint(
+                condition=Q(study=None, study_role="")
+                | (Q(study__isnull=False) & ~Q(study_role="")),
+                name="invitation_role_with_its_study",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
+class AppendOnly(Exception):
+    """A bug: somebody tried to change what is written once."""
+
+
+class AuditEntries(models.QuerySet["AuditEntry"]):
+    """Entries of the log, which can be read and added."""
+
+    def update(self, **kwargs: object) -> int:
+        raise AppendOnly
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnly
+
+
+class AuditEntry(models.Model):
+    """Who did what, when, to what. Triggers in the database refuse changes as well.
+
+    It names people by their public id only, so that erasing a person needs no change here.
+    """
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.UUIDField(null=True, db_index=True)  # none: a stranger, a command or a worker
+    action = models.CharField(max_length=40, db_index=True)
+    target = models.CharField(max_length=150, blank=True, db_index=True)
+    details = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+
+    objects = AuditEntries.as_manager()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.action} {self.target}"
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        if not self._state.adding:
+            raise AppendOnly
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
+        raise AppendOnly

@@ -1,20 +1,32 @@
-"""What changes people."""
+"""What changes people: creating, roles, leaving, being let back in, being forgotten."""
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import int_to_base36
 
+from annotation_site.accounts import audit
+from annotation_site.accounts.invitations import invitations_revoke_of
 from annotation_site.accounts.models import Role, User
 from annotation_site.errors import Invalid
 
 
 @transaction.atomic
-def person_create(*, username: str, password: str, role: str = Role.ANNOTATOR) -> User:
+def person_create(
+    *, username: str, password: str, role: str = Role.ANNOTATOR, email: str = ""
+) -> User:
     """Create a person who can log in.
 
     Raises Invalid when the name is taken or malformed, or the password is too weak.
     """
-    user = User(username=username, role=role)
+    user = User(username=username, role=role, email=email)
     try:
         validate_password(password, user)
         user.set_password(password)
@@ -22,4 +34,147 @@ def person_create(*, username: str, password: str, role: str = Role.ANNOTATOR) -
     except ValidationError as error:
         raise Invalid(" ".join(error.messages)) from error
     user.save()
+    audit.record("person_created", target=user, role=role)
     return user
+
+
+@transaction.atomic
+def account_change(*, user: User, username: str, email: str) -> None:
+    """Change one's own name and e-mail address. Raises Invalid for a name that is taken."""
+    before = (user.username, user.email)
+    user.username, user.email = username, email
+    try:
+        user.full_clean()
+    except ValidationError as error:
+        user.username, user.email = before
+        raise Invalid(" ".join(error.messages)) from error
+    user.save(update_fields=["username", "email"])
+    names = ("username", "email")
+    changed = [
+        n for n, old, new in zip(names, before, (username, email), strict=True) if old != new
+    ]
+    audit.record("account_changed", target=user, changed=changed)
+
+
+@transaction.atomic
+def role_change(*, person: User, role: str, by: User) -> None:
+    """Give a person another role. What their invitations allowed ends with the old one.
+
+    Raises Invalid for one's own role, for somebody erased and for the last admin.
+    """
+    person = _changeable(person, by)
+    if role not in Role.values:
+        raise Invalid(f"Roles are {', '.join(Role.values)}.")
+    before, person.role = person.role, role
+    person.save(update_fields=["role"])
+    if role != Role.ADMIN and before != role:
+        invitations_revoke_of(person=person)
+    audit.record("role_changed", target=person, before=before, after=role)
+
+
+@transaction.atomic
+def person_deactivate(*, person: User, by: User) -> bool:
+    """Keep a person out: no login, no session, no invitation of theirs goes on.
+
+    False, with nothing done, when that is so already. Raises Invalid for oneself, for somebody
+    erased and for the last admin.
+    """
+    person = _changeable(person, by)
+    if not person.is_active:
+        return False
+    person.is_active = False
+    person.save(update_fields=["is_active"])
+    sessions_end(user=person)
+    invitations_revoke_of(person=person)
+    audit.record("person_deactivated", target=person)
+    return True
+
+
+@transaction.atomic
+def person_activate(*, person: User, by: User) -> bool:
+    """Let a person log in again; False, with nothing done, when they can. Raises as the above."""
+    person = _changeable(person, by)
+    if person.is_active:
+        return False
+    person.is_active = True
+    person.save(update_fields=["is_active"])
+    audit.record("person_activated", target=person)
+    return True
+
+
+def reset_link_make(*, person: User, by: User) -> str:
+    """The path where the person sets a new password: works once, for PASSWORD_RESET_TIMEOUT.
+
+    It is stored nowhere. Raises Invalid for somebody who may not log in, and for oneself, so that
+    a session left open is not enough to take an account over.
+    """
+    _check_not_own(person, by)
+    if not person.is_active:
+        raise Invalid("Activate this person first; a link would not let them in.")
+    audit.record("reset_link_made", target=person)
+    return reset_path(int_to_base36(person.pk), default_token_generator.make_token(person))
+
+
+def reset_path(number: str, token: str) -> str:
+    """Where a person's number, in base 36, and a token for it lead."""
+    return reverse("account_reset_password_from_key", kwargs={"uidb36": number, "key": token})
+
+
+@transaction.atomic
+def second_factor_remove(*, person: User, by: User) -> None:
+    """For somebody who lost telephone and recovery codes. The password still stands.
+
+    Raises Invalid where there is none, and for one's own.
+    """
+    _check_not_own(person, by)
+    removed, _ = Authenticator.objects.filter(user=person).delete()
+    if not removed:
+        raise Invalid("This person has no second factor.")
+    audit.record("second_factor_removed", target=person, by_admin=True)
+
+
+def sessions_end(*, user: User, keep: str | None = None) -> None:
+    """Delete a person's sessions on the server, except the one with the key `keep`."""
+    for session in UserSession.objects.filter(user=user).exclude(session_key=keep or ""):
+        session.end()
+
+
+@transaction.atomic
+def person_forget(*, person: User, by: User) -> None:
+    """Remove what names a person or lets them in; the public id stays as their pseudonym.
+
+    What they did in studies is for `annotation.people.person_erase`, which calls this.
+    """
+    person = _changeable(person, by)
+    sessions_end(user=person)
+    invitations_revoke_of(person=person)
+    for kept_about in (Authenticator, SocialAccount, EmailAddress):
+        kept_about.objects.filter(user=person).delete()
+    person.username = f"erased-{person.public_id.hex[:12]}"
+    person.email = ""
+    person.role = Role.ANNOTATOR
+    person.is_active = False
+    person.erased_at = timezone.now()
+    person.set_unusable_password()
+    person.last_login = None
+    person.save()
+    audit.record("person_erased", target=person)
+
+
+def _check_not_own(person: User, by: User) -> None:
+    if person.pk == by.pk:
+        raise Invalid("For yourself this is under “My account”, where your password is asked for.")
+
+
+def _changeable(person: User, by: User) -> User:
+    """The person's row, locked together with the admins', so that one of them always stays."""
+    admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    others = [admin for admin in admins if admin.pk != person.pk]
+    person = User.objects.select_for_update().get(pk=person.pk)
+    if person.pk == by.pk:
+        raise Invalid("Ask another admin to change your own role or to end your access.")
+    if person.erased_at:
+        raise Invalid("This person was erased; nothing is left to change.")
+    if not others:
+        raise Invalid("This is the last admin. Make somebody else an admin first.")
+    return person

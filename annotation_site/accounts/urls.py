@@ -1,13 +1,81 @@
-"""Logging in and out."""
+"""Addresses of people: the way in, one's own account, and what admins see of others.
 
-from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+allauth's views are named one by one, so that nothing of it is reachable by accident; the names
+that begin with account_, mfa_ and so on are those that allauth itself asks for.
+"""
 
+from allauth.account import views as account
+from allauth.mfa.base import views as mfa
+from allauth.mfa.recovery_codes import views as recovery_codes
+from allauth.mfa.totp import views as totp
+from allauth.socialaccount import views as outside
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
+from allauth.usersessions import views as sessions
+from django.urls import include, path, re_path
+
+from annotation_site.accounts.views import joining, own, people
+
+RESET = "password/reset/"
+CODES = "account/second-factor/recovery-codes/"
+
+own_pages = [
+    path("account/", own.account, name="own"),
+    path("join/<str:token>/", joining.join, name="join"),
+    path("invitations/", joining.listed, name="invitations"),
+    path("invitations/new/", joining.new, name="invite"),
+    path("invitations/<uuid:public_id>/revoke/", joining.revoke, name="revoke"),
+    path("people/", people.listed, name="people"),
+    path("people/<uuid:public_id>/", people.person, name="person"),
+    path("people/<uuid:public_id>/role/", people.role, name="role"),
+    path("people/<uuid:public_id>/access/", people.access, name="access"),
+    path("people/<uuid:public_id>/reset-link/", people.reset_link, name="reset_link"),
+    path("people/<uuid:public_id>/second-factor/", people.second_factor, name="second_factor"),
+    path("people/<uuid:public_id>/erase/", people.erase, name="erase"),
+    path("log/", people.log, name="log"),
+]
 urlpatterns = [
+    path("login/", account.login, name="login"),
+    path("login/", account.login, name="account_login"),
+    path("login/second-factor/", mfa.authenticate, name="mfa_authenticate"),
+    path("logout/", own.logout, name="logout"),
+    path("logout/", own.logout, name="account_logout"),
+    path("signup/", own.signup, name="account_signup"),
+    path("inactive/", account.account_inactive, name="account_inactive"),
+    path("confirm/", account.reauthenticate, name="account_reauthenticate"),
+    path("confirm/second-factor/", mfa.reauthenticate, name="mfa_reauthenticate"),
+    path(RESET, own.password_reset, name="account_reset_password"),
+    path(RESET + "sent/", account.password_reset_done, name="account_reset_password_done"),
     path(
-        "login/",
-        LoginView.as_view(template_name="accounts/login.html", redirect_authenticated_user=True),
-        name="login",
+        RESET + "done/",
+        account.password_reset_from_key_done,
+        name="account_reset_password_from_key_done",
     ),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    re_path(
+        "^" + RESET + r"(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)/$",
+        account.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
+    path("account/password/", account.password_change, name="account_change_password"),
+    path("account/sessions/", sessions.list_usersessions, name="usersessions_list"),
+    path("account/second-factor/", mfa.index, name="mfa_index"),
+    path("account/second-factor/add/", totp.activate_totp, name="mfa_activate_totp"),
+    path("account/second-factor/remove/", totp.deactivate_totp, name="mfa_deactivate_totp"),
+    path(CODES, recovery_codes.view_recovery_codes, name="mfa_view_recovery_codes"),
+    path(
+        CODES + "new/", recovery_codes.generate_recovery_codes, name="mfa_generate_recovery_codes"
+    ),
+    path(
+        CODES + "file/", recovery_codes.download_recovery_codes, name="mfa_download_recovery_codes"
+    ),
+    path("account/login-service/", outside.connections, name="socialaccount_connections"),
+    path("oidc/cancelled/", outside.login_cancelled, name="socialaccount_login_cancelled"),
+    path("oidc/error/", outside.login_error, name="socialaccount_login_error"),
+    path("oidc/signup/", own.signup, name="socialaccount_signup"),
+    path("oidc/<str:provider_id>/login/", openid_connect.login, name="openid_connect_login"),
+    path(
+        "oidc/<str:provider_id>/login/callback/",
+        openid_connect.callback,
+        name="openid_connect_callback",
+    ),
+    path("", include((own_pages, "accounts"))),
 ]

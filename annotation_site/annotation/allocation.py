@@ -38,6 +38,7 @@ def allocate(
     people: Sequence[int],
     per_list: int,
     seed: int,
+    order_key: str,
     existing: Existing = Existing(),
 ) -> dict[int, list[int]]:
     """Give every list's free places to different people; return each person's order.
@@ -47,6 +48,8 @@ def allocate(
     lists, people : the study's lists and its annotators' ids.
     per_list : how many different people judge each list (k).
     seed : the study's; the same arguments give the same allocation, in any process.
+    order_key : a secret of the study. The order depends on it, so that nobody who knows this
+        function can work out from an order where its lists come from.
     existing : what earlier calls gave out.
 
     Returns
@@ -76,7 +79,7 @@ def allocate(
             by_stratum[person, item.kind, None] += 1
             by_stratum[person, item.kind, item.layer] += 1
     return {
-        person: [item.id for item in own_order(items, random.Random(f"order:{seed}:{person}"))]  # noqa: S311
+        person: [item.id for item in own_order(items, random.Random(f"order:{order_key}:{person}"))]  # noqa: S311
         for person, items in given.items()
     }
 

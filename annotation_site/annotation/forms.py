@@ -5,9 +5,13 @@ from typing import Any
 from django import forms
 
 from annotation_site.accounts.models import Role, User
+from annotation_site.annotation.models import Study
 from annotation_site.annotation.services import DEFAULT_CATEGORIES, StudyPlan
 from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
+
+CONSENT_HELP = "Annotators agree to it before their first list, and again after each change."
+MOST = 2**31 - 1  # the largest version that the database holds
 
 
 class StudyForm(forms.Form):
@@ -48,6 +52,11 @@ class StudyForm(forms.Form):
     show_glosses = forms.BooleanField(
         label="Show glosses beside tokens", required=False, initial=True
     )
+    highlight_spellings = forms.BooleanField(
+        label="Underline tokens spelled like the current one",
+        required=False,
+        help_text="Shows plurals and word families. The paper's annotators had no such help.",
+    )
     seed = forms.IntegerField(
         min_value=0,
         max_value=2**63 - 1,
@@ -58,6 +67,24 @@ class StudyForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 8}),
         required=False,
         help_text="Markdown. Left empty, annotators read the paper's protocol.",
+    )
+    consent = forms.CharField(
+        label="Consent text",
+        widget=forms.Textarea(attrs={"rows": 6}),
+        required=False,
+        help_text=f"Markdown. {CONSENT_HELP} "
+        "Left empty, they only read that lists can contain offensive words.",
+    )
+    on_withdrawal = forms.ChoiceField(
+        label="When somebody withdraws, their submitted answers are",
+        choices=[
+            (Study.OnWithdrawal.KEEP, "kept, under a code instead of a name"),
+            (Study.OnWithdrawal.REMOVE, "removed, and their lists given to other people"),
+        ],
+        initial=Study.OnWithdrawal.KEEP,
+        widget=forms.RadioSelect,
+        help_text="Annotators read this before they agree, so it cannot be changed later. "
+        "Anybody can withdraw at any time.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -74,3 +101,21 @@ class StudyForm(forms.Form):
         data = dict(self.cleaned_data)
         data["annotators"] = list(data["annotators"])
         return StudyPlan(**data)
+
+
+class TextsForm(forms.Form):
+    """The texts of a study that may change while people work on it."""
+
+    guidelines = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 14}),
+        required=False,
+        help_text="Markdown. Each submission keeps the version that it was made under.",
+    )
+    consent = forms.CharField(
+        label="Consent text",
+        widget=forms.Textarea(attrs={"rows": 10}),
+        required=False,
+        help_text=f"Markdown. {CONSENT_HELP} An empty text asks for nothing.",
+    )
+    guidelines_base = forms.IntegerField(min_value=0, max_value=MOST, widget=forms.HiddenInput)
+    consent_base = forms.IntegerField(min_value=0, max_value=MOST, widget=forms.HiddenInput)

@@ -1,4 +1,4 @@
-"""Guidelines: Markdown that researchers write, as HTML that is safe to show."""
+"""Guidelines and consent texts: Markdown that researchers write, as HTML that is safe to show."""
 
 import nh3
 from markdown_it import MarkdownIt
@@ -10,7 +10,7 @@ _TAGS = {
 _renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def guidelines_html(text: str) -> str:
+def safe_html(text: str) -> str:
     """Render Markdown; raw HTML is shown as text, and what is left is sanitised."""
     return nh3.clean(
         _renderer.render(text),

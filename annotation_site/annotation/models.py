@@ -1,5 +1,6 @@
 """Who judges what, and what they said."""
 
+import secrets
 import uuid
 
 from django.conf import settings
@@ -7,6 +8,11 @@ from django.db import models
 from django.db.models import Q
 
 from annotation_site.corpus.models import Vector
+
+
+def order_key() -> str:
+    """A secret of a study, on which its annotators' orders depend."""
+    return secrets.token_hex(16)
 
 
 class Study(models.Model):
@@ -23,6 +29,10 @@ class Study(models.Model):
         CLOSED = "closed", "closed"
         ARCHIVED = "archived", "archived"
 
+    class OnWithdrawal(models.TextChoices):
+        KEEP = "keep", "keep"
+        REMOVE = "remove", "remove"
+
     slug = models.SlugField(max_length=80, unique=True)
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
@@ -35,9 +45,19 @@ class Study(models.Model):
     annotators_per_list = models.PositiveSmallIntegerField(default=2)
     lists_per_layer = models.PositiveIntegerField()
     seed = models.BigIntegerField(default=0)
+    order_key = models.CharField(max_length=32, default=order_key, editable=False)
     lease_hours = models.PositiveIntegerField(default=72)
     show_glosses = models.BooleanField(default=True)
+    highlight_spellings = models.BooleanField(default=False)
     team_may_annotate = models.BooleanField(default=False)
+    # The version of the consent text that people are asked to agree to; 0 asks for none.
+    consent_version = models.PositiveIntegerField(default=0)
+    # What becomes of a person's submitted answers when they withdraw. People agree to it together
+    # with the consent text, so it never changes.
+    on_withdrawal = models.CharField(max_length=10, choices=OnWithdrawal, default=OnWithdrawal.KEEP)
+    # Added to the number of revisions: a removal takes revisions away, and the version of the
+    # data must never be one that was seen before.
+    removals = models.PositiveBigIntegerField(default=0)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -50,22 +70,33 @@ class Study(models.Model):
         return self.title
 
 
-class Guidelines(models.Model):
-    """One version of a study's guidelines, in Markdown."""
+class VersionedText(models.Model):
+    """One version of a text of a study, in Markdown. A change is a new version."""
 
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="guidelines")
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="%(class)s")
     version = models.PositiveIntegerField()
     text = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        verbose_name_plural = "guidelines"
+        abstract = True
         constraints = (
-            models.UniqueConstraint(fields=["study", "version"], name="guidelines_version_once"),
+            models.UniqueConstraint(fields=["study", "version"], name="%(class)s_version_once"),
         )
 
     def __str__(self) -> str:
         return f"{self.study} v{self.version}"
+
+
+class Guidelines(VersionedText):
+    """What annotators are asked to do; each submission stores the version."""
+
+    class Meta(VersionedText.Meta):
+        verbose_name_plural = "guidelines"
+
+
+class ConsentText(VersionedText):
+    """What annotators agree to before their first list. An empty text asks for nothing."""
 
 
 class Item(models.Model):
@@ -95,6 +126,11 @@ class Membership(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships"
     )
     role = models.CharField(max_length=20, choices=Role)
+    # The consent text that the person agreed to; 0 where the study had none and only the notice
+    # about offensive words was read.
+    consent_version = models.PositiveIntegerField(null=True)
+    consented_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
@@ -121,6 +157,7 @@ class Assignment(models.Model):
         SUBMITTED = "submitted", "submitted"
         SKIPPED = "skipped", "skipped"
         EXPIRED = "expired", "expired"
+        WITHDRAWN = "withdrawn", "withdrawn"  # its person left the study; only the time is kept
 
     UNFINISHED = (State.WAITING, State.IN_PROGRESS)
     LIVE = (State.WAITING, State.IN_PROGRESS, State.SUBMITTED)  # these hold a place of the list
@@ -131,6 +168,8 @@ class Assignment(models.Model):
     purpose = models.CharField(max_length=20, choices=Purpose, default=Purpose.ANNOTATION)
     position = models.PositiveIntegerField()
     state = models.CharField(max_length=20, choices=State, default=State.WAITING)
+    # Whether the person could see where lists come from when the answer was submitted.
+    unblinded = models.BooleanField(default=False)
     surplus = models.BooleanField(default=False)  # kept, but the list had its k answers already
     version = models.PositiveIntegerField(default=0)  # submissions so far
     draft = models.JSONField(null=True)
@@ -160,6 +199,27 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.membership_id}/{self.position}"
+
+
+class WorkedDay(models.Model):
+    """A list on a day on which it was worked at; what people are paid by.
+
+    `active_seconds` is the list's total at the day's last save: an autosave that is repeated
+    writes the same, and a day's own time is the difference to the days before.
+    """
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="worked_days")
+    day = models.DateField()  # in UTC
+    active_seconds = models.PositiveIntegerField()
+    submitted = models.BooleanField(default=False)  # for the first time, on this day
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["assignment", "day"], name="day_once_per_list"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.assignment_id} on {self.day}"
 
 
 class Pattern(models.Model):

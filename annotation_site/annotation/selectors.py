@@ -5,16 +5,32 @@ scores, contexts and other people's work are not in it.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Assignment, Guidelines, Membership, Study
+from annotation_site.annotation.models import (
+    Assignment,
+    ConsentText,
+    Guidelines,
+    Membership,
+    Study,
+    VersionedText,
+)
 from annotation_site.corpus.models import Token, Vector
 
 State = Assignment.State
+Text = TypeVar("Text", bound=VersionedText)
+# Of a vector a list shows its tokens and nothing else; what is not read cannot leak either.
+NOT_SHOWN = [
+    f"item__vector__{name}"
+    for name in (
+        "kind", "layer", "index", "norm", "scores", "bottom_token_ids", "bottom_scores",
+        "context", "context_position", "context_token",
+    )
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,29 +39,32 @@ class ListToken:
 
     rank: int
     display: str
-    text: str
     gloss: str
     is_stopword: bool
 
 
 def list_tokens(vector: Vector) -> list[ListToken]:
     """The list's tokens in the order of their ranks."""
-    rows = Token.objects.filter(
+    found = Token.objects.filter(
         extraction_id=vector.extraction_id, token_id__in=vector.token_ids
-    ).only("token_id", "display", "text", "gloss", "is_stopword")
-    by_id = {row.token_id: row for row in rows}
-    return [
-        ListToken(rank, row.display, row.text, row.gloss, row.is_stopword)
-        for rank, row in enumerate((by_id[i] for i in vector.token_ids), 1)
-    ]
+    ).values_list("token_id", "display", "gloss", "is_stopword")
+    shown = {token_id: (display, gloss, flag) for token_id, display, gloss, flag in found}
+    return [ListToken(rank, *shown[i]) for rank, i in enumerate(vector.token_ids, 1)]
+
+
+def needs_consent(membership: Membership, study: Study) -> bool:
+    """Whether the person has to read the notice, or a consent text that is new to them, first."""
+    agreed = membership.consent_version
+    return agreed is None or agreed < study.consent_version
 
 
 def assignments_of(user: User) -> QuerySet[Assignment]:
-    """The person's own assignments in studies that have been opened."""
+    """The person's own assignments in studies that have been opened and not been left."""
     return (
-        Assignment.objects.filter(membership__user=user)
+        Assignment.objects.filter(membership__user=user, membership__withdrawn_at=None)
         .exclude(item__study__state__in=(Study.State.DRAFT, Study.State.ARCHIVED))
-        .select_related("item__study", "item__vector")
+        .select_related("item__study", "item__vector", "membership")
+        .defer(*NOT_SHOWN)
     )
 
 
@@ -53,7 +72,8 @@ def next_assignment(membership_id: int) -> Assignment | None:
     """The person's lowest unfinished position."""
     return (
         Assignment.objects.filter(membership_id=membership_id, state__in=Assignment.UNFINISHED)
-        .select_related("item__study", "item__vector")
+        .select_related("item__study", "item__vector", "membership")
+        .defer(*NOT_SHOWN)
         .order_by("position")
         .first()
     )
@@ -62,6 +82,7 @@ def next_assignment(membership_id: int) -> Assignment | None:
 def list_page(assignment: Assignment) -> dict[str, Any]:
     """Everything the annotation page knows of a list, as JSON."""
     study = assignment.item.study
+    tokens = list_tokens(assignment.item.vector)
     place = Assignment.objects.filter(membership_id=assignment.membership_id).aggregate(
         total=Count("pk"), position=Count("pk", filter=Q(position__lte=assignment.position))
     )
@@ -71,16 +92,8 @@ def list_page(assignment: Assignment) -> dict[str, Any]:
             **place,
             "state": assignment.state,
             "submitted_version": assignment.version,
-            "tokens": [
-                {
-                    "rank": token.rank,
-                    "display": token.display,
-                    "text": token.text,
-                    "gloss": token.gloss if study.show_glosses else "",
-                    "stopword": token.is_stopword,
-                }
-                for token in list_tokens(assignment.item.vector)
-            ],
+            "tokens": [[t.display, t.gloss if study.show_glosses else ""] for t in tokens],
+            "stopwords": [token.rank for token in tokens if token.is_stopword],
         },
         "study": {
             "title": study.title,
@@ -88,6 +101,7 @@ def list_page(assignment: Assignment) -> dict[str, Any]:
             "min_tokens": study.min_tokens,
             "several_patterns_per_token": study.several_patterns_per_token,
             "show_glosses": study.show_glosses,
+            "highlight_spellings": study.highlight_spellings,
             "open": study.state == Study.State.OPEN,
         },
         "draft": {"version": assignment.draft_version, "content": assignment.draft},
@@ -112,25 +126,36 @@ def _urls(assignment: Assignment) -> dict[str, str | None]:
         "skip": reverse("api:skip", args=[public_id]),
         "page": reverse("annotation:list", args=[public_id]),
         "previous": reverse("annotation:list", args=[previous]) if previous else None,
-        "home": reverse("home"),
     }
 
 
-def guidelines_of(study: Study) -> Guidelines | None:
-    """The newest version."""
-    return study.guidelines.order_by("-version").first()
+def newest_text(kind: type[Text], study: Study) -> Text | None:
+    """The newest version of a study's guidelines or consent text."""
+    return kind._default_manager.filter(study=study).order_by("-version").first()
 
 
-def studies_to_annotate(user: User) -> list[Membership]:
-    """The person's memberships as annotator, with how many lists are done and left."""
-    return list(
-        Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR)
+def texts_of(study: Study) -> dict[str, str | int]:
+    """The study's texts as they are now, and as `…_base` the versions that they are, 0 for none."""
+    kinds: dict[str, type[VersionedText]] = {"guidelines": Guidelines, "consent": ConsentText}
+    newest = {name: newest_text(kind, study) for name, kind in kinds.items()}
+    texts = {name: text.text if text else "" for name, text in newest.items()}
+    return texts | {f"{name}_base": text.version if text else 0 for name, text in newest.items()}
+
+
+def studies_to_annotate(user: User) -> QuerySet[Any]:
+    """The person's Memberships as annotator, each with how many lists are done and left."""
+    return (
+        Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
         .exclude(study__state__in=(Study.State.DRAFT, Study.State.ARCHIVED))
         .select_related("study")
         .annotate(
             total=Count("assignments"),
             left=Count("assignments", filter=Q(assignments__state__in=Assignment.UNFINISHED)),
             submitted=Count("assignments", filter=Q(assignments__state=State.SUBMITTED)),
+            next_position=Min(
+                "assignments__position", filter=Q(assignments__state__in=Assignment.UNFINISHED)
+            ),
+            opened_last=Max("assignments__opened_at"),
         )
         .order_by("study__title", "pk")
     )
@@ -144,7 +169,8 @@ def studies_to_run(user: User) -> QuerySet[Study]:
             memberships__user=user, memberships__role=Membership.Role.RESEARCHER
         )
     answered = Q(items__assignments__state=State.SUBMITTED)
+    held = Q(items__assignments__state__in=Assignment.LIVE)
     return studies.annotate(
         answers=Count("items__assignments", filter=answered, distinct=True),
-        places=Count("items__assignments", distinct=True),
+        places=Count("items__assignments", filter=held, distinct=True),
     ).order_by("-created_at")

@@ -10,6 +10,7 @@ from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.text import slugify
 
+from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation import (
     Existing,
@@ -17,8 +18,16 @@ from annotation_site.annotation.allocation import (
     allocate,
     draw_per_stratum,
 )
-from annotation_site.annotation.models import Assignment, Guidelines, Item, Membership, Study
+from annotation_site.annotation.models import (
+    Assignment,
+    ConsentText,
+    Guidelines,
+    Item,
+    Membership,
+    Study,
+)
 from annotation_site.corpus.models import Extraction, Kind, Vector
+from annotation_site.corpus.services import extraction_lock_ready
 from annotation_site.errors import Invalid, NotAllowed
 
 State = Assignment.State
@@ -55,8 +64,11 @@ class StudyPlan:
     min_tokens: int = 4
     several_patterns_per_token: bool = False
     show_glosses: bool = True
+    highlight_spellings: bool = False
     seed: int = 0
     guidelines: str = ""
+    consent: str = ""
+    on_withdrawal: str = Study.OnWithdrawal.KEEP
 
 
 @transaction.atomic
@@ -75,13 +87,18 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
         annotators_per_list=plan.annotators_per_list,
         lists_per_layer=plan.lists_per_layer,
         show_glosses=plan.show_glosses,
+        highlight_spellings=plan.highlight_spellings,
         seed=plan.seed,
+        consent_version=1 if plan.consent.strip() else 0,
+        on_withdrawal=plan.on_withdrawal,
         created_by=created_by,
     )
     study.full_clean()
     study.save()
     text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
     Guidelines.objects.create(study=study, version=1, text=text)
+    if study.consent_version:
+        ConsentText.objects.create(study=study, version=1, text=plan.consent.strip())
     candidates = Vector.objects.filter(extraction=plan.extraction, kind__in=plan.kinds)
     drawn = draw_per_stratum(
         [ListToJudge(*row) for row in candidates.values_list("pk", "kind", "layer")],
@@ -98,6 +115,7 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
         Membership(study=study, user=user, role=Membership.Role.ANNOTATOR)
         for user in plan.annotators
     )
+    audit.record("study_created", target=study, actor=created_by)
     return study
 
 
@@ -123,7 +141,7 @@ def _check(plan: StudyPlan, created_by: User) -> None:
         raise Invalid("Give at least one category, and each only once.")
     if not set(plan.categories) <= set(DEFAULT_CATEGORIES):
         raise Invalid(f"Categories are {', '.join(DEFAULT_CATEGORIES)}.")
-    if not plan.extraction.state == Extraction.State.READY or plan.extraction.same_as_id:
+    if extraction_lock_ready(plan.extraction.pk) is None:
         raise Invalid("This extraction has no lists of its own. Choose one that is ready.")
 
 
@@ -149,6 +167,7 @@ def study_open(*, study: Study) -> None:
     places_fill(study=study)
     study.state = Study.State.OPEN
     study.save(update_fields=["state"])
+    audit.record("study_state_changed", target=study, state=study.state)
 
 
 @transaction.atomic
@@ -167,6 +186,7 @@ def study_state_change(*, study: Study, state: str) -> None:
         places_fill(study=study)
     study.state = state
     study.save(update_fields=["state"])
+    audit.record("study_state_changed", target=study, state=state)
 
 
 @transaction.atomic
@@ -174,7 +194,7 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     """Add an annotator; in an open study they take over free places.
 
     Raises NotAllowed for the study's researchers, who have seen where lists come from, unless
-    the study allows that.
+    the study allows that, and Invalid for somebody who has withdrawn from it.
     """
     study = _locked(study.pk)
     if not study.team_may_annotate and is_unblinded(study=study, user=user):
@@ -185,6 +205,8 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     membership, _ = Membership.objects.get_or_create(
         study=study, user=user, role=Membership.Role.ANNOTATOR
     )
+    if membership.withdrawn_at:
+        raise Invalid(f"{user} has withdrawn from this study, and that is for good.")
     if study.state == Study.State.OPEN:
         places_fill(study=study)
     return membership
@@ -206,7 +228,7 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
     list(items.select_for_update().values_list("pk"))
     assigned = Assignment.objects.filter(item__in=items)
     places = assigned.filter(purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False)
-    people = study.memberships.filter(role=Membership.Role.ANNOTATOR)
+    people = _annotators(study)
     counts = _counts(people)
     orders = allocate(
         lists=[
@@ -215,6 +237,7 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
         people=sorted(counts),
         per_list=study.annotators_per_list,
         seed=study.seed,
+        order_key=study.order_key,
         existing=Existing(
             had=frozenset(assigned.values_list("membership_id", "item_id")),
             live=dict(places.values_list("item").annotate(n=Count("pk"))),
@@ -227,6 +250,13 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
         for position, item in enumerate(order, counts[person]["last"] + 1)
     )
     return len(created)
+
+
+def _annotators(study: Study) -> QuerySet[Membership]:
+    """Who can be given lists: nobody who has withdrawn, or cannot log in."""
+    return study.memberships.filter(
+        role=Membership.Role.ANNOTATOR, withdrawn_at=None, user__is_active=True
+    )
 
 
 def _counts(people: Any) -> dict[int, dict[str, int]]:
@@ -259,9 +289,9 @@ def _leases_end(study: Study) -> None:
 
 def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
     """Assignments whose lease has run out and whose list somebody else could take."""
-    people = study.memberships.filter(role=Membership.Role.ANNOTATOR).count()
+    people = _annotators(study).count()
     had = (
-        Assignment.objects.filter(item=OuterRef("item"))
+        Assignment.objects.filter(item=OuterRef("item"), membership__in=_annotators(study))
         .values("item")
         .annotate(n=Count("membership", distinct=True))
         .values("n")

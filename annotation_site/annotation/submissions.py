@@ -17,17 +17,27 @@ from annotation_site.annotation.models import (
     PatternMember,
     Revision,
     Study,
+    WorkedDay,
 )
-from annotation_site.annotation.selectors import assignments_of, list_tokens
-from annotation_site.annotation.services import places_fill
-from annotation_site.errors import DraftConflict, Invalid, NotAllowed
+from annotation_site.annotation.selectors import (
+    assignments_of,
+    list_tokens,
+    needs_consent,
+    newest_text,
+)
+from annotation_site.annotation.services import is_unblinded, places_fill
+from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
 State = Assignment.State
 MOST_DRAFT_BYTES = 100_000
 
 
 def assignment_open(assignment: Assignment) -> None:
-    """Start the lease at the first look; later looks change nothing."""
+    """Start the lease at the first look; later looks change nothing.
+
+    Raises ConsentNeeded before the person has agreed to the study's consent text as it is now.
+    """
+    _require_consent(assignment)
     if assignment.state == State.WAITING and assignment.item.study.state == Study.State.OPEN:
         now = timezone.now()
         Assignment.objects.filter(pk=assignment.pk, state=State.WAITING).update(
@@ -43,14 +53,17 @@ def draft_save(
     """Store an unfinished answer; returns the draft's new version.
 
     Raises DraftConflict, with the newer draft, when `base_version` is not the stored one: a
-    second tab or device never overwrites silently. Changes no result.
+    second tab or device never overwrites silently. Changes no result. A list that was opened
+    under an older consent text still keeps what is typed; it is submitted after the new one.
     """
     assignment = _locked(user, public_id)
     _require_open(assignment)
+    if assignment.opened_at is None:
+        _require_consent(assignment)
     _check_draft_version(assignment, base_version)
     assignment.draft = content
     assignment.draft_version += 1
-    assignment.active_seconds = _bounded_seconds(assignment, active_seconds)
+    _time_record(assignment, active_seconds)
     assignment.save(update_fields=["draft", "draft_version", "active_seconds"])
     return assignment.draft_version
 
@@ -68,46 +81,64 @@ def assignment_submit(
     """Make an answer count; it replaces the person's earlier answer for this list.
 
     The same `key` again changes nothing. Raises InvalidAnswer for a broken rule, DraftConflict
-    when a newer draft exists, NotAllowed when the study is not open. An answer that comes after
-    its lease ended takes its place back where that is free, and else is kept as surplus.
+    when a newer draft exists, NotAllowed when the study is not open, ConsentNeeded when its
+    consent text is new to the person. An answer that comes after its lease ended takes its place
+    back where that is free, and else is kept as surplus.
     """
     assignment = _locked(user, public_id)
-    if assignment.revisions.filter(key=key).exists():
+    if _is_repeated(assignment, key):
         return assignment
     _require_open(assignment)
+    _require_consent(assignment)
     _check_draft_version(assignment, base_version)
     study = assignment.item.study
     tokens = list_tokens(assignment.item.vector)
     rules = Rules(len(tokens), study.categories, study.several_patterns_per_token)
     parsed = answer_parse(answer, rules)
-    if assignment.state in (State.EXPIRED, State.SKIPPED):
+    if assignment.surplus or assignment.state in (State.EXPIRED, State.SKIPPED):
         assignment.surplus = not _place_is_free(assignment)
-    guidelines = Guidelines.objects.filter(study=study).order_by("-version").first()
+    assignment.unblinded = is_unblinded(study=study, user=user)
+    if assignment.unblinded and not study.team_may_annotate:
+        raise NotAllowed(
+            "You can see where this study's lists come from now, so your answers could not count. "
+            "Ask the researcher to release your lists."
+        )
+    guidelines = newest_text(Guidelines, study)
     _patterns_replace(assignment, parsed, {t.rank: t.is_stopword for t in tokens})
+    _time_record(assignment, active_seconds, first=assignment.submitted_at is None)
     assignment.state = State.SUBMITTED
     assignment.submitted_at = timezone.now()
     assignment.guidelines_version = guidelines.version if guidelines else None
     assignment.comment = parsed.comment
-    assignment.active_seconds = _bounded_seconds(assignment, active_seconds)
     _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
     return assignment
 
 
 @transaction.atomic
 def assignment_skip(
-    *, user: User, public_id: uuid.UUID, base_version: int, key: uuid.UUID, reason: str
+    *,
+    user: User,
+    public_id: uuid.UUID,
+    base_version: int,
+    key: uuid.UUID,
+    reason: str,
+    active_seconds: int = 0,
 ) -> Assignment:
     """Give a list back with a reason. It is no annotation; its place goes to another person.
 
-    Raises Invalid without a reason or for a list that was already submitted.
+    The time it took is kept. Raises Invalid without a reason or for a list that was already
+    submitted, and NotAllowed and ConsentNeeded as submitting does.
     """
     # Locks are taken in one order everywhere: study, assignment, list.
     own = assignments_of(user).filter(public_id=public_id).values("item__study")
     Study.objects.select_for_update().filter(pk__in=own).first()
     assignment = _locked(user, public_id)
-    if assignment.revisions.filter(key=key).exists():
+    if _is_repeated(assignment, key):
+        return assignment
+    if assignment.state == State.SKIPPED and assignment.skip_reason == reason.strip():
         return assignment
     _require_open(assignment)
+    _require_consent(assignment)
     _check_draft_version(assignment, base_version)
     if not reason.strip():
         raise Invalid("Say in a few words why you skip this list.")
@@ -116,6 +147,7 @@ def assignment_skip(
     held_a_place = assignment.state in Assignment.UNFINISHED
     assignment.state = State.SKIPPED
     assignment.skip_reason = reason.strip()
+    _time_record(assignment, active_seconds)
     _finish(assignment, key, {"skip_reason": assignment.skip_reason}, draft=assignment.draft)
     if held_a_place:
         places_fill(study=assignment.item.study, item_ids=[assignment.item_id])
@@ -129,12 +161,24 @@ def _locked(user: User, public_id: uuid.UUID) -> Assignment:
     )
 
 
+def _is_repeated(assignment: Assignment, key: uuid.UUID) -> bool:
+    return assignment.version > 0 and assignment.revisions.filter(key=key).exists()
+
+
 def _require_open(assignment: Assignment) -> None:
     study = assignment.item.study
     if study.state != Study.State.OPEN:
         raise NotAllowed(
             f"This study is {study.get_state_display()}, so nothing can be changed in it now. "
             "Your work so far is kept."
+        )
+
+
+def _require_consent(assignment: Assignment) -> None:
+    if needs_consent(assignment.membership, assignment.item.study):
+        raise ConsentNeeded(
+            "Before you go on, please read what this study asks you to agree to: open it from "
+            "your studies. Your work so far is kept."
         )
 
 
@@ -154,6 +198,27 @@ def _bounded_seconds(assignment: Assignment, reported: int) -> int:
     return max(assignment.active_seconds, min(reported, wall))
 
 
+def _time_record(assignment: Assignment, reported: int, *, first: bool = False) -> None:
+    """Set the list's active time, and note it for today; `first`: submitted for the first time."""
+    before = assignment.active_seconds
+    assignment.active_seconds = _bounded_seconds(assignment, reported)
+    if assignment.active_seconds == before and not first:
+        return
+    WorkedDay.objects.bulk_create(
+        [
+            WorkedDay(
+                assignment=assignment,
+                day=timezone.now().date(),
+                active_seconds=assignment.active_seconds,
+                submitted=first,
+            )
+        ],
+        update_conflicts=True,
+        unique_fields=["assignment", "day"],
+        update_fields=["active_seconds", *(["submitted"] if first else [])],
+    )
+
+
 def _place_is_free(assignment: Assignment) -> bool:
     """Whether the list has fewer than k live answers; holds the list's lock until commit."""
     item = Item.objects.select_for_update().get(pk=assignment.item_id)
@@ -167,7 +232,8 @@ def _place_is_free(assignment: Assignment) -> bool:
 
 
 def _patterns_replace(assignment: Assignment, answer: Answer, is_stopword: dict[int, bool]) -> None:
-    assignment.patterns.all().delete()
+    if assignment.version:
+        assignment.patterns.all().delete()
     proposals = [p.proposed_stopwords(is_stopword) for p in answer.patterns]
     patterns = Pattern.objects.bulk_create(
         Pattern(

@@ -54,3 +54,4 @@ class SkipSerializer(serializers.Serializer):
     base_version = serializers.IntegerField(min_value=0)
     key = serializers.UUIDField()
     reason = serializers.CharField(max_length=500)
+    active_seconds = serializers.IntegerField(min_value=0, max_value=10_000_000, default=0)

@@ -61,10 +61,14 @@ def _parsed(serializer_class: type[Serializer], request: PersonRequest) -> dict[
 
 
 def _next(done: Assignment) -> Response:
+    study = done.item.study
+    if selectors.needs_consent(done.membership, study):  # a repeat, after a change
+        return Response(
+            {"next": None, "next_url": reverse("annotation:consent", args=[study.slug])}
+        )
     following = selectors.next_assignment(done.membership_id)
     if following is None:
-        url = reverse("annotation:study", args=[done.item.study.slug])
-        return Response({"next": None, "next_url": url})
+        return Response({"next": None, "next_url": reverse("annotation:study", args=[study.slug])})
     submissions.assignment_open(following)
     page = selectors.list_page(following)
     return Response({"next": page, "next_url": page["urls"]["page"]})

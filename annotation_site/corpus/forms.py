@@ -6,7 +6,13 @@ from typing import Any
 from django import forms
 
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.options import PROJECTIONS, RANDOM_GRAINS, ExtractOptions
+from ffn_extract.options import (
+    ALL,
+    DRAWN_BESIDE_ALL,
+    PROJECTIONS,
+    RANDOM_GRAINS,
+    ExtractOptions,
+)
 
 KIND_LABELS = (
     ("value", "value vectors"),
@@ -30,12 +36,21 @@ class EnqueueForm(forms.Form):
         initial=[kind for kind, _ in KIND_LABELS],
         widget=forms.CheckboxSelectMultiple,
     )
+    extent = forms.ChoiceField(
+        label="How many value vectors",
+        choices=[
+            ("sample", "a sample of each layer"),
+            (ALL, "all of them: cut by layer, for any number of workers"),
+        ],
+        initial="sample",
+        widget=forms.RadioSelect,
+    )
     per_layer = forms.IntegerField(
         label="Vectors per layer",
         min_value=1,
         max_value=1_000_000,
-        initial=10,
-        help_text="Of each kind.",
+        initial=DRAWN_BESIDE_ALL,
+        help_text="Of each kind; where all value vectors are taken, of the other kinds.",
     )
     seed = forms.IntegerField(
         min_value=0,
@@ -85,11 +100,14 @@ class EnqueueForm(forms.Form):
         data = super().clean() or {}
         if self.errors:
             return data
+        if data["extent"] == ALL and "value" not in data["kinds"]:
+            raise forms.ValidationError("All of them needs the kind value vectors. Choose it too.")
         glosses = () if data["glosses"] == "none" else tuple(data["glosses"].split(","))
         try:
             data["options"] = ExtractOptions(
                 kinds=tuple(data["kinds"]),
-                per_layer=data["per_layer"],
+                per_layer=ALL if data["extent"] == ALL else data["per_layer"],
+                drawn_per_layer=data["per_layer"] if data["extent"] == ALL else None,
                 seed=data["seed"],
                 projection=data["projection"],
                 random_grain=data["random_grain"],
@@ -106,3 +124,23 @@ class EnqueueForm(forms.Form):
 for field, known in (("projection", PROJECTIONS), ("random_grain", RANDOM_GRAINS)):
     if [value for value, _ in EnqueueForm.base_fields[field].choices] != list(known):  # type: ignore[attr-defined]
         raise AssertionError(f"The form's {field} differs from what extraction knows.")
+
+
+class VectorFilter(forms.Form):
+    """What an admin looks for among an extraction's vectors; anything may be left out."""
+
+    token = forms.CharField(
+        max_length=200,
+        required=False,
+        strip=True,
+        help_text="In the top tokens, in any case: king finds king, King and the piece ⋯king.",
+    )
+    kind = forms.ChoiceField(
+        required=False, choices=[("", "any"), *((k, k) for k, _ in KIND_LABELS)]
+    )
+    layer = forms.IntegerField(
+        min_value=0, max_value=100_000, required=False, label="Layer, from 0"
+    )
+    page = forms.IntegerField(
+        min_value=1, max_value=1_000_000, required=False, widget=forms.HiddenInput
+    )

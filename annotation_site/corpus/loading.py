@@ -75,8 +75,8 @@ def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Pr
         report("load_vectors", done, counts.vectors)
 
 
-def rows_delete(extraction_id: int) -> None:
-    """Remove what a broken import left, in short transactions."""
+def rows_delete(extraction_id: int, beat: Callable[[], object] = lambda: None) -> None:
+    """Remove an extraction's lists and tokens in short transactions; `beat` follows each."""
     for model in (Vector, Token):
         while True:
             chunk = list(
@@ -87,6 +87,7 @@ def rows_delete(extraction_id: int) -> None:
             if not chunk:
                 break
             model.objects.filter(pk__in=chunk).delete()
+            beat()
 
 
 def _text(value: str | None) -> str:
@@ -159,7 +160,7 @@ def heartbeat(
                 beat()
             except stop_at:
                 break
-            except Exception:
+            except Exception:  # whatever it is, a thread that dies in silence looks like a dead run
                 log.exception("A heartbeat failed; trying again")
                 connection.close()
         connection.close()

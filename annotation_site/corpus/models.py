@@ -1,10 +1,14 @@
 """What people judge: lists of tokens from a model's vectors. Imported whole, never edited."""
 
 import uuid
+from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Lower
+from django.db.models.sql.compiler import SQLCompiler
 
 
 class Float32ArrayField(models.BinaryField):
@@ -15,6 +19,26 @@ class Float32ArrayField(models.BinaryField):
 
     def from_db_value(self, value: bytes | None, *_: object) -> list[float] | None:
         return None if value is None else np.frombuffer(value, dtype="<f4").tolist()
+
+
+class TokenIdsField(models.JSONField):
+    """Token ids, best first. JSON, so that PostgreSQL can index them: `token_ids__holds=7`."""
+
+
+@TokenIdsField.register_lookup
+class Holds(models.Lookup):
+    """Whether one token id is among a vector's."""
+
+    lookup_name = "holds"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
+        column, values = self.process_lhs(compiler, connection)
+        token_id = int(self.rhs)
+        if connection.vendor == "postgresql":
+            return f"{column} @> %s::jsonb", (*values, f"[{token_id}]")
+        within = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = %s)"  # noqa: S608
+        return within, (*values, token_id)
 
 
 class LanguageModel(models.Model):
@@ -47,9 +71,12 @@ class Extraction(models.Model):
     class State(models.TextChoices):
         QUEUED = "queued", "waiting for a worker"
         RUNNING = "running", "extracting"
+        LAYERS = "layers", "extracting layer by layer"
         LOADING = "loading", "loading"
         READY = "ready", "ready"
         FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+        DELETING = "deleting", "being deleted"
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     model_source = models.CharField(max_length=300)  # a hub id or a folder's name
@@ -61,9 +88,13 @@ class Extraction(models.Model):
     step_total = models.PositiveBigIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True)
     claim = models.UUIDField(null=True)  # whose run it is; a run that lost its claim stops
+    worker = models.CharField(max_length=200, blank=True)  # who holds the claim
     attempts = models.PositiveSmallIntegerField(default=0)
     imported = models.BooleanField(default=False)  # from a bundle made elsewhere, by a command
     error = models.TextField(blank=True)
+    # What the lists depend on, as the worker found it that cut the layers; others must find it too.
+    plan = models.JSONField(default=dict)
+    notice = models.TextField(blank=True)  # why a worker takes no part in the layers
     # Null before there is a bundle: unlike "", null does not count as a duplicate.
     bundle_digest = models.CharField(max_length=80, unique=True, null=True)  # noqa: DJ001
     # A run that gave the very lists another extraction holds keeps none of its own.
@@ -85,7 +116,43 @@ class Extraction(models.Model):
 
     @property
     def is_unfinished(self) -> bool:
-        return self.state in (self.State.QUEUED, self.State.RUNNING, self.State.LOADING)
+        return self.state in UNFINISHED
+
+
+UNFINISHED = (
+    Extraction.State.QUEUED,
+    Extraction.State.RUNNING,
+    Extraction.State.LAYERS,
+    Extraction.State.LOADING,
+)
+
+
+class ExtractionLayer(models.Model):
+    """One layer of an extraction of every value vector: what one worker does at a time."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        RUNNING = "running", "running"
+        DONE = "done", "done"
+
+    extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="layers")
+    layer = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    claim = models.UUIDField(null=True)
+    worker = models.CharField(max_length=200, blank=True)  # who does it, or did it
+    attempts = models.PositiveSmallIntegerField(default=0)
+    done = models.PositiveBigIntegerField(default=0)  # vectors
+    total = models.PositiveBigIntegerField()
+    heartbeat_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("layer",)
+        constraints = (models.UniqueConstraint(fields=["extraction", "layer"], name="layer_once"),)
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}"
 
 
 class Token(models.Model):
@@ -108,6 +175,7 @@ class Token(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["extraction", "token_id"], name="token_once"),
         )
+        indexes = (models.Index("extraction", Lower("display"), name="token_by_spelling"),)
 
     def __str__(self) -> str:
         return self.display
@@ -122,8 +190,8 @@ class Kind(models.TextChoices):
 class Vector(models.Model):
     """One vector and its projection: the highest- and lowest-scoring tokens, best first.
 
-    Ranks are positions in the arrays, from 1. Ids are JSON so that PostgreSQL can index which
-    vectors hold a token; scores are packed, nobody searches them.
+    Ranks are positions in the arrays, from 1. Scores are packed, nobody searches them. A migration
+    gives PostgreSQL its index of which vectors hold a token.
     """
 
     extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="vectors")
@@ -131,7 +199,7 @@ class Vector(models.Model):
     layer = models.PositiveIntegerField()
     index = models.PositiveIntegerField()
     norm = models.FloatField()
-    token_ids = models.JSONField()
+    token_ids = TokenIdsField()
     scores = Float32ArrayField()
     bottom_token_ids = models.JSONField(null=True)
     bottom_scores = Float32ArrayField(null=True)

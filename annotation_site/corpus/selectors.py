@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import PROTECT, ManyToOneRel, OuterRef, QuerySet
 
-from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.models import Extraction, ExtractionLayer, Vector
+from annotation_site.workers.identity import this_worker, worker_label
+from ffn_extract.options import ALL
 from ffn_extract.progress import STEPS
 
 LOAD_STEPS = (
     ("load_tokens", "Load the tokens"),
     ("load_vectors", "Load the lists"),
 )
+
+AT_REST = (Extraction.State.QUEUED, Extraction.State.CANCELLED, Extraction.State.DELETING)
+WITHIN_LAYERS = ("vectors", "random", "updates")  # no steps of their own where layers are cut
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,25 @@ def extractions_ready() -> QuerySet[Extraction]:
     return extractions().filter(state=Extraction.State.READY, same_as=None)
 
 
+def judged_in(extraction: Extraction) -> list[str]:
+    """Quoted titles of the studies that use its lists, sorted.
+
+    What protects lists are the items of studies, of which this app knows nothing else.
+    """
+    found = set()
+    for relation in Vector._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ManyToOneRel) and relation.on_delete is PROTECT:
+            within = {f"{relation.field.name}__extraction": extraction}
+            for item in relation.related_model._base_manager.filter(**within).select_related():
+                found.add(f"“{getattr(item, 'study', item)}”")
+    return sorted(found)
+
+
 def extraction_steps(extraction: Extraction) -> list[StepState]:
     """Every step of the run in order, with where it stands."""
     steps = [*STEPS, *LOAD_STEPS]
+    if extraction.parameters.get("per_layer") == ALL:
+        steps = [step for step in steps if step[0] not in WITHIN_LAYERS]
     keys = [key for key, _ in steps]
     ready = extraction.state == Extraction.State.READY
     current = keys.index(extraction.step) if extraction.step in keys else -1
@@ -50,7 +71,7 @@ def extraction_steps(extraction: Extraction) -> list[StepState]:
             state = "waiting"
         elif extraction.state == Extraction.State.FAILED:
             state = "failed"
-        elif extraction.state == Extraction.State.QUEUED:
+        elif extraction.state in AT_REST:
             state = "waiting"
         else:
             state = "running"
@@ -65,3 +86,111 @@ def local_models() -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if (path / "config.json").exists())
+
+
+def unfinished_layers(extraction_id: int | OuterRef) -> QuerySet[ExtractionLayer]:
+    """Layers of an extraction that are still to be done."""
+    return ExtractionLayer.objects.filter(extraction_id=extraction_id).exclude(
+        state=ExtractionLayer.State.DONE
+    )
+
+
+def worker_is_extracting() -> bool:
+    """Whether this process's worker, in any of its children, works on an extraction.
+
+    It takes no second one: its other places are for results.
+    """
+    states = (Extraction.State.RUNNING, Extraction.State.LOADING)
+    return (
+        Extraction.objects.filter(worker=this_worker(), state__in=states).exists()
+        or ExtractionLayer.objects.filter(
+            worker=this_worker(), state=ExtractionLayer.State.RUNNING
+        ).exists()
+    )
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """One layer, as a page shows it. `rate` is in vectors per second; None where nobody knows."""
+
+    layer: int
+    state: str
+    worker: str
+    done: int
+    total: int
+    seconds: float | None
+    rate: float | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What one worker has done for an extraction, and the layer that it is at."""
+
+    name: str
+    layers_done: int
+    rate: float | None
+    layer: int | None
+
+
+@dataclass(frozen=True)
+class LayersState:
+    """All layers of an extraction. `rate` is that of the workers that are at work now."""
+
+    layers: list[LayerState]
+    workers: list[WorkerState]
+    layers_done: int
+    done: int
+    total: int
+    rate: float | None
+    seconds_left: float | None
+
+
+def layers_state(extraction: Extraction) -> LayersState | None:
+    """How far the layers are, by whom and how fast; None where an extraction has none."""
+    layers = [_layer_state(layer) for layer in extraction.layers.all()]
+    if not layers:
+        return None
+    names = sorted({layer.worker for layer in layers if layer.worker})
+    workers = [_worker_state(name, [x for x in layers if x.worker == name]) for name in names]
+    rates = [w.rate for w in workers if w.layer is not None and w.rate is not None]
+    done, total = sum(layer.done for layer in layers), sum(layer.total for layer in layers)
+    return LayersState(
+        layers=layers,
+        workers=workers,
+        layers_done=sum(layer.state == "done" for layer in layers),
+        done=done,
+        total=total,
+        rate=sum(rates) if rates else None,
+        seconds_left=(total - done) / sum(rates) if rates else None,
+    )
+
+
+def _layer_state(layer: ExtractionLayer) -> LayerState:
+    until = layer.finished_at or layer.heartbeat_at
+    seconds = None
+    if layer.started_at and until and layer.state != ExtractionLayer.State.WAITING:
+        seconds = (until - layer.started_at).total_seconds()
+    return LayerState(
+        layer=layer.layer,
+        state=layer.state,
+        worker=worker_label(layer.worker),
+        done=layer.done,
+        total=layer.total,
+        seconds=seconds,
+        rate=layer.done / seconds if seconds and layer.done else None,
+        attempts=layer.attempts,
+    )
+
+
+def _worker_state(name: str, layers: list[LayerState]) -> WorkerState:
+    """Its rate is over all that it did: layers differ, and a new one says nothing yet."""
+    measured = [layer for layer in layers if layer.rate is not None and layer.seconds]
+    seconds = sum(layer.seconds or 0 for layer in measured)
+    running = [layer.layer for layer in layers if layer.state == "running"]
+    return WorkerState(
+        name=name,
+        layers_done=sum(layer.state == "done" for layer in layers),
+        rate=sum(layer.done for layer in measured) / seconds if seconds else None,
+        layer=running[0] if running else None,
+    )

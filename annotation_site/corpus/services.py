@@ -1,38 +1,38 @@
 """What changes the corpus: enqueueing, running and loading extractions."""
 
-import logging
 import re
 import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.corpus import loading
-from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer, LanguageModel
+from annotation_site.corpus.selectors import judged_in, unfinished_layers, worker_is_extracting
 from annotation_site.errors import Invalid, SiteError
-from annotation_site.workers.selectors import workers_alive
+from annotation_site.workers.identity import this_worker
 from annotation_site.workers.services import nudge
 from ffn_extract.bundle import Bundle, open_bundle
-from ffn_extract.errors import FFNExtractError
 from ffn_extract.options import ExtractOptions
 
-log = logging.getLogger(__name__)
 MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # of the hub, or a folder
 # A run renews its heartbeat every second or two; one that missed many is taken for dead.
 STALE_AFTER = timedelta(seconds=15)
 MOST_ATTEMPTS = 3
 INTERRUPTED = "The import was interrupted. Run `manage.py import_bundle` again."
 State = Extraction.State
+LayerState = ExtractionLayer.State
 
 
 class ClaimLost(Exception):
@@ -58,41 +58,119 @@ def extraction_enqueue(
     extraction = Extraction.objects.create(
         model_source=model_source, parameters=options.to_json(), requested_by=requested_by
     )
-    _nudge_run(extraction.pk)
+    audit.record("model_enqueued", target=extraction, actor=requested_by, model_source=model_source)
+    nudge_workers(extraction.pk)
     return extraction
 
 
 @transaction.atomic
 def extraction_retry(*, extraction: Extraction) -> None:
-    """Queue a failed extraction again, from its start."""
-    failed = Extraction.objects.filter(pk=extraction.pk, state=State.FAILED, imported=False)
-    retried = failed.update(
-        state=State.QUEUED, error="", attempts=0, step="", step_done=0, step_total=0
+    """Queue a failed or cancelled extraction again; layers whose rows are kept are not done again.
+
+    Raises Invalid for any other.
+    """
+    ended = Extraction.objects.filter(
+        pk=extraction.pk, state__in=(State.FAILED, State.CANCELLED), imported=False
+    )
+    retried = ended.update(
+        state=State.QUEUED, error="", notice="", attempts=0, step="", step_done=0, step_total=0
     )
     if not retried:
-        raise Invalid("Only a failed extraction can be tried again.")
-    _nudge_run(extraction.pk)
+        raise Invalid("Only an extraction that failed or was cancelled can be tried again.")
+    extraction.layers.all().delete()
+    audit.record("model_retried", target=extraction)
+    nudge_workers(extraction.pk)
+
+
+def extraction_cancel(*, extraction: Extraction) -> None:
+    """End an unfinished extraction; its workers stop at their next report, within seconds.
+
+    Nothing half-loaded stays. Raises Invalid for one that has ended, and for an import, which is
+    stopped where it was started.
+    """
+    cancelled = _end(
+        Extraction.objects.filter(pk=extraction.pk, state__in=UNFINISHED, imported=False),
+        state=State.CANCELLED,
+    )
+    if not cancelled:
+        raise Invalid("Only an extraction that is waiting or running here can be cancelled.")
+    audit.record("model_cancelled", target=extraction)
+
+
+def extraction_delete(*, extraction: Extraction) -> None:
+    """Delete an extraction with its lists and its files.
+
+    Rows go in short transactions, so that nobody waits for them. From the first one on nothing can
+    use the extraction; what is cut short is taken up by another call. Raises Invalid while it is at
+    work, while a study uses its lists, and while other runs point at them because they gave the
+    same ones: then nothing has changed.
+    """
+    model_id = _delete_begin(extraction)
+    rows = Extraction.objects.filter(pk=extraction.pk)
+    loading.rows_delete(extraction.pk, lambda: rows.update(heartbeat_at=timezone.now()))
+    path = bundle_path(extraction)
+    for folder in (path, *path.parent.glob(f".{path.name}.*")):
+        shutil.rmtree(folder, ignore_errors=True)
+    with transaction.atomic():
+        rows.delete()
+        if model_id is not None:
+            LanguageModel.objects.filter(pk=model_id, extraction=None).delete()
+
+
+@transaction.atomic
+def _delete_begin(extraction: Extraction) -> int | None:
+    """Put an extraction out of use, unless something holds it; returns its model's id."""
+    locked = Extraction.objects.select_for_update().get(pk=extraction.pk)
+    if locked.is_unfinished:
+        raise Invalid("This extraction is at work. Cancel it first, then delete it.")
+    if Extraction.objects.filter(same_as=locked).exists():
+        raise Invalid(
+            "Later extractions gave the same lists and point at these. Delete those first."
+        )
+    if studies := judged_in(locked):
+        raise Invalid(f"Its lists are judged in {', '.join(studies)}, so it cannot be deleted.")
+    if locked.state != State.DELETING:
+        audit.record("model_deleted", target=extraction, model_source=locked.model_source)
+    locked.state = State.DELETING
+    locked.bundle_digest = None  # the same lists may be loaded again meanwhile
+    locked.heartbeat_at = timezone.now()
+    locked.save(update_fields=["state", "bundle_digest", "heartbeat_at"])
+    return locked.model_id
 
 
 def extraction_claim(*, extraction_id: int) -> Extraction | None:
     """Take a queued extraction for this process; None when another has it or it is done.
 
     A conditional UPDATE decides, so a message that is delivered twice runs once. Each worker
-    extracts one model at a time, so that its other places stay free for results; what has to wait
+    extracts one thing at a time, so that its other places stay free for results; what has to wait
     is found by the sweep.
     """
-    busy = Extraction.objects.filter(state__in=(State.RUNNING, State.LOADING), imported=False)
-    if busy.count() >= max(1, workers_alive().count()):
+    if worker_is_extracting():
         return None
-    claimed = Extraction.objects.filter(pk=extraction_id, state=State.QUEUED).update(
+    queued = Extraction.objects.filter(pk=extraction_id, state=State.QUEUED)
+    return _claimed(queued, extraction_id, started_at=timezone.now(), error="", notice="")
+
+
+def extraction_claim_finish(*, extraction_id: int) -> Extraction | None:
+    """Take an extraction whose layers are all done, to make the bundle of them; else None."""
+    if worker_is_extracting():
+        return None
+    whole = Extraction.objects.filter(pk=extraction_id, state=State.LAYERS).exclude(
+        Exists(unfinished_layers(OuterRef("pk")))
+    )
+    return _claimed(whole, extraction_id, notice="")
+
+
+def _claimed(which: QuerySet[Extraction], extraction_id: int, **changes: Any) -> Extraction | None:
+    taken = which.update(
         state=State.RUNNING,
         claim=uuid.uuid4(),
+        worker=this_worker(),
         attempts=F("attempts") + 1,
-        started_at=timezone.now(),
         heartbeat_at=timezone.now(),
-        error="",
+        **changes,
     )
-    return Extraction.objects.get(pk=extraction_id) if claimed else None
+    return Extraction.objects.get(pk=extraction_id) if taken else None
 
 
 def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
@@ -107,15 +185,24 @@ def extraction_fail(*, extraction: Extraction, reason: str) -> None:
 
     A run that lost its claim ends nothing: the rows are another's by then.
     """
-    held = Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim).update(
-        state=State.FAILED,
-        error=reason,
-        bundle_digest=None,
-        claim=None,
-        finished_at=timezone.now(),
-    )
-    if held:
-        loading.rows_delete(extraction.pk)
+    held = Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim, state__in=UNFINISHED)
+    _end(held, state=State.FAILED, error=reason)
+
+
+def _end(which: QuerySet[Extraction], **changes: Any) -> bool:
+    """End the extraction in `which`, if it is still one: every claim on it is lost from then on."""
+    with transaction.atomic():
+        found = which.select_for_update().first()
+        if found is None:
+            return False
+        Extraction.objects.filter(pk=found.pk).update(
+            bundle_digest=None, claim=None, finished_at=timezone.now(), **changes
+        )
+        found.layers.filter(state=LayerState.RUNNING).update(
+            state=LayerState.WAITING, claim=None, worker=""
+        )
+    loading.rows_delete(found.pk)
+    return True
 
 
 def bundle_path(extraction: Extraction) -> Path:
@@ -132,7 +219,7 @@ def bundle_import(
     what is loaded becomes visible at the end, in one step. Raises FFNExtractError for a bundle
     that is damaged or foreign, SiteError when the same one is being loaded at this moment.
     """
-    bundle = _open_storable(path)
+    bundle = open_storable(path)
     _release_stale_imports()
     existing = Extraction.objects.filter(bundle_digest=bundle.manifest.digest).first()
     if existing is not None:
@@ -149,7 +236,7 @@ def bundle_import(
         heartbeat_at=timezone.now(),
     )
     try:
-        with _heartbeat(extraction):
+        with heartbeat(extraction):
             bundle_load(extraction=extraction, bundle=bundle, report=report)
     except BaseException:
         loading.rows_delete(extraction.pk)
@@ -186,50 +273,29 @@ def bundle_load(
             extraction_report(extraction=extraction, step=step, step_done=done, step_total=total)
 
         loading.rows_load(extraction.pk, bundle, progress, report)
-    extraction_report(
-        extraction=extraction,
-        state=State.READY,
-        model=model,
-        same_as=twin,
-        parameters=bundle.manifest.parameters,
-        counts=asdict(bundle.manifest.counts),
-        environment=bundle.manifest.environment,
-        finished_at=timezone.now(),
-        claim=None,
-    )
-
-
-def extractions_sweep() -> None:
-    """Queue again what a dead worker left, and nudge what waits; safe in many workers at once."""
-    stale = Extraction.objects.filter(
-        state__in=(State.RUNNING, State.LOADING),
-        heartbeat_at__lt=timezone.now() - STALE_AFTER,
-    )
-    for extraction in stale:
-        if extraction.imported:
-            extraction_fail(extraction=extraction, reason=INTERRUPTED)
-            continue
-        if extraction.attempts >= MOST_ATTEMPTS:
-            extraction_fail(
-                extraction=extraction,
-                reason="The process that ran this stopped without a word, "
-                f"{extraction.attempts} times in a row. The machine may lack memory: look into "
-                "the worker's log, then try again.",
-            )
-            continue
-        # Only the state: rows that were loaded are removed by the run that takes over. A run that
-        # gave a sign of life since it was read here is left alone.
-        stale.filter(pk=extraction.pk, claim=extraction.claim).update(
-            state=State.QUEUED, claim=None, bundle_digest=None
+    with transaction.atomic():
+        if twin is not None and extraction_lock_ready(twin.pk) is None:
+            raise SiteError("These very lists are being deleted at this moment. Try again.")
+        extraction_report(
+            extraction=extraction,
+            state=State.READY,
+            model=model,
+            same_as=twin,
+            parameters=bundle.manifest.parameters,
+            counts=asdict(bundle.manifest.counts),
+            environment=bundle.manifest.environment,
+            finished_at=timezone.now(),
+            claim=None,
         )
-    waiting = Extraction.objects.filter(
-        state=State.QUEUED, created_at__lt=timezone.now() - timedelta(seconds=5)
-    )
-    for pk in waiting.values_list("pk", flat=True):
-        _nudge_run(pk)
 
 
-def _open_storable(path: Path) -> Bundle:
+def extraction_lock_ready(extraction_id: int) -> Extraction | None:
+    """An extraction with lists of its own, kept from deletion until the transaction ends."""
+    ready = Extraction.objects.filter(pk=extraction_id, state=State.READY, same_as=None)
+    return ready.select_for_update().first()
+
+
+def open_storable(path: Path) -> Bundle:
     """A validated bundle that the database can hold, before anything is written."""
     bundle = open_bundle(path)
     loading.require_storable(bundle.manifest)
@@ -247,75 +313,14 @@ def _release_stale_imports() -> None:
         extraction_fail(extraction=extraction, reason=INTERRUPTED)
 
 
-def _nudge_run(extraction_id: int) -> None:
-    from annotation_site.corpus.tasks import extraction_run
+def nudge_workers(extraction_id: int, times: int = 1) -> None:
+    """Ask as many workers to do the next piece of an extraction."""
+    from annotation_site.corpus.tasks import extraction_work
 
-    nudge(extraction_run, extraction_id)
-
-
-def extraction_run_here(*, extraction: Extraction) -> None:
-    """Extract and load in this process; the row says how it ended.
-
-    An error with a sentence ends the run as failed, with that sentence. A bug is recorded too,
-    so that no page waits for ever, and then propagates.
-    """
-    reporter = loading.ProgressReporter(
-        lambda step, done, total: extraction_report(
-            extraction=extraction, step=step, step_done=done, step_total=total
-        )
-    )
-    try:
-        extract = _extract_function()
-        out = bundle_path(extraction)
-        shutil.rmtree(out, ignore_errors=True)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with _heartbeat(extraction):
-            extract(
-                model_location(extraction.model_source),
-                out,
-                replace(
-                    ExtractOptions.from_json(extraction.parameters), name=extraction.model_source
-                ),
-                report=lambda p: reporter(p.step, p.done, p.total),
-            )
-            bundle_load(extraction=extraction, bundle=_open_storable(out))
-    except ClaimLost:
-        log.info("Extraction %s was taken over", extraction.pk)
-    except (FFNExtractError, SiteError) as error:
-        extraction_fail(extraction=extraction, reason=str(error))
-    except Exception as error:
-        extraction_fail(
-            extraction=extraction,
-            reason=f"A bug stopped this run ({type(error).__name__}). "
-            "The worker's log has the details.",
-        )
-        raise
+    for _ in range(times):
+        nudge(extraction_work, extraction_id)
 
 
-def _heartbeat(extraction: Extraction) -> AbstractContextManager[None]:
+def heartbeat(extraction: Extraction) -> AbstractContextManager[None]:
+    """Say that the run lives until the block ends."""
     return loading.heartbeat(lambda: extraction_report(extraction=extraction), stop_at=(ClaimLost,))
-
-
-def _extract_function() -> Callable[..., object]:
-    """`ffn_extract.pipeline.extract`, imported late: it loads torch, which only workers have."""
-    try:
-        from ffn_extract.pipeline import extract
-    except ModuleNotFoundError as error:
-        raise SiteError(
-            f"The worker that took this lacks the package {error.name}. Install "
-            "requirements/extract.txt there, then try again."
-        ) from error
-    return extract
-
-
-def model_location(source: str) -> str:
-    """A folder below MODELS_DIR where there is one of that name, else the hub id itself."""
-    folder = Path(settings.MODELS_DIR) / source
-    if (folder / "config.json").exists():
-        return str(folder)
-    if Path(source).exists():
-        raise SiteError(
-            f"There is a file or folder {source} where the worker runs, but none in "
-            f"{settings.MODELS_DIR}. Put the model there."
-        )
-    return source

@@ -1,12 +1,11 @@
 """Work on the corpus that a worker does."""
 
 from annotation_site.celery import app
-from annotation_site.corpus import services
+from annotation_site.corpus import running
 
 
-@app.task
-def extraction_run(extraction_id: int) -> None:
-    """Extract and load one queued extraction; does nothing when another worker has it."""
-    extraction = services.extraction_claim(extraction_id=extraction_id)
-    if extraction is not None:
-        services.extraction_run_here(extraction=extraction)
+# Acknowledged late, so that a busy worker fetches no message that an idle one could take.
+@app.task(acks_late=True)
+def extraction_work(extraction_id: int) -> None:
+    """Do the next piece of an extraction: all of it, or one layer; nothing when others have it."""
+    running.extraction_work(extraction_id=extraction_id)

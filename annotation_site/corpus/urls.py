@@ -10,5 +10,8 @@ urlpatterns = [
     path("models/enqueue/", views.enqueue, name="enqueue"),
     path("models/<uuid:public_id>/", views.extraction, name="extraction"),
     path("models/<uuid:public_id>/progress/", views.progress, name="progress"),
+    path("models/<uuid:public_id>/cancel/", views.cancel, name="cancel"),
+    path("models/<uuid:public_id>/vectors/", views.vectors, name="vectors"),
     path("models/<uuid:public_id>/retry/", views.retry, name="retry"),
+    path("models/<uuid:public_id>/delete/", views.delete, name="delete"),
 ]

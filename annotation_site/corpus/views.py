@@ -9,10 +9,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, admin_required
 from annotation_site.corpus import selectors, services
-from annotation_site.corpus.forms import EnqueueForm
+from annotation_site.corpus.browsing import vectors_page
+from annotation_site.corpus.forms import EnqueueForm, VectorFilter
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import Invalid
-from annotation_site.workers.selectors import workers_alive
+from annotation_site.workers.selectors import workers_extracting
 
 
 @admin_required
@@ -20,7 +21,7 @@ from annotation_site.workers.selectors import workers_alive
 def models(request: PersonRequest) -> HttpResponse:
     """All extractions and who works on them."""
     extractions = list(selectors.extractions())
-    workers = workers_alive().count()
+    workers = workers_extracting().count()
     shown = repr([workers > 0, *((e.pk, e.state, e.same_as_id) for e in extractions)])
     context = {
         "extractions": extractions,
@@ -65,15 +66,52 @@ def extraction(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def progress(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The part of the page above that renews itself while the run goes on."""
-    return render(request, "corpus/_progress.html", _context(public_id))
+    return render(request, "corpus/progress.html", _context(public_id))
+
+
+@admin_required
+@require_POST
+def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """End an extraction that waits or runs."""
+    services.extraction_cancel(extraction=get_object_or_404(Extraction, public_id=public_id))
+    return redirect("corpus:extraction", public_id)
 
 
 @admin_required
 @require_POST
 def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Queue a failed extraction again."""
+    """Queue a failed or cancelled extraction again."""
     services.extraction_retry(extraction=get_object_or_404(Extraction, public_id=public_id))
     return redirect("corpus:extraction", public_id)
+
+
+@admin_required
+@require_POST
+def delete(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Delete an extraction that nobody uses."""
+    services.extraction_delete(extraction=get_object_or_404(Extraction, public_id=public_id))
+    return redirect("corpus:models")
+
+
+@admin_required
+@require_GET
+def vectors(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """An extraction's vectors by layer, or those with a token in their list."""
+    found = get_object_or_404(selectors.extractions_ready(), public_id=public_id)
+    form = VectorFilter(request.GET)
+    context: dict[str, object] = {"extraction": found, "form": form}
+    if form.is_valid():
+        wanted = form.cleaned_data
+        context["word"] = wanted["token"]
+        context["page"] = vectors_page(
+            found,
+            kind=wanted["kind"],
+            layer=wanted["layer"],
+            word=wanted["token"],
+            number=wanted["page"] or 1,
+        )
+    status = 200 if form.is_valid() else 422
+    return render(request, "corpus/vectors.html", context, status=status)
 
 
 def _context(public_id: uuid.UUID) -> dict[str, object]:
@@ -81,5 +119,6 @@ def _context(public_id: uuid.UUID) -> dict[str, object]:
     return {
         "extraction": found,
         "steps": selectors.extraction_steps(found),
-        "workers": workers_alive().count(),
+        "layers": selectors.layers_state(found),
+        "workers": workers_extracting().count(),
     }

@@ -1,14 +1,12 @@
 """The only crossing from the database to dataframes: a study's labels, as measures want them."""
 
 import pandas as pd
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
-from annotation_site.accounts.models import Role
 from annotation_site.analysis.labels import Labels
 from annotation_site.annotation.models import (
     Assignment,
     Item,
-    Membership,
     PatternMember,
     Study,
 )
@@ -17,19 +15,16 @@ from annotation_site.annotation.models import (
 def counted_assignments(study: Study) -> QuerySet[Assignment]:
     """Submitted annotations that results rest on.
 
-    Left out: training, repeats, reference and adjudication; surplus answers; and people who were
-    not blind because they run the study or are admins (METHOD section 4).
+    Left out: training, repeats, reference and adjudication; surplus answers; and those of people
+    who were not blind when they gave them (METHOD section 4).
     """
-    runs_it = Membership.objects.filter(
-        study=study, user=OuterRef("membership__user"), role=Membership.Role.RESEARCHER
-    )
     return Assignment.objects.filter(
-        ~Exists(runs_it),
         item__study=study,
         purpose=Assignment.Purpose.ANNOTATION,
         state=Assignment.State.SUBMITTED,
         surplus=False,
-    ).exclude(membership__user__role=Role.ADMIN)
+        unblinded=False,
+    )
 
 
 def labels_of(study: Study) -> Labels:

@@ -8,7 +8,7 @@ from annotation_site.annotation.models import Study
 class Snapshot(models.Model):
     """A study's tables for one version of its data and one filter.
 
-    `data_version` counts the study's revisions, so any submission makes a new one.
+    `data_version` grows with any submission or removal, so each makes a new one.
     """
 
     class State(models.TextChoices):

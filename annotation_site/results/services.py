@@ -7,10 +7,10 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
-from annotation_site.annotation.models import Assignment, Revision, Study
+from annotation_site.annotation.models import Assignment, Study
 from annotation_site.results.models import Snapshot
 from annotation_site.workers.services import nudge
 
@@ -24,12 +24,17 @@ _nudged_at: dict[int, float] = {}
 
 
 def data_version(study_id: int) -> int:
-    """How many submissions and skips the study has seen: grows with each one that commits.
+    """A number that grows with each submission, skip and removal of a study, and never repeats.
 
-    Revisions are never deleted, so a count never repeats. The newest id would not do: ids are
-    given before a transaction commits, so a lower one can become visible later.
+    The number of revisions, plus what removals add for those that they delete. The newest id would
+    not do: ids are given before a transaction commits, so a lower one can become visible later.
     """
-    return Revision.objects.filter(assignment__item__study_id=study_id).count()
+    counted = (
+        Study.objects.filter(pk=study_id)
+        .values("removals")
+        .annotate(revisions=Count("items__assignments__revisions"))
+    )
+    return sum(counted.values_list("removals", "revisions").get())
 
 
 def filters_of(study: Study) -> dict[str, Any]:
@@ -106,7 +111,8 @@ def snapshots_sweep() -> None:
     from annotation_site.results.tasks import snapshot_refresh
 
     answered = Study.objects.filter(
-        items__assignments__state__in=(Assignment.State.SUBMITTED, Assignment.State.SKIPPED)
+        Q(items__assignments__state__in=(Assignment.State.SUBMITTED, Assignment.State.SKIPPED))
+        | Q(removals__gt=0)
     ).distinct()
     for study in answered:
         newest = Snapshot.objects.filter(

@@ -9,6 +9,7 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_to_run
@@ -45,6 +46,7 @@ def download(request: PersonRequest, slug: str, table: str, extension: str) -> H
     export = EXPORT_FORMATS.get(extension)
     if export is None or table not in snapshot.tables:
         raise Http404("There is no such table or format.")
+    audit.record("exported", target=study, table=table, format=extension)
     body = export.write(selectors.table_of(snapshot, table))
     return StreamingHttpResponse(
         body,

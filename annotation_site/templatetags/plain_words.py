@@ -24,6 +24,22 @@ def decimals(value: float | None) -> str:
 
 
 @register.filter
+def duration(seconds: float | None) -> str:
+    """0.42 → 0.4 s; 45 → 45 s; 150 → 2 min 30 s; 4000 → 1 h 7 min."""
+    if seconds is None:
+        return MISSING
+    if seconds < 9.95 and seconds != round(seconds):
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        parts = ((minutes, "min"), (rest, "s"))
+    else:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        parts = ((hours, "h"), (minutes, "min"))
+    return " ".join(f"{n:,} {unit}" for n, unit in parts if n) or "0 s"
+
+
+@register.filter
 def in_words(value: Any) -> str:
     """A parameter's JSON value as a line of text."""
     if value is None or value == []:

@@ -1,14 +1,12 @@
 """The thread in every worker that says "alive" and sweeps up stale work.
 
 It runs in the worker's main process, so it beats while tasks are busy; a task that died inside
-a living worker is seen by its own row's heartbeat (corpus.Extraction, results.Snapshot).
+a living worker is seen by its own row's heartbeat (corpus.Extraction, corpus.ExtractionLayer,
+results.Snapshot).
 """
 
 import logging
-import os
-import socket
 import threading
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -16,6 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
+from annotation_site.workers.identity import this_worker
 from annotation_site.workers.models import Worker
 
 BEAT_SECONDS = 2
@@ -26,12 +25,11 @@ _stopped = threading.Event()
 _thread: threading.Thread | None = None
 
 
-def start(sweeps: Sequence[Callable[[], None]]) -> None:
+def start(sweeps: Sequence[Callable[[], None]], *, extracts: bool = True) -> None:
     """Start the thread; the first beat and sweep come at once."""
     global _thread
     _stopped.clear()
-    name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-    _thread = threading.Thread(target=_run, args=(name, sweeps), name="heartbeat", daemon=True)
+    _thread = threading.Thread(target=_run, args=(sweeps, extracts), name="heartbeat", daemon=True)
     _thread.start()
 
 
@@ -42,10 +40,11 @@ def stop() -> None:
         _thread.join(timeout=5)
 
 
-def _run(name: str, sweeps: Sequence[Callable[[], None]]) -> None:
+def _run(sweeps: Sequence[Callable[[], None]], extracts: bool) -> None:
+    name = this_worker()
     beats = 0
     while True:
-        _safely(_beat, name)
+        _safely(_beat, name, extracts)
         if beats % BEATS_PER_SWEEP == 0:
             for sweep in (_prune, *sweeps):
                 _safely(sweep)
@@ -69,8 +68,10 @@ def _safely(step: Callable[..., object], *args: object) -> None:
         log.exception("%s failed; trying again", step)
 
 
-def _beat(name: str) -> None:
-    Worker.objects.update_or_create(name=name, defaults={"seen_at": timezone.now()})
+def _beat(name: str, extracts: bool) -> None:
+    Worker.objects.update_or_create(
+        name=name, defaults={"seen_at": timezone.now(), "extracts": extracts}
+    )
 
 
 def _prune() -> None:

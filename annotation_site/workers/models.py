@@ -9,6 +9,7 @@ class Worker(models.Model):
     name = models.CharField(max_length=200, unique=True)
     started_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()
+    extracts = models.BooleanField(default=True)  # takes work from the queue of extractions
 
     def __str__(self) -> str:
         return self.name

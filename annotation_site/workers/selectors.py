@@ -14,3 +14,8 @@ ALIVE_FOR = timedelta(seconds=10)
 def workers_alive() -> QuerySet[Worker]:
     """Workers seen within the last `ALIVE_FOR`."""
     return Worker.objects.filter(seen_at__gte=timezone.now() - ALIVE_FOR).order_by("name")
+
+
+def workers_extracting() -> QuerySet[Worker]:
+    """Those of them that take extractions."""
+    return workers_alive().filter(extracts=True)

@@ -36,6 +36,7 @@ from ffn_extract.architectures import (
     stablelm,
     starcoder2,
     t5,
+    wikilm,
 )
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
 from ffn_extract.architectures.given import given_architecture
@@ -99,6 +100,7 @@ ARCHITECTURES = registry(
     stablelm.ARCHITECTURE,
     starcoder2.ARCHITECTURE,
     t5.ARCHITECTURE,
+    wikilm.ARCHITECTURE,
 )
 
 

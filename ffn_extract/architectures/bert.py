@@ -1,10 +1,16 @@
 """BERT: an encoder, projected straight onto its word embeddings.
 
 Each block ends with a norm of its own, which takes the place of a final norm. A masked-LM head's
-extra dense layer is left out.
+extra dense layer is left out, unless --through-head asks for it.
 """
 
-from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+from ffn_extract.architectures.declaration import (
+    FFN,
+    Architecture,
+    MaskedHead,
+    Matrix,
+    NormNames,
+)
 
 ARCHITECTURE = Architecture(
     model_type="bert",
@@ -30,4 +36,12 @@ ARCHITECTURE = Architecture(
         default_epsilon=1e-12,
     ),
     value_module="encoder.layer.{layer}.output.dense",
+    masked_head=MaskedHead(
+        dense="cls.predictions.transform.dense.weight",
+        gain=(
+            "cls.predictions.transform.LayerNorm.weight",
+            "cls.predictions.transform.LayerNorm.gamma",
+        ),
+        decoder="cls.predictions.decoder.weight",
+    ),
 )

@@ -72,6 +72,19 @@ class NormNames:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskedHead:
+    """What a masked-language-model head has in front of its embeddings, without prefix.
+
+    `dense` is a matrix of d_model columns with its vectors as rows; `gain` is that of the LayerNorm
+    after it (the first name that the file has); `decoder` is the unembedding where the file has it.
+    """
+
+    dense: str
+    gain: tuple[str, ...]
+    decoder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """One family: names on disk, orientation, norm, and names in config.json.
 
@@ -88,6 +101,10 @@ class Architecture:
         The input embeddings, which are the unembedding where the file has no head.
     heads
         Names (without prefix) of a separate unembedding.
+    adaptive
+        Whether embeddings and head are fairseq's adaptive ones, in bands of their own widths.
+    masked_head
+        The head through which an encoder can be projected, if somebody asks for that.
     project_out
         What stands between d_model and an unembedding whose rows are narrower, where one is.
     norm
@@ -96,7 +113,8 @@ class Architecture:
         The family's RMSNorm between the FFN and the residual stream, if it has one.
     value_module
         In transformers' base model, the module whose output is the FFN update o (before the norm
-        after the FFN): without experts, the one that holds the value matrix.
+        after the FFN): without experts, the one that holds the value matrix. None where
+        transformers cannot run the model.
     layers_keys, d_model_keys, activation_key
         Names in config.json; of several the first that is there counts. Without any, the layers
         are counted in the file and d_model is the width of the unembedding.
@@ -109,8 +127,10 @@ class Architecture:
     ffns: tuple[FFN, ...]
     embedding: str
     norm: NormNames | None
-    value_module: str
+    value_module: str | None
     heads: tuple[str, ...] = ()
+    adaptive: bool = False
+    masked_head: MaskedHead | None = None
     project_out: Matrix | None = None
     after_ffn: NormNames | None = None
     layers_keys: tuple[str, ...] = ("num_hidden_layers",)

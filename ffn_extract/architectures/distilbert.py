@@ -1,6 +1,12 @@
 """DistilBERT: BERT's encoder under names of its own."""
 
-from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+from ffn_extract.architectures.declaration import (
+    FFN,
+    Architecture,
+    MaskedHead,
+    Matrix,
+    NormNames,
+)
 
 ARCHITECTURE = Architecture(
     model_type="distilbert",
@@ -29,4 +35,9 @@ ARCHITECTURE = Architecture(
     layers_keys=("n_layers",),
     d_model_keys=("dim",),
     activation_key="activation",
+    masked_head=MaskedHead(
+        dense="vocab_transform.weight",
+        gain=("vocab_layer_norm.weight", "vocab_layer_norm.gamma"),
+        decoder="vocab_projector.weight",
+    ),
 )

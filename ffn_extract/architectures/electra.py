@@ -4,7 +4,13 @@ Where they are, vectors reach them only through the generator's dense layer, whi
 file does not have; where they are not, vectors are projected straight onto them, as BERT's.
 """
 
-from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+from ffn_extract.architectures.declaration import (
+    FFN,
+    Architecture,
+    MaskedHead,
+    Matrix,
+    NormNames,
+)
 
 ARCHITECTURE = Architecture(
     model_type="electra",
@@ -31,4 +37,9 @@ ARCHITECTURE = Architecture(
     ),
     value_module="encoder.layer.{layer}.output.dense",
     project_out=Matrix("generator_predictions.dense.weight", "row"),
+    masked_head=MaskedHead(
+        dense="generator_predictions.dense.weight",
+        gain=("generator_predictions.LayerNorm.weight", "generator_predictions.LayerNorm.gamma"),
+        decoder="generator_lm_head.weight",
+    ),
 )

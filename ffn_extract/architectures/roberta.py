@@ -1,6 +1,12 @@
 """RoBERTa: BERT's encoder under another prefix."""
 
-from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
+from ffn_extract.architectures.declaration import (
+    FFN,
+    Architecture,
+    MaskedHead,
+    Matrix,
+    NormNames,
+)
 
 ARCHITECTURE = Architecture(
     model_type="roberta",
@@ -26,4 +32,9 @@ ARCHITECTURE = Architecture(
         default_epsilon=1e-12,
     ),
     value_module="encoder.layer.{layer}.output.dense",
+    masked_head=MaskedHead(
+        dense="lm_head.dense.weight",
+        gain=("lm_head.layer_norm.weight", "lm_head.layer_norm.gamma"),
+        decoder="lm_head.decoder.weight",
+    ),
 )

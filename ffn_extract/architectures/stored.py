@@ -5,25 +5,64 @@ from dataclasses import dataclass
 import torch
 
 from ffn_extract.architectures.declaration import Matrix
-from ffn_extract.errors import CheckpointError
+from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.tensor_files import TensorFiles
 
 
 @dataclass(frozen=True)
 class StoredRows:
-    """A matrix on disk whose rows are read when they are asked for, shape `shape`."""
+    """A matrix on disk whose rows are read when they are asked for, shape `shape`.
+
+    Of a matrix that ends in rows of another meaning, the first `count` are its rows.
+    """
 
     files: TensorFiles
     name: str
+    count: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         rows, columns = self.files.shape(self.name)
-        return rows, columns
+        return rows if self.count is None else self.count, columns
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name]
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Rows start..stop in stored precision. Raises CheckpointError when one is not finite."""
         return require_finite(self.files.rows(self.name, start, stop), self.name)
+
+
+@dataclass(frozen=True)
+class StoredBands:
+    """Matrices on the diagonal of one matrix: rows of band after band, each with its own columns.
+
+    Where a row has no entry, it is 0.
+    """
+
+    bands: tuple[StoredRows, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = zip(*(band.shape for band in self.bands), strict=True)
+        return sum(rows), sum(columns)
+
+    @property
+    def names(self) -> list[str]:
+        return [band.name for band in self.bands]
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Rows start..stop in stored precision. Raises CheckpointError when one is not finite."""
+        pieces: list[torch.Tensor] = []
+        first = 0
+        for band in self.bands:
+            n_rows = band.shape[0]
+            begin, end = (min(max(place - first, 0), n_rows) for place in (start, stop))
+            pieces.append(band.rows(begin, end))
+            first += n_rows
+        diagonal: torch.Tensor = torch.block_diag(*pieces)  # type: ignore[no-untyped-call]
+        return diagonal
 
 
 @dataclass(frozen=True)
@@ -50,20 +89,29 @@ class StoredVectors:
         shape = (along, self.d_model) if row else (self.d_model, along)
         return shape if self.expert is None else (self.experts, *shape)
 
+    def require(self, model_type: str, which: str) -> None:
+        """Raise ArchitectureError when the tensor is not there or has another shape.
+
+        `which` describes the model in the sentence about a tensor that is not there.
+        """
+        require_present(self.files, self.name, f"a {model_type} model {which}")
+        found = self.files.shape(self.name)
+        if found != self.expected_shape:
+            raise ArchitectureError(
+                f"{self.name} has shape {found}; a {model_type} model with "
+                f"d_model = {self.d_model} and d_ff = {self.n} has {self.expected_shape}."
+            )
+
     def read(self, start: int, stop: int) -> torch.Tensor:
         """Vectors start..stop in stored precision, shape (stop - start, d_model).
 
         Raises CheckpointError when one is not finite.
         """
         begin, end, step = self._places(start, stop)
-        row = self.matrix.orientation == "row"
-        if self.expert is not None:
-            stored = self.files.rows(self.name, self.expert, self.expert + 1)[0]
-            vectors = (stored if row else stored.T)[begin:end]
-        elif row:
-            vectors = self.files.rows(self.name, begin, end)
+        if self.matrix.orientation == "row":
+            vectors = self.files.rows(self.name, begin, end, self.expert)
         else:
-            vectors = self.files.columns(self.name, begin, end).T
+            vectors = self.files.columns(self.name, begin, end, self.expert).T
         return require_finite(vectors[::step], self.name)
 
     def _places(self, start: int, stop: int) -> tuple[int, int, int]:
@@ -78,8 +126,21 @@ class StoredVectors:
         return start, stop, 1
 
 
+def require_present(files: TensorFiles, name: str, model: str) -> None:
+    """Raise ArchitectureError when the files have no such tensor; `model` is whose it should be."""
+    if name not in files.names:
+        raise ArchitectureError(f"The weights have no {name}, which {model} keeps there.")
+
+
+def read_vector(files: TensorFiles, name: str) -> torch.Tensor:
+    """A tensor of one axis in stored precision. Raises CheckpointError when it is not finite."""
+    (size,) = files.shape(name)
+    return require_finite(files.rows(name, 0, size), name)
+
+
 def require_finite(tensor: torch.Tensor, name: str) -> torch.Tensor:
     """The tensor itself. Raises CheckpointError when it holds NaN or an infinite number."""
-    if not bool(torch.isfinite(tensor).all()):
+    # Their ends tell: NaN passes on to both. Several times as fast as a look at every number.
+    if tensor.numel() and not all(torch.isfinite(torch.stack(torch.aminmax(tensor)))):
         raise CheckpointError(f"{name} holds values that are not finite numbers (NaN or infinite).")
     return tensor

@@ -1,7 +1,8 @@
 """T5: the decoder's FFN, gated (v1.1, Flan) or not (the first T5).
 
 With a tied head the model scales by d_model^-1/2 before it, by config; that keeps every rank and is
-left out. Updates are read with the text as the encoder's and the decoder's input.
+left out. Updates are read with the text as the encoder's input and, behind the start token, as the
+decoder's.
 """
 
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames

@@ -15,9 +15,9 @@ from ffn_extract.architectures.declaration import (
     Matrix,
     NormNames,
 )
-from ffn_extract.architectures.stored import StoredRows, StoredVectors, require_finite
+from ffn_extract.architectures.stored import StoredVectors, read_vector, require_present
+from ffn_extract.architectures.unembedding import find_unembedding, masked_head_tensors
 from ffn_extract.errors import ArchitectureError
-from ffn_extract.fixed_order import fixed_order_sum
 from ffn_extract.norms import Norm
 from ffn_extract.tensor_files import TensorFiles, first_present
 
@@ -51,6 +51,8 @@ class _Block:
 class ModelWeights:
     """Value vectors, unembedding and norms of one checkpoint; nothing is read before it is asked.
 
+    `through_head` leads an encoder's vectors to the unembedding through its masked-LM head.
+
     Raises
     ------
     ArchitectureError
@@ -58,15 +60,23 @@ class ModelWeights:
     """
 
     def __init__(
-        self, architecture: Architecture, config: Mapping[str, Any], files: TensorFiles
+        self,
+        architecture: Architecture,
+        config: Mapping[str, Any],
+        files: TensorFiles,
+        *,
+        through_head: bool = False,
     ) -> None:
         self.architecture = architecture
         self._config = config
         self._files = files
         self._prefix = self._find_prefix()
-        self.unembedding = StoredRows(files, self._unembedding_name())
-        d_model = self._d_model()
-        self._project_out = self._find_project_out(d_model)
+        keys = architecture.d_model_keys
+        known = self._size(keys) if keys else None
+        self.unembedding, self._maps = find_unembedding(
+            architecture, files, self._prefix, known, through_head=through_head
+        )
+        d_model = known or self.unembedding.shape[1]
         self._n_layers = self._count_layers()
         self._layers = [list(self._blocks(i, d_model)) for i in range(self._n_layers)]
         self.dimensions = Dimensions(
@@ -122,18 +132,19 @@ class ModelWeights:
     def before_unembedding(self, vectors: Floats) -> Floats:
         """Vectors as the unembedding takes them: (n, d_model) to (n, width of its rows).
 
-        They are unchanged unless the family has a projection between the two.
+        They are unchanged unless something stands between the two.
         """
-        if self._project_out is None:
-            return vectors
-        matrix = self._project_out.read(0, self._project_out.n).to(torch.float64).numpy()
-        return np.stack([fixed_order_sum(matrix * vector) for vector in vectors])
+        for one in self._maps:
+            vectors = one(vectors)
+        return vectors
 
     def used_tensors(self) -> list[str]:
-        """Names of the tensors that define the lists: every layer's values, norms, unembedding."""
-        names = {self.unembedding.name}
-        if self._project_out is not None:
-            names.add(self._project_out.name)
+        """Names of the tensors that define the lists: every layer's values, norms, unembedding.
+
+        A masked-LM head's are among them whether it is used or not: an option names no other model.
+        """
+        names = {*self.unembedding.names, *masked_head_tensors(self.architecture, self._files)}
+        names.update(name for one in self._maps for name in one.names)
         for layer, blocks in enumerate(self._layers):
             names.update(block.value.name for block in blocks)
             for norm in (self.architecture.norm, self.architecture.after_ffn):
@@ -158,9 +169,7 @@ class ModelWeights:
         return names.gain_offset + self._vector(name)
 
     def _vector(self, name: str) -> Floats:
-        (size,) = self._files.shape(name)
-        values = require_finite(self._files.rows(name, 0, size), name)
-        return values.to(torch.float64).numpy()
+        return read_vector(self._files, name).to(torch.float64).numpy()
 
     def _find_prefix(self) -> str:
         names = [prefix + self.architecture.embedding for prefix in self.architecture.prefixes]
@@ -171,38 +180,6 @@ class ModelWeights:
                 f"{self.architecture.model_type} model."
             )
         return name.removesuffix(self.architecture.embedding)
-
-    def _unembedding_name(self) -> str:
-        head = first_present(self._files, self.architecture.heads)
-        name = head if head is not None else self._prefix + self.architecture.embedding
-        if len(self._files.shape(name)) != 2:
-            raise ArchitectureError(
-                f"The unembedding {name} has shape {self._files.shape(name)}; it should be a "
-                "matrix with a row for each token."
-            )
-        return name
-
-    def _d_model(self) -> int:
-        keys = self.architecture.d_model_keys
-        return self._size(keys) if keys else self.unembedding.shape[1]
-
-    def _find_project_out(self, d_model: int) -> StoredVectors | None:
-        """What narrows d_model to the unembedding's rows; None where they have d_model entries."""
-        name, shape = self.unembedding.name, self.unembedding.shape
-        matrix = self.architecture.project_out
-        if shape[1] == d_model:
-            return None
-        if matrix is None:
-            raise ArchitectureError(
-                f"The unembedding {name} has shape {shape}; its rows should have "
-                f"d_model = {d_model} entries."
-            )
-        # Part of a head in some families, which has no prefix.
-        choices = [self._prefix + matrix.name, matrix.name]
-        found = first_present(self._files, choices) or matrix.name
-        stored = StoredVectors(self._files, matrix, found, shape[1], d_model)
-        self._require(stored, f"whose embeddings have {shape[1]} entries")
-        return stored
 
     def _count_layers(self) -> int:
         keys = self.architecture.layers_keys
@@ -250,7 +227,8 @@ class ModelWeights:
         up = None if ffn.up is None else stored(ffn.up)
         block = _Block(start, stored(ffn.key), stored(ffn.value), up)
         for matrix in block.matrices:
-            self._require(matrix, f"of {self._n_layers} layers")
+            self._require_present(matrix.name)
+            matrix.require(self.architecture.model_type, self._of_layers)
         return block
 
     def _d_ff(self, ffn: FFN, layer: int, d_model: int) -> int:
@@ -260,37 +238,28 @@ class ModelWeights:
         if ffn.d_ff_keys:
             return self._size(ffn.d_ff_keys)
         name = self._name(ffn.value, layer, 0)
-        self._require_present(name, f"of {self._n_layers} layers")
+        self._require_present(name)
         return self._files.shape(name)[0 if ffn.value.orientation == "row" else -1]
 
     def _name(self, matrix: Matrix, layer: int, expert: int) -> str:
         return self._prefix + matrix.name.format(layer=layer, expert=expert)
 
-    def _require(self, stored: StoredVectors, model: str) -> None:
-        """`model` describes the model in the sentence about a tensor that is not there."""
-        self._require_present(stored.name, model)
-        found = self._files.shape(stored.name)
-        if found != stored.expected_shape:
-            raise ArchitectureError(
-                f"{stored.name} has shape {found}; a {self.architecture.model_type} model with "
-                f"d_model = {stored.d_model} and d_ff = {stored.n} has {stored.expected_shape}."
-            )
-
-    def _require_present(self, name: str, model: str) -> None:
-        if name in self._files.names:
-            return
+    def _require_present(self, name: str) -> None:
         quantised = self._config.get("quantization_config")
-        if isinstance(quantised, Mapping):
+        if name not in self._files.names and isinstance(quantised, Mapping):
             raise ArchitectureError(
                 f"The weights have no {name}: they are stored quantised "
                 f"({quantised.get('quant_method')}), and only float32, float16, bfloat16 and "
                 "float64 weights can be read. Load the model with transformers, dequantise it, "
                 "save it, and give that folder."
             )
-        raise ArchitectureError(
-            f"The weights have no {name}, which a {self.architecture.model_type} model {model} "
-            "keeps there."
+        require_present(
+            self._files, name, f"a {self.architecture.model_type} model {self._of_layers}"
         )
+
+    @property
+    def _of_layers(self) -> str:
+        return f"of {self._n_layers} layers"
 
 
 def _read(parts: Sequence[tuple[int, StoredVectors]], start: int, stop: int) -> torch.Tensor:

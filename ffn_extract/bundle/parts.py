@@ -25,8 +25,7 @@ class Parts:
 
     `inputs` is everything that the rows depend on: only a run with equal inputs finds these parts.
     A part appears at once and whole, so a killed run leaves finished layers and nothing else that
-    counts. Two runs at once write the same parts and disturb each other only when one removes
-    them.
+    counts. Any number of processes may write parts at once: equal inputs give equal parts.
     """
 
     def __init__(self, out: Path, inputs: Mapping[str, Any]) -> None:
@@ -34,14 +33,28 @@ class Parts:
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
         self.folder = out.parent / f".{out.name}.{key}.parts"
 
+    def begin(self) -> None:
+        """Make the folder. Raises BundleError when that is not possible."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BundleError(f"Cannot write to {self.folder}: {error.strerror}.") from error
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run with equal inputs, here or on a machine that shares the folder, began."""
+        return self.folder.is_dir()
+
     def finished(self, n_layers: int) -> list[int]:
         """The layers that need no more work, ascending."""
         return [layer for layer in range(n_layers) if self._path(layer).is_file()]
 
     def write(self, layer: int, rows: Iterable[VectorRow]) -> None:
-        """Write a layer's rows as they come. Raises BundleError when that is not possible."""
+        """Write a layer's rows as they come. Raises BundleError when that is not possible.
+
+        Also when the folder is gone: a run that others finished meanwhile must not make it again.
+        """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(suffix=".unfinished", dir=self.folder)
             os.close(handle)
             try:

@@ -7,8 +7,10 @@ import factory
 from django.test import Client
 from factory.django import DjangoModelFactory
 
-from annotation_site.accounts.models import Role, User
-from annotation_site.annotation.models import Assignment, Study
+from annotation_site.accounts.models import Invitation, Role, User
+from annotation_site.annotation.consent import consent_give
+from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.annotation.people import person_invite
 from annotation_site.annotation.services import StudyPlan, study_create, study_open
 from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
 
@@ -94,7 +96,7 @@ def make_extraction(
 def make_study(
     *, annotators: int = 2, extraction: Extraction | None = None, **changes: Any
 ) -> Study:
-    """An open study with its researcher and annotators."""
+    """An open study with its researcher and annotators, who have read what comes before a list."""
     extraction = extraction or make_extraction()
     researcher = changes.pop("researcher", None) or UserFactory(role=Role.RESEARCHER)
     people = changes.pop("people", None) or UserFactory.create_batch(annotators)
@@ -107,6 +109,8 @@ def make_study(
     study = study_create(plan=plan, created_by=researcher)
     study_open(study=study)
     study.refresh_from_db()
+    for membership in study.memberships.filter(role=Membership.Role.ANNOTATOR):
+        consent_give(membership=membership, version=study.consent_version)
     return study
 
 
@@ -154,3 +158,24 @@ def client_of(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+def log_in(user: User, *, client: Client | None = None, **credentials: Any) -> Client:
+    """A browser after the login page was sent; whether it let the person in is the test's."""
+    client = client or Client()
+    client.post("/login/", {"login": user.username, "password": PASSWORD, **credentials})
+    return client
+
+
+def make_invitation(*, by: User | None = None, **changes: Any) -> tuple[Invitation, str]:
+    """An invitation and the path of its link."""
+    invitation, token = person_invite(
+        by=by or UserFactory(role=Role.ADMIN),
+        **{"role": Role.ANNOTATOR, "days": 7, "uses": 1, **changes},
+    )
+    return invitation, f"/join/{token}/"
+
+
+def newcomer(name: str = "nina", **changes: str) -> dict[str, str]:
+    """What somebody fills in on the page that an invitation leads to."""
+    return {"username": name, "password": PASSWORD, "email": "", **changes}

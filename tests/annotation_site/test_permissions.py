@@ -17,16 +17,67 @@ GET = {
     "home": (302, 200, 200, 200, 200, 200),
     "login": (200, 302, 302, 302, 302, 302),
     "logout": (405, 405, 405, 405, 405, 405),
+    "account_login": (200, 302, 302, 302, 302, 302),
+    "account_logout": (405, 405, 405, 405, 405, 405),
+    "account_signup": (200, 200, 200, 200, 200, 200),
+    "account_inactive": (200, 200, 200, 200, 200, 200),
+    "account_reauthenticate": (302, 200, 200, 200, 200, 200),
+    "account_reset_password": (200, 200, 200, 200, 200, 200),
+    "account_reset_password_done": (200, 200, 200, 200, 200, 200),
+    "account_reset_password_from_key": (200, 200, 200, 200, 200, 200),  # says: no such link
+    "account_reset_password_from_key_done": (200, 200, 200, 200, 200, 200),
+    "account_change_password": (302, 200, 200, 200, 200, 200),
+    "usersessions_list": (302, 200, 200, 200, 200, 200),
+    # 302 of somebody who is logged in: no login is half-way, the password is asked for again, or
+    # there is no second factor that could confirm.
+    "mfa_authenticate": (302, 302, 302, 302, 302, 302),
+    "mfa_reauthenticate": (302, 302, 302, 302, 302, 302),
+    "mfa_index": (302, 200, 200, 200, 200, 200),
+    "mfa_activate_totp": (302, 302, 302, 302, 302, 302),
+    "mfa_deactivate_totp": (302, 404, 404, 404, 404, 404),
+    "mfa_view_recovery_codes": (302, 404, 404, 404, 404, 404),
+    "mfa_generate_recovery_codes": (302, 302, 302, 302, 302, 302),
+    "mfa_download_recovery_codes": (302, 404, 404, 404, 404, 404),
+    "socialaccount_connections": (302, 200, 200, 200, 200, 200),
+    "socialaccount_login_cancelled": (200, 200, 200, 200, 200, 200),
+    "socialaccount_login_error": (401, 401, 401, 401, 401, 401),
+    "socialaccount_signup": (200, 200, 200, 200, 200, 200),
+    "openid_connect_login": (404, 404, 404, 404, 404, 404),  # no issuer is set
+    "openid_connect_callback": (404, 404, 404, 404, 404, 404),
+    "accounts:own": (302, 200, 200, 200, 200, 200),
+    "accounts:join": (404, 404, 404, 404, 404, 404),  # a link that nobody made
+    "accounts:invitations": (302, 403, 403, 200, 200, 200),
+    "accounts:invite": (302, 403, 403, 200, 200, 200),
+    "accounts:revoke": (302, 403, 403, 405, 405, 405),
+    "accounts:people": (302, 403, 403, 403, 403, 200),
+    "accounts:person": (302, 403, 403, 403, 403, 200),
+    "accounts:role": (302, 403, 403, 403, 403, 405),
+    "accounts:access": (302, 403, 403, 403, 403, 405),
+    "accounts:reset_link": (302, 403, 403, 403, 403, 405),
+    "accounts:second_factor": (302, 403, 403, 403, 403, 405),
+    "accounts:erase": (302, 403, 403, 403, 403, 200),
+    "accounts:log": (302, 403, 403, 403, 403, 200),
     "corpus:models": (302, 403, 403, 403, 403, 200),
     "corpus:enqueue": (302, 403, 403, 403, 403, 200),
     "corpus:extraction": (302, 403, 403, 403, 403, 200),
     "corpus:progress": (302, 403, 403, 403, 403, 200),
+    "corpus:cancel": (302, 403, 403, 403, 403, 405),
+    "corpus:vectors": (302, 403, 403, 403, 403, 200),
     "corpus:retry": (302, 403, 403, 403, 403, 405),
+    "corpus:delete": (302, 403, 403, 403, 403, 405),
     "annotation:new": (302, 403, 403, 200, 200, 200),
     "annotation:study": (302, 404, 200, 404, 404, 404),
     "annotation:next": (302, 404, 302, 404, 404, 404),
     "annotation:state": (302, 403, 403, 405, 405, 405),
+    "annotation:texts": (302, 403, 403, 404, 200, 200),
+    "annotation:consent": (302, 404, 200, 404, 404, 404),
+    "annotation:withdraw": (302, 404, 200, 404, 404, 404),
+    "annotation:hours": (302, 200, 200, 200, 200, 200),
+    "annotation:hours_file": (302, 200, 200, 200, 200, 200),
     "annotation:list": (302, 404, 200, 404, 404, 404),
+    "annotation:dialogs": (302, 200, 200, 200, 200, 200),
+    "annotation:tutorial": (302, 200, 200, 200, 200, 200),
+    "annotation:comparison": (302, 200, 200, 200, 200, 200),
     "results:results": (302, 403, 403, 404, 200, 200),
     "results:status": (302, 403, 403, 404, 200, 200),
     "results:download": (302, 403, 403, 404, 200, 200),
@@ -36,7 +87,11 @@ GET = {
     "api:skip": (401, 405, 405, 405, 405, 405),
 }
 POST_STATE = (302, 403, 403, 404, 302, 302)
-POST_RETRY = (302, 403, 403, 403, 403, 422)
+# The world's extraction is ready, and a study uses it.
+POST_EXTRACTION = (302, 403, 403, 403, 403, 422)
+POST_TEXTS = (302, 403, 403, 404, 302, 302)
+TEXTS = {"guidelines": "g", "guidelines_base": "1", "consent": "", "consent_base": "0"}
+POST_OWN = (302, 404, 302, 404, 404, 404)  # consent, then withdrawing
 
 
 def names(resolver: URLResolver, prefix: str = "") -> list[str]:
@@ -69,13 +124,33 @@ def world():
 
 def address(name: str, study, assignment) -> str:
     extraction = assignment.item.vector.extraction
+    person = {"public_id": assignment.membership.user.public_id}
+    outside = {"provider_id": "oidc"}
     kwargs = {
+        "account_reset_password_from_key": {"uidb36": "1", "key": "abc-def"},
+        "openid_connect_login": outside,
+        "openid_connect_callback": outside,
+        "accounts:join": {"token": "abc"},
+        "accounts:revoke": {"public_id": assignment.public_id},
+        "accounts:person": person,
+        "accounts:role": person,
+        "accounts:access": person,
+        "accounts:reset_link": person,
+        "accounts:second_factor": person,
+        "accounts:erase": person,
         "corpus:extraction": {"public_id": extraction.public_id},
         "corpus:progress": {"public_id": extraction.public_id},
+        "corpus:cancel": {"public_id": extraction.public_id},
+        "corpus:vectors": {"public_id": extraction.public_id},
         "corpus:retry": {"public_id": extraction.public_id},
+        "corpus:delete": {"public_id": extraction.public_id},
         "annotation:study": {"slug": study.slug},
         "annotation:next": {"slug": study.slug},
         "annotation:state": {"slug": study.slug},
+        "annotation:texts": {"slug": study.slug},
+        "annotation:consent": {"slug": study.slug},
+        "annotation:withdraw": {"slug": study.slug},
+        "annotation:hours_file": {"extension": "csv"},
         "annotation:list": {"public_id": assignment.public_id},
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
@@ -99,7 +174,7 @@ def test_who_may_open_what(world):
         assert tuple(c.get(url).status_code for c in clients) == expected, name
 
 
-def test_who_may_change_a_study_or_retry_an_extraction(world):
+def test_who_may_change_a_study_or_an_extraction(world):
     study, assignment, clients = world
     url = address("annotation:state", study, assignment)
     states = ("paused", "paused", "paused", "paused", "paused", "open")
@@ -108,13 +183,30 @@ def test_who_may_change_a_study_or_retry_an_extraction(world):
         for client, state in zip(clients, states, strict=True)
     )
     assert statuses == POST_STATE
-    url = address("corpus:retry", study, assignment)
-    assert tuple(client.post(url).status_code for client in clients) == POST_RETRY
+    for name in ("corpus:cancel", "corpus:retry", "corpus:delete"):
+        url = address(name, study, assignment)
+        assert tuple(client.post(url).status_code for client in clients) == POST_EXTRACTION, name
+
+
+def test_who_may_change_texts_agree_and_withdraw(world):
+    study, assignment, clients = world
+    for name, body, expected in (
+        ("annotation:texts", TEXTS, POST_TEXTS),
+        ("annotation:consent", {"version": "0"}, POST_OWN),
+        ("annotation:withdraw", {}, POST_OWN),
+    ):
+        url = address(name, study, assignment)
+        assert tuple(c.post(url, body).status_code for c in clients) == expected, name
+    left = study.memberships.filter(withdrawn_at__isnull=False)
+    assert [m.pk for m in left] == [assignment.membership_id]
 
 
 def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
-    for name in ("home", "annotation:list", "results:results", "corpus:models"):
+    for name in (
+        "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
+        "results:results", "corpus:models",
+    ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))
         policy = response["Content-Security-Policy"]
@@ -140,18 +232,21 @@ def test_an_error_page_shows_its_sentence_and_status():
 
 
 def test_home_takes_few_queries(world, django_assert_max_num_queries):
-    # session, person, studies to annotate with counts, studies to run with counts
-    with django_assert_max_num_queries(4):
+    # session, person, studies to annotate with counts, seconds of submitted lists, leases,
+    # studies to run with counts
+    with django_assert_max_num_queries(6):
         world[2][5].get("/")
 
 
-def test_the_annotation_page_takes_few_queries(world, django_assert_max_num_queries):
+def test_the_annotation_page_takes_at_most_eight_queries(world, django_assert_max_num_queries):
     study, assignment, clients = world
-    clients[2].get(address("annotation:list", study, assignment))
-    # session, person, assignment with study and list, guidelines, place in the order, tokens,
-    # the list before
+    url = address("annotation:list", study, assignment)
+    # session, person, assignment with study, list, membership and consent asked; its opening (the
+    # first time only), guidelines, place in the order, tokens, the list before
+    with django_assert_max_num_queries(8):
+        clients[2].get(url)
     with django_assert_max_num_queries(7):
-        clients[2].get(address("annotation:list", study, assignment))
+        clients[2].get(url)
 
 
 def test_a_deactivated_person_is_logged_out():

@@ -57,3 +57,9 @@ def test_waiting_ends_when_a_signal_asks_to_stop():
 
 def test_the_next_free_port_is_taken(redirecting):
     assert serving.free_port("127.0.0.1", redirecting) > redirecting
+
+
+def test_two_servers_that_start_at_once_take_two_ports():
+    one, other = (serving.taken_port("127.0.0.1", 20_000) for _ in range(2))
+    with one, other:
+        assert one.getsockname()[1] < other.getsockname()[1]

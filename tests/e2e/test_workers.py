@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.e2e.site import MODEL, ROOT, Site, demo_model, wait_for
+from tests.e2e.site import MODEL, ROOT, Site, answers, demo_model, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 ARGUMENTS = ("--kinds", "value,random", "--per-layer", "40", "--glosses", "none")
@@ -43,6 +43,17 @@ def test_a_killed_worker_changes_nothing_in_the_bundle(stopped_site, tmp_path):
     assert site.query("Vector.objects.count()") == 2 * 6 * 40
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells a child of it.")
+def test_servers_stop_when_the_command_that_started_them_is_killed(stopped_site):
+    site = stopped_site
+    site.start()
+    wait_for(lambda: site.query("Worker.objects.count()") == 2, site.said)
+    site.process.kill()
+    site.process.wait()
+    wait_for(lambda: not answers(int(site.address.rsplit(":", 1)[1])), site.said)
+    wait_for(lambda: site.query("Worker.objects.count()") == 0, site.said)
+
+
 def kill_everything(site: Site) -> None:
     """SIGKILL for the servers and all their children, as a power cut does."""
     listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
@@ -70,7 +81,7 @@ def belongs_to(site: Site, pid: int) -> bool:
 def test_both_servers_stop_on_ctrl_c_and_start_again(stopped_site):
     site = stopped_site
     site.start()
-    wait_for(lambda: site.query("Worker.objects.count()") == 1, site.said)
+    wait_for(lambda: site.query("Worker.objects.count()") == 2, site.said)
     assert site.stop(signal.SIGINT) == 0
     assert site.query("Worker.objects.count()") == 0
     site.start()

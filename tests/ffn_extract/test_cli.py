@@ -11,6 +11,7 @@ from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
+from ffn_extract.target_lock import locked
 from tests.ffn_extract.conftest import SENTENCES, edit_config
 
 
@@ -140,3 +141,15 @@ def test_architectures_lists_every_family():
 def test_fetch_wordnet_prints_where_it_is(wordnet):
     ended = run("fetch-wordnet")
     assert ended.stdout.strip() == str(wordnet)
+
+
+def test_a_second_run_into_the_same_target_is_refused_while_the_first_runs(tiny_model, tmp_path):
+    arguments = (
+        "extract", tiny_model("gpt2"), "--out", tmp_path / "out", "--kinds", "value",
+        "--glosses", "none", "--top-k", 5,
+    )  # fmt: skip
+    with locked(tmp_path / "out"):
+        assert "Another process is extracting into" in refused(run(*arguments))
+        assert run(*arguments[:3], tmp_path / "other", *arguments[4:]).returncode == 0
+    assert run(*arguments).returncode == 0
+    assert sorted(os.listdir(tmp_path)) == ["other", "out"]

@@ -75,7 +75,8 @@ def bias_of(model, name):
 
 
 def test_every_family_is_tested():
-    assert {name.split("-")[0] for name in TINY_FAMILIES} == set(ARCHITECTURES)
+    elsewhere = {"wikilm"}  # no model of transformers: test_wikilm.py
+    assert {name.split("-")[0] for name in TINY_FAMILIES} | elsewhere == set(ARCHITECTURES)
 
 
 @BOTH_LAYERS

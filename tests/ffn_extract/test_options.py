@@ -79,6 +79,7 @@ def test_the_order_of_kinds_makes_no_difference():
         ({"corpus_field": ""}, "corpus_field must be text that is not empty, not ''."),
         ({"glosses": ("oxford",)}, "glosses has no oxford; it knows: wordnet, wikipedia."),
         ({"drop_special": 1}, "drop_special must be true or false, not 1."),
+        ({"through_head": "yes"}, "through_head must be true or false, not 'yes'."),
         ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N, not 'gpu'."),
         ({"revision": ""}, "revision must be text that is not empty, not ''."),
         (

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as torch_file
+from safetensors.torch import save_file as save_torch_file
 
 from ffn_extract import pipeline, projection
 from ffn_extract import wordnet as wordnet_module
@@ -192,6 +194,20 @@ def test_dropped_special_tokens_are_in_no_list(tiny_model, tmp_path):
     special = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]"}
     assert special <= texts[0]
     assert not special & texts[1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_lists_are_those_of_the_stored_numbers_in_every_precision(tiny_model, tmp_path, dtype):
+    folder = shutil.copytree(tiny_model("llama"), tmp_path / "model")
+    tensors = {name: t.to(dtype) for name, t in torch_file(folder / "model.safetensors").items()}
+    save_torch_file(tensors, folder / "model.safetensors")
+    extract(str(folder), tmp_path / "out", dataclasses.replace(TINY, kinds=("value",)))
+    embedding = tensors["lm_head.weight"][:-EXTRA_ROWS].to(torch.float64).numpy()
+    for row in rows_of(open_bundle(tmp_path / "out")):
+        name = f"model.layers.{row.layer}.mlp.down_proj.weight"
+        scores = embedding @ tensors[name][:, row.index].to(torch.float64).numpy()
+        assert row.token_ids == np.argsort(-scores, kind="stable")[:5].tolist()
+        np.testing.assert_allclose(row.scores, scores[row.token_ids], rtol=1e-5, atol=1e-6)
 
 
 def test_a_relu_ffn_has_no_bottom_lists(tiny_model, tmp_path):

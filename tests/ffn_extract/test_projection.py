@@ -279,7 +279,7 @@ def test_random_mixtures_of_what_is_difficult(seed):
     assert_same_bits(found, reference)
 
 
-EVERYTHING_OPEN = Arithmetic(torch.float32, 0.0, summation=2.0**60, factor=1, extra=0)
+EVERYTHING_OPEN = Arithmetic(torch.float32, 0.0, summation=2.0**60, spare=0, spare_by_width=0)
 """Proves nothing, so that every list is searched in float64."""
 
 

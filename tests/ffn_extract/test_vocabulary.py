@@ -43,6 +43,15 @@ def test_whole_words_are_a_word_level_vocabulary():
     assert vocabulary.form(1).surface == "the"
 
 
+def test_a_tokenizer_json_alone_is_enough(tiny_model, tmp_path):
+    whole = tiny_model("gpt2")
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((whole / name).read_bytes())
+    alone = read_vocabulary(load_tokenizer(tmp_path))
+    beside = read_vocabulary(load_tokenizer(whole))
+    assert (alone.texts, alone.marking) == (beside.texts, beside.marking)
+
+
 def test_rows_without_an_entry_are_never_allowed(tiny_model):
     vocabulary = read_vocabulary(load_tokenizer(tiny_model("bert")))
     n = len(vocabulary.texts)

@@ -9,9 +9,12 @@ import sys
 import pytest
 import torch
 
+from ffn_extract import pipeline
 from ffn_extract.bundle import BundleError, open_bundle
 from ffn_extract.options import ExtractOptions
-from ffn_extract.pipeline import extract
+from ffn_extract.pipeline import extract, open_run
+from ffn_extract.progress import Steps, ignore
+from ffn_extract.whole_layers import LayeredExtraction
 from tests.ffn_extract.conftest import SENTENCES
 
 D_FF, LAYERS, DRAWN = 24, 2, 3
@@ -135,3 +138,50 @@ def test_a_damaged_layer_is_named_with_its_remedy(model, tmp_path):
     part.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(BundleError, match=r"remove the folder .*\.parts and run again"):
         extract(model, tmp_path / "out", EVERY)
+
+
+def opened(model, out, options=EVERY):
+    """The same extraction as another process would open it."""
+    return LayeredExtraction(open_run(model, out, options, Steps(ignore)))
+
+
+@pytest.mark.parametrize("grain", ["dimension", "model"])
+def test_layers_done_by_several_in_any_order_make_the_same_bundle(
+    model, tmp_path, monkeypatch, grain
+):
+    options = dataclasses.replace(EVERY, random_grain=grain)
+    reference = extract(model, tmp_path / "reference", options)
+    passes = []
+    measure = pipeline.moments_of_model
+    monkeypatch.setattr(
+        pipeline, "moments_of_model", lambda *given: passes.append(1) or measure(*given)
+    )
+    first, second = (opened(model, tmp_path / "out", options) for _ in range(2))
+    assert not second.begun
+    first.begin()
+    assert second.begun
+    counted = {0: [], 1: []}
+    for layered, layer in ((second, 1), (first, 0), (first, 1)):
+        layered.layer(layer, Steps(ignore), counted[layer].append)
+    assert [counts[-1] for counts in counted.values()] == list(first.sizes) == [PER_LAYER] * 2
+    assert second.unfinished() == []
+    assert second.finish(Steps(ignore)).digest == reference.digest
+    assert len(passes) == (2 if grain == "model" else 0)  # one for each process, not each layer
+    assert sorted(os.listdir(tmp_path)) == ["out", "reference"]
+
+
+def test_a_layer_of_a_run_that_others_finished_leaves_nothing(model, tmp_path):
+    late = opened(model, tmp_path / "out")
+    late.begin()
+    opened(model, tmp_path / "out").every_layer(Steps(ignore))
+    with pytest.raises(BundleError, match="Cannot write"):
+        late.layer(0, Steps(ignore), lambda vectors: None)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_the_lists_depend_on_tells_other_machines_apart(model, tmp_path, monkeypatch):
+    opened(model, tmp_path / "out").begin()
+    monkeypatch.setattr("ffn_extract.whole_layers.packages", lambda: {"torch": "0"})
+    other = opened(model, tmp_path / "out")
+    assert other.inputs["packages"] == {"torch": "0"}
+    assert not other.begun

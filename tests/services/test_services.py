@@ -29,14 +29,14 @@ def test_the_database_is_postgresql_and_this_suites_own():
 def test_messages_go_to_redis_under_a_prefix_of_this_suites_own():
     import redis
 
-    from annotation_site.corpus.tasks import extraction_run
+    from annotation_site.corpus.tasks import extraction_work
 
     client = redis.Redis.from_url(settings.REDIS_URL)
     before = set(client.keys(settings.QUEUE_PREFIX + "*"))
     try:
-        extraction_run.delay(0)
+        extraction_work.delay(0)
         new = set(client.keys(settings.QUEUE_PREFIX + "*")) - before
-        assert settings.QUEUE_PREFIX.encode() + b"celery" in new
+        assert settings.QUEUE_PREFIX.encode() + b"extraction" in new
     finally:
         for key in client.keys(settings.QUEUE_PREFIX + "*"):
             client.delete(key)

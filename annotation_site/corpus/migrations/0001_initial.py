@@ -2,9 +2,16 @@
 
 import annotation_site.corpus.models
 import django.db.models.deletion
+import django.db.models.functions.text
 import uuid
 from django.conf import settings
 from django.db import migrations, models
+
+
+def index_token_ids(apps, schema_editor):
+    """Which vectors hold a token, where the database can index that."""
+    if schema_editor.connection.vendor == 'postgresql':
+        schema_editor.execute('CREATE INDEX vector_by_token ON corpus_vector USING gin (token_ids jsonb_path_ops)')
 
 
 class Migration(migrations.Migration):
@@ -41,15 +48,18 @@ class Migration(migrations.Migration):
                 ('public_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ('model_source', models.CharField(max_length=300)),
                 ('parameters', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('queued', 'waiting for a worker'), ('running', 'extracting'), ('loading', 'loading'), ('ready', 'ready'), ('failed', 'failed')], default='queued', max_length=10)),
+                ('state', models.CharField(choices=[('queued', 'waiting for a worker'), ('running', 'extracting'), ('layers', 'extracting layer by layer'), ('loading', 'loading'), ('ready', 'ready'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('deleting', 'being deleted')], default='queued', max_length=10)),
                 ('step', models.CharField(blank=True, max_length=40)),
                 ('step_done', models.PositiveBigIntegerField(default=0)),
                 ('step_total', models.PositiveBigIntegerField(default=0)),
                 ('heartbeat_at', models.DateTimeField(null=True)),
                 ('claim', models.UUIDField(null=True)),
+                ('worker', models.CharField(blank=True, max_length=200)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('imported', models.BooleanField(default=False)),
                 ('error', models.TextField(blank=True)),
+                ('plan', models.JSONField(default=dict)),
+                ('notice', models.TextField(blank=True)),
                 ('bundle_digest', models.CharField(max_length=80, null=True, unique=True)),
                 ('counts', models.JSONField(default=dict)),
                 ('environment', models.JSONField(default=dict)),
@@ -62,6 +72,27 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('-created_at', '-id'),
+            },
+        ),
+        migrations.CreateModel(
+            name='ExtractionLayer',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('layer', models.PositiveIntegerField()),
+                ('state', models.CharField(choices=[('waiting', 'waiting'), ('running', 'running'), ('done', 'done')], default='waiting', max_length=10)),
+                ('claim', models.UUIDField(null=True)),
+                ('worker', models.CharField(blank=True, max_length=200)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('done', models.PositiveBigIntegerField(default=0)),
+                ('total', models.PositiveBigIntegerField()),
+                ('heartbeat_at', models.DateTimeField(null=True)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('extraction', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='layers', to='corpus.extraction')),
+            ],
+            options={
+                'ordering': ('layer',),
+                'constraints': [models.UniqueConstraint(fields=('extraction', 'layer'), name='layer_once')],
             },
         ),
         migrations.CreateModel(
@@ -79,6 +110,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('extraction', 'token_id'), name='token_once')],
+                'indexes': [models.Index(models.F('extraction'), django.db.models.functions.text.Lower('display'), name='token_by_spelling')],
             },
         ),
         migrations.CreateModel(
@@ -89,7 +121,7 @@ class Migration(migrations.Migration):
                 ('layer', models.PositiveIntegerField()),
                 ('index', models.PositiveIntegerField()),
                 ('norm', models.FloatField()),
-                ('token_ids', models.JSONField()),
+                ('token_ids', annotation_site.corpus.models.TokenIdsField()),
                 ('scores', annotation_site.corpus.models.Float32ArrayField()),
                 ('bottom_token_ids', models.JSONField(null=True)),
                 ('bottom_scores', annotation_site.corpus.models.Float32ArrayField(null=True)),
@@ -102,4 +134,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('extraction', 'kind', 'layer', 'index'), name='vector_once')],
             },
         ),
+        migrations.RunPython(index_token_ids, migrations.RunPython.noop),
     ]

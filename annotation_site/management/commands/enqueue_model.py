@@ -1,14 +1,28 @@
 """`manage.py enqueue_model MODEL`: queue an extraction for a worker."""
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation_site.corpus.services import extraction_enqueue
 from annotation_site.errors import SiteError
-from annotation_site.workers.selectors import workers_alive
+from annotation_site.workers.selectors import workers_extracting
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.options import KINDS, PROJECTIONS, RANDOM_GRAINS, ExtractOptions
+from ffn_extract.options import (
+    ALL,
+    DRAWN_BESIDE_ALL,
+    KINDS,
+    PROJECTIONS,
+    RANDOM_GRAINS,
+    ExtractOptions,
+)
+
+
+def _per_layer(value: str) -> int | str:
+    if value != ALL and not value.isdecimal():
+        raise ArgumentTypeError(f"give a whole number, or {ALL}, not {value!r}")
+    return value if value == ALL else int(value)
 
 
 class Command(BaseCommand):
@@ -18,7 +32,18 @@ class Command(BaseCommand):
         defaults = ExtractOptions()
         parser.add_argument("model", help="a hub id, or a folder's name in the models folder")
         parser.add_argument("--kinds", default=",".join(KINDS))
-        parser.add_argument("--per-layer", type=int, default=defaults.per_layer)
+        parser.add_argument(
+            "--per-layer",
+            type=_per_layer,
+            default=defaults.per_layer,
+            metavar="N|all",
+            help="vectors per layer and kind; or all, cut by layer for any number of workers",
+        )
+        parser.add_argument(
+            "--drawn-per-layer",
+            type=int,
+            help=f"random vectors and updates, if not as many; {DRAWN_BESIDE_ALL} beside all",
+        )
         parser.add_argument("--top-k", type=int, default=defaults.top_k)
         parser.add_argument("--seed", type=int, default=defaults.seed)
         parser.add_argument("--projection", choices=PROJECTIONS, default=defaults.projection)
@@ -39,6 +64,7 @@ class Command(BaseCommand):
                         name: options[name]
                         for name in (
                             "per_layer",
+                            "drawn_per_layer",
                             "top_k",
                             "seed",
                             "projection",
@@ -52,5 +78,5 @@ class Command(BaseCommand):
         except (FFNExtractError, SiteError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Queued: {extraction.model_source} as {extraction.public_id}")
-        if not workers_alive().exists():
+        if not workers_extracting().exists():
             self.stdout.write("No worker is running; it starts with `manage.py serve`.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation_site.accounts import audit
 from annotation_site.annotation.models import Study
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results.models import Snapshot
@@ -36,5 +37,6 @@ class Command(BaseCommand):
         part = out.with_name(out.name + ".part")
         with part.open("wb") as file:
             file.writelines(export.write(table_of(snapshot, table)))
+        audit.record("exported", target=found, table=table, format=options["format"])
         os.replace(part, out)  # a file that exists is a whole one
         self.stdout.write(f"Wrote {out}")

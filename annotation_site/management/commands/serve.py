@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from annotation_site.serving import free_port, serve
+from annotation_site.serving import serve
 
 
 class Command(BaseCommand):
@@ -16,4 +16,4 @@ class Command(BaseCommand):
         parser.add_argument("--web-workers", type=int, default=3)
 
     def handle(self, *args: Any, host: str, port: int, web_workers: int, **options: Any) -> None:
-        serve(host, free_port(host, port), web_workers)
+        serve(host, port, web_workers)

@@ -1,10 +1,11 @@
 // What the keys and buttons do to the answer.
 
-import {isBlank, patternsOf, stopwordsOf} from './answer.js';
+import {canonical, isBlank, patternsOf, problem, stopwordsOf, tooSmall} from './answer.js';
 import {desk} from './desk.js';
+import {help, toggleGuidelines} from './dialogs.js';
 import {act, redo, undo} from './history.js';
 import {watchPointer} from './pointer.js';
-import {$, announce, card, focusCursor, message, showComment} from './view.js';
+import {$, announce, card, focusCursor, message, showComment, wantCategory} from './view.js';
 import * as words from './words.js';
 
 const patterns = () => desk.state.answer.patterns;
@@ -153,6 +154,26 @@ function travel(direction) {
   announce(words.travelled(desk.become(direction(desk.state)), direction === redo));
 }
 
+let warned = ''; // the list and answer whose small patterns the person has been told about
+
+/** Whether the answer may go now; says what is missing, and warns once of small patterns. */
+export function readyToSubmit(submit) {
+  const {answer} = desk.state;
+  const trouble = problem(answer);
+  if (trouble) {
+    if (trouble.number) choose(trouble);
+    if (trouble.kind === 'no-category') wantCategory(trouble.number);
+    message(words.problem(trouble, [...desk.keys.keys()]), 'error');
+    return false;
+  }
+  const few = tooSmall(answer, desk.rules);
+  const asked = desk.page.list.id + canonical(answer);
+  if (few.length === 0 || warned === asked) return true;
+  warned = asked;
+  message(words.tooSmall(few, desk.rules.min_tokens), 'warning', [[words.SUBMIT_ANYWAY, submit]]);
+  return false;
+}
+
 export const COMMANDS = {
   // From a selection, on from the end that lies in the direction.
   next: () => moveTo(selected().at(-1) + 1),
@@ -199,6 +220,8 @@ export const COMMANDS = {
     showComment(true);
     $('comment').focus();
   },
+  guidelines: toggleGuidelines,
+  help,
   search: () => $('search').click(),
   wikipedia: () => $('wikipedia').click(),
 };

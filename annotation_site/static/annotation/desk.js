@@ -1,12 +1,15 @@
 // What the page works on. Everything that changes an answer goes through `perform`.
 
-import {act} from './history.js';
-import {announce, render} from './view.js';
+import {normalise} from './answer.js';
+import {act, start} from './history.js';
+import {categoryKeys} from './keyboard.js';
+import * as view from './view.js';
 import {CLOSED} from './words.js';
 
 export const desk = {
   page: null,
   rules: null,
+  keys: null, // of the categories
   state: null,
   anchor: null, // where an extended selection began; null: only the cursor
   letters: false, // picking by letter
@@ -14,7 +17,29 @@ export const desk = {
   changed() {}, // called after the answer has changed
 
   writable: () => desk.page.study.open && !desk.busy,
-  draw: () => render(desk.state, desk),
+  draw: () => view.render(desk.state, desk),
+
+  /** Put a list on the desk, as the server sent it; `lay` its answer there next. */
+  open(page) {
+    const {stopwords} = page.list;
+    const tokens = page.list.tokens.map(([display, gloss], i) => ({rank: i + 1, display, gloss}));
+    page.list.tokens = tokens;
+    const {categories, min_tokens, several_patterns_per_token} = page.study;
+    const rules = {
+      length: tokens.length, categories, min_tokens, several_patterns_per_token,
+      stopwords: new Set(stopwords),
+    };
+    const keys = categoryKeys(categories);
+    Object.assign(desk, {page, rules, keys, anchor: null, letters: false});
+    view.open(page, rules);
+  },
+
+  /** What `toContent` of history.js made, or null for an empty answer. */
+  lay(content) {
+    desk.state = start(normalise(content?.answer, desk.rules), content?.ui, desk.rules);
+    view.showComment(desk.state.answer.comment !== '');
+    desk.draw();
+  },
 
   /** Replace the state and draw it; false when it is the same. */
   become(next) {
@@ -28,7 +53,7 @@ export const desk = {
 
   perform(action) {
     if (desk.writable()) return desk.become(act(desk.state, action, desk.rules));
-    if (!desk.page.study.open) announce(CLOSED);
+    if (!desk.page.study.open) view.announce(CLOSED);
     return false;
   },
 };

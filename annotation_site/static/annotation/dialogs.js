@@ -1,9 +1,13 @@
 // The questions that interrupt, and the panel of guidelines.
 
-import {$, element, focusCursor} from './view.js';
+import {desk} from './desk.js';
+import {$, element, focusCursor, message} from './view.js';
+import {NO_DIALOG} from './words.js';
 
+const {person, dialogsUrl} = document.body.dataset;
 const KEYS = 'ffn-concepts:keys';
-const GUIDELINES = `ffn-concepts:guidelines:${document.body.dataset.person}`;
+const panel = $('guidelines')?.dataset.panel ?? '';
+const GUIDELINES = `ffn-concepts:guidelines:${person}${panel}`;
 
 /** Settings of this computer; where nothing can be stored they last as long as the page. */
 const settings = {
@@ -11,8 +15,46 @@ const settings = {
   set(key, value) { try { localStorage.setItem(key, value); } catch { /* see above */ } },
 };
 
-/** A promise of the pressed button's value; '' for Esc and for going back. */
-export function ask(dialog) {
+let everywhere = settings.get(KEYS) !== 'list';
+let loading = false;
+
+export const keysEverywhere = () => everywhere;
+export const isOpen = () => loading || document.querySelector('dialog[open]') !== null;
+
+/** The dialogs are seldom wanted, so they come when the first one is. False: they did not. */
+async function load() {
+  if ($('dialogs')) return true;
+  loading = true; // keys pressed meanwhile are meant for the dialog
+  try {
+    const reply = await fetch(dialogsUrl, {redirect: 'error', signal: AbortSignal.timeout(5_000)});
+    if (!reply.ok) throw new Error(reply.status);
+    document.body.insertAdjacentHTML('beforeend', await reply.text());
+    const styles = [...$('dialogs').querySelectorAll('link')];
+    await Promise.all(styles.map((link) => new Promise((done) => { link.onload = link.onerror = done; })));
+  } catch {
+    $('dialogs')?.remove();
+    message(NO_DIALOG, 'warning');
+    return false;
+  } finally {
+    loading = false;
+  }
+  // "Go back" is no submit button: Enter in a form presses its first one.
+  $('dialogs').addEventListener('click', ({target}) => {
+    if (target.closest('[data-close]')) target.closest('dialog').close('');
+  });
+  $('keys-everywhere').checked = everywhere;
+  $('keys-everywhere').addEventListener('change', ({target}) => {
+    everywhere = target.checked;
+    settings.set(KEYS, everywhere ? 'page' : 'list');
+  });
+  return true;
+}
+
+/** A promise of the pressed button's value; '' for Esc and for going back. `fill` comes first. */
+export async function ask(id, fill = () => {}) {
+  if (isOpen() || !await load()) return '';
+  const dialog = $(id);
+  fill(dialog);
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((done) => {
@@ -20,29 +62,19 @@ export function ask(dialog) {
   });
 }
 
-// "Go back" is no submit button: Enter in a form presses its first one.
-addEventListener('click', ({target}) => {
-  if (target.closest('[data-close]')) target.closest('dialog').close('');
-});
-
-const everywhere = $('keys-everywhere');
-everywhere.checked = settings.get(KEYS) !== 'list';
-everywhere.addEventListener('change', () => settings.set(KEYS, everywhere.checked ? 'page' : 'list'));
-export const keysEverywhere = () => everywhere.checked;
-
-export const isOpen = () => document.querySelector('dialog[open]') !== null;
-export const help = () => ask($('help-dialog'));
-
-export function showCategoryKeys(keys) {
-  $('category-keys').replaceChildren(...[...keys].flatMap(([key, category]) => [
+export const help = () => ask('help-dialog', () => {
+  $('category-keys').replaceChildren(...[...desk.keys].flatMap(([key, category]) => [
     element('dt', {}, key), element('dd', {}, element('bdi', {}, category))]));
-}
+});
 
 /** The reason in words, or ''. */
 export async function reasonToSkip() {
-  const form = $('skip-dialog').firstElementChild;
-  form.reset();
-  if (!await ask($('skip-dialog'))) return '';
+  let form;
+  const choice = await ask('skip-dialog', (dialog) => {
+    form = dialog.firstElementChild;
+    form.reset();
+  });
+  if (!choice) return '';
   const {reason, more} = form.elements;
   return [reason.value, more.value.trim()].filter(Boolean).join(': ');
 }
@@ -52,7 +84,7 @@ function showGuidelines(on) {
   document.body.classList.toggle('with-guidelines', on);
   $('guidelines-open').ariaExpanded = on;
 }
-if ($('guidelines')) showGuidelines(settings.get(GUIDELINES) === 'open');
+if ($('guidelines')) showGuidelines((settings.get(GUIDELINES) ?? (panel && 'open')) === 'open');
 
 /** Open or closed, as it was left. */
 export function toggleGuidelines() {

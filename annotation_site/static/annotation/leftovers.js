@@ -4,15 +4,43 @@
 import {EMPTY, canonical} from './answer.js';
 import {PASSING, send} from './sync.js';
 
-export async function sendLeftovers(keys) {
+/** True when some of it can reach the server later; what a study refuses is kept, not counted. */
+export async function sendLeftovers(keys, person) {
+  let waiting = false;
   for (const key of keys) {
     const kept = localStorage.getItem(key);
-    const {base_version, content, active_seconds, url} = JSON.parse(kept);
-    if (!url.startsWith('/')) continue;
+    const copy = readable(kept);
+    if (!copy) continue;
+    const {base_version, content, active_seconds, url} = copy;
     const reply = await send('PUT', url, {base_version, content, active_seconds});
-    if (PASSING.includes(reply.status)) return;
-    const echo = reply.status === 'conflict'
+    if (PASSING.includes(reply.status)) return true;
+    const conflict = reply.status === 'conflict';
+    const echo = conflict
       && canonical(content.answer) === canonical(reply.details.content?.answer ?? EMPTY);
-    if ((reply.status === 'ok' || echo) && localStorage.getItem(key) === kept) localStorage.removeItem(key);
+    const gone = reply.code === 'not_found' && await isLoggedIn(person);
+    const done = reply.status === 'ok' || echo || gone;
+    if (done && localStorage.getItem(key) === kept) localStorage.removeItem(key);
+    waiting ||= conflict && !echo;
+  }
+  return waiting;
+}
+
+/** The copy, or null: another tab may have dropped it, and anything can be damaged. */
+function readable(kept) {
+  try {
+    const copy = JSON.parse(kept);
+    canonical(copy.content.answer);
+    return copy.url.startsWith('/') ? copy : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A list is not found either when somebody else has logged in by another tab meanwhile. */
+async function isLoggedIn(person) {
+  try {
+    return (await (await fetch('/')).text()).includes(`data-person="${person}"`);
+  } catch {
+    return false;
   }
 }

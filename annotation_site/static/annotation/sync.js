@@ -15,7 +15,7 @@ const BACKOFF = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 export const PASSING = ['offline', 'server', 'logged-out'];
 export const COPIES = 'ffn-concepts:draft:';
 
-/** {status: 'ok', body} | one of PASSING | {'conflict', details} | {'refused', message}. */
+/** {status: 'ok', body} | one of PASSING | {'conflict', details} | {'refused', code, message}. */
 export async function send(method, url, body, keepalive = false) {
   let response;
   try {
@@ -36,7 +36,7 @@ export async function send(method, url, body, keepalive = false) {
   if (code === 'draft_conflict') return {status: 'conflict', details};
   // Without the site's own error it is something between us and the site that answered.
   if (!message || response.status >= 500 || response.status === 429) return {status: 'server'};
-  return {status: 'refused', message};
+  return {status: 'refused', code, message};
 }
 
 /**
@@ -286,14 +286,14 @@ export function createSync({page, person, rules, seconds, content, on}) {
   return {
     changed, save, restore, resolve, leave, close, unsaved,
     state: () => state,
-    conflict: () => conflict,
     retryNow() {
       if (waiting) waiting();
       else save();
     },
     submit: (answer, onWait) => post(
       urls.submit, () => ({answer, active_seconds: seconds()}), {onWait}),
-    skip: (reason) => post(urls.skip, () => ({reason}), {once: true}),
+    skip: (reason) => post(
+      urls.skip, () => ({reason, active_seconds: seconds()}), {once: true}),
   };
 }
 

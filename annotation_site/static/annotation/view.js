@@ -4,6 +4,7 @@
 
 import {coveredCount, isBlank, patternsOf, stopwordsOf, stopwordsProposed} from './answer.js';
 import {LETTERS, categoryKeys} from './keyboard.js';
+import {likenesses} from './spelling.js';
 import * as words from './words.js';
 
 export const $ = (id) => document.getElementById(id);
@@ -23,7 +24,7 @@ const fromTemplate = (id) => $(id).content.firstElementChild.cloneNode(true);
 /** A token's text; the sign that it continues a word is drawn softly. */
 function tokenNode(token) {
   const inside = token.display.startsWith('⋯');
-  const text = inside ? token.display.slice(1) : token.display || '(empty)';
+  const text = inside ? token.display.slice(1) : token.display || words.EMPTY_TOKEN;
   return element('bdi', {class: 'token'}, ...(inside ? [element('span', {class: 'inside'}, '⋯')] : []), text);
 }
 
@@ -32,7 +33,7 @@ const cards = $('patterns');
 let page;
 let rules;
 let rows;
-let notes;
+let likeness;
 let drawn;
 
 export function open(newPage, newRules) {
@@ -40,9 +41,9 @@ export function open(newPage, newRules) {
   rules = newRules;
   const {tokens, position, total, state, submitted_version: version} = page.list;
   const {study, urls} = page;
-  notes = words.lookalikes(tokens);
+  likeness = likenesses(tokens.map((t) => t.display), study.highlight_spellings);
   rows = tokens.map(buildRow);
-  drawn = {marks: [], cards: [], low: 0, high: -1};
+  drawn = {marks: [], cards: [], kin: [], low: 0, high: -1};
   list.replaceChildren(...rows);
   list.style.setProperty('--length', rows.length);
   list.style.setProperty('--half', Math.ceil(rows.length / 2));
@@ -58,7 +59,7 @@ export function open(newPage, newRules) {
   document.title = `${words.listNow(position, total)} · ${study.title}`;
   $('back').hidden = !urls.previous;
   $('back').href = urls.previous ?? '';
-  $('skip').hidden = state === 'submitted';
+  $('skip').hidden = !urls.skip || state === 'submitted';
   $('submit').firstChild.data = $('submit').dataset[state === 'submitted' ? 'again' : 'first'];
   for (const id of ['none', 'comment', 'add', 'submit', 'skip']) $(id).disabled = !study.open;
   $('notice').textContent = study.open ? words.stateNotice(state, version) : words.CLOSED;
@@ -118,15 +119,29 @@ function renderSelection(cursor, low, high) {
     rows[rank - 1]?.classList.toggle('cursor', on);
     if (rank) rows[rank - 1].tabIndex = on ? 0 : -1;
   }
+  renderKin(page.study.highlight_spellings ? kinOf(cursor) : []);
   const token = page.list.tokens[cursor - 1];
   $('detail-rank').textContent = token.rank;
   $('detail-token').replaceChildren(tokenNode(token));
-  $('detail-note').textContent = notes[cursor - 1];
+  $('detail-note').textContent = words.likeness(likeness[cursor - 1]);
   $('detail-gloss').textContent = token.gloss || (page.study.show_glosses ? words.NO_GLOSS : '');
   // Links that a person opens: only the token leaves this computer, and only then.
-  const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim() || token.text);
+  const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim());
   $('search').href = `https://duckduckgo.com/?q=${query}`;
   $('wikipedia').href = `https://en.wikipedia.org/w/index.php?search=${query}`;
+}
+
+function kinOf(rank) {
+  const {same, variants, alike} = likeness[rank - 1];
+  const others = [...same, ...variants, ...alike];
+  return others.length ? [rank, ...others] : others;
+}
+
+/** Marks the tokens spelled like the one under the cursor; only rows that differ are touched. */
+function renderKin(kin) {
+  for (const rank of drawn.kin.filter((r) => !kin.includes(r))) rows[rank - 1].classList.remove('kin');
+  for (const rank of kin.filter((r) => !drawn.kin.includes(r))) rows[rank - 1].classList.add('kin');
+  drawn.kin = kin;
 }
 
 function renderCards({patterns}, current) {

@@ -1,94 +1,103 @@
 // Every sentence that scripts of this page say, in one place.
 
+import {gettext, ngettext} from './gettext.js';
+
 /** Text of others inside a sentence, kept from turning the sentence's direction around. */
 export const quoted = (text) =>
   `\u2068${text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '')}\u2069`;
 
-export const tokens = (n) => (n === 1 ? '1 token' : `${n} tokens`);
-const join = (items, word) =>
-  (items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} ${word} ${items.at(-1)}`);
+export const tokens = (n) => ngettext('{n} token', '{n} tokens', n);
+const join = (items, type = 'conjunction') =>
+  new Intl.ListFormat(document.documentElement.lang, {type}).format(items.map(String));
 
 const SAVE_STATES = {
-  saved: 'Saved',
-  saving: 'Saving…',
-  submitting: 'Submitting…',
-  offline: 'Not saved yet: no connection, kept on this computer',
-  server: 'Not saved yet: the server does not answer, kept on this computer',
-  'logged-out': 'Not saved yet: you are logged out, kept on this computer',
-  refused: 'Not saved, kept on this computer',
-  conflict: 'Not saved: changed in another tab or on another device',
+  saved: gettext('Saved'),
+  saving: gettext('Saving…'),
+  submitting: gettext('Submitting…'),
+  offline: gettext('Not saved yet: no connection'),
+  server: gettext('Not saved yet: the server does not answer'),
+  'logged-out': gettext('Not saved yet: you are logged out'),
+  refused: gettext('Not saved'),
+  conflict: gettext('Not saved: changed in another tab or on another device'),
 };
 /** Some browsers keep nothing for pages in private windows. */
-export const saveState = (name, keepsCopies) =>
-  (keepsCopies ? SAVE_STATES[name] : SAVE_STATES[name].replace('kept on this computer', 'keep this page open'));
+export function saveState(name, keepsCopies) {
+  if (['saved', 'saving', 'submitting', 'conflict'].includes(name)) return SAVE_STATES[name];
+  return `${SAVE_STATES[name]}, ${keepsCopies ? gettext('kept on this computer') : gettext('keep this page open')}`;
+}
 
 /** The count, and what follows from it; lists with many patterns show only the first. */
 export function countParts(n, minimum) {
-  if (n === 0) return ['no token yet', ''];
-  return n < minimum ? [`${n} of ${minimum}`, ': will not count'] : [tokens(n), ''];
+  if (n === 0) return [gettext('no token yet'), ''];
+  if (n >= minimum) return [tokens(n), ''];
+  return [gettext('{n} of {minimum}', {n, minimum}), `: ${gettext('will not count')}`];
 }
-export const covered = (n, length) => `${n} of ${length} tokens`;
-export const NO_CATEGORY = 'no category';
-export const NO_GLOSS = 'No description.';
-export const NO_PATTERN_YET = 'Click a token to begin pattern 1, or go to it with the arrow keys and press 1.';
-export const NO_PATTERN_HERE = 'No pattern in this list. Putting a token into a pattern takes this back.';
+export const covered = (n, length) => gettext('{n} of {length} tokens', {n, length});
+export const NO_CATEGORY = gettext('no category');
+export const NO_GLOSS = gettext('No description.');
+export const NO_PATTERN_YET = gettext('Click a token to begin pattern 1, or go to it with the arrow keys and press 1.');
+export const NO_PATTERN_HERE = gettext('No pattern in this list. Putting a token into a pattern takes this back.');
+export const EMPTY_TOKEN = gettext('(empty)');
 
-export const listNow = (position, total) => `List ${position} of ${total}`;
-export const rowName = ({rank, display, gloss}, numbers) =>
-  `${rank}. ${display || 'empty'}${numbers.length ? `, pattern ${join(numbers, 'and')}` : ''}${gloss && `. ${gloss}`}`;
-export const assigned = (what, number, n) => `${what}: pattern ${number}, ${tokens(n)}`;
-export const cleared = (what) => `${what}: taken out`;
+export const listNow = (position, total) => gettext('List {position} of {total}', {position, total});
+export const rowName = ({rank, display, gloss}, numbers) => [
+  `${rank}. ${display || EMPTY_TOKEN}`,
+  numbers.length && gettext('pattern {numbers}', {numbers: join(numbers)}), gloss,
+].filter(Boolean).join(', ');
+export const assigned = (what, number, n) =>
+  gettext('{what}: pattern {number}, {tokens}', {what, number, tokens: tokens(n)});
+export const cleared = (what) => gettext('{what}: taken out', {what});
+const named = (number, ...more) => [gettext('Pattern {number}', {number}), ...more].filter(Boolean).join(', ');
 export const patternNow = ({number, description, ranks}) =>
-  `Pattern ${number}, ${description ? `${quoted(description)}, ` : ''}${tokens(ranks.length)}`;
-export const categoryNow = (number, category) => `Pattern ${number}: ${quoted(category)}`;
+  named(number, description && quoted(description), tokens(ranks.length));
+export const categoryNow = (number, category) => named(number, quoted(category));
 export const stopwordsNow = (number, on) =>
-  `Pattern ${number}: ${on ? '' : 'not '}stopwords or punctuation`;
-export const travelled = (done, forward) =>
-  (done ? ['Undone', 'Done again'] : ['Nothing to undo', 'Nothing to redo'])[Number(forward)];
-export const LETTERS_ON = 'Pick by letter. Esc to leave.';
+  named(number, on ? gettext('stopwords or punctuation') : gettext('not stopwords or punctuation'));
+export function travelled(done, forward) {
+  if (forward) return done ? gettext('Done again') : gettext('Nothing to redo');
+  return done ? gettext('Undone') : gettext('Nothing to undo');
+}
+export const LETTERS_ON = gettext('Pick by letter. Esc to leave.');
 
-export const UNDO = 'Undo';
-export const TRY_AGAIN = 'Try again';
-export const LOG_IN = 'Log in in a new tab';
-export const SUBMIT_ANYWAY = 'Submit anyway';
-export const COMPARE = 'Compare and choose';
-export const RESTORED = 'Changes that had not been saved were found on this computer and restored.';
-export const removedForNone = (n) => `${n === 1 ? '1 pattern' : `${n} patterns`} removed.`;
+export const UNDO = gettext('Undo');
+export const TRY_AGAIN = gettext('Try again');
+export const LOG_IN = gettext('Log in in a new tab');
+export const SUBMIT_ANYWAY = gettext('Submit anyway');
+export const COMPARE = gettext('Compare and choose');
+export const RESTORED = gettext('Changes that had not been saved were found on this computer and restored.');
+export const removedForNone = (n) => ngettext('{n} pattern removed.', '{n} patterns removed.', n);
 
 export const problem = ({kind, number}, keys) => ({
-  nothing: 'Mark at least one pattern, or say that there is none in this list (x).',
-  'no-token': `Pattern ${number} has no token. Give it some, or remove it (r).`,
-  'no-category': `Pattern ${number} needs a category: press ${join(keys, 'or')}.`,
+  nothing: gettext('Mark at least one pattern, or say that there is none in this list (x).'),
+  'no-token': gettext('Pattern {number} has no token. Give it some, or remove it (r).', {number}),
+  'no-category': gettext('Pattern {number} needs a category: press {keys}.', {number, keys: join(keys, 'disjunction')}),
 })[kind];
-export const tooSmall = (few, minimum) =>
-  `${join(few.map((p) => `Pattern ${p.number} has ${p.ranks.length} of ${minimum} tokens`), 'and')}. `
-  + `${few.length === 1 ? 'It' : 'They'} will be kept but will not count. Submit again to go on.`;
+export const tooSmall = (few, minimum) => [
+  ...few.map(({number, ranks}) =>
+    gettext('Pattern {number} has {n} of {minimum} tokens.', {number, n: ranks.length, minimum})),
+  ngettext('It will be kept but will not count.', 'They will be kept but will not count.', few.length),
+  gettext('Submit again to go on.'),
+].join(' ');
 
-export const SUBMIT_WAITS = 'Not submitted yet: no answer from the server. It is tried again until '
-  + 'it works; changing anything stops that.';
-export const SUBMIT_STOPPED = 'Submitting was stopped by your change. Submit again when ready.';
-export const NOT_SKIPPED = 'Not skipped: no answer from the server. Try again later.';
-export const LOGGED_OUT = 'You were logged out. Your work is kept on this computer.';
-export const refused = (message) => `${message} Your work is kept on this computer.`;
-export const CLOSED = 'This study is not open now: you can look at your work but not change it.';
+export const SUBMIT_WAITS = gettext('Not submitted yet: no answer from the server. It is tried again until it works; changing anything stops that.');
+export const SUBMIT_STOPPED = gettext('Submitting was stopped by your change. Submit again when ready.');
+export const NOT_SKIPPED = gettext('Not skipped: no answer from the server. Try again later.');
+export const NO_DIALOG = gettext('This cannot be shown now: no answer from the server. Try again later.');
+export const LOGGED_OUT = gettext('You were logged out. Your work is kept on this computer.');
+export const refused = (message) => `${message} ${gettext('Your work is kept on this computer.')}`;
+export const CLOSED = gettext('This study is not open now: you can look at your work but not change it.');
 export const stateNotice = (state, version) => ({
-  submitted: `You submitted this list${version > 1 ? ` (version ${version} counts)` : ''}. `
-    + 'A change counts once you submit again.',
-  skipped: 'You skipped this list. You can still answer it.',
-  expired: 'The time for this list has run out. You can still submit it.',
+  submitted: version > 1
+    ? gettext('You submitted this list (version {version} counts). A change counts once you submit again.', {version})
+    : gettext('You submitted this list. A change counts once you submit again.'),
+  skipped: gettext('You skipped this list. You can still answer it.'),
+  expired: gettext('The time for this list has run out. You can still submit it.'),
 })[state] ?? '';
 
-/** For each token what tells it from others: a piece of a word, equal strings, case variants. */
-export function lookalikes(all) {
-  const fold = (t) => t.display.toLowerCase();
-  return all.map((t) => {
-    const ranks = (alike) => all.filter((o) => o !== t && alike(o)).map((o) => o.rank);
-    const same = ranks((o) => o.display === t.display);
-    const variants = ranks((o) => o.display !== t.display && fold(o) === fold(t));
-    return [
-      t.display.startsWith('⋯') && 'begins inside a word',
-      same.length && `looks the same as ${join(same, 'and')}`,
-      variants.length && `same letters as ${join(variants, 'and')}`,
-    ].filter(Boolean).join(' · ');
-  });
-}
+/** What tells a token from others: a piece of a word, equal strings, case variants, spelling. */
+export const likeness = ({inside, same, variants, alike}) => [
+  inside && gettext('begins inside a word'),
+  same.length && gettext('looks the same as {ranks}', {ranks: join(same)}),
+  variants.length && gettext('same letters as {ranks}', {ranks: join(variants)}),
+  alike.length && gettext('spelled like {ranks}', {ranks: join(alike)}),
+].filter(Boolean).join(' · ');

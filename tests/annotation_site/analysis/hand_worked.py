@@ -16,19 +16,19 @@ def hand_worked_study() -> dict[str, Any]:
     return json.loads(FIXTURE.read_text(encoding="utf-8"))
 
 
-def hand_worked_labels() -> Labels:
+def hand_worked_labels(*, third_person: bool = False) -> Labels:
+    """The study; agreement is worked out with a third person's answers."""
     study = hand_worked_study()
+    answers = study["annotations"] + (study["third_person"] if third_person else [])
     return labels_of(
         lists=[
             (one["list_id"], one["model"], one["kind"], one["layer"], len(one["tokens"]))
             for one in study["lists"]
         ],
-        annotations=[
-            (one["annotation_id"], one["list_id"], one["annotator"]) for one in study["annotations"]
-        ],
+        annotations=[(one["annotation_id"], one["list_id"], one["annotator"]) for one in answers],
         members=[
             (one["annotation_id"], pattern["number"], rank, pattern["category"], flag)
-            for one in study["annotations"]
+            for one in answers
             for pattern in one["patterns"]
             for flag in [pattern["stopwords"]]
             for rank in pattern["ranks"]

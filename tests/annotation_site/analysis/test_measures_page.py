@@ -8,6 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from annotation_site.analysis.agreement import AGREEMENT_MEASURES, Measure
+from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
+from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.coverage import (
     Labels,
     annotation_coverage,
@@ -19,6 +22,25 @@ from tests.annotation_site.analysis.hand_worked import hand_worked_labels, hand_
 
 PAGE = (Path(__file__).parents[3] / "docs" / "measures.md").read_text(encoding="utf-8")
 CATEGORIES = hand_worked_study()["categories"]
+
+
+def agreement(_: Labels) -> pd.DataFrame:
+    labels = hand_worked_labels(third_person=True)
+    return agreement_table(measure_agreement(labels, min_tokens=4))
+
+
+def wide_agreement(*by: str) -> pd.DataFrame:
+    """Groups down, measures across, in the order of the study's categories."""
+    labels = hand_worked_labels(third_person=True)
+    known = measure_agreement(labels, min_tokens=4, categories=CATEGORIES)
+    table = agreement_table(known if "category" in by else known.by_pair(), by=by)
+    wide = table.pivot(index=list(by), columns="measure", values="value")
+    return (
+        wide.loc[table[list(by)].drop_duplicates().squeeze().tolist()].reset_index()
+        if len(by) == 1
+        else wide.reset_index()
+    )
+
 
 TABLES: dict[str, Callable[[Labels], pd.DataFrame]] = {
     "annotations": lambda labels: annotation_coverage(labels, min_tokens=4),
@@ -32,6 +54,9 @@ TABLES: dict[str, Callable[[Labels], pd.DataFrame]] = {
     "kinds and layers": lambda labels: coverage_table(
         labels, min_tokens=4, categories=CATEGORIES, by=("kind", "layer")
     ),
+    "agreement": agreement,
+    "agreement of pairs": lambda labels: wide_agreement("first", "second"),
+    "agreement by category": lambda labels: wide_agreement("category"),
 }
 
 
@@ -76,3 +101,23 @@ def test_flags_of_the_worked_study_are_those_proposed() -> None:
             members = [tokens[answer["list_id"]][rank - 1] for rank in pattern["ranks"]]
             flag = propose_stopwords_flag([is_stopword(member) for member in members])
             assert flag is pattern["stopwords"], members
+
+
+def test_the_registry_of_agreement_is_the_page_s() -> None:
+    rows = re.findall(
+        r"^\| \[(.*)\]\(#agreement\) \| `(\w+)` \| (.*) \| \[(.*)\]\((.*)\) \|$", PAGE, re.M
+    )
+    assert rows == [
+        (one.title, one.name, one.unit, one.source, one.url) for one in AGREEMENT_MEASURES.values()
+    ]
+
+
+@pytest.mark.parametrize("measure", AGREEMENT_MEASURES.values(), ids=lambda one: one.name)
+def test_every_measure_of_agreement_says_what_it_is(measure: Measure) -> None:
+    assert measure.definition.endswith(".")
+    assert measure.url.startswith("https://")
+    assert measure.on in ("tokens", "patterns")
+
+
+def test_machine_annotators_are_on_the_page() -> None:
+    assert re.findall("^- `(machine-[a-z]+)`", PAGE, re.M) == list(BASELINES)

@@ -34,7 +34,9 @@ def test_every_list_goes_to_k_different_people_and_loads_differ_by_at_most_one(
 ):
     lists = some_lists(per_stratum)
     per_list = min(per_list, people)
-    orders = allocate(lists=lists, people=range(people), per_list=per_list, seed=seed)
+    orders = allocate(
+        lists=lists, people=range(people), per_list=per_list, order_key="secret", seed=seed
+    )
     times = Counter(i for order in orders.values() for i in order)
     assert times == {item.id: per_list for item in lists}
     assert all(len(set(order)) == len(order) for order in orders.values())
@@ -44,13 +46,16 @@ def test_every_list_goes_to_k_different_people_and_loads_differ_by_at_most_one(
 
 def test_the_same_seed_gives_the_same_allocation_and_another_seed_another():
     lists = some_lists(4)
-    first = allocate(lists=lists, people=[1, 2, 3], per_list=2, seed=1)
-    assert allocate(lists=lists[::-1], people=[3, 2, 1], per_list=2, seed=1) == first
-    assert allocate(lists=lists, people=[1, 2, 3], per_list=2, seed=2) != first
+    first = allocate(lists=lists, people=[1, 2, 3], per_list=2, order_key="secret", seed=1)
+    assert (
+        allocate(lists=lists[::-1], people=[3, 2, 1], per_list=2, order_key="secret", seed=1)
+        == first
+    )
+    assert allocate(lists=lists, people=[1, 2, 3], per_list=2, order_key="secret", seed=2) != first
 
 
 def test_people_see_lists_in_different_orders():
-    orders = allocate(lists=some_lists(5), people=[1, 2], per_list=2, seed=0)
+    orders = allocate(lists=some_lists(5), people=[1, 2], per_list=2, order_key="secret", seed=0)
     assert sorted(orders[1]) == sorted(orders[2])
     assert orders[1] != orders[2]
 
@@ -58,7 +63,7 @@ def test_people_see_lists_in_different_orders():
 def test_kinds_are_spread_evenly_over_people():
     lists = some_lists(8)
     kind_of = {item.id: item.kind for item in lists}
-    orders = allocate(lists=lists, people=[1, 2, 3, 4], per_list=2, seed=0)
+    orders = allocate(lists=lists, people=[1, 2, 3, 4], per_list=2, order_key="secret", seed=0)
     for kind in KINDS:
         counts = [sum(kind_of[i] == kind for i in order) for order in orders.values()]
         assert max(counts) - min(counts) <= 2
@@ -77,7 +82,7 @@ def test_a_list_tells_nothing_about_the_kind_of_the_next():
 
 def test_topping_up_gives_out_free_places_only_and_nobody_gets_a_list_twice():
     lists = some_lists(2)
-    first = allocate(lists=lists, people=[1, 2], per_list=2, seed=0)
+    first = allocate(lists=lists, people=[1, 2], per_list=2, order_key="secret", seed=0)
     had = {(person, i) for person, order in first.items() for i in order}
     freed = lists[0].id
     existing = Existing(
@@ -85,7 +90,9 @@ def test_topping_up_gives_out_free_places_only_and_nobody_gets_a_list_twice():
         live={item.id: 2 - (item.id == freed) for item in lists},
         load={1: len(first[1]), 2: len(first[2])},
     )
-    again = allocate(lists=lists, people=[1, 2, 3], per_list=2, seed=0, existing=existing)
+    again = allocate(
+        lists=lists, people=[1, 2, 3], per_list=2, order_key="secret", seed=0, existing=existing
+    )
     assert again == {1: [], 2: [], 3: [freed]}
 
 
@@ -93,7 +100,9 @@ def test_places_that_nobody_can_take_stay_free():
     lists = some_lists(1)
     had = frozenset((1, item.id) for item in lists)
     existing = Existing(had=had, live={item.id: 0 for item in lists})
-    assert allocate(lists=lists, people=[1], per_list=1, seed=0, existing=existing) == {1: []}
+    assert allocate(
+        lists=lists, people=[1], per_list=1, order_key="secret", seed=0, existing=existing
+    ) == {1: []}
 
 
 def test_drawing_more_lists_later_keeps_those_drawn_before():
@@ -105,3 +114,13 @@ def test_drawing_more_lists_later_keeps_those_drawn_before():
         (kind, layer): 3 for kind in KINDS for layer in range(3)
     }
     assert {item.id for item in draw_per_stratum(lists, 3, seed=8)} != few
+
+
+def test_an_order_cannot_be_worked_out_without_the_studys_secret():
+    lists = some_lists(5)
+    one, other = (
+        allocate(lists=lists, people=[1, 2], per_list=2, order_key=key, seed=0)
+        for key in ("secret", "another")
+    )
+    assert [sorted(order) for order in one.values()] == [sorted(o) for o in other.values()]
+    assert one != other

@@ -1,5 +1,6 @@
 """Many people at once: never more than k live answers, never twice to one person, none lost."""
 
+import contextlib
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,11 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.db.models import Count
+from django.http import Http404
 from django.utils import timezone
 
-from annotation_site.annotation import selectors, services, submissions
-from annotation_site.annotation.models import Assignment, Membership, Revision
+from annotation_site.annotation import consent, selectors, services, submissions
+from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision
 from annotation_site.errors import DraftConflict
 from tests.annotation_site.factories import UserFactory, answer, make_extraction, make_study
 
@@ -60,6 +62,42 @@ def test_people_who_skip_and_submit_at_once_keep_every_promise():
     assert Revision.objects.count() == done
     finished = Assignment.objects.filter(state__in=("submitted", "skipped"))
     assert finished.count() == done
+
+
+def test_somebody_who_withdraws_while_submitting_leaves_nothing_and_blocks_nobody():
+    study = make_study(
+        annotators=PEOPLE, extraction=make_extraction(per_layer=4), on_withdrawal="remove"
+    )
+    leaver, *others = study.memberships.filter(role="annotator").order_by("pk")
+    begun = threading.Event()
+
+    def leave() -> None:
+        try:
+            begun.wait(timeout=30)
+            consent.study_withdraw(membership=leaver)
+        finally:
+            connection.close()
+
+    def work_until_left() -> None:
+        begun.set()
+        # What the page of a person who has left is told.
+        with contextlib.suppress(Http404, DraftConflict):
+            work(leaver.pk)
+
+    with ThreadPoolExecutor(PEOPLE + 1) as pool:
+        for session in [
+            pool.submit(work_until_left),
+            pool.submit(leave),
+            *(pool.submit(work, other.pk) for other in others),
+        ]:
+            session.result()
+    own = Assignment.objects.filter(membership=leaver)
+    assert set(own.values_list("state", flat=True)) == {Assignment.State.WITHDRAWN}
+    assert not Revision.objects.filter(assignment__in=own).exists()
+    assert not Pattern.objects.filter(assignment__in=own).exists()
+    places = Assignment.objects.filter(state__in=Assignment.LIVE, surplus=False)
+    per_list = places.values("item").annotate(n=Count("pk")).values_list("n", flat=True)
+    assert max(per_list) <= study.annotators_per_list
 
 
 def test_of_two_tabs_that_save_at_once_one_wins_and_one_is_told():

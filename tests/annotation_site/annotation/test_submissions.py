@@ -46,7 +46,7 @@ def save(assignment, content, base_version, active_seconds=0):
     )
 
 
-def skip(assignment, reason="offensive"):
+def skip(assignment, reason="offensive", active_seconds=0):
     assignment.refresh_from_db()
     return submissions.assignment_skip(
         user=assignment.membership.user,
@@ -54,6 +54,7 @@ def skip(assignment, reason="offensive"):
         base_version=assignment.draft_version,
         key=uuid.uuid4(),
         reason=reason,
+        active_seconds=active_seconds,
     )
 
 
@@ -211,6 +212,29 @@ def test_a_late_answer_is_surplus_when_its_place_is_taken():
     submit(assignment, answer())
     assignment.refresh_from_db()
     assert (assignment.state, assignment.surplus) == (State.SUBMITTED, True)
+
+
+def test_a_surplus_answer_that_is_submitted_again_takes_a_place_that_is_free_by_then():
+    study = make_study(annotators=2)
+    assignment = assignment_of(study)
+    submit(assignment, answer())
+    Assignment.objects.filter(pk=assignment.pk).update(surplus=True)
+    assignment.refresh_from_db()
+    submit(assignment, answer(), base_version=assignment.draft_version)
+    assignment.refresh_from_db()
+    assert (assignment.version, assignment.surplus) == (2, False)
+
+
+def test_a_skip_whose_reply_was_lost_is_no_second_one():
+    study = make_study(annotators=2)
+    assignment = assignment_of(study)
+    skip(assignment)
+    assignment.refresh_from_db()
+    submissions.assignment_skip(
+        user=assignment.membership.user, public_id=assignment.public_id,
+        base_version=0, key=uuid.uuid4(), reason="offensive",
+    )  # fmt: skip
+    assert assignment.revisions.count() == 1
 
 
 def test_a_lease_that_nobody_could_take_over_does_not_end():

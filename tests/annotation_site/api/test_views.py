@@ -1,9 +1,13 @@
 """The JSON API of the annotation page: shapes, errors, scope and query budgets."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, Study
 from tests.annotation_site.factories import (
@@ -85,10 +89,15 @@ def test_an_answer_that_breaks_a_rule_is_refused_with_its_sentence(client, assig
     assert response.json()["error"]["code"] == "invalid_answer"
 
 
-def test_a_skip_returns_the_next_list(client, assignment):
-    body = {"base_version": 0, "key": str(uuid.uuid4()), "reason": "offensive words"}
+def test_a_skip_returns_the_next_list_and_keeps_the_time_it_took(client, assignment):
+    Assignment.objects.update(opened_at=timezone.now() - timedelta(minutes=1))
+    body = {
+        "base_version": 0, "key": str(uuid.uuid4()), "reason": "offensive words",
+        "active_seconds": 20,
+    }  # fmt: skip
     reply = send(client, "post", "skip", assignment, body).json()
     assert reply["next"]["list"]["position"] == 2
+    assert assignment.worked_days.get().active_seconds == 20
 
 
 @pytest.mark.parametrize(
@@ -157,17 +166,22 @@ def test_a_paused_study_says_so(client, assignment):
     assert "paused" in response.json()["error"]["message"]
 
 
-def test_an_autosave_takes_few_queries(client, assignment, django_assert_max_num_queries):
-    # session, person, the locked assignment with study and list, the update; two savepoints
-    # or BEGINs that the test's own transaction adds.
-    with django_assert_max_num_queries(6):
-        send(client, "put", "draft", assignment, draft())
+def test_an_autosave_takes_at_most_five_queries(client, assignment):
+    send(client, "put", "draft", assignment, draft())
+    Assignment.objects.update(opened_at=timezone.now() - timedelta(minutes=1))
+    with CaptureQueriesContext(connection) as queries:
+        send(client, "put", "draft", assignment, draft(1, active_seconds=30))
+    # session, person, the locked assignment with study, list, membership and consent asked; the
+    # day's time, the update. The test's own transaction turns BEGIN into savepoints.
+    asked = [q["sql"] for q in queries if "SAVEPOINT" not in q["sql"]]
+    assert len(asked) <= 5
+    assert assignment.worked_days.get().active_seconds == 30
 
 
 def test_a_submission_takes_few_queries(client, assignment, django_assert_max_num_queries):
     body = submission(assignment, answer(pattern(1, [1, 2, 3]), pattern(2, [4, 5, 6])))
-    # session, person; savepoint, assignment, key known?, tokens, guidelines, old patterns (1),
-    # patterns, members, assignment, revision, release; next: assignment, opened, place, tokens,
-    # previous.
-    with django_assert_max_num_queries(20):
+    # session, person; savepoint, assignment, key known?, tokens, guidelines, the day's time, old
+    # patterns, patterns, members, assignment, revision, release; next: assignment, opened, place,
+    # tokens, previous.
+    with django_assert_max_num_queries(19):
         send(client, "post", "submit", assignment, body)

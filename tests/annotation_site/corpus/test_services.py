@@ -10,10 +10,13 @@ from django.utils import timezone
 
 from annotation_site.corpus import loading, services
 from annotation_site.corpus.models import Extraction, Token, Vector
+from annotation_site.corpus.running import run_whole
 from annotation_site.corpus.selectors import extractions_ready
+from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid, SiteError
 from ffn_extract.bundle import BundleError, ModelInfo, TokenRow, VectorRow, write_bundle
 from ffn_extract.options import ExtractOptions
+from tests.ffn_extract.tiny_wikilm import save as save_wikilm
 
 pytestmark = pytest.mark.django_db
 State = Extraction.State
@@ -174,11 +177,11 @@ def test_a_run_whose_worker_died_is_queued_again_and_given_up_in_the_end():
     for attempt in range(1, services.MOST_ATTEMPTS + 1):
         claimed = services.extraction_claim(extraction_id=extraction.pk)
         assert claimed.attempts == attempt
-        services.extractions_sweep()
+        extractions_sweep()
         claimed.refresh_from_db()
         assert claimed.state == State.RUNNING  # its heartbeat is fresh
         Extraction.objects.update(heartbeat_at=long_ago)
-        services.extractions_sweep()
+        extractions_sweep()
         claimed.refresh_from_db()
     assert claimed.state == State.FAILED
     assert "stopped without a word" in claimed.error
@@ -202,7 +205,7 @@ def test_a_run_that_takes_over_replaces_what_the_dead_one_had_loaded(bundle):
     claimed = services.extraction_claim(extraction_id=queued().pk)
     loading.rows_load(claimed.pk, services.open_bundle(bundle), ignore, ignore)
     Extraction.objects.update(heartbeat_at=timezone.now() - 2 * services.STALE_AFTER)
-    services.extractions_sweep()
+    extractions_sweep()
     again = services.extraction_claim(extraction_id=claimed.pk)
     services.bundle_load(extraction=again, bundle=services.open_bundle(bundle))
     again.refresh_from_db()
@@ -249,7 +252,7 @@ def test_an_error_with_a_sentence_ends_a_run_with_that_sentence(settings, tmp_pa
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "config.json").write_text('{"model_type": "unheard_of"}')
     claimed = services.extraction_claim(extraction_id=queued().pk)
-    services.extraction_run_here(extraction=claimed)
+    run_whole(extraction=claimed)
     claimed.refresh_from_db()
     assert claimed.state == State.FAILED
     assert "unheard_of" in claimed.error
@@ -259,3 +262,15 @@ def test_an_error_with_a_sentence_ends_a_run_with_that_sentence(settings, tmp_pa
     with pytest.raises(Invalid):
         services.extraction_retry(extraction=claimed)
     shutil.rmtree(tmp_path / "tiny")
+
+
+def test_a_word_level_model_is_loaded_as_one(tmp_path):
+    extract = pytest.importorskip("ffn_extract.pipeline").extract
+    save_wikilm(tmp_path / "wikilm")
+    options = ExtractOptions(kinds=("value", "random"), per_layer=2, top_k=6, glosses=())
+    extract(str(tmp_path / "wikilm"), tmp_path / "bundle", options)
+    extraction, _ = services.bundle_import(path=tmp_path / "bundle")
+    model = extraction.model
+    assert (model.name, model.model_type, model.vocabulary) == ("wikilm", "wikilm", "word")
+    assert Vector.objects.count() == 8
+    assert Token.objects.filter(text="\u00a0x").get().display == "\\u00a0x"

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
+from django.utils import translation
 
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
 TYPES = {
@@ -27,19 +28,10 @@ GUIDELINES = "<h2>What to do</h2><p>Look for <strong>patterns</strong> in the to
 HERE = Path(__file__).parent
 
 
-def tokens(*texts: str) -> list[dict[str, Any]]:
+def tokens(*texts: str) -> list[list[str]]:
     """Thirty tokens: those given, then numbered ones; every second has a description."""
     texts = (*texts, *(f"word{n}" for n in range(len(texts) + 1, 31)))
-    return [
-        {
-            "rank": rank,
-            "display": text,
-            "text": text.replace("⋯", ""),
-            "gloss": f"what {text} means" if rank % 2 else "",
-            "stopword": text in ("the", "of", ","),
-        }
-        for rank, text in enumerate(texts, 1)
-    ]
+    return [[text, f"what {text} means" if rank % 2 else ""] for rank, text in enumerate(texts, 1)]
 
 
 class Stub:
@@ -53,6 +45,7 @@ class Stub:
             "min_tokens": 4,
             "several_patterns_per_token": False,
             "show_glosses": True,
+            "highlight_spellings": False,
             "open": True,
         }
         self.lists = [
@@ -71,6 +64,7 @@ class Stub:
         self.seconds = 0.0  # and this late
         self.lose_next_reply = False
         self.logged_out = False
+        self.language = "en"
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.address = f"http://127.0.0.1:{self.server.server_port}"
@@ -95,6 +89,11 @@ class Stub:
                 "state": entry["state"],
                 "submitted_version": entry["submitted"],
                 "tokens": entry["tokens"],
+                "stopwords": [
+                    rank
+                    for rank, token in enumerate(entry["tokens"], 1)
+                    if token[0] in ("the", "of", ",")
+                ],
             },
             "study": self.study,
             "draft": {"version": entry["version"], "content": entry["draft"]},
@@ -105,7 +104,6 @@ class Stub:
                 "skip": f"{api}/skip",
                 "page": self.url(n),
                 "previous": self.url(n - 1) if n else None,
-                "home": "/",
             },
         }
 
@@ -155,6 +153,12 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 found = finders.find(name) if folder == "static" else HERE / name
                 path = Path(str(found))
                 self.send(200, TYPES[path.suffix], path.read_bytes())
+            elif self.path == "/lists/dialogs/":
+                if stub.status:
+                    return self.send(stub.status, "text/html", b"no")
+                with translation.override(stub.language):
+                    html = render_to_string("annotation/_dialogs.html")
+                self.send(200, "text/html", html.encode())
             elif folder == "lists":
                 person = SimpleNamespace(is_authenticated=True, public_id="somebody")
                 context = {
@@ -163,7 +167,8 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                     "guidelines_html": GUIDELINES,
                     "user": person,
                 }
-                html = render_to_string("annotation/list.html", context)
+                with translation.override(stub.language):
+                    html = render_to_string("annotation/list.html", context)
                 self.send(200, "text/html", html.encode())
             else:
                 self.send(200, "text/html", b"<!doctype html><title>elsewhere</title>")

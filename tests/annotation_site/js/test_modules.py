@@ -10,7 +10,7 @@ pytestmark = pytest.mark.xdist_group("page")
 CASES = [
     (path.name, name)
     for path in sorted(Path(__file__).parent.glob("*.test.js"))
-    for name in re.findall(r"^export function (test\w+)", path.read_text(), re.MULTILINE)
+    for name in re.findall(r"^export (?:async )?function (test\w+)", path.read_text(), re.MULTILINE)
 ]
 
 
@@ -24,7 +24,7 @@ def test_module(page: Page, file: str, name: str):
             const [is, should] = [text(found), text(wanted)];
             if (is !== should) problems.push(`${is} is not ${should}`);
           };
-          (await import(`/tests/${file}`))[name](equal);
+          await (await import(`/tests/${file}`))[name](equal);
           return problems;
         }""",
         [file, name],

@@ -268,7 +268,7 @@ def test_the_rules_are_said_before_submitting(page: Page, stub: Stub):
     press(page, "Enter")
     expect(message).to_contain_text("Mark at least one pattern")
     press(page, "1 1 1 Enter")
-    expect(message).to_have_text("Pattern 1 needs a category: press s, y or a.")
+    expect(message).to_have_text("Pattern 1 needs a category: press s, y, or a.")
     press(page, "a n d")
     page.keyboard.type("words only")
     press(page, "Enter Enter")
@@ -290,7 +290,9 @@ def test_no_pattern_takes_patterns_away_and_undo_brings_them_back(page: Page):
 
 
 def test_a_list_is_skipped_with_a_reason(page: Page, stub: Stub):
-    press(page, "q Space Tab")
+    press(page, "q")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    press(page, "Space Tab")
     page.keyboard.type("jargon")
     press(page, "Enter")
     expect_list(page, 2)
@@ -338,6 +340,51 @@ def test_the_stopwords_flag_follows_the_members_until_a_person_sets_it(page: Pag
     expect(flag).not_to_be_checked()
     expect_saved(page)
     assert stub.answer()["patterns"][0]["stopwords"] is False
+
+
+def test_tokens_spelled_alike_are_underlined_where_the_study_wants_it(page: Page, stub: Stub):
+    stub.lists[0]["tokens"] = tokens("Name", "north", "name", "northbound", "surname", "east")
+    reload(page)
+    note = page.locator("#detail-note")
+    expect(note).to_have_text("same letters as 3")
+    expect(page.locator(".kin")).to_have_count(0)
+    stub.study["highlight_spellings"] = True
+    reload(page)
+
+    def marked() -> list[str]:
+        lines = "(e) => getComputedStyle(e).textDecorationLine"
+        underlined = [t for t in page.locator(".token").all() if t.evaluate(lines) == "underline"]
+        return [t.inner_text() for t in underlined if t.inner_text()]
+
+    assert marked() == ["Name", "name", "surname"]
+    expect(note).to_have_text("same letters as 3 · spelled like 5")
+    press(page, "j")
+    assert marked() == ["north", "northbound"]
+    expect(note).to_have_text("spelled like 4")
+    press(page, "j j j j")
+    assert marked() == []
+
+
+def test_help_that_cannot_be_fetched_says_so_and_comes_later(page: Page, stub: Stub):
+    stub.status = 503
+    press(page, "?")
+    expect(page.locator("#message-text")).to_contain_text("This cannot be shown now")
+    stub.status = 0
+    press(page, "?")
+    expect(page.get_by_role("dialog")).to_contain_text("submit and next")
+    expect(page.get_by_role("link", name="Try the tutorial")).to_be_visible()
+
+
+def test_looking_a_token_up_is_an_act_of_the_person_and_tells_nobody_who_asks(page: Page):
+    page.context.route(
+        re.compile("duckduckgo|wikipedia"), lambda route: route.fulfill(body="found")
+    )
+    with page.context.expect_page() as opened:
+        press(page, "j w")
+    assert opened.value.url == "https://duckduckgo.com/?q=word2"
+    assert opened.value.evaluate("[document.referrer, window.opener]") == ["", None]
+    for link in ("#search", "#wikipedia"):
+        expect(page.locator(link)).to_have_attribute("rel", "noopener noreferrer")
 
 
 def test_hostile_texts_stay_texts(page: Page, stub: Stub):

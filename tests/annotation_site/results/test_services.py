@@ -124,11 +124,13 @@ def test_what_does_not_count_stays_out(tmp_path):
     snapshot = services.snapshot_refresh_now(study=study)
     assert snapshot.tables == before
     assert snapshot.counts["surplus"] == 1
-    Assignment.objects.filter(pk=last.pk).update(surplus=False)
-    last.membership.user.role = Role.ADMIN  # now unblinded: none of B's answers count
+    Assignment.objects.filter(pk=last.pk).update(surplus=False, unblinded=True)
+    Snapshot.objects.all().delete()
+    assert services.snapshot_refresh_now(study=study).tables == before
+    last.membership.user.role = Role.ADMIN  # what was judged blind goes on counting
     last.membership.user.save()
     Snapshot.objects.all().delete()
-    assert services.snapshot_refresh_now(study=study).counts["annotations"] == 4
+    assert services.snapshot_refresh_now(study=study).tables == before
 
 
 def test_a_skip_is_no_annotation_and_is_counted():

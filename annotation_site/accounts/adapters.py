@@ -1,0 +1,81 @@
+"""Where allauth asks the site: what is closed, which links are safe, what is logged."""
+
+import logging
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.models import User
+from annotation_site.accounts.services import reset_path, sessions_end
+
+log = logging.getLogger(__name__)
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Login, logout and passwords."""
+
+    error_messages = {  # noqa: RUF012  # as the base class has it
+        **DefaultAccountAdapter.error_messages,
+        "username_password_mismatch": "Name and password do not match. Check both and try again.",
+        "too_many_login_attempts": "Too many attempts. Wait five minutes, then try again.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def is_safe_url(self, url: str) -> bool:
+        """Only addresses of this site that name no host at all."""
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """For a mail: the site's own address, whatever the request called its host."""
+        number, _, token = key.partition("-")
+        return settings.SITE_URL.rstrip("/") + reset_path(number, token)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # The base class adds the request's host, whose port a client can vary without end.
+        return str(credentials.get("username", "")).casefold()
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        # What was typed as a name is not logged: people type passwords there.
+        audit.record("login_failed", target=_known(str(credentials.get("username", ""))))
+
+    def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
+        super().login(request, user)
+        audit.record("login")
+
+    def set_password(self, user: AbstractBaseUser, password: str) -> None:
+        """A new password ends every session but the one that it was typed in."""
+        super().set_password(user, password)
+        request = self.request
+        own = request is not None and request.user == user
+        sessions_end(user=user, keep=request.session.session_key if own else None)  # type: ignore[arg-type]
+        audit.record("password_changed", target=user)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """A mail server that fails must not tell a stranger which addresses are known."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except OSError:
+            log.exception("A mail could not be sent. Check EMAIL_URL.")
+
+
+class LoginServiceAdapter(DefaultSocialAccountAdapter):
+    """Login by an outside service: for people who have connected it, and nobody else."""
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
+        return False
+
+    def get_connect_redirect_url(self, request: HttpRequest, socialaccount: Any) -> str:
+        return reverse("accounts:own")
+
+
+def _known(username: str) -> User | None:
+    return User.objects.filter(username__iexact=username).first()

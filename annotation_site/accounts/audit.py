@@ -1,0 +1,88 @@
+"""The log: who did what, when, to what. Written by services, read by admins.
+
+An entry holds no name, address, password or token: people appear by their public id alone, so
+that the log stays as it is when a person is erased.
+"""
+
+import uuid
+from typing import Any
+
+from allauth.core import context
+from django.db.models import Model, QuerySet
+
+from annotation_site.accounts.models import AuditEntry, User
+
+# What can be logged, as the log's page says it.
+ACTIONS = {
+    "login": "logged in",
+    "login_failed": "failed to log in",
+    "second_factor_failed": "gave a wrong second factor",
+    "logout": "logged out",
+    "password_changed": "changed a password",
+    "reset_mail_sent": "asked for a reset mail",
+    "reset_link_made": "made a password reset link",
+    "second_factor_added": "set up a second factor",
+    "second_factor_removed": "removed a second factor",
+    "recovery_codes_made": "made new recovery codes",
+    "login_service_connected": "connected an outside login",
+    "login_service_disconnected": "disconnected an outside login",
+    "sessions_ended": "ended sessions",
+    "invitation_made": "made an invitation",
+    "invitation_accepted": "accepted an invitation",
+    "invitation_revoked": "revoked an invitation",
+    "person_created": "created a person",
+    "account_changed": "changed their account",
+    "role_changed": "changed a role",
+    "person_deactivated": "deactivated a person",
+    "person_activated": "activated a person",
+    "person_erased": "erased a person",
+    "study_created": "created a study",
+    "study_state_changed": "changed a study's state",
+    "study_texts_changed": "changed a study's texts",
+    "study_left": "withdrew from a study",
+    "model_enqueued": "enqueued a model",
+    "model_retried": "retried an extraction",
+    "model_cancelled": "cancelled an extraction",
+    "model_deleted": "deleted an extraction",
+    "exported": "exported a table",
+}
+
+
+def record(
+    action: str, *, target: Model | None = None, actor: User | None = None, **details: Any
+) -> None:
+    """Add an entry, in the caller's transaction.
+
+    The actor is the person whose request is being served, unless one is given. Details are plain
+    JSON values and must hold no secret and nothing that names a person. Raises KeyError for an
+    action that is not in ACTIONS.
+    """
+    ACTIONS[action]
+    by = actor or _person_of_the_request()
+    AuditEntry.objects.create(
+        actor=by.public_id if by else None,
+        action=action,
+        target=_named(target) if target is not None else "",
+        details=details,
+    )
+
+
+def entries(*, action: str = "", person: uuid.UUID | None = None) -> QuerySet[AuditEntry]:
+    """The log, newest first; of one action, or of what one person did or had done to them."""
+    found = AuditEntry.objects.order_by("-pk")
+    if action:
+        found = found.filter(action=action)
+    if person:
+        found = found.filter(actor=person) | found.filter(target=f"user:{person}")
+    return found
+
+
+def _person_of_the_request() -> User | None:
+    user = getattr(context.request, "user", None)
+    return user if isinstance(user, User) else None
+
+
+def _named(target: Model) -> str:
+    """user:<public id>, study:<slug>: what the site itself calls the thing."""
+    name = getattr(target, "public_id", None) or getattr(target, "slug", None) or target.pk
+    return f"{target._meta.model_name}:{name}"

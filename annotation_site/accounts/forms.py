@@ -1,0 +1,104 @@
+"""What people fill in about themselves and each other."""
+
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from django import forms
+from django.contrib.auth.validators import UnicodeUsernameValidator
+
+from annotation_site.accounts.audit import ACTIONS
+from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
+from annotation_site.accounts.models import Role, User
+
+
+def _name() -> forms.CharField:
+    return forms.CharField(
+        label="Name",
+        max_length=150,
+        validators=[UnicodeUsernameValidator()],
+        help_text="You log in with it. Letters, digits and @ . + - _ only.",
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
+    )
+
+
+def _email() -> forms.EmailField:
+    return forms.EmailField(
+        label="E-mail",
+        required=False,
+        max_length=254,
+        help_text="Only for a forgotten password.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+
+
+class JoinForm(forms.Form):
+    """What an invited person chooses."""
+
+    username = _name()
+    email = _email()
+    password = forms.CharField(
+        label="Password",
+        max_length=128,
+        strip=False,
+        help_text="At least 8 characters, and nothing that is easy to guess.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class AccountForm(forms.Form):
+    """One's own name and address. The password is asked for, because mail can reset it."""
+
+    username = _name()
+    email = _email()
+    current_password = forms.CharField(
+        label="Your password, to confirm",
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        self.user = user
+        super().__init__(*args, **kwargs)
+
+    def clean_current_password(self) -> str:
+        """Checked by allauth, which counts failures."""
+        password = self.cleaned_data["current_password"]
+        if not get_adapter().reauthenticate(self.user, password):
+            raise forms.ValidationError("This is not your password.")
+        return password
+
+
+class InvitationForm(forms.Form):
+    """Whom a link lets in, for how long and how often. Without `roles`, annotators only."""
+
+    role = forms.ChoiceField(
+        choices=Role.choices, initial=Role.ANNOTATOR, help_text="On the whole site."
+    )
+    study: forms.ModelChoiceField = forms.ModelChoiceField(queryset=None, required=False)
+    study_role = forms.ChoiceField(
+        label="Role in the study",
+        required=False,
+        choices=[("", "annotator"), ("researcher", "researcher")],
+        help_text="Counts only with a study.",
+    )
+    uses = forms.IntegerField(label="How many people", min_value=1, max_value=MOST_USES, initial=1)
+    days = forms.IntegerField(
+        label="Days until it expires", min_value=1, max_value=MOST_DAYS, initial=7
+    )
+
+    def __init__(self, *args: Any, studies: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["study"]
+        field.queryset = studies  # type: ignore[attr-defined]
+        if by.is_admin:
+            field.help_text = "Left empty, they can be added to one later."
+        else:
+            field.required = True
+            del self.fields["role"], self.fields["study_role"]
+
+
+class LogFilter(forms.Form):
+    """Which entries of the log to show."""
+
+    action = forms.ChoiceField(required=False, choices=[("", "everything"), *ACTIONS.items()])
+    person = forms.CharField(required=False, max_length=150)

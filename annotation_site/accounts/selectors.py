@@ -1,0 +1,43 @@
+"""Reading people and the log."""
+
+import uuid
+from collections.abc import Iterable
+
+from allauth.mfa.models import Authenticator
+from django.db.models import Exists, F, OuterRef, QuerySet
+
+from annotation_site.accounts.audit import ACTIONS
+from annotation_site.accounts.models import AuditEntry, User
+
+
+def people(name: str = "") -> QuerySet[User]:
+    """Everybody, by name, with whether they have a second factor; erased people last."""
+    factor = Authenticator.objects.filter(user=OuterRef("pk"), type=Authenticator.Type.TOTP)
+    found = User.objects.annotate(has_second_factor=Exists(factor))
+    if name:
+        found = found.filter(username__icontains=name)
+    return found.order_by(F("erased_at").asc(nulls_first=True), "username")
+
+
+def log_rows(entries: Iterable[AuditEntry]) -> list[dict[str, object]]:
+    """Entries of the log in words: whoever they name is looked up here, at one query."""
+    entries = list(entries)
+    ids = {e.actor for e in entries if e.actor} | {
+        uuid.UUID(e.target[5:]) for e in entries if e.target.startswith("user:")
+    }
+    names = dict(User.objects.filter(public_id__in=ids).values_list("public_id", "username"))
+
+    def named(target: str) -> str:
+        kind, _, name = target.partition(":")
+        return names.get(uuid.UUID(name), name) if kind == "user" else f"{kind} {name}".strip()
+
+    return [
+        {
+            "at": entry.at,
+            "actor": names.get(entry.actor, str(entry.actor)) if entry.actor else "",
+            "action": ACTIONS.get(entry.action, entry.action),
+            "target": named(entry.target),
+            "details": entry.details,
+        }
+        for entry in entries
+    ]

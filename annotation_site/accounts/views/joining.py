@@ -1,0 +1,114 @@
+"""Invitations: making and revoking them, and the page that a link leads to."""
+
+import uuid
+from typing import Any
+
+from allauth.account.internal.flows.login import record_authentication
+from allauth.account.utils import perform_login
+from allauth.core.internal import ratelimit
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation_site.accounts import invitations
+from annotation_site.accounts.forms import InvitationForm, JoinForm
+from annotation_site.accounts.models import Invitation, User
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.annotation import people
+from annotation_site.annotation.selectors import studies_to_run
+from annotation_site.errors import NotFound, SiteError, TooManyRequests
+
+SHOWN = 200  # newest invitations on the page
+WRONG_LINKS: dict[str, Any] = {"app": "allauth.account", "action": "invitation", "limit_get": True}
+
+
+@researcher_required
+@require_GET
+def listed(request: PersonRequest) -> HttpResponse:
+    """The invitations a person may see, with what is left of each."""
+    working = set(invitations.usable().values_list("pk", flat=True))
+    rows = [
+        {"invitation": invitation, "works": invitation.pk in working}
+        for invitation in invitations.invitations_seen_by(request.user)[:SHOWN]
+    ]
+    return render(request, "accounts/invitations.html", {"rows": rows})
+
+
+@researcher_required
+@never_cache
+def new(request: PersonRequest) -> HttpResponse:
+    """The form that makes an invitation; its answer is the only page that shows the link."""
+    studies = studies_to_run(request.user).exclude(state__in=people.ENDED)
+    form = InvitationForm(request.POST or None, studies=studies, by=request.user)
+    if request.method == "POST" and form.is_valid():
+        try:
+            invitation, token = people.person_invite(
+                by=request.user, **{"role": "annotator", **form.cleaned_data}
+            )
+        except SiteError as error:
+            form.add_error(None, error.message)
+        else:
+            link = request.build_absolute_uri(reverse("accounts:join", args=[token]))
+            context = {"invitation": invitation, "link": link}
+            return render(request, "accounts/invitation_made.html", context)
+    context = {"form": form}
+    return render(
+        request, "accounts/invitation_new.html", context, status=422 if form.errors else 200
+    )
+
+
+@researcher_required
+@require_POST
+def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """End one of the person's invitations."""
+    seen = invitations.invitations_seen_by(request.user)
+    invitations.invitation_revoke(invitation=get_object_or_404(seen, public_id=public_id))
+    messages.success(request, "The link leads nowhere now.")
+    return redirect("accounts:invitations")
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@sensitive_variables("token")
+def join(request: HttpRequest, token: str) -> HttpResponseBase:
+    """Where an invitation's link leads: a name and a password, or one button for a member."""
+    invitation = _found(request, token)
+    if isinstance(request.user, User):
+        return _join_as_member(request, invitation, token)
+    form = JoinForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            person = people.person_join(token=token, **form.cleaned_data)
+        except NotFound:
+            raise
+        except SiteError as error:
+            form.add_error(None, error.message)
+        else:
+            record_authentication(request, person, method="password", username=person.username)
+            return perform_login(request, person, redirect_url=reverse("home"))
+    context = {"form": form, "invitation": invitation}
+    return render(request, "accounts/join.html", context, status=422 if form.errors else 200)
+
+
+def _join_as_member(request: HttpRequest, invitation: Invitation, token: str) -> HttpResponse:
+    if request.method == "POST":
+        assert isinstance(request.user, User)  # noqa: S101  # for the type checker
+        people.member_join(token=token, person=request.user)
+        messages.success(request, "Welcome. What you were invited to is on this page.")
+        return redirect("home")
+    return render(request, "accounts/join.html", {"invitation": invitation})
+
+
+def _found(request: HttpRequest, token: str) -> Invitation:
+    """The invitation; wrong links are counted per address, and too many stop all of them."""
+    if not ratelimit.consume(request, dry_run=True, **WRONG_LINKS):
+        raise TooManyRequests("Too many links were tried from here. Wait a minute.")
+    try:
+        return people.invitation_find(token)
+    except NotFound:
+        ratelimit.consume(request, **WRONG_LINKS)
+        raise

@@ -1,0 +1,124 @@
+"""Pages about other people, for admins: who they are, what they may do, what they did."""
+
+import uuid
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation_site.accounts import audit, selectors, services
+from annotation_site.accounts.forms import LogFilter
+from annotation_site.accounts.models import Role, User
+from annotation_site.accounts.permissions import PersonRequest, admin_required
+from annotation_site.annotation import people
+from annotation_site.errors import Invalid
+
+PER_PAGE = 100
+
+
+@admin_required
+@require_GET
+def listed(request: PersonRequest) -> HttpResponse:
+    """Everybody on this site."""
+    name = request.GET.get("name", "").strip()
+    page = Paginator(selectors.people(name), PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "accounts/people.html", {"page": page, "name": name})
+
+
+@admin_required
+@require_GET
+@never_cache
+def person(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """One person, and what an admin can do about them."""
+    found = _person(public_id)
+    recent = selectors.log_rows(audit.entries(person=found.public_id)[:10])
+    context = {"person": found, "roles": Role.choices, "recent": recent}
+    return render(request, "accounts/person.html", context)
+
+
+@admin_required
+@require_POST
+def role(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Give another role."""
+    found = _person(public_id)
+    people.person_role_change(person=found, role=request.POST.get("role", ""), by=request.user)
+    messages.success(request, "The role is changed.")
+    return redirect("accounts:person", public_id)
+
+
+@admin_required
+@require_POST
+def access(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Deactivate a person, or let them in again, whichever the form says: never the opposite."""
+    found = _person(public_id)
+    changes = {"yes": people.person_activate, "no": people.person_deactivate}
+    active = request.POST.get("active", "")
+    if active not in changes:
+        raise Invalid("Say whether this person may log in: open their page and press the button.")
+    changes[active](person=found, by=request.user)
+    messages.success(request, "They can log in." if active == "yes" else "They are logged out.")
+    return redirect("accounts:person", public_id)
+
+
+@admin_required
+@require_POST
+@never_cache
+def reset_link(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Make a link for a new password; this answer is the only page that shows it."""
+    found = _person(public_id)
+    link = request.build_absolute_uri(services.reset_link_make(person=found, by=request.user))
+    context = {"person": found, "link": link}
+    return render(request, "accounts/reset_link.html", context)
+
+
+@admin_required
+@require_POST
+def second_factor(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Remove a lost second factor."""
+    services.second_factor_remove(person=_person(public_id), by=request.user)
+    messages.success(request, "The second factor is removed. The password stays as it is.")
+    return redirect("accounts:person", public_id)
+
+
+@admin_required
+def erase(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Says what erasing does; does it once the name is typed."""
+    found = _person(public_id)
+    wrong = False
+    if request.method == "POST":
+        wrong = request.POST.get("name", "") != found.username
+        if not wrong:
+            people.person_erase(person=found, by=request.user)
+            messages.success(request, "The person is erased.")
+            return redirect("accounts:people")
+    context = {"person": found, "wrong": wrong}
+    return render(request, "accounts/erase.html", context, status=422 if wrong else 200)
+
+
+@admin_required
+@require_GET
+def log(request: PersonRequest) -> HttpResponse:
+    """Who did what, newest first."""
+    form = LogFilter(request.GET)
+    action, name = form.cleaned_data.values() if form.is_valid() else ("", "")
+    whose = User.objects.filter(username=name).first() if name else None
+    entries = audit.entries(action=action, person=whose.public_id if whose else None)
+    if name and whose is None:
+        entries = entries.none()
+    page = Paginator(entries, PER_PAGE).get_page(request.GET.get("page"))
+    query = request.GET.copy()
+    query.pop("page", None)
+    context = {
+        "form": form,
+        "page": page,
+        "rows": selectors.log_rows(page.object_list),
+        "query": query.urlencode(),
+    }
+    return render(request, "accounts/log.html", context)
+
+
+def _person(public_id: uuid.UUID) -> User:
+    return get_object_or_404(selectors.people(), public_id=public_id)

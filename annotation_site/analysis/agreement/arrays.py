@@ -1,0 +1,58 @@
+"""The arrays that answers and their matching are made of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
+
+OUTSIDE = -1
+"""The code of a rank beyond the end of a list: no label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """Qualifying patterns, ordered by annotation; one entry (row) each.
+
+    Attributes
+    ----------
+    annotation
+        Row of the annotation.
+    row
+        Row in `Labels.members` of its first member, to find the pattern again.
+    size
+        Number of members.
+    words
+        Members as bits, shape (patterns, ceil(longest list / 64)); the best rank is the highest
+        bit, so that comparing numbers compares ranks.
+    category
+        Index into `Answers.categories`.
+    first, count
+        Per annotation: row of its first pattern, and how many it has.
+    """
+
+    annotation: Integers
+    row: Integers
+    size: Integers
+    words: NDArray[np.uint64]
+    category: Integers
+    first: Integers
+    count: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Two people's annotations of one list; one entry each, ordered by list.
+
+    `first` and `second` are rows of annotations; `people` is a row of `people_pairs`, shape
+    (pairs of people, 2), whose numbers index `Answers.people`.
+    """
+
+    list: Integers
+    first: Integers
+    second: Integers
+    people: Integers
+    people_pairs: Integers

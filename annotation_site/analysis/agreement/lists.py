@@ -1,0 +1,182 @@
+"""Agreement list by list: patterns side by side, the lists people disagree on, test and retest."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from annotation_site.analysis.agreement import AGREEMENT_MEASURES
+from annotation_site.analysis.agreement.arrays import Integers
+from annotation_site.analysis.agreement.encoding import encode
+from annotation_site.analysis.agreement.measure import Measure
+from annotation_site.analysis.agreement.tables import (
+    Agreement,
+    agreement_table,
+    measure_agreement,
+)
+from annotation_site.analysis.labels import Labels
+
+RANKED_BY = ("mean_matched_jaccard", "pattern_f1", "percent_agreement_concept")
+"""What the list people disagree on most has least of; the first that differs decides."""
+
+_FIRST, _SECOND = "first", "second"
+
+
+def matched_patterns(labels: Labels, *, list_id: object, min_tokens: int) -> pd.DataFrame:
+    """Put every two people's patterns of one list side by side.
+
+    Parameters
+    ----------
+    labels
+        What people answered.
+    list_id
+        The list.
+    min_tokens
+        As for `measure_agreement`.
+
+    Returns
+    -------
+    DataFrame
+        One row per matched pair of patterns, best overlap first, then per pattern without a
+        partner, by pair of people: ``first``, ``second`` (people), ``first_pattern`` and
+        ``second_pattern`` (numbers, None where there is no partner), ``jaccard`` (0 without a
+        partner), ``shared``, ``only_first``, ``only_second`` (tuples of ranks),
+        ``same_category`` (None without a partner).
+    """
+    lists = labels.lists[labels.lists["list_id"] == list_id]
+    annotations = labels.annotations[labels.annotations["list_id"] == list_id]
+    inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
+    members = labels.members[inside].reset_index(drop=True)
+    answers = encode(Labels(lists, annotations, members), min_tokens=min_tokens)[None]
+    patterns, pairs, matching = answers.patterns, answers.pairs, answers.matching
+    found = matching.candidates
+    number = members["pattern"].to_numpy()[patterns.row]
+    ranks = _ranks(members, patterns.row)
+    rows = []
+    for pair, people in enumerate(pairs.people_pairs[pairs.people]):
+        chosen = np.flatnonzero(matching.chosen & (found.pair == pair))
+        chosen = chosen[np.argsort(-found.jaccard[chosen], kind="stable")]
+        couples: list[tuple[int | None, int | None]] = [
+            (int(found.first[one]), int(found.second[one])) for one in chosen
+        ]
+        for side, annotation in enumerate((pairs.first[pair], pairs.second[pair])):
+            begin = patterns.first[annotation]
+            taken = {couple[side] for couple in couples}
+            alone = set(range(begin, begin + patterns.count[annotation])) - taken
+            couples += [(one, None) if side == 0 else (None, one) for one in sorted(alone)]
+        for one, other in couples:
+            left = ranks[one] if one is not None else frozenset()
+            right = ranks[other] if other is not None else frozenset()
+            both = one is not None and other is not None
+            rows.append(
+                {
+                    _FIRST: answers.people[people[0]],
+                    _SECOND: answers.people[people[1]],
+                    "first_pattern": None if one is None else number[one],
+                    "second_pattern": None if other is None else number[other],
+                    "jaccard": len(left & right) / len(left | right) if both else 0.0,
+                    "shared": tuple(sorted(left & right)),
+                    "only_first": tuple(sorted(left - right)),
+                    "only_second": tuple(sorted(right - left)),
+                    "same_category": bool(patterns.category[one] == patterns.category[other])
+                    if both
+                    else None,
+                }
+            )
+    columns = [_FIRST, _SECOND, "first_pattern", "second_pattern", "jaccard", "shared"]
+    columns += ["only_first", "only_second", "same_category"]
+    return pd.DataFrame(rows, columns=columns, dtype="object").astype({"jaccard": "float64"})
+
+
+def _ranks(members: pd.DataFrame, rows: Integers) -> list[frozenset[int]]:
+    """Ranks of the patterns that have a member in these rows."""
+    keys = ["annotation_id", "pattern"]
+    of_pattern = {
+        key: frozenset(int(rank) for rank in group) for key, group in members.groupby(keys)["rank"]
+    }
+    return [of_pattern[key] for key in members.iloc[rows][keys].itertuples(index=False, name=None)]
+
+
+def disagreement_ranking(agreement: Agreement) -> pd.DataFrame:
+    """Rank the lists with two answers or more by how little people agree on them.
+
+    Returns
+    -------
+    DataFrame
+        One row per list, most disagreement first: ``list_id``, ``model``, ``kind``, ``layer``,
+        ``annotations``, and a column for each measure of `RANKED_BY`, missing where it is
+        undefined. Lists on which nobody found a pattern come last. Equal lists keep the order of
+        model, kind, layer and id.
+    """
+    measures = {name: AGREEMENT_MEASURES[name] for name in RANKED_BY}
+    every = Agreement({None: agreement.answers[None]}, measures)
+    keys = ["list_id", "model", "kind", "layer", "annotations"]
+    lists = every.lists.reset_index(names="row")
+    for name, statistics in every.statistics.items():
+        lists[name[1]] = statistics.value(statistics.parts)
+    lists = lists[lists["annotations"] > 1].sort_values([*RANKED_BY, "row"])
+    return lists[[*keys, *RANKED_BY]].astype({"kind": "str"}).reset_index(drop=True)
+
+
+def retest_table(
+    labels: Labels,
+    repeats: Labels,
+    *,
+    min_tokens: int,
+    measures: Mapping[str, Measure] = AGREEMENT_MEASURES,
+) -> pd.DataFrame:
+    """Agreement of people with themselves: each one's first and repeated answers to a list.
+
+    Parameters
+    ----------
+    labels
+        The answers that count.
+    repeats
+        Later answers by the same people to some of the same lists; one per person and list.
+    min_tokens, measures
+        As for `measure_agreement`.
+
+    Returns
+    -------
+    DataFrame
+        As `agreement_table`, with the column ``annotator``: everybody together (missing), then
+        each person who answered a list twice. ``lists`` counts one person's pair of answers to
+        one list. A repeat without a first answer does not enter.
+
+    Raises
+    ------
+    ValueError
+        As for `measure_agreement`.
+    """
+    both = _both_answers(labels, repeats)
+    agreement = measure_agreement(both, min_tokens=min_tokens, measures=measures)
+    everybody = agreement_table(agreement)
+    everybody.insert(0, "annotator", None)
+    of_person = agreement_table(agreement, by=["annotator"])
+    return pd.concat([everybody.astype({"annotator": "object"}), of_person], ignore_index=True)
+
+
+def _both_answers(labels: Labels, repeats: Labels) -> Labels:
+    """Each person's two answers to a list as a list of its own, by annotators first and second."""
+    key = ["list_id", "annotator"]
+    for one in (labels, repeats):
+        if one.annotations.duplicated(key).any():
+            raise ValueError("annotations has two answers of one person to one list.")
+    couples = labels.annotations.merge(repeats.annotations, on=key, suffixes=("_1", "_2"))
+    couples = couples.merge(labels.lists, on="list_id")
+    number = np.arange(len(couples))
+    annotations, members = [], []
+    for side, (name, source) in enumerate(((_FIRST, labels), (_SECOND, repeats))):
+        new = 2 * number + side
+        annotations.append(
+            pd.DataFrame({"annotation_id": new, "list_id": number, "annotator": name})
+        )
+        code = pd.Series(new, index=couples[f"annotation_id_{side + 1}"])
+        rows = source.members[source.members["annotation_id"].isin(code.index)]
+        ids = code.reindex(rows["annotation_id"]).to_numpy(dtype=np.int64)
+        members.append(rows.assign(annotation_id=ids))
+    return Labels(
+        lists=couples[["annotator", "model", "kind", "layer", "length"]].assign(list_id=number),
+        annotations=pd.concat(annotations, ignore_index=True),
+        members=pd.concat(members, ignore_index=True),
+    )

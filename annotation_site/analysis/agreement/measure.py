@@ -1,0 +1,97 @@
+"""What a measure of agreement is: a definition, and sums over lists that its value follows from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.arrays import Floats, Integers
+
+Sums = Mapping[str, Floats]
+"""Named sums over some lists, each of shape (..., own shape)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """A measure's sufficient statistics: one row per list; a group of lists is their sum.
+
+    Attributes
+    ----------
+    parts
+        Named arrays, shape (lists,) or (lists, columns), dense or sparse.
+    value
+        Computes the measure from sums of `parts`; NaN where it is undefined.
+    n
+        How many units of the list the value rests on, shape (lists,); 0 where it enters no value.
+    left_out
+        How many things of the list do not enter, by what they are and why; each of shape
+        (lists,).
+    degenerate
+        Says why the value is undefined although there are units.
+    """
+
+    parts: Mapping[str, Floats | sparse.csr_array]
+    value: Callable[[Sums], Floats]
+    n: Floats
+    left_out: Mapping[tuple[str, str], Floats]
+    degenerate: Callable[[Sums], str]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of agreement.
+
+    Attributes
+    ----------
+    name, title
+        The key in the registry, and what pages call it.
+    definition
+        One or two sentences for people who read the table.
+    source, url
+        The publication that defines it.
+    unit
+        What `n` counts.
+    on
+        "tokens" or "patterns".
+    needs_categories
+        True where it compares categories, and so says nothing about a single one.
+    function
+        Computes the statistics.
+    """
+
+    name: str
+    title: str
+    definition: str
+    source: str
+    url: str
+    unit: str
+    on: str
+    function: Callable[[Answers], Statistics]
+    needs_categories: bool = False
+
+
+def ratio(numerator: Any, denominator: Any) -> Floats:
+    """Divide; NaN, without a warning, where the denominator is 0."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    result = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator != 0)
+    return result
+
+
+def per_list(answers: Answers, values: Any) -> Floats:
+    """Add up what belongs to pairs of annotations; shape (lists,)."""
+    return np.bincount(answers.pairs.list, weights=values, minlength=len(answers.lists)).astype(
+        np.float64
+    )
+
+
+def annotators(answers: Answers, valid: NDArray[np.bool_] | None = None) -> Integers:
+    """How many (valid) annotations each list has, 0 where that gives no pair; shape (lists,)."""
+    kept = np.ones(len(answers.pairs.list)) if valid is None else valid
+    pairs = np.rint(per_list(answers, kept)).astype(np.int64)
+    # m (m − 1) / 2 pairs come from m annotations.
+    return np.where(pairs > 0, np.rint((1 + np.sqrt(1 + 8 * pairs)) / 2), 0).astype(np.int64)

@@ -1,0 +1,178 @@
+"""Tables of agreement: by group of lists, by category, by pair of people."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from annotation_site.analysis.agreement.arrays import Floats, Integers
+from annotation_site.analysis.agreement.groups import Agreement, Grouping, measure_agreement
+from annotation_site.analysis.agreement.measure import Statistics
+from annotation_site.analysis.agreement.resampling import resampled_values
+from annotation_site.analysis.intervals import (
+    FEW_LISTS,
+    FEW_LISTS_WARNING,
+    SEED,
+    STRATA,
+    percentile_interval,
+)
+
+__all__ = ["COLUMNS", "Agreement", "agreement_table", "agreement_tables", "measure_agreement"]
+
+COLUMNS = (
+    *("measure", "value", "low", "high", "n", "unit", "lists", "lists_total", "annotations"),
+    *("left_out", "undefined", "warning"),
+)
+
+
+def agreement_table(agreement: Agreement, *, by: Sequence[str] = ()) -> pd.DataFrame:
+    """One table without intervals; see `agreement_tables`."""
+    return agreement_tables(agreement, by=[by])[0]
+
+
+def agreement_tables(
+    agreement: Agreement,
+    *,
+    by: Sequence[Sequence[str]],
+    resamples: int = 0,
+    seed: int = SEED,
+) -> list[pd.DataFrame]:
+    """Tabulate every measure for groups of lists, for several groupings at once.
+
+    Parameters
+    ----------
+    agreement
+        Of the lists.
+    by
+        For each table what makes a group: none or some of "model", "kind", "layer" and
+        "category" (and "list_id", or "first" and "second" where `Agreement.by_pair` made the
+        lists).
+    resamples, seed
+        How often lists with two annotations are resampled within model, kind and layer for the
+        95% percentile intervals; 0 for none. All tables share the draws.
+
+    Returns
+    -------
+    list of DataFrame
+        One row per group and measure, groups ordered as in `coverage_table`: the columns of `by`,
+        ``measure``, ``value`` (missing where undefined), ``low``, ``high``, ``n`` and ``unit``
+        (what the value rests on), ``lists`` (that enter it), ``lists_total`` (of the group),
+        ``annotations`` (of the lists that enter), ``left_out`` (how many of what, and why),
+        ``undefined`` ("undefined, because …", else empty), ``warning``.
+
+    Raises
+    ------
+    ValueError
+        When `by` names something else, or one thing twice, or "category" where `agreement` knows
+        no categories; when intervals are asked for groups of anything else than model, kind,
+        layer and category, or for pairs of people, which are shown as points.
+    """
+    if resamples:
+        _check_strata(agreement, by)
+    groupings = [Grouping.of(agreement, one) for one in by]
+    tables = [_table(agreement, grouping) for grouping in groupings]
+    if resamples and tables:
+        drawn = resampled_values(agreement, groupings, resamples, seed)
+        for grouping, table, values in zip(groupings, tables, drawn, strict=True):
+            _add_intervals(table, values, *grouping.strata(agreement))
+    return tables
+
+
+def _check_strata(agreement: Agreement, by: Sequence[Sequence[str]]) -> None:
+    others = sorted({column for one in by for column in one} - {*STRATA, "category"})
+    if others or "first" in agreement.lists:
+        raise ValueError("Intervals are for groups of model, kind, layer and category.")
+
+
+def _table(agreement: Agreement, grouping: Grouping) -> pd.DataFrame:
+    """Values, counts and reasons, without intervals."""
+    groups = grouping.indicator()
+    cells = grouping.cells(agreement)
+    columns = [_rows(agreement, category, name, groups) for category, name in cells]
+    rows = [
+        {**key, **({"category": category} if "category" in grouping.by else {}), **row[group]}
+        for group, key in enumerate(grouping.keys.to_dict("records"))
+        for (category, _), row in zip(cells, columns, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=[*grouping.by, *COLUMNS])
+
+
+def _rows(
+    agreement: Agreement, category: str | None, name: str, groups: sparse.csr_array
+) -> list[dict[str, object]]:
+    """One measure's row for every group."""
+    statistics = agreement.statistics.get((category, name))
+    annotated = agreement.lists["annotations"].to_numpy()
+    enough = groups @ (annotated > 1).astype(np.float64)
+    total = np.diff(groups.indptr)
+    unit = agreement.measures[name].unit
+    missing = {"measure": name, "value": np.nan, "low": np.nan, "high": np.nan, "unit": unit}
+    if statistics is None:
+        reason = "undefined, because the row looks at one category alone."
+        empty = {"n": 0, "lists": 0, "annotations": 0, "left_out": "", "warning": ""}
+        return [{**missing, **empty, "lists_total": t, "undefined": reason} for t in total]
+    sums = {part: _dense(groups @ values) for part, values in statistics.parts.items()}
+    values = np.asarray(statistics.value(sums))
+    n = np.rint(groups @ statistics.n).astype(np.int64)
+    enters = statistics.n > 0
+    lists = np.rint(groups @ enters.astype(np.float64)).astype(np.int64)
+    annotations = groups @ np.where(enters, annotated, 0).astype(np.float64)
+    rows = []
+    for group, left_out in enumerate(_left_out(statistics, groups, total - enough)):
+        value, undefined = values[group], ""
+        if enough[group] == 0:
+            undefined = "undefined, because no list has answers of two people."
+        elif n[group] == 0:
+            undefined = f"undefined, because nothing can be compared ({left_out})."
+        elif np.isnan(value):
+            reason = statistics.degenerate({part: one[group] for part, one in sums.items()})
+            undefined = f"undefined, because {reason}."
+        few = not undefined and lists[group] < FEW_LISTS
+        rows.append(
+            {
+                **missing,
+                "value": np.nan if undefined else value,
+                "n": n[group],
+                "lists": lists[group],
+                "lists_total": total[group],
+                "annotations": int(annotations[group]),
+                "left_out": left_out,
+                "undefined": undefined,
+                "warning": FEW_LISTS_WARNING if few else "",
+            }
+        )
+    return rows
+
+
+def _left_out(
+    statistics: Statistics, groups: sparse.csr_array, few_answers: Floats
+) -> Iterator[str]:
+    """What does not enter each group's value, in words."""
+    counts = {("lists", "fewer than two people answered"): few_answers}
+    counts |= {what: groups @ count for what, count in statistics.left_out.items()}
+    for group in range(groups.shape[0]):
+        yield "; ".join(
+            f"{count[group]:.0f} of the {unit}: {reason}"
+            for (unit, reason), count in counts.items()
+            if count[group]
+        )
+
+
+def _dense(values: Floats | sparse.csr_array) -> Floats:
+    return values if isinstance(values, np.ndarray) else np.asarray(values.toarray())
+
+
+def _add_intervals(table: pd.DataFrame, values: Floats, strata: Integers, single: Integers) -> None:
+    cells = len(table) // max(len(strata), 1)
+    bounds = np.full((len(table), 2), np.nan)
+    warnings = [str(warning) for warning in table["warning"]]
+    for row in np.flatnonzero(table["undefined"] == ""):
+        group = row // cells
+        interval = percentile_interval(
+            values[row], strata=int(strata[group]), single=int(single[group])
+        )
+        bounds[row] = interval.low, interval.high
+        warnings[row] = "; ".join(one for one in [warnings[row], *interval.warnings()] if one)
+    table["low"], table["high"] = bounds.T
+    table["warning"] = warnings

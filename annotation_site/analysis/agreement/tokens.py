@@ -1,0 +1,268 @@
+"""Agreement on tokens: what two people say about the same rank of the same list.
+
+Each function takes `Answers` and gives `Statistics`. The definitions are in ``docs/measures.md``.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.arrays import Floats, Integers
+from annotation_site.analysis.agreement.measure import (
+    Statistics,
+    Sums,
+    annotators,
+    per_list,
+    ratio,
+)
+
+SEVERAL_PATTERNS = ("annotations", "a token is in several of its patterns")
+
+
+class Codes:
+    """The label of every rank of every annotation, as one of `size` values.
+
+    Attributes
+    ----------
+    grid
+        Codes from 0, shape (annotations, longest list); negative outside the list.
+    size
+        How many values there are.
+    valid
+        Annotations that can be compared, shape (annotations,).
+    """
+
+    def __init__(self, grid: NDArray[Any], size: int, valid: NDArray[np.bool_]) -> None:
+        self.grid = grid
+        self.size = size
+        self.valid = valid
+
+    @classmethod
+    def concept(cls, answers: Answers) -> "Codes":
+        """1 where a token is in some concept, else 0."""
+        return cls(answers.in_concept, 2, np.ones(len(answers.length), dtype=np.bool_))
+
+    @classmethod
+    def category(cls, answers: Answers) -> "Codes":
+        """A token's category, 0 for none; not where a token is in several patterns."""
+        return cls(answers.category, 1 + len(answers.categories), ~answers.overlapping)
+
+    @classmethod
+    def category_set(cls, answers: Answers) -> "Codes":
+        """The set of a token's categories, {none} where it has none."""
+        everybody = np.ones(len(answers.length), dtype=np.bool_)
+        return cls(answers.category_set, len(answers.sets), everybody)
+
+    def counts(self) -> Integers:
+        """How often each annotation gives each value, shape (annotations, size)."""
+        return np.stack(
+            [(self.grid == code).sum(axis=1, dtype=np.int64) for code in range(self.size)], axis=1
+        )
+
+
+class Compared:
+    """Codes beside each other: what the statistics of every token measure are made of."""
+
+    def __init__(self, answers: Answers, codes: Codes) -> None:
+        pairs = answers.pairs
+        self.answers = answers
+        self.codes = codes
+        self.valid = codes.valid[pairs.first] & codes.valid[pairs.second]
+        self.first, self.second = pairs.first[self.valid], pairs.second[self.valid]
+        self.length = answers.length[self.first]
+        self.annotators = annotators(answers, self.valid)
+        self.counts = codes.counts()
+
+    def per_list(self, values: Any) -> Floats:
+        """Add up one value per valid pair of annotations; shape (lists,)."""
+        everywhere = np.zeros(len(self.valid))
+        everywhere[self.valid] = values
+        return per_list(self.answers, everywhere)
+
+    def agreeing(self) -> Integers:
+        """Tokens to which both people give the same value, shape (valid pairs,)."""
+        one, other = self.codes.grid[self.first], self.codes.grid[self.second]
+        return np.asarray(((one == other) & (one >= 0)).sum(axis=1, dtype=np.int64))
+
+    def distance(self, distances: Floats) -> Floats:
+        """Summed distance of the values that two people give, shape (valid pairs,)."""
+        # An extra row and column of zeros stands for ranks outside the list, coded -1.
+        padded = np.pad(distances, (0, 1))
+        found = padded[self.codes.grid[self.first], self.codes.grid[self.second]]
+        return np.asarray(found.sum(axis=1))
+
+    def values(self) -> Floats:
+        """How often each value was given in lists that are compared, shape (lists, size)."""
+        # Each annotation stands in one pair with every other one of its list.
+        share = 1 / np.maximum(self.annotators[self.answers.pairs.list[self.valid]] - 1, 1)
+        given = (self.counts[self.first] + self.counts[self.second]) * share[:, None]
+        return np.stack([self.per_list(column) for column in given.T], axis=1)
+
+    def tokens(self) -> Floats:
+        """Tokens with two labels or more, shape (lists,)."""
+        pairs = np.maximum(self.per_list(np.ones(len(self.first))), 1)
+        return np.rint(self.per_list(self.length) / pairs)
+
+    def left_out(self) -> dict[tuple[str, str], Floats]:
+        """Annotations that cannot be compared, of lists with two or more."""
+        pairs, invalid = self.answers.pairs, ~self.codes.valid
+        if not invalid.any():
+            return {}
+        share = 1 / np.maximum(annotators(self.answers)[pairs.list] - 1, 1)
+        dropped = (invalid[pairs.first].astype(np.int64) + invalid[pairs.second]) * share
+        return {SEVERAL_PATTERNS: np.rint(per_list(self.answers, dropped))}
+
+
+Coding = Callable[[Answers], Codes]
+
+
+def percent_agreement(answers: Answers, *, coding: Coding) -> Statistics:
+    """The share of pairs of labels for one token that are the same."""
+    compared = Compared(answers, coding(answers))
+    labels = compared.per_list(compared.length)
+    return Statistics(
+        parts={"agreeing": compared.per_list(compared.agreeing()), "labels": labels},
+        value=lambda sums: ratio(sums["agreeing"], sums["labels"]),
+        n=labels,
+        left_out=compared.left_out(),
+        degenerate=_one_value,
+    )
+
+
+def cohen_kappa(answers: Answers, *, coding: Coding) -> Statistics:
+    """Cohen's kappa of every two people, averaged with their number of common tokens as weight."""
+    compared = Compared(answers, coding(answers))
+    pairs = answers.pairs
+    where = pairs.list[compared.valid], pairs.people[compared.valid]
+    shape = len(answers.lists), len(pairs.people_pairs)
+
+    def by_people(values: Any) -> sparse.csr_array:
+        return sparse.csr_array((np.asarray(values, dtype=np.float64), where), shape=shape)
+
+    parts: dict[str, Floats | sparse.csr_array] = {
+        "agreeing": by_people(compared.agreeing()),
+        "labels": by_people(compared.length),
+    }
+    for code in range(compared.codes.size):
+        parts[f"first {code}"] = by_people(compared.counts[compared.first, code])
+        parts[f"second {code}"] = by_people(compared.counts[compared.second, code])
+    return Statistics(
+        parts=parts,
+        value=partial(_mean_cohen_kappa, size=compared.codes.size),
+        n=compared.per_list(compared.length),
+        left_out=compared.left_out(),
+        degenerate=_one_value_per_pair,
+    )
+
+
+def _mean_cohen_kappa(sums: Sums, *, size: int) -> Floats:
+    labels = sums["labels"]
+    chance = np.zeros(labels.shape)
+    for code in range(size):
+        chance += sums[f"first {code}"] * sums[f"second {code}"]
+    # kappa = (agreeing / n − chance / n²) / (1 − chance / n²), in whole numbers as far as it goes.
+    kappa = ratio(sums["agreeing"] * labels - chance, labels * labels - chance)
+    defined = ~np.isnan(kappa)
+    weight = np.where(defined, labels, 0.0)
+    return ratio((np.where(defined, kappa, 0.0) * weight).sum(axis=-1), weight.sum(axis=-1))
+
+
+def fleiss_kappa(answers: Answers, *, coding: Coding) -> Statistics:
+    """Fleiss' kappa; undefined unless every list has the same number of annotators."""
+    compared = Compared(answers, coding(answers))
+    annotators_of = compared.annotators.astype(np.float64)
+    return Statistics(
+        parts={
+            "agreeing": compared.per_list(compared.agreeing()),
+            "labels": compared.per_list(compared.length),
+            "values": compared.values(),
+            "lists": (annotators_of > 0).astype(np.float64),
+            "annotators": annotators_of,
+            "squared": annotators_of**2,
+        },
+        value=_fleiss_kappa,
+        n=compared.tokens(),
+        left_out=compared.left_out(),
+        degenerate=lambda sums: _unequal(sums) or _one_value(sums),
+    )
+
+
+def _fleiss_kappa(sums: Sums) -> Floats:
+    given = sums["values"].sum(axis=-1)
+    chance = ratio((sums["values"] ** 2).sum(axis=-1), given**2)
+    observed = ratio(sums["agreeing"], sums["labels"])
+    equal = sums["lists"] * sums["squared"] == sums["annotators"] ** 2
+    return np.where(equal, ratio(observed - chance, 1 - chance), np.nan)
+
+
+def krippendorff_alpha(answers: Answers, *, coding: Coding) -> Statistics:
+    """Krippendorff's alpha with nominal distances; a list's labels may come from any people."""
+    codes = coding(answers)
+    return _alpha(answers, codes, 1 - np.eye(codes.size))
+
+
+def masi_alpha(answers: Answers) -> Statistics:
+    """Krippendorff's alpha of the sets of categories, with MASI distances."""
+    return _alpha(answers, Codes.category_set(answers), masi_distances(answers.sets))
+
+
+def masi_distances(sets: NDArray[np.bool_]) -> Floats:
+    """MASI distance of every two sets, shape (sets, sets); the sets are not empty.
+
+    1 − J · M with J their Jaccard overlap and M = 1 for equal sets, 2/3 where one contains the
+    other, 1/3 where they only overlap, 0 where they do not.
+
+    Examples
+    --------
+    >>> masi_distances(np.array([[True, False], [True, True]]))[0, 1].round(6)
+    np.float64(0.666667)
+    """
+    members = sets.astype(np.int64)
+    shared = members @ members.T
+    size = members.sum(axis=1)
+    union = size[:, None] + size - shared
+    contained = shared == np.minimum(size[:, None], size)
+    weight = np.select([shared == union, contained, shared > 0], [1.0, 2 / 3, 1 / 3], 0.0)
+    return np.asarray(1 - shared / union * weight)
+
+
+def _alpha(answers: Answers, codes: Codes, distances: Floats) -> Statistics:
+    compared = Compared(answers, codes)
+    of_list = answers.pairs.list[compared.valid]
+    share = 2 / np.maximum(compared.annotators[of_list] - 1, 1)
+    return Statistics(
+        parts={
+            "disagreement": compared.per_list(compared.distance(distances) * share),
+            "values": compared.values(),
+        },
+        value=partial(_alpha_of, distances=distances),
+        n=compared.tokens(),
+        left_out=compared.left_out(),
+        degenerate=_one_value,
+    )
+
+
+def _alpha_of(sums: Sums, *, distances: Floats) -> Floats:
+    values = sums["values"]
+    expected = ((values @ distances) * values).sum(axis=-1)
+    given = values.sum(axis=-1)
+    return 1 - ratio((given - 1) * sums["disagreement"], expected)
+
+
+def _one_value(sums: Sums) -> str:
+    return "every label is the same, so that chance alone gives full agreement"
+
+
+def _one_value_per_pair(sums: Sums) -> str:
+    return "in every pair both people give one and the same label to all tokens"
+
+
+def _unequal(sums: Sums) -> str:
+    if float(sums["lists"] * sums["squared"] - sums["annotators"] ** 2) == 0:
+        return ""
+    return "the lists do not all have the same number of annotators"

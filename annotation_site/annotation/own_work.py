@@ -1,0 +1,181 @@
+"""What people read about their own work: home, submitted lists, hours. Nothing of anybody else's.
+
+Blinding: of a list only its number in the person's own order and what the person did is told.
+"""
+
+import datetime
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, F, QuerySet
+from django.utils import timezone
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.models import (
+    Assignment,
+    Membership,
+    Revision,
+    Study,
+    WorkedDay,
+)
+from annotation_site.annotation.pace import Pace, pace_of
+from annotation_site.annotation.selectors import needs_consent, studies_to_annotate
+from annotation_site.exports import Column, Table
+
+State = Assignment.State
+SOON = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Until when a list that was begun is kept for its person."""
+
+    position: int
+    public_id: uuid.UUID
+    until: datetime.datetime
+    is_over: bool  # somebody else may get it at any moment
+
+
+@dataclass(frozen=True)
+class OwnStudy:
+    """One study on a person's home. `resume` marks the one to go on with."""
+
+    membership: Any  # a Membership of `studies_to_annotate`, with its counts
+    pace: Pace | None
+    leases: list[Lease]  # that run out soon
+    needs_consent: bool
+    resume: bool
+
+
+@dataclass(frozen=True)
+class WorkDay:
+    """One day's work in one study: active time, and lists submitted for the first time."""
+
+    day: datetime.date
+    study: str
+    active_seconds: int
+    lists: int
+
+
+def own_studies(user: User) -> list[OwnStudy]:
+    """The studies that a person annotates, three queries whatever their number and size."""
+    memberships = list(studies_to_annotate(user))
+    seconds, leases = _seconds_by_membership(user), _leases_by_membership(user)
+    resume = _worked_at_last(memberships)
+    return [
+        OwnStudy(
+            membership=membership,
+            pace=pace_of(seconds[membership.pk], membership.left),
+            leases=leases[membership.pk],
+            needs_consent=needs_consent(membership, membership.study),
+            resume=membership is resume,
+        )
+        for membership in memberships
+    ]
+
+
+def _worked_at_last(memberships: list[Any]) -> Any:
+    """Where the person stopped: the last list opened, in a study in which something is left."""
+    can_go_on = [m for m in memberships if m.left and m.study.state == Study.State.OPEN]
+    begun = [m for m in can_go_on if m.opened_last]
+    return max(begun, key=lambda m: m.opened_last) if begun else next(iter(can_go_on), None)
+
+
+def _seconds_by_membership(user: User) -> dict[int, list[int]]:
+    rows = Assignment.objects.filter(
+        membership__user=user, membership__withdrawn_at=None, state=State.SUBMITTED
+    )
+    found: dict[int, list[int]] = defaultdict(list)
+    for membership, seconds in rows.values_list("membership_id", "active_seconds"):
+        found[membership].append(seconds)
+    return found
+
+
+def _leases_by_membership(user: User) -> dict[int, list[Lease]]:
+    now = timezone.now()
+    rows = Assignment.objects.filter(
+        membership__user=user,
+        membership__withdrawn_at=None,
+        state=State.IN_PROGRESS,
+        item__study__state=Study.State.OPEN,
+    )
+    found: dict[int, list[Lease]] = defaultdict(list)
+    for row in rows.select_related("item__study").order_by("position"):
+        if row.opened_at is None:
+            continue
+        until = row.opened_at + timedelta(hours=row.item.study.lease_hours)
+        if until - now <= SOON:
+            lease = Lease(row.position, row.public_id, until, is_over=until <= now)
+            found[row.membership_id].append(lease)
+    return found
+
+
+def submitted_lists(membership: Membership) -> QuerySet[Assignment]:
+    """A person's submitted lists, the newest first, each with its number of patterns."""
+    return (
+        Assignment.objects.filter(membership=membership, state=State.SUBMITTED)
+        .annotate(n_patterns=Count("patterns"))
+        .order_by("-submitted_at", "-position")
+    )
+
+
+def with_unsubmitted_changes(rows: Sequence[Assignment]) -> list[tuple[Assignment, bool]]:
+    """Submitted lists, each with whether it was re-opened, changed and not submitted again."""
+    newest = Revision.objects.filter(assignment__in=rows, version=F("assignment__version"))
+    said = dict(newest.values_list("assignment_id", "snapshot__answer"))
+    return [(row, (row.draft or {}).get("answer") != said[row.pk]) for row in rows]
+
+
+def set_aside_lists(membership: Membership) -> QuerySet[Assignment]:
+    """Lists that the person skipped or that are no longer kept for them."""
+    return Assignment.objects.filter(
+        membership=membership, state__in=(State.SKIPPED, State.EXPIRED)
+    ).order_by("position")
+
+
+def work_days(user: User) -> list[WorkDay]:
+    """Every day on which the person worked, by study, the newest first.
+
+    Studies that they have withdrawn from stay: time that was worked is time that is paid.
+    """
+    marks = WorkedDay.objects.filter(assignment__membership__user=user).order_by("day")
+    seconds: Counter[tuple[datetime.date, str, str]] = Counter()
+    lists: Counter[tuple[datetime.date, str, str]] = Counter()
+    so_far: Counter[int] = Counter()
+    for assignment, day, total, submitted, title, slug in marks.values_list(
+        "assignment_id",
+        "day",
+        "active_seconds",
+        "submitted",
+        "assignment__item__study__title",
+        "assignment__item__study__slug",
+    ):
+        place = (day, title, slug)
+        # Where a clock was moved back, an earlier day can hold the larger total.
+        seconds[place] += max(0, total - so_far[assignment])
+        so_far[assignment] = max(total, so_far[assignment])
+        lists[place] += submitted
+    return [
+        WorkDay(day, title, seconds[day, title, slug], lists[day, title, slug])
+        for day, title, slug in sorted(seconds, key=lambda p: (-p[0].toordinal(), *p[1:]))
+    ]
+
+
+def work_days_table(days: Iterable[WorkDay]) -> Table:
+    """The same for an export; hours are seconds in other units, for the payroll."""
+    columns = (
+        Column("day", "text"),
+        Column("study", "text"),
+        Column("active_seconds", "number"),
+        Column("active_hours", "number"),
+        Column("lists_submitted", "number"),
+    )
+    rows = (
+        (d.day.isoformat(), d.study, d.active_seconds, round(d.active_seconds / 3600, 4), d.lists)
+        for d in days
+    )
+    return Table("hours", columns, rows)

@@ -1,0 +1,205 @@
+"""The paper's worked example, for a newcomer to label and to compare with. Nothing is stored."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from annotation_site.analysis.stopwords import is_stopword
+from annotation_site.annotation.answers import Answer, PatternAnswer, Rules, answer_parse
+from annotation_site.annotation.selectors import ListToken
+from annotation_site.annotation.services import DEFAULT_CATEGORIES
+from annotation_site.errors import InvalidAnswer
+
+EXAMPLE = settings.BASE_DIR / "fixtures" / "example-annotation.json"
+MIN_TOKENS = 4  # the paper's
+LONGEST_ANSWER = 200_000  # characters of JSON
+
+
+@dataclass(frozen=True)
+class Example:
+    """The list and what the paper's annotators said of it (Geva et al. 2022, appendix A.2)."""
+
+    tokens: tuple[ListToken, ...]
+    answer: Answer
+
+    @property
+    def rules(self) -> Rules:
+        """As for a list of a study with the paper's choices."""
+        return Rules(len(self.tokens), DEFAULT_CATEGORIES, several_patterns_per_token=False)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One answer's figures. `in_patterns` counts tokens; `counted` those that coverage counts."""
+
+    in_patterns: int
+    counted: int
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pattern of the paper's beside the person's that shares most tokens with it, or alone."""
+
+    theirs: PatternAnswer | None
+    yours: PatternAnswer | None
+    both: list[ListToken]
+    only_theirs: list[ListToken]
+    only_yours: list[ListToken]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page of differences shows; without an answer of the person's, only the paper's."""
+
+    pairs: list[Pair]
+    theirs: Side
+    yours: Side | None
+    too_small: list[PatternAnswer]  # of the paper's
+    rows: list[tuple[ListToken, PatternAnswer | None, PatternAnswer | None, bool]]
+    agreeing: int
+    length: int
+    min_tokens: int = MIN_TOKENS
+
+
+@cache
+def example() -> Example:
+    """The worked example, from its file."""
+    data = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    tokens = tuple(
+        ListToken(row["rank"], row["text"], row["gloss"], is_stopword(row["text"]))
+        for row in data["tokens"]
+    )
+    patterns = tuple(
+        PatternAnswer(
+            number=pattern["number"],
+            description=pattern["description"],
+            category=pattern["category"],
+            stopwords=False,  # the paper's table flags neither
+            ranks=tuple(t["rank"] for t in data["tokens"] if t["pattern"] == pattern["number"]),
+        )
+        for pattern in data["patterns"]
+    )
+    return Example(tokens, Answer(patterns, no_pattern=False, comment=""))
+
+
+def tutorial_page() -> dict[str, Any]:
+    """The example as the annotation page's JSON; without addresses to save or submit to."""
+    tokens = example().tokens
+    return {
+        "list": {
+            "id": "tutorial",
+            "position": 1,
+            "total": 1,
+            "state": "in progress",
+            "submitted_version": 0,
+            "tokens": [[token.display, token.gloss] for token in tokens],
+            "stopwords": [token.rank for token in tokens if token.is_stopword],
+        },
+        "study": {
+            "title": "",
+            "categories": DEFAULT_CATEGORIES,
+            "min_tokens": MIN_TOKENS,
+            "several_patterns_per_token": False,
+            "show_glosses": True,
+            "highlight_spellings": False,
+            "open": True,
+        },
+        "urls": {"page": reverse("annotation:tutorial"), "previous": None, "skip": None},
+    }
+
+
+def answer_read(text: str) -> Answer:
+    """An answer to the example from JSON. Raises InvalidAnswer where it is none."""
+    try:
+        data = json.loads(text[:LONGEST_ANSWER])
+    except (ValueError, RecursionError) as error:
+        raise InvalidAnswer("This is no answer. Go back to the tutorial and try again.") from error
+    return answer_parse(data, example().rules)
+
+
+def compare(yours: Answer | None) -> Comparison:
+    """Set a person's answer beside the paper's."""
+    tokens, theirs = example().tokens, example().answer
+    pairs = _pairs(theirs.patterns, yours.patterns if yours else ())
+    partner = {pair.yours.number: pair.theirs for pair in pairs if pair.yours}
+    rows = []
+    for token in tokens:
+        one, other = _pattern_of(theirs, token), _pattern_of(yours, token)
+        agrees = one is partner[other.number] is not None if other else one is None
+        rows.append((token, one, other, agrees))
+    return Comparison(
+        pairs=pairs,
+        theirs=_side(theirs),
+        yours=_side(yours) if yours else None,
+        too_small=[p for p in theirs.patterns if len(p.ranks) < MIN_TOKENS],
+        rows=rows,
+        agreeing=sum(agrees for *_, agrees in rows),
+        length=len(tokens),
+    )
+
+
+def _pairs(theirs: Sequence[PatternAnswer], yours: Sequence[PatternAnswer]) -> list[Pair]:
+    """One to one, those that share most tokens first. For showing; no measure rests on it."""
+    shared = [(len({*a.ranks} & {*b.ranks}), a.number, b.number) for a in theirs for b in yours]
+    matched: dict[int, int] = {}
+    for n, a, b in sorted(shared, key=lambda s: (-s[0], *s[1:])):
+        if n and a not in matched and b not in matched.values():
+            matched[a] = b
+    mine = {pattern.number: pattern for pattern in yours}
+    pairs = [_pair(a, mine.pop(matched[a.number]) if a.number in matched else None) for a in theirs]
+    return pairs + [_pair(None, alone) for alone in mine.values()]
+
+
+def _pair(theirs: PatternAnswer | None, yours: PatternAnswer | None) -> Pair:
+    a = set(theirs.ranks) if theirs else set()
+    b = set(yours.ranks) if yours else set()
+    tokens = example().tokens
+    both, only_a, only_b = (
+        [token for token in tokens if token.rank in ranks] for ranks in (a & b, a - b, b - a)
+    )
+    return Pair(theirs, yours, both, only_a, only_b)
+
+
+def _pattern_of(answer: Answer | None, token: ListToken) -> PatternAnswer | None:
+    patterns = answer.patterns if answer else ()
+    return next((pattern for pattern in patterns if token.rank in pattern.ranks), None)
+
+
+def _side(answer: Answer) -> Side:
+    """Coverage as the results compute it, for this one annotation."""
+    # Imported on first use: no other page of the web process needs dataframes.
+    import pandas as pd
+
+    from annotation_site.analysis.coverage import annotation_coverage
+    from annotation_site.analysis.labels import Labels
+
+    length = len(example().tokens)
+    flags = {token.rank: token.is_stopword for token in example().tokens}
+    members = [
+        ("", p.number, rank, p.category, _flag(p, flags))
+        for p in answer.patterns
+        for rank in p.ranks
+    ]
+    labels = Labels(
+        lists=pd.DataFrame(
+            {"list_id": [""], "model": [""], "kind": ["value"], "layer": [0], "length": [length]}
+        ),
+        annotations=pd.DataFrame({"annotation_id": [""], "list_id": [""], "annotator": [""]}),
+        members=pd.DataFrame(
+            members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
+        ).astype({"pattern": int, "rank": int, "stopwords": bool}),
+    )
+    coverage = float(annotation_coverage(labels, min_tokens=MIN_TOKENS)["coverage"].iloc[0])
+    ranks = {rank for pattern in answer.patterns for rank in pattern.ranks}
+    return Side(len(ranks), round(coverage * length), coverage)
+
+
+def _flag(pattern: PatternAnswer, flags: dict[int, bool]) -> bool:
+    proposed = pattern.proposed_stopwords(flags)
+    return proposed if pattern.stopwords is None else pattern.stopwords

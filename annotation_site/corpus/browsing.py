@@ -1,0 +1,102 @@
+"""Looking through an extraction's vectors: by layer, or by a token in their lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Lower
+
+from annotation_site.corpus.loading import CONTINUATION
+from annotation_site.corpus.models import Extraction, Token, Vector
+
+PER_PAGE = 25
+MOST_COUNTED = 1000
+
+
+@dataclass(frozen=True)
+class ShownToken:
+    """A token at its 1-based rank; `wanted` where it is one that was searched for."""
+
+    rank: int
+    display: str
+    wanted: bool
+
+
+@dataclass(frozen=True)
+class ShownVector:
+    """A vector with its highest-scoring tokens and, where they were stored, its lowest."""
+
+    vector: Vector
+    top: Sequence[ShownToken]
+    bottom: Sequence[ShownToken]
+
+
+@dataclass(frozen=True)
+class VectorsPage:
+    """Some of the vectors found. `count` stops at MOST_COUNTED + 1, which says "more"."""
+
+    vectors: Sequence[ShownVector]
+    count: int
+    number: int
+    has_next: bool
+
+    @property
+    def is_more(self) -> bool:
+        """Whether there are more than were counted."""
+        return self.count > MOST_COUNTED
+
+
+def tokens_spelled(extraction: Extraction, word: str) -> QuerySet[Token]:
+    """Tokens that read `word` in any case, at a word's start or within one."""
+    piece = word.removeprefix(CONTINUATION)
+    forms = [word] if word != piece else [piece, CONTINUATION + piece]
+    # Lowered here and by the database: SQLite's lower() leaves all but ASCII as it is.
+    lowered_forms = [*(form.lower() for form in forms), *(Lower(Value(form)) for form in forms)]
+    return extraction.tokens.annotate(lowered=Lower("display")).filter(lowered__in=lowered_forms)
+
+
+def vectors_page(
+    extraction: Extraction,
+    *,
+    kind: str = "",
+    layer: int | None = None,
+    word: str = "",
+    number: int = 1,
+) -> VectorsPage:
+    """Page `number`, from 1, of the vectors of a kind, of a layer, and with `word` in their list.
+
+    What is not given is not asked for.
+    """
+    found = extraction.vectors.all()
+    if kind:
+        found = found.filter(kind=kind)
+    if layer is not None:
+        found = found.filter(layer=layer)
+    wanted: set[int] = set()
+    if word:
+        wanted = set(tokens_spelled(extraction, word).values_list("token_id", flat=True))
+        found = found.filter(_holds_any(wanted)) if wanted else found.none()
+    count = found.order_by()[: MOST_COUNTED + 1].count()
+    first = (number - 1) * PER_PAGE
+    rows = list(found.order_by("kind", "layer", "index")[first : first + PER_PAGE + 1])
+    shown = rows[:PER_PAGE]
+    return VectorsPage(_shown(extraction, shown, wanted), count, number, len(rows) > PER_PAGE)
+
+
+def _holds_any(token_ids: set[int]) -> Q:
+    return reduce(or_, (Q(token_ids__holds=token_id) for token_id in sorted(token_ids)))
+
+
+def _shown(
+    extraction: Extraction, vectors: Sequence[Vector], wanted: set[int]
+) -> list[ShownVector]:
+    ids = {i for v in vectors for i in (*v.token_ids, *(v.bottom_token_ids or ()))}
+    rows = extraction.tokens.filter(token_id__in=ids)
+    displays = dict(rows.values_list("token_id", "display"))
+
+    def tokens(token_ids: Sequence[int]) -> list[ShownToken]:
+        return [ShownToken(r, displays[i], i in wanted) for r, i in enumerate(token_ids, 1)]
+
+    return [ShownVector(v, tokens(v.token_ids), tokens(v.bottom_token_ids or ())) for v in vectors]

@@ -1,0 +1,122 @@
+"""What changes the layers of an extraction: one worker at a time holds each."""
+
+import json
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.corpus.selectors import worker_is_extracting
+from annotation_site.corpus.services import ClaimLost, extraction_fail, extraction_report
+from annotation_site.workers.identity import this_worker, worker_label
+
+State = ExtractionLayer.State
+
+
+@transaction.atomic
+def layers_plan(
+    *,
+    extraction: Extraction,
+    sizes: Sequence[int],
+    unfinished: Collection[int],
+    inputs: Mapping[str, Any],
+) -> None:
+    """Cut a claimed extraction into layers, and hand it over to all workers.
+
+    `sizes` are vectors per layer; `inputs` is what the lists depend on, as this worker found it.
+    Raises ClaimLost when the run is no longer ours.
+    """
+    extraction_report(
+        extraction=extraction,
+        state=Extraction.State.LAYERS,
+        plan=json.loads(json.dumps(inputs)),
+        step="projection",
+        claim=None,
+        worker="",
+        attempts=0,
+    )
+    extraction.layers.all().delete()
+    ExtractionLayer.objects.bulk_create(
+        ExtractionLayer(
+            extraction=extraction,
+            layer=layer,
+            total=size,
+            # What an earlier run did is there already; nobody knows how fast it was.
+            state=State.WAITING if layer in unfinished else State.DONE,
+            done=0 if layer in unfinished else size,
+        )
+        for layer, size in enumerate(sizes)
+    )
+
+
+def layer_claim(*, extraction: Extraction) -> ExtractionLayer | None:
+    """Take the first layer that waits; None when there is none, or this worker is at work.
+
+    A conditional UPDATE decides, so each layer goes to one worker, however many ask at once, and
+    none of an extraction that has ended meanwhile.
+    """
+    if worker_is_extracting():
+        return None
+    waiting = _at_work().filter(extraction_id=extraction.pk, state=State.WAITING)
+    for pk in waiting.order_by("layer").values_list("pk", flat=True):
+        now = timezone.now()
+        taken = (
+            _at_work()
+            .filter(pk=pk, state=State.WAITING)
+            .update(
+                state=State.RUNNING,
+                claim=uuid.uuid4(),
+                worker=this_worker(),
+                attempts=F("attempts") + 1,
+                done=0,
+                started_at=now,
+                heartbeat_at=now,
+            )
+        )
+        if taken:
+            return ExtractionLayer.objects.select_related("extraction").get(pk=pk)
+    return None
+
+
+def _at_work() -> QuerySet[ExtractionLayer]:
+    """Layers of the extractions that are at their layers.
+
+    By a subquery, not a join: an UPDATE would put a join and with it the layer's own conditions
+    into a subquery, which PostgreSQL does not look at again after waiting for another's UPDATE.
+    """
+    return ExtractionLayer.objects.filter(
+        extraction__in=Extraction.objects.filter(state=Extraction.State.LAYERS)
+    )
+
+
+def layer_report(*, layer: ExtractionLayer, **changes: Any) -> None:
+    """Write progress and a heartbeat. Raises ClaimLost when the layer is no longer ours.
+
+    Also when the extraction has ended: a claim may cross the end of it.
+    """
+    held = _at_work().filter(pk=layer.pk, claim=layer.claim)
+    if not held.update(heartbeat_at=timezone.now(), **changes):
+        raise ClaimLost
+
+
+def layer_done(*, layer: ExtractionLayer) -> None:
+    """Mark a layer whose rows are stored. Raises ClaimLost when it is no longer ours."""
+    layer_report(
+        layer=layer, state=State.DONE, done=layer.total, claim=None, finished_at=timezone.now()
+    )
+
+
+def layer_fail(*, layer: ExtractionLayer, reason: str) -> None:
+    """End the whole extraction with a sentence, unless the layer is no longer ours."""
+    if ExtractionLayer.objects.filter(pk=layer.pk, claim=layer.claim).exists():
+        extraction_fail(extraction=layer.extraction, reason=reason)
+
+
+def worker_refuse(*, extraction: Extraction, reason: str) -> None:
+    """Say on the extraction's page why this worker takes no part in its layers."""
+    notice = f"Worker {worker_label(this_worker())} takes no part. {reason}"
+    Extraction.objects.filter(pk=extraction.pk, state=Extraction.State.LAYERS).update(notice=notice)

@@ -1,0 +1,307 @@
+"""What a worker does with an extraction: the whole of a sampled one, or a piece of one of layers.
+
+An extraction of every value vector is cut: one worker prepares it, any number do its layers, one
+makes the bundle of them. Each piece is a message of its own; what has to be done next stands in
+the database. A process keeps the extraction that it works on open between its layers.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from annotation_site.corpus import layers, loading, services
+from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
+from annotation_site.corpus.selectors import unfinished_layers
+from annotation_site.corpus.services import ClaimLost, bundle_path, heartbeat
+from annotation_site.errors import SiteError
+from annotation_site.workers.selectors import workers_extracting
+from ffn_extract.bundle import Bundle
+from ffn_extract.errors import BundleError, FFNExtractError
+from ffn_extract.options import ALL, ExtractOptions
+from ffn_extract.progress import Report, Steps
+
+if TYPE_CHECKING:
+    from ffn_extract.whole_layers import LayeredExtraction
+
+log = logging.getLogger(__name__)
+State = Extraction.State
+RunKey = tuple[int, datetime | None]  # an extraction, and when this try of it started
+LAYER = "layer"  # the step that counts a layer's vectors
+TRY_AGAIN_SECONDS = 60  # until a worker that could not take part looks whether it can now
+BUG = "A bug stopped this run ({name}). The worker's log has the details."
+
+
+def extraction_work(*, extraction_id: int) -> None:
+    """Do the next piece of an extraction, if there is one for this worker."""
+    try:
+        _next_piece(extraction_id)
+    finally:
+        _kept.forget_ended()
+
+
+def _next_piece(extraction_id: int) -> None:
+    extraction = Extraction.objects.filter(pk=extraction_id).first()
+    if extraction is None:
+        return
+    if extraction.state == State.QUEUED:
+        claimed = services.extraction_claim(extraction_id=extraction_id)
+        if claimed is not None:
+            is_cut = claimed.parameters.get("per_layer") == ALL
+            prepare(extraction=claimed) if is_cut else run_whole(extraction=claimed)
+    elif extraction.state == State.LAYERS:
+        _work_on_layers(extraction)
+    elif extraction.state == State.DELETING:
+        services.extraction_delete(extraction=extraction)
+
+
+def run_whole(*, extraction: Extraction) -> None:
+    """Extract and load in this process; the row says how it ended."""
+    with _recorded(extraction), heartbeat(extraction):
+        pipeline = _pipeline()
+        shutil.rmtree(bundle_path(extraction), ignore_errors=True)
+        pipeline.extract(*_arguments(extraction), _reporter(extraction))
+        bundle = services.open_storable(bundle_path(extraction))
+        services.bundle_load(extraction=extraction, bundle=bundle)
+
+
+def prepare(*, extraction: Extraction) -> None:
+    """Open an extraction of every value vector, cut it into layers, and call the workers."""
+    with _recorded(extraction), heartbeat(extraction):
+        shutil.rmtree(bundle_path(extraction), ignore_errors=True)
+        opened = _kept.open(extraction, _reporter(extraction))
+        opened.begin()
+        unfinished = opened.unfinished()
+        layers.layers_plan(
+            extraction=extraction,
+            sizes=opened.sizes,
+            unfinished=unfinished,
+            inputs=opened.inputs,
+        )
+        workers = workers_extracting().count()
+        services.nudge_workers(extraction.pk, max(1, min(len(unfinished), workers)))
+
+
+def _work_on_layers(extraction: Extraction) -> None:
+    unfinished = unfinished_layers(extraction.pk)
+    if unfinished.exists() and not _waiting(extraction):
+        _kept.rest(extraction)  # the last layers are others'
+        return
+    opened = _kept.taking_part(extraction)
+    if opened is None:
+        return
+    layer = layers.layer_claim(extraction=extraction)
+    if layer is not None:
+        do_layer(layer=layer, opened=opened)
+        if _waiting(extraction) or not unfinished.exists():
+            services.nudge_workers(extraction.pk)
+        else:
+            _kept.rest(extraction)
+        return
+    claimed = services.extraction_claim_finish(extraction_id=extraction.pk)
+    if claimed is not None:
+        finish(extraction=claimed, opened=opened)
+
+
+def _waiting(extraction: Extraction) -> bool:
+    waiting = ExtractionLayer.State.WAITING
+    return unfinished_layers(extraction.pk).filter(state=waiting).exists()
+
+
+def do_layer(*, layer: ExtractionLayer, opened: "LayeredExtraction") -> None:
+    """Do a claimed layer; an error ends the whole extraction, with its sentence."""
+
+    def write(step: str, done: int, total: int) -> None:
+        layers.layer_report(layer=layer, **({"done": done} if step == LAYER else {}))
+
+    reporter = loading.ProgressReporter(write)
+    steps = Steps(lambda p: reporter(p.step, p.done, p.total))
+    try:
+        with loading.heartbeat(lambda: layers.layer_report(layer=layer), stop_at=(ClaimLost,)):
+            # A worker that died between storing the rows and saying so has left nothing to do.
+            if layer.layer in opened.unfinished():
+                opened.layer(layer.layer, steps, lambda done: reporter(LAYER, done, layer.total))
+            layers.layer_done(layer=layer)
+    except ClaimLost:
+        opened.rest()
+        log.info("Layer %s of extraction %s was taken over", layer.layer, layer.extraction_id)
+    except (FFNExtractError, SiteError) as error:
+        opened.rest()
+        layers.layer_fail(layer=layer, reason=str(error))
+    except Exception as error:
+        opened.rest()
+        layers.layer_fail(layer=layer, reason=BUG.format(name=type(error).__name__))
+        raise
+
+
+def finish(*, extraction: Extraction, opened: "LayeredExtraction") -> None:
+    """Make the bundle of all layers and load it."""
+    with _recorded(extraction), heartbeat(extraction):
+        bundle = _bundle_of_before(extraction)
+        if bundle is None:
+            opened.finish(Steps(_reporter(extraction)), keep_parts=True)
+            bundle = services.open_storable(bundle_path(extraction))
+        services.bundle_load(extraction=extraction, bundle=bundle)
+        # Not before: a load that fails or is cancelled would leave the next try nothing to go on.
+        opened.forget_parts()
+    _kept.forget()
+
+
+def _bundle_of_before(extraction: Extraction) -> Bundle | None:
+    """What a worker that died while it loaded had written; its layers' rows are gone by then."""
+    try:
+        return services.open_storable(bundle_path(extraction))
+    except BundleError:
+        return None
+
+
+@contextmanager
+def _recorded(extraction: Extraction) -> Iterator[None]:
+    """Let a run end well or with the sentence of its error.
+
+    A bug is recorded too, so that no page waits for ever, and then propagates.
+    """
+    try:
+        yield
+    except ClaimLost:
+        log.info("Extraction %s was taken over, or cancelled", extraction.pk)
+    except (FFNExtractError, SiteError) as error:
+        services.extraction_fail(extraction=extraction, reason=str(error))
+    except Exception as error:
+        reason = BUG.format(name=type(error).__name__)
+        services.extraction_fail(extraction=extraction, reason=reason)
+        raise
+
+
+def _reporter(extraction: Extraction) -> Report:
+    write = loading.ProgressReporter(
+        lambda step, done, total: services.extraction_report(
+            extraction=extraction, step=step, step_done=done, step_total=total
+        )
+    )
+    return lambda p: write(p.step, p.done, p.total)
+
+
+class _Kept:
+    """The one extraction that this process holds open between its layers."""
+
+    def __init__(self) -> None:
+        self._key: RunKey | None = None
+        self._opened: LayeredExtraction | None = None
+        self._refused: dict[RunKey, float] = {}
+
+    def open(self, extraction: Extraction, report: Report) -> "LayeredExtraction":
+        """Open an extraction in place of the one before. Raises FFNExtractError, SiteError."""
+        self.forget()
+        pipeline = _pipeline()
+        from ffn_extract.whole_layers import LayeredExtraction
+
+        run = pipeline.open_run(*_arguments(extraction), Steps(report))
+        self._opened = LayeredExtraction(run)
+        self._key = _key(extraction)
+        return self._opened
+
+    def taking_part(self, extraction: Extraction) -> "LayeredExtraction | None":
+        """The extraction, open here; None, with a notice on its page, where that cannot be."""
+        key = _key(extraction)
+        if self._opened is not None and self._key == key:
+            return self._opened
+        if time.monotonic() - self._refused.get(key, -TRY_AGAIN_SECONDS) < TRY_AGAIN_SECONDS:
+            return None
+        try:
+            opened = self.open(extraction, lambda _: None)
+            reason = _difference(extraction.plan, opened.inputs) or _not_shared(opened)
+        except (FFNExtractError, SiteError) as error:
+            reason = str(error)
+        if not reason:
+            return self._opened
+        self.forget()
+        self._refused = {key: time.monotonic()}
+        layers.worker_refuse(extraction=extraction, reason=reason)
+        return None
+
+    def rest(self, extraction: Extraction) -> None:
+        """Give back the memory that only layers need."""
+        if self._opened is not None and self._key == _key(extraction):
+            self._opened.rest()
+
+    def forget_ended(self) -> None:
+        """Close what is open if that run has ended; another one opens it anew."""
+        if self._key is None:
+            return
+        pk, started_at = self._key
+        run = Extraction.objects.filter(pk=pk, started_at=started_at, state__in=UNFINISHED)
+        if not run.exists():
+            self.forget()
+
+    def forget(self) -> None:
+        """Close what is open."""
+        self._opened, self._key = None, None
+
+
+_kept = _Kept()
+
+
+def _key(extraction: Extraction) -> RunKey:
+    return extraction.pk, extraction.started_at
+
+
+def _difference(plan: Any, inputs: Any, name: str = "") -> str:
+    """A sentence about the first thing in which this worker's inputs differ from the plan's."""
+    if plan == inputs:
+        return ""
+    if isinstance(plan, dict) and isinstance(inputs, dict):
+        for key in sorted({*plan, *inputs}):
+            if plan.get(key) != inputs.get(key):
+                return _difference(plan.get(key), inputs.get(key), f"{name}.{key}".strip("."))
+    return f"{name} is {inputs} there, and {plan} where the extraction was prepared."
+
+
+def _not_shared(opened: "LayeredExtraction") -> str:
+    if opened.begun:
+        return ""
+    return (
+        f"It does not find the finished layers in {settings.BUNDLES_DIR}. All workers must share "
+        "one BUNDLES_DIR."
+    )
+
+
+def _arguments(extraction: Extraction) -> tuple[str, Path, ExtractOptions]:
+    """What the functions of the pipeline take."""
+    path = bundle_path(extraction)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = ExtractOptions.from_json(extraction.parameters)
+    source = extraction.model_source
+    return model_location(source), path, replace(options, name=source)
+
+
+def _pipeline() -> Any:
+    """`ffn_extract.pipeline`, imported late: it loads torch, which only workers have."""
+    try:
+        from ffn_extract import pipeline
+    except ModuleNotFoundError as error:
+        raise SiteError(
+            f"The worker that took this lacks the package {error.name}. Install "
+            "requirements/extract.txt there, then try again."
+        ) from error
+    return pipeline
+
+
+def model_location(source: str) -> str:
+    """A folder below MODELS_DIR where there is one of that name, else the hub id itself."""
+    folder = Path(settings.MODELS_DIR) / source
+    if (folder / "config.json").exists():
+        return str(folder)
+    if Path(source).exists():
+        raise SiteError(
+            f"There is a file or folder {source} where the worker runs, but none in "
+            f"{settings.MODELS_DIR}. Put the model there."
+        )
+    return source

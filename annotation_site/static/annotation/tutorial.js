@@ -1,0 +1,66 @@
+// The paper's example on the annotation page: the same list, keys and patterns, with steps that tick
+// themselves off. What is done is kept while the tab is open; comparing posts it once.
+
+import {finished} from './answer.js';
+import {COMMANDS, readyToSubmit} from './commands.js';
+import {listen} from './controls.js';
+import {desk} from './desk.js';
+import {toContent} from './history.js';
+import * as view from './view.js';
+
+const KEPT = `ffn-concepts:tutorial:${document.body.dataset.person}`;
+const steps = [...view.$('steps').children];
+
+/** Whether a step has been done, by its name. */
+const DONE = {
+  move: ({cursor}) => cursor > 1,
+  assign: ({answer}) => answer.patterns.some((p) => p.ranks.length > 0),
+  undo: ({future}) => future.length > 0,
+  minimum: ({answer}) => answer.patterns.some((p) => p.ranks.length >= desk.rules.min_tokens),
+  describe: ({answer}) => answer.patterns.some((p) => p.description.trim() !== ''),
+  category: ({answer}) => answer.patterns.some((p) => p.category !== null),
+  second: ({answer}) => answer.patterns.filter((p) => p.ranks.length > 0).length > 1,
+  compare: () => false,
+};
+
+function read() {
+  try { return JSON.parse(sessionStorage.getItem(KEPT)) ?? {}; } catch { return {}; }
+}
+
+function keep() {
+  const done = steps.filter((step) => step.classList.contains('done')).map((step) => step.dataset.step);
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify({content: toContent(desk.state), done}));
+  } catch { /* then a reload begins again */ }
+}
+
+function tick() {
+  const before = steps.find((step) => step.ariaCurrent);
+  for (const step of steps) if (DONE[step.dataset.step](desk.state)) step.classList.add('done');
+  // The last step done and the one after it: who works in another order is not sent back.
+  const last = steps.findLastIndex((step) => step.classList.contains('done'));
+  const now = steps[last + 1];
+  for (const step of steps) step.ariaCurrent = step === now ? 'step' : null;
+  if (before && before !== now) now.scrollIntoView({block: 'nearest'});
+  keep();
+}
+
+function submit() {
+  if (!readyToSubmit(submit)) return;
+  const form = view.$('compare');
+  form.elements.answer.value = JSON.stringify(finished(desk.state.answer));
+  form.submit();
+}
+
+const {title} = document;
+desk.open(JSON.parse(view.$('page-data').textContent));
+document.title = title;
+const {content, done = []} = read();
+for (const step of steps) step.classList.toggle('done', done.includes(step.dataset.step));
+desk.lay(content);
+desk.changed = () => view.message(null);
+tick();
+listen({...COMMANDS, submit, skip() {}, back() {}});
+for (const type of ['keyup', 'click', 'change', 'input']) addEventListener(type, tick);
+view.focusCursor();
+document.documentElement.dataset.ready = 'yes';

@@ -1,0 +1,20 @@
+// A button that copies the link beside it. Without it, or without a clipboard (plain http), the
+// link can be selected and copied by hand.
+
+const link = document.querySelector("[data-copy-from]");
+const button = document.querySelector("[data-copy]");
+const said = document.querySelector("[data-copied]");
+
+link.addEventListener("focus", () => link.select());
+if (navigator.clipboard) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(link.value);
+      said.textContent = "Copied.";
+    } catch {
+      link.focus();
+      said.textContent = "Press Ctrl+C to copy.";
+    }
+  });
+}

@@ -1,0 +1,43 @@
+// On every page but the annotation page: sends what lists could not save, before a person logs out
+// too, and shows times on the person's own clock.
+
+import {sendLeftovers} from '../annotation/leftovers.js';
+import {COPIES} from '../annotation/sync.js';
+
+const PATIENCE = 3_000; // milliseconds that logging out waits for the server
+const {person} = document.body.dataset;
+
+function kept() {
+  try {
+    return Object.keys(localStorage).filter((key) => key.startsWith(`${COPIES}${person}:`));
+  } catch {
+    return []; // the browser keeps nothing for this site
+  }
+}
+
+async function sendKept() {
+  const waiting = await sendLeftovers(kept(), person);
+  const notice = document.getElementById('unsent');
+  if (notice) notice.hidden = !waiting;
+}
+
+document.querySelector('.who form')?.addEventListener('submit', async (event) => {
+  if (!kept().length) return;
+  event.preventDefault();
+  // What the server takes leaves this computer; the rest stays for this person's next visit.
+  try {
+    await Promise.race([sendKept(), new Promise((done) => { setTimeout(done, PATIENCE); })]);
+  } finally {
+    event.target.submit();
+  }
+});
+addEventListener('online', sendKept);
+sendKept();
+
+const clock = {hour: '2-digit', minute: '2-digit', hourCycle: 'h23'};
+for (const node of document.querySelectorAll('time[data-local]')) {
+  const at = new Date(node.dateTime);
+  const today = at.toDateString() === new Date().toDateString();
+  const day = today ? {} : {day: 'numeric', month: 'short', year: 'numeric'};
+  node.textContent = new Intl.DateTimeFormat(document.documentElement.lang, {...day, ...clock}).format(at);
+}

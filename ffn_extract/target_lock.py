@@ -1,0 +1,48 @@
+"""One run at a time for one target: two would do the same work, and one of it for nothing."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ffn_extract.errors import BundleError
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the target `out` until the block ends, or the process does, however it ends.
+
+    Raises BundleError when another process holds it.
+    """
+    path = out.parent / f".{out.name}.lock"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle = _opened(path)
+    except BlockingIOError as error:
+        raise BundleError(
+            f"Another process is extracting into {out} at this moment. Wait until it has ended, or "
+            "give another folder."
+        ) from error
+    except OSError as error:
+        raise BundleError(f"Cannot write to {out.parent}: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    """The file, locked; opened again where the one who held it removed it meanwhile."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)

@@ -1,0 +1,193 @@
+"""Passwords: changing one, and getting a new one by mail or from an admin."""
+
+import re
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.test import Client
+
+from annotation_site.accounts.models import AuditEntry, Role
+from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
+
+pytestmark = pytest.mark.django_db
+NEW = "another long password 8"
+
+
+@pytest.fixture
+def _mail(settings) -> None:
+    settings.MAIL_IS_SET_UP = True
+
+
+def is_in(client: Client) -> bool:
+    return client.get("/").status_code == 200
+
+
+def use(link: str, password: str = NEW) -> str:
+    """Follow a reset link and set a password; returns the page that came last."""
+    client = Client()
+    response = client.get(link)
+    if response.status_code == 200:
+        return response.content.decode()
+    sent = {"password1": password, "password2": password}
+    return client.post(response["Location"], sent, follow=True).content.decode()
+
+
+def link_in(text: str) -> str:
+    return re.search(r"(http://\S+?)(/password/reset/[\w-]+/)", text)[2]
+
+
+def test_changing_it_logs_out_everywhere_else_and_is_logged():
+    user = UserFactory()
+    here, there = log_in(user), log_in(user)
+    key = there.session.session_key
+    sent = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    assert here.post("/account/password/", {**sent, "oldpassword": "wrong"}).status_code == 200
+    assert is_in(there)
+    here.post("/account/password/", sent)
+    assert (is_in(here), is_in(there)) == (True, False)
+    assert not there.session.exists(key)
+    assert is_in(log_in(user, password=NEW))
+    entry = AuditEntry.objects.get(action="password_changed")
+    assert (entry.actor, entry.details) == (user.public_id, {})
+
+
+@pytest.mark.parametrize("weak", ["short", "password123", "12345678901", "person-with-a-name"])
+def test_a_weak_password_is_refused_wherever_one_is_set(weak):
+    user = UserFactory(username="person-with-a-name")
+    sent = {"oldpassword": PASSWORD, "password1": weak, "password2": weak}
+    assert "errorlist" in log_in(user).post("/account/password/", sent).content.decode()
+    admin = client_of(UserFactory(role=Role.ADMIN))
+    page = admin.post(f"/people/{user.public_id}/reset-link/").content.decode()
+    assert "errorlist" in use(link_in(page), weak)
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
+def test_an_admins_link_works_once_and_ends_all_sessions():
+    user, admin = UserFactory(), client_of(UserFactory(role=Role.ADMIN))
+    logged_in = log_in(user)
+    response = admin.post(f"/people/{user.public_id}/reset-link/")
+    assert "no-store" in response["Cache-Control"]
+    link = link_in(response.content.decode())
+    assert "Your password is changed" in use(link)
+    assert not is_in(logged_in)
+    assert is_in(log_in(user, password=NEW))
+    assert "has been used" in use(link)
+    assert link not in repr(list(AuditEntry.objects.values()))
+
+
+def test_an_admins_link_expires(settings):
+    user, admin = UserFactory(), client_of(UserFactory(role=Role.ADMIN))
+    link = link_in(admin.post(f"/people/{user.public_id}/reset-link/").content.decode())
+    settings.PASSWORD_RESET_TIMEOUT = -1
+    assert "too old" in use(link)
+
+
+def test_a_link_of_somebody_deactivated_lets_nobody_in():
+    user, admin = UserFactory(), client_of(UserFactory(role=Role.ADMIN))
+    link = link_in(admin.post(f"/people/{user.public_id}/reset-link/").content.decode())
+    admin.post(f"/people/{user.public_id}/access/", {"active": "no"})
+    use(link)
+    assert not is_in(log_in(user, password=NEW))
+    assert admin.post(f"/people/{user.public_id}/reset-link/").status_code == 422
+
+
+@pytest.mark.usefixtures("_mail")
+def test_a_mail_brings_a_link_to_whoever_has_the_address():
+    user = UserFactory(email="ada@example.org")
+    Client().post("/password/reset/", {"email": "ADA@example.org"})
+    (message,) = mail.outbox
+    assert message.to == ["ada@example.org"]
+    assert message.subject == "A new password for FFN Concepts"
+    assert user.username in message.body
+    assert "Your password is changed" in use(link_in(message.body))
+    assert is_in(log_in(user, password=NEW))
+    assert AuditEntry.objects.filter(action="reset_mail_sent").count() == 1
+
+
+@pytest.mark.usefixtures("_mail")
+def test_host_header_in_reset_mails_changes_nothing(settings):
+    settings.SITE_URL = "https://labels.example.org"
+    UserFactory(email="ada@example.org")
+    for host in ("localhost:81", "127.0.0.1", "testserver:99"):
+        mail.outbox.clear()
+        Client().post("/password/reset/", {"email": "ada@example.org"}, headers={"host": host})
+        addresses = re.findall(r"https?://\S+", mail.outbox[0].body)
+        assert len(addresses) == 1
+        assert addresses[0].startswith("https://labels.example.org/password/reset/")
+    refused = Client().post(
+        "/password/reset/", {"email": "ada@example.org"}, headers={"host": "evil.example"}
+    )
+    assert refused.status_code == 400
+
+
+@pytest.mark.usefixtures("_mail")
+def test_user_enumeration_by_the_reset_page_is_not_possible():
+    UserFactory(email="ada@example.org")
+    pages = set()
+    for address in ("ada@example.org", "nobody@example.org"):
+        response = Client().post("/password/reset/", {"email": address}, follow=True)
+        pages.add((response.status_code, response.redirect_chain[0], response.content))
+    assert len(pages) == 1
+    assert [message.to for message in mail.outbox] == [["ada@example.org"], ["nobody@example.org"]]
+    assert "http" not in mail.outbox[1].body
+
+
+@pytest.mark.usefixtures("_mail")
+def test_a_mail_server_that_fails_answers_as_one_that_works(settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    UserFactory(email="ada@example.org")
+    response = Client().post("/password/reset/", {"email": "ada@example.org"})
+    assert response["Location"] == "/password/reset/sent/"
+
+
+@pytest.mark.usefixtures("_mail")
+def test_reset_mails_are_throttled_per_address_asked_for():
+    UserFactory(email="ada@example.org")
+    for n in range(5):
+        Client(REMOTE_ADDR=f"192.0.2.{n}").post("/password/reset/", {"email": "ada@example.org"})
+    assert len(mail.outbox) == 3
+    for n in range(20):
+        Client().post("/password/reset/", {"email": f"{n}@example.org"})
+    # What is refused is not logged either: nobody fills the log from outside.
+    assert AuditEntry.objects.filter(action="reset_mail_sent").count() == len(mail.outbox) == 13
+
+
+def test_without_mail_the_page_says_whom_to_ask_and_sends_nothing():
+    UserFactory(email="ada@example.org")
+    assert "sends no mail" in Client().get("/password/reset/").content.decode()
+    assert Client().post("/password/reset/", {"email": "ada@example.org"}).status_code == 404
+    assert mail.outbox == []
+
+
+def test_an_address_that_was_changed_brings_no_link_any_more(settings):
+    settings.MAIL_IS_SET_UP = True
+    user = UserFactory(email="old@example.org")
+    Client().post("/password/reset/", {"email": "old@example.org"})
+    early = link_in(mail.outbox.pop().body)
+    sent = {
+        "username": user.username, "email": "new@example.org", "current_password": PASSWORD,
+    }  # fmt: skip
+    log_in(user).post("/account/", sent)
+    Client(REMOTE_ADDR="192.0.2.1").post("/password/reset/", {"email": "old@example.org"})
+    assert "no account has it" in mail.outbox.pop().body
+    assert "has been used" in use(early)
+    assert not EmailAddress.objects.exists()
+
+
+def test_name_and_address_change_only_with_the_password():
+    user = UserFactory()
+    client = log_in(user)
+    sent = {"username": "ada", "email": "ada@example.org"}
+    assert client.post("/account/", sent).status_code == 422
+    assert client.post("/account/", {**sent, "current_password": "wrong"}).status_code == 422
+    user.refresh_from_db()
+    assert user.email == ""
+    assert client.post("/account/", {**sent, "current_password": PASSWORD}).status_code == 302
+    user.refresh_from_db()
+    assert (user.username, user.email) == ("ada", "ada@example.org")
+    UserFactory(username="ben")
+    taken = client.post("/account/", {**sent, "username": "ben", "current_password": PASSWORD})
+    assert "already exists" in taken.content.decode()

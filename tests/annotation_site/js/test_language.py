@@ -1,0 +1,179 @@
+"""The interface in another language: nothing that a person reads or hears is hard-coded.
+
+The language is made here, with every sentence between « and »; it goes the way of a real one:
+sentences found where gettext's tools find them, a compiled catalogue each for Django and for the
+scripts, the page rendered in that language.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.utils.translation import trans_real
+from playwright.sync_api import Page, expect
+
+from tests.annotation_site.js.conftest import open_list
+from tests.annotation_site.js.stub import Stub, tokens
+from tests.annotation_site.js.test_page import press, reload, row
+
+pytestmark = pytest.mark.xdist_group("page")
+SITE = Path(settings.BASE_DIR) / "annotation_site"
+LANGUAGE = "eo"
+TAG = re.compile(r"""\{% translate (?:"([^"]+)"|'([^']+)')""")
+BLOCK = re.compile(
+    r"\{% blocktranslate.*?%\}(.*?)(?:\{% plural %\}(.*?))?\{% endblocktranslate %\}"
+)
+CALL = re.compile(r"gettext\(\s*'((?:[^'\\]|\\.)*)'(?:,\s*'((?:[^'\\]|\\.)*)')?")
+# What others wrote, and names: a study's texts, tokens, categories, keys.
+NOT_OURS = (
+    "bdi, kbd, dt, .gloss, .prose, .token, .segment, .summary, .chip, .brand-name, h1, #wikipedia,"
+    "title, script, style, noscript, #conflict-rows td bdi"
+)
+
+
+def sentences(folder: str, suffix: str, *patterns: re.Pattern[str]) -> set[tuple[str, str]]:
+    """(singular, plural or "") of every sentence under a folder."""
+    text = "".join(p.read_text() for p in sorted((SITE / folder).rglob(f"*{suffix}")))
+    found = [match.groups() for pattern in patterns for match in pattern.finditer(text)]
+    whole = set()
+    for one, other in found:
+        if suffix == ".html" and one is None:
+            one, other = other, None
+        as_msgid = [re.sub(r"\{\{ (\w+) \}\}", r"%(\1)s", part or "") for part in (one, other)]
+        whole.add((as_msgid[0], as_msgid[1]))
+    return whole
+
+
+def write_catalogue(path: Path, messages: set[tuple[str, str]]) -> None:
+    """A compiled catalogue (.mo) in which every sentence stands between « and »."""
+    head = "Content-Type: text/plain; charset=UTF-8\nPlural-Forms: nplurals=2; plural=(n != 1);\n"
+    entries = {"": head}
+    for one, many in messages:
+        entries["\0".join(filter(None, (one, many)))] = "\0".join(
+            f"«{part}»" for part in filter(None, (one, many))
+        )
+    keys, values = b"", b""
+    index: list[tuple[int, int, int, int]] = []
+    for key, value in sorted(entries.items(), key=lambda entry: entry[0].encode()):
+        k, v = key.encode(), value.encode()
+        index.append((len(k), len(keys), len(v), len(values)))
+        keys += k + b"\0"
+        values += v + b"\0"
+    start = 28 + 16 * len(index)
+    table = [struct.pack("<2I", n, start + at) for n, at, _, _ in index]
+    table += [struct.pack("<2I", n, start + len(keys) + at) for _, _, n, at in index]
+    header = struct.pack("<7I", 0x950412DE, 0, len(index), 28, 28 + 8 * len(index), 0, 0)
+    path.write_bytes(header + b"".join(table) + keys + values)
+
+
+@pytest.fixture
+def pseudo(tmp_path: Path, settings, stub: Stub) -> Iterator[Stub]:
+    """The stub, serving its pages in the made language."""
+    folder = tmp_path / LANGUAGE / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    write_catalogue(folder / "django.mo", sentences("templates", ".html", TAG, BLOCK))
+    write_catalogue(folder / "djangojs.mo", sentences("static/annotation", ".js", CALL))
+    settings.LOCALE_PATHS = [tmp_path]
+    settings.LANGUAGES = [("en", "English"), (LANGUAGE, "Made")]
+    trans_real._translations = {}
+    stub.language = LANGUAGE
+    yield stub
+    trans_real._translations = {}
+
+
+def hard_coded(page: Page) -> list[str]:
+    """Every text and spoken name with a letter outside « »."""
+    found = page.evaluate(
+        """(notOurs) => {
+          const texts = [];
+          const walk = (root) => {
+            const wanted = NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT;
+            const nodes = document.createTreeWalker(root, wanted);
+            for (let node = nodes.currentNode; node; node = nodes.nextNode()) {
+              const holder = node.nodeType === Node.TEXT_NODE ? node.parentElement : node;
+              if (holder?.closest?.(notOurs)) continue;
+              if (node.nodeType === Node.TEXT_NODE) texts.push(node.data);
+              else if (node.nodeType === Node.ELEMENT_NODE) {
+                if (!node.matches('.row')) texts.push(node.getAttribute('aria-label') ?? '');
+                for (const name of ['title', 'placeholder', 'alt', 'data-first', 'data-again']) {
+                  texts.push(node.getAttribute(name) ?? '');
+                }
+                if (node.content) walk(node.content);
+              }
+            }
+          };
+          walk(document.body);
+          return texts;
+        }""",
+        NOT_OURS,
+    )
+    return [text for text in found if re.search(r"[^\W\d_]{2}", outside(text))]
+
+
+def outside(text: str) -> str:
+    """What is left of a text without «sentences» and ⁨names⁩ of others, which may be nested."""
+    for _ in range(4):
+        text = re.sub(r"«[^«»]*»|\u2068[^\u2068\u2069]*\u2069", "", text)
+    return text
+
+
+def test_a_made_language_reaches_every_sentence_of_the_page(page: Page, pseudo: Stub):
+    pseudo.lists[0]["tokens"] = tokens("Name", "name", "⋯name", "named", "")
+    pseudo.study["highlight_spellings"] = True
+    reload(page)
+    expect(page.locator("#detail-note")).to_contain_text("«same letters as 2»")
+    assert hard_coded(page) == []
+    for keys in (
+        "Enter", "1 1 Enter", "s Enter", "1 2 p r u U x u", "f", "Escape c Escape", "j j 0 k", "?",
+        "Escape q", "Escape g g n Enter",
+    ):  # fmt: skip
+        press(page, keys)
+        if keys[-1] in "?q":
+            expect(page.get_by_role("dialog")).to_be_visible()
+        assert hard_coded(page) == [], keys
+    announced = page.locator("#announcer").text_content()
+    assert announced
+    assert row(page, 1).get_attribute("aria-label").startswith("1. Name, «pattern 1»")
+
+
+def test_it_reaches_what_is_said_when_something_goes_wrong(page: Page, pseudo: Stub):
+    reload(page)
+    press(page, "1")
+    expect(page.locator("#save-state")).to_have_text("«Saved»")
+    other = page.context.new_page()
+    open_list(other, pseudo, 0)
+    press(other, "2 s d x Enter")
+    expect(other.locator("#save-state")).to_have_text("«Saved»")
+    press(page, "1")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert hard_coded(page) == []
+    press(page, "Escape")
+    assert hard_coded(page) == []
+    pseudo.status = 503
+    press(other, "j 1 ?")
+    expect(other.locator("#message-text")).to_contain_text("«This cannot be shown now")
+    expect(other.locator("#save-state")).to_contain_text("«kept on this computer»")
+    assert hard_coded(other) == []
+
+
+@pytest.mark.parametrize("state", ["submitted", "skipped", "expired"])
+def test_it_reaches_what_is_said_of_lists_seen_before(page: Page, pseudo: Stub, state: str):
+    pseudo.lists[0] |= {"state": state, "submitted": 2}
+    reload(page)
+    expect(page.locator("#notice")).to_contain_text("«")
+    assert hard_coded(page) == []
+
+
+def test_english_needs_no_catalogue(page: Page):
+    assert page.locator("#catalogue").count() == 0
+
+
+def test_every_sentence_of_scripts_is_one_literal():
+    """Only then gettext's tools find it."""
+    for path in sorted((SITE / "static/annotation").glob("*.js")):
+        text = re.sub(r"//.*|export (const|function) n?gettext.*|import .*", "", path.read_text())
+        calls = re.findall(r"\bn?gettext\(", text)
+        assert len(calls) == len(CALL.findall(text)), path.name

@@ -1,0 +1,323 @@
+"""The annotation page against the real server: what a person does, and what can go wrong meanwhile.
+
+One site for all tests; each has an annotator of its own. What needs a server that misbehaves is in
+tests/annotation_site/js.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests import requires
+from tests.e2e.site import PASSWORD, Site, database_of_its_own
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("page-e2e")]
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PEOPLE = [f"ann{n}" for n in range(8)]
+SEED = f"""
+from tests.annotation_site.factories import *
+people = [UserFactory(username=name) for name in {PEOPLE}]
+rosa = UserFactory(username="rosa", role="researcher")
+UserFactory(username="root", role="admin")
+make_study(title="Shared", people=people, researcher=rosa, annotators_per_list=8)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with an open study of twelve lists, and eight annotators."""
+    site = Site(Path(tmp_path_factory.mktemp("page")) / "var")
+    with database_of_its_own(site.environment):
+        site.manage("migrate", "--verbosity", "0")
+        site.manage("shell", "--verbosity", "0", "-c", SEED)
+        site.start(first_port=8860)
+        yield site
+        site.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=requires.chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def enter(site: Site, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Log somebody in, in a browser of their own; a script's error fails the test."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def log_in(name: str, **options: Any) -> Page:
+        options.setdefault("viewport", {"width": 1280, "height": 800})
+        context = browser.new_context(base_url=site.address, **options)
+        contexts.append(context)
+        context.on("weberror", lambda error: faults.append(str(error.error)))
+        page = context.new_page()
+        page.goto("/login/")
+        fill_in(page, name)
+        expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+        return page
+
+    yield log_in
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def fill_in(page: Page, name: str) -> None:
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+
+
+def open_next(page: Page) -> None:
+    page.goto("/studies/shared/next/")
+    ready(page)
+
+
+def ready(page: Page) -> None:
+    page.locator("html[data-ready]").wait_for(state="attached")
+
+
+def press(page: Page, keys: str) -> None:
+    for key in keys.split():
+        page.keyboard.press(key)
+
+
+def members(page: Page, number: int) -> list[int]:
+    marks = page.locator(".row .marks").all_text_contents()
+    return [rank for rank, text in enumerate(marks, 1) if str(number) in text]
+
+
+def expect_saved(page: Page) -> None:
+    expect(page.locator("#save-state")).to_have_text("Saved")
+
+
+def first_list(site: Site, name: str, what: str) -> Any:
+    of = f"Assignment.objects.get(membership__user__username={name!r}, position=1)"
+    return site.query(f"{of}.{what}")
+
+
+def revisions(site: Site, name: str, field: str = "version") -> list[Any]:
+    """What is stored of everything the person has submitted or skipped, in that order."""
+    of = f"Revision.objects.filter(assignment__membership__user__username={name!r})"
+    return site.query(f"list({of}.order_by('pk').values_list({field!r}, flat=True))")
+
+
+def test_undo_reaches_back_over_a_reload(enter):
+    page = enter("ann0")
+    open_next(page)
+    press(page, "1 1 1 1 s x")
+    expect_saved(page)
+    page.reload()
+    ready(page)
+    expect(page.locator("#none")).to_be_checked()
+    press(page, "u u u")
+    assert members(page, 1) == [1, 2, 3]
+    press(page, "U")
+    assert members(page, 1) == [1, 2, 3, 4]
+    row = page.locator('.row[data-rank="10"]')
+    row.hover()
+    page.mouse.down()
+    page.locator('.row[data-rank="13"]').hover()
+    page.mouse.up()
+    assert members(page, 1) == [1, 2, 3, 4, 10, 11, 12, 13]
+
+
+def test_the_network_is_cut_and_comes_back(site: Site, enter):
+    page = enter("ann1")
+    open_next(page)
+    press(page, "1")
+    expect_saved(page)
+    page.context.set_offline(True)
+    press(page, "1 1 1 s")
+    expect(page.locator("#save-state")).to_contain_text("no connection, kept on this computer")
+    assert first_list(site, "ann1", "draft['answer']['patterns'][0]['ranks']") == [1]
+    page.context.set_offline(False)
+    expect_saved(page)
+    assert first_list(site, "ann1", "draft['answer']['patterns'][0]['ranks']") == [1, 2, 3, 4]
+
+
+def test_an_older_tab_asks_before_it_replaces_a_newer_version(site: Site, enter):
+    page = enter("ann2")
+    open_next(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    ready(other)
+    press(other, "1 1")
+    expect_saved(other)
+    press(page, "j 1")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("This list was changed in another tab")
+    assert first_list(site, "ann2", "draft['answer']['patterns'][0]['ranks']") == [1, 2]
+    dialog.get_by_role("button", name="Keep this one").click()
+    expect_saved(page)
+    assert first_list(site, "ann2", "draft['answer']['patterns'][0]['ranks']") == [2]
+
+
+def test_a_double_click_submits_once_and_the_back_button_submits_nothing(site: Site, enter):
+    page = enter("ann3")
+    open_next(page)
+    press(page, "1 1 1 1 s")
+    page.locator("#submit").dblclick()
+    expect(page.locator("#position")).to_have_text("List 2 of 12")
+    page.go_back()
+    expect(page.locator("#notice")).to_contain_text("You submitted this list")
+    assert revisions(site, "ann3") == [1]
+
+
+def test_a_session_that_ends_takes_nothing_along(site: Site, enter):
+    page = enter("ann4")
+    open_next(page)
+    press(page, "1 1")
+    expect_saved(page)
+    page.context.clear_cookies()
+    press(page, "1 1 d")
+    page.keyboard.type("kept")
+    press(page, "Enter")
+    expect(page.locator("#message")).to_contain_text("You were logged out")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Log in in a new tab").click()
+    fill_in(opened.value, "ann4")
+    expect(opened.value.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+    opened.value.close()
+    page.get_by_role("button", name="Try again").click()
+    expect_saved(page)
+    draft = first_list(site, "ann4", "draft['answer']['patterns'][0]")
+    assert (draft["ranks"], draft["description"]) == ([1, 2, 3, 4], "kept")
+
+
+def test_a_whole_list_by_touch(site: Site, enter):
+    page = enter("ann5", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    open_next(page)
+    for rank in (1, 2, 3, 5):
+        page.locator(f'.row[data-rank="{rank}"]').tap()
+    page.get_by_label("Category of pattern 1").get_by_text("semantic").tap()
+    page.get_by_label("Description of pattern 1").tap()
+    page.keyboard.type("by touch")
+    page.get_by_role("button", name="Undo", exact=True).tap()
+    page.get_by_role("button", name="Redo", exact=True).tap()
+    page.locator("#submit").tap()
+    expect(page.locator("#position")).to_have_text("List 2 of 12")
+    page.get_by_role("button", name="Skip…").tap()
+    page.get_by_text("Offensive or upsetting words").tap()
+    page.get_by_role("button", name="Skip and next").tap()
+    expect(page.locator("#position")).to_have_text("List 3 of 12")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    saved = first_list(site, "ann5", "patterns.get().description")
+    assert saved == "by touch"
+    assert "Offensive or upsetting words" in str(revisions(site, "ann5", "snapshot")[-1])
+
+
+def test_a_key_press_shows_before_anything_is_asked_of_the_server(enter):
+    page = enter("ann6")
+    open_next(page)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    # Read in the same task as the key press: no reply could have come in between.
+    shown = page.evaluate(
+        """['1', 'j', '2', 's', 'n', 'u', 'U', 'x', 'u', 'p'].map((key) => {
+          const before = document.body.innerHTML + document.querySelectorAll(':checked').length;
+          document.activeElement.dispatchEvent(
+            new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
+          return before !== document.body.innerHTML + document.querySelectorAll(':checked').length;
+        })"""
+    )
+    assert all(shown)
+    assert requests == []
+
+
+def test_the_tutorial_from_the_first_key_to_the_comparison(enter):
+    page = enter("ann7")
+    page.get_by_role("link", name="Tutorial").focus()
+    press(page, "Enter")
+    ready(page)
+    steps = page.locator("#steps li")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    press(page, "j k")
+    expect(steps.nth(0)).to_have_class("done")
+    press(page, "1 u U")
+    expect(steps.nth(2)).to_have_class("done")
+    expect(page.locator("#steps [aria-current]")).to_contain_text("counts from 4 tokens")
+    press(page, "1 1 1 s d")
+    page.keyboard.type("place")
+    press(page, "Enter 2 2 ArrowRight s")
+    assert requests == []
+    page.reload()
+    ready(page)
+    assert members(page, 1) == [1, 2, 3, 4]
+    expect(page.locator("#steps .done")).to_have_count(7)
+    press(page, "Enter")
+    expect(page.locator("#message-text")).to_contain_text("Pattern 2 has 2 of 4 tokens.")
+    press(page, "Enter")
+    # The first comparison of a web process loads pandas, which a busy machine takes seconds for.
+    heading = page.get_by_role("heading", name="Your answer and the paper's")
+    expect(heading).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("coverage is 24 of 30, not 27")).to_be_visible()
+    expect(page.get_by_role("row", name="You 6 4 13.3%")).to_be_visible()
+    page.get_by_text("Token by token").click()
+    expect_no_barrier(page)
+
+
+def pages_of(site: Site, name: str) -> list[str]:
+    if name == "ann7":
+        public_id = first_list(site, "ann7", "public_id")
+        return [
+            "/", "/studies/shared/", f"/lists/{public_id}/", "/tutorial/", "/tutorial/comparison/",
+            "/nowhere/",
+        ]  # fmt: skip
+    if name == "rosa":
+        return ["/", "/studies/new/", "/studies/shared/results/"]
+    run = site.query("str(Extraction.objects.get().public_id)")
+    return ["/models/", "/models/enqueue/", f"/extractions/{run}/"]
+
+
+def expect_no_barrier(page: Page) -> None:
+    """Nothing that axe finds, and nothing to scroll sideways, in any window and theme.
+
+    640 pixels are a window of 1280 at 200% zoom.
+    """
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390), ("light", 640)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        found = Axe().run(page, options={"runOnly": WCAG})
+        assert found.violations_count == 0, (page.url, scheme, width, found.generate_report())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, width)
+
+
+@pytest.mark.parametrize("name", ["ann7", "rosa", "root"])
+def test_no_page_has_a_barrier_or_scrolls_sideways(site: Site, enter, name: str):
+    page = enter(name)
+    for url in pages_of(site, name):
+        page.goto(url)
+        if "/lists/" in url or url == "/tutorial/":
+            ready(page)
+        expect_no_barrier(page)
+
+
+def test_the_login_has_no_barrier(site: Site, browser: Browser):
+    page = browser.new_page(base_url=site.address)
+    page.goto("/login/")
+    expect_no_barrier(page)
+    page.close()
+
+
+def test_who_wants_less_motion_gets_none(enter):
+    page = enter("ann7", reduced_motion="reduce")
+    open_next(page)
+    moving = page.evaluate(
+        """[...document.querySelectorAll('*')].filter((node) => {
+          const style = getComputedStyle(node);
+          return style.animationName !== 'none' || parseFloat(style.transitionDuration) > 0;
+        }).length"""
+    )
+    assert moving == 0

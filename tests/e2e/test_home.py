@@ -1,0 +1,238 @@
+"""An annotator's way around the lists, in a real browser: consent, home, hours, leaving."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from annotation_site.serving import free_port
+from tests.e2e.site import PASSWORD, Site, database_of_its_own
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# One person on the way: six lists submitted over two days, one skipped, one whose time runs out.
+WORLD = """
+import uuid
+from datetime import timedelta
+from django.utils import timezone
+from annotation_site.annotation import submissions
+from annotation_site.annotation.models import *
+from annotation_site.accounts.models import User
+from tests.annotation_site.factories import *
+ada, ben, rosa = (User.objects.get(username=name) for name in ("ada", "ben", "rosa"))
+study = make_study(
+    people=[ada, ben, *UserFactory.create_batch(1)], researcher=rosa,
+    title="Concepts in a small encoder", extraction=make_extraction(per_layer=4),
+    consent="We keep **what you submit** for research.\\n\\n- It is shown without your name.",
+)
+Membership.objects.filter(user=ben).update(consent_version=None, consented_at=None)
+own = Assignment.objects.filter(membership__user=ada).order_by("position")
+now = timezone.now()
+for row in own[:8]:
+    Assignment.objects.filter(pk=row.pk).update(
+        state="in progress", opened_at=now - timedelta(hours=70)
+    )
+    send = {"user": ada, "public_id": row.public_id, "base_version": 0, "key": uuid.uuid4(),
+            "active_seconds": 60 + 25 * row.position}
+    content = answer(*(pattern(n, [n]) for n in range(1, row.position % 3 + 1)))
+    if row.position == 3:
+        submissions.assignment_skip(**send, reason="Offensive or upsetting words")
+    elif row.position < 8:
+        submissions.assignment_submit(**send, answer=content)
+again = own[1]
+again.refresh_from_db()
+submissions.draft_save(user=ada, public_id=again.public_id, base_version=again.draft_version,
+    content={"answer": answer(pattern(1, [9]))}, active_seconds=0)
+WorkedDay.objects.filter(assignment__position__lt=4).update(day=now.date() - timedelta(days=1))
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The folder of a site in which a study is under way, to be copied; none on real services."""
+    if os.environ.get("FFN_TEST_SERVICES") == "1":
+        return None
+    site = Site(tmp_path_factory.mktemp("built") / "var", models=False)
+    build(site)
+    return site.folder
+
+
+def build(site: Site) -> None:
+    site.prepare()
+    for name, role in (("ada", "annotator"), ("ben", "annotator"), ("rosa", "researcher")):
+        site.add_person(name, role)
+    site.manage("shell", "--verbosity", "0", "-c", WORLD)
+
+
+@pytest.fixture
+def world(built: Path | None, tmp_path: Path) -> Iterator[Site]:
+    """A site of its own, without workers, in which the same study is under way."""
+    site = Site(tmp_path / "var", models=False)
+    with database_of_its_own(site.environment):
+        if built is None:
+            build(site)
+        else:
+            shutil.copytree(built, site.folder, dirs_exist_ok=True)
+        port = free_port("127.0.0.1", 8800)
+        site.start_web(port)
+        site.address = f"http://127.0.0.1:{port}"
+        yield site
+        site.stop()
+
+
+@pytest.fixture
+def page(world: Site, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=world.address)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console",
+        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
+    )
+    yield page
+    context.close()
+    assert faults == []
+
+
+def log_in(page: Page, name: str) -> None:
+    page.goto("/login/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+
+
+def test_a_newcomer_agrees_with_one_key_and_can_leave_again(page: Page):
+    log_in(page, "ben")
+    page.get_by_role("link", name="Start").click()
+    expect(page.get_by_role("heading", name="Before you start")).to_be_visible()
+    expect(page.get_by_text("shown without your name")).to_be_visible()
+    expect(page.get_by_text("some lists hold offensive or upsetting ones")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option")).to_have_count(30)
+    page.goto("/")
+    page.get_by_role("link", name="My lists").click()
+    page.get_by_role("link", name="Withdraw from this study").click()
+    page.get_by_role("button", name="Withdraw for good").click()
+    expect(page.get_by_text("You have withdrawn from")).to_be_visible()
+    expect(page.get_by_text("No study to work on")).to_be_visible()
+
+
+def test_a_skip_names_offensive_words(page: Page, world: Site):
+    log_in(page, "ada")
+    page.get_by_role("link", name="Continue").click()
+    page.locator("html[data-ready]").wait_for(state="attached")
+    page.keyboard.press("q")
+    page.get_by_label("Offensive or upsetting words").check()
+    page.get_by_role("button", name="Skip and next").click()
+    expect(page.locator("#position")).to_contain_text("List 9")
+    skipped = world.query(
+        "list(Assignment.objects.filter(position=8, state='skipped').values('skip_reason'))"
+    )
+    assert skipped == [{"skip_reason": "Offensive or upsetting words"}]
+
+
+def test_what_could_not_be_saved_is_sent_from_home_and_before_logging_out(page: Page, world: Site):
+    log_in(page, "ada")
+    page.get_by_role("link", name="Continue").click()
+    page.locator("html[data-ready]").wait_for(state="attached")
+    page.route("**/draft", lambda route: route.abort())
+    page.keyboard.press("1")
+    expect(page.locator("#save-state")).to_contain_text("Not saved")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/")
+    expect(page.get_by_text("Some of your work has not reached the server")).to_be_visible()
+    page.unroute("**/draft")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert page.evaluate("Object.keys(localStorage).filter((k) => /draft/.test(k))") == []
+    draft = world.query("Assignment.objects.exclude(draft=None).get(position=8).draft")
+    assert draft["answer"]["patterns"][0]["ranks"] == [1]
+
+
+def test_logging_out_never_waits_long_for_a_server_and_keeps_what_it_did_not_take(page: Page):
+    log_in(page, "ada")
+    page.get_by_role("link", name="Continue").click()
+    page.locator("html[data-ready]").wait_for(state="attached")
+    page.route("**/draft", lambda route: route.abort())
+    page.keyboard.press("1")
+    expect(page.locator("#save-state")).to_contain_text("Not saved")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert len(page.evaluate("Object.keys(localStorage).filter((k) => /draft/.test(k))")) == 1
+    log_in(page, "ben")  # on the same computer: not ben's work, so it is neither shown nor sent
+    expect(page.locator("#unsent")).to_be_hidden()
+    page.unroute("**/draft")
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, "ada")
+    page.wait_for_function("Object.keys(localStorage).every((k) => !/draft/.test(k))")
+
+
+def test_active_time_goes_on_after_a_reload(page: Page, world: Site):
+    log_in(page, "ada")
+    page.clock.install()
+    page.get_by_role("link", name="Continue").click()
+    page.locator("html[data-ready]").wait_for(state="attached")
+    active = "Assignment.objects.get(position=8, membership__user__username='ada').active_seconds"
+    for _ in range(2):
+        for _ in range(40):
+            page.clock.run_for(1_000)
+        page.keyboard.press("1")
+        page.clock.run_for(2_000)
+        expect(page.locator("#save-state")).to_have_text("Saved")
+        page.reload()
+        page.locator("html[data-ready]").wait_for(state="attached")
+    assert 80 <= world.query(active) <= 90
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+)
+def test_no_barrier_that_axe_finds_and_no_sideways_scrolling(page: Page, scheme: str, width: int):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    study = "/studies/concepts-in-a-small-encoder/"
+    for name, paths in (
+        ("ada", {"home": "/", "study": study, "withdraw": f"{study}withdraw/", "hours": "/hours/",
+                 "agreed": f"{study}consent/"}),
+        ("ben", {"start": "/", "consent": f"{study}consent/", "no-hours": "/hours/"}),
+        ("rosa", {"run": "/", "texts": f"{study}texts/", "new": "/studies/new/"}),
+    ):  # fmt: skip
+        log_in(page, name)
+        for what, path in paths.items():
+            response = page.goto(path)
+            assert response is not None
+            assert response.status == 200, path
+            found = Axe().run(page, options={"runOnly": RULES})
+            assert found.violations_count == 0, (path, found.generate_report())
+            assert page.evaluate("document.documentElement.scrollWidth") == width, path
+            picture(page, f"{what}-{scheme}-{width}.png")
+        page.get_by_role("button", name="Log out").click()
+
+
+def picture(page: Page, name: str) -> None:
+    """Kept in the folder that PICTURES names, for somebody to look at."""
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=Path(folder) / name, full_page=True)
+
+
+def test_times_are_told_on_the_persons_own_clock(browser: Browser, world: Site):
+    context = browser.new_context(
+        base_url=world.address, locale="en-GB", timezone_id="Asia/Kathmandu"
+    )
+    page = context.new_page()
+    log_in(page, "ada")
+    lease = page.locator(".leases time")
+    utc = re.search(r"T(\d\d):(\d\d)", lease.get_attribute("datetime") or "")
+    assert utc is not None
+    minutes = (int(utc[1]) * 60 + int(utc[2]) + 345) % 1440  # Nepal is 5:45 ahead
+    expect(lease).to_contain_text(f"{minutes // 60:02}:{minutes % 60:02}")
+    context.close()
