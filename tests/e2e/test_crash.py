@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from annotation_site.serving import free_port
 from tests.annotation_site.factories import answer, pattern
 from tests.e2e.annotators import Annotator, people_of
 from tests.e2e.site import Site
@@ -44,10 +43,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_counts_twice(stopped_site: Sit
     site = stopped_site
     site.prepare()
     people = people_of(site, PEOPLE, lists_per_layer=5)
-    port = free_port("127.0.0.1", 8700)
-    annotators = [Annotator(("127.0.0.1", port), session) for session, *_ in people]
+    site.start_web()
+    annotators = [Annotator(("127.0.0.1", site.port), session) for session, *_ in people]
     rng, done, cut_off = random.Random(0), threading.Event(), Counter[str]()
-    site.start_web(port)
     with ThreadPoolExecutor(PEOPLE) as pool:
         working = [
             pool.submit(work, annotator, lists, done)
@@ -57,7 +55,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_counts_twice(stopped_site: Sit
             time.sleep(rng.uniform(0.02, 0.4))
             cut_off.update(annotator.asking for annotator in annotators if annotator.asking)
             site.kill()
-            site.start_web(port)
+            site.start_web()
         done.set()
         for session in working:
             session.result()

@@ -10,7 +10,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from annotation_site.serving import free_port
 from tests.e2e.site import PASSWORD, Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
@@ -78,9 +77,7 @@ def world(built: Path | None, tmp_path: Path) -> Iterator[Site]:
             build(site)
         else:
             shutil.copytree(built, site.folder, dirs_exist_ok=True)
-        port = free_port("127.0.0.1", 8800)
-        site.start_web(port)
-        site.address = f"http://127.0.0.1:{port}"
+        site.start_web()
         yield site
         site.stop()
 
