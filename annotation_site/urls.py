@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from annotation_site.annotation.views import home
+from annotation_site.annotation.views.own import home
 
 urlpatterns = [
     path("", home, name="home"),

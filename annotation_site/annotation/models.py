@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from annotation_site.corpus.models import Vector
+from annotation_site.corpus.models import Extraction, Vector
 
 
 def order_key() -> str:
@@ -24,10 +24,14 @@ class Study(models.Model):
 
     class State(models.TextChoices):
         DRAFT = "draft", "draft"
+        PILOT = "pilot", "in its pilot phase"
         OPEN = "open", "open"
         PAUSED = "paused", "paused"
         CLOSED = "closed", "closed"
         ARCHIVED = "archived", "archived"
+
+    # People can work in these; in a pilot, at its own lists.
+    AT_WORK = (State.PILOT, State.OPEN)
 
     class OnWithdrawal(models.TextChoices):
         KEEP = "keep", "keep"
@@ -43,7 +47,15 @@ class Study(models.Model):
     min_tokens = models.PositiveSmallIntegerField(default=4)
     several_patterns_per_token = models.BooleanField(default=False)
     annotators_per_list = models.PositiveSmallIntegerField(default=2)
+    # Lists are drawn from these extractions and kinds, by a rule that can draw more later.
+    extractions = models.ManyToManyField(Extraction, related_name="+")
+    kinds = models.JSONField(default=list)
     lists_per_layer = models.PositiveIntegerField()
+    # Of each person's lists, the share in percent that is shown a second time (purpose repeat).
+    repeat_percent = models.PositiveSmallIntegerField(default=0)
+    # The mean score against the reference answers, in percent, that opens the queue after
+    # training; empty where training is only a record.
+    training_pass_percent = models.PositiveSmallIntegerField(null=True, blank=True)
     seed = models.BigIntegerField(default=0)
     order_key = models.CharField(max_length=32, default=order_key, editable=False)
     lease_hours = models.PositiveIntegerField(default=72)
@@ -100,10 +112,22 @@ class ConsentText(VersionedText):
 
 
 class Item(models.Model):
-    """A vector's list in a study."""
+    """A vector's list in a study.
+
+    `use` says what its answers are for. Training, reference and pilot lists are lists that the
+    study itself does not hold, so that nobody has seen one before it counts. The reference answer
+    of a training or reference list is its final answer: its assignment of purpose adjudication.
+    """
+
+    class Use(models.TextChoices):
+        STUDY = "study", "the study"
+        TRAINING = "training", "training"
+        REFERENCE = "reference", "silent reference"
+        PILOT = "pilot", "the pilot"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="items")
     vector = models.ForeignKey(Vector, on_delete=models.PROTECT, related_name="+")
+    use = models.CharField(max_length=10, choices=Use, default=Use.STUDY)
 
     class Meta:
         constraints = (
@@ -131,6 +155,8 @@ class Membership(models.Model):
     consent_version = models.PositiveIntegerField(null=True)
     consented_at = models.DateTimeField(null=True)
     withdrawn_at = models.DateTimeField(null=True)
+    # A researcher let the person in although training was not passed.
+    training_waived_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
@@ -149,6 +175,7 @@ class Assignment(models.Model):
         ANNOTATION = "annotation", "annotation"
         REPEAT = "repeat", "repeat"
         REFERENCE = "reference", "reference"
+        PILOT = "pilot", "pilot"
         ADJUDICATION = "adjudication", "adjudication"
 
     class State(models.TextChoices):
@@ -175,6 +202,8 @@ class Assignment(models.Model):
     draft = models.JSONField(null=True)
     draft_version = models.PositiveIntegerField(default=0)
     active_seconds = models.PositiveIntegerField(default=0)
+    # Training and reference lists: agreement with the reference answer, 0 to 1, when submitted.
+    reference_score = models.FloatField(null=True)
     comment = models.TextField(blank=True)
     skip_reason = models.TextField(blank=True)
     guidelines_version = models.PositiveIntegerField(null=True)

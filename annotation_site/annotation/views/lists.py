@@ -1,0 +1,59 @@
+"""The annotation page and the way to it."""
+
+import uuid
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_GET
+
+from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.annotation import selectors, submissions
+from annotation_site.annotation.markdown import safe_html
+from annotation_site.annotation.models import Guidelines
+from annotation_site.annotation.views.own import membership_of
+from annotation_site.errors import ConsentNeeded
+
+
+@login_required
+@require_GET
+@never_cache
+def next_list(request: PersonRequest, slug: str) -> HttpResponse:
+    """Straight to the person's next list, or to the study's page when none is left."""
+    membership = membership_of(request, slug)
+    if selectors.needs_consent(membership, membership.study):
+        return redirect("annotation:consent", slug)
+    following = selectors.next_assignment(membership.pk)
+    if following is None:
+        return redirect("annotation:study", slug)
+    return redirect("annotation:list", following.public_id)
+
+
+@login_required
+@require_GET
+@never_cache
+@ensure_csrf_cookie
+def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The annotation page."""
+    assignment = get_object_or_404(selectors.assignments_of(request.user), public_id=public_id)
+    study = assignment.item.study
+    try:
+        submissions.assignment_open(assignment)
+    except ConsentNeeded:
+        return redirect("annotation:consent", study.slug)
+    guidelines = selectors.newest_text(Guidelines, study)
+    context = {
+        "page": selectors.list_page(assignment),
+        "study": study,
+        "guidelines_html": safe_html(guidelines.text) if guidelines else "",
+    }
+    return render(request, "annotation/list.html", context)
+
+
+@login_required
+@require_GET
+def dialogs(request: PersonRequest) -> HttpResponse:
+    """The dialogs of the annotation page, which it fetches when the first one is wanted."""
+    return render(request, "annotation/_dialogs.html")

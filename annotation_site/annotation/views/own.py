@@ -1,0 +1,131 @@
+"""A person's own studies and work: home, what is done, consent, hours."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.annotation import consent as consent_services
+from annotation_site.annotation import own_work, selectors
+from annotation_site.annotation.markdown import safe_html
+from annotation_site.annotation.models import ConsentText
+from annotation_site.errors import Invalid
+from annotation_site.exports import EXPORT_FORMATS
+
+LISTS_PER_PAGE = 25
+
+
+@login_required
+@require_GET
+@never_cache
+def home(request: PersonRequest) -> HttpResponse:
+    """A person's studies: those to annotate, and those to run."""
+    context = {
+        "to_annotate": own_work.own_studies(request.user),
+        "to_run": list(selectors.studies_to_run(request.user))
+        if request.user.is_researcher
+        else [],
+    }
+    return render(request, "annotation/home.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def study(request: PersonRequest, slug: str) -> HttpResponse:
+    """An annotator's own work in a study: what is left, and what was submitted or set aside."""
+    membership = membership_of(request, slug)
+    pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
+    page = pages.get_page(request.GET.get("page"))
+    context = {
+        "membership": membership,
+        "submitted": own_work.with_unsubmitted_changes(list(page)),
+        "page": page,
+        "set_aside": own_work.set_aside_lists(membership),
+    }
+    return render(request, "annotation/study.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+def consent(request: PersonRequest, slug: str) -> HttpResponse:
+    """What a person reads, and agrees to, before the first list of a study."""
+    membership = membership_of(request, slug)
+    changed = ""
+    if request.method == "POST":
+        try:
+            consent_services.consent_give(
+                membership=membership, version=_number(request.POST.get("version"))
+            )
+        except Invalid as error:
+            changed = error.message
+        else:
+            return redirect("annotation:next", slug)
+    text = selectors.newest_text(ConsentText, membership.study)
+    context = {
+        "membership": membership,
+        "text_html": safe_html(text.text) if text else "",
+        "needed": selectors.needs_consent(membership, membership.study),
+        "changed": changed,
+    }
+    return render(request, "annotation/consent.html", context, status=422 if changed else 200)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+def withdraw(request: PersonRequest, slug: str) -> HttpResponse:
+    """Leave a study, after a page that says what becomes of the work."""
+    membership = membership_of(request, slug)
+    if request.method == "POST":
+        consent_services.study_withdraw(membership=membership)
+        title = membership.study.title
+        messages.success(request, _("You have withdrawn from “%(study)s”.") % {"study": title})
+        return redirect("home")
+    return render(request, "annotation/withdraw.html", {"membership": membership})
+
+
+@login_required
+@require_GET
+@never_cache
+def hours(request: PersonRequest) -> HttpResponse:
+    """The person's own active time, by day and study."""
+    days = own_work.work_days(request.user)
+    context = {
+        "days": days,
+        "seconds": sum(day.active_seconds for day in days),
+        "lists": sum(day.lists for day in days),
+    }
+    return render(request, "annotation/hours.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def hours_file(request: PersonRequest, extension: str) -> HttpResponseBase:
+    """The same as a file."""
+    export = EXPORT_FORMATS.get(extension)
+    if export is None:
+        raise Http404("There is no such format.")
+    table = own_work.work_days_table(own_work.work_days(request.user))
+    return StreamingHttpResponse(
+        export.write(table),
+        content_type=export.media_type,
+        headers={"Content-Disposition": f'attachment; filename="hours.{export.extension}"'},
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
+def membership_of(request: PersonRequest, slug: str) -> Any:
+    return get_object_or_404(selectors.studies_to_annotate(request.user), study__slug=slug)

@@ -1,0 +1,30 @@
+"""The tutorial: the paper's worked example."""
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.annotation import tutorial as tutorials
+
+
+@login_required
+@require_GET
+@never_cache
+def tutorial(request: PersonRequest) -> HttpResponse:
+    """The paper's worked example on the annotation page, with steps beside it."""
+    context = {"page": tutorials.tutorial_page(), "tutorial": True}
+    return render(request, "annotation/tutorial.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def comparison(request: PersonRequest) -> HttpResponse:
+    """The paper's answer to the example, beside the one that was posted; nothing is stored."""
+    yours = None
+    if request.method == "POST":
+        yours = tutorials.answer_read(request.POST.get("answer", ""))
+    context = {"comparison": tutorials.compare(yours)}
+    return render(request, "annotation/comparison.html", context)
