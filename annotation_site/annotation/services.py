@@ -85,6 +85,7 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
         min_tokens=plan.min_tokens,
         several_patterns_per_token=plan.several_patterns_per_token,
         annotators_per_list=plan.annotators_per_list,
+        kinds=list(plan.kinds),
         lists_per_layer=plan.lists_per_layer,
         show_glosses=plan.show_glosses,
         highlight_spellings=plan.highlight_spellings,
@@ -95,6 +96,7 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
     )
     study.full_clean()
     study.save()
+    study.extractions.add(plan.extraction)
     text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
     Guidelines.objects.create(study=study, version=1, text=text)
     if study.consent_version:
