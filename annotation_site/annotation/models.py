@@ -49,7 +49,7 @@ class Study(models.Model):
     annotators_per_list = models.PositiveSmallIntegerField(default=2)
     # Lists are drawn from these extractions and kinds, by a rule that can draw more later.
     extractions = models.ManyToManyField(Extraction, related_name="+")
-    kinds = models.JSONField(default=list)
+    kinds = models.JSONField(default=list, blank=True)
     lists_per_layer = models.PositiveIntegerField()
     # Of each person's lists, the share in percent that is shown a second time (purpose repeat).
     repeat_percent = models.PositiveSmallIntegerField(default=0)
