@@ -136,7 +136,7 @@ def _study() -> None:
     """A study over all lists of the demo, judged by both annotators."""
     from annotation_site.accounts.models import User
     from annotation_site.annotation.models import Study
-    from annotation_site.annotation.services import StudyPlan, study_create, study_open
+    from annotation_site.annotation.studies import StudyPlan, study_create, study_open
     from annotation_site.corpus.selectors import extractions_ready
 
     if Study.objects.exists():

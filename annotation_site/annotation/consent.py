@@ -15,8 +15,8 @@ from annotation_site.annotation.models import (
     Study,
     VersionedText,
 )
+from annotation_site.annotation.places import places_fill
 from annotation_site.annotation.selectors import newest_text
-from annotation_site.annotation.services import places_fill
 from annotation_site.errors import Invalid
 
 State = Assignment.State

@@ -6,7 +6,7 @@ from django import forms
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.services import DEFAULT_CATEGORIES, StudyPlan
+from annotation_site.annotation.studies import DEFAULT_CATEGORIES, StudyPlan
 from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
 

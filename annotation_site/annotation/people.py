@@ -9,8 +9,9 @@ from annotation_site.accounts import audit, invitations
 from annotation_site.accounts import services as accounts
 from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.consent import study_withdraw
+from annotation_site.annotation.members import annotator_add
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.services import annotator_add, places_fill
+from annotation_site.annotation.places import places_fill
 from annotation_site.errors import Invalid, NotAllowed, NotFound
 
 ENDED = (Study.State.CLOSED, Study.State.ARCHIVED)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.answers import Answer, Rules, answer_parse
+from annotation_site.annotation.members import is_unblinded
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -19,13 +20,13 @@ from annotation_site.annotation.models import (
     Study,
     WorkedDay,
 )
+from annotation_site.annotation.places import places_fill
 from annotation_site.annotation.selectors import (
     assignments_of,
     list_tokens,
     needs_consent,
     newest_text,
 )
-from annotation_site.annotation.services import is_unblinded, places_fill
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
 State = Assignment.State

@@ -11,7 +11,7 @@ from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.consent import consent_give
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.people import person_invite
-from annotation_site.annotation.services import StudyPlan, study_create, study_open
+from annotation_site.annotation.studies import StudyPlan, study_create, study_open
 from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
 
 PASSWORD = "correct horse battery staple"

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import consent as consent_services
-from annotation_site.annotation import selectors, services
+from annotation_site.annotation import selectors, studies
 from annotation_site.annotation.forms import StudyForm, TextsForm
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
@@ -19,8 +19,8 @@ def new(request: PersonRequest) -> HttpResponse:
     form = StudyForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            study = services.study_create(plan=form.plan(), created_by=request.user)
-            services.study_open(study=study)
+            study = studies.study_create(plan=form.plan(), created_by=request.user)
+            studies.study_open(study=study)
         except Invalid as error:
             form.add_error(None, error.message)
         else:
@@ -54,5 +54,5 @@ def texts(request: PersonRequest, slug: str) -> HttpResponse:
 def change_state(request: PersonRequest, slug: str) -> HttpResponse:
     """Pause, close or re-open one of the person's own studies."""
     found = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
-    services.study_state_change(study=found, state=request.POST.get("state", ""))
+    studies.study_state_change(study=found, state=request.POST.get("state", ""))
     return redirect("home")

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation import consent, selectors, services
+from annotation_site.annotation import consent, members, places, selectors, studies
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -290,12 +290,12 @@ def test_who_has_left_reaches_nothing_of_the_study_but_their_hours():
 
 def test_leaving_a_paused_study_gives_the_lists_out_when_it_opens_again():
     study = make_study(annotators=3)
-    services.study_state_change(study=study, state="paused")
+    studies.study_state_change(study=study, state="paused")
     leaver = assignment_of(study).membership
     total = Assignment.objects.count()
     consent.study_withdraw(membership=leaver)
     assert Assignment.objects.count() == total
-    services.study_state_change(study=study, state="open")
+    studies.study_state_change(study=study, state="open")
     live = Assignment.objects.filter(state__in=Assignment.LIVE)
     assert live.count() == study.items.count() * study.annotators_per_list
 
@@ -306,8 +306,8 @@ def test_leaving_is_for_good_and_once():
     consent.study_withdraw(membership=first.membership)
     assert data_version(study.pk) == version
     with pytest.raises(Invalid, match="for good"):
-        services.annotator_add(study=study, user=first.membership.user)
-    services.annotator_add(study=study, user=UserFactory())
+        members.annotator_add(study=study, user=first.membership.user)
+    members.annotator_add(study=study, user=UserFactory())
     assert not Assignment.objects.filter(
         membership=first.membership, state__in=Assignment.LIVE
     ).exists()
@@ -322,6 +322,6 @@ def test_a_lease_does_not_end_for_the_sake_of_somebody_who_has_left():
     others = study.memberships.filter(role="annotator").exclude(pk=begun.membership_id)
     never_had = others.exclude(assignments__item=begun.item).get()
     consent.study_withdraw(membership=never_had)
-    services.leases_sweep()
+    places.leases_sweep()
     begun.refresh_from_db()
     assert begun.state == State.IN_PROGRESS

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation import own_work, services
+from annotation_site.annotation import own_work, studies
 from annotation_site.annotation.models import Assignment, Study, WorkedDay
 from annotation_site.annotation.pace import Pace, pace_of
 from tests.annotation_site.annotation.test_submissions import save, skip, submit
@@ -105,7 +105,7 @@ def test_one_button_stands_out_where_the_person_stopped(clock):
     page = client.get("/").content.decode()
     assert page.count("button-primary") == 1
     assert re.search(r'button-primary" href="/studies/beta/next/"', page)
-    services.study_state_change(study=second, state="paused")
+    studies.study_state_change(study=second, state="paused")
     page = client.get("/").content.decode()
     assert re.search(r'button-primary" href="/studies/alpha/next/"', page)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation import services
+from annotation_site.annotation import members, studies
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.errors import Invalid, NotAllowed
 from tests.annotation_site.factories import UserFactory, make_extraction, make_study
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 
 def plan(**changes):
-    return services.StudyPlan(
+    return studies.StudyPlan(
         **{
             "title": "A study",
             "extraction": changes.pop("extraction", None) or make_extraction(),
@@ -23,7 +23,7 @@ def plan(**changes):
 
 
 def test_a_study_draws_lists_per_kind_and_layer():
-    study = services.study_create(
+    study = studies.study_create(
         plan=plan(extraction=make_extraction(per_layer=5), lists_per_layer=3, kinds=("value",)),
         created_by=UserFactory(role=Role.RESEARCHER),
     )
@@ -47,7 +47,7 @@ def test_a_study_draws_lists_per_kind_and_layer():
 )
 def test_a_plan_that_cannot_work_is_refused_and_leaves_nothing(changes, sentence):
     with pytest.raises(Invalid, match=sentence):
-        services.study_create(plan=plan(**changes), created_by=UserFactory())
+        studies.study_create(plan=plan(**changes), created_by=UserFactory())
     assert Study.objects.count() == 0
 
 
@@ -70,8 +70,8 @@ def test_opening_gives_every_list_to_k_people():
 def test_opening_again_gives_out_nothing_twice():
     study = make_study()
     before = Assignment.objects.count()
-    services.study_state_change(study=study, state="paused")
-    services.study_state_change(study=study, state="open")
+    studies.study_state_change(study=study, state="paused")
+    studies.study_state_change(study=study, state="open")
     assert Assignment.objects.count() == before
 
 
@@ -79,7 +79,7 @@ def test_an_added_annotator_takes_free_places_and_moves_nothing():
     study = make_study(annotators=1, annotators_per_list=1)
     Study.objects.update(annotators_per_list=2)
     before = list(Assignment.objects.values_list("pk", "position").order_by("pk"))
-    services.annotator_add(study=study, user=UserFactory())
+    members.annotator_add(study=study, user=UserFactory())
     now = list(Assignment.objects.values_list("pk", "position").order_by("pk"))
     assert now[: len(before)] == before
     assert len(now) == 2 * len(before)
@@ -90,11 +90,11 @@ def test_people_who_know_where_lists_come_from_do_not_annotate():
     runs_it = study.memberships.get(role=Membership.Role.RESEARCHER).user
     for person in (runs_it, UserFactory(role=Role.ADMIN)):
         with pytest.raises(NotAllowed):
-            services.annotator_add(study=study, user=person)
+            members.annotator_add(study=study, user=person)
 
 
 def test_a_study_changes_state_only_along_sensible_ways():
     study = make_study()
     for state in ("draft", "archived", "nonsense", ""):
         with pytest.raises(Invalid):
-            services.study_state_change(study=study, state=state)
+            studies.study_state_change(study=study, state=state)

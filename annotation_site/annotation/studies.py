@@ -1,37 +1,19 @@
-"""What changes studies: creating, opening, people, and who gets which list."""
+"""What changes studies: creating and opening them, and their states."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
-from django.utils import timezone
 from django.utils.text import slugify
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation import (
-    Existing,
-    ListToJudge,
-    allocate,
-    draw_per_stratum,
-)
-from annotation_site.annotation.models import (
-    Assignment,
-    ConsentText,
-    Guidelines,
-    Item,
-    Membership,
-    Study,
-)
+from annotation_site.annotation.allocation import ListToJudge, draw_per_stratum
+from annotation_site.annotation.models import ConsentText, Guidelines, Item, Membership, Study
+from annotation_site.annotation.places import places_fill, study_locked
 from annotation_site.corpus.models import Extraction, Kind, Vector
 from annotation_site.corpus.services import extraction_lock_ready
-from annotation_site.errors import Invalid, NotAllowed
-
-State = Assignment.State
-Purpose = Assignment.Purpose
+from annotation_site.errors import Invalid
 
 DEFAULT_CATEGORIES = ("semantic", "syntactic", "names")
 DEFAULT_GUIDELINES = """\
@@ -163,7 +145,7 @@ def study_open(*, study: Study) -> None:
 
     Raises Invalid for a study that is closed, or whose k exceeds its people.
     """
-    study = _locked(study.pk)
+    study = study_locked(study.pk)
     if study.state not in (Study.State.DRAFT, Study.State.PAUSED, Study.State.OPEN):
         raise Invalid(f"A study that is {study.get_state_display()} cannot be opened.")
     places_fill(study=study)
@@ -181,7 +163,7 @@ def study_state_change(*, study: Study, state: str) -> None:
         Study.State.CLOSED: (Study.State.OPEN,),
         Study.State.DRAFT: (Study.State.OPEN,),
     }
-    study = _locked(study.pk)
+    study = study_locked(study.pk)
     if state not in allowed.get(Study.State(study.state), ()):
         raise Invalid(f"A study that is {study.state} cannot become {state}.")
     if state == Study.State.OPEN:
@@ -189,126 +171,3 @@ def study_state_change(*, study: Study, state: str) -> None:
     study.state = state
     study.save(update_fields=["state"])
     audit.record("study_state_changed", target=study, state=state)
-
-
-@transaction.atomic
-def annotator_add(*, study: Study, user: User) -> Membership:
-    """Add an annotator; in an open study they take over free places.
-
-    Raises NotAllowed for the study's researchers, who have seen where lists come from, unless
-    the study allows that, and Invalid for somebody who has withdrawn from it.
-    """
-    study = _locked(study.pk)
-    if not study.team_may_annotate and is_unblinded(study=study, user=user):
-        raise NotAllowed(
-            f"{user} runs this study or is an admin, and so is not blind to where lists come "
-            "from. Only a study that allows it lets them annotate."
-        )
-    membership, _ = Membership.objects.get_or_create(
-        study=study, user=user, role=Membership.Role.ANNOTATOR
-    )
-    if membership.withdrawn_at:
-        raise Invalid(f"{user} has withdrawn from this study, and that is for good.")
-    if study.state == Study.State.OPEN:
-        places_fill(study=study)
-    return membership
-
-
-def is_unblinded(*, study: Study, user: User) -> bool:
-    """Whether the person can see where this study's lists come from."""
-    runs_it = study.memberships.filter(user=user, role=Membership.Role.RESEARCHER).exists()
-    return user.is_admin or runs_it
-
-
-def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
-    """Give free places of the study's lists (or of some of them) to its annotators.
-
-    The caller holds the study's lock and this takes the lists', so that no list ever has more
-    than k live assignments. Returns how many places were given out.
-    """
-    items = study.items.all() if item_ids is None else study.items.filter(pk__in=item_ids)
-    list(items.select_for_update().values_list("pk"))
-    assigned = Assignment.objects.filter(item__in=items)
-    places = assigned.filter(purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False)
-    people = _annotators(study)
-    counts = _counts(people)
-    orders = allocate(
-        lists=[
-            ListToJudge(*row) for row in items.values_list("pk", "vector__kind", "vector__layer")
-        ],
-        people=sorted(counts),
-        per_list=study.annotators_per_list,
-        seed=study.seed,
-        order_key=study.order_key,
-        existing=Existing(
-            had=frozenset(assigned.values_list("membership_id", "item_id")),
-            live=dict(places.values_list("item").annotate(n=Count("pk"))),
-            load={pk: row["load"] for pk, row in counts.items()},
-        ),
-    )
-    created = Assignment.objects.bulk_create(
-        Assignment(membership_id=person, item_id=item, position=position)
-        for person, order in orders.items()
-        for position, item in enumerate(order, counts[person]["last"] + 1)
-    )
-    return len(created)
-
-
-def _annotators(study: Study) -> QuerySet[Membership]:
-    """Who can be given lists: nobody who has withdrawn, or cannot log in."""
-    return study.memberships.filter(
-        role=Membership.Role.ANNOTATOR, withdrawn_at=None, user__is_active=True
-    )
-
-
-def _counts(people: Any) -> dict[int, dict[str, int]]:
-    """Per membership: assignments so far, and the last position of their order."""
-    rows = people.annotate(load=Count("assignments"), last=Max("assignments__position"))
-    return {row.pk: {"load": row.load, "last": row.last or 0} for row in rows}
-
-
-def leases_sweep() -> None:
-    """End leases that ran out and give their places to others; drafts stay with their authors.
-
-    A list that everybody in the study has had already stays with its author: ending the lease
-    would lose the place and help nobody.
-    """
-    for study in Study.objects.filter(state=Study.State.OPEN):
-        if _leases_that_can_move(study).exists():
-            with transaction.atomic():
-                _leases_end(_locked(study.pk))
-
-
-def _leases_end(study: Study) -> None:
-    """With the study locked: expire, then fill the places."""
-    candidates = _leases_that_can_move(study).values_list("pk", flat=True)
-    # The rows are locked before they are judged: a submission that is under way wins.
-    locked = Assignment.objects.filter(pk__in=list(candidates)).select_for_update()
-    ended = [row for row in locked if row.state == State.IN_PROGRESS]
-    Assignment.objects.filter(pk__in=[row.pk for row in ended]).update(state=State.EXPIRED)
-    places_fill(study=study, item_ids=[row.item_id for row in ended])
-
-
-def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
-    """Assignments whose lease has run out and whose list somebody else could take."""
-    people = _annotators(study).count()
-    had = (
-        Assignment.objects.filter(item=OuterRef("item"), membership__in=_annotators(study))
-        .values("item")
-        .annotate(n=Count("membership", distinct=True))
-        .values("n")
-    )
-    return (
-        Assignment.objects.filter(
-            item__study=study,
-            purpose=Purpose.ANNOTATION,
-            state=State.IN_PROGRESS,
-            opened_at__lt=timezone.now() - timedelta(hours=study.lease_hours),
-        )
-        .alias(had=Subquery(had))
-        .filter(had__lt=people)
-    )
-
-
-def _locked(study_id: int) -> Study:
-    return Study.objects.select_for_update().get(pk=study_id)

@@ -1,0 +1,110 @@
+"""Who gets which list: free places are given out, and leases end."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from annotation_site.annotation.allocation import Existing, ListToJudge, allocate
+from annotation_site.annotation.models import Assignment, Membership, Study
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+
+
+def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
+    """Give free places of the study's lists (or of some of them) to its annotators.
+
+    The caller holds the study's lock and this takes the lists', so that no list ever has more
+    than k live assignments. Returns how many places were given out.
+    """
+    items = study.items.all() if item_ids is None else study.items.filter(pk__in=item_ids)
+    list(items.select_for_update().values_list("pk"))
+    assigned = Assignment.objects.filter(item__in=items)
+    places = assigned.filter(purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False)
+    people = _annotators(study)
+    counts = _counts(people)
+    orders = allocate(
+        lists=[
+            ListToJudge(*row) for row in items.values_list("pk", "vector__kind", "vector__layer")
+        ],
+        people=sorted(counts),
+        per_list=study.annotators_per_list,
+        seed=study.seed,
+        order_key=study.order_key,
+        existing=Existing(
+            had=frozenset(assigned.values_list("membership_id", "item_id")),
+            live=dict(places.values_list("item").annotate(n=Count("pk"))),
+            load={pk: row["load"] for pk, row in counts.items()},
+        ),
+    )
+    created = Assignment.objects.bulk_create(
+        Assignment(membership_id=person, item_id=item, position=position)
+        for person, order in orders.items()
+        for position, item in enumerate(order, counts[person]["last"] + 1)
+    )
+    return len(created)
+
+
+def _annotators(study: Study) -> QuerySet[Membership]:
+    """Who can be given lists: nobody who has withdrawn, or cannot log in."""
+    return study.memberships.filter(
+        role=Membership.Role.ANNOTATOR, withdrawn_at=None, user__is_active=True
+    )
+
+
+def _counts(people: Any) -> dict[int, dict[str, int]]:
+    """Per membership: assignments so far, and the last position of their order."""
+    rows = people.annotate(load=Count("assignments"), last=Max("assignments__position"))
+    return {row.pk: {"load": row.load, "last": row.last or 0} for row in rows}
+
+
+def leases_sweep() -> None:
+    """End leases that ran out and give their places to others; drafts stay with their authors.
+
+    A list that everybody in the study has had already stays with its author: ending the lease
+    would lose the place and help nobody.
+    """
+    for study in Study.objects.filter(state=Study.State.OPEN):
+        if _leases_that_can_move(study).exists():
+            with transaction.atomic():
+                _leases_end(study_locked(study.pk))
+
+
+def _leases_end(study: Study) -> None:
+    """With the study locked: expire, then fill the places."""
+    candidates = _leases_that_can_move(study).values_list("pk", flat=True)
+    # The rows are locked before they are judged: a submission that is under way wins.
+    locked = Assignment.objects.filter(pk__in=list(candidates)).select_for_update()
+    ended = [row for row in locked if row.state == State.IN_PROGRESS]
+    Assignment.objects.filter(pk__in=[row.pk for row in ended]).update(state=State.EXPIRED)
+    places_fill(study=study, item_ids=[row.item_id for row in ended])
+
+
+def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
+    """Assignments whose lease has run out and whose list somebody else could take."""
+    people = _annotators(study).count()
+    had = (
+        Assignment.objects.filter(item=OuterRef("item"), membership__in=_annotators(study))
+        .values("item")
+        .annotate(n=Count("membership", distinct=True))
+        .values("n")
+    )
+    return (
+        Assignment.objects.filter(
+            item__study=study,
+            purpose=Purpose.ANNOTATION,
+            state=State.IN_PROGRESS,
+            opened_at__lt=timezone.now() - timedelta(hours=study.lease_hours),
+        )
+        .alias(had=Subquery(had))
+        .filter(had__lt=people)
+    )
+
+
+def study_locked(study_id: int) -> Study:
+    """The study, locked until the transaction ends."""
+    return Study.objects.select_for_update().get(pk=study_id)
