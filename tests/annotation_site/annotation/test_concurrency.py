@@ -13,6 +13,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from annotation_site.annotation import consent, places, selectors, submissions
+from annotation_site.annotation.members import annotator_add
 from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision
 from annotation_site.errors import DraftConflict
 from tests.annotation_site.factories import UserFactory, answer, make_extraction, make_study
@@ -51,7 +52,7 @@ def test_people_who_skip_and_submit_at_once_keep_every_promise():
     members = list(study.memberships.filter(role="annotator").values_list("pk", flat=True))
     with ThreadPoolExecutor(PEOPLE) as pool:
         sessions = [pool.submit(work, pk) for pk in members]
-        members.annotator_add(study=study, user=UserFactory())
+        annotator_add(study=study, user=UserFactory())
         done = sum(session.result() for session in sessions)
     places = Assignment.objects.filter(state__in=Assignment.LIVE, surplus=False)
     per_list = places.values("item").annotate(n=Count("pk")).values_list("n", flat=True)
