@@ -1,0 +1,110 @@
+"""Each person's queue in the database: training, lists, silent references and repeats."""
+
+import random
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from annotation_site.annotation.allocation import REPEAT_AFTER, queue_compose, repeats_due
+from annotation_site.annotation.models import Assignment, Item, Study
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+Row = tuple[int, int, str, str, int]  # pk, item, purpose, state, position
+
+
+def queues_extend(
+    *, study: Study, orders: Mapping[int, Sequence[int]], purpose: str = Purpose.ANNOTATION
+) -> int:
+    """Append lists to people's queues; returns how many lists of `orders` that were.
+
+    `orders` names each membership's new lists, in their own order. Whoever gets a first list gets
+    the study's training lists before it. Lists of the study bring the silent reference lists that
+    the person has not had, and the repeats that are due (a person without new lists may be due
+    some as well); those of a pilot bring neither. What stands in a queue stays where it is. The
+    caller holds the study's lock.
+    """
+    training, references = _with_reference(study)
+    held = _held(orders) if study.repeat_percent or training or references else _ends(orders)
+    created = []
+    for person, order in orders.items():
+        rows = held[person]
+        last = rows[-1][-1] if rows else 0
+        had = {item for _, item, *_ in rows}
+        rng = random.Random(f"queue:{study.order_key}:{person}:{last}")  # noqa: S311 (an order)
+        is_queue = purpose == Purpose.ANNOTATION
+        queue = queue_compose(
+            lists=order,
+            rng=rng,
+            training=[i for i in training if i not in had] if order else (),
+            references=[i for i in references if i not in had] if order and is_queue else (),
+            repeats=_repeats_due(study, rows, len(order)) if is_queue else 0,
+            earlier=_repeatable(rows),
+        )
+        created += [
+            Assignment(
+                membership_id=person,
+                item_id=item,
+                purpose=purpose if of == Purpose.ANNOTATION else of,
+                position=position,
+            )
+            for position, (item, of) in enumerate(queue, last + 1)
+        ]
+    Assignment.objects.bulk_create(created)
+    return sum(map(len, orders.values()))
+
+
+def repeats_move(*, study: Study, item_ids: Collection[int] | None = None) -> None:
+    """Let every repeat that waits for a list that its person no longer has show another one.
+
+    Nobody sees a list again that they have skipped or that went to others; and their queue does
+    not change its length, which would tell that there was a repeat. Only where the person has no
+    other list far enough before it, the repeat goes. The caller holds the study's lock.
+    """
+    if not study.repeat_percent:
+        return
+    waiting = Assignment.objects.filter(
+        item__study=study, purpose=Purpose.REPEAT, state=State.WAITING
+    )
+    if item_ids is not None:
+        waiting = waiting.filter(item__in=item_ids)
+    repeats = list(waiting.order_by("pk").select_for_update(of=("self",)))
+    held = _held({repeat.membership_id for repeat in repeats})
+    for repeat in repeats:
+        rows = held[repeat.membership_id]
+        lists = {item: (state, at) for _, item, of, state, at in rows if of == Purpose.ANNOTATION}
+        if repeat.item_id in lists and lists[repeat.item_id][0] in Assignment.LIVE:
+            continue
+        repeated = {item for _, item, of, *_ in rows if of == Purpose.REPEAT}
+        others = [
+            item
+            for item, (state, at) in sorted(lists.items())
+            if state in Assignment.LIVE
+            and item not in repeated
+            and at + REPEAT_AFTER <= repeat.position
+        ]
+        if not others:
+            repeat.delete()
+            continue
+        rng = random.Random(f"repeat:{study.order_key}:{repeat.pk}")  # noqa: S311 (an order)
+        repeat.item_id = rng.choice(others)
+        repeat.save(update_fields=["item"])
+        rows.append((repeat.pk, repeat.item_id, Purpose.REPEAT, repeat.state, repeat.position))
+
+
+def _with_reference(study: Study) -> tuple[list[int], list[int]]:
+    """The study's training and its silent reference lists."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for pk, use in study.items.order_by("pk").values_list("pk", "use"):
+        found[use].append(pk)
+    return found[Item.Use.TRAINING], found[Item.Use.REFERENCE]
+
+
+def _held(people: Collection[int]) -> dict[int, list[Row]]:
+    """Everybody's queue so far, in its order."""
+    held: dict[int, list[Row]] = defaultdict(list)
+    rows = Assignment.objects.filter(membership__in=list(people)).order_by("position")
+    for person, *row in rows.values_list(
+        "membership_id", "pk", "item_id", "purpose", "state", "position"
+    ):
+        held[person].append(tuple(row))  # type: ignore[arg-type]
+    return held
