@@ -96,7 +96,9 @@ def waits_for_training(assignment: Assignment) -> bool:
 def refusal(assignment: Assignment) -> str:
     """Why nothing can be changed in this list now, as a sentence for its person; empty: it can."""
     study, purpose = assignment.item.study, assignment.purpose
-    if purpose == Purpose.ADJUDICATION:  # a final answer is given before, while and after people work
+    if (
+        purpose == Purpose.ADJUDICATION
+    ):  # a final answer is given before, while and after people work
         return _not_open(study) if study.state == Study.State.ARCHIVED else ""
     if study.state not in Study.AT_WORK:
         return _not_open(study)

@@ -27,6 +27,14 @@ class Row:
     yours: list[PatternAnswer]
     agrees: bool
 
+    @property
+    def theirs_numbers(self) -> str:
+        return ", ".join(str(pattern.number) for pattern in self.theirs)
+
+    @property
+    def yours_numbers(self) -> str:
+        return ", ".join(str(pattern.number) for pattern in self.yours)
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -37,7 +37,7 @@ class Reference:
 
 @transaction.atomic
 def final_answer_open(*, item: Item, by: User) -> Assignment:
-    """The assignment in which a researcher gives this list's final answer; made where there is none.
+    """The assignment in which a researcher gives a list's final answer; made where there is none.
 
     Asked again, it is the same one. One that another researcher has left untouched is taken over.
     Raises NotAllowed for somebody who does not run the study, or where another researcher has
@@ -77,7 +77,7 @@ def final_answer_open(*, item: Item, by: User) -> Assignment:
 
 
 def references_of(study: Study) -> list[Reference]:
-    """The study's training and reference lists, in a fixed order; their number of queries is too."""
+    """The study's training and reference lists, in a fixed order."""
     people = ~Q(assignments__purpose=Purpose.ADJUDICATION) & Q(assignments__state=State.SUBMITTED)
     items = (
         study.items.filter(use__in=WITH_REFERENCE)

@@ -3,6 +3,9 @@
 import random
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from django.db.models import QuerySet
 
 from annotation_site.annotation.allocation import REPEAT_AFTER, queue_compose, repeats_due
 from annotation_site.annotation.models import Assignment, Item, Study
@@ -19,25 +22,25 @@ def queues_extend(
 
     `orders` names each membership's new lists, in their own order. Whoever gets a first list gets
     the study's training lists before it. Lists of the study bring the silent reference lists that
-    the person has not had, and the repeats that are due (a person without new lists may be due
-    some as well); those of a pilot bring neither. What stands in a queue stays where it is. The
-    caller holds the study's lock.
+    the person has not had, and the repeats that are due; those of a pilot bring neither. What
+    stands in a queue stays where it is. The caller holds the study's lock.
     """
     training, references = _with_reference(study)
-    held = _held(orders) if study.repeat_percent or training or references else _ends(orders)
+    is_pilot = purpose == Purpose.PILOT
+    new = {person: order for person, order in orders.items() if order or is_pilot}
+    held = _held(new)
     created = []
-    for person, order in orders.items():
+    for person, order in new.items():
         rows = held[person]
         last = rows[-1][-1] if rows else 0
         had = {item for _, item, *_ in rows}
         rng = random.Random(f"queue:{study.order_key}:{person}:{last}")  # noqa: S311 (an order)
-        is_queue = purpose == Purpose.ANNOTATION
         queue = queue_compose(
             lists=order,
             rng=rng,
-            training=[i for i in training if i not in had] if order else (),
-            references=[i for i in references if i not in had] if order and is_queue else (),
-            repeats=_repeats_due(study, rows, len(order)) if is_queue else 0,
+            training=[i for i in training if i not in had],
+            references=[i for i in references if i not in had and not is_pilot],
+            repeats=0 if is_pilot else _due(study, rows, len(order)),
             earlier=_repeatable(rows),
         )
         created += [
@@ -50,10 +53,12 @@ def queues_extend(
             for position, (item, of) in enumerate(queue, last + 1)
         ]
     Assignment.objects.bulk_create(created)
-    return sum(map(len, orders.values()))
+    return sum(map(len, new.values()))
 
 
-def repeats_move(*, study: Study, item_ids: Collection[int] | None = None) -> None:
+def repeats_move(
+    *, study: Study, item_ids: Collection[int] | QuerySet[Item, Any] | None = None
+) -> None:
     """Let every repeat that waits for a list that its person no longer has show another one.
 
     Nobody sees a list again that they have skipped or that went to others; and their queue does
@@ -63,7 +68,11 @@ def repeats_move(*, study: Study, item_ids: Collection[int] | None = None) -> No
     if not study.repeat_percent:
         return
     waiting = Assignment.objects.filter(
-        item__study=study, purpose=Purpose.REPEAT, state=State.WAITING
+        membership__in=study.memberships.filter(
+            withdrawn_at=None, removed_at=None, user__is_active=True
+        ),
+        purpose=Purpose.REPEAT,
+        state=State.WAITING,
     )
     if item_ids is not None:
         waiting = waiting.filter(item__in=item_ids)
@@ -97,6 +106,23 @@ def _with_reference(study: Study) -> tuple[list[int], list[int]]:
     for pk, use in study.items.order_by("pk").values_list("pk", "use"):
         found[use].append(pk)
     return found[Item.Use.TRAINING], found[Item.Use.REFERENCE]
+
+
+def _due(study: Study, rows: Sequence[Row], new: int) -> int:
+    """How many repeats the person is to get with so many new lists."""
+    lists = sum(of == Purpose.ANNOTATION and state in Assignment.LIVE for *_, of, state, _ in rows)
+    had = sum(of == Purpose.REPEAT for *_, of, _, _ in rows)
+    return repeats_due(lists + new, study.repeat_percent, had)
+
+
+def _repeatable(rows: Sequence[Row]) -> dict[int, int]:
+    """Lists that the person has and that are not repeated yet; how many lists follow each."""
+    repeated = {item for _, item, of, *_ in rows if of == Purpose.REPEAT}
+    return {
+        item: len(rows) - 1 - n
+        for n, (_, item, of, state, _) in enumerate(rows)
+        if of == Purpose.ANNOTATION and state in Assignment.LIVE and item not in repeated
+    }
 
 
 def _held(people: Collection[int]) -> dict[int, list[Row]]:

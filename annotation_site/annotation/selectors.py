@@ -61,7 +61,9 @@ def tokens_of_lists(vectors: Iterable[Vector]) -> dict[int, list[ListToken]]:
     for extraction, ids in wanted.items():
         found = Token.objects.filter(extraction_id=extraction, token_id__in=ids)
         rows = found.values_list("token_id", "display", "gloss", "is_stopword")
-        shown[extraction] = {token_id: (display, gloss, flag) for token_id, display, gloss, flag in rows}
+        shown[extraction] = {
+            token_id: (display, gloss, flag) for token_id, display, gloss, flag in rows
+        }
     return {
         vector.pk: [
             ListToken(rank, *shown[vector.extraction_id][i])

@@ -114,9 +114,7 @@ def training_waive(*, membership: Membership, by: User) -> None:
     if not first:
         return
     membership.training_waived_at = now
-    left = membership.assignments.filter(
-        purpose=Purpose.TRAINING, state__in=Assignment.UNFINISHED
-    )
+    left = membership.assignments.filter(purpose=Purpose.TRAINING, state__in=Assignment.UNFINISHED)
     left.update(state=State.EXPIRED)
     person = membership.user.public_id
     audit.record("training_waived", target=membership.study, actor=by, person=person)

@@ -10,7 +10,9 @@ from annotation_site.analysis.labels import Labels
 Patterns = Iterable[Sequence[int]]
 
 
-def reference_score(answer: Patterns, reference: Patterns, *, length: int, min_tokens: int) -> float:
+def reference_score(
+    answer: Patterns, reference: Patterns, *, length: int, min_tokens: int
+) -> float:
     r"""Mean matched Jaccard overlap of an answer with a reference answer.
 
     Parameters
