@@ -62,8 +62,9 @@ def repeats_move(
     """Let every repeat that waits for a list that its person no longer has show another one.
 
     Nobody sees a list again that they have skipped or that went to others; and their queue does
-    not change its length, which would tell that there was a repeat. Only where the person has no
-    other list far enough before it, the repeat goes. The caller holds the study's lock.
+    not change its length, which would tell that there was a repeat. The other list stands far
+    enough before it where there is one, else as far as can be; only where the person has none at
+    all, the repeat goes. The caller holds the study's lock.
     """
     if not study.repeat_percent:
         return
@@ -84,18 +85,17 @@ def repeats_move(
         if repeat.item_id in lists and lists[repeat.item_id][0] in Assignment.LIVE:
             continue
         repeated = {item for _, item, of, *_ in rows if of == Purpose.REPEAT}
-        others = [
-            item
-            for item, (state, at) in sorted(lists.items())
-            if state in Assignment.LIVE
-            and item not in repeated
-            and at + REPEAT_AFTER <= repeat.position
-        ]
-        if not others:
+        before = sorted(
+            (at, item)
+            for item, (state, at) in lists.items()
+            if state in Assignment.LIVE and item not in repeated and at < repeat.position
+        )
+        if not before:
             repeat.delete()
             continue
+        far = [item for at, item in before if at + REPEAT_AFTER <= repeat.position]
         rng = random.Random(f"repeat:{study.order_key}:{repeat.pk}")  # noqa: S311 (an order)
-        repeat.item_id = rng.choice(others)
+        repeat.item_id = rng.choice(far or [before[0][1]])
         repeat.save(update_fields=["item"])
         rows.append((repeat.pk, repeat.item_id, Purpose.REPEAT, repeat.state, repeat.position))
 

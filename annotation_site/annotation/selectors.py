@@ -108,6 +108,25 @@ def next_assignment(membership_id: int) -> Assignment | None:
     return None if found is None or waits_for_training(found) else found
 
 
+def page_instead(assignment: Assignment) -> str | None:
+    """Where a list's own page sends its person instead: what is open to them, or feedback."""
+    if assignment.purpose == Assignment.Purpose.TRAINING and assignment.state == State.SUBMITTED:
+        return reverse("annotation:feedback", args=[assignment.public_id])
+    if waits_for_training(assignment):
+        return reverse("annotation:study", args=[assignment.item.study.slug])
+    return None
+
+
+def page_after(done: Assignment) -> str | None:
+    """Where a person goes after submitting or skipping a list; None: to their next list."""
+    study = done.item.study
+    if done.purpose == Assignment.Purpose.ADJUDICATION:
+        return reverse("annotation:references", args=[study.slug])
+    if needs_consent(done.membership, study):  # a repeat, after a change
+        return reverse("annotation:consent", args=[study.slug])
+    return page_instead(done)
+
+
 def list_page(assignment: Assignment) -> dict[str, Any]:
     """Everything the annotation page knows of a list, as JSON."""
     study = assignment.item.study

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation_site.annotation.views import lists, own, running, tutorial
+from annotation_site.annotation.views import lists, own, references, running, tutorial
 
 app_name = "annotation"
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("studies/<slug:slug>/next/", lists.next_list, name="next"),
     path("studies/<slug:slug>/state/", running.change_state, name="state"),
     path("studies/<slug:slug>/texts/", running.texts, name="texts"),
+    path("studies/<slug:slug>/references/", references.references, name="references"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
     path("studies/<slug:slug>/withdraw/", own.withdraw, name="withdraw"),
     path("hours/", own.hours, name="hours"),
@@ -19,4 +20,5 @@ urlpatterns = [
     path("tutorial/", tutorial.tutorial, name="tutorial"),
     path("tutorial/comparison/", tutorial.comparison, name="comparison"),
     path("lists/<uuid:public_id>/", lists.one_list, name="list"),
+    path("lists/<uuid:public_id>/feedback/", lists.feedback, name="feedback"),
 ]
