@@ -47,7 +47,7 @@ def test_a_study_draws_lists_per_kind_and_layer():
         ({"categories": ("semantic", "names")}, "whole words"),
         ({"training_pass_percent": 70}, "no training list"),
         ({"title": "x" * 201}, "Shorten"),
-        ({"seed": -1}, "The seed"),
+        ({"seed": -1}, "Seed: choose"),
     ],
 )
 def test_a_plan_that_cannot_work_is_refused_and_leaves_nothing(changes, sentence):
