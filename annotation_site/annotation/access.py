@@ -69,12 +69,12 @@ def training_of(memberships: Iterable[Membership]) -> dict[int, Training]:
             left=Count("pk", filter=Q(state__in=Assignment.UNFINISHED)),
             score=Avg("reference_score", filter=submitted),
         )
+        .values_list("membership", "lists", "submitted", "left", "score")
     )
-    found = {row.pop("membership"): row for row in rows}
-    nothing = {"lists": 0, "submitted": 0, "left": 0, "score": None}
+    found = {pk: counts for pk, *counts in rows}
     return {
         pk: Training(
-            **found.get(pk, nothing),
+            *found.get(pk, (0, 0, 0, None)),
             needed=membership.study.training_pass_percent,
             waived=membership.training_waived_at is not None,
         )

@@ -111,18 +111,18 @@ def look(page: Page, name: str) -> None:
 def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: Site):
     log_in(page, "rosa")
     page.goto(f"{STUDY}references/")
-    expect(page.get_by_text("1 of 3 has no answer yet")).to_be_visible()
+    expect(page.get_by_text("1 of 3 has no reference answer yet")).to_be_visible()
     look(page, "references")
     page.get_by_role("button", name="Answer", exact=True).click()
     mark(page, [1, 2, 3, 4])
     expect(page.locator("#skip")).to_be_hidden()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("All 3 have an answer.")).to_be_visible()
+    expect(page.get_by_text("All 3 have a reference answer.")).to_be_visible()
     run(world, OPEN)
     log_out(page)
 
     log_in(page, "ada")
-    expect(page.get_by_text("You begin with 2 training lists")).to_be_visible()
+    expect(page.get_by_text("Your first 2 lists are training")).to_be_visible()
     look(page, "home-before")
     page.get_by_role("link", name="Start").click()
     for first in (True, False):
