@@ -21,6 +21,7 @@ from django.core.management import call_command
 from annotation_site.celery import DEFAULT_QUEUE, EXTRACTION_QUEUE, prepare_queue
 from annotation_site.static_files import StaticFiles
 
+WORKER_CLASS = "sync"
 START_SECONDS = 60
 GRACE_SECONDS = 20
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
