@@ -157,8 +157,8 @@ def _wait_until_answering(
     while not stopping and all(process.poll() is None for process in processes):
         try:
             connection = http.client.HTTPConnection(host, port, timeout=5)
-            connection.request("HEAD", "/login/")
-            connection.getresponse()
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
             return
         except (OSError, http.client.HTTPException):
             if time.monotonic() > deadline:
