@@ -206,9 +206,7 @@ def _layers(family: Architecture, outline: Outline, prefix: str) -> int:
     return n_layers
 
 
-def _values(
-    family: Architecture, outline: Outline, prefix: str, layer: int, d_model: int
-) -> int:
+def _values(family: Architecture, outline: Outline, prefix: str, layer: int, d_model: int) -> int:
     """How many value vectors a layer has, all experts together."""
     present = (f for f in family.ffns if _name(prefix, f.key, layer) in outline.shapes)
     ffn: FFN | None = next(present, family.ffns[0])

@@ -41,6 +41,7 @@ ACTIONS = {
     "study_texts_changed": "changed a study's texts",
     "study_left": "withdrew from a study",
     "model_enqueued": "enqueued a model",
+    "model_uploaded": "uploaded a bundle",
     "model_retried": "retried an extraction",
     "model_cancelled": "cancelled an extraction",
     "model_deleted": "deleted an extraction",

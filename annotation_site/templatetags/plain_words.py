@@ -40,6 +40,15 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def rough_duration(seconds: float) -> str:
+    """An estimate: 42 → 42 s; 150 → 3 min; 4000 → 1 h 10 min; no more figures than are known."""
+    if seconds < 90:
+        return duration(max(1, round(seconds)))
+    step = 60 if seconds < 3600 else 600
+    return duration(round(seconds / step) * step)
+
+
+@register.filter
 def in_words(value: Any) -> str:
     """A parameter's JSON value as a line of text."""
     if value is None or value == []:

@@ -166,8 +166,8 @@ def test_the_page_shows_which_layers_are_done_by_whom_and_how_fast(
     admin, django_assert_max_num_queries
 ):
     extraction = cut()
-    # session, person, extraction, layers, workers
-    with django_assert_max_num_queries(5):
+    # session, person, extraction, layers, whether there is a manifest, log, workers
+    with django_assert_max_num_queries(7):
         shown = page(admin, extraction)
     assert shown.count('class="layer-done"') == 33
     assert shown.count('class="layer-running"') == 2
