@@ -71,7 +71,8 @@ def sizes_of(outline: Outline, options: ExtractOptions) -> Sizes:
     d_model = _size(outline.config, family.d_model_keys) if family.d_model_keys else unembedding[1]
     n_layers = _layers(family, outline, prefix)
     values = tuple(_values(family, outline, prefix, layer, d_model) for layer in range(n_layers))
-    gated = any(ffn.up is not None for ffn in family.ffns)
+    forms = [_form(family, outline, prefix, layer) for layer in range(n_layers)]
+    gated = any(form.up is not None for form in forms)
     activation = outline.config.get(family.activation_key, family.default_activation)
     signed = gated or activation not in NEVER_NEGATIVE
     return Sizes(d_model, unembedding[0], values, signed)
@@ -208,14 +209,19 @@ def _layers(family: Architecture, outline: Outline, prefix: str) -> int:
 
 def _values(family: Architecture, outline: Outline, prefix: str, layer: int, d_model: int) -> int:
     """How many value vectors a layer has, all experts together."""
-    present = (f for f in family.ffns if _name(prefix, f.key, layer) in outline.shapes)
-    ffn: FFN | None = next(present, family.ffns[0])
+    ffn: FFN | None = _form(family, outline, prefix, layer)
     total = 0
     while ffn is not None:
         experts = _size(outline.config, ffn.experts_keys) if ffn.experts_keys else 1
         total += experts * _d_ff(ffn, outline, prefix, layer, d_model)
         ffn = ffn.then
     return total
+
+
+def _form(family: Architecture, outline: Outline, prefix: str, layer: int) -> FFN:
+    """The form that a layer's FFN has; the family's first where the tensors are not known."""
+    present = (f for f in family.ffns if _name(prefix, f.key, layer) in outline.shapes)
+    return next(present, family.ffns[0])
 
 
 def _d_ff(ffn: FFN, outline: Outline, prefix: str, layer: int, d_model: int) -> int:

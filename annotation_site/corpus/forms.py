@@ -185,7 +185,8 @@ class EnqueueForm(forms.Form):
     @property
     def more_is_open(self) -> bool:
         """Whether one of the others has something wrong or is not as it was."""
-        return any(name in self.errors or name in self.changed_data for name in MORE_OPTIONS)
+        named = {*self.errors, *self.changed_data} if self.is_bound else set()
+        return not MORE_OPTIONS.isdisjoint(named)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
