@@ -116,7 +116,7 @@ class EnqueueForm(forms.Form):
         required=False,
         help_text="If not as many as above. Each update is drawn from a text of its own.",
     )
-    corpus = forms.ChoiceField(label="Texts for updates", required=False)
+    corpus = forms.ChoiceField(label="Texts for updates", required=False, initial=_DEFAULTS.corpus)
     corpus_field = forms.CharField(
         label="Field of the texts",
         max_length=100,

@@ -36,6 +36,8 @@ def layers_plan(
         state=Extraction.State.LAYERS,
         plan=json.loads(json.dumps(inputs)),
         step="projection",
+        step_done=0,
+        step_total=0,
         claim=None,
         worker="",
         attempts=0,

@@ -49,6 +49,14 @@ def rough_duration(seconds: float) -> str:
 
 
 @register.filter
+def rough_bytes(size: int) -> str:
+    """An estimate: 831299584 → 830 MB; two figures, no more than are known."""
+    unit, name = (1e9, "GB") if size >= 1e9 else (1e6, "MB")
+    amount = max(size / unit, 1)
+    return f"{amount:.1f} {name}" if amount < 10 else f"{float(f'{amount:.2g}'):,.0f} {name}"
+
+
+@register.filter
 def in_words(value: Any) -> str:
     """A parameter's JSON value as a line of text."""
     if value is None or value == []:
