@@ -42,7 +42,7 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     page.get_by_label("Files").set_input_files(files)
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("ready", exact=True)).to_be_visible(timeout=SLOW)
-    log = page.get_by_role("region", name="Log")
+    log = page.get_by_role("region", name="Lines of the log")
     expect(log).to_contain_text("Uploaded, and queued to be checked and loaded. by root")
     expect(log).to_contain_text("Ready: 2 lists are loaded.")
     expect_no_barrier(page)
@@ -50,6 +50,6 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
         page.get_by_role("link", name="Download the manifest").click()
     assert downloaded.value.path().read_bytes() == (bundle / "manifest.json").read_bytes()
     page.goto("/".join([site.address, "models/"]))
-    workers = page.get_by_role("region", name="Workers")
+    workers = page.get_by_role("region", name="What each worker does")
     expect(workers.get_by_text("alive")).to_have_count(2)
     assert [text for text in page.faults if "422" not in text] == []  # type: ignore[attr-defined]
