@@ -1,6 +1,6 @@
 """What an export format is given: a named table with typed columns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +28,15 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     rows: Iterable[Row]
+
+    def checked_rows(self) -> Iterator[Row]:
+        """The rows, each with a cell for every column. Raises ValueError for another length."""
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"Row {number} has {len(row)} cells for {len(self.columns)} columns."
+                )
+            yield row
 
 
 def table_from_frame(name: str, frame: "pd.DataFrame") -> Table:
