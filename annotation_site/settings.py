@@ -245,6 +245,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # the largest request is one list's dra
 
 MODELS_DIR = Path(env.str("MODELS_DIR", str(VAR_DIR / "models")))  # local models, by folder name
 BUNDLES_DIR = Path(env.str("BUNDLES_DIR", str(VAR_DIR / "bundles")))
+EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(VAR_DIR / "exports")))
+EXPORT_DAYS = env.int("EXPORT_DAYS", 14)  # until an exported file is removed
 REDIS_URL = env.str("REDIS_URL", "")
 QUEUE_PREFIX = env.str("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 

@@ -42,8 +42,10 @@ class Table:
 def table_from_frame(name: str, frame: "pd.DataFrame") -> Table:
     """Make a table of a dataframe, without its index; NaN and None become missing cells.
 
-    Columns of integer and float type become numbers, every other column text.
+    Columns of integer and float type, and those that hold nothing else, become numbers, every other
+    column text.
     """
+    frame = frame.infer_objects()
     columns = tuple(
         Column(str(label), "number" if dtype.kind in "iuf" else "text")
         for label, dtype in frame.dtypes.items()

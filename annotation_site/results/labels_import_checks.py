@@ -1,4 +1,4 @@
-"""What an import makes of a record before anything is written: whose it is, and whether it can be."""
+"""What an import makes of a record before it is written: whose it is, and whether it can be."""
 
 import secrets
 from collections.abc import Mapping
