@@ -25,7 +25,7 @@ class MarkdownFormat:
 
 
 def _lines(table: Table) -> Iterator[str]:
-    yield _line([_text(column.name) for column in table.columns])
+    yield _line([escaped(column.name) for column in table.columns])
     yield _line(["---" if column.kind == "text" else "---:" for column in table.columns])
     for row in table.checked_rows():
         yield _line([_cell(c, cell) for c, cell in zip(table.columns, row, strict=True)])
@@ -37,12 +37,12 @@ def _line(cells: list[str]) -> str:
 
 def _cell(column: Column, cell: Cell) -> str:
     if column.kind == "text":
-        return _text(text_of(cell) or "")
+        return escaped(text_of(cell) or "")
     number = number_of(cell)
     return "" if number is None else rounded(number)
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape all that Markdown or HTML gives a meaning; a line break becomes a space."""
-    escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
-    return re.sub(r"[&<>]", lambda found: _HTML[found[0]], escaped)
+    plain = _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return re.sub(r"[&<>]", lambda found: _HTML[found[0]], plain)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from annotation_site.exports.labels import LABEL_FIELDS
+from annotation_site.exports.markdown_format import escaped
 from annotation_site.exports.table import Table
 
 BIBTEX = """\
@@ -58,7 +59,7 @@ To compute every table again from the labels, and compare:
 def readme(*, title: str, has_figures: bool, with_names: bool) -> str:
     """README.md of an archive."""
     return _README.format(
-        title=" ".join(title.split()),
+        title=escaped(title),
         figures="the figures of the results page" if has_figures else "none had been drawn",
         names=", and with their user names, as was asked for" if with_names else "",
     )
@@ -118,9 +119,9 @@ def _difference_sentences(table: Table) -> Iterable[str]:
     for row in _rows(table):
         if row["layer"] is None:
             yield (
-                f"Value vectors of {row['model']} exceed random ones by "
-                f"{100 * row['difference']:.1f} percentage points"
-                f"{_interval(row, lambda share: f'{100 * share:.1f}')}, Cliff's delta "
+                f"Value minus random vectors of {row['model']}: {100 * row['difference']:.1f} "
+                f"percentage points{_interval(row, lambda share: f'{100 * share:.1f}')}, Cliff's "
+                f"delta "
                 f"{row['cliffs_delta']:.2f}, permutation p = {row['p']:.4f}."
             )
 

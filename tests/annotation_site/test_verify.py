@@ -85,6 +85,7 @@ def test_an_archive_holds_all_that_a_reader_needs(study):
     }
     assert json.loads(found["environment.json"])["pandas"] == pd.__version__
     assert found["guidelines/version-2.md"].decode() == "Look *twice*."
+    assert found["README.md"].decode().startswith("# By hand\n")
     assert study.order_key.encode() not in b"".join(found.values())
 
 
@@ -112,7 +113,7 @@ def test_the_methods_paragraph_says_the_numbers_of_the_tables(study):
         "gave 7 answers; 2 of them said that a list has no pattern.",
         "A pattern (semantic or syntactic) counts from 4 tokens on",
         f"Coverage of value vectors of {model} is 15.0% over 2 lists.",
-        f"Value vectors of {model} exceed random ones by 0.0 percentage points",
+        f"Value minus random vectors of {model}: 0.0 percentage points",
         "from 100 resamples of lists",
     ):
         assert sentence in text, text
