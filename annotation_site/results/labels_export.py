@@ -120,19 +120,18 @@ def _patterns(rows: dict[int, Row]) -> dict[int, list[LabelPattern]]:
     ):
         ranks[pattern].append(rank)
     found: dict[int, list[LabelPattern]] = defaultdict(list)
-    for pk, assignment, *said in (
+    said = ("number", "description", "category", "stopwords", "stopwords_proposed")
+    for row in (
         Pattern.objects.filter(assignment__in=list(rows))
         .order_by("number")
-        .values_list(
-            "pk", "assignment_id", "number", "description", "category", "stopwords",
-            "stopwords_proposed",
-        )
-    ):  # fmt: skip
-        found[assignment].append(LabelPattern(*said, tuple(ranks[pk])))
+        .values("pk", "assignment_id", *said)
+    ):
+        pattern = LabelPattern(**{name: row[name] for name in said}, ranks=tuple(ranks[row["pk"]]))
+        found[row["assignment_id"]].append(pattern)
     return found
 
 
-def lists_shown(vectors: set[int]) -> dict[int, dict[str, tuple[Any, ...]]]:
+def lists_shown(vectors: set[int]) -> dict[int, Row]:
     """Token ids, tokens and glosses of each list."""
     of_extraction: dict[int, dict[int, list[int]]] = defaultdict(dict)
     for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(
@@ -157,9 +156,7 @@ def lists_shown(vectors: set[int]) -> dict[int, dict[str, tuple[Any, ...]]]:
     return found
 
 
-def _record(
-    row: Row, patterns: list[LabelPattern], tokens: dict[str, tuple[Any, ...]], with_names: bool
-) -> LabelRecord:
+def _record(row: Row, patterns: list[LabelPattern], tokens: Row, with_names: bool) -> LabelRecord:
     said = {name: value for name, value in row.items() if name not in ("pk", "vector")}
     if not with_names:
         said["annotator_name"] = None
