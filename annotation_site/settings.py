@@ -250,6 +250,8 @@ MODELS_DIR = Path(env.str("MODELS_DIR", str(VAR_DIR / "models")))  # local model
 CORPORA_DIR = Path(env.str("CORPORA_DIR", str(VAR_DIR / "corpora")))  # texts for FFN updates
 BUNDLES_DIR = Path(env.str("BUNDLES_DIR", str(VAR_DIR / "bundles")))
 MAX_BUNDLE_BYTES = env.int("MAX_BUNDLE_BYTES", 2_000_000_000)  # that may come by page
+EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(VAR_DIR / "exports")))
+EXPORT_DAYS = env.int("EXPORT_DAYS", 14)  # until an exported file is removed
 REDIS_URL = env.str("REDIS_URL", "")
 QUEUE_PREFIX = env.str("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 

@@ -51,7 +51,8 @@ ACTIONS = {
     "model_retried": "retried an extraction",
     "model_cancelled": "cancelled an extraction",
     "model_deleted": "deleted an extraction",
-    "exported": "exported a table",
+    "exported": "exported results",
+    "labels_imported": "imported labels",
 }
 
 

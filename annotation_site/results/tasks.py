@@ -2,7 +2,7 @@
 
 from annotation_site.annotation.models import Study
 from annotation_site.celery import app
-from annotation_site.results import services
+from annotation_site.results import jobs, services
 
 
 @app.task
@@ -11,3 +11,9 @@ def snapshot_refresh(study_id: int) -> None:
     study = Study.objects.filter(pk=study_id).first()
     if study is not None:
         services.snapshot_refresh_now(study=study)
+
+
+@app.task
+def export_write(job_id: int) -> None:
+    """Write a file that was asked for; does nothing when it is there or being written."""
+    jobs.export_run(job_id=job_id)

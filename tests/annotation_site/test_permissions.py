@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Membership
 from annotation_site.results import services
+from annotation_site.results.jobs import export_request, export_run
 from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
@@ -101,6 +102,9 @@ GET = {
     "results:status": (302, 403, 403, 404, 200, 200),
     "results:download": (302, 403, 403, 404, 200, 200),
     "results:figure": (302, 403, 403, 404, 200, 200),
+    "results:exports": (302, 403, 403, 404, 200, 200),
+    "results:exports_status": (302, 403, 403, 404, 200, 200),
+    "results:export_file": (302, 403, 403, 404, 200, 200),
     "api:draft": (401, 405, 405, 405, 405, 405),
     "api:submit": (401, 405, 405, 405, 405, 405),
     "api:skip": (401, 405, 405, 405, 405, 405),
@@ -116,6 +120,7 @@ FINAL_ANSWER = (302, 404, 404, 404, 200, 404)
 POST_TEXTS = (302, 403, 403, 404, 302, 302)
 POST_FORM = (302, 403, 403, 404, 422, 422)
 POST_ADD = (302, 403, 403, 404, 302, 422)  # once in, a person cannot be added again
+POST_EXPORTS = (302, 403, 403, 404, 302, 302)
 TEXTS = {"guidelines": "g", "guidelines_base": "1", "consent": "", "consent_base": "0"}
 POST_OWN = (302, 404, 302, 404, 404, 404)  # consent, then withdrawing
 
@@ -134,6 +139,8 @@ def names(resolver: URLResolver, prefix: str = "") -> list[str]:
 def world():
     study = make_study()
     services.snapshot_refresh_now(study=study)
+    job = export_request(study=study, content="jsonl", with_names=False, by=study.created_by)
+    export_run(job_id=job.pk)
     assignment = assignment_of(study)
     other = make_study()
     researchers = [s.memberships.get(role=Membership.Role.RESEARCHER).user for s in (study, other)]
@@ -194,6 +201,12 @@ def address(name: str, study, assignment) -> str:
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
         "results:figure": {"slug": study.slug, "number": 0, "variant": "wide-light"},
+        "results:exports": {"slug": study.slug},
+        "results:exports_status": {"slug": study.slug},
+        "results:export_file": {
+            "slug": study.slug,
+            "public_id": study.exports.order_by("pk")[0].public_id,
+        },
         "api:draft": {"public_id": assignment.public_id},
         "api:submit": {"public_id": assignment.public_id},
         "api:skip": {"public_id": assignment.public_id},
@@ -209,7 +222,15 @@ def test_who_may_open_what(world):
     study, assignment, clients = world
     for name, expected in GET.items():
         url = address(name, study, assignment)
-        assert tuple(c.get(url).status_code for c in clients) == expected, name
+        assert tuple(status(c, url) for c in clients) == expected, name
+
+
+def status(client: Client, url: str) -> int:
+    """Of a page or a file; a file is read to its end, which closes it."""
+    response = client.get(url)
+    if response.streaming:
+        list(response.streaming_content)
+    return response.status_code
 
 
 def test_who_may_change_a_study_or_an_extraction(world):
@@ -238,6 +259,7 @@ def test_who_may_change_texts_agree_and_withdraw(world):
     study, assignment, clients = world
     for name, body, expected in (
         ("annotation:texts", TEXTS, POST_TEXTS),
+        ("results:exports", {"content": "jsonl"}, POST_EXPORTS),
         ("annotation:consent", {"version": "0"}, POST_OWN),
         ("annotation:withdraw", {}, POST_OWN),
     ):
@@ -293,7 +315,7 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     for name in (
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
         "results:results", "corpus:models", "annotation:new", "annotation:rules",
-        "annotation:people",
+        "annotation:people", "results:exports",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))
