@@ -26,7 +26,7 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     )
     if membership.withdrawn_at:
         raise Invalid(f"{user} has withdrawn from this study, and that is for good.")
-    if study.state == Study.State.OPEN:
+    if study.state in Study.AT_WORK:
         places_fill(study=study)
     return membership
 

@@ -214,7 +214,7 @@ def _lists_release(membership: Membership, states: Collection[str]) -> None:
     )
     rows = list(held.order_by("pk").select_for_update().values_list("pk", flat=True))
     Assignment.objects.filter(pk__in=rows).update(state=Assignment.State.EXPIRED)
-    if study.state == Study.State.OPEN:
+    if study.state in Study.AT_WORK:
         places_fill(study=study)
 
 

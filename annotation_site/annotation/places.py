@@ -1,15 +1,16 @@
 """Who gets which list: free places are given out, and leases end."""
 
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from annotation_site.annotation.allocation import Existing, ListToJudge, allocate
-from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.annotation.models import Assignment, Item, Membership, Study
 
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -18,18 +19,27 @@ Purpose = Assignment.Purpose
 def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
     """Give free places of the study's lists (or of some of them) to its annotators.
 
-    The caller holds the study's lock and this takes the lists', so that no list ever has more
-    than k live assignments. Returns how many places were given out.
+    A surplus answer takes a place before anybody is asked for another one. In a pilot everybody
+    gets every pilot list instead. The caller holds the study's lock and this takes the lists', so
+    that no list ever has more than k live assignments. Returns how many places were given out.
     """
-    items = study.items.all() if item_ids is None else study.items.filter(pk__in=item_ids)
-    list(items.select_for_update().values_list("pk"))
+    if study.state == Study.State.PILOT:
+        return _pilot_fill(study)
+    items = study.items.filter(use=Item.Use.STUDY)
+    if item_ids is not None:
+        items = items.filter(pk__in=item_ids)
+    list(items.order_by("pk").select_for_update().values_list("pk"))
+    _surplus_promote(study, items)
     assigned = Assignment.objects.filter(item__in=items)
-    places = assigned.filter(purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False)
-    people = _annotators(study)
+    people = annotators_of(study)
     counts = _counts(people)
     orders = allocate(
         lists=[
-            ListToJudge(*row) for row in items.values_list("pk", "vector__kind", "vector__layer")
+            # Models are balanced as kinds are.
+            ListToJudge(pk, f"{extraction}:{kind}", layer)
+            for pk, extraction, kind, layer in items.values_list(
+                "pk", "vector__extraction_id", "vector__kind", "vector__layer"
+            )
         ],
         people=sorted(counts),
         per_list=study.annotators_per_list,
@@ -37,22 +47,69 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
         order_key=study.order_key,
         existing=Existing(
             had=frozenset(assigned.values_list("membership_id", "item_id")),
-            live=dict(places.values_list("item").annotate(n=Count("pk"))),
+            live=dict(places_held(items).values_list("item").annotate(n=Count("pk"))),
             load={pk: row["load"] for pk, row in counts.items()},
         ),
     )
+    return _assign(orders, counts, Purpose.ANNOTATION)
+
+
+def places_held(items: QuerySet[Item]) -> QuerySet[Assignment]:
+    """The assignments that hold places of these lists; a list has k."""
+    return Assignment.objects.filter(
+        item__in=items, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
+    )
+
+
+def _pilot_fill(study: Study) -> int:
+    """Give every annotator every pilot list that they have not had, in an order of their own."""
+    items = study.items.filter(use=Item.Use.PILOT)
+    pilot = sorted(items.values_list("pk", flat=True))
+    had = set(Assignment.objects.filter(item__in=items).values_list("membership_id", "item_id"))
+    counts = _counts(annotators_of(study))
+    orders = {}
+    for person in sorted(counts):
+        rng = random.Random(f"pilot:{study.order_key}:{person}")  # noqa: S311 (an order, no secret)
+        mixed = rng.sample(pilot, len(pilot))
+        orders[person] = [item for item in mixed if (person, item) not in had]
+    return _assign(orders, counts, Purpose.PILOT)
+
+
+def _assign(
+    orders: Mapping[int, Sequence[int]], counts: Mapping[int, Mapping[str, int]], purpose: str
+) -> int:
     created = Assignment.objects.bulk_create(
-        Assignment(membership_id=person, item_id=item, position=position)
+        Assignment(membership_id=person, item_id=item, position=position, purpose=purpose)
         for person, order in orders.items()
         for position, item in enumerate(order, counts[person]["last"] + 1)
     )
     return len(created)
 
 
-def _annotators(study: Study) -> QuerySet[Membership]:
-    """Who can be given lists: nobody who has withdrawn, or cannot log in."""
+def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
+    """Let the oldest surplus answers of lists with free places take them."""
+    surplus = Assignment.objects.filter(
+        item__in=items, purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=True
+    )
+    # One that is being submitted again just now decides for itself; waiting for it here, with its
+    # list locked, could wait for ever.
+    rows = list(surplus.order_by("submitted_at", "pk").select_for_update(skip_locked=True))
+    held = dict(places_held(items).values_list("item").annotate(n=Count("pk")))
+    promoted = []
+    for row in rows:
+        if held.get(row.item_id, 0) < study.annotators_per_list:
+            held[row.item_id] = held.get(row.item_id, 0) + 1
+            promoted.append(row.pk)
+    if promoted:
+        Assignment.objects.filter(pk__in=promoted).update(surplus=False)
+        # Results change though nothing was submitted.
+        Study.objects.filter(pk=study.pk).update(removals=F("removals") + len(promoted))
+
+
+def annotators_of(study: Study) -> QuerySet[Membership]:
+    """Who can be given lists: nobody who has left, was taken out, or cannot log in."""
     return study.memberships.filter(
-        role=Membership.Role.ANNOTATOR, withdrawn_at=None, user__is_active=True
+        role=Membership.Role.ANNOTATOR, withdrawn_at=None, removed_at=None, user__is_active=True
     )
 
 
@@ -86,9 +143,9 @@ def _leases_end(study: Study) -> None:
 
 def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
     """Assignments whose lease has run out and whose list somebody else could take."""
-    people = _annotators(study).count()
+    people = annotators_of(study).count()
     had = (
-        Assignment.objects.filter(item=OuterRef("item"), membership__in=_annotators(study))
+        Assignment.objects.filter(item=OuterRef("item"), membership__in=annotators_of(study))
         .values("item")
         .annotate(n=Count("membership", distinct=True))
         .values("n")

@@ -68,6 +68,19 @@ def assignments_of(user: User) -> QuerySet[Assignment]:
     )
 
 
+def takes_work(assignment: Assignment) -> bool:
+    """Whether the person can work at this list now: a pilot's lists count in the pilot only.
+
+    In a pilot the study's own lists wait, so that nobody knows them before they count.
+    """
+    state = assignment.item.study.state
+    if assignment.purpose == Assignment.Purpose.PILOT:
+        return state == Study.State.PILOT
+    if assignment.purpose == Assignment.Purpose.TRAINING:
+        return state in Study.AT_WORK
+    return state == Study.State.OPEN
+
+
 def next_assignment(membership_id: int) -> Assignment | None:
     """The person's lowest unfinished position."""
     return (
@@ -102,7 +115,7 @@ def list_page(assignment: Assignment) -> dict[str, Any]:
             "several_patterns_per_token": study.several_patterns_per_token,
             "show_glosses": study.show_glosses,
             "highlight_spellings": study.highlight_spellings,
-            "open": study.state == Study.State.OPEN,
+            "open": takes_work(assignment),
         },
         "draft": {"version": assignment.draft_version, "content": assignment.draft},
         "active_seconds": assignment.active_seconds,

@@ -26,6 +26,7 @@ from annotation_site.annotation.selectors import (
     list_tokens,
     needs_consent,
     newest_text,
+    takes_work,
 )
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
@@ -39,7 +40,7 @@ def assignment_open(assignment: Assignment) -> None:
     Raises ConsentNeeded before the person has agreed to the study's consent text as it is now.
     """
     _require_consent(assignment)
-    if assignment.state == State.WAITING and assignment.item.study.state == Study.State.OPEN:
+    if assignment.state == State.WAITING and takes_work(assignment):
         now = timezone.now()
         Assignment.objects.filter(pk=assignment.pk, state=State.WAITING).update(
             state=State.IN_PROGRESS, opened_at=now
@@ -168,11 +169,17 @@ def _is_repeated(assignment: Assignment, key: uuid.UUID) -> bool:
 
 def _require_open(assignment: Assignment) -> None:
     study = assignment.item.study
-    if study.state != Study.State.OPEN:
+    if takes_work(assignment):
+        return
+    if study.state == Study.State.OPEN:
         raise NotAllowed(
-            f"This study is {study.get_state_display()}, so nothing can be changed in it now. "
-            "Your work so far is kept."
+            "This list was part of a pilot, which has ended. Your work so far is kept; go on with "
+            "your other lists."
         )
+    raise NotAllowed(
+        f"This study is {study.get_state_display()}, so nothing can be changed in it now. "
+        "Your work so far is kept."
+    )
 
 
 def _require_consent(assignment: Assignment) -> None:
