@@ -7,13 +7,14 @@ on lists. Tables of results are not read here: this is the work, not what it say
 import datetime
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Avg, Count, F, Max, Q, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.access import Training, training_of
 from annotation_site.annotation.flags import RECENT, Flag, RecentAnswer, flags_of
 from annotation_site.annotation.models import Assignment, Item, Membership, Revision, Study
 
@@ -21,29 +22,12 @@ State = Assignment.State
 Purpose = Assignment.Purpose
 # A person's queue; training comes before it and is told apart.
 QUEUE = (Purpose.ANNOTATION, Purpose.REPEAT, Purpose.REFERENCE, Purpose.PILOT)
+UNOPENED = Q(purpose=Purpose.ANNOTATION, state=State.WAITING)
+NOTHING = {
+    **dict.fromkeys(("done", "left", "unopened", "skipped", "expired", "seconds"), 0),
+    **dict.fromkeys(("opened", "submitted", "reference")),
+}
 SUBMITTED_ANSWER = Q(purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=False)
-
-
-@dataclass(frozen=True)
-class Training:
-    """A person's training: lists done, the mean score in percent, and what it means."""
-
-    total: int
-    done: int
-    mean_percent: float | None
-    pass_percent: int | None
-    waived: bool
-
-    @property
-    def passed(self) -> bool:
-        """Whether the score reaches the study's threshold, where it has one."""
-        reached = self.mean_percent is not None and self.mean_percent >= (self.pass_percent or 0)
-        return self.done == self.total and (reached or not self.total)
-
-    @property
-    def can_be_waived(self) -> bool:
-        """Whether the person waits to be let in, or could be."""
-        return self.pass_percent is not None and not self.passed and not self.waived
 
 
 @dataclass(frozen=True)
@@ -61,12 +45,21 @@ class PersonProgress:
     last_at: datetime.datetime | None
     reference_percent: float | None
     training: Training
-    flags: list[Flag] = field(default_factory=list)
+    flags: list[Flag]
 
     @property
-    def total(self) -> int:
-        """Lists that are the person's: done and left."""
-        return self.done + self.left
+    def can_be_let_in(self) -> bool:
+        """Whether training keeps the queue shut for somebody who could work."""
+        return not self.training.passed and not self.is_away
+
+    @property
+    def is_away(self) -> str:
+        """Why the person gets no lists, in a word; empty for whoever can work."""
+        if self.membership.withdrawn_at:
+            return "has left"
+        if self.membership.removed_at:
+            return "removed"
+        return "" if self.membership.user.is_active else "deactivated"
 
 
 @dataclass(frozen=True)
@@ -86,6 +79,26 @@ class StudyProgress:
         return sum(person.active_seconds for person in self.people)
 
     @property
+    def has_training(self) -> bool:
+        """Whether the table needs a column for it."""
+        return any(person.training.lists for person in self.people)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the table needs a column for silent reference lists."""
+        return any(person.reference_percent is not None for person in self.people)
+
+    @property
+    def has_flags(self) -> bool:
+        """Whether anybody's work is worth a look."""
+        return any(person.flags for person in self.people)
+
+    @property
+    def columns(self) -> int:
+        """Columns of the table of people."""
+        return 9 + self.has_training + self.has_reference
+
+    @property
     def most_lists(self) -> int:
         """The longest bar of the histogram."""
         return max((lists for _, lists in self.answered), default=0)
@@ -101,15 +114,24 @@ def studies_run_by(user: User) -> QuerySet[Study]:
 
 
 def study_progress(study: Study) -> StudyProgress:
-    """All of it, in six queries: people, their counts, lists, answers, times, recent answers."""
+    """All of it in seven queries: lists, answers per list, times, recent answers, counts by
+    person, people, training."""
     lists = study.items.filter(use=Item.Use.STUDY).count()
     answered = _lists_by_answers(study, lists)
     medians = _median_seconds(study)
-    recent = _recent_answers(study)
-    flags = flags_of(recent, study_median=medians[None])
+    flags = flags_of(_recent_answers(study), study_median=medians[None])
     counts = _counts_by_person(study)
+    members = list(_annotators(study))
+    training = training_of(members)
     people = [
-        _person(membership, study, counts, medians, flags) for membership in _annotators(study)
+        _person(
+            membership,
+            counts.get(membership.pk, NOTHING),
+            training[membership.pk],
+            medians.get(membership.pk),
+            flags.get(membership.pk, []),
+        )
+        for membership in members
     ]
     return StudyProgress(
         people=people,
@@ -125,14 +147,13 @@ def _annotators(study: Study) -> QuerySet[Membership]:
     """Those who judge, and those who have left: what they did stays in the sums."""
     return (
         study.memberships.filter(role=Membership.Role.ANNOTATOR)
-        .select_related("user")
+        .select_related("user", "study")
         .order_by("user__name", "user__username", "pk")
     )
 
 
 def _counts_by_person(study: Study) -> dict[int, dict[str, Any]]:
     queue = Q(purpose__in=QUEUE)
-    training = Q(purpose=Purpose.TRAINING)
     rows = (
         Assignment.objects.filter(
             membership__study=study, membership__role=Membership.Role.ANNOTATOR
@@ -142,7 +163,7 @@ def _counts_by_person(study: Study) -> dict[int, dict[str, Any]]:
         .annotate(
             done=Count("pk", filter=queue & Q(state=State.SUBMITTED)),
             left=Count("pk", filter=queue & Q(state__in=Assignment.UNFINISHED)),
-            unopened=Count("pk", filter=Q(purpose=Purpose.ANNOTATION, state=State.WAITING)),
+            unopened=Count("pk", filter=UNOPENED),
             skipped=Count("pk", filter=queue & Q(state=State.SKIPPED)),
             expired=Count("pk", filter=queue & Q(state=State.EXPIRED)),
             seconds=Sum("active_seconds"),
@@ -151,9 +172,6 @@ def _counts_by_person(study: Study) -> dict[int, dict[str, Any]]:
             reference=Avg(
                 "reference_score", filter=Q(purpose=Purpose.REFERENCE, state=State.SUBMITTED)
             ),
-            training_total=Count("pk", filter=training),
-            training_done=Count("pk", filter=training & Q(state=State.SUBMITTED)),
-            training_mean=Avg("reference_score", filter=training & Q(state=State.SUBMITTED)),
         )
     )
     return {row["membership"]: row for row in rows}
@@ -161,12 +179,11 @@ def _counts_by_person(study: Study) -> dict[int, dict[str, Any]]:
 
 def _person(
     membership: Membership,
-    study: Study,
-    counts: dict[int, dict[str, Any]],
-    medians: dict[int | None, float | None],
-    flags: dict[int, list[Flag]],
+    row: dict[str, Any],
+    training: Training,
+    median_seconds: float | None,
+    flags: list[Flag],
 ) -> PersonProgress:
-    row = defaultdict(int, counts.get(membership.pk, {}))
     moments = [at for at in (row["opened"], row["submitted"]) if at]
     return PersonProgress(
         membership=membership,
@@ -175,23 +192,13 @@ def _person(
         unopened=row["unopened"],
         skipped=row["skipped"],
         expired=row["expired"],
-        active_seconds=row["seconds"] or 0,
-        median_seconds=medians.get(membership.pk),
+        active_seconds=row["seconds"],
+        median_seconds=median_seconds,
         last_at=max(moments, default=None),
-        reference_percent=_percent(row["reference"] if counts.get(membership.pk) else None),
-        training=Training(
-            total=row["training_total"],
-            done=row["training_done"],
-            mean_percent=_percent(row["training_mean"] if counts.get(membership.pk) else None),
-            pass_percent=study.training_pass_percent,
-            waived=membership.training_waived_at is not None,
-        ),
-        flags=flags.get(membership.pk, []),
+        reference_percent=None if row["reference"] is None else 100 * row["reference"],
+        training=training,
+        flags=flags,
     )
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
 
 
 def _lists_by_answers(study: Study, lists: int) -> list[tuple[int, int]]:
@@ -267,7 +274,7 @@ def _recent_answers(study: Study) -> dict[int, list[RecentAnswer]]:
     return found
 
 
-def lists_page(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
+def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
     """Some lists of the study with where they come from, their answers and their skips.
 
     `rows` are the lists' ids, whose order is kept.

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation_site.annotation.views import lists, own, running, tutorial
+from annotation_site.annotation.views import adjudication, lists, monitoring, own, running, tutorial
 
 app_name = "annotation"
 urlpatterns = [
@@ -10,6 +10,14 @@ urlpatterns = [
     path("studies/<slug:slug>/", own.study, name="study"),
     path("studies/<slug:slug>/next/", lists.next_list, name="next"),
     path("studies/<slug:slug>/state/", running.change_state, name="state"),
+    path("studies/<slug:slug>/run/", monitoring.run, name="run"),
+    path("studies/<slug:slug>/run/progress/", monitoring.progress, name="progress"),
+    path(
+        "studies/<slug:slug>/run/<uuid:person>/release/", monitoring.release, name="release"
+    ),
+    path("studies/<slug:slug>/run/<uuid:person>/let-in/", monitoring.let_in, name="let_in"),
+    path("studies/<slug:slug>/adjudication/open/", adjudication.adjudicate, name="adjudicate"),
+    path("adjudication/<uuid:public_id>/", adjudication.one_list, name="adjudication"),
     path("studies/<slug:slug>/texts/", running.texts, name="texts"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
     path("studies/<slug:slug>/withdraw/", own.withdraw, name="withdraw"),
