@@ -148,7 +148,7 @@ def _annotators(study: Study) -> QuerySet[Membership]:
     return (
         study.memberships.filter(role=Membership.Role.ANNOTATOR)
         .select_related("user", "study")
-        .order_by("user__name", "user__username", "pk")
+        .order_by("user__username", "pk")
     )
 
 
@@ -272,6 +272,24 @@ def _recent_answers(study: Study) -> dict[int, list[RecentAnswer]]:
         marked = frozenset(frozenset(p["ranks"]) for p in answer["patterns"])
         found[membership].append(RecentAnswer(seconds, marked))
     return found
+
+
+def unopened_lists(membership: Membership) -> list[int]:
+    """The ids of the lists that a person could release."""
+    return list(membership.assignments.filter(UNOPENED).values_list("item", flat=True))
+
+
+def lists_taken(study: Study, lists: Sequence[int]) -> int:
+    """How many of these lists have a person for every one of their places."""
+    held = (
+        Assignment.objects.filter(
+            item__in=lists, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
+        )
+        .order_by()
+        .values("item")
+        .annotate(n=Count("pk"))
+    )
+    return held.filter(n__gte=study.annotators_per_list).count()
 
 
 def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from django.db.models import Count, Q
 
+from annotation_site.annotation.adjudication import adjudicable_lists, counted_answers
 from annotation_site.annotation.models import Assignment, Item, Study
-from annotation_site.annotation.monitoring import SUBMITTED_ANSWER, lists_by_id
+from annotation_site.annotation.monitoring import lists_by_id
 from annotation_site.annotation.selectors import tokens_of_lists
 from annotation_site.results.models import Snapshot
 from annotation_site.results.services import filter_key, filters_of
@@ -78,21 +79,12 @@ def adjudication_queue(study: Study) -> Queue:
     Lists that the ranking does not know yet come after the others, in a random order that stays.
     """
     ranking = ranking_of(study)
-    answered = (
-        Assignment.objects.filter(
-            SUBMITTED_ANSWER, item__study=study, item__use=Item.Use.STUDY, unblinded=False
-        )
-        .order_by()
-        .values("item")
-        .annotate(n=Count("pk"))
-        .filter(n__gte=2)
-    )
     final = Assignment.objects.filter(
         item__study=study, item__use=Item.Use.STUDY, purpose=Assignment.Purpose.ADJUDICATION
     ).select_related("membership")
     by_list = {row.item_id: row for row in final}
     # A final answer stays in sight, also when somebody withdrew with their answers.
-    can_be = set(answered.values_list("item", flat=True)) | set(by_list)
+    can_be = set(adjudicable_lists(study).values_list("item", flat=True)) | set(by_list)
     ranked = [pk for pk in ranking.overlap if pk in can_be] if ranking else []
     rest = sorted(can_be.difference(ranked))
     random.Random(f"adjudication:{study.order_key}").shuffle(rest)  # noqa: S311 (an order)
@@ -101,32 +93,23 @@ def adjudication_queue(study: Study) -> Queue:
 
 def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[str, Any]]:
     """Some of the queue's lists as its page shows them: blind, so without where they come from."""
-    answers = Count("assignments", filter=Q(**_counted("assignments__")))
-    items = study.items.filter(pk__in=lists).select_related("vector").annotate(answers=answers)
-    found = {item.pk: item for item in items}
-    tokens = tokens_of_lists([item.vector for item in items])
+    found = {item.pk: item for item in study.items.filter(pk__in=lists).select_related("vector")}
+    answers = counted_answers(study).filter(item__in=lists).order_by().values("item")
+    answered = dict(answers.annotate(n=Count("pk")).values_list("item", "n"))
+    tokens = tokens_of_lists([item.vector for item in found.values()])
     place = {pk: n for n, pk in enumerate(queue.lists, 1)}
     return [
         {
             "id": pk,
             "place": place[pk],
             "tokens": tokens[found[pk].vector_id][:PREVIEW],
-            "answers": found[pk].answers,
+            "answers": answered.get(pk, 0),
             "overlap": queue.ranking.overlap.get(pk) if queue.ranking else None,
             "final": queue.final.get(pk),
         }
         for pk in lists
         if pk in found
     ]
-
-
-def _counted(prefix: str) -> dict[str, Any]:
-    return {
-        f"{prefix}purpose": Assignment.Purpose.ANNOTATION,
-        f"{prefix}state": Assignment.State.SUBMITTED,
-        f"{prefix}surplus": False,
-        f"{prefix}unblinded": False,
-    }
 
 
 ORDERS = {
@@ -138,19 +121,14 @@ ORDERS = {
 
 def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[int]:
     """The ids of all lists of the study in one of ORDERS."""
-    answers = Count("assignments", filter=Q(**_counted("assignments__")))
-    skips = Count(
-        "assignments",
-        filter=Q(
-            assignments__purpose=Assignment.Purpose.ANNOTATION,
-            assignments__state=Assignment.State.SKIPPED,
-        ),
-    )
+    own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION)
+    answered = own & Q(assignments__state=Assignment.State.SUBMITTED, assignments__surplus=False)
+    skipped = own & Q(assignments__state=Assignment.State.SKIPPED)
     lists = study.items.filter(use=Item.Use.STUDY)
     if order == "skips":
-        lists = lists.annotate(n=skips).order_by("-n", "pk")
+        lists = lists.annotate(n=Count("assignments", filter=skipped)).order_by("-n", "pk")
     else:
-        lists = lists.annotate(n=answers).order_by("n", "pk")
+        lists = lists.annotate(n=Count("assignments", filter=answered)).order_by("n", "pk")
     ids = list(lists.values_list("pk", flat=True))
     if order != "overlap" or ranking is None:
         return ids

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import monitoring
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.annotation.places import assignments_release
+from annotation_site.annotation.members import assignments_release
 from annotation_site.annotation.training import training_waive
 
 
@@ -41,9 +41,10 @@ def progress(request: PersonRequest, slug: str) -> HttpResponse:
 def release(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse:
     """Give the lists that a person has not opened to others."""
     membership = _annotator(request, slug, person)
-    waiting = membership.assignments.filter(monitoring.UNOPENED).count()
-    taken = assignments_release(membership=membership, by=request.user)
-    messages.success(request, _released(str(membership.user), waiting, taken))
+    unopened = monitoring.unopened_lists(membership)
+    released = assignments_release(membership=membership, by=request.user)
+    taken = monitoring.lists_taken(membership.study, unopened)
+    messages.success(request, _released(str(membership.user), released, taken))
     return redirect("annotation:run", slug)
 
 
