@@ -40,6 +40,7 @@ ACTIONS = {
     "study_state_changed": "changed a study's state",
     "study_texts_changed": "changed a study's texts",
     "study_left": "withdrew from a study",
+    "training_waived": "let somebody in without passing training",
     "model_enqueued": "enqueued a model",
     "model_retried": "retried an extraction",
     "model_cancelled": "cancelled an extraction",

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from annotation_site.annotation.views import adjudication, lists, monitoring, own, running, tutorial
+from annotation_site.annotation.views import (
+    adjudication,
+    lists,
+    monitoring,
+    own,
+    references,
+    running,
+    tutorial,
+)
 
 app_name = "annotation"
 urlpatterns = [
@@ -19,6 +27,7 @@ urlpatterns = [
     path("studies/<slug:slug>/adjudication/open/", adjudication.adjudicate, name="adjudicate"),
     path("adjudication/<uuid:public_id>/", adjudication.one_list, name="adjudication"),
     path("studies/<slug:slug>/texts/", running.texts, name="texts"),
+    path("studies/<slug:slug>/references/", references.references, name="references"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
     path("studies/<slug:slug>/withdraw/", own.withdraw, name="withdraw"),
     path("hours/", own.hours, name="hours"),
@@ -27,4 +36,5 @@ urlpatterns = [
     path("tutorial/", tutorial.tutorial, name="tutorial"),
     path("tutorial/comparison/", tutorial.comparison, name="comparison"),
     path("lists/<uuid:public_id>/", lists.one_list, name="list"),
+    path("lists/<uuid:public_id>/feedback/", lists.feedback, name="feedback"),
 ]

@@ -61,14 +61,13 @@ def _parsed(serializer_class: type[Serializer], request: PersonRequest) -> dict[
 
 
 def _next(done: Assignment) -> Response:
-    study = done.item.study
-    if selectors.needs_consent(done.membership, study):  # a repeat, after a change
-        return Response(
-            {"next": None, "next_url": reverse("annotation:consent", args=[study.slug])}
-        )
+    elsewhere = selectors.page_after(done)
+    if elsewhere is not None:
+        return Response({"next": None, "next_url": elsewhere})
     following = selectors.next_assignment(done.membership_id)
     if following is None:
-        return Response({"next": None, "next_url": reverse("annotation:study", args=[study.slug])})
+        own = reverse("annotation:study", args=[done.item.study.slug])
+        return Response({"next": None, "next_url": own})
     submissions.assignment_open(following)
     page = selectors.list_page(following)
     return Response({"next": page, "next_url": page["urls"]["page"]})
