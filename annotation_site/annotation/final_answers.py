@@ -5,6 +5,7 @@ the study its adjudicated one. It is an assignment of purpose adjudication on th
 membership, written on the annotation page and by its services like every other answer.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -97,22 +98,22 @@ def references_of(study: Study) -> list[Reference]:
     ]
 
 
-def references_missing(study: Study) -> int:
+def references_missing(study: Study, uses: Collection[str] = WITH_REFERENCE) -> int:
     """How many training and reference lists have no final answer yet."""
-    answered = Assignment.objects.filter(purpose=Purpose.ADJUDICATION, state=State.SUBMITTED)
-    return (
-        study.items.filter(use__in=WITH_REFERENCE)
-        .exclude(pk__in=answered.filter(item__study=study).values("item"))
-        .count()
+    answered = Assignment.objects.filter(
+        item__study=study, purpose=Purpose.ADJUDICATION, state=State.SUBMITTED
     )
+    wanted = study.items.filter(use__in=uses)
+    return wanted.exclude(pk__in=answered.values("item")).count()
 
 
-def references_require(*, study: Study) -> None:
-    """Raises Invalid unless every training and reference list has its reference answer."""
-    missing = references_missing(study)
+def references_require(*, study: Study, uses: Collection[str] = WITH_REFERENCE) -> None:
+    """Raises Invalid unless every list of these uses has its reference answer."""
+    missing = references_missing(study, uses)
     if missing:
+        what = " or ".join(Item.Use(use).label for use in uses)
         lists = "list has" if missing == 1 else "lists have"
         raise Invalid(
-            f"{missing} training or reference {lists} no reference answer yet. Give it on the "
-            "study's page “Reference answers”, then open the study."
+            f"{missing} {what} {lists} no reference answer yet. Give it on the study's page "
+            "“Reference answers” first."
         )

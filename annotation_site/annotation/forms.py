@@ -6,7 +6,7 @@ from django import forms
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.studies import DEFAULT_CATEGORIES, StudyPlan
+from annotation_site.annotation.plans import DEFAULT_CATEGORIES, StudyPlan
 from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
 
@@ -100,6 +100,7 @@ class StudyForm(forms.Form):
         """The plan that a valid form describes."""
         data = dict(self.cleaned_data)
         data["annotators"] = list(data["annotators"])
+        data["extractions"] = [data.pop("extraction")]
         return StudyPlan(**data)
 
 

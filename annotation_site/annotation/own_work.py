@@ -147,11 +147,13 @@ def with_unsubmitted_changes(rows: Sequence[Assignment]) -> list[tuple[Assignmen
 
 
 def set_aside_lists(membership: Membership) -> QuerySet[Assignment]:
-    """Lists that the person skipped or that are no longer kept for them.
+    """Lists that the person skipped, or began and that are no longer kept for them.
 
-    Without what ended with its training or its pilot: nobody waits for it.
+    Without what ended with its training or its pilot.
     """
-    ended = Q(purpose__in=(Purpose.TRAINING, Purpose.PILOT), state=State.EXPIRED)
+    ended = Q(state=State.EXPIRED) & (
+        Q(opened_at=None) | Q(purpose__in=(Purpose.TRAINING, Purpose.PILOT))
+    )
     return (
         Assignment.objects.filter(membership=membership, state__in=(State.SKIPPED, State.EXPIRED))
         .exclude(ended)

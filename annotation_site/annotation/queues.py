@@ -111,7 +111,8 @@ def _with_reference(study: Study) -> tuple[list[int], list[int]]:
 def _due(study: Study, rows: Sequence[Row], new: int) -> int:
     """How many repeats the person is to get with so many new lists."""
     lists = sum(of == Purpose.ANNOTATION and state in Assignment.LIVE for *_, of, state, _ in rows)
-    had = sum(of == Purpose.REPEAT for *_, of, _, _ in rows)
+    # One that was taken away with its list, when lists were released, is none.
+    had = sum(of == Purpose.REPEAT and state != State.EXPIRED for *_, of, state, _ in rows)
     return repeats_due(lists + new, study.repeat_percent, had)
 
 

@@ -7,7 +7,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Membership
 from annotation_site.results import services
-from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
+from tests.annotation_site.factories import (
+    UserFactory,
+    assignment_of,
+    client_of,
+    make_extraction,
+    make_study,
+    submit,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -70,11 +77,13 @@ GET = {
     "annotation:next": (302, 404, 302, 404, 404, 404),
     "annotation:state": (302, 403, 403, 405, 405, 405),
     "annotation:texts": (302, 403, 403, 404, 200, 200),
+    "annotation:references": (302, 403, 403, 404, 200, 200),
     "annotation:consent": (302, 404, 200, 404, 404, 404),
     "annotation:withdraw": (302, 404, 200, 404, 404, 404),
     "annotation:hours": (302, 200, 200, 200, 200, 200),
     "annotation:hours_file": (302, 200, 200, 200, 200, 200),
     "annotation:list": (302, 404, 200, 404, 404, 404),
+    "annotation:feedback": (302, 404, 404, 404, 404, 404),  # this list is no training
     "annotation:dialogs": (302, 200, 200, 200, 200, 200),
     "annotation:tutorial": (302, 200, 200, 200, 200, 200),
     "annotation:comparison": (302, 200, 200, 200, 200, 200),
@@ -89,6 +98,11 @@ GET = {
 POST_STATE = (302, 403, 403, 404, 302, 302)
 # The world's extraction is ready, and a study uses it.
 POST_EXTRACTION = (302, 403, 403, 403, 403, 422)
+# An admin reads, and a researcher of the study gives its final answers.
+POST_REFERENCES = (302, 403, 403, 404, 302, 403)
+# Feedback after training and final answers: as in GET.
+FEEDBACK = (302, 404, 200, 404, 404, 404)
+FINAL_ANSWER = (302, 404, 404, 404, 200, 404)
 POST_TEXTS = (302, 403, 403, 404, 302, 302)
 TEXTS = {"guidelines": "g", "guidelines_base": "1", "consent": "", "consent_base": "0"}
 POST_OWN = (302, 404, 302, 404, 404, 404)  # consent, then withdrawing
@@ -148,10 +162,12 @@ def address(name: str, study, assignment) -> str:
         "annotation:next": {"slug": study.slug},
         "annotation:state": {"slug": study.slug},
         "annotation:texts": {"slug": study.slug},
+        "annotation:references": {"slug": study.slug},
         "annotation:consent": {"slug": study.slug},
         "annotation:withdraw": {"slug": study.slug},
         "annotation:hours_file": {"extension": "csv"},
         "annotation:list": {"public_id": assignment.public_id},
+        "annotation:feedback": {"public_id": assignment.public_id},
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
@@ -201,6 +217,25 @@ def test_who_may_change_texts_agree_and_withdraw(world):
     assert [m.pk for m in left] == [assignment.membership_id]
 
 
+def test_who_may_give_reference_answers_and_read_feedback(world):
+    _, _, clients = world
+    study = make_study(
+        training_lists=1,
+        researcher=Membership.objects.get(role="researcher", study=world[0]).user,
+        people=[m.user for m in world[0].memberships.filter(role="annotator")],
+        extraction=make_extraction(per_layer=3),
+    )
+    trained = submit(assignment_of(study))
+    url = reverse("annotation:references", args=[study.slug])
+    body = {"list": trained.item_id}
+    assert tuple(c.post(url, body).status_code for c in clients) == POST_REFERENCES
+    url = reverse("annotation:feedback", args=[trained.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == FEEDBACK
+    final = trained.item.assignments.get(purpose="adjudication")
+    url = reverse("annotation:list", args=[final.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == FINAL_ANSWER
+
+
 def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
@@ -233,8 +268,8 @@ def test_an_error_page_shows_its_sentence_and_status():
 
 def test_home_takes_few_queries(world, django_assert_max_num_queries):
     # session, person, studies to annotate with counts, seconds of submitted lists, leases,
-    # studies to run with counts
-    with django_assert_max_num_queries(6):
+    # training, studies to run with counts
+    with django_assert_max_num_queries(7):
         world[2][5].get("/")
 
 

@@ -12,8 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
-from annotation_site.annotation import consent as consent_services
 from annotation_site.annotation import access, own_work, selectors
+from annotation_site.annotation import consent as consent_services
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText
 from annotation_site.errors import Invalid
