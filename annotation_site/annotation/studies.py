@@ -1,6 +1,7 @@
 """What changes studies: creating them, drawing their lists, and their states."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 
 from django.db import transaction
 from django.utils.text import slugify
@@ -26,7 +27,7 @@ from annotation_site.annotation.plans import (
     plan_check,
     plan_check_people,
 )
-from annotation_site.corpus.models import Vector
+from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.services import extraction_lock_ready
 from annotation_site.errors import Invalid
 
@@ -51,6 +52,15 @@ def study_create(*, plan: StudyPlan, created_by: User) -> Study:
     """
     plan_check_people(plan, created_by)
     return study_make(plan=plan, by=created_by)
+
+
+@transaction.atomic
+def study_create_open(*, plan: StudyPlan, created_by: User) -> Study:
+    """Create a study and open it, or do neither. Raises Invalid as the two do."""
+    study = study_create(plan=plan, created_by=created_by)
+    study_open(study=study)
+    study.refresh_from_db()
+    return study
 
 
 def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> Study:
@@ -113,7 +123,13 @@ def lists_draw(*, study: Study, others: Mapping[str, int]) -> list[int]:
         seed=study.seed,
         kept=kept,
     )
-    _check_drawn(study, candidates, drawn, others)
+    uses = Counter(drawn.values())
+    lists_check(
+        extractions=study.extractions.all(),
+        holding={candidate.extraction for candidate in candidates},
+        candidates=len(candidates),
+        enough=bool(uses[Item.Use.STUDY]) and all(uses[use] >= n for use, n in others.items()),
+    )
     items = Item.objects.bulk_create(
         Item(study=study, vector_id=vector, use=use)
         for vector, use in drawn.items()
@@ -122,20 +138,19 @@ def lists_draw(*, study: Study, others: Mapping[str, int]) -> list[int]:
     return [item.pk for item in items]
 
 
-def _check_drawn(
-    study: Study, candidates: list[Candidate], drawn: Mapping[int, str], others: Mapping[str, int]
+def lists_check(
+    *, extractions: Iterable[Extraction], holding: Container[int], candidates: int, enough: bool
 ) -> None:
-    found = {candidate.extraction for candidate in candidates}
-    for extraction in study.extractions.all():
-        if extraction.pk not in found:
+    """Raises Invalid where an extraction is not among those that are `holding` lists to draw from,
+    or where there are not enough `candidates` for everything that is asked for."""
+    for extraction in extractions:
+        if extraction.pk not in holding:
             raise Invalid(f"“{extraction}” holds no lists of the chosen kinds. Choose other kinds.")
-    uses = list(drawn.values())
-    short = [Item.Use(use).label for use, n in others.items() if uses.count(use) < n]
-    if short or Item.Use.STUDY not in uses:
+    if not enough:
         raise Invalid(
-            f"There are only {len(candidates)} lists of the chosen kinds: too few for "
-            f"{', '.join(short) or 'the study'} beside the others. Ask for fewer lists for "
-            "training, reference and pilot, or choose more kinds or extractions."
+            f"There are only {candidates} lists of the chosen kinds, too few for the study and "
+            "for training, reference and pilot lists beside it. Ask for fewer of those, or choose "
+            "more kinds or models."
         )
 
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from annotation_site.annotation.views import (
     adjudication,
+    annotators,
     lists,
     monitoring,
     own,
@@ -26,6 +27,11 @@ urlpatterns = [
     path("studies/<slug:slug>/run/<uuid:person>/let-in/", monitoring.let_in, name="let_in"),
     path("studies/<slug:slug>/adjudication/open/", adjudication.adjudicate, name="adjudicate"),
     path("adjudication/<uuid:public_id>/", adjudication.one_list, name="adjudication"),
+    path("studies/<slug:slug>/rules/", running.rules, name="rules"),
+    path("studies/<slug:slug>/extend/", running.extend, name="extend"),
+    path("studies/<slug:slug>/duplicate/", running.duplicate, name="duplicate"),
+    path("studies/<slug:slug>/people/", annotators.people, name="people"),
+    path("studies/<slug:slug>/people/<uuid:public_id>/", annotators.change, name="person"),
     path("studies/<slug:slug>/texts/", running.texts, name="texts"),
     path("studies/<slug:slug>/references/", references.references, name="references"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
