@@ -52,7 +52,7 @@ def fill(lists: int, people: int) -> None:
 
     from annotation_site.accounts.models import Role, User
     from annotation_site.annotation.models import Assignment, Item, Membership, Revision, Study
-    from annotation_site.corpus.models import Extraction, LanguageModel, Vector
+    from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
 
     rng = random.Random(SEED)
     model = LanguageModel.objects.create(
@@ -60,6 +60,10 @@ def fill(lists: int, people: int) -> None:
         vocabulary="subword", weights_digest="none",
     )  # fmt: skip
     extraction = Extraction.objects.create(model=model, state="ready", bundle_digest="none")
+    Token.objects.bulk_create(
+        Token(extraction=extraction, token_id=i, text=f"w{i}", display=f"w{i}", is_stopword=False)
+        for i in range(30)
+    )
     vectors = Vector.objects.bulk_create(
         (
             Vector(
@@ -162,6 +166,7 @@ def measure(lists: int, people: int, times: int) -> None:
     for name, path in (
         ("page of the study", "run/"),
         ("its renewal", "run/progress/"),
+        ("who is worth a look", "run/flags/"),
         ("list by list", "run/lists/"),
         ("adjudication", "adjudication/"),
     ):
