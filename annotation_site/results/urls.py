@@ -8,8 +8,13 @@ app_name = "results"
 urlpatterns = [
     path("studies/<slug:slug>/results/", views.results, name="results"),
     path("studies/<slug:slug>/results/status/", views.status, name="status"),
+    path("studies/<slug:slug>/results/retry/", views.retry, name="retry"),
     path(
         "studies/<slug:slug>/results/<str:table>.<str:extension>", views.download, name="download"
     ),
-    path("studies/<slug:slug>/figures/<int:number>-<str:variant>.svg", views.figure, name="figure"),
+    path(
+        "studies/<slug:slug>/figures/<slug:name>.<slug:variant>.<slug:extension>",
+        views.figure,
+        name="figure",
+    ),
 ]

@@ -176,7 +176,7 @@ def test_a_computation_that_breaks_is_said_on_the_page(monkeypatch):
     from annotation_site.results import computation
 
     study = labelled_study()
-    monkeypatch.setattr(computation, "labels_of", lambda study: 1 / 0)
+    monkeypatch.setattr(computation, "answers_of", lambda study: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         services.snapshot_refresh_now(study=study)
     page = researcher_client(study).get(f"/studies/{study.slug}/results/").content.decode()
