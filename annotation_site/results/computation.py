@@ -17,7 +17,7 @@ from annotation_site.results.dataframes import (
     final_labels,
     model_names,
 )
-from annotation_site.results.drawing import figure_files
+from annotation_site.results.drawing import FigureFile, page_files, print_files
 from annotation_site.results.figures import (
     FigurePlan,
     agreement_matrix,
@@ -69,15 +69,8 @@ def compute(
     figures, files = {}, []
     for plan in _plans(study, frames):
         figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
-        files += [
-            {
-                "name": plan.name,
-                "variant": file.variant,
-                "extension": file.extension,
-                "content": file.content,
-            }
-            for file in figure_files(plan.draw, title=plan.title, description=plan.alt)
-        ]
+        drawn = page_files(plan.draw, title=plan.title, description=plan.alt)
+        files += [_file(plan, file) for file in drawn]
     return Result(
         tables={name: table_json(frame) for name, frame in frames.items()},
         figures=figures,
@@ -88,6 +81,33 @@ def compute(
             for name, measure in AGREEMENT_MEASURES.items()
         },
     )
+
+
+def printed_figures(study: Study, tables: dict[str, Any]) -> list[dict[str, Any]]:
+    """The figures of a snapshot's stored tables as PDF and PNG; slower than those for the page."""
+    frames = {name: _frame(stored) for name, stored in tables.items()}
+    return [
+        _file(plan, file)
+        for plan in _plans(study, frames)
+        for file in print_files(plan.draw, title=plan.title)
+    ]
+
+
+def _file(plan: FigurePlan, file: FigureFile) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "variant": file.variant,
+        "extension": file.extension,
+        "content": file.content,
+    }
+
+
+def _frame(stored: dict[str, Any]) -> pd.DataFrame:
+    """What `table_json` stored; missing numbers are NaN."""
+    frame = pd.DataFrame(stored["rows"], columns=[name for name, _ in stored["columns"]])
+    numbers = [name for name, kind in stored["columns"] if kind == "number"]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric)
+    return frame
 
 
 def table_request(

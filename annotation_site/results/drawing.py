@@ -7,6 +7,7 @@ narrower as a rule, so nothing overlaps, and the bytes do not depend on the font
 
 import hashlib
 import io
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ Layout = Literal["wide", "narrow"]
 _FONTS = "system-ui, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 WIDTHS: dict[Layout, int] = {"wide": 900, "narrow": 390}
 PX = 0.75  # points in a CSS pixel; matplotlib counts in points, 72 to the inch
+PRINTED = ("pdf", "png")
 _PRINT_DPI = 300
+# It tells about every font that a PDF takes letters from.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,11 @@ def svg(draw: Draw, *, theme: Theme, layout: Layout, title: str, description: st
     return _accessible(file.getvalue().decode(), title=title, description=description)
 
 
-def figure_files(draw: Draw, *, title: str, description: str) -> list[FigureFile]:
-    """Everything that is kept of a figure: SVGs for the page, PDF and PNG to download."""
+def page_files(draw: Draw, *, title: str, description: str) -> list[FigureFile]:
+    """The figure for the page: wide and narrow, light and dark."""
     layouts: tuple[Layout, ...] = ("wide", "narrow")
     themes: tuple[Theme, ...] = ("light", "dark")
-    files = [
+    return [
         FigureFile(
             f"{layout}-{theme}",
             "svg",
@@ -111,7 +115,11 @@ def figure_files(draw: Draw, *, title: str, description: str) -> list[FigureFile
         for layout in layouts
         for theme in themes
     ]
-    return [*files, *(_printed(draw, title, extension) for extension in ("pdf", "png"))]
+
+
+def print_files(draw: Draw, *, title: str) -> list[FigureFile]:
+    """The figure to download and print, on white: PDF with its fonts inside, and PNG."""
+    return [_printed(draw, title, extension) for extension in PRINTED]
 
 
 def _printed(draw: Draw, title: str, extension: str) -> FigureFile:

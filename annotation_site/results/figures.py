@@ -217,9 +217,7 @@ def learning_curve(table: pd.DataFrame) -> FigurePlan | None:
     )
 
 
-def _rows(
-    title: str, labels: Sequence[str], ink: Ink, width: int
-) -> tuple[Figure, Axes]:
+def _rows(title: str, labels: Sequence[str], ink: Ink, width: int) -> tuple[Figure, Axes]:
     """Axes with a labelled row per entry; on a phone the labels stand above their rows."""
     above = width < 500
     left = 10.0 if above else 250.0

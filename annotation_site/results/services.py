@@ -66,17 +66,20 @@ def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapsho
     """
     from annotation_site.results.tasks import snapshot_compute_due
 
-    filters = filters or Filters.of(study)
-    snapshot, made = Snapshot.objects.get_or_create(
+    snapshot, made = _snapshot_row(study, filters or Filters.of(study))
+    if made:  # the sweep finds it where the message is lost
+        nudge(snapshot_compute_due, snapshot.pk)
+    return snapshot
+
+
+def _snapshot_row(study: Study, filters: Filters) -> tuple[Snapshot, bool]:
+    return Snapshot.objects.get_or_create(
         study=study,
         data_version=data_version(study.pk),
         filter_key=filters.key,
         measures_version=MEASURES_VERSION,
         defaults={"filters": filters.canonical()},
     )
-    if made:  # the sweep finds it where the message is lost
-        nudge(snapshot_compute_due, snapshot.pk)
-    return snapshot
 
 
 @transaction.atomic
@@ -87,7 +90,7 @@ def snapshot_retry(*, study: Study, filters: Filters) -> Snapshot:
     """
     from annotation_site.results.tasks import snapshot_compute_due
 
-    snapshot = snapshot_request(study=study, filters=filters)
+    snapshot, _ = _snapshot_row(study, filters)
     again = Snapshot.objects.filter(pk=snapshot.pk, state=State.FAILED).update(
         state=State.DUE, attempts=0, error=""
     )
@@ -99,7 +102,7 @@ def snapshot_retry(*, study: Study, filters: Filters) -> Snapshot:
 
 def snapshot_refresh_now(*, study: Study, filters: Filters | None = None) -> Snapshot:
     """Compute the newest snapshot in this process, unless it is there or being made."""
-    snapshot = snapshot_request(study=study, filters=filters)
+    snapshot, _ = _snapshot_row(study, filters or Filters.of(study))
     snapshot_compute(snapshot_id=snapshot.pk)
     snapshot.refresh_from_db()
     return snapshot
@@ -153,7 +156,38 @@ def snapshot_compute(*, snapshot_id: int) -> bool:
     return True
 
 
-def snapshot_refresh_rested(*, study: Study) -> None:
+def figures_print(*, snapshot_id: int) -> None:
+    """Draw a snapshot's figures as PDF and PNG, unless they are there or it is not ready.
+
+    From its stored tables, so that a file is never of other data than the page. Two workers that
+    do it at once store the same.
+    """
+    from annotation_site.results.computation import printed_figures
+
+    snapshot = (
+        Snapshot.objects.filter(pk=snapshot_id, state=State.READY)
+        .exclude(figure_files__variant="print")
+        .select_related("study")
+        .first()
+    )
+    if snapshot is None:
+        return
+    files = printed_figures(snapshot.study, snapshot.tables)
+    with transaction.atomic():
+        if Snapshot.objects.select_for_update().filter(pk=snapshot_id).exists():
+            Figure.objects.bulk_create(
+                (Figure(snapshot=snapshot, **file) for file in files), ignore_conflicts=True
+            )
+
+
+def figures_print_soon(*, snapshot: Snapshot) -> None:
+    """Ask a worker for the printed figures of a snapshot that has none."""
+    from annotation_site.results.tasks import snapshot_print
+
+    nudge(snapshot_print, snapshot.pk)
+
+
+def snapshot_refresh_rested(*, study: Study) -> Snapshot | None:
     """Compute the study's own newest results, unless the last ones took long and are fresh.
 
     A snapshot that a page has asked for is computed in any case.
@@ -162,7 +196,8 @@ def snapshot_refresh_rested(*, study: Study) -> None:
     same = Snapshot.objects.filter(study=study, filter_key=filters.key)
     asked = same.filter(_to_compute(), data_version=data_version(study.pk)).exists()
     if asked or _rested(study, filters):
-        snapshot_refresh_now(study=study)
+        return snapshot_refresh_now(study=study)
+    return None
 
 
 def _rested(study: Study, filters: Filters) -> bool:

@@ -92,9 +92,11 @@ def figure(
     Variants are wide or narrow, light or dark: "narrow-dark", as SVG; "print" is PDF or PNG.
     """
     study = _own_study(request, slug)
-    file = get_object_or_404(
-        _snapshot(request, study).figure_files, name=name, variant=variant, extension=extension
-    )
+    snapshot = _snapshot(request, study)
+    if variant == "print" and not snapshot.figure_files.filter(variant=variant).exists():
+        services.figures_print_soon(snapshot=snapshot)
+        raise Invalid("This file is being drawn. Try again in a few seconds.")
+    file = get_object_or_404(snapshot.figure_files, name=name, variant=variant, extension=extension)
     headers = {}
     if variant == "print":
         headers["Content-Disposition"] = f'attachment; filename="{study.slug}-{name}.{extension}"'
