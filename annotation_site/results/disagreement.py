@@ -16,8 +16,8 @@ from annotation_site.annotation.adjudication import adjudicable_lists, counted_a
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.monitoring import lists_by_id
 from annotation_site.annotation.selectors import tokens_of_lists
+from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import filter_key, filters_of
 
 TABLE = "disagreement"
 OVERLAP = "mean_matched_jaccard"
@@ -58,7 +58,7 @@ def ranking_of(study: Study) -> Ranking | None:
     """The newest ranking, or None before a worker has made one."""
     found = (
         Snapshot.objects.filter(
-            study=study, filter_key=filter_key(filters_of(study)), state=Snapshot.State.READY
+            study=study, filter_key=Filters.of(study).key, state=Snapshot.State.READY
         )
         .order_by("-data_version")
         # Of the tables only this one: a large study's others are megabytes.

@@ -101,6 +101,7 @@ GET = {
     "results:results": (302, 403, 403, 404, 200, 200),
     "results:status": (302, 403, 403, 404, 200, 200),
     "results:download": (302, 403, 403, 404, 200, 200),
+    "results:retry": (302, 403, 403, 405, 405, 405),
     "results:figure": (302, 403, 403, 404, 200, 200),
     "api:draft": (401, 405, 405, 405, 405, 405),
     "api:submit": (401, 405, 405, 405, 405, 405),
@@ -195,7 +196,11 @@ def address(name: str, study, assignment) -> str:
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
-        "results:figure": {"slug": study.slug, "number": 0, "variant": "wide-light"},
+        "results:retry": {"slug": study.slug},
+        "results:figure": {
+            "slug": study.slug, "name": "coverage-across-layers-0", "variant": "wide-light",
+            "extension": "svg",
+        },
         "api:draft": {"public_id": assignment.public_id},
         "api:submit": {"public_id": assignment.public_id},
         "api:skip": {"public_id": assignment.public_id},
@@ -286,6 +291,13 @@ def test_nobody_is_released_through_another_study_and_no_list_opened_through_it(
     for foreign in (stranger.item_id, "", "x", "9" * 30):
         assert researcher.post(url, {"list": foreign}).status_code == 404
     assert not Assignment.objects.filter(purpose="adjudication").exists()
+
+
+def test_who_may_compute_results_again(world):
+    study, assignment, clients = world
+    url = address("results:retry", study, assignment)
+    # What has not failed cannot be tried again, by anybody.
+    assert tuple(c.post(url).status_code for c in clients) == (302, 403, 403, 404, 422, 422)
 
 
 def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):

@@ -17,7 +17,8 @@ from annotation_site.results.disagreement import (
     lists_in_order,
     ranking_of,
 )
-from annotation_site.results.services import filters_of, snapshot_refresh_now
+from annotation_site.results.filters import Filters
+from annotation_site.results.services import snapshot_refresh_now
 from annotation_site.results.summary import summary_of
 from tests.annotation_site.factories import (
     UserFactory,
@@ -157,9 +158,9 @@ def test_the_summary_tells_coverage_overlap_and_whether_answers_are_missing(stud
 
 
 def test_final_answers_change_no_table_of_peoples_answers(study):
-    before = compute(study, filters_of(study))["tables"]["coverage"]
+    before = compute(study, Filters.of(study))["tables"]["coverage"]
     decide(study, items_of(study)[2], answer(pattern(1, list(range(1, 31)))))
-    assert compute(study, filters_of(study))["tables"]["coverage"] == before
+    assert compute(study, Filters.of(study))["tables"]["coverage"] == before
 
 
 def test_gold_labels_have_the_shape_of_labels_and_only_final_answers(study):
