@@ -6,20 +6,24 @@ import uuid
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils import timezone
 
+from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation import submissions
 from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Membership
-from annotation_site.results.computation import compute
-from annotation_site.results.dataframes import gold_labels, labels_of
+from annotation_site.results import computation
+from annotation_site.results.dataframes import answers_of, gold_labels, labels_of
 from annotation_site.results.disagreement import (
     adjudication_queue,
     lists_in_order,
     ranking_of,
 )
 from annotation_site.results.filters import Filters
-from annotation_site.results.services import snapshot_refresh_now
+from annotation_site.results.models import Snapshot
+from annotation_site.results.services import data_version
 from annotation_site.results.summary import summary_of
+from annotation_site.results.tables import TABLES
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -64,6 +68,20 @@ def study():
     return study
 
 
+def snapshot(study):
+    """A snapshot with the two tables that these pages read; the others take seconds."""
+    filters = Filters.of(study)
+    request, _ = computation.table_request(study, answers_of(study), filters)
+    tables = {
+        name: computation.table_json(TABLES[name](request)) for name in ("coverage", "disagreement")
+    }
+    return Snapshot.objects.create(
+        study=study, data_version=data_version(study.pk), filter_key=filters.key,
+        filters=filters.canonical(), state="ready", tables=tables, counts={"annotations": 9},
+        finished_at=timezone.now(), measures_version=MEASURES_VERSION,
+    )  # fmt: skip
+
+
 def items_of(study):
     return list(study.items.order_by("vector__index"))
 
@@ -86,7 +104,7 @@ def test_without_a_snapshot_the_order_is_random_but_stays_and_the_page_says_so(s
 
 
 def test_lists_on_which_people_differ_most_come_first(study):
-    snapshot_refresh_now(study=study)
+    snapshot(study)
     items = items_of(study)
     queue = adjudication_queue(study)
     assert queue.lists == [items[n].pk for n in (2, 1, 0, 3)]
@@ -97,7 +115,7 @@ def test_lists_on_which_people_differ_most_come_first(study):
 
 
 def test_lists_that_were_answered_since_stand_at_the_end(study):
-    snapshot_refresh_now(study=study)
+    snapshot(study)
     late = items_of(study)[4]
     give(late.assignments.get(membership__user__username="ben"), answer(pattern(1, [1, 2, 3, 4])))
     assert adjudication_queue(study).lists[-1] == late.pk
@@ -116,7 +134,7 @@ def test_decided_lists_leave_the_queue_and_stay_to_be_changed(study):
 
 
 def test_the_queue_takes_as_many_queries_for_many_lists(study, django_assert_num_queries):
-    snapshot_refresh_now(study=study)
+    snapshot(study)
     client = client_of(researcher_of(study))
     # session, person, study, ranking, answered lists, final answers, lists, answers, tokens
     with django_assert_num_queries(9):
@@ -133,7 +151,7 @@ def test_lists_can_be_ordered_by_answers_skips_and_agreement(study):
         user=row.membership.user, public_id=row.public_id, base_version=0, key=uuid.uuid4(),
         reason="<b>odd</b>",
     )  # fmt: skip
-    snapshot_refresh_now(study=study)
+    snapshot(study)
     ranking = ranking_of(study)
     assert lists_in_order(study, "answers", ranking)[:2] == [items[5].pk, items[4].pk]
     assert lists_in_order(study, "skips", ranking)[0] == items[5].pk
@@ -146,7 +164,7 @@ def test_lists_can_be_ordered_by_answers_skips_and_agreement(study):
 
 def test_the_summary_tells_coverage_overlap_and_whether_answers_are_missing(study):
     assert summary_of(study) is None
-    snapshot_refresh_now(study=study)
+    snapshot(study)
     found = summary_of(study)
     assert [row["kind"] for row in found.coverage] == ["value"]
     assert found.overlap == pytest.approx((1 + 0.6 + 0) / 3)
@@ -158,9 +176,9 @@ def test_the_summary_tells_coverage_overlap_and_whether_answers_are_missing(stud
 
 
 def test_final_answers_change_no_table_of_peoples_answers(study):
-    before = compute(study, Filters.of(study))["tables"]["coverage"]
+    before = snapshot(study).tables
     decide(study, items_of(study)[2], answer(pattern(1, list(range(1, 31)))))
-    assert compute(study, Filters.of(study))["tables"]["coverage"] == before
+    assert snapshot(study).tables == before
 
 
 def test_gold_labels_have_the_shape_of_labels_and_only_final_answers(study):
