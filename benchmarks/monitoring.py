@@ -2,8 +2,8 @@
 
 20,000 lists for two people each, 40 people, most of it done: 40,000 assignments. Measured inside
 the process, from request to response, against one bare `SELECT count(*)` over the assignments.
-SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is 1; the database
-is the benchmark's own and dropped at the end.
+SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is 1; the
+database is the benchmark's own and dropped at the end.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def measure(lists: int, people: int, times: int) -> None:
 
     def count() -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM {Assignment._meta.db_table}")  # noqa: S608
+            cursor.execute(f"SELECT count(*) FROM {Assignment._meta.db_table}")
             cursor.fetchone()
 
     def page(path: str) -> Callable[[], None]:

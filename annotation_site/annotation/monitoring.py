@@ -220,9 +220,7 @@ def _lists_by_answers(study: Study, lists: int) -> list[tuple[int, int]]:
     """How many lists have 0, 1, 2, … answers that count; at most k of them hold a place."""
     most = study.annotators_per_list
     by_list = (
-        Assignment.objects.filter(
-            SUBMITTED_ANSWER, item__study=study, item__use=Item.Use.STUDY
-        )
+        Assignment.objects.filter(SUBMITTED_ANSWER, item__study=study, item__use=Item.Use.STUDY)
         .order_by()
         .values("item")
         .annotate(n=Count("pk"))
@@ -314,9 +312,9 @@ def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
         }
         for item in items
     }
-    assignments = Assignment.objects.filter(
-        item__in=found, purpose=Purpose.ANNOTATION
-    ).values_list("item", "state", "surplus", "skip_reason")
+    assignments = Assignment.objects.filter(item__in=found, purpose=Purpose.ANNOTATION).values_list(
+        "item", "state", "surplus", "skip_reason"
+    )
     for item, state, surplus, reason in assignments.order_by("pk"):
         row = found[item]
         if state == State.SUBMITTED:

@@ -124,9 +124,7 @@ def assignment_submit(
     _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
     if is_final:
         training.scores_renew(item=assignment.item, reference=parsed)
-        audit.record(
-            "final_answer_given", target=study, actor=user, list=str(assignment.public_id)
-        )
+        audit.record("final_answer_given", target=study, actor=user, list=str(assignment.public_id))
     return assignment
 
 

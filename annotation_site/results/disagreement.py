@@ -137,9 +137,7 @@ def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[in
     return ranked + [pk for pk in ids if pk not in ranking.overlap]
 
 
-def list_rows(
-    study: Study, lists: Sequence[int], ranking: Ranking | None
-) -> list[dict[str, Any]]:
+def list_rows(study: Study, lists: Sequence[int], ranking: Ranking | None) -> list[dict[str, Any]]:
     """Some lists with where they come from, their answers and skips, and how far people agree."""
     overlap = ranking.overlap if ranking else {}
     return [{**row, "overlap": overlap.get(row["id"])} for row in lists_by_id(study, lists)]

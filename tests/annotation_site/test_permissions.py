@@ -178,8 +178,12 @@ def address(name: str, study, assignment) -> str:
         **{
             name: {"slug": study.slug}
             for name in (
-                "annotation:run", "annotation:progress", "annotation:flags",
-                "annotation:adjudicate", "results:summary", "results:lists",
+                "annotation:run",
+                "annotation:progress",
+                "annotation:flags",
+                "annotation:adjudicate",
+                "results:summary",
+                "results:lists",
                 "results:adjudication",
             )
         },
@@ -198,7 +202,9 @@ def address(name: str, study, assignment) -> str:
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
         "results:retry": {"slug": study.slug},
         "results:figure": {
-            "slug": study.slug, "name": "coverage-across-layers-0", "variant": "wide-light",
+            "slug": study.slug,
+            "name": "coverage-across-layers-0",
+            "variant": "wide-light",
             "extension": "svg",
         },
         "api:draft": {"public_id": assignment.public_id},
@@ -280,7 +286,7 @@ def test_who_may_release_lists_let_people_in_and_adjudicate(world):
 
 
 def test_nobody_is_released_through_another_study_and_no_list_opened_through_it(world):
-    study, assignment, clients = world
+    study, _, clients = world
     other = Study.objects.exclude(pk=study.pk).get()
     stranger = assignment_of(other)
     researcher = clients[4]

@@ -43,7 +43,9 @@ class Command(BaseCommand):
     def _table(self, study: Study, table: str, name: str) -> Iterator[bytes]:
         export = EXPORT_FORMATS.get(name)
         if export is None:
-            raise CommandError(f"Only gold is written as {name}. Tables: {', '.join(EXPORT_FORMATS)}.")
+            raise CommandError(
+                f"Only gold is written as {name}. Tables: {', '.join(EXPORT_FORMATS)}."
+            )
         snapshot = snapshot_refresh_now(study=study)
         if snapshot.state != Snapshot.State.READY:
             raise CommandError(

@@ -66,7 +66,7 @@ def researcher_of(study):
 
 
 def test_patterns_that_overlap_stand_side_by_side(world):
-    study, item = world
+    _, item = world
     compared = side_by_side(item)
     assert compared.letters == ["A", "B"]
     both, alone = compared.matches
@@ -145,9 +145,7 @@ def originals(study):
     return (
         [model_to_dict(row) for row in rows.order_by("pk")],
         [model_to_dict(row) for row in Pattern.objects.filter(assignment__in=rows).order_by("pk")],
-        list(
-            PatternMember.objects.filter(pattern__assignment__in=rows).order_by("pk").values()
-        ),
+        list(PatternMember.objects.filter(pattern__assignment__in=rows).order_by("pk").values()),
         list(Revision.objects.filter(assignment__in=rows).order_by("pk").values()),
     )
 
@@ -194,7 +192,9 @@ def test_final_answers_are_given_in_a_closed_study_too(world):
 def test_the_ordinary_page_of_a_final_answer_leads_to_the_one_with_the_answers(world):
     study, item = world
     final = final_answer_open(item=item, by=researcher_of(study))
-    response = client_of(researcher_of(study)).get(reverse("annotation:list", args=[final.public_id]))
+    response = client_of(researcher_of(study)).get(
+        reverse("annotation:list", args=[final.public_id])
+    )
     assert response.url == reverse("annotation:adjudication", args=[final.public_id])
 
 

@@ -95,7 +95,9 @@ def test_a_study_without_work_has_no_median_and_no_moment(study):
 
 def test_the_number_of_queries_grows_with_neither_people_nor_lists(study):
     def queries(of):
-        with CaptureQueriesContext(connection, ) as counted:
+        with CaptureQueriesContext(
+            connection,
+        ) as counted:
             study_progress(of)
             flags_by_person(of)
         return len(counted)
@@ -188,7 +190,9 @@ def test_somebody_whose_training_failed_can_be_let_in(study):
     ada.refresh_from_db()
     assert ada.training_waived_at is not None
     assert AuditEntry.objects.filter(action="training_waived").count() == 1
-    assert "Let in<" not in client.get(reverse("annotation:run", args=[study.slug])).content.decode()
+    assert (
+        "Let in<" not in client.get(reverse("annotation:run", args=[study.slug])).content.decode()
+    )
 
 
 def test_a_study_without_people_says_what_to_do_next(study):

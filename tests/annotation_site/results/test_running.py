@@ -159,7 +159,9 @@ def test_lists_can_be_ordered_by_answers_skips_and_agreement(study):
     client = client_of(researcher_of(study))
     page = client.get(reverse("results:lists", args=[study.slug]), {"order": "skips"})
     assert "&lt;b&gt;odd&lt;/b&gt;" in page.content.decode()
-    assert client.get(reverse("results:lists", args=[study.slug]), {"order": "'"}).status_code == 200
+    assert (
+        client.get(reverse("results:lists", args=[study.slug]), {"order": "'"}).status_code == 200
+    )
 
 
 def test_the_summary_tells_coverage_overlap_and_whether_answers_are_missing(study):
