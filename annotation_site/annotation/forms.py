@@ -99,7 +99,6 @@ class RulesForm(forms.Form):
     repeat_percent = _number(
         "repeat_percent",
         "Of each person's lists, shown to them a second time: how consistent are they?",
-        label="Repeated lists, in percent",
     )
     pilot_lists = _number(
         "pilot_lists", "Everybody judges these in a pilot. They never enter the study's tables."
@@ -159,7 +158,7 @@ class RulesForm(forms.Form):
 
     def plan(self, base: StudyPlan | None = None) -> StudyPlan:
         """The plan that a valid form describes; what it does not ask for is the base's."""
-        data = {
+        data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
         }
@@ -209,6 +208,7 @@ class ExtensionForm(forms.Form):
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.auto_id = "more_%s"  # the rules stand on the same page
         self.fields["lists_per_layer"].widget.attrs["min"] = study.lists_per_layer + 1
         self.fields["lists_per_layer"].initial = study.lists_per_layer + 1
 
@@ -217,6 +217,10 @@ class CopyForm(forms.Form):
     """A copy of a study."""
 
     title = forms.CharField(label="Title of the copy", max_length=LONGEST_TITLE)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.auto_id = "copy_%s"  # the rules stand on the same page
 
 
 class AnnotatorForm(forms.Form):

@@ -78,6 +78,11 @@ GET = {
     "annotation:study": (302, 404, 200, 404, 404, 404),
     "annotation:next": (302, 404, 302, 404, 404, 404),
     "annotation:state": (302, 403, 403, 405, 405, 405),
+    "annotation:rules": (302, 403, 403, 404, 200, 200),
+    "annotation:extend": (302, 403, 403, 405, 405, 405),
+    "annotation:duplicate": (302, 403, 403, 405, 405, 405),
+    "annotation:people": (302, 403, 403, 404, 200, 200),
+    "annotation:person": (302, 403, 403, 405, 405, 405),
     "annotation:texts": (302, 403, 403, 404, 200, 200),
     "annotation:run": (302, 403, 403, 404, 200, 200),
     "annotation:progress": (302, 403, 403, 404, 200, 200),
@@ -119,6 +124,8 @@ FEEDBACK = (302, 404, 200, 404, 404, 404)
 FINAL_ANSWER = (302, 404, 404, 404, 200, 404)
 POST_RUN = (302, 403, 403, 404, 302, 302)
 POST_TEXTS = (302, 403, 403, 404, 302, 302)
+POST_FORM = (302, 403, 403, 404, 422, 422)
+POST_ADD = (302, 403, 403, 404, 302, 422)  # once in, a person cannot be added again
 TEXTS = {"guidelines": "g", "guidelines_base": "1", "consent": "", "consent_base": "0"}
 POST_OWN = (302, 404, 302, 404, 404, 404)  # consent, then withdrawing
 
@@ -176,6 +183,14 @@ def address(name: str, study, assignment) -> str:
         "annotation:study": {"slug": study.slug},
         "annotation:next": {"slug": study.slug},
         "annotation:state": {"slug": study.slug},
+        "annotation:rules": {"slug": study.slug},
+        "annotation:extend": {"slug": study.slug},
+        "annotation:duplicate": {"slug": study.slug},
+        "annotation:people": {"slug": study.slug},
+        "annotation:person": {
+            "slug": study.slug,
+            "public_id": assignment.membership.user.public_id,
+        },
         "annotation:texts": {"slug": study.slug},
         **{
             name: {"slug": study.slug}
@@ -254,6 +269,28 @@ def test_who_may_change_texts_agree_and_withdraw(world):
     assert [m.pk for m in left] == [assignment.membership_id]
 
 
+def test_who_may_run_a_study(world):
+    study, assignment, clients = world
+    joins = UserFactory().public_id
+    for name, body, expected in (
+        ("annotation:rules", {"action": "save"}, POST_FORM),  # an empty form is refused
+        ("annotation:people", {"person": joins}, POST_ADD),
+        ("annotation:person", {"action": "release"}, POST_TEXTS),
+        ("annotation:extend", {"lists_per_layer": "1"}, POST_FORM),  # it has more already
+        ("annotation:duplicate", {"title": "A copy"}, POST_TEXTS),
+    ):
+        url = address(name, study, assignment)
+        assert tuple(c.post(url, body).status_code for c in clients) == expected, name
+
+
+def test_another_study_s_annotator_is_nobody_here(world):
+    study, _, clients = world
+    stranger = UserFactory()
+    make_study(people=[stranger])
+    url = reverse("annotation:person", args=[study.slug, stranger.public_id])
+    assert clients[4].post(url, {"action": "remove"}).status_code == 404
+
+
 def test_who_may_give_reference_answers_and_read_feedback(world):
     _, _, clients = world
     study = make_study(
@@ -312,8 +349,8 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
-        "results:results", "corpus:models", "annotation:run", "results:lists",
-        "results:adjudication",
+        "results:results", "corpus:models", "annotation:new", "annotation:rules",
+        "annotation:people", "annotation:run", "results:lists", "results:adjudication",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))

@@ -116,7 +116,7 @@ def picture(page: Page, name: str) -> None:
 
 def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site):
     page.clock.install()
-    page.get_by_role("link", name="Progress of").click()
+    page.get_by_role("link", name="Progress", exact=True).click()
     expect(page.get_by_text("10 of 48 answers")).to_be_visible()
     expect(page.get_by_text("Very fast: the median of the last 5 lists is 4 s")).to_be_visible()
     expect(page.get_by_text("31.0%")).to_be_visible()
