@@ -56,7 +56,7 @@ def coverage_by_kind(table: pd.DataFrame) -> FigurePlan | None:
     said = [
         f"{label} {row['coverage']:.1%}"
         + (f" (95% from {row['low']:.1%} to {row['high']:.1%})" if row["low"] >= 0 else "")
-        + f", {row['lists']} lists"
+        + f", {row['lists']} {'list' if row['lists'] == 1 else 'lists'}"
         for label, row in zip(labels, _records(rows), strict=True)
     ]
 

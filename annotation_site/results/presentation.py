@@ -189,7 +189,6 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
             Cell(percent(row["mean_second"]), remark=f"{row['lists_second']:,} lists"),
             valued(row, percent, "difference"),
             Cell(decimal(row["cliffs_delta"])),
-            Cell(p_value(row["p"])),
             Cell(p_value(row["p_adjusted" if layers else "p"])),
         ]
         for row in rows
@@ -198,7 +197,7 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
     return PageTable(
         "real_against_random",
         "Real against random, by layer" if layers else "Real against random",
-        ["", "Value", "Random", "Difference", "Cliff’s delta", "p, adjusted" if layers else "p"],
+        ["What", "Value", "Random", "Difference", "Cliff’s delta", "p, adjusted" if layers else "p"],
         body,
         "p from a permutation test that shuffles kinds within layers"
         + (", adjusted by Holm’s method for the number of layers." if layers else "."),
@@ -220,7 +219,7 @@ def agreement_across(name: str, title: str, rows: Sequence[Row], measures: Row) 
             + [valued(known[one], decimal) if one in known else Cell() for one in shown]
             + [number(max(row["lists"] for row in known.values()))]
         )
-    columns = ["", *(measures[one]["title"] for one in shown), "Lists"]
+    columns = ["Group", *(measures[one]["title"] for one in shown), "Lists"]
     return PageTable(name, title, columns, body)
 
 
@@ -242,7 +241,7 @@ def reference(rows: Sequence[Row]) -> PageTable:
         ]
         for row in rows
     ]
-    columns = ["", "Lists", "Mean score", "Lowest"]
+    columns = ["Person", "Lists", "Mean score", "Lowest"]
     return PageTable(
         "reference", "Against reference answers", columns, body,
         "How near answers came to the reference answer: 100% is the same.",
@@ -284,7 +283,7 @@ def people(rows: Sequence[Row]) -> PageTable:
     columns = ["Person", "Annotations", "No pattern", "Coverage", "Concepts", "Median time"]
     columns += ["Percent agreement", "Alpha", "Pattern overlap"]
     return PageTable(
-        "people", "People", columns, body,
+        "people", "Each person’s answers", columns, body,
         "People go by the first eight characters of their pseudonym. Agreement is with everybody "
         "who judged the same lists.",
     )  # fmt: skip
