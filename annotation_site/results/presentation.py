@@ -197,7 +197,14 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
     return PageTable(
         "real_against_random",
         "Real against random, by layer" if layers else "Real against random",
-        ["What", "Value", "Random", "Difference", "Cliff’s delta", "p, adjusted" if layers else "p"],
+        [
+            "What",
+            "Value",
+            "Random",
+            "Difference",
+            "Cliff’s delta",
+            "p, adjusted" if layers else "p",
+        ],
         body,
         "p from a permutation test that shuffles kinds within layers"
         + (", adjusted by Holm’s method for the number of layers." if layers else "."),

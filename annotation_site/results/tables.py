@@ -25,7 +25,12 @@ from annotation_site.analysis.agreement.tables import (
 )
 from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.comparisons import kind_comparison
-from annotation_site.analysis.coverage import Labels, coverage_table, list_coverage
+from annotation_site.analysis.coverage import (
+    Labels,
+    coverage_of_lists,
+    coverage_table,
+    list_coverage,
+)
 from annotation_site.analysis.intervals import RESAMPLES, mean_intervals
 from annotation_site.analysis.paper import TABLE_2_ROWS
 from annotation_site.analysis.people import learning_table, people_table, times_table
@@ -147,8 +152,10 @@ class TableRequest:
 
 def coverage(request: TableRequest) -> pd.DataFrame:
     """Coverage by kind over all layers, then by kind and layer; `layer` is missing in the first."""
-    by_kind = coverage_table(request.covering, by=("model", "kind"), **request.options)
-    by_layer = coverage_table(request.covering, by=("model", "kind", "layer"), **request.options)
+    by_kind, by_layer = (
+        coverage_of_lists(request.lists, categories=request.categories, by=by)
+        for by in (("model", "kind"), ("model", "kind", "layer"))
+    )
     by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
     by_layer["layer"] = by_layer["layer"].astype("Int64")
     return pd.concat([by_kind, by_layer], ignore_index=True)
@@ -157,7 +164,7 @@ def coverage(request: TableRequest) -> pd.DataFrame:
 def table_2(request: TableRequest) -> pd.DataFrame:
     """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
     concepts; coverage with its interval, what it rests on, and concepts per list."""
-    found = coverage_table(request.covering, by=("model", "kind"), **request.options)
+    found = coverage_of_lists(request.lists, categories=request.categories)
     known_rows = request.intervals[request.intervals["layer"].isna()]
     keys = zip(known_rows["model"], known_rows["kind"], known_rows["measure"], strict=True)
     intervals = dict(zip(keys, known_rows.to_dict("records"), strict=True))
