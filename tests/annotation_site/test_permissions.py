@@ -15,6 +15,8 @@ pytestmark = pytest.mark.django_db
 # another study's researcher, the study's researcher, admin. 302 sends a stranger to the login.
 GET = {
     "home": (302, 200, 200, 200, 200, 200),
+    "healthz": (200, 200, 200, 200, 200, 200),  # says "ok" and nothing else
+    "readyz": (200, 200, 200, 200, 200, 200),
     "login": (200, 302, 302, 302, 302, 302),
     "logout": (405, 405, 405, 405, 405, 405),
     "account_login": (200, 302, 302, 302, 302, 302),
