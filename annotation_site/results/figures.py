@@ -6,6 +6,7 @@ by colour alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,10 @@ class FigurePlan:
     draw: Draw
 
 
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
+
+
 def short_id(person: object) -> str:
     """The first eight characters of a pseudonym: how pages and figures name people."""
     text = str(person)
@@ -45,15 +50,14 @@ def coverage_by_kind(table: pd.DataFrame) -> FigurePlan | None:
     title = "Coverage by kind of vector"
     several = rows["model"].nunique() > 1
     labels = [
-        f"{f'{row.model}: ' if several else ''}{KIND_NAMES[row.kind]}"
-        f"{' + stopwords' if row.stopwords_concepts == 'with' else ''}"
-        for row in rows.itertuples()
+        _kind_of(row, several) + (" + stopwords" if row["stopwords_concepts"] == "with" else "")
+        for row in _records(rows)
     ]
     said = [
-        f"{label} {row.coverage:.1%}"
-        + (f" (95% from {row.low:.1%} to {row.high:.1%})" if row.low >= 0 else "")
-        + f", {row.lists} lists"
-        for label, row in zip(labels, rows.itertuples(), strict=True)
+        f"{label} {row['coverage']:.1%}"
+        + (f" (95% from {row['low']:.1%} to {row['high']:.1%})" if row["low"] >= 0 else "")
+        + f", {row['lists']} {'list' if row['lists'] == 1 else 'lists'}"
+        for label, row in zip(labels, _records(rows), strict=True)
     ]
 
     def draw(ink: Ink, width: int) -> Figure:
@@ -88,13 +92,11 @@ def time_per_list(table: pd.DataFrame) -> FigurePlan | None:
         return None
     title = "Time per list"
     several = table["model"].nunique() > 1
-    labels = [
-        f"{f'{row.model}: ' if several else ''}{KIND_NAMES[row.kind]}" for row in table.itertuples()
-    ]
+    labels = [_kind_of(row, several) for row in _records(table)]
     said = [
-        f"{label} {row.median_seconds:.0f} s (middle half from {row.low:.0f} to {row.high:.0f} s), "
-        f"{row.annotations} annotations"
-        for label, row in zip(labels, table.itertuples(), strict=True)
+        f"{label} {row['median_seconds']:.0f} s (middle half from {row['low']:.0f} to "
+        f"{row['high']:.0f} s), {row['annotations']} annotations"
+        for label, row in zip(labels, _records(table), strict=True)
     ]
 
     def draw(ink: Ink, width: int) -> Figure:
@@ -125,12 +127,13 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
     place = {person: number for number, person in enumerate(people)}
     grid = np.full((len(people), len(people)), np.nan)
     said = []
-    for row in rows.itertuples():
-        one, other = place[row.first], place[row.second]
-        value = np.nan if pd.isna(row.value) else float(row.value)
+    for row in _records(rows):
+        one, other = place[row["first"]], place[row["second"]]
+        value = np.nan if pd.isna(row["value"]) else float(row["value"])
         grid[one, other] = grid[other, one] = value
         shown = "undefined" if np.isnan(value) else f"{value:.2f}"
-        said.append(f"{short_id(row.first)} and {short_id(row.second)} {shown} ({row.n} tokens)")
+        who = f"{short_id(row['first'])} and {short_id(row['second'])}"
+        said.append(f"{who} {shown} ({row['n']} tokens)")
 
     def draw(ink: Ink, width: int) -> Figure:
         left, top, foot = 86.0, 60.0, 86.0
@@ -175,14 +178,14 @@ def learning_curve(table: pd.DataFrame) -> FigurePlan | None:
     title = "Practice: time and agreement by lists done"
     middle = (table["first_list"] + table["last_list"]) / 2
     said = [
-        f"lists {row.first_list} to {row.last_list}: {row.median_seconds:.0f} s"
+        f"lists {row['first_list']} to {row['last_list']}: {row['median_seconds']:.0f} s"
         + (
             ""
-            if pd.isna(row.percent_agreement_concept)
-            else f", agreement {row.percent_agreement_concept:.1%}"
+            if pd.isna(row["percent_agreement_concept"])
+            else f", agreement {row['percent_agreement_concept']:.1%}"
         )
-        + f" ({row.annotations} annotations)"
-        for row in table.itertuples()
+        + f" ({row['annotations']} annotations)"
+        for row in _records(table)
     ]
     parts = (
         ("median_seconds", "median active seconds", 1.0, "o-"),
@@ -215,6 +218,11 @@ def learning_curve(table: pd.DataFrame) -> FigurePlan | None:
     return FigurePlan(
         "learning-curve", title, f"{title}. {'; '.join(said)}.", "learning_curve", draw
     )
+
+
+def _kind_of(row: dict[str, Any], several: bool) -> str:
+    """The kind of vector, with its model where there are several."""
+    return f"{row['model']}: {KIND_NAMES[row['kind']]}" if several else KIND_NAMES[row["kind"]]
 
 
 def _rows(title: str, labels: Sequence[str], ink: Ink, width: int) -> tuple[Figure, Axes]:

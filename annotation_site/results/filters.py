@@ -42,12 +42,11 @@ class Filters:
     @classmethod
     def read(cls, stored: dict[str, Any]) -> "Filters":
         """What `canonical` wrote."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in stored.items()
-            }
-        )
+        chosen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in stored.items()
+        }
+        return cls(**chosen)
 
     def canonical(self) -> dict[str, Any]:
         """As JSON: sorted, and without choices that leave everything in."""

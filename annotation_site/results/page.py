@@ -1,5 +1,6 @@
 """Everything that the results page shows of a snapshot."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from annotation_site.annotation.models import Study
@@ -27,11 +28,13 @@ def page_context(study: Study, snapshot: Snapshot, *, paper: bool) -> dict[str, 
     few = {name: measures[name] for name in OVERVIEW if name in measures}
     worst = [row["list_id"] for row in rows["side_by_side"]]
     intervals, categories = rows["coverage_intervals"], study.categories
+    real = rows["real_against_random"]
     return {
         "headline": presentation.table_2(rows["table_2"], paper=paper),
         "by_category": presentation.by_category(intervals, categories, layers=False),
         "by_layer": presentation.by_category(intervals, categories, layers=True),
-        "real": _filled(presentation.real_against_random(rows["real_against_random"])),
+        "real": _filled(presentation.real_against_random(real, layers=False)),
+        "real_by_layer": _filled(presentation.real_against_random(real, layers=True)),
         "agreements": _agreements(rows["agreement"], measures),
         "agreement_tables": [
             agreement_across(name, title, rows[name], measures)
@@ -74,7 +77,7 @@ def _filled(table: PageTable) -> PageTable | None:
     return table if table.rows else None
 
 
-def _agreements(rows: list[Row], measures: Row) -> list[dict[str, Any]]:
+def _agreements(rows: Sequence[Row], measures: Row) -> list[dict[str, Any]]:
     """Per model every measure with what it means."""
     models = dict.fromkeys(row["model"] for row in rows)
     return [

@@ -72,7 +72,7 @@ def short(person: Any) -> str:
 def valued(row: Row, write: Callable[[float | None], str], name: str = "value") -> Cell:
     """A value with its interval; a missing one says why, where that is known."""
     low, high = row.get("low"), row.get("high")
-    between = "" if low is None or high is None else f"{write(low)} to {write(high)}"
+    between = "" if low is None or high is None else f"{write(low).rstrip('%')} to {write(high)}"
     remark = "" if row.get(name) is not None else str(row.get("undefined") or "")
     return Cell(write(row.get(name)), between, remark)
 
@@ -125,7 +125,7 @@ def table_2(rows: Sequence[Row], *, paper: bool) -> PageTable:
         columns += [f"the paper’s {name}" for name in PAPER_TABLE_2]
     return PageTable(
         "table_2",
-        "Coverage",
+        "By kind of vector and model",
         columns,
         body,
         "The share of a list’s top tokens that people put into a concept: the mean over a list’s "
@@ -180,7 +180,8 @@ def by_category(rows: Sequence[Row], categories: Sequence[str], *, layers: bool)
     )
 
 
-def real_against_random(rows: Sequence[Row]) -> PageTable:
+def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
+    """Value vectors against random ones, over all layers or in each."""
     body = [
         [
             words(f"{REAL_MEASURES[row['measure']]}: {_all_layers(row)}"),
@@ -188,18 +189,25 @@ def real_against_random(rows: Sequence[Row]) -> PageTable:
             Cell(percent(row["mean_second"]), remark=f"{row['lists_second']:,} lists"),
             valued(row, percent, "difference"),
             Cell(decimal(row["cliffs_delta"])),
-            Cell(p_value(row["p"])),
-            Cell(p_value(row["p_adjusted"])),
+            Cell(p_value(row["p_adjusted" if layers else "p"])),
         ]
         for row in rows
+        if (row["layer"] is not None) == layers
     ]
     return PageTable(
         "real_against_random",
-        "Real against random",
-        ["", "Value", "Random", "Difference", "Cliff’s delta", "p", "p, adjusted"],
+        "Real against random, by layer" if layers else "Real against random",
+        [
+            "What",
+            "Value",
+            "Random",
+            "Difference",
+            "Cliff’s delta",
+            "p, adjusted" if layers else "p",
+        ],
         body,
-        "p from a permutation test that shuffles kinds within layers; adjusted by Holm’s method "
-        "over the layers.",
+        "p from a permutation test that shuffles kinds within layers"
+        + (", adjusted by Holm’s method for the number of layers." if layers else "."),
     )
 
 
@@ -218,7 +226,7 @@ def agreement_across(name: str, title: str, rows: Sequence[Row], measures: Row) 
             + [valued(known[one], decimal) if one in known else Cell() for one in shown]
             + [number(max(row["lists"] for row in known.values()))]
         )
-    columns = ["", *(measures[one]["title"] for one in shown), "Lists"]
+    columns = ["Group", *(measures[one]["title"] for one in shown), "Lists"]
     return PageTable(name, title, columns, body)
 
 
@@ -240,7 +248,7 @@ def reference(rows: Sequence[Row]) -> PageTable:
         ]
         for row in rows
     ]
-    columns = ["", "Lists", "Mean score", "Lowest"]
+    columns = ["Person", "Lists", "Mean score", "Lowest"]
     return PageTable(
         "reference", "Against reference answers", columns, body,
         "How near answers came to the reference answer: 100% is the same.",
@@ -282,7 +290,7 @@ def people(rows: Sequence[Row]) -> PageTable:
     columns = ["Person", "Annotations", "No pattern", "Coverage", "Concepts", "Median time"]
     columns += ["Percent agreement", "Alpha", "Pattern overlap"]
     return PageTable(
-        "people", "People", columns, body,
+        "people", "Each person’s answers", columns, body,
         "People go by the first eight characters of their pseudonym. Agreement is with everybody "
         "who judged the same lists.",
     )  # fmt: skip

@@ -207,10 +207,10 @@ def _rested(study: Study, filters: Filters) -> bool:
         .values_list("started_at", "finished_at")
         .first()
     )
-    if last is None or None in last:
+    started, finished = last or (None, None)
+    if started is None or finished is None:
         return True
-    took = last[1] - last[0]
-    return timezone.now() > last[1] + REST * took
+    return timezone.now() > finished + REST * (finished - started)
 
 
 def snapshots_sweep() -> None:

@@ -25,7 +25,12 @@ from annotation_site.analysis.agreement.tables import (
 )
 from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.comparisons import kind_comparison
-from annotation_site.analysis.coverage import Labels, coverage_table, list_coverage
+from annotation_site.analysis.coverage import (
+    Labels,
+    coverage_of_lists,
+    coverage_table,
+    list_coverage,
+)
 from annotation_site.analysis.intervals import RESAMPLES, mean_intervals
 from annotation_site.analysis.paper import TABLE_2_ROWS
 from annotation_site.analysis.people import learning_table, people_table, times_table
@@ -112,7 +117,7 @@ class TableRequest:
             mean_intervals(self.lists, columns=measures, by=by, resamples=self.resamples)
             for by in (("model", "kind"), ("model", "kind", "layer"))
         ]
-        parts[0].insert(2, "layer", pd.NA)
+        parts[0].insert(2, "layer", pd.Series(pd.NA, index=parts[0].index, dtype="Int64"))
         table = pd.concat([part.astype({"layer": "Int64"}) for part in parts], ignore_index=True)
         table["kind"] = table["kind"].astype("str")
         judged = self.lists.groupby(["model", "kind"], observed=True)["annotations"].min() > 0
@@ -147,8 +152,10 @@ class TableRequest:
 
 def coverage(request: TableRequest) -> pd.DataFrame:
     """Coverage by kind over all layers, then by kind and layer; `layer` is missing in the first."""
-    by_kind = coverage_table(request.covering, by=("model", "kind"), **request.options)
-    by_layer = coverage_table(request.covering, by=("model", "kind", "layer"), **request.options)
+    by_kind, by_layer = (
+        coverage_of_lists(request.lists, categories=request.categories, by=by)
+        for by in (("model", "kind"), ("model", "kind", "layer"))
+    )
     by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
     by_layer["layer"] = by_layer["layer"].astype("Int64")
     return pd.concat([by_kind, by_layer], ignore_index=True)
@@ -157,9 +164,10 @@ def coverage(request: TableRequest) -> pd.DataFrame:
 def table_2(request: TableRequest) -> pd.DataFrame:
     """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
     concepts; coverage with its interval, what it rests on, and concepts per list."""
-    found = coverage_table(request.covering, by=("model", "kind"), **request.options)
-    intervals = request.intervals[request.intervals["layer"].isna()]
-    intervals = intervals.set_index(["model", "kind", "measure"])
+    found = coverage_of_lists(request.lists, categories=request.categories)
+    known_rows = request.intervals[request.intervals["layer"].isna()]
+    keys = zip(known_rows["model"], known_rows["kind"], known_rows["measure"], strict=True)
+    intervals = dict(zip(keys, known_rows.to_dict("records"), strict=True))
     rows = []
     for model, of_model in found.groupby("model"):
         of_kind = of_model.set_index("kind")
@@ -168,8 +176,8 @@ def table_2(request: TableRequest) -> pd.DataFrame:
                 continue
             row = of_kind.loc[kind]
             ending = "_with_stopwords" if with_stopwords else ""
-            key = (model, kind, f"coverage{ending}")
-            known = intervals.loc[key] if key in intervals.index else None
+            key = (str(model), kind, f"coverage{ending}")
+            known = intervals.get(key)
             rows.append(
                 {
                     "model": model,
@@ -251,7 +259,7 @@ def side_by_side(request: TableRequest) -> pd.DataFrame:
     known = {True: "yes", False: "no"}
     table["same_category"] = [known.get(one) for one in table["same_category"]]
     for name in ("first_pattern", "second_pattern"):
-        table[name] = pd.array(table[name], dtype="Int64")
+        table[name] = table[name].astype("Int64")
     return table.astype({"jaccard": float})[columns]
 
 

@@ -83,9 +83,7 @@ def machine_that_says_what(person: str) -> Labels:
     members = labels.members[labels.members["annotation_id"].isin(rows["annotation_id"])]
     return Labels(
         labels.lists,
-        rows.assign(
-            annotator="machine-affixes", annotation_id="machine " + rows["annotation_id"]
-        ),
+        rows.assign(annotator="machine-affixes", annotation_id="machine " + rows["annotation_id"]),
         members.assign(annotation_id="machine " + members["annotation_id"]),
     )
 
