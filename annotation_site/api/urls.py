@@ -2,11 +2,55 @@
 
 from django.urls import path
 
-from annotation_site.api import views
+from annotation_site.api.views import corpus, lists, people, results, site, studies
 
 app_name = "api"
+STUDY = "studies/<slug:slug>"
+EXTRACTION = "extractions/<uuid:public_id>"
 urlpatterns = [
-    path("lists/<uuid:public_id>/draft", views.DraftView.as_view(), name="draft"),
-    path("lists/<uuid:public_id>/submit", views.SubmitView.as_view(), name="submit"),
-    path("lists/<uuid:public_id>/skip", views.SkipView.as_view(), name="skip"),
+    path("lists/<uuid:public_id>", lists.ListView.as_view(), name="list"),
+    path("lists/<uuid:public_id>/draft", lists.DraftView.as_view(), name="draft"),
+    path("lists/<uuid:public_id>/submit", lists.SubmitView.as_view(), name="submit"),
+    path("lists/<uuid:public_id>/skip", lists.SkipView.as_view(), name="skip"),
+    path("work", lists.WorkView.as_view(), name="work"),
+    path("work/<slug:slug>", lists.WorkDetailView.as_view(), name="work_detail"),
+    path("work/<slug:slug>/consent", lists.ConsentView.as_view(), name="consent"),
+    path("work/<slug:slug>/next", lists.NextView.as_view(), name="next"),
+    path("work/<slug:slug>/lists", lists.OwnListsView.as_view(), name="own_lists"),
+    path("hours", lists.HoursView.as_view(), name="hours"),
+    path("me", people.MeView.as_view(), name="me"),
+    path("tokens", people.TokensView.as_view(), name="tokens"),
+    path("tokens/<uuid:public_id>", people.TokenView.as_view(), name="token"),
+    path("annotators", people.AnnotatorsView.as_view(), name="annotators"),
+    path("people", people.PeopleView.as_view(), name="people"),
+    path("people/<uuid:public_id>", people.PersonView.as_view(), name="person"),
+    path("people/<uuid:public_id>/role", people.RoleView.as_view(), name="role"),
+    path("people/<uuid:public_id>/access", people.AccessView.as_view(), name="access"),
+    path("people/<uuid:public_id>/erase", people.EraseView.as_view(), name="erase"),
+    path("invitations", people.InvitationsView.as_view(), name="invitations"),
+    path("invitations/<uuid:public_id>", people.InvitationView.as_view(), name="invitation"),
+    path("log", people.LogView.as_view(), name="log"),
+    path("models", corpus.ModelsView.as_view(), name="models"),
+    path("extractions", corpus.ExtractionsView.as_view(), name="extractions"),
+    path(EXTRACTION, corpus.ExtractionView.as_view(), name="extraction"),
+    path(f"{EXTRACTION}/cancel", corpus.CancelView.as_view(), name="cancel"),
+    path(f"{EXTRACTION}/retry", corpus.RetryView.as_view(), name="retry"),
+    path(f"{EXTRACTION}/vectors", corpus.VectorsView.as_view(), name="vectors"),
+    path("studies", studies.StudiesView.as_view(), name="studies"),
+    path(STUDY, studies.StudyView.as_view(), name="study"),
+    path(f"{STUDY}/state", studies.StateView.as_view(), name="state"),
+    path(f"{STUDY}/texts", studies.TextsView.as_view(), name="texts"),
+    path(f"{STUDY}/people", studies.StudyPeopleView.as_view(), name="study_people"),
+    path(f"{STUDY}/items", studies.ItemsView.as_view(), name="items"),
+    path(f"{STUDY}/assignments", studies.AssignmentsView.as_view(), name="assignments"),
+    path(f"{STUDY}/annotations", studies.AnnotationsView.as_view(), name="annotations"),
+    path(f"{STUDY}/results", results.ResultsView.as_view(), name="results"),
+    path(f"{STUDY}/tables/<slug:table>", results.TableView.as_view(), name="table"),
+    path(
+        f"{STUDY}/exports/<slug:table>.<slug:extension>",
+        results.ExportView.as_view(),
+        name="export",
+    ),
+    path("schema/", site.SchemaView.as_view(), name="schema"),
+    path("<path:rest>", site.NowhereView.as_view(), name="nowhere"),
 ]
