@@ -102,21 +102,3 @@ def _by_stratum(lists: Sequence[ListToJudge], rng: random.Random) -> list[ListTo
         for item in sorted(lists, key=lambda item: item.id)
     ]
     return [entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:4])]
-
-
-def draw_per_stratum(
-    lists: Sequence[ListToJudge], per_stratum: int, seed: int
-) -> list[ListToJudge]:
-    """At most `per_stratum` lists of each (kind, layer), drawn by the study's seed.
-
-    The draw is a prefix of one fixed random order per stratum: asking for more later adds lists
-    and takes none away.
-    """
-    strata: dict[tuple[str, int], list[ListToJudge]] = {}
-    for item in sorted(lists, key=lambda item: item.id):
-        strata.setdefault((item.kind, item.layer), []).append(item)
-    drawn: list[ListToJudge] = []
-    for (kind, layer), group in sorted(strata.items()):
-        random.Random(f"draw:{seed}:{kind}:{layer}").shuffle(group)  # noqa: S311
-        drawn += group[:per_stratum]
-    return drawn

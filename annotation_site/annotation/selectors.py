@@ -181,9 +181,32 @@ def studies_to_run(user: User) -> QuerySet[Study]:
         studies = studies.filter(
             memberships__user=user, memberships__role=Membership.Role.RESEARCHER
         )
-    answered = Q(items__assignments__state=State.SUBMITTED)
-    held = Q(items__assignments__state__in=Assignment.LIVE)
+    counts = Q(
+        items__assignments__purpose=Assignment.Purpose.ANNOTATION,
+        items__assignments__surplus=False,
+    )
+    answered = counts & Q(items__assignments__state=State.SUBMITTED)
+    held = counts & Q(items__assignments__state__in=Assignment.LIVE)
     return studies.annotate(
         answers=Count("items__assignments", filter=answered, distinct=True),
         places=Count("items__assignments", filter=held, distinct=True),
     ).order_by("-created_at")
+
+
+def annotators(study: Study) -> QuerySet[Any]:
+    """The study's annotators, each with the state of the lists that are theirs to judge for it."""
+
+    def lists(**which: Any) -> Count:
+        own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION, **which)
+        return Count("assignments", filter=own)
+
+    return (
+        study.memberships.filter(role=Membership.Role.ANNOTATOR)
+        .select_related("user")
+        .annotate(
+            submitted=lists(assignments__state=State.SUBMITTED),
+            begun=lists(assignments__state=State.IN_PROGRESS),
+            unopened=lists(assignments__state=State.WAITING),
+        )
+        .order_by("withdrawn_at", "removed_at", "user__username")
+    )

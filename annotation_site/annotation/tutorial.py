@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from annotation_site.analysis.stopwords import is_stopword
 from annotation_site.annotation.answers import Answer, PatternAnswer, Rules, answer_parse
+from annotation_site.annotation.plans import DEFAULT_CATEGORIES
 from annotation_site.annotation.selectors import ListToken
-from annotation_site.annotation.studies import DEFAULT_CATEGORIES
 from annotation_site.errors import InvalidAnswer
 
 EXAMPLE = settings.BASE_DIR / "fixtures" / "example-annotation.json"

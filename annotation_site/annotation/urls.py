@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation_site.annotation.views import lists, own, running, tutorial
+from annotation_site.annotation.views import annotators, lists, own, running, tutorial
 
 app_name = "annotation"
 urlpatterns = [
@@ -10,6 +10,11 @@ urlpatterns = [
     path("studies/<slug:slug>/", own.study, name="study"),
     path("studies/<slug:slug>/next/", lists.next_list, name="next"),
     path("studies/<slug:slug>/state/", running.change_state, name="state"),
+    path("studies/<slug:slug>/rules/", running.rules, name="rules"),
+    path("studies/<slug:slug>/extend/", running.extend, name="extend"),
+    path("studies/<slug:slug>/duplicate/", running.duplicate, name="duplicate"),
+    path("studies/<slug:slug>/people/", annotators.people, name="people"),
+    path("studies/<slug:slug>/people/<uuid:public_id>/", annotators.change, name="person"),
     path("studies/<slug:slug>/texts/", running.texts, name="texts"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
     path("studies/<slug:slug>/withdraw/", own.withdraw, name="withdraw"),

@@ -11,7 +11,8 @@ from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.consent import consent_give
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.people import person_invite
-from annotation_site.annotation.studies import StudyPlan, study_create, study_open
+from annotation_site.annotation.plans import StudyPlan
+from annotation_site.annotation.studies import study_create, study_open
 from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
 
 PASSWORD = "correct horse battery staple"
@@ -97,12 +98,12 @@ def make_study(
     *, annotators: int = 2, extraction: Extraction | None = None, **changes: Any
 ) -> Study:
     """An open study with its researcher and annotators, who have read what comes before a list."""
-    extraction = extraction or make_extraction()
+    extractions = changes.pop("extractions", None) or [extraction or make_extraction()]
     researcher = changes.pop("researcher", None) or UserFactory(role=Role.RESEARCHER)
     people = changes.pop("people", None) or UserFactory.create_batch(annotators)
     plan = StudyPlan(
         title=changes.pop("title", "A study"),
-        extraction=extraction,
+        extractions=extractions,
         annotators=people,
         **{"annotators_per_list": min(2, len(people)), **changes},
     )

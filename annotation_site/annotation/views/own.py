@@ -15,7 +15,7 @@ from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import consent as consent_services
 from annotation_site.annotation import own_work, selectors
 from annotation_site.annotation.markdown import safe_html
-from annotation_site.annotation.models import ConsentText
+from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
 
@@ -27,11 +27,14 @@ LISTS_PER_PAGE = 25
 @never_cache
 def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
+    runs = list(selectors.studies_to_run(request.user)) if request.user.is_researcher else []
+    archived = [found for found in runs if found.state == Study.State.ARCHIVED]
+    shows_archived = "archived" in request.GET
     context = {
         "to_annotate": own_work.own_studies(request.user),
-        "to_run": list(selectors.studies_to_run(request.user))
-        if request.user.is_researcher
-        else [],
+        "to_run": archived if shows_archived else [s for s in runs if s not in archived],
+        "n_archived": len(archived),
+        "shows_archived": shows_archived,
     }
     return render(request, "annotation/home.html", context)
 

@@ -11,7 +11,6 @@ from annotation_site.annotation.allocation import (
     Existing,
     ListToJudge,
     allocate,
-    draw_per_stratum,
     own_order,
 )
 
@@ -103,17 +102,6 @@ def test_places_that_nobody_can_take_stay_free():
     assert allocate(
         lists=lists, people=[1], per_list=1, order_key="secret", seed=0, existing=existing
     ) == {1: []}
-
-
-def test_drawing_more_lists_later_keeps_those_drawn_before():
-    lists = some_lists(10)
-    few = {item.id for item in draw_per_stratum(lists, 3, seed=7)}
-    many = {item.id for item in draw_per_stratum(lists, 5, seed=7)}
-    assert few < many
-    assert Counter((i.kind, i.layer) for i in draw_per_stratum(lists, 3, seed=7)) == {
-        (kind, layer): 3 for kind in KINDS for layer in range(3)
-    }
-    assert {item.id for item in draw_per_stratum(lists, 3, seed=8)} != few
 
 
 def test_an_order_cannot_be_worked_out_without_the_studys_secret():

@@ -5,6 +5,7 @@ import pytest
 from annotation_site.accounts.models import Role
 from annotation_site.annotation import members, studies
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.plans import StudyPlan
 from annotation_site.errors import Invalid, NotAllowed
 from tests.annotation_site.factories import UserFactory, make_extraction, make_study
 
@@ -12,10 +13,10 @@ pytestmark = pytest.mark.django_db
 
 
 def plan(**changes):
-    return studies.StudyPlan(
+    return StudyPlan(
         **{
             "title": "A study",
-            "extraction": changes.pop("extraction", None) or make_extraction(),
+            "extractions": [changes.pop("extraction", None) or make_extraction()],
             "annotators": UserFactory.create_batch(2),
             **changes,
         }
@@ -37,12 +38,16 @@ def test_a_study_draws_lists_per_kind_and_layer():
     ("changes", "sentence"),
     [
         ({"title": "  "}, "title"),
-        ({"annotators": []}, "at least one annotator"),
         ({"annotators_per_list": 3}, "only 2 are chosen"),
-        ({"annotators_per_list": 0}, "start at 1"),
+        ({"annotators_per_list": 0}, "People per list: choose a number from 1"),
         ({"categories": ()}, "at least one category"),
         ({"categories": ("semantic", "lists")}, "semantic, syntactic, names"),
-        ({"kinds": ()}, "holds no lists"),
+        ({"kinds": ()}, "at least one kind"),
+        ({"extractions": []}, "at least one extraction"),
+        ({"categories": ("semantic", "names")}, "whole words"),
+        ({"training_pass_percent": 70}, "no training list"),
+        ({"title": "x" * 201}, "Shorten"),
+        ({"seed": -1}, "The seed"),
     ],
 )
 def test_a_plan_that_cannot_work_is_refused_and_leaves_nothing(changes, sentence):
