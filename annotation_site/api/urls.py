@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from annotation_site.api.views import corpus, lists, people, results, site, studies
+from annotation_site.api.views import contents, corpus, lists, people, results, site, studies
 
 app_name = "api"
 STUDY = "studies/<slug:slug>"
+PERSON = f"{STUDY}/people/<uuid:public_id>"
 EXTRACTION = "extractions/<uuid:public_id>"
 urlpatterns = [
     path("lists/<uuid:public_id>", lists.ListView.as_view(), name="list"),
@@ -36,14 +37,19 @@ urlpatterns = [
     path(f"{EXTRACTION}/cancel", corpus.CancelView.as_view(), name="cancel"),
     path(f"{EXTRACTION}/retry", corpus.RetryView.as_view(), name="retry"),
     path(f"{EXTRACTION}/vectors", corpus.VectorsView.as_view(), name="vectors"),
+    path("previews", studies.PreviewsView.as_view(), name="previews"),
     path("studies", studies.StudiesView.as_view(), name="studies"),
     path(STUDY, studies.StudyView.as_view(), name="study"),
     path(f"{STUDY}/state", studies.StateView.as_view(), name="state"),
+    path(f"{STUDY}/extend", studies.ExtendView.as_view(), name="extend"),
+    path(f"{STUDY}/duplicate", studies.DuplicateView.as_view(), name="duplicate"),
     path(f"{STUDY}/texts", studies.TextsView.as_view(), name="texts"),
-    path(f"{STUDY}/people", studies.StudyPeopleView.as_view(), name="study_people"),
-    path(f"{STUDY}/items", studies.ItemsView.as_view(), name="items"),
-    path(f"{STUDY}/assignments", studies.AssignmentsView.as_view(), name="assignments"),
-    path(f"{STUDY}/annotations", studies.AnnotationsView.as_view(), name="annotations"),
+    path(f"{STUDY}/people", contents.StudyPeopleView.as_view(), name="study_people"),
+    path(PERSON, contents.StudyPersonView.as_view(), name="study_person"),
+    path(f"{PERSON}/release", contents.ReleaseView.as_view(), name="release"),
+    path(f"{STUDY}/items", contents.ItemsView.as_view(), name="items"),
+    path(f"{STUDY}/assignments", contents.AssignmentsView.as_view(), name="assignments"),
+    path(f"{STUDY}/annotations", contents.AnnotationsView.as_view(), name="annotations"),
     path(f"{STUDY}/results", results.ResultsView.as_view(), name="results"),
     path(f"{STUDY}/tables/<slug:table>", results.TableView.as_view(), name="table"),
     path(
