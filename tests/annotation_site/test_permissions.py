@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Membership
 from annotation_site.results import services
+from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,9 @@ GET = {
     "openid_connect_login": (404, 404, 404, 404, 404, 404),  # no issuer is set
     "openid_connect_callback": (404, 404, 404, 404, 404, 404),
     "accounts:own": (302, 200, 200, 200, 200, 200),
+    "accounts:tokens": (302, 200, 200, 200, 200, 200),
+    "accounts:token_new": (302, 302, 302, 302, 302, 302),  # the password is asked for again
+    "accounts:token_revoke": (302, 405, 405, 405, 405, 405),
     "accounts:join": (404, 404, 404, 404, 404, 404),  # a link that nobody made
     "accounts:invitations": (302, 403, 403, 200, 200, 200),
     "accounts:invite": (302, 403, 403, 200, 200, 200),
@@ -82,9 +86,7 @@ GET = {
     "results:status": (302, 403, 403, 404, 200, 200),
     "results:download": (302, 403, 403, 404, 200, 200),
     "results:figure": (302, 403, 403, 404, 200, 200),
-    "api:draft": (401, 405, 405, 405, 405, 405),
-    "api:submit": (401, 405, 405, 405, 405, 405),
-    "api:skip": (401, 405, 405, 405, 405, 405),
+    **addresses.GET,
 }
 POST_STATE = (302, 403, 403, 404, 302, 302)
 # The world's extraction is ready, and a study uses it.
@@ -131,6 +133,7 @@ def address(name: str, study, assignment) -> str:
         "openid_connect_login": outside,
         "openid_connect_callback": outside,
         "accounts:join": {"token": "abc"},
+        "accounts:token_revoke": {"public_id": assignment.public_id},
         "accounts:revoke": {"public_id": assignment.public_id},
         "accounts:person": person,
         "accounts:role": person,
@@ -156,10 +159,9 @@ def address(name: str, study, assignment) -> str:
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
         "results:figure": {"slug": study.slug, "number": 0, "variant": "wide-light"},
-        "api:draft": {"public_id": assignment.public_id},
-        "api:submit": {"public_id": assignment.public_id},
-        "api:skip": {"public_id": assignment.public_id},
     }
+    if name.startswith("api:"):
+        return reverse(name, kwargs=addresses.kwargs(name, study, assignment))
     return reverse(name, kwargs=kwargs.get(name, {}))
 
 
