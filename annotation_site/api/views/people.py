@@ -121,7 +121,9 @@ class InvitationsView(ApiView):
     @once(not_kept=("link",))
     def post(self, request: PersonRequest) -> Response:
         slug = self.body.pop("study")
-        study = get_object_or_404(studies_to_run(request.user), slug=slug) if slug else None
+        study = studies_to_run(request.user).filter(slug=slug).first() if slug else None
+        if slug and study is None:
+            raise Invalid("You run no study of this name. See /api/studies.")
         made, secret = people.person_invite(by=request.user, study=study, **self.body)
         made_known: Any = made
         made_known.link = request.build_absolute_uri(reverse("accounts:join", args=[secret]))
