@@ -14,6 +14,7 @@ from django.db import close_old_connections, transaction
 from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -88,6 +89,12 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "lists": [str(following.public_id), str(done.public_id)],
         "extractions": [str(study.extractions.get().public_id)],
         "people": [str(other.public_id), str(done.membership.user.public_id)],
+        "answer": [answer()],
+        "base_version": [0],
+        "version": [1],
+        "guidelines_base": [1],
+        "consent_base": [1],
+        "lists_per_layer": [1, 2],
         "tokens": [str(token.public_id)],
         "invitations": [str(invitation.public_id if invitation else uuid.uuid4())],
     }
@@ -103,11 +110,12 @@ def with_what_exists(case: Any, known: dict[str, list[Any]], choose: Any) -> Non
             case.path_parameters[name] = choose(st.sampled_from(known[kind]))
     if not isinstance(case.body, dict):
         return
-    fields = {"annotators": "people", "person": "people", "extractions": "extractions"}
-    for name, kind in fields.items():
-        if name in case.body and choose(st.booleans()):
+    kinds = {"annotators": "people", "person": "people"}
+    for name in case.body:
+        kind = kinds.get(name, name)
+        if kind in known and choose(st.integers(0, 3)):
             value = choose(st.sampled_from(known[kind]))
-            case.body[name] = value if name == "person" else [value]
+            case.body[name] = [value] if name in ("annotators", "extractions") else value
 
 
 @pytest.fixture
@@ -140,7 +148,10 @@ def test_made_up_requests_get_only_answers_that_are_described(role):
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy(), data=st.data())
+        @given(
+            case=st.one_of([operation.as_strategy(generation_mode=m) for m in GenerationMode]),
+            data=st.data(),
+        )
         def answers_as_described(case: Any, data: Any) -> None:
             with_what_exists(case, known, data.draw)
             with transaction.atomic():
@@ -157,4 +168,5 @@ def test_made_up_requests_get_only_answers_that_are_described(role):
             failures.append(f"{operation.label}: {[str(cause) for cause in causes]}")
     assert not failures, "\n\n".join(failures)
     good = {name for name, status in answered if status < 300}
-    assert len(good) >= {"annotator": 8, "researcher": 20, "admin": 35}[role], sorted(good)
+    # Few enough to hold with other releases of what makes the requests up.
+    assert len(good) >= {"annotator": 10, "researcher": 20, "admin": 30}[role], sorted(good)
