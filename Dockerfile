@@ -1,6 +1,6 @@
 # Two images from one file: `web` carries no torch, `worker` everything.
 FROM python:3.12-slim AS web
-ENV PYTHONUNBUFFERED=1 VAR_DIR=/var/lib/ffn-concepts
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/ffn-concepts
 WORKDIR /app
 COPY requirements.txt ./
 COPY requirements requirements

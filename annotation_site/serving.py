@@ -21,6 +21,7 @@ from django.core.management import call_command
 from annotation_site.celery import DEFAULT_QUEUE, EXTRACTION_QUEUE, prepare_queue
 from annotation_site.static_files import StaticFiles
 
+WORKER_CLASS = "sync"
 START_SECONDS = 60
 GRACE_SECONDS = 20
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
@@ -156,8 +157,8 @@ def _wait_until_answering(
     while not stopping and all(process.poll() is None for process in processes):
         try:
             connection = http.client.HTTPConnection(host, port, timeout=5)
-            connection.request("HEAD", "/login/")
-            connection.getresponse()
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
             return
         except (OSError, http.client.HTTPException):
             if time.monotonic() > deadline:

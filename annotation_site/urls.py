@@ -3,9 +3,12 @@
 from django.urls import include, path
 
 from annotation_site.annotation.views.own import home
+from annotation_site.operations.health import healthz, readyz
 
 urlpatterns = [
     path("", home, name="home"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("", include("annotation_site.accounts.urls")),
     path("", include("annotation_site.corpus.urls")),
     path("", include("annotation_site.results.urls")),

@@ -88,10 +88,13 @@ def find_wordnet() -> Path:
     return Path(str(_find()))
 
 
+def wordnet_is_at_hand() -> bool:
+    """Whether WordNet can be opened without fetching it; asks no server."""
+    return _installed() is not None or DEBIAN_FOLDER.is_dir()
+
+
 def _find() -> PathPointer:
     folder = data_folder() / "nltk_data"
-    if str(folder) not in nltk.data.path:
-        nltk.data.path.append(str(folder))
     found = _installed()
     if found is None and (_download(folder) or _copy_from_debian(folder)):
         found = _installed()
@@ -101,6 +104,9 @@ def _find() -> PathPointer:
 
 
 def _installed() -> PathPointer | None:
+    folder = data_folder() / "nltk_data"
+    if str(folder) not in nltk.data.path:
+        nltk.data.path.append(str(folder))
     for place in (_RESOURCE, f"{_RESOURCE}.zip/wordnet/"):
         try:
             return nltk.data.find(place)

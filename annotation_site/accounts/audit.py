@@ -47,6 +47,7 @@ ACTIONS = {
     "annotator_removed": "took an annotator out of a study",
     "lists_released": "released somebody's unopened lists",
     "study_left": "withdrew from a study",
+    "training_waived": "let somebody in without passing training",
     "model_enqueued": "enqueued a model",
     "model_retried": "retried an extraction",
     "model_cancelled": "cancelled an extraction",

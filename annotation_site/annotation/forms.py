@@ -99,7 +99,6 @@ class RulesForm(forms.Form):
     repeat_percent = _number(
         "repeat_percent",
         "Of each person's lists, shown to them a second time: how consistent are they?",
-        label="Repeated lists, in percent",
     )
     pilot_lists = _number(
         "pilot_lists", "Everybody judges these in a pilot. They never enter the study's tables."

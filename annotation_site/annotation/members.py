@@ -83,28 +83,20 @@ def lists_release(
     *,
     study: Study,
     membership: Membership,
-    purposes: Collection[str] = (Purpose.ANNOTATION, Purpose.REPEAT),
+    purposes: Collection[str] = (Purpose.ANNOTATION,),
 ) -> int:
     """With the study locked: end a person's unopened lists, and give free places to others.
 
-    A repeat goes only with the list that it repeats. Returns how many lists of the study's own
-    were freed.
+    Returns how many lists of the study's own were freed.
     """
     waiting = Assignment.objects.filter(
         membership=membership, state=State.WAITING, purpose__in=purposes
     )
     locked = list(waiting.order_by("pk").select_for_update())
-    own = {row.item_id for row in locked if row.purpose == Purpose.ANNOTATION}
-    everything = set(purposes) == set(Purpose.values)
-    ended = [
-        row.pk
-        for row in locked
-        if everything or row.purpose != Purpose.REPEAT or row.item_id in own
-    ]
-    Assignment.objects.filter(pk__in=ended).update(state=State.EXPIRED)
+    Assignment.objects.filter(pk__in=[row.pk for row in locked]).update(state=State.EXPIRED)
     if study.state in Study.AT_WORK:
         places_fill(study=study)
-    return len(own)
+    return sum(row.purpose == Purpose.ANNOTATION for row in locked)
 
 
 def lists_return(*, study: Study, membership: Membership) -> None:
@@ -123,13 +115,8 @@ def lists_return(*, study: Study, membership: Membership) -> None:
     )
     room = study.items.annotate(held=held).filter(held__lt=study.annotators_per_list)
     own.filter(item__in=room).update(state=State.WAITING)
-    taken.filter(purpose__in=(Purpose.TRAINING, Purpose.REFERENCE)).update(state=State.WAITING)
-    has_again = Assignment.objects.filter(
-        membership=membership, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE
-    )
-    taken.filter(purpose=Purpose.REPEAT, item__in=has_again.values("item")).update(
-        state=State.WAITING
-    )
+    others = (Purpose.TRAINING, Purpose.REFERENCE, Purpose.REPEAT)
+    taken.filter(purpose__in=others).update(state=State.WAITING)
 
 
 def is_unblinded(*, study: Study, user: User) -> bool:

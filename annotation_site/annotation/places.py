@@ -1,16 +1,16 @@
 """Who gets which list: free places are given out, and leases end."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from annotation_site.annotation.allocation import Existing, ListToJudge, allocate
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.queues import queues_extend, repeats_move
 
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -31,8 +31,7 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
     list(items.order_by("pk").select_for_update().values_list("pk"))
     _surplus_promote(study, items)
     assigned = Assignment.objects.filter(item__in=items)
-    people = annotators_of(study)
-    counts = _counts(people)
+    load = _load(annotators_of(study))
     orders = allocate(
         lists=[
             # Models are balanced as kinds are.
@@ -41,17 +40,18 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
                 "pk", "vector__extraction_id", "vector__kind", "vector__layer"
             )
         ],
-        people=sorted(counts),
+        people=sorted(load),
         per_list=study.annotators_per_list,
         seed=study.seed,
         order_key=study.order_key,
         existing=Existing(
             had=frozenset(assigned.values_list("membership_id", "item_id")),
             live=dict(places_held(items).values_list("item").annotate(n=Count("pk"))),
-            load={pk: row["load"] for pk, row in counts.items()},
+            load=load,
         ),
     )
-    return _assign(orders, counts, Purpose.ANNOTATION)
+    repeats_move(study=study, item_ids=items.values("pk"))
+    return queues_extend(study=study, orders=orders)
 
 
 def places_held(items: QuerySet[Item]) -> QuerySet[Assignment]:
@@ -66,24 +66,12 @@ def _pilot_fill(study: Study) -> int:
     items = study.items.filter(use=Item.Use.PILOT)
     pilot = sorted(items.values_list("pk", flat=True))
     had = set(Assignment.objects.filter(item__in=items).values_list("membership_id", "item_id"))
-    counts = _counts(annotators_of(study))
     orders = {}
-    for person in sorted(counts):
+    for person in annotators_of(study).order_by("pk").values_list("pk", flat=True):
         rng = random.Random(f"pilot:{study.order_key}:{person}")  # noqa: S311 (an order, no secret)
         mixed = rng.sample(pilot, len(pilot))
         orders[person] = [item for item in mixed if (person, item) not in had]
-    return _assign(orders, counts, Purpose.PILOT)
-
-
-def _assign(
-    orders: Mapping[int, Sequence[int]], counts: Mapping[int, Mapping[str, int]], purpose: str
-) -> int:
-    created = Assignment.objects.bulk_create(
-        Assignment(membership_id=person, item_id=item, position=position, purpose=purpose)
-        for person, order in orders.items()
-        for position, item in enumerate(order, counts[person]["last"] + 1)
-    )
-    return len(created)
+    return queues_extend(study=study, orders=orders, purpose=Purpose.PILOT)
 
 
 def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
@@ -113,10 +101,10 @@ def annotators_of(study: Study) -> QuerySet[Membership]:
     )
 
 
-def _counts(people: Any) -> dict[int, dict[str, int]]:
-    """Per membership: assignments so far, and the last position of their order."""
-    rows = people.annotate(load=Count("assignments"), last=Max("assignments__position"))
-    return {row.pk: {"load": row.load, "last": row.last or 0} for row in rows}
+def _load(people: QuerySet[Membership]) -> dict[int, int]:
+    """Per membership, how many lists of the study they were given so far."""
+    lists = Count("assignments", filter=Q(assignments__purpose=Purpose.ANNOTATION))
+    return dict(people.annotate(lists=lists).values_list("pk", "lists"))
 
 
 def leases_sweep() -> None:

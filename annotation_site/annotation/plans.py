@@ -35,9 +35,9 @@ NUMBERS = {
     "training_lists": ("Training lists", 0, 100),
     "reference_lists": ("Silent reference lists", 0, 1000),
     "pilot_lists": ("Pilot lists", 0, 1000),
-    "repeat_percent": ("The share of repeated lists", 0, 100),
+    "repeat_percent": ("Repeated lists, in percent", 0, 100),
     "lease_hours": ("Hours that an opened list is kept", 1, 8760),
-    "seed": ("The seed", 0, 2**63 - 1),
+    "seed": ("Seed", 0, 2**63 - 1),
 }
 
 

@@ -8,6 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation import members
+from annotation_site.annotation.final_answers import references_missing
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.places import places_fill, places_held, study_locked
 from annotation_site.annotation.plans import StudyPlan, is_frozen, number_check, plan_check, plan_of
@@ -104,6 +105,11 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
             "extractions and numbers as they are, or duplicate the study."
         )
     lists_draw(study=study, others=plan.others)
+    if study.state != Study.State.DRAFT and references_missing(study):
+        raise Invalid(
+            "New training and reference lists need their reference answers before anybody sees "
+            "them, so only a draft can be given some. Duplicate the study."
+        )
     if study.state in Study.AT_WORK:
         places_fill(study=study)
 

@@ -10,6 +10,7 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation import drawing
 from annotation_site.annotation.drawing import Candidate
+from annotation_site.annotation.final_answers import WITH_REFERENCE, references_require
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -175,8 +176,8 @@ def study_state_change(*, study: Study, state: str) -> None:
     """Move a study along TRANSITIONS; whoever can be given lists then has theirs.
 
     The end of a pilot ends what is unfinished in it; what was submitted stays, as the pilot's.
-    Raises Invalid for a change that makes no sense, and for a start without enough people or
-    without lists for a pilot.
+    Raises Invalid for a change that makes no sense, and for a start without enough people, without
+    lists for a pilot, or without a reference answer that people's answers are compared with.
     """
     study = study_locked(study.pk)
     before = State(study.state)
@@ -205,6 +206,9 @@ def _check_start(study: Study, state: str) -> None:
             f"Every list is to be judged by {study.annotators_per_list} people, but the study has "
             f"{people}. Add annotators, or ask for fewer per list."
         )
+    shown = WITH_REFERENCE if state == State.OPEN else (Item.Use.TRAINING,)
+    if state in Study.AT_WORK:
+        references_require(study=study, uses=shown)
 
 
 def _pilot_end(study: Study) -> None:

@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from annotation_site.annotation.views import annotators, lists, own, running, tutorial
+from annotation_site.annotation.views import (
+    annotators,
+    lists,
+    own,
+    references,
+    running,
+    tutorial,
+)
 
 app_name = "annotation"
 urlpatterns = [
@@ -16,6 +23,7 @@ urlpatterns = [
     path("studies/<slug:slug>/people/", annotators.people, name="people"),
     path("studies/<slug:slug>/people/<uuid:public_id>/", annotators.change, name="person"),
     path("studies/<slug:slug>/texts/", running.texts, name="texts"),
+    path("studies/<slug:slug>/references/", references.references, name="references"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
     path("studies/<slug:slug>/withdraw/", own.withdraw, name="withdraw"),
     path("hours/", own.hours, name="hours"),
@@ -24,4 +32,5 @@ urlpatterns = [
     path("tutorial/", tutorial.tutorial, name="tutorial"),
     path("tutorial/comparison/", tutorial.comparison, name="comparison"),
     path("lists/<uuid:public_id>/", lists.one_list, name="list"),
+    path("lists/<uuid:public_id>/feedback/", lists.feedback, name="feedback"),
 ]

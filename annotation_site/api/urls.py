@@ -13,6 +13,7 @@ urlpatterns = [
     path("lists/<uuid:public_id>/draft", lists.DraftView.as_view(), name="draft"),
     path("lists/<uuid:public_id>/submit", lists.SubmitView.as_view(), name="submit"),
     path("lists/<uuid:public_id>/skip", lists.SkipView.as_view(), name="skip"),
+    path("lists/<uuid:public_id>/feedback", lists.FeedbackView.as_view(), name="feedback"),
     path("work", lists.WorkView.as_view(), name="work"),
     path("work/<slug:slug>", lists.WorkDetailView.as_view(), name="work_detail"),
     path("work/<slug:slug>/consent", lists.ConsentView.as_view(), name="consent"),

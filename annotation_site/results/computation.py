@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from annotation_site.annotation.models import Assignment, Study
+from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.results.dataframes import counted_assignments, labels_of
 from annotation_site.results.plots import (
     Layout,
@@ -54,7 +54,7 @@ def _figures(study: Study, coverage: pd.DataFrame) -> dict[str, Any]:
 def _counts(study: Study) -> dict[str, int]:
     counted = counted_assignments(study)
     return {
-        "lists": study.items.count(),
+        "lists": study.items.filter(use=Item.Use.STUDY).count(),
         "annotations": counted.count(),
         "annotators": counted.values("membership__user").distinct().count(),
         "skipped": Assignment.objects.filter(

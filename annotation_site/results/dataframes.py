@@ -28,8 +28,8 @@ def counted_assignments(study: Study) -> QuerySet[Assignment]:
 
 
 def labels_of(study: Study) -> Labels:
-    """All lists of the study and the annotations that count, in three dataframes."""
-    lists = Item.objects.filter(study=study).values_list(
+    """The study's own lists and the annotations that count, in three dataframes."""
+    lists = Item.objects.filter(study=study, use=Item.Use.STUDY).values_list(
         "pk",
         "vector__extraction__model__name",
         "vector__kind",

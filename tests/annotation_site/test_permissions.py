@@ -8,7 +8,14 @@ from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Membership
 from annotation_site.results import services
 from tests.annotation_site.api import addresses
-from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
+from tests.annotation_site.factories import (
+    UserFactory,
+    assignment_of,
+    client_of,
+    make_extraction,
+    make_study,
+    submit,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -16,6 +23,8 @@ pytestmark = pytest.mark.django_db
 # another study's researcher, the study's researcher, admin. 302 sends a stranger to the login.
 GET = {
     "home": (302, 200, 200, 200, 200, 200),
+    "healthz": (200, 200, 200, 200, 200, 200),  # says "ok" and nothing else
+    "readyz": (200, 200, 200, 200, 200, 200),
     "login": (200, 302, 302, 302, 302, 302),
     "logout": (405, 405, 405, 405, 405, 405),
     "account_login": (200, 302, 302, 302, 302, 302),
@@ -73,12 +82,19 @@ GET = {
     "annotation:study": (302, 404, 200, 404, 404, 404),
     "annotation:next": (302, 404, 302, 404, 404, 404),
     "annotation:state": (302, 403, 403, 405, 405, 405),
+    "annotation:rules": (302, 403, 403, 404, 200, 200),
+    "annotation:extend": (302, 403, 403, 405, 405, 405),
+    "annotation:duplicate": (302, 403, 403, 405, 405, 405),
+    "annotation:people": (302, 403, 403, 404, 200, 200),
+    "annotation:person": (302, 403, 403, 405, 405, 405),
     "annotation:texts": (302, 403, 403, 404, 200, 200),
+    "annotation:references": (302, 403, 403, 404, 200, 200),
     "annotation:consent": (302, 404, 200, 404, 404, 404),
     "annotation:withdraw": (302, 404, 200, 404, 404, 404),
     "annotation:hours": (302, 200, 200, 200, 200, 200),
     "annotation:hours_file": (302, 200, 200, 200, 200, 200),
     "annotation:list": (302, 404, 200, 404, 404, 404),
+    "annotation:feedback": (302, 404, 404, 404, 404, 404),  # this list is no training
     "annotation:dialogs": (302, 200, 200, 200, 200, 200),
     "annotation:tutorial": (302, 200, 200, 200, 200, 200),
     "annotation:comparison": (302, 200, 200, 200, 200, 200),
@@ -91,7 +107,14 @@ GET = {
 POST_STATE = (302, 403, 403, 404, 302, 302)
 # The world's extraction is ready, and a study uses it.
 POST_EXTRACTION = (302, 403, 403, 403, 403, 422)
+# An admin reads, and a researcher of the study gives its final answers.
+POST_REFERENCES = (302, 403, 403, 404, 302, 403)
+# Feedback after training and final answers: as in GET.
+FEEDBACK = (302, 404, 200, 404, 404, 404)
+FINAL_ANSWER = (302, 404, 404, 404, 200, 404)
 POST_TEXTS = (302, 403, 403, 404, 302, 302)
+POST_FORM = (302, 403, 403, 404, 422, 422)
+POST_ADD = (302, 403, 403, 404, 302, 422)  # once in, a person cannot be added again
 TEXTS = {"guidelines": "g", "guidelines_base": "1", "consent": "", "consent_base": "0"}
 POST_OWN = (302, 404, 302, 404, 404, 404)  # consent, then withdrawing
 
@@ -150,11 +173,21 @@ def address(name: str, study, assignment) -> str:
         "annotation:study": {"slug": study.slug},
         "annotation:next": {"slug": study.slug},
         "annotation:state": {"slug": study.slug},
+        "annotation:rules": {"slug": study.slug},
+        "annotation:extend": {"slug": study.slug},
+        "annotation:duplicate": {"slug": study.slug},
+        "annotation:people": {"slug": study.slug},
+        "annotation:person": {
+            "slug": study.slug,
+            "public_id": assignment.membership.user.public_id,
+        },
         "annotation:texts": {"slug": study.slug},
+        "annotation:references": {"slug": study.slug},
         "annotation:consent": {"slug": study.slug},
         "annotation:withdraw": {"slug": study.slug},
         "annotation:hours_file": {"extension": "csv"},
         "annotation:list": {"public_id": assignment.public_id},
+        "annotation:feedback": {"public_id": assignment.public_id},
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
@@ -203,11 +236,53 @@ def test_who_may_change_texts_agree_and_withdraw(world):
     assert [m.pk for m in left] == [assignment.membership_id]
 
 
+def test_who_may_run_a_study(world):
+    study, assignment, clients = world
+    joins = UserFactory().public_id
+    for name, body, expected in (
+        ("annotation:rules", {"action": "save"}, POST_FORM),  # an empty form is refused
+        ("annotation:people", {"person": joins}, POST_ADD),
+        ("annotation:person", {"action": "release"}, POST_TEXTS),
+        ("annotation:extend", {"lists_per_layer": "1"}, POST_FORM),  # it has more already
+        ("annotation:duplicate", {"title": "A copy"}, POST_TEXTS),
+    ):
+        url = address(name, study, assignment)
+        assert tuple(c.post(url, body).status_code for c in clients) == expected, name
+
+
+def test_another_study_s_annotator_is_nobody_here(world):
+    study, _, clients = world
+    stranger = UserFactory()
+    make_study(people=[stranger])
+    url = reverse("annotation:person", args=[study.slug, stranger.public_id])
+    assert clients[4].post(url, {"action": "remove"}).status_code == 404
+
+
+def test_who_may_give_reference_answers_and_read_feedback(world):
+    _, _, clients = world
+    study = make_study(
+        training_lists=1,
+        researcher=Membership.objects.get(role="researcher", study=world[0]).user,
+        people=[m.user for m in world[0].memberships.filter(role="annotator")],
+        extraction=make_extraction(per_layer=3),
+    )
+    trained = submit(assignment_of(study))
+    url = reverse("annotation:references", args=[study.slug])
+    body = {"list": trained.item_id}
+    assert tuple(c.post(url, body).status_code for c in clients) == POST_REFERENCES
+    url = reverse("annotation:feedback", args=[trained.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == FEEDBACK
+    final = trained.item.assignments.get(purpose="adjudication")
+    url = reverse("annotation:list", args=[final.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == FINAL_ANSWER
+
+
 def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
-        "results:results", "corpus:models",
+        "results:results", "corpus:models", "annotation:new", "annotation:rules",
+        "annotation:people",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))
@@ -235,8 +310,8 @@ def test_an_error_page_shows_its_sentence_and_status():
 
 def test_home_takes_few_queries(world, django_assert_max_num_queries):
     # session, person, studies to annotate with counts, seconds of submitted lists, leases,
-    # studies to run with counts
-    with django_assert_max_num_queries(6):
+    # training, studies to run with counts
+    with django_assert_max_num_queries(7):
         world[2][5].get("/")
 
 

@@ -11,9 +11,9 @@ from annotation_site import serving
 class Redirects(BaseHTTPRequestHandler):
     """Answers as a site does whose address is https."""
 
-    def do_HEAD(self) -> None:
+    def do_GET(self) -> None:
         self.send_response(301)
-        self.send_header("Location", "https://labels.example.org/login/")
+        self.send_header("Location", "https://labels.example.org/healthz")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:

@@ -12,8 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.annotation import access, own_work, selectors
 from annotation_site.annotation import consent as consent_services
-from annotation_site.annotation import own_work, selectors
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.errors import Invalid
@@ -45,10 +45,13 @@ def home(request: PersonRequest) -> HttpResponse:
 def study(request: PersonRequest, slug: str) -> HttpResponse:
     """An annotator's own work in a study: what is left, and what was submitted or set aside."""
     membership = membership_of(request, slug)
+    training = access.training_of([membership])[membership.pk]
     pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
     page = pages.get_page(request.GET.get("page"))
     context = {
         "membership": membership,
+        "training": training,
+        "can_go_on": own_work.can_go_on(membership, training),
         "submitted": own_work.with_unsubmitted_changes(list(page)),
         "page": page,
         "set_aside": own_work.set_aside_lists(membership),

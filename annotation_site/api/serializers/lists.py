@@ -131,6 +131,29 @@ class Next(serializers.Serializer):
     next_url = serializers.CharField()
 
 
+class SaidPattern(serializers.Serializer):
+    """A pattern as it was submitted."""
+
+    number = serializers.IntegerField()
+    description = serializers.CharField()
+    category = serializers.CharField()
+    ranks = serializers.ListField(child=serializers.IntegerField())
+
+
+class MatchedPatterns(serializers.Serializer):
+    """A pattern of the reference answer and the one that matches it; null where there is none."""
+
+    reference = SaidPattern(source="theirs", allow_null=True)
+    yours = SaidPattern(allow_null=True)
+
+
+class Feedback(serializers.Serializer):
+    """How a training answer compares; null where the list has lost its reference answer."""
+
+    percent = serializers.IntegerField(allow_null=True)
+    patterns = MatchedPatterns(many=True, source="comparison.pairs", allow_null=True, default=None)
+
+
 class Work(serializers.Serializer):
     """A study that the person annotates, and how far they are."""
 

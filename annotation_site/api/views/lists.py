@@ -9,10 +9,11 @@ from rest_framework.response import Response
 
 from annotation_site.accounts.models import Scope
 from annotation_site.annotation import consent as consents
-from annotation_site.annotation import own_work, selectors, submissions
+from annotation_site.annotation import own_work, selectors, submissions, training
 from annotation_site.annotation.models import Assignment, ConsentText, Guidelines
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
+from annotation_site.errors import NotAllowed
 from annotation_site.results.services import snapshot_refresh_soon
 
 
@@ -34,7 +35,7 @@ class SubmitView(ApiView):
             user=request.user, public_id=public_id, **self.body
         )
         snapshot_refresh_soon(study_id=assignment.item.study_id)
-        return _next(assignment.membership, assignment.item.study)
+        return _after(assignment)
 
 
 class SkipView(ApiView):
@@ -46,7 +47,7 @@ class SkipView(ApiView):
             user=request.user, public_id=public_id, **self.body
         )
         snapshot_refresh_soon(study_id=assignment.item.study_id)
-        return _next(assignment.membership, assignment.item.study)
+        return _after(assignment)
 
 
 class ListView(ApiView):
@@ -55,8 +56,27 @@ class ListView(ApiView):
     @call(Scope.ANNOTATE, gives=fields.ListPage)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         assignment = get_object_or_404(selectors.assignments_of(request.user), public_id=public_id)
+        elsewhere = selectors.page_instead(assignment)
+        if elsewhere is not None:
+            raise NotAllowed(
+                "This list is not open to you now: finish your training first, or, where you have "
+                "submitted it as training, read the feedback on it.",
+                page=elsewhere,
+            )
         submissions.assignment_open(assignment)
         return Response(selectors.list_page(assignment))
+
+
+class FeedbackView(ApiView):
+    """GET one's answer to a training list beside the reference answer."""
+
+    @call(Scope.READ, gives=fields.Feedback)
+    def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        submitted = selectors.assignments_of(request.user).filter(
+            purpose=Assignment.Purpose.TRAINING, state=Assignment.State.SUBMITTED
+        )
+        assignment = get_object_or_404(submitted, public_id=public_id)
+        return self.answer(training.feedback_of(assignment))
 
 
 class WorkView(ApiView):
@@ -104,7 +124,9 @@ class NextView(ApiView):
     @call(Scope.ANNOTATE, gives=fields.Next)
     def post(self, request: PersonRequest, slug: str) -> Response:
         membership = _membership(request, slug)
-        return _next(membership, membership.study)
+        if selectors.needs_consent(membership, membership.study):
+            return Response({"next": None, "next_url": reverse("annotation:consent", args=[slug])})
+        return _next(membership.pk, slug)
 
 
 class OwnListsView(ApiView):
@@ -131,14 +153,18 @@ def _membership(request: PersonRequest, slug: str) -> Any:
     return get_object_or_404(selectors.studies_to_annotate(request.user), study__slug=slug)
 
 
-def _next(membership: Any, study: Any) -> Response:
-    if selectors.needs_consent(membership, study):  # also of a repeat, after a change
-        return Response(
-            {"next": None, "next_url": reverse("annotation:consent", args=[study.slug])}
-        )
-    following: Assignment | None = selectors.next_assignment(membership.pk)
+def _after(done: Assignment) -> Response:
+    """What follows a list that was submitted or skipped."""
+    elsewhere = selectors.page_after(done)
+    if elsewhere is not None:
+        return Response({"next": None, "next_url": elsewhere})
+    return _next(done.membership_id, done.item.study.slug)
+
+
+def _next(membership_id: int, slug: str) -> Response:
+    following = selectors.next_assignment(membership_id)
     if following is None:
-        return Response({"next": None, "next_url": reverse("annotation:study", args=[study.slug])})
+        return Response({"next": None, "next_url": reverse("annotation:study", args=[slug])})
     submissions.assignment_open(following)
     page = selectors.list_page(following)
     return Response({"next": page, "next_url": page["urls"]["page"]})

@@ -16,6 +16,7 @@ GET = {
     "api:draft": NO_GET,
     "api:submit": NO_GET,
     "api:skip": NO_GET,
+    "api:feedback": (401, 404, 404, 404, 404, 404),  # the world's list is no training
     "api:work": ANYBODY,
     "api:work_detail": ANNOTATOR,
     "api:consent": NO_GET,
@@ -60,7 +61,7 @@ GET = {
     "api:nowhere": (404, 404, 404, 404, 404, 404),
 }
 
-OF_A_LIST = {"list", "draft", "submit", "skip"}
+OF_A_LIST = {"list", "draft", "submit", "skip", "feedback"}
 OF_AN_EXTRACTION = {"extraction", "cancel", "retry", "vectors"}
 OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {

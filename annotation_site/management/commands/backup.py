@@ -1,0 +1,24 @@
+"""`manage.py backup FILE`: everything that people made, in one file."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation_site.errors import SiteError
+from annotation_site.operations.backup import backup_write
+
+
+class Command(BaseCommand):
+    help = "Write a backup of the database and the bundles. People may go on working meanwhile."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="a new file, such as ffn-concepts.tar")
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        try:
+            counts = backup_write(file)
+        except (SiteError, OSError) as error:
+            raise CommandError(str(error)) from error
+        size = file.stat().st_size
+        self.stdout.write(f"Wrote {file}: {sum(counts.values())} rows, {size / 1e6:.1f} MB")

@@ -1,0 +1,26 @@
+"""`manage.py restore FILE`: a backup into an empty database, of either kind."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation_site.errors import SiteError
+from annotation_site.operations.backup import backup_restore
+
+
+class Command(BaseCommand):
+    help = (
+        "Fill an empty database from a backup. A backup made on SQLite can be restored on "
+        "PostgreSQL and the other way round."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="what `manage.py backup` wrote")
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        try:
+            counts = backup_restore(file)
+        except (SiteError, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Restored {sum(counts.values())} rows. People log in anew.")

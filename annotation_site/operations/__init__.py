@@ -1,0 +1,1 @@
+"""Keeping the site healthy: backups, the doctor, what load balancers ask."""

@@ -1,0 +1,144 @@
+"""What the doctor says of an installation in which something is wrong."""
+
+import socket
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from annotation_site.operations import doctor, health
+from annotation_site.workers.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def for_this_machine_alone(settings, tmp_path):
+    """As `make demo` leaves it."""
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
+    settings.VAR_DIR = tmp_path / "var"
+
+
+def alive(**changes):
+    return Worker.objects.create(
+        name="host:1:abc", **{"seen_at": timezone.now(), "extracts": True, **changes}
+    )
+
+
+def said() -> str:
+    out = StringIO()
+    call_command("doctor", stdout=out)
+    return out.getvalue()
+
+
+def test_a_healthy_site_has_nothing_wrong():
+    alive()
+    lines = said().splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == list(doctor.CHECKS)
+    assert lines[-1] == "Nothing is wrong."
+
+
+def test_without_a_worker_it_says_how_to_start_one():
+    with pytest.raises(CommandError, match=r"Wrong: workers\."):
+        said()
+    assert "Start one with `manage.py serve`" in doctor.workers().said
+
+
+def test_a_worker_that_takes_no_extractions_is_worth_a_look():
+    alive(extracts=False)
+    assert doctor.workers().level == "look"
+
+
+def test_a_container_asks_for_its_own_worker():
+    alive()
+    assert doctor.this_worker().level == "wrong"
+    with pytest.raises(CommandError, match="no check nonsense"):
+        call_command("doctor", "nonsense")
+    alive2 = f"{socket.gethostname()}:2:abc"
+    Worker.objects.create(name=alive2, seen_at=timezone.now(), extracts=False)
+    out = StringIO()
+    call_command("doctor", "this-worker", stdout=out)
+    assert out.getvalue().splitlines() == ["✓ this-worker  alive.", "Nothing is wrong."]
+
+
+def test_a_worker_from_the_future_has_another_clock():
+    alive(seen_at=timezone.now() + timedelta(minutes=5))
+    finding = doctor.clock()
+    assert (finding.level, "300 s apart" in finding.said) == ("wrong", True)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, settings):
+    (tmp_path / "file").touch()
+    settings.VAR_DIR = tmp_path / "file" / "var"
+    finding = doctor.storage()
+    assert finding.level == "wrong"
+    assert str(settings.VAR_DIR) in finding.said
+
+
+def test_a_folder_that_everybody_reads_is_worth_a_look(tmp_path, settings):
+    settings.VAR_DIR = tmp_path
+    tmp_path.chmod(0o755)
+    assert "chmod 700" in doctor.storage().said
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "sentence"),
+    [
+        ({"DEBUG": True}, "wrong", "DEBUG is on"),
+        ({"SITE_URL": "http://labels.example.org"}, "wrong", "passwords travel readable"),
+        ({"SITE_URL": "https://labels.example.org"}, "ok", "for https://labels.example.org."),
+        ({"ALLOWED_HOSTS": ["127.0.0.1"]}, "ok", "for this machine alone"),
+    ],
+)
+def test_settings_that_strangers_could_use(settings, changes, level, sentence):
+    settings.ALLOWED_HOSTS = ["labels.example.org"]
+    if changes.get("SITE_URL", "").startswith("https"):
+        settings.SECURE_SSL_REDIRECT = True
+        settings.SECURE_HSTS_SECONDS = 31_536_000
+        settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    finding = doctor.configuration()
+    assert (finding.level, sentence in finding.said) == (level, True), finding
+
+
+def test_a_queue_that_does_not_answer_is_worth_a_look_and_no_more(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("connection refused")
+
+    monkeypatch.setattr("kombu.Connection.ensure_connection", refuse)
+    finding = doctor.queue()
+    assert finding.level == "look"
+    assert "Nothing is lost" in finding.said
+
+
+def test_tables_that_wait_are_wrong(monkeypatch):
+    monkeypatch.setattr(
+        doctor.MigrationExecutor, "migration_plan", lambda *_: [("annotation", "0009_later")]
+    )
+    assert "`manage.py migrate`" in doctor.database().said
+
+
+def test_ready_means_that_the_database_answers(monkeypatch):
+    client = Client()
+    assert client.get("/readyz").content == b"ok\n"
+
+    class Gone:
+        def cursor(self):
+            from django.db import OperationalError
+
+            raise OperationalError("secret details of the server")
+
+    monkeypatch.setattr(health, "connection", Gone())
+    response = client.get("/readyz")
+    assert (response.status_code, b"secret" in response.content) == (503, False)
+    assert client.get("/healthz").status_code == 200
+
+
+def test_health_is_answered_without_tls(settings):
+    settings.SECURE_SSL_REDIRECT = True
+    assert Client().get("/healthz").status_code == 200
+    assert Client().get("/login/").status_code == 301
