@@ -3,8 +3,10 @@
 from django.urls import path
 
 from annotation_site.annotation.views import (
+    adjudication,
     annotators,
     lists,
+    monitoring,
     own,
     references,
     running,
@@ -17,6 +19,14 @@ urlpatterns = [
     path("studies/<slug:slug>/", own.study, name="study"),
     path("studies/<slug:slug>/next/", lists.next_list, name="next"),
     path("studies/<slug:slug>/state/", running.change_state, name="state"),
+    path("studies/<slug:slug>/run/", monitoring.run, name="run"),
+    path("studies/<slug:slug>/run/progress/", monitoring.progress, name="progress"),
+    path(
+        "studies/<slug:slug>/run/<uuid:person>/release/", monitoring.release, name="release"
+    ),
+    path("studies/<slug:slug>/run/<uuid:person>/let-in/", monitoring.let_in, name="let_in"),
+    path("studies/<slug:slug>/adjudication/open/", adjudication.adjudicate, name="adjudicate"),
+    path("adjudication/<uuid:public_id>/", adjudication.one_list, name="adjudication"),
     path("studies/<slug:slug>/rules/", running.rules, name="rules"),
     path("studies/<slug:slug>/extend/", running.extend, name="extend"),
     path("studies/<slug:slug>/duplicate/", running.duplicate, name="duplicate"),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from annotation_site.analysis.agreement.lists import disagreement_ranking
+from annotation_site.analysis.agreement.tables import measure_agreement
 from annotation_site.analysis.coverage import Labels, coverage_table
 
 
@@ -31,6 +33,13 @@ def coverage(request: TableRequest) -> pd.DataFrame:
     return pd.concat([by_kind, by_layer], ignore_index=True)
 
 
+def disagreement(request: TableRequest) -> pd.DataFrame:
+    """Lists with two answers or more, those on which people differ most first."""
+    agreement = measure_agreement(request.labels, min_tokens=request.min_tokens, measures={})
+    return disagreement_ranking(agreement)
+
+
 TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "coverage": coverage,
+    "disagreement": disagreement,
 }

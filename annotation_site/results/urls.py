@@ -2,11 +2,19 @@
 
 from django.urls import path
 
-from annotation_site.results import views
+from annotation_site.results import running_views, views
 
 app_name = "results"
 urlpatterns = [
     path("studies/<slug:slug>/results/", views.results, name="results"),
+    path("studies/<slug:slug>/results/summary/", running_views.results_summary, name="summary"),
+    path("studies/<slug:slug>/run/lists/", running_views.lists, name="lists"),
+    path("studies/<slug:slug>/adjudication/", running_views.adjudication, name="adjudication"),
+    path(
+        "studies/<slug:slug>/adjudication/gold.<str:extension>",
+        running_views.gold_file,
+        name="gold",
+    ),
     path("studies/<slug:slug>/results/status/", views.status, name="status"),
     path(
         "studies/<slug:slug>/results/<str:table>.<str:extension>", views.download, name="download"
