@@ -31,13 +31,17 @@ def study_people(study: Study) -> QuerySet[Any]:
     )
 
 
-def study_items(study: Study, *, kind: str = "", layer: int | None = None) -> QuerySet[Any]:
+def study_items(
+    study: Study, *, kind: str = "", layer: int | None = None, use: str = ""
+) -> QuerySet[Any]:
     """The study's lists, each with where it comes from and its number of answers."""
     found = study.items.all()
     if kind:
         found = found.filter(vector__kind=kind)
     if layer is not None:
         found = found.filter(vector__layer=layer)
+    if use:
+        found = found.filter(use=use)
     answered = Q(
         assignments__state=State.SUBMITTED, assignments__purpose=Assignment.Purpose.ANNOTATION
     )

@@ -2,7 +2,25 @@
 
 from django.urls import path
 
-from annotation_site.api.views import contents, corpus, lists, people, results, site, studies
+from annotation_site.api.views import (
+    contents,
+    corpus,
+    lists,
+    people,
+    results,
+    running,
+    site,
+    studies,
+)
+    contents,
+    corpus,
+    lists,
+    people,
+    results,
+    running,
+    site,
+    studies,
+)
 
 app_name = "api"
 STUDY = "studies/<slug:slug>"
@@ -48,6 +66,11 @@ urlpatterns = [
     path(f"{STUDY}/people", contents.StudyPeopleView.as_view(), name="study_people"),
     path(PERSON, contents.StudyPersonView.as_view(), name="study_person"),
     path(f"{PERSON}/release", contents.ReleaseView.as_view(), name="release"),
+    path(f"{PERSON}/let-in", running.LetInView.as_view(), name="let_in"),
+    path(f"{STUDY}/progress", running.ProgressView.as_view(), name="progress"),
+    path(f"{STUDY}/adjudication", running.AdjudicationView.as_view(), name="adjudication"),
+    path(f"{STUDY}/items/<int:item>/final", running.FinalView.as_view(), name="final"),
+    path(f"{STUDY}/gold.<slug:extension>", running.GoldView.as_view(), name="gold"),
     path(f"{STUDY}/items", contents.ItemsView.as_view(), name="items"),
     path(f"{STUDY}/assignments", contents.AssignmentsView.as_view(), name="assignments"),
     path(f"{STUDY}/annotations", contents.AnnotationsView.as_view(), name="annotations"),

@@ -30,8 +30,9 @@ class NewMember(Fields):
 
 
 class ItemsQuery(PageQuery):
-    """Lists of a kind or of a layer."""
+    """Lists of a kind, of a layer, or for a use."""
 
+    use = serializers.ChoiceField(Item.Use.choices, default="", allow_blank=True)
     kind = serializers.ChoiceField(Kind.choices, default="", allow_blank=True)
     layer = serializers.IntegerField(min_value=0, max_value=100_000, default=None, allow_null=True)
 

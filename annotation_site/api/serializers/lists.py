@@ -109,7 +109,7 @@ class ShownUrls(serializers.Serializer):
 
     draft = serializers.CharField()
     submit = serializers.CharField()
-    skip = serializers.CharField()
+    skip = serializers.CharField(allow_null=True)
     page = serializers.CharField()
     previous = serializers.CharField(allow_null=True)
 

@@ -34,7 +34,7 @@ class StudyPersonView(ApiView):
 
     @call(*MANAGE, gives=fields.Count)
     def delete(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:
-        membership = _annotator(request, slug, public_id)
+        membership = annotator_of(request, slug, public_id)
         return self.answer(
             {"count": members.annotator_remove(membership=membership, by=request.user)}
         )
@@ -45,7 +45,7 @@ class ReleaseView(ApiView):
 
     @call(*MANAGE, gives=fields.Count)
     def post(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:
-        membership = _annotator(request, slug, public_id)
+        membership = annotator_of(request, slug, public_id)
         return self.answer(
             {"count": members.assignments_release(membership=membership, by=request.user)}
         )
@@ -58,7 +58,10 @@ class ItemsView(ApiView):
     def get(self, request: PersonRequest, slug: str) -> Response:
         found, around = self.page(
             study_records.study_items(
-                study_of(request, slug), kind=self.query["kind"], layer=self.query["layer"]
+                study_of(request, slug),
+                kind=self.query["kind"],
+                layer=self.query["layer"],
+                use=self.query["use"],
             )
         )
         items = list(found)
@@ -93,6 +96,7 @@ class AnnotationsView(ApiView):
         return self.paged(found)
 
 
-def _annotator(request: PersonRequest, slug: str, public_id: uuid.UUID) -> Any:
+def annotator_of(request: PersonRequest, slug: str, public_id: uuid.UUID) -> Any:
+    """An annotator of a study that the person runs."""
     people = selectors.annotators(study_of(request, slug))
     return get_object_or_404(people, user__public_id=public_id)

@@ -51,6 +51,11 @@ GET = {
     "api:study_people": OWN_STUDY,
     "api:study_person": NO_GET,
     "api:release": NO_GET,
+    "api:let_in": NO_GET,
+    "api:progress": OWN_STUDY,
+    "api:adjudication": OWN_STUDY,
+    "api:final": NO_GET,
+    "api:gold": OWN_STUDY,
     "api:items": OWN_STUDY,
     "api:assignments": OWN_STUDY,
     "api:annotations": OWN_STUDY,
@@ -67,6 +72,7 @@ OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {
     "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
     "texts", "study_people", "items", "assignments", "annotations", "results",
+    "progress", "adjudication",
 }  # fmt: skip
 
 
@@ -88,6 +94,9 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         "invitation": {"public_id": assignment.public_id},
         "study_person": {**slug, "public_id": person},
         "release": {**slug, "public_id": person},
+        "let_in": {**slug, "public_id": person},
+        "final": {**slug, "item": assignment.item_id},
+        "gold": {**slug, "extension": "csv"},
         "table": {**slug, "table": "coverage"},
         "export": {**slug, "table": "coverage", "extension": "csv"},
         "nowhere": {"rest": "no/such/thing"},

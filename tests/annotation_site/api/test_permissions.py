@@ -58,6 +58,9 @@ WRITES = {
     ("api:study_people", "POST"): ("newcomer", MAKES),
     ("api:study_person", "DELETE"): (None, RUNS),
     ("api:release", "POST"): (None, RUNS),
+    ("api:let_in", "POST"): (None, (401, 403, 403, 404, 204, 204)),
+    # Final answers are for the study's own researchers.
+    ("api:final", "POST"): (None, (401, 403, 403, 404, 200, 403)),
     ("api:results", "POST"): (None, (401, 403, 403, 404, 422, 422)),  # no answer yet
 }
 
