@@ -12,15 +12,6 @@ from annotation_site.api.views import (
     site,
     studies,
 )
-    contents,
-    corpus,
-    lists,
-    people,
-    results,
-    running,
-    site,
-    studies,
-)
 
 app_name = "api"
 STUDY = "studies/<slug:slug>"
