@@ -3,12 +3,13 @@
 import math
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from annotation_site.api.parsers import TooLarge
 from annotation_site.errors import SiteError
 
 
@@ -19,6 +20,8 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
         return _response(error.status, error.code, error.message, error.details)
     if isinstance(error, Http404):
         return _response(404, "not_found", "There is no such thing here, or it is not yours.", {})
+    if isinstance(error, RequestDataTooBig):
+        return _response(413, TooLarge.default_code, TooLarge.default_detail, {})
     if isinstance(error, PermissionDenied):
         return _response(403, "not_allowed", "You may not do this.", {})
     if isinstance(error, exceptions.ValidationError):

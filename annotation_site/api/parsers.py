@@ -11,7 +11,7 @@ MOST_DEPTH = 20
 
 
 class TooLarge(APIException):
-    """Django's own limit does not hold for bodies that the framework reads as a stream."""
+    """As Django's own limit, which does not hold for bodies that are read as a stream."""
 
     status_code = 413
     default_code = "too_large"

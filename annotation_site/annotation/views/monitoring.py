@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import monitoring
-from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.members import assignments_release
+from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.training import training_waive
 
 
