@@ -62,6 +62,6 @@ def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 
 def _check_second_factor(request: PersonRequest) -> None:
     """A session that is older than the person's second factor has not passed it."""
-    methods = {record["method"] for record in get_authentication_records(request)}
+    methods = {record["method"] for record in get_authentication_records(request, request.user)}
     if is_mfa_enabled(request.user) and "mfa" not in methods:
         raise NotAllowed("Log out and in again with your second factor. Then you can make a token.")
