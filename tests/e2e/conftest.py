@@ -15,7 +15,7 @@ def stopped_site(tmp_path: Path) -> Iterator[Site]:
     """A site with a database and nobody in it, whose servers are not running."""
     site = Site(tmp_path / "var")
     with database_of_its_own(site.environment):
-        site.manage("migrate", "--verbosity", "0")
+        site.prepare()
         yield site
         if site.process is not None and site.process.poll() is None:
             site.stop()

@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site with an open study of twelve lists, and eight annotators."""
     site = Site(Path(tmp_path_factory.mktemp("page")) / "var")
     with database_of_its_own(site.environment):
-        site.manage("migrate", "--verbosity", "0")
+        site.prepare()
         site.manage("shell", "--verbosity", "0", "-c", SEED)
         site.start(first_port=8860)
         yield site
