@@ -69,17 +69,21 @@ def training_of(memberships: Iterable[Membership]) -> dict[int, Training]:
             left=Count("pk", filter=Q(state__in=Assignment.UNFINISHED)),
             score=Avg("reference_score", filter=submitted),
         )
+        .values_list("membership", "lists", "submitted", "left", "score")
     )
-    found = {row.pop("membership"): row for row in rows}
-    nothing = {"lists": 0, "submitted": 0, "left": 0, "score": None}
-    return {
-        pk: Training(
-            **found.get(pk, nothing),
+    found = {pk: (lists, done, left, score) for pk, lists, done, left, score in rows}
+    trainings = {}
+    for pk, membership in members.items():
+        lists, done, left, score = found.get(pk, (0, 0, 0, None))
+        trainings[pk] = Training(
+            lists=lists,
+            submitted=done,
+            left=left,
+            score=score,
             needed=membership.study.training_pass_percent,
             waived=membership.training_waived_at is not None,
         )
-        for pk, membership in members.items()
-    }
+    return trainings
 
 
 def waits_for_training(assignment: Assignment) -> bool:

@@ -207,7 +207,7 @@ class ExtensionForm(forms.Form):
     lists_per_layer = _number("lists_per_layer", initial=None)
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, auto_id="more_%s", **kwargs)  # the rules stand on the same page
         self.fields["lists_per_layer"].widget.attrs["min"] = study.lists_per_layer + 1
         self.fields["lists_per_layer"].initial = study.lists_per_layer + 1
 
@@ -216,6 +216,9 @@ class CopyForm(forms.Form):
     """A copy of a study."""
 
     title = forms.CharField(label="Title of the copy", max_length=LONGEST_TITLE)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="copy_%s", **kwargs)  # the rules stand on the same page
 
 
 class AnnotatorForm(forms.Form):

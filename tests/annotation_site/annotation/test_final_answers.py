@@ -63,7 +63,7 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
     client = client_of(researcher_of(study))
     url = f"/studies/{study.slug}/references/"
     page = text_of(client.get(url))
-    assert "2 of 2 have no answer yet" in page
+    assert "2 of 2 have no reference answer yet" in page
     for item in study.items.filter(use__in=("training", "reference")):
         response = client.post(url, {"list": item.pk})
         assert client.get(response["Location"]).context["page"]["study"]["open"]
@@ -76,7 +76,7 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
         assert client.put(f"{api}/draft", saved, "application/json").status_code == 200
         reply = client.post(f"{api}/submit", submission(final, RIGHT), "application/json")
         assert reply.json() == {"next": None, "next_url": url}
-    assert "All 2 have an answer." in text_of(client.get(url))
+    assert "All 2 have a reference answer." in text_of(client.get(url))
     study_open(study=study)
 
 

@@ -1,5 +1,7 @@
 """Pages on which researchers make and change studies: previews, and a sentence for each fault."""
 
+import re
+
 import pytest
 from django.utils import timezone
 
@@ -200,6 +202,14 @@ def test_the_people_page_takes_few_queries_however_many_they_are(django_assert_m
     # session, person, study, roles that may be added, annotators with counts, who may be added
     with django_assert_max_num_queries(6):
         client.get(f"/studies/{study.slug}/people/")
+
+
+def test_no_two_fields_of_the_rules_page_share_an_id():
+    study = make_draft()
+    page = client_of(study.created_by).get(f"/studies/{study.slug}/rules/").content.decode()
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) > 40
+    assert len(set(ids)) == len(ids)
 
 
 def test_a_copy_opens_on_its_rules():

@@ -185,7 +185,7 @@ def test_submitting_a_training_list_leads_to_its_feedback_and_on():
     page = text_of(client.get(reply["next_url"]))
     assert "Your patterns overlap with the reference patterns by 50 percent." in page
     assert "Training lists submitted: 1 of 2, overlap 50 percent on average." in page
-    assert "Your own lists open at 60 percent" in page
+    assert "Your other lists open at 60 percent" in page
     assert "The reference answer has no such pattern." in page
     tokens = selectors.list_tokens(trained.item.vector)
     assert tokens[0].display in page

@@ -1,5 +1,6 @@
 """The same request at the same moment, under one key, happens once."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,7 +25,7 @@ def test_of_the_same_request_at_once_one_is_done_and_all_get_its_answer():
         client = APIClient(HTTP_AUTHORIZATION=f"Bearer {secret}", HTTP_IDEMPOTENCY_KEY="once")
         try:
             reply = client.post("/api/studies", plan, format="json")
-            return reply.status_code, reply.content.decode()
+            return reply.status_code, json.dumps(reply.json(), sort_keys=True)
         finally:
             connection.close()
 
