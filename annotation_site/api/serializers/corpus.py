@@ -7,7 +7,6 @@ from rest_framework import serializers
 
 from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.corpus.models import Extraction, Kind
-from ffn_extract.glosses import GLOSS_SOURCES
 from ffn_extract.options import ALL, KINDS, ORIENTATIONS, PROJECTIONS, RANDOM_GRAINS
 
 
@@ -117,9 +116,7 @@ class NewExtraction(Fields):
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
     projection = serializers.ChoiceField(list(PROJECTIONS), required=False)
     random_grain = serializers.ChoiceField(list(RANDOM_GRAINS), required=False)
-    glosses = serializers.ListField(
-        child=serializers.ChoiceField(list(GLOSS_SOURCES)), required=False
-    )
+    glosses = serializers.ListField(child=serializers.CharField(max_length=40), required=False)
     drop_special = serializers.BooleanField(required=False)
     through_head = serializers.BooleanField(required=False)
     revision = serializers.CharField(required=False, max_length=200)
