@@ -272,7 +272,9 @@ SPECTACULAR_SETTINGS = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # the largest request is one list's draft
 
 MODELS_DIR = Path(env.str("MODELS_DIR", str(VAR_DIR / "models")))  # local models, by folder name
+CORPORA_DIR = Path(env.str("CORPORA_DIR", str(VAR_DIR / "corpora")))  # texts for FFN updates
 BUNDLES_DIR = Path(env.str("BUNDLES_DIR", str(VAR_DIR / "bundles")))
+MAX_BUNDLE_BYTES = env.int("MAX_BUNDLE_BYTES", 2_000_000_000)  # that may come by page
 REDIS_URL = env.str("REDIS_URL", "")
 QUEUE_PREFIX = env.str("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 

@@ -49,6 +49,7 @@ ACTIONS = {
     "study_left": "withdrew from a study",
     "training_waived": "let somebody in without passing training",
     "model_enqueued": "enqueued a model",
+    "model_uploaded": "uploaded a bundle",
     "model_retried": "retried an extraction",
     "model_cancelled": "cancelled an extraction",
     "model_deleted": "deleted an extraction",

@@ -117,4 +117,6 @@ def _answers_remove(study: Study, own: QuerySet[Assignment]) -> None:
     _, deleted = Revision.objects.filter(assignment__in=own).delete()
     study.removals += deleted.get("annotation.Revision", 0) + 1
     study.save(update_fields=["removals"])
-    own.update(comment="", skip_reason="", guidelines_version=None, surplus=False)
+    own.update(
+        comment="", skip_reason="", guidelines_version=None, surplus=False, reference_score=None
+    )

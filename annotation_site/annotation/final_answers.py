@@ -40,9 +40,10 @@ class Reference:
 def final_answer_open(*, item: Item, by: User) -> Assignment:
     """The assignment in which a researcher gives a list's final answer; made where there is none.
 
-    Asked again, it is the same one. One that another researcher has left untouched is taken over.
-    Raises NotAllowed for somebody who does not run the study, or where another researcher has
-    begun the answer; Invalid for a list of the pilot, or a study that is archived.
+    Asked again, it is the same one. One that another researcher has left untouched, or left
+    unfinished with the project, is taken over. Raises NotAllowed for somebody who does not run the
+    study, or where another researcher has begun the answer; Invalid for a list of the pilot, or a
+    study that is archived.
     """
     study = Study.objects.select_for_update().get(pk=item.study_id)
     membership = study.memberships.filter(
@@ -67,10 +68,11 @@ def final_answer_open(*, item: Item, by: User) -> Assignment:
         )
     if answer.membership_id == membership.pk:
         return answer
-    if answer.version or answer.draft is not None:
+    owner = answer.membership.user
+    is_gone = not (owner.is_active and owner.is_researcher)
+    if answer.version or (answer.draft is not None and not is_gone):
         raise NotAllowed(
-            f"{answer.membership.user} has begun the final answer of this list. Ask them to finish "
-            "or change it."
+            f"{owner} has begun the final answer of this list. Ask them to finish or change it."
         )
     answer.membership, answer.position = membership, last + 1
     answer.save(update_fields=["membership", "position"])

@@ -158,7 +158,7 @@ class RulesForm(forms.Form):
 
     def plan(self, base: StudyPlan | None = None) -> StudyPlan:
         """The plan that a valid form describes; what it does not ask for is the base's."""
-        data = {
+        data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
         }
@@ -207,7 +207,8 @@ class ExtensionForm(forms.Form):
     lists_per_layer = _number("lists_per_layer", initial=None)
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="more_%s", **kwargs)  # the rules stand on the same page
+        super().__init__(*args, **kwargs)
+        self.auto_id = "more_%s"  # the rules stand on the same page
         self.fields["lists_per_layer"].widget.attrs["min"] = study.lists_per_layer + 1
         self.fields["lists_per_layer"].initial = study.lists_per_layer + 1
 
@@ -218,7 +219,8 @@ class CopyForm(forms.Form):
     title = forms.CharField(label="Title of the copy", max_length=LONGEST_TITLE)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="copy_%s", **kwargs)  # the rules stand on the same page
+        super().__init__(*args, **kwargs)
+        self.auto_id = "copy_%s"  # the rules stand on the same page
 
 
 class AnnotatorForm(forms.Form):

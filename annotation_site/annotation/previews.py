@@ -109,8 +109,8 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
 
 def _rows(plan: StudyPlan, drawn: dict[Stratum, int]) -> list[DrawnLists]:
     by_kind: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for (extraction, kind, _), n in drawn.items():
-        by_kind[extraction, kind].append(n)
+    for (of, kind, _), n in drawn.items():
+        by_kind[of, kind].append(n)
     rows = []
     for extraction in plan.extractions:
         for kind in plan.kinds:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import Case, Count, Max, Min, Q, QuerySet, When
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
@@ -97,16 +97,12 @@ def assignments_of(user: User) -> QuerySet[Assignment]:
 
 
 def next_assignment(membership_id: int) -> Assignment | None:
-    """The person's lowest unfinished position, that of a training list before all others.
-
-    None while training keeps the queue shut.
-    """
-    training_first = Case(When(purpose=Assignment.Purpose.TRAINING, then=0), default=1)
+    """The person's lowest unfinished position; none while training keeps the queue shut."""
     found = (
         Assignment.objects.filter(membership_id=membership_id, state__in=Assignment.UNFINISHED)
         .select_related("item__study", "item__vector", "membership")
         .defer(*NOT_SHOWN)
-        .order_by(training_first, "position")
+        .order_by("position")
         .first()
     )
     return None if found is None or waits_for_training(found) else found

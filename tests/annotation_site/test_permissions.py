@@ -72,6 +72,9 @@ GET = {
     "accounts:log": (302, 403, 403, 403, 403, 200),
     "corpus:models": (302, 403, 403, 403, 403, 200),
     "corpus:enqueue": (302, 403, 403, 403, 403, 200),
+    "corpus:import": (302, 403, 403, 403, 403, 200),
+    "corpus:log": (302, 403, 403, 403, 403, 200),
+    "corpus:manifest": (302, 403, 403, 403, 403, 404),  # the world's was never written
     "corpus:extraction": (302, 403, 403, 403, 403, 200),
     "corpus:progress": (302, 403, 403, 403, 403, 200),
     "corpus:cancel": (302, 403, 403, 403, 403, 405),
@@ -168,6 +171,8 @@ def address(name: str, study, assignment) -> str:
         "corpus:progress": {"public_id": extraction.public_id},
         "corpus:cancel": {"public_id": extraction.public_id},
         "corpus:vectors": {"public_id": extraction.public_id},
+        "corpus:log": {"public_id": extraction.public_id},
+        "corpus:manifest": {"public_id": extraction.public_id},
         "corpus:retry": {"public_id": extraction.public_id},
         "corpus:delete": {"public_id": extraction.public_id},
         "annotation:study": {"slug": study.slug},
@@ -221,6 +226,14 @@ def test_who_may_change_a_study_or_an_extraction(world):
     for name in ("corpus:cancel", "corpus:retry", "corpus:delete"):
         url = address(name, study, assignment)
         assert tuple(client.post(url).status_code for client in clients) == POST_EXTRACTION, name
+
+
+def test_who_may_enqueue_and_import_a_model(world):
+    study, assignment, clients = world
+    for name in ("corpus:enqueue", "corpus:import"):  # an admin's empty form is only refused
+        url = address(name, study, assignment)
+        statuses = tuple(client.post(url, {"x": "y"}).status_code for client in clients)
+        assert statuses == POST_EXTRACTION, name
 
 
 def test_who_may_change_texts_agree_and_withdraw(world):

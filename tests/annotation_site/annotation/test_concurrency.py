@@ -4,6 +4,7 @@ import contextlib
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -19,7 +20,9 @@ from annotation_site.annotation.members import (
     assignments_release,
 )
 from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision, Study
-from annotation_site.errors import DraftConflict
+from annotation_site.annotation.plans import plan_of
+from annotation_site.annotation.rules import study_change
+from annotation_site.errors import DraftConflict, Invalid
 from tests.annotation_site.factories import UserFactory, answer, make_extraction, make_study
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -229,3 +232,30 @@ def test_a_submission_that_is_under_way_wins_over_the_end_of_its_lease():
     sweeper.join()
     assignment.refresh_from_db()
     assert (assignment.state, assignment.surplus) == (Assignment.State.SUBMITTED, False)
+
+
+def test_a_submission_that_is_under_way_wins_over_a_change_of_rules():
+    study = make_study(annotators=3)
+    assignment = Assignment.objects.filter(membership__study=study).first()
+    told: list[str] = []
+
+    def change() -> None:
+        try:
+            study_change(study=study, plan=replace(plan_of(study), seed=99))
+        except Invalid as error:
+            told.append(error.message)
+        finally:
+            connection.close()
+
+    changer = threading.Thread(target=change)
+    with transaction.atomic():
+        submissions.assignment_submit(
+            user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
+            key=uuid.uuid4(), answer=answer(), active_seconds=0,
+        )  # fmt: skip
+        changer.start()
+        changer.join(timeout=0.5)  # long enough to reach the lock that this transaction holds
+    changer.join()
+    assert len(told) == 1
+    assignment.refresh_from_db()
+    assert assignment.state == Assignment.State.SUBMITTED

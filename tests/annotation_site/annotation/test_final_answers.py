@@ -152,6 +152,20 @@ def test_another_researcher_takes_over_only_what_nobody_has_begun():
         final_answer_open(item=item, by=researcher_of(study))
 
 
+def test_what_a_researcher_left_unfinished_can_be_finished_by_another():
+    study = draft()
+    gone, other = researcher_of(study), UserFactory(role=Role.RESEARCHER)
+    Membership.objects.create(study=study, user=other, role=Membership.Role.RESEARCHER)
+    final = final_answer_open(item=item_of(study), by=gone)
+    content = {"answer": RIGHT}
+    submissions.draft_save(
+        user=gone, public_id=final.public_id, base_version=0, content=content, active_seconds=0
+    )
+    gone.is_active = False
+    gone.save()
+    assert final_answer_open(item=item_of(study), by=other).draft == content
+
+
 def test_only_researchers_of_the_study_give_final_answers():
     study = draft()
     annotator = study.memberships.filter(role=Membership.Role.ANNOTATOR).first().user
