@@ -100,8 +100,8 @@ class Scope(models.TextChoices):
 
     READ = "read", "read what I can see"
     ANNOTATE = "annotate", "label lists as me"
-    MANAGE = "manage", "run my studies and invite people"
-    ADMIN = "admin", "change models and people, as an admin"
+    MANAGE = "manage", "run my studies"
+    ADMIN = "admin", "change models, people"
 
 
 class ApiToken(AbstractAuthToken):
