@@ -2,8 +2,8 @@
 
 20,000 lists for two people each, 40 people, most of it done: 40,000 assignments. Measured inside
 the process, from request to response, against one bare `SELECT count(*)` over the assignments.
-SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is 1; the database
-is the benchmark's own and dropped at the end.
+SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is 1; the
+database is the benchmark's own and dropped at the end.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def fill(lists: int, people: int) -> None:
 
     from annotation_site.accounts.models import Role, User
     from annotation_site.annotation.models import Assignment, Item, Membership, Revision, Study
-    from annotation_site.corpus.models import Extraction, LanguageModel, Vector
+    from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
 
     rng = random.Random(SEED)
     model = LanguageModel.objects.create(
@@ -60,6 +60,10 @@ def fill(lists: int, people: int) -> None:
         vocabulary="subword", weights_digest="none",
     )  # fmt: skip
     extraction = Extraction.objects.create(model=model, state="ready", bundle_digest="none")
+    Token.objects.bulk_create(
+        Token(extraction=extraction, token_id=i, text=f"w{i}", display=f"w{i}", is_stopword=False)
+        for i in range(30)
+    )
     vectors = Vector.objects.bulk_create(
         (
             Vector(
@@ -141,7 +145,7 @@ def measure(lists: int, people: int, times: int) -> None:
 
     def count() -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM {Assignment._meta.db_table}")  # noqa: S608
+            cursor.execute(f"SELECT count(*) FROM {Assignment._meta.db_table}")
             cursor.fetchone()
 
     def page(path: str) -> Callable[[], None]:
@@ -162,6 +166,7 @@ def measure(lists: int, people: int, times: int) -> None:
     for name, path in (
         ("page of the study", "run/"),
         ("its renewal", "run/progress/"),
+        ("who is worth a look", "run/flags/"),
         ("list by list", "run/lists/"),
         ("adjudication", "adjudication/"),
     ):

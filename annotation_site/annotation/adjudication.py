@@ -204,10 +204,11 @@ def _matched_pairs(
         return []
     found = matched_patterns(labels, list_id=0, min_tokens=1)
     found = found[found["jaccard"] > 0].sort_values("jaccard", ascending=False, kind="stable")
-    return [
-        ((row.first, int(row.first_pattern)), (row.second, int(row.second_pattern)))
-        for row in found.itertuples()
+    sides = [
+        list(zip(found[side].astype(str), found[f"{side}_pattern"].astype(int), strict=True))
+        for side in ("first", "second")
     ]
+    return list(zip(*sides, strict=True))
 
 
 def _match(

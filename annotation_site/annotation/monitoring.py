@@ -5,12 +5,26 @@ on lists. Tables of results are not read here: this is the work, not what it say
 """
 
 import datetime
+import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, Count, F, Max, Q, QuerySet, Sum, Window
+from django.db.models import (
+    Aggregate,
+    Avg,
+    Case,
+    Count,
+    F,
+    Max,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    When,
+    Window,
+)
 from django.db.models.functions import RowNumber
 
 from annotation_site.accounts.models import User
@@ -23,34 +37,41 @@ Purpose = Assignment.Purpose
 # A person's queue; training comes before it and is told apart.
 QUEUE = (Purpose.ANNOTATION, Purpose.REPEAT, Purpose.REFERENCE, Purpose.PILOT)
 UNOPENED = Q(purpose=Purpose.ANNOTATION, state=State.WAITING)
-NOTHING = {
-    **dict.fromkeys(("done", "left", "unopened", "skipped", "expired", "seconds"), 0),
-    **dict.fromkeys(("opened", "submitted", "reference")),
-}
 SUBMITTED_ANSWER = Q(purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=False)
 
 
 @dataclass(frozen=True)
+class Work:
+    """What one person did and has to do. Lists of the whole queue count; training does not."""
+
+    done: int = 0
+    left: int = 0
+    unopened: int = 0  # of the study's own lists: these can be released
+    skipped: int = 0
+    expired: int = 0  # went to others: their time ran out, or they were released
+    active_seconds: int = 0
+    times: Sequence[int] = ()  # active seconds of submitted lists
+    last_at: datetime.datetime | None = None
+    reference_percent: float | None = None  # mean overlap in silent reference lists
+
+    @property
+    def median_seconds(self) -> float | None:
+        """Active time of a typical list."""
+        return _median(self.times)
+
+
+@dataclass(frozen=True)
 class PersonProgress:
-    """One annotator's row. Times are active seconds."""
+    """One annotator's row."""
 
     membership: Membership
-    done: int
-    left: int
-    unopened: int
-    skipped: int
-    expired: int
-    active_seconds: int
-    median_seconds: float | None
-    last_at: datetime.datetime | None
-    reference_percent: float | None
-    training: Training
-    flags: list[Flag]
+    work: Work
+    training: Training | None  # None where the study has no training lists
 
     @property
     def can_be_let_in(self) -> bool:
         """Whether training keeps the queue shut for somebody who could work."""
-        return not self.training.passed and not self.is_away
+        return self.training is not None and not self.training.passed and not self.is_away
 
     @property
     def is_away(self) -> str:
@@ -68,6 +89,7 @@ class StudyProgress:
 
     people: list[PersonProgress]
     lists: int
+    pilot_lists: int
     places: int
     done: int
     answered: list[tuple[int, int]]
@@ -76,27 +98,17 @@ class StudyProgress:
     @property
     def active_seconds(self) -> int:
         """Everybody's active time."""
-        return sum(person.active_seconds for person in self.people)
+        return sum(person.work.active_seconds for person in self.people)
 
     @property
     def has_training(self) -> bool:
         """Whether the table needs a column for it."""
-        return any(person.training.lists for person in self.people)
+        return any(person.training for person in self.people)
 
     @property
     def has_reference(self) -> bool:
         """Whether the table needs a column for silent reference lists."""
-        return any(person.reference_percent is not None for person in self.people)
-
-    @property
-    def has_flags(self) -> bool:
-        """Whether anybody's work is worth a look."""
-        return any(person.flags for person in self.people)
-
-    @property
-    def columns(self) -> int:
-        """Columns of the table of people."""
-        return 9 + self.has_training + self.has_reference
+        return any(person.work.reference_percent is not None for person in self.people)
 
     @property
     def most_lists(self) -> int:
@@ -114,32 +126,25 @@ def studies_run_by(user: User) -> QuerySet[Study]:
 
 
 def study_progress(study: Study) -> StudyProgress:
-    """All of it in seven queries: lists, answers per list, times, recent answers, counts by
-    person, people, training."""
-    lists = study.items.filter(use=Item.Use.STUDY).count()
+    """All of it in five queries: lists by use, answers per list, work, people, training."""
+    uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
+    lists = uses.get(Item.Use.STUDY, 0)
     answered = _lists_by_answers(study, lists)
-    medians = _median_seconds(study)
-    flags = flags_of(_recent_answers(study), study_median=medians[None])
-    counts = _counts_by_person(study)
+    work = _work_by_person(study)
     members = list(_annotators(study))
-    training = training_of(members)
-    people = [
-        _person(
-            membership,
-            counts.get(membership.pk, NOTHING),
-            training[membership.pk],
-            medians.get(membership.pk),
-            flags.get(membership.pk, []),
-        )
-        for membership in members
-    ]
+    # Nobody has training where the study has none, which spares a large one a query.
+    training = training_of(members if uses.get(Item.Use.TRAINING) else [])
     return StudyProgress(
-        people=people,
+        people=[
+            PersonProgress(membership, work.get(membership.pk, Work()), training.get(membership.pk))
+            for membership in members
+        ],
         lists=lists,
+        pilot_lists=uses.get(Item.Use.PILOT, 0),
         places=lists * study.annotators_per_list,
         done=sum(answers * n for answers, n in answered),
         answered=answered,
-        median_seconds=medians[None],
+        median_seconds=_study_median(work),
     )
 
 
@@ -152,8 +157,25 @@ def _annotators(study: Study) -> QuerySet[Membership]:
     )
 
 
-def _counts_by_person(study: Study) -> dict[int, dict[str, Any]]:
+class AllValues(Aggregate):
+    """Every value of a group in one cell: fewer rows to send where only a median is wanted."""
+
+    name = "AllValues"
+    output_field = TextField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **extra)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "ARRAY_TO_STRING(ARRAY_AGG(%(expressions)s), ',')"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+def _work_by_person(study: Study) -> dict[int, Work]:
+    """Counts, times and the last moment of everybody, by membership; one query."""
     queue = Q(purpose__in=QUEUE)
+    submitted = queue & Q(state=State.SUBMITTED)
+    reference = Q(purpose=Purpose.REFERENCE, state=State.SUBMITTED)
     rows = (
         Assignment.objects.filter(
             membership__study=study, membership__role=Membership.Role.ANNOTATOR
@@ -161,53 +183,44 @@ def _counts_by_person(study: Study) -> dict[int, dict[str, Any]]:
         .order_by()
         .values("membership")
         .annotate(
-            done=Count("pk", filter=queue & Q(state=State.SUBMITTED)),
+            done=Count("pk", filter=submitted),
             left=Count("pk", filter=queue & Q(state__in=Assignment.UNFINISHED)),
             unopened=Count("pk", filter=UNOPENED),
             skipped=Count("pk", filter=queue & Q(state=State.SKIPPED)),
             expired=Count("pk", filter=queue & Q(state=State.EXPIRED)),
             seconds=Sum("active_seconds"),
+            times=AllValues(Case(When(submitted, then="active_seconds"))),
             opened=Max("opened_at"),
             submitted=Max("submitted_at"),
-            reference=Avg(
-                "reference_score", filter=Q(purpose=Purpose.REFERENCE, state=State.SUBMITTED)
-            ),
+            reference=Avg("reference_score", filter=reference),
         )
     )
-    return {row["membership"]: row for row in rows}
+    return {
+        row["membership"]: Work(
+            done=row["done"],
+            left=row["left"],
+            unopened=row["unopened"],
+            skipped=row["skipped"],
+            expired=row["expired"],
+            active_seconds=row["seconds"],
+            times=[int(seconds) for seconds in row["times"].split(",")] if row["times"] else [],
+            last_at=max((at for at in (row["opened"], row["submitted"]) if at), default=None),
+            reference_percent=None if row["reference"] is None else 100 * row["reference"],
+        )
+        for row in rows
+    }
 
 
-def _person(
-    membership: Membership,
-    row: dict[str, Any],
-    training: Training,
-    median_seconds: float | None,
-    flags: list[Flag],
-) -> PersonProgress:
-    moments = [at for at in (row["opened"], row["submitted"]) if at]
-    return PersonProgress(
-        membership=membership,
-        done=row["done"],
-        left=row["left"],
-        unopened=row["unopened"],
-        skipped=row["skipped"],
-        expired=row["expired"],
-        active_seconds=row["seconds"],
-        median_seconds=median_seconds,
-        last_at=max(moments, default=None),
-        reference_percent=None if row["reference"] is None else 100 * row["reference"],
-        training=training,
-        flags=flags,
-    )
+def _median(times: Iterable[int]) -> float | None:
+    values = list(times)
+    return statistics.median(values) if values else None
 
 
 def _lists_by_answers(study: Study, lists: int) -> list[tuple[int, int]]:
     """How many lists have 0, 1, 2, … answers that count; at most k of them hold a place."""
     most = study.annotators_per_list
     by_list = (
-        Assignment.objects.filter(
-            SUBMITTED_ANSWER, item__study=study, item__use=Item.Use.STUDY
-        )
+        Assignment.objects.filter(SUBMITTED_ANSWER, item__study=study, item__use=Item.Use.STUDY)
         .order_by()
         .values("item")
         .annotate(n=Count("pk"))
@@ -219,37 +232,15 @@ def _lists_by_answers(study: Study, lists: int) -> list[tuple[int, int]]:
     return list(enumerate([lists - sum(counts), *counts]))
 
 
-def _submitted(study: Study) -> QuerySet[Assignment]:
-    """Answers whose time and marks are looked at; a final answer is no annotator's work."""
-    return Assignment.objects.filter(
-        membership__study=study,
-        membership__role=Membership.Role.ANNOTATOR,
-        purpose__in=QUEUE,
-        state=State.SUBMITTED,
-    ).order_by()
+def _study_median(work: Mapping[int, Work]) -> float | None:
+    return _median(seconds for one in work.values() for seconds in one.times)
 
 
-def _median_seconds(study: Study) -> dict[int | None, float | None]:
-    """The median active seconds of a list, by membership; under None that of the study."""
-    # Few different times come up: counting them in the database leaves little to send.
-    rows = _submitted(study).values_list("membership", "active_seconds").annotate(n=Count("pk"))
-    times: dict[int | None, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for membership, seconds, n in rows:
-        times[membership][seconds] += n
-        times[None][seconds] += n
-    return {None: None} | {key: _median(counted) for key, counted in times.items()}
-
-
-def _median(counted: dict[int, int]) -> float:
-    """The median of values that are given with how often they occur."""
-    total, seen, low = sum(counted.values()), 0, None
-    for value in sorted(counted):
-        seen += counted[value]
-        if low is None and 2 * seen >= total:
-            low = value
-        if 2 * seen > total:
-            return (low + value) / 2 if low is not None else value
-    raise ValueError("There is no median of nothing.")
+def flags_by_person(study: Study) -> list[tuple[Membership, list[Flag]]]:
+    """Whose recent work is worth a look, and why; three queries."""
+    median = _study_median(_work_by_person(study))
+    flags = flags_of(_recent_answers(study), study_median=median)
+    return [(member, flags[member.pk]) for member in _annotators(study) if flags.get(member.pk)]
 
 
 def _recent_answers(study: Study) -> dict[int, list[RecentAnswer]]:
@@ -259,7 +250,13 @@ def _recent_answers(study: Study) -> dict[int, list[RecentAnswer]]:
         partition_by="membership",
         order_by=[F("submitted_at").desc(), F("pk").desc()],
     )
-    recent = _submitted(study).annotate(place=newest_first).filter(place__lte=RECENT)
+    submitted = Assignment.objects.filter(
+        membership__study=study,
+        membership__role=Membership.Role.ANNOTATOR,
+        purpose__in=QUEUE,
+        state=State.SUBMITTED,
+    )
+    recent = submitted.order_by().annotate(place=newest_first).filter(place__lte=RECENT)
     rows = (
         Revision.objects.filter(
             assignment__in=recent.values("pk"), version=F("assignment__version")
@@ -315,9 +312,9 @@ def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
         }
         for item in items
     }
-    assignments = Assignment.objects.filter(
-        item__in=found, purpose=Purpose.ANNOTATION
-    ).values_list("item", "state", "surplus", "skip_reason")
+    assignments = Assignment.objects.filter(item__in=found, purpose=Purpose.ANNOTATION).values_list(
+        "item", "state", "surplus", "skip_reason"
+    )
     for item, state, surplus, reason in assignments.order_by("pk"):
         row = found[item]
         if state == State.SUBMITTED:

@@ -18,6 +18,7 @@ from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
     Guidelines,
+    Item,
     Membership,
     Study,
     VersionedText,
@@ -114,6 +115,9 @@ def page_instead(assignment: Assignment) -> str | None:
         return reverse("annotation:feedback", args=[assignment.public_id])
     if waits_for_training(assignment):
         return reverse("annotation:study", args=[assignment.item.study.slug])
+    is_final = assignment.purpose == Assignment.Purpose.ADJUDICATION
+    if is_final and assignment.item.use == Item.Use.STUDY:
+        return reverse("annotation:adjudication", args=[assignment.public_id])
     return None
 
 
@@ -121,7 +125,9 @@ def page_after(done: Assignment) -> str | None:
     """Where a person goes after submitting or skipping a list; None: to their next list."""
     study = done.item.study
     if done.purpose == Assignment.Purpose.ADJUDICATION:
-        return reverse("annotation:references", args=[study.slug])
+        adjudicated = done.item.use == Item.Use.STUDY
+        page = "results:adjudication" if adjudicated else "annotation:references"
+        return reverse(page, args=[study.slug])
     if needs_consent(done.membership, study):  # a repeat, after a change
         return reverse("annotation:consent", args=[study.slug])
     return page_instead(done)

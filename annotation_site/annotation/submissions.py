@@ -7,6 +7,7 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
+from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation import training
 from annotation_site.annotation.access import refusal
@@ -123,6 +124,7 @@ def assignment_submit(
     _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
     if is_final:
         training.scores_renew(item=assignment.item, reference=parsed)
+        audit.record("final_answer_given", target=study, actor=user, list=str(assignment.public_id))
     return assignment
 
 

@@ -21,9 +21,8 @@ urlpatterns = [
     path("studies/<slug:slug>/state/", running.change_state, name="state"),
     path("studies/<slug:slug>/run/", monitoring.run, name="run"),
     path("studies/<slug:slug>/run/progress/", monitoring.progress, name="progress"),
-    path(
-        "studies/<slug:slug>/run/<uuid:person>/release/", monitoring.release, name="release"
-    ),
+    path("studies/<slug:slug>/run/flags/", monitoring.flags, name="flags"),
+    path("studies/<slug:slug>/run/<uuid:person>/release/", monitoring.release, name="release"),
     path("studies/<slug:slug>/run/<uuid:person>/let-in/", monitoring.let_in, name="let_in"),
     path("studies/<slug:slug>/adjudication/open/", adjudication.adjudicate, name="adjudicate"),
     path("adjudication/<uuid:public_id>/", adjudication.one_list, name="adjudication"),

@@ -16,8 +16,8 @@ from annotation_site.annotation.adjudication import adjudicable_lists, counted_a
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.monitoring import lists_by_id
 from annotation_site.annotation.selectors import tokens_of_lists
+from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import filter_key, filters_of
 
 TABLE = "disagreement"
 OVERLAP = "mean_matched_jaccard"
@@ -58,7 +58,7 @@ def ranking_of(study: Study) -> Ranking | None:
     """The newest ranking, or None before a worker has made one."""
     found = (
         Snapshot.objects.filter(
-            study=study, filter_key=filter_key(filters_of(study)), state=Snapshot.State.READY
+            study=study, filter_key=Filters.of(study).key, state=Snapshot.State.READY
         )
         .order_by("-data_version")
         # Of the tables only this one: a large study's others are megabytes.
@@ -137,9 +137,7 @@ def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[in
     return ranked + [pk for pk in ids if pk not in ranking.overlap]
 
 
-def list_rows(
-    study: Study, lists: Sequence[int], ranking: Ranking | None
-) -> list[dict[str, Any]]:
+def list_rows(study: Study, lists: Sequence[int], ranking: Ranking | None) -> list[dict[str, Any]]:
     """Some lists with where they come from, their answers and skips, and how far people agree."""
     overlap = ranking.overlap if ranking else {}
     return [{**row, "overlap": overlap.get(row["id"])} for row in lists_by_id(study, lists)]

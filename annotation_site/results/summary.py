@@ -8,8 +8,9 @@ from typing import Any
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Kind
 from annotation_site.results.disagreement import OVERLAP, TABLE
+from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import data_version, filter_key, filters_of
+from annotation_site.results.services import data_version
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def summary_of(study: Study) -> Summary | None:
     """The summary, or None before the first snapshot."""
     found = (
         Snapshot.objects.filter(
-            study=study, filter_key=filter_key(filters_of(study)), state=Snapshot.State.READY
+            study=study, filter_key=Filters.of(study).key, state=Snapshot.State.READY
         )
         .order_by("-data_version")
         .values_list(

@@ -16,8 +16,13 @@ urlpatterns = [
         name="gold",
     ),
     path("studies/<slug:slug>/results/status/", views.status, name="status"),
+    path("studies/<slug:slug>/results/retry/", views.retry, name="retry"),
     path(
         "studies/<slug:slug>/results/<str:table>.<str:extension>", views.download, name="download"
     ),
-    path("studies/<slug:slug>/figures/<int:number>-<str:variant>.svg", views.figure, name="figure"),
+    path(
+        "studies/<slug:slug>/figures/<slug:name>.<slug:variant>.<slug:extension>",
+        views.figure,
+        name="figure",
+    ),
 ]

@@ -146,6 +146,11 @@ def everything_an_annotator_reaches(study, person):
     for n in range(1, LISTS + 1):
         seen += _work(client, n)
     forbidden = [
+        f"/studies/{study.slug}/run/", f"/studies/{study.slug}/run/progress/",
+        f"/studies/{study.slug}/run/flags/", f"/studies/{study.slug}/run/lists/",
+        f"/studies/{study.slug}/adjudication/", f"/studies/{study.slug}/adjudication/gold.csv",
+        f"/studies/{study.slug}/results/summary/",
+        f"/adjudication/{uuid.UUID(int=101)}/",
         f"/studies/{study.slug}/results/", f"/studies/{study.slug}/results/status/",
         f"/studies/{study.slug}/results/coverage.csv",
         f"/studies/{study.slug}/figures/0-wide-light.svg",

@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation.models import Membership
+from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.results import services
 from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import (
@@ -91,6 +91,17 @@ GET = {
     "annotation:people": (302, 403, 403, 404, 200, 200),
     "annotation:person": (302, 403, 403, 405, 405, 405),
     "annotation:texts": (302, 403, 403, 404, 200, 200),
+    "annotation:run": (302, 403, 403, 404, 200, 200),
+    "annotation:progress": (302, 403, 403, 404, 200, 200),
+    "annotation:flags": (302, 403, 403, 404, 200, 200),
+    "annotation:release": (302, 403, 403, 405, 405, 405),
+    "annotation:let_in": (302, 403, 403, 405, 405, 405),
+    "annotation:adjudicate": (302, 403, 403, 405, 405, 405),
+    "annotation:adjudication": (302, 403, 403, 404, 404, 404),  # nobody has begun this answer
+    "results:summary": (302, 403, 403, 404, 200, 200),
+    "results:lists": (302, 403, 403, 404, 200, 200),
+    "results:adjudication": (302, 403, 403, 404, 200, 200),
+    "results:gold": (302, 403, 403, 404, 200, 200),
     "annotation:references": (302, 403, 403, 404, 200, 200),
     "annotation:consent": (302, 404, 200, 404, 404, 404),
     "annotation:withdraw": (302, 404, 200, 404, 404, 404),
@@ -104,6 +115,7 @@ GET = {
     "results:results": (302, 403, 403, 404, 200, 200),
     "results:status": (302, 403, 403, 404, 200, 200),
     "results:download": (302, 403, 403, 404, 200, 200),
+    "results:retry": (302, 403, 403, 405, 405, 405),
     "results:figure": (302, 403, 403, 404, 200, 200),
     **addresses.GET,
 }
@@ -115,6 +127,7 @@ POST_REFERENCES = (302, 403, 403, 404, 302, 403)
 # Feedback after training and final answers: as in GET.
 FEEDBACK = (302, 404, 200, 404, 404, 404)
 FINAL_ANSWER = (302, 404, 404, 404, 200, 404)
+POST_RUN = (302, 403, 403, 404, 302, 302)
 POST_TEXTS = (302, 403, 403, 404, 302, 302)
 POST_FORM = (302, 403, 403, 404, 422, 422)
 POST_ADD = (302, 403, 403, 404, 302, 422)  # once in, a person cannot be added again
@@ -187,6 +200,22 @@ def address(name: str, study, assignment) -> str:
             "public_id": assignment.membership.user.public_id,
         },
         "annotation:texts": {"slug": study.slug},
+        **{
+            name: {"slug": study.slug}
+            for name in (
+                "annotation:run",
+                "annotation:progress",
+                "annotation:flags",
+                "annotation:adjudicate",
+                "results:summary",
+                "results:lists",
+                "results:adjudication",
+            )
+        },
+        "annotation:release": {"slug": study.slug, "person": person["public_id"]},
+        "annotation:let_in": {"slug": study.slug, "person": person["public_id"]},
+        "annotation:adjudication": {"public_id": assignment.public_id},
+        "results:gold": {"slug": study.slug, "extension": "csv"},
         "annotation:references": {"slug": study.slug},
         "annotation:consent": {"slug": study.slug},
         "annotation:withdraw": {"slug": study.slug},
@@ -196,7 +225,13 @@ def address(name: str, study, assignment) -> str:
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
-        "results:figure": {"slug": study.slug, "number": 0, "variant": "wide-light"},
+        "results:retry": {"slug": study.slug},
+        "results:figure": {
+            "slug": study.slug,
+            "name": "coverage-across-layers-0",
+            "variant": "wide-light",
+            "extension": "svg",
+        },
     }
     if name.startswith("api:"):
         return reverse(name, kwargs=addresses.kwargs(name, study, assignment))
@@ -290,12 +325,47 @@ def test_who_may_give_reference_answers_and_read_feedback(world):
     assert tuple(c.get(url).status_code for c in clients) == FINAL_ANSWER
 
 
+def test_who_may_release_lists_let_people_in_and_adjudicate(world):
+    study, assignment, clients = world
+    for name, body, expected in (
+        ("annotation:release", {}, POST_RUN),
+        ("annotation:let_in", {}, POST_RUN),
+        ("annotation:adjudicate", {"list": assignment.item_id}, POST_REFERENCES),
+    ):
+        url = address(name, study, assignment)
+        assert tuple(c.post(url, body).status_code for c in clients) == expected, name
+    final = Assignment.objects.get(purpose="adjudication")
+    url = reverse("annotation:adjudication", args=[final.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == (302, 403, 403, 404, 200, 404)
+
+
+def test_nobody_is_released_through_another_study_and_no_list_opened_through_it(world):
+    study, _, clients = world
+    other = Study.objects.exclude(pk=study.pk).get()
+    stranger = assignment_of(other)
+    researcher = clients[4]
+    for name in ("release", "let_in"):
+        url = reverse(f"annotation:{name}", args=[study.slug, stranger.membership.user.public_id])
+        assert researcher.post(url).status_code == 404
+    url = reverse("annotation:adjudicate", args=[study.slug])
+    for foreign in (stranger.item_id, "", "x", "9" * 30):
+        assert researcher.post(url, {"list": foreign}).status_code == 404
+    assert not Assignment.objects.filter(purpose="adjudication").exists()
+
+
+def test_who_may_compute_results_again(world):
+    study, assignment, clients = world
+    url = address("results:retry", study, assignment)
+    # What has not failed cannot be tried again, by anybody.
+    assert tuple(c.post(url).status_code for c in clients) == (302, 403, 403, 404, 422, 422)
+
+
 def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
         "results:results", "corpus:models", "annotation:new", "annotation:rules",
-        "annotation:people",
+        "annotation:people", "annotation:run", "results:lists", "results:adjudication",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))

@@ -33,9 +33,7 @@ def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
 @ensure_csrf_cookie
 def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page, with people's answers beside it."""
-    assignment = get_object_or_404(
-        adjudication.final_answers_of(request.user), public_id=public_id
-    )
+    assignment = get_object_or_404(adjudication.final_answers_of(request.user), public_id=public_id)
     submissions.assignment_open(assignment)
     guidelines = selectors.newest_text(Guidelines, assignment.item.study)
     context = {

@@ -37,6 +37,15 @@ def progress(request: PersonRequest, slug: str) -> HttpResponse:
 
 
 @researcher_required
+@require_GET
+@never_cache
+def flags(request: PersonRequest, slug: str) -> HttpResponse:
+    """Whose last lists are worth a look; asked for apart, as nothing waits for it."""
+    flagged = monitoring.flags_by_person(_own_study(request, slug))
+    return render(request, "annotation/_flags.html", {"flagged": flagged})
+
+
+@researcher_required
 @require_POST
 def release(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse:
     """Give the lists that a person has not opened to others."""

@@ -136,8 +136,8 @@ def change_state(request: PersonRequest, slug: str) -> HttpResponse:
     """Move one of the person's own studies on: pilot, open, pause, close, archive."""
     found = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
     studies.study_state_change(study=found, state=request.POST.get("state", ""))
-    if request.POST.get("back") == "rules":
-        return redirect("annotation:rules", slug)
+    if (back := request.POST.get("back")) in ("rules", "run"):
+        return redirect(f"annotation:{back}", slug)
     return redirect("home")
 
 

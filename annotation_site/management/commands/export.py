@@ -1,6 +1,7 @@
 """`manage.py export STUDY TABLE --format csv --out FILE`: what the results page downloads."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation_site.accounts import audit
 from annotation_site.annotation.models import Study
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results.gold import GOLD_FORMATS
 from annotation_site.results.models import Snapshot
 from annotation_site.results.selectors import table_of
 from annotation_site.results.services import snapshot_refresh_now
@@ -19,8 +21,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="the study's short name, as in its address")
-        parser.add_argument("table", choices=["coverage"])
-        parser.add_argument("--format", choices=list(EXPORT_FORMATS), default="csv")
+        parser.add_argument("table", choices=["coverage", "gold"])
+        parser.add_argument("--format", choices=list(GOLD_FORMATS), default="csv")
         parser.add_argument("--out", type=Path, required=True)
 
     def handle(self, *args: Any, study: str, table: str, out: Path, **options: Any) -> None:
@@ -28,15 +30,25 @@ class Command(BaseCommand):
         if found is None:
             known = ", ".join(Study.objects.order_by("slug").values_list("slug", flat=True))
             raise CommandError(f"There is no study “{study}”. There are: {known or 'none'}.")
-        snapshot = snapshot_refresh_now(study=found)
+        name = options["format"]
+        gold = table == "gold"
+        pieces = GOLD_FORMATS[name].write(found) if gold else self._table(found, table, name)
+        part = out.with_name(out.name + ".part")
+        with part.open("wb") as file:
+            file.writelines(pieces)
+        audit.record("exported", target=found, table=table, format=name)
+        os.replace(part, out)  # a file that exists is a whole one
+        self.stdout.write(f"Wrote {out}")
+
+    def _table(self, study: Study, table: str, name: str) -> Iterator[bytes]:
+        export = EXPORT_FORMATS.get(name)
+        if export is None:
+            raise CommandError(
+                f"Only gold is written as {name}. Tables: {', '.join(EXPORT_FORMATS)}."
+            )
+        snapshot = snapshot_refresh_now(study=study)
         if snapshot.state != Snapshot.State.READY:
             raise CommandError(
                 snapshot.error or "A worker computes this table right now. Try again in a minute."
             )
-        export = EXPORT_FORMATS[options["format"]]
-        part = out.with_name(out.name + ".part")
-        with part.open("wb") as file:
-            file.writelines(export.write(table_of(snapshot, table)))
-        audit.record("exported", target=found, table=table, format=options["format"])
-        os.replace(part, out)  # a file that exists is a whole one
-        self.stdout.write(f"Wrote {out}")
+        return export.write(table_of(snapshot, table))
