@@ -27,6 +27,8 @@ ACTIONS = {
     "login_service_connected": "connected an outside login",
     "login_service_disconnected": "disconnected an outside login",
     "sessions_ended": "ended sessions",
+    "token_made": "made an API token",
+    "token_revoked": "revoked an API token",
     "invitation_made": "made an invitation",
     "invitation_accepted": "accepted an invitation",
     "invitation_revoked": "revoked an invitation",

@@ -8,6 +8,7 @@ from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.results import services
 from annotation_site.results.jobs import export_request, export_run
+from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
@@ -55,6 +56,9 @@ GET = {
     "openid_connect_login": (404, 404, 404, 404, 404, 404),  # no issuer is set
     "openid_connect_callback": (404, 404, 404, 404, 404, 404),
     "accounts:own": (302, 200, 200, 200, 200, 200),
+    "accounts:tokens": (302, 200, 200, 200, 200, 200),
+    "accounts:token_new": (302, 302, 302, 302, 302, 302),  # the password is asked for again
+    "accounts:token_revoke": (302, 405, 405, 405, 405, 405),
     "accounts:join": (404, 404, 404, 404, 404, 404),  # a link that nobody made
     "accounts:invitations": (302, 403, 403, 200, 200, 200),
     "accounts:invite": (302, 403, 403, 200, 200, 200),
@@ -117,9 +121,7 @@ GET = {
     "results:exports": (302, 403, 403, 404, 200, 200),
     "results:exports_status": (302, 403, 403, 404, 200, 200),
     "results:export_file": (302, 403, 403, 404, 200, 200),
-    "api:draft": (401, 405, 405, 405, 405, 405),
-    "api:submit": (401, 405, 405, 405, 405, 405),
-    "api:skip": (401, 405, 405, 405, 405, 405),
+    **addresses.GET,
 }
 POST_STATE = (302, 403, 403, 404, 302, 302)
 # The world's extraction is ready, and a study uses it.
@@ -177,6 +179,7 @@ def address(name: str, study, assignment) -> str:
         "openid_connect_login": outside,
         "openid_connect_callback": outside,
         "accounts:join": {"token": "abc"},
+        "accounts:token_revoke": {"public_id": assignment.public_id},
         "accounts:revoke": {"public_id": assignment.public_id},
         "accounts:person": person,
         "accounts:role": person,
@@ -242,10 +245,9 @@ def address(name: str, study, assignment) -> str:
             "slug": study.slug,
             "public_id": study.exports.order_by("pk")[0].public_id,
         },
-        "api:draft": {"public_id": assignment.public_id},
-        "api:submit": {"public_id": assignment.public_id},
-        "api:skip": {"public_id": assignment.public_id},
     }
+    if name.startswith("api:"):
+        return reverse(name, kwargs=addresses.kwargs(name, study, assignment))
     return reverse(name, kwargs=kwargs.get(name, {}))
 
 
