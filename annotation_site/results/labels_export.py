@@ -126,8 +126,10 @@ def _patterns(rows: dict[int, Row]) -> dict[int, list[LabelPattern]]:
         .order_by("number")
         .values("pk", "assignment_id", *said)
     ):
-        pattern = LabelPattern(**{name: row[name] for name in said}, ranks=tuple(ranks[row["pk"]]))
-        found[row["assignment_id"]].append(pattern)
+        said_here = LabelPattern(
+            **{name: row[name] for name in said}, ranks=tuple(ranks[row["pk"]])
+        )
+        found[row["assignment_id"]].append(said_here)
     return found
 
 
