@@ -27,6 +27,8 @@ ACTIONS = {
     "login_service_connected": "connected an outside login",
     "login_service_disconnected": "disconnected an outside login",
     "sessions_ended": "ended sessions",
+    "token_made": "made an API token",
+    "token_revoked": "revoked an API token",
     "invitation_made": "made an invitation",
     "invitation_accepted": "accepted an invitation",
     "invitation_revoked": "revoked an invitation",
@@ -48,10 +50,12 @@ ACTIONS = {
     "final_answer_given": "gave a list its final answer",
     "training_waived": "let somebody in without passing training",
     "model_enqueued": "enqueued a model",
+    "model_uploaded": "uploaded a bundle",
     "model_retried": "retried an extraction",
     "model_cancelled": "cancelled an extraction",
     "model_deleted": "deleted an extraction",
-    "exported": "exported a table",
+    "exported": "exported results",
+    "labels_imported": "imported labels",
 }
 
 

@@ -13,6 +13,7 @@ from annotation_site.annotation.models import Assignment, Item, Membership, Stud
 from annotation_site.annotation.places import places_fill, places_held, study_locked
 from annotation_site.annotation.plans import StudyPlan, is_frozen, number_check, plan_check, plan_of
 from annotation_site.annotation.studies import lists_draw, rules_store, study_make
+from annotation_site.annotation.training import study_scores_renew
 from annotation_site.errors import Invalid
 
 # These change no answer and no list.
@@ -55,6 +56,8 @@ def study_change(*, study: Study, plan: StudyPlan) -> list[str]:
     rules_store(study, plan)
     if DRAWN_BY & set(changed):
         _draw_anew(study, plan)
+    if "min_tokens" in changed:
+        study_scores_renew(study=study)
     audit.record("study_changed", target=study, changed=changed)
     return changed
 

@@ -10,7 +10,8 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.access import Training, training_of
 from annotation_site.annotation.answers import Answer, PatternAnswer
 from annotation_site.annotation.comparisons import Comparison, answers_compare
-from annotation_site.annotation.models import Assignment, Item, Membership
+from annotation_site.annotation.final_answers import WITH_REFERENCE
+from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.selectors import list_tokens
 from annotation_site.errors import Invalid, NotAllowed
 
@@ -93,6 +94,14 @@ def scores_renew(*, item: Item, reference: Answer) -> None:
     for row in item.assignments.filter(purpose__in=SCORED, state=State.SUBMITTED):
         score = _score(item, answer_of(row), reference)
         Assignment.objects.filter(pk=row.pk).update(reference_score=score)
+
+
+def study_scores_renew(*, study: Study) -> None:
+    """Score everything anew after the study's minimum of tokens has changed."""
+    for item in study.items.filter(use__in=WITH_REFERENCE).select_related("vector", "study"):
+        reference = _reference_of(item)
+        if reference is not None:
+            scores_renew(item=item, reference=reference)
 
 
 @transaction.atomic

@@ -2,10 +2,17 @@
 
 from django.urls import path
 
-from annotation_site.results import running_views, views
+from annotation_site.results import export_views, running_views, views
 
 app_name = "results"
 urlpatterns = [
+    path("studies/<slug:slug>/exports/", export_views.exports, name="exports"),
+    path("studies/<slug:slug>/exports/status/", export_views.exports_status, name="exports_status"),
+    path(
+        "studies/<slug:slug>/exports/<uuid:public_id>/",
+        export_views.export_file,
+        name="export_file",
+    ),
     path("studies/<slug:slug>/results/", views.results, name="results"),
     path("studies/<slug:slug>/results/summary/", running_views.results_summary, name="summary"),
     path("studies/<slug:slug>/run/lists/", running_views.lists, name="lists"),

@@ -7,6 +7,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.results import services
+from annotation_site.results.jobs import export_request, export_run
+from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
@@ -54,6 +56,9 @@ GET = {
     "openid_connect_login": (404, 404, 404, 404, 404, 404),  # no issuer is set
     "openid_connect_callback": (404, 404, 404, 404, 404, 404),
     "accounts:own": (302, 200, 200, 200, 200, 200),
+    "accounts:tokens": (302, 200, 200, 200, 200, 200),
+    "accounts:token_new": (302, 302, 302, 302, 302, 302),  # the password is asked for again
+    "accounts:token_revoke": (302, 405, 405, 405, 405, 405),
     "accounts:join": (404, 404, 404, 404, 404, 404),  # a link that nobody made
     "accounts:invitations": (302, 403, 403, 200, 200, 200),
     "accounts:invite": (302, 403, 403, 200, 200, 200),
@@ -68,6 +73,9 @@ GET = {
     "accounts:log": (302, 403, 403, 403, 403, 200),
     "corpus:models": (302, 403, 403, 403, 403, 200),
     "corpus:enqueue": (302, 403, 403, 403, 403, 200),
+    "corpus:import": (302, 403, 403, 403, 403, 200),
+    "corpus:log": (302, 403, 403, 403, 403, 200),
+    "corpus:manifest": (302, 403, 403, 403, 403, 404),  # the world's was never written
     "corpus:extraction": (302, 403, 403, 403, 403, 200),
     "corpus:progress": (302, 403, 403, 403, 403, 200),
     "corpus:cancel": (302, 403, 403, 403, 403, 405),
@@ -110,9 +118,10 @@ GET = {
     "results:download": (302, 403, 403, 404, 200, 200),
     "results:retry": (302, 403, 403, 405, 405, 405),
     "results:figure": (302, 403, 403, 404, 200, 200),
-    "api:draft": (401, 405, 405, 405, 405, 405),
-    "api:submit": (401, 405, 405, 405, 405, 405),
-    "api:skip": (401, 405, 405, 405, 405, 405),
+    "results:exports": (302, 403, 403, 404, 200, 200),
+    "results:exports_status": (302, 403, 403, 404, 200, 200),
+    "results:export_file": (302, 403, 403, 404, 200, 200),
+    **addresses.GET,
 }
 POST_STATE = (302, 403, 403, 404, 302, 302)
 # The world's extraction is ready, and a study uses it.
@@ -126,6 +135,7 @@ POST_RUN = (302, 403, 403, 404, 302, 302)
 POST_TEXTS = (302, 403, 403, 404, 302, 302)
 POST_FORM = (302, 403, 403, 404, 422, 422)
 POST_ADD = (302, 403, 403, 404, 302, 422)  # once in, a person cannot be added again
+POST_EXPORTS = (302, 403, 403, 404, 302, 302)
 TEXTS = {"guidelines": "g", "guidelines_base": "1", "consent": "", "consent_base": "0"}
 POST_OWN = (302, 404, 302, 404, 404, 404)  # consent, then withdrawing
 
@@ -144,6 +154,8 @@ def names(resolver: URLResolver, prefix: str = "") -> list[str]:
 def world():
     study = make_study()
     services.snapshot_refresh_now(study=study)
+    job = export_request(study=study, content="jsonl", with_names=False, by=study.created_by)
+    export_run(job_id=job.pk)
     assignment = assignment_of(study)
     other = make_study()
     researchers = [s.memberships.get(role=Membership.Role.RESEARCHER).user for s in (study, other)]
@@ -167,6 +179,7 @@ def address(name: str, study, assignment) -> str:
         "openid_connect_login": outside,
         "openid_connect_callback": outside,
         "accounts:join": {"token": "abc"},
+        "accounts:token_revoke": {"public_id": assignment.public_id},
         "accounts:revoke": {"public_id": assignment.public_id},
         "accounts:person": person,
         "accounts:role": person,
@@ -178,6 +191,8 @@ def address(name: str, study, assignment) -> str:
         "corpus:progress": {"public_id": extraction.public_id},
         "corpus:cancel": {"public_id": extraction.public_id},
         "corpus:vectors": {"public_id": extraction.public_id},
+        "corpus:log": {"public_id": extraction.public_id},
+        "corpus:manifest": {"public_id": extraction.public_id},
         "corpus:retry": {"public_id": extraction.public_id},
         "corpus:delete": {"public_id": extraction.public_id},
         "annotation:study": {"slug": study.slug},
@@ -224,10 +239,15 @@ def address(name: str, study, assignment) -> str:
             "variant": "wide-light",
             "extension": "svg",
         },
-        "api:draft": {"public_id": assignment.public_id},
-        "api:submit": {"public_id": assignment.public_id},
-        "api:skip": {"public_id": assignment.public_id},
+        "results:exports": {"slug": study.slug},
+        "results:exports_status": {"slug": study.slug},
+        "results:export_file": {
+            "slug": study.slug,
+            "public_id": study.exports.order_by("pk")[0].public_id,
+        },
     }
+    if name.startswith("api:"):
+        return reverse(name, kwargs=addresses.kwargs(name, study, assignment))
     return reverse(name, kwargs=kwargs.get(name, {}))
 
 
@@ -239,7 +259,15 @@ def test_who_may_open_what(world):
     study, assignment, clients = world
     for name, expected in GET.items():
         url = address(name, study, assignment)
-        assert tuple(c.get(url).status_code for c in clients) == expected, name
+        assert tuple(status(c, url) for c in clients) == expected, name
+
+
+def status(client: Client, url: str) -> int:
+    """Of a page or a file; a file is read to its end, which closes it."""
+    response = client.get(url)
+    if response.streaming:
+        list(response.streaming_content)
+    return response.status_code
 
 
 def test_who_may_change_a_study_or_an_extraction(world):
@@ -256,10 +284,19 @@ def test_who_may_change_a_study_or_an_extraction(world):
         assert tuple(client.post(url).status_code for client in clients) == POST_EXTRACTION, name
 
 
+def test_who_may_enqueue_and_import_a_model(world):
+    study, assignment, clients = world
+    for name in ("corpus:enqueue", "corpus:import"):  # an admin's empty form is only refused
+        url = address(name, study, assignment)
+        statuses = tuple(client.post(url, {"x": "y"}).status_code for client in clients)
+        assert statuses == POST_EXTRACTION, name
+
+
 def test_who_may_change_texts_agree_and_withdraw(world):
     study, assignment, clients = world
     for name, body, expected in (
         ("annotation:texts", TEXTS, POST_TEXTS),
+        ("results:exports", {"content": "jsonl"}, POST_EXPORTS),
         ("annotation:consent", {"version": "0"}, POST_OWN),
         ("annotation:withdraw", {}, POST_OWN),
     ):
@@ -351,6 +388,7 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
         "results:results", "corpus:models", "annotation:new", "annotation:rules",
         "annotation:people", "annotation:run", "results:lists", "results:adjudication",
+        "results:exports",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))

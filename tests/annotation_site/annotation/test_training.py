@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 from django.http import Http404
@@ -12,6 +13,8 @@ from annotation_site.annotation import selectors, submissions, training
 from annotation_site.annotation.access import training_of
 from annotation_site.annotation.members import annotator_add, assignments_release
 from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.annotation.plans import plan_of
+from annotation_site.annotation.rules import study_change
 from annotation_site.annotation.studies import study_state_change
 from annotation_site.errors import Invalid, NotAllowed
 from tests.annotation_site.factories import (
@@ -259,6 +262,15 @@ def test_a_pattern_below_the_minimum_does_not_count_against_anybody():
     study = training_study(training_lists=1)
     _, found = train(study, answer(pattern(1, [1, 2, 3, 4]), pattern(2, [9, 10, 11])))
     assert found.percent == 100
+
+
+def test_another_minimum_before_the_rules_are_fixed_scores_anew():
+    study = training_study(training_lists=1)
+    _, found = train(study, answer(pattern(1, [1, 2, 3, 4]), pattern(2, [9, 10, 11])))
+    assert found.percent == 100
+    study_change(study=study, plan=replace(plan_of(study), min_tokens=3))
+    member = newcomer(study)
+    assert training_of([member])[member.pk].percent == 50
 
 
 # Being let in
