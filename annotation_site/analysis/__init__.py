@@ -4,3 +4,7 @@ Import the modules by name (``from annotation_site.analysis.coverage import cove
 this file imports none of them, so that the web process can propose stopword flags without
 loading pandas.
 """
+
+MEASURES_VERSION = 2
+"""Raised by hand with every change that can change a number; stored results of another version
+are computed anew."""

@@ -17,6 +17,7 @@ __all__ = [
     "RESERVED_COLUMNS",
     "Labels",
     "annotation_coverage",
+    "coverage_of_lists",
     "coverage_table",
     "list_coverage",
 ]
@@ -176,14 +177,26 @@ def coverage_table(
     Each list weighs the same, however many people annotated it. Source: Geva et al. (2022), §4.1
     and table 2.
     """
-    if not by or not set(by) <= set(_GROUPS) or len(set(by)) < len(by):
-        raise ValueError(f"by is {tuple(by)}; it takes model, kind and layer, each at most once.")
+    _check_groups(by)
     lists = list_coverage(labels, min_tokens=min_tokens, categories=categories)
+    return coverage_of_lists(lists, categories=categories, by=by)
+
+
+def coverage_of_lists(
+    lists: pd.DataFrame, *, categories: Sequence[str], by: Sequence[str] = ("model", "kind")
+) -> pd.DataFrame:
+    """The same table from what `list_coverage` gave, for several tables of the same lists."""
+    _check_groups(by)
     lists = lists.assign(lists_total=1, lists=(lists["annotations"] > 0).astype(np.int64))
     groups = lists.groupby(list(by), observed=True)
     means = [*_SHARES, *categories, *_CONCEPTS_PER_LIST]
     table = pd.concat([groups[list(_COUNTS)].sum(), groups[means].mean()], axis=1).reset_index()
     return table.astype({"kind": "str"}) if "kind" in by else table
+
+
+def _check_groups(by: Sequence[str]) -> None:
+    if not by or not set(by) <= set(_GROUPS) or len(set(by)) < len(by):
+        raise ValueError(f"by is {tuple(by)}; it takes model, kind and layer, each at most once.")
 
 
 def _check_categories(used: pd.Series, categories: Sequence[str]) -> None:

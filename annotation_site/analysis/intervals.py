@@ -160,7 +160,7 @@ def mean_intervals(
     by
         What makes a group: some of "model", "kind" and "layer".
     resamples, seed
-        Of the bootstrap.
+        Of the bootstrap; without resamples there are values and no intervals.
 
     Returns
     -------
@@ -190,7 +190,8 @@ def mean_intervals(
             drawn[one].append(sums[members].sum(axis=0) / in_stratum[members].sum())
     rows = []
     for one, members in enumerate(inside):
-        found, count = np.concatenate(drawn[one]), int(in_stratum[members].sum())
+        found = np.concatenate(drawn[one] or [np.empty((0, len(columns)))])
+        count = int(in_stratum[members].sum())
         single = int((in_stratum[members] == 1).sum())
         for index, column in enumerate(columns):
             interval = percentile_interval(found[:, index], strata=len(members), single=single)

@@ -1,72 +1,233 @@
 """From a study's labels to everything a snapshot holds. Workers import this; the web does not."""
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from annotation_site.annotation.models import Assignment, Study
-from annotation_site.results.dataframes import counted_assignments, labels_of
-from annotation_site.results.plots import (
-    Layout,
-    Theme,
-    coverage_across_layers_svg,
-    coverage_alt_text,
+from annotation_site.analysis.agreement import AGREEMENT_MEASURES
+from annotation_site.analysis.labels import Labels
+from annotation_site.annotation.models import Assignment, Item, Study
+from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.results.dataframes import (
+    StudyAnswers,
+    answers_of,
+    final_labels,
+    model_names,
 )
+from annotation_site.results.drawing import FigureFile, page_files, print_files
+from annotation_site.results.figures import (
+    FigurePlan,
+    agreement_matrix,
+    coverage_by_kind,
+    learning_curve,
+    time_per_list,
+)
+from annotation_site.results.filters import Filters
+from annotation_site.results.machines import machine_labels
+from annotation_site.results.plots import coverage_across_layers, coverage_alt_text
 from annotation_site.results.tables import TABLES, TableRequest
 
-LAYOUTS: tuple[Layout, ...] = ("wide", "narrow")
-THEMES: tuple[Theme, ...] = ("light", "dark")
+Purpose = Assignment.Purpose
+Progress = Callable[[str, int, int], None]
+_DEFINITION = ("title", "definition", "source", "url", "unit", "on")
+_STEPS = {
+    "coverage_intervals": "Intervals of coverage",
+    "real_against_random": "Real against random",
+    "agreement": "Agreement and its intervals",
+}
+"""What takes long enough to be named while it runs."""
 
 
-def compute(study: Study, filters: dict[str, Any]) -> dict[str, Any]:
-    """Tables, figures and counts of a study, as JSON."""
-    request = TableRequest(labels_of(study), list(study.categories), filters["min_tokens"])
-    frames = {name: table(request) for name, table in TABLES.items()}
+@dataclass(frozen=True)
+class Result:
+    """What a snapshot stores: JSON, and the files of its figures."""
+
+    tables: dict[str, Any]
+    figures: dict[str, Any]
+    files: list[dict[str, Any]]
+    counts: dict[str, Any]
+    measures: dict[str, Any]
+
+
+def compute(
+    study: Study, filters: Filters, *, progress: Progress = lambda step, done, total: None
+) -> Result:
+    """Tables, figures and counts of a study under a filter; says how far it is."""
+    answers = answers_of(study)
+    request, missing = table_request(study, answers, filters)
+    total = len(TABLES) + 1
+    frames: dict[str, pd.DataFrame] = {}
+    step = "Tables"
+    for number, (name, table) in enumerate(TABLES.items()):
+        step = _STEPS.get(name, "Tables")
+        progress(step, number, total)
+        frames[name] = table(request)
+    progress("Figures", total - 1, total)
+    figures, files = {}, []
+    for plan in _plans(study, frames):
+        figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
+        drawn = page_files(plan.draw, title=plan.title, description=plan.alt)
+        files += [_file(plan, file) for file in drawn]
+    return Result(
+        tables={name: table_json(frame) for name, frame in frames.items()},
+        figures=figures,
+        files=files,
+        counts=_counts(study, answers, request.labels) | {"machines_missing": missing},
+        measures={
+            name: {key: getattr(measure, key) for key in _DEFINITION}
+            for name, measure in AGREEMENT_MEASURES.items()
+        },
+    )
+
+
+def printed_figures(study: Study, tables: dict[str, Any]) -> list[dict[str, Any]]:
+    """The figures of a snapshot's stored tables as PDF and PNG; slower than those for the page."""
+    frames = {name: _frame(stored) for name, stored in tables.items()}
+    return [
+        _file(plan, file)
+        for plan in _plans(study, frames)
+        for file in print_files(plan.draw, title=plan.title)
+    ]
+
+
+def _file(plan: FigurePlan, file: FigureFile) -> dict[str, Any]:
     return {
-        "tables": {name: _table_json(frame) for name, frame in frames.items()},
-        "figures": _figures(study, frames["coverage"]),
-        "counts": _counts(study),
+        "name": plan.name,
+        "variant": file.variant,
+        "extension": file.extension,
+        "content": file.content,
     }
 
 
-def _figures(study: Study, coverage: pd.DataFrame) -> dict[str, Any]:
-    """The figure across layers for every model: an SVG per variant, and its words."""
+def _frame(stored: dict[str, Any]) -> pd.DataFrame:
+    """What `table_json` stored; missing numbers are NaN."""
+    frame = pd.DataFrame(stored["rows"], columns=[name for name, _ in stored["columns"]])
+    numbers = [name for name, kind in stored["columns"] if kind == "number"]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric)
+    return frame
+
+
+def table_request(
+    study: Study, answers: StudyAnswers, filters: Filters
+) -> tuple[TableRequest, dict[str, str]]:
+    """What the tables are computed from, and the machine annotators that cannot work here."""
+    categories = list(study.categories)
+    counted = answers.counted(filters)
+    labels = answers.labels(counted, filters)
+    machines, missing = machine_labels(
+        study,
+        answers.chosen_lists(filters),
+        min_tokens=filters.min_tokens,
+        categories=categories,
+        chosen=filters.categories,
+    )
+    final = None
+    if filters.adjudicated != "off":
+        final = final_labels(answers, filters)
+    if filters.machine:
+        labels = _together(labels, machines)
+        final = None if final is None else _together(final, machines)
+    repeats = answers.of(Purpose.REPEAT)
+    if filters.people is not None:
+        repeats = repeats[repeats["annotator"].isin(filters.people)]
+    scores = answers.annotations.rename(columns={"reference_score": "score"})
+    scores = scores[scores["purpose"].isin([Purpose.TRAINING, Purpose.REFERENCE])]
+    counted = counted[counted["annotation_id"].isin(labels.annotations["annotation_id"])]
+    request = TableRequest(
+        labels,
+        categories,
+        filters.min_tokens,
+        final=final,
+        repeats=answers.labels(repeats[~repeats["unblinded"]], filters),
+        machines=machines,
+        times=counted[["annotation_id", "annotator", "active_seconds"]],
+        scores=scores[["annotator", "purpose", "list_id", "score"]],
+        whole=_whole(study),
+    )
+    return request, missing
+
+
+def _together(labels: Labels, machines: Labels) -> Labels:
+    """People and machines; only where somebody asked for it."""
+    return Labels(
+        labels.lists,
+        pd.concat([labels.annotations, machines.annotations], ignore_index=True),
+        pd.concat([labels.members, machines.members], ignore_index=True),
+    )
+
+
+def _whole(study: Study) -> frozenset[tuple[str, str]]:
+    """Model and kind of which the study holds every vector that the model has: value vectors."""
+    names = model_names(study)
+    found = set()
+    for extraction in Extraction.objects.filter(pk__in=names):
+        if extraction.parameters.get("per_layer") != "all":
+            continue
+        held = study.items.filter(
+            use=Item.Use.STUDY, vector__extraction=extraction, vector__kind="value"
+        )
+        every = Vector.objects.filter(extraction=extraction, kind="value")
+        if held.count() == every.count():
+            found.add((names[extraction.pk], "value"))
+    return frozenset(found)
+
+
+def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
+    yield from _across_layers(study, frames)
+    pairs = frames["agreement_of_pairs"]
+    people = sorted({*pairs["first"], *pairs["second"]})
+    plans = (
+        coverage_by_kind(frames["table_2"]),
+        agreement_matrix(pairs, people),
+        time_per_list(frames["time_per_list"]),
+        learning_curve(frames["learning_curve"]),
+    )
+    yield from (plan for plan in plans if plan is not None)
+
+
+def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
+    """The figure across layers, one for each model."""
+    coverage, intervals = frames["coverage"], frames["coverage_intervals"]
     by_layer = coverage[coverage["layer"].notna()].astype({"layer": int})
-    figures = {}
-    for model, rows in by_layer.groupby("model"):
-        drawn = {
-            f"{layout}-{theme}": coverage_across_layers_svg(
-                rows,
-                categories=study.categories,
-                title="Coverage across layers",
-                theme=theme,
-                layout=layout,
-            ).decode()
-            for layout in LAYOUTS
-            for theme in THEMES
+    intervals = intervals[intervals["layer"].notna() & (intervals["measure"] == "coverage")]
+    title = "Coverage across layers"
+    for number, (model, rows) in enumerate(by_layer.groupby("model")):
+        options: dict[str, Any] = {
+            "categories": study.categories,
+            "title": title,
+            "intervals": intervals[intervals["model"] == model],
         }
-        alt = coverage_alt_text(rows, categories=study.categories)
-        figures[str(model)] = {**drawn, "alt": alt}
-    return figures
+        yield FigurePlan(
+            f"coverage-across-layers-{number}",
+            f"{title} of {model}",
+            coverage_alt_text(rows, **options),
+            "coverage",
+            coverage_across_layers(rows, **options),
+        )
 
 
-def _counts(study: Study) -> dict[str, int]:
-    counted = counted_assignments(study)
+def _counts(study: Study, answers: StudyAnswers, labels: Labels) -> dict[str, Any]:
+    of_annotation = answers.of(Purpose.ANNOTATION)
+    people = labels.annotations[labels.annotations["annotation_id"] > 0]
     return {
-        "lists": study.items.count(),
-        "annotations": counted.count(),
-        "annotators": counted.values("membership__user").distinct().count(),
+        "lists": len(labels.lists),
+        "annotations": len(people),
+        "annotators": int(people["annotator"].nunique()),
         "skipped": Assignment.objects.filter(
             item__study=study,
-            purpose=Assignment.Purpose.ANNOTATION,
+            purpose=Purpose.ANNOTATION,
             state=Assignment.State.SKIPPED,
         ).count(),
-        "surplus": Assignment.objects.filter(item__study=study, surplus=True).count(),
+        "surplus": int(of_annotation["surplus"].sum()),
+        "unblinded": int(of_annotation["unblinded"].sum()),
+        "adjudicated": len(answers.of(Purpose.ADJUDICATION)),
     }
 
 
-def _table_json(frame: pd.DataFrame) -> dict[str, Any]:
+def table_json(frame: pd.DataFrame) -> dict[str, Any]:
     """Columns with their kind, and rows in which missing values are null."""
     numeric = {name: pd.api.types.is_numeric_dtype(dtype) for name, dtype in frame.dtypes.items()}
     return {

@@ -1,57 +1,34 @@
-"""Figures: pure functions from a dataframe to the bytes of an SVG, without pyplot's globals.
+"""Coverage across layers: a pure function from a dataframe to a figure, without pyplot."""
 
-Text stays text, so that it can be read, searched and copied. matplotlib places it by the widths
-of DejaVu Sans, which it brings along; the page shows the reader's own font. That is narrower as a
-rule, so nothing overlaps, and the bytes do not depend on the fonts of the server.
-"""
-
-import hashlib
-import io
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
-from matplotlib.transforms import Affine2D, Transform
 
 from annotation_site.analysis.labels import KINDS
-
-Theme = Literal["light", "dark"]
-Layout = Literal["wide", "narrow"]
+from annotation_site.results.drawing import (
+    PX,
+    Draw,
+    Ink,
+    Layout,
+    Theme,
+    axes_at,
+    page_figure,
+    quiet,
+    svg,
+    write,
+)
 
 STOPWORDS = "stopwords/punctuation"
 NO_LISTS = "no lists yet"
-
-_FONTS = "system-ui, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-_WIDTHS: dict[Layout, int] = {"wide": 900, "narrow": 390}
-_PX = 0.75  # points in a CSS pixel; matplotlib counts in points, 72 to the inch
-
-
-@dataclass(frozen=True)
-class _Ink:
-    """What a theme changes: the bands keep their colours, so that a legend holds for both."""
-
-    text: str
-    soft: str
-    grid: str
-    empty: str
-    edge: str
-
-
-_INKS: dict[Theme, _Ink] = {
-    "light": _Ink(text="#1d1f21", soft="#5f6367", grid="#e4e3de", empty="#eeede8", edge="#3c4043"),
-    "dark": _Ink(text="#e8e8e6", soft="#9aa0a6", grid="#30343a", empty="#292d33", edge="#c4c7cb"),
-}
 
 # Okabe and Ito's colours. The paper's categories get steps of lightness (L* 46, 71, 89), darkest
 # at the bottom, so that they also differ in print without colour; further ones get a hatch.
@@ -99,27 +76,45 @@ def coverage_across_layers_svg(
     After figure 2 of Geva et al. (2022). A layer without an annotated list is shaded, so that it
     cannot be taken for one with a coverage of 0.
     """
-    panels = _panels(table, layers)
-    ink = _INKS[theme]
-    with style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": f"{title}{theme}"}]):
-        figure = _draw(panels, tuple(categories), title=title, ink=ink, width=_WIDTHS[layout])
-        file = io.BytesIO()
-        # No date and no version of matplotlib: the same data give the same file.
-        figure.savefig(
-            file, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
     alt_text = coverage_alt_text(table, categories=categories, title=title, layers=layers)
-    return _accessible(file.getvalue().decode(), title=title, description=alt_text)
+    draw = coverage_across_layers(table, categories=categories, title=title, layers=layers)
+    return svg(draw, theme=theme, layout=layout, title=title, description=alt_text)
+
+
+def coverage_across_layers(
+    table: pd.DataFrame,
+    *,
+    categories: Sequence[str],
+    title: str,
+    layers: int | None = None,
+    intervals: pd.DataFrame | None = None,
+) -> Draw:
+    """The same figure, to be drawn for the page or for print.
+
+    `intervals` has ``model``, ``kind``, ``layer``, ``low`` and ``high`` of the coverage without
+    stopwords concepts; they are drawn as lines from the lower to the upper end.
+    """
+    panels = _panels(table, layers, intervals)
+
+    def draw(ink: Ink, width: int) -> Figure:
+        return _draw(panels, tuple(categories), title=title, ink=ink, width=width)
+
+    return draw
 
 
 def coverage_alt_text(
-    table: pd.DataFrame, *, categories: Sequence[str], title: str = "", layers: int | None = None
+    table: pd.DataFrame,
+    *,
+    categories: Sequence[str],
+    title: str = "",
+    layers: int | None = None,
+    intervals: pd.DataFrame | None = None,
 ) -> str:
     """Say in words, with all its numbers, what `coverage_across_layers_svg` shows."""
     sentences = ["Share of top tokens in a concept; layers count from 0."]
     if title:
         sentences.insert(0, f"{title.rstrip('.')}.")
-    for panel in _panels(table, layers):
+    for panel in _panels(table, layers, intervals):
         values = "; ".join(
             f"layer {layer}: {_in_words(row, categories)}" for layer, row in panel.rows.iterrows()
         )
@@ -132,7 +127,8 @@ def _in_words(row: pd.Series, categories: Sequence[str]) -> str:
         return NO_LISTS
     parts = ", ".join(f"{category} {row[category]:.1%}" for category in categories)
     total = f"with {STOPWORDS} {row['coverage_with_stopwords']:.1%}"
-    return f"{row['coverage']:.1%} ({parts}; {total})"
+    between = f", 95% from {row['low']:.1%} to {row['high']:.1%}" if row["low"] >= 0 else ""
+    return f"{row['coverage']:.1%}{between} ({parts}; {total})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +159,16 @@ def _plural(number: int, word: str) -> str:
     return word if number == 1 else f"{word}s"
 
 
-def _panels(table: pd.DataFrame, layers: int | None) -> list[_Panel]:
+def _panels(
+    table: pd.DataFrame, layers: int | None, intervals: pd.DataFrame | None = None
+) -> list[_Panel]:
     table = table.astype({"layer": np.int64})
+    if intervals is None:
+        table = table.assign(low=np.nan, high=np.nan)
+    else:
+        keys = ["model", "kind", "layer"]
+        known = intervals[[*keys, "low", "high"]].astype({"layer": np.int64})
+        table = table.merge(known, on=keys, how="left")
     last = int(table["layer"].max()) if len(table) else -1
     axis = pd.RangeIndex(max(last + 1, layers or 0), name="layer")
     return [
@@ -219,35 +223,34 @@ def _grid(panels: list[_Panel], *, width: int, top: float) -> _Grid:
 
 
 def _draw(
-    panels: list[_Panel], categories: tuple[str, ...], *, title: str, ink: _Ink, width: int
+    panels: list[_Panel], categories: tuple[str, ...], *, title: str, ink: Ink, width: int
 ) -> Figure:
     entries = _legend(panels, categories, ink)
     places, legend_height = _flow([entry.label for entry in entries], width=width)
     grid = _grid(panels, width=width, top=44 + legend_height)
     height = grid.height
-    figure = Figure(figsize=(width * _PX / 72, height * _PX / 72), dpi=72)
-    pixels = Affine2D().scale(1 / width, -1 / height).translate(0, 1) + figure.transFigure
-    _write(figure, pixels, 0, 18, title, size=15, color=ink.text, weight="bold")
+    figure, pixels = page_figure(width, height)
+    write(figure, pixels, 0, 18, title, size=15, color=ink.text, weight="bold")
     for entry, (x, y) in zip(entries, places, strict=True):
         swatch = Rectangle((x, y + 34), 14, 12, transform=pixels, linewidth=0.5, **entry.look)
         figure.add_artist(swatch)
-        _write(figure, pixels, x + 20, y + 44, entry.label, size=12, color=ink.text)
+        write(figure, pixels, x + 20, y + 44, entry.label, size=12, color=ink.text)
     for panel, cell in zip(panels, grid.cells, strict=True):
         x, y = grid.corner(cell)
-        axes = figure.add_axes(
-            (
-                x / width,
-                1 - (y + grid.panel_height) / height,
-                grid.panel_width / width,
-                grid.panel_height / height,
-            )
+        axes = axes_at(
+            figure,
+            x=x,
+            y=y,
+            width=grid.panel_width,
+            height=grid.panel_height,
+            page=(width, height),
         )
         _draw_bars(axes, panel, categories, ink, panel_width=grid.panel_width)
         _draw_axes(axes, panel, ink, panel_width=grid.panel_width, first=cell[1] == 0)
         several = len({one.model for one in panels}) > 1
         name = f"{panel.model}: {panel.name}" if several else panel.name
-        _write(figure, pixels, x, y - 26, name, size=13, color=ink.text, weight="bold")
-        _write(figure, pixels, x, y - 9, panel.basis, size=12, color=ink.soft)
+        write(figure, pixels, x, y - 26, name, size=13, color=ink.text, weight="bold")
+        write(figure, pixels, x, y - 9, panel.basis, size=12, color=ink.soft)
     return figure
 
 
@@ -259,7 +262,7 @@ class _Band:
     look: dict[str, Any]
 
 
-def _bands(categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
+def _bands(categories: tuple[str, ...], ink: Ink) -> list[_Band]:
     spare = itertools.cycle(_MORE_BANDS)
     looks = [_BAND_OF.get(category) or next(spare) for category in categories]
     bands = [
@@ -270,7 +273,7 @@ def _bands(categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
     return [*bands, _Band(STOPWORDS, plain)]
 
 
-def _legend(panels: list[_Panel], categories: tuple[str, ...], ink: _Ink) -> list[_Band]:
+def _legend(panels: list[_Panel], categories: tuple[str, ...], ink: Ink) -> list[_Band]:
     entries = _bands(categories, ink)
     if any((panel.rows["lists"] > 0).sum() < len(panel.rows) for panel in panels):
         entries.append(_Band(NO_LISTS, {"facecolor": ink.empty, "edgecolor": ink.grid}))
@@ -292,7 +295,7 @@ def _flow(labels: list[str], *, width: int) -> tuple[list[tuple[float, float]], 
 
 
 def _draw_bars(
-    axes: Axes, panel: _Panel, categories: tuple[str, ...], ink: _Ink, *, panel_width: float
+    axes: Axes, panel: _Panel, categories: tuple[str, ...], ink: Ink, *, panel_width: float
 ) -> None:
     rows = panel.rows
     _shade_empty_layers(axes, panel, ink)
@@ -315,34 +318,45 @@ def _draw_bars(
             **band.look,
         )
         floor += height
+    _draw_intervals(axes, annotated, ink)
 
 
-def _shade_empty_layers(axes: Axes, panel: _Panel, ink: _Ink) -> None:
+def _draw_intervals(axes: Axes, annotated: pd.DataFrame, ink: Ink) -> None:
+    known = annotated[annotated["low"].notna() & annotated["high"].notna()]
+    # A light line below the dark one keeps it visible on every band.
+    for color, linewidth, order in ((ink.under, 3.0, 3), (ink.text, 1.2, 4)):
+        axes.vlines(
+            known.index,
+            100 * known["low"].to_numpy(dtype=np.float64),
+            100 * known["high"].to_numpy(dtype=np.float64),
+            color=color,
+            linewidth=linewidth,
+            zorder=order,
+        )
+
+
+def _shade_empty_layers(axes: Axes, panel: _Panel, ink: Ink) -> None:
     empty = np.flatnonzero(~(panel.rows["lists"].to_numpy() > 0))
     # Neighbours are shaded as one area: between two of them a seam would show.
     for run in np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1):
         if len(run):
             axes.axvspan(run[0] - 0.5, run[-1] + 0.5, facecolor=ink.empty, linewidth=0, zorder=0)
     if len(empty) == len(panel.rows):
-        size = 12 * _PX
+        size = 12 * PX
         axes.text(
             0.5, 0.5, NO_LISTS, transform=axes.transAxes, ha="center", fontsize=size, color=ink.soft
         )
 
 
-def _draw_axes(axes: Axes, panel: _Panel, ink: _Ink, *, panel_width: float, first: bool) -> None:
+def _draw_axes(axes: Axes, panel: _Panel, ink: Ink, *, panel_width: float, first: bool) -> None:
     layers = len(panel.rows)
     axes.set_xlim(-0.5, max(layers, 1) - 0.5)
     axes.set_ylim(0, 100)
     axes.set_xticks(range(0, layers, _tick_step(layers, panel_width)))
     axes.set_yticks(range(0, 101, 25))
-    axes.grid(axis="y", color=ink.grid, linewidth=0.6, zorder=1)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, pad=5, labelsize=12 * _PX, labelcolor=ink.soft)
+    quiet(axes, ink)
     axes.tick_params(labelleft=first)
-    axes.spines[["left", "top", "right"]].set_visible(False)
-    axes.spines["bottom"].set_color(ink.soft)
-    label: dict[str, Any] = {"fontsize": 12 * _PX, "color": ink.soft}
+    label: dict[str, Any] = {"fontsize": 12 * PX, "color": ink.soft}
     axes.set_xlabel("layer, counted from 0", labelpad=5, **label)
     if first:
         # Anchored, so that the text stays centred in whatever font it is shown.
@@ -353,38 +367,3 @@ def _tick_step(layers: int, panel_width: float) -> int:
     """The smallest step that leaves 20 px for every number."""
     steps = (1, 2, 4, 5, 10, 20, 50)
     return next((step for step in steps if step * panel_width / max(layers, 1) >= 20), 100)
-
-
-def _write(
-    figure: Figure,
-    pixels: Transform,
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: float,
-    color: str,
-    weight: str = "normal",
-) -> None:
-    figure.text(
-        x,
-        y,
-        text,
-        transform=pixels,
-        fontsize=size * _PX,
-        color=color,
-        fontweight=weight,
-        ha="left",
-        parse_math=False,
-    )
-
-
-def _accessible(svg: str, *, title: str, description: str) -> bytes:
-    """Name and describe the picture for screen readers, and give its text the page's fonts."""
-    # Ids are global in a page that shows several figures.
-    key = hashlib.sha256(svg.encode()).hexdigest()[:12]
-    names = f'role="img" aria-labelledby="t{key}" aria-describedby="d{key}"'
-    head = f'<title id="t{key}">{escape(title)}</title>\n <desc id="d{key}">{escape(description)}'
-    opened = re.compile("<svg ([^>]*>)")
-    svg = opened.sub(lambda tag: f"<svg {names} {tag[1]}\n {head}</desc>", svg, count=1)
-    return svg.replace("'DejaVu Sans'", _FONTS).encode()

@@ -1,13 +1,16 @@
 """Reading results: the newest snapshot and whether it is stale. Nothing here computes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from annotation_site.annotation.models import Study
-from annotation_site.corpus.models import Kind
+from annotation_site.analysis import MEASURES_VERSION
+from annotation_site.annotation.models import Assignment, Item, Pattern, Study
+from annotation_site.corpus.models import Token
 from annotation_site.exports import Column, Table
+from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import data_version, filter_key, filters_of
+from annotation_site.results.services import data_version
 
 
 @dataclass(frozen=True)
@@ -19,19 +22,38 @@ class ResultsState:
     is_current: bool
     has_answers: bool
 
+    @property
+    def measures_changed(self) -> bool:
+        """Whether the snapshot was computed by another version of the measures."""
+        return self.snapshot is not None and self.snapshot.measures_version != MEASURES_VERSION
 
-def results_state(study: Study) -> ResultsState:
-    """Where the study's own results stand."""
+
+def results_state(study: Study, filters: Filters | None = None) -> ResultsState:
+    """Where the results of a filter stand; without one, the study's own."""
     version = data_version(study.pk)
-    same = Snapshot.objects.filter(study=study, filter_key=filter_key(filters_of(study)))
-    ready = same.filter(state=Snapshot.State.READY).order_by("-data_version").first()
-    pending = same.filter(data_version=version).exclude(state=Snapshot.State.READY).first()
+    same = Snapshot.objects.filter(study=study, filter_key=(filters or Filters.of(study)).key)
+    ready = (
+        same.filter(state=Snapshot.State.READY)
+        .order_by("-data_version", "-measures_version")
+        .first()
+    )
+    pending = (
+        same.filter(data_version=version, measures_version=MEASURES_VERSION)
+        .exclude(state=Snapshot.State.READY)
+        .first()
+    )
     return ResultsState(
         snapshot=ready,
         pending=pending,
-        is_current=ready is not None and ready.data_version == version,
+        is_current=ready is not None
+        and (ready.data_version, ready.measures_version) == (version, MEASURES_VERSION),
         has_answers=version > 0,
     )
+
+
+def snapshot_of(study: Study, number: int) -> Snapshot | None:
+    """One snapshot of the study, by its number, when it is ready."""
+    return study.snapshots.filter(pk=number, state=Snapshot.State.READY).first()
 
 
 def table_of(snapshot: Snapshot, name: str) -> Table:
@@ -44,31 +66,60 @@ def table_of(snapshot: Snapshot, name: str) -> Table:
     )
 
 
-def coverage_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The coverage table's rows as dictionaries, over all layers and by layer."""
-    stored = snapshot.tables["coverage"]
-    names = [name for name, _ in stored["columns"]]
+def rows_of(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:
+    """A stored table's rows as dictionaries; none where the snapshot has no such table."""
+    stored = snapshot.tables.get(name, {"columns": [], "rows": []})
+    names = [column for column, _ in stored["columns"]]
     return [dict(zip(names, row, strict=True)) for row in stored["rows"]]
 
 
-def results_tables(study: Study, snapshot: Snapshot) -> dict[str, Any]:
-    """The coverage table as the page shows it: one block per model, rows by kind and by layer."""
-    rows = [
-        {
-            **row,
-            "kind_label": Kind(row["kind"]).label,
-            "category_shares": [row[category] for category in study.categories],
-        }
-        for row in coverage_rows(snapshot)
-    ]
-    models = [
-        {
-            "name": name,
-            "number": number,
-            "alt": figure["alt"],
-            "kinds": [r for r in rows if r["model"] == name and r["layer"] is None],
-            "layers": [r for r in rows if r["model"] == name and r["layer"] is not None],
-        }
-        for number, (name, figure) in enumerate(snapshot.figures.items())
-    ]
-    return {"models": models, "categories": study.categories}
+def people_of(study: Study) -> dict[str, str]:
+    """Who has submitted an annotation: public id → its first eight characters."""
+    found = (
+        Assignment.objects.filter(
+            item__study=study,
+            purpose=Assignment.Purpose.ANNOTATION,
+            state=Assignment.State.SUBMITTED,
+        )
+        .values_list("membership__user__public_id", flat=True)
+        .order_by("membership__user__public_id")
+        .distinct()
+    )
+    return {str(person): str(person)[:8] for person in found}
+
+
+def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The tokens of some lists as people saw them, best first."""
+    items = Item.objects.filter(study=study, pk__in=list_ids).select_related("vector")
+    lists = {one.pk: (one.vector.extraction_id, one.vector.token_ids) for one in items}
+    wanted = {token for _, ids in lists.values() for token in ids}
+    shown = {
+        (extraction, token): display
+        for extraction, token, display in Token.objects.filter(
+            extraction__in={extraction for extraction, _ in lists.values()}, token_id__in=wanted
+        ).values_list("extraction_id", "token_id", "display")
+    }
+    return {
+        pk: [shown.get((extraction, token), "") for token in ids]
+        for pk, (extraction, ids) in lists.items()
+    }
+
+
+def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, str, int], str]:
+    """What annotators called their patterns in some lists, by list, person and number."""
+    found = Pattern.objects.filter(
+        assignment__item__study=study,
+        assignment__item__in=list_ids,
+        assignment__purpose=Assignment.Purpose.ANNOTATION,
+        assignment__state=Assignment.State.SUBMITTED,
+    ).values_list(
+        "assignment__item_id",
+        "assignment__membership__user__public_id",
+        "number",
+        "description",
+        "category",
+    )
+    return {
+        (item, str(person), number): description or category
+        for item, person, number, description, category in found
+    }

@@ -1,36 +1,341 @@
-"""The tables of a study's results, by name: TABLES is what pages, exports and commands offer."""
+"""The tables of a study's results, by name: TABLES is what pages, exports and commands offer.
+
+Pure: from labels to dataframes. Each function takes a `TableRequest`.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.coverage import Labels, coverage_table
+from annotation_site.analysis.agreement.lists import (
+    disagreement_ranking,
+    matched_patterns,
+    retest_table,
+)
+from annotation_site.analysis.agreement.tables import (
+    COLUMNS,
+    Agreement,
+    agreement_table,
+    agreement_tables,
+    measure_agreement,
+)
+from annotation_site.analysis.baselines import BASELINES
+from annotation_site.analysis.comparisons import kind_comparison
+from annotation_site.analysis.coverage import (
+    Labels,
+    coverage_of_lists,
+    coverage_table,
+    list_coverage,
+)
+from annotation_site.analysis.intervals import RESAMPLES, mean_intervals
+from annotation_site.analysis.paper import TABLE_2_ROWS
+from annotation_site.analysis.people import learning_table, people_table, times_table
+
+AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
+    "agreement": ("model",),
+    "agreement_by_kind": ("model", "kind"),
+    "agreement_by_layer": ("model", "kind", "layer"),
+    "agreement_by_category": ("model", "category"),
+}
+"""Tables of every measure, and what makes a row of each."""
+
+SIDE_BY_SIDE = 10
+"""Lists people disagree on most whose patterns are matched."""
+
+ALL_VECTORS = "all vectors of this kind were taken: no sampling interval"
+
+_SCORES = ("annotator", "purpose", "list_id", "score")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TableRequest:
-    """What a table is computed from."""
+    """What tables are computed from.
+
+    Attributes
+    ----------
+    labels
+        People's answers that count.
+    categories, min_tokens
+        Of the study; `min_tokens` may be another for an analysis.
+    resamples
+        Of every interval and permutation test; 0 leaves intervals empty.
+    final
+        The same with final answers of adjudicated lists, for coverage; None where coverage rests
+        on `labels`.
+    repeats
+        People's second answers to lists, if there are any.
+    machines
+        The answers of machine annotators.
+    times
+        Of the answers that count, in the order of submission: ``annotation_id``, ``annotator``,
+        ``active_seconds``.
+    scores
+        Of training and reference lists: ``annotator``, ``purpose``, ``list_id``, ``score``.
+    whole
+        Model and kind of vectors that were all taken: no sample, so no sampling interval.
+    """
 
     labels: Labels
     categories: list[str]
     min_tokens: int
+    resamples: int = RESAMPLES
+    final: Labels | None = None
+    repeats: Labels | None = None
+    machines: Labels | None = None
+    times: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(
+            {"annotation_id": [], "annotator": [], "active_seconds": []}
+        )
+    )
+    scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({one: [] for one in _SCORES}))
+    whole: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"min_tokens": self.min_tokens, "categories": self.categories}
+
+    @cached_property
+    def covering(self) -> Labels:
+        """The labels that coverage rests on."""
+        return self.labels if self.final is None else self.final
+
+    @cached_property
+    def lists(self) -> pd.DataFrame:
+        """Coverage of each list."""
+        return list_coverage(self.covering, **self.options)
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """Means with intervals, of all layers together (``layer`` missing), then of each."""
+        measures = ["coverage", "coverage_with_stopwords", *self.categories]
+        measures += ["concepts_per_list", "concepts_per_list_with_stopwords"]
+        parts = [
+            mean_intervals(self.lists, columns=measures, by=by, resamples=self.resamples)
+            for by in (("model", "kind"), ("model", "kind", "layer"))
+        ]
+        parts[0].insert(2, "layer", pd.Series(pd.NA, index=parts[0].index, dtype="Int64"))
+        table = pd.concat([part.astype({"layer": "Int64"}) for part in parts], ignore_index=True)
+        table["kind"] = table["kind"].astype("str")
+        judged = self.lists.groupby(["model", "kind"], observed=True)["annotations"].min() > 0
+        whole = [
+            (model, kind) in self.whole and bool(judged[model, kind])
+            for model, kind in zip(table["model"], table["kind"], strict=True)
+        ]
+        table.loc[whole, ["low", "high"]] = np.nan
+        table.loc[whole, "warning"] = ALL_VECTORS
+        return table
+
+    @cached_property
+    def agreement(self) -> Agreement:
+        return measure_agreement(self.labels, **self.options)
+
+    @cached_property
+    def agreements(self) -> dict[str, pd.DataFrame]:
+        """The tables of `AGREEMENT_TABLES`, which share their resamples."""
+        found = agreement_tables(
+            self.agreement, by=list(AGREEMENT_TABLES.values()), resamples=self.resamples
+        )
+        return dict(zip(AGREEMENT_TABLES, found, strict=True))
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        return agreement_table(self.agreement.by_pair(), by=["first", "second"])
+
+    @cached_property
+    def disagreement(self) -> pd.DataFrame:
+        return disagreement_ranking(self.agreement)
 
 
 def coverage(request: TableRequest) -> pd.DataFrame:
     """Coverage by kind over all layers, then by kind and layer; `layer` is missing in the first."""
-    arguments: dict[str, Any] = {
-        "min_tokens": request.min_tokens,
-        "categories": request.categories,
-    }
-    by_kind = coverage_table(request.labels, by=("model", "kind"), **arguments)
-    by_layer = coverage_table(request.labels, by=("model", "kind", "layer"), **arguments)
+    by_kind, by_layer = (
+        coverage_of_lists(request.lists, categories=request.categories, by=by)
+        for by in (("model", "kind"), ("model", "kind", "layer"))
+    )
     by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
     by_layer["layer"] = by_layer["layer"].astype("Int64")
     return pd.concat([by_kind, by_layer], ignore_index=True)
 
 
+def table_2(request: TableRequest) -> pd.DataFrame:
+    """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
+    concepts; coverage with its interval, what it rests on, and concepts per list."""
+    found = coverage_of_lists(request.lists, categories=request.categories)
+    known_rows = request.intervals[request.intervals["layer"].isna()]
+    keys = zip(known_rows["model"], known_rows["kind"], known_rows["measure"], strict=True)
+    intervals = dict(zip(keys, known_rows.to_dict("records"), strict=True))
+    rows = []
+    for model, of_model in found.groupby("model"):
+        of_kind = of_model.set_index("kind")
+        for kind, with_stopwords in TABLE_2_ROWS:
+            if kind not in of_kind.index:
+                continue
+            row = of_kind.loc[kind]
+            ending = "_with_stopwords" if with_stopwords else ""
+            key = (str(model), kind, f"coverage{ending}")
+            known = intervals.get(key)
+            rows.append(
+                {
+                    "model": model,
+                    "kind": kind,
+                    "stopwords_concepts": "with" if with_stopwords else "without",
+                    "coverage": row[f"coverage{ending}"],
+                    "low": np.nan if known is None else known["low"],
+                    "high": np.nan if known is None else known["high"],
+                    "concepts_per_list": row[f"concepts_per_list{ending}"],
+                    "lists": row["lists"],
+                    "lists_total": row["lists_total"],
+                    "annotations": row["annotations"],
+                    "no_pattern": row["no_pattern"],
+                    "warning": "nobody has judged a list" if known is None else known["warning"],
+                }
+            )
+    columns = ["model", "kind", "stopwords_concepts", "coverage", "low", "high"]
+    columns += ["concepts_per_list", "lists", "lists_total", "annotations", "no_pattern", "warning"]
+    table = pd.DataFrame(rows, columns=columns)
+    counts = ["lists", "lists_total", "annotations", "no_pattern"]
+    return table.astype(
+        {"coverage": float, "low": float, "high": float, **dict.fromkeys(counts, int)}
+    )
+
+
+def real_against_random(request: TableRequest) -> pd.DataFrame:
+    """Value vectors against random ones, in coverage without and with stopwords concepts."""
+    draws = max(request.resamples, 1)
+    parts = []
+    for measure in ("coverage", "coverage_with_stopwords"):
+        part = kind_comparison(request.lists, column=measure, resamples=draws, permutations=draws)
+        part.insert(0, "measure", measure)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def retest(request: TableRequest) -> pd.DataFrame:
+    """People's agreement with themselves, where lists came back to them."""
+    if request.repeats is None or not len(request.repeats.annotations):
+        return pd.DataFrame({name: [] for name in ("annotator", *COLUMNS)})
+    return retest_table(request.labels, request.repeats, min_tokens=request.min_tokens)
+
+
+def reference(request: TableRequest) -> pd.DataFrame:
+    """How near people's answers to training and reference lists came to the reference answers."""
+    scored = request.scores.dropna(subset=["score"]).astype({"score": float})
+    table = scored.groupby(["annotator", "purpose"])["score"].agg(
+        lists="size", mean_score="mean", lowest="min"
+    )
+    return table.reset_index()
+
+
+def disagreement(request: TableRequest) -> pd.DataFrame:
+    """Lists with two answers or more, by how little people agree on them, most first.
+
+    `score` is 1 − the mean overlap of matched patterns: 0 full agreement, 1 none; 0 where nobody
+    found a pattern.
+    """
+    table = request.disagreement
+    score = (1 - table["mean_matched_jaccard"]).fillna(0.0)
+    table = table.assign(score=score)
+    return table
+
+
+def side_by_side(request: TableRequest) -> pd.DataFrame:
+    """Patterns of the lists people disagree on most, matched pair by pair; ranks as text."""
+    ranking = request.disagreement
+    worst = ranking[ranking["mean_matched_jaccard"].notna()]["list_id"].head(SIDE_BY_SIDE)
+    parts = []
+    for list_id in worst.tolist():
+        part = matched_patterns(request.labels, list_id=list_id, min_tokens=request.min_tokens)
+        part.insert(0, "list_id", list_id)
+        parts.append(part)
+    columns = ["list_id", "first", "second", "first_pattern", "second_pattern", "jaccard"]
+    columns += ["shared", "only_first", "only_second", "same_category"]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    for name in ("shared", "only_first", "only_second"):
+        table[name] = [" ".join(str(rank) for rank in ranks) for ranks in table[name]]
+    known = {True: "yes", False: "no"}
+    table["same_category"] = [known.get(one) for one in table["same_category"]]
+    for name in ("first_pattern", "second_pattern"):
+        table[name] = table[name].astype("Int64")
+    return table.astype({"jaccard": float})[columns]
+
+
+def machine_coverage(request: TableRequest) -> pd.DataFrame:
+    """Coverage of each machine annotator's answers, by model and kind."""
+    columns = ["annotator", "model", "kind", "coverage", "concepts_per_list", "lists"]
+    parts = []
+    for name, labels in _by_machine(request).items():
+        part = coverage_table(labels, by=("model", "kind"), **request.options)
+        part.insert(0, "annotator", name)
+        parts.append(part[columns])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def machine_agreement(request: TableRequest) -> pd.DataFrame:
+    """Agreement of each machine annotator with people: every person's answer to a list beside
+    the machine's, all people together."""
+    columns = ["annotator", *COLUMNS]
+    parts = []
+    for name, labels in _by_machine(request).items():
+        # As test and retest: what the machine says to the lists that each person answered.
+        answered = request.labels.annotations[["list_id", "annotator"]]
+        # Where machines are counted as people, they are not their own partners.
+        answered = answered[~answered["annotator"].isin(BASELINES)]
+        people = _of(request.labels, request.labels.annotations.loc[answered.index])
+        beside = answered.merge(
+            labels.annotations.rename(columns={"annotation_id": "proposal"}).drop(
+                columns="annotator"
+            ),
+            on="list_id",
+        )
+        beside["annotation_id"] = np.arange(len(beside))
+        members = labels.members.rename(columns={"annotation_id": "proposal"})
+        members = members.merge(beside[["proposal", "annotation_id"]], on="proposal")
+        again = Labels(labels.lists, beside, members)
+        table = retest_table(people, again, min_tokens=request.min_tokens)
+        table = table[table["annotator"].isna()].assign(annotator=name)
+        parts.append(table[columns])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _by_machine(request: TableRequest) -> dict[str, Labels]:
+    if request.machines is None:
+        return {}
+    grouped = request.machines.annotations.groupby("annotator")
+    return {str(name): _of(request.machines, annotations) for name, annotations in grouped}
+
+
+def _of(labels: Labels, annotations: pd.DataFrame) -> Labels:
+    """Some of the annotations with their members."""
+    inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
+    return Labels(labels.lists, annotations, labels.members[inside])
+
+
 TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "coverage": coverage,
+    "table_2": table_2,
+    "coverage_intervals": lambda request: request.intervals,
+    "real_against_random": real_against_random,
+    "agreement": lambda request: request.agreements["agreement"],
+    "agreement_by_kind": lambda request: request.agreements["agreement_by_kind"],
+    "agreement_by_layer": lambda request: request.agreements["agreement_by_layer"],
+    "agreement_by_category": lambda request: request.agreements["agreement_by_category"],
+    "agreement_of_pairs": lambda request: request.pairs,
+    "retest": retest,
+    "reference": reference,
+    "machine_coverage": machine_coverage,
+    "machine_agreement": machine_agreement,
+    "people": lambda request: people_table(
+        request.labels, request.times, request.pairs, min_tokens=request.min_tokens
+    ),
+    "time_per_list": lambda request: times_table(request.labels, request.times),
+    "learning_curve": lambda request: learning_table(
+        request.labels, request.times, request.agreement
+    ),
+    "lists": lambda request: request.lists.astype({"kind": "str"}),
+    "disagreement": disagreement,
+    "side_by_side": side_by_side,
 }

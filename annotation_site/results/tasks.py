@@ -10,7 +10,22 @@ def snapshot_refresh(study_id: int) -> None:
     """Compute the study's newest snapshot; does nothing when it is there or being made."""
     study = Study.objects.filter(pk=study_id).first()
     if study is not None:
-        services.snapshot_refresh_now(study=study)
+        snapshot = services.snapshot_refresh_rested(study=study)
+        if snapshot is not None:
+            services.figures_print(snapshot_id=snapshot.pk)
+
+
+@app.task
+def snapshot_compute_due(snapshot_id: int) -> None:
+    """Compute a snapshot that a page asked for; does nothing when it is there or being made."""
+    if services.snapshot_compute(snapshot_id=snapshot_id):
+        services.figures_print(snapshot_id=snapshot_id)
+
+
+@app.task
+def snapshot_print(snapshot_id: int) -> None:
+    """Draw the figures of a snapshot for print; does nothing when they are there."""
+    services.figures_print(snapshot_id=snapshot_id)
 
 
 @app.task

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation_site.results import export_views, views
+from annotation_site.results import export_views, running_views, views
 
 app_name = "results"
 urlpatterns = [
@@ -14,9 +14,22 @@ urlpatterns = [
         name="export_file",
     ),
     path("studies/<slug:slug>/results/", views.results, name="results"),
+    path("studies/<slug:slug>/results/summary/", running_views.results_summary, name="summary"),
+    path("studies/<slug:slug>/run/lists/", running_views.lists, name="lists"),
+    path("studies/<slug:slug>/adjudication/", running_views.adjudication, name="adjudication"),
+    path(
+        "studies/<slug:slug>/adjudication/gold.<str:extension>",
+        running_views.gold_file,
+        name="gold",
+    ),
     path("studies/<slug:slug>/results/status/", views.status, name="status"),
+    path("studies/<slug:slug>/results/retry/", views.retry, name="retry"),
     path(
         "studies/<slug:slug>/results/<str:table>.<str:extension>", views.download, name="download"
     ),
-    path("studies/<slug:slug>/figures/<int:number>-<str:variant>.svg", views.figure, name="figure"),
+    path(
+        "studies/<slug:slug>/figures/<slug:name>.<slug:variant>.<slug:extension>",
+        views.figure,
+        name="figure",
+    ),
 ]

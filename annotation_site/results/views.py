@@ -1,13 +1,16 @@
 """Pages of results, for researchers. They read snapshots; workers compute."""
 
+from typing import Any
+
 from django.http import (
     Http404,
     HttpResponse,
     HttpResponseBase,
     StreamingHttpResponse,
 )
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -15,34 +18,56 @@ from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_to_run
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
-from annotation_site.results import selectors
+from annotation_site.results import selectors, services
+from annotation_site.results.filters import Filters
+from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import snapshot_refresh_soon, snapshot_request
+from annotation_site.results.page import page_context
 from annotation_site.workers.selectors import workers_alive
+
+_MEDIA_TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
+_NOT_CHOICES = ("have", "snapshot", "paper")  # in an address beside the filter
 
 
 @researcher_required
 @require_GET
 def results(request: PersonRequest, slug: str) -> HttpResponse:
-    """Coverage of a study: by kind and category, and across layers."""
-    return render(request, "results/results.html", _context(request, slug))
+    """Coverage, agreement, people, lists and figures of a study, under a filter."""
+    study = _own_study(request, slug)
+    form = _form(request, study)
+    if not form.is_valid():
+        context = {"study": study, "form": form, "sentence": form.sentence()}
+        return render(request, "results/results.html", context, status=Invalid.status)
+    return render(request, "results/results.html", _context(request, study, form))
 
 
 @researcher_required
 @require_GET
 def status(request: PersonRequest, slug: str) -> HttpResponse:
     """The part of the results page that renews itself, when there is something new to show."""
-    context = _context(request, slug)
+    study = _own_study(request, slug)
+    context = _context(request, study, _valid(_form(request, study)))
     if request.GET.get("have") == context["shown"]:
         return HttpResponse(status=204)  # htmx leaves the page as it is, open details and all
     return render(request, "results/_results.html", context)
 
 
 @researcher_required
+@require_POST
+def retry(request: PersonRequest, slug: str) -> HttpResponse:
+    """Compute results again that failed."""
+    study = _own_study(request, slug)
+    services.snapshot_retry(study=study, filters=_valid(_form(request, study)).filters())
+    page = reverse("results:results", args=[study.slug])
+    return redirect(f"{page}?{_query(request)}" if _query(request) else page)
+
+
+@researcher_required
 @require_GET
 def download(request: PersonRequest, slug: str, table: str, extension: str) -> HttpResponseBase:
-    """A table of the newest snapshot as a file."""
-    study, snapshot = _ready(request, slug)
+    """A table of the study's newest results, or of the snapshot that is named, as a file."""
+    study = _own_study(request, slug)
+    snapshot = _snapshot(request, study)
     export = EXPORT_FORMATS.get(extension)
     if export is None or table not in snapshot.tables:
         raise Http404("There is no such table or format.")
@@ -59,46 +84,86 @@ def download(request: PersonRequest, slug: str, table: str, extension: str) -> H
 
 @researcher_required
 @require_GET
-def figure(request: PersonRequest, slug: str, number: int, variant: str) -> HttpResponse:
-    """A figure of the newest snapshot as SVG; `number` counts the study's models from 0.
+def figure(
+    request: PersonRequest, slug: str, name: str, variant: str, extension: str
+) -> HttpResponse:
+    """A figure of the newest results, or of the snapshot that is named.
 
-    Variants are wide or narrow, light or dark: "narrow-dark".
+    Variants are wide or narrow, light or dark: "narrow-dark", as SVG; "print" is PDF or PNG.
     """
-    _, snapshot = _ready(request, slug)
-    figures = list(snapshot.figures.values())
-    if number >= len(figures) or variant not in figures[number] or variant == "alt":
-        raise Http404("There is no such figure.")
-    return HttpResponse(figures[number][variant], content_type="image/svg+xml")
+    study = _own_study(request, slug)
+    snapshot = _snapshot(request, study)
+    if variant == "print" and not snapshot.figure_files.filter(variant=variant).exists():
+        services.figures_print_soon(snapshot=snapshot)
+        raise Invalid("This file is being drawn. Try again in a few seconds.")
+    file = get_object_or_404(snapshot.figure_files, name=name, variant=variant, extension=extension)
+    headers = {}
+    if variant == "print":
+        headers["Content-Disposition"] = f'attachment; filename="{study.slug}-{name}.{extension}"'
+    return HttpResponse(
+        bytes(file.content), content_type=_MEDIA_TYPES[file.extension], headers=headers
+    )
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:
     return get_object_or_404(studies_to_run(request.user), slug=slug)
 
 
-def _ready(request: PersonRequest, slug: str) -> tuple[Study, Snapshot]:
-    study = _own_study(request, slug)
+def _form(request: PersonRequest, study: Study) -> FilterForm:
+    return FilterForm(request.GET, study=study, people=selectors.people_of(study))
+
+
+def _valid(form: FilterForm) -> FilterForm:
+    if not form.is_valid():
+        raise Invalid(form.sentence())
+    return form
+
+
+def _query(request: PersonRequest) -> str:
+    """The choices of an address, and nothing else."""
+    chosen = request.GET.copy()
+    for name in _NOT_CHOICES:
+        chosen.pop(name, None)
+    return chosen.urlencode()
+
+
+def _snapshot(request: PersonRequest, study: Study) -> Snapshot:
+    number = request.GET.get("snapshot", "")
+    if number:
+        found = selectors.snapshot_of(study, int(number)) if number.isdecimal() else None
+        if found is None:
+            raise Http404("These results are no longer kept.")
+        return found
     snapshot = selectors.results_state(study).snapshot
     if snapshot is None:
         raise Invalid("There are no results yet. They are computed after the first submission.")
-    return study, snapshot
+    return snapshot
 
 
-def _context(request: PersonRequest, slug: str) -> dict[str, object]:
-    study = _own_study(request, slug)
-    state = selectors.results_state(study)
-    if state.has_answers and not state.is_current and state.pending is None:
-        snapshot_request(study=study)
-        snapshot_refresh_soon(study_id=study.pk)
+def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str, Any]:
+    filters = form.filters()
+    state = selectors.results_state(study, filters)
+    if not state.is_current and state.pending is None:
+        services.snapshot_request(study=study, filters=filters)
+        state = selectors.results_state(study, filters)
     workers = workers_alive().count()
     failed = state.pending is not None and state.pending.state == Snapshot.State.FAILED
     newest = state.snapshot.pk if state.snapshot else 0
-    context: dict[str, object] = {
+    step = state.pending.step_done if state.pending and not failed else 0
+    context: dict[str, Any] = {
         "study": study,
+        "form": form,
+        "filters": filters,
+        "is_filtered": filters != Filters.of(study),
+        "query": _query(request),
+        "paper": request.GET.get("paper") != "off",
         "state": state,
         "workers": workers,
         "failed": failed,
-        "shown": f"{newest}.{state.is_current:d}.{state.has_answers:d}.{failed:d}.{workers > 0:d}",
+        "shown": f"{newest}.{state.is_current:d}.{state.has_answers:d}.{failed:d}."
+        f"{workers > 0:d}.{step}",
+        "formats": list(EXPORT_FORMATS),
     }
     if state.snapshot:
-        context |= selectors.results_tables(study, state.snapshot)
+        context |= page_context(study, state.snapshot, paper=context["paper"])
     return context

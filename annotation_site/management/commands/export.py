@@ -10,6 +10,7 @@ from annotation_site.accounts import audit
 from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results.gold import GOLD_FORMATS
 from annotation_site.results.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
 from annotation_site.results.selectors import table_of
@@ -26,7 +27,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="the study's short name, as in its address")
-        parser.add_argument("what", help="a table such as coverage, or labels, or archive")
+        parser.add_argument("what", help="a table such as coverage, or labels, gold or archive")
         parser.add_argument("--format", help="csv for tables and jsonl for labels, if not given")
         parser.add_argument("--with-names", action="store_true", help="name people in labels")
         parser.add_argument("--out", type=Path, required=True)
@@ -40,6 +41,8 @@ class Command(BaseCommand):
         try:
             if what in ("labels", "archive"):
                 self._content(found, what, part, **options)
+            elif what == "gold":
+                self._gold(found, part, **options)
             else:
                 self._table(found, what, part, **options)
         except SiteError as error:
@@ -60,6 +63,14 @@ class Command(BaseCommand):
             )
         audit.record("exported", target=study, content=content, with_names=with_names)
 
+    def _gold(self, study: Study, part: Path, **options: Any) -> None:
+        name = options["format"] or "csv"
+        if name not in GOLD_FORMATS:
+            raise CommandError(f"Final answers are written as {', '.join(GOLD_FORMATS)}.")
+        with part.open("wb") as file:
+            file.writelines(GOLD_FORMATS[name].write(study))
+        audit.record("exported", target=study, table="gold", format=name)
+
     def _table(self, study: Study, table: str, part: Path, **options: Any) -> None:
         name = options["format"] or "csv"
         export = EXPORT_FORMATS.get(name)
@@ -71,7 +82,7 @@ class Command(BaseCommand):
                 snapshot.error or "A worker computes this table right now. Try again in a minute."
             )
         if table not in snapshot.tables:
-            known = ", ".join([*snapshot.tables, "labels", "archive"])
+            known = ", ".join([*snapshot.tables, "labels", "gold", "archive"])
             raise CommandError(f"There is no table {table}. There are: {known}.")
         with part.open("wb") as file:
             file.writelines(export.write(table_of(snapshot, table)))

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('annotation', '0002_campaigns'),
-        ('results', '0001_initial'),
+        ('results', '0002_filtered_snapshots_and_figures'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from annotation_site.annotation.services import StudyPlan, study_create
 from django.core.management import CommandError, call_command
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Assignment, Membership, Pattern, Study
-from annotation_site.annotation.services import StudyPlan, study_create
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.exports.labels import LABEL_FIELDS, LabelFileError, LabelRecord
 from annotation_site.results.labels_export import label_records

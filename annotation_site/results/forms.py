@@ -1,0 +1,94 @@
+"""The line of choices above a study's results."""
+
+from typing import Any
+
+from django import forms
+
+from annotation_site.annotation.models import MOST_RANKS, Study
+from annotation_site.corpus.models import Kind
+from annotation_site.results.filters import ADJUDICATED, Filters
+
+_DATE = forms.DateInput(attrs={"type": "date"})
+
+
+class FilterForm(forms.Form):
+    """What a researcher chooses; anything left alone leaves everything in.
+
+    Only what the study holds can be chosen: its kinds, categories and people.
+    """
+
+    min_tokens = forms.IntegerField(
+        label="A pattern counts from", min_value=1, max_value=MOST_RANKS, help_text="tokens on"
+    )
+    kinds = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    layer_from = forms.IntegerField(
+        label="From layer", min_value=0, max_value=100_000, required=False
+    )
+    layer_to = forms.IntegerField(label="To layer", min_value=0, max_value=100_000, required=False)
+    categories = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    people = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    day_from = forms.DateField(label="Submitted from", required=False, widget=_DATE)
+    day_to = forms.DateField(label="Submitted until", required=False, widget=_DATE)
+    adjudicated = forms.ChoiceField(
+        label="Adjudicated lists", choices=list(ADJUDICATED.items()), required=False
+    )
+    machine = forms.BooleanField(label="Count machine annotators as people", required=False)
+
+    def __init__(
+        self, data: Any = None, *, study: Study, people: dict[str, str], **kwargs: Any
+    ) -> None:
+        # What is left out of an address is the study's own choice.
+        data = data.copy() if data is not None else {}
+        data.setdefault("min_tokens", study.min_tokens)
+        data.setdefault("adjudicated", "off")
+        super().__init__(data, **kwargs)
+        choices = {
+            "kinds": list(Kind.choices),
+            "categories": [(name, name) for name in study.categories],
+            "people": list(people.items()),
+        }
+        for name, options in choices.items():
+            self.fields[name].choices = options  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        for first, last, what in (
+            ("layer_from", "layer_to", "layer"),
+            ("day_from", "day_to", "day"),
+        ):
+            low, high = data.get(first), data.get(last)
+            if low is not None and high is not None and low > high:
+                raise forms.ValidationError(
+                    f"The first {what} comes after the last one. Exchange them."
+                )
+        return data
+
+    def filters(self) -> Filters:
+        """The choices; everything ticked is the same as nothing ticked. Call after is_valid."""
+        data = self.cleaned_data
+
+        def some(name: str) -> tuple[str, ...] | None:
+            chosen = tuple(sorted(data[name]))
+            every = len(self.fields[name].choices)  # type: ignore[attr-defined]
+            return chosen if 0 < len(chosen) < every else None
+
+        return Filters(
+            min_tokens=data["min_tokens"],
+            kinds=some("kinds"),
+            layer_from=data["layer_from"] or None,
+            layer_to=data["layer_to"],
+            categories=some("categories"),
+            people=some("people"),
+            day_from=data["day_from"].isoformat() if data["day_from"] else None,
+            day_to=data["day_to"].isoformat() if data["day_to"] else None,
+            adjudicated=data["adjudicated"] or "off",
+            machine=data["machine"],
+        )
+
+    def sentence(self) -> str:
+        """What is wrong, in one sentence."""
+        parts = []
+        for name, errors in self.errors.items():
+            label = "" if name == "__all__" else f"{self.fields[name].label or name.title()}: "
+            parts += [f"{label}{error}" for error in errors]
+        return " ".join(parts)

@@ -1,0 +1,89 @@
+"""The answers of machine annotators to a study's lists. They stand in tables that say "machine"."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import pandas as pd
+
+from annotation_site.analysis.baselines import BASELINES, ProposedPattern, SynsetLookup
+from annotation_site.analysis.labels import Labels
+from annotation_site.annotation.models import Item, Study
+from annotation_site.corpus.loading import CONTINUATION
+from annotation_site.corpus.models import Token
+
+NO_WORDNET = "WordNet is not installed where the tables are computed."
+
+
+def machine_labels(
+    study: Study,
+    lists: pd.DataFrame,
+    *,
+    min_tokens: int,
+    categories: Sequence[str],
+    chosen: Sequence[str] | None = None,
+) -> tuple[Labels, dict[str, str]]:
+    """What each machine annotator proposes for these lists, and why some say nothing.
+
+    Patterns of categories that the study does not have, or that `chosen` leaves out, are dropped.
+    The second value names the machine annotators that cannot work here, with the reason.
+    """
+    wordnet = _wordnet()
+    missing = {
+        name: NO_WORDNET for name, one in BASELINES.items() if one.needs_wordnet and wordnet is None
+    }
+    wanted = set(categories) if chosen is None else set(chosen) & set(categories)
+    words = _words(study, lists["list_id"].tolist())
+    annotations: list[tuple[int, int, str]] = []
+    members: list[tuple[int, int, int, str, bool]] = []
+    for name in BASELINES:
+        if name in missing:
+            continue
+        for list_id in lists["list_id"].tolist():
+            number = -1 - len(annotations)  # people's annotations have positive ids
+            annotations.append((number, list_id, name))
+            for pattern, found in enumerate(_propose(name, words[list_id], min_tokens), start=1):
+                if found.category in wanted:
+                    members += [
+                        (number, pattern, rank, found.category, False) for rank in found.ranks
+                    ]
+    frame = pd.DataFrame(
+        members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
+    )
+    labels = Labels(
+        lists=lists[["list_id", "model", "kind", "layer", "length"]],
+        annotations=pd.DataFrame(annotations, columns=["annotation_id", "list_id", "annotator"]),
+        members=frame.astype({"stopwords": bool}),
+    )
+    return labels, missing
+
+
+@lru_cache(maxsize=50_000)  # lists never change, and every snapshot asks again
+def _propose(name: str, tokens: tuple[str, ...], min_tokens: int) -> tuple[ProposedPattern, ...]:
+    return tuple(BASELINES[name].propose(tokens, min_tokens, _wordnet()))
+
+
+def _wordnet() -> SynsetLookup | None:
+    from ffn_extract.errors import WordNetError
+    from ffn_extract.wordnet import open_wordnet
+
+    try:
+        return open_wordnet()  # type: ignore[no-any-return]
+    except WordNetError:
+        return None
+
+
+def _words(study: Study, list_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:
+    """The tokens of each list, without marks for pieces of words."""
+    items = Item.objects.filter(study=study).values_list(
+        "pk", "vector__extraction_id", "vector__token_ids"
+    )
+    wanted = set(list_ids)
+    lists = {pk: (extraction, ids) for pk, extraction, ids in items if pk in wanted}
+    text: dict[tuple[int, int], str] = {}
+    for extraction in {extraction for extraction, _ in lists.values()}:
+        rows = Token.objects.filter(extraction=extraction).values_list("token_id", "display")
+        text |= {(extraction, token): shown.removeprefix(CONTINUATION) for token, shown in rows}
+    return {
+        pk: tuple(text.get((extraction, token), "") for token in ids)
+        for pk, (extraction, ids) in lists.items()
+    }

@@ -1,0 +1,70 @@
+"""Every table of a results page on 1,000,000 labels, without intervals and with them.
+
+Run ``python -m benchmarks.results [LISTS [RESAMPLES [PEOPLE]]]`` in the repository's root. A label
+is one person's answer for one rank: 11,112 lists × 30 tokens × 3 people. PEOPLE is from how many
+the three of each list are drawn; intervals of Cohen's kappa grow with their pairs. Times are the
+processor's, of all cores together, so that other work on the machine does not count.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from annotation_site.analysis.coverage import DEFAULT_CATEGORIES
+from annotation_site.analysis.intervals import RESAMPLES
+from annotation_site.analysis.labels import Labels
+from annotation_site.results.tables import TABLES, TableRequest
+from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, labels_of
+
+INTERVALS = ("coverage_intervals", "real_against_random", "agreement")
+"""What takes the time of intervals; the other tables share what these have computed."""
+
+
+def shared_out(labels: Labels, people: int, seed: int = 0) -> Labels:
+    """The same answers, given by three of so many people for each list."""
+    if people == PEOPLE:
+        return labels
+    generator = np.random.default_rng(seed)
+    lists = len(labels.lists)
+    who = np.argsort(generator.random((lists, people)), axis=1)[:, :PEOPLE].ravel()
+    annotations = labels.annotations.assign(annotator=[f"p{one:03}" for one in who])
+    return Labels(labels.lists, annotations, labels.members)
+
+
+def request(labels: Labels, resamples: int) -> TableRequest:
+    times = labels.annotations[["annotation_id", "annotator"]].assign(active_seconds=60)
+    return TableRequest(
+        labels, list(DEFAULT_CATEGORIES), MIN_TOKENS, resamples=resamples, times=times
+    )
+
+
+def all_tables(labels: Labels, resamples: int) -> dict[str, float]:
+    """Seconds of processor time of each table, in the order in which a snapshot computes them."""
+    wanted = request(labels, resamples)
+    taken = {}
+    for name, table in TABLES.items():
+        start = time.process_time()
+        table(wanted)
+        taken[name] = time.process_time() - start
+    return taken
+
+
+def main() -> None:
+    lists = int(sys.argv[1]) if len(sys.argv) > 1 else 11_112
+    resamples = int(sys.argv[2]) if len(sys.argv) > 2 else RESAMPLES
+    people = int(sys.argv[3]) if len(sys.argv) > 3 else PEOPLE
+    all_tables(labels_of(60), 10)  # first calls import and compile
+    labels = shared_out(labels_of(lists), people)
+    print(f"{lists * PEOPLE * TOKENS:,} labels, {len(labels.members):,} pattern members, ", end="")
+    print(f"{people} people")
+    plain = all_tables(labels, 0)
+    print(f"all tables without intervals         {sum(plain.values()):8.2f} s")
+    with_intervals = all_tables(labels, resamples)
+    print(f"all tables, {resamples:,} resamples         {sum(with_intervals.values()):8.2f} s")
+    for name, taken in with_intervals.items():
+        print(f"  {name:<24} {plain[name]:8.2f} s {taken:8.2f} s")
+
+
+if __name__ == "__main__":
+    main()

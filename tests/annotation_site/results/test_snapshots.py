@@ -1,0 +1,194 @@
+"""Snapshots: asked for by a page, computed by a worker, kept for a while, tried again."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from annotation_site.annotation.models import Assignment, Item
+from annotation_site.results import computation, services
+from annotation_site.results.filters import Filters
+from annotation_site.results.models import Figure, Snapshot
+from annotation_site.results.selectors import results_state
+from tests.annotation_site.annotation.test_submissions import submit
+from tests.annotation_site.factories import answer, make_study, pattern
+from tests.annotation_site.results.test_services import labelled_study, researcher_client
+
+pytestmark = pytest.mark.django_db
+State = Snapshot.State
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What workers are asked for, by name of the task."""
+    found = []
+    monkeypatch.setattr(
+        services, "nudge", lambda task, *args, **_: found.append((task.name.split(".")[-1], args))
+    )
+    return found
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A computation that takes no time."""
+    result = computation.Result({}, {}, [], {}, {})
+    monkeypatch.setattr(computation, "compute", lambda *_, **__: result)
+
+
+def page(study, query=""):
+    return researcher_client(study).get(f"/studies/{study.slug}/results/{query}")
+
+
+def test_a_page_asks_for_its_choice_once_and_says_so(asked):
+    study = labelled_study()
+    for _ in range(2):
+        response = page(study, "?kinds=value&min_tokens=3")
+        assert response.status_code == 200
+    snapshot = Snapshot.objects.get()
+    assert (snapshot.state, snapshot.filters) == (State.DUE, {"min_tokens": 3, "kinds": ["value"]})
+    assert asked == [("snapshot_compute_due", (snapshot.pk,))]
+    services.snapshot_compute(snapshot_id=snapshot.pk)
+    text = page(study, "?kinds=value&min_tokens=3").content.decode()
+    # V0: (6 + 4 + 0) / 2 people … with patterns of 3: A 10, B 8 + 3 of 30; V1: 0 of 30
+    assert "<strong>17.5%</strong>" in text
+    assert "A pattern counts from 3 tokens on." in text
+    assert "random vectors</bdi></th>" not in text
+    assert "the paper’s GPT2" in text
+    assert "the paper’s" not in page(study, "?kinds=value&min_tokens=3&paper=off").content.decode()
+
+
+def test_a_choice_that_makes_no_sense_is_refused_in_a_sentence(asked):
+    study = labelled_study()
+    response = page(study, "?layer_from=3&layer_to=1")
+    assert response.status_code == 422
+    assert "The first layer comes after the last one. Exchange them." in response.content.decode()
+    client = researcher_client(study)
+    assert client.get(f"/studies/{study.slug}/results/status/?kinds=all").status_code == 422
+    assert (Snapshot.objects.count(), asked) == (0, [])
+
+
+def test_a_failure_is_tried_again_three_times_and_then_left_to_people(monkeypatch, asked):
+    study = labelled_study()
+    monkeypatch.setattr(computation, "answers_of", lambda study: 1 / 0)
+    for attempt in range(services.MOST_ATTEMPTS):
+        with pytest.raises(ZeroDivisionError):
+            services.snapshot_refresh_now(study=study)
+        assert Snapshot.objects.get().attempts == attempt + 1
+        long_ago = timezone.now() - 2 * services.RETRY_AFTER
+        Snapshot.objects.update(finished_at=long_ago)
+    services.snapshots_sweep()
+    assert asked == []
+    assert services.snapshot_refresh_now(study=study).state == State.FAILED
+    response = researcher_client(study).post(f"/studies/{study.slug}/results/retry/")
+    assert response.status_code == 302
+    snapshot = Snapshot.objects.get()
+    assert (snapshot.state, snapshot.attempts, snapshot.error) == (State.DUE, 0, "")
+    assert asked == [("snapshot_compute_due", (snapshot.pk,))]
+
+
+def test_a_worker_that_died_is_followed_by_another_but_not_for_ever(asked):
+    study = labelled_study()
+    snapshot = services.snapshot_request(study=study)
+    asked.clear()
+    silent = timezone.now() - 2 * services.STALE_AFTER
+    Snapshot.objects.update(state=State.RUNNING, heartbeat_at=silent, attempts=1)
+    services.snapshots_sweep()
+    assert asked == [("snapshot_compute_due", (snapshot.pk,))]
+    Snapshot.objects.update(heartbeat_at=timezone.now())
+    services.snapshots_sweep()
+    assert len(asked) == 1  # it is alive
+    Snapshot.objects.update(heartbeat_at=silent, attempts=services.MOST_ATTEMPTS)
+    services.snapshots_sweep()
+    snapshot.refresh_from_db()
+    assert (snapshot.state, len(asked)) == (State.FAILED, 1)
+    assert "died each time" in snapshot.error
+
+
+def test_results_of_other_measures_are_shown_as_stale_and_computed_again(quick, monkeypatch, asked):
+    study = labelled_study()
+    first = services.snapshot_refresh_now(study=study)
+    assert results_state(study).is_current
+    monkeypatch.setattr(services, "MEASURES_VERSION", 1_000)
+    monkeypatch.setattr("annotation_site.results.selectors.MEASURES_VERSION", 1_000)
+    state = results_state(study)
+    assert (state.snapshot, state.is_current, state.measures_changed) == (first, False, True)
+    services.snapshots_sweep()
+    assert asked == []  # the first one has just been computed: the worker rests
+    Snapshot.objects.update(started_at=timezone.now() - timedelta(hours=2),
+                            finished_at=timezone.now() - timedelta(hours=2))  # fmt: skip
+    services.snapshots_sweep()
+    assert asked == [("snapshot_refresh", (study.pk,))]
+    assert services.snapshot_refresh_now(study=study).measures_version == 1_000
+
+
+def test_old_filtered_snapshots_are_forgotten_and_the_studys_own_kept(quick, monkeypatch):
+    monkeypatch.setattr(services, "KEEP_FILTERED", 2)
+    study = labelled_study()
+    own = services.snapshot_refresh_now(study=study)
+    for tokens in (1, 2, 3, 5):
+        services.snapshot_refresh_now(study=study, filters=Filters(min_tokens=tokens))
+    kept = Snapshot.objects.order_by("pk").values_list("filters__min_tokens", flat=True)
+    assert list(kept) == [own.filters["min_tokens"], 3, 5]
+
+
+def test_answers_that_come_fast_do_not_keep_a_worker_busy(quick, monkeypatch):
+    study = labelled_study()
+    snapshot = services.snapshot_refresh_now(study=study)
+    last = Assignment.objects.get(state__in=Assignment.UNFINISHED)
+    submit(last, answer(pattern(1, [1, 2, 3, 4])))
+    now = timezone.now()
+    Snapshot.objects.filter(pk=snapshot.pk).update(
+        started_at=now - timedelta(seconds=61), finished_at=now - timedelta(seconds=1)
+    )
+    assert services.snapshot_refresh_rested(study=study) is None
+    assert Snapshot.objects.count() == 1
+    services.snapshot_request(study=study)  # somebody looks at the page
+    assert services.snapshot_refresh_rested(study=study).state == State.READY
+
+
+def test_figures_for_print_are_drawn_after_the_tables_and_once():
+    study = labelled_study()
+    client = researcher_client(study)
+    snapshot = services.snapshot_refresh_now(study=study)
+    address = f"/studies/{study.slug}/figures/coverage-by-kind.print.pdf"
+    assert client.get(address).status_code == 422
+    assert "being drawn" in client.get(address).content.decode()
+    for _ in range(2):
+        services.figures_print(snapshot_id=snapshot.pk)
+    printed = Figure.objects.filter(variant="print")
+    assert printed.count() == 2 * len(snapshot.figures) > 0
+    response = client.get(address)
+    assert response["Content-Disposition"] == 'attachment; filename="by-hand-coverage-by-kind.pdf"'
+    assert response.content.startswith(b"%PDF")
+
+
+def test_files_of_another_studys_snapshot_are_not_found(quick):
+    study, other = labelled_study(), make_study()
+    snapshot = services.snapshot_refresh_now(study=other)
+    client = researcher_client(study)
+    for number in (snapshot.pk, 10**9, "x"):
+        address = f"/studies/{study.slug}/results/coverage.csv?snapshot={number}"
+        assert client.get(address).status_code == 404
+
+
+def test_the_disagreement_table_names_lists_of_the_study():
+    study = labelled_study()
+    snapshot = services.snapshot_refresh_now(study=study)
+    stored = snapshot.tables["disagreement"]
+    names = [name for name, _ in stored["columns"]]
+    rows = [dict(zip(names, row, strict=True)) for row in stored["rows"]]
+    lists = {item.pk: (item.vector.kind, item.vector.layer) for item in Item.objects.all()}
+    found = [(*lists[row["list_id"]], row["score"]) for row in rows]
+    # V0: A {1–6} and {7–10}, B {1–8}: 6/8 and 2/10 matched once: J = 6/8 over 2 patterns.
+    # V1: only B has a pattern; R0: nobody has.
+    assert found == [("value", 1, 1.0), ("value", 0, 1 - 0.75 / 2), ("random", 0, 0.0)]
+
+
+def test_the_results_page_takes_few_queries(django_assert_max_num_queries):
+    study = labelled_study()
+    services.snapshot_refresh_now(study=study)
+    client = researcher_client(study)
+    # session, person, study, people of the filter, the data's version (twice), ready, pending,
+    # workers, lists with vectors, tokens, descriptions
+    with django_assert_max_num_queries(12):
+        client.get(f"/studies/{study.slug}/results/")
