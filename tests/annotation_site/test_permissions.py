@@ -160,7 +160,9 @@ def address(name: str, study, assignment) -> str:
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
         "results:retry": {"slug": study.slug},
         "results:figure": {
-            "slug": study.slug, "name": "coverage-across-layers-0", "variant": "wide-light",
+            "slug": study.slug,
+            "name": "coverage-across-layers-0",
+            "variant": "wide-light",
             "extension": "svg",
         },
         "api:draft": {"public_id": assignment.public_id},
