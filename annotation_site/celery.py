@@ -20,8 +20,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 # in many workers.
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
-    "annotation_site.annotation.services.leases_sweep",
+    "annotation_site.annotation.places.leases_sweep",
     "annotation_site.results.services.snapshots_sweep",
+    "annotation_site.results.export_files.exports_sweep",
 )
 # By those that take extractions, in addition.
 EXTRACTION_SWEEPS = ("annotation_site.corpus.sweeps.extractions_take",)

@@ -136,7 +136,8 @@ def _study() -> None:
     """A study over all lists of the demo, judged by both annotators."""
     from annotation_site.accounts.models import User
     from annotation_site.annotation.models import Study
-    from annotation_site.annotation.services import StudyPlan, study_create, study_open
+    from annotation_site.annotation.plans import StudyPlan
+    from annotation_site.annotation.studies import study_create, study_open
     from annotation_site.corpus.selectors import extractions_ready
 
     if Study.objects.exists():
@@ -146,9 +147,8 @@ def _study() -> None:
         raise SystemExit("No lists are loaded. Remove var/ and run `make demo` again.")
     plan = StudyPlan(
         title=TITLE,
-        extraction=extraction,
+        extractions=[extraction],
         annotators=list(User.objects.filter(username__in=["ada", "ben"]).order_by("username")),
-        categories=("semantic", "syntactic"),
     )
     study_open(study=study_create(plan=plan, created_by=User.objects.get(username="rosa")))
 

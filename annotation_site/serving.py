@@ -105,6 +105,8 @@ def web_command(bind: str, web_workers: int) -> list[str]:
         sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--preload",
         "--bind", bind, "--workers", str(web_workers),
         "--log-level", "warning", "--no-control-socket",
+        # A bundle that is uploaded over a slow line takes its worker as long as it comes in.
+        "--timeout", "900",
         "--max-requests", "20000", "--max-requests-jitter", "2000",
     ]  # fmt: skip
 

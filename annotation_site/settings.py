@@ -116,6 +116,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_htmx",
     "rest_framework",
+    "knox",
+    "drf_spectacular",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -238,16 +240,43 @@ STORAGES = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["annotation_site.api.authentication.PageSession"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "annotation_site.api.authentication.TokenAuthentication",
+        "annotation_site.api.authentication.PageSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["annotation_site.api.permissions.MayCall"],
+    "DEFAULT_THROTTLE_CLASSES": ["annotation_site.api.throttling.TokenThrottle"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "annotation_site.api.negotiation.AlwaysJSON",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["annotation_site.api.parsers.ShallowJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "annotation_site.api.schema.CallSchema",
     "EXCEPTION_HANDLER": "annotation_site.api.errors.error_response",
+}
+API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", 600)  # of one person's tokens together
+KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105
+REST_KNOX = {"TOKEN_PREFIX": "ffn_", "AUTH_HEADER_PREFIX": "Bearer"}
+MIGRATION_MODULES = {"knox": None}  # its own token table is not used
+SPECTACULAR_SETTINGS = {
+    "TITLE": "FFN Concepts",
+    "DESCRIPTION": "Everything that the pages do. docs/api.md explains it with an example.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+    },
+    "SECURITY": [{"token": []}],
+    "SORT_OPERATIONS": True,
+    "POSTPROCESSING_HOOKS": [],  # choices stay where they are used, without made-up names
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # the largest request is one list's draft
 
 MODELS_DIR = Path(env.str("MODELS_DIR", str(VAR_DIR / "models")))  # local models, by folder name
+CORPORA_DIR = Path(env.str("CORPORA_DIR", str(VAR_DIR / "corpora")))  # texts for FFN updates
 BUNDLES_DIR = Path(env.str("BUNDLES_DIR", str(VAR_DIR / "bundles")))
+MAX_BUNDLE_BYTES = env.int("MAX_BUNDLE_BYTES", 2_000_000_000)  # that may come by page
+EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(VAR_DIR / "exports")))
+EXPORT_DAYS = env.int("EXPORT_DAYS", 14)  # until an exported file is removed
 REDIS_URL = env.str("REDIS_URL", "")
 QUEUE_PREFIX = env.str("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 

@@ -6,13 +6,14 @@ import resource
 import sys
 from pathlib import Path
 
-import torch
-
-from ffn_extract.arithmetic import BFLOAT16, arithmetics_for
-
 
 def describe() -> str:
     """Processor, cores, threads, whether it multiplies bfloat16 natively, torch's version."""
+    # Here, because loading it takes more memory than what some benchmarks measure.
+    import torch
+
+    from ffn_extract.arithmetic import BFLOAT16, arithmetics_for
+
     native = BFLOAT16 in arithmetics_for(torch.device("cpu"))
     return (
         f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "

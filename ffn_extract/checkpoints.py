@@ -20,27 +20,17 @@ from huggingface_hub.errors import (
 )
 
 from ffn_extract.errors import CheckpointError
-from ffn_extract.fairseq import CONFIG, FairseqModel, is_fairseq, open_fairseq
-from ffn_extract.tensor_files import WEIGHT_FILES, TensorFiles, open_tensors, shard_names
+from ffn_extract.fairseq import FairseqModel, is_fairseq, open_fairseq
+from ffn_extract.model_files import (
+    CONFIG,
+    TOKENIZER_FILES,
+    VOCABULARY_FILES,
+    WEIGHT_FILES,
+    shard_names,
+)
+from ffn_extract.tensor_files import TensorFiles, open_tensors
 
 HUB_SECONDS = 10.0
-VOCABULARY_FILES = (
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
-"""Any of these holds a vocabulary."""
-
-TOKENIZER_FILES = (
-    *VOCABULARY_FILES,
-    "merges.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 # The base class of what the hub's HTTP client raises, whichever client that is.
 _ConnectionFailure: type[Exception] = huggingface_hub.errors.HTTPError  # type: ignore[attr-defined]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

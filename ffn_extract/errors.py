@@ -1,12 +1,22 @@
 """Errors whose message is a sentence that a person can act on."""
 
+from collections.abc import Sequence
+
 
 class FFNExtractError(Exception):
     """Base class of everything that extraction refuses; bugs are never wrapped in it."""
 
 
 class OptionError(FFNExtractError):
-    """An option has a value that extraction cannot work with."""
+    """An option has a value that extraction cannot work with.
+
+    `problems` are the sentences one by one, where there may be several; each begins with the name
+    of the option that it is about.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class CheckpointError(FFNExtractError):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ffn_extract.errors import CheckpointError
+from ffn_extract.model_files import CONFIG
 from ffn_extract.tensor_files import TensorFiles, TorchBinFiles, load_weights_only, only_tensors
 
 DICTIONARY = "dict.txt"
-CONFIG = "config.json"
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 """The first entries of every dictionary, which its file leaves out."""
 

@@ -74,7 +74,7 @@ class ExtractOptions:
     def __post_init__(self) -> None:
         problems = list(_problems(self))
         if problems:
-            raise OptionError(" ".join(problems))
+            raise OptionError(" ".join(problems), problems)
         object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
 
     @property

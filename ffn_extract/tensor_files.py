@@ -1,6 +1,5 @@
 """Weights on disk, read tensor by tensor and row by row; pickled objects are never loaded."""
 
-import json
 import math
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,13 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ffn_extract.errors import CheckpointError
-
-SAFETENSORS = "model.safetensors"
-SAFETENSORS_INDEX = "model.safetensors.index.json"
-TORCH_BIN = "pytorch_model.bin"
-TORCH_BIN_INDEX = "pytorch_model.bin.index.json"
-WEIGHT_FILES = (SAFETENSORS, SAFETENSORS_INDEX, TORCH_BIN, TORCH_BIN_INDEX)
-"""Where weights are looked for, first come first."""
+from ffn_extract.model_files import SAFETENSORS, SAFETENSORS_INDEX, WEIGHT_FILES, shard_names
 
 MAPPED_ELEMENTS = 1 << 25
 """How many elements of mapped files are read before these are closed."""
@@ -145,18 +138,6 @@ def open_tensors(folder: Path) -> TensorFiles:
     for path in paths:
         tensors.update(only_tensors(load_weights_only(path)))
     return TorchBinFiles(tensors)
-
-
-def shard_names(index: Path) -> list[str]:
-    """The files that an index of shards names; plain names only, so none lies elsewhere."""
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted({str(name) for name in weight_map.values()})
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index.name} is no readable index of shards.") from error
-    if any(Path(name).name != name for name in names):
-        raise CheckpointError(f"{index.name} names files outside the model's folder.")
-    return names
 
 
 def load_weights_only(path: Path, allowed: Sequence[type] = ()) -> dict[Any, Any]:

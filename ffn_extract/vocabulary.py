@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from ffn_extract.checkpoints import VOCABULARY_FILES
 from ffn_extract.errors import CheckpointError
 from ffn_extract.fairseq import SPECIAL, is_fairseq, read_dictionary
+from ffn_extract.model_files import VOCABULARY_FILES
 from ffn_extract.tokens import Marking, TokenForm, token_form
 
 _UNUSED = re.compile(

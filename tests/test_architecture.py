@@ -25,8 +25,9 @@ ALLOWED = {
 TASKS_MAY = {"celery"}
 # Pages about people see what joining and leaving do to studies; no other page crosses stages.
 ACCOUNTS_VIEWS_MAY = {"annotation"}
-# The bundle is all that passes between extraction and site; these load without torch.
-FROM_EXTRACTION = {"bundle", "options", "errors", "progress"}
+# The bundle is all that passes between extraction and site, and before it an estimate; these load
+# without torch.
+FROM_EXTRACTION = {"bundle", "options", "errors", "progress", "estimate", "outline"}
 
 
 def imports(path: Path, *, everywhere: bool) -> Iterator[tuple[str, int]]:

@@ -14,6 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.accounts.services import reset_path, sessions_end
+from annotation_site.accounts.tokens import tokens_revoke_of
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +53,12 @@ class AccountAdapter(DefaultAccountAdapter):
         audit.record("login")
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
-        """A new password ends every session but the one that it was typed in."""
+        """A new password ends every API token, and every session but the one it was typed in."""
         super().set_password(user, password)
         request = self.request
         own = request is not None and request.user == user
         sessions_end(user=user, keep=request.session.session_key if own else None)  # type: ignore[arg-type]
+        tokens_revoke_of(person=user)  # type: ignore[arg-type]
         audit.record("password_changed", target=user)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What people fill in about themselves and each other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -8,7 +9,9 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 
 from annotation_site.accounts.audit import ACTIONS
 from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
-from annotation_site.accounts.models import Role, User
+from annotation_site.accounts.models import Role, Scope, User
+from annotation_site.accounts.tokens import DEFAULT_DAYS
+from annotation_site.accounts.tokens import MOST_DAYS as TOKEN_DAYS
 
 
 def _name() -> forms.CharField:
@@ -95,6 +98,28 @@ class InvitationForm(forms.Form):
         else:
             field.required = True
             del self.fields["role"], self.fields["study_role"]
+
+
+class TokenForm(forms.Form):
+    """What a token is for, what it may do and for how long."""
+
+    name = forms.CharField(
+        max_length=100, help_text="So that you know it again: the script or the machine."
+    )
+    scopes = forms.MultipleChoiceField(
+        label="It may",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="As little as the script needs.",
+    )
+    days = forms.IntegerField(
+        label="Days until it expires", min_value=1, max_value=TOKEN_DAYS, initial=DEFAULT_DAYS
+    )
+
+    def __init__(self, *args: Any, scopes: Sequence[Scope], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scopes"].choices = [  # type: ignore[attr-defined]
+            (scope.value, f"{scope.label} ({scope.value})") for scope in scopes
+        ]
 
 
 class LogFilter(forms.Form):

@@ -1,4 +1,4 @@
-"""People, invitations and the log. What a person may do in a study is a membership there."""
+"""People, invitations, API tokens and the log. What a person may do in a study is a membership."""
 
 import uuid
 
@@ -8,6 +8,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+from knox.models import AbstractAuthToken
 
 
 class Role(models.TextChoices):
@@ -16,7 +17,7 @@ class Role(models.TextChoices):
     ADMIN = "admin", "admin"
 
 
-class User(AbstractBaseUser):
+class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # of knox, untyped
     """A person who logs in. `public_id` is the only identifier that pages and exports show."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -92,6 +93,48 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return str(self.public_id)
+
+
+class Scope(models.TextChoices):
+    """What a token may be used for; never more than its person may do."""
+
+    READ = "read", "read what I can see"
+    ANNOTATE = "annotate", "label lists as me"
+    MANAGE = "manage", "run my studies"
+    ADMIN = "admin", "change models, people"
+
+
+class ApiToken(AbstractAuthToken):
+    """A secret by which a script acts as a person. Only a digest of it is stored."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=100)
+    scopes = models.JSONField()
+    expiry = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-created", "public_id")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RequestKey(models.Model):
+    """What a request with an Idempotency-Key was and was answered, for a day."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64)  # of method, address and body
+    status = models.PositiveSmallIntegerField(default=0)
+    answer = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["user", "key"], name="request_key_once"),)
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class AppendOnly(Exception):

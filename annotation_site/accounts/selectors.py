@@ -7,7 +7,7 @@ from allauth.mfa.models import Authenticator
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from annotation_site.accounts.audit import ACTIONS
-from annotation_site.accounts.models import AuditEntry, User
+from annotation_site.accounts.models import AuditEntry, Role, User
 
 
 def people(name: str = "") -> QuerySet[User]:
@@ -17,6 +17,11 @@ def people(name: str = "") -> QuerySet[User]:
     if name:
         found = found.filter(username__icontains=name)
     return found.order_by(F("erased_at").asc(nulls_first=True), "username")
+
+
+def annotators() -> QuerySet[User]:
+    """People who can be chosen to annotate a study, by name."""
+    return User.objects.filter(role=Role.ANNOTATOR, is_active=True).order_by("username")
 
 
 def log_rows(entries: Iterable[AuditEntry]) -> list[dict[str, object]]:

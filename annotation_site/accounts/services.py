@@ -14,7 +14,8 @@ from django.utils.http import int_to_base36
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.invitations import invitations_revoke_of
-from annotation_site.accounts.models import Role, User
+from annotation_site.accounts.models import RequestKey, Role, User
+from annotation_site.accounts.tokens import tokens_revoke_of
 from annotation_site.errors import Invalid
 
 
@@ -58,7 +59,7 @@ def account_change(*, user: User, username: str, email: str) -> None:
 
 @transaction.atomic
 def role_change(*, person: User, role: str, by: User) -> None:
-    """Give a person another role. What their invitations allowed ends with the old one.
+    """Give a person another role. Their invitations and API tokens end with the old one.
 
     Raises Invalid for one's own role, for somebody erased and for the last admin.
     """
@@ -69,12 +70,13 @@ def role_change(*, person: User, role: str, by: User) -> None:
     person.save(update_fields=["role"])
     if role != Role.ADMIN and before != role:
         invitations_revoke_of(person=person)
+        tokens_revoke_of(person=person)
     audit.record("role_changed", target=person, before=before, after=role)
 
 
 @transaction.atomic
 def person_deactivate(*, person: User, by: User) -> bool:
-    """Keep a person out: no login, no session, no invitation of theirs goes on.
+    """Keep a person out: no login, no session, no invitation, no API token of theirs goes on.
 
     False, with nothing done, when that is so already. Raises Invalid for oneself, for somebody
     erased and for the last admin.
@@ -86,6 +88,7 @@ def person_deactivate(*, person: User, by: User) -> bool:
     person.save(update_fields=["is_active"])
     sessions_end(user=person)
     invitations_revoke_of(person=person)
+    tokens_revoke_of(person=person)
     audit.record("person_deactivated", target=person)
     return True
 
@@ -148,7 +151,8 @@ def person_forget(*, person: User, by: User) -> None:
     person = _changeable(person, by)
     sessions_end(user=person)
     invitations_revoke_of(person=person)
-    for kept_about in (Authenticator, SocialAccount, EmailAddress):
+    tokens_revoke_of(person=person)
+    for kept_about in (Authenticator, SocialAccount, EmailAddress, RequestKey):
         kept_about.objects.filter(user=person).delete()
     person.username = f"erased-{person.public_id.hex[:12]}"
     person.email = ""

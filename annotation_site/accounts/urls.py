@@ -13,13 +13,16 @@ from allauth.socialaccount.providers.openid_connect import views as openid_conne
 from allauth.usersessions import views as sessions
 from django.urls import include, path, re_path
 
-from annotation_site.accounts.views import joining, own, people
+from annotation_site.accounts.views import joining, own, people, tokens
 
 RESET = "password/reset/"
 CODES = "account/second-factor/recovery-codes/"
 
 own_pages = [
     path("account/", own.account, name="own"),
+    path("account/tokens/", tokens.listed, name="tokens"),
+    path("account/tokens/new/", tokens.new, name="token_new"),
+    path("account/tokens/<uuid:public_id>/revoke/", tokens.revoke, name="token_revoke"),
     path("join/<str:token>/", joining.join, name="join"),
     path("invitations/", joining.listed, name="invitations"),
     path("invitations/new/", joining.new, name="invite"),

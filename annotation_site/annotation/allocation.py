@@ -95,6 +95,66 @@ def own_order(items: Sequence[ListToJudge], rng: random.Random) -> list[ListToJu
     return order
 
 
+TRAINING, ANNOTATION, REFERENCE, REPEAT = "training", "annotation", "reference", "repeat"
+REPEAT_AFTER = 5  # lists; sooner, people would remember what they said rather than judge again
+
+
+def queue_compose(
+    *,
+    lists: Sequence[int],
+    rng: random.Random,
+    training: Sequence[int] = (),
+    references: Sequence[int] = (),
+    repeats: int = 0,
+    earlier: Mapping[int, int] | None = None,
+) -> list[tuple[int, str]]:
+    """What is added to one person's queue: (list id, purpose) in the order to judge them.
+
+    Parameters
+    ----------
+    lists : new lists of the study, in the person's own order.
+    rng : decides where references and repeats stand, and which lists are repeated.
+    training : comes first, the same for everybody.
+    references : silent reference lists, at uniformly random positions among `lists`.
+    repeats : how many lists to show a second time, of `lists` and `earlier`.
+    earlier : lists that the person has already and that may be repeated, each with the number of
+        lists that follow it in the queue so far.
+
+    Returns
+    -------
+    Repeats stand at least `REPEAT_AFTER` positions after their first showing or, where the queue
+    is too short for that, at its end. No list is repeated twice; where fewer lists than `repeats`
+    are there, there are fewer repeats.
+    """
+    queue = [(item, ANNOTATION) for item in lists]
+    for item in references:
+        queue.insert(rng.randint(0, len(queue)), (item, REFERENCE))
+    # Before 0: lists that stand in the queue already.
+    place = {item: -1 - after for item, after in (earlier or {}).items()}
+    place |= {item: n for n, (item, purpose) in enumerate(queue) if purpose == ANNOTATION}
+    for item in _to_repeat(place, repeats, len(queue), rng):
+        if item in lists:
+            place[item] = queue.index((item, ANNOTATION))  # where insertions have moved it
+        soonest = max(place[item] + REPEAT_AFTER, 0)
+        at = rng.randint(soonest, len(queue)) if soonest <= len(queue) else len(queue)
+        queue.insert(at, (item, REPEAT))
+    return [(item, TRAINING) for item in training] + queue
+
+
+def _to_repeat(
+    place: Mapping[int, int], repeats: int, length: int, rng: random.Random
+) -> list[int]:
+    """Which lists to repeat: a random choice of those far enough from the end, if they suffice."""
+    far = sorted(item for item, n in place.items() if n + REPEAT_AFTER <= length)
+    near = sorted((item for item, n in place.items() if n + REPEAT_AFTER > length), key=place.get)  # type: ignore[arg-type]
+    return (rng.sample(far, len(far)) + near)[: max(repeats, 0)]
+
+
+def repeats_due(lists: int, percent: int, had: int) -> int:
+    """How many more repeats a person with so many lists is to get; half a list counts as one."""
+    return max((lists * percent + 50) // 100 - had, 0)
+
+
 def _by_stratum(lists: Sequence[ListToJudge], rng: random.Random) -> list[ListToJudge]:
     """Lists in random order within (kind, layer), strata in a fixed order."""
     keyed = [
@@ -102,21 +162,3 @@ def _by_stratum(lists: Sequence[ListToJudge], rng: random.Random) -> list[ListTo
         for item in sorted(lists, key=lambda item: item.id)
     ]
     return [entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:4])]
-
-
-def draw_per_stratum(
-    lists: Sequence[ListToJudge], per_stratum: int, seed: int
-) -> list[ListToJudge]:
-    """At most `per_stratum` lists of each (kind, layer), drawn by the study's seed.
-
-    The draw is a prefix of one fixed random order per stratum: asking for more later adds lists
-    and takes none away.
-    """
-    strata: dict[tuple[str, int], list[ListToJudge]] = {}
-    for item in sorted(lists, key=lambda item: item.id):
-        strata.setdefault((item.kind, item.layer), []).append(item)
-    drawn: list[ListToJudge] = []
-    for (kind, layer), group in sorted(strata.items()):
-        random.Random(f"draw:{seed}:{kind}:{layer}").shuffle(group)  # noqa: S311
-        drawn += group[:per_stratum]
-    return drawn

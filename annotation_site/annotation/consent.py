@@ -15,8 +15,8 @@ from annotation_site.annotation.models import (
     Study,
     VersionedText,
 )
+from annotation_site.annotation.places import places_fill
 from annotation_site.annotation.selectors import newest_text
-from annotation_site.annotation.services import places_fill
 from annotation_site.errors import Invalid
 
 State = Assignment.State
@@ -107,7 +107,7 @@ def study_withdraw(*, membership: Membership) -> None:
     left.update(state=State.WITHDRAWN)
     # Other tabs hold the version before this one, so whatever they still send is refused.
     own.update(draft=None, draft_version=F("draft_version") + 1)
-    if study.state == Study.State.OPEN:
+    if study.state in Study.AT_WORK:
         places_fill(study=study, item_ids=freed)
 
 
@@ -117,4 +117,6 @@ def _answers_remove(study: Study, own: QuerySet[Assignment]) -> None:
     _, deleted = Revision.objects.filter(assignment__in=own).delete()
     study.removals += deleted.get("annotation.Revision", 0) + 1
     study.save(update_fields=["removals"])
-    own.update(comment="", skip_reason="", guidelines_version=None, surplus=False)
+    own.update(
+        comment="", skip_reason="", guidelines_version=None, surplus=False, reference_score=None
+    )

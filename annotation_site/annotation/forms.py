@@ -1,12 +1,21 @@
-"""What a researcher fills in to make a study."""
+"""What a researcher fills in about a study."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from django import forms
+from django.db.models import Q, QuerySet
 
 from annotation_site.accounts.models import Role, User
-from annotation_site.annotation.models import Study
-from annotation_site.annotation.services import DEFAULT_CATEGORIES, StudyPlan
+from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.plans import (
+    DEFAULT_CATEGORIES,
+    LONGEST_TITLE,
+    NUMBERS,
+    WORD_LEVEL,
+    StudyPlan,
+)
 from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
 
@@ -14,38 +23,52 @@ CONSENT_HELP = "Annotators agree to it before their first list, and again after 
 MOST = 2**31 - 1  # the largest version that the database holds
 
 
-class StudyForm(forms.Form):
-    """Fields of a StudyPlan."""
+def _number(name: str, help_text: str = "", **changes: Any) -> forms.IntegerField:
+    """A field for a number of a plan, within the plan's bounds."""
+    label, least, most = NUMBERS[name]
+    default = StudyPlan.__dataclass_fields__[name].default
+    return forms.IntegerField(
+        **{
+            "label": label,
+            "min_value": least,
+            "max_value": most,
+            "initial": default,
+            "help_text": help_text,
+            **changes,
+        }
+    )
 
-    title = forms.CharField(max_length=200)
-    extraction: forms.ModelChoiceField = forms.ModelChoiceField(
-        queryset=None, help_text="Whose lists are judged."
+
+class RulesForm(forms.Form):
+    """The rules of a StudyPlan: all of it but people and texts."""
+
+    title = forms.CharField(max_length=LONGEST_TITLE)
+    extractions: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
+        label="Models",
+        queryset=None,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Whose lists are judged. Several stand side by side in every table.",
     )
     kinds = forms.MultipleChoiceField(
         choices=Kind.choices, initial=Kind.values, widget=forms.CheckboxSelectMultiple
     )
-    lists_per_layer = forms.IntegerField(
-        min_value=1, max_value=100_000, initial=10, help_text="Of each kind."
+    lists_per_layer = _number("lists_per_layer", "Of each model and kind. More can be added later.")
+    seed = _number("seed", "Decides which lists are drawn and who gets which.")
+    annotators_per_list = _number("annotators_per_list")
+    lease_hours = _number(
+        "lease_hours", "Then it goes to somebody else; what was typed stays with its author."
     )
-    annotators: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
-        queryset=None, widget=forms.CheckboxSelectMultiple
-    )
-    annotators_per_list = forms.IntegerField(
-        label="People per list", min_value=1, max_value=100, initial=2
+    team_may_annotate = forms.BooleanField(
+        label="People who run the study may annotate too",
+        required=False,
+        help_text="They can see where lists come from, so tables leave their answers out.",
     )
     categories = forms.MultipleChoiceField(
         choices=[(name, name) for name in DEFAULT_CATEGORIES],
         initial=["semantic", "syntactic"],
         widget=forms.CheckboxSelectMultiple,
-        help_text="The paper used names for a word-level vocabulary only.",
     )
-    min_tokens = forms.IntegerField(
-        label="Minimum tokens",
-        min_value=1,
-        max_value=30,
-        initial=4,
-        help_text="A pattern with fewer tokens does not count in results.",
-    )
+    min_tokens = _number("min_tokens", "A pattern with fewer tokens does not count in results.")
     several_patterns_per_token = forms.BooleanField(
         label="A token may be in several patterns", required=False
     )
@@ -57,11 +80,99 @@ class StudyForm(forms.Form):
         required=False,
         help_text="Shows plurals and word families. The paper's annotators had no such help.",
     )
-    seed = forms.IntegerField(
+    training_lists = _number(
+        "training_lists",
+        "Everybody judges these first and reads your answer after each. They count nowhere.",
+    )
+    training_pass_percent = forms.IntegerField(
+        label="Score that passes training, in percent",
         min_value=0,
-        max_value=2**63 - 1,
-        initial=0,
-        help_text="Decides which lists are drawn and who gets which.",
+        max_value=100,
+        required=False,
+        help_text="Overlap with your answers. Left empty, training is only a record.",
+    )
+    reference_lists = _number(
+        "reference_lists",
+        "Everybody gets these among the others, unmarked; you see how their answers compare "
+        "with yours.",
+    )
+    repeat_percent = _number(
+        "repeat_percent",
+        "Of each person's lists, shown to them a second time: how consistent are they?",
+    )
+    pilot_lists = _number(
+        "pilot_lists", "Everybody judges these in a pilot. They never enter the study's tables."
+    )
+    on_withdrawal = forms.ChoiceField(
+        label="When somebody withdraws, their submitted answers are",
+        choices=[
+            (Study.OnWithdrawal.KEEP, "kept, under a code instead of a name"),
+            (Study.OnWithdrawal.REMOVE, "removed, and their lists given to other people"),
+        ],
+        initial=Study.OnWithdrawal.KEEP,
+        widget=forms.RadioSelect,
+        help_text="Annotators read this before they agree, so it cannot be changed then. "
+        "Anybody can withdraw at any time.",
+    )
+
+    SECTIONS = (
+        ("What is judged", ("title", "extractions", "kinds", "lists_per_layer", "seed")),
+        ("Who judges", ("annotators", "annotators_per_list", "lease_hours", "team_may_annotate")),
+        (
+            "What people mark",
+            (
+                "categories", "min_tokens", "several_patterns_per_token", "show_glosses",
+                "highlight_spellings",
+            ),
+        ),
+        (
+            "Training and checks",
+            (
+                "training_lists", "training_pass_percent", "reference_lists", "repeat_percent",
+                "pilot_lists",
+            ),
+        ),
+        ("What people read", ("guidelines", "consent", "on_withdrawal")),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        ready = extractions_ready()
+        self.fields["extractions"].queryset = ready  # type: ignore[attr-defined]
+        only = list(ready[:2])
+        if len(only) == 1:  # then there is nothing to choose
+            self.fields["extractions"].initial = only
+        self.has_names = ready.filter(model__vocabulary=WORD_LEVEL).exists()
+        if self.has_names:
+            self.fields["categories"].help_text = "Names need a model of whole words."
+        else:
+            self.fields["categories"].choices = [  # type: ignore[attr-defined]
+                (name, name) for name in DEFAULT_CATEGORIES if name != "names"
+            ]
+
+    @property
+    def sections(self) -> Iterator[tuple[str, list[forms.BoundField]]]:
+        """The form's fields under their headings."""
+        for heading, names in self.SECTIONS:
+            yield heading, [self[name] for name in names if name in self.fields]
+
+    def plan(self, base: StudyPlan | None = None) -> StudyPlan:
+        """The plan that a valid form describes; what it does not ask for is the base's."""
+        data: dict[str, Any] = {
+            name: list(value) if isinstance(value, QuerySet) else value
+            for name, value in self.cleaned_data.items()
+        }
+        return replace(base, **data) if base else StudyPlan(**data)
+
+
+class StudyForm(RulesForm):
+    """A whole StudyPlan."""
+
+    annotators: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
+        queryset=None,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="Others can be added or invited later, too.",
     )
     guidelines = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 8}),
@@ -75,32 +186,62 @@ class StudyForm(forms.Form):
         help_text=f"Markdown. {CONSENT_HELP} "
         "Left empty, they only read that lists can contain offensive words.",
     )
-    on_withdrawal = forms.ChoiceField(
-        label="When somebody withdraws, their submitted answers are",
-        choices=[
-            (Study.OnWithdrawal.KEEP, "kept, under a code instead of a name"),
-            (Study.OnWithdrawal.REMOVE, "removed, and their lists given to other people"),
-        ],
-        initial=Study.OnWithdrawal.KEEP,
-        widget=forms.RadioSelect,
-        help_text="Annotators read this before they agree, so it cannot be changed later. "
-        "Anybody can withdraw at any time.",
-    )
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people = User.objects.filter(Q(role=Role.ANNOTATOR) | Q(pk=by.pk), is_active=True)
+        self.fields["annotators"].queryset = people.order_by("username")  # type: ignore[attr-defined]
+
+
+class FixedRulesForm(RulesForm):
+    """What can still change once answers are in."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["extraction"].queryset = extractions_ready()  # type: ignore[attr-defined]
-        if extractions_ready().count() == 1:  # then there is nothing to choose
-            self.fields["extraction"].initial = extractions_ready().get().pk
-        self.fields["annotators"].queryset = User.objects.filter(  # type: ignore[attr-defined]
-            role=Role.ANNOTATOR, is_active=True
-        ).order_by("username")
+        self.fields = {name: self.fields[name] for name in ("title", "lease_hours")}
 
-    def plan(self) -> StudyPlan:
-        """The plan that a valid form describes."""
-        data = dict(self.cleaned_data)
-        data["annotators"] = list(data["annotators"])
-        return StudyPlan(**data)
+
+class ExtensionForm(forms.Form):
+    """More lists for a study."""
+
+    lists_per_layer = _number("lists_per_layer", initial=None)
+
+    def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.auto_id = "more_%s"  # the rules stand on the same page
+        self.fields["lists_per_layer"].widget.attrs["min"] = study.lists_per_layer + 1
+        self.fields["lists_per_layer"].initial = study.lists_per_layer + 1
+
+
+class CopyForm(forms.Form):
+    """A copy of a study."""
+
+    title = forms.CharField(label="Title of the copy", max_length=LONGEST_TITLE)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.auto_id = "copy_%s"  # the rules stand on the same page
+
+
+class AnnotatorForm(forms.Form):
+    """Somebody who is to annotate in a study."""
+
+    person: forms.ModelChoiceField = forms.ModelChoiceField(
+        queryset=None, label="Annotator", to_field_name="public_id"
+    )
+
+    def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        roles = study.memberships.filter(removed_at=None)
+        inside = roles.filter(role=Membership.Role.ANNOTATOR).values("user")
+        runs_it = roles.filter(role=Membership.Role.RESEARCHER).values("user")
+        who = Q(role=Role.ANNOTATOR)
+        if study.team_may_annotate:
+            who |= Q(pk__in=runs_it)
+        else:
+            who &= ~Q(pk__in=runs_it)
+        people = User.objects.filter(who, is_active=True).exclude(pk__in=inside)
+        self.fields["person"].queryset = people.order_by("username")  # type: ignore[attr-defined]
 
 
 class TextsForm(forms.Form):

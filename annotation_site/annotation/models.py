@@ -67,8 +67,8 @@ class Study(models.Model):
     # What becomes of a person's submitted answers when they withdraw. People agree to it together
     # with the consent text, so it never changes.
     on_withdrawal = models.CharField(max_length=10, choices=OnWithdrawal, default=OnWithdrawal.KEEP)
-    # Added to the number of revisions: a removal takes revisions away, and the version of the
-    # data must never be one that was seen before.
+    # Added to the number of revisions: a removal takes revisions away, a surplus answer that gets a
+    # place adds none, and the version of the data must never be one that was seen before.
     removals = models.PositiveBigIntegerField(default=0)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -155,6 +155,9 @@ class Membership(models.Model):
     consent_version = models.PositiveIntegerField(null=True)
     consented_at = models.DateTimeField(null=True)
     withdrawn_at = models.DateTimeField(null=True)
+    # A researcher took the person out: no more lists for them. What they have begun or submitted
+    # stays theirs, and they can be added again.
+    removed_at = models.DateTimeField(null=True)
     # A researcher let the person in although training was not passed.
     training_waived_at = models.DateTimeField(null=True)
 

@@ -1,6 +1,7 @@
 """What people read about their own work: home, submitted lists, hours. Nothing of anybody else's.
 
-Blinding: of a list only its number in the person's own order and what the person did is told.
+Blinding: of a list only its number in the person's own order and what the person did is told, and
+whether it is training, which they know: they were shown the reference answer.
 """
 
 import datetime
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.access import Training, training_of
 from annotation_site.annotation.models import (
     Assignment,
     Membership,
@@ -27,6 +29,7 @@ from annotation_site.annotation.selectors import needs_consent, studies_to_annot
 from annotation_site.exports import Column, Table
 
 State = Assignment.State
+Purpose = Assignment.Purpose
 SOON = timedelta(hours=24)
 
 
@@ -49,6 +52,12 @@ class OwnStudy:
     leases: list[Lease]  # that run out soon
     needs_consent: bool
     resume: bool
+    training: Training
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is a list to open now."""
+        return can_go_on(self.membership, self.training)
 
 
 @dataclass(frozen=True)
@@ -61,11 +70,18 @@ class WorkDay:
     lists: int
 
 
+def can_go_on(membership: Any, training: Training) -> bool:
+    """Whether a membership of `studies_to_annotate` has a list that can be opened now."""
+    shut = training.done and not training.passed
+    return bool(membership.left) and membership.study.state in Study.AT_WORK and not shut
+
+
 def own_studies(user: User) -> list[OwnStudy]:
-    """The studies that a person annotates, three queries whatever their number and size."""
+    """The studies that a person annotates, four queries whatever their number and size."""
     memberships = list(studies_to_annotate(user))
     seconds, leases = _seconds_by_membership(user), _leases_by_membership(user)
-    resume = _worked_at_last(memberships)
+    trainings = training_of(memberships)
+    resume = _worked_at_last([m for m in memberships if can_go_on(m, trainings[m.pk])])
     return [
         OwnStudy(
             membership=membership,
@@ -73,14 +89,14 @@ def own_studies(user: User) -> list[OwnStudy]:
             leases=leases[membership.pk],
             needs_consent=needs_consent(membership, membership.study),
             resume=membership is resume,
+            training=trainings[membership.pk],
         )
         for membership in memberships
     ]
 
 
-def _worked_at_last(memberships: list[Any]) -> Any:
+def _worked_at_last(can_go_on: list[Any]) -> Any:
     """Where the person stopped: the last list opened, in a study in which something is left."""
-    can_go_on = [m for m in memberships if m.left and m.study.state == Study.State.OPEN]
     begun = [m for m in can_go_on if m.opened_last]
     return max(begun, key=lambda m: m.opened_last) if begun else next(iter(can_go_on), None)
 
@@ -102,7 +118,7 @@ def _leases_by_membership(user: User) -> dict[int, list[Lease]]:
         membership__withdrawn_at=None,
         state=State.IN_PROGRESS,
         item__study__state=Study.State.OPEN,
-    )
+    ).exclude(purpose=Purpose.TRAINING)  # which nobody else waits for
     found: dict[int, list[Lease]] = defaultdict(list)
     for row in rows.select_related("item__study").order_by("position"):
         if row.opened_at is None:
@@ -131,10 +147,18 @@ def with_unsubmitted_changes(rows: Sequence[Assignment]) -> list[tuple[Assignmen
 
 
 def set_aside_lists(membership: Membership) -> QuerySet[Assignment]:
-    """Lists that the person skipped or that are no longer kept for them."""
-    return Assignment.objects.filter(
-        membership=membership, state__in=(State.SKIPPED, State.EXPIRED)
-    ).order_by("position")
+    """Lists that the person skipped, or began and that are no longer kept for them.
+
+    Without what ended with its training or its pilot.
+    """
+    ended = Q(state=State.EXPIRED) & (
+        Q(opened_at=None) | Q(purpose__in=(Purpose.TRAINING, Purpose.PILOT))
+    )
+    return (
+        Assignment.objects.filter(membership=membership, state__in=(State.SKIPPED, State.EXPIRED))
+        .exclude(ended)
+        .order_by("position")
+    )
 
 
 def work_days(user: User) -> list[WorkDay]:

@@ -1,16 +1,14 @@
 """What happens to a person's studies when they are invited, join, leave or are forgotten."""
 
-from collections.abc import Collection
-
 from django.db import transaction
-from django.db.models import Count, Q
 
 from annotation_site.accounts import audit, invitations
 from annotation_site.accounts import services as accounts
 from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.consent import study_withdraw
-from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.services import annotator_add, places_fill
+from annotation_site.annotation.members import annotator_add, lists_release, lists_return
+from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.places import places_fill, study_locked
 from annotation_site.errors import Invalid, NotAllowed, NotFound
 
 ENDED = (Study.State.CLOSED, Study.State.ARCHIVED)
@@ -158,7 +156,7 @@ def person_deactivate(*, person: User, by: User) -> None:
     if not accounts.person_deactivate(person=person, by=by):
         return
     for membership in _places(person):
-        _lists_release(membership, [Assignment.State.WAITING])
+        lists_release(study=study_locked(membership.study_id), membership=membership)
 
 
 @transaction.atomic
@@ -167,8 +165,11 @@ def person_activate(*, person: User, by: User) -> None:
     if not accounts.person_activate(person=person, by=by):
         return
     for membership in _places(person):
-        _lists_return(membership)
-        _lists_release(membership, [])
+        study = study_locked(membership.study_id)
+        if not membership.removed_at:
+            lists_return(study=study, membership=membership)
+        if study.state in Study.AT_WORK:
+            places_fill(study=study)
 
 
 @transaction.atomic
@@ -180,41 +181,6 @@ def person_erase(*, person: User, by: User) -> None:
     accounts.person_forget(person=person, by=by)
     for membership in _places(person):
         study_withdraw(membership=membership)
-
-
-def _lists_return(membership: Membership) -> None:
-    """Give a person the unopened lists back that were taken from them and went to nobody else."""
-    study = Study.objects.select_for_update().get(pk=membership.study_id)
-    own = Assignment.objects.filter(
-        membership=membership,
-        purpose=Assignment.Purpose.ANNOTATION,
-        state=Assignment.State.EXPIRED,
-        opened_at=None,
-    )
-    items = study.items.filter(assignments__in=own).order_by("pk")
-    list(items.select_for_update().values_list("pk"))
-    held = Count(
-        "assignments",
-        filter=Q(
-            assignments__purpose=Assignment.Purpose.ANNOTATION,
-            assignments__state__in=Assignment.LIVE,
-            assignments__surplus=False,
-        ),
-    )
-    room = study.items.annotate(held=held).filter(held__lt=study.annotators_per_list)
-    own.filter(item__in=room).update(state=Assignment.State.WAITING)
-
-
-def _lists_release(membership: Membership, states: Collection[str]) -> None:
-    """Take lists in these states from a person, and give the study's free places to others."""
-    study = Study.objects.select_for_update().get(pk=membership.study_id)
-    held = Assignment.objects.filter(
-        membership=membership, purpose=Assignment.Purpose.ANNOTATION, state__in=states
-    )
-    rows = list(held.order_by("pk").select_for_update().values_list("pk", flat=True))
-    Assignment.objects.filter(pk__in=rows).update(state=Assignment.State.EXPIRED)
-    if study.state == Study.State.OPEN:
-        places_fill(study=study)
 
 
 def _places(person: User) -> list[Membership]:

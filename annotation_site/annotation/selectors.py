@@ -4,6 +4,8 @@ Blinding: `list_page` is all that reaches an annotator of a list. Model, kind, l
 scores, contexts and other people's work are not in it.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,10 +13,12 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.access import refusal, waits_for_training
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
     Guidelines,
+    Item,
     Membership,
     Study,
     VersionedText,
@@ -45,11 +49,29 @@ class ListToken:
 
 def list_tokens(vector: Vector) -> list[ListToken]:
     """The list's tokens in the order of their ranks."""
-    found = Token.objects.filter(
-        extraction_id=vector.extraction_id, token_id__in=vector.token_ids
-    ).values_list("token_id", "display", "gloss", "is_stopword")
-    shown = {token_id: (display, gloss, flag) for token_id, display, gloss, flag in found}
-    return [ListToken(rank, *shown[i]) for rank, i in enumerate(vector.token_ids, 1)]
+    return tokens_of_lists([vector])[vector.pk]
+
+
+def tokens_of_lists(vectors: Iterable[Vector]) -> dict[int, list[ListToken]]:
+    """The same of several lists, by vector; one query for each extraction they come from."""
+    vectors = list(vectors)
+    wanted: dict[int, set[int]] = defaultdict(set)
+    for vector in vectors:
+        wanted[vector.extraction_id] |= set(vector.token_ids)
+    shown: dict[int, dict[int, tuple[str, str, bool]]] = {}
+    for extraction, ids in wanted.items():
+        found = Token.objects.filter(extraction_id=extraction, token_id__in=ids)
+        rows = found.values_list("token_id", "display", "gloss", "is_stopword")
+        shown[extraction] = {
+            token_id: (display, gloss, flag) for token_id, display, gloss, flag in rows
+        }
+    return {
+        vector.pk: [
+            ListToken(rank, *shown[vector.extraction_id][i])
+            for rank, i in enumerate(vector.token_ids, 1)
+        ]
+        for vector in vectors
+    }
 
 
 def needs_consent(membership: Membership, study: Study) -> bool:
@@ -59,24 +81,56 @@ def needs_consent(membership: Membership, study: Study) -> bool:
 
 
 def assignments_of(user: User) -> QuerySet[Assignment]:
-    """The person's own assignments in studies that have been opened and not been left."""
+    """The person's own assignments in studies that have been opened and not been left.
+
+    A researcher's final answers are among them, before the study opens too.
+    """
+    final = Q(purpose=Assignment.Purpose.ADJUDICATION)
+    own = ~final & ~Q(item__study__state=Study.State.DRAFT)
+    if user.is_researcher:  # still
+        own |= final
     return (
-        Assignment.objects.filter(membership__user=user, membership__withdrawn_at=None)
-        .exclude(item__study__state__in=(Study.State.DRAFT, Study.State.ARCHIVED))
+        Assignment.objects.filter(own, membership__user=user, membership__withdrawn_at=None)
+        .exclude(item__study__state=Study.State.ARCHIVED)
         .select_related("item__study", "item__vector", "membership")
         .defer(*NOT_SHOWN)
     )
 
 
 def next_assignment(membership_id: int) -> Assignment | None:
-    """The person's lowest unfinished position."""
-    return (
+    """The person's lowest unfinished position; none while training keeps the queue shut."""
+    found = (
         Assignment.objects.filter(membership_id=membership_id, state__in=Assignment.UNFINISHED)
         .select_related("item__study", "item__vector", "membership")
         .defer(*NOT_SHOWN)
         .order_by("position")
         .first()
     )
+    return None if found is None or waits_for_training(found) else found
+
+
+def page_instead(assignment: Assignment) -> str | None:
+    """Where a list's own page sends its person instead: what is open to them, or feedback."""
+    if assignment.purpose == Assignment.Purpose.TRAINING and assignment.state == State.SUBMITTED:
+        return reverse("annotation:feedback", args=[assignment.public_id])
+    if waits_for_training(assignment):
+        return reverse("annotation:study", args=[assignment.item.study.slug])
+    is_final = assignment.purpose == Assignment.Purpose.ADJUDICATION
+    if is_final and assignment.item.use == Item.Use.STUDY:
+        return reverse("annotation:adjudication", args=[assignment.public_id])
+    return None
+
+
+def page_after(done: Assignment) -> str | None:
+    """Where a person goes after submitting or skipping a list; None: to their next list."""
+    study = done.item.study
+    if done.purpose == Assignment.Purpose.ADJUDICATION:
+        adjudicated = done.item.use == Item.Use.STUDY
+        page = "results:adjudication" if adjudicated else "annotation:references"
+        return reverse(page, args=[study.slug])
+    if needs_consent(done.membership, study):  # a repeat, after a change
+        return reverse("annotation:consent", args=[study.slug])
+    return page_instead(done)
 
 
 def list_page(assignment: Assignment) -> dict[str, Any]:
@@ -102,7 +156,7 @@ def list_page(assignment: Assignment) -> dict[str, Any]:
             "several_patterns_per_token": study.several_patterns_per_token,
             "show_glosses": study.show_glosses,
             "highlight_spellings": study.highlight_spellings,
-            "open": study.state == Study.State.OPEN,
+            "open": not refusal(assignment),
         },
         "draft": {"version": assignment.draft_version, "content": assignment.draft},
         "active_seconds": assignment.active_seconds,
@@ -112,6 +166,7 @@ def list_page(assignment: Assignment) -> dict[str, Any]:
 
 def _urls(assignment: Assignment) -> dict[str, str | None]:
     public_id = assignment.public_id
+    is_final = assignment.purpose == Assignment.Purpose.ADJUDICATION
     previous = (
         Assignment.objects.filter(
             membership_id=assignment.membership_id, position__lt=assignment.position
@@ -123,7 +178,8 @@ def _urls(assignment: Assignment) -> dict[str, str | None]:
     return {
         "draft": reverse("api:draft", args=[public_id]),
         "submit": reverse("api:submit", args=[public_id]),
-        "skip": reverse("api:skip", args=[public_id]),
+        # Whoever gives the final answer has nobody to leave the list to.
+        "skip": None if is_final else reverse("api:skip", args=[public_id]),
         "page": reverse("annotation:list", args=[public_id]),
         "previous": reverse("annotation:list", args=[previous]) if previous else None,
     }
@@ -168,9 +224,32 @@ def studies_to_run(user: User) -> QuerySet[Study]:
         studies = studies.filter(
             memberships__user=user, memberships__role=Membership.Role.RESEARCHER
         )
-    answered = Q(items__assignments__state=State.SUBMITTED)
-    held = Q(items__assignments__state__in=Assignment.LIVE)
+    counts = Q(
+        items__assignments__purpose=Assignment.Purpose.ANNOTATION,
+        items__assignments__surplus=False,
+    )
+    answered = counts & Q(items__assignments__state=State.SUBMITTED)
+    held = counts & Q(items__assignments__state__in=Assignment.LIVE)
     return studies.annotate(
         answers=Count("items__assignments", filter=answered, distinct=True),
         places=Count("items__assignments", filter=held, distinct=True),
     ).order_by("-created_at")
+
+
+def annotators(study: Study) -> QuerySet[Any]:
+    """The study's annotators, each with the state of the lists that are theirs to judge for it."""
+
+    def lists(**which: Any) -> Count:
+        own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION, **which)
+        return Count("assignments", filter=own)
+
+    return (
+        study.memberships.filter(role=Membership.Role.ANNOTATOR)
+        .select_related("user")
+        .annotate(
+            submitted=lists(assignments__state=State.SUBMITTED),
+            begun=lists(assignments__state=State.IN_PROGRESS),
+            unopened=lists(assignments__state=State.WAITING),
+        )
+        .order_by("withdrawn_at", "removed_at", "user__username")
+    )

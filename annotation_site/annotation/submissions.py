@@ -7,8 +7,12 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
+from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
+from annotation_site.annotation import training
+from annotation_site.annotation.access import refusal
 from annotation_site.annotation.answers import Answer, Rules, answer_parse
+from annotation_site.annotation.members import is_unblinded
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -19,16 +23,17 @@ from annotation_site.annotation.models import (
     Study,
     WorkedDay,
 )
+from annotation_site.annotation.places import places_fill
 from annotation_site.annotation.selectors import (
     assignments_of,
     list_tokens,
     needs_consent,
     newest_text,
 )
-from annotation_site.annotation.services import is_unblinded, places_fill
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
 State = Assignment.State
+Purpose = Assignment.Purpose
 MOST_DRAFT_BYTES = 100_000
 
 
@@ -38,7 +43,7 @@ def assignment_open(assignment: Assignment) -> None:
     Raises ConsentNeeded before the person has agreed to the study's consent text as it is now.
     """
     _require_consent(assignment)
-    if assignment.state == State.WAITING and assignment.item.study.state == Study.State.OPEN:
+    if assignment.state == State.WAITING and not refusal(assignment):
         now = timezone.now()
         Assignment.objects.filter(pk=assignment.pk, state=State.WAITING).update(
             state=State.IN_PROGRESS, opened_at=now
@@ -81,9 +86,10 @@ def assignment_submit(
     """Make an answer count; it replaces the person's earlier answer for this list.
 
     The same `key` again changes nothing. Raises InvalidAnswer for a broken rule, DraftConflict
-    when a newer draft exists, NotAllowed when the study is not open, ConsentNeeded when its
-    consent text is new to the person. An answer that comes after its lease ended takes its place
-    back where that is free, and else is kept as surplus.
+    when a newer draft exists, NotAllowed when the list is not open (see `access.refusal`),
+    ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
+    lease ended takes its place back where that is free, and else is kept as surplus. Answers to
+    training and reference lists are scored against the reference answer.
     """
     assignment = _locked(user, public_id)
     if _is_repeated(assignment, key):
@@ -95,10 +101,14 @@ def assignment_submit(
     tokens = list_tokens(assignment.item.vector)
     rules = Rules(len(tokens), study.categories, study.several_patterns_per_token)
     parsed = answer_parse(answer, rules)
-    if assignment.surplus or assignment.state in (State.EXPIRED, State.SKIPPED):
+    is_final = assignment.purpose == Purpose.ADJUDICATION
+    if is_final:
+        training.reference_require_changeable(answer=assignment)
+    left = assignment.surplus or assignment.state in (State.EXPIRED, State.SKIPPED)
+    if left and assignment.purpose == Purpose.ANNOTATION:
         assignment.surplus = not _place_is_free(assignment)
     assignment.unblinded = is_unblinded(study=study, user=user)
-    if assignment.unblinded and not study.team_may_annotate:
+    if assignment.unblinded and not study.team_may_annotate and not is_final:
         raise NotAllowed(
             "You can see where this study's lists come from now, so your answers could not count. "
             "Ask the researcher to release your lists."
@@ -110,7 +120,11 @@ def assignment_submit(
     assignment.submitted_at = timezone.now()
     assignment.guidelines_version = guidelines.version if guidelines else None
     assignment.comment = parsed.comment
+    assignment.reference_score = training.answer_score(assignment, parsed)
     _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
+    if is_final:
+        training.scores_renew(item=assignment.item, reference=parsed)
+        audit.record("final_answer_given", target=study, actor=user, list=str(assignment.public_id))
     return assignment
 
 
@@ -126,8 +140,8 @@ def assignment_skip(
 ) -> Assignment:
     """Give a list back with a reason. It is no annotation; its place goes to another person.
 
-    The time it took is kept. Raises Invalid without a reason or for a list that was already
-    submitted, and NotAllowed and ConsentNeeded as submitting does.
+    The time it took is kept. Raises Invalid without a reason, for a list that was already
+    submitted and for a final answer, and NotAllowed and ConsentNeeded as submitting does.
     """
     # Locks are taken in one order everywhere: study, assignment, list.
     own = assignments_of(user).filter(public_id=public_id).values("item__study")
@@ -144,7 +158,10 @@ def assignment_skip(
         raise Invalid("Say in a few words why you skip this list.")
     if assignment.state == State.SUBMITTED:
         raise Invalid("This list is submitted. Change the answer instead of skipping it.")
-    held_a_place = assignment.state in Assignment.UNFINISHED
+    if assignment.purpose == Purpose.ADJUDICATION:
+        raise Invalid("A final answer is not skipped: leave the page, and what you typed is kept.")
+    is_unfinished = assignment.state in Assignment.UNFINISHED
+    held_a_place = is_unfinished and assignment.purpose == Purpose.ANNOTATION
     assignment.state = State.SKIPPED
     assignment.skip_reason = reason.strip()
     _time_record(assignment, active_seconds)
@@ -166,16 +183,13 @@ def _is_repeated(assignment: Assignment, key: uuid.UUID) -> bool:
 
 
 def _require_open(assignment: Assignment) -> None:
-    study = assignment.item.study
-    if study.state != Study.State.OPEN:
-        raise NotAllowed(
-            f"This study is {study.get_state_display()}, so nothing can be changed in it now. "
-            "Your work so far is kept."
-        )
+    if reason := refusal(assignment):
+        raise NotAllowed(reason)
 
 
 def _require_consent(assignment: Assignment) -> None:
-    if needs_consent(assignment.membership, assignment.item.study):
+    asked = assignment.purpose != Purpose.ADJUDICATION  # researchers take part in nothing
+    if asked and needs_consent(assignment.membership, assignment.item.study):
         raise ConsentNeeded(
             "Before you go on, please read what this study asks you to agree to: open it from "
             "your studies. Your work so far is kept."
@@ -224,7 +238,7 @@ def _place_is_free(assignment: Assignment) -> bool:
     item = Item.objects.select_for_update().get(pk=assignment.item_id)
     others = Assignment.objects.filter(
         item=item,
-        purpose=Assignment.Purpose.ANNOTATION,
+        purpose=Purpose.ANNOTATION,
         state__in=Assignment.LIVE,
         surplus=False,
     ).exclude(pk=assignment.pk)

@@ -1,7 +1,6 @@
 """The paper's worked example, for a newcomer to label and to compare with. Nothing is stored."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,8 +10,9 @@ from django.urls import reverse
 
 from annotation_site.analysis.stopwords import is_stopword
 from annotation_site.annotation.answers import Answer, PatternAnswer, Rules, answer_parse
+from annotation_site.annotation.comparisons import Comparison, answers_compare
+from annotation_site.annotation.plans import DEFAULT_CATEGORIES
 from annotation_site.annotation.selectors import ListToken
-from annotation_site.annotation.services import DEFAULT_CATEGORIES
 from annotation_site.errors import InvalidAnswer
 
 EXAMPLE = settings.BASE_DIR / "fixtures" / "example-annotation.json"
@@ -43,28 +43,11 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A pattern of the paper's beside the person's that shares most tokens with it, or alone."""
+class TutorialComparison(Comparison):
+    """The comparison with coverage; without an answer of the person's, only the paper's."""
 
-    theirs: PatternAnswer | None
-    yours: PatternAnswer | None
-    both: list[ListToken]
-    only_theirs: list[ListToken]
-    only_yours: list[ListToken]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What the page of differences shows; without an answer of the person's, only the paper's."""
-
-    pairs: list[Pair]
     theirs: Side
     yours: Side | None
-    too_small: list[PatternAnswer]  # of the paper's
-    rows: list[tuple[ListToken, PatternAnswer | None, PatternAnswer | None, bool]]
-    agreeing: int
-    length: int
-    min_tokens: int = MIN_TOKENS
 
 
 @cache
@@ -123,52 +106,13 @@ def answer_read(text: str) -> Answer:
     return answer_parse(data, example().rules)
 
 
-def compare(yours: Answer | None) -> Comparison:
+def compare(yours: Answer | None) -> TutorialComparison:
     """Set a person's answer beside the paper's."""
-    tokens, theirs = example().tokens, example().answer
-    pairs = _pairs(theirs.patterns, yours.patterns if yours else ())
-    partner = {pair.yours.number: pair.theirs for pair in pairs if pair.yours}
-    rows = []
-    for token in tokens:
-        one, other = _pattern_of(theirs, token), _pattern_of(yours, token)
-        agrees = one is partner[other.number] is not None if other else one is None
-        rows.append((token, one, other, agrees))
-    return Comparison(
-        pairs=pairs,
-        theirs=_side(theirs),
-        yours=_side(yours) if yours else None,
-        too_small=[p for p in theirs.patterns if len(p.ranks) < MIN_TOKENS],
-        rows=rows,
-        agreeing=sum(agrees for *_, agrees in rows),
-        length=len(tokens),
+    theirs = example().answer
+    found = answers_compare(example().tokens, theirs, yours, min_tokens=MIN_TOKENS)
+    return TutorialComparison(
+        **vars(found), theirs=_side(theirs), yours=_side(yours) if yours else None
     )
-
-
-def _pairs(theirs: Sequence[PatternAnswer], yours: Sequence[PatternAnswer]) -> list[Pair]:
-    """One to one, those that share most tokens first. For showing; no measure rests on it."""
-    shared = [(len({*a.ranks} & {*b.ranks}), a.number, b.number) for a in theirs for b in yours]
-    matched: dict[int, int] = {}
-    for n, a, b in sorted(shared, key=lambda s: (-s[0], *s[1:])):
-        if n and a not in matched and b not in matched.values():
-            matched[a] = b
-    mine = {pattern.number: pattern for pattern in yours}
-    pairs = [_pair(a, mine.pop(matched[a.number]) if a.number in matched else None) for a in theirs]
-    return pairs + [_pair(None, alone) for alone in mine.values()]
-
-
-def _pair(theirs: PatternAnswer | None, yours: PatternAnswer | None) -> Pair:
-    a = set(theirs.ranks) if theirs else set()
-    b = set(yours.ranks) if yours else set()
-    tokens = example().tokens
-    both, only_a, only_b = (
-        [token for token in tokens if token.rank in ranks] for ranks in (a & b, a - b, b - a)
-    )
-    return Pair(theirs, yours, both, only_a, only_b)
-
-
-def _pattern_of(answer: Answer | None, token: ListToken) -> PatternAnswer | None:
-    patterns = answer.patterns if answer else ()
-    return next((pattern for pattern in patterns if token.rank in pattern.ranks), None)
 
 
 def _side(answer: Answer) -> Side:

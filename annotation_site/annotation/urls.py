@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from annotation_site.annotation.views import lists, own, running, tutorial
+from annotation_site.annotation.views import (
+    adjudication,
+    annotators,
+    lists,
+    monitoring,
+    own,
+    references,
+    running,
+    tutorial,
+)
 
 app_name = "annotation"
 urlpatterns = [
@@ -10,7 +19,20 @@ urlpatterns = [
     path("studies/<slug:slug>/", own.study, name="study"),
     path("studies/<slug:slug>/next/", lists.next_list, name="next"),
     path("studies/<slug:slug>/state/", running.change_state, name="state"),
+    path("studies/<slug:slug>/run/", monitoring.run, name="run"),
+    path("studies/<slug:slug>/run/progress/", monitoring.progress, name="progress"),
+    path("studies/<slug:slug>/run/flags/", monitoring.flags, name="flags"),
+    path("studies/<slug:slug>/run/<uuid:person>/release/", monitoring.release, name="release"),
+    path("studies/<slug:slug>/run/<uuid:person>/let-in/", monitoring.let_in, name="let_in"),
+    path("studies/<slug:slug>/adjudication/open/", adjudication.adjudicate, name="adjudicate"),
+    path("adjudication/<uuid:public_id>/", adjudication.one_list, name="adjudication"),
+    path("studies/<slug:slug>/rules/", running.rules, name="rules"),
+    path("studies/<slug:slug>/extend/", running.extend, name="extend"),
+    path("studies/<slug:slug>/duplicate/", running.duplicate, name="duplicate"),
+    path("studies/<slug:slug>/people/", annotators.people, name="people"),
+    path("studies/<slug:slug>/people/<uuid:public_id>/", annotators.change, name="person"),
     path("studies/<slug:slug>/texts/", running.texts, name="texts"),
+    path("studies/<slug:slug>/references/", references.references, name="references"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
     path("studies/<slug:slug>/withdraw/", own.withdraw, name="withdraw"),
     path("hours/", own.hours, name="hours"),
@@ -19,4 +41,5 @@ urlpatterns = [
     path("tutorial/", tutorial.tutorial, name="tutorial"),
     path("tutorial/comparison/", tutorial.comparison, name="comparison"),
     path("lists/<uuid:public_id>/", lists.one_list, name="list"),
+    path("lists/<uuid:public_id>/feedback/", lists.feedback, name="feedback"),
 ]

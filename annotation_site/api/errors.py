@@ -1,13 +1,15 @@
 """One JSON shape for every error: {"error": {"code", "message", "details"}}."""
 
+import math
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from annotation_site.api.parsers import TooLarge
 from annotation_site.errors import SiteError
 
 
@@ -17,7 +19,9 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
     if isinstance(error, SiteError):
         return _response(error.status, error.code, error.message, error.details)
     if isinstance(error, Http404):
-        return _response(404, "not_found", "There is no such list, or it is not yours.", {})
+        return _response(404, "not_found", "There is no such thing here, or it is not yours.", {})
+    if isinstance(error, RequestDataTooBig):
+        return _response(413, TooLarge.default_code, TooLarge.default_detail, {})
     if isinstance(error, PermissionDenied):
         return _response(403, "not_allowed", "You may not do this.", {})
     if isinstance(error, exceptions.ValidationError):
@@ -27,8 +31,10 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
         response = _response(
             error.status_code, code if isinstance(code, str) else "error", str(error.detail), {}
         )
-        if isinstance(error, exceptions.NotAuthenticated):
-            response["WWW-Authenticate"] = "Session"
+        if error.status_code == 401:
+            response["WWW-Authenticate"] = "Bearer"
+        if wait := getattr(error, "wait", None):
+            response["Retry-After"] = str(math.ceil(wait))
         return response
     return None
 

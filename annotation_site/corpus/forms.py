@@ -1,24 +1,30 @@
-"""What an admin fills in to enqueue a model."""
+"""What an admin fills in to enqueue a model, to upload a bundle, and to look for lists."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from django import forms
+from django.forms.boundfield import BoundField
 
-from ffn_extract.errors import FFNExtractError
+from annotation_site.corpus.models import Extraction
+from ffn_extract.errors import OptionError
 from ffn_extract.options import (
     ALL,
     DRAWN_BESIDE_ALL,
+    MAX_TOP_K,
+    ORIENTATIONS,
     PROJECTIONS,
     RANDOM_GRAINS,
+    WORDNET_CORPUS,
     ExtractOptions,
 )
 
 KIND_LABELS = (
     ("value", "value vectors"),
     ("random", "random vectors (baseline)"),
-    ("update", "FFN updates (runs the model over WordNet's example sentences)"),
+    ("update", "FFN updates (runs the model over the texts)"),
 )
+_DEFAULTS = ExtractOptions()
 
 
 class EnqueueForm(forms.Form):
@@ -29,7 +35,7 @@ class EnqueueForm(forms.Form):
         widget=forms.TextInput(attrs={"list": "local-models", "autocomplete": "off"}),
     )
     revision = forms.CharField(
-        max_length=200, required=False, help_text="Branch, tag or commit on the hub. Optional."
+        max_length=200, required=False, help_text="Branch, tag or commit on the hub."
     )
     kinds = forms.MultipleChoiceField(
         choices=KIND_LABELS,
@@ -52,12 +58,23 @@ class EnqueueForm(forms.Form):
         initial=DRAWN_BESIDE_ALL,
         help_text="Of each kind; where all value vectors are taken, of the other kinds.",
     )
+    glosses = forms.ChoiceField(
+        choices=[
+            ("wordnet", "WordNet"),
+            ("wordnet,wikipedia", "WordNet, then Wikipedia (slow, needs the internet)"),
+            ("wikipedia", "Wikipedia (slow, needs the internet)"),
+            ("none", "none"),
+        ],
+        initial="wordnet",
+    )
     seed = forms.IntegerField(
         min_value=0,
         max_value=2**63 - 1,
         initial=0,
         help_text="The same seed draws the same vectors.",
     )
+
+    # More options, from here on.
     projection = forms.ChoiceField(
         choices=[
             ("raw", "raw: E·v, as in the paper"),
@@ -75,26 +92,101 @@ class EnqueueForm(forms.Form):
         ],
         initial="dimension",
     )
-    glosses = forms.ChoiceField(
-        choices=[
-            ("wordnet", "WordNet"),
-            ("wordnet,wikipedia", "WordNet, then Wikipedia (slow, needs the internet)"),
-            ("none", "none"),
-        ],
-        initial="wordnet",
-    )
     drop_special = forms.BooleanField(
         label="Leave out special tokens",
         required=False,
         help_text="Such as [CLS] and [unused12]; the paper keeps them.",
     )
+    through_head = forms.BooleanField(
+        label="Through the encoder's head",
+        required=False,
+        help_text="Of encoders: through the masked-LM head's dense layer and norm.",
+    )
+    top_k = forms.IntegerField(
+        label="Tokens per list",
+        min_value=1,
+        max_value=MAX_TOP_K,
+        required=False,
+        initial=_DEFAULTS.top_k,
+    )
+    drawn_per_layer = forms.IntegerField(
+        label="Random vectors and updates per layer",
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        help_text="If not as many as above. Each update is drawn from a text of its own.",
+    )
+    corpus = forms.ChoiceField(label="Texts for updates", required=False, initial=_DEFAULTS.corpus)
+    corpus_field = forms.CharField(
+        label="Field of the texts",
+        max_length=100,
+        required=False,
+        initial=_DEFAULTS.corpus_field,
+        help_text="Where a .jsonl or .parquet file holds them.",
+    )
+    device = forms.CharField(
+        max_length=20,
+        required=False,
+        initial=_DEFAULTS.device,
+        help_text="auto, cpu, cuda or cuda:1.",
+    )
+    name = forms.CharField(
+        label="Name in the bundle",
+        max_length=300,
+        required=False,
+        help_text="What the model is called there, if not as above.",
+    )
+    value_tensor = forms.CharField(
+        max_length=300,
+        required=False,
+        help_text="Of a family that is not known, with {layer} for the layer's number: the name of "
+        "the FFN's output matrix. The three tensors and the orientation belong together.",
+    )
+    key_tensor = forms.CharField(
+        max_length=300, required=False, help_text="Its input matrix, with {layer} too."
+    )
+    unembedding_tensor = forms.CharField(
+        max_length=300, required=False, help_text="The matrix with a row for each token."
+    )
+    orientation = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "as the family has it"),
+            ("row", "value i is row i of the value tensor"),
+            ("col", "value i is column i of the value tensor"),
+        ],
+    )
 
-    def __init__(self, *args: Any, local_models: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        local_models: Sequence[str] = (),
+        local_corpora: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         there = f" Now there: {', '.join(local_models)}." if local_models else ""
         self.fields[
             "model"
         ].help_text = f"A hub id such as gpt2, or the name of a folder in the models folder.{there}"
+        cast(forms.ChoiceField, self.fields["corpus"]).choices = [
+            (WORDNET_CORPUS, "WordNet's example sentences"),
+            *((name, name) for name in local_corpora),
+        ]
+
+    def first_fields(self) -> Iterator[BoundField]:
+        """The fields that matter to everybody."""
+        return (field for field in self if field.name not in MORE_OPTIONS)
+
+    def more_fields(self) -> Iterator[BoundField]:
+        """The others."""
+        return (field for field in self if field.name in MORE_OPTIONS)
+
+    @property
+    def more_is_open(self) -> bool:
+        """Whether one of the others has something wrong or is not as it was."""
+        named = {*self.errors, *self.changed_data} if self.is_bound else set()
+        return not MORE_OPTIONS.isdisjoint(named)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -102,28 +194,67 @@ class EnqueueForm(forms.Form):
             return data
         if data["extent"] == ALL and "value" not in data["kinds"]:
             raise forms.ValidationError("All of them needs the kind value vectors. Choose it too.")
-        glosses = () if data["glosses"] == "none" else tuple(data["glosses"].split(","))
         try:
-            data["options"] = ExtractOptions(
-                kinds=tuple(data["kinds"]),
-                per_layer=ALL if data["extent"] == ALL else data["per_layer"],
-                drawn_per_layer=data["per_layer"] if data["extent"] == ALL else None,
-                seed=data["seed"],
-                projection=data["projection"],
-                random_grain=data["random_grain"],
-                glosses=glosses,
-                drop_special=data["drop_special"],
-                revision=data["revision"] or None,
-            )
-        except FFNExtractError as error:
-            raise forms.ValidationError(str(error)) from error
+            data["options"] = self._options(data)
+        except OptionError as error:
+            for problem in error.problems:
+                self.add_error(*self._in_own_words(problem))
         return data
 
+    def _in_own_words(self, problem: str) -> tuple[str | None, str]:
+        """The field that a problem is about, and its sentence with the field's label."""
+        option, _, rest = problem.partition(" ")
+        if option.rstrip(",") not in self.fields:
+            return None, problem
+        field = option.rstrip(",")
+        return field, problem if option != field else f"{self[field].label} {rest}"
+
+    @staticmethod
+    def _options(data: dict[str, Any]) -> ExtractOptions:
+        every = data["extent"] == ALL
+        return ExtractOptions(
+            kinds=tuple(data["kinds"]),
+            per_layer=ALL if every else data["per_layer"],
+            drawn_per_layer=data["drawn_per_layer"] or (data["per_layer"] if every else None),
+            top_k=data["top_k"] or _DEFAULTS.top_k,
+            seed=data["seed"],
+            projection=data["projection"],
+            random_grain=data["random_grain"],
+            corpus=data["corpus"] or _DEFAULTS.corpus,
+            corpus_field=data["corpus_field"] or _DEFAULTS.corpus_field,
+            glosses=() if data["glosses"] == "none" else tuple(data["glosses"].split(",")),
+            drop_special=data["drop_special"],
+            through_head=data["through_head"],
+            device=data["device"] or _DEFAULTS.device,
+            **{
+                name: data[name] or None
+                for name in (
+                    "revision", "name", "value_tensor", "key_tensor", "unembedding_tensor",
+                    "orientation",
+                )
+            },
+        )  # fmt: skip
+
+
+_NAMES = list(EnqueueForm.base_fields)
+MORE_OPTIONS = frozenset(_NAMES[_NAMES.index("projection") :])
 
 # The form spells its choices out in words; this fails at import when extraction learns a new one.
-for field, known in (("projection", PROJECTIONS), ("random_grain", RANDOM_GRAINS)):
+for field, known in (
+    ("projection", PROJECTIONS),
+    ("random_grain", RANDOM_GRAINS),
+    ("orientation", ("", *ORIENTATIONS)),
+):
     if [value for value, _ in EnqueueForm.base_fields[field].choices] != list(known):  # type: ignore[attr-defined]
         raise AssertionError(f"The form's {field} differs from what extraction knows.")
+
+
+class ExtractionFilter(forms.Form):
+    """Which extractions an admin wants to see."""
+
+    state = forms.ChoiceField(
+        required=False, choices=[("", "any state"), *Extraction.State.choices]
+    )
 
 
 class VectorFilter(forms.Form):

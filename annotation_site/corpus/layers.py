@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import worker_is_extracting
 from annotation_site.corpus.services import ClaimLost, extraction_fail, extraction_report
@@ -35,6 +36,8 @@ def layers_plan(
         state=Extraction.State.LAYERS,
         plan=json.loads(json.dumps(inputs)),
         step="projection",
+        step_done=0,
+        step_total=0,
         claim=None,
         worker="",
         attempts=0,
@@ -50,6 +53,10 @@ def layers_plan(
             done=0 if layer in unfinished else size,
         )
         for layer, size in enumerate(sizes)
+    )
+    log_add(
+        extraction.pk,
+        f"Cut into {len(sizes)} layers for all workers; {len(unfinished)} are to be done.",
     )
 
 
@@ -78,7 +85,11 @@ def layer_claim(*, extraction: Extraction) -> ExtractionLayer | None:
             )
         )
         if taken:
-            return ExtractionLayer.objects.select_related("extraction").get(pk=pk)
+            layer = ExtractionLayer.objects.select_related("extraction").get(pk=pk)
+            again = f", attempt {layer.attempts}" if layer.attempts > 1 else ""
+            who = worker_label(layer.worker)
+            log_add(extraction.pk, f"Layer {layer.layer} taken by worker {who}{again}.")
+            return layer
     return None
 
 
@@ -108,6 +119,7 @@ def layer_done(*, layer: ExtractionLayer) -> None:
     layer_report(
         layer=layer, state=State.DONE, done=layer.total, claim=None, finished_at=timezone.now()
     )
+    log_add(layer.extraction_id, f"Layer {layer.layer} done: {layer.total:,} vectors.")
 
 
 def layer_fail(*, layer: ExtractionLayer, reason: str) -> None:
@@ -119,4 +131,6 @@ def layer_fail(*, layer: ExtractionLayer, reason: str) -> None:
 def worker_refuse(*, extraction: Extraction, reason: str) -> None:
     """Say on the extraction's page why this worker takes no part in its layers."""
     notice = f"Worker {worker_label(this_worker())} takes no part. {reason}"
-    Extraction.objects.filter(pk=extraction.pk, state=Extraction.State.LAYERS).update(notice=notice)
+    at_work = Extraction.objects.filter(pk=extraction.pk, state=Extraction.State.LAYERS)
+    if at_work.exclude(notice=notice).update(notice=notice):
+        log_add(extraction.pk, notice)

@@ -91,6 +91,7 @@ class Extraction(models.Model):
     worker = models.CharField(max_length=200, blank=True)  # who holds the claim
     attempts = models.PositiveSmallIntegerField(default=0)
     imported = models.BooleanField(default=False)  # from a bundle made elsewhere, by a command
+    uploaded = models.BooleanField(default=False)  # from one that came by page; a worker loads it
     error = models.TextField(blank=True)
     # What the lists depend on, as the worker found it that cut the layers; others must find it too.
     plan = models.JSONField(default=dict)
@@ -101,6 +102,7 @@ class Extraction(models.Model):
     same_as = models.ForeignKey("self", null=True, on_delete=models.SET_NULL)
     counts = models.JSONField(default=dict)
     environment = models.JSONField(default=dict)
+    manifest = models.TextField(blank=True)  # the bundle's, as it was loaded
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -125,6 +127,31 @@ UNFINISHED = (
     Extraction.State.LAYERS,
     Extraction.State.LOADING,
 )
+
+
+class LogLine(models.Model):
+    """What happened to an extraction, in a sentence. Lines are added, never changed.
+
+    A person is named by a reference, so that a line stays as it is when somebody is erased.
+    """
+
+    extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="log")
+    at = models.DateTimeField(auto_now_add=True)
+    text = models.TextField()
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def in_full(self) -> str:
+        """The line with who did it."""
+        return f"{self.text} ({self.person})" if self.person else self.text
 
 
 class ExtractionLayer(models.Model):

@@ -8,7 +8,7 @@ the database. A process keeps the extraction that it works on open between its l
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from annotation_site.corpus import layers, loading, services
+from annotation_site.corpus.locations import corpus_location, model_location
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import unfinished_layers
 from annotation_site.corpus.services import ClaimLost, bundle_path, heartbeat
@@ -54,12 +55,30 @@ def _next_piece(extraction_id: int) -> None:
     if extraction.state == State.QUEUED:
         claimed = services.extraction_claim(extraction_id=extraction_id)
         if claimed is not None:
-            is_cut = claimed.parameters.get("per_layer") == ALL
-            prepare(extraction=claimed) if is_cut else run_whole(extraction=claimed)
+            _work_of(claimed)(extraction=claimed)
     elif extraction.state == State.LAYERS:
         _work_on_layers(extraction)
     elif extraction.state == State.DELETING:
         services.extraction_delete(extraction=extraction)
+
+
+def _work_of(claimed: Extraction) -> Callable[..., None]:
+    if claimed.uploaded:
+        return load_upload
+    return prepare if claimed.parameters.get("per_layer") == ALL else run_whole
+
+
+def load_upload(*, extraction: Extraction) -> None:
+    """Check an uploaded bundle to the last byte and load it; what is refused is removed."""
+    with _recorded(extraction), heartbeat(extraction):
+        services.extraction_report(extraction=extraction, step="check")
+        path = bundle_path(extraction)
+        if not path.is_dir():
+            raise SiteError(
+                f"The uploaded files are not in {settings.BUNDLES_DIR} where the worker runs. The "
+                "web process and all workers must share that folder; then upload them again."
+            )
+        services.bundle_load(extraction=extraction, bundle=services.open_storable(path))
 
 
 def run_whole(*, extraction: Extraction) -> None:
@@ -279,7 +298,8 @@ def _arguments(extraction: Extraction) -> tuple[str, Path, ExtractOptions]:
     path.parent.mkdir(parents=True, exist_ok=True)
     options = ExtractOptions.from_json(extraction.parameters)
     source = extraction.model_source
-    return model_location(source), path, replace(options, name=source)
+    here = replace(options, name=options.name or source, corpus=corpus_location(options.corpus))
+    return model_location(source), path, here
 
 
 def _pipeline() -> Any:
@@ -292,16 +312,3 @@ def _pipeline() -> Any:
             "requirements/extract.txt there, then try again."
         ) from error
     return pipeline
-
-
-def model_location(source: str) -> str:
-    """A folder below MODELS_DIR where there is one of that name, else the hub id itself."""
-    folder = Path(settings.MODELS_DIR) / source
-    if (folder / "config.json").exists():
-        return str(folder)
-    if Path(source).exists():
-        raise SiteError(
-            f"There is a file or folder {source} where the worker runs, but none in "
-            f"{settings.MODELS_DIR}. Put the model there."
-        )
-    return source

@@ -1,12 +1,10 @@
 """Reading the corpus."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from django.conf import settings
 from django.db.models import PROTECT, ManyToOneRel, OuterRef, QuerySet
 
-from annotation_site.corpus.models import Extraction, ExtractionLayer, Vector
+from annotation_site.corpus.models import Extraction, ExtractionLayer, LogLine, Vector
 from annotation_site.workers.identity import this_worker, worker_label
 from ffn_extract.options import ALL
 from ffn_extract.progress import STEPS
@@ -15,6 +13,8 @@ LOAD_STEPS = (
     ("load_tokens", "Load the tokens"),
     ("load_vectors", "Load the lists"),
 )
+LOAD_ONLY = (("check", "Check the bundle"), *LOAD_STEPS)  # of what was made elsewhere
+STEP_TITLES = dict((*STEPS, *LOAD_ONLY))
 
 AT_REST = (Extraction.State.QUEUED, Extraction.State.CANCELLED, Extraction.State.DELETING)
 WITHIN_LAYERS = ("vectors", "random", "updates")  # no steps of their own where layers are cut
@@ -31,9 +31,21 @@ class StepState:
     total: int
 
 
-def extractions() -> QuerySet[Extraction]:
-    """All extractions, newest first, with what their list shows."""
-    return Extraction.objects.select_related("model", "requested_by", "same_as")
+def extractions(*, state: str = "") -> QuerySet[Extraction]:
+    """All extractions, or those in a state, newest first, with what their list shows."""
+    found = Extraction.objects.select_related("model", "requested_by", "same_as")
+    found = found.defer("manifest", "plan", "same_as__manifest", "same_as__plan")
+    return found.filter(state=state) if state else found
+
+
+def has_manifest(extraction: Extraction) -> bool:
+    """Whether the bundle's manifest was kept, without reading it."""
+    return Extraction.objects.filter(pk=extraction.pk).exclude(manifest="").exists()
+
+
+def extraction_log(extraction: Extraction, *, at_most: int | None = None) -> list[LogLine]:
+    """The lines of an extraction's log, newest first; by default all of them."""
+    return list(extraction.log.select_related("person").order_by("-pk")[:at_most])
 
 
 def extractions_ready() -> QuerySet[Extraction]:
@@ -58,7 +70,9 @@ def judged_in(extraction: Extraction) -> list[str]:
 def extraction_steps(extraction: Extraction) -> list[StepState]:
     """Every step of the run in order, with where it stands."""
     steps = [*STEPS, *LOAD_STEPS]
-    if extraction.parameters.get("per_layer") == ALL:
+    if extraction.uploaded or extraction.imported:
+        steps = list(LOAD_ONLY)
+    elif extraction.parameters.get("per_layer") == ALL:
         steps = [step for step in steps if step[0] not in WITHIN_LAYERS]
     keys = [key for key, _ in steps]
     ready = extraction.state == Extraction.State.READY
@@ -78,14 +92,6 @@ def extraction_steps(extraction: Extraction) -> list[StepState]:
         shown = (extraction.step_done, extraction.step_total) if state == "running" else (0, 0)
         result.append(StepState(key, title, state, *shown))
     return result
-
-
-def local_models() -> list[str]:
-    """Names of the model folders that an admin of the machine put into MODELS_DIR."""
-    folder = Path(settings.MODELS_DIR)
-    if not folder.is_dir():
-        return []
-    return sorted(path.name for path in folder.iterdir() if (path / "config.json").exists())
 
 
 def unfinished_layers(extraction_id: int | OuterRef) -> QuerySet[ExtractionLayer]:

@@ -1,6 +1,5 @@
 """What changes the corpus: enqueueing, running and loading extractions."""
 
-import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -18,15 +17,21 @@ from django.utils import timezone
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.corpus import loading
+from annotation_site.corpus.locations import require_corpus, require_model
+from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer, LanguageModel
-from annotation_site.corpus.selectors import judged_in, unfinished_layers, worker_is_extracting
+from annotation_site.corpus.selectors import (
+    STEP_TITLES,
+    judged_in,
+    unfinished_layers,
+    worker_is_extracting,
+)
 from annotation_site.errors import Invalid, SiteError
-from annotation_site.workers.identity import this_worker
+from annotation_site.workers.identity import this_worker, worker_label
 from annotation_site.workers.services import nudge
 from ffn_extract.bundle import Bundle, open_bundle
 from ffn_extract.options import ExtractOptions
 
-MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # of the hub, or a folder
 # A run renews its heartbeat every second or two; one that missed many is taken for dead.
 STALE_AFTER = timedelta(seconds=15)
 MOST_ATTEMPTS = 3
@@ -45,30 +50,29 @@ def extraction_enqueue(
 ) -> Extraction:
     """Queue an extraction of a hub model or of a folder below MODELS_DIR.
 
-    Raises Invalid for a name that is neither.
+    Raises Invalid for a name that is neither, for a folder that holds no model that can be read,
+    and for texts that are not in CORPORA_DIR.
     """
     model_source = model_source.strip()
-    if not model_source:
-        raise Invalid("Name a model: a hub id such as gpt2, or a folder in the models folder.")
-    if not MODEL_NAME.fullmatch(model_source):
-        raise Invalid(
-            f"“{model_source}” is no model's name. Give a hub id such as gpt2, or put the model's "
-            f"folder into {settings.MODELS_DIR} and give its name."
-        )
+    require_model(model_source, options)
+    require_corpus(options.corpus)
     extraction = Extraction.objects.create(
         model_source=model_source, parameters=options.to_json(), requested_by=requested_by
     )
+    log_add(extraction.pk, "Queued.", person=requested_by)
     audit.record("model_enqueued", target=extraction, actor=requested_by, model_source=model_source)
     nudge_workers(extraction.pk)
     return extraction
 
 
 @transaction.atomic
-def extraction_retry(*, extraction: Extraction) -> None:
+def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
     """Queue a failed or cancelled extraction again; layers whose rows are kept are not done again.
 
-    Raises Invalid for any other.
+    Raises Invalid for any other, and for an upload, whose files are gone.
     """
+    if extraction.uploaded:
+        raise Invalid("The uploaded files were removed when this ended. Upload the bundle again.")
     ended = Extraction.objects.filter(
         pk=extraction.pk, state__in=(State.FAILED, State.CANCELLED), imported=False
     )
@@ -78,11 +82,12 @@ def extraction_retry(*, extraction: Extraction) -> None:
     if not retried:
         raise Invalid("Only an extraction that failed or was cancelled can be tried again.")
     extraction.layers.all().delete()
+    log_add(extraction.pk, "Queued again.", person=by)
     audit.record("model_retried", target=extraction)
     nudge_workers(extraction.pk)
 
 
-def extraction_cancel(*, extraction: Extraction) -> None:
+def extraction_cancel(*, extraction: Extraction, by: User | None = None) -> None:
     """End an unfinished extraction; its workers stop at their next report, within seconds.
 
     Nothing half-loaded stays. Raises Invalid for one that has ended, and for an import, which is
@@ -90,6 +95,8 @@ def extraction_cancel(*, extraction: Extraction) -> None:
     """
     cancelled = _end(
         Extraction.objects.filter(pk=extraction.pk, state__in=UNFINISHED, imported=False),
+        "Cancelled.",
+        person=by,
         state=State.CANCELLED,
     )
     if not cancelled:
@@ -170,7 +177,12 @@ def _claimed(which: QuerySet[Extraction], extraction_id: int, **changes: Any) ->
         heartbeat_at=timezone.now(),
         **changes,
     )
-    return Extraction.objects.get(pk=extraction_id) if taken else None
+    if not taken:
+        return None
+    extraction = Extraction.objects.get(pk=extraction_id)
+    again = f", attempt {extraction.attempts}" if extraction.attempts > 1 else ""
+    log_add(extraction_id, f"Taken by worker {worker_label(extraction.worker)}{again}.")
+    return extraction
 
 
 def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
@@ -178,6 +190,10 @@ def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
     held = Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim)
     if not held.update(heartbeat_at=timezone.now(), **changes):
         raise ClaimLost
+    step = changes.get("step", extraction.step)
+    if step != extraction.step:
+        extraction.step = step
+        log_add(extraction.pk, f"Step: {STEP_TITLES.get(step, step)}.")
 
 
 def extraction_fail(*, extraction: Extraction, reason: str) -> None:
@@ -186,10 +202,12 @@ def extraction_fail(*, extraction: Extraction, reason: str) -> None:
     A run that lost its claim ends nothing: the rows are another's by then.
     """
     held = Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim, state__in=UNFINISHED)
-    _end(held, state=State.FAILED, error=reason)
+    _end(held, f"Failed: {reason}", state=State.FAILED, error=reason)
 
 
-def _end(which: QuerySet[Extraction], **changes: Any) -> bool:
+def _end(
+    which: QuerySet[Extraction], line: str, *, person: User | None = None, **changes: Any
+) -> bool:
     """End the extraction in `which`, if it is still one: every claim on it is lost from then on."""
     with transaction.atomic():
         found = which.select_for_update().first()
@@ -201,49 +219,16 @@ def _end(which: QuerySet[Extraction], **changes: Any) -> bool:
         found.layers.filter(state=LayerState.RUNNING).update(
             state=LayerState.WAITING, claim=None, worker=""
         )
+        log_add(found.pk, line, person=person)
     loading.rows_delete(found.pk)
+    if found.uploaded:
+        shutil.rmtree(bundle_path(found), ignore_errors=True)
     return True
 
 
 def bundle_path(extraction: Extraction) -> Path:
     """Where this site keeps the bundle of an extraction that it ran."""
     return Path(settings.BUNDLES_DIR) / str(extraction.public_id)
-
-
-def bundle_import(
-    *, path: Path, report: Callable[[str, int, int], None] = lambda *_: None
-) -> tuple[Extraction, bool]:
-    """Load a bundle made elsewhere; returns the extraction and whether it is new.
-
-    Idempotent by the bundle's digest. The bundle is validated before anything is written, and
-    what is loaded becomes visible at the end, in one step. Raises FFNExtractError for a bundle
-    that is damaged or foreign, SiteError when the same one is being loaded at this moment.
-    """
-    bundle = open_storable(path)
-    _release_stale_imports()
-    existing = Extraction.objects.filter(bundle_digest=bundle.manifest.digest).first()
-    if existing is not None:
-        if existing.state == State.READY:
-            return existing, False
-        raise SiteError("This bundle is being loaded at this moment. Wait until that has ended.")
-    extraction = Extraction.objects.create(
-        model_source=bundle.manifest.model.name,
-        parameters=bundle.manifest.parameters,
-        state=State.RUNNING,
-        claim=uuid.uuid4(),
-        imported=True,
-        started_at=timezone.now(),
-        heartbeat_at=timezone.now(),
-    )
-    try:
-        with heartbeat(extraction):
-            bundle_load(extraction=extraction, bundle=bundle, report=report)
-    except BaseException:
-        loading.rows_delete(extraction.pk)
-        extraction.delete()
-        raise
-    extraction.refresh_from_db()
-    return extraction, True
 
 
 def bundle_load(
@@ -284,9 +269,13 @@ def bundle_load(
             parameters=bundle.manifest.parameters,
             counts=asdict(bundle.manifest.counts),
             environment=bundle.manifest.environment,
+            manifest=bundle.manifest.to_bytes().decode(),
             finished_at=timezone.now(),
             claim=None,
         )
+        count = bundle.manifest.counts.vectors
+        same = "Ready: the very lists of an earlier extraction."
+        log_add(extraction.pk, same if twin else f"Ready: {count:,} lists are loaded.")
 
 
 def extraction_lock_ready(extraction_id: int) -> Extraction | None:
@@ -300,17 +289,6 @@ def open_storable(path: Path) -> Bundle:
     bundle = open_bundle(path)
     loading.require_storable(bundle.manifest)
     return bundle
-
-
-def _release_stale_imports() -> None:
-    """Give up imports whose process died, so that the same bundle can be loaded again."""
-    stale = Extraction.objects.filter(
-        imported=True,
-        state__in=(State.RUNNING, State.LOADING),
-        heartbeat_at__lt=timezone.now() - STALE_AFTER,
-    )
-    for extraction in stale:
-        extraction_fail(extraction=extraction, reason=INTERRUPTED)
 
 
 def nudge_workers(extraction_id: int, times: int = 1) -> None:

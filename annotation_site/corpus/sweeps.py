@@ -7,7 +7,9 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.corpus.receiving import old_files_remove
 from annotation_site.corpus.selectors import unfinished_layers, worker_is_extracting
 from annotation_site.corpus.services import (
     INTERRUPTED,
@@ -16,6 +18,7 @@ from annotation_site.corpus.services import (
     extraction_fail,
     nudge_workers,
 )
+from annotation_site.workers.identity import worker_label
 
 State = Extraction.State
 LayerState = ExtractionLayer.State
@@ -23,6 +26,7 @@ STOPPED = (
     "The process that ran {what} stopped without a word, {attempts} times in a row. The machine "
     "may lack memory: look into the worker's log, then try again."
 )
+GIVEN_BACK = "Worker {worker} gave no sign of life any more; this waits for another."
 
 
 def extractions_sweep() -> None:
@@ -37,11 +41,13 @@ def extractions_sweep() -> None:
             # Only the state: rows that were loaded are removed by the run that takes over. A run
             # that gave a sign of life since it was read here is left alone.
             stale = _stale(Extraction, (State.RUNNING, State.LOADING))
-            stale.filter(pk=extraction.pk, claim=extraction.claim).update(
+            given_back = stale.filter(pk=extraction.pk, claim=extraction.claim).update(
                 state=State.LAYERS if extraction.layers.exists() else State.QUEUED,
                 claim=None,
                 bundle_digest=None,
             )
+            if given_back:
+                log_add(extraction.pk, GIVEN_BACK.format(worker=worker_label(extraction.worker)))
     for layer in _stale(ExtractionLayer, (LayerState.RUNNING,)).select_related("extraction"):
         # A claim may cross the end of its extraction: such a layer is given back like any other.
         if layer.attempts >= MOST_ATTEMPTS and layer.extraction.is_unfinished:
@@ -49,11 +55,15 @@ def extractions_sweep() -> None:
             extraction_fail(extraction=layer.extraction, reason=reason)
         else:
             stale = _stale(ExtractionLayer, (LayerState.RUNNING,))
-            stale.filter(pk=layer.pk, claim=layer.claim).update(
+            given_back = stale.filter(pk=layer.pk, claim=layer.claim).update(
                 state=LayerState.WAITING, claim=None, worker="", done=0
             )
+            if given_back:
+                line = GIVEN_BACK.format(worker=worker_label(layer.worker))
+                log_add(layer.extraction_id, f"Layer {layer.layer}: {line}")
     for extraction in _stale(Extraction, (State.DELETING,)):
         nudge_workers(extraction.pk)
+    old_files_remove()
 
 
 def extractions_take() -> None:

@@ -8,10 +8,13 @@ app_name = "corpus"
 urlpatterns = [
     path("models/", views.models, name="models"),
     path("models/enqueue/", views.enqueue, name="enqueue"),
+    path("models/import/", views.import_bundle, name="import"),
     path("models/<uuid:public_id>/", views.extraction, name="extraction"),
     path("models/<uuid:public_id>/progress/", views.progress, name="progress"),
     path("models/<uuid:public_id>/cancel/", views.cancel, name="cancel"),
     path("models/<uuid:public_id>/vectors/", views.vectors, name="vectors"),
+    path("models/<uuid:public_id>/log.txt", views.log, name="log"),
+    path("models/<uuid:public_id>/manifest.json", views.manifest, name="manifest"),
     path("models/<uuid:public_id>/retry/", views.retry, name="retry"),
     path("models/<uuid:public_id>/delete/", views.delete, name="delete"),
 ]

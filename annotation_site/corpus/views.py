@@ -2,31 +2,51 @@
 
 import hashlib
 import uuid
+from urllib.parse import urlencode
 
-from django.http import HttpResponse
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, admin_required
-from annotation_site.corpus import selectors, services
+from annotation_site.corpus import forecasts, importing, locations, selectors, services
 from annotation_site.corpus.browsing import vectors_page
-from annotation_site.corpus.forms import EnqueueForm, VectorFilter
+from annotation_site.corpus.forms import EnqueueForm, ExtractionFilter, VectorFilter
+from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.receiving import BundleUploadHandler, ReceivedFile
 from annotation_site.errors import Invalid
 from annotation_site.workers.selectors import workers_extracting
+
+PER_PAGE = 25
+LINES_ON_PAGE = 12
 
 
 @admin_required
 @require_GET
 def models(request: PersonRequest) -> HttpResponse:
-    """All extractions and who works on them."""
-    extractions = list(selectors.extractions())
-    workers = workers_extracting().count()
-    shown = repr([workers > 0, *((e.pk, e.state, e.same_as_id) for e in extractions)])
+    """The extractions, page by page, and who works on them."""
+    form = ExtractionFilter(request.GET)
+    state = form.cleaned_data["state"] if form.is_valid() else ""
+    found = selectors.extractions(state=state)
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    workers = health()
+    # The number of all too: it tells whether there is a further page.
+    count = page.paginator.count
+    shown = repr([workers.shown, count, *((e.pk, e.state, e.same_as_id) for e in page)])
+    query = urlencode({"state": state}) if state else ""
     context = {
-        "extractions": extractions,
-        "workers": workers,
-        "unfinished": any(extraction.is_unfinished for extraction in extractions),
+        "page": page,
+        "query": query,
+        "here": f"{query}&page={page.number}",
+        "form": form,
+        "state": state,
+        "health": workers,
+        "workers": workers.extracting,
+        "unfinished": any(extraction.is_unfinished for extraction in page),
         "shown": hashlib.sha256(shown.encode()).hexdigest()[:16],
     }
     if request.htmx and request.GET.get("have") == context["shown"]:
@@ -37,22 +57,58 @@ def models(request: PersonRequest) -> HttpResponse:
 
 @admin_required
 def enqueue(request: PersonRequest) -> HttpResponse:
-    """The form that enqueues a model."""
-    local_models = selectors.local_models()
-    form = EnqueueForm(request.POST or None, local_models=local_models)
+    """The form that enqueues a model, or tells first what that would take."""
+    local_models = locations.local_models()
+    form = EnqueueForm(
+        request.POST or None, local_models=local_models, local_corpora=locations.local_corpora()
+    )
+    context: dict[str, object] = {"form": form, "local_models": local_models}
     if request.method == "POST" and form.is_valid():
+        wanted = {
+            "model_source": form.cleaned_data["model"],
+            "options": form.cleaned_data["options"],
+        }
         try:
-            extraction = services.extraction_enqueue(
-                model_source=form.cleaned_data["model"],
-                options=form.cleaned_data["options"],
-                requested_by=request.user,
-            )
+            if "estimate" in request.POST:
+                context["forecast"] = forecasts.extraction_forecast(**wanted)
+            else:
+                found = services.extraction_enqueue(**wanted, requested_by=request.user)
+                return redirect("corpus:extraction", found.public_id)
         except Invalid as error:
             form.add_error("model", error.message)
-        else:
-            return redirect("corpus:extraction", extraction.public_id)
-    context = {"form": form, "local_models": local_models}
     return render(request, "corpus/enqueue.html", context, status=422 if form.errors else 200)
+
+
+# The token comes with the files, so it is checked once somebody who may send files has sent them.
+@csrf_exempt
+@admin_required
+@require_http_methods(["GET", "POST"])
+def import_bundle(request: PersonRequest) -> HttpResponse:
+    """The form that takes a bundle made elsewhere."""
+    handler = BundleUploadHandler(request)
+    request.upload_handlers = [handler]
+    try:
+        return _import_bundle(request, handler)
+    finally:
+        handler.discard()
+
+
+@csrf_protect
+def _import_bundle(request: PersonRequest, handler: BundleUploadHandler) -> HttpResponse:
+    error = ""
+    if request.method == "POST":
+        received = [f for f in request.FILES.getlist("files") if isinstance(f, ReceivedFile)]
+        try:
+            if handler.refused:
+                raise Invalid(handler.refused)
+            files = {str(file.name): file.path for file in received}
+            found, _ = importing.upload_take(files=files, by=request.user)
+        except Invalid as refused:
+            error = refused.message
+        else:
+            return redirect("corpus:extraction", found.public_id)
+    context = {"error": error, "max_bytes": settings.MAX_BUNDLE_BYTES}
+    return render(request, "corpus/import.html", context, status=422 if error else 200)
 
 
 @admin_required
@@ -73,7 +129,7 @@ def progress(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """End an extraction that waits or runs."""
-    services.extraction_cancel(extraction=get_object_or_404(Extraction, public_id=public_id))
+    services.extraction_cancel(extraction=_one(public_id), by=request.user)
     return redirect("corpus:extraction", public_id)
 
 
@@ -81,7 +137,7 @@ def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Queue a failed or cancelled extraction again."""
-    services.extraction_retry(extraction=get_object_or_404(Extraction, public_id=public_id))
+    services.extraction_retry(extraction=_one(public_id), by=request.user)
     return redirect("corpus:extraction", public_id)
 
 
@@ -89,8 +145,29 @@ def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def delete(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Delete an extraction that nobody uses."""
-    services.extraction_delete(extraction=get_object_or_404(Extraction, public_id=public_id))
+    services.extraction_delete(extraction=_one(public_id))
     return redirect("corpus:models")
+
+
+@admin_required
+@require_GET
+def log(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The whole log of an extraction, as text."""
+    lines = selectors.extraction_log(_one(public_id))
+    text = "".join(f"{line.at:%Y-%m-%d %H:%M:%S} UTC  {line.in_full}\n" for line in reversed(lines))
+    return HttpResponse(text, content_type="text/plain; charset=utf-8")
+
+
+@admin_required
+@require_GET
+def manifest(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The manifest of the bundle that was loaded."""
+    found = _one(public_id)
+    if not found.manifest:
+        raise Http404
+    response = HttpResponse(found.manifest, content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="manifest-{public_id}.json"'
+    return response
 
 
 @admin_required
@@ -114,11 +191,17 @@ def vectors(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     return render(request, "corpus/vectors.html", context, status=status)
 
 
+def _one(public_id: uuid.UUID) -> Extraction:
+    return get_object_or_404(Extraction, public_id=public_id)
+
+
 def _context(public_id: uuid.UUID) -> dict[str, object]:
     found = get_object_or_404(selectors.extractions(), public_id=public_id)
     return {
         "extraction": found,
         "steps": selectors.extraction_steps(found),
         "layers": selectors.layers_state(found),
+        "has_manifest": selectors.has_manifest(found),
+        "log": selectors.extraction_log(found, at_most=LINES_ON_PAGE),
         "workers": workers_extracting().count(),
     }

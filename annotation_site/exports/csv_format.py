@@ -13,16 +13,13 @@ The dialect, which is part of the product's interface:
   for a formula. Reading removes one from texts of that shape. Numbers are never touched.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from numbers import Integral, Real
 
+from annotation_site.exports.cells import neutralised, number_of, restored, text_of
+from annotation_site.exports.pieces import in_pieces
 from annotation_site.exports.table import Cell, Column, Row, Table
 
-_CHUNK_BYTES = 64 * 1024
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_NEUTRALISED = re.compile(r"'+[=+\-@\t\r]")
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-][0-9]+)?")
@@ -42,16 +39,7 @@ class CsvFormat:
         Raises ValueError for a row of the wrong length or an infinite number, and TypeError for a
         cell that does not suit its column.
         """
-        lines: list[str] = []
-        size = 0
-        for line in _lines(table):
-            lines.append(line)
-            size += len(line)
-            if size >= _CHUNK_BYTES:
-                yield "".join(lines).encode()
-                lines, size = [], 0
-        if lines:
-            yield "".join(lines).encode()
+        return in_pieces(_lines(table))
 
 
 def read(data: bytes, *, name: str, columns: Sequence[Column]) -> Table:
@@ -76,9 +64,7 @@ def read(data: bytes, *, name: str, columns: Sequence[Column]) -> Table:
 def _lines(table: Table) -> Iterator[str]:
     yield _line(_text(column.name) for column in table.columns)
     writers = [_text if column.kind == "text" else _number for column in table.columns]
-    for number, row in enumerate(table.rows, start=1):
-        if len(row) != len(writers):
-            raise ValueError(f"Row {number} has {len(row)} cells for {len(writers)} columns.")
+    for row in table.checked_rows():
         yield _line(write(cell) for write, cell in zip(writers, row, strict=True))
 
 
@@ -87,29 +73,18 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _text(cell: Cell) -> str:
-    if cell is None:
+    text = text_of(cell)
+    if text is None:
         return ""
-    if not isinstance(cell, str):
-        raise TypeError(f"{cell!r} is not a text.")
-    text = f"'{cell}" if _FORMULA.match(cell) else cell
+    text = neutralised(text)
     if text == "" or _NEEDS_QUOTES.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
 
 
 def _number(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    # NumPy's scalars count as numbers here, but their own repr names their type.
-    if isinstance(cell, Integral) and not isinstance(cell, bool):
-        return str(int(cell))
-    if not isinstance(cell, Real) or isinstance(cell, bool):
-        raise TypeError(f"{cell!r} is not a number.")
-    if math.isnan(cell):
-        return ""
-    if math.isinf(cell):
-        raise ValueError("An infinite number has no place in a table.")
-    return repr(float(cell))
+    number = number_of(cell)
+    return "" if number is None else repr(number)
 
 
 def _records(text: str) -> Iterator[list[str | None]]:
@@ -131,7 +106,7 @@ def _records(text: str) -> Iterator[list[str | None]]:
 
 
 def _restored(cell: str | None) -> str | None:
-    return cell[1:] if cell is not None and _NEUTRALISED.match(cell) else cell
+    return None if cell is None else restored(cell)
 
 
 def _parse_row(record: Sequence[str | None], columns: Sequence[Column], number: int) -> Row:

@@ -1,6 +1,6 @@
 """What an export format is given: a named table with typed columns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -29,12 +29,23 @@ class Table:
     columns: tuple[Column, ...]
     rows: Iterable[Row]
 
+    def checked_rows(self) -> Iterator[Row]:
+        """The rows, each with a cell for every column. Raises ValueError for another length."""
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"Row {number} has {len(row)} cells for {len(self.columns)} columns."
+                )
+            yield row
+
 
 def table_from_frame(name: str, frame: "pd.DataFrame") -> Table:
     """Make a table of a dataframe, without its index; NaN and None become missing cells.
 
-    Columns of integer and float type become numbers, every other column text.
+    Columns of integer and float type, and those that hold nothing else, become numbers, every other
+    column text.
     """
+    frame = frame.infer_objects()
     columns = tuple(
         Column(str(label), "number" if dtype.kind in "iuf" else "text")
         for label, dtype in frame.dtypes.items()

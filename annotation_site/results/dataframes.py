@@ -219,6 +219,13 @@ def final_labels(answers: StudyAnswers, filters: Filters) -> Labels:
     return answers.labels(pd.concat([counted, final], ignore_index=True), filters)
 
 
+def gold_labels(study: Study) -> Labels:
+    """The study's own lists and their final answers alone, in the shape of `labels_of`."""
+    filters = Filters.of(study)
+    answers = answers_of(study)
+    return answers.labels(answers.of(Purpose.ADJUDICATION), filters)
+
+
 def _frame(rows: Any, types: dict[str, type]) -> pd.DataFrame:
     """Rows with the types named; an empty frame keeps them too."""
     return pd.DataFrame(list(rows), columns=list(types)).astype(types)  # type: ignore[call-overload]

@@ -1,5 +1,8 @@
 """Computed tables and figures, kept with what they were computed from."""
 
+import uuid
+
+from django.conf import settings
 from django.db import models
 
 from annotation_site.annotation.models import Study
@@ -70,3 +73,76 @@ class Figure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}.{self.variant}.{self.extension}"
+
+
+class Pseudonym(models.Model):
+    """What a person is called in a study's exports: drawn at random, so that nothing leads back.
+
+    It stays the same in every export of the study, and is another one in every other study.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="pseudonyms")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="pseudonyms"
+    )
+    name = models.CharField(max_length=32)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["study", "user"], name="pseudonym_once_per_person"),
+            models.UniqueConstraint(fields=["study", "name"], name="pseudonym_once_per_study"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExportJob(models.Model):
+    """A file that a researcher asked for: labels or an archive. A worker writes it, and it goes
+    after some days.
+
+    The file's name holds the claim, so that a run that lost its claim never writes what another
+    one said is whole.
+    """
+
+    class State(models.TextChoices):
+        DUE = "due", "waiting for a worker"
+        RUNNING = "running", "being written"
+        READY = "ready", "ready"
+        FAILED = "failed", "failed"
+        EXPIRED = "expired", "removed"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="exports")
+    content = models.CharField(max_length=20)  # a key of results.jobs.CONTENTS
+    with_names = models.BooleanField(default=False)
+    state = models.CharField(max_length=10, choices=State, default=State.DUE)
+    claim = models.UUIDField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    done = models.PositiveBigIntegerField(default=0)  # annotations
+    total = models.PositiveBigIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True)
+    # As they were when the writing began: where somebody's answers were removed since, the file
+    # that still holds them goes.
+    data_version = models.PositiveBigIntegerField(null=True)
+    removals = models.PositiveBigIntegerField(null=True)
+    size = models.PositiveBigIntegerField(null=True)  # bytes
+    sha256 = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    requested_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-requested_at", "-pk")
+        indexes = (models.Index(fields=["state"], name="export_job_state"),)
+
+    def __str__(self) -> str:
+        return f"{self.content} of {self.study}"
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.state in (self.State.DUE, self.State.RUNNING)

@@ -2,7 +2,7 @@
 
 from annotation_site.annotation.models import Study
 from annotation_site.celery import app
-from annotation_site.results import services
+from annotation_site.results import jobs, services
 
 
 @app.task
@@ -26,3 +26,9 @@ def snapshot_compute_due(snapshot_id: int) -> None:
 def snapshot_print(snapshot_id: int) -> None:
     """Draw the figures of a snapshot for print; does nothing when they are there."""
     services.figures_print(snapshot_id=snapshot_id)
+
+
+@app.task
+def export_write(job_id: int) -> None:
+    """Write a file that was asked for; does nothing when it is there or being written."""
+    jobs.export_run(job_id=job_id)

@@ -2,11 +2,26 @@
 
 from django.urls import path
 
-from annotation_site.results import views
+from annotation_site.results import export_views, running_views, views
 
 app_name = "results"
 urlpatterns = [
+    path("studies/<slug:slug>/exports/", export_views.exports, name="exports"),
+    path("studies/<slug:slug>/exports/status/", export_views.exports_status, name="exports_status"),
+    path(
+        "studies/<slug:slug>/exports/<uuid:public_id>/",
+        export_views.export_file,
+        name="export_file",
+    ),
     path("studies/<slug:slug>/results/", views.results, name="results"),
+    path("studies/<slug:slug>/results/summary/", running_views.results_summary, name="summary"),
+    path("studies/<slug:slug>/run/lists/", running_views.lists, name="lists"),
+    path("studies/<slug:slug>/adjudication/", running_views.adjudication, name="adjudication"),
+    path(
+        "studies/<slug:slug>/adjudication/gold.<str:extension>",
+        running_views.gold_file,
+        name="gold",
+    ),
     path("studies/<slug:slug>/results/status/", views.status, name="status"),
     path("studies/<slug:slug>/results/retry/", views.retry, name="retry"),
     path(

@@ -40,6 +40,23 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def rough_duration(seconds: float) -> str:
+    """An estimate: 42 → 42 s; 150 → 3 min; 4000 → 1 h 10 min; no more figures than are known."""
+    if seconds < 90:
+        return duration(max(1, round(seconds)))
+    step = 60 if seconds < 3600 else 600
+    return duration(round(seconds / step) * step)
+
+
+@register.filter
+def rough_bytes(size: int) -> str:
+    """An estimate: 831299584 → 830 MB; two figures, no more than are known."""
+    unit, name = (1e9, "GB") if size >= 1e9 else (1e6, "MB")
+    amount = max(size / unit, 1)
+    return f"{amount:.1f} {name}" if amount < 10 else f"{float(f'{amount:.2g}'):,.0f} {name}"
+
+
+@register.filter
 def in_words(value: Any) -> str:
     """A parameter's JSON value as a line of text."""
     if value is None or value == []:

@@ -1,7 +1,7 @@
 """The model families, one small file each; `docs/extending.md` shows how to add one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ffn_extract.architectures import (
     bert,
@@ -40,8 +40,10 @@ from ffn_extract.architectures import (
 )
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
 from ffn_extract.architectures.given import given_architecture
-from ffn_extract.architectures.weights import Dimensions, ModelWeights
 from ffn_extract.errors import ArchitectureError
+
+if TYPE_CHECKING:
+    from ffn_extract.architectures.weights import Dimensions, ModelWeights
 
 __all__ = [
     "ARCHITECTURES",
@@ -55,6 +57,15 @@ __all__ = [
     "given_architecture",
     "registry",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What reads weights loads torch, so it is imported when asked for; declarations do without."""
+    if name in ("Dimensions", "ModelWeights"):
+        from ffn_extract.architectures import weights
+
+        return getattr(weights, name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")
 
 
 def registry(*architectures: Architecture) -> dict[str, Architecture]:

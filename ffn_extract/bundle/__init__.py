@@ -5,12 +5,13 @@ one; nothing else in the product touches the files.
 """
 
 from ffn_extract.bundle.manifest import Counts, FileRecord, Manifest, ModelInfo
-from ffn_extract.bundle.reading import Bundle, open_bundle
+from ffn_extract.bundle.reading import BUNDLE_FILES, Bundle, open_bundle, read_heads
 from ffn_extract.bundle.rows import TokenRow, VectorRow
 from ffn_extract.bundle.writing import write_bundle
 from ffn_extract.errors import BundleError
 
 __all__ = [
+    "BUNDLE_FILES",
     "Bundle",
     "BundleError",
     "Counts",
@@ -20,5 +21,6 @@ __all__ = [
     "TokenRow",
     "VectorRow",
     "open_bundle",
+    "read_heads",
     "write_bundle",
 ]

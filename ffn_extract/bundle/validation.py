@@ -36,6 +36,12 @@ def require_columns(file: pq.ParquetFile, name: str, schema: pa.Schema, rows: in
             )
 
 
+def unpacked_bytes(file: pq.ParquetFile) -> int:
+    """What the rows take when they are unpacked, by the footer."""
+    metadata = file.metadata
+    return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+
+
 def _same_type(expected: pa.DataType, actual: pa.DataType) -> bool:
     if pa.types.is_list(expected) and pa.types.is_list(actual):
         return bool(expected.value_type == actual.value_type)

@@ -9,9 +9,12 @@ from factory.django import DjangoModelFactory
 
 from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.consent import consent_give
+from annotation_site.annotation.final_answers import WITH_REFERENCE, final_answer_open
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.people import person_invite
-from annotation_site.annotation.services import StudyPlan, study_create, study_open
+from annotation_site.annotation.plans import StudyPlan
+from annotation_site.annotation.studies import study_create, study_open
+from annotation_site.annotation.submissions import assignment_submit
 from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
 
 PASSWORD = "correct horse battery staple"
@@ -93,20 +96,29 @@ def make_extraction(
     return extraction
 
 
-def make_study(
+def make_draft(
     *, annotators: int = 2, extraction: Extraction | None = None, **changes: Any
 ) -> Study:
-    """An open study with its researcher and annotators, who have read what comes before a list."""
-    extraction = extraction or make_extraction()
+    """A study with its researcher and annotators, before it opens."""
+    extractions = changes.pop("extractions", None) or [extraction or make_extraction()]
     researcher = changes.pop("researcher", None) or UserFactory(role=Role.RESEARCHER)
     people = changes.pop("people", None) or UserFactory.create_batch(annotators)
     plan = StudyPlan(
         title=changes.pop("title", "A study"),
-        extraction=extraction,
+        extractions=extractions,
         annotators=people,
         **{"annotators_per_list": min(2, len(people)), **changes},
     )
-    study = study_create(plan=plan, created_by=researcher)
+    return study_create(plan=plan, created_by=researcher)
+
+
+def make_study(**changes: Any) -> Study:
+    """An open study, whose annotators have read what comes before a list.
+
+    Its training and reference lists have the reference answer of `give_references`.
+    """
+    study = make_draft(**changes)
+    give_references(study)
     study_open(study=study)
     study.refresh_from_db()
     for membership in study.memberships.filter(role=Membership.Role.ANNOTATOR):
@@ -114,10 +126,29 @@ def make_study(
     return study
 
 
+def give_references(study: Study, content: dict[str, Any] | None = None) -> None:
+    """The researcher's answer to every training and reference list: tokens 1 to 4."""
+    researcher = study.memberships.filter(role=Membership.Role.RESEARCHER).first().user
+    for item in study.items.filter(use__in=WITH_REFERENCE):
+        final = final_answer_open(item=item, by=researcher)
+        submit(final, content or answer(pattern(1, [1, 2, 3, 4])))
+
+
+def submit(assignment: Assignment, content: dict[str, Any] | None = None) -> Assignment:
+    """The person's answer, submitted; without content, that there is no pattern."""
+    return assignment_submit(
+        user=assignment.membership.user,
+        public_id=assignment.public_id,
+        **submission(assignment, content or answer()),
+    )
+
+
 def assignment_of(study: Study, position: int = 1) -> Assignment:
     """A list of the study's first annotator, who is `assignment.membership.user`."""
     return (
-        Assignment.objects.filter(item__study=study, position=position)
+        Assignment.objects.filter(
+            membership__role=Membership.Role.ANNOTATOR, item__study=study, position=position
+        )
         .select_related("membership__user", "item__study", "item__vector")
         .order_by("membership_id")
         .first()

@@ -2,6 +2,8 @@
 
 Twin databases: the same tokens, glosses, people and public ids; other models, kinds, layers,
 indices, scores and contexts. Every response must be the same, byte for byte, headers included.
+The study has a pilot, training, silent references and repeats, and what a list is for is told of
+training alone.
 """
 
 import re
@@ -11,24 +13,32 @@ from datetime import UTC, datetime
 import pytest
 from django.db.models import F
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.studies import study_state_change
 from annotation_site.corpus.models import Extraction, LanguageModel, Vector
+from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,
     answer,
     client_of,
+    give_references,
+    make_draft,
     make_extraction,
-    make_study,
     pattern,
 )
 
 pytestmark = pytest.mark.django_db
 
-LISTS = 6
+# By the order of their tokens, what the extraction's lists are for in both twins.
+USES = ("training", "pilot", "study", "study", "study", "reference", "study", "study", "study")
+TRAINING, PILOT = 1, 2  # the first numbers; the pilot has nothing else
+LISTS = len(USES) + 1  # with a repeat, of the third list, at the end
+SKIPPED = 4
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECRETS = ("secret-model", "a secret context", "random", "update")
 
@@ -45,7 +55,7 @@ def twin(*, kinds, layers, model, context, score, offset):
         _clear(table)
     User.objects.all().delete()
     extraction = make_extraction(
-        layers=1, per_layer=LISTS, kinds=("value",), model=LanguageModelFactory(name=model)
+        layers=1, per_layer=len(USES), kinds=("value",), model=LanguageModelFactory(name=model)
     )
     for n, vector in enumerate(Vector.objects.order_by("index")):
         Vector.objects.filter(pk=vector.pk).update(
@@ -58,25 +68,39 @@ def twin(*, kinds, layers, model, context, score, offset):
             norm=score,
         )
     person = UserFactory(username="ada", public_id=uuid.UUID(int=1))
-    study = make_study(
+    study = make_draft(
         extraction=extraction,
         people=[person],
         researcher=UserFactory(username="rosa", role=Role.RESEARCHER),
         kinds=tuple(set(kinds)),
         lists_per_layer=LISTS,
         consent="Do you agree?",
+        training_lists=1,
+        training_pass_percent=50,
+        reference_lists=1,
+        pilot_lists=1,
+        repeat_percent=17,
+        lease_hours=2,  # so short that home tells when each ends
     )
-    Study.objects.update(lease_hours=2)  # so short that home tells when each ends
-    # Public ids and the order are random per study; the twins are given the same ones.
-    moved = sorted(
-        Assignment.objects.select_related("item__vector"), key=lambda a: a.item.vector.token_ids[0]
-    )
-    Assignment.objects.update(position=F("pk") + 1000)
-    for n, assignment in enumerate(moved, 1):
-        Assignment.objects.filter(pk=assignment.pk).update(
-            public_id=uuid.UUID(int=100 + n), position=n
-        )
+    for item in study.items.select_related("vector"):
+        Item.objects.filter(pk=item.pk).update(use=USES[item.vector.token_ids[0]])
+    give_references(study)
+    study_state_change(study=study, state=Study.State.PILOT)
+    number(person)
     return study, person
+
+
+def number(person):
+    """Public ids and the order are random per study; the twins are given the same ones."""
+    own = Assignment.objects.filter(membership__user=person).select_related("item__vector")
+    repeat = own.filter(purpose="repeat").first()
+    if repeat is not None:
+        repeat.item = Item.objects.get(vector__token_ids__0=2)
+        repeat.save()
+    order = sorted(own, key=lambda row: (row.purpose == "repeat", row.item.vector.token_ids[0]))
+    own.update(position=F("position") + 1000)
+    for n, assignment in enumerate(order, 1):
+        own.filter(pk=assignment.pk).update(public_id=uuid.UUID(int=100 + n), position=n)
 
 
 def _clear(table):
@@ -98,43 +122,72 @@ def everything_an_annotator_reaches(study, person):
         "/", own, f"{own}next/", f"{own}consent/", f"{own}withdraw/", "/hours/", "/hours.csv",
         "/lists/dialogs/", "/tutorial/", "/tutorial/comparison/",
         "/account/", "/account/password/", "/account/sessions/", "/account/second-factor/",
-        "/account/login-service/",
+        "/account/login-service/", "/account/tokens/",
+        "/api/work", f"/api/work/{study.slug}", f"/api/work/{study.slug}/lists",
+        f"/api/work/{study.slug}/lists?state=set+aside", "/api/hours", "/api/me", "/api/tokens",
     ]  # fmt: skip
     lists = [f"/lists/{uuid.UUID(int=100 + n)}/" for n in range(1, LISTS + 1)]
+    lists += [f"{url}feedback/" for url in lists]
+    lists += [f"/api/lists/{uuid.UUID(int=100 + n)}" for n in range(1, LISTS + 1)]
+    lists += [f"{url}/feedback" for url in lists if url.startswith("/api/")]
+    following = f"/api/work/{study.slug}/next"
     Membership.objects.filter(user=person).update(consent_version=None, consented_at=None)
     seen = [(url, *_response(client, "get", url)) for url in [*pages, lists[0]]]
     agreed = [_form(client, f"{own}consent/", {"version": n}) for n in (7, 1)]  # no such, this
     seen += [(f"{own}consent/", *response) for response in agreed]
+    seen.append((following, *_response(client, "post", following)))
     seen += [(url, *_response(client, "get", url)) for url in [*lists, *pages]]
+    for n in (TRAINING, PILOT):
+        seen += _work(client, n)
+        seen += [(url, *_response(client, "get", url)) for url in [*lists, *pages[:3]]]
+    study_state_change(study=study, state=Study.State.OPEN)
+    number(person)
+    seen += [(url, *_response(client, "get", url)) for url in [*lists, *pages[:3]]]
     for n in range(1, LISTS + 1):
-        base = f"/api/lists/{uuid.UUID(int=100 + n)}"
-        draft = {"base_version": 0, "content": {"answer": {}}, "active_seconds": 0}
-        submitted = {
-            "base_version": 1,
-            "key": str(uuid.UUID(int=n)),
-            "answer": answer(pattern(1, [1, 2, 3, 4])),
-            "active_seconds": 0,
-        }
-        skipped = {"base_version": 1, "key": str(uuid.UUID(int=n)), "reason": "x"}
-        broken = {**submitted, "answer": answer(pattern(1, [99]))}
-        seen.append((base, *_response(client, "put", f"{base}/draft", draft)))
-        seen.append((base, *_response(client, "put", f"{base}/draft", draft)))  # a conflict
-        seen.append((base, *_response(client, "post", f"{base}/submit", broken)))
-        verb, body = ("skip", skipped) if n == 3 else ("submit", submitted)
-        seen.append((base, *_response(client, "post", f"{base}/{verb}", body)))
+        seen += _work(client, n)
     forbidden = [
+        f"/studies/{study.slug}/run/", f"/studies/{study.slug}/run/progress/",
+        f"/studies/{study.slug}/run/flags/", f"/studies/{study.slug}/run/lists/",
+        f"/studies/{study.slug}/adjudication/", f"/studies/{study.slug}/adjudication/gold.csv",
+        f"/studies/{study.slug}/results/summary/",
+        f"/adjudication/{uuid.UUID(int=101)}/",
         f"/studies/{study.slug}/results/", f"/studies/{study.slug}/results/status/",
         f"/studies/{study.slug}/results/coverage.csv",
         f"/studies/{study.slug}/figures/0-wide-light.svg",
         "/models/", "/models/enqueue/", "/studies/new/", f"/studies/{study.slug}/texts/",
         "/people/", "/invitations/", "/log/", "/join/a-guess/",
+        f"/studies/{study.slug}/references/",
     ]  # fmt: skip
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *forbidden]]
+    one = Assignment.objects.get(public_id=uuid.UUID(int=101))
+    for name in GET:  # by name: extractions have other ids
+        url = reverse(name, kwargs=kwargs(name, study, one))
+        if name != "api:schema":
+            seen.append((name, *_response(client, "get", url)))
     Study.objects.update(state=Study.State.CLOSED)
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *lists]]
     seen.append((own, *_form(client, f"{own}withdraw/", {})))
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *lists]]
     return seen
+
+
+def _work(client: Client, n: int):
+    """What the page sends of a list, and what else can be sent."""
+    base = f"/api/lists/{uuid.UUID(int=100 + n)}"
+    draft = {"base_version": 0, "content": {"answer": {}}, "active_seconds": 0}
+    submitted = {
+        "base_version": 1,
+        "key": str(uuid.UUID(int=n)),
+        "answer": answer(pattern(1, [1, 2, 3, 4])),
+        "active_seconds": 0,
+    }
+    skipped = {"base_version": 1, "key": str(uuid.UUID(int=n)), "reason": "x"}
+    broken = {**submitted, "answer": answer(pattern(1, [99]))}
+    yield base, *_response(client, "put", f"{base}/draft", draft)
+    yield base, *_response(client, "put", f"{base}/draft", draft)  # a conflict
+    yield base, *_response(client, "post", f"{base}/submit", broken)
+    verb, body = ("skip", skipped) if n == SKIPPED else ("submit", submitted)
+    yield base, *_response(client, "post", f"{base}/{verb}", body)
 
 
 def _response(client: Client, method: str, url: str, body=None):
@@ -175,11 +228,11 @@ def test_twin_databases_give_an_annotator_identical_responses():
             offset=40,
         )
     )
-    assert len(first) == len(second) > 80
+    assert len(first) == len(second) > 200
     for one, other in zip(first, second, strict=True):
         assert one == other
     statuses = {status for _, status, _, _ in first}
-    assert statuses == {200, 302, 403, 404, 409, 422}
+    assert statuses == {200, 302, 403, 404, 405, 409, 422}
 
 
 def test_no_response_holds_a_word_of_where_lists_come_from():
@@ -197,3 +250,50 @@ def test_no_response_holds_a_word_of_where_lists_come_from():
         for secret in SECRETS:
             assert secret not in text, (url, secret)
             assert secret not in repr(headers), (url, secret)
+
+
+def test_nothing_but_its_tokens_tells_a_repeat_or_a_reference_from_another_list():
+    study, person = twin(
+        kinds=("value",), layers=(0,), model="secret-model", context="", score=0.25, offset=0
+    )
+    client = client_of(person)
+    Membership.objects.filter(user=person).update(consent_version=1, consented_at=NOW)
+    list(_work(client, TRAINING))
+    study_state_change(study=study, state=Study.State.OPEN)
+    number(person)
+    ordinary, reference, repeat = (
+        Assignment.objects.filter(membership__user=person, purpose=purpose).order_by("position")[0]
+        for purpose in ("annotation", "reference", "repeat")
+    )
+    told = []
+    for row in (ordinary, reference, repeat):
+        page = client.get(f"/lists/{row.public_id}/")
+        shown = page.context["page"]
+        said = [
+            _without_what_differs(content.decode())
+            for content in (
+                page.content,
+                *(text.encode() for *_, text in _work(client, row.position)),
+            )
+        ]
+        told.append((sorted(shown["list"]), shown["study"], shown["draft"], said))
+    assert told[0] == told[1] == told[2]
+    rows = re.findall(r"<tr>.*?</tr>", client.get(f"/studies/{study.slug}/").content.decode(), re.S)
+    told = {
+        row.position: _without_what_differs(html)
+        for row in (ordinary, reference, repeat)
+        for html in rows
+        if f"List {row.position}<" in html
+    }
+    assert len(told) == 3
+    assert len(set(told.values())) == 1
+
+
+def _without_what_differs(text):
+    """Without ids, numbers in the order, the tokens, and the list that comes next."""
+    text = re.sub(r'"next": .*', "", text)
+    text = re.sub(r'"(tokens|stopwords)": \[.*?\](?=, "|\})', "", text)
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
+    text = re.sub(r'"previous": ("[^"]*"|null)', "", text)
+    text = re.sub(r'"position": \d+', "", text)
+    return re.sub(r"List \d+", "List", text)

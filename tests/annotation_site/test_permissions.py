@@ -5,9 +5,18 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation.models import Membership
+from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.results import services
-from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
+from annotation_site.results.jobs import export_request, export_run
+from tests.annotation_site.api import addresses
+from tests.annotation_site.factories import (
+    UserFactory,
+    assignment_of,
+    client_of,
+    make_extraction,
+    make_study,
+    submit,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +56,9 @@ GET = {
     "openid_connect_login": (404, 404, 404, 404, 404, 404),  # no issuer is set
     "openid_connect_callback": (404, 404, 404, 404, 404, 404),
     "accounts:own": (302, 200, 200, 200, 200, 200),
+    "accounts:tokens": (302, 200, 200, 200, 200, 200),
+    "accounts:token_new": (302, 302, 302, 302, 302, 302),  # the password is asked for again
+    "accounts:token_revoke": (302, 405, 405, 405, 405, 405),
     "accounts:join": (404, 404, 404, 404, 404, 404),  # a link that nobody made
     "accounts:invitations": (302, 403, 403, 200, 200, 200),
     "accounts:invite": (302, 403, 403, 200, 200, 200),
@@ -61,6 +73,9 @@ GET = {
     "accounts:log": (302, 403, 403, 403, 403, 200),
     "corpus:models": (302, 403, 403, 403, 403, 200),
     "corpus:enqueue": (302, 403, 403, 403, 403, 200),
+    "corpus:import": (302, 403, 403, 403, 403, 200),
+    "corpus:log": (302, 403, 403, 403, 403, 200),
+    "corpus:manifest": (302, 403, 403, 403, 403, 404),  # the world's was never written
     "corpus:extraction": (302, 403, 403, 403, 403, 200),
     "corpus:progress": (302, 403, 403, 403, 403, 200),
     "corpus:cancel": (302, 403, 403, 403, 403, 405),
@@ -71,12 +86,30 @@ GET = {
     "annotation:study": (302, 404, 200, 404, 404, 404),
     "annotation:next": (302, 404, 302, 404, 404, 404),
     "annotation:state": (302, 403, 403, 405, 405, 405),
+    "annotation:rules": (302, 403, 403, 404, 200, 200),
+    "annotation:extend": (302, 403, 403, 405, 405, 405),
+    "annotation:duplicate": (302, 403, 403, 405, 405, 405),
+    "annotation:people": (302, 403, 403, 404, 200, 200),
+    "annotation:person": (302, 403, 403, 405, 405, 405),
     "annotation:texts": (302, 403, 403, 404, 200, 200),
+    "annotation:run": (302, 403, 403, 404, 200, 200),
+    "annotation:progress": (302, 403, 403, 404, 200, 200),
+    "annotation:flags": (302, 403, 403, 404, 200, 200),
+    "annotation:release": (302, 403, 403, 405, 405, 405),
+    "annotation:let_in": (302, 403, 403, 405, 405, 405),
+    "annotation:adjudicate": (302, 403, 403, 405, 405, 405),
+    "annotation:adjudication": (302, 403, 403, 404, 404, 404),  # nobody has begun this answer
+    "results:summary": (302, 403, 403, 404, 200, 200),
+    "results:lists": (302, 403, 403, 404, 200, 200),
+    "results:adjudication": (302, 403, 403, 404, 200, 200),
+    "results:gold": (302, 403, 403, 404, 200, 200),
+    "annotation:references": (302, 403, 403, 404, 200, 200),
     "annotation:consent": (302, 404, 200, 404, 404, 404),
     "annotation:withdraw": (302, 404, 200, 404, 404, 404),
     "annotation:hours": (302, 200, 200, 200, 200, 200),
     "annotation:hours_file": (302, 200, 200, 200, 200, 200),
     "annotation:list": (302, 404, 200, 404, 404, 404),
+    "annotation:feedback": (302, 404, 404, 404, 404, 404),  # this list is no training
     "annotation:dialogs": (302, 200, 200, 200, 200, 200),
     "annotation:tutorial": (302, 200, 200, 200, 200, 200),
     "annotation:comparison": (302, 200, 200, 200, 200, 200),
@@ -85,14 +118,24 @@ GET = {
     "results:download": (302, 403, 403, 404, 200, 200),
     "results:retry": (302, 403, 403, 405, 405, 405),
     "results:figure": (302, 403, 403, 404, 200, 200),
-    "api:draft": (401, 405, 405, 405, 405, 405),
-    "api:submit": (401, 405, 405, 405, 405, 405),
-    "api:skip": (401, 405, 405, 405, 405, 405),
+    "results:exports": (302, 403, 403, 404, 200, 200),
+    "results:exports_status": (302, 403, 403, 404, 200, 200),
+    "results:export_file": (302, 403, 403, 404, 200, 200),
+    **addresses.GET,
 }
 POST_STATE = (302, 403, 403, 404, 302, 302)
 # The world's extraction is ready, and a study uses it.
 POST_EXTRACTION = (302, 403, 403, 403, 403, 422)
+# An admin reads, and a researcher of the study gives its final answers.
+POST_REFERENCES = (302, 403, 403, 404, 302, 403)
+# Feedback after training and final answers: as in GET.
+FEEDBACK = (302, 404, 200, 404, 404, 404)
+FINAL_ANSWER = (302, 404, 404, 404, 200, 404)
+POST_RUN = (302, 403, 403, 404, 302, 302)
 POST_TEXTS = (302, 403, 403, 404, 302, 302)
+POST_FORM = (302, 403, 403, 404, 422, 422)
+POST_ADD = (302, 403, 403, 404, 302, 422)  # once in, a person cannot be added again
+POST_EXPORTS = (302, 403, 403, 404, 302, 302)
 TEXTS = {"guidelines": "g", "guidelines_base": "1", "consent": "", "consent_base": "0"}
 POST_OWN = (302, 404, 302, 404, 404, 404)  # consent, then withdrawing
 
@@ -111,6 +154,8 @@ def names(resolver: URLResolver, prefix: str = "") -> list[str]:
 def world():
     study = make_study()
     services.snapshot_refresh_now(study=study)
+    job = export_request(study=study, content="jsonl", with_names=False, by=study.created_by)
+    export_run(job_id=job.pk)
     assignment = assignment_of(study)
     other = make_study()
     researchers = [s.memberships.get(role=Membership.Role.RESEARCHER).user for s in (study, other)]
@@ -134,6 +179,7 @@ def address(name: str, study, assignment) -> str:
         "openid_connect_login": outside,
         "openid_connect_callback": outside,
         "accounts:join": {"token": "abc"},
+        "accounts:token_revoke": {"public_id": assignment.public_id},
         "accounts:revoke": {"public_id": assignment.public_id},
         "accounts:person": person,
         "accounts:role": person,
@@ -145,16 +191,44 @@ def address(name: str, study, assignment) -> str:
         "corpus:progress": {"public_id": extraction.public_id},
         "corpus:cancel": {"public_id": extraction.public_id},
         "corpus:vectors": {"public_id": extraction.public_id},
+        "corpus:log": {"public_id": extraction.public_id},
+        "corpus:manifest": {"public_id": extraction.public_id},
         "corpus:retry": {"public_id": extraction.public_id},
         "corpus:delete": {"public_id": extraction.public_id},
         "annotation:study": {"slug": study.slug},
         "annotation:next": {"slug": study.slug},
         "annotation:state": {"slug": study.slug},
+        "annotation:rules": {"slug": study.slug},
+        "annotation:extend": {"slug": study.slug},
+        "annotation:duplicate": {"slug": study.slug},
+        "annotation:people": {"slug": study.slug},
+        "annotation:person": {
+            "slug": study.slug,
+            "public_id": assignment.membership.user.public_id,
+        },
         "annotation:texts": {"slug": study.slug},
+        **{
+            name: {"slug": study.slug}
+            for name in (
+                "annotation:run",
+                "annotation:progress",
+                "annotation:flags",
+                "annotation:adjudicate",
+                "results:summary",
+                "results:lists",
+                "results:adjudication",
+            )
+        },
+        "annotation:release": {"slug": study.slug, "person": person["public_id"]},
+        "annotation:let_in": {"slug": study.slug, "person": person["public_id"]},
+        "annotation:adjudication": {"public_id": assignment.public_id},
+        "results:gold": {"slug": study.slug, "extension": "csv"},
+        "annotation:references": {"slug": study.slug},
         "annotation:consent": {"slug": study.slug},
         "annotation:withdraw": {"slug": study.slug},
         "annotation:hours_file": {"extension": "csv"},
         "annotation:list": {"public_id": assignment.public_id},
+        "annotation:feedback": {"public_id": assignment.public_id},
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
@@ -165,10 +239,15 @@ def address(name: str, study, assignment) -> str:
             "variant": "wide-light",
             "extension": "svg",
         },
-        "api:draft": {"public_id": assignment.public_id},
-        "api:submit": {"public_id": assignment.public_id},
-        "api:skip": {"public_id": assignment.public_id},
+        "results:exports": {"slug": study.slug},
+        "results:exports_status": {"slug": study.slug},
+        "results:export_file": {
+            "slug": study.slug,
+            "public_id": study.exports.order_by("pk")[0].public_id,
+        },
     }
+    if name.startswith("api:"):
+        return reverse(name, kwargs=addresses.kwargs(name, study, assignment))
     return reverse(name, kwargs=kwargs.get(name, {}))
 
 
@@ -180,7 +259,15 @@ def test_who_may_open_what(world):
     study, assignment, clients = world
     for name, expected in GET.items():
         url = address(name, study, assignment)
-        assert tuple(c.get(url).status_code for c in clients) == expected, name
+        assert tuple(status(c, url) for c in clients) == expected, name
+
+
+def status(client: Client, url: str) -> int:
+    """Of a page or a file; a file is read to its end, which closes it."""
+    response = client.get(url)
+    if response.streaming:
+        list(response.streaming_content)
+    return response.status_code
 
 
 def test_who_may_change_a_study_or_an_extraction(world):
@@ -197,10 +284,19 @@ def test_who_may_change_a_study_or_an_extraction(world):
         assert tuple(client.post(url).status_code for client in clients) == POST_EXTRACTION, name
 
 
+def test_who_may_enqueue_and_import_a_model(world):
+    study, assignment, clients = world
+    for name in ("corpus:enqueue", "corpus:import"):  # an admin's empty form is only refused
+        url = address(name, study, assignment)
+        statuses = tuple(client.post(url, {"x": "y"}).status_code for client in clients)
+        assert statuses == POST_EXTRACTION, name
+
+
 def test_who_may_change_texts_agree_and_withdraw(world):
     study, assignment, clients = world
     for name, body, expected in (
         ("annotation:texts", TEXTS, POST_TEXTS),
+        ("results:exports", {"content": "jsonl"}, POST_EXPORTS),
         ("annotation:consent", {"version": "0"}, POST_OWN),
         ("annotation:withdraw", {}, POST_OWN),
     ):
@@ -208,6 +304,75 @@ def test_who_may_change_texts_agree_and_withdraw(world):
         assert tuple(c.post(url, body).status_code for c in clients) == expected, name
     left = study.memberships.filter(withdrawn_at__isnull=False)
     assert [m.pk for m in left] == [assignment.membership_id]
+
+
+def test_who_may_run_a_study(world):
+    study, assignment, clients = world
+    joins = UserFactory().public_id
+    for name, body, expected in (
+        ("annotation:rules", {"action": "save"}, POST_FORM),  # an empty form is refused
+        ("annotation:people", {"person": joins}, POST_ADD),
+        ("annotation:person", {"action": "release"}, POST_TEXTS),
+        ("annotation:extend", {"lists_per_layer": "1"}, POST_FORM),  # it has more already
+        ("annotation:duplicate", {"title": "A copy"}, POST_TEXTS),
+    ):
+        url = address(name, study, assignment)
+        assert tuple(c.post(url, body).status_code for c in clients) == expected, name
+
+
+def test_another_study_s_annotator_is_nobody_here(world):
+    study, _, clients = world
+    stranger = UserFactory()
+    make_study(people=[stranger])
+    url = reverse("annotation:person", args=[study.slug, stranger.public_id])
+    assert clients[4].post(url, {"action": "remove"}).status_code == 404
+
+
+def test_who_may_give_reference_answers_and_read_feedback(world):
+    _, _, clients = world
+    study = make_study(
+        training_lists=1,
+        researcher=Membership.objects.get(role="researcher", study=world[0]).user,
+        people=[m.user for m in world[0].memberships.filter(role="annotator")],
+        extraction=make_extraction(per_layer=3),
+    )
+    trained = submit(assignment_of(study))
+    url = reverse("annotation:references", args=[study.slug])
+    body = {"list": trained.item_id}
+    assert tuple(c.post(url, body).status_code for c in clients) == POST_REFERENCES
+    url = reverse("annotation:feedback", args=[trained.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == FEEDBACK
+    final = trained.item.assignments.get(purpose="adjudication")
+    url = reverse("annotation:list", args=[final.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == FINAL_ANSWER
+
+
+def test_who_may_release_lists_let_people_in_and_adjudicate(world):
+    study, assignment, clients = world
+    for name, body, expected in (
+        ("annotation:release", {}, POST_RUN),
+        ("annotation:let_in", {}, POST_RUN),
+        ("annotation:adjudicate", {"list": assignment.item_id}, POST_REFERENCES),
+    ):
+        url = address(name, study, assignment)
+        assert tuple(c.post(url, body).status_code for c in clients) == expected, name
+    final = Assignment.objects.get(purpose="adjudication")
+    url = reverse("annotation:adjudication", args=[final.public_id])
+    assert tuple(c.get(url).status_code for c in clients) == (302, 403, 403, 404, 200, 404)
+
+
+def test_nobody_is_released_through_another_study_and_no_list_opened_through_it(world):
+    study, _, clients = world
+    other = Study.objects.exclude(pk=study.pk).get()
+    stranger = assignment_of(other)
+    researcher = clients[4]
+    for name in ("release", "let_in"):
+        url = reverse(f"annotation:{name}", args=[study.slug, stranger.membership.user.public_id])
+        assert researcher.post(url).status_code == 404
+    url = reverse("annotation:adjudicate", args=[study.slug])
+    for foreign in (stranger.item_id, "", "x", "9" * 30):
+        assert researcher.post(url, {"list": foreign}).status_code == 404
+    assert not Assignment.objects.filter(purpose="adjudication").exists()
 
 
 def test_who_may_compute_results_again(world):
@@ -221,7 +386,9 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
-        "results:results", "corpus:models",
+        "results:results", "corpus:models", "annotation:new", "annotation:rules",
+        "annotation:people", "annotation:run", "results:lists", "results:adjudication",
+        "results:exports",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))
@@ -249,8 +416,8 @@ def test_an_error_page_shows_its_sentence_and_status():
 
 def test_home_takes_few_queries(world, django_assert_max_num_queries):
     # session, person, studies to annotate with counts, seconds of submitted lists, leases,
-    # studies to run with counts
-    with django_assert_max_num_queries(6):
+    # training, studies to run with counts
+    with django_assert_max_num_queries(7):
         world[2][5].get("/")
 
 

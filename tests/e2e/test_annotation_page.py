@@ -278,7 +278,7 @@ def pages_of(site: Site, name: str) -> list[str]:
     if name == "rosa":
         return ["/", "/studies/new/", "/studies/shared/results/"]
     run = site.query("str(Extraction.objects.get().public_id)")
-    return ["/models/", "/models/enqueue/", f"/extractions/{run}/"]
+    return ["/models/", "/models/enqueue/", "/models/import/", f"/models/{run}/"]
 
 
 def expect_no_barrier(page: Page) -> None:

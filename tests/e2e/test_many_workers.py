@@ -17,6 +17,8 @@ import redis
 from annotation_site.serving import free_port, worker_command
 from tests import requires
 from tests.e2e.site import MODEL, ROOT, Site, demo_model, wait_for
+from tests.ffn_extract.hub_server import MODEL as HUB_MODEL
+from tests.ffn_extract.hub_server import OTHER_COMMIT, Hub, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 LAYERS, D_FF, DRAWN = 6, 1536, 10
@@ -178,6 +180,44 @@ def test_a_worker_killed_in_the_middle_of_a_layer_costs_that_layer_alone(cluster
     expected[layer] = 2
     assert attempts(cluster) == expected
     assert cluster.layers()[layer][1] != worker
+
+
+def test_a_model_of_the_hub_is_shared_by_workers_and_one_that_is_not_there_says_so(
+    stopped_site, tmp_path
+):
+    files = {path.name: path.read_bytes() for path in demo_model().iterdir() if path.is_file()}
+    with served(Hub(files, revisions={"v1.0": OTHER_COMMIT})) as hub:
+        stopped_site.environment |= {
+            "HF_ENDPOINT": hub.address,
+            "HF_HOME": str(tmp_path / "cache"),
+            "HF_HUB_DISABLE_XET": "1",
+        }
+        revision = ("--revision", "v1.0")
+        out = tmp_path / "direct"
+        subprocess.run(
+            [sys.executable, "-m", "ffn_extract", "extract", HUB_MODEL, "--out", str(out),
+             *ARGUMENTS, *revision],
+            cwd=ROOT, env=stopped_site.environment, check=True, capture_output=True,
+        )  # fmt: skip
+        manifest = json.loads((out / "manifest.json").read_text())
+        assert (manifest["model"]["name"], manifest["model"]["revision"]) == (
+            HUB_MODEL, OTHER_COMMIT,
+        )  # fmt: skip
+        shutil.rmtree(tmp_path / "cache")  # the workers fetch it themselves
+        cluster = Cluster(stopped_site)
+        try:
+            cluster.start(3)
+            stopped_site.manage("enqueue_model", HUB_MODEL, *ARGUMENTS, *revision)
+            wait_for(cluster.finished, cluster.said)
+            assert cluster.finished() == [("ready", manifest["digest"], "")]
+            assert attempts(cluster) == [1] * LAYERS
+            assert len({worker for _, worker, *_ in cluster.layers()}) > 1
+            stopped_site.manage("enqueue_model", "someone/else", *ARGUMENTS)
+            wait_for(lambda: len(cluster.finished()) == 2, cluster.said)
+            (refused,) = (said for state, _, said in cluster.finished() if state == "failed")
+            assert refused.startswith("The hub has no model someone/else (or it is private")
+        finally:
+            cluster.stop()
 
 
 @pytest.fixture

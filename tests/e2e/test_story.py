@@ -90,10 +90,10 @@ def enqueue(page: Page) -> None:
 def make_study(page: Page) -> None:
     page.get_by_role("link", name="New study").first.click()
     page.get_by_label("Title").fill("Concepts in a small encoder")
-    page.get_by_label("Extraction").select_option(index=1)
     page.get_by_label("ada").check()
     page.get_by_label("ben").check()
-    page.get_by_role("button", name="Make and open the study").click()
+    expect(page.get_by_text("18 lists, each judged by 2")).to_be_visible()
+    page.get_by_role("button", name="Make and open").click()
     expect(page.get_by_text("is open. Its annotators see it now.")).to_be_visible()
 
 

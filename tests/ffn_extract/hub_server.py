@@ -68,6 +68,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self):
+        self.path = self.path.partition("?")[0]
         hub, sent = self.hub, self.headers.get("Authorization")
         hub.asked.append((self.command, self.path, sent))
         if not self.path.startswith((f"/api/models/{MODEL}/", f"/{MODEL}/", "/blob/")):
@@ -92,7 +93,8 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         return self._file(name, {"X-Repo-Commit": commit})
 
     def _info(self, commit):
-        siblings = [{"rfilename": name} for name in self.hub.files]
+        files = self.hub.files.items()
+        siblings = [{"rfilename": name, "size": len(content)} for name, content in files]
         self._send(200, json.dumps({"id": MODEL, "sha": commit, "siblings": siblings}).encode(), {})
 
     def _file(self, name, headers):

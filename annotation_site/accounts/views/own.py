@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation_site.accounts import audit, services
 from annotation_site.accounts.forms import AccountForm
 from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.accounts.tokens import tokens_of
 from annotation_site.errors import Invalid
 
 
@@ -39,6 +40,7 @@ def account(request: PersonRequest) -> HttpResponse:
         "has_second_factor": Authenticator.objects.filter(
             user=user, type=Authenticator.Type.TOTP
         ).exists(),
+        "tokens": tokens_of(user).count(),
         "sessions": len(UserSession.objects.purge_and_list(user)),
         "login_service": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "is_connected": SocialAccount.objects.filter(user=user).exists(),

@@ -10,9 +10,9 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET
 
 from annotation_site.accounts.permissions import PersonRequest
-from annotation_site.annotation import selectors, submissions
+from annotation_site.annotation import selectors, submissions, training
 from annotation_site.annotation.markdown import safe_html
-from annotation_site.annotation.models import Guidelines
+from annotation_site.annotation.models import Assignment, Guidelines
 from annotation_site.annotation.views.own import membership_of
 from annotation_site.errors import ConsentNeeded
 
@@ -39,6 +39,9 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page."""
     assignment = get_object_or_404(selectors.assignments_of(request.user), public_id=public_id)
     study = assignment.item.study
+    elsewhere = selectors.page_instead(assignment)
+    if elsewhere is not None:
+        return redirect(elsewhere)
     try:
         submissions.assignment_open(assignment)
     except ConsentNeeded:
@@ -50,6 +53,22 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         "guidelines_html": safe_html(guidelines.text) if guidelines else "",
     }
     return render(request, "annotation/list.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The person's answer to a training list beside the reference answer."""
+    assignment = get_object_or_404(
+        selectors.assignments_of(request.user),
+        public_id=public_id,
+        purpose=Assignment.Purpose.TRAINING,
+    )
+    if assignment.state != Assignment.State.SUBMITTED:
+        return redirect("annotation:list", public_id)
+    context = {"feedback": training.feedback_of(assignment), "study": assignment.item.study}
+    return render(request, "annotation/feedback.html", context)
 
 
 @login_required

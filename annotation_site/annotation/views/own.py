@@ -12,10 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.annotation import access, own_work, selectors
 from annotation_site.annotation import consent as consent_services
-from annotation_site.annotation import own_work, selectors
 from annotation_site.annotation.markdown import safe_html
-from annotation_site.annotation.models import ConsentText
+from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
 
@@ -27,11 +27,14 @@ LISTS_PER_PAGE = 25
 @never_cache
 def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
+    runs = list(selectors.studies_to_run(request.user)) if request.user.is_researcher else []
+    archived = [found for found in runs if found.state == Study.State.ARCHIVED]
+    shows_archived = "archived" in request.GET
     context = {
         "to_annotate": own_work.own_studies(request.user),
-        "to_run": list(selectors.studies_to_run(request.user))
-        if request.user.is_researcher
-        else [],
+        "to_run": archived if shows_archived else [s for s in runs if s not in archived],
+        "n_archived": len(archived),
+        "shows_archived": shows_archived,
     }
     return render(request, "annotation/home.html", context)
 
@@ -42,10 +45,13 @@ def home(request: PersonRequest) -> HttpResponse:
 def study(request: PersonRequest, slug: str) -> HttpResponse:
     """An annotator's own work in a study: what is left, and what was submitted or set aside."""
     membership = membership_of(request, slug)
+    training = access.training_of([membership])[membership.pk]
     pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
     page = pages.get_page(request.GET.get("page"))
     context = {
         "membership": membership,
+        "training": training,
+        "can_go_on": own_work.can_go_on(membership, training),
         "submitted": own_work.with_unsubmitted_changes(list(page)),
         "page": page,
         "set_aside": own_work.set_aside_lists(membership),

@@ -1,33 +1,114 @@
 """What researchers do with their studies."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import consent as consent_services
-from annotation_site.annotation import selectors, services
-from annotation_site.annotation.forms import StudyForm, TextsForm
+from annotation_site.annotation import rules as rules_services
+from annotation_site.annotation import selectors, studies
+from annotation_site.annotation.forms import (
+    CopyForm,
+    ExtensionForm,
+    FixedRulesForm,
+    RulesForm,
+    StudyForm,
+    TextsForm,
+)
+from annotation_site.annotation.models import Study
+from annotation_site.annotation.plans import is_frozen, plan_check_people, plan_of
+from annotation_site.annotation.previews import study_preview
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
 
 
 @researcher_required
+@require_http_methods(["GET", "POST"])
+@never_cache
 def new(request: PersonRequest) -> HttpResponse:
-    """The form that makes a study and opens it."""
-    form = StudyForm(request.POST or None)
+    """The form that makes a study, with what it would come to; saves it as a draft or opens it."""
+    form = StudyForm(request.POST or None, by=request.user)
+    context: dict[str, Any] = {"form": form, "has_extractions": extractions_ready().exists()}
+    if request.method == "POST" and form.is_valid():
+        action = request.POST.get("action", "")
+        try:
+            plan = form.plan()
+            if action == "draft":
+                study = studies.study_create(plan=plan, created_by=request.user)
+                messages.success(request, f"“{study.title}” is saved as a draft.")
+                return redirect("annotation:rules", study.slug)
+            if action == "open":
+                study = studies.study_create_open(plan=plan, created_by=request.user)
+                messages.success(request, f"“{study.title}” is open. Its annotators see it now.")
+                return redirect("home")
+            plan_check_people(plan, request.user)
+            context["preview"] = study_preview(plan=plan, by=request.user)
+        except Invalid as error:
+            form.add_error(None, error.message)
+    return _form_page(request, "annotation/new.html", context)
+
+
+@researcher_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+def rules(request: PersonRequest, slug: str) -> HttpResponse:
+    """The rules of one of the person's own studies, to change while that is possible."""
+    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    plan = plan_of(study)
+    frozen = is_frozen(study)
+    kind = FixedRulesForm if frozen else RulesForm
+    form = kind(request.POST or None, initial=vars(plan))
+    context = _rules_context(study, form) | {"plan": plan, "frozen": frozen}
     if request.method == "POST" and form.is_valid():
         try:
-            study = services.study_create(plan=form.plan(), created_by=request.user)
-            services.study_open(study=study)
+            plan = form.plan(base=plan)
+            if request.POST.get("action") == "save":
+                changed = rules_services.study_change(study=study, plan=plan)
+                messages.success(request, "Saved." if changed else "No change.")
+                return redirect("annotation:rules", slug)
+            context["preview"] = study_preview(plan=plan, by=request.user)
+        except Invalid as error:
+            form.add_error(None, error.message)
+    return _form_page(request, "annotation/rules.html", context)
+
+
+@researcher_required
+@require_POST
+def extend(request: PersonRequest, slug: str) -> HttpResponse:
+    """Let one of the person's own studies hold more lists."""
+    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    form = ExtensionForm(request.POST, study=study)
+    if form.is_valid():
+        try:
+            added = rules_services.study_extend(study=study, **form.cleaned_data)
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"“{study.title}” is open. Its annotators see it now.")
-            return redirect("home")
-    context = {"form": form, "has_extractions": extractions_ready().exists()}
-    return render(request, "annotation/new.html", context, status=422 if form.errors else 200)
+            messages.success(request, f"{added:,} lists are added.")
+            return redirect("annotation:rules", slug)
+    return _rules_again(request, study, extension=form)
+
+
+@researcher_required
+@require_POST
+def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
+    """Make a draft with the rules, texts and people of one of the person's own studies."""
+    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    form = CopyForm(request.POST)
+    if form.is_valid():
+        try:
+            copy = rules_services.study_duplicate(study=study, by=request.user, **form.cleaned_data)
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, f"“{copy.title}” is a draft now. Change what you like.")
+            return redirect("annotation:rules", copy.slug)
+    return _rules_again(request, study, copy=form)
 
 
 @researcher_required
@@ -52,7 +133,33 @@ def texts(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_POST
 def change_state(request: PersonRequest, slug: str) -> HttpResponse:
-    """Pause, close or re-open one of the person's own studies."""
+    """Move one of the person's own studies on: pilot, open, pause, close, archive."""
     found = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
-    services.study_state_change(study=found, state=request.POST.get("state", ""))
+    studies.study_state_change(study=found, state=request.POST.get("state", ""))
+    if (back := request.POST.get("back")) in ("rules", "run"):
+        return redirect(f"annotation:{back}", slug)
     return redirect("home")
+
+
+def _form_page(request: PersonRequest, page: str, context: dict[str, Any]) -> HttpResponse:
+    """A page with a form; while somebody fills it in, only its preview."""
+    if request.htmx:
+        return render(request, "annotation/_preview.html", context)
+    return render(request, page, context, status=422 if context["form"].errors else 200)
+
+
+def _rules_context(study: Study, form: RulesForm) -> dict[str, Any]:
+    return {
+        "study": study,
+        "form": form,
+        "extension": ExtensionForm(study=study),
+        "copy": CopyForm(initial={"title": f"{study.title} (copy)"}),
+    }
+
+
+def _rules_again(request: PersonRequest, study: Study, **refused: Any) -> HttpResponse:
+    """The rules with a form that was refused."""
+    plan, frozen = plan_of(study), is_frozen(study)
+    form = (FixedRulesForm if frozen else RulesForm)(initial=vars(plan))
+    context = _rules_context(study, form) | {"plan": plan, "frozen": frozen} | refused
+    return render(request, "annotation/rules.html", context, status=422)

@@ -1,10 +1,12 @@
 """`manage.py enqueue_model MODEL`: queue an extraction for a worker."""
 
 from argparse import ArgumentTypeError
+from dataclasses import fields
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation_site.corpus.forecasts import Forecast, extraction_forecast
 from annotation_site.corpus.services import extraction_enqueue
 from annotation_site.errors import SiteError
 from annotation_site.workers.selectors import workers_extracting
@@ -13,6 +15,7 @@ from ffn_extract.options import (
     ALL,
     DRAWN_BESIDE_ALL,
     KINDS,
+    ORIENTATIONS,
     PROJECTIONS,
     RANDOM_GRAINS,
     ExtractOptions,
@@ -31,6 +34,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         defaults = ExtractOptions()
         parser.add_argument("model", help="a hub id, or a folder's name in the models folder")
+        parser.add_argument(
+            "--estimate", action="store_true", help="say what it would take, and queue nothing"
+        )
         parser.add_argument("--kinds", default=",".join(KINDS))
         parser.add_argument(
             "--per-layer",
@@ -48,35 +54,46 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=defaults.seed)
         parser.add_argument("--projection", choices=PROJECTIONS, default=defaults.projection)
         parser.add_argument("--random-grain", choices=RANDOM_GRAINS, default=defaults.random_grain)
+        parser.add_argument(
+            "--corpus",
+            default=defaults.corpus,
+            metavar="FILE",
+            help="texts for updates: a file in the folder of texts, or wordnet",
+        )
+        parser.add_argument("--corpus-field", default=defaults.corpus_field)
         parser.add_argument("--glosses", default=",".join(defaults.glosses))
         parser.add_argument("--drop-special", action="store_true")
+        parser.add_argument("--through-head", action="store_true")
+        parser.add_argument("--device", default=defaults.device)
         parser.add_argument("--revision")
+        parser.add_argument("--name", help="what the bundle calls the model")
+        for tensor in ("--value-tensor", "--key-tensor", "--unembedding-tensor"):
+            parser.add_argument(tensor, metavar="NAME", help="for a family that is not known")
+        parser.add_argument("--orientation", choices=ORIENTATIONS)
 
-    def handle(self, *args: Any, model: str, **options: Any) -> None:
-        glosses = () if options["glosses"] == "none" else tuple(options["glosses"].split(","))
+    def handle(self, *args: Any, model: str, **given: Any) -> None:
+        values = {field.name: given[field.name] for field in fields(ExtractOptions)}
+        values["kinds"] = tuple(given["kinds"].split(","))
+        values["glosses"] = () if given["glosses"] == "none" else tuple(given["glosses"].split(","))
         try:
-            extraction = extraction_enqueue(
-                model_source=model,
-                options=ExtractOptions(
-                    kinds=tuple(options["kinds"].split(",")),
-                    glosses=glosses,
-                    **{
-                        name: options[name]
-                        for name in (
-                            "per_layer",
-                            "drawn_per_layer",
-                            "top_k",
-                            "seed",
-                            "projection",
-                            "random_grain",
-                            "drop_special",
-                            "revision",
-                        )
-                    },
-                ),
-            )
+            options = ExtractOptions(**values)
+            if given["estimate"]:
+                forecast = extraction_forecast(model_source=model.strip(), options=options)
+                self.stdout.write(_sentence(forecast))
+                return
+            extraction = extraction_enqueue(model_source=model, options=options)
         except (FFNExtractError, SiteError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Queued: {extraction.model_source} as {extraction.public_id}")
         if not workers_extracting().exists():
             self.stdout.write("No worker is running; it starts with `manage.py serve`.")
+
+
+def _sentence(forecast: Forecast) -> str:
+    found = forecast.estimate
+    if found is None:
+        return "Time, memory and disk are not known until the model's files are here."
+    return (
+        f"About {found.seconds:,.0f} seconds of one worker, {found.memory_bytes / 1e9:.1f} GB of "
+        f"memory and {found.disk_bytes / 1e9:.2f} GB of disk, for {found.lists:,} lists."
+    )

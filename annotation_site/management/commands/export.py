@@ -1,4 +1,4 @@
-"""`manage.py export STUDY TABLE --format csv --out FILE`: what the results page downloads."""
+"""`manage.py export STUDY WHAT --out FILE`: what the results and exports pages download."""
 
 import os
 from pathlib import Path
@@ -8,35 +8,82 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation_site.accounts import audit
 from annotation_site.annotation.models import Study
+from annotation_site.errors import SiteError
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results.gold import GOLD_FORMATS
+from annotation_site.results.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
 from annotation_site.results.selectors import table_of
 from annotation_site.results.services import snapshot_refresh_now
 
+LABELS = {"jsonl", "parquet"}
+
 
 class Command(BaseCommand):
-    help = "Write a table of a study's results to a file. Computes it first where it is stale."
+    help = (
+        "Write a table of a study's results, its labels or its replication archive to a file. A "
+        "table is computed first where it is stale."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="the study's short name, as in its address")
-        parser.add_argument("table", choices=["coverage"])
-        parser.add_argument("--format", choices=list(EXPORT_FORMATS), default="csv")
+        parser.add_argument("what", help="a table such as coverage, or labels, gold or archive")
+        parser.add_argument("--format", help="csv for tables and jsonl for labels, if not given")
+        parser.add_argument("--with-names", action="store_true", help="name people in labels")
         parser.add_argument("--out", type=Path, required=True)
 
-    def handle(self, *args: Any, study: str, table: str, out: Path, **options: Any) -> None:
+    def handle(self, *args: Any, study: str, what: str, out: Path, **options: Any) -> None:
         found = Study.objects.filter(slug=study).first()
         if found is None:
             known = ", ".join(Study.objects.order_by("slug").values_list("slug", flat=True))
             raise CommandError(f"There is no study “{study}”. There are: {known or 'none'}.")
-        snapshot = snapshot_refresh_now(study=found)
+        part = out.with_name(out.name + ".part")
+        try:
+            if what in ("labels", "archive"):
+                self._content(found, what, part, **options)
+            elif what == "gold":
+                self._gold(found, part, **options)
+            else:
+                self._table(found, what, part, **options)
+        except SiteError as error:
+            part.unlink(missing_ok=True)
+            raise CommandError(error.message) from error
+        os.replace(part, out)  # a file that exists is a whole one
+        self.stdout.write(f"Wrote {out}")
+
+    def _content(self, study: Study, what: str, part: Path, **options: Any) -> None:
+        known = {"archive"} if what == "archive" else LABELS
+        content = options["format"] or ("archive" if what == "archive" else "jsonl")
+        if content not in known and not (what == "archive" and content == "zip"):
+            raise CommandError(f"Labels are written as {' or '.join(sorted(LABELS))}.")
+        with_names = options["with_names"]
+        with part.open("wb") as file:
+            CONTENTS["archive" if what == "archive" else content].write(
+                study, file, with_names=with_names, report=lambda done, total: None
+            )
+        audit.record("exported", target=study, content=content, with_names=with_names)
+
+    def _gold(self, study: Study, part: Path, **options: Any) -> None:
+        name = options["format"] or "csv"
+        if name not in GOLD_FORMATS:
+            raise CommandError(f"Final answers are written as {', '.join(GOLD_FORMATS)}.")
+        with part.open("wb") as file:
+            file.writelines(GOLD_FORMATS[name].write(study))
+        audit.record("exported", target=study, table="gold", format=name)
+
+    def _table(self, study: Study, table: str, part: Path, **options: Any) -> None:
+        name = options["format"] or "csv"
+        export = EXPORT_FORMATS.get(name)
+        if export is None:
+            raise CommandError(f"Tables are written as {', '.join(EXPORT_FORMATS)}.")
+        snapshot = snapshot_refresh_now(study=study)
         if snapshot.state != Snapshot.State.READY:
             raise CommandError(
                 snapshot.error or "A worker computes this table right now. Try again in a minute."
             )
-        export = EXPORT_FORMATS[options["format"]]
-        part = out.with_name(out.name + ".part")
+        if table not in snapshot.tables:
+            known = ", ".join([*snapshot.tables, "labels", "gold", "archive"])
+            raise CommandError(f"There is no table {table}. There are: {known}.")
         with part.open("wb") as file:
             file.writelines(export.write(table_of(snapshot, table)))
-        audit.record("exported", target=found, table=table, format=options["format"])
-        os.replace(part, out)  # a file that exists is a whole one
-        self.stdout.write(f"Wrote {out}")
+        audit.record("exported", target=study, table=table, format=name)

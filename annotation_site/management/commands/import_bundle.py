@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from annotation_site.corpus.services import bundle_import
+from annotation_site.corpus.importing import bundle_import
 from annotation_site.errors import SiteError
 from ffn_extract.errors import FFNExtractError
 

@@ -85,7 +85,7 @@ export const NOT_SKIPPED = gettext('Not skipped: no answer from the server. Try 
 export const NO_DIALOG = gettext('This cannot be shown now: no answer from the server. Try again later.');
 export const LOGGED_OUT = gettext('You were logged out. Your work is kept on this computer.');
 export const refused = (message) => `${message} ${gettext('Your work is kept on this computer.')}`;
-export const CLOSED = gettext('This study is not open now: you can look at your work but not change it.');
+export const CLOSED = gettext('This list is not open now: you can look at your work but not change it.');
 export const stateNotice = (state, version) => ({
   submitted: version > 1
     ? gettext('You submitted this list (version {version} counts). A change counts once you submit again.', {version})

@@ -1,5 +1,5 @@
-// A button that copies the link beside it. Without it, or without a clipboard (plain http), the
-// link can be selected and copied by hand.
+// A button that copies the link or token beside it. Without it, or without a clipboard (plain
+// http), it can be selected and copied by hand.
 
 const link = document.querySelector("[data-copy-from]");
 const button = document.querySelector("[data-copy]");

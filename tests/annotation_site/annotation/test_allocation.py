@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation_site.annotation.allocation import (
+    ANNOTATION,
+    REFERENCE,
+    REPEAT,
+    REPEAT_AFTER,
+    TRAINING,
     Existing,
     ListToJudge,
     allocate,
-    draw_per_stratum,
     own_order,
+    queue_compose,
+    repeats_due,
 )
 
 KINDS = ("value", "random", "update")
@@ -105,17 +111,6 @@ def test_places_that_nobody_can_take_stay_free():
     ) == {1: []}
 
 
-def test_drawing_more_lists_later_keeps_those_drawn_before():
-    lists = some_lists(10)
-    few = {item.id for item in draw_per_stratum(lists, 3, seed=7)}
-    many = {item.id for item in draw_per_stratum(lists, 5, seed=7)}
-    assert few < many
-    assert Counter((i.kind, i.layer) for i in draw_per_stratum(lists, 3, seed=7)) == {
-        (kind, layer): 3 for kind in KINDS for layer in range(3)
-    }
-    assert {item.id for item in draw_per_stratum(lists, 3, seed=8)} != few
-
-
 def test_an_order_cannot_be_worked_out_without_the_studys_secret():
     lists = some_lists(5)
     one, other = (
@@ -124,3 +119,89 @@ def test_an_order_cannot_be_worked_out_without_the_studys_secret():
     )
     assert [sorted(order) for order in one.values()] == [sorted(o) for o in other.values()]
     assert one != other
+
+
+# What stands between a person's lists
+
+
+@given(
+    lists=st.integers(0, 40),
+    references=st.integers(0, 6),
+    training=st.integers(0, 3),
+    percent=st.integers(0, 100),
+    seed=st.integers(0, 1000),
+)
+def test_a_queue_holds_everything_once_and_repeats_come_after_their_lists(
+    lists, references, training, percent, seed
+):
+    own = list(range(lists))
+    random.Random(seed).shuffle(own)
+    due = repeats_due(lists, percent, 0)
+    queue = queue_compose(
+        lists=own,
+        rng=random.Random(seed),
+        training=range(1000, 1000 + training),
+        references=range(100, 100 + references),
+        repeats=due,
+    )
+    by_purpose = {purpose: [i for i, of in queue if of == purpose] for _, purpose in queue}
+    assert by_purpose.get(ANNOTATION, []) == own  # in the person's own order
+    assert sorted(by_purpose.get(REFERENCE, [])) == list(range(100, 100 + references))
+    assert [of for _, of in queue[:training]] == [TRAINING] * training
+    assert len(queue) == lists + references + training + due
+    repeated = by_purpose.get(REPEAT, [])
+    assert len(set(repeated)) == len(repeated) == due
+    for at, (item, of) in enumerate(queue):
+        if of == REPEAT:
+            distance = at - queue.index((item, ANNOTATION))
+            at_the_end = all(later == REPEAT for _, later in queue[at:])
+            assert distance >= REPEAT_AFTER or (distance > 0 and at_the_end)
+
+
+@given(
+    before=st.integers(0, 12),
+    repeated=st.integers(0, 4),
+    new=st.integers(0, 8),
+    due=st.integers(0, 6),
+    seed=st.integers(0, 100),
+)
+def test_lists_from_before_are_repeated_no_sooner_than_new_ones(before, repeated, new, due, seed):
+    earlier = {n: before - 1 - n for n in range(repeated, before)}  # list n stands at place n
+    own = list(range(100, 100 + new))
+    queue = queue_compose(lists=own, rng=random.Random(seed), repeats=due, earlier=earlier)
+    whole = [(n, ANNOTATION) for n in range(before)] + queue
+    assert sum(of == REPEAT for _, of in queue) == min(due, len(earlier) + new)
+    for at, (item, of) in enumerate(whole):
+        if of == REPEAT:
+            assert item in earlier or item in own
+            distance = at - whole.index((item, ANNOTATION))
+            at_the_end = all(later == REPEAT for _, later in whole[at:])
+            assert distance >= REPEAT_AFTER or (distance > 0 and at_the_end)
+
+
+@given(sizes=st.lists(st.integers(0, 9), max_size=8), percent=st.integers(0, 100))
+def test_topping_up_bit_by_bit_ends_with_the_share_of_repeats_that_was_asked_for(sizes, percent):
+    lists = had = 0
+    for size in sizes:
+        lists += size
+        had += repeats_due(lists, percent, had)
+    assert abs(had - lists * percent / 100) <= 0.5
+
+
+def test_references_and_repeats_stand_anywhere_in_a_queue():
+    places = Counter()
+    for seed in range(600):
+        queue = queue_compose(lists=range(9), rng=random.Random(seed), references=[100], repeats=1)
+        places[queue.index((100, REFERENCE))] += 1
+    assert set(places) == set(range(11))
+    # Uniform over the ten places between nine lists, but for the repeat that moves some by one.
+    assert all(20 < places[n] < 110 for n in range(10))
+
+
+def test_where_references_and_repeats_stand_follows_from_the_seed():
+    def queue(seed):
+        return queue_compose(
+            lists=range(30), rng=random.Random(seed), references=[100, 101], repeats=5
+        )
+
+    assert queue(1) == queue(1) != queue(2)

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,13 +13,21 @@ from django.db.models import Count
 from django.http import Http404
 from django.utils import timezone
 
-from annotation_site.annotation import consent, selectors, services, submissions
-from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision
-from annotation_site.errors import DraftConflict
+from annotation_site.annotation import consent, places, selectors, submissions
+from annotation_site.annotation.members import (
+    annotator_add,
+    annotator_remove,
+    assignments_release,
+)
+from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision, Study
+from annotation_site.annotation.plans import plan_of
+from annotation_site.annotation.rules import study_change
+from annotation_site.errors import DraftConflict, Invalid
 from tests.annotation_site.factories import UserFactory, answer, make_extraction, make_study
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PEOPLE = 6
+CLIENTS = 32
 
 
 def work(membership_id: int) -> int:
@@ -51,7 +60,7 @@ def test_people_who_skip_and_submit_at_once_keep_every_promise():
     members = list(study.memberships.filter(role="annotator").values_list("pk", flat=True))
     with ThreadPoolExecutor(PEOPLE) as pool:
         sessions = [pool.submit(work, pk) for pk in members]
-        services.annotator_add(study=study, user=UserFactory())
+        annotator_add(study=study, user=UserFactory())
         done = sum(session.result() for session in sessions)
     places = Assignment.objects.filter(state__in=Assignment.LIVE, surplus=False)
     per_list = places.values("item").annotate(n=Count("pk")).values_list("n", flat=True)
@@ -62,6 +71,83 @@ def test_people_who_skip_and_submit_at_once_keep_every_promise():
     assert Revision.objects.count() == done
     finished = Assignment.objects.filter(state__in=("submitted", "skipped"))
     assert finished.count() == done
+
+
+def assert_places_are_kept(study: Study, k: int) -> None:
+    """Every list has exactly k live answers, and nobody has one twice."""
+    own = Assignment.objects.filter(item__study=study, purpose="annotation")
+    live = own.filter(state__in=Assignment.LIVE, surplus=False)
+    per_list = dict(live.values_list("item").annotate(n=Count("pk")))
+    assert per_list == dict.fromkeys(
+        study.items.filter(use="study").values_list("pk", flat=True), k
+    )
+    assert not own.values("membership", "item").annotate(n=Count("pk")).filter(n__gt=1)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_32_clients_at_once_never_fill_a_list_twice(k):
+    study = make_study(
+        annotators=CLIENTS, extraction=make_extraction(per_layer=12), lists_per_layer=11,
+        annotators_per_list=k, repeat_percent=20, reference_lists=1, lease_hours=1,
+    )  # fmt: skip
+    everybody = list(study.memberships.filter(role="annotator").order_by("pk"))
+    idle, *clients = everybody
+
+    def disturb() -> None:
+        """What researchers and the clock do meanwhile."""
+        try:
+            Assignment.objects.filter(membership=idle, state="waiting").update(
+                state="in progress", opened_at=timezone.now() - timedelta(days=9)
+            )
+            places.leases_sweep()
+            assignments_release(membership=clients[0], by=study.created_by)
+            annotator_remove(membership=clients[1], by=study.created_by)
+            annotator_add(study=study, user=clients[1].user)
+            consent.study_withdraw(membership=clients[2])
+        finally:
+            connection.close()
+
+    def session(membership: Membership) -> None:
+        with contextlib.suppress(Http404, DraftConflict):  # of whoever withdrew
+            work(membership.pk)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        sessions = [pool.submit(session, client) for client in clients]
+        sessions.append(pool.submit(disturb))
+        for each in sessions:
+            each.result()
+    assert_places_are_kept(study, k)
+    answered = Assignment.objects.filter(state="submitted", membership__withdrawn_at=None)
+    assert Revision.objects.filter(assignment__in=answered).count() == answered.count() > CLIENTS
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_of_32_late_answers_to_one_list_at_once_exactly_k_count_and_none_is_lost(k):
+    study = make_study(annotators=CLIENTS, annotators_per_list=k, lists_per_layer=1)
+    item = study.items.first()
+    item.assignments.update(state="expired")
+    people = study.memberships.filter(role="annotator").exclude(assignments__item=item)
+    Assignment.objects.bulk_create(
+        Assignment(item=item, membership=person, position=900, state="expired") for person in people
+    )
+    start = threading.Barrier(CLIENTS)
+
+    def submit(assignment: Assignment) -> None:
+        try:
+            start.wait(timeout=60)
+            submissions.assignment_submit(
+                user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
+                key=uuid.uuid4(), answer=answer(), active_seconds=1,
+            )  # fmt: skip
+        finally:
+            connection.close()
+
+    late = list(item.assignments.select_related("membership__user"))
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(submit, late))
+    submitted = item.assignments.filter(state="submitted")
+    assert submitted.count() == CLIENTS
+    assert submitted.filter(surplus=False).count() == k
 
 
 def test_somebody_who_withdraws_while_submitting_leaves_nothing_and_blocks_nobody():
@@ -131,7 +217,7 @@ def test_a_submission_that_is_under_way_wins_over_the_end_of_its_lease():
 
     def sweep() -> None:
         try:
-            services.leases_sweep()
+            places.leases_sweep()
         finally:
             connection.close()
 
@@ -146,3 +232,30 @@ def test_a_submission_that_is_under_way_wins_over_the_end_of_its_lease():
     sweeper.join()
     assignment.refresh_from_db()
     assert (assignment.state, assignment.surplus) == (Assignment.State.SUBMITTED, False)
+
+
+def test_a_submission_that_is_under_way_wins_over_a_change_of_rules():
+    study = make_study(annotators=3)
+    assignment = Assignment.objects.filter(membership__study=study).first()
+    told: list[str] = []
+
+    def change() -> None:
+        try:
+            study_change(study=study, plan=replace(plan_of(study), seed=99))
+        except Invalid as error:
+            told.append(error.message)
+        finally:
+            connection.close()
+
+    changer = threading.Thread(target=change)
+    with transaction.atomic():
+        submissions.assignment_submit(
+            user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
+            key=uuid.uuid4(), answer=answer(), active_seconds=0,
+        )  # fmt: skip
+        changer.start()
+        changer.join(timeout=0.5)  # long enough to reach the lock that this transaction holds
+    changer.join()
+    assert len(told) == 1
+    assignment.refresh_from_db()
+    assert assignment.state == Assignment.State.SUBMITTED

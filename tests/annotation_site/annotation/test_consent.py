@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation import consent, selectors, services
+from annotation_site.annotation import consent, members, places, selectors, studies
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -196,9 +196,11 @@ def test_the_form_of_a_study_takes_the_text_and_what_withdrawing_means():
     people = UserFactory.create_batch(2)
     extraction = make_extraction()
     form = {
-        "title": "Asked first", "extraction": extraction.pk, "kinds": ["value"],
+        "title": "Asked first", "extractions": [extraction.pk], "kinds": ["value"],
         "lists_per_layer": 1, "annotators": [person.pk for person in people],
         "annotators_per_list": 2, "categories": ["semantic"], "min_tokens": 4, "seed": 0,
+        "lease_hours": 72, "training_lists": 0, "reference_lists": 0, "repeat_percent": 0,
+        "pilot_lists": 0, "action": "open",
         "consent": "Do you agree?", "on_withdrawal": "remove",
     }  # fmt: skip
     client = client_of(UserFactory(role=Role.RESEARCHER))
@@ -290,12 +292,12 @@ def test_who_has_left_reaches_nothing_of_the_study_but_their_hours():
 
 def test_leaving_a_paused_study_gives_the_lists_out_when_it_opens_again():
     study = make_study(annotators=3)
-    services.study_state_change(study=study, state="paused")
+    studies.study_state_change(study=study, state="paused")
     leaver = assignment_of(study).membership
     total = Assignment.objects.count()
     consent.study_withdraw(membership=leaver)
     assert Assignment.objects.count() == total
-    services.study_state_change(study=study, state="open")
+    studies.study_state_change(study=study, state="open")
     live = Assignment.objects.filter(state__in=Assignment.LIVE)
     assert live.count() == study.items.count() * study.annotators_per_list
 
@@ -306,8 +308,8 @@ def test_leaving_is_for_good_and_once():
     consent.study_withdraw(membership=first.membership)
     assert data_version(study.pk) == version
     with pytest.raises(Invalid, match="for good"):
-        services.annotator_add(study=study, user=first.membership.user)
-    services.annotator_add(study=study, user=UserFactory())
+        members.annotator_add(study=study, user=first.membership.user)
+    members.annotator_add(study=study, user=UserFactory())
     assert not Assignment.objects.filter(
         membership=first.membership, state__in=Assignment.LIVE
     ).exists()
@@ -322,6 +324,6 @@ def test_a_lease_does_not_end_for_the_sake_of_somebody_who_has_left():
     others = study.memberships.filter(role="annotator").exclude(pk=begun.membership_id)
     never_had = others.exclude(assignments__item=begun.item).get()
     consent.study_withdraw(membership=never_had)
-    services.leases_sweep()
+    places.leases_sweep()
     begun.refresh_from_db()
     assert begun.state == State.IN_PROGRESS

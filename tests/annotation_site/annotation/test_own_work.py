@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation import own_work, services
+from annotation_site.annotation import own_work, studies
 from annotation_site.annotation.models import Assignment, Study, WorkedDay
 from annotation_site.annotation.pace import Pace, pace_of
 from tests.annotation_site.annotation.test_submissions import save, skip, submit
@@ -105,7 +105,7 @@ def test_one_button_stands_out_where_the_person_stopped(clock):
     page = client.get("/").content.decode()
     assert page.count("button-primary") == 1
     assert re.search(r'button-primary" href="/studies/beta/next/"', page)
-    services.study_state_change(study=second, state="paused")
+    studies.study_state_change(study=second, state="paused")
     page = client.get("/").content.decode()
     assert re.search(r'button-primary" href="/studies/alpha/next/"', page)
 
@@ -167,7 +167,9 @@ def test_lists_that_were_left_can_be_found_again():
     study = make_study(annotators=3)
     client = client_of(assignment_of(study).membership.user)
     skip(assignment_of(study), reason="<b>too rude</b>")
-    Assignment.objects.filter(pk=assignment_of(study, 2).pk).update(state="expired")
+    Assignment.objects.filter(pk=assignment_of(study, 2).pk).update(
+        state="expired", opened_at=timezone.now()
+    )
     page = client.get(f"/studies/{study.slug}/")
     assert "skipped, “ &lt;b&gt;too rude&lt;/b&gt; ”" in text_of(page)
     assert "its time ran out; what you typed is kept" in text_of(page)
@@ -265,12 +267,12 @@ def test_home_and_the_pages_of_own_work_take_few_queries_however_much_it_is(
     for position in range(1, 7):
         submit(assignment_of(study, position), answer(pattern(1, [1])), active_seconds=1)
     client = client_of(assignment_of(study).membership.user)
-    # session, person, studies with counts, seconds of submitted lists, leases
-    with django_assert_num_queries(5):
+    # session, person, studies with counts, seconds of submitted lists, leases, training
+    with django_assert_num_queries(6):
         client.get("/")
-    # session, person, study with counts, number of submitted lists, those of the page, their
-    # revisions, lists left
-    with django_assert_num_queries(7):
+    # session, person, study with counts, training, number of submitted lists, those of the page,
+    # their revisions, lists left
+    with django_assert_num_queries(8):
         client.get(f"/studies/{study.slug}/")
     # session, person, worked days
     with django_assert_num_queries(3):

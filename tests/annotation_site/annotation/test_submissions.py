@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation import services, submissions
+from annotation_site.annotation import places, submissions
 from annotation_site.annotation.models import Assignment, Pattern, Revision, Study
 from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer, NotAllowed
 from tests.annotation_site.factories import (
@@ -194,7 +194,7 @@ def test_an_ended_lease_gives_the_list_to_another_and_keeps_the_draft():
     Assignment.objects.filter(pk=assignment.pk).update(
         opened_at=timezone.now() - timedelta(hours=study.lease_hours, seconds=1)
     )
-    services.leases_sweep()
+    places.leases_sweep()
     assignment.refresh_from_db()
     assert assignment.state == State.EXPIRED
     assert assignment.draft == {"answer": "half done"}
@@ -208,7 +208,7 @@ def test_a_late_answer_is_surplus_when_its_place_is_taken():
     Assignment.objects.filter(pk=assignment.pk).update(
         state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10)
     )
-    services.leases_sweep()
+    places.leases_sweep()
     submit(assignment, answer())
     assignment.refresh_from_db()
     assert (assignment.state, assignment.surplus) == (State.SUBMITTED, True)
@@ -243,7 +243,7 @@ def test_a_lease_that_nobody_could_take_over_does_not_end():
     Assignment.objects.filter(pk=assignment.pk).update(
         state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10)
     )
-    services.leases_sweep()
+    places.leases_sweep()
     assignment.refresh_from_db()
     assert assignment.state == State.IN_PROGRESS
 

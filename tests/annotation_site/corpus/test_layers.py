@@ -42,6 +42,7 @@ def site(settings, tmp_path, tiny_model, nudges):  # noqa: F811
     """Folders of this test's own, with a tiny model in them; nothing kept open from before."""
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path / "models"
+    settings.CORPORA_DIR = SENTENCES.parent
     settings.MODELS_DIR.mkdir()
     (settings.MODELS_DIR / "tiny").symlink_to(tiny_model("bert"))
     running._kept.forget()
@@ -56,7 +57,8 @@ def digest(site, tmp_path):
 
 
 def enqueued():
-    return services.extraction_enqueue(model_source="tiny", options=EVERY)
+    options = replace(EVERY, corpus=SENTENCES.name)
+    return services.extraction_enqueue(model_source="tiny", options=options)
 
 
 def prepared():
@@ -121,7 +123,7 @@ def test_a_worker_does_one_layer_at_a_time(site):
     extraction = prepared()
     assert layers.layer_claim(extraction=extraction) is not None
     assert layers.layer_claim(extraction=extraction) is None
-    other = services.extraction_enqueue(model_source="tiny", options=EVERY)
+    other = enqueued()
     assert services.extraction_claim(extraction_id=other.pk) is None
 
 

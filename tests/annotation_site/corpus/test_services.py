@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation_site.corpus import loading, services
+from annotation_site.corpus import importing, loading, services
 from annotation_site.corpus.models import Extraction, Token, Vector
 from annotation_site.corpus.running import run_whole
 from annotation_site.corpus.selectors import extractions_ready
@@ -53,7 +53,7 @@ def bundle(tmp_path):
 
 
 def test_a_bundle_is_loaded_as_it_is(bundle):
-    extraction, created = services.bundle_import(path=bundle)
+    extraction, created = importing.bundle_import(path=bundle)
     assert created
     assert (extraction.state, extraction.model.name) == (State.READY, "tiny")
     assert extraction.counts == {
@@ -72,8 +72,8 @@ def test_a_bundle_is_loaded_as_it_is(bundle):
 
 
 def test_loading_the_same_bundle_again_changes_nothing(bundle, tmp_path, capsys):
-    first, _ = services.bundle_import(path=bundle)
-    again, created = services.bundle_import(path=make_bundle(tmp_path / "same"))
+    first, _ = importing.bundle_import(path=bundle)
+    again, created = importing.bundle_import(path=make_bundle(tmp_path / "same"))
     assert (again, created) == (first, False)
     assert Vector.objects.count() == 2
     call_command("import_bundle", str(bundle))
@@ -81,8 +81,8 @@ def test_loading_the_same_bundle_again_changes_nothing(bundle, tmp_path, capsys)
 
 
 def test_two_bundles_of_one_model_share_its_row_and_keep_their_own_tokens(bundle, tmp_path):
-    first, _ = services.bundle_import(path=bundle)
-    other, _ = services.bundle_import(path=make_bundle(tmp_path / "other", seed=1))
+    first, _ = importing.bundle_import(path=bundle)
+    other, _ = importing.bundle_import(path=make_bundle(tmp_path / "other", seed=1))
     assert first.model == other.model
     assert first.tokens.count() == other.tokens.count() == 6
 
@@ -95,7 +95,7 @@ def test_a_damaged_bundle_is_refused_before_anything_is_written(bundle, name):
         damaged[position] ^= 0x20
         (bundle / name).write_bytes(damaged)
         with pytest.raises(BundleError):
-            services.bundle_import(path=bundle)
+            importing.bundle_import(path=bundle)
     (bundle / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CommandError):
         call_command("import_bundle", str(bundle))
@@ -114,9 +114,9 @@ def test_a_bundle_that_no_database_could_hold_is_refused_before_anything_is_writ
     for number, changes in enumerate(({"name": "x" * 301}, {"model_type": "x" * 101})):
         path = make_bundle(tmp_path / str(number), **changes)
         with pytest.raises(SiteError, match="too long"):
-            services.bundle_import(path=path)
+            importing.bundle_import(path=path)
     with pytest.raises(SiteError, match="NUL"):
-        services.bundle_import(path=make_bundle(tmp_path / "nul", seed="\0"))
+        importing.bundle_import(path=make_bundle(tmp_path / "nul", seed="\0"))
     assert Extraction.objects.count() == 0
 
 
@@ -126,26 +126,26 @@ def test_an_import_that_breaks_in_the_middle_leaves_nothing(bundle, monkeypatch)
 
     monkeypatch.setattr(loading, "_vector", full)
     with pytest.raises(OSError, match="disk full"):
-        services.bundle_import(path=bundle)
+        importing.bundle_import(path=bundle)
     assert (Extraction.objects.count(), Token.objects.count()) == (0, 0)
 
 
 def test_nothing_is_visible_before_the_last_row_is_in(bundle):
     seen = []
-    services.bundle_import(path=bundle, report=lambda *_: seen.append(extractions_ready().count()))
+    importing.bundle_import(path=bundle, report=lambda *_: seen.append(extractions_ready().count()))
     assert set(seen) == {0}
     assert extractions_ready().count() == 1
 
 
 def test_an_import_whose_process_died_can_be_repeated(bundle):
-    extraction, _ = services.bundle_import(path=bundle)
+    extraction, _ = importing.bundle_import(path=bundle)
     Extraction.objects.update(state=State.LOADING)
     Extraction.objects.update(heartbeat_at=timezone.now())
     with pytest.raises(SiteError, match="being loaded at this moment"):
-        services.bundle_import(path=bundle)
+        importing.bundle_import(path=bundle)
     long_ago = timezone.now() - services.STALE_AFTER - timedelta(seconds=1)
     Extraction.objects.update(heartbeat_at=long_ago)
-    again, created = services.bundle_import(path=bundle)
+    again, created = importing.bundle_import(path=bundle)
     assert created
     extraction.refresh_from_db()
     assert (extraction.state, extraction.vectors.count()) == (State.FAILED, 0)
@@ -193,7 +193,7 @@ def test_a_run_that_lost_its_claim_changes_nothing_any_more(bundle):
     Extraction.objects.update(claim=uuid.uuid4())
     with pytest.raises(services.ClaimLost):
         services.extraction_report(extraction=claimed, step="projection")
-    services.bundle_import(path=bundle)
+    importing.bundle_import(path=bundle)
     Vector.objects.update(extraction=extraction)  # what the run that took over has loaded
     services.extraction_fail(extraction=claimed, reason="too late")
     extraction.refresh_from_db()
@@ -236,7 +236,7 @@ def ignore(*_):
 
 
 def test_lists_that_another_extraction_holds_are_kept_once(bundle, tmp_path):
-    first, _ = services.bundle_import(path=bundle)
+    first, _ = importing.bundle_import(path=bundle)
     claimed = services.extraction_claim(extraction_id=queued().pk)
     services.bundle_load(
         extraction=claimed, bundle=services.open_bundle(make_bundle(tmp_path / "same"))
@@ -249,9 +249,10 @@ def test_lists_that_another_extraction_holds_are_kept_once(bundle, tmp_path):
 def test_an_error_with_a_sentence_ends_a_run_with_that_sentence(settings, tmp_path):
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path
+    extraction = queued()  # before the folder is there: as where only the worker has it
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "config.json").write_text('{"model_type": "unheard_of"}')
-    claimed = services.extraction_claim(extraction_id=queued().pk)
+    claimed = services.extraction_claim(extraction_id=extraction.pk)
     run_whole(extraction=claimed)
     claimed.refresh_from_db()
     assert claimed.state == State.FAILED
@@ -269,7 +270,7 @@ def test_a_word_level_model_is_loaded_as_one(tmp_path):
     save_wikilm(tmp_path / "wikilm")
     options = ExtractOptions(kinds=("value", "random"), per_layer=2, top_k=6, glosses=())
     extract(str(tmp_path / "wikilm"), tmp_path / "bundle", options)
-    extraction, _ = services.bundle_import(path=tmp_path / "bundle")
+    extraction, _ = importing.bundle_import(path=tmp_path / "bundle")
     model = extraction.model
     assert (model.name, model.model_type, model.vocabulary) == ("wikilm", "wikilm", "word")
     assert Vector.objects.count() == 8

@@ -1,5 +1,6 @@
 """The pages on which an admin enqueues a model and sees how far it is."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotation_site.accounts.models import Role
-from annotation_site.corpus import services
+from annotation_site.corpus import log, services
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.workers.models import Worker
 from ffn_extract.options import ExtractOptions
@@ -166,8 +167,8 @@ def test_the_page_shows_which_layers_are_done_by_whom_and_how_fast(
     admin, django_assert_max_num_queries
 ):
     extraction = cut()
-    # session, person, extraction, layers, workers
-    with django_assert_max_num_queries(5):
+    # session, person, extraction, layers, whether there is a manifest, log, workers
+    with django_assert_max_num_queries(7):
         shown = page(admin, extraction)
     assert shown.count('class="layer-done"') == 33
     assert shown.count('class="layer-running"') == 2
@@ -196,3 +197,102 @@ def test_an_extraction_is_cancelled_tried_again_and_deleted_from_its_page(admin)
     admin.post(url + "cancel/")
     assert admin.post(url + "delete/").url == "/models/"
     assert not Extraction.objects.exists()
+
+
+def at(seconds_ago):
+    return timezone.now() - timedelta(seconds=seconds_ago)
+
+
+def test_the_list_is_paged_and_filtered_in_few_queries(admin, django_assert_max_num_queries):
+    for number in range(60):
+        state = "failed" if number % 2 else "queued"
+        Extraction.objects.create(model_source=f"model{number:02}", state=state)
+    # session, person, number of extractions, those of the page, workers, what they do: whole
+    # extractions and layers, what waits: extractions and layers
+    with django_assert_max_num_queries(9):
+        first = admin.get("/models/").content.decode()
+    assert first.count('<th scope="row">') == 25
+    assert "Page 1 of 3" in first
+    assert "model59" in first
+    assert "?page=2" in first
+    assert admin.get("/models/?page=3").content.decode().count('<th scope="row">') == 10
+    failed = admin.get("/models/?state=failed&page=2").content.decode()
+    assert failed.count('<th scope="row">') == 5
+    assert "model58" not in failed
+    assert "?page=1&amp;state=failed" in failed
+    assert "state=failed&amp;page=2" in failed  # where the page asks what is new
+    assert "No extraction is in this state" in admin.get("/models/?state=ready").content.decode()
+    assert admin.get("/models/?state=%3Cb%3E&page=x").status_code == 200
+
+
+def test_the_page_shows_each_worker_and_what_it_does(admin):
+    assert "No worker has run today." in admin.get("/models/").content.decode()
+    for name, seen, extracts in (
+        ("node0:4711:abc", 1, True),
+        ("node1:4711:abc", 1, True),
+        ("node2:17:abc", 600, True),
+        ("node3:18:abc", 1, False),
+        ("node4:19:abc", 1, True),
+    ):
+        Worker.objects.create(name=name, seen_at=at(seen), extracts=extracts)
+    cut(9)
+    whole = services.extraction_enqueue(model_source="bert", options=ExtractOptions())
+    Extraction.objects.filter(pk=whole.pk).update(
+        state="running", worker="node4:19:abc", step="projection", started_at=at(60)
+    )
+    services.extraction_enqueue(model_source="gpt2", options=ExtractOptions())
+    shown = " ".join(admin.get("/models/").content.decode().split())
+    assert shown.count(">alive<") == 4
+    assert shown.count(">silent<") == 1
+    assert "<bdi>gpt2</bdi></a>: layer 3" in shown
+    assert "<bdi>gpt2</bdi></a>: layer 4" in shown
+    assert "<bdi>bert</bdi></a>: project every vector onto the vocabulary" in shown
+    assert "1 extraction and 4 layers wait for a worker." in shown
+    assert "abc" not in shown
+    assert "No worker is running" not in shown
+    Worker.objects.update(seen_at=at(600))
+    assert "No worker is running" in admin.get("/models/").content.decode()
+
+
+def test_what_a_worker_does_makes_the_list_be_sent_again(admin):
+    worker = Worker.objects.create(name="n:1:x", seen_at=timezone.now())
+    have = admin.get("/models/").context["shown"]
+    htmx = {"HX-Request": "true"}
+    assert admin.get(f"/models/?have={have}", headers=htmx).status_code == 204
+    Worker.objects.filter(pk=worker.pk).update(seen_at=at(600))
+    assert admin.get(f"/models/?have={have}", headers=htmx).status_code == 200
+
+
+def test_the_log_says_who_did_what_and_when(admin):
+    ada = UserFactory(role=Role.ADMIN, username="ada")
+    extraction = services.extraction_enqueue(
+        model_source="gpt2", options=ExtractOptions(), requested_by=ada
+    )
+    claimed = services.extraction_claim(extraction_id=extraction.pk)
+    services.extraction_report(extraction=claimed, step="vocabulary", step_done=0, step_total=1)
+    services.extraction_report(extraction=claimed, step="vocabulary", step_done=1, step_total=1)
+    client_of(ada).post(f"/models/{extraction.public_id}/cancel/")
+    client_of(ada).post(f"/models/{extraction.public_id}/retry/")
+    lines = [line.in_full for line in extraction.log.all()]
+    worker = lines.pop(1)
+    assert re.fullmatch(r"Taken by worker .+:\d+\.", worker)
+    assert lines == [
+        "Queued. (ada)", "Step: Read the vocabulary.", "Cancelled. (ada)", "Queued again. (ada)"
+    ]  # fmt: skip
+    text = admin.get(f"/models/{extraction.public_id}/log.txt").content.decode()
+    assert [line.partition(" UTC  ")[2] for line in text.splitlines()] == [
+        lines[0], worker, *lines[1:]
+    ]  # fmt: skip
+    assert "Queued again." in page(admin, extraction)
+
+
+def test_the_log_keeps_the_newest_lines(admin, monkeypatch):
+    monkeypatch.setattr(log, "MOST_LINES", 5)
+    extraction = services.extraction_enqueue(model_source="gpt2", options=ExtractOptions())
+    other = services.extraction_enqueue(model_source="gpt2", options=ExtractOptions())
+    for number in range(20):
+        log.log_add(extraction.pk, f"line {number}")
+    assert list(extraction.log.values_list("text", flat=True)) == [
+        f"line {number}" for number in range(15, 20)
+    ]
+    assert other.log.count() == 1

@@ -9,6 +9,9 @@ import pytest
 from annotation_site.exports import EXPORT_FORMATS, Column, Table, table_from_frame
 from annotation_site.exports.table import Row
 
+# Their files begin with nothing that could be sent before the last row is known.
+WHOLE_AT_THE_END = {"xlsx", "parquet"}
+
 
 @pytest.mark.parametrize("name", EXPORT_FORMATS)
 def test_every_format_says_what_it_is_and_streams_rows_it_reads_once(name: str) -> None:
@@ -29,11 +32,11 @@ def test_every_format_says_what_it_is_and_streams_rows_it_reads_once(name: str) 
     pieces = export.write(Table("some", columns, rows()))
     first = next(pieces)
     assert first
-    assert read < 50_000
+    assert (read == 50_000) == (name in WHOLE_AT_THE_END)
     assert all(isinstance(piece, bytes) and piece for piece in pieces)
     assert read == 50_000
     assert "/" in export.media_type
-    assert export.extension.isalnum()
+    assert export.extension == name
 
 
 def test_writing_exports_loads_no_heavy_package() -> None:

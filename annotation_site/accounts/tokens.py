@@ -1,0 +1,86 @@
+"""API tokens: secrets by which scripts act as a person, for a while and for some purposes."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.models import ApiToken, Role, Scope, User
+from annotation_site.errors import Invalid
+
+DEFAULT_DAYS = 30
+MOST_DAYS = 366
+MOST_TOKENS = 50
+# A token is used many times a second; when it was last, is worth one write a minute.
+USE_NOTED_EVERY = timedelta(minutes=1)
+SCOPES_OF = {
+    Role.ANNOTATOR: (Scope.READ, Scope.ANNOTATE),
+    Role.RESEARCHER: (Scope.READ, Scope.ANNOTATE, Scope.MANAGE),
+    Role.ADMIN: tuple(Scope),
+}
+
+
+def scopes_for(user: User) -> tuple[Scope, ...]:
+    """The scopes that a token of this person can have."""
+    return SCOPES_OF[Role(user.role)]
+
+
+@transaction.atomic
+def token_create(
+    *, user: User, name: str, scopes: Sequence[str], days: int = DEFAULT_DAYS
+) -> tuple[ApiToken, str]:
+    """Make a token; returns it and its secret, which is stored nowhere.
+
+    Raises Invalid without a name, for scopes that the person's role does not have, for days outside
+    1 to MOST_DAYS, for somebody who may not log in, and beyond MOST_TOKENS of one person.
+    """
+    name = name.strip()
+    if not user.is_active:
+        raise Invalid("This person may not log in, so a token would not work.")
+    if not 1 <= len(name) <= 100:
+        raise Invalid("Give the token a name of up to 100 letters that says what it is for.")
+    known = scopes_for(user)
+    if not scopes or not set(scopes) <= set(known):
+        raise Invalid(f"Choose one or more of these scopes: {', '.join(known)}.")
+    if not 1 <= days <= MOST_DAYS:
+        raise Invalid(f"A token lives for 1 to {MOST_DAYS} days.")
+    if tokens_of(user).count() >= MOST_TOKENS:
+        raise Invalid(f"You have {MOST_TOKENS} tokens. Revoke those that you do not need.")
+    token, secret = ApiToken.objects.create(
+        user=user,
+        expiry=timedelta(days=days),
+        name=name,
+        scopes=[scope for scope in known if scope in scopes],
+    )
+    audit.record("token_made", target=token, person=user.public_id, scopes=token.scopes, days=days)
+    return token, secret
+
+
+@transaction.atomic
+def token_revoke(*, token: ApiToken) -> None:
+    """From now on the token opens nothing. Revoking twice changes nothing."""
+    deleted, _ = ApiToken.objects.filter(pk=token.pk).delete()
+    if deleted:
+        audit.record("token_revoked", target=token, person=token.user.public_id)
+
+
+def tokens_revoke_of(*, person: User) -> None:
+    """Revoke all tokens of a person."""
+    for token in tokens_of(person).select_related("user"):
+        token_revoke(token=token)
+
+
+def tokens_of(user: User) -> QuerySet[ApiToken]:
+    """A person's tokens, newest first; also those that have expired."""
+    return ApiToken.objects.filter(user=user)
+
+
+def token_note_use(*, token: ApiToken) -> None:
+    """Note that the token was used, at most once in USE_NOTED_EVERY."""
+    now = timezone.now()
+    if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
+        earlier = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_NOTED_EVERY)
+        ApiToken.objects.filter(earlier, pk=token.pk).update(last_used_at=now)

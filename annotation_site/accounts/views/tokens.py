@@ -1,0 +1,67 @@
+"""One's own API tokens: made where the second factor was passed, shown once, revoked."""
+
+import uuid
+
+from allauth.account.authentication import get_authentication_records
+from allauth.account.decorators import reauthentication_required
+from allauth.mfa.utils import is_mfa_enabled
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation_site.accounts import tokens
+from annotation_site.accounts.forms import TokenForm
+from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.errors import Invalid, NotAllowed
+
+
+@login_required
+@require_GET
+@never_cache
+def listed(request: PersonRequest) -> HttpResponse:
+    """The person's tokens, without their secrets."""
+    context = {"tokens": tokens.tokens_of(request.user), "now": timezone.now()}
+    return render(request, "accounts/tokens.html", context)
+
+
+@login_required
+@reauthentication_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+@sensitive_variables("secret")
+def new(request: PersonRequest) -> HttpResponse:
+    """The form that makes a token; its answer is the only page that shows the secret."""
+    _check_second_factor(request)
+    form = TokenForm(request.POST or None, scopes=tokens.scopes_for(request.user))
+    if request.method == "POST" and form.is_valid():
+        try:
+            token, secret = tokens.token_create(user=request.user, **form.cleaned_data)
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            context = {"token": token, "secret": secret}
+            return render(request, "accounts/token_made.html", context)
+    context = {"form": form}
+    return render(request, "accounts/token_new.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """End one of the person's tokens."""
+    found = get_object_or_404(tokens.tokens_of(request.user), public_id=public_id)
+    tokens.token_revoke(token=found)
+    messages.success(request, "The token opens nothing now.")
+    return redirect("accounts:tokens")
+
+
+def _check_second_factor(request: PersonRequest) -> None:
+    """A session that is older than the person's second factor has not passed it."""
+    methods = {record["method"] for record in get_authentication_records(request, request.user)}
+    if is_mfa_enabled(request.user) and "mfa" not in methods:
+        raise NotAllowed("Log out and in again with your second factor. Then you can make a token.")

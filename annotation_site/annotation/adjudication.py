@@ -1,0 +1,256 @@
+"""Adjudication: people's answers to one list side by side, for its final answer. Reads only.
+
+Blind: the answers are A, B and so on, in an order that is random for each list and stays. Names,
+times and where the list comes from are not in what this module returns. The final answer itself is
+written on the annotation page, by its services, as a record of its own.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from django.urls import reverse
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.models import Assignment, Item, Pattern, Study
+from annotation_site.annotation.selectors import (
+    ListToken,
+    assignments_of,
+    list_page,
+    list_tokens,
+)
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+FEWEST_ANSWERS = 2
+
+
+@dataclass(frozen=True)
+class SidePattern:
+    """One pattern of answer `letter`; `others` are its tokens that not all of the row share."""
+
+    letter: str
+    number: int
+    description: str
+    category: str
+    stopwords: bool
+    ranks: tuple[int, ...]
+    others: list[ListToken]
+    counts: bool  # has the study's minimum of tokens
+
+
+@dataclass(frozen=True)
+class Match:
+    """Patterns of different people that belong together, in the order of the letters.
+
+    None stands for an answer without such a pattern; `shared` are the tokens of all the others.
+    """
+
+    sides: list[tuple[str, SidePattern | None]]
+    shared: list[ListToken]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """All answers to a list. `answers` is their JSON by letter, as the page's script takes it."""
+
+    letters: list[str]
+    matches: list[Match]
+    without: list[str]  # answers that say "no pattern"
+    answers: dict[str, dict[str, Any]]
+
+
+def final_answers_of(user: User) -> QuerySet[Assignment]:
+    """The person's own final answers to lists of studies that they run."""
+    return assignments_of(user).filter(
+        purpose=Purpose.ADJUDICATION,
+        item__use=Item.Use.STUDY,
+        membership__role="researcher",
+    )
+
+
+def counted_answers(study: Study) -> QuerySet[Assignment]:
+    """The answers that can be adjudicated: those that results rest on."""
+    return Assignment.objects.filter(
+        item__study=study,
+        item__use=Item.Use.STUDY,
+        purpose=Purpose.ANNOTATION,
+        state=State.SUBMITTED,
+        surplus=False,
+        unblinded=False,
+    )
+
+
+def adjudicable_lists(study: Study) -> QuerySet[Any]:
+    """The ids, as `item`, of lists with at least two answers that count."""
+    answered = counted_answers(study).order_by().values("item").annotate(n=Count("pk"))
+    return answered.filter(n__gte=FEWEST_ANSWERS)
+
+
+def adjudication_page(assignment: Assignment) -> dict[str, Any]:
+    """The annotation page's JSON, counting lists as adjudication does; "back" is the queue."""
+    page = list_page(assignment)
+    study = assignment.item.study
+    decided = Assignment.objects.filter(
+        item__study=study,
+        item__use=Item.Use.STUDY,
+        purpose=Purpose.ADJUDICATION,
+        state=State.SUBMITTED,
+    ).exclude(pk=assignment.pk)
+    position = decided.count() + 1
+    page["list"] |= {
+        "position": position,
+        "total": max(position, adjudicable_lists(study).count()),
+    }
+    page["urls"] |= {
+        "page": reverse("annotation:adjudication", args=[assignment.public_id]),
+        "previous": reverse("results:adjudication", args=[study.slug]),
+        "skip": None,
+    }
+    return page
+
+
+def side_by_side(item: Item) -> SideBySide:
+    """Everybody's answers to a list, their patterns matched, as A, B and so on."""
+    study = item.study
+    rows = counted_answers(study).filter(item=item).prefetch_related("patterns__members")
+    # A name drawn from the list's random id: the same at every visit, and tells nothing.
+    ordered = sorted(rows, key=lambda row: _place(study, row))
+    answers = dict(zip(_letters(len(ordered)), ordered, strict=True))
+    patterns = {
+        (letter, pattern.number): (pattern, _ranks(pattern))
+        for letter, row in answers.items()
+        for pattern in sorted(row.patterns.all(), key=lambda p: p.number)
+    }
+    tokens = list_tokens(item.vector)
+    groups = _groups({key: ranks for key, (_, ranks) in patterns.items()}, len(tokens))
+    return SideBySide(
+        letters=list(answers),
+        matches=[
+            _match(group, patterns, list(answers), tokens, study.min_tokens) for group in groups
+        ],
+        without=[letter for letter, row in answers.items() if not row.patterns.all()],
+        answers={
+            letter: _content([patterns[key][0] for key in patterns if key[0] == letter])
+            for letter in answers
+        },
+    )
+
+
+def _place(study: Study, answer: Assignment) -> str:
+    return hashlib.sha256(f"{study.order_key}:{answer.public_id}".encode()).hexdigest()
+
+
+def _letters(count: int) -> list[str]:
+    """A, B, …, Z, A2, B2, …"""
+    rounds, size = divmod(count, len(ascii_uppercase))
+    full = [f"{c}{n + 1 if n else ''}" for n in range(rounds + 1) for c in ascii_uppercase]
+    return full[: rounds * len(ascii_uppercase) + size]
+
+
+def _ranks(pattern: Pattern) -> tuple[int, ...]:
+    return tuple(sorted(member.rank for member in pattern.members.all()))
+
+
+Key = tuple[str, int]
+"""A pattern: its answer's letter and its number."""
+
+
+def _groups(patterns: Mapping[Key, tuple[int, ...]], length: int) -> list[list[Key]]:
+    """Patterns that belong together, at most one of each answer.
+
+    Of two answers these are the pairs of the agreement measures' matching; of more, matched pairs
+    are joined from the best on as long as nobody is in a group twice.
+    """
+    group_of = {key: [key] for key in patterns}
+    for one, other in _matched_pairs(patterns, length):
+        first, second = group_of[one], group_of[other]
+        if not {letter for letter, _ in first} & {letter for letter, _ in second}:
+            first.extend(second)
+            group_of.update(dict.fromkeys(second, first))
+    groups = list({id(group): sorted(group) for group in group_of.values()}.values())
+    return sorted(groups, key=lambda group: (-len(group), patterns[group[0]]))
+
+
+def _matched_pairs(
+    patterns: Mapping[Key, tuple[int, ...]], length: int
+) -> Iterable[tuple[Key, Key]]:
+    """Every two answers' matched patterns, largest overlap first."""
+    # Imported on first use: no other page of the web process needs dataframes.
+    import pandas as pd
+
+    from annotation_site.analysis.agreement.lists import matched_patterns
+    from annotation_site.analysis.labels import Labels
+
+    letters = sorted({letter for letter, _ in patterns})
+    members = [
+        (letter, number, rank, "", False)
+        for (letter, number), ranks in patterns.items()
+        for rank in ranks
+    ]
+    labels = Labels(
+        lists=pd.DataFrame(
+            {"list_id": [0], "model": [""], "kind": ["value"], "layer": [0], "length": [length]}
+        ),
+        annotations=pd.DataFrame({"annotation_id": letters, "list_id": 0, "annotator": letters}),
+        members=pd.DataFrame(
+            members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
+        ).astype({"pattern": int, "rank": int, "stopwords": bool}),
+    )
+    if len(letters) < FEWEST_ANSWERS:
+        return []
+    found = matched_patterns(labels, list_id=0, min_tokens=1)
+    found = found[found["jaccard"] > 0].sort_values("jaccard", ascending=False, kind="stable")
+    sides = [
+        list(zip(found[side].astype(str), found[f"{side}_pattern"].astype(int), strict=True))
+        for side in ("first", "second")
+    ]
+    return list(zip(*sides, strict=True))
+
+
+def _match(
+    group: Sequence[Key],
+    patterns: Mapping[Key, tuple[Pattern, tuple[int, ...]]],
+    letters: Sequence[str],
+    tokens: Sequence[ListToken],
+    min_tokens: int,
+) -> Match:
+    shared = set.intersection(*(set(patterns[key][1]) for key in group))
+    sides: dict[str, SidePattern] = {}
+    for letter, number in group:
+        pattern, ranks = patterns[letter, number]
+        sides[letter] = SidePattern(
+            letter=letter,
+            number=number,
+            description=pattern.description,
+            category=pattern.category,
+            stopwords=pattern.stopwords,
+            ranks=ranks,
+            others=[token for token in tokens if token.rank in set(ranks) - shared],
+            counts=len(ranks) >= min_tokens,
+        )
+    return Match(
+        sides=[(letter, sides.get(letter)) for letter in letters],
+        shared=[token for token in tokens if token.rank in shared],
+    )
+
+
+def _content(patterns: Sequence[Pattern]) -> dict[str, Any]:
+    """An answer as the editor takes it; numbered anew, and without the comment, which is theirs."""
+    return {
+        "patterns": [
+            {
+                "number": number,
+                "description": pattern.description,
+                "category": pattern.category,
+                "stopwords": pattern.stopwords,
+                "ranks": list(_ranks(pattern)),
+            }
+            for number, pattern in enumerate(patterns, 1)
+        ],
+        "no_pattern": not patterns,
+        "comment": "",
+    }

@@ -1,0 +1,121 @@
+"""Final answers: what a researcher says a list's answer is. One per list, as its own record.
+
+The final answer of a training or silent reference list is its reference answer; that of a list of
+the study its adjudicated one. It is an assignment of purpose adjudication on the researcher's own
+membership, written on the annotation page and by its services like every other answer.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Avg, Count, Max, Q
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.selectors import ListToken, tokens_of_lists
+from annotation_site.errors import Invalid, NotAllowed
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+WITH_REFERENCE = (Item.Use.TRAINING, Item.Use.REFERENCE)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A training or silent reference list, as the page of reference answers shows it."""
+
+    item: Item
+    tokens: list[ListToken]
+    answer: Assignment | None  # submitted or not
+    submitted: int  # by how many people
+    score: float | None  # their mean overlap with the answer
+
+    @property
+    def is_answered(self) -> bool:
+        return self.answer is not None and self.answer.state == State.SUBMITTED
+
+
+@transaction.atomic
+def final_answer_open(*, item: Item, by: User) -> Assignment:
+    """The assignment in which a researcher gives a list's final answer; made where there is none.
+
+    Asked again, it is the same one. One that another researcher has left untouched, or left
+    unfinished with the project, is taken over. Raises NotAllowed for somebody who does not run the
+    study, or where another researcher has begun the answer; Invalid for a list of the pilot, or a
+    study that is archived.
+    """
+    study = Study.objects.select_for_update().get(pk=item.study_id)
+    membership = study.memberships.filter(
+        user=by, role=Membership.Role.RESEARCHER, withdrawn_at=None
+    ).first()
+    if membership is None or not by.is_researcher:
+        raise NotAllowed("Only a study's own researchers give its final answers.")
+    if study.state == Study.State.ARCHIVED:
+        raise Invalid("This study is archived. Take it out of the archive first.")
+    if item.use == Item.Use.PILOT:
+        raise Invalid("Lists of a pilot have no final answer: they are in no table.")
+    last = membership.assignments.aggregate(last=Max("position"))["last"] or 0
+    answer = (
+        Assignment.objects.select_for_update(of=("self",))
+        .select_related("membership__user")
+        .filter(item=item, purpose=Purpose.ADJUDICATION)
+        .first()
+    )
+    if answer is None:
+        return Assignment.objects.create(
+            item=item, membership=membership, purpose=Purpose.ADJUDICATION, position=last + 1
+        )
+    if answer.membership_id == membership.pk:
+        return answer
+    owner = answer.membership.user
+    is_gone = not (owner.is_active and owner.is_researcher)
+    if answer.version or (answer.draft is not None and not is_gone):
+        raise NotAllowed(
+            f"{owner} has begun the final answer of this list. Ask them to finish or change it."
+        )
+    answer.membership, answer.position = membership, last + 1
+    answer.save(update_fields=["membership", "position"])
+    return answer
+
+
+def references_of(study: Study) -> list[Reference]:
+    """The study's training and reference lists, in a fixed order."""
+    people = ~Q(assignments__purpose=Purpose.ADJUDICATION) & Q(assignments__state=State.SUBMITTED)
+    items = (
+        study.items.filter(use__in=WITH_REFERENCE)
+        .select_related("vector")
+        .annotate(
+            submitted=Count("assignments", filter=people),
+            score=Avg("assignments__reference_score", filter=people),
+        )
+        .order_by("-use", "pk")
+    )
+    answers = Assignment.objects.filter(item__in=items, purpose=Purpose.ADJUDICATION)
+    found = {row.item_id: row for row in answers.annotate(n_patterns=Count("patterns"))}
+    tokens = tokens_of_lists([item.vector for item in items])
+    return [
+        Reference(item, tokens[item.vector_id], found.get(item.pk), item.submitted, item.score)
+        for item in items
+    ]
+
+
+def references_missing(study: Study, uses: Collection[str] = WITH_REFERENCE) -> int:
+    """How many training and reference lists have no final answer yet."""
+    answered = Assignment.objects.filter(
+        item__study=study, purpose=Purpose.ADJUDICATION, state=State.SUBMITTED
+    )
+    wanted = study.items.filter(use__in=uses)
+    return wanted.exclude(pk__in=answered.values("item")).count()
+
+
+def references_require(*, study: Study, uses: Collection[str] = WITH_REFERENCE) -> None:
+    """Raises Invalid unless every list of these uses has its reference answer."""
+    missing = references_missing(study, uses)
+    if missing:
+        what = " or ".join(Item.Use(use).label for use in uses)
+        lists = "list has" if missing == 1 else "lists have"
+        raise Invalid(
+            f"{missing} {what} {lists} no reference answer yet. Give it on the study's page "
+            "“Reference answers” first."
+        )

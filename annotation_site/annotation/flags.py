@@ -1,0 +1,117 @@
+"""What looks unlike careful work. Pure: no database.
+
+A flag informs the researcher and rejects nothing: each is one sentence with its numbers, and the
+person it is about may have a good reason.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+RECENT = 50  # a person's last answers, which flags look at
+LAST = 20  # of these, the ones whose time is judged
+FEWEST = 5  # answers before time or repetition is judged: the first lists are still learning
+FEWEST_FOR_SHARES = 10  # answers before a share of them is judged
+
+FAST_SECONDS = 15
+FAST_SHARE = 1 / 4  # of the study's median
+EMPTY_MORE = 0.2  # the least difference of shares that is worth a look
+EMPTY_ERRORS = 3  # standard errors above the others' share
+SAME_IN_A_ROW = 3
+SAME_SHARE = 0.2
+
+Patterns = frozenset[frozenset[int]]
+"""An answer's patterns as sets of ranks; their numbers and words do not matter here."""
+
+
+@dataclass(frozen=True)
+class RecentAnswer:
+    """One submitted answer: its active time and what it marks; empty says "no pattern"."""
+
+    active_seconds: int
+    patterns: Patterns
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One thing worth a look, and a sentence with its numbers."""
+
+    kind: Literal["fast", "empty", "identical"]
+    sentence: str
+
+
+def flags_of(
+    recent: Mapping[int, Sequence[RecentAnswer]], *, study_median: float | None
+) -> dict[int, list[Flag]]:
+    """The flags of every person, from their last answers, oldest first.
+
+    `study_median` is the active time in seconds of a typical answer of the whole study, None
+    while there is none. Nobody's flags depend on how people or their answers are numbered.
+    """
+    empty = {person: sum(not a.patterns for a in answers) for person, answers in recent.items()}
+    all_empty, all_answers = sum(empty.values()), sum(map(len, recent.values()))
+    found = {}
+    for person, answers in recent.items():
+        others = (all_empty - empty[person], all_answers - len(answers))
+        flags = (
+            fast_flag([a.active_seconds for a in answers[-LAST:]], study_median),
+            empty_flag(empty[person], len(answers), *others),
+            identical_flag([a.patterns for a in answers]),
+        )
+        found[person] = [flag for flag in flags if flag is not None]
+    return found
+
+
+def fast_flag(seconds: Sequence[int], study_median: float | None) -> Flag | None:
+    """Very fast: a median under 15 seconds, or under a quarter of the study's."""
+    if len(seconds) < FEWEST:
+        return None
+    median = statistics.median(seconds)
+    slow_study = study_median is not None and median < FAST_SHARE * study_median
+    if median >= FAST_SECONDS and not slow_study:
+        return None
+    beside = f"; in the whole study it is {study_median:g} s" if study_median is not None else ""
+    return Flag(
+        "fast",
+        f"Very fast: the median of the last {len(seconds)} lists is {median:g} s of active "
+        f"time{beside}.",
+    )
+
+
+def empty_flag(empty: int, answers: int, others_empty: int, others: int) -> Flag | None:
+    """Says "no pattern" far more often than the other people together."""
+    if answers < FEWEST_FOR_SHARES or others < FEWEST_FOR_SHARES:
+        return None
+    own, theirs = empty / answers, others_empty / others
+    # With two answers added, one of each kind, so that a share of 0 has an error too.
+    expected = (others_empty + 1) / (others + 2)
+    error = math.sqrt(expected * (1 - expected) * (1 / answers + 1 / others))
+    if own - theirs < max(EMPTY_MORE, EMPTY_ERRORS * error):
+        return None
+    return Flag(
+        "empty",
+        f"Often empty: no pattern in {empty} of the last {answers} lists ({own:.0%}); the others "
+        f"say so of {theirs:.0%}.",
+    )
+
+
+def identical_flag(answers: Sequence[Patterns]) -> Flag | None:
+    """Marks the same ranks in list after list, or in many; "no pattern" is left to `empty_flag`."""
+    if len(answers) < FEWEST:
+        return None
+    row = max((len(list(same)) for marked, same in groupby(answers) if marked), default=0)
+    most = max(Counter(marked for marked in answers if marked).values(), default=0)
+    if row >= SAME_IN_A_ROW:
+        return Flag("identical", f"Identical: the same ranks are marked in {row} lists in a row.")
+    share = most / len(answers)
+    if len(answers) >= FEWEST_FOR_SHARES and most >= SAME_IN_A_ROW and share > SAME_SHARE:
+        return Flag(
+            "identical",
+            f"Identical: the same ranks are marked in {most} of the last {len(answers)} lists "
+            f"({share:.0%}).",
+        )
+    return None

@@ -1,0 +1,46 @@
+"""Giving a list its final answer."""
+
+import uuid
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.annotation import adjudication, monitoring, selectors, submissions
+from annotation_site.annotation.final_answers import final_answer_open
+from annotation_site.annotation.markdown import safe_html
+from annotation_site.annotation.models import Guidelines, Item
+
+
+@researcher_required
+@require_POST
+def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
+    """Open one of a study's lists for its final answer."""
+    study = get_object_or_404(monitoring.studies_run_by(request.user), slug=slug)
+    wanted = request.POST.get("list", "")
+    number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else 0
+    item = get_object_or_404(study.items.filter(use=Item.Use.STUDY), pk=number)
+    assignment = final_answer_open(item=item, by=request.user)
+    return redirect("annotation:adjudication", assignment.public_id)
+
+
+@researcher_required
+@require_GET
+@never_cache
+@ensure_csrf_cookie
+def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The annotation page, with people's answers beside it."""
+    assignment = get_object_or_404(adjudication.final_answers_of(request.user), public_id=public_id)
+    submissions.assignment_open(assignment)
+    guidelines = selectors.newest_text(Guidelines, assignment.item.study)
+    context = {
+        "page": adjudication.adjudication_page(assignment),
+        "study": assignment.item.study,
+        "compared": adjudication.side_by_side(assignment.item),
+        "guidelines_html": safe_html(guidelines.text) if guidelines else "",
+        "panel_title": "Answers",
+    }
+    return render(request, "annotation/adjudication.html", context)

@@ -1,0 +1,49 @@
+"""Who judges in a study, for its researchers."""
+
+import uuid
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.annotation import members, selectors
+from annotation_site.annotation.forms import AnnotatorForm
+from annotation_site.errors import Invalid, NotAllowed
+
+
+@researcher_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+def people(request: PersonRequest, slug: str) -> HttpResponse:
+    """The annotators of one of the person's own studies, and a form that adds one."""
+    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    form = AnnotatorForm(request.POST or None, study=study)
+    if request.method == "POST" and form.is_valid():
+        try:
+            added = members.annotator_add(study=study, user=form.cleaned_data["person"])
+        except (Invalid, NotAllowed) as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, f"{added.user} annotates in this study now.")
+            return redirect("annotation:people", slug)
+    context = {"study": study, "form": form, "annotators": selectors.annotators(study)}
+    return render(request, "annotation/people.html", context, status=422 if form.errors else 200)
+
+
+@researcher_required
+@require_POST
+def change(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponse:
+    """Release an annotator's unopened lists, or take the person out of the study."""
+    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    membership = get_object_or_404(selectors.annotators(study), user__public_id=public_id)
+    actions = {"release": members.assignments_release, "remove": members.annotator_remove}
+    action = request.POST.get("action", "")
+    if action not in actions:
+        raise Invalid("Say what to do: open the study's people and press one of the buttons.")
+    freed = actions[action](membership=membership, by=request.user)
+    done = f"{freed} unopened lists of {membership.user} are free for others."
+    messages.success(request, done if freed else f"{membership.user} had no unopened lists.")
+    return redirect("annotation:people", slug)

@@ -1,0 +1,97 @@
+"""How a study is going: the page that its researchers keep open."""
+
+import hashlib
+import uuid
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.annotation import monitoring
+from annotation_site.annotation.members import assignments_release
+from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.training import training_waive
+
+
+@researcher_required
+@require_GET
+@never_cache
+def run(request: PersonRequest, slug: str) -> HttpResponse:
+    """Progress of a study, by person and by list."""
+    return render(request, "annotation/run.html", _context(_own_study(request, slug)))
+
+
+@researcher_required
+@require_GET
+@never_cache
+def progress(request: PersonRequest, slug: str) -> HttpResponse:
+    """The part of that page that renews itself, when there is something new to show."""
+    context = _context(_own_study(request, slug))
+    if request.GET.get("have") == context["shown"]:
+        return HttpResponse(status=204)  # htmx leaves the page as it is, scrolled tables and all
+    return render(request, "annotation/_progress.html", context)
+
+
+@researcher_required
+@require_GET
+@never_cache
+def flags(request: PersonRequest, slug: str) -> HttpResponse:
+    """Whose last lists are worth a look; asked for apart, as nothing waits for it."""
+    flagged = monitoring.flags_by_person(_own_study(request, slug))
+    return render(request, "annotation/_flags.html", {"flagged": flagged})
+
+
+@researcher_required
+@require_POST
+def release(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse:
+    """Give the lists that a person has not opened to others."""
+    membership = _annotator(request, slug, person)
+    unopened = monitoring.unopened_lists(membership)
+    released = assignments_release(membership=membership, by=request.user)
+    taken = monitoring.lists_taken(membership.study, unopened)
+    messages.success(request, _released(str(membership.user), released, taken))
+    return redirect("annotation:run", slug)
+
+
+@researcher_required
+@require_POST
+def let_in(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse:
+    """Open the queue to somebody who has not passed the training."""
+    membership = _annotator(request, slug, person)
+    training_waive(membership=membership, by=request.user)
+    messages.success(request, f"{membership.user} can go on with the study's lists now.")
+    return redirect("annotation:run", slug)
+
+
+def _released(name: str, released: int, taken: int) -> str:
+    if not released:
+        return f"{name} has no unopened list left, so nothing changed."
+    lists = f"{released} unopened list{'' if released == 1 else 's'}"
+    rest = released - taken
+    waiting = f"; {rest} wait for somebody who can take them" if rest else ""
+    return f"{name} gave back {lists}: {taken} went to other people{waiting}."
+
+
+def _own_study(request: PersonRequest, slug: str) -> Study:
+    return get_object_or_404(monitoring.studies_run_by(request.user), slug=slug)
+
+
+def _annotator(request: PersonRequest, slug: str, person: uuid.UUID) -> Membership:
+    return get_object_or_404(
+        Membership.objects.select_related("study", "user"),
+        study=_own_study(request, slug),
+        role=Membership.Role.ANNOTATOR,
+        user__public_id=person,
+    )
+
+
+def _context(study: Study) -> dict[str, object]:
+    found = monitoring.study_progress(study)
+    # The minute is in it, so that "3 minutes ago" does not stay on the page for an hour.
+    state = f"{found}{study.state}{timezone.now():%H:%M}"
+    shown = hashlib.sha256(state.encode()).hexdigest()[:16]
+    return {"study": study, "progress": found, "shown": shown}

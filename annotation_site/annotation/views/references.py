@@ -1,0 +1,31 @@
+"""Where researchers give the reference answers of training and silent reference lists."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.annotation import final_answers, selectors
+
+
+@researcher_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+def references(request: PersonRequest, slug: str) -> HttpResponse:
+    """The study's training and reference lists; posting one opens its answer for writing."""
+    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    if request.method == "POST":
+        number = request.POST.get("list", "")
+        items = study.items.filter(use__in=final_answers.WITH_REFERENCE)
+        known = number.isascii() and number.isdecimal() and len(number) < 10
+        item = get_object_or_404(items, pk=int(number) if known else 0)
+        answer = final_answers.final_answer_open(item=item, by=request.user)
+        return redirect("annotation:list", answer.public_id)
+    found = final_answers.references_of(study)
+    context = {
+        "study": study,
+        "references": found,
+        "missing": sum(not reference.is_answered for reference in found),
+    }
+    return render(request, "annotation/references.html", context)

@@ -1,0 +1,16 @@
+"""Every answer is JSON, whatever the request says it would like better."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+
+
+class AlwaysJSON(DefaultContentNegotiation):
+    """The one renderer that there is, rather than 406."""
+
+    def select_renderer(  # type: ignore[override]
+        self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type

@@ -1,0 +1,84 @@
+"""Requests that are sent again, because an answer was lost, happen once."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
+from rest_framework.response import Response
+
+from annotation_site.accounts.models import RequestKey
+from annotation_site.api.calls import PersonRequest
+from annotation_site.errors import Invalid
+
+HEADER = "Idempotency-Key"
+KEPT = timedelta(hours=24)
+MOST_LETTERS = 100
+
+
+class KeyReused(Invalid):
+    """A key came again with something else."""
+
+    code = "key_reused"
+
+
+def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]], Any]:
+    """Let a method be repeated under its Idempotency-Key: the same answer, nothing done twice.
+
+    Fields named in `not_kept` are secrets: they are null in the answer's repetition. A request that
+    was refused is not remembered. Two at the same moment: the second waits for the first.
+    """
+
+    def decorate(method: Callable[..., Response]) -> Callable[..., Response]:
+        @wraps(method)
+        def repeatable(view: Any, request: PersonRequest, **kwargs: Any) -> Response:
+            key = request.headers.get(HEADER)
+            if key is None:
+                return method(view, request, **kwargs)
+            if not (0 < len(key) <= MOST_LETTERS and key.isascii() and key.isprintable()):
+                sentence = f"A key has 1 to {MOST_LETTERS} printable ASCII letters."
+                raise ValidationError({HEADER: [sentence]})
+            with transaction.atomic():
+                kept, known = _remember(request, key)
+                if known:
+                    return _repeated(kept, request)
+                response = method(view, request, **kwargs)
+                kept.status = response.status_code
+                kept.answer = {**response.data, **dict.fromkeys(not_kept)}
+                kept.save(update_fields=["status", "answer"])
+                return response
+
+        repeatable.is_repeatable = True  # type: ignore[attr-defined]
+        return repeatable
+
+    return decorate
+
+
+def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:
+    """The row of this key, and whether there was one already; a second request waits here."""
+    own = RequestKey.objects.filter(user=request.user)
+    own.filter(created_at__lt=timezone.now() - KEPT).delete()
+    try:
+        with transaction.atomic():
+            row = RequestKey.objects.create(user=request.user, key=key, digest=_digest(request))
+    except IntegrityError:
+        return own.get(key=key), True
+    return row, False
+
+
+def _repeated(kept: RequestKey, request: PersonRequest) -> Response:
+    if kept.digest != _digest(request):
+        raise KeyReused(
+            "This Idempotency-Key was sent with another request within a day. Use a new one."
+        )
+    return Response(kept.answer, status=kept.status, headers={"Idempotent-Replayed": "true"})
+
+
+def _digest(request: PersonRequest) -> str:
+    said = json.dumps([request.method, request.path, request.data], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()

@@ -1,0 +1,45 @@
+"""Who may call what: the person's role, and the token's scopes. Objects are scoped by selectors."""
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from annotation_site.accounts.models import ApiToken, Role
+from annotation_site.annotation.people import RANKS
+from annotation_site.errors import NotAllowed
+
+FOR = {
+    Role.RESEARCHER: "This is for researchers. Ask an admin to give you the role.",
+    Role.ADMIN: "This is for admins. Ask one to give you the role.",
+}
+
+
+class ScopeMissing(NotAllowed):
+    """The person may do this, and this token may not."""
+
+    code = "scope_missing"
+
+
+class MayCall(BasePermission):
+    """Somebody who is logged in, in the role and with the scope that the view's call asks for.
+
+    A view without calls is a bug and lets nobody in.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        call = view.call_of(request.method)
+        if call is not None and call.role is None:
+            return True
+        if not request.user or not request.user.is_authenticated:
+            return False
+        if call is None:
+            return True  # for the answer that there is no such method
+        if RANKS.index(request.user.role) < RANKS.index(call.role):
+            raise NotAllowed(FOR[call.role])
+        if isinstance(request.auth, ApiToken) and call.scope not in (None, *request.auth.scopes):
+            raise ScopeMissing(
+                f"This token may not do this: it needs the scope “{call.scope}”. Make a token with "
+                "it on your account's page."
+            )
+        return True

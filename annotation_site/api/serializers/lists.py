@@ -1,0 +1,212 @@
+"""Own work: studies to annotate, lists, answers. Answers are checked by annotation.answers."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rest_framework import serializers
+
+from annotation_site.annotation.answers import is_storable
+from annotation_site.annotation.models import Assignment, Study
+from annotation_site.annotation.submissions import MOST_DRAFT_BYTES
+from annotation_site.api.calls import MOST, Fields, PageQuery
+
+MOST_SECONDS = 10_000_000
+
+
+class DraftContent(serializers.JSONField):
+    """An unfinished answer: an object of bounded size, otherwise the page's own business."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if not isinstance(value, dict):
+            raise serializers.ValidationError("A draft is a JSON object.")
+        if len(json.dumps(value)) > MOST_DRAFT_BYTES:
+            raise serializers.ValidationError(f"A draft has at most {MOST_DRAFT_BYTES} bytes.")
+        if not all(is_storable(text) for text in _texts(value)):
+            raise serializers.ValidationError("A draft holds NUL or half of a character.")
+        return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+class Draft(Fields):
+    """An unfinished answer; `base_version` is the draft's version that it was made from."""
+
+    base_version = serializers.IntegerField(min_value=0, max_value=MOST)
+    content = DraftContent()
+    active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS)
+
+
+class Submission(Fields):
+    """An answer. The same `key` again is the same submission."""
+
+    base_version = serializers.IntegerField(min_value=0, max_value=MOST)
+    key = serializers.UUIDField()
+    answer = serializers.JSONField()
+    active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS)
+
+
+class Skip(Fields):
+    """Why a list is given back. The same `key` again is the same skip."""
+
+    base_version = serializers.IntegerField(min_value=0, max_value=MOST)
+    key = serializers.UUIDField()
+    reason = serializers.CharField(max_length=500)
+    active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS, default=0)
+
+
+class Saved(serializers.Serializer):
+    """The draft's version now: the next `base_version`."""
+
+    version = serializers.IntegerField()
+
+
+class ShownList(serializers.Serializer):
+    """A list as its annotator sees it: [token, gloss] by rank, and which are stop words."""
+
+    id = serializers.UUIDField()
+    position = serializers.IntegerField()
+    total = serializers.IntegerField()
+    state = serializers.ChoiceField(Assignment.State.choices)
+    submitted_version = serializers.IntegerField()
+    tokens = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    stopwords = serializers.ListField(child=serializers.IntegerField())
+
+
+class ShownRules(serializers.Serializer):
+    """The rules of the list's study."""
+
+    title = serializers.CharField()
+    categories = serializers.ListField(child=serializers.CharField())
+    min_tokens = serializers.IntegerField()
+    several_patterns_per_token = serializers.BooleanField()
+    show_glosses = serializers.BooleanField()
+    highlight_spellings = serializers.BooleanField()
+    open = serializers.BooleanField()
+
+
+class ShownDraft(serializers.Serializer):
+    """What was saved last."""
+
+    version = serializers.IntegerField()
+    content = serializers.JSONField(allow_null=True)
+
+
+class ShownUrls(serializers.Serializer):
+    """Where to send the answer, and the pages for people."""
+
+    draft = serializers.CharField()
+    submit = serializers.CharField()
+    skip = serializers.CharField(allow_null=True)
+    page = serializers.CharField()
+    previous = serializers.CharField(allow_null=True)
+
+
+class ListPage(serializers.Serializer):
+    """Everything that an annotator knows of a list."""
+
+    list = ShownList()
+    study = ShownRules()
+    draft = ShownDraft()
+    active_seconds = serializers.IntegerField()
+    urls = ShownUrls()
+
+
+class Next(serializers.Serializer):
+    """The next list, already opened; null when nothing is left or consent is needed first."""
+
+    next = ListPage(allow_null=True)
+    next_url = serializers.CharField()
+
+
+class SaidPattern(serializers.Serializer):
+    """A pattern as it was submitted."""
+
+    number = serializers.IntegerField()
+    description = serializers.CharField()
+    category = serializers.CharField()
+    ranks = serializers.ListField(child=serializers.IntegerField())
+
+
+class MatchedPatterns(serializers.Serializer):
+    """A pattern of the reference answer and the one that matches it; null where there is none."""
+
+    reference = SaidPattern(source="theirs", allow_null=True)
+    yours = SaidPattern(allow_null=True)
+
+
+class Feedback(serializers.Serializer):
+    """How a training answer compares; null where the list has lost its reference answer."""
+
+    percent = serializers.IntegerField(allow_null=True)
+    patterns = MatchedPatterns(many=True, source="comparison.pairs", allow_null=True, default=None)
+
+
+class Work(serializers.Serializer):
+    """A study that the person annotates, and how far they are."""
+
+    study = serializers.SlugField(source="study.slug")
+    title = serializers.CharField(source="study.title")
+    state = serializers.ChoiceField(Study.State.choices, source="study.state")
+    lists = serializers.IntegerField(source="total")
+    left = serializers.IntegerField()
+    submitted = serializers.IntegerField()
+
+
+class WorkDetail(Work):
+    """The same with what people read: guidelines, and what they are asked to agree to."""
+
+    needs_consent = serializers.BooleanField()
+    consent_version = serializers.IntegerField(source="study.consent_version")
+    consent = serializers.CharField()
+    guidelines = serializers.CharField()
+    on_withdrawal = serializers.ChoiceField(
+        Study.OnWithdrawal.choices, source="study.on_withdrawal"
+    )
+
+
+class Consent(Fields):
+    """The version of the consent text that is agreed to; 0 where the study has none."""
+
+    version = serializers.IntegerField(min_value=0, max_value=MOST)
+
+
+class OwnListsQuery(PageQuery):
+    """Own lists that are no longer waiting."""
+
+    state = serializers.ChoiceField(
+        ["submitted", "set aside"],
+        default="submitted",
+        help_text="submitted, or set aside: skipped, or no longer kept for the person",
+    )
+
+
+class OwnList(serializers.Serializer):
+    """One of the person's own lists, by its number in their own order."""
+
+    id = serializers.UUIDField(source="public_id")
+    position = serializers.IntegerField()
+    state = serializers.ChoiceField(Assignment.State.choices)
+    active_seconds = serializers.IntegerField()
+    submitted_at = serializers.DateTimeField(allow_null=True)
+
+
+class WorkDay(serializers.Serializer):
+    """One day's work in one study."""
+
+    day = serializers.DateField()
+    study = serializers.CharField()
+    active_seconds = serializers.IntegerField()
+    lists = serializers.IntegerField()

@@ -1,0 +1,129 @@
+"""People, their tokens, invitations and the log."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from annotation_site.accounts.audit import ACTIONS
+from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
+from annotation_site.accounts.models import Role, Scope
+from annotation_site.annotation.models import Membership
+from annotation_site.api.calls import Fields, PageQuery
+
+
+class Me(serializers.Serializer):
+    """Who asks, and what this token may do."""
+
+    id = serializers.UUIDField(source="public_id")
+    name = serializers.CharField(source="username")
+    role = serializers.ChoiceField(Role.choices)
+    scopes = serializers.SerializerMethodField()
+
+    def get_scopes(self, user: Any) -> list[str]:
+        auth = self.context["request"].auth
+        return list(auth.scopes) if auth else list(Scope.values)
+
+
+class Token(serializers.Serializer):
+    """A token, without its secret."""
+
+    id = serializers.UUIDField(source="public_id")
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.ChoiceField(Scope.choices))
+    created_at = serializers.DateTimeField(source="created")
+    expires_at = serializers.DateTimeField(source="expiry")
+    last_used_at = serializers.DateTimeField(allow_null=True)
+
+
+class Annotator(serializers.Serializer):
+    """Somebody who can be chosen for a study."""
+
+    id = serializers.UUIDField(source="public_id")
+    name = serializers.CharField(source="username")
+
+
+class PeopleQuery(PageQuery):
+    """People whose name holds some letters."""
+
+    name = serializers.CharField(max_length=150, default="", allow_blank=True)
+
+
+class Person(serializers.Serializer):
+    """Somebody on this site."""
+
+    id = serializers.UUIDField(source="public_id")
+    name = serializers.CharField(source="username")
+    email = serializers.CharField()
+    role = serializers.ChoiceField(Role.choices)
+    is_active = serializers.BooleanField()
+    has_second_factor = serializers.BooleanField()
+    joined_at = serializers.DateTimeField()
+    erased_at = serializers.DateTimeField(allow_null=True)
+
+
+class RoleChange(Fields):
+    """Another role."""
+
+    role = serializers.ChoiceField(Role.choices)
+
+
+class Access(Fields):
+    """Whether somebody may log in."""
+
+    active = serializers.BooleanField()
+
+
+class Erasure(Fields):
+    """The person's name, so that nobody else is erased."""
+
+    name = serializers.CharField(max_length=150)
+
+
+class NewInvitation(Fields):
+    """Whom a link lets in, for how long and how often."""
+
+    role = serializers.ChoiceField(Role.choices, default=Role.ANNOTATOR)
+    study = serializers.SlugField(max_length=80, default=None, allow_null=True)
+    study_role = serializers.ChoiceField(
+        Membership.Role.choices, default="", allow_blank=True, help_text="Counts only with a study."
+    )
+    uses = serializers.IntegerField(min_value=1, max_value=MOST_USES, default=1)
+    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, default=7)
+
+
+class Invitation(serializers.Serializer):
+    """An invitation, without its link."""
+
+    id = serializers.UUIDField(source="public_id")
+    role = serializers.ChoiceField(Role.choices)
+    study = serializers.SlugField(source="study.slug", allow_null=True, default=None)
+    study_role = serializers.CharField()
+    uses = serializers.IntegerField()
+    uses_allowed = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    created_by = serializers.UUIDField(source="created_by.public_id")
+
+
+class MadeInvitation(Invitation):
+    """An invitation with its link, which is told once: null when the request is repeated."""
+
+    link = serializers.URLField(allow_null=True)
+
+
+class LogQuery(PageQuery):
+    """Entries of one action, or of what one person did or had done to them."""
+
+    action = serializers.ChoiceField(list(ACTIONS), default="", allow_blank=True)
+    person = serializers.UUIDField(default=None, allow_null=True)
+
+
+class LogEntry(serializers.Serializer):
+    """Who did what, when, to what. People appear by their id."""
+
+    at = serializers.DateTimeField()
+    actor = serializers.UUIDField(allow_null=True)
+    action = serializers.CharField()
+    target = serializers.CharField()
+    details = serializers.JSONField()

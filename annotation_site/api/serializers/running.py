@@ -1,0 +1,98 @@
+"""A study under way: progress, flags, and lists that wait for a final answer."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from annotation_site.annotation.monitoring import StudyProgress
+from annotation_site.api.calls import PageQuery
+from annotation_site.api.serializers.lists import ListPage, SaidPattern
+
+
+class FlagFields(serializers.Serializer):
+    """One thing worth a look. It informs and rejects nothing."""
+
+    kind = serializers.ChoiceField(["fast", "empty", "identical"])
+    sentence = serializers.CharField()
+
+
+class TrainingFields(serializers.Serializer):
+    """How far a person is with training; `score` from 0 to 1."""
+
+    lists = serializers.IntegerField()
+    submitted = serializers.IntegerField()
+    left = serializers.IntegerField()
+    score = serializers.FloatField(allow_null=True)
+    needed = serializers.IntegerField(allow_null=True)
+    waived = serializers.BooleanField()
+    passed = serializers.BooleanField()
+
+
+class PersonProgressFields(serializers.Serializer):
+    """One annotator. Times are active seconds."""
+
+    person = serializers.UUIDField(source="membership.user.public_id")
+    name = serializers.CharField(source="membership.user.username")
+    done = serializers.IntegerField()
+    left = serializers.IntegerField()
+    unopened = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+    expired = serializers.IntegerField()
+    active_seconds = serializers.IntegerField()
+    median_seconds = serializers.FloatField(allow_null=True)
+    last_at = serializers.DateTimeField(allow_null=True)
+    reference_percent = serializers.FloatField(allow_null=True)
+    training = TrainingFields()
+    flags = FlagFields(many=True)
+
+
+class AnsweredFields(serializers.Serializer):
+    """How many lists have so many answers."""
+
+    answers = serializers.IntegerField()
+    lists = serializers.IntegerField()
+
+
+class Progress(serializers.Serializer):
+    """How far a study is."""
+
+    lists = serializers.IntegerField()
+    places = serializers.IntegerField()
+    done = serializers.IntegerField()
+    active_seconds = serializers.IntegerField()
+    median_seconds = serializers.FloatField(allow_null=True)
+    answered = serializers.SerializerMethodField()
+    people = PersonProgressFields(many=True)
+
+    @extend_schema_field(AnsweredFields(many=True))
+    def get_answered(self, progress: StudyProgress) -> list[dict[str, int]]:
+        return [{"answers": answers, "lists": lists} for answers, lists in progress.answered]
+
+
+class QueueQuery(PageQuery):
+    """Lists with or without a final answer."""
+
+    show = serializers.ChoiceField(["undecided", "decided"], default="undecided")
+
+
+class Queued(serializers.Serializer):
+    """A list that people have answered, without where it comes from."""
+
+    id = serializers.IntegerField()
+    place = serializers.IntegerField()
+    tokens = serializers.ListField(child=serializers.CharField())
+    answers = serializers.IntegerField()
+    overlap = serializers.FloatField(allow_null=True)
+
+
+class SaidAnswer(serializers.Serializer):
+    """What one person said, as A, B and so on."""
+
+    letter = serializers.CharField()
+    patterns = SaidPattern(many=True)
+
+
+class Final(serializers.Serializer):
+    """A list opened for its final answer, which is submitted as any other, and what people said."""
+
+    page = ListPage()
+    answers = SaidAnswer(many=True)

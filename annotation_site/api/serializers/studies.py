@@ -1,0 +1,180 @@
+"""Studies, and what is in them."""
+
+import uuid
+from typing import Any
+
+from rest_framework import serializers
+
+from annotation_site.annotation.models import Study
+from annotation_site.annotation.plans import DEFAULT_CATEGORIES, LONGEST_TITLE, NUMBERS
+from annotation_site.api.calls import MOST, Fields, PageQuery
+from annotation_site.corpus.models import Kind
+
+MOST_TEXT = 200_000
+
+
+class StudiesQuery(PageQuery):
+    """Studies in one state."""
+
+    state = serializers.ChoiceField(Study.State.choices, default="", allow_blank=True)
+
+
+class StudyFields(serializers.Serializer):
+    """A study and its rules. `places` are lists that somebody has or had, `answers` submitted."""
+
+    slug = serializers.SlugField()
+    title = serializers.CharField()
+    state = serializers.ChoiceField(Study.State.choices)
+    extractions = serializers.SerializerMethodField()
+    kinds = serializers.ListField(child=serializers.ChoiceField(Kind.choices))
+    lists_per_layer = serializers.IntegerField()
+    annotators_per_list = serializers.IntegerField()
+    categories = serializers.ListField(child=serializers.CharField())
+    min_tokens = serializers.IntegerField()
+    several_patterns_per_token = serializers.BooleanField()
+    training_pass_percent = serializers.IntegerField(allow_null=True)
+    repeat_percent = serializers.IntegerField()
+    lease_hours = serializers.IntegerField()
+    show_glosses = serializers.BooleanField()
+    highlight_spellings = serializers.BooleanField()
+    team_may_annotate = serializers.BooleanField()
+    seed = serializers.IntegerField()
+    on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices)
+    places = serializers.IntegerField()
+    answers = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+
+    def get_extractions(self, study: Study) -> list[uuid.UUID]:
+        return [extraction.public_id for extraction in study.extractions.all()]
+
+
+class StudyWhole(StudyFields):
+    """The same with the lists that stand beside the study's own; `frozen`: the rules are fixed."""
+
+    training_lists = serializers.IntegerField()
+    reference_lists = serializers.IntegerField()
+    pilot_lists = serializers.IntegerField()
+    frozen = serializers.BooleanField()
+
+
+def number(name: str, **options: Any) -> serializers.IntegerField:
+    """A number of a plan, within its bounds."""
+    _, least, most = NUMBERS[name]
+    return serializers.IntegerField(min_value=least, max_value=most, **options)
+
+
+class Rules(Fields):
+    """Rules of a study; what is left out stays as it is."""
+
+    title = serializers.CharField(max_length=LONGEST_TITLE, required=False)
+    extractions = serializers.ListField(
+        child=serializers.UUIDField(), max_length=100, required=False
+    )
+    kinds = serializers.ListField(child=serializers.ChoiceField(Kind.choices), required=False)
+    lists_per_layer = number("lists_per_layer", required=False)
+    annotators_per_list = number("annotators_per_list", required=False)
+    categories = serializers.ListField(
+        child=serializers.ChoiceField(list(DEFAULT_CATEGORIES)), required=False
+    )
+    min_tokens = number("min_tokens", required=False)
+    several_patterns_per_token = serializers.BooleanField(required=False)
+    training_lists = number("training_lists", required=False)
+    training_pass_percent = serializers.IntegerField(
+        min_value=0, max_value=100, allow_null=True, required=False
+    )
+    reference_lists = number("reference_lists", required=False)
+    repeat_percent = number("repeat_percent", required=False)
+    pilot_lists = number("pilot_lists", required=False)
+    lease_hours = number("lease_hours", required=False)
+    show_glosses = serializers.BooleanField(required=False)
+    highlight_spellings = serializers.BooleanField(required=False)
+    team_may_annotate = serializers.BooleanField(required=False)
+    seed = number("seed", required=False)
+    on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices, required=False)
+
+
+class Plan(Rules):
+    """A whole plan; rules that are left out are those that the form proposes."""
+
+    title = serializers.CharField(max_length=LONGEST_TITLE)
+    extractions = serializers.ListField(child=serializers.UUIDField(), max_length=100)
+    annotators = serializers.ListField(
+        child=serializers.UUIDField(), max_length=500, required=False
+    )
+    guidelines = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+    consent = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+
+
+class NewStudy(Plan):
+    """The plan of a study, which begins as a draft, or open where `open` is true."""
+
+    open = serializers.BooleanField(default=False)
+
+
+class DrawnFields(serializers.Serializer):
+    """How many lists of one model and kind a study would hold, each layer `fewest` to `most`."""
+
+    model = serializers.CharField()
+    kind = serializers.CharField()
+    layers = serializers.IntegerField()
+    fewest = serializers.IntegerField()
+    most = serializers.IntegerField()
+    lists = serializers.IntegerField()
+
+
+class PartFields(serializers.Serializer):
+    """Answers of one purpose."""
+
+    what = serializers.CharField()
+    answers = serializers.IntegerField()
+
+
+class PreviewFields(serializers.Serializer):
+    """What a plan would come to; `measured` answers say how long a list takes, 0 for a guess."""
+
+    rows = DrawnFields(many=True)
+    parts = PartFields(many=True)
+    lists = serializers.IntegerField()
+    answers = serializers.IntegerField()
+    people = serializers.IntegerField()
+    answers_each = serializers.IntegerField()
+    seconds_per_list = serializers.FloatField()
+    measured = serializers.IntegerField()
+    hours = serializers.FloatField()
+    hours_each = serializers.FloatField()
+
+
+class Extension(Fields):
+    """A larger number of lists of each kind and layer."""
+
+    lists_per_layer = number("lists_per_layer")
+
+
+class Copy(Fields):
+    """The title of a copy."""
+
+    title = serializers.CharField(max_length=LONGEST_TITLE)
+
+
+class StateChange(Fields):
+    """Another state."""
+
+    state = serializers.ChoiceField(Study.State.choices)
+
+
+class Texts(serializers.Serializer):
+    """What annotators read, and the versions that this is."""
+
+    guidelines = serializers.CharField(allow_blank=True)
+    guidelines_base = serializers.IntegerField()
+    consent = serializers.CharField(allow_blank=True)
+    consent_base = serializers.IntegerField()
+
+
+class NewTexts(Fields):
+    """New texts, with the versions that they were written from."""
+
+    guidelines = serializers.CharField(allow_blank=True, max_length=MOST_TEXT)
+    guidelines_base = serializers.IntegerField(min_value=0, max_value=MOST)
+    consent = serializers.CharField(allow_blank=True, max_length=MOST_TEXT)
+    consent_base = serializers.IntegerField(min_value=0, max_value=MOST)

@@ -1,0 +1,170 @@
+"""An annotator's own work: the queue, and what the annotation page sends."""
+
+import uuid
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from rest_framework.response import Response
+
+from annotation_site.accounts.models import Scope
+from annotation_site.annotation import consent as consents
+from annotation_site.annotation import own_work, selectors, submissions, training
+from annotation_site.annotation.models import Assignment, ConsentText, Guidelines
+from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
+from annotation_site.api.serializers import lists as fields
+from annotation_site.errors import NotAllowed
+from annotation_site.results.services import snapshot_refresh_soon
+
+
+class DraftView(ApiView):
+    """PUT an unfinished answer; 409 with the newer draft when another tab was faster."""
+
+    @call(Scope.ANNOTATE, takes=fields.Draft, gives=fields.Saved, errors=(409,))
+    def put(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        version = submissions.draft_save(user=request.user, public_id=public_id, **self.body)
+        return self.answer({"version": version})
+
+
+class SubmitView(ApiView):
+    """POST an answer; the reply holds the next list, so that one round trip does both."""
+
+    @call(Scope.ANNOTATE, takes=fields.Submission, gives=fields.Next, errors=(409,))
+    def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        assignment = submissions.assignment_submit(
+            user=request.user, public_id=public_id, **self.body
+        )
+        snapshot_refresh_soon(study_id=assignment.item.study_id)
+        return _after(assignment)
+
+
+class SkipView(ApiView):
+    """POST a reason; the list goes to another person."""
+
+    @call(Scope.ANNOTATE, takes=fields.Skip, gives=fields.Next, errors=(409,))
+    def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        assignment = submissions.assignment_skip(
+            user=request.user, public_id=public_id, **self.body
+        )
+        snapshot_refresh_soon(study_id=assignment.item.study_id)
+        return _after(assignment)
+
+
+class ListView(ApiView):
+    """GET one's own list as its annotator sees it. The first look starts the time it is kept."""
+
+    @call(Scope.ANNOTATE, gives=fields.ListPage)
+    def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        assignment = get_object_or_404(selectors.assignments_of(request.user), public_id=public_id)
+        elsewhere = selectors.page_instead(assignment)
+        if elsewhere is not None:
+            raise NotAllowed(
+                "This list is not open to you now: finish your training first, or, where you have "
+                "submitted it as training, read the feedback on it.",
+                page=elsewhere,
+            )
+        submissions.assignment_open(assignment)
+        return Response(selectors.list_page(assignment))
+
+
+class FeedbackView(ApiView):
+    """GET one's answer to a training list beside the reference answer."""
+
+    @call(Scope.READ, gives=fields.Feedback)
+    def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        submitted = selectors.assignments_of(request.user).filter(
+            purpose=Assignment.Purpose.TRAINING, state=Assignment.State.SUBMITTED
+        )
+        assignment = get_object_or_404(submitted, public_id=public_id)
+        return self.answer(training.feedback_of(assignment))
+
+
+class WorkView(ApiView):
+    """GET the studies that one annotates."""
+
+    @call(Scope.READ, query=PageQuery, gives=fields.Work, paged=True)
+    def get(self, request: PersonRequest) -> Response:
+        return self.paged(selectors.studies_to_annotate(request.user))
+
+
+class WorkDetailView(ApiView):
+    """GET one of them with its guidelines and what it asks to agree to; DELETE withdraws for good.
+
+    What was not submitted goes to others; `on_withdrawal` says what becomes of the rest.
+    """
+
+    @call(Scope.READ, gives=fields.WorkDetail)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        membership = _membership(request, slug)
+        study = membership.study
+        membership.needs_consent = selectors.needs_consent(membership, study)
+        for name, kind in (("consent", ConsentText), ("guidelines", Guidelines)):
+            newest = selectors.newest_text(kind, study)  # type: ignore[type-var]
+            setattr(membership, name, newest.text if newest else "")
+        return self.answer(membership)
+
+    @call(Scope.ANNOTATE, status=204)
+    def delete(self, request: PersonRequest, slug: str) -> Response:
+        consents.study_withdraw(membership=_membership(request, slug))
+        return Response(status=204)
+
+
+class ConsentView(ApiView):
+    """POST the version of the consent text that one has read and agrees to."""
+
+    @call(Scope.ANNOTATE, takes=fields.Consent, status=204)
+    def post(self, request: PersonRequest, slug: str) -> Response:
+        consents.consent_give(membership=_membership(request, slug), **self.body)
+        return Response(status=204)
+
+
+class NextView(ApiView):
+    """POST to open one's next list; null when none is left, or when consent is needed first."""
+
+    @call(Scope.ANNOTATE, gives=fields.Next)
+    def post(self, request: PersonRequest, slug: str) -> Response:
+        membership = _membership(request, slug)
+        if selectors.needs_consent(membership, membership.study):
+            return Response({"next": None, "next_url": reverse("annotation:consent", args=[slug])})
+        return _next(membership.pk, slug)
+
+
+class OwnListsView(ApiView):
+    """GET one's own lists of a study that are no longer waiting."""
+
+    @call(Scope.READ, query=fields.OwnListsQuery, gives=fields.OwnList, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        kinds = {
+            "submitted": own_work.submitted_lists,
+            "set aside": own_work.set_aside_lists,
+        }
+        return self.paged(kinds[self.query["state"]](_membership(request, slug)))
+
+
+class HoursView(ApiView):
+    """GET one's own active time, by day and study."""
+
+    @call(Scope.READ, query=PageQuery, gives=fields.WorkDay, paged=True)
+    def get(self, request: PersonRequest) -> Response:
+        return self.paged(own_work.work_days(request.user))
+
+
+def _membership(request: PersonRequest, slug: str) -> Any:
+    return get_object_or_404(selectors.studies_to_annotate(request.user), study__slug=slug)
+
+
+def _after(done: Assignment) -> Response:
+    """What follows a list that was submitted or skipped."""
+    elsewhere = selectors.page_after(done)
+    if elsewhere is not None:
+        return Response({"next": None, "next_url": elsewhere})
+    return _next(done.membership_id, done.item.study.slug)
+
+
+def _next(membership_id: int, slug: str) -> Response:
+    following = selectors.next_assignment(membership_id)
+    if following is None:
+        return Response({"next": None, "next_url": reverse("annotation:study", args=[slug])})
+    submissions.assignment_open(following)
+    page = selectors.list_page(following)
+    return Response({"next": page, "next_url": page["urls"]["page"]})

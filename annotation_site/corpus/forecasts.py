@@ -1,0 +1,121 @@
+"""What an extraction will take here, told before it is queued."""
+
+import shutil
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from annotation_site.corpus.locations import local_folder, require_model
+from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.errors import Invalid
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.estimate import DEFAULT_RATE, Estimate, estimate
+from ffn_extract.options import ExtractOptions
+from ffn_extract.outline import Outline, outline_of_folder, outline_on_hub
+
+HUB_SECONDS = 3.0
+_MEASURED_RUNS = 20
+_LEAST_SECONDS = 1.0  # a shorter projection says more about its start than about its rate
+_LEAST_ROOM = 500_000_000  # bytes that should stay free beside what an extraction takes
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """An estimate beside what this machine has; `estimate` is None where nothing is known yet.
+
+    `measured` tells whether the time rests on extractions of this site.
+    """
+
+    estimate: Estimate | None
+    measured: bool = False
+    free_disk: int | None = None
+    free_memory: int | None = None
+
+    @property
+    def disk_is_short(self) -> bool:
+        """Whether it would fill this machine's disk."""
+        return self.estimate is not None and _is_short(self.estimate.disk_bytes, self.free_disk)
+
+    @property
+    def memory_is_short(self) -> bool:
+        """Whether it needs more memory than this machine has free."""
+        found = self.estimate
+        return found is not None and _is_short(found.memory_bytes, self.free_memory)
+
+
+def _is_short(needed: int, free: int | None) -> bool:
+    return free is not None and needed + _LEAST_ROOM > free
+
+
+def extraction_forecast(*, model_source: str, options: ExtractOptions) -> Forecast:
+    """What the extraction will take; a model on the hub is asked for there, for a few seconds.
+
+    Raises Invalid where it is plain already that it cannot work.
+    """
+    require_model(model_source, options)
+    try:
+        outline = _outline(model_source, options.revision)
+        if outline is None:
+            return Forecast(None)
+        rate = measured_rate()
+        found = estimate(outline, options, rate or DEFAULT_RATE)
+    except FFNExtractError as error:
+        raise Invalid(str(error)) from error
+    return Forecast(found, rate is not None, _free_disk(), _free_memory())
+
+
+def _outline(source: str, revision: str | None) -> Outline | None:
+    folder = local_folder(source)
+    if folder is None:
+        return outline_on_hub(source, revision, HUB_SECONDS)
+    if not (folder / "config.json").exists():
+        return None  # fairseq's checkpoints say their sizes only when they are read
+    return outline_of_folder(folder)
+
+
+def measured_rate() -> float | None:
+    """Products per second in the projections of this site's latest extractions; else None."""
+    ready = (
+        Extraction.objects.filter(state=Extraction.State.READY, imported=False, uploaded=False)
+        .exclude(model=None)
+        .select_related("model")
+        .defer("manifest", "plan")
+        .order_by("-finished_at")[:_MEASURED_RUNS]
+    )
+    rates = [rate for extraction in ready if (rate := _rate_of(extraction)) is not None]
+    return statistics.median(rates) if rates else None
+
+
+def _rate_of(extraction: Extraction) -> float | None:
+    model = extraction.model
+    lists = extraction.counts.get("vectors")
+    seconds = extraction.environment.get("seconds", {}).get("projection")
+    if seconds is None:
+        layers = [
+            (layer.total, (layer.finished_at - layer.started_at).total_seconds())
+            for layer in ExtractionLayer.objects.filter(extraction=extraction)
+            if layer.started_at and layer.finished_at
+        ]
+        lists, seconds = (sum(column) for column in zip(*layers, strict=True)) if layers else (0, 0)
+    if model is None or not lists or seconds < _LEAST_SECONDS:
+        return None
+    return float(lists * model.vocab_size * model.d_model / seconds)
+
+
+def _free_disk() -> int | None:
+    folder = Path(settings.BUNDLES_DIR)
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    return shutil.disk_usage(existing).free if existing else None
+
+
+def _free_memory() -> int | None:
+    """Bytes that programs can still have, where the system says so (Linux)."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

@@ -1,0 +1,193 @@
+"""Bundles made elsewhere: loaded by a command, or taken from an upload for a worker to load."""
+
+import os
+import shutil
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.models import User
+from annotation_site.corpus import loading, services
+from annotation_site.corpus.log import log_add
+from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.receiving import incoming_folder
+from annotation_site.errors import Invalid, SiteError
+from ffn_extract.bundle import BUNDLE_FILES, BundleError, Manifest, read_heads
+
+State = Extraction.State
+_UNPACKED_BY = 8
+"""How much larger than MAX_BUNDLE_BYTES the rows may be when they are unpacked."""
+_COPIED_AT_ONCE = 1 << 20
+_ZIP_TAIL = 22 + 65_535  # the end of a .zip with its longest comment
+_MOST_DIRECTORY_BYTES = 10_000
+_WHAT_TO_CHOOSE = (
+    f"Choose the three files of a bundle ({', '.join(sorted(BUNDLE_FILES))}), or one .zip of the "
+    "folder that holds them."
+)
+
+
+def bundle_import(
+    *, path: Path, report: Callable[[str, int, int], None] = lambda *_: None
+) -> tuple[Extraction, bool]:
+    """Load a bundle made elsewhere; returns the extraction and whether it is new.
+
+    Idempotent by the bundle's digest. The bundle is validated before anything is written, and
+    what is loaded becomes visible at the end, in one step. Raises FFNExtractError for a bundle
+    that is damaged or foreign, SiteError when the same one is being loaded at this moment.
+    """
+    bundle = services.open_storable(path)
+    _release_stale_imports()
+    existing = Extraction.objects.filter(bundle_digest=bundle.manifest.digest).first()
+    if existing is not None:
+        if existing.state == State.READY:
+            return existing, False
+        raise SiteError("This bundle is being loaded at this moment. Wait until that has ended.")
+    extraction = Extraction.objects.create(
+        model_source=bundle.manifest.model.name,
+        parameters=bundle.manifest.parameters,
+        state=State.RUNNING,
+        claim=uuid.uuid4(),
+        imported=True,
+        started_at=timezone.now(),
+        heartbeat_at=timezone.now(),
+    )
+    log_add(extraction.pk, "Import of a bundle, by command.")
+    try:
+        with services.heartbeat(extraction):
+            services.bundle_load(extraction=extraction, bundle=bundle, report=report)
+    except BaseException:
+        loading.rows_delete(extraction.pk)
+        extraction.delete()
+        raise
+    extraction.refresh_from_db()
+    return extraction, True
+
+
+def _release_stale_imports() -> None:
+    """Give up imports whose process died, so that the same bundle can be loaded again."""
+    stale = Extraction.objects.filter(
+        imported=True,
+        state__in=(State.RUNNING, State.LOADING),
+        heartbeat_at__lt=timezone.now() - services.STALE_AFTER,
+    )
+    for extraction in stale:
+        services.extraction_fail(extraction=extraction, reason=services.INTERRUPTED)
+
+
+def upload_take(*, files: Mapping[str, Path], by: User | None = None) -> tuple[Extraction, bool]:
+    """Take the received files of a bundle, by their names, and queue it for a worker.
+
+    Returns the extraction and whether it is new: lists that are here already are not taken twice.
+    What can be seen without reading rows is checked here, the rest by the worker. Raises Invalid,
+    and then nothing is kept.
+    """
+    staged = incoming_folder() / f"{uuid.uuid4()}.bundle"
+    staged.mkdir(mode=0o700)
+    try:
+        _stage(files, staged)
+        manifest = read_heads(staged, _UNPACKED_BY * settings.MAX_BUNDLE_BYTES)
+        loading.require_storable(manifest)
+        ready = Extraction.objects.filter(bundle_digest=manifest.digest, state=State.READY).first()
+        if ready is not None:
+            return ready, False
+        return _upload_queue(staged, manifest, by), True
+    except BundleError as error:
+        # The folder's name means nothing to who sent the files.
+        said = str(error).replace(str(staged), "the upload")
+        raise Invalid(f"{said} Send the bundle again, or make it again.") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _upload_queue(staged: Path, manifest: Manifest, by: User | None) -> Extraction:
+    public_id = uuid.uuid4()
+    place = Path(settings.BUNDLES_DIR) / str(public_id)
+    os.rename(staged, place)
+    try:
+        with transaction.atomic():
+            extraction = Extraction.objects.create(
+                public_id=public_id,
+                model_source=manifest.model.name,
+                parameters=manifest.parameters,
+                uploaded=True,
+                requested_by=by,
+            )
+            log_add(extraction.pk, "Uploaded, and queued to be checked and loaded.", person=by)
+            audit.record("model_uploaded", target=extraction, actor=by)
+            services.nudge_workers(extraction.pk)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return extraction
+
+
+def _stage(files: Mapping[str, Path], folder: Path) -> None:
+    """Put a bundle's three files into a folder, out of a .zip where that is what came."""
+    if len(files) == 1 and (name := next(iter(files))).lower().endswith(".zip"):
+        _unpack(files[name], folder)
+    elif set(files) == BUNDLE_FILES:
+        for name, path in files.items():
+            os.rename(path, folder / name)
+    else:
+        raise Invalid(_WHAT_TO_CHOOSE)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack exactly a bundle's files. Names are compared and never used as paths."""
+    _require_short_directory(archive)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = {entry.filename: entry for entry in opened.infolist()}
+            folders = [name for name in members if name.endswith("/")]
+            names = sorted(set(members) - set(folders))
+            within = names[0].rpartition("/")[0] if names else ""
+            wanted = {f"{within}/{name}" if within else name: name for name in BUNDLE_FILES}
+            # One folder at most: `zip -r` writes the bundle's own, with an entry for it.
+            if "/" in within or set(names) != set(wanted) or len(folders) > 1:
+                raise Invalid(f"The .zip holds other files than a bundle's. {_WHAT_TO_CHOOSE}")
+            if len(opened.infolist()) != len(members):
+                raise Invalid("The .zip names a file twice. Pack the folder again.")
+            left = settings.MAX_BUNDLE_BYTES
+            for member, name in wanted.items():
+                left -= _unpack_member(opened, members[member], folder / name, left)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+        raise Invalid("The .zip is damaged. Pack the folder again and send it again.") from error
+    except RuntimeError as error:  # what zipfile says of an encrypted member
+        raise Invalid("The .zip is encrypted. Pack the folder without a password.") from error
+
+
+def _require_short_directory(archive: Path) -> None:
+    """Refuse an archive whose directory is long, before it is read into memory."""
+    with archive.open("rb") as file:
+        file.seek(max(0, archive.stat().st_size - _ZIP_TAIL))
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        raise Invalid("This is no whole .zip. Pack the folder again and send it again.")
+    size = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if size > _MOST_DIRECTORY_BYTES or tail[max(0, end - 20) : end].startswith(b"PK\x06\x07"):
+        raise Invalid(f"The .zip holds other files than a bundle's. {_WHAT_TO_CHOOSE}")
+
+
+def _unpack_member(
+    opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most: int
+) -> int:
+    """Write one member, of at most so many bytes whatever its head says; returns its size."""
+    written = 0
+    with opened.open(member) as source, target.open("xb") as file:
+        while chunk := source.read(_COPIED_AT_ONCE):
+            written += len(chunk)
+            if written > most:
+                raise Invalid(
+                    f"Unpacked, this is larger than the {settings.MAX_BUNDLE_BYTES:,} bytes that "
+                    "may be uploaded. Copy it to the server and run `manage.py import_bundle`."
+                )
+            file.write(chunk)
+    return written

@@ -1,0 +1,102 @@
+"""Where models and texts may lie: in two folders, under plain names; nothing else can be asked for.
+
+A link inside these folders is followed: only who may write there could have made it, and no page
+can.
+"""
+
+import re
+from pathlib import Path
+
+from django.conf import settings
+
+from annotation_site.errors import Invalid, SiteError
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.estimate import sizes_of
+from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
+from ffn_extract.outline import outline_of_folder
+
+_PART = r"[A-Za-z0-9][\w.-]*"
+MODEL_NAME = re.compile(f"{_PART}(/{_PART})?")  # of the hub, or a folder
+CORPUS_NAME = re.compile(_PART)
+_CONFIG, _FAIRSEQ_DICTIONARY = "config.json", "dict.txt"
+CORPUS_SUFFIXES = (".txt", ".jsonl", ".parquet")
+
+
+def local_models() -> list[str]:
+    """Names of the model folders that an admin of the machine put into MODELS_DIR."""
+    folder = Path(settings.MODELS_DIR)
+    return (
+        sorted(path.name for path in folder.iterdir() if is_model(path)) if folder.is_dir() else []
+    )
+
+
+def local_corpora() -> list[str]:
+    """Names of the files of texts in CORPORA_DIR."""
+    folder = Path(settings.CORPORA_DIR)
+    if not folder.is_dir():
+        return []
+    names = (path.name for path in folder.iterdir() if path.suffix.lower() in CORPUS_SUFFIXES)
+    return sorted(name for name in names if CORPUS_NAME.fullmatch(name))
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder looks like a model of transformers, or of fairseq."""
+    return (folder / _CONFIG).exists() or (folder / _FAIRSEQ_DICTIONARY).exists()
+
+
+def local_folder(source: str) -> Path | None:
+    """The folder of that name in MODELS_DIR, where there is one."""
+    folder = Path(settings.MODELS_DIR) / source
+    return folder if MODEL_NAME.fullmatch(source) and is_model(folder) else None
+
+
+def require_model(source: str, options: ExtractOptions) -> None:
+    """Refuse what is no model's name, and a folder of which it is plain that it cannot be read.
+
+    Raises Invalid. What the hub has is known only when it is asked.
+    """
+    if not source:
+        raise Invalid("Name a model: a hub id such as gpt2, or a folder in the models folder.")
+    if not MODEL_NAME.fullmatch(source):
+        raise Invalid(
+            f"“{source}” is no model's name. Give a hub id such as gpt2, or put the model's "
+            f"folder into {settings.MODELS_DIR} and give its name."
+        )
+    folder = local_folder(source)
+    if folder is None or not (folder / _CONFIG).exists():
+        return
+    try:
+        sizes_of(outline_of_folder(folder), options)
+    except FFNExtractError as error:
+        raise Invalid(str(error)) from error
+
+
+def model_location(source: str) -> str:
+    """A folder below MODELS_DIR where there is one of that name, else the hub id itself."""
+    folder = local_folder(source)
+    if folder is not None:
+        return str(folder)
+    if Path(source).exists():
+        raise SiteError(
+            f"There is a file or folder {source} where the worker runs, but none in "
+            f"{settings.MODELS_DIR}. Put the model there."
+        )
+    return source
+
+
+def require_corpus(name: str) -> None:
+    """Refuse texts that are neither WordNet's nor a file in CORPORA_DIR. Raises Invalid."""
+    corpus_location(name)
+
+
+def corpus_location(name: str) -> str:
+    """The path of a file in CORPORA_DIR, or the word wordnet as it is. Raises Invalid."""
+    if name == WORDNET_CORPUS:
+        return name
+    path = Path(settings.CORPORA_DIR) / name
+    if not CORPUS_NAME.fullmatch(name) or not path.is_file():
+        raise Invalid(
+            f"There are no texts “{name}” in {settings.CORPORA_DIR}. Put the file there and give "
+            "its name, or take wordnet."
+        )
+    return str(path)

@@ -1,0 +1,105 @@
+"""Files of a bundle as they come in: straight to disk, counted, and gone unless they are taken."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.http import HttpRequest
+
+MOST_FILES = 3
+KEEP_SECONDS = 24 * 3600  # of files whose process was killed while they came in
+
+
+def incoming_folder() -> Path:
+    """Where unfinished uploads lie: on the disk of the bundles, so that none is copied."""
+    folder = Path(settings.BUNDLES_DIR) / ".incoming"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def old_files_remove() -> None:
+    """Forget what killed processes left."""
+    folder = Path(settings.BUNDLES_DIR) / ".incoming"
+    before = time.time() - KEEP_SECONDS
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class BundleUploadHandler(FileUploadHandler):
+    """Writes an upload to disk as it comes and stops at the limits, with a sentence in `refused`.
+
+    Nothing is kept in memory. Whoever uses it calls `discard` at the end, whatever happened.
+    """
+
+    chunk_size = 1 << 20
+
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request)
+        self.refused = ""
+        self._paths: list[Path] = []
+        self._bytes = 0
+        self._file: Any = None
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """Open a file for what follows."""
+        super().new_file(*args, **kwargs)
+        if len(self._paths) == MOST_FILES:
+            self._refuse(f"A bundle has {MOST_FILES} files at most. Choose those, or one .zip.")
+        handle, name = tempfile.mkstemp(dir=incoming_folder())
+        self._paths.append(Path(name))
+        self._file = os.fdopen(handle, "wb")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Write the next bytes."""
+        self._bytes += len(raw_data)
+        if self._bytes > settings.MAX_BUNDLE_BYTES:
+            self._refuse(
+                f"This is larger than the {settings.MAX_BUNDLE_BYTES:,} bytes that may be "
+                "uploaded. Copy it to the server and run `manage.py import_bundle` there."
+            )
+        try:
+            self._file.write(raw_data)
+        except OSError as error:
+            self._refuse(f"The server cannot keep the upload: {error.strerror}. Make room there.")
+
+    def file_complete(self, file_size: int) -> UploadedFile | None:
+        """What the view gets: a closed file's path and the name that the browser gave."""
+        self._close()
+        return ReceivedFile(self._paths[-1], str(self.file_name), file_size)
+
+    def discard(self) -> None:
+        """Remove everything that nobody has moved away."""
+        self._close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # the disk may be full
+                self._file.close()
+            self._file = None
+
+    def _refuse(self, sentence: str) -> None:
+        self.refused = sentence
+        # The rest is read and thrown away: a browser that is cut off shows no sentence.
+        raise StopUpload(connection_reset=False)
+
+
+class ReceivedFile(UploadedFile):
+    """A file of an upload, on disk and closed."""
+
+    def __init__(self, path: Path, name: str, size: int) -> None:
+        super().__init__(file=None, name=name, size=size)
+        self.path = path
+
+    def close(self) -> None:
+        """Nothing is open."""

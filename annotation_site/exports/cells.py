@@ -1,0 +1,56 @@
+"""What every format does to a cell: check it, and keep spreadsheets from running a text."""
+
+import math
+import re
+from numbers import Integral, Real
+
+from annotation_site.exports.table import Cell
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NEUTRALISED = re.compile(r"'+[=+\-@\t\r]")
+DECIMALS = 3
+
+
+def text_of(cell: Cell) -> str | None:
+    """A text cell. Raises TypeError for anything else."""
+    if cell is not None and not isinstance(cell, str):
+        raise TypeError(f"{cell!r} is not a text.")
+    return cell
+
+
+def number_of(cell: Cell) -> int | float | None:
+    """A number as Python's own type, None for NaN.
+
+    Raises TypeError for anything else and ValueError for infinite numbers.
+    """
+    if cell is None:
+        return None
+    # NumPy's scalars count as numbers here, but their own repr names their type.
+    if isinstance(cell, Integral) and not isinstance(cell, bool):
+        return int(cell)
+    if not isinstance(cell, Real) or isinstance(cell, bool):
+        raise TypeError(f"{cell!r} is not a number.")
+    if math.isnan(cell):
+        return None
+    if math.isinf(cell):
+        raise ValueError("An infinite number has no place in a table.")
+    return float(cell)
+
+
+def neutralised(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: one more leading apostrophe where needed."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def restored(text: str) -> str:
+    """The text that `neutralised` was given."""
+    return text[1:] if _NEUTRALISED.match(text) else text
+
+
+def rounded(number: int | float) -> str:
+    """A number for readers: three decimals, or two digits where that would leave nothing."""
+    if isinstance(number, int):
+        return str(number)
+    if number and abs(number) < 0.5 * 10**-DECIMALS:
+        return f"{number:.1e}"
+    return f"{number:.{DECIMALS}f}"

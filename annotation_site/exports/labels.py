@@ -1,0 +1,224 @@
+"""Labels as files: one record per annotation. docs/exports.md describes every field.
+
+The fields are part of the product's interface: one may be added at the end, with a new
+`SCHEMA_VERSION`; none is renamed or gets another meaning.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+PSEUDONYM = re.compile(r"[0-9a-z]{1,32}")
+_MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+Type = Literal[
+    "string", "int32", "float64", "bool", "timestamp", "list<int32>", "list<string>", "patterns"
+]
+
+
+class LabelFileError(ValueError):
+    """A file that holds no labels as this product writes them; the sentence says where."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the Parquet file and a key of a JSON line."""
+
+    name: str
+    type: Type
+    meaning: str
+    nullable: bool = False
+
+
+LABEL_FIELDS = (
+    Field("schema_version", "int32", f"{SCHEMA_VERSION}; another number, another meaning"),
+    Field("model", "string", "name of the language model"),
+    Field("model_revision", "string", "its revision, empty where none was named"),
+    Field("weights_digest", "string", "digest of its weights"),
+    Field("bundle_digest", "string", "digest of the bundle that the list came from"),
+    Field("kind", "string", "value, random or update"),
+    Field("layer", "int32", "layer of the vector, from 0"),
+    Field("index", "int32", "index of the vector in its layer, from 0"),
+    Field("list_use", "string", "what the list was for: study, training, reference or pilot"),
+    Field("annotator", "string", "who answered: a code that means nothing outside the study"),
+    Field("annotator_name", "string", "their user name, only where names were asked for", True),
+    Field("role", "string", "what they were in the study: annotator or researcher"),
+    Field(
+        "purpose",
+        "string",
+        "annotation, training, repeat, reference, pilot or adjudication; tables rest on annotation",
+    ),
+    Field("position", "int32", "place of the list in the person's own order, from 1"),
+    Field("surplus", "bool", "true: the list had its answers already; in no table"),
+    Field("unblinded", "bool", "true: the person could see where lists come from; in no table"),
+    Field("reference_score", "float64", "agreement with the reference answer, 0 to 1", True),
+    Field("version", "int32", "how often the person submitted this answer; the last one is here"),
+    Field("guidelines_version", "int32", "version of the guidelines they had", True),
+    Field("opened_at", "timestamp", "when the list was opened first, UTC", True),
+    Field("submitted_at", "timestamp", "when this answer was submitted, UTC"),
+    Field("active_seconds", "int32", "seconds of work at the list"),
+    Field("no_pattern", "bool", "true: the answer is that there is no pattern"),
+    Field("comment", "string", "the person's comment"),
+    Field("token_ids", "list<int32>", "the list's tokens by rank, as the vocabulary numbers them"),
+    Field("tokens", "list<string>", "the same tokens as people saw them"),
+    Field("glosses", "list<string>", "their descriptions, empty where there is none"),
+    Field(
+        "patterns",
+        "patterns",
+        "number, description, category, stopwords, stopwords_proposed and ranks (from 1) of each",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class LabelPattern:
+    """A pattern of an answer."""
+
+    number: int
+    description: str
+    category: str
+    stopwords: bool
+    stopwords_proposed: bool
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """One submitted answer of one person for one list, with where the list came from."""
+
+    model: str
+    model_revision: str
+    weights_digest: str
+    bundle_digest: str
+    kind: str
+    layer: int
+    index: int
+    list_use: str
+    annotator: str
+    annotator_name: str | None
+    role: str
+    purpose: str
+    position: int
+    surplus: bool
+    unblinded: bool
+    reference_score: float | None
+    version: int
+    guidelines_version: int | None
+    opened_at: datetime | None
+    submitted_at: datetime
+    active_seconds: int
+    no_pattern: bool
+    comment: str
+    token_ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    glosses: tuple[str, ...]
+    patterns: tuple[LabelPattern, ...]
+
+    @property
+    def list_key(self) -> tuple[str, str, int, int]:
+        """What names the list in any database."""
+        return self.bundle_digest, self.kind, self.layer, self.index
+
+    def values(self) -> dict[str, Any]:
+        """The record by field, in the documented order, times as datetimes."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+
+def moment_text(moment: datetime) -> str:
+    """A time as JSON holds it: 2026-03-02T09:00:00.000000Z."""
+    return moment.astimezone(UTC).strftime(_MOMENT)
+
+
+def record_of(values: object, where: str) -> LabelRecord:
+    """The record that `LabelRecord.values` gave, from a file.
+
+    Raises LabelFileError, `where` being the place it names, for a missing or unknown field, a value
+    of another type, an unknown schema, and an annotator's code that is none.
+    """
+    if not isinstance(values, Mapping):
+        raise LabelFileError(f"{where} is not a record. Was the file written by another program?")
+    names = {field.name for field in LABEL_FIELDS}
+    if set(values) != names:
+        missing, unknown = sorted(names - set(values)), sorted(map(str, set(values) - names))
+        what = f"lacks {', '.join(missing)}" if missing else f"has the field {unknown[0]}"
+        raise LabelFileError(f"{where} {what}. docs/exports.md lists the fields of a record.")
+    if values["schema_version"] != SCHEMA_VERSION:
+        raise LabelFileError(
+            f"{where} has the schema {values['schema_version']!r}; this version of the product "
+            f"reads {SCHEMA_VERSION}."
+        )
+    read = {field.name: _value(field, values[field.name], where) for field in LABEL_FIELDS}
+    del read["schema_version"]
+    record = LabelRecord(**read)
+    if not PSEUDONYM.fullmatch(record.annotator):
+        raise LabelFileError(f"{where}: annotator is a code of small letters and digits.")
+    if not len(record.token_ids) == len(record.tokens) == len(record.glosses):
+        raise LabelFileError(f"{where}: token_ids, tokens and glosses differ in length.")
+    return record
+
+
+def _value(field: Field, value: Any, where: str) -> Any:
+    if value is None and field.nullable:
+        return None
+    if field.type == "timestamp":
+        return _moment(field, value, where)
+    if field.type == "patterns":
+        return tuple(_pattern(one, f"{where}, patterns") for one in _list(field, value, where))
+    if field.type in ("list<int32>", "list<string>"):
+        entries = _list(field, value, where)
+        item: Type = "int32" if field.type == "list<int32>" else "string"
+        return tuple(_checked(item, one, field.name, where) for one in entries)
+    return _checked(field.type, value, field.name, where)
+
+
+def _checked(type_: Type, value: Any, name: str, where: str) -> Any:
+    is_bool = isinstance(value, bool)
+    if type_ == "int32":
+        fits = isinstance(value, int) and not is_bool and -(2**31) <= value < 2**31
+    elif type_ == "float64":
+        fits = isinstance(value, int | float) and not is_bool
+    else:
+        fits = is_bool if type_ == "bool" else isinstance(value, str)
+    if not fits:
+        raise LabelFileError(f"{where}: {name} is {value!r:.60}, which is no {type_}.")
+    return float(value) if type_ == "float64" else value
+
+
+def _list(field: Field, value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise LabelFileError(f"{where}: {field.name} is {value!r:.60}, which is no list.")
+    return list(value)
+
+
+def _moment(field: Field, value: Any, where: str) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    try:
+        return datetime.strptime(value, _MOMENT).replace(tzinfo=UTC)
+    except (TypeError, ValueError) as error:
+        raise LabelFileError(
+            f"{where}: {field.name} is {value!r:.60}; a time looks like "
+            "2026-03-02T09:00:00.000000Z."
+        ) from error
+
+
+_PATTERN_TYPES: dict[str, Type] = {
+    "number": "int32",
+    "description": "string",
+    "category": "string",
+    "stopwords": "bool",
+    "stopwords_proposed": "bool",
+    "ranks": "list<int32>",
+}
+PATTERN_FIELDS = tuple(
+    Field(field.name, _PATTERN_TYPES[field.name], "") for field in fields(LabelPattern)
+)
+
+
+def _pattern(value: Any, where: str) -> LabelPattern:
+    if not isinstance(value, Mapping) or set(value) != set(_PATTERN_TYPES):
+        raise LabelFileError(f"{where}: a pattern has {', '.join(_PATTERN_TYPES)}.")
+    return LabelPattern(**{f.name: _value(f, value[f.name], where) for f in PATTERN_FIELDS})

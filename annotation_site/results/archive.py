@@ -1,0 +1,187 @@
+"""A study's replication archive. Workers import this; it loads pandas, the web does not."""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from importlib import metadata
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from annotation_site.annotation.models import Guidelines, Item, Study
+from annotation_site.errors import Invalid
+from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl, labels_parquet
+from annotation_site.exports.archive import ArchiveWriter
+from annotation_site.exports.pieces import PIECE_BYTES
+from annotation_site.results import archive_texts
+from annotation_site.results.archive_tables import (
+    LIST_COLUMNS,
+    Answers,
+    Choices,
+    answers_of,
+    tables_of,
+)
+from annotation_site.results.labels_export import Report, label_records
+from annotation_site.results.selectors import results_state
+from annotation_site.results.services import data_version
+
+TABLE_FORMATS = ("csv", "json")
+PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "pyarrow", "matplotlib", "Django")
+
+
+def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Report) -> None:
+    """Write the archive: the same bytes for the same data, filters and packages.
+
+    Raises Invalid for a study in which nothing was submitted.
+    """
+    version = data_version(study.pk)
+    with TemporaryFile() as jsonl, TemporaryFile() as parquet:
+        _labels_write(study, (jsonl, parquet), with_names=with_names, report=report)
+        lists = list(_lists(study))
+        # From the file, so that the tables are those that everybody gets who has it.
+        answers = answers_of(lists, labels_jsonl.read(jsonl))
+        choices = Choices(tuple(study.categories), study.min_tokens)
+        tables = tables_of(answers, choices)
+        parameters = _parameters(study, version, choices, answers)
+        with ArchiveWriter(file) as archive:
+            _texts_add(archive, study, parameters, tables, with_names=with_names)
+            csv = EXPORT_FORMATS["csv"]
+            archive.add("labels/lists.csv", csv.write(Table("lists", LIST_COLUMNS, lists)))
+            archive.add("labels/labels.jsonl", _pieces(jsonl))
+            archive.add("labels/labels.parquet", _pieces(parquet))
+            for name, table in tables.items():
+                for extension in TABLE_FORMATS:
+                    written = EXPORT_FORMATS[extension].write(table)
+                    archive.add(f"tables/{name}.{extension}", written)
+            for name, content in _figures(study):
+                archive.add(f"figures/{name}", [content])
+
+
+def _labels_write(
+    study: Study, files: tuple[IO[bytes], IO[bytes]], *, with_names: bool, report: Report
+) -> None:
+    """Fill both files in one pass, and go back to the start of the first."""
+    jsonl, parquet = files
+    writers = labels_jsonl.JsonlWriter(jsonl), labels_parquet.ParquetWriter(parquet)
+    written = 0
+    for record in label_records(study, with_names=with_names, report=report):
+        written += 1
+        for writer in writers:
+            writer.write(record)
+    for writer in writers:
+        writer.close()
+    if not written:
+        raise Invalid("Nothing has been submitted in this study, so there is nothing to pack.")
+    jsonl.seek(0)
+
+
+def _texts_add(
+    archive: ArchiveWriter,
+    study: Study,
+    parameters: dict[str, Any],
+    tables: dict[str, Table],
+    *,
+    with_names: bool,
+) -> None:
+    has_figures = parameters["figures"] is not None
+    archive.add_text(
+        "README.md",
+        archive_texts.readme(title=study.title, has_figures=has_figures, with_names=with_names),
+    )
+    archive.add_text("methods.md", archive_texts.methods(parameters, tables))
+    archive.add_text("references.bib", archive_texts.BIBTEX)
+    archive.add_text("parameters.json", _json(parameters))
+    archive.add_text("environment.json", _json(_environment()))
+    for text in Guidelines.objects.filter(study=study).order_by("version"):
+        archive.add_text(f"guidelines/version-{text.version}.md", text.text)
+    archive.add_text("labels/fields.md", archive_texts.fields_table())
+
+
+def _lists(study: Study) -> Iterator[tuple[Any, ...]]:
+    """Rows of LIST_COLUMNS, in the order of the study's own tables."""
+    items = Item.objects.filter(study=study).order_by("pk")
+    for number, (*where, token_ids, use) in enumerate(
+        items.values_list(
+            "vector__extraction__bundle_digest",
+            "vector__extraction__model__name",
+            "vector__kind",
+            "vector__layer",
+            "vector__index",
+            "vector__token_ids",
+            "use",
+        ).iterator(),
+        start=1,
+    ):
+        yield (number, *where, len(token_ids), use)
+
+
+def _parameters(study: Study, version: int, choices: Choices, answers: Answers) -> dict[str, Any]:
+    counted = answers.counted
+    kinds = Counter(counted.lists["kind"])
+    shown = results_state(study).snapshot
+    return {
+        "study": {
+            name: getattr(study, name)
+            for name in (
+                "slug", "title", "list_source", "categories", "min_tokens",
+                "several_patterns_per_token", "annotators_per_list", "kinds", "lists_per_layer",
+                "repeat_percent", "show_glosses", "highlight_spellings", "team_may_annotate",
+                "seed",
+            )
+        },
+        "data_version": version,
+        "figures": {"data_version": shown.data_version, "filters": shown.filters}
+        if shown
+        else None,
+        "tables": choices.to_json(),
+        "counts": {
+            "lists": len(counted.lists),
+            "lengths": sorted(int(length) for length in set(counted.lists["length"])),
+            "kinds": {kind: kinds[kind] for kind in archive_texts.KINDS if kind in kinds},
+            "annotations": len(counted.annotations),
+            "annotators": int(counted.annotations["annotator"].nunique()),
+            "no_pattern": len(
+                set(counted.annotations["annotation_id"]) - set(counted.members["annotation_id"])
+            ),
+        },
+        "extractions": list(_extractions(study)),
+    }  # fmt: skip
+
+
+def _extractions(study: Study) -> Iterator[dict[str, Any]]:
+    for extraction in study.extractions.select_related("model").order_by("bundle_digest"):
+        model = extraction.model
+        yield {
+            "model": model.name if model else extraction.model_source,
+            "revision": model.revision if model else "",
+            "weights_digest": model.weights_digest if model else "",
+            "bundle_digest": extraction.bundle_digest,
+            "parameters": extraction.parameters,
+            "environment": extraction.environment,
+        }
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "Python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _figures(study: Study) -> Iterator[tuple[str, bytes]]:
+    """The newest snapshot's figures for a light page, by file name."""
+    snapshot = results_state(study).snapshot
+    if snapshot is None:
+        return
+    for file in snapshot.figure_files.filter(variant="wide-light").order_by("name"):
+        yield f"{file.name}.{file.extension}", bytes(file.content)
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(PIECE_BYTES):
+        yield piece

@@ -1,0 +1,100 @@
+"""Files that were written: handing them out, giving up dead runs, removing what is over."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.models import User
+from annotation_site.errors import NotFound
+from annotation_site.results.jobs import CONTENTS, file_path, job_nudge
+from annotation_site.results.models import ExportJob
+
+log = logging.getLogger(__name__)
+State = ExportJob.State
+STALE_AFTER = timedelta(seconds=20)  # a run gives a sign of life every two seconds
+MOST_ATTEMPTS = 3
+STOPPED = (
+    "The process that wrote this stopped without a word, {attempts} times in a row. The machine "
+    "may lack memory or disk space: look into the worker's log, then ask again."
+)
+
+
+def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
+    """The file of a job, for somebody who may read the study; the log says who took it.
+
+    Raises NotFound where it is not written, has been removed, or holds answers that were removed.
+    """
+    if job.state == State.READY and not _is_over().filter(pk=job.pk).exists():
+        try:
+            file = file_path(job).open("rb")
+        except FileNotFoundError:
+            log.error("The file of export %s is gone from %s", job.public_id, settings.EXPORTS_DIR)
+        else:
+            audit.record(
+                "exported",
+                target=job.study,
+                actor=by,
+                content=job.content,
+                with_names=job.with_names,
+                downloaded=True,
+            )
+            return file
+    raise NotFound("This file is not there any more, or not yet. Ask for a new one.")
+
+
+def exports_sweep() -> None:
+    """Give back what a dead worker held, nudge what waits, remove what is over."""
+    now = timezone.now()
+    stale = ExportJob.objects.filter(state=State.RUNNING, heartbeat_at__lt=now - STALE_AFTER)
+    for job in stale:
+        held = stale.filter(pk=job.pk, claim=job.claim)
+        if job.attempts >= MOST_ATTEMPTS:
+            reason = STOPPED.format(attempts=job.attempts)
+            held.update(state=State.FAILED, error=reason, finished_at=now)
+        else:
+            held.update(state=State.DUE, claim=None)
+    waiting = ExportJob.objects.filter(state=State.DUE, requested_at__lt=now - timedelta(seconds=5))
+    for job in waiting:
+        job_nudge(job)
+    exports_expire()
+
+
+def exports_expire() -> int:
+    """Remove files whose time is over, or that hold answers of somebody who had them removed.
+
+    Files that belong to no job go too. Returns how many jobs lost their file.
+    """
+    expired = 0
+    for job in _is_over():
+        expired += ExportJob.objects.filter(pk=job.pk, state=State.READY).update(
+            state=State.EXPIRED
+        )
+    _strays_remove()
+    return expired
+
+
+def _is_over() -> QuerySet[ExportJob]:
+    return ExportJob.objects.filter(
+        Q(expires_at__lte=timezone.now()) | ~Q(removals=F("study__removals")), state=State.READY
+    )
+
+
+def _strays_remove() -> None:
+    folder = Path(settings.EXPORTS_DIR)
+    if not folder.is_dir():
+        return
+    found = sorted(folder.iterdir())  # before the rows: a file that comes later has its row
+    kept = {
+        file_path(job).name
+        for job in ExportJob.objects.filter(state__in=(State.READY, State.RUNNING))
+        if job.content in CONTENTS
+    }
+    for path in found:
+        if path.name.removesuffix(".part") not in kept:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+// The annotation page with people's answers beside it: a button or a key takes one over, and from
+// there on it is edited, undone, saved and submitted like any other answer.
+
+import './list.js';
+import {MOST_PATTERNS} from './answer.js';
+import {desk} from './desk.js';
+import {isOpen, keysEverywhere} from './dialogs.js';
+import {takeAll, takePattern} from './taking.js';
+import {$, announce, focusCursor} from './view.js';
+
+const answers = JSON.parse($('answers-data').textContent);
+const buttons = [...document.querySelectorAll('[data-take]')];
+
+function take({dataset: {take: letter, pattern: number, said}}) {
+  const {answer} = desk.state;
+  const theirs = answers[letter];
+  const next = number === undefined ? takeAll(answer, theirs)
+    : takePattern(answer, theirs.patterns[Number(number) - 1], desk.rules);
+  if (next.patterns.length > MOST_PATTERNS) return;
+  desk.perform({type: 'replace', answer: next});
+  // The pattern that was taken last is the one that clicks and keys go to.
+  if (number !== undefined) desk.become({...desk.state, current: desk.state.answer.patterns.length});
+  announce(said);
+}
+
+for (const button of buttons) {
+  button.addEventListener('click', ({detail}) => {
+    take(button);
+    if (detail) focusCursor(); // after a click the keyboard belongs to the list again
+  });
+}
+
+addEventListener('keydown', (event) => {
+  const {target, key} = event;
+  if (event.defaultPrevented || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!event.shiftKey || isOpen() || target.closest('textarea, input:not([type="radio"], [type="checkbox"])')) return;
+  if (!keysEverywhere() && !target.closest('.row')) return;
+  const whole = buttons.find(({dataset}) => dataset.take === key && dataset.pattern === undefined);
+  if (!whole) return;
+  event.preventDefault();
+  take(whole);
+});

@@ -1,0 +1,31 @@
+// The page of a study that is under way: it renews itself while somebody looks at it, and asks
+// before lists are given to other people.
+
+const dialog = document.getElementById('question');
+const progress = () => document.getElementById('progress');
+
+// A page in a hidden tab asks for nothing; a question that is open is not drawn over.
+addEventListener('htmx:beforeRequest', (event) => {
+  if (document.hidden || dialog.open) event.preventDefault();
+});
+addEventListener('visibilitychange', () => {
+  if (!document.hidden) progress().dispatchEvent(new Event('look'));
+});
+
+function ask({question, text, yes}) {
+  dialog.querySelector('#question-title').textContent = question;
+  dialog.querySelector('#question-text').textContent = text;
+  dialog.querySelector('#question-yes').textContent = yes;
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener('close', () => done(dialog.returnValue === 'yes'), {once: true});
+  });
+}
+
+addEventListener('submit', async (event) => {
+  const form = event.target;
+  if (!form.dataset.question) return;
+  event.preventDefault();
+  if (await ask(form.dataset)) form.submit();
+});

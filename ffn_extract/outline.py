@@ -1,0 +1,165 @@
+"""What a model's config.json and the heads of its files say, without its weights and torch."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ffn_extract.errors import CheckpointError
+from ffn_extract.model_files import (
+    CONFIG,
+    SAFETENSORS,
+    SAFETENSORS_INDEX,
+    TOKENIZER_FILES,
+    WEIGHT_FILES,
+    shard_names,
+)
+
+_MAX_HEAD_BYTES = 100_000_000  # what safetensors itself reads at most
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A model before anything of it is read.
+
+    `shapes` are those of its tensors, by name, and empty where no file says them; `weight_bytes` is
+    the size of the weights' files, and `to_fetch` what still has to come over the network.
+    """
+
+    config: Mapping[str, Any]
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    weight_bytes: int = 0
+    to_fetch: int = 0
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the weights; a guess from the size where the tensors are not known."""
+        if self.shapes:
+            return sum(math.prod(shape) for shape in self.shapes.values())
+        return self.weight_bytes // 2
+
+
+def outline_of_folder(folder: Path) -> Outline:
+    """The outline of a model in a folder.
+
+    Raises CheckpointError, as the extraction itself would, where config.json or the weights are
+    missing, empty or damaged.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
+            "and the tokenizer's files."
+        ) from error
+    except ValueError as error:
+        raise CheckpointError(f"{CONFIG} of {folder.name} is no valid JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{CONFIG} of {folder.name} is no JSON object.")
+    first = next((name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if first is None:
+        raise CheckpointError(
+            f"The model's folder {folder.name} has no weights: one of {', '.join(WEIGHT_FILES)} "
+            "is needed."
+        )
+    names = shard_names(folder / first) if first.endswith(".index.json") else [first]
+    paths = [folder / name for name in names]
+    size = sum(_size(path) for path in paths)
+    shapes = _shapes(paths) if first in (SAFETENSORS, SAFETENSORS_INDEX) else {}
+    return Outline(config, shapes, size)
+
+
+def outline_on_hub(model: str, revision: str | None, seconds: float) -> Outline | None:
+    """The outline of a model on the hub; None when nobody answers within about `seconds`.
+
+    Raises CheckpointError when the hub answers that there is no such model, or revision.
+    """
+    try:
+        from huggingface_hub import HfApi, hf_hub_download
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HFValidationError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+    except ImportError:
+        return None
+    revision = revision or "main"
+    try:
+        info = HfApi().model_info(model, revision=revision, timeout=seconds, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        if CONFIG not in sizes:
+            raise CheckpointError(
+                f"{model} has no {CONFIG} on the hub, so it is no model that can be read. Name "
+                "another."
+            )
+        path = hf_hub_download(model, CONFIG, revision=revision, etag_timeout=seconds)
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"The hub does not let this site read {model}: ask for access on its page, and set "
+            "HF_TOKEN."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(
+            f"{model} has no revision {revision} on the hub. Look up its branches there."
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise CheckpointError(
+            f"The hub has no model {model} (or it is private: then set HF_TOKEN), and the models "
+            "folder has none of that name. Look up its name on the hub."
+        ) from error
+    except CheckpointError:
+        raise
+    except Exception:  # whatever the hub's client raises: an estimate is worth no error page
+        return None
+    if not isinstance(config, dict):
+        return None
+    weights = _weights_among(sizes)
+    others = sum(sizes.get(name, 0) for name in (CONFIG, *TOKENIZER_FILES))
+    return Outline(config, {}, weights, weights + others)
+
+
+def _weights_among(sizes: Mapping[str, int]) -> int:
+    """Bytes of the weights that would be fetched, of all files by name."""
+    first = next((name for name in WEIGHT_FILES if name in sizes), None)
+    if first is None:
+        return 0
+    if not first.endswith(".index.json"):
+        return sizes[first]
+    kind = ".safetensors" if first == SAFETENSORS_INDEX else ".bin"
+    return sum(size for name, size in sizes.items() if name.endswith(kind) and "/" not in name)
+
+
+def _size(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise CheckpointError(
+            f"The folder lacks {path.name}, which its index names. Copy the model again."
+        ) from error
+    if size == 0:
+        raise CheckpointError(f"{path.name} is empty. Copy the model again.")
+    return size
+
+
+def _shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    """Shapes by tensor, from the JSON that a safetensors file begins with."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                if length > min(_MAX_HEAD_BYTES, path.stat().st_size):
+                    raise ValueError("its head is longer than the file")
+                head = json.loads(file.read(length))
+            for name, entry in head.items():
+                if name != "__metadata__":
+                    shapes[name] = tuple(int(size) for size in entry["shape"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{path.name} is no whole safetensors file: {error}. Copy the model again."
+            ) from error
+    return shapes

@@ -1,0 +1,225 @@
+"""Pages on which researchers make and change studies: previews, and a sentence for each fault."""
+
+import re
+
+import pytest
+from django.utils import timezone
+
+from annotation_site.accounts.models import Role
+from annotation_site.annotation.models import Assignment, Study
+from annotation_site.annotation.plans import StudyPlan
+from annotation_site.annotation.previews import study_preview
+from annotation_site.annotation.studies import study_create
+from annotation_site.errors import Invalid
+from tests.annotation_site.annotation.test_submissions import submit
+from tests.annotation_site.factories import (
+    LanguageModelFactory,
+    UserFactory,
+    answer,
+    assignment_of,
+    client_of,
+    make_draft,
+    make_extraction,
+    make_study,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def filled_in(extraction, people, **changes):
+    return {
+        "title": "A study", "extractions": [extraction.pk], "kinds": ["value", "random"],
+        "lists_per_layer": 2, "annotators": [person.pk for person in people],
+        "annotators_per_list": 2, "categories": ["semantic"], "min_tokens": 4, "seed": 0,
+        "lease_hours": 72, "training_lists": 0, "reference_lists": 0, "repeat_percent": 0,
+        "pilot_lists": 0, "on_withdrawal": "keep", **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def desk():
+    """A researcher's browser, an extraction and two annotators."""
+    extraction, people = make_extraction(per_layer=4), UserFactory.create_batch(2)
+    return client_of(UserFactory(role=Role.RESEARCHER)), extraction, people
+
+
+def test_a_preview_makes_nothing_and_tells_lists_answers_and_hours(desk):
+    client, extraction, people = desk
+    form = filled_in(extraction, people, training_lists=3, repeat_percent=25, show_glosses="on")
+    page = client.post("/studies/new/", form).content.decode()
+    assert Study.objects.count() == 0
+    for text in (
+        "8 lists, each judged by 2", "Lists shown a second time", "Training lists, for everybody",
+        "a guess, until your studies have 20 answers", "word1", "the meaning of 1",
+    ):  # fmt: skip
+        assert text in page
+
+
+def test_while_the_form_is_filled_in_only_the_preview_comes_back(desk):
+    client, extraction, people = desk
+    response = client.post(
+        "/studies/new/", filled_in(extraction, people), headers={"HX-Request": "true"}
+    )
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "8 lists, each judged by 2" in page
+    assert "<form" not in page
+    refused = filled_in(extraction, people, annotators_per_list=3)
+    page = client.post("/studies/new/", refused, headers={"HX-Request": "true"}).content.decode()
+    assert "only 2 are chosen" in page
+
+
+def test_the_numbers_of_a_preview_are_those_of_the_study_that_is_made(desk):
+    _, extraction, people = desk
+    researcher = UserFactory(role=Role.RESEARCHER)
+    plan = StudyPlan(
+        title="A study", extractions=[extraction, make_extraction(per_layer=1)], annotators=people,
+        lists_per_layer=3, training_lists=5, reference_lists=2, pilot_lists=4, repeat_percent=50,
+    )  # fmt: skip
+    preview = study_preview(plan=plan, by=researcher)
+    study = study_create(plan=plan, created_by=researcher)
+    assert preview.lists == study.items.filter(use="study").count()
+    assert preview.answers == 2 * preview.lists + preview.lists + 2 * (5 + 2 + 4)
+    assert [part.answers for part in preview.parts] == [
+        2 * preview.lists, preview.lists, 10, 4, 8
+    ]  # fmt: skip
+
+
+def test_hours_come_from_the_researcher_s_own_studies_once_there_are_enough_answers(desk):
+    _, extraction, people = desk
+    plan = StudyPlan(title="A study", extractions=[extraction], annotators=people)
+    study = make_study(extraction=make_extraction(per_layer=5), lists_per_layer=5)
+    Assignment.objects.update(
+        state="submitted", active_seconds=90, version=1, submitted_at=timezone.now()
+    )
+    preview = study_preview(plan=plan, by=study.created_by)
+    assert (preview.seconds_per_list, preview.measured) == (90, 60)
+    assert preview.hours == pytest.approx(preview.answers * 90 / 3600)
+    stranger = study_preview(plan=plan, by=UserFactory(role=Role.RESEARCHER))
+    assert (stranger.seconds_per_list, stranger.measured) == (180, 0)
+    few = Assignment.objects.order_by("pk").values_list("pk", flat=True)[:19]
+    Assignment.objects.exclude(pk__in=list(few)).delete()
+    assert study_preview(plan=plan, by=study.created_by).measured == 0
+
+
+def test_a_preview_takes_few_queries_whatever_its_size(desk, django_assert_max_num_queries):
+    _, extraction, people = desk
+    researcher = UserFactory(role=Role.RESEARCHER)
+    plan = StudyPlan(title="A study", extractions=[extraction], annotators=people)
+    # lists by stratum, answers before, one list, its tokens
+    with django_assert_max_num_queries(4):
+        study_preview(plan=plan, by=researcher)
+
+
+def test_a_study_is_saved_as_a_draft_or_opened(desk):
+    client, extraction, people = desk
+    response = client.post("/studies/new/", filled_in(extraction, people, action="draft"))
+    assert response["Location"] == "/studies/a-study/rules/"
+    assert Study.objects.get().state == Study.State.DRAFT
+    client.post("/studies/new/", filled_in(extraction, people, action="open"))
+    assert Study.objects.get(slug="a-study-2").state == Study.State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"annotators_per_list": 3}, "only 2 are chosen"),
+        ({"training_pass_percent": 70}, "but no training list"),
+        ({"training_lists": 1}, "no reference answer"),
+        ({"reference_lists": 90}, "Ask for fewer"),
+        ({"kinds": []}, "This field is required"),
+        ({"categories": ["names"]}, "names is not one of the available choices"),
+        ({"annotators": []}, "the study has 0"),
+    ],
+)
+def test_a_study_that_cannot_open_is_told_why_and_not_made(desk, changes, sentence):
+    client, extraction, people = desk
+    form = filled_in(extraction, people, **changes, action="open")
+    response = client.post("/studies/new/", form)
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+    assert Study.objects.count() == 0
+
+
+def test_names_are_offered_where_a_model_has_whole_words(desk):
+    client, *_ = desk
+    assert 'value="names"' not in client.get("/studies/new/").content.decode()
+    make_extraction(model=LanguageModelFactory(vocabulary="word"))
+    assert 'value="names"' in client.get("/studies/new/").content.decode()
+
+
+def test_the_rules_of_a_draft_are_a_form_and_those_of_a_running_study_a_text():
+    study = make_draft()
+    client = client_of(study.created_by)
+    url = f"/studies/{study.slug}/rules/"
+    assert 'name="min_tokens"' in client.get(url).content.decode()
+    form = filled_in(study.extractions.get(), [], min_tokens=6, action="save")
+    assert client.post(url, form).status_code == 302
+    study.refresh_from_db()
+    assert (study.min_tokens, study.memberships.count()) == (6, 3)
+    client.post(f"/studies/{study.slug}/state/", {"state": "open"})
+    study.memberships.update(consent_version=0)
+    submit(assignment_of(study), answer())
+    page = client.get(url).content.decode()
+    assert "Answers are in, so these are fixed" in page
+    assert 'name="min_tokens"' not in page
+    fixed = {"title": "Renamed", "lease_hours": 3, "min_tokens": 9, "action": "save"}
+    assert client.post(url, fixed).status_code == 302
+    study.refresh_from_db()
+    assert (study.title, study.lease_hours, study.min_tokens) == ("Renamed", 3, 6)
+
+
+def test_a_refused_extension_says_why_beside_its_form():
+    study = make_study()
+    client = client_of(study.created_by)
+    response = client.post(f"/studies/{study.slug}/extend/", {"lists_per_layer": "99"})
+    assert response.status_code == 422
+    assert "every list of its kinds already" in response.content.decode()
+
+
+def test_people_are_added_released_and_taken_out_on_their_page():
+    study = make_study(annotators=2)
+    client = client_of(study.created_by)
+    url = f"/studies/{study.slug}/people/"
+    joins = UserFactory(username="nina")
+    client.post(url, {"person": joins.public_id})
+    assert study.memberships.filter(user=joins, role="annotator").exists()
+    first = assignment_of(study).membership.user
+    person = f"{url}{first.public_id}/"
+    client.post(person, {"action": "release"})
+    assert not Assignment.objects.filter(membership__user=first, state="waiting").exists()
+    client.post(person, {"action": "remove"})
+    assert study.memberships.get(user=first).removed_at
+    assert "taken out" in client.get(url).content.decode()
+    client.post(url, {"person": first.public_id})
+    assert not study.memberships.get(user=first).removed_at
+    assert client.post(person, {"action": "praise"}).status_code == 422
+
+
+def test_the_people_page_takes_few_queries_however_many_they_are(django_assert_max_num_queries):
+    study = make_study(annotators=12)
+    client = client_of(study.created_by)
+    # session, person, study, roles that may be added, annotators with counts, who may be added
+    with django_assert_max_num_queries(6):
+        client.get(f"/studies/{study.slug}/people/")
+
+
+def test_no_two_fields_of_the_rules_page_share_an_id():
+    study = make_draft()
+    page = client_of(study.created_by).get(f"/studies/{study.slug}/rules/").content.decode()
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) > 40
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_copy_opens_on_its_rules():
+    study = make_study()
+    response = client_of(study.created_by).post(
+        f"/studies/{study.slug}/duplicate/", {"title": "A copy"}
+    )
+    assert response["Location"] == "/studies/a-copy/rules/"
+
+
+def test_an_unknown_extraction_is_refused_with_a_sentence():
+    with pytest.raises(Invalid, match="at least one extraction"):
+        study_preview(plan=StudyPlan(title="A study", extractions=[]), by=UserFactory())

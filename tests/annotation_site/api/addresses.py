@@ -1,0 +1,103 @@
+"""The API's addresses: who may GET them, and what stands in them."""
+
+from typing import Any
+
+ANYBODY = (401, 200, 200, 200, 200, 200)
+ANNOTATOR = (401, 404, 200, 404, 404, 404)
+RESEARCHER = (401, 403, 403, 200, 200, 200)
+OWN_STUDY = (401, 403, 403, 404, 200, 200)
+ADMIN = (401, 403, 403, 403, 403, 200)
+NO_GET = (401, 405, 405, 405, 405, 405)
+
+# Statuses of GET for: stranger, annotator of another study, the list's own annotator, another
+# study's researcher, the study's researcher, admin.
+GET = {
+    "api:list": ANNOTATOR,
+    "api:draft": NO_GET,
+    "api:submit": NO_GET,
+    "api:skip": NO_GET,
+    "api:feedback": (401, 404, 404, 404, 404, 404),  # the world's list is no training
+    "api:work": ANYBODY,
+    "api:work_detail": ANNOTATOR,
+    "api:consent": NO_GET,
+    "api:next": NO_GET,
+    "api:own_lists": ANNOTATOR,
+    "api:hours": ANYBODY,
+    "api:me": ANYBODY,
+    "api:tokens": ANYBODY,
+    "api:token": NO_GET,
+    "api:annotators": RESEARCHER,
+    "api:people": ADMIN,
+    "api:person": ADMIN,
+    "api:role": NO_GET,
+    "api:access": NO_GET,
+    "api:erase": NO_GET,
+    "api:invitations": RESEARCHER,
+    "api:invitation": NO_GET,
+    "api:log": ADMIN,
+    "api:models": ADMIN,
+    "api:extractions": RESEARCHER,
+    "api:extraction": ADMIN,
+    "api:cancel": NO_GET,
+    "api:retry": NO_GET,
+    "api:vectors": ADMIN,
+    "api:previews": NO_GET,
+    "api:studies": RESEARCHER,
+    "api:study": OWN_STUDY,
+    "api:state": NO_GET,
+    "api:extend": NO_GET,
+    "api:duplicate": NO_GET,
+    "api:texts": OWN_STUDY,
+    "api:study_people": OWN_STUDY,
+    "api:study_person": NO_GET,
+    "api:release": NO_GET,
+    "api:let_in": NO_GET,
+    "api:progress": OWN_STUDY,
+    "api:adjudication": OWN_STUDY,
+    "api:final": NO_GET,
+    "api:gold": OWN_STUDY,
+    "api:items": OWN_STUDY,
+    "api:assignments": OWN_STUDY,
+    "api:annotations": OWN_STUDY,
+    "api:results": OWN_STUDY,
+    "api:table": OWN_STUDY,
+    "api:export": OWN_STUDY,
+    "api:schema": (200, 200, 200, 200, 200, 200),
+    "api:nowhere": (404, 404, 404, 404, 404, 404),
+}
+
+OF_A_LIST = {"list", "draft", "submit", "skip", "feedback"}
+OF_AN_EXTRACTION = {"extraction", "cancel", "retry", "vectors"}
+OF_A_PERSON = {"person", "role", "access", "erase"}
+OF_A_STUDY = {
+    "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
+    "texts", "study_people", "items", "assignments", "annotations", "results",
+    "progress", "adjudication",
+}  # fmt: skip
+
+
+def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
+    """What stands in the address, for the world of the permission tests."""
+    name = name.removeprefix("api:")
+    person = assignment.membership.user.public_id
+    slug = {"slug": study.slug}
+    if name in OF_A_LIST:
+        return {"public_id": assignment.public_id}
+    if name in OF_AN_EXTRACTION:
+        return {"public_id": assignment.item.vector.extraction.public_id}
+    if name in OF_A_PERSON:
+        return {"public_id": person}
+    if name in OF_A_STUDY:
+        return slug
+    return {
+        "token": {"public_id": assignment.public_id},
+        "invitation": {"public_id": assignment.public_id},
+        "study_person": {**slug, "public_id": person},
+        "release": {**slug, "public_id": person},
+        "let_in": {**slug, "public_id": person},
+        "final": {**slug, "item": assignment.item_id},
+        "gold": {**slug, "extension": "csv"},
+        "table": {**slug, "table": "coverage"},
+        "export": {**slug, "table": "coverage", "extension": "csv"},
+        "nowhere": {"rest": "no/such/thing"},
+    }.get(name, {})

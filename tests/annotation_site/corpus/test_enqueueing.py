@@ -1,0 +1,327 @@
+"""What an admin may ask for, what it will take, and what cannot work and says so."""
+
+import re
+from dataclasses import fields
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from safetensors.numpy import load_file, save_file
+
+from annotation_site.accounts.models import Role
+from annotation_site.corpus import forecasts, running, services
+from annotation_site.corpus.forms import EnqueueForm
+from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.errors import Invalid
+from annotation_site.management.commands.enqueue_model import Command
+from ffn_extract.estimate import DEFAULT_RATE
+from ffn_extract.options import ExtractOptions
+from ffn_extract.outline import Outline
+from tests.annotation_site.corpus.test_views import form
+from tests.annotation_site.factories import (
+    LanguageModelFactory,
+    UserFactory,
+    client_of,
+    make_extraction,
+    make_study,
+)
+from tests.ffn_extract.conftest import tiny_model  # noqa: F401
+
+pytestmark = pytest.mark.django_db
+State = Extraction.State
+URL = "/models/enqueue/"
+
+
+@pytest.fixture
+def admin():
+    return client_of(UserFactory(role=Role.ADMIN))
+
+
+@pytest.fixture(autouse=True)
+def folders(settings, tmp_path):
+    """Folders of this test's own, and no hub."""
+    for name in ("MODELS_DIR", "CORPORA_DIR", "BUNDLES_DIR"):
+        setattr(settings, name, tmp_path / name)
+        (tmp_path / name).mkdir()
+    return settings
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """What the hub answers: an outline, an error, or None for silence."""
+
+    def answer(said):
+        monkeypatch.setattr(forecasts, "outline_on_hub", lambda *_: said)
+
+    answer(None)
+    return answer
+
+
+GPT2 = {
+    "model_type": "gpt2", "n_layer": 12, "n_embd": 768, "vocab_size": 50257,
+    "activation_function": "gelu_new",
+}  # fmt: skip
+
+
+def model_folder(folders, tiny_model, family="bert"):  # noqa: F811
+    """A copy of a tiny model that a test may damage."""
+    folder = folders.MODELS_DIR / "tiny"
+    folder.mkdir()
+    for path in tiny_model(family).iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+EVERY_OPTION = {
+    "kinds": ("value", "update"),
+    "per_layer": 3,
+    "drawn_per_layer": 2,
+    "top_k": 7,
+    "seed": 5,
+    "projection": "fold",
+    "random_grain": "model",
+    "corpus": "mine.jsonl",
+    "corpus_field": "body",
+    "glosses": ("wikipedia",),
+    "drop_special": True,
+    "through_head": True,
+    "device": "cuda:1",
+    "revision": "v1.0",
+    "name": "another name",
+    "value_tensor": "l.{layer}.v",
+    "key_tensor": "l.{layer}.k",
+    "unembedding_tensor": "e",
+    "orientation": "row",
+}
+
+
+def test_the_form_and_the_command_set_every_option_that_extraction_has(admin, folders, hub):
+    assert set(EVERY_OPTION) == {field.name for field in fields(ExtractOptions)}
+    (folders.CORPORA_DIR / "mine.jsonl").write_text("{}")
+    posted = {k: ",".join(v) if k == "glosses" else v for k, v in EVERY_OPTION.items()}
+    response = admin.post(URL, {**posted, "model": "gpt2", "extent": "sample"})
+    assert response.status_code == 302, response.content.decode()
+    command = ["gpt2"]
+    for option, value in EVERY_OPTION.items():
+        flag = "--" + option.replace("_", "-")
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        command += [flag] if value is True else [flag, text]
+    call_command("enqueue_model", *command)
+    by_command, by_form = Extraction.objects.all()
+    assert ExtractOptions.from_json(by_form.parameters) == ExtractOptions(**EVERY_OPTION)
+    assert by_command.parameters == by_form.parameters
+
+
+def test_the_few_options_that_matter_come_first(admin):
+    shown = admin.get(URL).content.decode()
+    first, _, more = shown.partition("<summary>More options</summary>")
+    for name in ("model", "kinds", "per_layer", "glosses", "seed"):
+        assert f'name="{name}"' in first
+    for name in ("top_k", "through_head", "value_tensor", "corpus"):
+        assert f'name="{name}"' in more
+    assert " open>" not in first
+    wrong = admin.post(URL, form(top_k=0)).content.decode()
+    assert '<details class="card" open>' in wrong
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "sentence"),
+    [
+        ({"value_tensor": "x"}, "value_tensor", "belong together"),
+        (
+            {"value_tensor": "v", "key_tensor": "k.{layer}", "unembedding_tensor": "e",
+             "orientation": "row"},
+            "value_tensor",
+            "Value tensor must have {layer} once",
+        ),
+        ({"device": "abacus"}, "device", "Device must be auto, cpu"),
+        ({"top_k": 1001}, "top_k", "less than or equal to 1000"),
+        ({"corpus": "../secret.txt"}, "corpus", "Select a valid choice"),
+        ({"orientation": "upwards"}, "orientation", "Select a valid choice"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_at_its_field_and_nothing_is_queued(
+    admin, hub, changes, field, sentence
+):
+    for button in ({}, {"estimate": "1"}):
+        response = admin.post(URL, form(**changes, **button))
+        assert response.status_code == 422
+        assert sentence in " ".join(response.context["form"].errors[field])
+    assert Extraction.objects.count() == 0
+
+
+def test_html_in_every_field_is_only_text(admin, hub):
+    nasty = "<img src=x onerror=alert(1)>"
+    for name, field in EnqueueForm.base_fields.items():
+        for button in ({}, {"estimate": "1"}):
+            wrong = [nasty] if name == "kinds" else nasty
+            response = admin.post(URL, form(**{name: wrong}, **button))
+            if field.__class__.__name__ != "BooleanField" and response.status_code != 302:
+                assert nasty not in response.content.decode(), name
+    services.extraction_enqueue(
+        model_source="gpt2", options=ExtractOptions(name=nasty, corpus_field=nasty, revision=nasty)
+    )
+    found = Extraction.objects.latest("pk")
+    services.extraction_fail(
+        extraction=services.extraction_claim(extraction_id=found.pk), reason=nasty
+    )
+    for url in ("/models/", f"/models/{found.public_id}/", f"/models/{found.public_id}/progress/"):
+        shown = admin.get(url).content.decode()
+        assert nasty not in shown
+    assert "&lt;img src=x" in shown
+    log = admin.get(f"/models/{found.public_id}/log.txt")
+    assert log["Content-Type"] == "text/plain; charset=utf-8"
+    assert log["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_estimate_is_shown_before_anything_is_queued(admin, hub):
+    hub(Outline(GPT2, {}, 548_000_000, 551_000_000))
+    response = admin.post(URL, form(extent="all", kinds=["value"], estimate="1"))
+    found = response.context["forecast"].estimate
+    assert found.lists == 12 * 4 * 768
+    shown = response.content.decode()
+    assert "36,864" in shown
+    assert re.search(r"<dd>\d+ min</dd>", shown)
+    assert "Nothing is queued yet." in shown
+    assert "that would tell its own" in shown
+    assert 'name="per_layer" value="3"' in shown  # what was filled in stays
+    assert Extraction.objects.count() == 0
+
+
+def test_a_model_that_nobody_can_measure_yet_says_so_and_can_be_queued(admin, hub, capsys):
+    shown = admin.post(URL, form(estimate="1")).content.decode()
+    assert "Not known until the model&#x27;s files are here" in shown or (
+        "Not known until the model's files are here" in shown
+    )
+    call_command("enqueue_model", "gpt2", "--estimate")
+    assert "not known until" in capsys.readouterr().out
+    assert Extraction.objects.count() == 0
+    assert admin.post(URL, form()).status_code == 302
+
+
+def test_too_little_disk_or_memory_is_warned_of(admin, hub, monkeypatch):
+    hub(Outline(GPT2, {}, 548_000_000, 551_000_000))
+    assert "which is little for that" not in admin.post(URL, form(estimate="1")).content.decode()
+    monkeypatch.setattr(forecasts, "_free_disk", lambda: 600_000_000)
+    monkeypatch.setattr(forecasts, "_free_memory", lambda: 700_000_000)
+    shown = admin.post(URL, form(estimate="1")).content.decode()
+    assert shown.count("which is little for that") == 2
+    assert "Make room first" in shown
+
+
+def test_the_rate_is_that_of_earlier_extractions_of_this_site():
+    assert forecasts.measured_rate() is None
+    model = LanguageModelFactory(d_model=100, vocab_size=1000)
+    common = {"model": model, "finished_at": timezone.now(), "counts": {"vectors": 600}}
+    for seconds in (2.0, 3.0, 6.0):
+        make_extraction(**common, environment={"seconds": {"projection": seconds}})
+    make_extraction(**common, environment={"seconds": {"projection": 0.1}})  # too short to tell
+    make_extraction(**common, environment={"seconds": {"projection": 600.0}}, imported=True)
+    make_extraction(**common, environment={"seconds": {"projection": 600.0}}, uploaded=True)
+    assert forecasts.measured_rate() == 600 * 1000 * 100 / 3.0
+
+
+def test_the_rate_of_an_extraction_of_layers_is_that_of_one_worker():
+    model = LanguageModelFactory(d_model=100, vocab_size=1000)
+    extraction = make_extraction(model=model, counts={"vectors": 600}, environment={"seconds": {}})
+    now = timezone.now()
+    for layer in range(2):
+        extraction.layers.create(
+            layer=layer, total=300, started_at=now, finished_at=now + timedelta(seconds=4)
+        )
+    extraction.layers.create(layer=2, total=300, state="done")  # by an earlier run
+    assert forecasts.measured_rate() == 600 * 1000 * 100 / 8
+    assert DEFAULT_RATE > 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["/etc", "../models", "tiny/../../etc", "~/x", "..", "tiny/sub/deeper", "C:\\models", "a\nb"],
+)
+def test_a_folder_outside_the_models_folder_is_no_model(admin, source):
+    for button in ({}, {"estimate": "1"}):
+        response = admin.post(URL, form(model=source, **button))
+        assert response.status_code == 422
+        assert "is no model&#x27;s name" in response.content.decode()
+    for arguments in ((), ("--estimate",)):
+        with pytest.raises(CommandError, match="no model's name"):
+            call_command("enqueue_model", source, *arguments)
+    assert Extraction.objects.count() == 0
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.txt", "none.txt", ".hidden"])
+def test_texts_outside_their_folder_are_refused(folders, name):
+    (folders.CORPORA_DIR.parent / "x.txt").write_text("text")
+    (folders.CORPORA_DIR / ".hidden").write_text("text")
+    with pytest.raises(Invalid, match="There are no texts"):
+        services.extraction_enqueue(model_source="gpt2", options=ExtractOptions(corpus=name))
+    assert Extraction.objects.count() == 0
+
+
+def test_a_folder_that_cannot_be_read_is_refused_before_it_is_queued(
+    admin,
+    folders,
+    tiny_model,  # noqa: F811
+):
+    weights = model_folder(folders, tiny_model) / "model.safetensors"
+    whole = weights.read_bytes()
+    headless = {n: t for n, t in load_file(weights).items() if "word_embeddings" not in n}
+    save_file(headless, weights)
+    without_head = weights.read_bytes()
+    for content, sentence in (
+        (b"", "model.safetensors is empty. Copy the model again."),
+        (whole[:100], "no whole safetensors file"),
+        (without_head, "The weights have no"),
+    ):
+        weights.write_bytes(content)
+        for button in ({}, {"estimate": "1"}):
+            response = admin.post(URL, form(model="tiny", **button))
+            assert response.status_code == 422
+            assert sentence in response.content.decode()
+    assert Extraction.objects.count() == 0
+    weights.write_bytes(whole)
+    assert admin.post(URL, form(model="tiny", estimate="1")).context["forecast"].estimate
+
+
+def test_weights_that_are_no_numbers_end_with_a_sentence_and_nothing_half_done(
+    folders,
+    tiny_model,  # noqa: F811
+):
+    weights = model_folder(folders, tiny_model) / "model.safetensors"
+    tensors = load_file(weights)
+    name = next(n for n in tensors if n.endswith("layer.1.output.dense.weight"))
+    tensors[name][0, 0] = np.nan
+    save_file(tensors, weights)
+    options = ExtractOptions(kinds=("value",), per_layer=24, top_k=5, glosses=())
+    extraction = services.extraction_enqueue(model_source="tiny", options=options)
+    running.extraction_work(extraction_id=extraction.pk)
+    extraction.refresh_from_db()
+    assert extraction.state == State.FAILED
+    assert "not finite numbers (NaN or infinite)" in extraction.error
+    assert extraction.log.order_by("-pk").first().text == f"Failed: {extraction.error}"
+    assert Vector.objects.count() == 0
+    assert not services.bundle_path(extraction).exists()
+
+
+def test_an_extraction_that_a_study_uses_is_not_deleted_and_the_study_is_named(admin):
+    study = make_study(title="Concepts <b>& co</b>")
+    extraction = study.items.first().vector.extraction
+    response = admin.post(f"/models/{extraction.public_id}/delete/")
+    assert response.status_code == 422
+    assert "“Concepts &lt;b&gt;&amp; co&lt;/b&gt;”" in response.content.decode()
+    extraction.refresh_from_db()
+    assert extraction.state == State.READY
+
+
+def test_the_command_says_what_it_would_take(folders, tiny_model, capsys):  # noqa: F811
+    model_folder(folders, tiny_model)
+    call_command("enqueue_model", "tiny", "--estimate", "--kinds", "value", "--per-layer", "5")
+    assert re.fullmatch(
+        r"About \d+ seconds of one worker, 0\.\d GB of memory and 0\.\d\d GB of disk, for 10 "
+        r"lists\.\n",
+        capsys.readouterr().out,
+    )
+    assert Extraction.objects.count() == 0
+    assert "estimate" in Command().create_parser("manage.py", "enqueue_model").format_help()

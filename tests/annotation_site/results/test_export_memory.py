@@ -1,0 +1,42 @@
+"""What an export holds in memory does not grow with the study."""
+
+import gc
+import io
+
+import pytest
+
+from annotation_site.annotation.models import Assignment
+from annotation_site.exports import labels_parquet
+from annotation_site.exports.labels import LabelRecord
+from annotation_site.results import labels_export
+from annotation_site.results.jobs import CONTENTS
+from benchmarks.exports import MOST_GROWTH, measure
+from tests.annotation_site.annotation.test_submissions import submit
+from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("content", ["jsonl", "parquet"])
+def test_only_one_chunk_of_records_is_alive_while_a_file_is_written(content, monkeypatch):
+    monkeypatch.setattr(labels_export, "CHUNK", 2)
+    monkeypatch.setattr(labels_parquet, "ROWS", 2)
+    study = make_study(extraction=make_extraction(per_layer=2, kinds=("value",)))
+    for assignment in Assignment.objects.filter(item__study=study):
+        submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
+    alive = []
+
+    def count(done: int, total: int) -> None:
+        alive.append(sum(isinstance(thing, LabelRecord) for thing in gc.get_objects()))
+        assert total == 8
+
+    CONTENTS[content].write(study, io.BytesIO(), with_names=False, report=count)
+    assert len(alive) == 5  # before the first chunk, and after each
+    assert max(alive) <= 2
+
+
+def test_ten_times_the_labels_take_hardly_more_memory():
+    """The benchmark's own measurement, on sizes that take seconds."""
+    small, large = measure(3_000), measure(30_000)
+    for name in small:
+        assert large[name]["bytes"] > 2 * small[name]["bytes"]
+        assert large[name]["peak"] - small[name]["peak"] < MOST_GROWTH / 2

@@ -1,0 +1,286 @@
+"""Everybody can compute an archive's tables again, and is told which cell does not follow."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from annotation_site.annotation.models import Guidelines
+from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
+from annotation_site.results import archive, archive_tables, services
+from annotation_site.verify import main, verify
+from tests.annotation_site.results.test_services import labelled_study
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.setattr(
+        archive, "Choices", lambda categories, least: archive_tables.Choices(categories, least, 100)
+    )
+    study = labelled_study()
+    services.snapshot_refresh_now(study=study)
+    Guidelines.objects.create(study=study, version=2, text="Look *twice*.")
+    return study
+
+
+def packed(study, **options) -> bytes:
+    file = io.BytesIO()
+    archive.archive_write(
+        study, file, **{"with_names": False, "report": lambda done, total: None, **options}
+    )
+    return file.getvalue()
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def repacked(data: bytes, **changes: bytes | None) -> bytes:
+    """The archive with other members and checksums that are right."""
+    found = {**members(data), **changes}
+    file = io.BytesIO()
+    with ArchiveWriter(file) as writer:
+        for name, content in found.items():
+            if name != CHECKSUMS and content is not None:
+                writer.add(name, [content])
+    return file.getvalue()
+
+
+def stored(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "archive.zip"
+    path.write_bytes(data)
+    return path
+
+
+def test_an_archive_holds_all_that_a_reader_needs(study):
+    found = members(packed(study))
+    tables = {
+        f"tables/{name}.{end}" for name in archive_tables.ARCHIVE_TABLES for end in ("csv", "json")
+    }
+    assert set(found) == tables | {
+        "README.md", "methods.md", "references.bib", "parameters.json", "environment.json",
+        "guidelines/version-1.md", "guidelines/version-2.md", "labels/fields.md",
+        "labels/lists.csv", "labels/labels.jsonl", "labels/labels.parquet",
+        "figures/coverage-across-layers-1.svg", CHECKSUMS,
+    }  # fmt: skip
+    parameters = json.loads(found["parameters.json"])
+    extraction = study.extractions.get()
+    assert parameters["extractions"][0]["bundle_digest"] == extraction.bundle_digest
+    assert parameters["counts"] == {
+        "lists": 4,
+        "lengths": [30],
+        "kinds": {"value": 2, "random": 2},
+        "annotations": 7,
+        "annotators": 2,
+        "no_pattern": 2,
+    }
+    assert json.loads(found["environment.json"])["pandas"] == pd.__version__
+    assert found["guidelines/version-2.md"].decode() == "Look *twice*."
+    assert found["README.md"].decode().startswith("# By hand\n")
+    assert study.order_key.encode() not in b"".join(found.values())
+
+
+def test_the_same_study_gives_the_same_bytes(study):
+    assert packed(study) == packed(study)
+
+
+def test_nobody_is_named_unless_that_was_asked_for(study):
+    people = [m.user for m in study.memberships.all()]
+    plain, named = (b"".join(members(packed(study, with_names=n)).values()) for n in (False, True))
+    for person in people:
+        assert str(person.public_id).encode() not in plain
+        assert f'"{person.username}"'.encode() not in plain
+        if person.role == "annotator":
+            assert f'"{person.username}"'.encode() in named
+
+
+def test_the_methods_paragraph_says_the_numbers_of_the_tables(study):
+    text = members(packed(study))["methods.md"].decode()
+    model = study.extractions.get().model.name
+    for sentence in (
+        f"We annotated 4 lists of the top 30 tokens of vectors of {model}",
+        "(2 of value vectors and 2 of random vectors)",
+        "2 annotators, who saw neither",
+        "gave 7 answers; 2 of them said that a list has no pattern.",
+        "A pattern (semantic or syntactic) counts from 4 tokens on",
+        f"Coverage of value vectors of {model} is 15.0% over 2 lists.",
+        f"Value minus random vectors of {model}: 0.0 percentage points",
+        "from 100 resamples of lists",
+    ):
+        assert sentence in text, text
+
+
+def test_the_tables_agree_with_the_site_s_own(study):
+    """The archive's coverage is what the results page shows."""
+    table = json.loads(members(packed(study))["tables/coverage.json"])
+    snapshot = services.snapshot_refresh_now(study=study)
+    shown = {(row[1], row[2]): row for row in snapshot.tables["coverage"]["rows"]}
+    names = [name for name, _ in snapshot.tables["coverage"]["columns"]]
+    for row in table["rows"]:
+        other = dict(zip(names, shown[row["kind"], row["layer"]], strict=True))
+        assert row == pytest.approx(other)
+
+
+def test_verifying_computes_every_table_from_the_labels(study, tmp_path, capsys):
+    path = stored(tmp_path, packed(study))
+    assert main([str(path)]) == 0
+    tables = len(archive_tables.ARCHIVE_TABLES)
+    assert capsys.readouterr().out == (
+        f"All cells of {tables} tables agree with the 7 annotations in the archive.\n"
+    )
+
+
+def test_verifying_needs_no_site(study, tmp_path):
+    path = stored(tmp_path, packed(study))
+    program = (
+        "import sys; from annotation_site.verify import main; code = main(sys.argv[1:]);"
+        "assert 'django' not in sys.modules; sys.exit(code)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(path)], cwd=ROOT, env={"PATH": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_cell_that_does_not_follow_is_named(study, tmp_path, capsys):
+    data = packed(study)
+    table = json.loads(members(data)["tables/coverage.json"])
+    table["rows"][0]["coverage"] = 0.9
+    path = stored(tmp_path, repacked(data, **{"tables/coverage.json": json.dumps(table).encode()}))
+    assert main([str(path)]) == 1
+    said = capsys.readouterr().out
+    assert "tables/coverage.json: row 1, column coverage: the archive has 0.9, the labels" in said
+    assert "give 0.15" in said
+
+
+def test_a_label_that_was_changed_shows_in_the_tables(study, tmp_path, capsys):
+    from annotation_site.exports import labels_jsonl, labels_parquet
+
+    data = packed(study)
+    records = list(labels_jsonl.read(io.BytesIO(members(data)["labels/labels.jsonl"])))
+    kept = [r for r in records if not (r.kind == "random" and r.layer == 1)]
+    parquet = io.BytesIO()
+    writer = labels_parquet.ParquetWriter(parquet)
+    for record in kept:
+        writer.write(record)
+    writer.close()
+    jsonl = b"".join(map(labels_jsonl.line_of, kept))
+    both = {"labels/labels.jsonl": jsonl, "labels/labels.parquet": parquet.getvalue()}
+    assert main([str(stored(tmp_path, repacked(data, **both)))]) == 1
+    assert "tables/coverage.csv: row" in capsys.readouterr().out
+    only = {"labels/labels.jsonl": jsonl}
+    assert main([str(stored(tmp_path, repacked(data, **only)))]) == 2
+    assert "differs in labels.jsonl and labels.parquet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tables/coverage.csv": None}, "tables/coverage.csv is missing"),
+        ({"tables/more.csv": b"a\r\n"}, "tables/more.csv is no table of such an archive"),
+    ],
+)
+def test_missing_and_added_tables_are_named(study, tmp_path, capsys, changes, sentence):
+    assert main([str(stored(tmp_path, repacked(packed(study), **changes)))]) == 1
+    assert sentence in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"labels/labels.jsonl": None}, "no labels/labels.jsonl"),
+        ({"labels/lists.csv": b"x"}, "labels/lists.csv is no table"),
+        ({"parameters.json": b"{}"}, "does not say what the tables depend on"),
+        ({"tables/coverage.json": b"["}, "tables/coverage.json is no table"),
+        ({"labels/labels.parquet": b"PAR1"}, "damaged"),
+        ({"labels/labels.jsonl": b"{}\n"}, "Line 1 lacks"),
+    ],
+)
+def test_what_no_archive_holds_is_refused(study, tmp_path, capsys, changes, sentence):
+    assert main([str(stored(tmp_path, repacked(packed(study), **changes)))]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_an_archive_that_asks_for_endless_work_is_refused(study, tmp_path, capsys):
+    data = packed(study)
+    parameters = json.loads(members(data)["parameters.json"])
+    parameters["tables"]["resamples"] = 10**12
+    changed = {"parameters.json": json.dumps(parameters).encode()}
+    assert main([str(stored(tmp_path, repacked(data, **changed)))]) == 2
+    assert "does not say what the tables depend on" in capsys.readouterr().err
+
+
+def test_damage_is_found_before_anything_is_computed(study, tmp_path):
+    data = packed(study)
+    place = data.index(b"labels/labels.jsonl") + 200
+    for broken in (
+        data[:-30],
+        data[: len(data) // 2],
+        b"",
+        b"PK",
+        data[:place] + b"\0\0\0" + data[place + 3 :],
+    ):
+        with pytest.raises(ArchiveError):
+            verify(stored(tmp_path, broken))
+
+
+def test_a_member_that_is_not_what_was_written_is_named(study, tmp_path):
+    found = members(packed(study))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as changed:
+        for name, content in found.items():
+            changed.writestr(name, content + (b"!" if name == "methods.md" else b""))
+    with pytest.raises(ArchiveError, match=r"methods\.md is not what was written"):
+        verify(stored(tmp_path, file.getvalue()))
+    with zipfile.ZipFile(file, "a") as changed:
+        changed.writestr("more.txt", b"")
+    with pytest.raises(ArchiveError, match=r"more\.txt is not in the list"):
+        verify(stored(tmp_path, file.getvalue()))
+
+
+def zipped(tmp_path: Path, *entries: tuple[zipfile.ZipInfo, bytes]) -> Path:
+    path = tmp_path / "made.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for info, content in entries:
+            file.writestr(info, content, zipfile.ZIP_DEFLATED)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../escape", "/etc/passwd", "a/../../b", "a\\b", "C:/x", "a//b", "folder/", "a\nb"]
+)
+def test_a_member_that_would_leave_its_folder_is_refused(tmp_path, name):
+    with pytest.raises(ArchiveError, match="no plain file"):
+        ArchiveReader(zipped(tmp_path, (zipfile.ZipInfo(name), b"")))
+    with ArchiveWriter(io.BytesIO()) as writer, pytest.raises(ValueError, match="name of a member"):
+        writer.add_text(name, "")
+
+
+def test_links_and_bombs_are_refused(tmp_path, monkeypatch):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with pytest.raises(ArchiveError, match="no plain file"):
+        ArchiveReader(zipped(tmp_path, (link, b"/etc/passwd")))
+    with pytest.raises(ArchiveError, match="grow too much"):
+        ArchiveReader(zipped(tmp_path, (zipfile.ZipInfo("bomb"), b"\0" * 20_000_000)))
+    monkeypatch.setattr("annotation_site.exports.archive.MOST_MEMBERS", 1)
+    two = (zipfile.ZipInfo("a"), b""), (zipfile.ZipInfo("b"), b"")
+    with pytest.raises(ArchiveError, match="2 members"):
+        ArchiveReader(zipped(tmp_path, *two))
+
+
+def test_the_command_line_says_what_it_wants(tmp_path, capsys):
+    assert main([]) == 2
+    assert "Give one archive" in capsys.readouterr().err
+    assert main([str(tmp_path / "none.zip")]) == 2
+    assert "cannot be read" in capsys.readouterr().err

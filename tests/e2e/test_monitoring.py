@@ -1,0 +1,247 @@
+"""A researcher watches a study, releases lists and gives final answers, in a real browser."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.site import PASSWORD, Site, database_of_its_own
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+STUDY = "/studies/concepts-in-a-small-encoder/"
+# Three people, of whom two have answered four lists each; ben hurries.
+WORLD = """
+import uuid
+from annotation_site.annotation import submissions
+from annotation_site.annotation.models import *
+from annotation_site.accounts.models import User
+from annotation_site.analysis import MEASURES_VERSION
+from annotation_site.results.filters import Filters
+from annotation_site.results.models import Snapshot
+from annotation_site.results.services import data_version
+from tests.annotation_site.factories import *
+from django.utils import timezone
+ada, ben, cleo, rosa = (User.objects.get(username=n) for n in ("ada", "ben", "cleo", "rosa"))
+study = make_study(people=[ada, ben, cleo], researcher=rosa, annotators_per_list=2,
+    title="Concepts in a small encoder", extraction=make_extraction(per_layer=4))
+shared = [i for i in study.items.order_by("pk")
+          if {a.membership.user_id for a in i.assignments.all()} == {ada.pk, ben.pk}]
+def send(user, item, content, seconds):
+    row = item.assignments.get(membership__user=user)
+    submissions.assignment_submit(user=user, public_id=row.public_id, base_version=0,
+        key=uuid.uuid4(), answer=content, active_seconds=0)
+    Assignment.objects.filter(pk=row.pk).update(active_seconds=seconds)
+for n, item in enumerate(shared[:5]):
+    birds = pattern(1, [1, 2, 3, 4, 5 + n], description="birds that sing")
+    owls = pattern(1, [1, 2, 3, 10], description="owls and other birds", category="syntactic")
+    send(ada, item, answer(birds, pattern(2, [20, 21, 22, 23], description="tools")), 95 + n)
+    send(ben, item, answer(owls), 4)
+row = Assignment.objects.filter(membership__user=ada, state="waiting").first()
+submissions.assignment_skip(user=ada, public_id=row.public_id, base_version=0, key=uuid.uuid4(),
+    reason="I do not know enough of these words")
+filters = Filters.of(study)
+columns = [["model", "text"], ["kind", "text"], ["layer", "number"], ["coverage", "number"]]
+ranking = [["list_id", "number"], ["mean_matched_jaccard", "number"]]
+Snapshot.objects.create(study=study, data_version=data_version(study.pk), filter_key=filters.key,
+    filters=filters.canonical(), state="ready", counts={"annotations": 10},
+    finished_at=timezone.now(), measures_version=MEASURES_VERSION,
+    tables={"coverage": {"columns": columns, "rows": [["model-0", "value", None, 0.31]]},
+        "disagreement": {"columns": ranking, "rows": [[i.pk, 0.1 * n]
+            for n, i in enumerate(shared[:5])]}})
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The folder of a site in which a study is under way, to be copied; none on real services."""
+    if os.environ.get("FFN_TEST_SERVICES") == "1":
+        return None
+    site = Site(tmp_path_factory.mktemp("built") / "var", models=False)
+    build(site)
+    return site.folder
+
+
+def build(site: Site) -> None:
+    site.prepare()
+    for name in ("ada", "ben", "cleo"):
+        site.add_person(name, "annotator")
+    site.add_person("rosa", "researcher")
+    site.manage("shell", "--verbosity", "0", "-c", WORLD)
+
+
+@pytest.fixture
+def world(built: Path | None, tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path / "var", models=False)
+    with database_of_its_own(site.environment):
+        if built is None:
+            build(site)
+        else:
+            shutil.copytree(built, site.folder, dirs_exist_ok=True)
+        site.start_web(first_port=8520)
+        yield site
+        site.stop()
+
+
+@pytest.fixture
+def page(world: Site, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=world.address)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console",
+        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
+    )
+    page.goto("/login/")
+    page.get_by_label("Name").fill("rosa")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+    yield page
+    context.close()
+    assert faults == []
+
+
+def picture(page: Page, name: str) -> None:
+    """Kept in the folder that PICTURES names, for somebody to look at."""
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=Path(folder) / name, full_page=True)
+
+
+def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site):
+    page.clock.install()
+    page.get_by_role("link", name="Progress", exact=True).click()
+    expect(page.get_by_text("10 of 48 answers")).to_be_visible()
+    expect(page.get_by_text("Very fast: the median of the last 5 lists is 4 s")).to_be_visible()
+    expect(page.get_by_text("31.0%")).to_be_visible()
+    world.manage(
+        "shell", "--verbosity", "0", "-c",
+        "import uuid\n"
+        "from annotation_site.annotation import submissions\n"
+        "from annotation_site.annotation.models import Assignment\n"
+        "row = Assignment.objects.filter(membership__user__username='cleo').first()\n"
+        "submissions.assignment_submit(user=row.membership.user, public_id=row.public_id,"
+        " base_version=0, key=uuid.uuid4(), active_seconds=0,"
+        " answer={'patterns': [], 'no_pattern': True, 'comment': ''})",
+    )  # fmt: skip
+    page.clock.run_for(11_000)
+    expect(page.get_by_text("11 of 48 answers")).to_be_visible()
+
+
+def test_a_hidden_page_asks_for_nothing_and_looks_again_when_it_is_seen(page: Page):
+    page.clock.install()
+    page.goto(f"{STUDY}run/")
+    expect(page.get_by_text("Very fast")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
+    page.evaluate(hide % "true")
+    page.clock.run_for(35_000)
+    assert asked == []
+    page.evaluate(hide % "false")
+    with page.expect_request("**/run/progress/**"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))")
+
+
+def test_unopened_lists_are_released_after_a_question(page: Page, world: Site):
+    page.goto(f"{STUDY}run/")
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="ben"))
+    row.get_by_role("button", name="Release").click()
+    expect(page.get_by_role("dialog")).to_contain_text("of ben?")
+    page.get_by_role("button", name="Go back").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    row.get_by_role("button", name="Release").press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Release").click()
+    expect(page.get_by_text("ben gave back")).to_be_visible()
+    expect(row.get_by_role("button", name="Release")).to_have_count(0)
+    left = world.query(
+        "Assignment.objects.filter(membership__user__username='ben', state='waiting').count()"
+    )
+    assert left == 0
+
+
+def ready(page: Page) -> None:
+    page.locator("html[data-ready]").wait_for(state="attached")
+    expect(page.get_by_role("option")).to_have_count(30)
+
+
+def final_patterns(world: Site) -> list[list[str]]:
+    return world.query(
+        "[sorted(a.patterns.values_list('description', flat=True)) for a in Assignment.objects"
+        ".filter(purpose='adjudication', state='submitted').order_by('pk')]"
+    )
+
+
+def test_a_list_is_adjudicated_by_mouse(page: Page, world: Site):
+    page.goto(f"{STUDY}run/")
+    page.get_by_role("link", name="Adjudication").click()
+    page.get_by_role("button", name="Decide list 1", exact=True).click()
+    ready(page)
+    assert re.search(r"\b(ada|ben|cleo)\b", page.content()) is None
+    page.get_by_role("button", name="Take this").first.click()
+    tools = page.locator(".answer").filter(has_text="tools")
+    tools.get_by_role("button", name="Take this").click()
+    expect(page.locator("#patterns .describe")).to_have_count(2)
+    picture(page, "adjudicating.png")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#patterns .describe")).to_have_count(1)
+    page.get_by_role("button", name="Redo").click()
+    page.locator("#submit").click()
+    expect(page.get_by_role("link", name="Decided: 1")).to_be_visible()
+    assert len(final_patterns(world)) == 1
+    assert "tools" in final_patterns(world)[0]
+
+
+def test_a_list_is_adjudicated_by_keyboard_alone(page: Page, world: Site):
+    page.goto(f"{STUDY}adjudication/")
+    page.keyboard.press("Enter")  # the first list's button has the focus
+    ready(page)
+    page.keyboard.press("Shift+B")
+    expect(page.locator("#patterns .describe").first).not_to_have_value("")
+    page.keyboard.press("u")
+    expect(page.locator("#patterns .describe")).to_have_count(0)
+    page.keyboard.press("Shift+A")
+    page.keyboard.press("d")
+    page.keyboard.press("End")
+    page.keyboard.type(", agreed")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Decided: 1")).to_be_visible()
+    assert any("agreed" in description for description in final_patterns(world)[0])
+    with page.expect_download() as download:
+        page.get_by_role("link", name="JSONL").click()
+    assert "agreed" in download.value.path().read_text()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+)
+def test_no_barrier_that_axe_finds_and_no_sideways_scrolling(page: Page, scheme: str, width: int):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    for what, path in (
+        ("run", f"{STUDY}run/"),
+        ("lists", f"{STUDY}run/lists/?order=overlap"),
+        ("queue", f"{STUDY}adjudication/"),
+    ):
+        page.goto(path)
+        if what == "run":
+            expect(page.get_by_text("Very fast")).to_be_visible()
+            expect(page.get_by_text("31.0%")).to_be_visible()
+        check(page, f"{what}-{scheme}-{width}.png", width)
+    page.get_by_role("button", name="Decide list 1", exact=True).click()
+    ready(page)
+    check(page, f"adjudication-{scheme}-{width}.png", width)
+
+
+def check(page: Page, name: str, width: int) -> None:
+    picture(page, name)
+    found = Axe().run(page, options={"runOnly": RULES})
+    assert found.violations_count == 0, (name, found.generate_report())
+    assert page.evaluate("document.documentElement.scrollWidth") == width, name
