@@ -57,6 +57,8 @@ def thin_values(
     rows = [np.flatnonzero(strata == one) for one in range(count)]
     compact = [_Compact(statistics, used[inside]) for inside in rows]
     found = [np.full((len(one), resamples), np.nan) for one in groups]
+    if not count:
+        return found
     widest = max((len(one.columns) for one in compact), default=0) * len(statistics.parts)
     block = int(np.clip(_NUMBERS // max(widest, 1), 1, 1_000))
     sizes = [len(inside) for inside in rows]
