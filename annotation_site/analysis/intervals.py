@@ -117,18 +117,32 @@ def resampled_sums(
     count = int(strata.max(initial=-1)) + 1
     rows = [np.flatnonzero(strata == stratum) for stratum in range(count)]
     products = [_Products([part[inside] for part in parts]) for inside in rows]
-    generators = [np.random.default_rng([seed, stratum]) for stratum in range(count)]
     columns = sum(1 if part.ndim == 1 else part.shape[1] for part in parts)
     block = max(1, min(resamples, _NUMBERS // max(count * columns, len(strata), 1)))
-    for begin in range(0, resamples, block):
-        size = min(block, resamples - begin)
-        sums = [
-            product.sums(_weights(generator, len(inside), size))
-            for product, generator, inside in zip(products, generators, rows, strict=True)
-        ]
+    sizes = [len(inside) for inside in rows]
+    for weights in drawn_weights(sizes, resamples=resamples, seed=seed, block=block):
+        sums = [product.sums(weight) for product, weight in zip(products, weights, strict=True)]
+        size = len(weights[0]) if weights else block
         yield [
             np.stack([one[index] for one in sums]) if sums else np.zeros((0, size, *part.shape[1:]))
             for index, part in enumerate(parts)
+        ]
+
+
+def drawn_weights(
+    sizes: Sequence[int], *, resamples: int, seed: int, block: int
+) -> Iterator[list[Floats]]:
+    """How often each list is drawn, a block of resamples after the other.
+
+    `sizes` is the number of lists of each stratum; a block has an array per stratum, shape
+    (resamples of the block, lists). The same seed gives the same draws, however large blocks are.
+    """
+    generators = [np.random.default_rng([seed, stratum]) for stratum in range(len(sizes))]
+    for begin in range(0, resamples, block):
+        size = min(block, resamples - begin)
+        yield [
+            _weights(generator, lists, size)
+            for generator, lists in zip(generators, sizes, strict=True)
         ]
 
 

@@ -95,10 +95,10 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     expect(figure).to_be_visible()
     assert figure.evaluate("image => image.complete && image.naturalWidth > 0")
     with page.expect_download() as pdf:
-        page.get_by_role("link", name="PDF: Coverage across layers of model-0").click()
+        page.get_by_role("link", name="Coverage across layers of model-0 as PDF").click()
     assert pdf.value.path().read_bytes().startswith(b"%PDF")
     with page.expect_download() as table:
-        page.get_by_role("link", name="Data of Coverage by kind of vector, as CSV").click()
+        page.get_by_role("link", name="Coverage by kind of vector: Data").click()
     lines = table.value.path().read_text().splitlines()
     assert lines[0].startswith("model,kind,stopwords_concepts,coverage,low,high")
     assert lines[1].startswith("model-0,value,without,0.35,0.35,0.35,1.0,4,4,8,0,")

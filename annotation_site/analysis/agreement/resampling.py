@@ -9,6 +9,7 @@ from scipy import sparse
 from annotation_site.analysis.agreement.arrays import Floats, Integers
 from annotation_site.analysis.agreement.groups import Agreement, Grouping
 from annotation_site.analysis.agreement.measure import Statistics, Sums
+from annotation_site.analysis.agreement.thin import is_thin, thin_values
 from annotation_site.analysis.intervals import STRATA, resampled_sums
 
 
@@ -21,9 +22,11 @@ def resampled_values(
     strata = strata_of.to_numpy(dtype=np.int64)
     cells = sorted({cell for one in groupings for cell in one.cells(agreement)}, key=str)
     cells = [cell for cell in cells if cell in agreement.statistics]
+    thin = [cell for cell in cells if is_thin(agreement.statistics[cell])]
     parts = {
         (*cell, part): values[used]
         for cell in cells
+        if cell not in thin
         for part, values in agreement.statistics[cell].parts.items()
     }
     members = [_stratum_membership(one.indicator(used), strata) for one in groupings]
@@ -31,12 +34,23 @@ def resampled_values(
     for sums in resampled_sums(list(parts.values()), strata, resamples=resamples, seed=seed):
         of_part = dict(zip(parts, sums, strict=True))
         for cell in cells:
+            if cell in thin:
+                continue
             statistics = agreement.statistics[cell]
             strata_sums = {part: of_part[*cell, part] for part in statistics.parts}
             for grouping, member, values in zip(groupings, members, found, strict=True):
                 if cell[0] in grouping.categories:
                     block = _values_of_groups(statistics, strata_sums, member)
                     values.setdefault(cell, []).append(block)
+    for cell in thin:
+        wanted = [cell[0] in one.categories for one in groupings]
+        groups = [one for one, is_wanted in zip(members, wanted, strict=True) if is_wanted]
+        blocks = thin_values(
+            agreement.statistics[cell], used, strata, groups, resamples=resamples, seed=seed
+        )
+        whose = [values for values, is_wanted in zip(found, wanted, strict=True) if is_wanted]
+        for values, block in zip(whose, blocks, strict=True):
+            values[cell] = [block]
     return [
         _in_table_order(values, grouping.cells(agreement), len(grouping.keys), resamples)
         for grouping, values in zip(groupings, found, strict=True)

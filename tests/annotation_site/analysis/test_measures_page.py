@@ -18,6 +18,7 @@ from annotation_site.analysis.coverage import (
     list_coverage,
 )
 from annotation_site.analysis.stopwords import is_stopword, propose_stopwords_flag
+from annotation_site.results.tables import TABLES as RESULT_TABLES
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels, hand_worked_study
 
 PAGE = (Path(__file__).parents[3] / "docs" / "measures.md").read_text(encoding="utf-8")
@@ -121,3 +122,8 @@ def test_every_measure_of_agreement_says_what_it_is(measure: Measure) -> None:
 
 def test_machine_annotators_are_on_the_page() -> None:
     assert re.findall("^- `(machine-[a-z]+)`", PAGE, re.M) == list(BASELINES)
+
+
+def test_every_table_of_the_results_page_is_on_this_page() -> None:
+    section = PAGE.split("## What the results page offers")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(RESULT_TABLES)

@@ -1,0 +1,42 @@
+"""Intervals of measures over pairs of people: the quick way gives what the plain way gives."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from annotation_site.analysis.agreement import resampling
+from annotation_site.analysis.agreement.tables import agreement_tables, measure_agreement
+from annotation_site.analysis.intervals import drawn_weights
+from annotation_site.analysis.labels import Labels
+from tests.annotation_site.analysis.agreement_labels import random_labels
+
+BY = [("model",), ("model", "kind"), ("model", "kind", "layer"), ("model", "category")]
+
+
+def many_people() -> Labels:
+    """Forty lists, each with two or three of nine people."""
+    return random_labels(40, 9, share=0.3, overlap=True)
+
+
+def test_pairs_without_a_list_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = many_people()
+    categories = sorted(set(labels.members["category"]))
+    agreement = measure_agreement(labels, min_tokens=2, categories=categories)
+    quick = agreement_tables(agreement, by=BY, resamples=50)
+    monkeypatch.setattr(resampling, "is_thin", lambda statistics: False)
+    plain = agreement_tables(agreement, by=BY, resamples=50)
+    kappa = quick[0].set_index("measure").loc["cohen_kappa_concept"]
+    assert kappa["low"] < kappa["value"] < kappa["high"]
+    for one, other in zip(quick, plain, strict=True):
+        pd.testing.assert_frame_equal(one, other, rtol=1e-12)
+
+
+def test_draws_do_not_depend_on_the_size_of_blocks() -> None:
+    sizes = [3, 8]
+    small, large = (
+        [np.concatenate(parts) for parts in zip(*drawn, strict=True)]
+        for drawn in (drawn_weights(sizes, resamples=20, seed=1, block=block) for block in (6, 20))
+    )
+    for one, other, lists in zip(small, large, sizes, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert set(one.sum(axis=1)) == {lists}
