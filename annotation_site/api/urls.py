@@ -59,6 +59,7 @@ urlpatterns = [
     path(f"{PERSON}/release", contents.ReleaseView.as_view(), name="release"),
     path(f"{PERSON}/let-in", running.LetInView.as_view(), name="let_in"),
     path(f"{STUDY}/progress", running.ProgressView.as_view(), name="progress"),
+    path(f"{STUDY}/flags", running.FlagsView.as_view(), name="flags"),
     path(f"{STUDY}/adjudication", running.AdjudicationView.as_view(), name="adjudication"),
     path(f"{STUDY}/items/<int:item>/final", running.FinalView.as_view(), name="final"),
     path(f"{STUDY}/gold.<slug:extension>", running.GoldView.as_view(), name="gold"),

@@ -169,11 +169,16 @@ def _environment() -> dict[str, str]:
 
 
 def _figures(study: Study) -> Iterator[tuple[str, bytes]]:
-    """The newest snapshot's figures for a light page, by file name."""
+    """The newest snapshot's figures by file name: as on a light page, and for print.
+
+    Without the matrix, which names people by what the site calls them, not by their codes.
+    """
     snapshot = results_state(study).snapshot
     if snapshot is None:
         return
-    for file in snapshot.figure_files.filter(variant="wide-light").order_by("name"):
+    files = snapshot.figure_files.filter(variant__in=("wide-light", "print"))
+    files = files.exclude(extension="png").exclude(name="agreement-matrix")
+    for file in files.order_by("name", "extension"):
         yield f"{file.name}.{file.extension}", bytes(file.content)
 
 

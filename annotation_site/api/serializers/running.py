@@ -15,6 +15,13 @@ class FlagFields(serializers.Serializer):
     sentence = serializers.CharField()
 
 
+class PersonFlags(serializers.Serializer):
+    """Somebody whose work is worth a look."""
+
+    person = serializers.UUIDField()
+    flags = FlagFields(many=True)
+
+
 class TrainingFields(serializers.Serializer):
     """How far a person is with training; `score` from 0 to 1."""
 
@@ -32,17 +39,16 @@ class PersonProgressFields(serializers.Serializer):
 
     person = serializers.UUIDField(source="membership.user.public_id")
     name = serializers.CharField(source="membership.user.username")
-    done = serializers.IntegerField()
-    left = serializers.IntegerField()
-    unopened = serializers.IntegerField()
-    skipped = serializers.IntegerField()
-    expired = serializers.IntegerField()
-    active_seconds = serializers.IntegerField()
-    median_seconds = serializers.FloatField(allow_null=True)
-    last_at = serializers.DateTimeField(allow_null=True)
-    reference_percent = serializers.FloatField(allow_null=True)
-    training = TrainingFields()
-    flags = FlagFields(many=True)
+    done = serializers.IntegerField(source="work.done")
+    left = serializers.IntegerField(source="work.left")
+    unopened = serializers.IntegerField(source="work.unopened")
+    skipped = serializers.IntegerField(source="work.skipped")
+    expired = serializers.IntegerField(source="work.expired")
+    active_seconds = serializers.IntegerField(source="work.active_seconds")
+    median_seconds = serializers.FloatField(source="work.median_seconds", allow_null=True)
+    last_at = serializers.DateTimeField(source="work.last_at", allow_null=True)
+    reference_percent = serializers.FloatField(source="work.reference_percent", allow_null=True)
+    training = TrainingFields(allow_null=True)
 
 
 class AnsweredFields(serializers.Serializer):

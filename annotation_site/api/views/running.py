@@ -17,7 +17,7 @@ from annotation_site.annotation import (
 )
 from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Item
-from annotation_site.api.calls import ApiView, PersonRequest, call
+from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import running as fields
 from annotation_site.api.views.contents import annotator_of
 from annotation_site.api.views.studies import MANAGE, READ, study_of
@@ -25,11 +25,21 @@ from annotation_site.results import disagreement, gold
 
 
 class ProgressView(ApiView):
-    """GET how far a study and each of its annotators are, with flags on hurried work."""
+    """GET how far a study and each of its annotators are."""
 
     @call(*READ, gives=fields.Progress)
     def get(self, request: PersonRequest, slug: str) -> Response:
         return self.answer(monitoring.study_progress(study_of(request, slug)))
+
+
+class FlagsView(ApiView):
+    """GET whose recent work is worth a look, and why. Flags inform and reject nothing."""
+
+    @call(*READ, query=PageQuery, gives=fields.PersonFlags, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        found = monitoring.flags_by_person(study_of(request, slug))
+        rows = [{"person": member.user.public_id, "flags": flags} for member, flags in found]
+        return self.paged(rows)
 
 
 class LetInView(ApiView):

@@ -53,6 +53,7 @@ GET = {
     "api:release": NO_GET,
     "api:let_in": NO_GET,
     "api:progress": OWN_STUDY,
+    "api:flags": OWN_STUDY,
     "api:adjudication": OWN_STUDY,
     "api:final": NO_GET,
     "api:gold": OWN_STUDY,
@@ -72,7 +73,7 @@ OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {
     "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
     "texts", "study_people", "items", "assignments", "annotations", "results",
-    "progress", "adjudication",
+    "progress", "flags", "adjudication",
 }  # fmt: skip
 
 
