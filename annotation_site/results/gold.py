@@ -11,8 +11,7 @@ from django.db.models import Prefetch
 from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token
 from annotation_site.exports import EXPORT_FORMATS, Column, Table
-from annotation_site.results.labels_export import pseudonyms_ensure
-from annotation_site.results.models import Pseudonym
+from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
 
 CHUNK = 500
 COLUMNS = (
@@ -69,7 +68,7 @@ def gold_records(study: Study) -> Iterator[dict[str, Any]]:
     Read in pieces, so that its memory does not grow with the study.
     """
     pseudonyms_ensure(study=study)
-    codes = dict(Pseudonym.objects.filter(study=study).values_list("user", "name"))
+    codes = pseudonyms_of(study)
     rows = final_answers(study).iterator(chunk_size=CHUNK)
     texts: dict[int, dict[int, str]] = {}
     for answer in rows:
