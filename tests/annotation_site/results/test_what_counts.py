@@ -101,7 +101,8 @@ def test_the_table_of_reference_lists_leaves_out_people_who_were_not_blind(study
         submit(row, ONE)
     Assignment.objects.filter(pk=rows[0].pk).update(unblinded=True)
     snapshot = services.snapshot_refresh_now(study=study)
-    blind = {str(row.membership.user.public_id) for row in rows[1:]}
+    codes = dict(study.pseudonyms.values_list("user", "name"))
+    blind = {codes[row.membership.user_id] for row in rows[1:]}
     assert {person for person, *_ in snapshot.tables["reference"]["rows"]} == blind
 
 
