@@ -115,7 +115,11 @@ def lists_return(*, study: Study, membership: Membership) -> None:
     )
     room = study.items.annotate(held=held).filter(held__lt=study.annotators_per_list)
     own.filter(item__in=room).update(state=State.WAITING)
-    others = (Purpose.TRAINING, Purpose.REFERENCE, Purpose.REPEAT)
+    others = {Purpose.REFERENCE, Purpose.REPEAT}
+    if membership.training_waived_at is None:  # else their training has ended for good
+        others.add(Purpose.TRAINING)
+    if study.state == Study.State.PILOT:  # in which nobody else takes them
+        others.add(Purpose.PILOT)
     taken.filter(purpose__in=others).update(state=State.WAITING)
 
 

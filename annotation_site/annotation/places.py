@@ -130,7 +130,11 @@ def _leases_end(study: Study) -> None:
 
 
 def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
-    """Assignments whose lease has run out and whose list somebody else could take."""
+    """Assignments whose lease has run out and whose list somebody else could take.
+
+    Repeats and silent references go nowhere, and yet their leases end as those of other lists do:
+    one that stayed would tell its person what it is.
+    """
     people = annotators_of(study).count()
     had = (
         Assignment.objects.filter(item=OuterRef("item"), membership__in=annotators_of(study))
@@ -138,15 +142,18 @@ def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
         .annotate(n=Count("membership", distinct=True))
         .values("n")
     )
+    movable = Q(had__lt=people)
+    if people > study.annotators_per_list:
+        movable |= Q(purpose=Purpose.REFERENCE)  # which everybody has
     return (
         Assignment.objects.filter(
             item__study=study,
-            purpose=Purpose.ANNOTATION,
+            purpose__in=(Purpose.ANNOTATION, Purpose.REPEAT, Purpose.REFERENCE),
             state=State.IN_PROGRESS,
             opened_at__lt=timezone.now() - timedelta(hours=study.lease_hours),
         )
         .alias(had=Subquery(had))
-        .filter(had__lt=people)
+        .filter(movable)
     )
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.access import Training, training_of
+from annotation_site.annotation.access import QUEUE, Training, training_of
 from annotation_site.annotation.answers import Answer, PatternAnswer
 from annotation_site.annotation.comparisons import Comparison, answers_compare
 from annotation_site.annotation.final_answers import WITH_REFERENCE
@@ -71,10 +71,30 @@ def answer_score(assignment: Assignment, answer: Answer) -> float | None:
 
     None for every other list, and where there is no reference answer.
     """
+    if assignment.purpose in QUEUE:
+        return _score_in_silence(assignment, answer)
     if assignment.purpose not in SCORED:
         return None
     reference = _reference_of(assignment.item)
     return None if reference is None else _score(assignment.item, answer, reference)
+
+
+def _score_in_silence(assignment: Assignment, answer: Answer) -> float | None:
+    """The score of a silent reference list; None for other lists, after the same work.
+
+    Scoring takes longer than all the rest of a submission, so its person could tell a silent
+    reference list with a watch. Studies without such lists are spared it.
+    """
+    study, is_silent = assignment.item.study, assignment.purpose == Purpose.REFERENCE
+    lists = study.items.filter(use=Item.Use.REFERENCE).order_by("pk")
+    stand_in = lists.values_list("pk", flat=True).first()
+    if stand_in is None:
+        return None
+    reference = _reference_of(assignment.item if is_silent else Item(pk=stand_in))
+    if reference is None:
+        return None
+    score = _score(assignment.item, answer, reference)
+    return score if is_silent else None
 
 
 def reference_require_changeable(*, answer: Assignment) -> None:
@@ -141,6 +161,7 @@ def _score(item: Item, answer: Answer, reference: Answer) -> float:
     return reference_score(
         [p.ranks for p in answer.patterns],
         [p.ranks for p in reference.patterns],
-        length=len(item.vector.token_ids),
+        # A stand-in's reference answer may be to a longer list.
+        length=max(len(item.vector.token_ids), *(max(p.ranks) for p in reference.patterns), 0),
         min_tokens=item.study.min_tokens,
     )

@@ -61,13 +61,13 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
 
 def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:
     """The row of this key, and whether there was one already; a second request waits here."""
-    own = RequestKey.objects.filter(user=request.user)
-    own.filter(created_at__lt=timezone.now() - KEPT).delete()
+    # Everybody's: an answer can name people, and who called once may never call again.
+    RequestKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
     try:
         with transaction.atomic():
             row = RequestKey.objects.create(user=request.user, key=key, digest=_digest(request))
     except IntegrityError:
-        return own.get(key=key), True
+        return RequestKey.objects.get(user=request.user, key=key), True
     return row, False
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from annotation_site.accounts.models import ApiToken, Role
+from annotation_site.accounts.models import ApiToken, Role, Scope
 from annotation_site.annotation.people import RANKS
 from annotation_site.errors import NotAllowed
 
@@ -37,9 +37,15 @@ class MayCall(BasePermission):
             return True  # for the answer that there is no such method
         if RANKS.index(request.user.role) < RANKS.index(call.role):
             raise NotAllowed(FOR[call.role])
-        if isinstance(request.auth, ApiToken) and call.scope not in (None, *request.auth.scopes):
-            raise ScopeMissing(
-                f"This token may not do this: it needs the scope “{call.scope}”. Make a token with "
-                "it on your account's page."
-            )
+        if call.scope is not None:
+            require_scope(request, call.scope)
         return True
+
+
+def require_scope(request: Request, scope: Scope) -> None:
+    """Raises ScopeMissing for a token without the scope; a page's session has all of them."""
+    if isinstance(request.auth, ApiToken) and scope not in request.auth.scopes:
+        raise ScopeMissing(
+            f"This token may not do this: it needs the scope “{scope}”. Make a token with it on "
+            "your account's page."
+        )

@@ -135,6 +135,7 @@ def table_request(
         repeats = repeats[repeats["annotator"].isin(filters.people)]
     scores = answers.annotations.rename(columns={"reference_score": "score"})
     scores = scores[scores["purpose"].isin([Purpose.TRAINING, Purpose.REFERENCE])]
+    scores = scores[~scores["unblinded"]]
     counted = counted[counted["annotation_id"].isin(labels.annotations["annotation_id"])]
     request = TableRequest(
         labels,

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import IO
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
+from annotation_site.annotation.models import Membership
 from annotation_site.errors import NotFound
 from annotation_site.results.jobs import CONTENTS, file_path, job_nudge
 from annotation_site.results.models import ExportJob
@@ -28,7 +29,8 @@ STOPPED = (
 def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
     """The file of a job, for somebody who may read the study; the log says who took it.
 
-    Raises NotFound where it is not written, has been removed, or holds answers that were removed.
+    Raises NotFound where it is not written, has been removed, or holds answers or a name that were
+    removed.
     """
     if job.state == State.READY and not _is_over().filter(pk=job.pk).exists():
         try:
@@ -66,7 +68,7 @@ def exports_sweep() -> None:
 
 
 def exports_expire() -> int:
-    """Remove files whose time is over, or that hold answers of somebody who had them removed.
+    """Remove files whose time is over, or that hold what was removed: answers, or a name.
 
     Files that belong to no job go too. Returns how many jobs lost their file.
     """
@@ -80,8 +82,15 @@ def exports_expire() -> int:
 
 
 def _is_over() -> QuerySet[ExportJob]:
+    # Erasing a person removes no answers where the study keeps them, so `removals` does not tell.
+    named = Membership.objects.filter(
+        study=OuterRef("study"), user__erased_at__gte=OuterRef("requested_at")
+    )
     return ExportJob.objects.filter(
-        Q(expires_at__lte=timezone.now()) | ~Q(removals=F("study__removals")), state=State.READY
+        Q(expires_at__lte=timezone.now())
+        | ~Q(removals=F("study__removals"))
+        | Q(Exists(named), with_names=True),
+        state=State.READY,
     )
 
 

@@ -17,6 +17,7 @@ from annotation_site.annotation import people
 from annotation_site.annotation.selectors import studies_to_run
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
+from annotation_site.api.permissions import require_scope
 from annotation_site.api.serializers import people as fields
 from annotation_site.errors import Invalid, NotAllowed
 
@@ -105,7 +106,10 @@ class EraseView(ApiView):
 
 
 class InvitationsView(ApiView):
-    """GET the invitations that one may see; POST a new one, whose link this answer alone tells."""
+    """GET the invitations that one may see; POST a new one, whose link this answer alone tells.
+
+    A token that invites somebody into another role than annotator needs the scope `admin` too.
+    """
 
     @call(Scope.READ, Role.RESEARCHER, query=PageQuery, gives=fields.Invitation, paged=True)
     def get(self, request: PersonRequest) -> Response:
@@ -120,6 +124,10 @@ class InvitationsView(ApiView):
     )
     @once(not_kept=("link",))
     def post(self, request: PersonRequest) -> Response:
+        if self.body["role"] != Role.ANNOTATOR:
+            # Whoever has the link becomes what it says: with this scope alone, a token of an admin
+            # could make itself one that may do everything.
+            require_scope(request, Scope.ADMIN)
         slug = self.body.pop("study")
         study = studies_to_run(request.user).filter(slug=slug).first() if slug else None
         if slug and study is None:

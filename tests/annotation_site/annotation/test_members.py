@@ -7,7 +7,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry
-from annotation_site.annotation import consent, members, places
+from annotation_site.annotation import consent, members, places, training
 from annotation_site.annotation.models import Assignment, Membership
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.services import data_version
@@ -84,6 +84,17 @@ def test_somebody_who_is_added_again_gets_back_what_went_to_nobody():
     members.annotator_add(study=study, user=first.user)
     assert first.assignments.filter(state=State.WAITING).count() == before
     assert live_per_list(study) == {2}
+
+
+def test_somebody_who_was_let_in_and_is_added_again_gets_no_training_back():
+    study = make_study(annotators=2, training_lists=1, training_pass_percent=50, lists_per_layer=1)
+    first = assignment_of(study).membership
+    training.training_waive(membership=first, by=study.created_by)
+    members.annotator_remove(membership=first, by=study.created_by)
+    first.refresh_from_db()
+    members.annotator_add(study=study, user=first.user)
+    waiting = first.assignments.filter(state=State.WAITING)
+    assert set(waiting.values_list("purpose", flat=True)) == {"annotation"}
 
 
 def test_nobody_joins_twice_or_after_withdrawing_or_unblinded():

@@ -137,3 +137,13 @@ def test_an_archived_study_is_hidden_until_it_comes_back():
     studies.study_state_change(study=study, state="closed")
     assert annotator.get(f"/studies/{study.slug}/").status_code == 200
     assert study.slug in researcher.get("/").content.decode()
+
+
+def test_somebody_who_is_added_again_during_the_pilot_goes_on_with_it():
+    study = make_pilot()
+    person = study.memberships.filter(role="annotator").first()
+    before = list(person.assignments.values_list("pk", "state"))
+    members.annotator_remove(membership=person, by=study.created_by)
+    assert selectors.next_assignment(person.pk) is None
+    members.annotator_add(study=study, user=person.user)
+    assert list(person.assignments.values_list("pk", "state")) == before

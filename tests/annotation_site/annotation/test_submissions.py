@@ -19,6 +19,7 @@ from tests.annotation_site.factories import (
 
 pytestmark = pytest.mark.django_db
 State = Assignment.State
+Purpose = Assignment.Purpose
 
 
 def submit(assignment, content, **changes):
@@ -246,6 +247,24 @@ def test_a_lease_that_nobody_could_take_over_does_not_end():
     places.leases_sweep()
     assignment.refresh_from_db()
     assert assignment.state == State.IN_PROGRESS
+
+
+@pytest.mark.parametrize("people", [2, 3])
+@pytest.mark.parametrize("purpose", [Purpose.REPEAT, Purpose.REFERENCE])
+def test_the_end_of_a_lease_does_not_tell_what_a_list_is_for(people, purpose):
+    study = make_study(annotators=people, reference_lists=1, repeat_percent=50)
+    rows = Assignment.objects.filter(membership=assignment_of(study).membership)
+    plain = rows.filter(purpose=Purpose.ANNOTATION).first()
+    other = rows.filter(purpose=purpose).exclude(item=plain.item).first()
+    both = Assignment.objects.filter(pk__in=(plain.pk, other.pk))
+    both.update(state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10))
+    places.leases_sweep()
+    ended = State.EXPIRED if people > 2 else State.IN_PROGRESS
+    assert list(both.values_list("state", flat=True)) == [ended, ended]
+    other.refresh_from_db()
+    submit(other, answer())  # as late as any
+    other.refresh_from_db()
+    assert (other.state, other.surplus) == (State.SUBMITTED, False)
 
 
 def test_a_late_answer_takes_its_place_back_when_it_is_free():

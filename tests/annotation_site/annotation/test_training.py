@@ -5,7 +5,9 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from django.db import connection
 from django.http import Http404
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Role
@@ -256,6 +258,30 @@ def test_silent_reference_lists_are_scored_and_their_person_is_not_told():
     ordinary = Assignment.objects.filter(purpose=Purpose.ANNOTATION).first()
     assert submit(ordinary, RIGHT).reference_score is None
     assert study.state == Study.State.OPEN
+
+
+def test_a_silent_reference_list_takes_no_longer_than_any_other(monkeypatch):
+    make_study(
+        extraction=make_extraction(per_layer=4), lists_per_layer=2, reference_lists=2,
+        repeat_percent=50,
+    )  # fmt: skip
+    scored = []
+    score = training._score
+    monkeypatch.setattr(training, "_score", lambda *args: scored.append(1) or score(*args))
+    work = {}
+    for purpose in (Purpose.REFERENCE, Purpose.ANNOTATION, Purpose.REPEAT):
+        row = Assignment.objects.filter(purpose=purpose).first()
+        scored.clear()
+        with CaptureQueriesContext(connection) as queries:
+            submit(row, HALF)
+        work[purpose] = len(queries), len(scored)
+    assert len(set(work.values())) == 1, work
+    assert scored == [1]
+
+
+def test_studies_without_silent_reference_lists_are_spared_the_work(monkeypatch):
+    monkeypatch.setattr(training, "_score", None)
+    submit(assignment_of(make_study()), HALF)
 
 
 def test_a_pattern_below_the_minimum_does_not_count_against_anybody():

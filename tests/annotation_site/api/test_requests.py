@@ -215,6 +215,13 @@ class TestIdempotencyKey:
         self.post(client, plan)
         assert Study.objects.count() == 2
 
+    def test_after_a_day_nobodys_answer_is_kept(self, client, plan):
+        self.post(client, plan)
+        RequestKey.objects.update(created_at=timezone.now() - timedelta(hours=25))
+        other = UserFactory(role=Role.RESEARCHER)
+        self.post(bearer(other), plan)
+        assert list(RequestKey.objects.values_list("user", flat=True)) == [other.pk]
+
     @pytest.mark.parametrize("key", ["", "x" * 101, "a\tb"])
     def test_a_key_that_is_no_key_is_refused(self, client, plan, key):
         assert code(self.post(client, plan, key)) == (400, "invalid_request")
@@ -238,6 +245,17 @@ def test_a_token_revokes_itself_and_no_other():
     assert client.delete(f"/api/tokens/{token.public_id}").status_code == 204
     assert client.get("/api/me").status_code == 401
     assert [row["name"] for row in client_of(user).get("/api/tokens").json()["results"]] == ["two"]
+
+
+@pytest.mark.parametrize("role", [Role.RESEARCHER, Role.ADMIN])
+def test_a_token_that_runs_studies_cannot_make_somebody_more_powerful_than_itself(role):
+    admin = UserFactory(role=Role.ADMIN)
+    narrow, wide = bearer(admin, "read", "manage"), bearer(admin)
+    refused = narrow.post("/api/invitations", {"role": role}, format="json")
+    assert code(refused) == (403, "scope_missing")
+    assert not Invitation.objects.exists()
+    assert narrow.post("/api/invitations", {"role": "annotator"}, format="json").status_code == 201
+    assert wide.post("/api/invitations", {"role": role}, format="json").status_code == 201
 
 
 def test_erasing_needs_the_persons_name():

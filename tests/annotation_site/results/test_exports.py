@@ -12,14 +12,16 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation_site.accounts.models import AuditEntry
+from annotation_site.accounts.models import AuditEntry, Role
 from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.annotation.people import person_erase
 from annotation_site.errors import Invalid, NotFound
 from annotation_site.exports import labels_jsonl
 from annotation_site.results import export_files, jobs
 from annotation_site.results.models import ExportJob
 from tests.annotation_site.annotation.test_submissions import submit
 from tests.annotation_site.factories import (
+    UserFactory,
     answer,
     assignment_of,
     client_of,
@@ -175,6 +177,18 @@ def test_a_file_that_holds_removed_answers_goes(study, folder):
         export_files.export_open(job=job, by=researcher_of(study))
     export_files.exports_sweep()
     assert files(folder) == []
+
+
+def test_a_file_that_names_somebody_who_was_erased_goes(study, folder):
+    named, coded = written(study, with_names=True), written(study)
+    person = assignment_of(study).membership.user
+    person_erase(person=person, by=UserFactory(role=Role.ADMIN))
+    named.refresh_from_db()
+    with pytest.raises(NotFound):
+        export_files.export_open(job=named, by=researcher_of(study))
+    later = written(study, with_names=True)  # does not know the name any more
+    export_files.exports_sweep()
+    assert files(folder) == sorted(jobs.file_path(job).name for job in (coded, later))
 
 
 def test_files_of_a_deleted_job_and_strangers_in_the_folder_go(study, folder):

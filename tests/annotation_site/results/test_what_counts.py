@@ -95,6 +95,17 @@ def test_surplus_answers_and_those_of_people_who_were_not_blind_change_no_table(
     assert tables(study) == before
 
 
+def test_the_table_of_reference_lists_leaves_out_people_who_were_not_blind(study):
+    rows = list(Assignment.objects.filter(purpose=Purpose.REFERENCE).order_by("pk"))
+    for row in rows:
+        submit(row, ONE)
+    Assignment.objects.filter(pk=rows[0].pk).update(unblinded=True)
+    snapshot = services.snapshot_refresh_now(study=study)
+    codes = dict(study.pseudonyms.values_list("user", "name"))
+    blind = {codes[row.membership.user_id] for row in rows[1:]}
+    assert {person for person, *_ in snapshot.tables["reference"]["rows"]} == blind
+
+
 def test_an_annotation_changes_them(study):
     before = tables(study)
     submit(Assignment.objects.filter(purpose=Purpose.ANNOTATION).first(), ALL)
