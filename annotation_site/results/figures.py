@@ -36,12 +36,6 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
 
 
-def short_id(person: object) -> str:
-    """The first eight characters of a pseudonym: how pages and figures name people."""
-    text = str(person)
-    return text if text.startswith("machine-") else text[:8]
-
-
 def coverage_by_kind(table: pd.DataFrame) -> FigurePlan | None:
     """Table 2 as points with their intervals, a row per kind; None without a judged list."""
     rows = table[table["coverage"].notna()].reset_index(drop=True)
@@ -132,7 +126,7 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
         value = np.nan if pd.isna(row["value"]) else float(row["value"])
         grid[one, other] = grid[other, one] = value
         shown = "undefined" if np.isnan(value) else f"{value:.2f}"
-        who = f"{short_id(row['first'])} and {short_id(row['second'])}"
+        who = f"{row['first']!s} and {row['second']!s}"
         said.append(f"{who} {shown} ({row['n']} tokens)")
 
     def draw(ink: Ink, width: int) -> Figure:
@@ -147,7 +141,7 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
         # One lightness scale from low to high: it reads the same in grey.
         axes.imshow(grid, vmin=-0.2, vmax=1, cmap="cividis")
         axes.set_facecolor(ink.empty)
-        names = [short_id(one) for one in people]
+        names = [str(one) for one in people]
         axes.set_xticks(range(len(people)), names, rotation=90)
         axes.set_yticks(range(len(people)), names)
         axes.tick_params(length=0, labelsize=min(12, 0.8 * side / len(people)) * PX)

@@ -19,8 +19,8 @@ ADJUDICATED = {
 class Filters:
     """What enters the tables. None takes everything; an empty tuple would take nothing.
 
-    Days are ISO dates, both included, in UTC; people are public ids. `min_tokens` is an analysis
-    choice and changes no rule of the study.
+    Days are ISO dates, both included, in UTC; people are their codes in the study. `min_tokens` is
+    an analysis choice and changes no rule of the study.
     """
 
     min_tokens: int

@@ -11,6 +11,7 @@ from django.db.models import Prefetch
 from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token
 from annotation_site.exports import EXPORT_FORMATS, Column, Table
+from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
 
 CHUNK = 500
 COLUMNS = (
@@ -49,7 +50,7 @@ def final_answers(study: Study) -> Any:
             purpose=Assignment.Purpose.ADJUDICATION,
             state=Assignment.State.SUBMITTED,
         )
-        .select_related("item__vector__extraction__model", "membership__user")
+        .select_related("item__vector__extraction__model", "membership")
         .prefetch_related(Prefetch("patterns", queryset=patterns))
         .order_by(
             "item__vector__extraction__model__name",
@@ -66,6 +67,8 @@ def gold_records(study: Study) -> Iterator[dict[str, Any]]:
 
     Read in pieces, so that its memory does not grow with the study.
     """
+    pseudonyms_ensure(study=study)
+    codes = pseudonyms_of(study)
     rows = final_answers(study).iterator(chunk_size=CHUNK)
     texts: dict[int, dict[int, str]] = {}
     for answer in rows:
@@ -90,7 +93,7 @@ def gold_records(study: Study) -> Iterator[dict[str, Any]]:
                 for pattern in answer.patterns.all()
             ],
             "comment": answer.comment,
-            "adjudicator": str(answer.membership.user.public_id),
+            "adjudicator": codes[answer.membership.user_id],
             "version": answer.version,
             "submitted_at": answer.submitted_at.isoformat(),
         }

@@ -1,19 +1,18 @@
 """A study's labels from the database, one record per annotation, in memory that does not grow."""
 
-import secrets
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
-from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token, Vector
 from annotation_site.exports.labels import LabelPattern, LabelRecord
 from annotation_site.results.models import Pseudonym
+from annotation_site.results.pseudonyms import pseudonyms_ensure
 
 CHUNK = 200  # annotations that are in memory at a time
 Report = Callable[[int, int], None]
@@ -41,17 +40,6 @@ _COLUMNS = {
         )
     },
 }  # fmt: skip
-
-
-@transaction.atomic
-def pseudonyms_ensure(*, study: Study) -> None:
-    """Give everybody in the study a code; whoever has one keeps it."""
-    Study.objects.select_for_update().get(pk=study.pk)
-    coded = Pseudonym.objects.filter(study=study).values("user")
-    users = study.memberships.exclude(user__in=coded).values_list("user", flat=True).distinct()
-    Pseudonym.objects.bulk_create(
-        Pseudonym(study=study, user_id=user, name=f"p{secrets.token_hex(5)}") for user in users
-    )
 
 
 def label_records(

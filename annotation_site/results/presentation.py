@@ -63,10 +63,8 @@ def p_value(value: float | None) -> str:
 
 
 def short(person: Any) -> str:
-    """A pseudonym's first eight characters; machines keep their names."""
-    if person is None:
-        return "everybody"
-    return str(person) if str(person).startswith("machine-") else str(person)[:8]
+    """A person's code, or a machine's name."""
+    return "everybody" if person is None else str(person)
 
 
 def valued(row: Row, write: Callable[[float | None], str], name: str = "value") -> Cell:

@@ -9,7 +9,8 @@ from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 from annotation_site.corpus.models import Token
 from annotation_site.exports import Column, Table
 from annotation_site.results.filters import Filters
-from annotation_site.results.models import Snapshot
+from annotation_site.results.models import Pseudonym, Snapshot
+from annotation_site.results.pseudonyms import pseudonyms_of
 from annotation_site.results.services import data_version
 
 
@@ -74,18 +75,14 @@ def rows_of(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:
 
 
 def people_of(study: Study) -> dict[str, str]:
-    """Who has submitted an annotation: public id → its first eight characters."""
-    found = (
-        Assignment.objects.filter(
-            item__study=study,
-            purpose=Assignment.Purpose.ANNOTATION,
-            state=Assignment.State.SUBMITTED,
-        )
-        .values_list("membership__user__public_id", flat=True)
-        .order_by("membership__user__public_id")
-        .distinct()
+    """Who has submitted an annotation: code → how pages name the person, which is the same."""
+    submitted = Assignment.objects.filter(
+        item__study=study,
+        purpose=Assignment.Purpose.ANNOTATION,
+        state=Assignment.State.SUBMITTED,
     )
-    return {str(person): str(person)[:8] for person in found}
+    found = Pseudonym.objects.filter(study=study, user__in=submitted.values("membership__user"))
+    return {name: name for name in found.order_by("name").values_list("name", flat=True)}
 
 
 def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
@@ -106,7 +103,8 @@ def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
 
 
 def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, str, int], str]:
-    """What annotators called their patterns in some lists, by list, person and number."""
+    """What annotators called their patterns in some lists, by list, person's code and number."""
+    codes = pseudonyms_of(study)
     found = Pattern.objects.filter(
         assignment__item__study=study,
         assignment__item__in=list_ids,
@@ -114,12 +112,13 @@ def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, st
         assignment__state=Assignment.State.SUBMITTED,
     ).values_list(
         "assignment__item_id",
-        "assignment__membership__user__public_id",
+        "assignment__membership__user_id",
         "number",
         "description",
         "category",
     )
     return {
-        (item, str(person), number): description or category
-        for item, person, number, description, category in found
+        (item, codes[user], number): description or category
+        for item, user, number, description, category in found
+        if user in codes
     }

@@ -8,7 +8,7 @@ from tests.e2e.site import MODEL, Site
 from tests.e2e.test_annotation_page import expect_no_barrier
 from tests.e2e.test_story import log_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
 SLOW = 120_000  # milliseconds that a busy machine may take
 
 

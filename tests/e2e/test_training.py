@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.site import Site, database_of_its_own
 from tests.e2e.test_home import RULES, log_in, picture
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
 STUDY = "/studies/concepts-with-training/"
 # A draft in which one of two training lists still lacks its reference answer.
 WORLD = """

@@ -9,6 +9,7 @@ from annotation_site.corpus.models import Vector
 from annotation_site.results.dataframes import answers_of, final_labels, labels_frame
 from annotation_site.results.filters import Filters
 from annotation_site.results.forms import FilterForm
+from annotation_site.results.pseudonyms import pseudonyms_ensure
 from annotation_site.results.selectors import people_of
 from tests.annotation_site.annotation.test_submissions import submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
@@ -82,8 +83,8 @@ def test_what_the_study_does_not_hold_is_refused_in_a_sentence(chosen, sentence)
 
 def test_kinds_layers_people_and_days_are_taken():
     study = labelled_study()
-    first = min(people_of(study))
     every = counted(study)
+    first = min(people_of(study))
     assert len(every) == 7
     assert counted(study, kinds=("random",)) == {one for one in every if one[0] == "random"}
     assert counted(study, layer_from=1) == {one for one in every if one[1] == 1}
@@ -157,8 +158,9 @@ def test_every_label_is_a_row_with_all_about_it():
     assert (frame["submitted_at"].notna()).all()
 
 
-def test_loading_takes_five_queries_however_many_answers(django_assert_num_queries):
+def test_loading_takes_seven_queries_however_many_answers(django_assert_num_queries):
     study = labelled_study()
-    # patterns, members, annotations, the models' names, lists
-    with django_assert_num_queries(5):
+    pseudonyms_ensure(study=study)
+    # whether everybody has a code, codes, patterns, members, annotations, the models' names, lists
+    with django_assert_num_queries(7):
         answers_of(study)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from annotation_site.annotation.services import StudyPlan, study_create
 from django.core.management import CommandError, call_command
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Assignment, Membership, Pattern, Study
+from annotation_site.annotation.plans import StudyPlan
+from annotation_site.annotation.studies import study_create
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.exports.labels import LABEL_FIELDS, LabelFileError, LabelRecord
 from annotation_site.results.labels_export import label_records
@@ -34,7 +35,7 @@ def study():
     value, update = study.items.order_by("-vector__kind")
     answers = [
         (first, value, answer(pattern(1, [3, 1, 2, 4], description="=cmd <b>“–”</b>\n"),
-                              pattern(2, [9, 11], category="names", stopwords=True))),
+                              pattern(2, [9, 11], category="syntactic", stopwords=True))),
         (second, value, answer(comment="nothing, really")),
         (first, update, answer(pattern(1, [1, 2, 3, 4, 5], description="", category="syntactic"))),
     ]  # fmt: skip
@@ -51,7 +52,7 @@ def twin_of(study: Study, **changes) -> Study:
     """A draft over the same lists, with nobody in it but its researcher and one stranger."""
     plan = StudyPlan(
         title="The twin",
-        extraction=study.extractions.get(),
+        extractions=list(study.extractions.all()),
         annotators=list(User.objects.filter(memberships__study=study, role="annotator")),
         lists_per_layer=1,
         **changes,
@@ -139,7 +140,7 @@ def test_a_record_says_where_the_list_came_from_and_what_was_answered(study):
             {
                 "number": 2,
                 "description": "pattern 2",
-                "category": "names",
+                "category": "syntactic",
                 "stopwords": True,
                 "stopwords_proposed": False,
                 "ranks": [9, 11],

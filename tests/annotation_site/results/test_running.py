@@ -213,7 +213,7 @@ def test_gold_is_exported_apart_whole_file(study, tmp_path):
     cell = [f'"{text}"' for text in (tokens.replace('"', '""'), patterns.replace('"', '""'))]
     model = item.vector.extraction.model.name
     digest = item.vector.extraction.bundle_digest
-    adjudicator = researcher_of(study).public_id
+    adjudicator = study.pseudonyms.get(user=researcher_of(study)).name
     at = Assignment.objects.get(pk=final.pk).submitted_at.isoformat()
     assert csv == (
         "model,bundle_digest,kind,layer,index,tokens,patterns,comment,adjudicator,version,"
