@@ -227,7 +227,10 @@ class AnnotatorForm(forms.Form):
     """Somebody who is to annotate in a study."""
 
     person: forms.ModelChoiceField = forms.ModelChoiceField(
-        queryset=None, label="Annotator", to_field_name="public_id"
+        queryset=None,
+        label="Annotator",
+        to_field_name="public_id",
+        empty_label="Choose somebody",
     )
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:

@@ -10,10 +10,9 @@ class ExportForm(forms.Form):
 
     content = forms.ChoiceField(
         label="File",
-        choices=[(key, content.title) for key, content in CONTENTS.items()],
+        choices=[(key, f"{content.title}: {content.help}") for key, content in CONTENTS.items()],
         initial="archive",
         widget=forms.RadioSelect,
-        help_text=" ".join(f"{content.title}: {content.help}." for content in CONTENTS.values()),
     )
     with_names = forms.BooleanField(
         label="Name people in it",

@@ -149,7 +149,7 @@ def _warnings(rows: Iterable[Row]) -> list[str]:
             if warning and warning.startswith("fewer than"):
                 found.setdefault(warning, []).append(group_name(row))
     return [
-        f"{', '.join(dict.fromkeys(groups))}: {warning}, read with care."
+        f"{'; '.join(dict.fromkeys(groups))}: {warning}, read with care."
         for warning, groups in found.items()
     ]
 

@@ -117,7 +117,7 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     expect(page.locator("#basis")).to_contain_text("8 annotations by 2 people; 4 lists")
     expect(headline.get_by_role("row", name="value vectors")).to_have_count(0)
     expect(headline.get_by_role("row", name="random vectors 0.0%")).to_be_visible()
-    page.get_by_role("link", name="Hide the paper’s figures").click()
+    page.get_by_role("link", name="Hide the paper’s numbers").click()
     expect(page.get_by_role("columnheader", name="the paper’s GPT2")).to_have_count(0)
     expect(page.locator("#basis")).to_contain_text("4 lists")  # the choice stays
 

@@ -161,7 +161,7 @@ def test_the_rules_of_a_draft_are_a_form_and_those_of_a_running_study_a_text():
     study.memberships.update(consent_version=0)
     submit(assignment_of(study), answer())
     page = client.get(url).content.decode()
-    assert "Answers are in, so these are fixed" in page
+    assert "Answers are in, so these rules stay" in page
     assert 'name="min_tokens"' not in page
     fixed = {"title": "Renamed", "lease_hours": 3, "min_tokens": 9, "action": "save"}
     assert client.post(url, fixed).status_code == 302
