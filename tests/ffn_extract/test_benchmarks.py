@@ -14,7 +14,7 @@ def test_the_projection_is_not_slower_by_an_order_of_magnitude():
     embedding, vectors = make(SMALL, 64)
     for both in (False, True):
         run, plain = ours(embedding, vectors, both), torch_top(embedding, vectors, both)
-        assert ratio(run, plain, 1)[2] < 50
+        assert ratio(run, plain, 5)[2] < 50  # the median of five: other tests run beside this one
     torch_argsort(embedding, vectors)()
 
 
