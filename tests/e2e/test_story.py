@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.wordnet import open_wordnet
 from tests import requires
-from tests.e2e.site import MODEL, PASSWORD, Site
+from tests.e2e.site import MODEL, PASSWORD, Site, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 # The pictures of the README: made by `UPDATE_IMAGES=1 make test`, else looked at by nobody.
@@ -218,12 +218,13 @@ def read_results(page: Page, site: Site) -> bytes:
     page.get_by_role("link", name="Results").click()
     expect(page.get_by_text("12 annotations by 2 people")).to_be_visible(timeout=120_000)
     expect(page.get_by_text("from the newest answers")).to_be_visible(timeout=120_000)
-    figure = page.get_by_role("img")
+    figure = page.get_by_role("img").first
     expect(figure).to_have_attribute("alt", re.compile("layer"))
-    assert page.evaluate("document.querySelector('picture img').naturalWidth") > 0
+    figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached
+    wait_for(lambda: figure.evaluate("image => image.naturalWidth"), site.said)
     picture(page, "results-page.png", full_page=True)
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download CSV").click()
+        page.locator('a[href*="/results/coverage.csv"]').first.click()
     return Path(download.value.path()).read_bytes()
 
 
