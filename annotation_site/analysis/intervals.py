@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
@@ -21,9 +20,7 @@ LEVEL = 0.95
 FEW_LISTS = 20
 FEW_LISTS_WARNING = f"fewer than {FEW_LISTS} lists"
 
-_SPARSE = 0.1  # share of cells in use above which a dense product is faster
-_WIDE = 64  # columns below which it is faster anyway
-_NUMBERS = 16_000_000  # held at once, 128 MB
+_NUMBERS = 4_000_000  # held at once, 32 MB
 
 STRATA = ("model", "kind", "layer")
 """Lists are resampled within these groups, the way they were sampled."""
@@ -86,63 +83,61 @@ def percentile_interval(
 
 
 def resampled_sums(
-    parts: Sequence[Floats | sparse.csr_array],
-    strata: Integers,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> Iterator[list[Floats]]:
+    values: Floats, strata: Integers, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Iterator[Floats]:
     """Draw lists anew within each stratum and add up their rows.
 
     Parameters
     ----------
-    parts
-        Additive statistics, one row per list: shape (lists,) or (lists, columns).
+    values
+        Additive statistics, one row per list: shape (lists, columns).
     strata
         Each list's stratum, 0, 1, …, shape (lists,).
     resamples, seed
-        How many draws in all; the same seed gives the same draws, whatever the parts are.
+        How many draws in all; the same seed gives the same draws, whatever the values are.
 
     Yields
     ------
-    list of NDArray
-        For a block of resamples the sums of every part, shape (strata, block) or (strata, block,
-        columns).
+    NDArray
+        For a block of resamples the sums, shape (strata, block, columns).
 
     Notes
     -----
     A resample of n lists is n draws with replacement, so it is known by how often each list was
     drawn; sums are products of these weights with the rows, and nothing is computed twice.
     """
-    count = int(strata.max(initial=-1)) + 1
-    rows = [np.flatnonzero(strata == stratum) for stratum in range(count)]
-    products = [_Products([part[inside] for part in parts]) for inside in rows]
-    columns = sum(1 if part.ndim == 1 else part.shape[1] for part in parts)
-    block = max(1, min(resamples, _NUMBERS // max(count * columns, len(strata), 1)))
-    sizes = [len(inside) for inside in rows]
-    for weights in drawn_weights(sizes, resamples=resamples, seed=seed, block=block):
-        sums = [product.sums(weight) for product, weight in zip(products, weights, strict=True)]
-        size = len(weights[0]) if weights else block
-        yield [
-            np.stack([one[index] for one in sums]) if sums else np.zeros((0, size, *part.shape[1:]))
-            for index, part in enumerate(parts)
-        ]
+    rows = rows_of(strata)
+    parts = [values[inside] for inside in rows]
+    block = max(1, _NUMBERS // max(len(rows) * values.shape[1], len(strata), 1))
+    for weights in drawn_weights(rows, resamples=resamples, seed=seed, block=block):
+        yield stratum_sums(parts, weights)
+
+
+def rows_of(strata: Integers) -> list[Integers]:
+    """The rows of each stratum, 0, 1, …"""
+    return [np.flatnonzero(strata == one) for one in range(int(strata.max(initial=-1)) + 1)]
+
+
+def stratum_sums(parts: Sequence[Floats], weights: Sequence[Floats]) -> Floats:
+    """Weighted sums of each stratum's rows, shape (strata, block, columns)."""
+    return np.stack([weight @ part for weight, part in zip(weights, parts, strict=True)])
 
 
 def drawn_weights(
-    sizes: Sequence[int], *, resamples: int, seed: int, block: int
+    rows: Sequence[Integers], *, resamples: int, seed: int, block: int
 ) -> Iterator[list[Floats]]:
     """How often each list is drawn, a block of resamples after the other.
 
-    `sizes` is the number of lists of each stratum; a block has an array per stratum, shape
+    `rows` are the lists of each stratum, see `rows_of`; a block has an array per stratum, shape
     (resamples of the block, lists). The same seed gives the same draws, however large blocks are.
+    Nothing comes where there is no stratum.
     """
-    generators = [np.random.default_rng([seed, stratum]) for stratum in range(len(sizes))]
-    for begin in range(0, resamples, block):
+    generators = [np.random.default_rng([seed, stratum]) for stratum in range(len(rows))]
+    for begin in range(0, resamples if len(rows) else 0, block):
         size = min(block, resamples - begin)
         yield [
-            _weights(generator, lists, size)
-            for generator, lists in zip(generators, sizes, strict=True)
+            _weights(generator, len(lists), size)
+            for generator, lists in zip(generators, rows, strict=True)
         ]
 
 
@@ -158,10 +153,10 @@ def mean_intervals(
     lists: pd.DataFrame,
     *,
     columns: Sequence[str],
-    by: Sequence[str],
+    by: Sequence[Sequence[str]],
     resamples: int = RESAMPLES,
     seed: int = SEED,
-) -> pd.DataFrame:
+) -> list[pd.DataFrame]:
     """Means over lists with their intervals, of coverage above all.
 
     Parameters
@@ -172,13 +167,14 @@ def mean_intervals(
     columns
         What to average; a list has a value in all of them or in none.
     by
-        What makes a group: some of "model", "kind" and "layer".
+        For each table what makes a group: some of "model", "kind" and "layer".
     resamples, seed
-        Of the bootstrap; without resamples there are values and no intervals.
+        Of the bootstrap; without resamples there are values and no intervals. All tables share the
+        draws.
 
     Returns
     -------
-    DataFrame
+    list of DataFrame
         One row per group and column, groups ordered as in `lists`: the columns of `by`,
         ``measure`` (the column's name), ``value``, ``low``, ``high`` (95%), ``lists``,
         ``warning``.
@@ -186,27 +182,39 @@ def mean_intervals(
     Raises
     ------
     ValueError
-        When `by` is empty or names something else.
+        When a grouping is empty or names something else.
     """
-    if not by or not set(by) <= set(STRATA):
-        raise ValueError(f"by is {tuple(by)}; it takes some of {', '.join(STRATA)}.")
+    for one in by:
+        if not one or not set(one) <= set(STRATA):
+            raise ValueError(f"by is {tuple(one)}; it takes some of {', '.join(STRATA)}.")
     used = lists.dropna(subset=list(columns)).reset_index(drop=True)
     values = used[list(columns)].to_numpy(dtype=np.float64)
+    strata = used.groupby(list(STRATA), observed=True).ngroup().to_numpy(dtype=np.int64)
+    blocks = list(resampled_sums(values, strata, resamples=resamples, seed=seed))
+    count = int(strata.max(initial=-1)) + 1
+    sums = np.concatenate(blocks, axis=1) if blocks else np.empty((count, 0, len(columns)))
+    return [_means(used, values, strata, sums, columns, one) for one in by]
+
+
+def _means(
+    used: pd.DataFrame,
+    values: Floats,
+    strata: Integers,
+    sums: Floats,
+    columns: Sequence[str],
+    by: Sequence[str],
+) -> pd.DataFrame:
+    """One table, from the sums of every stratum, resample and column."""
     grouped = used.groupby(list(by), observed=True, sort=False)
     group = grouped.ngroup().to_numpy(dtype=np.int64)
-    strata = used.groupby(list(STRATA), observed=True).ngroup().to_numpy(dtype=np.int64)
     keys = grouped.size().reset_index()[list(by)]
-    inside = [np.unique(strata[group == one]) for one in range(len(keys))]
     in_stratum = np.bincount(strata)
-    drawn: list[list[Floats]] = [[] for _ in inside]
-    for (sums,) in resampled_sums([values], strata, resamples=resamples, seed=seed):
-        for one, members in enumerate(inside):
-            drawn[one].append(sums[members].sum(axis=0) / in_stratum[members].sum())
     rows = []
-    for one, members in enumerate(inside):
-        found = np.concatenate(drawn[one] or [np.empty((0, len(columns)))])
+    for one, key in enumerate(keys.to_dict("records")):
+        members = np.unique(strata[group == one])
         count = int(in_stratum[members].sum())
         single = int((in_stratum[members] == 1).sum())
+        found = sums[members].sum(axis=0) / count
         for index, column in enumerate(columns):
             interval = percentile_interval(found[:, index], strata=len(members), single=single)
             few = [FEW_LISTS_WARNING] if count < FEW_LISTS else []
@@ -218,42 +226,6 @@ def mean_intervals(
                 "lists": count,
                 "warning": "; ".join([*few, *interval.warnings()]),
             }
-            rows.append({**keys.iloc[one].to_dict(), **row})
+            rows.append({**key, **row})
     names = [*by, "measure", "value", "low", "high", "lists", "warning"]
     return pd.DataFrame(rows, columns=names)
-
-
-class _Products:
-    """Rows of one stratum, ready to be multiplied with weights: few large products are fast."""
-
-    def __init__(self, parts: Sequence[Floats | sparse.csr_array]) -> None:
-        self.shapes = [part.shape[1:] for part in parts]
-        self.thin = [not isinstance(part, np.ndarray) and _is_thin(part) for part in parts]
-        thin, dense = [], []
-        for part, is_thin in zip(parts, self.thin, strict=True):
-            if is_thin:
-                thin.append(part)
-            else:
-                values = part if isinstance(part, np.ndarray) else part.toarray()
-                dense.append(np.asarray(values).reshape(len(values), -1))
-        self.thin_cuts = np.cumsum([part.shape[1] for part in thin])[:-1]
-        self.dense_cuts = np.cumsum([part.shape[1] for part in dense])[:-1]
-        self.thin_rows = sparse.hstack(thin).T.tocsr() if thin else None
-        self.dense_rows = np.concatenate(dense, axis=1) if dense else None
-
-    def sums(self, weights: Floats) -> list[Floats]:
-        """Weighted sums of every part, shape (resamples, …)."""
-        thin: list[Floats] = []
-        dense: list[Floats] = []
-        if self.thin_rows is not None:
-            product = np.ascontiguousarray((self.thin_rows @ np.ascontiguousarray(weights.T)).T)
-            thin = np.split(product, self.thin_cuts, axis=1)
-        if self.dense_rows is not None:
-            dense = np.split(weights @ self.dense_rows, self.dense_cuts, axis=1)
-        found = [(thin if is_thin else dense).pop(0) for is_thin in self.thin]
-        return [one.reshape(-1, *shape) for one, shape in zip(found, self.shapes, strict=True)]
-
-
-def _is_thin(part: sparse.csr_array) -> bool:
-    rows, columns = part.shape
-    return bool(columns > _WIDE and part.nnz < _SPARSE * rows * columns)

@@ -1,6 +1,8 @@
 """The labels that every measure starts from, as three dataframes that are checked once."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,6 +57,11 @@ class Labels:
         _check_members(self.members, self.annotations, self.lists)
 
 
+def typed_frame(rows: Iterable[Sequence[Any]], types: Mapping[str, type]) -> pd.DataFrame:
+    """Rows with the types named, by column; an empty frame keeps them too."""
+    return pd.DataFrame(list(rows), columns=list(types)).astype(dict(types))
+
+
 def _check_complete(name: str, frame: pd.DataFrame, columns: tuple[str, ...]) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:
@@ -87,8 +94,13 @@ def _check_members(members: pd.DataFrame, annotations: pd.DataFrame, lists: pd.D
     rank = members["rank"].to_numpy(dtype=np.int64)
     if ((rank < 1) | (rank > lengths.to_numpy(dtype=np.int64)[annotation])).any():
         raise ValueError("members has a rank outside its list.")
-    pattern = ["annotation_id", "pattern"]
-    if members.duplicated([*pattern, "rank"]).any():
+    # Numbers in place of columns: a million members are compared in a moment.
+    number, numbers = pd.factorize(members["pattern"])
+    pattern = annotation * max(len(numbers), 1) + number
+    if pd.Series(pattern * (int(rank.max(initial=0)) + 1) + rank).duplicated().any():
         raise ValueError("members has the same rank twice in one pattern.")
-    if members.drop_duplicates([*pattern, "category", "stopwords"]).duplicated(pattern).any():
+    category, categories = pd.factorize(members["category"])
+    kind = 2 * category + members["stopwords"].to_numpy(dtype=np.int64)
+    kinds = pd.unique(pattern * max(2 * len(categories), 1) + kind)
+    if len(kinds) > len(pd.unique(pattern)):
         raise ValueError("members has a pattern with two categories or two stopwords flags.")

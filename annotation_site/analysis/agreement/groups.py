@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.answers import Answers
 from annotation_site.analysis.agreement.arrays import Integers
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.measure import Measure, Statistics
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.intervals import STRATA
 from annotation_site.analysis.labels import Labels
+
+Cell = tuple[str | None, str]
+"""Category, None for all, and name of a measure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +30,16 @@ class Agreement:
         All answers under the key None; under a category's name, its patterns alone.
     measures
         Which measures.
+    strata
+        Columns of `lists` within whose values lists are resampled.
+    unit
+        A column of `lists`: those with the same value are drawn together.
     """
 
     answers: Mapping[str | None, Answers]
     measures: Mapping[str, Measure]
+    strata: tuple[str, ...] = STRATA
+    unit: str = "list_id"
 
     @property
     def lists(self) -> pd.DataFrame:
@@ -38,7 +47,7 @@ class Agreement:
         return self.answers[None].lists
 
     @cached_property
-    def statistics(self) -> dict[tuple[str | None, str], Statistics]:
+    def statistics(self) -> dict[Cell, Statistics]:
         """By category (None for all) and name of the measure, where that makes sense."""
         return {
             (category, name): measure.function(answers)
@@ -46,6 +55,16 @@ class Agreement:
             for name, measure in self.measures.items()
             if not (answers.one_category and measure.needs_categories)
         }
+
+    def units(self, rows: Integers) -> tuple[Integers, Integers]:
+        """What is drawn: the unit of each of these lists, 0, 1, …, and the stratum of each unit."""
+        lists = self.lists.iloc[rows]
+        keys = lists.groupby([*self.strata, self.unit], observed=True, sort=False)
+        stratum = lists.groupby(list(self.strata), observed=True).ngroup().to_numpy(dtype=np.int64)
+        units = keys.ngroup().to_numpy(dtype=np.int64)
+        strata = np.empty(int(units.max(initial=-1)) + 1, dtype=np.int64)
+        strata[units] = stratum
+        return units, strata
 
     def by_pair(self) -> "Agreement":
         """The agreement of every two people, with the columns ``first`` and ``second``."""
@@ -112,23 +131,26 @@ class Grouping:
             keys["kind"] = keys["kind"].astype("str")
         return cls(tuple(by), keys, codes, categories[1:] if "category" in by else categories[:1])
 
-    def indicator(self, lists: Integers | None = None) -> sparse.csr_array:
+    def indicator(self) -> sparse.csr_array:
         """Which lists are in which group, shape (groups, lists)."""
-        codes = self.codes if lists is None else self.codes[lists]
-        ones = np.ones(len(codes))
-        shape = len(self.keys), len(codes)
-        return sparse.csr_array((ones, (codes, np.arange(len(codes)))), shape=shape)
+        ones = np.ones(len(self.codes))
+        shape = len(self.keys), len(self.codes)
+        return sparse.csr_array((ones, (self.codes, np.arange(len(self.codes)))), shape=shape)
 
-    def cells(self, agreement: Agreement) -> list[tuple[str | None, str]]:
+    def cells(self, agreement: Agreement) -> list[Cell]:
         """Category and measure of each row of one group."""
         return [(category, name) for category in self.categories for name in agreement.measures]
 
     def strata(self, agreement: Agreement) -> tuple[Integers, Integers]:
-        """How many strata each group has, and how many of them one list; shape (groups,)."""
-        lists = agreement.lists.assign(group=self.codes)
-        lists = lists[lists["annotations"] > 1]
-        size = lists.groupby(["group", *STRATA], observed=True).size()
-        group = size.index.get_level_values("group").to_numpy(dtype=np.int64)
+        """How many strata each group has, and how many of them one unit; shape (groups,)."""
+        used = np.flatnonzero(agreement.lists["annotations"].to_numpy() > 1)
+        units, strata = agreement.units(used)
+        group = np.empty(len(strata), dtype=np.int64)
+        group[units] = self.codes[used]
+        size = (
+            pd.DataFrame({"group": group, "stratum": strata}).groupby(["group", "stratum"]).size()
+        )
+        of_group = size.index.get_level_values("group").to_numpy(dtype=np.int64)
         groups = len(self.keys)
-        single = group[size.to_numpy() == 1]
-        return np.bincount(group, minlength=groups), np.bincount(single, minlength=groups)
+        single = of_group[size.to_numpy() == 1]
+        return np.bincount(of_group, minlength=groups), np.bincount(single, minlength=groups)

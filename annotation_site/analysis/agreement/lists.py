@@ -1,19 +1,21 @@
 """Agreement list by list: patterns side by side, the lists people disagree on, test and retest."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.arrays import Integers
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.measure import Measure
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import (
     Agreement,
-    agreement_table,
+    agreement_tables,
     measure_agreement,
 )
+from annotation_site.analysis.intervals import SEED, STRATA
 from annotation_site.analysis.labels import Labels
 
 RANKED_BY = ("mean_matched_jaccard", "pattern_f1", "percent_agreement_concept")
@@ -124,6 +126,8 @@ def retest_table(
     *,
     min_tokens: int,
     measures: Mapping[str, Measure] = AGREEMENT_MEASURES,
+    resamples: int = 0,
+    seed: int = SEED,
 ) -> pd.DataFrame:
     """Agreement of people with themselves: each one's first and repeated answers to a list.
 
@@ -135,6 +139,9 @@ def retest_table(
         Later answers by the same people to some of the same lists; one per person and list.
     min_tokens, measures
         As for `measure_agreement`.
+    resamples, seed
+        As for `agreement_tables`. A list is drawn with all answers to it; for a single person, of
+        the lists that this person answered twice.
 
     Returns
     -------
@@ -148,35 +155,80 @@ def retest_table(
     ValueError
         As for `measure_agreement`.
     """
-    both = _both_answers(labels, repeats)
-    agreement = measure_agreement(both, min_tokens=min_tokens, measures=measures)
-    everybody = agreement_table(agreement)
+    both = measure_agreement(
+        _both_answers(labels, repeats.annotations, repeats.members),
+        min_tokens=min_tokens,
+        measures=measures,
+    )
+    everybody = _everybody(both, resamples, seed)
     everybody.insert(0, "annotator", None)
-    of_person = agreement_table(agreement, by=["annotator"])
+    alone = replace(both, strata=("annotator", *STRATA))
+    (of_person,) = agreement_tables(alone, by=[("annotator",)], resamples=resamples, seed=seed)
     return pd.concat([everybody.astype({"annotator": "object"}), of_person], ignore_index=True)
 
 
-def _both_answers(labels: Labels, repeats: Labels) -> Labels:
-    """Each person's two answers to a list as a list of its own, by annotators first and second."""
+def program_table(
+    labels: Labels, program: Labels, *, min_tokens: int, resamples: int = 0, seed: int = SEED
+) -> pd.DataFrame:
+    """Agreement of people with a program: every answer to a list beside the program's.
+
+    Parameters
+    ----------
+    labels
+        People's answers that count.
+    program
+        One answer to each list.
+    min_tokens, resamples, seed
+        As for `retest_table`.
+
+    Returns
+    -------
+    DataFrame
+        As `agreement_table`; ``lists`` counts people's answers.
+    """
+    answered = labels.annotations[["list_id", "annotator"]]
+    own = program.annotations.drop(columns="annotator").rename(columns={"annotation_id": "own"})
+    beside = answered.merge(own, on="list_id")
+    beside["annotation_id"] = np.arange(len(beside))
+    members = program.members.rename(columns={"annotation_id": "own"})
+    members = members.merge(beside[["own", "annotation_id"]], on="own")
+    both = _both_answers(labels, beside, members)
+    return _everybody(measure_agreement(both, min_tokens=min_tokens), resamples, seed)
+
+
+def _everybody(both: Agreement, resamples: int, seed: int) -> pd.DataFrame:
+    """The table of all pairs of answers; a list is drawn with all of its pairs."""
+    together = replace(both, unit="answered")
+    return agreement_tables(together, by=[()], resamples=resamples, seed=seed)[0]
+
+
+def _both_answers(labels: Labels, annotations: pd.DataFrame, members: pd.DataFrame) -> Labels:
+    """Each person's two answers to a list as a list of its own, by annotators first and second.
+
+    The second answers are given by their annotations and members.
+    """
     key = ["list_id", "annotator"]
-    for one in (labels, repeats):
-        if one.annotations.duplicated(key).any():
+    for one in (labels.annotations, annotations):
+        if one.duplicated(key).any():
             raise ValueError("annotations has two answers of one person to one list.")
-    couples = labels.annotations.merge(repeats.annotations, on=key, suffixes=("_1", "_2"))
+    couples = labels.annotations.merge(annotations, on=key, suffixes=("_1", "_2"))
     couples = couples.merge(labels.lists, on="list_id")
     number = np.arange(len(couples))
-    annotations, members = [], []
-    for side, (name, source) in enumerate(((_FIRST, labels), (_SECOND, repeats))):
+    sides = (_FIRST, labels.members), (_SECOND, members)
+    both_annotations, both_members = [], []
+    for side, (name, source) in enumerate(sides):
         new = 2 * number + side
-        annotations.append(
+        both_annotations.append(
             pd.DataFrame({"annotation_id": new, "list_id": number, "annotator": name})
         )
         code = pd.Series(new, index=couples[f"annotation_id_{side + 1}"])
-        rows = source.members[source.members["annotation_id"].isin(code.index)]
+        rows = source[source["annotation_id"].isin(code.index)]
         ids = code.reindex(rows["annotation_id"]).to_numpy(dtype=np.int64)
-        members.append(rows.assign(annotation_id=ids))
+        both_members.append(rows.assign(annotation_id=ids))
     return Labels(
-        lists=couples[["annotator", "model", "kind", "layer", "length"]].assign(list_id=number),
-        annotations=pd.concat(annotations, ignore_index=True),
-        members=pd.concat(members, ignore_index=True),
+        lists=couples.rename(columns={"list_id": "answered"})[
+            ["annotator", "answered", "model", "kind", "layer", "length"]
+        ].assign(list_id=number),
+        annotations=pd.concat(both_annotations, ignore_index=True),
+        members=pd.concat(both_members, ignore_index=True),
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from annotation_site.analysis.agreement.arrays import Floats, Integers, Pairs, Patterns
 
@@ -192,4 +191,8 @@ def _solve(overlap: Floats, order: Integers) -> NDArray[np.bool_]:
 
 
 def _largest_sum(overlap: Floats) -> float:
+    # Imported where two people have more patterns than can be enumerated: the web process, which
+    # scores training, is as a rule spared it.
+    from scipy.optimize import linear_sum_assignment
+
     return float(overlap[linear_sum_assignment(overlap, maximize=True)].sum())

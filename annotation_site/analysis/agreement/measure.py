@@ -14,6 +14,9 @@ from annotation_site.analysis.agreement.arrays import Floats, Integers
 Sums = Mapping[str, Floats]
 """Named sums over some lists, each of shape (..., own shape)."""
 
+Terms = Callable[[Sums], tuple[Floats, Floats]]
+"""Of a weighted mean: what each column adds to it, and the columns' weights."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
@@ -32,6 +35,10 @@ class Statistics:
         (lists,).
     degenerate
         Says why the value is undefined although there are units.
+    terms
+        For a weighted mean over the columns of `parts`, which are sparse: from sums each column's
+        value times its weight, and its weight, 0 where the column has no value. Sums that are all
+        twice as large give terms that are twice as large.
     """
 
     parts: Mapping[str, Floats | sparse.csr_array]
@@ -39,6 +46,7 @@ class Statistics:
     n: Floats
     left_out: Mapping[tuple[str, str], Floats]
     degenerate: Callable[[Sums], str]
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True)

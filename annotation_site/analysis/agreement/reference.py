@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
-import pandas as pd
+import numpy as np
 
-from annotation_site.analysis.agreement.encoding import encode
-from annotation_site.analysis.labels import Labels
-
-Patterns = Iterable[Sequence[int]]
+from annotation_site.analysis.agreement.arrays import Pairs, Patterns
+from annotation_site.analysis.agreement.matching import match
 
 
 def reference_score(
-    answer: Patterns, reference: Patterns, *, length: int, min_tokens: int
+    answer: Iterable[Sequence[int]],
+    reference: Iterable[Sequence[int]],
+    *,
+    length: int,
+    min_tokens: int,
 ) -> float:
     r"""Mean matched Jaccard overlap of an answer with a reference answer.
 
@@ -36,26 +38,37 @@ def reference_score(
     ----------
     Jaccard (1912), The distribution of the flora in the alpine zone.
     """
-    members = [
-        (side, number, rank, "", False)
-        for side, patterns in enumerate((answer, reference))
-        for number, ranks in enumerate(patterns)
-        for rank in ranks
+    sides = [
+        [ranks for ranks in patterns if len(ranks) >= min_tokens]
+        for patterns in (answer, reference)
     ]
-    labels = Labels(
-        lists=pd.DataFrame(
-            {"list_id": [0], "model": [""], "kind": ["value"], "layer": [0], "length": [length]}
-        ),
-        annotations=pd.DataFrame(
-            {"annotation_id": [0, 1], "list_id": [0, 0], "annotator": ["answer", "reference"]}
-        ),
-        members=pd.DataFrame(
-            members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
-        ).astype({"annotation_id": int, "pattern": int, "rank": int, "stopwords": bool}),
-    )
-    found = encode(labels, min_tokens=min_tokens)[None].matching
-    matched = int(found.chosen.sum())
+    found = match(_patterns(sides, length), _BOTH)
     patterns = int(found.patterns.sum())
     if not patterns:
         return 1.0
+    matched = int(found.chosen.sum())
     return float(found.summed(found.candidates.jaccard).sum()) / (patterns - matched)
+
+
+_FIRST, _SECOND = np.array([0]), np.array([1])
+_BOTH = Pairs(_FIRST, _FIRST, _SECOND, _FIRST, np.array([[0, 1]]))
+
+
+def _patterns(sides: Sequence[Sequence[Sequence[int]]], length: int) -> Patterns:
+    """The arrays that `encode` would make of two answers, without its dataframes."""
+    rows = [ranks for side in sides for ranks in side]
+    words = np.zeros((len(rows), max(1, -(-length // 64))), dtype=np.uint64)
+    for row, ranks in enumerate(rows):
+        for rank in ranks:
+            words[row, (rank - 1) // 64] |= np.uint64(1 << (63 - (rank - 1) % 64))
+    count = np.array([len(side) for side in sides], dtype=np.int64)
+    size = np.array([len(ranks) for ranks in rows], dtype=np.int64)
+    return Patterns(
+        annotation=np.repeat(np.arange(2), count),
+        row=np.cumsum(size) - size,
+        size=size,
+        words=words,
+        category=np.zeros(len(rows), dtype=np.int64),
+        first=np.cumsum(count) - count,
+        count=count,
+    )

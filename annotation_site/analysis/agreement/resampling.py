@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from annotation_site.analysis.agreement.arrays import Floats, Integers
-from annotation_site.analysis.agreement.groups import Agreement, Grouping
-from annotation_site.analysis.agreement.measure import Statistics, Sums
-from annotation_site.analysis.agreement.thin import is_thin, thin_values
-from annotation_site.analysis.intervals import STRATA, resampled_sums
+from annotation_site.analysis.agreement.groups import Agreement, Cell, Grouping
+from annotation_site.analysis.agreement.measure import Statistics
+from annotation_site.analysis.agreement.thin import ThinSums
+from annotation_site.analysis.intervals import drawn_weights, rows_of, stratum_sums
+
+_BLOCK = 250  # resamples at a time: their sums stay in the processor's cache
 
 
 def resampled_values(
@@ -18,70 +19,88 @@ def resampled_values(
 ) -> list[Floats]:
     """Values in every resample, per grouping: shape (rows of its table, resamples)."""
     used = np.flatnonzero(agreement.lists["annotations"].to_numpy() > 1)
-    strata_of = agreement.lists.iloc[used].groupby(list(STRATA), observed=True).ngroup()
-    strata = strata_of.to_numpy(dtype=np.int64)
-    cells = sorted({cell for one in groupings for cell in one.cells(agreement)}, key=str)
-    cells = [cell for cell in cells if cell in agreement.statistics]
-    thin = [cell for cell in cells if is_thin(agreement.statistics[cell])]
-    parts = {
-        (*cell, part): values[used]
-        for cell in cells
-        if cell not in thin
-        for part, values in agreement.statistics[cell].parts.items()
-    }
-    members = [_stratum_membership(one.indicator(used), strata) for one in groupings]
-    found: list[dict[tuple[str | None, str], list[Floats]]] = [{} for _ in groupings]
-    for sums in resampled_sums(list(parts.values()), strata, resamples=resamples, seed=seed):
-        of_part = dict(zip(parts, sums, strict=True))
-        for cell in cells:
-            if cell in thin:
-                continue
-            statistics = agreement.statistics[cell]
-            strata_sums = {part: of_part[*cell, part] for part in statistics.parts}
-            for grouping, member, values in zip(groupings, members, found, strict=True):
-                if cell[0] in grouping.categories:
-                    block = _values_of_groups(statistics, strata_sums, member)
-                    values.setdefault(cell, []).append(block)
-    for cell in thin:
-        wanted = [cell[0] in one.categories for one in groupings]
-        groups = [one for one, is_wanted in zip(members, wanted, strict=True) if is_wanted]
-        blocks = thin_values(
-            agreement.statistics[cell], used, strata, groups, resamples=resamples, seed=seed
-        )
-        whose = [values for values, is_wanted in zip(found, wanted, strict=True) if is_wanted]
-        for values, block in zip(whose, blocks, strict=True):
-            values[cell] = [block]
-    return [
-        _in_table_order(values, grouping.cells(agreement), len(grouping.keys), resamples)
-        for grouping, values in zip(groupings, found, strict=True)
+    found = [
+        {cell: np.full((len(one.keys), resamples), np.nan) for cell in one.cells(agreement)}
+        for one in groupings
     ]
+    if len(used):
+        _fill(found, agreement, groupings, used, seed)
+    return [np.stack(list(values.values()), axis=1).reshape(-1, resamples) for values in found]
 
 
-def _values_of_groups(
-    statistics: Statistics, strata_sums: Sums, member: NDArray[np.bool_]
-) -> Floats:
-    """The measure in every group of strata and resample; shape (groups, resamples)."""
-    sums = {
-        part: np.stack([values[inside].sum(axis=0) for inside in member])
-        for part, values in strata_sums.items()
+def _fill(
+    found: Sequence[dict[Cell, Floats]],
+    agreement: Agreement,
+    groupings: Sequence[Grouping],
+    used: Integers,
+    seed: int,
+) -> None:
+    """Draw the lists `used` and write what follows, shape (groups, resamples) by cell."""
+    resamples = next(iter(found[0].values())).shape[1]
+    units, strata = agreement.units(used)
+    rows = rows_of(strata)
+    wanted = sorted({cell for one in groupings for cell in one.cells(agreement)}, key=str)
+    known = agreement.statistics
+    statistics = {one: known[one] for one in wanted if one in known}
+    thin = {
+        cell: ThinSums(one.parts, one.terms, used, units)
+        for cell, one in statistics.items()
+        if one.terms is not None
     }
-    return np.asarray(statistics.value(sums))
+    others = {cell: one for cell, one in statistics.items() if cell not in thin}
+    dense = _Columns(others, used, units)
+    parts = [dense.values[inside] for inside in rows]
+    members = [_membership(one.codes[used], strata[units], len(one.keys)) for one in groupings]
+    begin = 0
+    for weights in drawn_weights(rows, resamples=resamples, seed=seed, block=_BLOCK):
+        now = slice(begin, begin + len(weights[0]))
+        begin = now.stop
+        sums = stratum_sums(parts, weights)
+        drawn = np.empty((len(strata), len(weights[0])))
+        for inside, weight in zip(rows, weights, strict=True):
+            drawn[inside] = weight.T
+        for member, values in zip(members, found, strict=True):
+            for group in np.flatnonzero(member.any(axis=1)):
+                together = sums[member[group]].sum(axis=0)
+                for cell in values.keys() & others.keys():
+                    values[cell][group, now] = dense.value(cell, together)
+                for cell in values.keys() & thin.keys():
+                    values[cell][group, now] = thin[cell].values(member[group][strata], drawn)
 
 
-def _stratum_membership(groups: sparse.csr_array, strata: Integers) -> NDArray[np.bool_]:
-    """Which strata make up each group, shape (groups, strata)."""
-    shape = len(strata), int(strata.max(initial=-1)) + 1
-    of_list = sparse.csr_array((np.ones(len(strata)), (np.arange(len(strata)), strata)), shape)
-    return np.asarray((groups @ of_list).toarray()) > 0
+class _Columns:
+    """The parts of many measures side by side, each different column once: `values`, shape (units,
+    columns)."""
+
+    def __init__(
+        self, statistics: Mapping[Cell, Statistics], used: Integers, units: Integers
+    ) -> None:
+        self.statistics = statistics
+        self.places: dict[Cell, dict[str, Integers]] = {}
+        columns: dict[bytes, int] = {}
+        kept: list[Floats] = []
+        count = int(units.max(initial=-1)) + 1
+        for cell, one in statistics.items():
+            self.places[cell] = {}
+            for name, part in one.parts.items():
+                values = np.asarray(part)[used]
+                places = []
+                for column in values.reshape(len(used), -1).T:
+                    of_unit = np.bincount(units, column, count).astype(np.float64)
+                    places.append(columns.setdefault(of_unit.tobytes(), len(columns)))
+                    if len(columns) > len(kept):
+                        kept.append(of_unit)
+                self.places[cell][name] = np.array(places[0] if values.ndim == 1 else places)
+        self.values = np.stack(kept, axis=1) if kept else np.empty((count, 0))
+
+    def value(self, cell: Cell, sums: Floats) -> Floats:
+        """The measure from sums of the columns, shape (resamples, columns)."""
+        parts = {name: sums[:, places] for name, places in self.places[cell].items()}
+        return np.asarray(self.statistics[cell].value(parts))
 
 
-def _in_table_order(
-    values: Mapping[tuple[str | None, str], Sequence[Floats]],
-    cells: Sequence[tuple[str | None, str]],
-    groups: int,
-    resamples: int,
-) -> Floats:
-    """Shape (groups × cells, resamples); NaN where a cell has no statistics."""
-    nothing = [np.full((groups, resamples), np.nan)]
-    columns = [np.concatenate(values.get(cell, nothing), axis=1) for cell in cells]
-    return np.stack(columns, axis=1).reshape(-1, resamples)
+def _membership(groups: Integers, strata: Integers, count: int) -> NDArray[np.bool_]:
+    """Which strata make up each group, shape (groups, strata), from both of every list."""
+    member = np.zeros((count, int(strata.max(initial=-1)) + 1), dtype=np.bool_)
+    member[groups, strata] = True
+    return member

@@ -14,7 +14,6 @@ from annotation_site.analysis.intervals import (
     FEW_LISTS,
     FEW_LISTS_WARNING,
     SEED,
-    STRATA,
     percentile_interval,
 )
 
@@ -80,9 +79,10 @@ def agreement_tables(
 
 
 def _check_strata(agreement: Agreement, by: Sequence[Sequence[str]]) -> None:
-    others = sorted({column for one in by for column in one} - {*STRATA, "category"})
+    others = sorted({column for one in by for column in one} - {*agreement.strata, "category"})
     if others or "first" in agreement.lists:
-        raise ValueError("Intervals are for groups of model, kind, layer and category.")
+        known = ", ".join(agreement.strata)
+        raise ValueError(f"Intervals are for groups of {known} and category.")
 
 
 def _table(agreement: Agreement, grouping: Grouping) -> pd.DataFrame:

@@ -1,109 +1,94 @@
-"""Resampling of measures that look at pairs of people: most pairs have no list in most strata.
+"""Resampling of measures that are a mean over pairs of people: most pairs share few lists.
 
-A part with a column per pair of people is wide and nearly empty. Added up over strata as it is,
-resamples × pairs × strata numbers would be moved, nearly all of them 0; here each stratum keeps
-the columns of the pairs that judged one of its lists.
+A part with a column per pair of people is wide and nearly empty. A pair that shares one list of a
+group has the same value whenever that list is drawn, so it adds up over lists like any other
+statistic; only pairs with more lists are measured anew in every resample.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from annotation_site.analysis.agreement.arrays import Floats, Integers
-from annotation_site.analysis.agreement.measure import Statistics
-from annotation_site.analysis.intervals import drawn_weights
-
-_NUMBERS = 4_000_000  # held at once in a group's sums, 32 MB: small enough for processor caches
+from annotation_site.analysis.agreement.measure import Terms, ratio
 
 
-def is_thin(statistics: Statistics) -> bool:
-    """Whether all parts have a column per pair of people, and empty columns add nothing."""
-    return all(not isinstance(part, np.ndarray) for part in statistics.parts.values())
+class ThinSums:
+    """The parts of one measure: an entry for every unit that is drawn and pair of people in it."""
+
+    def __init__(
+        self,
+        parts: Mapping[str, Floats | sparse.csr_array],
+        terms: Terms,
+        used: Integers,
+        units: Integers,
+    ) -> None:
+        """Of `Statistics`; `used` are rows of the parts, `units` the unit of each, shape (used,).
+
+        All parts have the same cells.
+        """
+        cells = {name: sparse.coo_array(part) for name, part in parts.items()}
+        row, pair = next(iter(cells.values())).coords
+        unit_of = np.full(int(max(row.max(initial=0), used.max(initial=0))) + 1, -1)
+        unit_of[used] = units
+        kept = unit_of[row] >= 0
+        width = int(pair.max(initial=0)) + 1
+        code, entry = np.unique(unit_of[row[kept]] * width + pair[kept], return_inverse=True)
+        self.terms = terms
+        self.unit, self.pair = np.divmod(code, width)
+        self.parts = {
+            name: np.bincount(entry, part.data[kept], len(code)).astype(np.float64)
+            for name, part in cells.items()
+        }
+        self.groups: dict[bytes, _Group] = {}
+
+    def values(self, chosen: NDArray[np.bool_], weights: Floats) -> Floats:
+        """The measure of the chosen units, shape (units,), in every resample.
+
+        `weights` say how often each unit was drawn, shape (units, resamples).
+        """
+        key = chosen.tobytes()
+        if key not in self.groups:
+            inside = chosen[self.unit]
+            place = np.cumsum(chosen) - 1
+            self.groups[key] = _Group(
+                {name: values[inside] for name, values in self.parts.items()},
+                self.terms,
+                place[self.unit[inside]],
+                self.pair[inside],
+            )
+        return self.groups[key].values(weights[chosen])
 
 
-def thin_values(
-    statistics: Statistics,
-    used: Integers,
-    strata: Integers,
-    groups: Sequence[NDArray[np.bool_]],
-    *,
-    resamples: int,
-    seed: int,
-) -> list[Floats]:
-    """Values of one measure in every resample, for several groupings.
+class _Group:
+    """A measure of one group of units."""
 
-    Parameters
-    ----------
-    statistics
-        Whose parts are sparse, shape (lists, pairs of people). A pair without a list must not
-        change the value.
-    used
-        Rows of the lists that are resampled.
-    strata
-        Their strata, 0, 1, …, shape (used,).
-    groups
-        For each grouping which strata make up a group, shape (groups, strata).
-    resamples, seed
-        As for `resampled_sums`: the same seed draws the same lists.
+    def __init__(
+        self, parts: Mapping[str, Floats], terms: Terms, unit: Integers, pair: Integers
+    ) -> None:
+        """`unit` and `pair` say where the entries of the parts belong."""
+        _, pair, entries = np.unique(pair, return_inverse=True, return_counts=True)
+        several = entries[pair] > 1
+        _, place = np.unique(pair[several], return_inverse=True)
+        self.terms = terms
+        self.names = list(parts)
+        self.several = int((entries > 1).sum())
+        alone = terms({name: values[~several] for name, values in parts.items()})
+        # For each part a row per pair that is measured anew, then the others' two terms.
+        rows = [place + number * self.several for number in range(len(parts))]
+        last = len(parts) * self.several
+        rows += [np.full(len(term), last + number) for number, term in enumerate(alone)]
+        columns = [unit[several]] * len(parts) + [unit[~several]] * 2
+        values = [*(values[several] for values in parts.values()), *alone]
+        cells = np.concatenate(rows), np.concatenate(columns)
+        shape = last + 2, int(unit.max(initial=-1)) + 1
+        self.rows = sparse.csr_array((np.concatenate(values), cells), shape=shape)
 
-    Returns
-    -------
-    list of NDArray
-        Per grouping, shape (groups, resamples).
-    """
-    count = int(strata.max(initial=-1)) + 1
-    rows = [np.flatnonzero(strata == one) for one in range(count)]
-    compact = [_Compact(statistics, used[inside]) for inside in rows]
-    found = [np.full((len(one), resamples), np.nan) for one in groups]
-    if not count:
-        return found
-    widest = max((len(one.columns) for one in compact), default=0) * len(statistics.parts)
-    block = int(np.clip(_NUMBERS // max(widest, 1), 1, 1_000))
-    sizes = [len(inside) for inside in rows]
-    begin = 0
-    for weights in drawn_weights(sizes, resamples=resamples, seed=seed, block=block):
-        sums = [one.sums(weight) for one, weight in zip(compact, weights, strict=True)]
-        size = len(weights[0])
-        for values, grouping in zip(found, groups, strict=True):
-            for group, members in enumerate(grouping):
-                inside = np.flatnonzero(members)
-                if not len(inside):
-                    continue
-                chosen = [compact[one] for one in inside]
-                together = _together(chosen, [sums[one] for one in inside])
-                named = {
-                    part: values_of.T
-                    for part, values_of in zip(statistics.parts, together, strict=True)
-                }
-                values[group, begin : begin + size] = statistics.value(named)
-        begin += size
-    return found
-
-
-class _Compact:
-    """All parts of one stratum, without the pairs that judged none of its lists."""
-
-    def __init__(self, statistics: Statistics, lists: Integers) -> None:
-        parts = [sparse.csc_array(part[lists]) for part in statistics.parts.values()]
-        filled = [np.diff(part.indptr) > 0 for part in parts]
-        self.columns = np.flatnonzero(np.any(filled, axis=0))
-        self.parts = len(parts)
-        self.matrix = sparse.hstack([part[:, self.columns] for part in parts]).T.tocsr()
-
-    def sums(self, weights: Floats) -> Floats:
-        """Weighted sums, shape (parts, columns, resamples)."""
-        product = self.matrix @ np.ascontiguousarray(weights.T)
-        return np.asarray(product).reshape(self.parts, len(self.columns), len(weights))
-
-
-def _together(strata: Sequence[_Compact], sums: Sequence[Floats]) -> Floats:
-    """Add up some strata, shape (parts, columns that one of them has, resamples)."""
-    if len(strata) == 1:
-        return sums[0]
-    columns = np.unique(np.concatenate([one.columns for one in strata]))
-    total = np.zeros((strata[0].parts, len(columns), sums[0].shape[2]))
-    for one, values in zip(strata, sums, strict=True):
-        total[:, np.searchsorted(columns, one.columns)] += values
-    return total
+    def values(self, weights: Floats) -> Floats:
+        """In every resample; `weights` of the group's units, shape (units, resamples)."""
+        sums, alone = np.split(np.asarray(self.rows @ weights[: self.rows.shape[1]]), [-2])
+        of_part = sums.reshape(len(self.names), self.several, weights.shape[1])
+        anew = self.terms(dict(zip(self.names, of_part, strict=True)))
+        return ratio(*(one.sum(axis=0) + more for one, more in zip(anew, alone, strict=True)))

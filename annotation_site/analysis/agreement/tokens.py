@@ -144,32 +144,41 @@ def cohen_kappa(answers: Answers, *, coding: Coding) -> Statistics:
     def by_people(values: Any) -> sparse.csr_array:
         return sparse.csr_array((np.asarray(values, dtype=np.float64), where), shape=shape)
 
-    parts: dict[str, Floats | sparse.csr_array] = {
-        "agreeing": by_people(compared.agreeing()),
+    parts = {
+        "differing": by_people(compared.length - compared.agreeing()),
         "labels": by_people(compared.length),
     }
-    for code in range(compared.codes.size):
+    for code in range(1, compared.codes.size):  # what is left of the labels has code 0
         parts[f"first {code}"] = by_people(compared.counts[compared.first, code])
         parts[f"second {code}"] = by_people(compared.counts[compared.second, code])
+    terms = partial(_cohen_terms, size=compared.codes.size)
     return Statistics(
         parts=parts,
-        value=partial(_mean_cohen_kappa, size=compared.codes.size),
+        value=lambda sums: ratio(*(one.sum(axis=-1) for one in terms(sums))),
         n=compared.per_list(compared.length),
         left_out=compared.left_out(),
         degenerate=_one_value_per_pair,
+        terms=terms,
     )
 
 
-def _mean_cohen_kappa(sums: Sums, *, size: int) -> Floats:
+def _cohen_terms(sums: Sums, *, size: int) -> tuple[Floats, Floats]:
+    """Kappa times labels, and labels, of every pair of people; both 0 where it is undefined.
+
+    kappa = 1 − observed / expected disagreement. With n labels, d of which differ, and f and s of
+    each value by the two people, that is 1 − n d / Σ f (n − s): nothing cancels in it.
+    """
     labels = sums["labels"]
-    chance = np.zeros(labels.shape)
-    for code in range(size):
-        chance += sums[f"first {code}"] * sums[f"second {code}"]
-    # kappa = (agreeing / n − chance / n²) / (1 − chance / n²), in whole numbers as far as it goes.
-    kappa = ratio(sums["agreeing"] * labels - chance, labels * labels - chance)
-    defined = ~np.isnan(kappa)
-    weight = np.where(defined, labels, 0.0)
-    return ratio((np.where(defined, kappa, 0.0) * weight).sum(axis=-1), weight.sum(axis=-1))
+    rest_first, rest_second = labels.copy(), labels.copy()
+    expected = np.zeros_like(labels)
+    for code in range(1, size):
+        first, second = sums[f"first {code}"], sums[f"second {code}"]
+        rest_first -= first
+        rest_second -= second
+        expected += first * (labels - second)
+    expected += rest_first * (labels - rest_second)
+    weights = np.where(expected > 0, labels, 0)
+    return weights - ratio(weights * labels * sums["differing"], np.maximum(expected, 1)), weights
 
 
 def fleiss_kappa(answers: Answers, *, coding: Coding) -> Statistics:

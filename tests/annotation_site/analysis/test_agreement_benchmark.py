@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from benchmarks.agreement import intervals, ours, tables, theirs, triples
 from benchmarks.coverage import labels_of
 

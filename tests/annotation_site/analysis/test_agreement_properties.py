@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import (
     agreement_table,
     agreement_tables,

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.lists import disagreement_ranking, retest_table
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import (
     COLUMNS,
     agreement_table,

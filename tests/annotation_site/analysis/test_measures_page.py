@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES, Measure
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES, Measure
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
 from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.coverage import (

@@ -1,0 +1,206 @@
+"""Agreement between people: one registry of measures, each defined in ``docs/measures.md``.
+
+To add a measure, write a function from `Answers` to `Statistics` and one entry here.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from annotation_site.analysis.agreement.measure import Measure
+from annotation_site.analysis.agreement.patterns import (
+    adjusted_rand,
+    matched_category,
+    matched_jaccard,
+    pattern_f1,
+)
+from annotation_site.analysis.agreement.tokens import (
+    Codes,
+    cohen_kappa,
+    fleiss_kappa,
+    krippendorff_alpha,
+    masi_alpha,
+    percent_agreement,
+)
+
+__all__ = ["AGREEMENT_MEASURES", "Measure"]
+
+_LABEL_PAIRS = "pairs of labels"
+_COHEN = "Cohen (1960), A coefficient of agreement for nominal scales"
+_COHEN_URL = "https://doi.org/10.1177/001316446002000104"
+_FLEISS = "Fleiss (1971), Measuring nominal scale agreement among many raters"
+_FLEISS_URL = "https://doi.org/10.1037/h0031619"
+_KRIPPENDORFF = "Krippendorff (2011), Computing Krippendorff's alpha-reliability"
+_KRIPPENDORFF_URL = "https://repository.upenn.edu/handle/20.500.14332/2089"
+_MASI = "Passonneau (2006), Measuring agreement on set-valued items (MASI)"
+_MASI_URL = "https://aclanthology.org/L06-1392/"
+_ARTSTEIN = "Artstein and Poesio (2008), Inter-coder agreement for computational linguistics"
+_ARTSTEIN_URL = "https://doi.org/10.1162/coli.07-034-R2"
+_JACCARD = "Jaccard (1912), The distribution of the flora in the alpine zone; Kuhn (1955)"
+_JACCARD_URL = "https://doi.org/10.1111/j.1469-8137.1912.tb05611.x"
+_F1 = "Van Rijsbergen (1979), Information retrieval, chapter 7"
+_F1_URL = "https://www.dcs.gla.ac.uk/Keith/Chapter.7/Ch.7.html"
+_RAND = "Hubert and Arabie (1985), Comparing partitions"
+_RAND_URL = "https://doi.org/10.1007/BF01908075"
+
+_MEASURES = (
+    Measure(
+        name="percent_agreement_concept",
+        title="Percent agreement, in a concept",
+        definition="The share of pairs of labels for one token that agree on whether the token is "
+        "in some concept.",
+        source=_ARTSTEIN,
+        url=_ARTSTEIN_URL,
+        unit=_LABEL_PAIRS,
+        on="tokens",
+        function=partial(percent_agreement, coding=Codes.concept),
+    ),
+    Measure(
+        name="cohen_kappa_concept",
+        title="Cohen's kappa, in a concept",
+        definition="Agreement of two people on whether a token is in some concept, corrected for "
+        "chance by each person's own frequencies; the mean over pairs of people, weighted by the "
+        "tokens they have in common.",
+        source=_COHEN,
+        url=_COHEN_URL,
+        unit=_LABEL_PAIRS,
+        on="tokens",
+        function=partial(cohen_kappa, coding=Codes.concept),
+    ),
+    Measure(
+        name="fleiss_kappa_concept",
+        title="Fleiss' kappa, in a concept",
+        definition="Agreement on whether a token is in some concept, corrected for chance by "
+        "everybody's frequencies together; only where every list has the same number of "
+        "annotators.",
+        source=_FLEISS,
+        url=_FLEISS_URL,
+        unit="tokens",
+        on="tokens",
+        function=partial(fleiss_kappa, coding=Codes.concept),
+    ),
+    Measure(
+        name="krippendorff_alpha_concept",
+        title="Krippendorff's alpha, in a concept",
+        definition="One minus observed over expected disagreement on whether a token is in some "
+        "concept; lists may have different people and numbers of people.",
+        source=_KRIPPENDORFF,
+        url=_KRIPPENDORFF_URL,
+        unit="tokens",
+        on="tokens",
+        function=partial(krippendorff_alpha, coding=Codes.concept),
+    ),
+    Measure(
+        name="percent_agreement_category",
+        title="Percent agreement, category",
+        definition="The share of pairs of labels for one token that name the same category, none "
+        "being one; without annotations in which a token is in several patterns.",
+        source=_ARTSTEIN,
+        url=_ARTSTEIN_URL,
+        unit=_LABEL_PAIRS,
+        on="tokens",
+        function=partial(percent_agreement, coding=Codes.category),
+        needs_categories=True,
+    ),
+    Measure(
+        name="cohen_kappa_category",
+        title="Cohen's kappa, category",
+        definition="Cohen's kappa, as above, of the token's category, none being one; without "
+        "annotations in which a token is in several patterns.",
+        source=_COHEN,
+        url=_COHEN_URL,
+        unit=_LABEL_PAIRS,
+        on="tokens",
+        function=partial(cohen_kappa, coding=Codes.category),
+        needs_categories=True,
+    ),
+    Measure(
+        name="fleiss_kappa_category",
+        title="Fleiss' kappa, category",
+        definition="Fleiss' kappa, as above, of the token's category, none being one; without "
+        "annotations in which a token is in several patterns.",
+        source=_FLEISS,
+        url=_FLEISS_URL,
+        unit="tokens",
+        on="tokens",
+        function=partial(fleiss_kappa, coding=Codes.category),
+        needs_categories=True,
+    ),
+    Measure(
+        name="krippendorff_alpha_category",
+        title="Krippendorff's alpha, category",
+        definition="Krippendorff's alpha, as above, of the token's category, none being one; "
+        "without annotations in which a token is in several patterns.",
+        source=_KRIPPENDORFF,
+        url=_KRIPPENDORFF_URL,
+        unit="tokens",
+        on="tokens",
+        function=partial(krippendorff_alpha, coding=Codes.category),
+        needs_categories=True,
+    ),
+    Measure(
+        name="krippendorff_alpha_masi",
+        title="Krippendorff's alpha, sets of categories",
+        definition="Krippendorff's alpha of the set of a token's categories, {none} where it has "
+        "none, with MASI distances: sets that overlap agree in part.",
+        source=_MASI,
+        url=_MASI_URL,
+        unit="tokens",
+        on="tokens",
+        function=masi_alpha,
+        needs_categories=True,
+    ),
+    Measure(
+        name="mean_matched_jaccard",
+        title="Overlap of matched patterns",
+        definition="Two people's patterns are matched one to one so that their Jaccard overlaps "
+        "add up to the most; the sum over the number of patterns, matched ones counted once. "
+        "The mean over each list's pairs of people, then over lists.",
+        source=_JACCARD,
+        url=_JACCARD_URL,
+        unit="lists",
+        on="patterns",
+        function=matched_jaccard,
+    ),
+    Measure(
+        name="pattern_f1",
+        title="F1 of patterns",
+        definition="Twice the number of matched patterns with an overlap of at least one half, "
+        "over all patterns of both people. The mean over each list's pairs of people, then over "
+        "lists.",
+        source=_F1,
+        url=_F1_URL,
+        unit="lists",
+        on="patterns",
+        function=pattern_f1,
+    ),
+    Measure(
+        name="matched_category_agreement",
+        title="Category of matched patterns",
+        definition="The share of matched patterns with an overlap of at least one half to which "
+        "both people give the same category.",
+        source=_ARTSTEIN,
+        url=_ARTSTEIN_URL,
+        unit="matched patterns",
+        on="patterns",
+        function=matched_category,
+        needs_categories=True,
+    ),
+    Measure(
+        name="adjusted_rand_index",
+        title="Adjusted Rand index",
+        definition="Agreement of two groupings of a list's tokens, corrected for chance; a token "
+        "without a pattern is a group of its own. The mean over each list's pairs of people, then "
+        "over lists; without annotations in which a token is in several patterns.",
+        source=_RAND,
+        url=_RAND_URL,
+        unit="lists",
+        on="patterns",
+        function=adjusted_rand,
+    ),
+)
+
+AGREEMENT_MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _MEASURES}
+"""Every measure by name, in the order of tables."""
+
+if len(AGREEMENT_MEASURES) < len(_MEASURES):
+    raise ValueError("Two measures of agreement have the same name.")
