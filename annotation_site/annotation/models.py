@@ -67,9 +67,11 @@ class Study(models.Model):
     # What becomes of a person's submitted answers when they withdraw. People agree to it together
     # with the consent text, so it never changes.
     on_withdrawal = models.CharField(max_length=10, choices=OnWithdrawal, default=OnWithdrawal.KEEP)
-    # Added to the number of revisions: a removal takes revisions away, a surplus answer that gets a
-    # place adds none, and the version of the data must never be one that was seen before.
+    # Both are added to the number of revisions, so that no version of the data comes twice. What is
+    # removed takes revisions away, and goes from files as well; what else changes tables (other
+    # rules, more lists, a surplus answer that gets a place) adds none.
     removals = models.PositiveBigIntegerField(default=0)
+    other_changes = models.PositiveBigIntegerField(default=0)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -237,17 +239,21 @@ class WorkedDay(models.Model):
     """A list on a day on which it was worked at; what people are paid by.
 
     `active_seconds` is the list's total at the day's last save: an autosave that is repeated
-    writes the same, and a day's own time is the difference to the days before.
+    writes the same, and a day's own time is the difference to the days before. The time is that of
+    `membership`, whoever has the list by now: a final answer can be taken over.
     """
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="worked_days")
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="worked_days")
     day = models.DateField()  # in UTC
     active_seconds = models.PositiveIntegerField()
     submitted = models.BooleanField(default=False)  # for the first time, on this day
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["assignment", "day"], name="day_once_per_list"),
+            models.UniqueConstraint(
+                fields=["assignment", "membership", "day"], name="day_once_per_list_and_person"
+            ),
         )
 
     def __str__(self) -> str:
