@@ -58,7 +58,7 @@ def allocate(
     where nothing was allocated before and per_list ≤ len(people); kinds and layers are spread
     over people as evenly. Places that nobody can take (too few people) stay free.
     """
-    rng = random.Random(f"allocation:{seed}")  # noqa: S311 (not a secret: reproducible)
+    rng = random.Random(f"allocation:{seed}")  # noqa: S311 (not a secret: reproducible)  # nosec B311
     load = Counter({person: existing.load.get(person, 0) for person in people})
     by_stratum: Counter[tuple[int, str, int | None]] = Counter()
     given: dict[int, list[ListToJudge]] = {person: [] for person in people}
@@ -79,7 +79,7 @@ def allocate(
             by_stratum[person, item.kind, None] += 1
             by_stratum[person, item.kind, item.layer] += 1
     return {
-        person: [item.id for item in own_order(items, random.Random(f"order:{order_key}:{person}"))]  # noqa: S311
+        person: [item.id for item in own_order(items, random.Random(f"order:{order_key}:{person}"))]  # noqa: S311 (an order)  # nosec B311
         for person, items in given.items()
     }
 

@@ -107,8 +107,7 @@ def study_withdraw(*, membership: Membership) -> None:
     left.update(state=State.WITHDRAWN)
     # Other tabs hold the version before this one, so whatever they still send is refused.
     own.update(draft=None, draft_version=F("draft_version") + 1)
-    if study.state in Study.AT_WORK:
-        places_fill(study=study, item_ids=freed)
+    places_fill(study=study, item_ids=freed)
 
 
 def _answers_remove(study: Study, own: QuerySet[Assignment]) -> None:

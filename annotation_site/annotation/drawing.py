@@ -83,14 +83,14 @@ def _orders(candidates: Sequence[Candidate], seed: int) -> dict[Stratum, list[in
     for item in sorted(candidates, key=lambda item: item.id):
         orders.setdefault(item.stratum, []).append(item.id)
     for (_, kind, layer), order in sorted(orders.items()):
-        random.Random(f"draw:{seed}:{kind}:{layer}").shuffle(order)  # noqa: S311 (no secret)
+        random.Random(f"draw:{seed}:{kind}:{layer}").shuffle(order)  # noqa: S311 (no secret)  # nosec B311
     return dict(sorted(orders.items()))
 
 
 def _turns(strata: Mapping[Stratum, object], seed: int) -> list[Stratum]:
     """Strata in the order in which they give lists to other uses."""
     turns = sorted(strata)
-    random.Random(f"others:{seed}").shuffle(turns)  # noqa: S311 (no secret)
+    random.Random(f"others:{seed}").shuffle(turns)  # noqa: S311 (no secret)  # nosec B311
     return turns
 
 

@@ -41,9 +41,9 @@ def final_answer_open(*, item: Item, by: User) -> Assignment:
     """The assignment in which a researcher gives a list's final answer; made where there is none.
 
     Asked again, it is the same one. One that another researcher has left untouched, or left
-    unfinished with the project, is taken over. Raises NotAllowed for somebody who does not run the
-    study, or where another researcher has begun the answer; Invalid for a list of the pilot, or a
-    study that is archived.
+    unfinished with the project, is taken over; its hours so far stay with them. Raises NotAllowed
+    for somebody who does not run the study, or where another researcher has begun the answer;
+    Invalid for a list of the pilot, or a study that is archived.
     """
     study = Study.objects.select_for_update().get(pk=item.study_id)
     membership = study.memberships.filter(
@@ -75,7 +75,11 @@ def final_answer_open(*, item: Item, by: User) -> Assignment:
             f"{owner} has begun the final answer of this list. Ask them to finish or change it."
         )
     answer.membership, answer.position = membership, last + 1
-    answer.save(update_fields=["membership", "position"])
+    answer.state, answer.opened_at = State.WAITING, None
+    # What they worked at it before it went to the other, if they did.
+    own = answer.worked_days.filter(membership=membership)
+    answer.active_seconds = own.aggregate(most=Max("active_seconds"))["most"] or 0
+    answer.save(update_fields=["membership", "position", "state", "opened_at", "active_seconds"])
     return answer
 
 

@@ -39,11 +39,18 @@ def _number(name: str, help_text: str = "", **changes: Any) -> forms.IntegerFiel
     )
 
 
+class _ExtractionsField(forms.ModelMultipleChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        """With its size and seed: a model can be extracted twice on one day."""
+        lists, seed = obj.counts.get("vectors"), obj.parameters.get("seed")
+        return f"{obj}" + (f": {lists:,} lists, seed {seed}" if lists else "")
+
+
 class RulesForm(forms.Form):
     """The rules of a StudyPlan: all of it but people and texts."""
 
     title = forms.CharField(max_length=LONGEST_TITLE)
-    extractions: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
+    extractions = _ExtractionsField(
         label="Models",
         queryset=None,
         widget=forms.CheckboxSelectMultiple,

@@ -3,11 +3,12 @@
 from collections.abc import Collection
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
+from annotation_site.annotation.access import QUEUE
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.places import places_fill, study_locked
 from annotation_site.errors import Invalid, NotAllowed
@@ -43,8 +44,7 @@ def annotator_add(*, study: Study, user: User) -> Membership:
         is_new = True
     if is_new:
         audit.record("annotator_added", target=study, person=user.public_id)
-    if study.state in Study.AT_WORK:
-        places_fill(study=study)
+    places_fill(study=study)
     return membership
 
 
@@ -72,10 +72,12 @@ def assignments_release(*, membership: Membership, by: User) -> int:
     opened stays theirs.
     """
     study = study_locked(membership.study_id)
+    own = membership.assignments.filter(purpose=Purpose.ANNOTATION, state=State.WAITING)
+    if not own.exists():  # what else may wait helps nobody
+        return 0
     freed = lists_release(study=study, membership=membership)
-    if freed:
-        person = membership.user.public_id
-        audit.record("lists_released", target=study, actor=by, person=person, lists=freed)
+    person = membership.user.public_id
+    audit.record("lists_released", target=study, actor=by, person=person, lists=freed)
     return freed
 
 
@@ -83,25 +85,27 @@ def lists_release(
     *,
     study: Study,
     membership: Membership,
-    purposes: Collection[str] = (Purpose.ANNOTATION,),
+    purposes: Collection[str] = QUEUE,
 ) -> int:
     """With the study locked: end a person's unopened lists, and give free places to others.
 
-    Returns how many lists of the study's own were freed.
+    Repeats and silent references go with the lists between which they stand: what stays would tell
+    its person what it is. Returns how many lists of the study's own were freed.
     """
     waiting = Assignment.objects.filter(
         membership=membership, state=State.WAITING, purpose__in=purposes
     )
     locked = list(waiting.order_by("pk").select_for_update())
     Assignment.objects.filter(pk__in=[row.pk for row in locked]).update(state=State.EXPIRED)
-    if study.state in Study.AT_WORK:
-        places_fill(study=study)
+    places_fill(study=study)
     return sum(row.purpose == Purpose.ANNOTATION for row in locked)
 
 
 def lists_return(*, study: Study, membership: Membership) -> None:
     """With the study locked: give a person the unopened lists back that went to nobody else."""
     taken = Assignment.objects.filter(membership=membership, state=State.EXPIRED, opened_at=None)
+    # Locks are taken in one order everywhere: study, assignment, list.
+    list(taken.order_by("pk").select_for_update().values_list("pk"))
     own = taken.filter(purpose=Purpose.ANNOTATION)
     items = study.items.filter(assignments__in=own).order_by("pk")
     list(items.select_for_update().values_list("pk"))
@@ -118,12 +122,18 @@ def lists_return(*, study: Study, membership: Membership) -> None:
     others = {Purpose.REFERENCE, Purpose.REPEAT}
     if membership.training_waived_at is None:  # else their training has ended for good
         others.add(Purpose.TRAINING)
-    if study.state == Study.State.PILOT:  # in which nobody else takes them
-        others.add(Purpose.PILOT)
     taken.filter(purpose__in=others).update(state=State.WAITING)
 
 
 def is_unblinded(*, study: Study, user: User) -> bool:
     """Whether the person can see where this study's lists come from."""
-    runs_it = study.memberships.filter(user=user, role=Membership.Role.RESEARCHER).exists()
-    return user.is_admin or runs_it
+    return user.is_admin or _running(user).filter(study=study).exists()
+
+
+def unblinded_in(study: OuterRef, *, user: User) -> Exists | Value:
+    """The same of each row's study, within a query."""
+    return Value(True) if user.is_admin else Exists(_running(user).filter(study=study))
+
+
+def _running(user: User) -> QuerySet[Membership]:
+    return Membership.objects.filter(user=user, role=Membership.Role.RESEARCHER)

@@ -9,22 +9,9 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import (
-    Aggregate,
-    Avg,
-    Case,
-    Count,
-    F,
-    Max,
-    Q,
-    QuerySet,
-    Sum,
-    TextField,
-    When,
-    Window,
-)
+from django.db.models import Aggregate, Avg, Count, F, Max, Q, QuerySet, Sum, TextField, Window
 from django.db.models.functions import RowNumber
 
 from annotation_site.accounts.models import User
@@ -36,7 +23,6 @@ State = Assignment.State
 Purpose = Assignment.Purpose
 # A person's queue; training comes before it and is told apart.
 QUEUE = (Purpose.ANNOTATION, Purpose.REPEAT, Purpose.REFERENCE, Purpose.PILOT)
-UNOPENED = Q(purpose=Purpose.ANNOTATION, state=State.WAITING)
 SUBMITTED_ANSWER = Q(purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=False)
 
 
@@ -126,12 +112,12 @@ def studies_run_by(user: User) -> QuerySet[Study]:
 
 
 def study_progress(study: Study) -> StudyProgress:
-    """All of it in five queries: lists by use, answers per list, work, people, training."""
+    """All of it in five queries: lists by use, people, answers per list, work, training."""
     uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
     lists = uses.get(Item.Use.STUDY, 0)
-    answered = _lists_by_answers(study, lists)
-    work = _work_by_person(study)
     members = list(_annotators(study))
+    answered = _lists_by_answers(study, uses, members)
+    work = _work_by_person(members)
     # Nobody has training where the study has none, which spares a large one a query.
     training = training_of(members if uses.get(Item.Use.TRAINING) else [])
     return StudyProgress(
@@ -144,7 +130,7 @@ def study_progress(study: Study) -> StudyProgress:
         places=lists * study.annotators_per_list,
         done=sum(answers * n for answers, n in answered),
         answered=answered,
-        median_seconds=_study_median(work),
+        median_seconds=_median(seconds for one in work.values() for seconds in one.times),
     )
 
 
@@ -171,44 +157,66 @@ class AllValues(Aggregate):
         return self.as_sql(compiler, connection, template=template, **extra)
 
 
-def _work_by_person(study: Study) -> dict[int, Work]:
-    """Counts, times and the last moment of everybody, by membership; one query."""
-    queue = Q(purpose__in=QUEUE)
-    submitted = queue & Q(state=State.SUBMITTED)
-    reference = Q(purpose=Purpose.REFERENCE, state=State.SUBMITTED)
+def _work_by_person(members: Sequence[Membership]) -> dict[int, Work]:
+    """Counts, times and the last moment of everybody, by membership; one query.
+
+    Grouped by what lists are for and how they stand, and added up here: conditions in each sum
+    would be looked at for every list.
+    """
     rows = (
-        Assignment.objects.filter(
-            membership__study=study, membership__role=Membership.Role.ANNOTATOR
-        )
+        # By people who are known already: joined to them, each list would look its person up.
+        Assignment.objects.filter(membership__in=members)
         .order_by()
-        .values("membership")
+        .values_list("membership", "purpose", "state")
         .annotate(
-            done=Count("pk", filter=submitted),
-            left=Count("pk", filter=queue & Q(state__in=Assignment.UNFINISHED)),
-            unopened=Count("pk", filter=UNOPENED),
-            skipped=Count("pk", filter=queue & Q(state=State.SKIPPED)),
-            expired=Count("pk", filter=queue & Q(state=State.EXPIRED)),
+            n=Count("*"),
             seconds=Sum("active_seconds"),
-            times=AllValues(Case(When(submitted, then="active_seconds"))),
+            times=AllValues("active_seconds"),
             opened=Max("opened_at"),
             submitted=Max("submitted_at"),
-            reference=Avg("reference_score", filter=reference),
+            score=Avg("reference_score"),
         )
     )
-    return {
-        row["membership"]: Work(
-            done=row["done"],
-            left=row["left"],
-            unopened=row["unopened"],
-            skipped=row["skipped"],
-            expired=row["expired"],
-            active_seconds=row["seconds"],
-            times=[int(seconds) for seconds in row["times"].split(",")] if row["times"] else [],
-            last_at=max((at for at in (row["opened"], row["submitted"]) if at), default=None),
-            reference_percent=None if row["reference"] is None else 100 * row["reference"],
-        )
-        for row in rows
-    }
+    groups: dict[int, dict[tuple[str, str], _Group]] = defaultdict(dict)
+    for membership, purpose, state, *found in rows:
+        groups[membership][purpose, state] = _Group(*found)
+    return {membership: _work(own) for membership, own in groups.items()}
+
+
+class _Group(NamedTuple):
+    """One person's lists of one purpose and state, as the database adds them up."""
+
+    n: int
+    seconds: int
+    times: str
+    opened: datetime.datetime | None
+    submitted: datetime.datetime | None
+    score: float | None
+
+
+def _work(own: Mapping[tuple[str, str], _Group]) -> Work:
+    queue: dict[str, int] = defaultdict(int)
+    times: list[int] = []
+    for (purpose, state), group in own.items():
+        if purpose in QUEUE:
+            queue[state] += group.n
+            if state == State.SUBMITTED:
+                times += map(int, group.times.split(","))
+    moments = (at for group in own.values() for at in (group.opened, group.submitted) if at)
+    unopened = own.get((Purpose.ANNOTATION, State.WAITING))
+    reference = own.get((Purpose.REFERENCE, State.SUBMITTED))
+    score = reference.score if reference else None
+    return Work(
+        done=queue[State.SUBMITTED],
+        left=sum(queue[state] for state in Assignment.UNFINISHED),
+        unopened=unopened.n if unopened else 0,
+        skipped=queue[State.SKIPPED],
+        expired=queue[State.EXPIRED],
+        active_seconds=sum(group.seconds for group in own.values()),
+        times=times,
+        last_at=max(moments, default=None),
+        reference_percent=None if score is None else 100 * score,
+    )
 
 
 def _median(times: Iterable[int]) -> float | None:
@@ -216,111 +224,61 @@ def _median(times: Iterable[int]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _lists_by_answers(study: Study, lists: int) -> list[tuple[int, int]]:
+def _lists_by_answers(
+    study: Study, uses: Mapping[str, int], members: Sequence[Membership]
+) -> list[tuple[int, int]]:
     """How many lists have 0, 1, 2, … answers that count; at most k of them hold a place."""
     most = study.annotators_per_list
-    by_list = (
-        Assignment.objects.filter(SUBMITTED_ANSWER, item__study=study, item__use=Item.Use.STUDY)
-        .order_by()
-        .values("item")
-        .annotate(n=Count("pk"))
-    )
+    answers = Assignment.objects.filter(SUBMITTED_ANSWER, membership__in=members)
+    if set(uses) - {Item.Use.STUDY}:
+        answers = answers.filter(item__use=Item.Use.STUDY)
+    by_list = answers.order_by().values("item").annotate(n=Count("*"))
     found = by_list.aggregate(
         **{f"lists_{n}": Count("item", filter=Q(n=n)) for n in range(1, most + 1)}
     )
     counts = [found[f"lists_{n}"] for n in range(1, most + 1)]
-    return list(enumerate([lists - sum(counts), *counts]))
-
-
-def _study_median(work: Mapping[int, Work]) -> float | None:
-    return _median(seconds for one in work.values() for seconds in one.times)
+    return list(enumerate([uses.get(Item.Use.STUDY, 0) - sum(counts), *counts]))
 
 
 def flags_by_person(study: Study) -> list[tuple[Membership, list[Flag]]]:
-    """Whose recent work is worth a look, and why; three queries."""
-    median = _study_median(_work_by_person(study))
-    flags = flags_of(_recent_answers(study), study_median=median)
-    return [(member, flags[member.pk]) for member in _annotators(study) if flags.get(member.pk)]
+    """Whose recent work is worth a look, and why; four queries."""
+    members = list(_annotators(study))
+    flags = flags_of(_recent_answers(members), study_median=_study_median(members))
+    return [(member, flags[member.pk]) for member in members if flags.get(member.pk)]
 
 
-def _recent_answers(study: Study) -> dict[int, list[RecentAnswer]]:
+def _submitted(members: Sequence[Membership]) -> QuerySet[Assignment]:
+    return Assignment.objects.order_by().filter(
+        membership__in=members, purpose__in=QUEUE, state=State.SUBMITTED
+    )
+
+
+def _study_median(members: Sequence[Membership]) -> float | None:
+    """The active time of a typical answer, from how often each time occurs."""
+    counted = _submitted(members).values_list("active_seconds").annotate(n=Count("*"))
+    return _median(seconds for seconds, n in counted for _ in range(n))
+
+
+def _recent_answers(members: Sequence[Membership]) -> dict[int, list[RecentAnswer]]:
     """Everybody's last answers, oldest first, as they were submitted."""
     newest_first = Window(
         RowNumber(),
         partition_by="membership",
         order_by=[F("submitted_at").desc(), F("pk").desc()],
     )
-    submitted = Assignment.objects.filter(
-        membership__study=study,
-        membership__role=Membership.Role.ANNOTATOR,
-        purpose__in=QUEUE,
-        state=State.SUBMITTED,
-    )
-    recent = submitted.order_by().annotate(place=newest_first).filter(place__lte=RECENT)
-    rows = (
-        Revision.objects.filter(
-            assignment__in=recent.values("pk"), version=F("assignment__version")
-        )
-        .order_by("assignment__submitted_at", "assignment")
-        .values_list("assignment__membership", "assignment__active_seconds", "snapshot__answer")
-    )
-    found: dict[int, list[RecentAnswer]] = defaultdict(list)
-    for membership, seconds, answer in rows:
-        marked = frozenset(frozenset(p["ranks"]) for p in answer["patterns"])
-        found[membership].append(RecentAnswer(seconds, marked))
-    return found
-
-
-def unopened_lists(membership: Membership) -> list[int]:
-    """The ids of the lists that a person could release."""
-    return list(membership.assignments.filter(UNOPENED).values_list("item", flat=True))
-
-
-def lists_taken(study: Study, lists: Sequence[int]) -> int:
-    """How many of these lists have a person for every one of their places."""
-    held = (
-        Assignment.objects.filter(
-            item__in=lists, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
-        )
-        .order_by()
-        .values("item")
-        .annotate(n=Count("pk"))
-    )
-    return held.filter(n__gte=study.annotators_per_list).count()
-
-
-def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
-    """Some lists of the study with where they come from, their answers and their skips.
-
-    `rows` are the lists' ids, whose order is kept.
-    """
-    items = Item.objects.filter(study=study, pk__in=rows).values(
-        "pk", "vector__kind", "vector__layer", "vector__index",
-        "vector__extraction__model__name",
-    )  # fmt: skip
-    found: dict[int, dict[str, Any]] = {
-        item["pk"]: {
-            "id": item["pk"],
-            "model": item["vector__extraction__model__name"],
-            "kind": item["vector__kind"],
-            "layer": item["vector__layer"],
-            "index": item["vector__index"],
-            "answers": 0,
-            "working": 0,
-            "surplus": 0,
-            "reasons": [],
-        }
-        for item in items
+    recent = _submitted(members).annotate(place=newest_first).filter(place__lte=RECENT)
+    rows = list(recent.values_list("submitted_at", "pk", "membership", "active_seconds", "version"))
+    # Apart from the query above, of whose few rows a database expects many.
+    said = {
+        (assignment, version): answer
+        for assignment, version, answer in Revision.objects.filter(
+            assignment__in=[pk for _, pk, *_ in rows]
+        ).values_list("assignment", "version", "snapshot__answer")
     }
-    assignments = Assignment.objects.filter(item__in=found, purpose=Purpose.ANNOTATION).values_list(
-        "item", "state", "surplus", "skip_reason"
-    )
-    for item, state, surplus, reason in assignments.order_by("pk"):
-        row = found[item]
-        if state == State.SUBMITTED:
-            row["surplus" if surplus else "answers"] += 1
-        elif state == State.IN_PROGRESS:
-            row["working"] += 1
-        elif state == State.SKIPPED:
-            row["reasons"].append(reason)
-    return [found[pk] for pk in rows if pk in found]
+    found: dict[int, list[RecentAnswer]] = defaultdict(list)
+    for _, pk, membership, seconds, version in sorted(rows):
+        answer = said.get((pk, version))
+        if answer is not None:  # else it was submitted again between the two queries
+            marked = frozenset(frozenset(p["ranks"]) for p in answer["patterns"])
+            found[membership].append(RecentAnswer(seconds, marked))
+    return found

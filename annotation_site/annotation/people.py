@@ -168,8 +168,7 @@ def person_activate(*, person: User, by: User) -> None:
         study = study_locked(membership.study_id)
         if not membership.removed_at:
             lists_return(study=study, membership=membership)
-        if study.state in Study.AT_WORK:
-            places_fill(study=study)
+        places_fill(study=study)
 
 
 @transaction.atomic
@@ -187,5 +186,5 @@ def _places(person: User) -> list[Membership]:
     return list(
         Membership.objects.filter(
             user=person, role=Membership.Role.ANNOTATOR, withdrawn_at=None
-        ).order_by("pk")
+        ).order_by("study")  # in which they are locked
     )

@@ -14,22 +14,28 @@ from annotation_site.annotation.queues import queues_extend, repeats_move
 
 State = Assignment.State
 Purpose = Assignment.Purpose
+MOST_CLOCK_DIFFERENCE = timedelta(minutes=1)  # of machines that share a database
 
 
 def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
     """Give free places of the study's lists (or of some of them) to its annotators.
 
-    A surplus answer takes a place before anybody is asked for another one. In a pilot everybody
-    gets every pilot list instead. The caller holds the study's lock and this takes the lists', so
-    that no list ever has more than k live assignments. Returns how many places were given out.
+    A surplus answer takes a place before anybody is asked for another one, and where nobody works
+    (the study is paused or closed) nobody is asked. In a pilot everybody gets every pilot list
+    instead; a draft gives out nothing. The caller holds the study's lock and this takes the lists',
+    so that no list ever has more than k live assignments. Returns how many places were given out.
     """
     if study.state == Study.State.PILOT:
         return _pilot_fill(study)
+    if study.state == Study.State.DRAFT:
+        return 0
     items = study.items.filter(use=Item.Use.STUDY)
     if item_ids is not None:
         items = items.filter(pk__in=item_ids)
     list(items.order_by("pk").select_for_update().values_list("pk"))
     _surplus_promote(study, items)
+    if study.state != Study.State.OPEN:
+        return 0
     assigned = Assignment.objects.filter(item__in=items)
     load = _load(annotators_of(study))
     orders = allocate(
@@ -62,13 +68,20 @@ def places_held(items: QuerySet[Item]) -> QuerySet[Assignment]:
 
 
 def _pilot_fill(study: Study) -> int:
-    """Give every annotator every pilot list that they have not had, in an order of their own."""
+    """Give every annotator every pilot list that they have not had, in an order of their own.
+
+    What an earlier pilot left unfinished goes on: nobody else takes it, and nobody gets it anew.
+    """
     items = study.items.filter(use=Item.Use.PILOT)
     pilot = sorted(items.values_list("pk", flat=True))
-    had = set(Assignment.objects.filter(item__in=items).values_list("membership_id", "item_id"))
+    given = Assignment.objects.filter(item__in=items)
+    had = set(given.values_list("membership_id", "item_id"))
+    ended = given.filter(membership__in=annotators_of(study), state=State.EXPIRED)
+    ended.filter(opened_at=None).update(state=State.WAITING)
+    ended.exclude(opened_at=None).update(state=State.IN_PROGRESS)
     orders = {}
     for person in annotators_of(study).order_by("pk").values_list("pk", flat=True):
-        rng = random.Random(f"pilot:{study.order_key}:{person}")  # noqa: S311 (an order, no secret)
+        rng = random.Random(f"pilot:{study.order_key}:{person}")  # noqa: S311 (an order, no secret)  # nosec B311
         mixed = rng.sample(pilot, len(pilot))
         orders[person] = [item for item in mixed if (person, item) not in had]
     return queues_extend(study=study, orders=orders, purpose=Purpose.PILOT)
@@ -90,8 +103,7 @@ def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
             promoted.append(row.pk)
     if promoted:
         Assignment.objects.filter(pk__in=promoted).update(surplus=False)
-        # Results change though nothing was submitted.
-        Study.objects.filter(pk=study.pk).update(removals=F("removals") + len(promoted))
+        tables_touch(study)
 
 
 def annotators_of(study: Study) -> QuerySet[Membership]:
@@ -113,6 +125,11 @@ def leases_sweep() -> None:
     A list that everybody in the study has had already stays with its author: ending the lease
     would lose the place and help nobody.
     """
+    # Opened in the future: a clock was set back since. Left so, the lease would last until then.
+    now = timezone.now()
+    Assignment.objects.filter(
+        state=State.IN_PROGRESS, opened_at__gt=now + MOST_CLOCK_DIFFERENCE
+    ).update(opened_at=now)
     for study in Study.objects.filter(state=Study.State.OPEN):
         if _leases_that_can_move(study).exists():
             with transaction.atomic():
@@ -155,6 +172,11 @@ def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
         .alias(had=Subquery(had))
         .filter(movable)
     )
+
+
+def tables_touch(study: Study) -> None:
+    """Have results computed anew though nothing was submitted."""
+    Study.objects.filter(pk=study.pk).update(other_changes=F("other_changes") + 1)
 
 
 def study_locked(study_id: int) -> Study:

@@ -22,36 +22,44 @@ def queues_extend(
 
     `orders` names each membership's new lists, in their own order. Whoever gets a first list gets
     the study's training lists before it. Lists of the study bring the silent reference lists that
-    the person has not had, and the repeats that are due; those of a pilot bring neither. What
-    stands in a queue stays where it is. The caller holds the study's lock.
+    the person has not had, and the repeats that are due; those of a pilot bring neither. References
+    that went unopened with released lists come again. Whatever else stands in a queue stays where
+    it is. The caller holds the study's lock.
     """
     training, references = _with_reference(study)
     is_pilot = purpose == Purpose.PILOT
+    references = [] if is_pilot else references
     new = {person: order for person, order in orders.items() if order or is_pilot}
     held = _held(new)
-    created = []
+    released = _released(new, references)
+    created, returned = [], []
     for person, order in new.items():
         rows = held[person]
         last = rows[-1][-1] if rows else 0
         had = {item for _, item, *_ in rows}
-        rng = random.Random(f"queue:{study.order_key}:{person}:{last}")  # noqa: S311 (an order)
+        rng = random.Random(f"queue:{study.order_key}:{person}:{last}")  # noqa: S311 (an order)  # nosec B311
         queue = queue_compose(
             lists=order,
             rng=rng,
             training=[i for i in training if i not in had],
-            references=[i for i in references if i not in had and not is_pilot],
+            references=[i for i in references if i not in had or (person, i) in released],
             repeats=0 if is_pilot else _due(study, rows, len(order)),
             earlier=_repeatable(rows),
         )
-        created += [
-            Assignment(
-                membership_id=person,
-                item_id=item,
-                purpose=purpose if of == Purpose.ANNOTATION else of,
-                position=position,
+        for position, (item, of) in enumerate(queue, last + 1):
+            if of == Purpose.REFERENCE and (row := released.get((person, item))) is not None:
+                row.position, row.state = position, State.WAITING
+                returned.append(row)
+                continue
+            created.append(
+                Assignment(
+                    membership_id=person,
+                    item_id=item,
+                    purpose=purpose if of == Purpose.ANNOTATION else of,
+                    position=position,
+                )
             )
-            for position, (item, of) in enumerate(queue, last + 1)
-        ]
+    Assignment.objects.bulk_update(returned, ["position", "state"])
     Assignment.objects.bulk_create(created)
     return sum(map(len, new.values()))
 
@@ -94,7 +102,7 @@ def repeats_move(
             repeat.delete()
             continue
         far = [item for at, item in before if at + REPEAT_AFTER <= repeat.position]
-        rng = random.Random(f"repeat:{study.order_key}:{repeat.pk}")  # noqa: S311 (an order)
+        rng = random.Random(f"repeat:{study.order_key}:{repeat.pk}")  # noqa: S311 (an order)  # nosec B311
         repeat.item_id = rng.choice(far or [before[0][1]])
         repeat.save(update_fields=["item"])
         rows.append((repeat.pk, repeat.item_id, Purpose.REPEAT, repeat.state, repeat.position))
@@ -106,6 +114,19 @@ def _with_reference(study: Study) -> tuple[list[int], list[int]]:
     for pk, use in study.items.order_by("pk").values_list("pk", "use"):
         found[use].append(pk)
     return found[Item.Use.TRAINING], found[Item.Use.REFERENCE]
+
+
+def _released(
+    people: Collection[int], references: Sequence[int]
+) -> dict[tuple[int, int], Assignment]:
+    """The people's silent references that ended unopened, by person and list."""
+    if not references:
+        return {}
+    rows = Assignment.objects.filter(
+        membership__in=list(people), item__in=references, purpose=Purpose.REFERENCE,
+        state=State.EXPIRED, opened_at=None,
+    )  # fmt: skip
+    return {(row.membership_id, row.item_id): row for row in rows}
 
 
 def _due(study: Study, rows: Sequence[Row], new: int) -> int:

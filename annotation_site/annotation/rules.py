@@ -3,14 +3,19 @@
 from dataclasses import replace
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation import members
 from annotation_site.annotation.final_answers import references_missing
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.places import places_fill, places_held, study_locked
+from annotation_site.annotation.places import (
+    places_fill,
+    places_held,
+    study_locked,
+    tables_touch,
+)
 from annotation_site.annotation.plans import StudyPlan, is_frozen, number_check, plan_check, plan_of
 from annotation_site.annotation.studies import lists_draw, rules_store, study_make
 from annotation_site.annotation.training import study_scores_renew
@@ -20,6 +25,7 @@ from annotation_site.errors import Invalid
 ALWAYS = {"title", "lease_hours"}
 # Texts and people have services of their own.
 ELSEWHERE = {"guidelines", "consent", "annotators"}
+ANSWERED_BY = {"categories", "several_patterns_per_token"}
 DRAWN_BY = {
     "extractions", "kinds", "lists_per_layer", "seed", "annotators_per_list",
     "training_lists", "reference_lists", "pilot_lists",
@@ -54,10 +60,15 @@ def study_change(*, study: Study, plan: StudyPlan) -> list[str]:
             "Duplicate the study to change it."
         )
     rules_store(study, plan)
+    if ANSWERED_BY & set(changed):
+        # What is on its way, or written on a page that is open, was given under other rules.
+        own.update(draft_version=F("draft_version") + 1)
     if DRAWN_BY & set(changed):
         _draw_anew(study, plan)
     if "min_tokens" in changed:
         study_scores_renew(study=study)
+    if set(changed) - ALWAYS:
+        tables_touch(study)
     audit.record("study_changed", target=study, changed=changed)
     return changed
 
@@ -116,8 +127,7 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
             "New training and reference lists need their reference answers before anybody sees "
             "them, so only a draft can be given some. Duplicate the study."
         )
-    if study.state in Study.AT_WORK:
-        places_fill(study=study)
+    places_fill(study=study)
 
 
 def _begun(study: Study) -> QuerySet[Item]:
@@ -152,8 +162,8 @@ def study_extend(*, study: Study, lists_per_layer: int) -> int:
     added = lists_draw(study=study, others={})
     if not added:
         raise Invalid("The study has every list of its kinds already.")
-    if study.state == Study.State.OPEN:
-        places_fill(study=study, item_ids=added)
+    places_fill(study=study, item_ids=added)
+    tables_touch(study)
     audit.record("study_extended", target=study, before=before, after=lists_per_layer)
     return len(added)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
@@ -74,13 +74,27 @@ def tokens_of_lists(vectors: Iterable[Vector]) -> dict[int, list[ListToken]]:
     }
 
 
+def stopword_ranks(vector: Vector, ranks: Iterable[int]) -> set[int]:
+    """Those of the ranks at which the vector's list has a stop word or punctuation."""
+    rank_of = {vector.token_ids[rank - 1]: rank for rank in ranks}
+    found = Token.objects.filter(
+        extraction_id=vector.extraction_id, token_id__in=rank_of, is_stopword=True
+    )
+    return {rank_of[token_id] for token_id in found.values_list("token_id", flat=True)}
+
+
 def needs_consent(membership: Membership, study: Study) -> bool:
     """Whether the person has to read the notice, or a consent text that is new to them, first."""
     agreed = membership.consent_version
     return agreed is None or agreed < study.consent_version
 
 
-def assignments_of(user: User) -> QuerySet[Assignment]:
+def assignments_of(user: User) -> QuerySet[Any]:
+    """The person's own assignments, `with_place`; see `own_assignments`."""
+    return with_place(own_assignments(user))
+
+
+def own_assignments(user: User) -> QuerySet[Assignment]:
     """The person's own assignments in studies that have been opened and not been left.
 
     A researcher's final answers are among them, before the study opens too.
@@ -97,15 +111,45 @@ def assignments_of(user: User) -> QuerySet[Assignment]:
     )
 
 
-def next_assignment(membership_id: int) -> Assignment | None:
-    """The person's lowest unfinished position; none while training keeps the queue shut."""
+def with_place(found: QuerySet[Assignment]) -> QuerySet[Any]:
+    """The assignments, each with its place in its person's order, as `list_page` shows it.
+
+    `total` lists are the person's, this is the `place`-th of them, and `previous` is the public id
+    of the one before it.
+    """
+    same = Assignment.objects.order_by().filter(membership=OuterRef("membership"))
+    before = same.filter(position__lt=OuterRef("position"))
+
+    def counted(rows: QuerySet[Assignment]) -> Subquery:
+        return Subquery(rows.values("membership").annotate(n=Count("*")).values("n"))
+
+    return found.annotate(
+        total=counted(same),
+        place=counted(same.filter(position__lte=OuterRef("position"))),
+        previous=Subquery(before.order_by("-position").values("public_id")[:1]),
+    )
+
+
+def next_assignment(membership_id: int, *, after: Assignment | None = None) -> Any:
+    """The person's lowest unfinished position, `with_place`.
+
+    None where there is none, and while training keeps the queue shut. `after` is another list of
+    the same person's, whose study and membership need not be read again.
+    """
+    known = after is not None
+    related = ["item__vector"] if known else ["item__vector", "item__study", "membership"]
+    unfinished = Assignment.objects.filter(
+        membership_id=membership_id, state__in=Assignment.UNFINISHED
+    )
     found = (
-        Assignment.objects.filter(membership_id=membership_id, state__in=Assignment.UNFINISHED)
-        .select_related("item__study", "item__vector", "membership")
+        with_place(unfinished)
+        .select_related(*related)
         .defer(*NOT_SHOWN)
         .order_by("position")
         .first()
     )
+    if found is not None and after is not None:
+        found.membership, found.item.study = after.membership, after.item.study
     return None if found is None or waits_for_training(found) else found
 
 
@@ -133,17 +177,15 @@ def page_after(done: Assignment) -> str | None:
     return page_instead(done)
 
 
-def list_page(assignment: Assignment) -> dict[str, Any]:
-    """Everything the annotation page knows of a list, as JSON."""
+def list_page(assignment: Any) -> dict[str, Any]:
+    """Everything the annotation page knows of a list, an assignment `with_place`, as JSON."""
     study = assignment.item.study
     tokens = list_tokens(assignment.item.vector)
-    place = Assignment.objects.filter(membership_id=assignment.membership_id).aggregate(
-        total=Count("pk"), position=Count("pk", filter=Q(position__lte=assignment.position))
-    )
     return {
         "list": {
             "id": str(assignment.public_id),
-            **place,
+            "total": assignment.total,
+            "position": assignment.place,
             "state": assignment.state,
             "submitted_version": assignment.version,
             "tokens": [[t.display, t.gloss if study.show_glosses else ""] for t in tokens],
@@ -164,17 +206,9 @@ def list_page(assignment: Assignment) -> dict[str, Any]:
     }
 
 
-def _urls(assignment: Assignment) -> dict[str, str | None]:
-    public_id = assignment.public_id
+def _urls(assignment: Any) -> dict[str, str | None]:
+    public_id, previous = assignment.public_id, assignment.previous
     is_final = assignment.purpose == Assignment.Purpose.ADJUDICATION
-    previous = (
-        Assignment.objects.filter(
-            membership_id=assignment.membership_id, position__lt=assignment.position
-        )
-        .order_by("-position")
-        .values_list("public_id", flat=True)
-        .first()
-    )
     return {
         "draft": reverse("api:draft", args=[public_id]),
         "submit": reverse("api:submit", args=[public_id]),

@@ -190,8 +190,7 @@ def study_state_change(*, study: Study, state: str) -> None:
     study.save(update_fields=["state"])
     if before == State.PILOT:
         _pilot_end(study)
-    if state in Study.AT_WORK:
-        places_fill(study=study)
+    places_fill(study=study)
     audit.record("study_state_changed", target=study, state=state)
 
 

@@ -6,12 +6,15 @@ Not for annotators: lists come with model, kind, layer and index, and answers wi
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Count, F, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
+from annotation_site.annotation.adjudication import counted_answers
 from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
 from annotation_site.corpus.models import Token
 
 State = Assignment.State
+Purpose = Assignment.Purpose
 
 
 def study_people(study: Study) -> QuerySet[Any]:
@@ -34,7 +37,7 @@ def study_people(study: Study) -> QuerySet[Any]:
 def study_items(
     study: Study, *, kind: str = "", layer: int | None = None, use: str = ""
 ) -> QuerySet[Any]:
-    """The study's lists, each with where it comes from and its number of answers."""
+    """The study's lists, each with where it comes from and its number of answers that count."""
     found = study.items.all()
     if kind:
         found = found.filter(vector__kind=kind)
@@ -42,12 +45,10 @@ def study_items(
         found = found.filter(vector__layer=layer)
     if use:
         found = found.filter(use=use)
-    answered = Q(
-        assignments__state=State.SUBMITTED, assignments__purpose=Assignment.Purpose.ANNOTATION
-    )
+    counted = counted_answers(study).filter(item=OuterRef("pk")).order_by().values("item")
     return (
         found.select_related("vector__extraction__model")
-        .annotate(answers=Count("assignments", filter=answered))
+        .annotate(answers=Coalesce(Subquery(counted.annotate(n=Count("pk")).values("n")), 0))
         .order_by("pk")
     )
 
@@ -88,3 +89,62 @@ def study_annotations(study: Study, *, purpose: str = "", person: Any = None) ->
         .prefetch_related(Prefetch("patterns", patterns))
         .order_by(F("submitted_at").asc(nulls_last=True), "pk")
     )
+
+
+def unopened_lists(membership: Membership) -> list[int]:
+    """The ids of the lists that a person could release."""
+    return list(
+        membership.assignments.filter(purpose=Purpose.ANNOTATION, state=State.WAITING).values_list(
+            "item", flat=True
+        )
+    )
+
+
+def lists_taken(study: Study, lists: Sequence[int]) -> int:
+    """How many of these lists have a person for every one of their places."""
+    held = (
+        Assignment.objects.filter(
+            item__in=lists, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
+        )
+        .order_by()
+        .values("item")
+        .annotate(n=Count("pk"))
+    )
+    return held.filter(n__gte=study.annotators_per_list).count()
+
+
+def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
+    """Some lists of the study with where they come from, their answers and their skips.
+
+    `rows` are the lists' ids, whose order is kept.
+    """
+    items = Item.objects.filter(study=study, pk__in=rows).values(
+        "pk", "vector__kind", "vector__layer", "vector__index",
+        "vector__extraction__model__name",
+    )  # fmt: skip
+    found: dict[int, dict[str, Any]] = {
+        item["pk"]: {
+            "id": item["pk"],
+            "model": item["vector__extraction__model__name"],
+            "kind": item["vector__kind"],
+            "layer": item["vector__layer"],
+            "index": item["vector__index"],
+            "answers": 0,
+            "working": 0,
+            "surplus": 0,
+            "reasons": [],
+        }
+        for item in items
+    }
+    assignments = Assignment.objects.filter(item__in=found, purpose=Purpose.ANNOTATION).values_list(
+        "item", "state", "surplus", "skip_reason"
+    )
+    for item, state, surplus, reason in assignments.order_by("pk"):
+        row = found[item]
+        if state == State.SUBMITTED:
+            row["surplus" if surplus else "answers"] += 1
+        elif state == State.IN_PROGRESS:
+            row["working"] += 1
+        elif state == State.SKIPPED:
+            row["reasons"].append(reason)
+    return [found[pk] for pk in rows if pk in found]

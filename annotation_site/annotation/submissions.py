@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Case, F, OuterRef, Subquery, Value, When
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
@@ -12,7 +13,7 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation import training
 from annotation_site.annotation.access import refusal
 from annotation_site.annotation.answers import Answer, Rules, answer_parse
-from annotation_site.annotation.members import is_unblinded
+from annotation_site.annotation.members import unblinded_in
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -24,12 +25,7 @@ from annotation_site.annotation.models import (
     WorkedDay,
 )
 from annotation_site.annotation.places import places_fill
-from annotation_site.annotation.selectors import (
-    assignments_of,
-    list_tokens,
-    needs_consent,
-    newest_text,
-)
+from annotation_site.annotation.selectors import needs_consent, own_assignments, stopword_ranks
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
 State = Assignment.State
@@ -40,15 +36,20 @@ MOST_DRAFT_BYTES = 100_000
 def assignment_open(assignment: Assignment) -> None:
     """Start the lease at the first look; later looks change nothing.
 
-    Raises ConsentNeeded before the person has agreed to the study's consent text as it is now.
+    A list that has been taken away or answered meanwhile, in another tab, keeps that state. Raises
+    ConsentNeeded before the person has agreed to the study's consent text as it is now.
     """
     _require_consent(assignment)
-    if assignment.state == State.WAITING and not refusal(assignment):
-        now = timezone.now()
-        Assignment.objects.filter(pk=assignment.pk, state=State.WAITING).update(
-            state=State.IN_PROGRESS, opened_at=now
-        )
-        assignment.state, assignment.opened_at = State.IN_PROGRESS, now
+    if not _is_new(assignment) or refusal(assignment):
+        return
+    _begin(assignment)
+    # Judged where it is written, by the row as it is by then.
+    is_first = Assignment.objects.filter(pk=assignment.pk, opened_at=None, version=0).update(
+        opened_at=assignment.opened_at,
+        state=Case(When(state=State.WAITING, then=Value(State.IN_PROGRESS)), default=F("state")),
+    )
+    if not is_first:
+        assignment.refresh_from_db(fields=["state", "opened_at"])
 
 
 @transaction.atomic
@@ -66,10 +67,13 @@ def draft_save(
     if assignment.opened_at is None:
         _require_consent(assignment)
     _check_draft_version(assignment, base_version)
+    _begin(assignment)
     assignment.draft = content
     assignment.draft_version += 1
     _time_record(assignment, active_seconds)
-    assignment.save(update_fields=["draft", "draft_version", "active_seconds"])
+    assignment.save(
+        update_fields=["state", "opened_at", "draft", "draft_version", "active_seconds"]
+    )
     return assignment.draft_version
 
 
@@ -91,15 +95,21 @@ def assignment_submit(
     lease ended takes its place back where that is free, and else is kept as surplus. Answers to
     training and reference lists are scored against the reference answer.
     """
-    assignment = _locked(user, public_id)
+    newest = Guidelines.objects.filter(study=OuterRef("item__study")).order_by("-version")
+    assignment = _locked(
+        user,
+        public_id,
+        is_unblinded=unblinded_in(OuterRef("item__study"), user=user),
+        newest_guidelines=Subquery(newest.values("version")[:1]),
+    )
     if _is_repeated(assignment, key):
         return assignment
     _require_open(assignment)
     _require_consent(assignment)
     _check_draft_version(assignment, base_version)
-    study = assignment.item.study
-    tokens = list_tokens(assignment.item.vector)
-    rules = Rules(len(tokens), study.categories, study.several_patterns_per_token)
+    _begin(assignment)
+    study, vector = assignment.item.study, assignment.item.vector
+    rules = Rules(len(vector.token_ids), study.categories, study.several_patterns_per_token)
     parsed = answer_parse(answer, rules)
     is_final = assignment.purpose == Purpose.ADJUDICATION
     if is_final:
@@ -107,18 +117,19 @@ def assignment_submit(
     left = assignment.surplus or assignment.state in (State.EXPIRED, State.SKIPPED)
     if left and assignment.purpose == Purpose.ANNOTATION:
         assignment.surplus = not _place_is_free(assignment)
-    assignment.unblinded = is_unblinded(study=study, user=user)
+    assignment.unblinded = assignment.is_unblinded
     if assignment.unblinded and not study.team_may_annotate and not is_final:
         raise NotAllowed(
             "You can see where this study's lists come from now, so your answers could not count. "
             "Ask the researcher to release your lists."
         )
-    guidelines = newest_text(Guidelines, study)
-    _patterns_replace(assignment, parsed, {t.rank: t.is_stopword for t in tokens})
+    _patterns_replace(assignment, parsed)
     _time_record(assignment, active_seconds, first=assignment.submitted_at is None)
     assignment.state = State.SUBMITTED
-    assignment.submitted_at = timezone.now()
-    assignment.guidelines_version = guidelines.version if guidelines else None
+    # Where a clock was moved back: no answer is older than the look at its list.
+    now = timezone.now()
+    assignment.submitted_at = max(now, assignment.opened_at or now)
+    assignment.guidelines_version = assignment.newest_guidelines
     assignment.comment = parsed.comment
     assignment.reference_score = training.answer_score(assignment, parsed)
     _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
@@ -144,7 +155,7 @@ def assignment_skip(
     submitted and for a final answer, and NotAllowed and ConsentNeeded as submitting does.
     """
     # Locks are taken in one order everywhere: study, assignment, list.
-    own = assignments_of(user).filter(public_id=public_id).values("item__study")
+    own = own_assignments(user).filter(public_id=public_id).values("item__study")
     Study.objects.select_for_update().filter(pk__in=own).first()
     assignment = _locked(user, public_id)
     if _is_repeated(assignment, key):
@@ -154,6 +165,7 @@ def assignment_skip(
     _require_open(assignment)
     _require_consent(assignment)
     _check_draft_version(assignment, base_version)
+    _begin(assignment)
     if not reason.strip():
         raise Invalid("Say in a few words why you skip this list.")
     if assignment.state == State.SUBMITTED:
@@ -171,11 +183,26 @@ def assignment_skip(
     return assignment
 
 
-def _locked(user: User, public_id: uuid.UUID) -> Assignment:
-    """The person's own assignment, locked for writing; 404 for anybody else's."""
-    return get_object_or_404(
-        assignments_of(user).select_for_update(of=("self",)), public_id=public_id
-    )
+def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
+    """The person's own assignment, locked for writing; 404 for anybody else's.
+
+    `known` are expressions that are read with it.
+    """
+    own = own_assignments(user).annotate(**known).select_for_update(of=("self",))
+    return get_object_or_404(own, public_id=public_id)
+
+
+def _is_new(assignment: Assignment) -> bool:
+    """Whether nobody has looked at the list; an imported answer may not say when somebody did."""
+    return assignment.opened_at is None and not assignment.version
+
+
+def _begin(assignment: Assignment) -> None:
+    """Whoever writes has opened the list, also a script that did not say so."""
+    if _is_new(assignment):
+        assignment.opened_at = timezone.now()
+        if assignment.state == State.WAITING:
+            assignment.state = State.IN_PROGRESS
 
 
 def _is_repeated(assignment: Assignment, key: uuid.UUID) -> bool:
@@ -222,13 +249,14 @@ def _time_record(assignment: Assignment, reported: int, *, first: bool = False) 
         [
             WorkedDay(
                 assignment=assignment,
+                membership_id=assignment.membership_id,
                 day=timezone.now().date(),
                 active_seconds=assignment.active_seconds,
                 submitted=first,
             )
         ],
         update_conflicts=True,
-        unique_fields=["assignment", "day"],
+        unique_fields=["assignment", "membership", "day"],
         update_fields=["active_seconds", *(["submitted"] if first else [])],
     )
 
@@ -245,10 +273,16 @@ def _place_is_free(assignment: Assignment) -> bool:
     return others.count() < assignment.item.study.annotators_per_list
 
 
-def _patterns_replace(assignment: Assignment, answer: Answer, is_stopword: dict[int, bool]) -> None:
+def _patterns_replace(assignment: Assignment, answer: Answer) -> None:
     if assignment.version:
         assignment.patterns.all().delete()
-    proposals = [p.proposed_stopwords(is_stopword) for p in answer.patterns]
+    if not answer.patterns:
+        return
+    marked = {rank for pattern in answer.patterns for rank in pattern.ranks}
+    stopwords = stopword_ranks(assignment.item.vector, marked)
+    proposals = [
+        p.proposed_stopwords({rank: rank in stopwords for rank in p.ranks}) for p in answer.patterns
+    ]
     patterns = Pattern.objects.bulk_create(
         Pattern(
             assignment=assignment,

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.access import QUEUE, Training, training_of
+from annotation_site.analysis.agreement.reference import reference_score
+from annotation_site.annotation.access import Training, training_of
 from annotation_site.annotation.answers import Answer, PatternAnswer
 from annotation_site.annotation.comparisons import Comparison, answers_compare
 from annotation_site.annotation.final_answers import WITH_REFERENCE
@@ -67,34 +69,52 @@ def answer_of(assignment: Assignment) -> Answer:
 
 
 def answer_score(assignment: Assignment, answer: Answer) -> float | None:
-    """How far an answer to a training or reference list overlaps with the reference answer, 0 to 1.
+    """How far an answer to a training list overlaps with the reference answer, 0 to 1.
 
-    None for every other list, and where there is no reference answer.
+    None where there is no reference answer, and for all other lists: a silent reference list is
+    scored by `silent_scores_ensure`. Scoring here what annotators cannot tell from other lists
+    would take a time by which they could.
     """
-    if assignment.purpose in QUEUE:
-        return _score_in_silence(assignment, answer)
-    if assignment.purpose not in SCORED:
+    if assignment.purpose != Purpose.TRAINING:
         return None
     reference = _reference_of(assignment.item)
     return None if reference is None else _score(assignment.item, answer, reference)
 
 
-def _score_in_silence(assignment: Assignment, answer: Answer) -> float | None:
-    """The score of a silent reference list; None for other lists, after the same work.
+def silent_scores_sweep() -> None:
+    """Score the answers to silent reference lists that nobody has scored; run by workers."""
+    for study in Study.objects.filter(pk__in=_unscored().values("item__study")):
+        silent_scores_ensure(study=study)
 
-    Scoring takes longer than all the rest of a submission, so its person could tell a silent
-    reference list with a watch. Studies without such lists are spared it.
+
+def silent_scores_ensure(*, study: Study) -> None:
+    """Score a study's answers to silent reference lists that have no score yet.
+
+    Whoever reads scores in tables or files calls it before.
     """
-    study, is_silent = assignment.item.study, assignment.purpose == Purpose.REFERENCE
-    lists = study.items.filter(use=Item.Use.REFERENCE).order_by("pk")
-    stand_in = lists.values_list("pk", flat=True).first()
-    if stand_in is None:
-        return None
-    reference = _reference_of(assignment.item if is_silent else Item(pk=stand_in))
-    if reference is None:
-        return None
-    score = _score(assignment.item, answer, reference)
-    return score if is_silent else None
+    if not _unscored().filter(item__study=study).exists():
+        return
+    with transaction.atomic():
+        # In the order of all locks; `study_change` and a new reference answer score anew.
+        study = Study.objects.select_for_update().get(pk=study.pk)
+        rows = _unscored().filter(item__study=study).select_related("item__vector")
+        for item in {row.item_id: row.item for row in rows}.values():
+            item.study = study
+            reference = _reference_of(item, lock=True)
+            if reference is not None:
+                scores_renew(item=item, reference=reference)
+
+
+def _unscored() -> QuerySet[Assignment]:
+    answered = Assignment.objects.filter(
+        item=OuterRef("item"), purpose=Purpose.ADJUDICATION, state=State.SUBMITTED
+    )
+    return Assignment.objects.filter(
+        Exists(answered),
+        purpose=Purpose.REFERENCE,
+        state=State.SUBMITTED,
+        reference_score=None,
+    )
 
 
 def reference_require_changeable(*, answer: Assignment) -> None:
@@ -111,9 +131,13 @@ def reference_require_changeable(*, answer: Assignment) -> None:
 
 def scores_renew(*, item: Item, reference: Answer) -> None:
     """Score what people said of a reference list anew, after its reference answer has changed."""
-    for row in item.assignments.filter(purpose__in=SCORED, state=State.SUBMITTED):
+    answers = item.assignments.filter(purpose__in=SCORED).order_by("pk")
+    list(answers.select_for_update().values_list("pk"))  # one that is on its way comes first
+    for row in answers.filter(state=State.SUBMITTED):
         score = _score(item, answer_of(row), reference)
-        Assignment.objects.filter(pk=row.pk).update(reference_score=score)
+        # An answer that is changed at this moment waits for the next sweep.
+        same = Assignment.objects.filter(pk=row.pk, version=row.version)
+        same.update(reference_score=score)
 
 
 def study_scores_renew(*, study: Study) -> None:
@@ -149,19 +173,16 @@ def training_waive(*, membership: Membership, by: User) -> None:
     audit.record("training_waived", target=membership.study, actor=by, person=person)
 
 
-def _reference_of(item: Item) -> Answer | None:
-    final = item.assignments.filter(purpose=Purpose.ADJUDICATION, state=State.SUBMITTED).first()
+def _reference_of(item: Item, *, lock: bool = False) -> Answer | None:
+    found = item.assignments.filter(purpose=Purpose.ADJUDICATION, state=State.SUBMITTED)
+    final = (found.select_for_update() if lock else found).first()
     return answer_of(final) if final else None
 
 
 def _score(item: Item, answer: Answer, reference: Answer) -> float:
-    # Imported on first use: no other page of the web process needs dataframes.
-    from annotation_site.analysis.agreement.reference import reference_score
-
     return reference_score(
         [p.ranks for p in answer.patterns],
         [p.ranks for p in reference.patterns],
-        # A stand-in's reference answer may be to a longer list.
-        length=max(len(item.vector.token_ids), *(max(p.ranks) for p in reference.patterns), 0),
+        length=len(item.vector.token_ids),
         min_tokens=item.study.min_tokens,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
-from annotation_site.analysis.stopwords import is_stopword
+from annotation_site.analysis.one_answer import answer_coverage
 from annotation_site.annotation.answers import Answer, PatternAnswer, Rules, answer_parse
 from annotation_site.annotation.comparisons import Comparison, answers_compare
 from annotation_site.annotation.plans import DEFAULT_CATEGORIES
@@ -55,7 +55,8 @@ def example() -> Example:
     """The worked example, from its file."""
     data = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     tokens = tuple(
-        ListToken(row["rank"], row["text"], row["gloss"], is_stopword(row["text"]))
+        # Of the file, as telling stop words by their spelling takes a second to load.
+        ListToken(row["rank"], row["text"], row["gloss"], row.get("is_stopword", False))
         for row in data["tokens"]
     )
     patterns = tuple(
@@ -117,29 +118,11 @@ def compare(yours: Answer | None) -> TutorialComparison:
 
 def _side(answer: Answer) -> Side:
     """Coverage as the results compute it, for this one annotation."""
-    # Imported on first use: no other page of the web process needs dataframes.
-    import pandas as pd
-
-    from annotation_site.analysis.coverage import annotation_coverage
-    from annotation_site.analysis.labels import Labels
-
     length = len(example().tokens)
     flags = {token.rank: token.is_stopword for token in example().tokens}
-    members = [
-        ("", p.number, rank, p.category, _flag(p, flags))
-        for p in answer.patterns
-        for rank in p.ranks
-    ]
-    labels = Labels(
-        lists=pd.DataFrame(
-            {"list_id": [""], "model": [""], "kind": ["value"], "layer": [0], "length": [length]}
-        ),
-        annotations=pd.DataFrame({"annotation_id": [""], "list_id": [""], "annotator": [""]}),
-        members=pd.DataFrame(
-            members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
-        ).astype({"pattern": int, "rank": int, "stopwords": bool}),
+    coverage = answer_coverage(
+        [(p.ranks, _flag(p, flags)) for p in answer.patterns], length=length, min_tokens=MIN_TOKENS
     )
-    coverage = float(annotation_coverage(labels, min_tokens=MIN_TOKENS)["coverage"].iloc[0])
     ranks = {rank for pattern in answer.patterns for rank in pattern.ranks}
     return Side(len(ranks), round(coverage * length), coverage)
 

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import monitoring
+from annotation_site.annotation import monitoring, study_records
 from annotation_site.annotation.members import assignments_release
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.training import training_waive
@@ -50,9 +50,9 @@ def flags(request: PersonRequest, slug: str) -> HttpResponse:
 def release(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse:
     """Give the lists that a person has not opened to others."""
     membership = _annotator(request, slug, person)
-    unopened = monitoring.unopened_lists(membership)
+    unopened = study_records.unopened_lists(membership)
     released = assignments_release(membership=membership, by=request.user)
-    taken = monitoring.lists_taken(membership.study, unopened)
+    taken = study_records.lists_taken(membership.study, unopened)
     messages.success(request, _released(str(membership.user), released, taken))
     return redirect("annotation:run", slug)
 

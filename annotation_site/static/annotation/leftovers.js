@@ -39,7 +39,7 @@ function readable(kept) {
 /** A list is not found either when somebody else has logged in by another tab meanwhile. */
 async function isLoggedIn(person) {
   try {
-    return (await (await fetch('/')).text()).includes(`data-person="${person}"`);
+    return (await (await fetch(document.body.dataset.homeUrl)).text()).includes(`data-person="${person}"`);
   } catch {
     return false;
   }

@@ -22,8 +22,14 @@ from annotation_site.annotation.members import (
 from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision, Study
 from annotation_site.annotation.plans import plan_of
 from annotation_site.annotation.rules import study_change
-from annotation_site.errors import DraftConflict, Invalid
-from tests.annotation_site.factories import UserFactory, answer, make_extraction, make_study
+from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer
+from tests.annotation_site.factories import (
+    UserFactory,
+    answer,
+    make_extraction,
+    make_study,
+    pattern,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PEOPLE = 6
@@ -259,3 +265,92 @@ def test_a_submission_that_is_under_way_wins_over_a_change_of_rules():
     assert len(told) == 1
     assignment.refresh_from_db()
     assert assignment.state == Assignment.State.SUBMITTED
+
+
+def beside(work, then=lambda: None):
+    """What `work` raises that begins in another process while this one is within a transaction.
+
+    `then` is done here after `work` has had the time to reach a lock.
+    """
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:
+            raised.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(timeout=0.5)
+    then()
+    return thread, raised
+
+
+@pytest.mark.parametrize("way", ["opened", "by a script"])
+def test_no_answer_is_stored_under_rules_that_changed_while_it_waited(way):
+    study = make_study(annotators=3)
+    assignment = Assignment.objects.filter(membership__study=study).first()
+    if way == "opened":
+        submissions.assignment_open(assignment)
+    content = answer(pattern(1, [1, 2, 3, 4], category="syntactic"))
+
+    def submit() -> None:
+        submissions.assignment_submit(
+            user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
+            key=uuid.uuid4(), answer=content, active_seconds=0,
+        )  # fmt: skip
+
+    with transaction.atomic():
+        study_change(study=study, plan=replace(plan_of(study), categories=["semantic"]))
+        thread, raised = beside(submit)
+    thread.join()
+    assert isinstance(raised[0], DraftConflict | InvalidAnswer)
+    assert not Pattern.objects.exists()
+
+
+def test_a_late_answer_and_its_authors_return_do_not_wait_for_each_other():
+    study = make_study(annotators=2)
+    assignment = Assignment.objects.filter(membership__study=study).first()
+    annotator_remove(membership=assignment.membership, by=study.created_by)
+    assignment.refresh_from_db()
+
+    def submit() -> None:
+        submissions.assignment_submit(
+            user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
+            key=uuid.uuid4(), answer=answer(), active_seconds=0,
+        )  # fmt: skip
+
+    with transaction.atomic():
+        Assignment.objects.select_for_update().get(pk=assignment.pk)  # as the submission begins
+        thread, raised = beside(
+            lambda: annotator_add(study=study, user=assignment.membership.user), then=submit
+        )
+    thread.join()
+    assert raised == []
+    assignment.refresh_from_db()
+    assert (assignment.state, assignment.surplus) == (Assignment.State.SUBMITTED, False)
+    assert_places_are_kept(study, 2)
+
+
+def test_a_silent_reference_that_is_on_its_way_is_scored_by_the_answer_that_changes_meanwhile():
+    make_study(reference_lists=1, annotators=2)
+    silent = Assignment.objects.filter(purpose="reference").first()
+    final = Assignment.objects.get(purpose="adjudication")
+    ranks = [10, 11, 12, 13]
+
+    def submit(row: Assignment) -> None:
+        submissions.assignment_submit(
+            user=row.membership.user, public_id=row.public_id, base_version=row.draft_version,
+            key=uuid.uuid4(), answer=answer(pattern(1, ranks)), active_seconds=0,
+        )  # fmt: skip
+
+    with transaction.atomic():
+        submit(silent)  # the reference answer is another one as yet
+        thread, raised = beside(lambda: submit(final))
+    thread.join()
+    assert raised == []
+    silent.refresh_from_db()
+    assert silent.reference_score == 1

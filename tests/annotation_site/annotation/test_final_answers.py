@@ -2,16 +2,20 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from annotation_site.accounts.models import Role
+from annotation_site.accounts.models import Role, User
 from annotation_site.annotation import submissions
 from annotation_site.annotation.final_answers import final_answer_open, references_of
 from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision, Study
+from annotation_site.annotation.own_work import work_days
 from annotation_site.annotation.plans import plan_of
 from annotation_site.annotation.rules import study_change, study_duplicate
 from annotation_site.annotation.studies import study_open, study_state_change
+from annotation_site.annotation.training import silent_scores_sweep
 from annotation_site.errors import Invalid, NotAllowed
 from tests.annotation_site.factories import (
     UserFactory,
@@ -166,6 +170,54 @@ def test_what_a_researcher_left_unfinished_can_be_finished_by_another():
     assert final_answer_open(item=item_of(study), by=other).draft == content
 
 
+def test_hours_at_a_final_answer_stay_with_whoever_worked_them():
+    study = draft()
+    gone, other = researcher_of(study), UserFactory(role=Role.RESEARCHER)
+    Membership.objects.create(study=study, user=other, role=Membership.Role.RESEARCHER)
+    final = final_answer_open(item=item_of(study), by=gone)
+    long_ago = timezone.now() - timedelta(hours=1)
+    Assignment.objects.update(opened_at=long_ago, state=State.IN_PROGRESS)
+    submissions.draft_save(
+        user=gone, public_id=final.public_id, base_version=0, content={}, active_seconds=600
+    )
+    gone.is_active = False
+    gone.save()
+    taken = final_answer_open(item=item_of(study), by=other)
+    assert (taken.active_seconds, taken.opened_at, taken.state) == (0, None, State.WAITING)
+    submissions.assignment_open(taken)
+    Assignment.objects.update(opened_at=long_ago)
+    submit(taken, RIGHT)
+    hours = [[(d.active_seconds, d.lists) for d in work_days(user)] for user in (gone, other)]
+    assert hours == [[(600, 0)], [(5, 1)]]
+    taken.refresh_from_db()
+    assert taken.active_seconds == 5
+
+
+def test_hours_at_a_final_answer_that_comes_back_go_on_from_where_they_were():
+    study = draft()
+    people = researcher_of(study), UserFactory(role=Role.RESEARCHER)
+    Membership.objects.create(study=study, user=people[1], role=Membership.Role.RESEARCHER)
+    long_ago = timezone.now() - timedelta(hours=1)
+    version = 0
+    for turn, seconds in ((0, 600), (1, 30), (0, 660)):
+        User.objects.filter(pk__in=[user.pk for user in people]).update(is_active=False)
+        User.objects.filter(pk=people[turn].pk).update(is_active=True)
+        user = User.objects.get(pk=people[turn].pk)
+        final = final_answer_open(item=item_of(study), by=user)
+        if (turn, seconds) == (0, 660):
+            assert final.active_seconds == 600  # what the page goes on counting from
+        Assignment.objects.update(opened_at=long_ago, state=State.IN_PROGRESS)
+        version = submissions.draft_save(
+            user=user,
+            public_id=final.public_id,
+            base_version=version,
+            content={},
+            active_seconds=seconds,
+        )
+    hours = [[d.active_seconds for d in work_days(user)] for user in people]
+    assert hours == [[660], [30]]
+
+
 def test_only_researchers_of_the_study_give_final_answers():
     study = draft()
     annotator = study.memberships.filter(role=Membership.Role.ANNOTATOR).first().user
@@ -219,6 +271,7 @@ def test_a_changed_reference_answer_scores_what_people_said_anew_and_changes_non
     Membership.objects.update(consent_version=0)
     silent = Assignment.objects.filter(purpose=Purpose.REFERENCE).first()
     submit(silent, OTHER)
+    silent_scores_sweep()
     said = list(Pattern.objects.filter(assignment=silent).values())
     written = list(Revision.objects.filter(assignment=silent).values())
     silent.refresh_from_db()

@@ -6,9 +6,9 @@ import pytest
 from django.db.models import Count
 from django.utils import timezone
 
-from annotation_site.accounts.models import AuditEntry
-from annotation_site.annotation import consent, members, places, training
-from annotation_site.annotation.models import Assignment, Membership
+from annotation_site.accounts.models import AuditEntry, Role
+from annotation_site.annotation import consent, members, people, places, training
+from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.services import data_version
 from tests.annotation_site.annotation.test_submissions import skip, submit
@@ -151,6 +151,31 @@ def test_a_place_that_becomes_free_goes_to_the_oldest_surplus_answer(way):
     assert not extra.assignments.filter(item=live[0].item).exists()
     assert live_per_list(study) == {2}
     assert data_version(study.pk) > before
+
+
+@pytest.mark.parametrize("state", ["paused", "closed", "archived"])
+@pytest.mark.parametrize("way", ["release", "remove", "withdraw", "deactivate"])
+def test_a_place_that_becomes_free_while_nobody_works_goes_to_a_surplus_answer(state, way):
+    study, live, surplus = with_surplus()
+    Study.objects.filter(pk=study.pk).update(state=state)
+    before, given = data_version(study.pk), Assignment.objects.count()
+    leaver = live[0].membership
+    if way == "release":
+        members.assignments_release(membership=leaver, by=study.created_by)
+    elif way == "remove":
+        members.annotator_remove(membership=leaver, by=study.created_by)
+    elif way == "withdraw":
+        consent.study_withdraw(membership=leaver)
+    else:
+        people.person_deactivate(person=leaver.user, by=UserFactory(role=Role.ADMIN))
+    for row in surplus:
+        row.refresh_from_db()
+    assert [row.surplus for row in surplus] == [False, True]
+    assert live_per_list(study) <= {1, 2}
+    assert Assignment.objects.count() == given  # nobody is asked for anything
+    assert data_version(study.pk) > before
+    study.refresh_from_db()
+    assert study.removals == 0  # no answer has gone, so no file goes
 
 
 def test_a_surplus_answer_stays_surplus_while_every_place_is_taken():

@@ -1,6 +1,7 @@
 """A pilot: everybody tries the task on lists of its own, and nothing of it counts."""
 
 import pytest
+from django.utils import timezone
 
 from annotation_site.annotation import members, selectors, studies
 from annotation_site.annotation.models import Assignment, Item, Study
@@ -142,8 +143,24 @@ def test_an_archived_study_is_hidden_until_it_comes_back():
 def test_somebody_who_is_added_again_during_the_pilot_goes_on_with_it():
     study = make_pilot()
     person = study.memberships.filter(role="annotator").first()
-    before = list(person.assignments.values_list("pk", "state"))
+    before = list(person.assignments.order_by("pk").values_list("pk", "state"))
     members.annotator_remove(membership=person, by=study.created_by)
     assert selectors.next_assignment(person.pk) is None
     members.annotator_add(study=study, user=person.user)
-    assert list(person.assignments.values_list("pk", "state")) == before
+    assert list(person.assignments.order_by("pk").values_list("pk", "state")) == before
+
+
+def test_a_second_pilot_goes_on_with_what_the_first_left_unfinished():
+    study = make_pilot()
+    done, begun, *_ = Assignment.objects.order_by("pk")
+    submit(done, MARKED)
+    Assignment.objects.filter(pk=begun.pk).update(
+        state=State.IN_PROGRESS, opened_at=timezone.now(), draft={"answer": "half"}
+    )
+    before = list(Assignment.objects.order_by("pk").values_list("pk", "state", "position"))
+    for state in ("draft", "pilot"):
+        studies.study_state_change(study=study, state=state)
+    after = list(Assignment.objects.order_by("pk").values_list("pk", "state", "position"))
+    assert after == before
+    joined = members.annotator_add(study=study, user=UserFactory())
+    assert joined.assignments.filter(state=State.WAITING).count() == 4

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from annotation_site.accounts.models import Role
 from annotation_site.annotation import selectors, submissions
 from annotation_site.annotation.allocation import REPEAT_AFTER
 from annotation_site.annotation.members import (
@@ -13,6 +14,7 @@ from annotation_site.annotation.members import (
     assignments_release,
 )
 from annotation_site.annotation.models import Assignment, Membership
+from annotation_site.annotation.people import person_deactivate
 from annotation_site.annotation.rules import study_extend
 from tests.annotation_site.factories import (
     UserFactory,
@@ -109,8 +111,14 @@ def test_a_skipped_list_is_not_shown_again_and_the_queue_stays_as_long():
     assert len(queue_of(member)) >= len(before)  # a freed place may have come back as another list
     check(member)
     shown = member.assignments.get(item=moved.item_id, purpose=Purpose.ANNOTATION)
+    others = {row.item_id for row in queue_of(member) if row.purpose == Purpose.REPEAT}
+    others.discard(moved.item_id)
     assert moved.position - shown.position >= REPEAT_AFTER or shown.position == min(
-        row.position for row in queue_of(member) if row.purpose == Purpose.ANNOTATION
+        row.position
+        for row in queue_of(member)
+        if row.purpose == Purpose.ANNOTATION
+        and row.state in Assignment.LIVE
+        and row.item_id not in others
     )
 
 
@@ -167,9 +175,9 @@ def test_a_newcomer_takes_over_released_lists_with_references_and_repeats():
     }  # fmt: skip
     check(late)
     check(second)
-    # Training and references stay with the first, who is still in the study.
+    # Training stays with the first, who knows what it is.
     left = first.assignments.filter(state=State.WAITING).values_list("purpose", flat=True)
-    assert Counter(left) == {Purpose.TRAINING: 1, Purpose.REFERENCE: 2}
+    assert Counter(left) == {Purpose.TRAINING: 1}
 
 
 def test_somebody_who_was_taken_out_and_comes_back_has_their_queue_again():
@@ -203,3 +211,35 @@ def test_every_list_of_the_study_goes_to_k_people_whatever_stands_between():
     )
     loads = [purposes(member)[Purpose.ANNOTATION] for member in members_of(study)]
     assert max(loads) - min(loads) <= 1
+
+
+@pytest.mark.parametrize("way", ["release", "deactivate"])
+def test_released_lists_leave_nothing_that_tells_what_they_were(way):
+    study = mixed_study(annotators=3)
+    first = members_of(study)[0]
+    begun = next(row for row in queue_of(first) if row.purpose == Purpose.ANNOTATION)
+    submissions.assignment_open(begun)
+    length = first.assignments.count()
+    if way == "release":
+        assignments_release(membership=first, by=study.created_by)
+    else:
+        person_deactivate(person=first.user, by=UserFactory(role=Role.ADMIN))
+    left = [row for row in queue_of(first) if row.state in Assignment.UNFINISHED]
+    assert {row.purpose for row in left} == {Purpose.TRAINING, Purpose.ANNOTATION}
+    assert first.assignments.count() == length  # a shorter queue would tell how many there were
+
+
+def test_references_that_went_with_released_lists_come_with_the_next_ones():
+    study = mixed_study()
+    first = members_of(study)[0]
+    assignments_release(membership=first, by=study.created_by)
+    last = queue_of(first)[-1].position
+    study_extend(study=study, lists_per_layer=3)
+    new = [row for row in queue_of(first) if row.position > last]
+    assert Counter(row.purpose for row in new) == {
+        Purpose.ANNOTATION: 6, Purpose.REFERENCE: 2, Purpose.REPEAT: 2,
+    }  # fmt: skip
+    assert all(row.state == State.WAITING for row in new)
+    study_extend(study=study, lists_per_layer=4)
+    assert purposes(first)[Purpose.REFERENCE] == 2
+    check(first)

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from annotation_site.annotation import places, submissions
+from annotation_site.annotation.members import assignments_release
 from annotation_site.annotation.models import Assignment, Pattern, Revision, Study
 from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer, NotAllowed
 from tests.annotation_site.factories import (
@@ -308,3 +309,49 @@ def test_no_list_ever_has_more_than_k_live_assignments():
     for item in study.items.all():
         live = item.assignments.filter(state__in=Assignment.LIVE, surplus=False)
         assert live.count() <= study.annotators_per_list
+
+
+@pytest.mark.parametrize("meanwhile", ["released", "submitted"])
+def test_a_list_that_changes_while_it_is_opened_is_opened_all_the_same(meanwhile):
+    study = make_study()
+    one_tab = assignment_of(study)
+    if meanwhile == "released":
+        assignments_release(membership=one_tab.membership, by=study.created_by)
+        expected = State.EXPIRED
+    else:
+        submit(assignment_of(study), answer())  # in another tab
+        expected = State.SUBMITTED
+    submissions.assignment_open(one_tab)
+    one_tab.refresh_from_db()
+    assert one_tab.state == expected
+    assert one_tab.opened_at is not None
+    assert one_tab.submitted_at is None or one_tab.opened_at <= one_tab.submitted_at
+
+
+def test_a_list_whose_release_met_its_opening_counts_its_time():
+    study = make_study()
+    assignment = assignment_of(study)
+    assignments_release(membership=assignment.membership, by=study.created_by)
+    submissions.assignment_open(assignment)
+    opened = Assignment.objects.filter(pk=assignment.pk, opened_at__isnull=False)
+    assert opened.update(opened_at=timezone.now() - timedelta(hours=1)) == 1
+    submit(assignment, answer(), active_seconds=90)
+    assignment.refresh_from_db()
+    assert assignment.active_seconds == 90
+
+
+def test_a_script_that_saves_a_draft_without_opening_has_opened_the_list():
+    assignment = assignment_of(make_study())
+    save(assignment, {"answer": None}, 0)
+    assignment.refresh_from_db()
+    assert assignment.state == State.IN_PROGRESS
+    assert assignment.opened_at is not None
+
+
+def test_an_answer_is_never_older_than_the_look_at_its_list():
+    assignment = assignment_of(make_study())
+    ahead = timezone.now() + timedelta(hours=1)  # the clock has been moved back since
+    Assignment.objects.filter(pk=assignment.pk).update(opened_at=ahead, state=State.IN_PROGRESS)
+    submit(assignment, answer(), active_seconds=90)
+    assignment.refresh_from_db()
+    assert (assignment.submitted_at, assignment.active_seconds) == (ahead, 0)

@@ -1,6 +1,7 @@
 """Training: feedback after each list, a score that opens the queue, and being let in."""
 
 import json
+import re
 import uuid
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ from annotation_site.annotation.plans import plan_of
 from annotation_site.annotation.rules import study_change
 from annotation_site.annotation.studies import study_state_change
 from annotation_site.errors import Invalid, NotAllowed
+from annotation_site.results.dataframes import answers_of
+from annotation_site.results.labels_export import label_records
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -248,16 +251,33 @@ def test_silent_reference_lists_are_scored_and_their_person_is_not_told():
     body = json.dumps(submission(silent, HALF))
     url = f"/api/lists/{silent.public_id}/submit"
     reply = client.post(url, body, content_type="application/json").json()
-    silent.refresh_from_db()
-    assert silent.reference_score == 0.5
+    assert score_of(silent) == 0.5
     assert "feedback" not in json.dumps(reply)
     assert client.get(f"/lists/{silent.public_id}/").status_code == 200
     submit(silent, RIGHT)  # as every other list, it can be changed
-    silent.refresh_from_db()
-    assert silent.reference_score == 1
+    assert score_of(silent) == 1
     ordinary = Assignment.objects.filter(purpose=Purpose.ANNOTATION).first()
-    assert submit(ordinary, RIGHT).reference_score is None
+    assert score_of(submit(ordinary, RIGHT)) is None
     assert study.state == Study.State.OPEN
+
+
+def score_of(assignment):
+    training.silent_scores_sweep()
+    assignment.refresh_from_db()
+    return assignment.reference_score
+
+
+def test_whoever_reads_scores_reads_those_of_the_newest_answers():
+    study = make_study(
+        extraction=make_extraction(per_layer=4), lists_per_layer=2, reference_lists=1
+    )
+    silent = Assignment.objects.filter(purpose=Purpose.REFERENCE).first()
+    submit(silent, HALF)
+    loaded = answers_of(study).of(Purpose.REFERENCE)
+    assert loaded["reference_score"].tolist() == [0.5]
+    submit(silent, RIGHT)
+    written = [row for row in label_records(study) if row.purpose == Purpose.REFERENCE]
+    assert [row.reference_score for row in written] == [1]
 
 
 def test_a_silent_reference_list_takes_no_longer_than_any_other(monkeypatch):
@@ -265,23 +285,24 @@ def test_a_silent_reference_list_takes_no_longer_than_any_other(monkeypatch):
         extraction=make_extraction(per_layer=4), lists_per_layer=2, reference_lists=2,
         repeat_percent=50,
     )  # fmt: skip
-    scored = []
-    score = training._score
-    monkeypatch.setattr(training, "_score", lambda *args: scored.append(1) or score(*args))
-    work = {}
+    monkeypatch.setattr(training, "reference_score", None)  # nothing is scored while they wait
+    asked = {}
     for purpose in (Purpose.REFERENCE, Purpose.ANNOTATION, Purpose.REPEAT):
         row = Assignment.objects.filter(purpose=purpose).first()
-        scored.clear()
         with CaptureQueriesContext(connection) as queries:
             submit(row, HALF)
-        work[purpose] = len(queries), len(scored)
-    assert len(set(work.values())) == 1, work
-    assert scored == [1]
+        asked[purpose] = [re.sub(r"[0-9a-f-]{32,36}|\d+|'[^']*'", "?", q["sql"]) for q in queries]
+    assert asked[Purpose.REFERENCE] == asked[Purpose.ANNOTATION] == asked[Purpose.REPEAT]
 
 
-def test_studies_without_silent_reference_lists_are_spared_the_work(monkeypatch):
-    monkeypatch.setattr(training, "_score", None)
-    submit(assignment_of(make_study()), HALF)
+def test_nothing_is_asked_twice_where_no_score_is_missing(django_assert_num_queries):
+    study = make_study(
+        extraction=make_extraction(per_layer=4), lists_per_layer=2, reference_lists=1
+    )
+    submit(Assignment.objects.filter(purpose=Purpose.REFERENCE).first(), HALF)
+    training.silent_scores_sweep()
+    with django_assert_num_queries(1):
+        training.silent_scores_ensure(study=study)
 
 
 def test_a_pattern_below_the_minimum_does_not_count_against_anybody():

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from annotation_site.analysis.stopwords import is_stopword
 from annotation_site.annotation import tutorial
 from annotation_site.annotation.answers import answer_parse
 from annotation_site.errors import InvalidAnswer
@@ -90,3 +91,8 @@ def test_an_answer_that_breaks_a_rule_says_which():
     response = client_of(UserFactory()).post("/tutorial/comparison/", {"answer": "{}"})
     assert response.status_code == 422
     assert "no list of patterns" in response.content.decode()
+
+
+def test_the_examples_stop_words_are_those_that_lists_have():
+    for token in tutorial.example().tokens:
+        assert token.is_stopword == is_stopword(token.display), token
