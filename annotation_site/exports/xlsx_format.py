@@ -1,7 +1,8 @@
 """A spreadsheet in which no text is a formula or a link.
 
 Texts are neutralised with a leading apostrophe as in CSV, so that a copy into another program is
-safe too. A spreadsheet's numbers are 64-bit floats: larger integers than 2⁵³ lose digits.
+safe too. A spreadsheet's numbers are 64-bit floats: larger integers than 2⁵³ lose digits. A cell
+holds 32,767 characters; a longer text is cut and says so at its end.
 """
 
 import tempfile
@@ -13,7 +14,8 @@ from annotation_site.exports.pieces import PIECE_BYTES
 from annotation_site.exports.table import Cell, Table
 
 MOST_ROWS = 1_048_576  # of a sheet, the header included
-MOST_CHARACTERS = 32_767  # of a cell
+MOST_CHARACTERS = 32_767  # of a cell, as UTF-16 counts them
+CUT = " … [cut: {length:,} characters are too many for a spreadsheet; other formats have them all]"
 _OPTIONS = {
     "constant_memory": True,
     "strings_to_formulas": False,
@@ -31,8 +33,8 @@ class XlsxFormat:
     def write(self, table: Table) -> Iterator[bytes]:
         """Yield the file, which is whole before its first piece.
 
-        Raises ValueError and TypeError as the CSV format does, and ValueError for more rows or a
-        longer text than a sheet holds.
+        Raises ValueError and TypeError as the CSV format does, and ValueError for more rows than a
+        sheet holds.
         """
         import xlsxwriter
 
@@ -60,10 +62,13 @@ class XlsxFormat:
 
 
 def _text(cell: Cell) -> str | None:
+    """What a cell holds of a text: all of it, or its beginning and a remark."""
     text = text_of(cell)
     if text is None:
         return None
-    text = neutralised(text)
-    if len(text) > MOST_CHARACTERS:
-        raise ValueError("A cell of a sheet holds 32,767 characters. Export this table as CSV.")
-    return text
+    units = neutralised(text).encode("utf-16-le", "surrogatepass")
+    if len(units) <= 2 * MOST_CHARACTERS:
+        return neutralised(text)
+    remark = CUT.format(length=len(text))
+    # "ignore" drops the half of a character that the cut may leave.
+    return units[: 2 * (MOST_CHARACTERS - len(remark))].decode("utf-16-le", "ignore") + remark

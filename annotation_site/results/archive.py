@@ -8,22 +8,29 @@ from importlib import metadata
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+import pandas as pd
+
 from annotation_site.annotation.models import Guidelines, Item, Study
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl, labels_parquet
 from annotation_site.exports.archive import ArchiveWriter
 from annotation_site.exports.pieces import PIECE_BYTES
 from annotation_site.results import archive_texts
-from annotation_site.results.archive_tables import (
+from annotation_site.results.archive_answers import (
     LIST_COLUMNS,
-    Answers,
+    MACHINE_COLUMNS,
     Choices,
-    answers_of,
-    tables_of,
+    machine_rows,
+    request_of,
 )
+from annotation_site.results.computation import vectors_taken_whole
+from annotation_site.results.dataframes import model_names
 from annotation_site.results.labels_export import Report, label_records
+from annotation_site.results.machines import machine_labels
 from annotation_site.results.selectors import results_state
 from annotation_site.results.services import data_version
+from annotation_site.results.table_request import TableRequest
+from annotation_site.results.tables import tables_of
 
 TABLE_FORMATS = ("csv", "json")
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "pyarrow", "matplotlib", "Django")
@@ -37,16 +44,20 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
     version = data_version(study.pk)
     with TemporaryFile() as jsonl, TemporaryFile() as parquet:
         _labels_write(study, (jsonl, parquet), with_names=with_names, report=report)
-        lists = list(_lists(study))
+        lists = list(study_lists(study))
+        machines = list(_machines(study, lists))
+        choices = Choices(tuple(study.categories), study.min_tokens, vectors_taken_whole(study))
         # From the file, so that the tables are those that everybody gets who has it.
-        answers = answers_of(lists, labels_jsonl.read(jsonl))
-        choices = Choices(tuple(study.categories), study.min_tokens)
-        tables = tables_of(answers, choices)
-        parameters = _parameters(study, version, choices, answers)
+        request = request_of(lists, machines, labels_jsonl.read(jsonl), choices)
+        tables = dict(tables_of(request))
+        parameters = _parameters(study, version, choices, request)
         with ArchiveWriter(file) as archive:
             _texts_add(archive, study, parameters, tables, with_names=with_names)
-            csv = EXPORT_FORMATS["csv"]
-            archive.add("labels/lists.csv", csv.write(Table("lists", LIST_COLUMNS, lists)))
+            for table in (
+                Table("lists", LIST_COLUMNS, lists),
+                Table("machines", MACHINE_COLUMNS, machines),
+            ):
+                archive.add(f"labels/{table.name}.csv", EXPORT_FORMATS["csv"].write(table))
             archive.add("labels/labels.jsonl", _pieces(jsonl))
             archive.add("labels/labels.parquet", _pieces(parquet))
             for name, table in tables.items():
@@ -97,13 +108,14 @@ def _texts_add(
     archive.add_text("labels/fields.md", archive_texts.fields_table())
 
 
-def _lists(study: Study) -> Iterator[tuple[Any, ...]]:
+def study_lists(study: Study) -> Iterator[tuple[Any, ...]]:
     """Rows of LIST_COLUMNS, in the order of the study's own tables."""
+    names = model_names(study)
     items = Item.objects.filter(study=study).order_by("pk")
-    for number, (*where, token_ids, use) in enumerate(
+    for number, (extraction, digest, *where, token_ids, use) in enumerate(
         items.values_list(
+            "vector__extraction_id",
             "vector__extraction__bundle_digest",
-            "vector__extraction__model__name",
             "vector__kind",
             "vector__layer",
             "vector__index",
@@ -112,11 +124,29 @@ def _lists(study: Study) -> Iterator[tuple[Any, ...]]:
         ).iterator(),
         start=1,
     ):
-        yield (number, *where, len(token_ids), use)
+        yield (number, digest, names[extraction], *where, len(token_ids), use)
 
 
-def _parameters(study: Study, version: int, choices: Choices, answers: Answers) -> dict[str, Any]:
-    counted = answers.counted
+def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows of MACHINE_COLUMNS, for the study's own lists by their numbers."""
+    items = Item.objects.filter(study=study).order_by("pk").values_list("pk", flat=True)
+    rows = [
+        (pk, model, kind, layer, length)
+        for pk, (_, _, model, kind, layer, _, length, use) in zip(items, lists, strict=True)
+        if use == Item.Use.STUDY
+    ]
+    frame = pd.DataFrame(rows, columns=["list_id", "model", "kind", "layer", "length"])
+    options = {"min_tokens": study.min_tokens, "categories": study.categories}
+    labels, _ = machine_labels(study, frame, **options)
+    numbers = {pk: number for number, pk in enumerate(items, start=1)}
+    for name, pk, *said in machine_rows(labels):
+        yield (name, numbers[pk], *said)
+
+
+def _parameters(
+    study: Study, version: int, choices: Choices, request: TableRequest
+) -> dict[str, Any]:
+    counted = request.labels
     kinds = Counter(counted.lists["kind"])
     shown = results_state(study).snapshot
     return {

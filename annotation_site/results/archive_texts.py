@@ -37,6 +37,7 @@ follows from it.
 |---|---|
 | `labels/labels.jsonl`, `labels/labels.parquet` | a record per submitted answer, twice |
 | `labels/lists.csv` | the study's lists, also those nobody has judged |
+| `labels/machines.csv` | what programs said to them, a lower reference |
 | `labels/fields.md` | what each field of a record means |
 | `tables/` | each table as CSV and as JSON |
 | `figures/` | {figures} |
@@ -117,7 +118,7 @@ def _coverage_sentences(table: Table) -> Iterable[str]:
 
 def _difference_sentences(table: Table) -> Iterable[str]:
     for row in _rows(table):
-        if row["layer"] is None:
+        if row["measure"] == "coverage" and row["layer"] is None:
             yield (
                 f"Value minus random vectors of {row['model']}: {100 * row['difference']:.1f} "
                 f"percentage points{_interval(row, lambda share: f'{100 * share:.1f}')}, Cliff's "
@@ -127,8 +128,11 @@ def _difference_sentences(table: Table) -> Iterable[str]:
 
 
 def _agreement_sentences(table: Table) -> Iterable[str]:
-    for row in _rows(table):
-        if row["measure"] in _REPORTED:
+    rows = list(_rows(table))
+    # Of all lists: without a model where there are several.
+    several = any(row["model"] is None for row in rows)
+    for row in rows:
+        if row["measure"] in _REPORTED and (row["model"] is None or not several):
             value = row["undefined"]
             if row["value"] is not None:
                 value = f"{row['value']:.2f}{_interval(row, lambda value: f'{value:.2f}')}"

@@ -1,16 +1,16 @@
 """From a study's labels to everything a snapshot holds. Workers import this; the web does not."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.labels import Labels
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.exports.table import table_from_frame
 from annotation_site.results.dataframes import (
     StudyAnswers,
     answers_of,
@@ -28,7 +28,8 @@ from annotation_site.results.figures import (
 from annotation_site.results.filters import Filters
 from annotation_site.results.machines import machine_labels
 from annotation_site.results.plots import coverage_across_layers, coverage_alt_text
-from annotation_site.results.tables import TABLES, TableRequest
+from annotation_site.results.table_request import TableRequest
+from annotation_site.results.tables import TABLES
 
 Purpose = Assignment.Purpose
 Progress = Callable[[str, int, int], None]
@@ -125,7 +126,7 @@ def table_request(
         chosen=filters.categories,
     )
     final = None
-    if filters.adjudicated != "off":
+    if len(answers.of(Purpose.ADJUDICATION)):
         final = final_labels(answers, filters)
     if filters.machine:
         labels = _together(labels, machines)
@@ -142,11 +143,12 @@ def table_request(
         categories,
         filters.min_tokens,
         final=final,
+        adjudicated=filters.adjudicated != "off",
         repeats=answers.labels(repeats[~repeats["unblinded"]], filters),
         machines=machines,
         times=counted[["annotation_id", "annotator", "active_seconds"]],
         scores=scores[["annotator", "purpose", "list_id", "score"]],
-        whole=_whole(study),
+        whole=vectors_taken_whole(study),
     )
     return request, missing
 
@@ -160,7 +162,7 @@ def _together(labels: Labels, machines: Labels) -> Labels:
     )
 
 
-def _whole(study: Study) -> frozenset[tuple[str, str]]:
+def vectors_taken_whole(study: Study) -> frozenset[tuple[str, str]]:
     """Model and kind of which the study holds every vector that the model has: value vectors."""
     names = model_names(study)
     found = set()
@@ -211,7 +213,7 @@ def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[Fi
 
 
 def _counts(study: Study, answers: StudyAnswers, labels: Labels) -> dict[str, Any]:
-    of_annotation = answers.of(Purpose.ANNOTATION)
+    of_annotation, final = answers.of(Purpose.ANNOTATION), answers.of(Purpose.ADJUDICATION)
     people = labels.annotations[labels.annotations["annotation_id"] > 0]
     return {
         "lists": len(labels.lists),
@@ -224,22 +226,15 @@ def _counts(study: Study, answers: StudyAnswers, labels: Labels) -> dict[str, An
         ).count(),
         "surplus": int(of_annotation["surplus"].sum()),
         "unblinded": int(of_annotation["unblinded"].sum()),
-        "adjudicated": len(answers.of(Purpose.ADJUDICATION)),
+        # Reference answers are final answers too, of lists that count in no table.
+        "adjudicated": int(final["list_id"].isin(labels.lists["list_id"]).sum()),
     }
 
 
 def table_json(frame: pd.DataFrame) -> dict[str, Any]:
     """Columns with their kind, and rows in which missing values are null."""
-    numeric = {name: pd.api.types.is_numeric_dtype(dtype) for name, dtype in frame.dtypes.items()}
+    table = table_from_frame("", frame)
     return {
-        "columns": [[name, "number" if numeric[name] else "text"] for name in frame.columns],
-        "rows": [
-            [_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)
-        ],
+        "columns": [[column.name, column.kind] for column in table.columns],
+        "rows": [list(row) for row in table.rows],
     }
-
-
-def _cell(value: Any) -> Any:
-    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return value.item() if hasattr(value, "item") else value

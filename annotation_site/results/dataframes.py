@@ -1,12 +1,11 @@
 """The only crossing from the database to dataframes: a study's labels, as measures want them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from django.db.models import QuerySet
 
-from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.labels import Labels, typed_frame
 from annotation_site.annotation.models import (
     Assignment,
     Item,
@@ -14,13 +13,13 @@ from annotation_site.annotation.models import (
     PatternMember,
     Study,
 )
+from annotation_site.annotation.training import silent_scores_ensure
 from annotation_site.results.filters import Filters
 from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
+from annotation_site.results.reading import one_moment
+from annotation_site.results.table_request import FINAL
 
 Purpose = Assignment.Purpose
-FINAL = "adjudicated"
-"""Who a final answer is by, where it stands for the annotators' answers."""
-
 _LISTS = {"list_id": int, "model": str, "kind": str, "layer": int, "length": int}
 _ANNOTATIONS = {
     "annotation_id": int,
@@ -124,18 +123,26 @@ class StudyAnswers:
 def answers_of(study: Study) -> StudyAnswers:
     """Load all submitted answers of a study in a few queries, however many there are.
 
-    People are named by their codes in this study, which they are given where they have none yet.
+    Each is there whole, as of one moment, also while people go on submitting. People are named by
+    their codes in this study, which they are given where they have none yet; answers to silent
+    reference lists are scored where they are not.
     """
     pseudonyms_ensure(study=study)
+    silent_scores_ensure(study=study)
+    with one_moment():
+        return _answers_now(study)
+
+
+def _answers_now(study: Study) -> StudyAnswers:
     codes = pseudonyms_of(study)
     submitted = Assignment.objects.filter(item__study=study, state=Assignment.State.SUBMITTED)
-    patterns = _frame(
+    patterns = typed_frame(
         Pattern.objects.filter(assignment__in=submitted).values_list(
             "pk", "assignment_id", "number", "category", "stopwords"
         ),
         _PATTERNS,
     )
-    members = _frame(
+    members = typed_frame(
         PatternMember.objects.filter(pattern__assignment__in=submitted).values_list(
             "pattern_id", "rank"
         ),
@@ -152,14 +159,12 @@ def answers_of(study: Study) -> StudyAnswers:
         "submitted_at",
         "reference_score",
     )
-    annotations = _frame(
+    annotations = typed_frame(
         # Without those of somebody who came a moment ago and has no code.
         ((pk, item, codes[user], *rest) for pk, item, user, *rest in rows if user in codes),
         _ANNOTATIONS,
     )
     members = members.merge(patterns, on="pattern_id").drop(columns="pattern_id")
-    # A submission between the reads has members without its annotation: it belongs to the next
-    # version of the data.
     members = members[members["annotation_id"].isin(annotations["annotation_id"])]
     return StudyAnswers(_lists(study), annotations, members.reset_index(drop=True))
 
@@ -178,7 +183,7 @@ def _lists(study: Study) -> pd.DataFrame:
         (pk, names[extraction], kind, layer, len(ids), use)
         for pk, extraction, kind, layer, ids, use in items
     ]
-    return _frame(rows, {**_LISTS, "use": str})
+    return typed_frame(rows, {**_LISTS, "use": str})
 
 
 def model_names(study: Study) -> dict[int, str]:
@@ -232,8 +237,3 @@ def gold_labels(study: Study) -> Labels:
     filters = Filters.of(study)
     answers = answers_of(study)
     return answers.labels(answers.of(Purpose.ADJUDICATION), filters)
-
-
-def _frame(rows: Any, types: dict[str, type]) -> pd.DataFrame:
-    """Rows with the types named; an empty frame keeps them too."""
-    return pd.DataFrame(list(rows), columns=list(types)).astype(types)  # type: ignore[call-overload]

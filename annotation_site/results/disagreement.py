@@ -14,8 +14,8 @@ from django.db.models import Count, Q
 
 from annotation_site.annotation.adjudication import adjudicable_lists, counted_answers
 from annotation_site.annotation.models import Assignment, Item, Study
-from annotation_site.annotation.monitoring import lists_by_id
 from annotation_site.annotation.selectors import tokens_of_lists
+from annotation_site.annotation.study_records import lists_by_id
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
 
@@ -87,7 +87,7 @@ def adjudication_queue(study: Study) -> Queue:
     can_be = set(adjudicable_lists(study).values_list("item", flat=True)) | set(by_list)
     ranked = [pk for pk in ranking.overlap if pk in can_be] if ranking else []
     rest = sorted(can_be.difference(ranked))
-    random.Random(f"adjudication:{study.order_key}").shuffle(rest)  # noqa: S311 (an order)
+    random.Random(f"adjudication:{study.order_key}").shuffle(rest)  # noqa: S311 (an order)  # nosec B311
     return Queue([*ranked, *rest], by_list, ranking)
 
 

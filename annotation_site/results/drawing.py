@@ -17,6 +17,8 @@ from typing import Any, Literal
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Transform
 
 Theme = Literal["light", "dark"]
@@ -132,6 +134,20 @@ def _printed(draw: Draw, title: str, extension: str) -> FigureFile:
             file, format=extension, facecolor="white", dpi=_PRINT_DPI, metadata=named | undated
         )
     return FigureFile("print", extension, file.getvalue())
+
+
+def text_width(text: str, size: float) -> float:
+    """How wide a text is, in the pixels that its size is in."""
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans"))
+    return float(path.get_extents().width) if text else 0.0
+
+
+def clipped(text: str, room: float, size: float) -> str:
+    """As much of a text's end as there is room for: long names of models differ there."""
+    room *= 0.97  # letters fitted to pixels, as in PNG, are a little wider
+    while len(text) > 2 and text_width(text, size) > room:
+        text = "…" + text.removeprefix("…")[1:]
+    return text
 
 
 def write(

@@ -15,6 +15,7 @@ from annotation_site.annotation.models import Membership
 from annotation_site.errors import NotFound
 from annotation_site.results.jobs import CONTENTS, file_path, job_nudge
 from annotation_site.results.models import ExportJob
+from annotation_site.workers.clocks import just_now, silent_for
 
 log = logging.getLogger(__name__)
 State = ExportJob.State
@@ -32,7 +33,7 @@ def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
     Raises NotFound where it is not written, has been removed, or holds answers or a name that were
     removed.
     """
-    if job.state == State.READY and not _is_over().filter(pk=job.pk).exists():
+    if job.state == State.READY and not exports_over().filter(pk=job.pk).exists():
         try:
             file = file_path(job).open("rb")
         except FileNotFoundError:
@@ -53,7 +54,7 @@ def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
 def exports_sweep() -> None:
     """Give back what a dead worker held, nudge what waits, remove what is over."""
     now = timezone.now()
-    stale = ExportJob.objects.filter(state=State.RUNNING, heartbeat_at__lt=now - STALE_AFTER)
+    stale = ExportJob.objects.filter(silent_for(STALE_AFTER), state=State.RUNNING)
     for job in stale:
         held = stale.filter(pk=job.pk, claim=job.claim)
         if job.attempts >= MOST_ATTEMPTS:
@@ -61,8 +62,7 @@ def exports_sweep() -> None:
             held.update(state=State.FAILED, error=reason, finished_at=now)
         else:
             held.update(state=State.DUE, claim=None)
-    waiting = ExportJob.objects.filter(state=State.DUE, requested_at__lt=now - timedelta(seconds=5))
-    for job in waiting:
+    for job in ExportJob.objects.filter(~just_now("requested_at"), state=State.DUE):
         job_nudge(job)
     exports_expire()
 
@@ -73,15 +73,17 @@ def exports_expire() -> int:
     Files that belong to no job go too. Returns how many jobs lost their file.
     """
     expired = 0
-    for job in _is_over():
+    for job in exports_over():
         expired += ExportJob.objects.filter(pk=job.pk, state=State.READY).update(
             state=State.EXPIRED
         )
-    _strays_remove()
+    for path in stray_files():
+        path.unlink(missing_ok=True)
     return expired
 
 
-def _is_over() -> QuerySet[ExportJob]:
+def exports_over() -> QuerySet[ExportJob]:
+    """Jobs whose file must not be handed out any more."""
     # Erasing a person removes no answers where the study keeps them, so `removals` does not tell.
     named = Membership.objects.filter(
         study=OuterRef("study"), user__erased_at__gte=OuterRef("requested_at")
@@ -94,16 +96,15 @@ def _is_over() -> QuerySet[ExportJob]:
     )
 
 
-def _strays_remove() -> None:
+def stray_files() -> list[Path]:
+    """Files in the folder of exports that belong to no job."""
     folder = Path(settings.EXPORTS_DIR)
     if not folder.is_dir():
-        return
+        return []
     found = sorted(folder.iterdir())  # before the rows: a file that comes later has its row
     kept = {
         file_path(job).name
         for job in ExportJob.objects.filter(state__in=(State.READY, State.RUNNING))
         if job.content in CONTENTS
     }
-    for path in found:
-        if path.name.removesuffix(".part") not in kept:
-            path.unlink(missing_ok=True)
+    return [path for path in found if path.name.removesuffix(".part") not in kept]

@@ -49,13 +49,11 @@ def export_file(request: PersonRequest, slug: str, public_id: uuid.UUID) -> Http
     """A file that is ready."""
     study = _own_study(request, slug)
     job = get_object_or_404(study.exports.select_related("study"), public_id=public_id)
-    content = jobs.CONTENTS[job.content]
     return FileResponse(
         export_open(job=job, by=request.user),
         as_attachment=True,
-        filename=f"{study.slug}-{'labels' if job.content != 'archive' else 'archive'}"
-        f".{content.extension}",
-        content_type=content.media_type,
+        filename=jobs.file_name(job),
+        content_type=jobs.CONTENTS[job.content].media_type,
     )
 
 

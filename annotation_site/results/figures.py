@@ -13,7 +13,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from annotation_site.results.drawing import PX, Draw, Ink, axes_at, page_figure, quiet, write
+from annotation_site.results.drawing import (
+    PX,
+    Draw,
+    Ink,
+    axes_at,
+    clipped,
+    page_figure,
+    quiet,
+    text_width,
+    write,
+)
 
 KIND_NAMES = {"value": "Value vectors", "random": "Random vectors", "update": "FFN updates"}
 MATRIX_MEASURE = "krippendorff_alpha_concept"
@@ -130,7 +140,9 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
         said.append(f"{who} {shown} ({row['n']} tokens)")
 
     def draw(ink: Ink, width: int) -> Figure:
-        left, top, foot = 86.0, 60.0, 86.0
+        names = [str(one) for one in people]
+        left = foot = 14.0 + max(text_width(name, 12) for name in names)
+        top = 60.0
         side = min(width - left - 10, max(34.0 * len(people), 150.0))
         size = width, top + side + foot
         figure, pixels = page_figure(*size)
@@ -141,7 +153,6 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
         # One lightness scale from low to high: it reads the same in grey.
         axes.imshow(grid, vmin=-0.2, vmax=1, cmap="cividis")
         axes.set_facecolor(ink.empty)
-        names = [str(one) for one in people]
         axes.set_xticks(range(len(people)), names, rotation=90)
         axes.set_yticks(range(len(people)), names)
         axes.tick_params(length=0, labelsize=min(12, 0.8 * side / len(people)) * PX)
@@ -222,7 +233,9 @@ def _kind_of(row: dict[str, Any], several: bool) -> str:
 def _rows(title: str, labels: Sequence[str], ink: Ink, width: int) -> tuple[Figure, Axes]:
     """Axes with a labelled row per entry; on a phone the labels stand above their rows."""
     above = width < 500
-    left = 10.0 if above else 250.0
+    widest = max(text_width(label, 12) for label in labels)
+    left = 10.0 if above else min(max(250.0, widest + 16), 0.6 * width)
+    room = width - left if above else left - 16
     high = (44.0 if above else 30.0) * len(labels)
     size = width, 40 + high + 52
     figure, pixels = page_figure(*size)
@@ -232,7 +245,8 @@ def _rows(title: str, labels: Sequence[str], ink: Ink, width: int) -> tuple[Figu
     axes.set_ylim(-0.5 - 0.1 * above, len(labels) - 0.5 + 0.1 * above)
     axes.set_yticks([])
     step = high / (len(labels) + 0.2 * above)
-    for number, label in enumerate(labels):
+    for number, whole in enumerate(labels):
+        label = clipped(whole, room, 12)
         y = 40 + (number + 0.1 * above) * step + (0.28 * step if above else 0.5 * step + 4)
         write(figure, pixels, left if above else 0, y, label, size=12, color=ink.text)
     return figure, axes

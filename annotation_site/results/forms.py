@@ -85,6 +85,21 @@ class FilterForm(forms.Form):
             machine=data["machine"],
         )
 
+    def in_words(self) -> str:
+        """What is chosen, for the head of the page. Call after is_valid."""
+        parts = []
+        for name, value in self.filters().canonical().items():
+            choices = dict(getattr(self.fields[name], "choices", ()))
+            label = str(self.fields[name].label)
+            if choices:
+                chosen = value if isinstance(value, list) else [value]
+                parts.append(", ".join(str(choices[one]) for one in chosen))
+            elif value is True:
+                parts.append(label.lower())
+            else:
+                parts.append(f"{label.lower()} {value} {self.fields[name].help_text}".strip())
+        return "; ".join(parts)
+
     def sentence(self) -> str:
         """What is wrong, in one sentence."""
         parts = []

@@ -12,6 +12,7 @@ from annotation_site.annotation.models import Assignment, Item, Pattern, Pattern
 from annotation_site.corpus.models import Token
 from annotation_site.exports import EXPORT_FORMATS, Column, Table
 from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
+from annotation_site.results.reading import one_moment
 
 CHUNK = 500
 COLUMNS = (
@@ -65,13 +66,13 @@ def final_answers(study: Study) -> Any:
 def gold_records(study: Study) -> Iterator[dict[str, Any]]:
     """One dictionary per final answer, with the columns of COLUMNS; tokens and patterns as lists.
 
-    Read in pieces, so that its memory does not grow with the study.
+    Read in pieces, so that its memory does not grow with the study; each answer is whole, also
+    while people go on working.
     """
     pseudonyms_ensure(study=study)
     codes = pseudonyms_of(study)
-    rows = final_answers(study).iterator(chunk_size=CHUNK)
     texts: dict[int, dict[int, str]] = {}
-    for answer in rows:
+    for answer in _in_pieces(final_answers(study)):
         vector = answer.item.vector
         of_extraction = texts.setdefault(vector.extraction_id, {})
         _read_missing(of_extraction, vector.extraction_id, vector.token_ids)
@@ -97,6 +98,14 @@ def gold_records(study: Study) -> Iterator[dict[str, Any]]:
             "version": answer.version,
             "submitted_at": answer.submitted_at.isoformat(),
         }
+
+
+def _in_pieces(answers: Any) -> Iterator[Any]:
+    keys = list(answers.values_list("pk", flat=True))
+    for start in range(0, len(keys), CHUNK):
+        with one_moment():
+            piece = list(answers.filter(pk__in=keys[start : start + CHUNK]))
+        yield from piece
 
 
 def _read_missing(texts: dict[int, str], extraction_id: int, token_ids: list[int]) -> None:

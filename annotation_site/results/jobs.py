@@ -23,7 +23,7 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.loading import ProgressReporter, heartbeat
-from annotation_site.errors import Invalid, SiteError
+from annotation_site.errors import DATABASE_AWAY, Invalid, SiteError, storage_sentence
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.results.labels_export import Report, label_records
 from annotation_site.results.models import ExportJob
@@ -143,10 +143,13 @@ def export_run(*, job_id: int) -> None:
             _write(job)
     except ClaimLost:
         log.info("Export %s was taken over, or is gone", job.public_id)
+    except DATABASE_AWAY:  # the row goes stale, and the sweep gives it to a worker again
+        log.exception("Export %s waits for the sweep", job.public_id)
     except SiteError as error:
         _fail(job, error.message)
     except Exception as error:
-        _fail(job, BUG.format(name=type(error).__name__))
+        storage = storage_sentence(error) if isinstance(error, OSError) else None
+        _fail(job, storage or BUG.format(name=type(error).__name__))
         raise
 
 
@@ -186,6 +189,12 @@ def _write(job: ExportJob) -> None:
         part.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
         raise
+
+
+def file_name(job: ExportJob) -> str:
+    """What a job's file is called where somebody saves it."""
+    what = "archive" if job.content == "archive" else "labels"
+    return f"{job.study.slug}-{what}.{CONTENTS[job.content].extension}"
 
 
 def _report(job: ExportJob, **changes: Any) -> None:

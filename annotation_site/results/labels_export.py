@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
+from annotation_site.annotation.training import silent_scores_ensure
 from annotation_site.corpus.models import Token, Vector
 from annotation_site.exports.labels import LabelPattern, LabelRecord
 from annotation_site.results.models import Pseudonym
@@ -52,6 +53,7 @@ def label_records(
     first record are left to the next export. `report(done, total)` follows each chunk.
     """
     pseudonyms_ensure(study=study)
+    silent_scores_ensure(study=study)
     submitted = _submitted(study)
     # Eight bytes each are all that is kept of the whole study.
     keys = array("q", submitted.values_list("pk", flat=True).iterator(chunk_size=2000))

@@ -152,14 +152,25 @@ class _Import:
     def _taken(self, keys: list[AssignmentKey]) -> set[AssignmentKey]:
         """Who has what of these lists. A list that only waits for its imported answer goes."""
         there = {
-            (person, item, purpose): (pk, state == State.WAITING and draft_version == 0)
-            for pk, person, item, purpose, state, draft_version in Assignment.objects.filter(
+            (person, item, purpose): pk
+            # Locked: an answer that is on its way since the study was open comes first.
+            for pk, person, item, purpose in Assignment.objects.filter(
                 item__in={item for _, item, _ in keys}
-            ).values_list("pk", "membership", "item", "purpose", "state", "draft_version")
+            )
+            .order_by("pk")
+            .select_for_update()
+            .values_list("pk", "membership", "item", "purpose")
         }
-        untouched = {key: there[key][0] for key in keys if there.get(key, (0, False))[1]}
-        Assignment.objects.filter(pk__in=untouched.values()).delete()
-        return set(there) - set(untouched)
+        # A final answer that was taken over waits too, with the draft and the hours of another.
+        untouched = Assignment.objects.filter(
+            pk__in=[there[key] for key in keys if key in there],
+            state=State.WAITING,
+            draft__isnull=True,
+            worked_days=None,
+        )
+        gone = set(untouched.values_list("pk", flat=True))
+        Assignment.objects.filter(pk__in=gone).delete()
+        return {key for key, pk in there.items() if pk not in gone}
 
     def _answer(self, where: str, record: LabelRecord) -> Answer:
         rules = Rules(

@@ -11,7 +11,7 @@ from annotation_site.annotation.models import Study
 class Snapshot(models.Model):
     """A study's tables for one version of its data, one filter and one version of the measures.
 
-    `data_version` grows with any submission or removal, so each makes a new one.
+    `data_version` grows with whatever changes the tables, so each change makes a new one.
     """
 
     class State(models.TextChoices):
@@ -50,6 +50,9 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.study} at {self.data_version}"
+
+
+FIGURE_TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 
 
 class Figure(models.Model):

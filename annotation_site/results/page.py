@@ -82,7 +82,7 @@ def _agreements(rows: Sequence[Row], measures: Row) -> list[dict[str, Any]]:
     models = dict.fromkeys(row["model"] for row in rows)
     return [
         {
-            "model": model,
+            "model": presentation.model_name(model),
             "rows": [
                 {
                     **row,

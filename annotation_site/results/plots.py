@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
 
 from annotation_site.analysis.labels import KINDS
 from annotation_site.results.drawing import (
@@ -21,9 +19,11 @@ from annotation_site.results.drawing import (
     Layout,
     Theme,
     axes_at,
+    clipped,
     page_figure,
     quiet,
     svg,
+    text_width,
     write,
 )
 
@@ -227,14 +227,20 @@ def _draw(
 ) -> Figure:
     entries = _legend(panels, categories, ink)
     places, legend_height = _flow([entry.label for entry in entries], width=width)
-    grid = _grid(panels, width=width, top=44 + legend_height)
+    models = sorted({panel.model for panel in panels})
+    below = 64 if len(models) == 1 else 44  # the title, and whose figure this is
+    grid = _grid(panels, width=width, top=below + legend_height)
     height = grid.height
     figure, pixels = page_figure(width, height)
     write(figure, pixels, 0, 18, title, size=15, color=ink.text, weight="bold")
+    if len(models) == 1:
+        write(figure, pixels, 0, 38, clipped(models[0], width, 12), size=12, color=ink.soft)
     for entry, (x, y) in zip(entries, places, strict=True):
-        swatch = Rectangle((x, y + 34), 14, 12, transform=pixels, linewidth=0.5, **entry.look)
+        swatch = Rectangle(
+            (x, y + below - 10), 14, 12, transform=pixels, linewidth=0.5, **entry.look
+        )
         figure.add_artist(swatch)
-        write(figure, pixels, x + 20, y + 44, entry.label, size=12, color=ink.text)
+        write(figure, pixels, x + 20, y + below, entry.label, size=12, color=ink.text)
     for panel, cell in zip(panels, grid.cells, strict=True):
         x, y = grid.corner(cell)
         axes = axes_at(
@@ -247,8 +253,7 @@ def _draw(
         )
         _draw_bars(axes, panel, categories, ink, panel_width=grid.panel_width)
         _draw_axes(axes, panel, ink, panel_width=grid.panel_width, first=cell[1] == 0)
-        several = len({one.model for one in panels}) > 1
-        name = f"{panel.model}: {panel.name}" if several else panel.name
+        name = f"{panel.model}: {panel.name}" if len(models) > 1 else panel.name
         write(figure, pixels, x, y - 26, name, size=13, color=ink.text, weight="bold")
         write(figure, pixels, x, y - 9, panel.basis, size=12, color=ink.soft)
     return figure
@@ -285,8 +290,7 @@ def _flow(labels: list[str], *, width: int) -> tuple[list[tuple[float, float]], 
     places = []
     x = y = 0.0
     for label in labels:
-        text = TextPath((0, 0), label, size=12, prop=FontProperties(family="DejaVu Sans"))
-        entry = 20 + float(text.get_extents().width)  # the swatch and the text
+        entry = 20 + text_width(label, 12)  # the swatch and the text
         if x and x + entry > width:
             x, y = 0.0, y + 20
         places.append((x, y))

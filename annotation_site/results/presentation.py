@@ -10,6 +10,7 @@ from annotation_site.corpus.models import Kind
 
 Row = Mapping[str, Any]
 MISSING = "–"
+ALL_MODELS = "All models"
 PURPOSES = {"training": "training", "reference": "silent reference"}
 REAL_MEASURES = {
     "coverage": "Coverage",
@@ -87,9 +88,14 @@ def kind_name(kind: str) -> str:
     return str(Kind(kind).label)
 
 
+def model_name(model: str | None) -> str:
+    """A model's name; rows without one are of all models together."""
+    return ALL_MODELS if model is None else model
+
+
 def group_name(row: Row) -> str:
     """Model, kind, layer and category of a row, as far as it has them."""
-    parts = [str(row["model"])] if row.get("model") else []
+    parts = [model_name(row["model"])] if "model" in row else []
     if row.get("kind"):
         parts.append(kind_name(row["kind"]))
     if row.get("layer") is not None:
@@ -144,14 +150,20 @@ def _headline(row: Row) -> Cell:
 def _warnings(rows: Iterable[Row]) -> list[str]:
     """Each warning once, with the rows that it is about."""
     found: dict[str, list[str]] = {}
+    groups = []
     for row in rows:
+        groups.append(group_name(row))
         for warning in str(row.get("warning") or "").split("; "):
             if warning and warning.startswith("fewer than"):
                 found.setdefault(warning, []).append(group_name(row))
     return [
-        f"{'; '.join(dict.fromkeys(groups))}: {warning}, read with care."
-        for warning, groups in found.items()
+        f"{_one_by_one(about, groups)}: {warning}, read with care."
+        for warning, about in found.items()
     ]
+
+
+def _one_by_one(about: list[str], groups: list[str]) -> str:
+    return "All rows" if set(about) == set(groups) else "; ".join(dict.fromkeys(about))
 
 
 def by_category(rows: Sequence[Row], categories: Sequence[str], *, layers: bool) -> PageTable:
@@ -197,8 +209,8 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
         "Real against random, by layer" if layers else "Real against random",
         [
             "What",
-            "Value",
-            "Random",
+            "Value vectors",
+            "Random vectors",
             "Difference",
             "Cliff’s delta",
             "p, adjusted" if layers else "p",
@@ -289,8 +301,8 @@ def people(rows: Sequence[Row]) -> PageTable:
     columns += ["Percent agreement", "Alpha", "Pattern overlap"]
     return PageTable(
         "people", "Each person’s answers", columns, body,
-        "People go by the first eight characters of their pseudonym. Agreement is with everybody "
-        "who judged the same lists.",
+        "People appear under codes, here as in files. Agreement is with everybody who judged the "
+        "same lists.",
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 from annotation_site.corpus.models import Token
@@ -48,13 +50,18 @@ def results_state(study: Study, filters: Filters | None = None) -> ResultsState:
         pending=pending,
         is_current=ready is not None
         and (ready.data_version, ready.measures_version) == (version, MEASURES_VERSION),
-        has_answers=version > 0,
+        has_answers=version > study.other_changes,
     )
 
 
 def snapshot_of(study: Study, number: int) -> Snapshot | None:
     """One snapshot of the study, by its number, when it is ready."""
     return study.snapshots.filter(pk=number, state=Snapshot.State.READY).first()
+
+
+def snapshots_of(study: Study) -> QuerySet[Snapshot]:
+    """All snapshots of the study that are kept, the newest first, without what is in them."""
+    return study.snapshots.defer("tables", "figures", "measures").order_by("-requested_at", "-pk")
 
 
 def table_of(snapshot: Snapshot, name: str) -> Table:

@@ -3,22 +3,28 @@
 import logging
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Study
-from annotation_site.errors import Invalid
+from annotation_site.corpus.loading import heartbeat
+from annotation_site.errors import DATABASE_AWAY, Invalid, NotFound
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Figure, Snapshot
+from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.services import nudge
+
+if TYPE_CHECKING:
+    from annotation_site.results.computation import Result
 
 log = logging.getLogger(__name__)
 State = Snapshot.State
 DEBOUNCE_SECONDS = 2
-STALE_AFTER = timedelta(minutes=10)
+STALE_AFTER = timedelta(seconds=20)  # a computation gives a sign of life every two seconds
 RETRY_AFTER = timedelta(minutes=5)
 MOST_ATTEMPTS = 3  # then a person says "try again", or new answers come in
 KEEP = 20  # versions of a study's own results
@@ -29,18 +35,23 @@ REST = 5
 _nudged_at: dict[int, float] = {}
 
 
-def data_version(study_id: int) -> int:
-    """A number that grows with each submission, skip and removal of a study, and never repeats.
+class ClaimLost(Exception):
+    """Another worker computes this snapshot now, or it is gone."""
 
-    The number of revisions, plus what removals add for those that they delete. The newest id would
-    not do: ids are given before a transaction commits, so a lower one can become visible later.
+
+def data_version(study_id: int) -> int:
+    """A number that grows with whatever changes a study's tables, and never repeats.
+
+    The number of revisions (submissions and skips), plus what removals add for those that they
+    delete, plus the number of other changes: rules, lists, places. The newest id would not do: ids
+    are given before a transaction commits, so a lower one can become visible later.
     """
     counted = (
         Study.objects.filter(pk=study_id)
-        .values("removals")
+        .values("removals", "other_changes")
         .annotate(revisions=Count("items__assignments__revisions"))
     )
-    return sum(counted.values_list("removals", "revisions").get())
+    return sum(counted.values_list("removals", "other_changes", "revisions").get())
 
 
 def snapshot_refresh_soon(*, study_id: int) -> None:
@@ -124,14 +135,27 @@ def snapshot_compute(*, snapshot_id: int) -> bool:
     if not claimed:
         return False
     snapshot = Snapshot.objects.select_related("study").get(pk=snapshot_id)
-    mine = Snapshot.objects.filter(pk=snapshot_id, state=State.RUNNING)
+    # The moment of the claim tells it from a later one.
+    mine = Snapshot.objects.filter(pk=snapshot_id, state=State.RUNNING, started_at=now)
     mine.update(attempts=snapshot.attempts + 1)
 
+    def report(**changes: Any) -> None:
+        if not mine.update(heartbeat_at=timezone.now(), **changes):
+            raise ClaimLost
+
     def progress(step: str, done: int, total: int) -> None:
-        mine.update(step=step, step_done=done, step_total=total, heartbeat_at=timezone.now())
+        report(step=step, step_done=done, step_total=total)
 
     try:
-        result = compute(snapshot.study, Filters.read(snapshot.filters), progress=progress)
+        with heartbeat(report, stop_at=(ClaimLost,)):
+            result = compute(snapshot.study, Filters.read(snapshot.filters), progress=progress)
+            return _store(snapshot, result, mine)
+    except ClaimLost:
+        log.info("Snapshot %s was taken over", snapshot_id)
+        return False
+    except DATABASE_AWAY:
+        log.exception("Snapshot %s waits for the sweep", snapshot_id)
+        return False
     except Exception as error:
         mine.update(
             state=State.FAILED,
@@ -140,19 +164,25 @@ def snapshot_compute(*, snapshot_id: int) -> bool:
             "The worker's log has the details.",
         )
         raise
-    with transaction.atomic():
-        Figure.objects.filter(snapshot=snapshot).delete()
-        Figure.objects.bulk_create(Figure(snapshot=snapshot, **file) for file in result.files)
-        Snapshot.objects.filter(pk=snapshot_id).update(
-            state=State.READY,
-            finished_at=timezone.now(),
-            tables=result.tables,
-            figures=result.figures,
-            counts=result.counts,
-            measures=result.measures,
-            error="",
-        )
-        _forget_old(snapshot)
+
+
+@transaction.atomic
+def _store(snapshot: Snapshot, result: "Result", mine: QuerySet[Snapshot]) -> bool:
+    """Make a computed snapshot visible, unless the claim on it was lost. Raises ClaimLost then."""
+    stored = mine.update(
+        state=State.READY,
+        finished_at=timezone.now(),
+        tables=result.tables,
+        figures=result.figures,
+        counts=result.counts,
+        measures=result.measures,
+        error="",
+    )
+    if not stored:
+        raise ClaimLost
+    Figure.objects.filter(snapshot=snapshot).delete()
+    Figure.objects.bulk_create(Figure(snapshot=snapshot, **file) for file in result.files)
+    _forget_old(snapshot)
     return True
 
 
@@ -187,6 +217,22 @@ def figures_print_soon(*, snapshot: Snapshot) -> None:
     nudge(snapshot_print, snapshot.pk)
 
 
+def figure_file(*, snapshot: Snapshot, name: str, variant: str, extension: str) -> Figure:
+    """A figure as a file.
+
+    Where those for print are not drawn yet, a worker is asked for them. Raises Invalid then, and
+    NotFound for a figure or variant that there is not.
+    """
+    files = snapshot.figure_files
+    if variant == "print" and not files.filter(variant=variant).exists():
+        figures_print_soon(snapshot=snapshot)
+        raise Invalid("This file is being drawn. Try again in a few seconds.")
+    found = files.filter(name=name, variant=variant, extension=extension).first()
+    if found is None:
+        raise NotFound("There is no such figure.")
+    return found
+
+
 def snapshot_refresh_rested(*, study: Study) -> Snapshot | None:
     """Compute the study's own newest results, unless the last ones took long and are fresh.
 
@@ -208,9 +254,12 @@ def _rested(study: Study, filters: Filters) -> bool:
         .first()
     )
     started, finished = last or (None, None)
-    if started is None or finished is None:
+    if started is None or finished is None or finished > timezone.now():  # a clock was set back
         return True
-    return timezone.now() > finished + REST * (finished - started)
+    rests = REST * (finished - started)
+    return (
+        not timedelta() <= timezone.now() - finished <= rests
+    )  # also where a clock was moved back
 
 
 def snapshots_sweep() -> None:
@@ -233,9 +282,7 @@ def snapshots_sweep() -> None:
         if not newest.exists() and _rested(study, filters):
             nudge(snapshot_refresh, study.pk)
     Snapshot.objects.filter(
-        state=State.RUNNING,
-        attempts__gte=MOST_ATTEMPTS,
-        heartbeat_at__lt=timezone.now() - STALE_AFTER,
+        silent_for(STALE_AFTER), state=State.RUNNING, attempts__gte=MOST_ATTEMPTS
     ).update(
         state=State.FAILED,
         finished_at=timezone.now(),
@@ -252,8 +299,7 @@ def _to_compute() -> Q:
     """Due, or left by a worker that died, or failed a while ago and not too often."""
     now = timezone.now()
     return Q(state=State.DUE) | Q(attempts__lt=MOST_ATTEMPTS) & (
-        Q(state=State.RUNNING, heartbeat_at__lt=now - STALE_AFTER)
-        | Q(state=State.RUNNING, heartbeat_at=None, started_at__lt=now - STALE_AFTER)
+        Q(silent_for(STALE_AFTER), state=State.RUNNING)
         | Q(state=State.FAILED, finished_at__lt=now - RETRY_AFTER)
     )
 

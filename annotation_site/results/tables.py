@@ -1,28 +1,20 @@
-"""The tables of a study's results, by name: TABLES is what pages, exports and commands offer.
+"""The tables of a study's results, by name: TABLES is what pages, exports and archives offer.
 
-Pure: from labels to dataframes. Each function takes a `TableRequest`.
+Pure: from labels to dataframes. Each function takes a `TableRequest`. Neither the database nor a
+page is known here, so that everybody can compute an archive's tables again.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from annotation_site.analysis.agreement.lists import (
-    disagreement_ranking,
     matched_patterns,
+    program_table,
     retest_table,
 )
-from annotation_site.analysis.agreement.tables import (
-    COLUMNS,
-    Agreement,
-    agreement_table,
-    agreement_tables,
-    measure_agreement,
-)
+from annotation_site.analysis.agreement.tables import COLUMNS
 from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.coverage import (
@@ -31,129 +23,30 @@ from annotation_site.analysis.coverage import (
     coverage_table,
     list_coverage,
 )
-from annotation_site.analysis.intervals import RESAMPLES, mean_intervals
 from annotation_site.analysis.paper import TABLE_2_ROWS
 from annotation_site.analysis.people import learning_table, people_table, times_table
-
-AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
-    "agreement": ("model",),
-    "agreement_by_kind": ("model", "kind"),
-    "agreement_by_layer": ("model", "kind", "layer"),
-    "agreement_by_category": ("model", "category"),
-}
-"""Tables of every measure, and what makes a row of each."""
+from annotation_site.exports.table import Table, table_from_frame
+from annotation_site.results.table_request import TableRequest
 
 SIDE_BY_SIDE = 10
 """Lists people disagree on most whose patterns are matched."""
 
-ALL_VECTORS = "all vectors of this kind were taken: no sampling interval"
-
-_SCORES = ("annotator", "purpose", "list_id", "score")
-
-
-@dataclass(frozen=True, eq=False)
-class TableRequest:
-    """What tables are computed from.
-
-    Attributes
-    ----------
-    labels
-        People's answers that count.
-    categories, min_tokens
-        Of the study; `min_tokens` may be another for an analysis.
-    resamples
-        Of every interval and permutation test; 0 leaves intervals empty.
-    final
-        The same with final answers of adjudicated lists, for coverage; None where coverage rests
-        on `labels`.
-    repeats
-        People's second answers to lists, if there are any.
-    machines
-        The answers of machine annotators.
-    times
-        Of the answers that count, in the order of submission: ``annotation_id``, ``annotator``,
-        ``active_seconds``.
-    scores
-        Of training and reference lists: ``annotator``, ``purpose``, ``list_id``, ``score``.
-    whole
-        Model and kind of vectors that were all taken: no sample, so no sampling interval.
-    """
-
-    labels: Labels
-    categories: list[str]
-    min_tokens: int
-    resamples: int = RESAMPLES
-    final: Labels | None = None
-    repeats: Labels | None = None
-    machines: Labels | None = None
-    times: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(
-            {"annotation_id": [], "annotator": [], "active_seconds": []}
-        )
-    )
-    scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({one: [] for one in _SCORES}))
-    whole: frozenset[tuple[str, str]] = frozenset()
-
-    @property
-    def options(self) -> dict[str, Any]:
-        return {"min_tokens": self.min_tokens, "categories": self.categories}
-
-    @cached_property
-    def covering(self) -> Labels:
-        """The labels that coverage rests on."""
-        return self.labels if self.final is None else self.final
-
-    @cached_property
-    def lists(self) -> pd.DataFrame:
-        """Coverage of each list."""
-        return list_coverage(self.covering, **self.options)
-
-    @cached_property
-    def intervals(self) -> pd.DataFrame:
-        """Means with intervals, of all layers together (``layer`` missing), then of each."""
-        measures = ["coverage", "coverage_with_stopwords", *self.categories]
-        measures += ["concepts_per_list", "concepts_per_list_with_stopwords"]
-        parts = [
-            mean_intervals(self.lists, columns=measures, by=by, resamples=self.resamples)
-            for by in (("model", "kind"), ("model", "kind", "layer"))
-        ]
-        parts[0].insert(2, "layer", pd.Series(pd.NA, index=parts[0].index, dtype="Int64"))
-        table = pd.concat([part.astype({"layer": "Int64"}) for part in parts], ignore_index=True)
-        table["kind"] = table["kind"].astype("str")
-        judged = self.lists.groupby(["model", "kind"], observed=True)["annotations"].min() > 0
-        whole = [
-            (model, kind) in self.whole and bool(judged[model, kind])
-            for model, kind in zip(table["model"], table["kind"], strict=True)
-        ]
-        table.loc[whole, ["low", "high"]] = np.nan
-        table.loc[whole, "warning"] = ALL_VECTORS
-        return table
-
-    @cached_property
-    def agreement(self) -> Agreement:
-        return measure_agreement(self.labels, **self.options)
-
-    @cached_property
-    def agreements(self) -> dict[str, pd.DataFrame]:
-        """The tables of `AGREEMENT_TABLES`, which share their resamples."""
-        found = agreement_tables(
-            self.agreement, by=list(AGREEMENT_TABLES.values()), resamples=self.resamples
-        )
-        return dict(zip(AGREEMENT_TABLES, found, strict=True))
-
-    @cached_property
-    def pairs(self) -> pd.DataFrame:
-        return agreement_table(self.agreement.by_pair(), by=["first", "second"])
-
-    @cached_property
-    def disagreement(self) -> pd.DataFrame:
-        return disagreement_ranking(self.agreement)
-
 
 def coverage(request: TableRequest) -> pd.DataFrame:
     """Coverage by kind over all layers, then by kind and layer; `layer` is missing in the first."""
+    return _over_and_by_layer(request, request.lists)
+
+
+def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
+    """The same, a list's final answer in place of its annotators' where it has one."""
+    if request.adjudicated or request.final is None:
+        return coverage(request)
+    return _over_and_by_layer(request, list_coverage(request.final, **request.options))
+
+
+def _over_and_by_layer(request: TableRequest, lists: pd.DataFrame) -> pd.DataFrame:
     by_kind, by_layer = (
-        coverage_of_lists(request.lists, categories=request.categories, by=by)
+        coverage_of_lists(lists, categories=request.categories, by=by)
         for by in (("model", "kind"), ("model", "kind", "layer"))
     )
     by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
@@ -206,19 +99,22 @@ def table_2(request: TableRequest) -> pd.DataFrame:
 def real_against_random(request: TableRequest) -> pd.DataFrame:
     """Value vectors against random ones, in coverage without and with stopwords concepts."""
     draws = max(request.resamples, 1)
-    parts = []
-    for measure in ("coverage", "coverage_with_stopwords"):
-        part = kind_comparison(request.lists, column=measure, resamples=draws, permutations=draws)
-        part.insert(0, "measure", measure)
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    return kind_comparison(
+        request.lists,
+        columns=["coverage", "coverage_with_stopwords"],
+        resamples=draws,
+        permutations=draws,
+        seed=request.seed,
+    )
 
 
 def retest(request: TableRequest) -> pd.DataFrame:
     """People's agreement with themselves, where lists came back to them."""
     if request.repeats is None or not len(request.repeats.annotations):
         return pd.DataFrame({name: [] for name in ("annotator", *COLUMNS)})
-    return retest_table(request.labels, request.repeats, min_tokens=request.min_tokens)
+    return retest_table(
+        request.labels, request.repeats, min_tokens=request.min_tokens, **request.draws
+    )
 
 
 def reference(request: TableRequest) -> pd.DataFrame:
@@ -277,27 +173,15 @@ def machine_coverage(request: TableRequest) -> pd.DataFrame:
 def machine_agreement(request: TableRequest) -> pd.DataFrame:
     """Agreement of each machine annotator with people: every person's answer to a list beside
     the machine's, all people together."""
-    columns = ["annotator", *COLUMNS]
+    # Where machines are counted as people, they are not their own partners.
+    annotations = request.labels.annotations
+    people = _of(request.labels, annotations[~annotations["annotator"].isin(BASELINES)])
     parts = []
     for name, labels in _by_machine(request).items():
-        # As test and retest: what the machine says to the lists that each person answered.
-        answered = request.labels.annotations[["list_id", "annotator"]]
-        # Where machines are counted as people, they are not their own partners.
-        answered = answered[~answered["annotator"].isin(BASELINES)]
-        people = _of(request.labels, request.labels.annotations.loc[answered.index])
-        beside = answered.merge(
-            labels.annotations.rename(columns={"annotation_id": "proposal"}).drop(
-                columns="annotator"
-            ),
-            on="list_id",
-        )
-        beside["annotation_id"] = np.arange(len(beside))
-        members = labels.members.rename(columns={"annotation_id": "proposal"})
-        members = members.merge(beside[["proposal", "annotation_id"]], on="proposal")
-        again = Labels(labels.lists, beside, members)
-        table = retest_table(people, again, min_tokens=request.min_tokens)
-        table = table[table["annotator"].isna()].assign(annotator=name)
-        parts.append(table[columns])
+        part = program_table(people, labels, min_tokens=request.min_tokens, **request.draws)
+        part.insert(0, "annotator", name)
+        parts.append(part)
+    columns = ["annotator", *COLUMNS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
@@ -316,6 +200,7 @@ def _of(labels: Labels, annotations: pd.DataFrame) -> Labels:
 
 TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "coverage": coverage,
+    "coverage_adjudicated": coverage_adjudicated,
     "table_2": table_2,
     "coverage_intervals": lambda request: request.intervals,
     "real_against_random": real_against_random,
@@ -339,3 +224,11 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "disagreement": disagreement,
     "side_by_side": side_by_side,
 }
+"""Every table by name. Columns and meanings are described in docs/measures.md."""
+
+
+def tables_of(request: TableRequest) -> Iterator[tuple[str, Table]]:
+    """Compute one table after the other, as exports take them; the rows are in a list."""
+    for name, compute in TABLES.items():
+        table = table_from_frame(name, compute(request))
+        yield name, Table(name, table.columns, list(table.rows))

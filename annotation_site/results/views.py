@@ -21,11 +21,10 @@ from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results import selectors, services
 from annotation_site.results.filters import Filters
 from annotation_site.results.forms import FilterForm
-from annotation_site.results.models import Snapshot
+from annotation_site.results.models import FIGURE_TYPES, Snapshot
 from annotation_site.results.page import page_context
 from annotation_site.workers.selectors import workers_alive
 
-_MEDIA_TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 _NOT_CHOICES = ("have", "snapshot", "paper")  # in an address beside the filter
 
 
@@ -93,15 +92,12 @@ def figure(
     """
     study = _own_study(request, slug)
     snapshot = _snapshot(request, study)
-    if variant == "print" and not snapshot.figure_files.filter(variant=variant).exists():
-        services.figures_print_soon(snapshot=snapshot)
-        raise Invalid("This file is being drawn. Try again in a few seconds.")
-    file = get_object_or_404(snapshot.figure_files, name=name, variant=variant, extension=extension)
+    file = services.figure_file(snapshot=snapshot, name=name, variant=variant, extension=extension)
     headers = {}
     if variant == "print":
         headers["Content-Disposition"] = f'attachment; filename="{study.slug}-{name}.{extension}"'
     return HttpResponse(
-        bytes(file.content), content_type=_MEDIA_TYPES[file.extension], headers=headers
+        bytes(file.content), content_type=FIGURE_TYPES[file.extension], headers=headers
     )
 
 
@@ -140,6 +136,14 @@ def _snapshot(request: PersonRequest, study: Study) -> Snapshot:
     return snapshot
 
 
+def _has_tables(state: selectors.ResultsState) -> bool:
+    """Whether any answer counts: training, pilot and the rest of a choice fill no table."""
+    if state.snapshot is None:
+        return state.has_answers
+    counted = state.snapshot.counts.get("annotations", 1) > 0
+    return state.has_answers and (counted or state.snapshot.filters.get("machine", False))
+
+
 def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str, Any]:
     filters = form.filters()
     state = selectors.results_state(study, filters)
@@ -155,11 +159,13 @@ def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str
         "form": form,
         "filters": filters,
         "is_filtered": filters != Filters.of(study),
+        "chosen": form.in_words(),
         "query": _query(request),
         "paper": request.GET.get("paper") != "off",
         "state": state,
         "workers": workers,
         "failed": failed,
+        "has_tables": _has_tables(state),
         "shown": f"{newest}.{state.is_current:d}.{state.has_answers:d}.{failed:d}."
         f"{workers > 0:d}.{step}",
         "formats": list(EXPORT_FORMATS),

@@ -6,7 +6,6 @@ from pathlib import Path
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.exports.labels import LABEL_FIELDS
 from annotation_site.exports.labels_parquet import schema
-from annotation_site.results.archive_tables import ARCHIVE_TABLES
 from annotation_site.results.archive_texts import fields_table
 
 PAGE = (Path(__file__).parents[3] / "docs/exports.md").read_text()
@@ -46,7 +45,3 @@ def test_the_parquet_schema_is_the_documented_one() -> None:
         (field.name, types[field.type], field.nullable) for field in LABEL_FIELDS
     ]
     assert all(field.name.isidentifier() for field in LABEL_FIELDS)
-
-
-def test_every_table_of_an_archive_is_described() -> None:
-    assert first_cells("| table | what |") == list(ARCHIVE_TABLES)

@@ -141,10 +141,32 @@ def test_a_spreadsheet_holds_no_formula_and_no_link() -> None:
     assert [c.value[0] for c in cells[:5]] == ["'"] * 5
 
 
-def test_a_spreadsheet_refuses_a_text_that_no_cell_holds() -> None:
-    table = Table("some", (Column("word", "text"),), [("x" * 32_768,)])
-    with pytest.raises(ValueError, match="32,767"):
-        list(EXPORT_FORMATS["xlsx"].write(table))
+@pytest.mark.parametrize("character", ["x", "é", "𝕏"])  # of one, one and two units of UTF-16
+def test_a_spreadsheet_cuts_a_text_that_no_cell_holds_and_says_so(character: str) -> None:
+    units = len(character.encode("utf-16-le")) // 2
+    fits = character * (32_767 // units)
+    longer = "=" + fits
+    table = Table("some", (Column("word", "text"),), [(fits,), (longer,)])
+    _, (whole,), (cut,) = read_sheet(b"".join(EXPORT_FORMATS["xlsx"].write(table)))
+    assert whole == fits
+    beginning, _, remark = str(cut).partition(" … [")
+    assert ("'" + longer).startswith(beginning)
+    assert len(beginning.encode("utf-16-le")) // 2 > 32_000
+    assert len(str(cut).encode("utf-16-le")) // 2 <= 32_767
+    assert remark == (
+        f"cut: {len(longer):,} characters are too many for a spreadsheet; "
+        "other formats have them all]"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPORT_FORMATS) - {"xlsx"}))
+def test_every_other_format_holds_a_long_text_whole(name: str) -> None:
+    table = Table("some", (Column("word", "text"),), [("x" * 40_000,)])
+    data = b"".join(EXPORT_FORMATS[name].write(table))
+    if name == "parquet":
+        assert pd.read_parquet(io.BytesIO(data))["word"].tolist() == ["x" * 40_000]
+    else:
+        assert b"x" * 40_000 in data
 
 
 def test_parquet_is_read_by_pandas_with_plain_types() -> None:

@@ -5,7 +5,7 @@ import struct
 import pandas as pd
 import pytest
 
-from annotation_site.results.drawing import page_files, print_files
+from annotation_site.results.drawing import INKS, page_files, print_files
 from annotation_site.results.figures import (
     agreement_matrix,
     coverage_by_kind,
@@ -81,3 +81,16 @@ def test_intervals_stand_on_the_bars_and_in_the_words(frames):
     assert "layer 0: 50.0% (semantic" in words  # a single list has no interval
     draw = coverage_across_layers(rows, **options)
     assert len(page_files(draw, title="Coverage", description=words)) == 4
+
+
+def test_a_long_model_name_stays_beside_its_points(frames):
+    table = frames["table_2"]
+    named = [table.assign(model=f"somebody/a-model-with-a-long-name-{n}") for n in range(2)]
+    for width in (900, 390):
+        figure = coverage_by_kind(pd.concat(named)).draw(INKS["light"], width)
+        figure.set_dpi(300)  # as in print, where letters are not fitted to pixels
+        figure.canvas.draw()
+        labels = [text.get_window_extent() for text in figure.texts[1:]]
+        room = figure.axes[0].get_window_extent().x0 if width == 900 else figure.bbox.x1
+        assert len(labels) == 2 * len(table[table["coverage"].notna()])
+        assert max(label.x1 for label in labels) <= room

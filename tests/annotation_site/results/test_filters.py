@@ -158,9 +158,10 @@ def test_every_label_is_a_row_with_all_about_it():
     assert (frame["submitted_at"].notna()).all()
 
 
-def test_loading_takes_seven_queries_however_many_answers(django_assert_num_queries):
+def test_loading_takes_eight_queries_however_many_answers(django_assert_num_queries):
     study = labelled_study()
     pseudonyms_ensure(study=study)
-    # whether everybody has a code, codes, patterns, members, annotations, the models' names, lists
-    with django_assert_num_queries(7):
+    # whether everybody has a code, whether silent reference lists have their scores; codes,
+    # patterns, members, annotations, the models' names, lists
+    with django_assert_num_queries(8):
         answers_of(study)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -45,6 +46,8 @@ def study():
     Assignment.objects.filter(membership=first, item=update).update(
         surplus=True, unblinded=True, reference_score=0.75
     )
+    # As an answer can be that was imported from elsewhere.
+    Assignment.objects.filter(membership=first, item=value).update(opened_at=None)
     return study
 
 
@@ -312,7 +315,8 @@ def test_more_answers_than_a_list_may_have_are_refused(study, tmp_path):
         call_command("import_annotations", twin.slug, str(write(tmp_path, jsonl(study))))
 
 
-def test_a_person_of_the_file_gets_the_answer_in_place_of_the_list_that_waited(tmp_path):
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_person_of_the_file_gets_the_answer_in_place_of_the_list_that_waited(tmp_path, begun):
     extraction = make_extraction(layers=1, per_layer=1, kinds=("value",))
     study = make_study(annotators=1, extraction=extraction, lists_per_layer=1)
     submit(Assignment.objects.get(item__study=study), answer(pattern(1, [1, 2, 3, 4])))
@@ -321,8 +325,15 @@ def test_a_person_of_the_file_gets_the_answer_in_place_of_the_list_that_waited(t
     Study.objects.filter(pk=twin.pk).update(state="paused")
     waiting = Assignment.objects.get(item__study=twin)
     code, name = records(study)[0].annotator, waiting.membership.user.username
-    call_command("import_annotations", twin.slug, str(path), "--person", f"{code}={name}")
-    assert Assignment.objects.get(item__study=twin).state == "submitted"
+    if begun:  # as a final answer that was taken over and not looked at yet
+        Assignment.objects.filter(pk=waiting.pk).update(draft={"answer": {}}, draft_version=1)
+    refused = pytest.raises(CommandError, match="has answered") if begun else nullcontext()
+    with refused:
+        call_command("import_annotations", twin.slug, str(path), "--person", f"{code}={name}")
+    (row,) = Assignment.objects.filter(item__study=twin)
+    assert (row.state, row.pk == waiting.pk) == (
+        ("waiting", True) if begun else ("submitted", False)
+    )
 
 
 @pytest.mark.parametrize(

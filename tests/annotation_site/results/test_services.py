@@ -3,6 +3,7 @@
 import csv
 import io
 import uuid
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -10,6 +11,8 @@ from django.core.management import CommandError, call_command
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Membership, Revision
+from annotation_site.annotation.plans import plan_of
+from annotation_site.annotation.rules import study_change, study_extend
 from annotation_site.results import services
 from annotation_site.results.models import Snapshot
 from annotation_site.results.selectors import results_state
@@ -213,3 +216,39 @@ def test_the_status_part_is_empty_while_nothing_is_new():
     assert client.get(f"/studies/{study.slug}/results/status/?have={shown}").status_code == 204
     submit(Assignment.objects.get(state__in=Assignment.UNFINISHED), answer())
     assert client.get(f"/studies/{study.slug}/results/status/?have={shown}").status_code == 200
+
+
+def test_more_lists_and_other_rules_make_tables_stale_and_remove_no_file():
+    study = labelled_study_that_can_grow()
+    snapshot = services.snapshot_refresh_now(study=study)
+    study_extend(study=study, lists_per_layer=2)
+    study.refresh_from_db()
+    assert not results_state(study).is_current
+    after = services.snapshot_refresh_now(study=study)
+    assert after.counts["lists"] == 2 * snapshot.counts["lists"]
+    assert results_state(study).is_current
+    assert study.removals == 0  # which would take the written files away
+
+
+def labelled_study_that_can_grow():
+    study = make_study(
+        extraction=make_extraction(layers=2, per_layer=2, kinds=("value",)), lists_per_layer=1
+    )
+    submit(Assignment.objects.filter(state__in=Assignment.UNFINISHED).first(), answer())
+    return study
+
+
+def test_other_categories_make_tables_stale():
+    study = make_study(lists_per_layer=1, training_lists=1)
+    snapshot = services.snapshot_refresh_now(study=study)
+    study_change(study=study, plan=replace(plan_of(study), categories=["semantic"]))
+    study.refresh_from_db()
+    assert results_state(study).snapshot == snapshot
+    assert not results_state(study).is_current
+
+
+def test_an_extended_study_without_answers_has_none():
+    study = make_study(lists_per_layer=1)
+    study_extend(study=study, lists_per_layer=2)
+    study.refresh_from_db()
+    assert not results_state(study).has_answers

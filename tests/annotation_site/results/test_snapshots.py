@@ -52,10 +52,27 @@ def test_a_page_asks_for_its_choice_once_and_says_so(asked):
     # V0: (6 + 4 + 0) / 2 people … with patterns of 3: A 10, B 8 + 3 of 30; V1: 0 of 30
     assert "<strong>17.5%</strong>" in text
     assert "A pattern counts from 3 tokens on." in text
+    assert "a pattern counts from 3 tokens on; value vectors" in text  # the choice, in words
     assert "random vectors</bdi></th>" not in text
     assert "the paper’s GPT2" in text
     without = page(study, "?kinds=value&min_tokens=3&paper=off").content.decode()
     assert "the paper’s GPT2" not in without
+
+
+def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(asked):
+    study = make_study(training_lists=1, lists_per_layer=1)
+    first = Assignment.objects.filter(item__study=study, item__use=Item.Use.TRAINING).first()
+    submit(first, answer(pattern(1, [1, 2, 3, 4])))
+    snapshot = services.snapshot_refresh_now(study=study)
+    assert snapshot.counts["annotations"] == 0
+    assert snapshot.counts["adjudicated"] == 0  # the reference answer is not one
+    for query, title in (("", "No answer that counts yet"), ("?kinds=value", "No answer in this")):
+        page(study, query)
+        for due in Snapshot.objects.filter(state=State.DUE):
+            services.snapshot_compute(snapshot_id=due.pk)
+        text = page(study, query).content.decode()
+        assert title in text
+        assert "By kind of vector and model" not in text
 
 
 def test_a_choice_that_makes_no_sense_is_refused_in_a_sentence(asked):
@@ -113,6 +130,7 @@ def test_results_of_other_measures_are_shown_as_stale_and_computed_again(quick, 
     monkeypatch.setattr("annotation_site.results.selectors.MEASURES_VERSION", 1_000)
     state = results_state(study)
     assert (state.snapshot, state.is_current, state.measures_changed) == (first, False, True)
+    Snapshot.objects.update(started_at=timezone.now() - timedelta(hours=1))  # it took so long
     services.snapshots_sweep()
     assert asked == []  # the first one has just been computed: the worker rests
     Snapshot.objects.update(started_at=timezone.now() - timedelta(hours=2),

@@ -5,10 +5,17 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
-from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
+from annotation_site.analysis.intervals import resampled_sums
+from annotation_site.analysis.labels import KINDS, Labels
 from annotation_site.analysis.paper import PAPER_TABLE_2, TABLE_2_ROWS
-from annotation_site.results.tables import ALL_VECTORS, TABLES, TableRequest
+from annotation_site.results import presentation
+from annotation_site.results.table_request import ALL_VECTORS, TableRequest
+from annotation_site.results.tables import TABLES
+from benchmarks.coverage import labels_of
+from tests.annotation_site.analysis.agreement_labels import random_labels
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
 
 CATEGORIES = ["semantic", "syntactic", "names"]
@@ -62,6 +69,21 @@ def test_vectors_that_were_all_taken_have_no_sampling_interval():
     assert set(table.loc["value", "warning"]) == {ALL_VECTORS}
     # Nobody has judged E, so the random lists that were judged are a sample after all.
     assert ALL_VECTORS not in set(table.loc["random", "warning"])
+
+
+def test_agreement_on_vectors_that_were_all_taken_has_no_sampling_interval():
+    drawn = request(labels_of(180))
+    every = request(drawn.labels, whole=frozenset({("gpt2", "value")}))
+    before, after = (
+        one.agreements["agreement_by_kind"].set_index("kind") for one in (drawn, every)
+    )
+    assert before.loc["value", "low"].notna().any()
+    assert after.loc["value", "low"].isna().all()
+    assert set(after.loc["value", "warning"]) == {ALL_VECTORS}
+    others = [kind for kind in after.index.unique() if kind != "value"]
+    assert_frame_equal(before.loc[others], after.loc[others])
+    # All kinds together are a sample as long as one of them is.
+    assert_frame_equal(drawn.agreements["agreement"], every.agreements["agreement"])
 
 
 def test_lists_are_ranked_by_disagreement_with_their_patterns_side_by_side():
@@ -135,3 +157,111 @@ def test_the_papers_figures_have_the_rows_of_table_2():
     for model, figures in PAPER_TABLE_2.items():
         assert tuple(figures) == TABLE_2_ROWS, model
     assert PAPER_TABLE_2["GPT2"]["update", True] == 0.46
+
+
+def program_that_answers(lists: pd.DataFrame) -> Labels:
+    """A machine that puts the first five tokens of every list together."""
+    ids = -1 - np.arange(len(lists))
+    annotations = pd.DataFrame(
+        {"annotation_id": ids, "list_id": lists["list_id"], "annotator": "machine-affixes"}
+    )
+    members = pd.DataFrame(
+        {"annotation_id": np.repeat(ids, 5), "rank": np.tile(np.arange(1, 6), len(ids))}
+    )
+    members = members.assign(pattern=1, category="names", stopwords=False)
+    return Labels(lists, annotations, members)
+
+
+def test_agreement_with_a_machine_has_an_interval_over_lists_with_all_their_answers():
+    people = random_labels(24, 3, share=0.8)
+    machine = program_that_answers(people.lists)
+    study = TableRequest(people, CATEGORIES, 1, resamples=300, machines=machine)
+    row = TABLES["machine_agreement"](study).set_index("measure").loc["percent_agreement_concept"]
+    in_concept = people.members.groupby("annotation_id")["rank"].apply(set)
+    five = set(range(1, 6))
+    same = [10 - len(in_concept.get(a, set()) ^ five) for a in people.annotations["annotation_id"]]
+    of_list = people.annotations.assign(same=same, labels=10).groupby("list_id")
+    sums = of_list[["same", "labels"]].sum()
+    assert row["value"] == pytest.approx(sums["same"].sum() / sums["labels"].sum())
+    # The same draws, of lists within kind and layer, added up by hand.
+    lists = people.lists[people.lists["list_id"].isin(sums.index)].assign(
+        kind=lambda frame: pd.Categorical(frame["kind"], KINDS, ordered=True)
+    )
+    lists = lists.sort_values(["kind", "layer", "list_id"])
+    strata = lists.groupby(["kind", "layer"], observed=True).ngroup().to_numpy()
+    values = sums.loc[lists["list_id"]].to_numpy(dtype=float)
+    drawn = np.concatenate(list(resampled_sums(values, strata, resamples=300)), axis=1).sum(axis=0)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    assert low < row["value"] < high
+
+
+def test_test_and_retest_has_intervals_of_everybody_and_of_each_person():
+    first = random_labels(40, 3, share=0.9)
+    other = random_labels(40, 3, share=0.5, seed=7)
+    both = first.annotations.merge(other.annotations, on=["list_id", "annotator"])
+    kept = other.annotations["annotation_id"].isin(both["annotation_id_y"])
+    again = Labels(
+        other.lists,
+        other.annotations[kept],
+        other.members[other.members["annotation_id"].isin(both["annotation_id_y"])],
+    )
+    table = TABLES["retest"](TableRequest(first, CATEGORIES, 1, resamples=200, repeats=again))
+    rows = table[table["measure"] == "percent_agreement_concept"]
+    assert set(rows["annotator"].dropna()) == {"p0", "p1", "p2"}
+    assert (rows["low"] < rows["value"]).all()
+    assert (rows["value"] < rows["high"]).all()
+    everybody = rows[rows["annotator"].isna()].iloc[0]
+    width = rows["high"] - rows["low"]
+    assert width[everybody.name] < width.drop(everybody.name).min()
+
+
+def test_models_stand_together_where_there_are_several():
+    labels = random_labels(40, 2)
+    two = Labels(
+        labels.lists.assign(model=["toy", "other"] * 20), labels.annotations, labels.members
+    )
+    study = TableRequest(two, CATEGORIES, 1, resamples=50)
+    plain = {
+        "agreement": [],
+        "agreement_by_kind": ["kind"],
+        "agreement_by_category": ["category"],
+    }
+    agreement = measure_agreement(two, min_tokens=1, categories=CATEGORIES)
+    for name, by in plain.items():
+        table = TABLES[name](study)
+        together = table[table["model"].isna()].drop(columns=["model", "low", "high", "warning"])
+        wanted = agreement_table(agreement, by=by).drop(columns=["low", "high", "warning"])
+        pd.testing.assert_frame_equal(together.reset_index(drop=True), wanted)
+        assert list(table["model"].iloc[[0, -1]].isna()) == [False, True]
+    defined = TABLES["agreement"](study).query("undefined == ''")
+    assert (defined["low"] < defined["high"]).all()
+    assert TABLES["agreement_by_layer"](study)["model"].notna().all()
+    alone = TABLES["agreement"](TableRequest(labels, CATEGORIES, 1, resamples=0))
+    assert set(alone["model"]) == {"toy"}
+    assert presentation.group_name({"model": None, "kind": "value"}) == "All models, value vectors"
+
+
+def test_a_final_answer_counts_in_the_table_named_after_it_and_elsewhere_where_chosen():
+    people = hand_worked_labels()
+    nothing_in_a = people.annotations["list_id"] != "A"
+    final = Labels(
+        people.lists,
+        pd.concat(
+            [
+                people.annotations[nothing_in_a],
+                pd.DataFrame(
+                    {"annotation_id": ["final"], "list_id": ["A"], "annotator": ["adjudicated"]}
+                ),
+            ]
+        ),
+        people.members[~people.members["annotation_id"].str.startswith("A")],
+    )
+    left = request(people, final=final)
+    chosen = request(people, final=final, adjudicated=True)
+    plain = TABLES["coverage"](request(people))
+    pd.testing.assert_frame_equal(TABLES["coverage"](left), plain)
+    pd.testing.assert_frame_equal(TABLES["coverage_adjudicated"](request(people)), plain)
+    # B and C are 2/5 and 4/5, A nothing now
+    for table in (TABLES["coverage_adjudicated"](left), TABLES["coverage"](chosen)):
+        assert table["coverage"].iloc[0] == pytest.approx(2 / 5)
