@@ -1,5 +1,6 @@
 """Find a model: a local folder, or a hub id of which only the needed files are fetched."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -9,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub.errors
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    hf_hub_download,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -34,6 +40,7 @@ HUB_SECONDS = 10.0
 # The base class of what the hub's HTTP client raises, whichever client that is.
 _ConnectionFailure: type[Exception] = huggingface_hub.errors.HTTPError  # type: ignore[attr-defined]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_SHA256 = re.compile("[0-9a-f]{64}")
 _DEFAULT_REVISION = "main"
 _UNAUTHORISED = 401
 
@@ -112,7 +119,11 @@ def find_checkpoint(
         ) from error
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{model} has no revision {revision} on the hub.") from error
-    except (HfHubHTTPError, _ConnectionFailure, OfflineModeIsEnabled, OSError) as error:
+    except (
+        HfHubHTTPError, _ConnectionFailure, OfflineModeIsEnabled, OSError,
+        # What its client makes of an answer that is no hub's.
+        ValueError, KeyError, TypeError, AttributeError,
+    ) as error:  # fmt: skip
         if isinstance(error, HfHubHTTPError) and error.response.status_code == _UNAUTHORISED:
             raise CheckpointError(
                 "The hub does not accept the token in HF_TOKEN (or that of `hf auth login`): set a "
@@ -133,7 +144,10 @@ def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoin
     while len(folders) < len(wanted):
         report(len(folders), len(wanted))
         name = wanted[len(folders)]
+        known = try_to_load_from_cache(model, name, revision=revision)
         path = Path(hf_hub_download(model, name, revision=revision, etag_timeout=HUB_SECONDS))
+        if str(path) != known:
+            _require_named_content(path, model)
         folders.append(path.parent)
         if name.endswith(".index.json"):
             wanted.extend(shard_names(path))
@@ -143,6 +157,25 @@ def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoin
         raise CheckpointError(f"{model} was changed on the hub while it was fetched; try again.")
     report(len(folders), len(wanted))
     return Checkpoint(folders[0], model, folders[0].name)
+
+
+def _require_named_content(path: Path, model: str) -> None:
+    """Refuse a fetched file whose bytes are not those that the hub named, and forget it.
+
+    The cache names large files by the SHA-256 that the hub gave; its client compares sizes alone.
+    """
+    stored = path.resolve()
+    if not _SHA256.fullmatch(stored.name):
+        return
+    with stored.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == stored.name:
+            return
+    path.unlink()
+    stored.unlink(missing_ok=True)
+    raise CheckpointError(
+        f"What the hub sent as {path.name} of {model} is not what it says it has: its SHA-256 "
+        "differs. Nothing of it is kept. Try again; if it happens again, ask who runs the hub."
+    )
 
 
 def _first(names: tuple[str, ...], present: set[str]) -> list[str]:

@@ -1,6 +1,12 @@
 """Errors whose message is a sentence that a person can act on."""
 
+import os
 from collections.abc import Sequence
+
+
+def reason_of(error: OSError) -> str:
+    """The system's words for it; pyarrow wraps them in its own."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 class FFNExtractError(Exception):

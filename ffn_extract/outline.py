@@ -17,6 +17,7 @@ from ffn_extract.model_files import (
     shard_names,
 )
 
+_MOST_PER_BYTE = 2  # four bits are the least that a number takes
 _MAX_HEAD_BYTES = 100_000_000  # what safetensors itself reads at most
 
 
@@ -152,14 +153,24 @@ def _shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
         try:
             with path.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
-                if length > min(_MAX_HEAD_BYTES, path.stat().st_size):
+                size = path.stat().st_size
+                if length > min(_MAX_HEAD_BYTES, size):
                     raise ValueError("its head is longer than the file")
                 head = json.loads(file.read(length))
             for name, entry in head.items():
                 if name != "__metadata__":
-                    shapes[name] = tuple(int(size) for size in entry["shape"])
+                    shapes[name] = _possible(name, entry["shape"], size)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(
                 f"{path.name} is no whole safetensors file: {error}. Copy the model again."
             ) from error
     return shapes
+
+
+def _possible(name: str, shape: list[int], file_bytes: int) -> tuple[int, ...]:
+    """The shape of a tensor, unless a file of that size cannot hold it. Raises ValueError."""
+    if not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError(f"the shape of {name} is no list of sizes")
+    if math.prod(shape) > _MOST_PER_BYTE * file_bytes:
+        raise ValueError(f"{name} is larger than the file")
+    return tuple(shape)

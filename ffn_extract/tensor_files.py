@@ -1,7 +1,7 @@
 """Weights on disk, read tensor by tensor and row by row; pickled objects are never loaded."""
 
 import math
-import pickle
+import pickle  # only its error's class  # nosec B403
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol

@@ -124,7 +124,7 @@ class UpdateReader:
         own = np.flatnonzero(np.array(encoded["special_tokens_mask"]) == 0)
         if not own.size:
             return None
-        position = int(random.choice(own))
+        position = int(random.choice(own))  # numpy's, with the run's seed  # nosec B311
         config = self._model.config
         if not config.is_encoder_decoder:
             return _Place(text, ids, position, [])
@@ -204,7 +204,7 @@ def _load(checkpoint: Checkpoint) -> Any:
     """The base model in float32; transformers' own code only, whatever the folder brings."""
     try:
         with _quiet():
-            model = AutoModel.from_pretrained(
+            model = AutoModel.from_pretrained(  # local files only  # nosec B615
                 checkpoint.folder,
                 local_files_only=True,
                 trust_remote_code=False,

@@ -72,7 +72,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             f"{', '.join(VOCABULARY_FILES)} is needed beside the weights."
         )
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )  # a folder  # nosec B615
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         reason = str(error).strip().splitlines()[:1]
         raise CheckpointError(

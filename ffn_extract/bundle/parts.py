@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ffn_extract.bundle.rows import VECTORS_SCHEMA, VectorRow
 from ffn_extract.bundle.writing import ROWS_PER_GROUP, write_rows
-from ffn_extract.errors import BundleError
+from ffn_extract.errors import BundleError, reason_of
 
 _ID_COLUMNS = ("token_ids", "bottom_token_ids")
 
@@ -38,7 +38,7 @@ class Parts:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BundleError(f"Cannot write to {self.folder}: {error.strerror}.") from error
+            raise BundleError(f"Cannot write to {self.folder}: {reason_of(error)}.") from error
 
     @property
     def begun(self) -> bool:
@@ -65,7 +65,7 @@ class Parts:
             finally:
                 Path(name).unlink(missing_ok=True)
         except OSError as error:
-            raise BundleError(f"Cannot write to {self.folder}: {error.strerror}.") from error
+            raise BundleError(f"Cannot write to {self.folder}: {reason_of(error)}.") from error
 
     def rows(self, n_layers: int) -> Iterator[VectorRow]:
         """Every row of every layer in the bundle's order, some thousands in memory at once."""

@@ -23,7 +23,7 @@ from ffn_extract.bundle.rows import (
     TokenRow,
     VectorRow,
 )
-from ffn_extract.errors import BundleError
+from ffn_extract.errors import BundleError, reason_of
 
 ROWS_PER_GROUP = 4_000
 
@@ -91,12 +91,12 @@ def _folder_beside(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     except OSError as error:
-        raise BundleError(f"Cannot write to {out.parent}: {error.strerror}.") from error
+        raise BundleError(f"Cannot write to {out.parent}: {reason_of(error)}.") from error
     try:
         folder.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would hide the bundle from the site
         yield folder
     except OSError as error:
-        raise BundleError(f"Cannot write the bundle to {out}: {error.strerror}.") from error
+        raise BundleError(f"Cannot write the bundle to {out}: {reason_of(error)}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

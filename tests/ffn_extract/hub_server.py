@@ -17,8 +17,10 @@ class Hub:
     """One model: its files, who may read them, and what goes wrong.
 
     `token` makes it private, `gated` refuses everybody; `elsewhere` is the address of another
-    server that has the weights; files in `cut` end in the middle. `asked` are method, path and
-    Authorization header of each request.
+    server that has the weights; files in `cut` end in the middle, those in `lies` are sent with
+    other bytes. `says` is what is answered about the model instead of the truth, a status and a
+    body. `hangs` are parts of paths that get no answer until `closing`. `asked` are method, path
+    and Authorization header of each request.
     """
 
     files: dict[str, bytes]
@@ -27,6 +29,10 @@ class Hub:
     gated: bool = False
     elsewhere: str | None = None
     cut: frozenset[str] = frozenset()
+    lies: frozenset[str] = frozenset()
+    says: tuple[int, bytes] | None = None
+    hangs: tuple[str, ...] = ()
+    closing: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     address: str = ""
 
@@ -53,6 +59,7 @@ def served(hub: Hub):
     try:
         yield hub
     finally:
+        hub.closing.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -71,6 +78,9 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.path = self.path.partition("?")[0]
         hub, sent = self.hub, self.headers.get("Authorization")
         hub.asked.append((self.command, self.path, sent))
+        if any(part in self.path for part in hub.hangs) and self.command == "GET":
+            hub.closing.wait()
+            return None
         if not self.path.startswith((f"/api/models/{MODEL}/", f"/{MODEL}/", "/blob/")):
             return self._refuse(404, "RepoNotFound", "Repository not found")
         if hub.token is not None and sent != f"Bearer {hub.token}":
@@ -87,7 +97,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         if not commit:
             return self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if self.path.startswith("/api/"):
-            return self._info(commit)
+            return self._send(*hub.says, {}) if hub.says else self._info(commit)
         if name not in hub.files:
             return self._refuse(404, "EntryNotFound", "Entry not found", commit)
         return self._file(name, {"X-Repo-Commit": commit})
@@ -114,6 +124,8 @@ class _Answer(http.server.BaseHTTPRequestHandler):
             return
         begin = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         headers["Content-Length"] = str(len(content) - begin)
+        if name in self.hub.lies:
+            content = bytes([content[0] ^ 1]) + content[1:-1] + bytes([content[-1] ^ 1])
         if name in self.hub.cut:
             content = content[: len(content) // 2]
         status = 206 if "Range" in self.headers else 200

@@ -259,8 +259,12 @@ def test_files_without_the_models_prefix_are_read(tiny_model, tmp_path, family):
 def test_old_names_of_norms_are_read(tiny_model, tmp_path, family):
     folder = copied(tiny_model(family), tmp_path)
     norms = ("LayerNorm", "layer_norm")
-    rename(folder, lambda n: n.replace(".weight", ".gamma") if any(m in n for m in norms) else n)
-    rename(folder, lambda n: n.replace(".bias", ".beta") if any(m in n for m in norms) else n)
+
+    def older(name: str, new: str, old: str) -> str:
+        return name.replace(new, old) if any(norm in name for norm in norms) else name
+
+    assert rename(folder, lambda name: older(name, ".weight", ".gamma"))
+    assert rename(folder, lambda name: older(name, ".bias", ".beta"))
     same_content(weights_of(tiny_model(family)), weights_of(folder))
 
 
