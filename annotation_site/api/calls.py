@@ -44,7 +44,8 @@ class PageQuery(Fields):
 class Call:
     """One method of a view. Without `gives` the answer is empty; `scope` None: any token will do.
 
-    `media` is given where the answer is a file.
+    `also` are other good statuses of an answer in the same shape. `media` is given where the answer
+    is a file. Where the view `streams`, it reads the body itself, which `takes` only describes.
     """
 
     scope: Scope | None
@@ -53,6 +54,8 @@ class Call:
     takes: type[Fields] | None = None
     gives: type[serializers.BaseSerializer] | None = None
     status: int = 200
+    also: tuple[int, ...] = ()
+    streams: bool = False
     paged: bool = False
     media: tuple[str, ...] = ()
     errors: tuple[int, ...] = ()
@@ -93,7 +96,10 @@ class ApiView(APIView):
         if call is None:
             raise MethodNotAllowed(request.method or "")
         self.query = _checked(call.query, _flat(request))
-        self.body = _checked(call.takes, request.data) if call.takes else {}
+        self.body = {}
+        if call.takes is not None:
+            sent = request.data  # refuses a body of another type also where the view streams
+            self.body = {} if call.streams else _checked(call.takes, sent)
 
     def page(self, found: "QuerySet[Any] | list[Any]") -> "tuple[Any, dict[str, Any]]":
         """The rows that the query asks for, and what the answer says around them."""
@@ -122,11 +128,12 @@ class ApiView(APIView):
         """What serializers may look at."""
         return {"request": self.request}
 
-    def answer(self, value: Any) -> Response:
-        """The value as a whole answer, with the call's status."""
+    def answer(self, value: Any, *, status: int | None = None) -> Response:
+        """The value as a whole answer, with the call's status or another that it declares."""
         call = self.call_of(self.request.method)
         assert call is not None  # noqa: S101
-        return Response(self.given(value), status=call.status)
+        assert status is None or status in (call.status, *call.also)  # noqa: S101
+        return Response(self.given(value), status=status or call.status)
 
     def _at(self, offset: int) -> str:
         return replace_query_param(self.request.build_absolute_uri(), "offset", offset)

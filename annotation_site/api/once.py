@@ -37,12 +37,9 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
     def decorate(method: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(method)
         def repeatable(view: Any, request: PersonRequest, **kwargs: Any) -> Response:
-            key = request.headers.get(HEADER)
+            key = _key(request)
             if key is None:
                 return method(view, request, **kwargs)
-            if not (0 < len(key) <= MOST_LETTERS and key.isascii() and key.isprintable()):
-                sentence = f"A key has 1 to {MOST_LETTERS} printable ASCII letters."
-                raise ValidationError({HEADER: [sentence]})
             with transaction.atomic():
                 kept, known = _remember(request, key)
                 if known:
@@ -53,10 +50,34 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
                 kept.save(update_fields=["status", "answer"])
                 return response
 
-        repeatable.is_repeatable = True  # type: ignore[attr-defined]
-        return repeatable
+        return described(repeatable)
 
     return decorate
+
+
+def described(method: Callable[..., Response]) -> Callable[..., Response]:
+    """Say in the API's description that a method takes the header."""
+    method.is_repeatable = True  # type: ignore[attr-defined]
+    return method
+
+
+def answered(request: PersonRequest) -> Response | None:
+    """What this request was answered under its key, before its body is read; else None.
+
+    For a view that streams: what it does after the body is in is decorated with `once`, so that no
+    transaction waits for a slow line.
+    """
+    key = _key(request)
+    fresh = RequestKey.objects.filter(created_at__gte=timezone.now() - KEPT)
+    kept = fresh.filter(user=request.user, key=key).first() if key else None
+    return _repeated(kept, request) if kept else None
+
+
+def _key(request: PersonRequest) -> str | None:
+    key = request.headers.get(HEADER)
+    if key is None or (0 < len(key) <= MOST_LETTERS and key.isascii() and key.isprintable()):
+        return key
+    raise ValidationError({HEADER: [f"A key has 1 to {MOST_LETTERS} printable ASCII letters."]})
 
 
 def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:

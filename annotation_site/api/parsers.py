@@ -1,11 +1,21 @@
 """Reading request bodies."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import UnreadablePostError
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from rest_framework.exceptions import APIException, ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.request import Request
+
+from annotation_site.corpus.receiving import BundleUploadHandler, ReceivedFile
+from annotation_site.errors import Invalid
 
 MOST_DEPTH = 20
 
@@ -36,6 +46,41 @@ class ShallowJSONParser(JSONParser):
         if too_deep:
             raise ParseError(f"The request is nested deeper than {MOST_DEPTH} levels.")
         return value
+
+
+class FilesLater(BaseParser):
+    """Leaves files unread until somebody who may send them is known: `files_received` reads them.
+
+    The request's data is the body's length, which is what an Idempotency-Key is compared with.
+    """
+
+    media_type = "multipart/form-data"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        return {"bytes": stream.META["CONTENT_LENGTH"]}
+
+
+@contextmanager
+def files_received(request: Request) -> Iterator[dict[str, Path]]:
+    """The files of a request as they came to disk, by their names; what nobody moved away goes.
+
+    Nothing is held in memory. Raises Invalid beyond the limits, ParseError for what is no form.
+    """
+    handler = BundleUploadHandler(request._request)
+    try:
+        try:
+            parser = MultiPartParser(request.META, request._request, [handler])
+            _, files = parser.parse()
+        except RequestDataTooBig:
+            raise
+        except (MultiPartParserError, UnreadablePostError, SuspiciousOperation) as error:
+            raise ParseError("Send the files as multipart/form-data, whole.") from error
+        if handler.refused:
+            raise Invalid(handler.refused)
+        received = [f for f in files.getlist("files") if isinstance(f, ReceivedFile)]
+        yield {str(file.name): file.path for file in received}
+    finally:
+        handler.discard()
 
 
 def _deeper_than(value: Any, levels: int) -> bool:

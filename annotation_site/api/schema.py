@@ -35,10 +35,12 @@ SAID = {
     404: "There is no such thing, or it is not yours.",
     409: "A newer draft exists; it is in the details.",
     413: "The body is too large.",
-    415: "The body is no JSON.",
+    415: "The body is of another type than this address takes.",
     422: "A rule forbids it; the message says which.",
     429: "Too many requests; Retry-After says how long to wait.",
 }
+
+JSON = "application/json"  # a file of this type holds one object
 
 
 class CallSchema(AutoSchema):
@@ -87,12 +89,14 @@ class CallSchema(AutoSchema):
         good: Any = call.gives
         if call.media:
             found: dict[Any, Any] = {
-                (call.status, kind): OpenApiTypes.BINARY for kind in call.media
+                (call.status, kind): OpenApiTypes.OBJECT if kind == JSON else OpenApiTypes.BINARY
+                for kind in call.media
             }
         else:
             if call.paged and good is not None:
                 good = _page_of(good)
-            found = {call.status: good or OpenApiResponse(description="Done; nothing to say.")}
+            good = good or OpenApiResponse(description="Done; nothing to say.")
+            found = dict.fromkeys((call.status, *call.also), good)
         for status in sorted(self._errors(call)):
             found[status] = OpenApiResponse(Error, description=SAID[status])
         return found

@@ -38,7 +38,7 @@ class ItemsQuery(PageQuery):
 
 
 class ItemFields(serializers.Serializer):
-    """A list of a study, with where it comes from."""
+    """A list of a study, with where it comes from. `answers` are those that results rest on."""
 
     id = serializers.IntegerField()
     use = serializers.ChoiceField(Item.Use.choices)

@@ -5,9 +5,19 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from annotation_site.api.calls import MOST, Fields, PageQuery
+from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.corpus.models import Extraction, Kind
-from ffn_extract.options import ALL, KINDS, ORIENTATIONS, PROJECTIONS, RANDOM_GRAINS
+from ffn_extract.bundle import BUNDLE_FILES
+from ffn_extract.options import (
+    ALL,
+    KINDS,
+    MAX_TOP_K,
+    ORIENTATIONS,
+    PROJECTIONS,
+    RANDOM_GRAINS,
+)
+
+MOST_PER_LAYER = 1_000_000
 
 
 class Model(serializers.Serializer):
@@ -94,15 +104,22 @@ class Whole(Brief):
     started_at = serializers.DateTimeField(allow_null=True)
 
 
-@extend_schema_field({"oneOf": [{"type": "integer", "minimum": 1}, {"enum": [ALL]}]})
-class PerLayer(serializers.Field):
+@extend_schema_field(
+    {"oneOf": [{"type": "integer", "minimum": 1, "maximum": MOST_PER_LAYER}, {"enum": [ALL]}]}
+)
+class PerLayer(serializers.IntegerField):
     """A number of vectors, or the word all."""
 
-    def to_internal_value(self, data: Any) -> Any:
-        return data  # ExtractOptions says what is wrong with it
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=1, max_value=MOST_PER_LAYER, **options)
 
-    def to_representation(self, value: Any) -> Any:
-        return value
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return data if data == ALL else super().run_validation(data)
+
+
+def _named() -> serializers.CharField:
+    """A name; null is the same as nothing, so that an extraction's parameters can be sent again."""
+    return serializers.CharField(required=False, allow_null=True, max_length=300)
 
 
 class NewExtraction(Fields):
@@ -111,20 +128,95 @@ class NewExtraction(Fields):
     model = serializers.CharField(max_length=300)
     kinds = serializers.ListField(child=serializers.ChoiceField(list(KINDS)), required=False)
     per_layer = PerLayer(required=False, help_text=f"a number, or “{ALL}”")
-    drawn_per_layer = serializers.IntegerField(required=False, min_value=1, max_value=MOST)
-    top_k = serializers.IntegerField(required=False, min_value=1, max_value=100)
+    drawn_per_layer = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=MOST_PER_LAYER
+    )
+    top_k = serializers.IntegerField(required=False, min_value=1, max_value=MAX_TOP_K)
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
     projection = serializers.ChoiceField(list(PROJECTIONS), required=False)
     random_grain = serializers.ChoiceField(list(RANDOM_GRAINS), required=False)
     glosses = serializers.ListField(child=serializers.CharField(max_length=40), required=False)
     drop_special = serializers.BooleanField(required=False)
     through_head = serializers.BooleanField(required=False)
-    revision = serializers.CharField(required=False, max_length=200)
-    name = serializers.CharField(required=False, max_length=300)
-    value_tensor = serializers.CharField(required=False, max_length=300)
-    key_tensor = serializers.CharField(required=False, max_length=300)
-    unembedding_tensor = serializers.CharField(required=False, max_length=300)
-    orientation = serializers.ChoiceField(list(ORIENTATIONS), required=False)
+    corpus = serializers.CharField(
+        required=False,
+        max_length=300,
+        help_text="the name of a file in CORPORA_DIR, or “wordnet”",
+    )
+    corpus_field = serializers.CharField(required=False, max_length=100)
+    device = serializers.CharField(
+        required=False, max_length=20, help_text="auto, cpu, cuda or cuda:1"
+    )
+    revision = serializers.CharField(required=False, allow_null=True, max_length=200)
+    name = _named()
+    value_tensor = _named()
+    key_tensor = _named()
+    unembedding_tensor = _named()
+    orientation = serializers.ChoiceField(list(ORIENTATIONS), required=False, allow_null=True)
+
+
+class Estimate(serializers.Serializer):
+    """What an extraction takes: seconds of one worker, bytes of memory and of disk."""
+
+    lists = serializers.IntegerField()
+    tokens = serializers.IntegerField()
+    seconds = serializers.FloatField()
+    memory_bytes = serializers.IntegerField()
+    disk_bytes = serializers.IntegerField()
+
+
+class Forecast(serializers.Serializer):
+    """An estimate beside what the machine has; null where a model's sizes are not known yet.
+
+    `measured` tells whether the time rests on extractions of this site.
+    """
+
+    estimate = Estimate(allow_null=True)
+    measured = serializers.BooleanField()
+    free_disk = serializers.IntegerField(allow_null=True)
+    free_memory = serializers.IntegerField(allow_null=True)
+    disk_is_short = serializers.BooleanField()
+    memory_is_short = serializers.BooleanField()
+
+
+class BundleFiles(Fields):
+    """A bundle made elsewhere."""
+
+    files = serializers.ListField(
+        child=serializers.FileField(),
+        help_text=f"{', '.join(sorted(BUNDLE_FILES))}, or one .zip of the folder that holds them",
+    )
+
+
+class LogLine(serializers.Serializer):
+    """What happened to an extraction, in a sentence; `person`: who did it, where somebody did."""
+
+    at = serializers.DateTimeField()
+    text = serializers.CharField()
+    person = serializers.UUIDField(source="person.public_id", allow_null=True, default=None)
+
+
+class WorkerFields(serializers.Serializer):
+    """One worker; `extraction` is what it is at, `what` the step or layer, `since` when."""
+
+    host = serializers.CharField()
+    process = serializers.CharField()
+    extracts = serializers.BooleanField()
+    is_alive = serializers.BooleanField()
+    started_at = serializers.DateTimeField()
+    seen_at = serializers.DateTimeField()
+    extraction = serializers.UUIDField(source="doing.public_id", allow_null=True, default=None)
+    what = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+
+
+class Workers(serializers.Serializer):
+    """All workers, how many of them live and extract, and how much waits for one."""
+
+    workers = WorkerFields(many=True)
+    extracting = serializers.IntegerField()
+    extractions_waiting = serializers.IntegerField()
+    layers_waiting = serializers.IntegerField()
 
 
 class VectorsQuery(Fields):

@@ -154,26 +154,62 @@ class Feedback(serializers.Serializer):
     patterns = MatchedPatterns(many=True, source="comparison.pairs", allow_null=True, default=None)
 
 
-class Work(serializers.Serializer):
-    """A study that the person annotates, and how far they are."""
+class TrainingFields(serializers.Serializer):
+    """How far a person is with training; `score` from 0 to 1."""
 
-    study = serializers.SlugField(source="study.slug")
-    title = serializers.CharField(source="study.title")
-    state = serializers.ChoiceField(Study.State.choices, source="study.state")
-    lists = serializers.IntegerField(source="total")
-    left = serializers.IntegerField()
+    lists = serializers.IntegerField()
     submitted = serializers.IntegerField()
+    left = serializers.IntegerField()
+    score = serializers.FloatField(allow_null=True)
+    needed = serializers.IntegerField(allow_null=True)
+    waived = serializers.BooleanField()
+    passed = serializers.BooleanField()
+
+
+class PaceFields(serializers.Serializer):
+    """How fast a person works in active time; `left_seconds` from, to, for what is left."""
+
+    median_seconds = serializers.FloatField()
+    lists_per_hour = serializers.FloatField()
+    left_seconds = serializers.ListField(child=serializers.IntegerField())
+
+
+class KeptFields(serializers.Serializer):
+    """A list that was begun, and until when it is kept for the person."""
+
+    id = serializers.UUIDField(source="public_id")
+    position = serializers.IntegerField()
+    until = serializers.DateTimeField()
+    is_over = serializers.BooleanField()
+
+
+class Work(serializers.Serializer):
+    """A study that the person annotates, and how far they are.
+
+    `pace` is null while there are too few lists to tell; `kept` are lists that others get soon.
+    """
+
+    study = serializers.SlugField(source="membership.study.slug")
+    title = serializers.CharField(source="membership.study.title")
+    state = serializers.ChoiceField(Study.State.choices, source="membership.study.state")
+    lists = serializers.IntegerField(source="membership.total")
+    left = serializers.IntegerField(source="membership.left")
+    submitted = serializers.IntegerField(source="membership.submitted")
+    needs_consent = serializers.BooleanField()
+    can_go_on = serializers.BooleanField()
+    training = TrainingFields()
+    pace = PaceFields(allow_null=True)
+    kept = KeptFields(source="leases", many=True)
 
 
 class WorkDetail(Work):
     """The same with what people read: guidelines, and what they are asked to agree to."""
 
-    needs_consent = serializers.BooleanField()
-    consent_version = serializers.IntegerField(source="study.consent_version")
-    consent = serializers.CharField()
-    guidelines = serializers.CharField()
+    consent_version = serializers.IntegerField(source="membership.study.consent_version")
+    consent = serializers.CharField(source="membership.consent")
+    guidelines = serializers.CharField(source="membership.guidelines")
     on_withdrawal = serializers.ChoiceField(
-        Study.OnWithdrawal.choices, source="study.on_withdrawal"
+        Study.OnWithdrawal.choices, source="membership.study.on_withdrawal"
     )
 
 
@@ -194,13 +230,26 @@ class OwnListsQuery(PageQuery):
 
 
 class OwnList(serializers.Serializer):
-    """One of the person's own lists, by its number in their own order."""
+    """One of the person's own lists, by its number in their own order.
+
+    `changed`: it was re-opened and changed, and not submitted again.
+    """
 
     id = serializers.UUIDField(source="public_id")
     position = serializers.IntegerField()
     state = serializers.ChoiceField(Assignment.State.choices)
+    training = serializers.SerializerMethodField()
     active_seconds = serializers.IntegerField()
     submitted_at = serializers.DateTimeField(allow_null=True)
+    patterns = serializers.IntegerField(source="n_patterns", allow_null=True, default=None)
+    changed = serializers.SerializerMethodField()
+    skip_reason = serializers.CharField()
+
+    def get_training(self, row: Assignment) -> bool:
+        return row.purpose == Assignment.Purpose.TRAINING
+
+    def get_changed(self, row: Assignment) -> bool:
+        return row.pk in self.context["changed"]
 
 
 class WorkDay(serializers.Serializer):

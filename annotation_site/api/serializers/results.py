@@ -1,9 +1,55 @@
 """Results as snapshots hold them."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation_site.annotation.models import MOST_RANKS
+from annotation_site.api.calls import MOST, Fields, PageQuery
+from annotation_site.corpus.models import Kind
+from annotation_site.results.filters import ADJUDICATED
 from annotation_site.results.models import Snapshot
+
+
+def some(child: serializers.Field) -> serializers.ListField:
+    """At least one of the choices; left out, all of them."""
+    return serializers.ListField(child=child, required=False, allow_empty=False, max_length=1000)
+
+
+def layer() -> serializers.IntegerField:
+    """A layer, from 0."""
+    return serializers.IntegerField(min_value=0, max_value=100_000, required=False)
+
+
+class Filter(Fields):
+    """Which answers results rest on, as on the page; what is left out leaves everything in.
+
+    `people` are their codes in the study. `min_tokens` is the study's own where it is left out.
+    """
+
+    min_tokens = serializers.IntegerField(min_value=1, max_value=MOST_RANKS, required=False)
+    kinds = some(serializers.ChoiceField(Kind.choices))
+    layer_from = layer()
+    layer_to = layer()
+    categories = some(serializers.CharField(max_length=100))
+    people = some(serializers.CharField(max_length=100))
+    day_from = serializers.DateField(required=False, help_text="both days are included; UTC")
+    day_to = serializers.DateField(required=False)
+    adjudicated = serializers.ChoiceField(list(ADJUDICATED.items()), required=False)
+    machine = serializers.BooleanField(
+        required=False, help_text="whether machine annotators count as people"
+    )
+
+
+class SnapshotQuery(Fields):
+    """Whose results: those of a snapshot, or the newest of the study's own."""
+
+    snapshot = serializers.IntegerField(min_value=1, max_value=MOST, default=None, allow_null=True)
+
+
+class TableQuery(PageQuery, SnapshotQuery):
+    """Which rows, and whose."""
 
 
 class TableEntry(serializers.Serializer):
@@ -13,36 +59,51 @@ class TableEntry(serializers.Serializer):
     rows = serializers.IntegerField()
 
 
-class SnapshotFields(serializers.Serializer):
-    """Tables of one version of a study's data."""
+class SnapshotBrief(serializers.Serializer):
+    """Results of one version of a study's data, and how far their computation is.
 
+    `step` says what is being done, `step_done` of `step_total` how much.
+    """
+
+    id = serializers.IntegerField(source="pk")
+    state = serializers.ChoiceField(Snapshot.State.choices)
+    error = serializers.CharField()
     data_version = serializers.IntegerField()
-    finished_at = serializers.DateTimeField(allow_null=True)
+    measures_version = serializers.IntegerField()
     filters = serializers.JSONField()
     counts = serializers.JSONField()
+    step = serializers.CharField()
+    step_done = serializers.IntegerField()
+    step_total = serializers.IntegerField()
+    requested_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class SnapshotFields(SnapshotBrief):
+    """The same with its tables, and what each measure in them means."""
+
     tables = serializers.SerializerMethodField()
+    measures = serializers.JSONField()
 
     @extend_schema_field(TableEntry(many=True))
-    def get_tables(self, snapshot: Snapshot) -> list[dict[str, object]]:
+    def get_tables(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         return [
             {"name": name, "rows": len(table["rows"])} for name, table in snapshot.tables.items()
         ]
 
 
-class PendingFields(serializers.Serializer):
-    """A snapshot that is to come, or that failed."""
-
-    state = serializers.ChoiceField(Snapshot.State.choices)
-    error = serializers.CharField()
-
-
 class Results(serializers.Serializer):
-    """Where a study's results stand; `is_current`: computed from the newest answers."""
+    """Where results stand; `is_current`: the snapshot is computed from the newest answers.
+
+    `pending` is the one that is to come, or that failed. `people` are the codes of those who have
+    answered, which a filter takes.
+    """
 
     has_answers = serializers.BooleanField()
     is_current = serializers.BooleanField()
+    people = serializers.ListField(child=serializers.CharField())
     snapshot = SnapshotFields(allow_null=True)
-    pending = PendingFields(allow_null=True)
+    pending = SnapshotBrief(allow_null=True)
 
 
 class Column(serializers.Serializer):

@@ -3,9 +3,13 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation_site.annotation.final_answers import Reference
+from annotation_site.annotation.models import Item
 from annotation_site.annotation.monitoring import StudyProgress
 from annotation_site.api.calls import PageQuery
-from annotation_site.api.serializers.lists import ListPage, SaidPattern
+from annotation_site.api.serializers.lists import ListPage, SaidPattern, TrainingFields
+from annotation_site.corpus.models import Kind
+from annotation_site.results.disagreement import ORDERS
 
 
 class FlagFields(serializers.Serializer):
@@ -20,18 +24,6 @@ class PersonFlags(serializers.Serializer):
 
     person = serializers.UUIDField()
     flags = FlagFields(many=True)
-
-
-class TrainingFields(serializers.Serializer):
-    """How far a person is with training; `score` from 0 to 1."""
-
-    lists = serializers.IntegerField()
-    submitted = serializers.IntegerField()
-    left = serializers.IntegerField()
-    score = serializers.FloatField(allow_null=True)
-    needed = serializers.IntegerField(allow_null=True)
-    waived = serializers.BooleanField()
-    passed = serializers.BooleanField()
 
 
 class PersonProgressFields(serializers.Serializer):
@@ -72,6 +64,48 @@ class Progress(serializers.Serializer):
     @extend_schema_field(AnsweredFields(many=True))
     def get_answered(self, progress: StudyProgress) -> list[dict[str, int]]:
         return [{"answers": answers, "lists": lists} for answers, lists in progress.answered]
+
+
+class RankedQuery(PageQuery):
+    """In which order."""
+
+    order = serializers.ChoiceField(list(ORDERS.items()), default="answers")
+
+
+class Ranked(serializers.Serializer):
+    """One of the study's own lists: where it comes from, who is at it, how far people agree.
+
+    `working` have opened it, `surplus` answered when it had its answers; `reasons` are those of
+    the people who skipped it. `overlap` is from 0 to 1, null where it is undefined or not computed.
+    """
+
+    id = serializers.IntegerField()
+    model = serializers.CharField()
+    kind = serializers.ChoiceField(Kind.choices)
+    layer = serializers.IntegerField()
+    index = serializers.IntegerField()
+    answers = serializers.IntegerField()
+    working = serializers.IntegerField()
+    surplus = serializers.IntegerField()
+    reasons = serializers.ListField(child=serializers.CharField())
+    overlap = serializers.FloatField(allow_null=True)
+
+
+class ReferenceFields(serializers.Serializer):
+    """A training or reference list; `answered`: it has its reference answer.
+
+    `submitted` counts people, `score` is their mean overlap with that answer, from 0 to 1.
+    """
+
+    id = serializers.IntegerField(source="item.pk")
+    use = serializers.ChoiceField(Item.Use.choices, source="item.use")
+    tokens = serializers.SerializerMethodField()
+    answered = serializers.BooleanField(source="is_answered")
+    submitted = serializers.IntegerField()
+    score = serializers.FloatField(allow_null=True)
+
+    def get_tokens(self, reference: Reference) -> list[str]:
+        return [token.display for token in reference.tokens]
 
 
 class QueueQuery(PageQuery):

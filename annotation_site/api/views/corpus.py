@@ -1,16 +1,20 @@
 """Models and extractions, for admins; researchers see those that a study can be made of."""
 
 import uuid
+from typing import Any
 
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import Role, Scope
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
-from annotation_site.api.once import once
+from annotation_site.api.once import answered, described, once
+from annotation_site.api.parsers import FilesLater, files_received
 from annotation_site.api.serializers import corpus as fields
-from annotation_site.corpus import selectors, services
+from annotation_site.corpus import forecasts, importing, selectors, services
 from annotation_site.corpus.browsing import vectors_page
+from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Extraction, LanguageModel
 from annotation_site.errors import Invalid
 from ffn_extract.errors import FFNExtractError
@@ -46,15 +50,62 @@ class ExtractionsView(ApiView):
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.NewExtraction, gives=fields.Whole, status=201)
     @once()
     def post(self, request: PersonRequest) -> Response:
-        model = self.body.pop("model")
-        try:
-            options = ExtractOptions.from_json(self.body)
-        except FFNExtractError as error:
-            raise Invalid(str(error)) from error
-        queued = services.extraction_enqueue(
-            model_source=model, options=options, requested_by=request.user
-        )
+        queued = services.extraction_enqueue(**_wanted(self.body), requested_by=request.user)
         return self.answer(_whole(queued.public_id))
+
+
+class EstimatesView(ApiView):
+    """POST what to extract to read what it would take here; nothing is queued.
+
+    A model on the hub is asked for there, for a few seconds.
+    """
+
+    @call(Scope.ADMIN, Role.ADMIN, takes=fields.NewExtraction, gives=fields.Forecast)
+    def post(self, request: PersonRequest) -> Response:
+        return self.answer(forecasts.extraction_forecast(**_wanted(self.body)))
+
+
+class UploadView(ApiView):
+    """POST the files of a bundle made elsewhere; a worker loads it.
+
+    Answers 200 with the extraction that has the very lists already, where there is one. Under an
+    Idempotency-Key the body is compared by its length.
+    """
+
+    parser_classes = (FilesLater,)
+
+    @call(
+        Scope.ADMIN,
+        Role.ADMIN,
+        takes=fields.BundleFiles,
+        streams=True,
+        gives=fields.Whole,
+        status=201,
+        also=(200,),
+    )
+    @described
+    def post(self, request: PersonRequest) -> Response:
+        before = answered(request)
+        if before is not None:
+            return before
+        with (
+            files_received(request) as files,
+            importing.upload_staged(files=files) as upload,
+        ):
+            return self._take(request, upload=upload)
+
+    @once()
+    def _take(self, request: PersonRequest, *, upload: importing.Upload) -> Response:
+        found, is_new = importing.upload_take(upload=upload, by=request.user)
+        return self.answer(_whole(found.public_id), status=201 if is_new else 200)
+
+
+class WorkersView(ApiView):
+    """GET which workers live, what they do, and what waits for one."""
+
+    @call(Scope.READ, Role.ADMIN, gives=fields.Workers)
+    def get(self, request: PersonRequest) -> Response:
+        return self.answer(health())
 
 
 class ExtractionView(ApiView):
@@ -75,7 +126,7 @@ class CancelView(ApiView):
 
     @call(Scope.ADMIN, Role.ADMIN, gives=fields.Whole, errors=(422,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        services.extraction_cancel(extraction=_extraction(public_id))
+        services.extraction_cancel(extraction=_extraction(public_id), by=request.user)
         return self.answer(_whole(public_id))
 
 
@@ -84,8 +135,27 @@ class RetryView(ApiView):
 
     @call(Scope.ADMIN, Role.ADMIN, gives=fields.Whole, errors=(422,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        services.extraction_retry(extraction=_extraction(public_id))
+        services.extraction_retry(extraction=_extraction(public_id), by=request.user)
         return self.answer(_whole(public_id))
+
+
+class ExtractionLogView(ApiView):
+    """GET what happened to an extraction, newest first."""
+
+    @call(Scope.READ, Role.ADMIN, query=PageQuery, gives=fields.LogLine, paged=True)
+    def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        return self.paged(selectors.extraction_log(_extraction(public_id)))
+
+
+class ManifestView(ApiView):
+    """GET the manifest of the bundle that was loaded, byte for byte."""
+
+    @call(Scope.READ, Role.ADMIN, media=("application/json",))
+    def get(self, request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+        manifest = _extraction(public_id).manifest
+        if not manifest:
+            raise Http404
+        return HttpResponse(manifest, content_type="application/json")
 
 
 class VectorsView(ApiView):
@@ -103,6 +173,16 @@ class VectorsView(ApiView):
         )
         following = page.number + 1 if page.has_next else None
         return Response({**fields.Vectors(page).data, "next_page": following})
+
+
+def _wanted(body: dict[str, Any]) -> dict[str, Any]:
+    """Model and options of a body. Raises Invalid for options that cannot be used."""
+    options = dict(body)
+    model = options.pop("model")
+    try:
+        return {"model_source": model, "options": ExtractOptions.from_json(options)}
+    except FFNExtractError as error:
+        raise Invalid(str(error)) from error
 
 
 def _extraction(public_id: uuid.UUID) -> Extraction:

@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from rest_framework.response import Response
@@ -14,6 +15,7 @@ from annotation_site.annotation.models import Assignment, ConsentText, Guideline
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
 from annotation_site.errors import NotAllowed
+from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results.services import snapshot_refresh_soon
 
 
@@ -84,7 +86,7 @@ class WorkView(ApiView):
 
     @call(Scope.READ, query=PageQuery, gives=fields.Work, paged=True)
     def get(self, request: PersonRequest) -> Response:
-        return self.paged(selectors.studies_to_annotate(request.user))
+        return self.paged(own_work.own_studies(request.user))
 
 
 class WorkDetailView(ApiView):
@@ -95,13 +97,14 @@ class WorkDetailView(ApiView):
 
     @call(Scope.READ, gives=fields.WorkDetail)
     def get(self, request: PersonRequest, slug: str) -> Response:
-        membership = _membership(request, slug)
-        study = membership.study
-        membership.needs_consent = selectors.needs_consent(membership, study)
+        own = own_work.own_studies(request.user)
+        found = next((one for one in own if one.membership.study.slug == slug), None)
+        if found is None:
+            raise Http404
         for name, kind in (("consent", ConsentText), ("guidelines", Guidelines)):
-            newest = selectors.newest_text(kind, study)  # type: ignore[type-var]
-            setattr(membership, name, newest.text if newest else "")
-        return self.answer(membership)
+            newest = selectors.newest_text(kind, found.membership.study)  # type: ignore[type-var]
+            setattr(found.membership, name, newest.text if newest else "")
+        return self.answer(found)
 
     @call(Scope.ANNOTATE, status=204)
     def delete(self, request: PersonRequest, slug: str) -> Response:
@@ -134,11 +137,16 @@ class OwnListsView(ApiView):
 
     @call(Scope.READ, query=fields.OwnListsQuery, gives=fields.OwnList, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
-        kinds = {
-            "submitted": own_work.submitted_lists,
-            "set aside": own_work.set_aside_lists,
-        }
-        return self.paged(kinds[self.query["state"]](_membership(request, slug)))
+        membership = _membership(request, slug)
+        if self.query["state"] == "set aside":
+            found, around = self.page(own_work.set_aside_lists(membership))
+            changed: set[int] = set()
+        else:
+            found, around = self.page(own_work.submitted_lists(membership))
+            shown = own_work.with_unsubmitted_changes(list(found))
+            changed = {row.pk for row, is_changed in shown if is_changed}
+        rows = fields.OwnList(found, many=True, context={"changed": changed})
+        return Response({**around, "results": rows.data})
 
 
 class HoursView(ApiView):
@@ -147,6 +155,25 @@ class HoursView(ApiView):
     @call(Scope.READ, query=PageQuery, gives=fields.WorkDay, paged=True)
     def get(self, request: PersonRequest) -> Response:
         return self.paged(own_work.work_days(request.user))
+
+
+class HoursFileView(ApiView):
+    """GET the same as a file."""
+
+    @call(
+        Scope.READ,
+        media=tuple(sorted({export.media_type for export in EXPORT_FORMATS.values()})),
+    )
+    def get(self, request: PersonRequest, extension: str) -> HttpResponseBase:
+        export = EXPORT_FORMATS.get(extension)
+        if export is None:
+            raise Http404
+        table = own_work.work_days_table(own_work.work_days(request.user))
+        return StreamingHttpResponse(
+            export.write(table),
+            content_type=export.media_type,
+            headers={"Content-Disposition": f'attachment; filename="hours.{export.extension}"'},
+        )
 
 
 def _membership(request: PersonRequest, slug: str) -> Any:
@@ -158,11 +185,11 @@ def _after(done: Assignment) -> Response:
     elsewhere = selectors.page_after(done)
     if elsewhere is not None:
         return Response({"next": None, "next_url": elsewhere})
-    return _next(done.membership_id, done.item.study.slug)
+    return _next(done.membership_id, done.item.study.slug, after=done)
 
 
-def _next(membership_id: int, slug: str) -> Response:
-    following = selectors.next_assignment(membership_id)
+def _next(membership_id: int, slug: str, *, after: Assignment | None = None) -> Response:
+    following = selectors.next_assignment(membership_id, after=after)
     if following is None:
         return Response({"next": None, "next_url": reverse("annotation:study", args=[slug])})
     submissions.assignment_open(following)

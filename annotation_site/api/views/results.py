@@ -1,6 +1,9 @@
 """Results of one's own studies. Workers compute; this reads, and asks them to."""
 
+from typing import Any
+
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
 from annotation_site.accounts import audit
@@ -11,42 +14,85 @@ from annotation_site.api.views.studies import MANAGE, READ, study_of
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results import selectors
+from annotation_site.results.filters import Filters
+from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import snapshot_refresh_soon, snapshot_request
+from annotation_site.results.services import (
+    snapshot_refresh_soon,
+    snapshot_request,
+    snapshot_retry,
+)
+
+UNDER_WAY = (Snapshot.State.DUE, Snapshot.State.RUNNING)
 
 
 class ResultsView(ApiView):
-    """GET where a study's results stand; POST to have them computed from the newest answers."""
+    """GET where a study's own results stand; POST a filter to have its results computed.
+
+    POST answers 202 while a worker is at it: ask again, or look at the pending snapshot. Without a
+    filter the study's own results are meant.
+    """
 
     @call(*READ, gives=fields.Results)
     def get(self, request: PersonRequest, slug: str) -> Response:
-        return self.answer(selectors.results_state(study_of(request, slug)))
+        return self.answer(_results(study_of(request, slug)))
 
-    @call(*MANAGE, gives=fields.Results, status=202, errors=(422,))
+    @call(*MANAGE, takes=fields.Filter, gives=fields.Results, also=(202,))
     def post(self, request: PersonRequest, slug: str) -> Response:
         study = study_of(request, slug)
+        filters = _filters(study, self.body)
         if not selectors.results_state(study).has_answers:
             raise Invalid("There are no answers yet. Results are computed after the first one.")
-        snapshot_request(study=study)
+        snapshot_request(study=study, filters=filters)
         snapshot_refresh_soon(study_id=study.pk)
-        return self.answer(selectors.results_state(study))
+        return _standing(self, _results(study, filters))
+
+
+class RetryResultsView(ApiView):
+    """POST a filter to have results computed again that failed."""
+
+    @call(*MANAGE, takes=fields.Filter, gives=fields.Results, also=(202,))
+    def post(self, request: PersonRequest, slug: str) -> Response:
+        study = study_of(request, slug)
+        filters = _filters(study, self.body)
+        snapshot_retry(study=study, filters=filters)
+        return _standing(self, _results(study, filters))
+
+
+class SnapshotsView(ApiView):
+    """GET the results of a study that are kept or under way, newest first, of every filter."""
+
+    @call(*READ, query=PageQuery, gives=fields.SnapshotBrief, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        return self.paged(selectors.snapshots_of(study_of(request, slug)))
+
+
+class SnapshotView(ApiView):
+    """GET one of them with its tables; 202 while it is being computed."""
+
+    @call(*READ, gives=fields.SnapshotFields, also=(202,))
+    def get(self, request: PersonRequest, slug: str, snapshot: int) -> Response:
+        found = get_object_or_404(study_of(request, slug).snapshots, pk=snapshot)
+        return self.answer(found, status=202 if found.state in UNDER_WAY else 200)
 
 
 class TableView(ApiView):
-    """GET the rows of a table of the newest results."""
+    """GET the rows of a table of the newest results, or of the snapshot that is named."""
 
-    @call(*READ, query=PageQuery, gives=fields.TablePage, errors=(422,))
+    @call(*READ, query=fields.TableQuery, gives=fields.TablePage, errors=(422,))
     def get(self, request: PersonRequest, slug: str, table: str) -> Response:
-        found = _ready(study_of(request, slug), table)
+        snapshot = snapshot_of(study_of(request, slug), self.query["snapshot"])
+        found = _table(snapshot, table)
         rows, around = self.page(list(found.rows))
         return self.answer({**around, "columns": found.columns, "results": rows})
 
 
 class ExportView(ApiView):
-    """GET a table of the newest results as a file."""
+    """GET a table of the newest results, or of the snapshot that is named, as a file."""
 
     @call(
         *READ,
+        query=fields.SnapshotQuery,
         media=tuple(sorted({export.media_type for export in EXPORT_FORMATS.values()})),
         errors=(422,),
     )
@@ -54,23 +100,57 @@ class ExportView(ApiView):
         self, request: PersonRequest, slug: str, table: str, extension: str
     ) -> HttpResponseBase:
         study = study_of(request, slug)
-        export = EXPORT_FORMATS.get(extension)
-        if export is None:
+        return table_file(study, snapshot_of(study, self.query["snapshot"]), table, extension)
+
+
+def snapshot_of(study: Study, number: int | None) -> Snapshot:
+    """A snapshot that is ready, by its number; without one, the newest of the study's own."""
+    if number is not None:
+        found = selectors.snapshot_of(study, number)
+        if found is None:
             raise Http404
-        found = _ready(study, table)
-        audit.record("exported", target=study, table=table, format=extension)
-        name = f"{study.slug}-{table}.{export.extension}"
-        return StreamingHttpResponse(
-            export.write(found),
-            content_type=export.media_type,
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
-
-
-def _ready(study: Study, table: str) -> selectors.Table:
-    snapshot: Snapshot | None = selectors.results_state(study).snapshot
-    if snapshot is None:
+        return found
+    newest = selectors.results_state(study).snapshot
+    if newest is None:
         raise Invalid("There are no results yet. POST to the study's results, then ask again.")
+    return newest
+
+
+def table_file(study: Study, snapshot: Snapshot, table: str, extension: str) -> HttpResponseBase:
+    """A table as a file; the log says who took it."""
+    export = EXPORT_FORMATS.get(extension)
+    if export is None:
+        raise Http404
+    found = _table(snapshot, table)
+    audit.record("exported", target=study, table=table, format=extension)
+    name = f"{study.slug}-{table}.{export.extension}"
+    return StreamingHttpResponse(
+        export.write(found),
+        content_type=export.media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _table(snapshot: Snapshot, table: str) -> selectors.Table:
     if table not in snapshot.tables:
         raise Http404
     return selectors.table_of(snapshot, table)
+
+
+def _filters(study: Study, chosen: dict[str, Any]) -> Filters:
+    """The choices, by the rules of the page's form: only what the study holds can be chosen."""
+    form = FilterForm(chosen, study=study, people=selectors.people_of(study))
+    if not form.is_valid():
+        raise Invalid(form.sentence())
+    return form.filters()
+
+
+def _results(study: Study, filters: Filters | None = None) -> dict[str, Any]:
+    state = selectors.results_state(study, filters)
+    return {**vars(state), "people": list(selectors.people_of(study))}
+
+
+def _standing(view: ApiView, found: dict[str, Any]) -> Response:
+    pending = found["pending"]
+    under_way = pending is not None and pending.state in UNDER_WAY
+    return view.answer(found, status=202 if under_way else 200)

@@ -15,7 +15,7 @@ from annotation_site.annotation import (
     submissions,
     training,
 )
-from annotation_site.annotation.final_answers import final_answer_open
+from annotation_site.annotation.final_answers import final_answer_open, references_of
 from annotation_site.annotation.models import Assignment, Item
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import running as fields
@@ -50,6 +50,27 @@ class LetInView(ApiView):
         membership = annotator_of(request, slug, public_id)
         training.training_waive(membership=membership, by=request.user)
         return Response(status=204)
+
+
+class StudyListsView(ApiView):
+    """GET a study's own lists with their answers, skips and how far people agree, in an order."""
+
+    @call(*READ, query=fields.RankedQuery, gives=fields.Ranked, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        study = study_of(request, slug)
+        ranking = disagreement.ranking_of(study)
+        found = disagreement.lists_in_order(study, self.query["order"], ranking)
+        rows, around = self.page(found)
+        shown = disagreement.list_rows(study, rows, ranking)
+        return Response({**around, "results": self.given(shown, many=True)})
+
+
+class ReferencesView(ApiView):
+    """GET the training and reference lists; a POST to `final` of one opens its answer."""
+
+    @call(*READ, query=PageQuery, gives=fields.ReferenceFields, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        return self.paged(references_of(study_of(request, slug)))
 
 
 class AdjudicationView(ApiView):

@@ -23,6 +23,7 @@ GET = {
     "api:next": NO_GET,
     "api:own_lists": ANNOTATOR,
     "api:hours": ANYBODY,
+    "api:hours_file": ANYBODY,
     "api:me": ANYBODY,
     "api:tokens": ANYBODY,
     "api:token": NO_GET,
@@ -37,9 +38,14 @@ GET = {
     "api:log": ADMIN,
     "api:models": ADMIN,
     "api:extractions": RESEARCHER,
+    "api:upload": NO_GET,
+    "api:estimates": NO_GET,
+    "api:workers": ADMIN,
     "api:extraction": ADMIN,
     "api:cancel": NO_GET,
     "api:retry": NO_GET,
+    "api:extraction_log": ADMIN,
+    "api:manifest": (401, 403, 403, 403, 403, 404),  # the world's was never written
     "api:vectors": ADMIN,
     "api:previews": NO_GET,
     "api:studies": RESEARCHER,
@@ -54,6 +60,8 @@ GET = {
     "api:let_in": NO_GET,
     "api:progress": OWN_STUDY,
     "api:flags": OWN_STUDY,
+    "api:study_lists": OWN_STUDY,
+    "api:references": OWN_STUDY,
     "api:adjudication": OWN_STUDY,
     "api:final": NO_GET,
     "api:gold": OWN_STUDY,
@@ -61,6 +69,14 @@ GET = {
     "api:assignments": OWN_STUDY,
     "api:annotations": OWN_STUDY,
     "api:results": OWN_STUDY,
+    "api:retry_results": NO_GET,
+    "api:snapshots": OWN_STUDY,
+    "api:snapshot": OWN_STUDY,
+    "api:figures": OWN_STUDY,
+    "api:figure": OWN_STUDY,
+    "api:exports": OWN_STUDY,
+    "api:export_state": OWN_STUDY,
+    "api:export_file": OWN_STUDY,
     "api:table": OWN_STUDY,
     "api:export": OWN_STUDY,
     "api:schema": (200, 200, 200, 200, 200, 200),
@@ -68,13 +84,19 @@ GET = {
 }
 
 OF_A_LIST = {"list", "draft", "submit", "skip", "feedback"}
-OF_AN_EXTRACTION = {"extraction", "cancel", "retry", "vectors"}
+OF_AN_EXTRACTION = {"extraction", "cancel", "retry", "extraction_log", "manifest", "vectors"}
 OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {
     "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
     "texts", "study_people", "items", "assignments", "annotations", "results",
-    "progress", "flags", "adjudication",
+    "progress", "flags", "study_lists", "references", "adjudication", "retry_results", "snapshots",
+    "figures", "exports",
 }  # fmt: skip
+
+
+def newest(rows: Any, field: str, nobodys: Any) -> Any:
+    """Of the last row that was made; where there is none, what nothing has."""
+    return rows.order_by("-pk").values_list(field, flat=True).first() or nobodys
 
 
 def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
@@ -82,6 +104,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     name = name.removeprefix("api:")
     person = assignment.membership.user.public_id
     slug = {"slug": study.slug}
+    export = {**slug, "public_id": newest(study.exports, "public_id", assignment.public_id)}
     if name in OF_A_LIST:
         return {"public_id": assignment.public_id}
     if name in OF_AN_EXTRACTION:
@@ -98,6 +121,11 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         "let_in": {**slug, "public_id": person},
         "final": {**slug, "item": assignment.item_id},
         "gold": {**slug, "extension": "csv"},
+        "hours_file": {"extension": "csv"},
+        "snapshot": {**slug, "snapshot": newest(study.snapshots, "pk", 1)},
+        "figure": {**slug, "name": "coverage-across-layers-0", "extension": "svg"},
+        "export_state": export,
+        "export_file": export,
         "table": {**slug, "table": "coverage"},
         "export": {**slug, "table": "coverage", "extension": "csv"},
         "nowhere": {"rest": "no/such/thing"},

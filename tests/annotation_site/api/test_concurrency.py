@@ -1,16 +1,20 @@
-"""The same request at the same moment, under one key, happens once."""
+"""Requests at the same moment: under one key once, and counted one by one."""
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
+from django.test import Client
 from rest_framework.test import APIClient
 
-from annotation_site.accounts.models import Role
+from annotation_site.accounts.models import Role, User
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Study
-from tests.annotation_site.factories import UserFactory, make_extraction
+from annotation_site.api import throttling
+from tests.annotation_site.factories import UserFactory, log_in, make_extraction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENTS = 8
@@ -33,3 +37,54 @@ def test_of_the_same_request_at_once_one_is_done_and_all_get_its_answer():
         answers = set(pool.map(post, range(CLIENTS)))
     assert [status for status, _ in answers] == [201]
     assert Study.objects.count() == 1
+
+
+def at_once(request, times: int) -> list:
+    """What so many calls return that begin together, each on a connection of its own."""
+    start = threading.Barrier(times)
+
+    def one(number: int):
+        try:
+            start.wait(timeout=60)
+            return request(number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(one, range(times)))
+
+
+def test_of_requests_at_once_only_as_many_are_let_in_as_a_minute_allows(settings, monkeypatch):
+    monkeypatch.setattr(throttling, "WINDOW", 10**9)  # this test never meets the end of a minute
+    cache.clear()
+    settings.API_REQUESTS_PER_MINUTE = 5
+    _, secret = token_create(user=UserFactory(), name="a test", scopes=["read"])
+
+    def get(_: int) -> int:
+        client = APIClient(HTTP_AUTHORIZATION=f"Bearer {secret}")
+        return client.get("/api/me").status_code
+
+    statuses = [status for _ in range(3) for status in at_once(get, CLIENTS)]
+    assert (statuses.count(200), statuses.count(429)) == (5, 3 * CLIENTS - 5)
+
+
+def test_the_counter_of_all_processes_loses_nothing():
+    cache.set("counter", 0)
+    for _ in range(5):
+        at_once(lambda _: cache.incr("counter"), CLIENTS)
+    assert cache.get("counter") == 5 * CLIENTS
+
+
+def test_of_wrong_passwords_at_once_no_more_are_tried_than_one_by_one(monkeypatch):
+    cache.clear()
+    user = UserFactory()
+    tried = []
+    check = User.check_password
+    monkeypatch.setattr(
+        User, "check_password", lambda self, raw: tried.append(raw) or check(self, raw)
+    )
+    at_once(
+        lambda n: log_in(user, client=Client(REMOTE_ADDR=f"192.0.2.{n}"), password=f"guess {n}"),
+        2 * CLIENTS,
+    )
+    assert 1 <= len(tried) <= 5

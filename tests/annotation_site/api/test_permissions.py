@@ -14,7 +14,7 @@ from annotation_site.accounts.tokens import scopes_for, token_create
 from annotation_site.annotation.models import Assignment
 from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import UserFactory, answer
-from tests.annotation_site.test_permissions import world  # noqa: F401  # a fixture
+from tests.annotation_site.test_permissions import status, world  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.django_db
 KEY = str(uuid.UUID(int=7))
@@ -43,6 +43,9 @@ WRITES = {
     ("api:invitations", "POST"): ({"role": "annotator"}, (401, 403, 403, 403, 403, 201)),
     ("api:invitation", "DELETE"): (None, (401, 403, 403, 404, 404, 404)),  # nobody's
     ("api:extractions", "POST"): ({"model": "gpt2"}, (401, 403, 403, 403, 403, 201)),
+    ("api:estimates", "POST"): ({"model": "../etc"}, (401, 403, 403, 403, 403, 422)),
+    # The world sends JSON, and nothing but files is taken.
+    ("api:upload", "POST"): ({}, (401, 403, 403, 403, 403, 415)),
     # The world's extraction is ready, and a study uses it.
     ("api:extraction", "DELETE"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),
@@ -62,6 +65,9 @@ WRITES = {
     # Final answers are for the study's own researchers.
     ("api:final", "POST"): (None, (401, 403, 403, 404, 200, 403)),
     ("api:results", "POST"): (None, (401, 403, 403, 404, 422, 422)),  # no answer yet
+    # What has not failed cannot be tried again.
+    ("api:retry_results", "POST"): (None, (401, 403, 403, 404, 422, 422)),
+    ("api:exports", "POST"): ({"content": "jsonl"}, (401, 403, 403, 404, 202, 202)),
 }
 
 
@@ -87,7 +93,10 @@ def body_of(body, assignment, person):
 
 def send(client, name, method, study, assignment, body):
     url = reverse(name, kwargs=addresses.kwargs(name, study, assignment))
-    return client.generic(method, url, *encoded(body))
+    response = client.generic(method, url, *encoded(body))
+    if response.streaming:
+        list(response.streaming_content)  # a file is closed at its end
+    return response
 
 
 def encoded(body):
@@ -135,7 +144,7 @@ def test_a_token_reads_what_its_persons_session_reads(world):  # noqa: F811
     scripts = [bearer(person_of(client)) for client in clients[1:]]
     for name, expected in addresses.GET.items():
         url = reverse(name, kwargs=addresses.kwargs(name, study, assignment))
-        statuses = tuple(script.get(url).status_code for script in scripts)
+        statuses = tuple(status(script, url) for script in scripts)
         assert statuses == expected[1:], name
 
 

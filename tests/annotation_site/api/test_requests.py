@@ -34,6 +34,10 @@ def bearer(user, *scopes) -> APIClient:
     return client
 
 
+def post(client, url, body=None):
+    return client.post(url, body or {}, format="json")
+
+
 def code(response) -> tuple[int, str]:
     body = response.json()
     assert set(body) == {"error"}
@@ -73,6 +77,7 @@ def test_every_error_has_the_one_shape():
     url = f"/api/studies/{study.slug}/state"
     assert code(admin.get("/api/no/such/thing")) == (404, "not_found")
     assert code(APIClient().post("/api/no/such/thing")) == (404, "not_found")
+    assert code(admin.get("/api/studies/a%0Ab")) == (404, "not_found")
     assert code(admin.get("/api/studies/none")) == (404, "not_found")
     assert code(admin.delete("/api/studies")) == (405, "method_not_allowed")
     assert code(admin.options("/api/studies")) == (405, "method_not_allowed")
@@ -271,11 +276,15 @@ def test_extraction_options_are_checked_before_anything_is_queued():
     admin = bearer(UserFactory(role=Role.ADMIN))
     for wrong in (
         {"model": "../etc"},
-        {"model": "gpt2", "per_layer": "some"},
         {"model": "gpt2", "kinds": ["random"], "per_layer": "all"},
         {"model": "gpt2", "value_tensor": "x"},
+        {"model": "gpt2", "corpus": "../secret.txt"},
+        {"model": "gpt2", "device": "tpu"},
     ):
         assert code(admin.post("/api/extractions", wrong, format="json")) == (422, "invalid")
+    for malformed in ({"model": "gpt2", "per_layer": "some"}, {"model": "gpt2", "top_k": 1001}):
+        refused = admin.post("/api/extractions", malformed, format="json")
+        assert code(refused) == (400, "invalid_request")
     assert admin.get("/api/extractions").json()["count"] == 0
     queued = admin.post(
         "/api/extractions", {"model": "gpt2", "per_layer": "all", "seed": 7}, format="json"

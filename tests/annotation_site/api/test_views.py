@@ -178,10 +178,12 @@ def test_an_autosave_takes_at_most_five_queries(client, assignment):
     assert assignment.worked_days.get().active_seconds == 30
 
 
-def test_a_submission_takes_few_queries(client, assignment, django_assert_max_num_queries):
+def test_a_submission_and_the_next_list_take_fourteen_queries(
+    client, assignment, django_assert_num_queries
+):
     body = submission(assignment, answer(pattern(1, [1, 2, 3]), pattern(2, [4, 5, 6])))
-    # session, person; savepoint, assignment, key known?, tokens, guidelines, the day's time, old
-    # patterns, patterns, members, assignment, revision, release; next: assignment, opened, place,
-    # tokens, previous.
-    with django_assert_max_num_queries(19):
+    # session, person; savepoint, the locked assignment with all that is asked of its study, stop
+    # words among what is marked, patterns, members, the day's time, assignment, revision, release;
+    # next: the assignment with its place, opened, tokens.
+    with django_assert_num_queries(14):
         send(client, "post", "submit", assignment, body)

@@ -1,0 +1,112 @@
+"""Files of one's own studies: figures, and exports that a worker writes."""
+
+import base64
+import uuid
+
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from rest_framework.response import Response
+
+from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
+from annotation_site.api.once import once
+from annotation_site.api.serializers import files as fields
+from annotation_site.api.views.results import snapshot_of, table_file
+from annotation_site.api.views.studies import MANAGE, READ, study_of
+from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results import jobs
+from annotation_site.results.export_files import export_open
+from annotation_site.results.models import FIGURE_TYPES
+from annotation_site.results.services import figure_file
+
+
+class FiguresView(ApiView):
+    """GET the figures of the newest results, or of the snapshot that is named."""
+
+    @call(*READ, query=fields.FiguresQuery, gives=fields.FigureFields, paged=True, errors=(422,))
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        snapshot = snapshot_of(study_of(request, slug), self.query["snapshot"])
+        # Those that an older version computed have no title and are on no page either.
+        found = [{"name": n, **about} for n, about in snapshot.figures.items() if "title" in about]
+        rows, around = self.page(found)
+        context = {"slug": slug, "snapshot": snapshot.pk}
+        return Response(
+            {**around, "results": fields.FigureFields(rows, many=True, context=context).data}
+        )
+
+
+class FigureView(ApiView):
+    """GET a figure as SVG, PDF or PNG, or its numbers as CSV.
+
+    A worker draws those for print; until they are there, the answer is 422.
+    """
+
+    @call(
+        *READ,
+        query=fields.FigureQuery,
+        media=(*sorted(FIGURE_TYPES.values()), EXPORT_FORMATS[fields.DATA].media_type),
+        errors=(422,),
+    )
+    def get(self, request: PersonRequest, slug: str, name: str, extension: str) -> HttpResponseBase:
+        study = study_of(request, slug)
+        snapshot = snapshot_of(study, self.query["snapshot"])
+        about = snapshot.figures.get(name)
+        if about is None or extension not in (*FIGURE_TYPES, fields.DATA):
+            raise Http404
+        if extension == fields.DATA:
+            return table_file(study, snapshot, about["table"], extension)
+        variant = self.query["variant"] if extension == "svg" else "print"
+        file = figure_file(snapshot=snapshot, name=name, variant=variant, extension=extension)
+        return HttpResponse(
+            bytes(file.content),
+            content_type=FIGURE_TYPES[extension],
+            headers={
+                "Content-Disposition": f'attachment; filename="{study.slug}-{name}.{extension}"'
+            },
+        )
+
+
+class ExportsView(ApiView):
+    """GET the files that were asked for, newest first; POST to ask for one, which a worker writes.
+
+    A file with names in it is personal data.
+    """
+
+    @call(*READ, query=PageQuery, gives=fields.ExportFields, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        return self.paged(study_of(request, slug).exports.select_related("requested_by"))
+
+    @call(*MANAGE, takes=fields.NewExport, gives=fields.ExportFields, status=202)
+    @once()
+    def post(self, request: PersonRequest, slug: str) -> Response:
+        study = study_of(request, slug)
+        return self.answer(jobs.export_request(study=study, by=request.user, **self.body))
+
+
+class ExportStateView(ApiView):
+    """GET how far a file is."""
+
+    @call(*READ, gives=fields.ExportFields)
+    def get(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:
+        return self.answer(_job(request, slug, public_id))
+
+
+class ExportFileView(ApiView):
+    """GET a file that is ready. `Repr-Digest` is its SHA-256, as in its state."""
+
+    @call(*READ, media=tuple(sorted({c.media_type for c in jobs.CONTENTS.values()})))
+    def get(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponseBase:
+        job = _job(request, slug, public_id)
+        file = export_open(job=job, by=request.user)
+        digest = base64.b64encode(bytes.fromhex(job.sha256)).decode()
+        return FileResponse(
+            file,
+            as_attachment=True,
+            filename=jobs.file_name(job),
+            content_type=jobs.CONTENTS[job.content].media_type,
+            headers={"Repr-Digest": f"sha-256=:{digest}:"},  # RFC 9530
+        )
+
+
+def _job(request: PersonRequest, slug: str, public_id: uuid.UUID) -> jobs.ExportJob:
+    found = study_of(request, slug).exports.select_related("requested_by", "study")
+    return get_object_or_404(found, public_id=public_id)

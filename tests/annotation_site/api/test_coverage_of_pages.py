@@ -1,0 +1,136 @@
+"""What a page does a script can do: each page has its addresses of the API, or a reason."""
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver
+
+from tests.annotation_site.api.test_permissions import methods
+from tests.annotation_site.test_permissions import address, names, world  # noqa: F401  # a fixture
+
+pytestmark = pytest.mark.django_db
+
+SECRETS = "the way in, and one's own secrets: a token must not be able to take an account over"
+BROWSER = "a lesson, or a part of the annotation page, for a person in a browser; it stores nothing"
+PROBE = "for what watches the server"
+NOT_BY_SCRIPT = {
+    SECRETS: {
+        "login", "logout", "accounts:join", "accounts:token_new", "accounts:reset_link",
+        "accounts:second_factor", "openid_connect_login", "openid_connect_callback",
+        "usersessions_list",
+        *(name for name in names(get_resolver())
+          if name.startswith(("account_", "mfa_", "socialaccount_"))),
+    },
+    BROWSER: {"annotation:dialogs", "annotation:tutorial", "annotation:comparison"},
+    PROBE: {"healthz", "readyz", "metrics"},
+}  # fmt: skip
+# Read by script, and changed on the page alone: name and address are what one logs in with, and
+# where a link for a new password goes.
+CHANGED_ON_THE_PAGE = ["accounts:own"]
+# By page, the methods of the API that do the same, "GET" where none is named.
+BY_SCRIPT = {
+    "home": "work, studies",
+    "accounts:own": "me",
+    "accounts:tokens": "tokens",
+    "accounts:token_revoke": "token DELETE",
+    "accounts:invitations": "invitations",
+    "accounts:invite": "invitations POST",
+    "accounts:revoke": "invitation DELETE",
+    "accounts:people": "people",
+    "accounts:person": "person",
+    "accounts:role": "role POST",
+    "accounts:access": "access POST",
+    "accounts:erase": "erase POST",
+    "accounts:log": "log",
+    "corpus:models": "extractions, workers",
+    "corpus:enqueue": "extractions POST, estimates POST",
+    "corpus:import": "upload POST",
+    "corpus:extraction": "extraction, extraction_log",
+    "corpus:progress": "extraction",
+    "corpus:cancel": "cancel POST",
+    "corpus:vectors": "vectors",
+    "corpus:log": "extraction_log",
+    "corpus:manifest": "manifest",
+    "corpus:retry": "retry POST",
+    "corpus:delete": "extraction DELETE",
+    "annotation:new": "studies POST, previews POST, annotators",
+    "annotation:study": "work_detail, own_lists",
+    "annotation:next": "next POST",
+    "annotation:state": "state POST",
+    "annotation:run": "progress",
+    "annotation:progress": "progress",
+    "annotation:flags": "flags",
+    "annotation:release": "release POST",
+    "annotation:let_in": "let_in POST",
+    "annotation:adjudicate": "final POST",
+    "annotation:adjudication": "final POST, submit POST",
+    "annotation:rules": "study, study PATCH, previews POST",
+    "annotation:extend": "extend POST",
+    "annotation:duplicate": "duplicate POST",
+    "annotation:people": "study_people, study_people POST",
+    "annotation:person": "study_person DELETE, release POST",
+    "annotation:texts": "texts, texts PUT",
+    "annotation:references": "references, final POST",
+    "annotation:consent": "work_detail, consent POST",
+    "annotation:withdraw": "work_detail, work_detail DELETE",
+    "annotation:hours": "hours",
+    "annotation:hours_file": "hours_file",
+    "annotation:list": "list, draft PUT, submit POST, skip POST",
+    "annotation:feedback": "feedback",
+    "results:exports": "exports, exports POST",
+    "results:exports_status": "exports, export_state",
+    "results:export_file": "export_file",
+    "results:results": "results, results POST, table, figures, snapshots",
+    "results:status": "snapshot, results POST",
+    "results:summary": "results, table",
+    "results:lists": "study_lists, items",
+    "results:adjudication": "adjudication",
+    "results:gold": "gold",
+    "results:retry": "retry_results POST",
+    "results:download": "export",
+    "results:figure": "figure",
+}
+
+
+def named(entry: str) -> list[tuple[str, str]]:
+    """Address and method of each that an entry of the table names."""
+    words = [one.split() for one in entry.split(", ")]
+    return [(f"api:{word[0]}", word[1] if len(word) > 1 else "GET") for word in words]
+
+
+def test_every_page_has_an_address_of_the_api_or_a_reason_why_not():
+    pages = {name for name in names(get_resolver()) if not name.startswith("api:")}
+    excused = [name for group in NOT_BY_SCRIPT.values() for name in group]
+    assert sorted([*BY_SCRIPT, *excused]) == sorted(pages)
+
+
+def test_what_the_table_names_is_there():
+    known = {(name, method) for name, calls in methods().items() for method in calls}
+    wanted = {one for entry in BY_SCRIPT.values() for one in named(entry)}
+    assert wanted <= known, wanted - known
+
+
+def test_pages_that_write_have_methods_that_write(world):  # noqa: F811
+    study, assignment, clients = world
+    writing = set()
+    for name in BY_SCRIPT:
+        url = address(name, study, assignment)
+        for client in clients[2:]:  # the list's own annotator, two researchers, an admin
+            with transaction.atomic():
+                status = client.post(url).status_code
+                transaction.set_rollback(True)
+            if status not in (403, 404, 405):
+                writing.add(name)
+    assert {"annotation:texts", "corpus:import", "results:exports"} <= writing
+    only_read = [n for n in writing if all(method == "GET" for _, method in named(BY_SCRIPT[n]))]
+    assert only_read == CHANGED_ON_THE_PAGE
+
+
+def test_pages_that_are_said_to_store_nothing_store_nothing(world):  # noqa: F811
+    study, assignment, clients = world
+    for name in NOT_BY_SCRIPT[BROWSER] | NOT_BY_SCRIPT[PROBE]:
+        for method in ("get", "post"):
+            with CaptureQueriesContext(connection) as queries:
+                getattr(clients[2], method)(address(name, study, assignment))
+            said = [query["sql"].split()[0] for query in queries]
+            assert set(said) <= {"SELECT"}, (name, method)
