@@ -1,12 +1,19 @@
 """Where allauth asks the site: what is closed, which links are safe, what is logged."""
 
+import base64
+import hashlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urljoin
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.mail import EmailMessage
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,8 +22,11 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.accounts.services import reset_path, sessions_end
 from annotation_site.accounts.tokens import tokens_revoke_of
+from annotation_site.errors import NotAllowed
 
 log = logging.getLogger(__name__)
+MAILS = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
+ENCRYPTED = "fernet:"
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -38,7 +48,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_reset_password_from_key_url(self, key: str) -> str:
         """For a mail: the site's own address, whatever the request called its host."""
         number, _, token = key.partition("-")
-        return settings.SITE_URL.rstrip("/") + reset_path(number, token)
+        return urljoin(settings.SITE_URL, reset_path(number, token))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # The base class adds the request's host, whose port a client can vary without end.
@@ -62,11 +72,31 @@ class AccountAdapter(DefaultAccountAdapter):
         audit.record("password_changed", target=user)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """A mail server that fails must not tell a stranger which addresses are known."""
+        """Sent after the answer: how long the mail server takes, or that it fails, must not tell a
+        stranger which addresses are known."""
+        request = self.request
+        message = self.render_mail(template_prefix, email, {"request": request, **context})
+        MAILS.submit(_send, message)
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """What the second factor rests on is stored encrypted, so that a copy of the database alone
+    does not make codes."""
+
+    def encrypt(self, text: str) -> str:
+        return ENCRYPTED + _cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Also what was stored before it was encrypted. Raises NotAllowed under another key."""
+        if not encrypted_text.startswith(ENCRYPTED):
+            return encrypted_text
         try:
-            super().send_mail(template_prefix, email, context)
-        except OSError:
-            log.exception("A mail could not be sent. Check EMAIL_URL.")
+            return _cipher().decrypt(encrypted_text.removeprefix(ENCRYPTED)).decode()
+        except InvalidToken as error:
+            raise NotAllowed(
+                "Your second factor cannot be read: SECRET_KEY of this site has changed. Ask an "
+                "admin to remove it, then set it up again."
+            ) from error
 
 
 class LoginServiceAdapter(DefaultSocialAccountAdapter):
@@ -81,3 +111,15 @@ class LoginServiceAdapter(DefaultSocialAccountAdapter):
 
 def _known(username: str) -> User | None:
     return User.objects.filter(username__iexact=username).first()
+
+
+def _send(message: EmailMessage) -> None:
+    try:
+        message.send()
+    except Exception:  # of a thread, where nobody else would see it
+        log.exception("A mail could not be sent. Check EMAIL_URL.")
+
+
+def _cipher() -> Fernet:
+    key = hashlib.sha256(b"annotation_site second factor" + settings.SECRET_KEY.encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(key))

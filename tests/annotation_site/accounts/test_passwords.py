@@ -1,12 +1,16 @@
 """Passwords: changing one, and getting a new one by mail or from an admin."""
 
 import re
+import threading
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from annotation_site.accounts.adapters import MAILS
 from annotation_site.accounts.models import AuditEntry, Role
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
 
@@ -31,6 +35,12 @@ def use(link: str, password: str = NEW) -> str:
         return response.content.decode()
     sent = {"password1": password, "password2": password}
     return client.post(response["Location"], sent, follow=True).content.decode()
+
+
+def mails() -> list[mail.EmailMessage]:
+    """What was sent, once the thread that sends has nothing left to do."""
+    MAILS.submit(lambda: None).result()
+    return mail.outbox
 
 
 def link_in(text: str) -> str:
@@ -97,7 +107,7 @@ def test_a_link_of_somebody_deactivated_lets_nobody_in():
 def test_a_mail_brings_a_link_to_whoever_has_the_address():
     user = UserFactory(email="ada@example.org")
     Client().post("/password/reset/", {"email": "ADA@example.org"})
-    (message,) = mail.outbox
+    (message,) = mails()
     assert message.to == ["ada@example.org"]
     assert message.subject == "A new password for FFN Concepts"
     assert user.username in message.body
@@ -111,9 +121,9 @@ def test_host_header_in_reset_mails_changes_nothing(settings):
     settings.SITE_URL = "https://labels.example.org"
     UserFactory(email="ada@example.org")
     for host in ("localhost:81", "127.0.0.1", "testserver:99"):
-        mail.outbox.clear()
+        mails().clear()
         Client().post("/password/reset/", {"email": "ada@example.org"}, headers={"host": host})
-        addresses = re.findall(r"https?://\S+", mail.outbox[0].body)
+        addresses = re.findall(r"https?://\S+", mails()[0].body)
         assert len(addresses) == 1
         assert addresses[0].startswith("https://labels.example.org/password/reset/")
     refused = Client().post(
@@ -130,17 +140,37 @@ def test_user_enumeration_by_the_reset_page_is_not_possible():
         response = Client().post("/password/reset/", {"email": address}, follow=True)
         pages.add((response.status_code, response.redirect_chain[0], response.content))
     assert len(pages) == 1
-    assert [message.to for message in mail.outbox] == [["ada@example.org"], ["nobody@example.org"]]
-    assert "http" not in mail.outbox[1].body
+    assert [message.to for message in mails()] == [["ada@example.org"], ["nobody@example.org"]]
+    assert "http" not in mails()[1].body
 
 
 @pytest.mark.usefixtures("_mail")
-def test_a_mail_server_that_fails_answers_as_one_that_works(settings):
+def test_a_mail_server_that_fails_answers_as_one_that_works(settings, caplog):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     UserFactory(email="ada@example.org")
     response = Client().post("/password/reset/", {"email": "ada@example.org"})
     assert response["Location"] == "/password/reset/sent/"
+    MAILS.submit(lambda: None).result()
+    assert [r.getMessage() for r in caplog.records] == [
+        "A mail could not be sent. Check EMAIL_URL."
+    ]
+
+
+@pytest.mark.usefixtures("_mail")
+def test_the_answer_waits_for_no_mail_and_takes_as_many_queries_for_a_stranger():
+    UserFactory(email="ada@example.org")
+    free = threading.Event()
+    MAILS.submit(free.wait, 30)
+    counts = []
+    for address in ("first@example.org", "ada@example.org", "nobody@example.org"):
+        with CaptureQueriesContext(connection) as queries:
+            Client().post("/password/reset/", {"email": address})
+        counts.append(len(queries))
+        assert mail.outbox == []
+    free.set()
+    assert [message.to[0].split("@")[0] for message in mails()] == ["first", "ada", "nobody"]
+    assert counts[1] == counts[2]
 
 
 @pytest.mark.usefixtures("_mail")
@@ -148,31 +178,31 @@ def test_reset_mails_are_throttled_per_address_asked_for():
     UserFactory(email="ada@example.org")
     for n in range(5):
         Client(REMOTE_ADDR=f"192.0.2.{n}").post("/password/reset/", {"email": "ada@example.org"})
-    assert len(mail.outbox) == 3
+    assert len(mails()) == 3
     for n in range(20):
         Client().post("/password/reset/", {"email": f"{n}@example.org"})
     # What is refused is not logged either: nobody fills the log from outside.
-    assert AuditEntry.objects.filter(action="reset_mail_sent").count() == len(mail.outbox) == 13
+    assert AuditEntry.objects.filter(action="reset_mail_sent").count() == len(mails()) == 13
 
 
 def test_without_mail_the_page_says_whom_to_ask_and_sends_nothing():
     UserFactory(email="ada@example.org")
     assert "sends no mail" in Client().get("/password/reset/").content.decode()
     assert Client().post("/password/reset/", {"email": "ada@example.org"}).status_code == 404
-    assert mail.outbox == []
+    assert mails() == []
 
 
 def test_an_address_that_was_changed_brings_no_link_any_more(settings):
     settings.MAIL_IS_SET_UP = True
     user = UserFactory(email="old@example.org")
     Client().post("/password/reset/", {"email": "old@example.org"})
-    early = link_in(mail.outbox.pop().body)
+    early = link_in(mails().pop().body)
     sent = {
         "username": user.username, "email": "new@example.org", "current_password": PASSWORD,
     }  # fmt: skip
     log_in(user).post("/account/", sent)
     Client(REMOTE_ADDR="192.0.2.1").post("/password/reset/", {"email": "old@example.org"})
-    assert "no account has it" in mail.outbox.pop().body
+    assert "no account has it" in mails().pop().body
     assert "has been used" in use(early)
     assert not EmailAddress.objects.exists()
 

@@ -1,5 +1,6 @@
 """The second factor: setting up, logging in with it, losing it, and no way around it."""
 
+import json
 import re
 import time
 
@@ -179,3 +180,29 @@ def test_its_pages_need_no_inline_style_or_script():
         assert " onclick=" not in text
         assert "http://" not in text.replace("http://www.w3.org/", "")
     assert 'src="data:image/svg+xml;base64,' in pages[1]
+
+
+def test_a_copy_of_the_database_makes_no_codes(settings):
+    user = UserFactory()
+    secret, codes = set_up(user)
+    stored = json.dumps(list(Authenticator.objects.values_list("data", flat=True)))
+    assert stored.count("fernet:") == 2
+    for readable in (secret, *codes):
+        assert readable not in stored
+    settings.SECRET_KEY = "another" * 10
+    client = Client()
+    log_in(user, client=client)
+    refused = client.post("/login/second-factor/", {"code": code_of(secret)})
+    assert (refused.status_code, is_in(client)) == (403, False)
+    assert "Ask an admin to remove it" in refused.content.decode()
+
+
+def test_a_factor_that_was_stored_before_it_was_encrypted_still_works():
+    user = UserFactory()
+    secret, _ = set_up(user)
+    factor = Authenticator.objects.get(user=user, type="totp")
+    factor.data["secret"] = secret
+    factor.save()
+    client = half_way(user)
+    client.post("/login/second-factor/", {"code": code_of(secret)})
+    assert is_in(client)
