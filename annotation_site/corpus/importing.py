@@ -5,7 +5,9 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -18,7 +20,8 @@ from annotation_site.corpus import loading, services
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.receiving import incoming_folder
-from annotation_site.errors import Invalid, SiteError
+from annotation_site.errors import Invalid, SiteError, storage_sentence
+from annotation_site.workers.clocks import silent_for
 from ffn_extract.bundle import BUNDLE_FILES, BundleError, Manifest, read_heads
 
 State = Extraction.State
@@ -73,37 +76,59 @@ def bundle_import(
 def _release_stale_imports() -> None:
     """Give up imports whose process died, so that the same bundle can be loaded again."""
     stale = Extraction.objects.filter(
+        silent_for(services.STALE_AFTER),
         imported=True,
         state__in=(State.RUNNING, State.LOADING),
-        heartbeat_at__lt=timezone.now() - services.STALE_AFTER,
     )
     for extraction in stale:
         services.extraction_fail(extraction=extraction, reason=services.INTERRUPTED)
 
 
-def upload_take(*, files: Mapping[str, Path], by: User | None = None) -> tuple[Extraction, bool]:
-    """Take the received files of a bundle, by their names, and queue it for a worker.
+@dataclass(frozen=True)
+class Upload:
+    """A bundle that came in, unpacked and looked at, in a folder of its own."""
 
-    Returns the extraction and whether it is new: lists that are here already are not taken twice.
-    What can be seen without reading rows is checked here, the rest by the worker. Raises Invalid,
-    and then nothing is kept.
+    folder: Path
+    manifest: Manifest
+
+
+@contextmanager
+def upload_staged(*, files: Mapping[str, Path]) -> Iterator[Upload]:
+    """The received files of a bundle, by their names; what `upload_take` does not take goes.
+
+    What can be seen without reading rows is checked here, the rest by a worker. It can take as
+    long as unpacking does, so no transaction should wait for it. Raises Invalid.
     """
     staged = incoming_folder() / f"{uuid.uuid4()}.bundle"
-    staged.mkdir(mode=0o700)
     try:
-        _stage(files, staged)
-        manifest = read_heads(staged, _UNPACKED_BY * settings.MAX_BUNDLE_BYTES)
-        loading.require_storable(manifest)
-        ready = Extraction.objects.filter(bundle_digest=manifest.digest, state=State.READY).first()
-        if ready is not None:
-            return ready, False
-        return _upload_queue(staged, manifest, by), True
-    except BundleError as error:
-        # The folder's name means nothing to who sent the files.
-        said = str(error).replace(str(staged), "the upload")
-        raise Invalid(f"{said} Send the bundle again, or make it again.") from error
+        try:
+            staged.mkdir(mode=0o700)
+            _stage(files, staged)
+            manifest = read_heads(staged, _UNPACKED_BY * settings.MAX_BUNDLE_BYTES)
+            loading.require_storable(manifest)
+        except BundleError as error:
+            # The folder's name means nothing to who sent the files.
+            said = str(error).replace(str(staged), "the upload")
+            raise Invalid(f"{said} Send the bundle again, or make it again.") from error
+        except OSError as error:
+            if (sentence := storage_sentence(error)) is None:
+                raise
+            raise Invalid(sentence) from error
+        yield Upload(staged, manifest)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def upload_take(*, upload: Upload, by: User | None = None) -> tuple[Extraction, bool]:
+    """Queue a bundle that came in for a worker, who loads it.
+
+    Returns the extraction and whether it is new: lists that are here already are not taken twice.
+    """
+    digest = upload.manifest.digest
+    ready = Extraction.objects.filter(bundle_digest=digest, state=State.READY).first()
+    if ready is not None:
+        return ready, False
+    return _upload_queue(upload.folder, upload.manifest, by), True
 
 
 def _upload_queue(staged: Path, manifest: Manifest, by: User | None) -> Extraction:

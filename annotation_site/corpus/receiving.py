@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,26 @@ def incoming_folder() -> Path:
     return folder
 
 
+def old_files() -> list[Path]:
+    """What killed processes left."""
+    found = []
+    for path in (Path(settings.BUNDLES_DIR) / ".incoming").glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # taken meanwhile
+            if path.stat().st_mtime < time.time() - KEEP_SECONDS:
+                found.append(path)
+    return found
+
+
 def old_files_remove() -> None:
     """Forget what killed processes left."""
-    folder = Path(settings.BUNDLES_DIR) / ".incoming"
-    before = time.time() - KEEP_SECONDS
-    for path in folder.glob("*"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < before:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in old_files():
+        path_remove(path)
+
+
+def path_remove(path: Path) -> None:
+    """Remove a file or a folder; whoever removes the same at this moment is no error."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 class BundleUploadHandler(FileUploadHandler):
@@ -54,9 +67,10 @@ class BundleUploadHandler(FileUploadHandler):
         super().new_file(*args, **kwargs)
         if len(self._paths) == MOST_FILES:
             self._refuse(f"A bundle has {MOST_FILES} files at most. Choose those, or one .zip.")
-        handle, name = tempfile.mkstemp(dir=incoming_folder())
-        self._paths.append(Path(name))
-        self._file = os.fdopen(handle, "wb")
+        with self._on_disk():
+            handle, name = tempfile.mkstemp(dir=incoming_folder())
+            self._paths.append(Path(name))
+            self._file = os.fdopen(handle, "wb")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Write the next bytes."""
@@ -66,14 +80,14 @@ class BundleUploadHandler(FileUploadHandler):
                 f"This is larger than the {settings.MAX_BUNDLE_BYTES:,} bytes that may be "
                 "uploaded. Copy it to the server and run `manage.py import_bundle` there."
             )
-        try:
+        with self._on_disk():
             self._file.write(raw_data)
-        except OSError as error:
-            self._refuse(f"The server cannot keep the upload: {error.strerror}. Make room there.")
 
     def file_complete(self, file_size: int) -> UploadedFile | None:
         """What the view gets: a closed file's path and the name that the browser gave."""
-        self._close()
+        with self._on_disk():  # what was buffered is written now
+            self._file.close()
+        self._file = None
         return ReceivedFile(self._paths[-1], str(self.file_name), file_size)
 
     def discard(self) -> None:
@@ -87,6 +101,13 @@ class BundleUploadHandler(FileUploadHandler):
             with contextlib.suppress(OSError):  # the disk may be full
                 self._file.close()
             self._file = None
+
+    @contextlib.contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._refuse(f"The server cannot keep the upload: {error.strerror}. Make room there.")
 
     def _refuse(self, sentence: str) -> None:
         self.refused = sentence

@@ -22,7 +22,7 @@ from annotation_site.corpus.locations import corpus_location, model_location
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import unfinished_layers
 from annotation_site.corpus.services import ClaimLost, bundle_path, heartbeat
-from annotation_site.errors import SiteError
+from annotation_site.errors import DATABASE_AWAY, SiteError, storage_sentence
 from annotation_site.workers.selectors import workers_extracting
 from ffn_extract.bundle import Bundle
 from ffn_extract.errors import BundleError, FFNExtractError
@@ -86,6 +86,7 @@ def run_whole(*, extraction: Extraction) -> None:
     with _recorded(extraction), heartbeat(extraction):
         pipeline = _pipeline()
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
+        services.partial_remove(extraction)
         pipeline.extract(*_arguments(extraction), _reporter(extraction))
         bundle = services.open_storable(bundle_path(extraction))
         services.bundle_load(extraction=extraction, bundle=bundle)
@@ -95,6 +96,7 @@ def prepare(*, extraction: Extraction) -> None:
     """Open an extraction of every value vector, cut it into layers, and call the workers."""
     with _recorded(extraction), heartbeat(extraction):
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
+        services.partial_remove(extraction)
         opened = _kept.open(extraction, _reporter(extraction))
         opened.begin()
         unfinished = opened.unfinished()
@@ -151,12 +153,15 @@ def do_layer(*, layer: ExtractionLayer, opened: "LayeredExtraction") -> None:
     except ClaimLost:
         opened.rest()
         log.info("Layer %s of extraction %s was taken over", layer.layer, layer.extraction_id)
+    except DATABASE_AWAY:
+        opened.rest()
+        log.exception("Layer %s of %s waits for the sweep", layer.layer, layer.extraction_id)
     except (FFNExtractError, SiteError) as error:
         opened.rest()
         layers.layer_fail(layer=layer, reason=str(error))
     except Exception as error:
         opened.rest()
-        layers.layer_fail(layer=layer, reason=BUG.format(name=type(error).__name__))
+        layers.layer_fail(layer=layer, reason=_reason(error))
         raise
 
 
@@ -165,6 +170,7 @@ def finish(*, extraction: Extraction, opened: "LayeredExtraction") -> None:
     with _recorded(extraction), heartbeat(extraction):
         bundle = _bundle_of_before(extraction)
         if bundle is None:
+            services.partial_remove(extraction)
             opened.finish(Steps(_reporter(extraction)), keep_parts=True)
             bundle = services.open_storable(bundle_path(extraction))
         services.bundle_load(extraction=extraction, bundle=bundle)
@@ -185,18 +191,26 @@ def _bundle_of_before(extraction: Extraction) -> Bundle | None:
 def _recorded(extraction: Extraction) -> Iterator[None]:
     """Let a run end well or with the sentence of its error.
 
-    A bug is recorded too, so that no page waits for ever, and then propagates.
+    A bug is recorded too, so that no page waits for ever, and then propagates. Where the database
+    was away the row says nothing: it goes stale, and a sweep gives the run to a worker again.
     """
     try:
         yield
     except ClaimLost:
         log.info("Extraction %s was taken over, or cancelled", extraction.pk)
+    except DATABASE_AWAY:
+        log.exception("Extraction %s waits for the sweep", extraction.pk)
     except (FFNExtractError, SiteError) as error:
         services.extraction_fail(extraction=extraction, reason=str(error))
     except Exception as error:
-        reason = BUG.format(name=type(error).__name__)
-        services.extraction_fail(extraction=extraction, reason=reason)
+        services.extraction_fail(extraction=extraction, reason=_reason(error))
         raise
+
+
+def _reason(error: Exception) -> str:
+    """What to tell an admin of an error that nothing foresaw."""
+    storage = storage_sentence(error) if isinstance(error, OSError) else None
+    return storage or BUG.format(name=type(error).__name__)
 
 
 def _reporter(extraction: Extraction) -> Report:

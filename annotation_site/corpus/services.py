@@ -221,6 +221,7 @@ def _end(
         )
         log_add(found.pk, line, person=person)
     loading.rows_delete(found.pk)
+    partial_remove(found)
     if found.uploaded:
         shutil.rmtree(bundle_path(found), ignore_errors=True)
     return True
@@ -229,6 +230,12 @@ def _end(
 def bundle_path(extraction: Extraction) -> Path:
     """Where this site keeps the bundle of an extraction that it ran."""
     return Path(settings.BUNDLES_DIR) / str(extraction.public_id)
+
+
+def partial_remove(extraction: Extraction) -> None:
+    """Forget what a killed run had written of its bundle; only who holds the claim may ask."""
+    for folder in Path(settings.BUNDLES_DIR).glob(f".{extraction.public_id}.*.partial"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def bundle_load(

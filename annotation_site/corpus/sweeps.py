@@ -1,11 +1,9 @@
 """What workers look for every few seconds: what a dead worker left, and what waits for one."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
@@ -18,13 +16,14 @@ from annotation_site.corpus.services import (
     extraction_fail,
     nudge_workers,
 )
+from annotation_site.workers.clocks import just_now, silent_for
 from annotation_site.workers.identity import worker_label
 
 State = Extraction.State
 LayerState = ExtractionLayer.State
 STOPPED = (
     "The process that ran {what} stopped without a word, {attempts} times in a row. The machine "
-    "may lack memory: look into the worker's log, then try again."
+    "may lack memory or disk space: look into the worker's log, then try again."
 )
 GIVEN_BACK = "Worker {worker} gave no sign of life any more; this waits for another."
 
@@ -72,7 +71,7 @@ def extractions_take() -> None:
         return
     layers = unfinished_layers(OuterRef("pk"))
     waiting = Extraction.objects.filter(
-        Q(state=State.QUEUED, created_at__lt=timezone.now() - timedelta(seconds=5))
+        Q(state=State.QUEUED) & ~just_now("created_at")
         | Q(Exists(layers.filter(state=LayerState.WAITING)), state=State.LAYERS)
         | Q(~Exists(layers), state=State.LAYERS)
     )
@@ -82,5 +81,4 @@ def extractions_take() -> None:
 
 def _stale(model: Any, states: Sequence[str]) -> QuerySet[Any]:
     """Rows that somebody holds who gave no sign of life for a while."""
-    before = timezone.now() - STALE_AFTER
-    return model.objects.filter(state__in=states, heartbeat_at__lt=before)
+    return model.objects.filter(silent_for(STALE_AFTER), state__in=states)

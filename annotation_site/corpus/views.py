@@ -102,7 +102,8 @@ def _import_bundle(request: PersonRequest, handler: BundleUploadHandler) -> Http
             if handler.refused:
                 raise Invalid(handler.refused)
             files = {str(file.name): file.path for file in received}
-            found, _ = importing.upload_take(files=files, by=request.user)
+            with importing.upload_staged(files=files) as upload:
+                found, _ = importing.upload_take(upload=upload, by=request.user)
         except Invalid as refused:
             error = refused.message
         else:

@@ -78,6 +78,7 @@ def _prune() -> None:
     """Forget workers that died long ago and delivered messages of the embedded queue."""
     before = timezone.now() - KEEP_MESSAGES
     Worker.objects.filter(seen_at__lt=before).delete()
-    for message in (settings.VAR_DIR / "queue" / "processed").glob("*"):
+    queue = settings.VAR_DIR / "queue"
+    for message in (*queue.glob("processed/*"), *queue.glob("messages/*.part")):
         if message.stat().st_mtime < before.timestamp():
             message.unlink(missing_ok=True)

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.models import Worker
 
 # A worker beats every 2 seconds; one that missed a few beats is taken for dead.
@@ -13,7 +13,7 @@ ALIVE_FOR = timedelta(seconds=10)
 
 def workers_alive() -> QuerySet[Worker]:
     """Workers seen within the last `ALIVE_FOR`."""
-    return Worker.objects.filter(seen_at__gte=timezone.now() - ALIVE_FOR).order_by("name")
+    return Worker.objects.exclude(silent_for(ALIVE_FOR, "seen_at")).order_by("name")
 
 
 def workers_extracting() -> QuerySet[Worker]:

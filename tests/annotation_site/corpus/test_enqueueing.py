@@ -97,7 +97,7 @@ EVERY_OPTION = {
 }
 
 
-def test_the_form_and_the_command_set_every_option_that_extraction_has(admin, folders, hub):
+def test_form_command_and_api_set_every_option_that_extraction_has(admin, folders, hub):
     assert set(EVERY_OPTION) == {field.name for field in fields(ExtractOptions)}
     (folders.CORPORA_DIR / "mine.jsonl").write_text("{}")
     posted = {k: ",".join(v) if k == "glosses" else v for k, v in EVERY_OPTION.items()}
@@ -109,9 +109,12 @@ def test_the_form_and_the_command_set_every_option_that_extraction_has(admin, fo
         text = ",".join(value) if isinstance(value, tuple) else str(value)
         command += [flag] if value is True else [flag, text]
     call_command("enqueue_model", *command)
-    by_command, by_form = Extraction.objects.all()
+    sent = {"model": "gpt2", **EVERY_OPTION}
+    reply = admin.post("/api/extractions", sent, content_type="application/json")
+    assert reply.status_code == 201, reply.json()
+    by_api, by_command, by_form = Extraction.objects.all()
     assert ExtractOptions.from_json(by_form.parameters) == ExtractOptions(**EVERY_OPTION)
-    assert by_command.parameters == by_form.parameters
+    assert by_api.parameters == by_command.parameters == by_form.parameters
 
 
 def test_the_few_options_that_matter_come_first(admin):
