@@ -28,6 +28,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from annotation_site.errors import Invalid
+from annotation_site.results.reading import one_moment
 
 FORMAT = 1
 ROWS_AT_ONCE = 1000
@@ -48,7 +49,7 @@ def backup_write(path: Path) -> dict[str, int]:
     digests: dict[str, str] = {}
     try:
         with tarfile.open(part, "w") as archive:
-            with _one_moment():
+            with one_moment():
                 migrations = _migrations()
                 for model in _models():
                     with _rows_file(model) as (file, count):
@@ -102,20 +103,6 @@ def backup_restore(path: Path) -> dict[str, int]:
             _bundles_move(Path(folder) / FILES)
     rows: dict[str, int] = manifest["rows"]
     return rows
-
-
-@contextmanager
-def _one_moment() -> Iterator[None]:
-    """A transaction that sees one moment of the database and keeps nobody from writing."""
-    connection.ensure_connection()
-    if connection.vendor == "sqlite":
-        # The site's own transactions are immediate: they would lock everybody else out.
-        connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]
-    with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def _models() -> list[type[models.Model]]:

@@ -48,6 +48,9 @@ class Command(BaseCommand):
         except SiteError as error:
             part.unlink(missing_ok=True)
             raise CommandError(error.message) from error
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise CommandError(f"{out} cannot be written: {error.strerror or error}.") from error
         os.replace(part, out)  # a file that exists is a whole one
         self.stdout.write(f"Wrote {out}")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from annotation_site.serving import serve
+from annotation_site.serving import WEB_WORKERS, serve
 
 
 class Command(BaseCommand):
@@ -13,7 +13,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000, help="the next free one is taken")
-        parser.add_argument("--web-workers", type=int, default=3)
+        parser.add_argument("--web-workers", type=int, default=WEB_WORKERS)
 
     def handle(self, *args: Any, host: str, port: int, web_workers: int, **options: Any) -> None:
         serve(host, port, web_workers)

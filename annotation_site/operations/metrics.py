@@ -1,0 +1,151 @@
+"""Numbers for Prometheus, at /metrics where METRICS_TOKEN is set.
+
+Requests are counted by each process into files of its own, which the process that is asked adds
+up; everything else is read from the database at that moment.
+"""
+
+import hmac
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db.models import Max
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks, when it is first imported
+BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_counters: tuple[Any, Any] | None = None
+_making = Lock()
+
+
+def metrics_prepare() -> None:
+    """Before the first request: make this machine's folder, and forget processes that are gone."""
+    if not settings.METRICS_TOKEN:
+        return
+    # By machine: containers share VAR_DIR, and their processes have the same numbers.
+    folder = Path(settings.VAR_DIR) / "metrics" / socket.gethostname()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ[FOLDER] = str(folder)
+    for path in folder.glob("*.db"):
+        if not _is_alive(path.stem.rpartition("_")[2]):
+            path.unlink(missing_ok=True)
+
+
+def request_count(method: str, view: str, status: int, seconds: float) -> None:
+    """Count a request of a view; nothing where no metrics are wanted."""
+    if settings.METRICS_TOKEN:
+        requests, durations = _made()
+        # Strangers choose the method; each would be a series of its own.
+        requests.labels(method if method in METHODS else "other", view, str(status)).inc()
+        durations.labels(view).observe(seconds)
+
+
+@require_safe
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus' text, for whoever sends the token; for others there is no such page."""
+    wanted, sent = settings.METRICS_TOKEN, request.headers.get("Authorization", "")
+    if not wanted or not hmac.compare_digest(sent.encode(), f"Bearer {wanted}".encode()):
+        raise Http404
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    registry.register(FromDatabase())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class FromDatabase:
+    """What waits, who works, and how old results are."""
+
+    def collect(self) -> "Iterator[GaugeMetricFamily]":
+        """The families, each from one or two queries."""
+        from prometheus_client.metrics_core import GaugeMetricFamily
+
+        from annotation_site.annotation.models import Revision
+        from annotation_site.workers.models import Worker
+        from annotation_site.workers.selectors import workers_alive
+
+        now = timezone.now()
+        yield GaugeMetricFamily(
+            "ffn_submissions", "Submitted answers that are kept, every revision counted.",
+            value=Revision.objects.count(),
+        )  # fmt: skip
+        waiting = GaugeMetricFamily("ffn_waiting", "Work that nobody has taken.", labels=["queue"])
+        for queue, count in _waiting().items():
+            waiting.add_metric([queue], count)
+        yield waiting
+        yield GaugeMetricFamily(
+            "ffn_workers_alive", "Workers that gave a sign of life just now.",
+            value=workers_alive().count(),
+        )  # fmt: skip
+        seen = Worker.objects.aggregate(seen=Max("seen_at"))["seen"]
+        if seen:
+            yield GaugeMetricFamily(
+                "ffn_worker_heartbeat_age_seconds", "Since any worker's last sign of life.",
+                value=(now - seen).total_seconds(),
+            )  # fmt: skip
+        ages = GaugeMetricFamily(
+            "ffn_snapshot_age_seconds", "Since a study's newest tables were made.", labels=["study"]
+        )
+        for slug, finished in _snapshots():
+            ages.add_metric([slug], (now - finished).total_seconds())
+        yield ages
+
+
+def _waiting() -> dict[str, int]:
+    from annotation_site.corpus.models import Extraction, ExtractionLayer
+    from annotation_site.results.models import ExportJob, Snapshot
+
+    return {
+        "extractions": Extraction.objects.filter(state=Extraction.State.QUEUED).count(),
+        "layers": ExtractionLayer.objects.filter(
+            state=ExtractionLayer.State.WAITING, extraction__state=Extraction.State.LAYERS
+        ).count(),
+        "snapshots": Snapshot.objects.filter(state=Snapshot.State.DUE).count(),
+        "exports": ExportJob.objects.filter(state=ExportJob.State.DUE).count(),
+    }
+
+
+def _snapshots() -> "Iterator[tuple[str, Any]]":
+    from annotation_site.results.models import Snapshot
+
+    ready = Snapshot.objects.filter(state=Snapshot.State.READY, finished_at__isnull=False)
+    yield from (
+        ready.values_list("study__slug").annotate(newest=Max("finished_at")).order_by("study__slug")
+    )
+
+
+def _made() -> tuple[Any, Any]:
+    global _counters
+    with _making:  # a name can be registered once, and a process has several threads
+        if _counters is None:
+            from prometheus_client import Counter, Histogram
+
+            _counters = (
+                Counter("ffn_requests", "Requests.", ["method", "view", "status"]),
+                Histogram("ffn_request_seconds", "How long they took.", ["view"], buckets=BOUNDS),
+            )
+    return _counters
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # somebody else's now
+        return True
+    return True

@@ -1,0 +1,51 @@
+"""Each request has an id, in its answer and in every line that is logged for it, and is counted."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from django.http import HttpRequest, HttpResponse
+
+from annotation_site.operations import metrics
+from annotation_site.operations.logs import request_id
+
+HEADER = "X-Request-ID"
+WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
+log = logging.getLogger("annotation_site.requests")
+
+
+class NoFiles(FileUploadHandler):
+    """Files that come to an address that takes none are read past, and kept nowhere."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse each before its first byte."""
+        raise SkipFile
+
+
+class RequestMiddleware:
+    """Gives a request its id: the one that a proxy sent if it is well-formed, else a new one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        sent = request.headers.get(HEADER, "")
+        identifier = sent if WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
+        # Not reset afterwards: Django logs a refused request once the middleware is through.
+        request_id.set(identifier)
+        started = time.perf_counter()
+        response = self.get_response(request)
+        seconds = time.perf_counter() - started
+        response[HEADER] = identifier
+        match = request.resolver_match
+        view = (match.view_name or "unnamed") if match else "unknown"
+        metrics.request_count(request.method or "", view, response.status_code, seconds)
+        log.info(
+            "%s %s %s", request.method, view, response.status_code,
+            extra={"fields": {"milliseconds": round(seconds * 1000)}},
+        )  # fmt: skip
+        return response

@@ -1,0 +1,196 @@
+"""Removing what is over: `manage.py tidy`, and once a day by a worker.
+
+A rule is a function in RULES: it says what would go, one line each, and removes it unless it is
+asked only to say. What a rule leaves out stays for ever: answers, studies, people, the log.
+"""
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from annotation_site.accounts.models import ApiToken, Invitation, RequestKey
+from annotation_site.api.once import KEPT
+from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
+from annotation_site.corpus.receiving import old_files, path_remove
+from annotation_site.results.export_files import exports_expire, exports_over, stray_files
+from annotation_site.results.jobs import file_path
+from annotation_site.results.models import ExportJob
+
+log = logging.getLogger(__name__)
+DAY = 24 * 3600
+LOOK_EVERY = 3600
+# A bundle's folder, or the hidden one of its layers: named by an extraction's public id.
+_OF_EXTRACTION = re.compile(
+    r"\.?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(\..*)?"
+)
+_looked_at = 0.0
+
+
+def tidy(*, dry_run: bool = False) -> dict[str, list[str]]:
+    """What each rule removed, or would; one line for each file and one for each kind of row.
+
+    A rule that fails keeps no other from its work; the first such error is raised in the end.
+    """
+    found: dict[str, list[str]] = {}
+    errors: list[Exception] = []
+    for name, rule in RULES.items():
+        try:
+            found[name] = rule(dry_run)
+        except Exception as error:
+            log.exception("Tidying up %s failed", name)
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return found
+
+
+def tidy_daily() -> None:
+    """Tidy, unless somebody did within a day; safe in many workers at once, and cheap."""
+    global _looked_at
+    if _looked_at and time.monotonic() - _looked_at < LOOK_EVERY:
+        return
+    _looked_at = time.monotonic()
+    if cache.add("tidy", 1, DAY - LOOK_EVERY / 2):
+        tidy()
+
+
+def export_files(dry_run: bool) -> list[str]:
+    """Files that were asked for and are past EXPORT_DAYS, or belong to no row."""
+    found = [str(file_path(job)) for job in exports_over()]
+    found += [str(path) for path in stray_files()]
+    if not dry_run:
+        exports_expire()
+    return found
+
+
+def export_rows(dry_run: bool) -> list[str]:
+    """What the exports page says of files that are gone, KEEP_ENDED_DAYS after they were asked."""
+    over = ExportJob.objects.filter(
+        state__in=(ExportJob.State.EXPIRED, ExportJob.State.FAILED),
+        requested_at__lt=_ended_before(),
+    )
+    return _rows("rows of exports", over, dry_run)
+
+
+def uploads(dry_run: bool) -> list[str]:
+    """Uploads that stopped half-way a day ago."""
+    return _paths(old_files(), dry_run)
+
+
+def bundle_folders(dry_run: bool) -> list[str]:
+    """Bundles and layers of extractions that are not in the database any more, for a day."""
+    return _paths(_orphans(), dry_run)
+
+
+def log_lines(dry_run: bool) -> list[str]:
+    """Lines about extractions that have ended, past KEEP_LOG_DAYS."""
+    before = timezone.now() - timedelta(days=settings.KEEP_LOG_DAYS)
+    ended = ~Q(extraction__state__in=(*UNFINISHED, Extraction.State.DELETING))
+    return _rows("lines about extractions", LogLine.objects.filter(ended, at__lt=before), dry_run)
+
+
+def request_keys(dry_run: bool) -> list[str]:
+    """Answers kept for an Idempotency-Key, after a day."""
+    over = RequestKey.objects.filter(created_at__lt=timezone.now() - KEPT)
+    return _rows("idempotency keys", over, dry_run)
+
+
+def api_tokens(dry_run: bool) -> list[str]:
+    """API tokens that expired more than KEEP_ENDED_DAYS ago; the log still says who made them."""
+    over = ApiToken.objects.filter(expiry__lt=_ended_before())
+    return _rows("expired API tokens", over, dry_run)
+
+
+def invitations(dry_run: bool) -> list[str]:
+    """Invitations that let nobody in any more, KEEP_ENDED_DAYS after they could."""
+    over = Q(expires_at__lt=_ended_before()) | Q(revoked_at__lt=_ended_before())
+    used_up = Q(uses=F("uses_allowed"), created_at__lt=_ended_before())
+    return _rows("ended invitations", Invitation.objects.filter(over | used_up), dry_run)
+
+
+def sessions(dry_run: bool) -> list[str]:
+    """Logins that have expired, and what the page of sessions keeps about them."""
+    expired = Session.objects.filter(expire_date__lt=timezone.now())
+    found = _rows("expired sessions", expired, dry_run)
+    living = Session.objects.filter(
+        session_key=OuterRef("session_key"), expire_date__gte=timezone.now()
+    )
+    a_day_ago = timezone.now() - timedelta(days=1)
+    gone = UserSession.objects.filter(~Exists(living), created_at__lt=a_day_ago)
+    return found + _rows("notes about sessions", gone, dry_run)
+
+
+def counters(dry_run: bool) -> list[str]:
+    """Counters of failed logins and of requests whose time is over: they hold what was typed."""
+    table = connection.ops.quote_name(str(settings.CACHES["default"]["LOCATION"]))
+    now = connection.ops.adapt_datetimefield_value(timezone.now().replace(microsecond=0))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT COUNT(*) FROM {table} WHERE expires < %s", [now])  # noqa: S608
+        (count,) = cursor.fetchone()
+        if not dry_run:
+            cursor.execute(f"DELETE FROM {table} WHERE expires < %s", [now])  # noqa: S608
+    return [f"{count} counters"] if count else []
+
+
+RULES: dict[str, Callable[[bool], list[str]]] = {
+    "export files": export_files,
+    "export rows": export_rows,
+    "uploads": uploads,
+    "bundle folders": bundle_folders,
+    "log lines": log_lines,
+    "request keys": request_keys,
+    "api tokens": api_tokens,
+    "invitations": invitations,
+    "sessions": sessions,
+    "counters": counters,
+}
+
+
+def _ended_before() -> datetime:
+    return timezone.now() - timedelta(days=settings.KEEP_ENDED_DAYS)
+
+
+def _rows(what: str, found: "QuerySet[Any]", dry_run: bool) -> list[str]:
+    count = found.count() if dry_run else found.delete()[0]
+    return [f"{count} {what}"] if count else []
+
+
+def _paths(found: Iterable[Path], dry_run: bool) -> list[str]:
+    said = []
+    for path in found:
+        said.append(str(path))
+        if not dry_run:
+            path_remove(path)
+    return said
+
+
+def _orphans() -> Iterator[Path]:
+    """None where the database knows not one of the folders: then it is likely the wrong one, an
+    empty file in place of the server for example, and bundles cannot be made again."""
+    folder = Path(settings.BUNDLES_DIR)
+    named = {
+        path: match[1]
+        for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
+        if (match := _OF_EXTRACTION.fullmatch(path.name))
+    }
+    # After the folders: of one that came meanwhile nothing is asked.
+    known = {str(public_id) for public_id in Extraction.objects.values_list("public_id", flat=True)}
+    if known.isdisjoint(named.values()):
+        return
+    for path, public_id in named.items():
+        with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
+            if public_id not in known and path.stat().st_mtime < time.time() - DAY:
+                yield path

@@ -1,0 +1,213 @@
+"""What is over goes after its days, and nothing else does."""
+
+import os
+import uuid
+from datetime import timedelta
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+
+from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, User
+from annotation_site.accounts.tokens import token_create
+from annotation_site.annotation.models import Revision, Study
+from annotation_site.corpus.log import log_add
+from annotation_site.corpus.models import Extraction, LogLine
+from annotation_site.operations import tidy
+from annotation_site.results.jobs import export_request, export_run
+from annotation_site.results.models import ExportJob
+from tests.annotation_site.factories import (
+    assignment_of,
+    log_in,
+    make_extraction,
+    make_invitation,
+    make_study,
+    submit,
+)
+
+pytestmark = pytest.mark.django_db
+LONG_AGO = timedelta(days=1000)
+
+
+@pytest.fixture
+def folders(tmp_path, settings):
+    settings.BUNDLES_DIR = tmp_path / "bundles"
+    settings.EXPORTS_DIR = tmp_path / "exports"
+    settings.BUNDLES_DIR.mkdir()
+    return tmp_path
+
+
+def old(path):
+    os.utime(path, (0, 0))
+    return path
+
+
+@pytest.fixture
+def things(folders):
+    """Of everything that ends: one that is over, and one that is not."""
+    past = timezone.now() - LONG_AGO
+    study = make_study()
+    submit(assignment_of(study))
+    asked = {"study": study, "content": "jsonl", "with_names": False, "by": study.created_by}
+    jobs = [export_request(**asked) for _ in range(3)]
+    for job in jobs[:2]:
+        export_run(job_id=job.pk)
+    ExportJob.objects.filter(pk=jobs[0].pk).update(expires_at=past)
+    ExportJob.objects.filter(pk=jobs[2].pk).update(state="failed", requested_at=past)
+
+    bundles = folders / "bundles"
+    extraction = make_extraction()
+    for name in (str(extraction.public_id), str(uuid.uuid4()), "put here by hand"):
+        old_folder = bundles / name
+        old_folder.mkdir()
+        old(old_folder)
+    (bundles / str(uuid.uuid4())).mkdir()  # an upload of this moment, whose row comes next
+    parts = bundles / f".{uuid.uuid4()}.0123.parts"
+    parts.mkdir()
+    old(parts)
+    incoming = bundles / ".incoming"
+    incoming.mkdir()
+    (incoming / "stopped").touch()
+    old(incoming / "stopped")
+    (incoming / "coming").touch()
+
+    running = Extraction.objects.create(model_source="m", state=Extraction.State.RUNNING)
+    for which in (extraction, running):
+        log_add(which.pk, "old")
+        LogLine.objects.filter(extraction=which).update(at=past)
+    log_add(extraction.pk, "new")
+
+    user = study.created_by
+    for key in ("old", "new"):
+        RequestKey.objects.create(user=user, key=key, digest="")
+    RequestKey.objects.filter(key="old").update(created_at=past)
+    for name in ("old", "new"):
+        token_create(user=user, name=name, scopes=["read"], days=1)
+    user.auth_token_set.filter(name="old").update(expiry=past)
+    for changes in ({"expires_at": past}, {"revoked_at": past}, {"uses": 1, "created_at": past}):
+        invitation, _ = make_invitation()
+        Invitation.objects.filter(pk=invitation.pk).update(**changes)
+    make_invitation()
+    for _ in "ab":
+        log_in(user)
+    first = Session.objects.order_by("pk")[0]
+    Session.objects.filter(pk=first.pk).update(expire_date=past)
+    UserSession.objects.filter(session_key=first.pk).update(created_at=past)
+    for key in ("is-over", "still-counts"):
+        cache.set(key, 1, 100)
+    with connection.cursor() as cursor:
+        over = [connection.ops.adapt_datetimefield_value(past), "%is-over"]
+        cursor.execute("UPDATE cache SET expires = %s WHERE cache_key LIKE %s", over)
+    yield extraction
+    cache.clear()
+
+
+def state():
+    """Everything that tidying may touch."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT cache_key FROM cache")
+        counters = {row[0].rpartition(":")[2] for row in cursor.fetchall()}
+    return {
+        "exports": sorted(ExportJob.objects.values_list("state", flat=True)),
+        "lines": sorted(LogLine.objects.values_list("text", "extraction__state")),
+        "keys": sorted(RequestKey.objects.values_list("key", flat=True)),
+        "tokens": sorted(User.objects.values_list("auth_token_set__name", flat=True), key=str),
+        "invitations": Invitation.objects.count(),
+        "sessions": (Session.objects.count(), UserSession.objects.count()),
+        "counters": sorted(counters & {"is-over", "still-counts"}),
+    }
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+def test_a_dry_run_says_what_would_go_and_removes_nothing(things, folders, capsys):
+    before = state(), files(folders)
+    call_command("tidy", "--dry-run")
+    said = capsys.readouterr().out
+    assert (state(), files(folders)) == before
+    assert {line.split(": ")[0] for line in said.splitlines()[:-1]} == set(tidy.RULES)
+    assert said.endswith("Nothing was removed yet: leave --dry-run out for that.\n")
+
+
+def test_what_is_over_goes_and_the_rest_stays(things, folders):
+    kept = [r.pk for r in Revision.objects.all()], Study.objects.count(), AuditEntry.objects.count()
+    before = set(files(folders))
+    tidy.tidy()
+    assert state() == {
+        "exports": ["expired", "ready"],
+        "lines": [("new", "ready"), ("old", "running")],
+        "keys": ["new"],
+        "tokens": [*[None] * (User.objects.count() - 1), "new"],
+        "invitations": 1,
+        "sessions": (1, 1),
+        "counters": ["still-counts"],
+    }
+    gone = sorted(before - set(files(folders)))
+    assert [name.split("/")[0] for name in gone] == ["bundles"] * 3 + ["exports"]
+    assert "bundles/.incoming/stopped" in gone
+    left = sorted(p.name for p in (folders / "bundles").iterdir())
+    assert {".incoming", "put here by hand", str(things.public_id)} < set(left)
+    assert len(left) == 4  # and the folder that was made a moment ago
+    assert kept == (
+        [r.pk for r in Revision.objects.all()], Study.objects.count(), AuditEntry.objects.count()
+    )  # fmt: skip
+    assert not any(tidy.tidy(dry_run=True).values())
+
+
+def test_a_database_that_knows_none_of_the_bundles_removes_none(things, folders):
+    """As where a worker was started without DATABASE_URL beside the site's own files."""
+    for extraction in Extraction.objects.all():
+        Extraction.objects.filter(pk=extraction.pk).update(public_id=uuid.uuid4())
+    before = files(folders / "bundles")
+    assert tidy.tidy()["bundle folders"] == []
+    assert [name for name in before if name not in files(folders / "bundles")] == [
+        ".incoming/stopped"
+    ]
+
+
+def test_a_rule_that_fails_keeps_no_other_from_its_work(things, folders, monkeypatch):
+    def fail(dry_run):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setitem(tidy.RULES, "export files", fail)
+    with pytest.raises(PermissionError):
+        tidy.tidy()
+    assert state()["keys"] == ["new"]
+    assert state()["counters"] == ["still-counts"]
+
+
+def test_of_many_workers_one_tidies_in_a_day(monkeypatch):
+    cache.delete("tidy")
+    tidied = []
+    monkeypatch.setattr(tidy, "tidy", lambda: tidied.append(1))
+    for _ in range(3):
+        monkeypatch.setattr(tidy, "_looked_at", 0.0)
+        tidy.tidy_daily()
+    assert tidied == [1]
+    cache.delete("tidy")
+    tidy.tidy_daily()  # this worker has looked a moment ago
+    assert tidied == [1]
+
+
+def test_the_ages_are_settings(settings):
+    invitation, _ = make_invitation()
+    over = timezone.now() - timedelta(days=10)
+    Invitation.objects.filter(pk=invitation.pk).update(revoked_at=over)
+    settings.KEEP_ENDED_DAYS = 11
+    assert tidy.tidy(dry_run=True)["invitations"] == []
+    settings.KEEP_ENDED_DAYS = 9
+    assert tidy.tidy(dry_run=True)["invitations"] == ["1 ended invitations"]
+
+
+def test_beat_and_every_worker_know_of_it():
+    from annotation_site.celery import SWEEPS, app
+
+    app.loader.import_default_modules()
+    assert app.conf.beat_schedule["tidy"]["task"] in app.tasks
+    assert "annotation_site.operations.tidy.tidy_daily" in SWEEPS
