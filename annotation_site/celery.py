@@ -4,16 +4,28 @@ A message is only a nudge. Each task takes an id, claims the row in the database
 delivered twice, late or never; `SWEEPS` find what a lost message or a dead worker left behind.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_ready, worker_shutting_down
+from celery.schedules import crontab
+from celery.signals import (
+    before_task_publish,
+    task_prerun,
+    worker_init,
+    worker_ready,
+    worker_shutting_down,
+)
 from django.conf import settings
 from django.utils.module_loading import import_string
 from kombu import Exchange, Queue
 
+from annotation_site.operations.logs import request_id
+from annotation_site.workers.queue_files import remove_half_written
+
+log = logging.getLogger("annotation_site.requests")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 
 # Run by every worker at its start and then every few seconds; each must be safe to run at once
@@ -21,8 +33,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
     "annotation_site.annotation.places.leases_sweep",
+    "annotation_site.annotation.training.silent_scores_sweep",
     "annotation_site.results.services.snapshots_sweep",
     "annotation_site.results.export_files.exports_sweep",
+    "annotation_site.operations.tidy.tidy_daily",
 )
 # By those that take extractions, in addition.
 EXTRACTION_SWEEPS = ("annotation_site.corpus.sweeps.extractions_take",)
@@ -44,6 +58,7 @@ def _broker() -> dict[str, Any]:
     queue = settings.VAR_DIR / "queue"
     return {
         "broker_url": "filesystem://localhost//",
+        "broker_transport": "annotation_site.workers.queue_files:Transport",
         "broker_transport_options": {
             "data_folder_in": str(queue / "messages"),
             "data_folder_out": str(queue / "messages"),
@@ -74,10 +89,20 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     task_publish_retry=False,  # the database holds the truth; the sweep finds what was not sent
+    # Where beat runs; elsewhere the sweep of the same name finds that a day is over.
+    beat_schedule={
+        "tidy": {
+            "task": "annotation_site.operations.tasks.tidy_daily",
+            "schedule": crontab(hour="3", minute="30"),
+        }
+    },
     # torch keeps its memory; a fresh child after a while gives it back.
     worker_max_tasks_per_child=200,
 )
-app.autodiscover_tasks(["annotation_site.corpus", "annotation_site.results"], related_name="tasks")
+app.autodiscover_tasks(
+    [f"annotation_site.{stage}" for stage in ("corpus", "results", "operations")],
+    related_name="tasks",
+)
 
 
 def prepare_queue() -> None:
@@ -87,10 +112,22 @@ def prepare_queue() -> None:
         return
     for name in ("data_folder_in", "control_folder", "processed_folder"):
         Path(options[name]).mkdir(parents=True, exist_ok=True)
+    remove_half_written(Path(options["control_folder"]))
     # Declared here, once: two workers that start together would read each other's half of a file.
     with app.connection_for_write() as connection:
         for queue in app.amqp.queues.values():
             queue(connection).declare()
+
+
+@before_task_publish.connect
+def _send_request_id(headers: dict[str, Any], **_: Any) -> None:
+    headers["request_id"] = request_id.get()
+
+
+@task_prerun.connect
+def _take_request_id(task: Any, **_: Any) -> None:
+    request_id.set(getattr(task.request, "request_id", None) or "-")
+    log.info("begins %s", task.name)
 
 
 @worker_init.connect

@@ -4,11 +4,30 @@ Services raise them; pages render the sentence, the API returns it as JSON and c
 it. Anything else that is raised is a bug and propagates.
 """
 
+import errno
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.defaults import server_error
+
+# What the database raises when it restarts, is locked for too long, or has no room left. It passes
+# by itself or by an operator's hand, so it ends no work for good.
+DATABASE_AWAY = (OperationalError, InterfaceError)
+UNAVAILABLE = (
+    "The database does not answer at the moment: it may be restarting, busy or out of disk space. "
+    "What was saved before is kept. Go back and try again in a minute; if it lasts, tell whoever "
+    "runs this site."
+)
+RETRY_AFTER_SECONDS = 5
+_STORAGE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+    errno.EMFILE, errno.ENFILE,
+}  # fmt: skip
 
 
 class SiteError(Exception):
@@ -68,6 +87,32 @@ class DraftConflict(SiteError):
 
     code = "draft_conflict"
     status = 409
+
+
+def storage_sentence(error: OSError) -> str | None:
+    """What to do about a disk that is full or cannot be written; None for any other error."""
+    if error.errno not in _STORAGE:
+        return None
+    return (
+        f"The server cannot write its files: {error.strerror}. Make room there, or see to it that "
+        "its folders can be written; then try again. Nothing half-written is kept."
+    )
+
+
+def fault(request: HttpRequest) -> HttpResponse:
+    """The answer to what nobody caught: 503 while the database is away, else 500.
+
+    Django calls this inside its `except`, also for errors of middleware. No page of the site's own
+    look: that one asks the database who is logged in.
+    """
+    if not isinstance(sys.exception(), DATABASE_AWAY):
+        return server_error(request)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
+    if request.path_info.startswith("/api/"):  # also below a path of its host
+        body = {"error": {"code": "unavailable", "message": UNAVAILABLE, "details": {}}}
+        return JsonResponse(body, status=503, headers=headers)
+    page = render_to_string("503.html", {"message": UNAVAILABLE})  # no request: no context of it
+    return HttpResponse(page, status=503, headers=headers)
 
 
 class SiteErrorMiddleware:

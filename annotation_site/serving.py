@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from django.conf import settings
@@ -21,9 +22,13 @@ from django.core.management import call_command
 from annotation_site.celery import DEFAULT_QUEUE, EXTRACTION_QUEUE, prepare_queue
 from annotation_site.static_files import StaticFiles
 
-WORKER_CLASS = "sync"
+NICENESS = 5  # a third of the processor where pages want all of it
+WORKER_CLASS = "gthread"  # keeps connections open; measured in docs/performance.md
+WEB_WORKERS, WEB_THREADS = 2, 2
 START_SECONDS = 60
 GRACE_SECONDS = 20
+STEADY_SECONDS = 30  # a process that ran so long was no false start
+MOST_RESTARTS = 3  # of false starts in a row
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
@@ -55,39 +60,85 @@ def free_port(host: str, first: int) -> int:
         return int(taken.getsockname()[1])
 
 
-def serve(host: str, first_port: int, web_workers: int = 3) -> None:
-    """Run web server and workers until one of them ends or a signal asks to stop.
+def serve(host: str, first_port: int, web_workers: int = WEB_WORKERS) -> None:
+    """Run web server and workers until a signal asks to stop.
 
-    The port is `first_port` or the next one that is free.
-
-    Exits the process with the status of whichever ended by itself.
+    The port is `first_port` or the next one that is free. One that ends by itself is started again;
+    requests that come meanwhile wait. One that keeps ending at once stops all, and the exit status
+    is its own.
     """
     taken = taken_port(host, first_port)
     port = taken.getsockname()[1]
     prepare()
+    web = _Server("web server", web_command(f"fd://{taken.fileno()}", web_workers), taken.fileno())
     workers = (
         # One that extracts, a piece at a time, with the whole machine; one for all that is short.
-        worker_command(EXTRACTION_QUEUE, concurrency=1),
-        worker_command(DEFAULT_QUEUE, concurrency=2),
+        _Server(
+            "worker for extractions", worker_command(EXTRACTION_QUEUE, concurrency=1), yields=True
+        ),
+        _Server("worker for results", worker_command(DEFAULT_QUEUE, concurrency=2), yields=True),
     )
-    processes: list[subprocess.Popen[bytes]] = []
-    with _stop_signals() as stopping:
+    servers: list[_Server] = []
+    hopeless = None
+    with _stop_signals() as stopping, taken:
         try:
-            bind = f"fd://{taken.fileno()}"
-            processes.append(_start(web_command(bind, web_workers), pass_fds=[taken.fileno()]))
-            taken.close()
-            _wait_until_answering(host, port, processes, stopping)
-            if not stopping and processes[0].poll() is None:
+            web.start()
+            servers.append(web)
+            _wait_until_answering(host, port, [web.process], stopping)
+            if not stopping and web.process.poll() is None:
                 print(f"\nFFN Concepts is at http://{host}:{port}/  (Ctrl-C stops it)", flush=True)
             # Last, so that the first page does not wait for the workers' imports.
-            processes += [_start(worker) for worker in workers]
-            while not stopping and all(process.poll() is None for process in processes):
+            for worker in workers:
+                worker.start()
+                servers.append(worker)
+            while not stopping and hopeless is None:
+                hopeless = next((one for one in servers if not one.kept_up()), None)
                 time.sleep(0.2)
         finally:
-            _stop(processes)
-    ended = [p.returncode for p in processes if p.returncode not in (0, -signal.SIGTERM)]
-    if not stopping:
-        raise SystemExit(ended[0] if ended else 1)
+            _stop([server.process for server in servers])
+    if hopeless is not None and not stopping:
+        raise SystemExit(max(1, hopeless.process.returncode))
+
+
+class _Server:
+    """A process that is started again when it ends; one that `yields` lets others go first."""
+
+    def __init__(
+        self, title: str, command: list[str], *pass_fds: int, yields: bool = False
+    ) -> None:
+        self.title = title
+        self._command, self._pass_fds = command, pass_fds
+        self._prepare_child = _yield_to_others if yields else _end_with_parent
+        self._ended_at_once = 0
+
+    def start(self) -> None:
+        # A session of its own: Ctrl-C in a terminal reaches this process, which stops the others.
+        self.process = subprocess.Popen(
+            self._command,
+            start_new_session=True,
+            preexec_fn=self._prepare_child,
+            pass_fds=self._pass_fds,
+        )
+        self._started_at = time.monotonic()
+
+    def kept_up(self) -> bool:
+        """Start it again where it has ended; False where that has been of no use."""
+        status = self.process.poll()
+        if status is None:
+            return True
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended ({status})"
+        at_once = time.monotonic() - self._started_at < STEADY_SECONDS
+        self._ended_at_once = self._ended_at_once + 1 if at_once else 0
+        if self._ended_at_once > MOST_RESTARTS:
+            _say(f"The {self.title} {how} again and again, so all stops here. Its log is above.")
+            return False
+        _say(f"The {self.title} {how}. It is started again; nothing that was saved is lost.")
+        self.start()
+        return True
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def worker_command(queue: str, *, concurrency: int) -> list[str]:
@@ -104,18 +155,18 @@ def web_command(bind: str, web_workers: int) -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--preload",
         "--bind", bind, "--workers", str(web_workers),
+        "--worker-class", WORKER_CLASS, "--threads", str(WEB_THREADS),
         "--log-level", "warning", "--no-control-socket",
+        # Longer than people think and than proxies keep connections: a server that hangs up just
+        # when somebody sends loses the request.
+        "--keep-alive", "75",
+        # Whether headers of a proxy are believed is BEHIND_PROXY's to say, not the server's: by
+        # itself it believes whatever comes from this machine.
+        "--forwarded-allow-ips", "",
         # A bundle that is uploaded over a slow line takes its worker as long as it comes in.
         "--timeout", "900",
         "--max-requests", "20000", "--max-requests-jitter", "2000",
     ]  # fmt: skip
-
-
-def _start(command: list[str], pass_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
-    # A session of its own: Ctrl-C in a terminal reaches this process, which stops the others.
-    return subprocess.Popen(
-        command, start_new_session=True, preexec_fn=_end_with_parent, pass_fds=pass_fds
-    )
 
 
 def _end_with_parent() -> None:
@@ -125,6 +176,15 @@ def _end_with_parent() -> None:
     """
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _yield_to_others() -> None:
+    """In a child as well: somebody who waits for a page goes before work that takes minutes."""
+    _end_with_parent()
+    os.nice(NICENESS)
+    # Linux weighs the sessions of a machine first, and this child has one of its own.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def prepare() -> None:

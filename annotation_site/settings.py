@@ -4,6 +4,8 @@ Two variables decide between the embedded default and real services: DATABASE_UR
 (SQLite in VAR_DIR when unset) and REDIS_URL (a queue of files in VAR_DIR when unset).
 """
 
+import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +13,16 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-env = environ.Env()
+from annotation_site.operations.logs import logging_settings
+
+
+class _Env(environ.Env):
+    def str(self, var: str, default: str = "") -> str:
+        """As it stands: a password may begin with a dollar sign and is no other variable's name."""
+        return os.environ.get(var, default)
+
+
+env = _Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 if (BASE_DIR / ".env").exists():
     env.read_env(BASE_DIR / ".env")
@@ -44,11 +55,16 @@ if _site.scheme not in ("http", "https") or not _site.hostname:
         f"SITE_URL is {SITE_URL!r}; it must be a whole address such as https://labels.example.org."
     )
 _https = _site.scheme == "https"
+# Below a path of the host, which the proxy takes off, cookies are not for what lies beside it.
+_folder = _site.path.rstrip("/")
+FORCE_SCRIPT_NAME = _folder or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{_folder}/"
 ALLOWED_HOSTS = [_site.hostname, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [f"{_site.scheme}://{_site.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_SSL_REDIRECT = _https
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked on the machine itself, without TLS
+# Asked on the machine itself, without TLS.
+SECURE_REDIRECT_EXEMPT = [rf"^({re.escape(_folder[1:])}/)?(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 # The host's subdomains belong to whoever runs them, and a preload list hardly lets go again.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
@@ -126,6 +142,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
+    "annotation_site.operations.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -158,6 +175,8 @@ TEMPLATES = [
 
 DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
 _database = DATABASES["default"]
+if _password := env.str("DATABASE_PASSWORD", ""):  # any signs, which an address would not take
+    _database["PASSWORD"] = _password
 _database["CONN_MAX_AGE"] = 300  # a fresh connection per request costs half the throughput
 _database["CONN_HEALTH_CHECKS"] = True
 if _database["ENGINE"].endswith("sqlite3"):
@@ -169,11 +188,11 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Counts failed logins for all processes together. In the database, so that nothing needs Redis
-# to let people in; a migration makes the table.
+# Counts failed logins and tokens' requests for all processes together. In the database, so that
+# nothing needs Redis to let people in; a migration makes the table.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "annotation_site.database_cache.DatabaseCache",
         "LOCATION": "cache",
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
@@ -215,6 +234,7 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "FFN Concepts"
 MFA_TOTP_TOLERANCE = 1  # steps of 30 s that a telephone's clock may be off
 MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_ADAPTER = "annotation_site.accounts.adapters.SecondFactorAdapter"
 SOCIALACCOUNT_ADAPTER = "annotation_site.accounts.adapters.LoginServiceAdapter"
 
 # Without EMAIL_URL nothing is mailed, and admins hand out reset links instead.
@@ -232,7 +252,8 @@ LOCALE_PATHS = [BASE_DIR / "annotation_site" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-STATIC_URL = "static/"
+STATIC_URL = f"{_folder}/static/"
+WHITENOISE_STATIC_PREFIX = "/static/"  # as requests arrive
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -270,6 +291,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [],  # choices stay where they are used, without made-up names
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # the largest request is one list's draft
+# Strangers send forms too, and Django's own handlers write files of any size to disk.
+FILE_UPLOAD_HANDLERS = ["annotation_site.operations.requests.NoFiles"]
 
 MODELS_DIR = Path(env.str("MODELS_DIR", str(VAR_DIR / "models")))  # local models, by folder name
 CORPORA_DIR = Path(env.str("CORPORA_DIR", str(VAR_DIR / "corpora")))  # texts for FFN updates
@@ -277,13 +300,14 @@ BUNDLES_DIR = Path(env.str("BUNDLES_DIR", str(VAR_DIR / "bundles")))
 MAX_BUNDLE_BYTES = env.int("MAX_BUNDLE_BYTES", 2_000_000_000)  # that may come by page
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(VAR_DIR / "exports")))
 EXPORT_DAYS = env.int("EXPORT_DAYS", 14)  # until an exported file is removed
+# Until `manage.py tidy` removes what is over: lines about extractions, ended invitations and so on.
+KEEP_LOG_DAYS = env.int("KEEP_LOG_DAYS", 180)
+KEEP_ENDED_DAYS = env.int("KEEP_ENDED_DAYS", 30)
 REDIS_URL = env.str("REDIS_URL", "")
 QUEUE_PREFIX = env.str("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
-}
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # without it there is no page of metrics
+LOG_FORMAT = env.str("LOG_FORMAT", "text")
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}; it can be text or json.")
+LOGGING = logging_settings(as_json=LOG_FORMAT == "json", level=env.str("LOG_LEVEL", "INFO"))

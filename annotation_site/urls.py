@@ -4,11 +4,14 @@ from django.urls import include, path
 
 from annotation_site.annotation.views.own import home
 from annotation_site.operations.health import healthz, readyz
+from annotation_site.operations.metrics import metrics
 
+handler500 = "annotation_site.errors.fault"
 urlpatterns = [
     path("", home, name="home"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("", include("annotation_site.accounts.urls")),
     path("", include("annotation_site.corpus.urls")),
     path("", include("annotation_site.results.urls")),

@@ -18,7 +18,13 @@ from typing import IO, Any
 from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
 from annotation_site.exports.archive import ArchiveError, ArchiveReader
 from annotation_site.exports.labels import LabelFileError, LabelRecord
-from annotation_site.results.archive_tables import LIST_COLUMNS, Choices, answers_of, tables_of
+from annotation_site.results.archive_answers import (
+    LIST_COLUMNS,
+    MACHINE_COLUMNS,
+    Choices,
+    request_of,
+)
+from annotation_site.results.tables import tables_of
 
 TOLERANCE = 1e-9  # other processors add floats in another order
 MOST_TEXT = 2**30  # bytes of a table, or of the lists
@@ -42,11 +48,14 @@ def verify(path: Path) -> Checked:
     with ArchiveReader(path) as archive:
         archive.check()
         choices = _choices(archive)
-        lists = _stored(archive, "labels/lists.csv", Table("lists", LIST_COLUMNS, ()))
+        lists, machines = (
+            _stored(archive, f"labels/{name}.csv", Table(name, columns, ())).rows
+            for name, columns in (("lists", LIST_COLUMNS), ("machines", MACHINE_COLUMNS))
+        )
         with _unpacked(archive, "jsonl") as jsonl, _unpacked(archive, "parquet") as parquet:
             records = _Counted(_both(jsonl, parquet))
-            answers = answers_of(lists.rows, records)
-        computed = tables_of(answers, choices)
+            request = request_of(lists, machines, records, choices)
+        computed = dict(tables_of(request))
         names = {name for name in archive.names if name.startswith("tables/")}
         expected = {f"tables/{name}.{end}" for name in computed for end in ("csv", "json")}
         differences = [
