@@ -1,0 +1,109 @@
+"""Workers of a site that a test starts and kills, one by one, without a web server."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from annotation_site.serving import worker_command
+from tests.e2e.site import ROOT, Site, wait_for
+
+EXTRACTING = worker_command("extraction", concurrency=1)
+TAKING_EVERYTHING = [
+    sys.executable, "-m", "celery", "--app", "annotation_site", "worker", "--concurrency", "2",
+]  # fmt: skip
+COMPUTING = worker_command("celery", concurrency=1)
+
+
+class Cluster:
+    """A site without a web server, and workers that the test starts and kills."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._logs: list[Path] = []
+        if "REDIS_URL" not in site.environment:
+            code = "from annotation_site.celery import prepare_queue; prepare_queue()"
+            site.manage("shell", "--verbosity", "0", "-c", code)
+
+    def start(self, count: int, command: Sequence[str] = EXTRACTING) -> None:
+        """Start workers; returns when all say that they live."""
+        before = set(self.rows("SELECT name FROM workers_worker"))
+        for _ in range(count):
+            self.launch(command)
+        wait_for(lambda: len(self._names() - before) == count, self.said)
+
+    def launch(self, command: Sequence[str], **environment: str) -> "subprocess.Popen[bytes]":
+        """Start a worker and wait for nothing."""
+        log = self.site.folder / f"worker-{len(self.workers)}.log"
+        self._logs.append(log)
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT, env={**self.site.environment, **environment}, stdout=file, stderr=file,
+                start_new_session=True,
+            )  # fmt: skip
+        self.workers.append(process)
+        return process
+
+    def _names(self) -> set[tuple]:
+        return set(self.rows("SELECT name FROM workers_worker"))
+
+    def kill(self, worker: str) -> None:
+        """SIGKILL for a worker with its children, as a power cut does. `worker` is its name."""
+        pid = int(worker.split(":")[1])
+        assert pid in [process.pid for process in self.workers]
+        os.killpg(pid, signal.SIGKILL)
+
+    def rows(self, sql: str) -> list[tuple]:
+        """A query straight from the database: the state of a moment, without starting Django."""
+        url = self.site.environment.get("DATABASE_URL")
+        if url is None:
+            connection = sqlite3.connect(self.site.folder / "db.sqlite3", timeout=20)
+        else:
+            import psycopg2
+
+            connection = psycopg2.connect(url)
+        with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    def said(self) -> str:
+        """What the workers printed, for the message of a failed wait."""
+        states = [
+            self.rows(f"SELECT {columns} FROM {table}")
+            for columns, table in (
+                ("state, step, attempts, error, notice", "corpus_extraction"),
+                ("layer, state, worker, attempts, done", "corpus_extractionlayer"),
+                ("state, step, attempts, error", "results_snapshot"),
+                ("content, state, attempts, error", "results_exportjob"),
+            )
+        ]
+        return "\n".join([*map(str, states), *(log.read_text()[-3000:] for log in self._logs)])
+
+    def running(self) -> list[tuple[int, str]]:
+        """Layers being done, and by whom."""
+        return self.rows(
+            "SELECT layer, worker FROM corpus_extractionlayer WHERE state = 'running' AND done > 0"
+        )
+
+    def finished(self) -> list[tuple]:
+        return self.rows(
+            "SELECT state, bundle_digest, error FROM corpus_extraction "
+            "WHERE state IN ('ready', 'failed')"
+        )
+
+    def layers(self) -> list[tuple[str, str, int, int, int]]:
+        return self.rows(
+            "SELECT state, worker, attempts, done, total FROM corpus_extractionlayer ORDER BY layer"
+        )
+
+    def stop(self) -> None:
+        for process in self.workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

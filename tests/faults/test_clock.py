@@ -1,0 +1,161 @@
+"""A clock is set back: what was written before lies in the future, and nothing waits for that."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from annotation_site.accounts.models import ApiToken
+from annotation_site.accounts.tokens import token_create
+from annotation_site.annotation.models import Assignment
+from annotation_site.annotation.places import leases_sweep
+from annotation_site.corpus import services, sweeps
+from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.results import export_files
+from annotation_site.results import services as results
+from annotation_site.results.jobs import export_request
+from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.workers.models import Worker
+from annotation_site.workers.selectors import workers_alive
+from tests.annotation_site.factories import (
+    answer,
+    assignment_of,
+    client_of,
+    make_extraction,
+    make_study,
+    submit,
+)
+
+pytestmark = [pytest.mark.xdist_group("faults-workers")]
+SET_BACK = timedelta(hours=1)
+Assigned = Assignment.State
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What workers are asked for: the id of each message."""
+    found = []
+    for module in (services, results, export_files):
+        name = "job_nudge" if module is export_files else "nudge"
+        monkeypatch.setattr(
+            module, name, lambda *said: found.append(getattr(said[-1], "pk", said[-1]))
+        )
+    return found
+
+
+@pytest.mark.django_db
+def test_work_of_the_dead_is_given_back_though_its_last_sign_of_life_is_in_the_future(asked):
+    later = timezone.now() + SET_BACK
+    whole, cut = (make_extraction() for _ in range(2))
+    Extraction.objects.filter(pk=whole.pk).update(state="running", heartbeat_at=later)
+    Extraction.objects.filter(pk=cut.pk).update(state="layers")
+    layer = ExtractionLayer.objects.create(
+        extraction=cut, layer=0, total=1, state="running", heartbeat_at=later
+    )
+    study = make_study()
+    submit(assignment_of(study))
+    researcher = study.memberships.get(role="researcher").user
+    job = export_request(study=study, content="jsonl", with_names=False, by=researcher)
+    ExportJob.objects.update(state="running", heartbeat_at=later)
+    snapshot = results.snapshot_request(study=study)
+    Snapshot.objects.update(state="running", heartbeat_at=later, started_at=later)
+    asked.clear()
+    for sweep in (sweeps.extractions_sweep, export_files.exports_sweep, results.snapshots_sweep):
+        sweep()
+    for row in (whole, layer, job):
+        row.refresh_from_db()
+    assert (whole.state, layer.state, job.state) == ("queued", "waiting", "due")
+    assert snapshot.pk in asked
+
+
+@pytest.mark.django_db
+def test_work_of_the_living_is_left_alone_by_clocks_that_differ_a_little():
+    for seconds in (-3, 3):
+        extraction = make_extraction()
+        seen = timezone.now() + timedelta(seconds=seconds)
+        Extraction.objects.filter(pk=extraction.pk).update(state="running", heartbeat_at=seen)
+        sweeps.extractions_sweep()
+        extraction.refresh_from_db()
+        assert extraction.state == "running"
+
+
+@pytest.mark.django_db
+def test_what_was_asked_for_in_the_future_is_found_now(asked):
+    extraction = make_extraction()
+    later = timezone.now() + SET_BACK
+    Extraction.objects.filter(pk=extraction.pk).update(state="queued", created_at=later)
+    study = make_study()
+    researcher = study.memberships.get(role="researcher").user
+    job = export_request(study=study, content="jsonl", with_names=False, by=researcher)
+    ExportJob.objects.update(requested_at=later)
+    asked.clear()
+    sweeps.extractions_take()
+    export_files.exports_sweep()
+    assert asked == [extraction.pk, job.pk]
+
+
+@pytest.mark.django_db
+def test_a_worker_that_died_before_is_not_shown_as_alive():
+    for name, seen in (("dead", SET_BACK), ("alive", timedelta(0))):
+        Worker.objects.create(name=name, seen_at=timezone.now() + seen)
+    assert [worker.name for worker in workers_alive()] == ["alive"]
+
+
+@pytest.mark.django_db
+def test_fresh_results_do_not_wait_until_the_last_ones_are_past():
+    study = make_study()
+    submit(assignment_of(study))
+    results.snapshot_refresh_now(study=study)
+    Snapshot.objects.update(
+        started_at=F("started_at") + SET_BACK, finished_at=F("finished_at") + SET_BACK
+    )
+    submit(assignment_of(study, 2))
+    assert results.snapshot_refresh_rested(study=study) is not None
+
+
+@pytest.mark.django_db
+def test_a_lease_of_the_future_begins_now_and_no_list_is_given_twice():
+    study = make_study(annotators=3, annotators_per_list=1)
+    opened = assignment_of(study)
+    Assignment.objects.filter(pk=opened.pk).update(
+        state=Assigned.IN_PROGRESS, opened_at=timezone.now() + SET_BACK
+    )
+    before = list(Assignment.objects.order_by("pk").values_list("pk", "membership", "item"))
+    leases_sweep()
+    opened.refresh_from_db()
+    assert opened.state == Assigned.IN_PROGRESS
+    assert abs(opened.opened_at - timezone.now()) < timedelta(minutes=1)
+    assert list(Assignment.objects.order_by("pk").values_list("pk", "membership", "item")) == before
+
+    past = timezone.now() - timedelta(hours=study.lease_hours, minutes=1)
+    Assignment.objects.filter(pk=opened.pk).update(opened_at=past)
+    leases_sweep()  # it ends as any other
+    others = Assignment.objects.filter(item=opened.item, state__in=Assignment.LIVE)
+    assert others.exclude(membership=opened.membership).count() == 1
+    assert others.count() == 1
+
+
+@pytest.mark.django_db
+def test_an_answer_to_a_list_that_was_opened_in_the_future_counts():
+    study = make_study()
+    opened = assignment_of(study)
+    Assignment.objects.filter(pk=opened.pk).update(
+        state=Assigned.IN_PROGRESS, opened_at=timezone.now() + SET_BACK
+    )
+    submit(opened, answer())
+    opened.refresh_from_db()
+    assert (opened.state, opened.active_seconds) == (Assigned.SUBMITTED, 0)
+
+
+@pytest.mark.django_db
+def test_tokens_that_were_made_in_the_future_work_and_end():
+    user = assignment_of(make_study()).membership.user
+    secret = token_create(user=user, name="script", scopes=["read"], days=30)[1]
+    ApiToken.objects.update(created=timezone.now() + SET_BACK)
+    client = client_of(user)
+    client.logout()
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert client.get("/api/me", headers=headers).status_code == 200
+    ApiToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+    assert client.get("/api/me", headers=headers).status_code == 401

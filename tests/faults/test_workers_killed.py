@@ -1,0 +1,206 @@
+"""Workers are killed in every step of what they do, and servers with all their children."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ffn_extract.options import ExtractOptions
+from tests.e2e.site import MODEL, ROOT, Site, answers, demo_model, wait_for
+from tests.faults.cluster import COMPUTING, Cluster
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-workers")]
+ARGUMENTS = ("--kinds", "value,random", "--per-layer", "40", "--glosses", "none")
+
+
+# Where a worker is killed while it extracts, in the order of the steps: see tests/faults/dying.py.
+IN_AN_EXTRACTION = {
+    "reading": "ffn_extract.pipeline:read_vocabulary:1",
+    "projecting": "ffn_extract.projection:find_candidates:1",
+    "glosses": "ffn_extract.pipeline:TokenRow:100",
+    "writing": "ffn_extract.bundle.writing:_record:2",  # both files are there, no manifest yet
+    "loading tokens": "annotation_site.corpus.loading:_token:1200",
+    "loading vectors": "annotation_site.corpus.loading:_vector:20",
+}
+IN_AN_IMPORT = "annotation_site.corpus.loading:_vector:30"
+IN_A_SNAPSHOT = "annotation_site.results.computation:_plans:1"
+IN_AN_EXPORT = "annotation_site.exports.archive:_info:5"  # four files of the archive are there
+OPTIONS = {"kinds": ("value", "random"), "per_layer": 5, "glosses": ()}
+LISTS = 2 * 6 * 5
+OTHERS, LISTS_OF_OTHERS = "model", 3 * 2 * 2  # of the study that is there already
+PATIENCE = 400  # seconds: ten processes start here, nine of them at once
+UPLOADED_SEED = 100
+BEGUN = """
+import shutil, tempfile
+from pathlib import Path
+from annotation_site.corpus.importing import upload_staged, upload_take
+from annotation_site.corpus.receiving import incoming_folder
+from annotation_site.corpus.services import extraction_enqueue
+from annotation_site.corpus.tasks import extraction_work
+from annotation_site.results.jobs import export_request
+from annotation_site.results.services import snapshot_request
+from annotation_site.results.tasks import export_write, snapshot_compute_due
+from ffn_extract.options import ExtractOptions
+from tests.annotation_site.factories import make_extraction, make_study, submit
+study = make_study(annotators=2, lists_per_layer=2, extraction=make_extraction(per_layer=2))
+for assignment in list(study.memberships.filter(role="annotator").first().assignments.all()):
+    submit(assignment)
+researcher = study.memberships.get(role="researcher").user
+tasks = []
+for seed in range({extractions}):
+    options = ExtractOptions(seed=seed, **{options})
+    tasks.append((extraction_work, extraction_enqueue(model_source="{model}", options=options)))
+files = Path(tempfile.mkdtemp(dir=incoming_folder()))
+for path in Path("{bundle}").iterdir():
+    shutil.copy(path, files)
+with upload_staged(files={{path.name: path for path in files.iterdir()}}) as upload:
+    uploaded, _ = upload_take(upload=upload)
+shutil.rmtree(files)
+tasks += [
+    (extraction_work, uploaded),
+    (snapshot_compute_due, snapshot_request(study=study)),
+    (export_write, export_request(study=study, content="archive", with_names=False, by=researcher)),
+]
+for number, (task, row) in enumerate(tasks):
+    task.apply_async((row.pk,), queue=f"doomed-{{number}}")
+"""
+
+
+def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
+    places = [*IN_AN_EXTRACTION.values(), IN_AN_IMPORT, IN_A_SNAPSHOT, IN_AN_EXPORT]
+    for number, place in enumerate(places):  # each has a queue of its own, so it is not for others
+        command = [sys.executable, "-m", "tests.faults.dying", place, "-Q", f"doomed-{number}",
+                   "-n", f"doomed-{number}@%h"]  # fmt: skip
+        cluster.launch(command)
+    seeds = [*range(len(IN_AN_EXTRACTION)), UPLOADED_SEED]
+    digests = [bundle_of(seed, tmp_path / f"seed-{seed}") for seed in seeds]
+    code = BEGUN.format(
+        model=MODEL,
+        options=OPTIONS,
+        extractions=len(IN_AN_EXTRACTION),
+        bundle=tmp_path / f"seed-{UPLOADED_SEED}",
+    )
+    cluster.site.manage("shell", "--verbosity", "0", "-c", code)
+    wait_for(lambda: all(w.poll() is not None for w in cluster.workers), cluster.said, PATIENCE)
+    assert {worker.returncode for worker in cluster.workers} == {-signal.SIGKILL}
+
+    # Nothing that was begun can be seen as if it were whole.
+    assert cluster.rows("SELECT model_source FROM corpus_extraction WHERE state = 'ready'") == [
+        (OTHERS,)
+    ]
+    assert cluster.rows("SELECT count(*) FROM results_figure") == [(0,)]
+    folder = cluster.site.folder
+    assert [path.suffix for path in (folder / "exports").iterdir()] == [".part"]
+    assert list((folder / "bundles").glob(".*.partial"))
+
+    cluster.start(1)
+    cluster.start(1, COMPUTING)
+    wait_for(lambda: nothing_waits(cluster), cluster.said, PATIENCE)
+    run = "SELECT bundle_digest, attempts, state, error FROM corpus_extraction"
+    assert sorted(cluster.rows(f"{run} WHERE model_source <> '{OTHERS}'")) == sorted(
+        (digest, 2, "ready", "") for digest in digests
+    )
+    rows = "SELECT count(*) FROM corpus_vector GROUP BY extraction_id"
+    assert sorted(cluster.rows(rows)) == sorted([(LISTS_OF_OTHERS,), *[(LISTS,)] * len(digests)])
+    assert cluster.rows("SELECT state, attempts, error FROM results_snapshot") == [("ready", 2, "")]
+    ((state, attempts, sha256),) = cluster.rows(
+        "SELECT state, attempts, sha256 FROM results_exportjob"
+    )
+    assert (state, attempts) == ("ready", 2)
+    wait_for(lambda: len(list((folder / "exports").iterdir())) == 1)  # the half file is swept
+    (archive,) = (folder / "exports").iterdir()
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == sha256
+    assert not list((folder / "bundles").glob(".*.partial"))
+
+
+def bundle_of(seed: int, out: Path) -> str:
+    """The digest of what a process makes that nobody kills."""
+    from ffn_extract.pipeline import extract
+
+    options = ExtractOptions(**OPTIONS, seed=seed, name=MODEL)
+    return extract(str(demo_model()), out, options).digest
+
+
+def nothing_waits(cluster: Cluster) -> bool:
+    tables = ("corpus_extraction", "results_snapshot", "results_exportjob")
+    states = [row[0] for table in tables for row in cluster.rows(f"SELECT state FROM {table}")]
+    return set(states) <= {"ready", "failed"}
+
+
+def states(site: Site) -> list[dict]:
+    return site.query(
+        "list(Extraction.objects.order_by('pk').values('state', 'step', 'bundle_digest', 'error'))"
+    )
+
+
+def test_a_killed_worker_changes_nothing_in_the_bundle(stopped_site, tmp_path):
+    site = stopped_site
+    site.start()
+    site.manage("enqueue_model", MODEL, *ARGUMENTS)
+    wait_for(lambda: states(site)[0]["state"] == "running", site.said)
+    kill_everything(site)
+    assert states(site)[0]["state"] == "running"  # nobody was left to say otherwise
+    site.start()
+    wait_for(lambda: states(site)[0]["state"] in ("ready", "failed"), site.said)
+    out = tmp_path / "direct"
+    subprocess.run(
+        [sys.executable, "-m", "ffn_extract", "extract", str(demo_model()), "--name", MODEL,
+         "--out", str(out), *ARGUMENTS],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    digest = json.loads((out / "manifest.json").read_text())["digest"]
+    assert states(site) == [
+        {"state": "ready", "step": "load_vectors", "bundle_digest": digest, "error": ""}
+    ]
+    assert site.query("Extraction.objects.get().attempts") == 2
+    assert site.query("Vector.objects.count()") == 2 * 6 * 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells a child of it.")
+def test_servers_stop_when_the_command_that_started_them_is_killed(stopped_site):
+    site = stopped_site
+    site.start()
+    wait_for(lambda: site.query("Worker.objects.count()") == 2, site.said)
+    site.process.kill()
+    site.process.wait()
+    wait_for(lambda: not answers(int(site.address.rsplit(":", 1)[1])), site.said)
+    wait_for(lambda: site.query("Worker.objects.count()") == 0, site.said)
+
+
+def kill_everything(site: Site) -> None:
+    """SIGKILL for the servers and all their children, as a power cut does."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
+    marks = ("celery --quiet --app annotation_site", "gunicorn annotation_site.wsgi")
+    own = [
+        int(line.split()[0])
+        for line in listed.stdout.splitlines()
+        if any(mark in line for mark in marks) and belongs_to(site, int(line.split()[0]))
+    ]
+    assert own
+    for pid in [site.process.pid, *own]:
+        os.kill(pid, signal.SIGKILL)
+    site.process.wait()
+
+
+def belongs_to(site: Site, pid: int) -> bool:
+    """Whether a process runs for this site, and not for another test's or person's."""
+    key = site.environment["SECRET_KEY"]
+    listed = subprocess.run(
+        ["ps", "eww", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return key in listed.stdout
+
+
+def test_both_servers_stop_on_ctrl_c_and_start_again(stopped_site):
+    site = stopped_site
+    site.start()
+    wait_for(lambda: site.query("Worker.objects.count()") == 2, site.said)
+    assert site.stop(signal.SIGINT) == 0
+    assert site.query("Worker.objects.count()") == 0
+    site.start()
+    assert site.stop(signal.SIGHUP) == 0
