@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.agreement import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.encoding import encode
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import (
     Agreement,
     agreement_table,
@@ -51,9 +51,8 @@ def intervals(labels: Labels, agreement: Agreement, resamples: int) -> list[pd.D
     """Agreement tables with intervals, after those of coverage and real against random."""
     lists = list_coverage(labels, min_tokens=MIN_TOKENS, categories=DEFAULT_CATEGORIES)
     columns = ["coverage", "coverage_with_stopwords", *DEFAULT_CATEGORIES, "concepts_per_list"]
-    for by in COVERAGE:
-        mean_intervals(lists, columns=columns, by=by, resamples=resamples)
-    kind_comparison(lists, column="coverage", resamples=resamples, permutations=resamples)
+    mean_intervals(lists, columns=columns, by=COVERAGE, resamples=resamples)
+    kind_comparison(lists, columns=["coverage"], resamples=resamples, permutations=resamples)
     return agreement_tables(agreement, by=GROUPINGS, resamples=resamples)
 
 

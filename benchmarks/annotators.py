@@ -1,6 +1,6 @@
 """What eight annotators at once wait for the server: `python -m benchmarks.annotators`.
 
-A server as `manage.py serve` starts it (three web processes; no background worker, which has
+A server as `manage.py serve` starts it (no background worker, which has
 nothing to do here) and the clients on the same machine. Each annotator thinks, saves, thinks,
 saves, thinks and submits, over and over; a submission's reply holds the next list, so its time is
 the time to "next". Times are the client's, from the first byte sent to the last received. SQLite
@@ -20,6 +20,7 @@ from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # the servers have their own
 
+from annotation_site.serving import WEB_WORKERS
 from benchmarks.machine import describe
 from tests.e2e.annotators import Annotator, people_of
 from tests.e2e.site import Site, database_of_its_own
@@ -46,13 +47,13 @@ class Timed(Annotator):
     def __init__(self, address: tuple[str, int], session: str) -> None:
         super().__init__(address, session)
         self.times: dict[str, list[float]] = defaultdict(list)
+        self.failures = 0  # of the server
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, object]:
         started = time.perf_counter()
         reply = super().ask(method, path, body)
-        self.times[path.rstrip("/").rsplit("/", 1)[-1]].append(
-            1000 * (time.perf_counter() - started)
-        )
+        self.times[path.rsplit("/", 1)[-1] or "page"].append(1000 * (time.perf_counter() - started))
+        self.failures += reply[0] >= 500
         return reply
 
 
@@ -81,7 +82,7 @@ def measure(seconds: float) -> dict[str, list[float]]:
         with database_of_its_own(site.environment):
             site.prepare()
             people = people_of(site, PEOPLE, lists_per_layer=40)
-            site.start_web(web_workers=3)
+            site.start_web(web_workers=WEB_WORKERS)
             annotators = [Timed(("127.0.0.1", site.port), session) for session, *_ in people]
             started = threading.Barrier(PEOPLE)
             with ThreadPoolExecutor(PEOPLE) as pool:
@@ -91,6 +92,8 @@ def measure(seconds: float) -> dict[str, list[float]]:
                 ]
                 for session in working:
                     session.result()
+            for one in annotators:
+                one.close()
             site.stop()
     named = {"autosave": "draft", "next": "submit"}
     return {

@@ -124,7 +124,7 @@ def _people_and_lists(lists: int) -> tuple[list[Any], list[Any]]:
     items = Item.objects.bulk_create(
         (Item(study=study, vector=vector) for vector in vectors), batch_size=1000
     )
-    users = User.objects.bulk_create(User(username=f"person{n}") for n in range(PEOPLE))
+    users = User.objects.bulk_create(User(username=f"labeller{n}") for n in range(PEOPLE))
     people = Membership.objects.bulk_create(
         Membership(study=study, user=user, role="annotator") for user in users
     )

@@ -2,23 +2,23 @@
 
 Run ``python -m benchmarks.results [LISTS [RESAMPLES [PEOPLE]]]`` in the repository's root. A label
 is one person's answer for one rank: 11,112 lists × 30 tokens × 3 people. PEOPLE is from how many
-the three of each list are drawn; intervals of Cohen's kappa grow with their pairs. Times are the
-processor's, of all cores together, so that other work on the machine does not count.
+the three of each list are drawn. Times are the processor's, of all cores together, so that other
+work on the machine does not count.
 """
 
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 
+from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.coverage import DEFAULT_CATEGORIES
 from annotation_site.analysis.intervals import RESAMPLES
 from annotation_site.analysis.labels import Labels
-from annotation_site.results.tables import TABLES, TableRequest
+from annotation_site.results.table_request import TableRequest
+from annotation_site.results.tables import TABLES
 from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, labels_of
-
-INTERVALS = ("coverage_intervals", "real_against_random", "agreement")
-"""What takes the time of intervals; the other tables share what these have computed."""
 
 
 def shared_out(labels: Labels, people: int, seed: int = 0) -> Labels:
@@ -33,10 +33,28 @@ def shared_out(labels: Labels, people: int, seed: int = 0) -> Labels:
 
 
 def request(labels: Labels, resamples: int) -> TableRequest:
+    """With two machine annotators, and a tenth of everybody's lists answered twice."""
+    other = labels_of(len(labels.lists), seed=1)
+    machines = dict(zip(("ana", "ben"), BASELINES, strict=True))
+    proposals = other.annotations[other.annotations["annotator"].isin(machines)]
+    proposals = proposals.assign(annotator=proposals["annotator"].map(machines))
+    again = labels.annotations[labels.annotations["list_id"] % 10 == 0]
     times = labels.annotations[["annotation_id", "annotator"]].assign(active_seconds=60)
     return TableRequest(
-        labels, list(DEFAULT_CATEGORIES), MIN_TOKENS, resamples=resamples, times=times
+        labels,
+        list(DEFAULT_CATEGORIES),
+        MIN_TOKENS,
+        resamples=resamples,
+        times=times,
+        machines=answers(other, proposals),
+        repeats=answers(other, again),
     )
+
+
+def answers(labels: Labels, annotations: pd.DataFrame) -> Labels:
+    """Some answers with their members."""
+    inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
+    return Labels(labels.lists, annotations, labels.members[inside])
 
 
 def all_tables(labels: Labels, resamples: int) -> dict[str, float]:

@@ -10,37 +10,54 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.e2e.site import Site
 
-WORLD = """
+SESSIONS = """
 from importlib import import_module
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from tests.annotation_site.factories import make_extraction, make_study
+from tests.annotation_site.factories import Role, UserFactory, make_extraction, make_study
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # nobody types one
+def session_of(user):
+    session = import_module(settings.SESSION_ENGINE).SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    return session.session_key
+"""
+WORLD = """
 study = make_study(
     annotators={people}, annotators_per_list={people}, lists_per_layer={lists_per_layer},
     extraction=make_extraction(per_layer={lists_per_layer}),
 )
-for member in study.memberships.filter(role="annotator"):
-    session = import_module(settings.SESSION_ENGINE).SessionStore()
-    session[SESSION_KEY] = str(member.user.pk)
-    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-    session[HASH_SESSION_KEY] = member.user.get_session_auth_hash()
-    session.save()
+for member in study.memberships.filter(role="annotator").select_related("user"):
     own = member.assignments.order_by("position").values_list("public_id", flat=True)
-    print("PERSON", session.session_key, *own)
+    print("PERSON", session_of(member.user), *own)
 """
+ADMIN = 'print("PERSON", session_of(UserFactory(username="admin", role=Role.ADMIN)))'
 TOKEN = "t" * 32  # the CSRF cookie and its header only have to agree
+FORM = "application/x-www-form-urlencoded"
 IMPATIENCE = 10  # seconds for one reply
+PATIENCE = 90  # seconds for all tries of one request
 
 
 def people_of(site: Site, people: int, *, lists_per_layer: int) -> list[list[str]]:
     """Make a study that all of `people` judge whole: per person a session and the lists' ids."""
-    code = WORLD.format(people=people, lists_per_layer=lists_per_layer)
-    printed = site.manage("shell", "--verbosity", "0", "-c", code).splitlines()
+    return _sessions(site, WORLD.format(people=people, lists_per_layer=lists_per_layer))
+
+
+def admin_of(site: Site) -> str:
+    """The session of an admin, who may do everything."""
+    return _sessions(site, ADMIN)[0][0]
+
+
+def _sessions(site: Site, code: str) -> list[list[str]]:
+    printed = site.manage("shell", "--verbosity", "0", "-c", SESSIONS + code).splitlines()
     return [line.split()[1:] for line in printed if line.startswith("PERSON")]
 
 
@@ -73,29 +90,40 @@ class Annotator:
         self.lists: dict[str, Own] = {}
         self.acknowledged = 0
         self.retries = 0
+        self.told_to_wait = 0
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """One request; the status, and the reply's JSON or text. Raises Unanswered."""
+        """One request; the status, and the reply's JSON or text. Raises Unanswered.
+
+        A body that is text is a form's; anything else is sent as JSON.
+        """
         if self.connection is None:
             self.connection = http.client.HTTPConnection(*self.address, timeout=IMPATIENCE)
+        is_form = isinstance(body, str)
         headers = {
             "Cookie": f"sessionid={self.session}; csrftoken={TOKEN}",
             "X-CSRFToken": TOKEN,
-            "Content-Type": "application/json",
+            "Content-Type": FORM if is_form else "application/json",
         }
+        sent = body if is_form else json.dumps(body) if body else None
         self.asking = path.rsplit("/", 1)[-1] or "page"
         try:
-            self.connection.request(method, path, json.dumps(body) if body else None, headers)
+            self.connection.request(method, path, sent, headers)
             response = self.connection.getresponse()
             text = response.read().decode()
         except (OSError, http.client.HTTPException) as error:
-            self.connection.close()
-            self.connection = None
+            self.close()
             raise Unanswered(str(error)) from error
         finally:
             self.asking = ""
         is_json = response.headers.get_content_type() == "application/json"
         return response.status, json.loads(text) if is_json else text
+
+    def close(self) -> None:
+        """Hang up; a request after this calls again."""
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
 
     def open(self, list_id: str) -> Own:
         """Open a list's page; it must show what was acknowledged, or something sent since."""
@@ -159,8 +187,9 @@ class Annotator:
         self.settle(own, details["version"], details["content"])
 
     def persist(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Ask until there is a reply of the site itself."""
-        while True:
+        """Ask until there is a reply of the site itself, but not for ever."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             try:
                 status, reply = self.ask(method, path, body)
             except Unanswered:
@@ -169,4 +198,46 @@ class Annotator:
                 continue
             if status < 500:
                 return status, reply
+            if status == 503 and "The database does not answer at the moment" in str(reply):
+                self.told_to_wait += 1
+                time.sleep(0.05)
+                continue
             raise AssertionError((status, reply))
+        raise AssertionError(f"No answer to {method} {path} in {PATIENCE} s.")
+
+
+def require_all_stored(site: Site, annotators: Iterable[Annotator]) -> int:
+    """Fail unless the site has what it acknowledged, each draft as it was and each submission once.
+
+    Returns the number of submissions. The site may hold other answers without a draft.
+    """
+    known = [own for annotator in annotators for own in annotator.lists.values()]
+    drafts = site.query(
+        "list(Assignment.objects.filter(draft__isnull=False).values_list("
+        "'public_id', 'draft_version', 'draft'))"
+    )
+    expected = {own.id: (own.version, own.acknowledged) for own in known if own.version}
+    assert {id: (version, said) for id, version, said in drafts} == expected
+    revisions = site.query(
+        "list(Revision.objects.order_by('assignment', 'version').values_list("
+        "'assignment__public_id', 'version', 'key', 'snapshot__answer'))"
+    )
+    stored: dict[str, list[Any]] = {}
+    for list_id, *revision in revisions:
+        stored.setdefault(list_id, []).append(revision)
+    assert stored == {
+        own.id: [[n, key, said] for n, (key, said) in enumerate(own.submissions, 1)]
+        for own in known
+        if own.submissions
+    }
+    counting = site.query(
+        "list(Pattern.objects.filter(assignment__draft__isnull=False)"
+        ".values_list('assignment__public_id', 'description'))"
+    )
+    last = [
+        [own.id, pattern["description"]]
+        for own in known
+        for pattern in (own.submissions[-1][1]["patterns"] if own.submissions else ())
+    ]
+    assert sorted(counting) == sorted(last)
+    return len(revisions)

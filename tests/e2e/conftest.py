@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import requires
+from tests.e2e.pages import watched_page
 from tests.e2e.site import Site, database_of_its_own
 
 
@@ -37,3 +38,10 @@ def browser() -> Iterator[Browser]:
         )
         yield running
         running.close()
+
+
+@pytest.fixture
+def page(world: Site, browser: Browser) -> Iterator[Page]:
+    """A page of the module's `world`."""
+    with watched_page(browser, world.address) as page:
+        yield page

@@ -64,7 +64,9 @@ class Site:
         code = (
             "import json; from annotation_site.annotation.models import *; "
             "from annotation_site.corpus.models import *; "
+            "from annotation_site.results.models import *; "
             "from annotation_site.workers.models import *; "
+            "from annotation_site.accounts.models import *; "
             f"print(json.dumps({expression}, default=str))"
         )
         return json.loads(self.manage("shell", "--verbosity", "0", "-c", code).splitlines()[-1])
@@ -161,7 +163,7 @@ def answers(port: int) -> bool:
     """Whether a web server is there."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("HEAD", "/login/")
+        connection.request("HEAD", "/readyz")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

@@ -13,10 +13,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import requires
+from tests.e2e.pages import RULES, requests_from_now
 from tests.e2e.site import PASSWORD, Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("page-e2e")]
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PEOPLE = [f"ann{n}" for n in range(8)]
 SEED = f"""
 from tests.annotation_site.factories import *
@@ -220,8 +220,7 @@ def test_a_whole_list_by_touch(site: Site, enter):
 def test_a_key_press_shows_before_anything_is_asked_of_the_server(enter):
     page = enter("ann6")
     open_next(page)
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = requests_from_now(page)
     # Read in the same task as the key press: no reply could have come in between.
     shown = page.evaluate(
         """['1', 'j', '2', 's', 'n', 'u', 'U', 'x', 'u', 'p'].map((key) => {
@@ -241,8 +240,7 @@ def test_the_tutorial_from_the_first_key_to_the_comparison(enter):
     press(page, "Enter")
     ready(page)
     steps = page.locator("#steps li")
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = requests_from_now(page)
     press(page, "j k")
     expect(steps.nth(0)).to_have_class("done")
     press(page, "1 u U")
@@ -289,7 +287,7 @@ def expect_no_barrier(page: Page) -> None:
     for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390), ("light", 640)):
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        found = Axe().run(page, options={"runOnly": WCAG})
+        found = Axe().run(page, options={"runOnly": RULES})
         assert found.violations_count == 0, (page.url, scheme, width, found.generate_report())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, width)
 

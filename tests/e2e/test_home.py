@@ -10,10 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.site import PASSWORD, Site, database_of_its_own, wait_for
+from tests.e2e.pages import RULES, log_in, picture
+from tests.e2e.site import Site, database_of_its_own, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # One person on the way: six lists submitted over two days, one skipped, one whose time runs out.
 WORLD = """
 import uuid
@@ -80,29 +80,6 @@ def world(built: Path | None, tmp_path: Path) -> Iterator[Site]:
         site.start_web()
         yield site
         site.stop()
-
-
-@pytest.fixture
-def page(world: Site, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=world.address)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "console",
-        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
-    )
-    yield page
-    context.close()
-    assert faults == []
-
-
-def log_in(page: Page, name: str) -> None:
-    page.goto("/login/")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
 
 
 def test_a_newcomer_agrees_with_one_key_and_can_leave_again(page: Page):
@@ -215,12 +192,6 @@ def test_no_barrier_that_axe_finds_and_no_sideways_scrolling(page: Page, scheme:
             assert page.evaluate("document.documentElement.scrollWidth") == width, path
             picture(page, f"{what}-{scheme}-{width}.png")
         page.get_by_role("button", name="Log out").click()
-
-
-def picture(page: Page, name: str) -> None:
-    """Kept in the folder that PICTURES names, for somebody to look at."""
-    if folder := os.environ.get("PICTURES"):
-        page.screenshot(path=Path(folder) / name, full_page=True)
 
 
 def test_times_are_told_on_the_persons_own_clock(browser: Browser, world: Site):

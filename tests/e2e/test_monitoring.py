@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.site import PASSWORD, Site, database_of_its_own
+from tests.e2e.pages import RULES, log_in, picture, requests_from_now
+from tests.e2e.site import Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 STUDY = "/studies/concepts-in-a-small-encoder/"
 # Three people, of whom two have answered four lists each; ben hurries.
 WORLD = """
@@ -89,29 +89,10 @@ def world(built: Path | None, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def page(world: Site, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=world.address)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "console",
-        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
-    )
-    page.goto("/login/")
-    page.get_by_label("Name").fill("rosa")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
-    yield page
-    context.close()
-    assert faults == []
-
-
-def picture(page: Page, name: str) -> None:
-    """Kept in the folder that PICTURES names, for somebody to look at."""
-    if folder := os.environ.get("PICTURES"):
-        page.screenshot(path=Path(folder) / name, full_page=True)
+def page(page: Page) -> Page:
+    """A browser in which the researcher is logged in."""
+    log_in(page, "rosa")
+    return page
 
 
 def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site):
@@ -138,8 +119,7 @@ def test_a_hidden_page_asks_for_nothing_and_looks_again_when_it_is_seen(page: Pa
     page.clock.install()
     page.goto(f"{STUDY}run/")
     expect(page.get_by_text("Very fast")).to_be_visible()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = requests_from_now(page)
     hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
     page.evaluate(hide % "true")
     page.clock.run_for(35_000)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.site import PASSWORD, Site, database_of_its_own
+from tests.e2e.pages import RULES, log_in, run
+from tests.e2e.site import Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LISTS = """
 from tests.annotation_site.factories import *
 make_extraction(per_layer=6)
@@ -44,33 +44,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.start_web()
         yield site
         site.stop()
-
-
-@pytest.fixture
-def page(world: Site, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=world.address)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "console",
-        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
-    )
-    yield page
-    context.close()
-    assert faults == []
-
-
-def run(site: Site, code: str) -> None:
-    site.manage("shell", "--verbosity", "0", "-c", code)
-
-
-def log_in(page: Page, name: str) -> None:
-    page.goto("/login/")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
 
 
 def press(page: Page, name: str) -> None:

@@ -1,18 +1,20 @@
 """A study's results in a real browser: choices, downloads, figures and what they say."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.site import PASSWORD, Site, database_of_its_own
+from tests.e2e.pages import RULES, log_in, run
+from tests.e2e.site import Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # Two people agree on the value vectors and find nothing in the random ones; one list is skipped.
 WORLD = """
 import uuid
@@ -41,6 +43,22 @@ from annotation_site.results.models import Snapshot
 for one in Snapshot.objects.filter(state="due"):
     services.snapshot_compute(snapshot_id=one.pk)
 """
+# A worker's own function, which waits after eight answers until the file GO is there.
+WRITE = """
+import pathlib, time
+from annotation_site.results import jobs, labels_export
+from annotation_site.results.models import ExportJob
+labels_export.CHUNK = 8
+read, chunks = labels_export._records, []
+def patiently(*arguments):
+    time.sleep(0.6)  # progress is written twice a second at most
+    chunks.append(1)
+    while len(chunks) == 2 and not pathlib.Path(GO).exists():
+        time.sleep(0.1)
+    return read(*arguments)
+labels_export._records = patiently
+jobs.export_run(job_id=ExportJob.objects.get().pk)
+"""
 RESULTS = "/studies/shown-in-numbers/results/"
 
 
@@ -57,7 +75,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 def build(site: Site) -> None:
     site.prepare()
     site.add_person("rosa", "researcher")
-    site.manage("shell", "--verbosity", "0", "-c", WORLD)
+    run(site, WORLD)
 
 
 @pytest.fixture
@@ -76,10 +94,7 @@ def world(built: Path | None, tmp_path: Path) -> Iterator[Site]:
 
 def opened(site: Site, browser: Browser, **options: object) -> Page:
     page = browser.new_context(base_url=site.address, **options).new_page()  # type: ignore[arg-type]
-    page.goto("/login/")
-    page.get_by_label("Name").fill("rosa")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, "rosa")
     page.goto(RESULTS)
     return page
 
@@ -97,6 +112,9 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     with page.expect_download() as pdf:
         page.get_by_role("link", name="Coverage across layers of model-0 as PDF").click()
     assert pdf.value.path().read_bytes().startswith(b"%PDF")
+    with page.expect_download() as png:
+        page.get_by_role("link", name="Coverage across layers of model-0 as PNG").click()
+    assert png.value.path().read_bytes().startswith(b"\x89PNG")
     with page.expect_download() as table:
         page.get_by_role("link", name="Coverage by kind of vector: Data").click()
     lines = table.value.path().read_text().splitlines()
@@ -112,7 +130,7 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     page.get_by_label("random vectors").check()
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("A choice of the answers")).to_be_visible()
-    world.manage("shell", "--verbosity", "0", "-c", COMPUTE)
+    run(world, COMPUTE)
     # The page renews itself when the tables are there.
     expect(page.locator("#basis")).to_contain_text("8 annotations by 2 people; 4 lists")
     expect(headline.get_by_role("row", name="value vectors")).to_have_count(0)
@@ -120,6 +138,38 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     page.get_by_role("link", name="Hide the paper’s numbers").click()
     expect(page.get_by_role("columnheader", name="the paper’s GPT2")).to_have_count(0)
     expect(page.locator("#basis")).to_contain_text("4 lists")  # the choice stays
+
+
+def test_a_file_is_asked_for_watched_and_fetched(
+    world: Site, browser: Browser, tmp_path: Path
+) -> None:
+    page = opened(world, browser)
+    page.goto(RESULTS.replace("results", "exports"))
+    expect(page.get_by_text("No files yet")).to_be_visible()
+    page.get_by_label("Labels, JSON lines").check()
+    page.get_by_role("button", name="Write the file").click()
+    files = page.get_by_role("region", name="Files of this study")
+    expect(files.get_by_text("waiting for a worker")).to_be_visible()
+    expect(page.get_by_text("No worker is running")).to_be_visible()
+
+    go = tmp_path / "go"
+    with ThreadPoolExecutor() as background:
+        written = background.submit(run, world, WRITE.replace("GO", repr(str(go))))
+        try:
+            expect(files.get_by_text("8 of 16")).to_be_visible(timeout=30_000)
+            expect(files.get_by_role("progressbar", name="Annotations written")).to_be_visible()
+            expect(files.get_by_role("link", name="Download")).to_have_count(0)
+        finally:
+            go.touch()
+        written.result()
+    # The page renews itself.
+    with page.expect_download() as download:
+        files.get_by_role("link", name="Download Labels, JSON lines").click()
+    content = download.value.path().read_bytes()
+    assert files.locator("code").inner_text() == hashlib.sha256(content).hexdigest()
+    assert download.value.suggested_filename == "shown-in-numbers-labels.jsonl"
+    assert content.count(b"\n") == 16
+    assert b"rosa" not in content
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
+from tests.e2e.pages import RULES, log_in, picture, run
 from tests.e2e.site import Site, database_of_its_own
-from tests.e2e.test_home import RULES, log_in, picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
 STUDY = "/studies/concepts-with-training/"
@@ -59,25 +59,6 @@ def world(tmp_path: Path) -> Iterator[Site]:
         site.start_web()
         yield site
         site.stop()
-
-
-@pytest.fixture
-def page(world: Site, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=world.address)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "console",
-        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
-    )
-    yield page
-    context.close()
-    assert faults == []
-
-
-def run(site: Site, code: str) -> None:
-    site.manage("shell", "--verbosity", "0", "-c", code)
 
 
 def mark(page: Page, ranks: list[int]) -> None:

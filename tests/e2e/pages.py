@@ -1,0 +1,59 @@
+"""What browser tests of several pages do alike."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Request, expect
+
+from tests.e2e.site import PASSWORD, Site
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@contextlib.contextmanager
+def watched_page(browser: Browser, address: str) -> Iterator[Page]:
+    """A new page; a script's error, or one the policy raises, fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=address)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console",
+        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
+    )
+    yield page
+    context.close()
+    assert faults == []
+
+
+def requests_from_now(page: Page) -> list[str]:
+    """A list that grows by each address asked for, but static files: a browser fetches
+    the icon of a page when it likes."""
+    requests: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/static/" not in request.url:
+            requests.append(request.url)
+
+    page.on("request", note)
+    return requests
+
+
+def log_in(page: Page, name: str) -> None:
+    page.goto("/login/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+
+
+def picture(page: Page, name: str) -> None:
+    """Kept in the folder that PICTURES names, for somebody to look at."""
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=Path(folder) / name, full_page=True)
+
+
+def run(site: Site, code: str) -> None:
+    site.manage("shell", "--verbosity", "0", "-c", code)
