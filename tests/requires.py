@@ -23,3 +23,11 @@ def chromium() -> str:
     if os.path.exists(mac):
         return mac
     missing("No Chromium: install the system's package chromium (Debian) or Google Chrome.")
+
+
+def nginx() -> str:
+    """The path of nginx, which a test runs for itself, with a folder and a port of its own."""
+    for name in ("nginx", "/usr/sbin/nginx"):
+        if path := shutil.which(name):
+            return path
+    missing("No nginx: install the system's package nginx-light.")

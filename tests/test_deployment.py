@@ -1,11 +1,14 @@
 """The files that deploy the site: whole, and with nothing that a stranger could use."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from annotation_site.serving import web_command
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -40,7 +43,7 @@ def test_our_services_write_to_their_volume_alone_and_have_no_privileges(name):
 
 def test_no_secret_has_a_default_and_only_the_web_server_has_a_port():
     environment = COMPOSE["services"]["web"]["environment"]
-    for name in ("SECRET_KEY", "SITE_URL", "DATABASE_URL"):
+    for name in ("SECRET_KEY", "SITE_URL", "DATABASE_PASSWORD"):
         assert ":?" in environment[name], name
     ports = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
     assert ports == {"web": ["127.0.0.1:8000:8000"]}  # behind a proxy on the same machine
@@ -55,3 +58,12 @@ def test_the_images_run_as_nobody_special_and_the_web_image_has_no_torch():
     assert "extract.txt" not in stages[0]
     packages = (ROOT / "requirements/web.txt").read_text()
     assert not any(line.startswith(("torch", "transformers")) for line in packages.splitlines())
+
+
+def test_gunicorn_believes_no_forwarded_header_however_it_is_started():
+    for name in ("Dockerfile", "docs/deploying.md"):
+        for line in (ROOT / name).read_text().splitlines():
+            if "gunicorn annotation_site.wsgi" in line:
+                assert re.search(r"--forwarded-allow-ips (''|\"\")( |$)", line), (name, line)
+    command = web_command("127.0.0.1:8000", 2)
+    assert command[command.index("--forwarded-allow-ips") + 1] == ""

@@ -203,7 +203,8 @@ def _seen(response):
     content = b"".join(response) if response.streaming else response.content
     # The CSRF token is masked with fresh random bytes in every response, by design.
     text = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", content.decode())
-    headers = {k: v for k, v in response.headers.items() if k != "Expires"}  # the time of now
+    random = {"Expires", "X-Request-ID"}  # the time of now, and what is drawn anew each time
+    headers = {k: v for k, v in response.headers.items() if k not in random}
     return response.status_code, headers, text
 
 

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import requires
 from tests.annotation_site.js.stub import Stub
+from tests.e2e.pages import watched_page
 
 
 # Not for the session: while Playwright's loop runs, Django refuses to touch the database.
@@ -30,19 +31,10 @@ def stub() -> Iterator[Stub]:
 
 @pytest.fixture
 def page(browser: Browser, stub: Stub) -> Iterator[Page]:
-    """The first list, opened. A script's error, or one the policy raises, fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=stub.address)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "console",
-        lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
-    )
-    open_list(page, stub, 0)
-    yield page
-    context.close()
-    assert faults == []
+    """The first list, opened."""
+    with watched_page(browser, stub.address) as page:
+        open_list(page, stub, 0)
+        yield page
 
 
 def open_list(page: Page, stub: Stub, n: int) -> None:
