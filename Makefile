@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
 
-.PHONY: demo test crash lint format bench clean
+.PHONY: demo test crash faults load lint audit format bench clean
 
 demo: $(VENV)/.site
 	@$(PY) -m annotation_site.demo
@@ -15,16 +15,28 @@ test: $(VENV)/.dev
 	$(PYTEST)
 ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/annotation_site \
-	  tests/e2e/test_story.py tests/e2e/test_crash.py \
-	  tests/e2e/test_workers.py tests/e2e/test_many_workers.py \
+	  tests/security/test_behind_nginx.py tests/security/test_requests.py \
+	  tests/e2e/test_story.py tests/e2e/test_load.py tests/faults \
 	  --ignore tests/annotation_site/js --ignore tests/annotation_site/analysis \
 	  --ignore tests/annotation_site/exports
 endif
 
 crash: $(VENV)/.dev
-	CRASHES=200 $(PY) -m pytest -s tests/e2e/test_crash.py
+	CRASHES=200 $(PY) -m pytest -s tests/faults/test_web_killed.py -k acknowledged
 ifdef TEST_DATABASE_URL
-	CRASHES=200 FFN_TEST_SERVICES=1 $(PY) -m pytest -s tests/e2e/test_crash.py
+	CRASHES=200 FFN_TEST_SERVICES=1 $(PY) -m pytest -s tests/faults/test_web_killed.py -k acknowledged
+endif
+
+faults: $(VENV)/.dev
+	$(PYTEST) tests/faults
+ifdef TEST_DATABASE_URL
+	FFN_TEST_SERVICES=1 $(PYTEST) tests/faults
+endif
+
+load: $(VENV)/.dev
+	$(PY) -m benchmarks.load
+ifdef TEST_DATABASE_URL
+	FFN_TEST_SERVICES=1 $(PY) -m benchmarks.load
 endif
 
 lint: $(VENV)/.dev
@@ -34,6 +46,10 @@ lint: $(VENV)/.dev
 	$(PY) -m mypy --no-warn-unused-ignores annotation_site
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 	$(PY) -m pytest -q tests/test_architecture.py
+
+audit: $(VENV)/.dev
+	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive annotation_site ffn_extract
+	@$(PY) .ci/audit.py $(if $(ALLOW_UNREACHABLE),--allow-unreachable)
 
 format: $(VENV)/.dev
 	$(PY) -m ruff check --fix .
