@@ -45,10 +45,10 @@ def let_another_join(cluster: Cluster) -> None:
     """Hold the first worker up in a layer for a moment, at most: else one that is fast has done all
     layers before another has loaded what it needs for one.
 
-    Shorter than the silence after which a worker is taken for dead.
+    Much shorter than the silence after which a worker is taken for dead.
     """
     _, worker = wait_for(cluster.running, cluster.said, pause=0.01)[0]
-    until = time.monotonic() + ALIVE_FOR.total_seconds() - 2
+    until = time.monotonic() + ALIVE_FOR.total_seconds() / 2
     with cluster.paused(worker):
         while len(cluster.running()) < 2 and time.monotonic() < until:
             time.sleep(0.05)

@@ -143,7 +143,8 @@ def test_a_killed_worker_changes_nothing_in_the_bundle(stopped_site, tmp_path):
     site = stopped_site
     site.start()
     site.manage("enqueue_model", MODEL, *ARGUMENTS)
-    wait_for(lambda: state(site) == "running", site.said, pause=0.01)
+    extracts = "SELECT 1 FROM corpus_extraction WHERE state = 'running' AND step <> ''"
+    wait_for(lambda: site.rows(extracts), site.said, pause=0.01)
     kill_everything(site)
     assert state(site) == "running"  # nobody was left to say otherwise
     out = tmp_path / "direct"
