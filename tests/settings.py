@@ -27,7 +27,8 @@ os.environ["QUEUE_PREFIX"] = f"ffn-concepts-tests-{secrets.token_hex(4)}:"
 from annotation_site.settings import *  # noqa: E402, F403
 from annotation_site.settings import DATABASES, STORAGES  # noqa: E402
 
-DATABASES["default"]["TEST"] = {"NAME": f"test_ffn_concepts_{os.getpid()}"}
+# Not the process's id: machines and containers that share a server have the same ones.
+DATABASES["default"]["TEST"] = {"NAME": f"test_ffn_concepts_{secrets.token_hex(4)}"}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file rather than memory, so that threads meet as they do in production.
     DATABASES["default"]["TEST"] = {"NAME": os.environ["VAR_DIR"] + "/test.sqlite3"}
