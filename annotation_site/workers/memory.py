@@ -1,4 +1,4 @@
-"""Giving memory back after each task, so that a worker is as large after a year as after an hour."""
+"""Giving memory back after each task: a worker is as large after a year as after an hour."""
 
 import ctypes
 import gc
