@@ -70,7 +70,7 @@ def test_a_list_is_labelled_and_submitted_with_the_keyboard_alone(page: Page, st
 
 
 def test_eight_scattered_tokens_take_fewer_than_fifteen_keys(page: Page, stub: Stub):
-    page.evaluate("pressed = 0; addEventListener('keydown', () => { pressed += 1 }, true)")
+    page.evaluate("window.pressed = 0; addEventListener('keydown', () => { pressed += 1 }, true)")
     ranks = [2, 5, 9, 14, 17, 22, 28, 30]
     press(page, " ".join(["f", *(LETTERS[r - 1] for r in ranks), "Escape", "s", "d"]))
     before = page.evaluate("pressed")
