@@ -136,7 +136,7 @@ def test_news_that_come_while_a_question_is_open_do_not_take_its_form_away(page:
     page.clock.install()
     page.goto(f"{STUDY}run/")
     waiting: list[Route] = []
-    page.route("**/run/progress/**", waiting.append)
+    page.route("**/run/progress/**", lambda route: waiting.append(route))
     with page.expect_request("**/run/progress/**"):
         page.clock.run_for(11_000)
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="ben"))
