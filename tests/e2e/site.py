@@ -92,11 +92,11 @@ class Site:
     def start(self, *, first_port: int = 8300) -> None:
         """Start web server and worker; returns when pages are served."""
         with self.log.open("ab") as log:
+            before = self.log.read_text().count("FFN Concepts is at")
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", "--port", str(first_port)],
                 cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        before = self.log.read_text().count("FFN Concepts is at")
         wait_for(lambda: self.log.read_text().count("FFN Concepts is at") > before, self.said)
         self.address = re.findall(r"http://[\d.:]+", self.log.read_text())[-1]
 
