@@ -105,6 +105,11 @@ def silent_scores_ensure(*, study: Study) -> None:
                 scores_renew(item=item, reference=reference)
 
 
+def silent_scores_waiting(study: Study) -> int:
+    """How many answers to the study's silent reference lists wait for a worker to score them."""
+    return _unscored().filter(item__study=study).count()
+
+
 def _unscored() -> QuerySet[Assignment]:
     answered = Assignment.objects.filter(
         item=OuterRef("item"), purpose=Purpose.ADJUDICATION, state=State.SUBMITTED
