@@ -69,7 +69,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 # The host's subdomains belong to whoever runs them, and a preload list hardly lets go again.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
-if env.bool("BEHIND_PROXY", False):
+BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     ALLAUTH_TRUSTED_PROXY_COUNT = 1  # the last address of X-Forwarded-For is the one it wrote
 SESSION_COOKIE_AGE = 14 * 24 * 3600
