@@ -46,6 +46,10 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Keys before it: they read what they signed and encrypted, and write nothing.
+SECRET_KEY_FALLBACKS = [
+    key.strip() for key in env.str("SECRET_KEY_FALLBACKS", "").split(",") if key.strip()
+]
 
 # The address that people type decides hosts, CSRF origins and whether cookies need HTTPS.
 SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000")

@@ -22,6 +22,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts.models import ApiToken, Invitation, RequestKey
+from annotation_site.accounts.second_factors import second_factors_renew
 from annotation_site.api.once import KEPT
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
@@ -133,6 +134,12 @@ def sessions(dry_run: bool) -> list[str]:
     return found + _rows("notes about sessions", gone, dry_run)
 
 
+def second_factors(dry_run: bool) -> list[str]:
+    """Of second factors, what was encrypted under a key of SECRET_KEY_FALLBACKS: so they can go."""
+    count = second_factors_renew(dry_run=dry_run)
+    return [f"{count} under an older secret key"] if count else []
+
+
 def counters(dry_run: bool) -> list[str]:
     """Counters of failed logins and of requests whose time is over: they hold what was typed."""
     table = connection.ops.quote_name(str(settings.CACHES["default"]["LOCATION"]))
@@ -156,6 +163,7 @@ RULES: dict[str, Callable[[bool], list[str]]] = {
     "invitations": invitations,
     "sessions": sessions,
     "counters": counters,
+    "second factors": second_factors,
 }
 
 

@@ -5,14 +5,17 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, User
+from annotation_site.accounts.second_factors import encrypted
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Revision, Study
 from annotation_site.corpus.log import log_add
@@ -47,7 +50,7 @@ def old(path):
 
 
 @pytest.fixture
-def things(folders):
+def things(folders, settings):
     """Of everything that ends: one that is over, and one that is not."""
     past = timezone.now() - LONG_AGO
     study = make_study()
@@ -102,6 +105,10 @@ def things(folders):
     with connection.cursor() as cursor:
         over = [connection.ops.adapt_datetimefield_value(past), "%is-over"]
         cursor.execute("UPDATE cache SET expires = %s WHERE cache_key LIKE %s", over)
+    with override_settings(SECRET_KEY="older"):
+        data = {"secret": encrypted("of the second factor")}
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data=data)
+    settings.SECRET_KEY_FALLBACKS = ["older"]
     yield extraction
     cache.clear()
 
