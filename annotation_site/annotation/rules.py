@@ -46,7 +46,7 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
     plan_check(plan)
     study = study_locked(study.pk)
     # An answer that is being submitted just now comes first, and then fixes the rules.
-    own = Assignment.objects.filter(item__study=study).order_by("pk")
+    own = Assignment.objects.filter(item__study=study).order_by(*Assignment.LOCK_ORDER)
     list(own.select_for_update().values_list("pk"))
     now, frozen = plan_of(study), is_frozen(study)
     changed = _differences(now, plan)
