@@ -1,6 +1,7 @@
 """What is over goes after its days, and nothing else does."""
 
 import os
+import socket
 import uuid
 from datetime import timedelta
 
@@ -40,6 +41,7 @@ LONG_AGO = timedelta(days=1000)
 def folders(tmp_path, settings):
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.EXPORTS_DIR = tmp_path / "exports"
+    settings.VAR_DIR = tmp_path
     settings.BUNDLES_DIR.mkdir()
     return tmp_path
 
@@ -77,6 +79,14 @@ def things(folders, settings):
     (incoming / "stopped").touch()
     old(incoming / "stopped")
     (incoming / "coming").touch()
+
+    for name in ("gone-container", "quiet-container", socket.gethostname()):
+        machine = folders / "metrics" / name
+        machine.mkdir(parents=True)
+        (machine / "counter_1.db").touch()
+        if name != "quiet-container":  # where the probe of a load balancer was counted just now
+            old(machine / "counter_1.db")
+        old(machine)
 
     running = Extraction.objects.create(model_source="m", state=Extraction.State.RUNNING)
     for which in (extraction, running):
@@ -156,7 +166,8 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
         "counters": ["still-counts"],
     }
     gone = sorted(before - set(files(folders)))
-    assert [name.split("/")[0] for name in gone] == ["bundles"] * 3 + ["exports"]
+    assert [name.split("/")[0] for name in gone] == ["bundles"] * 3 + ["exports"] + ["metrics"] * 2
+    assert gone[-1] == "metrics/gone-container/counter_1.db"
     assert "bundles/.incoming/stopped" in gone
     left = sorted(p.name for p in (folders / "bundles").iterdir())
     assert {".incoming", "put here by hand", str(things.public_id)} < set(left)
