@@ -219,6 +219,11 @@ LOGIN_REDIRECT_URL = "home"
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 ACCOUNT_ADAPTER = "annotation_site.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "change_password": "annotation_site.accounts.password_forms.ChangeForm",
+    "reset_password": "annotation_site.accounts.password_forms.ResetForm",
+    "reset_password_from_key": "annotation_site.accounts.password_forms.ResetKeyForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]  # sign-up itself is closed by the adapter
 ACCOUNT_EMAIL_VERIFICATION = "none"
