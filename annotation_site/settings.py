@@ -46,6 +46,10 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Keys before it: they read what they signed and encrypted, and write nothing.
+SECRET_KEY_FALLBACKS = [
+    key.strip() for key in env.str("SECRET_KEY_FALLBACKS", "").split(",") if key.strip()
+]
 
 # The address that people type decides hosts, CSRF origins and whether cookies need HTTPS.
 SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000")
@@ -69,7 +73,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 # The host's subdomains belong to whoever runs them, and a preload list hardly lets go again.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
-if env.bool("BEHIND_PROXY", False):
+BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     ALLAUTH_TRUSTED_PROXY_COUNT = 1  # the last address of X-Forwarded-For is the one it wrote
 SESSION_COOKIE_AGE = 14 * 24 * 3600
@@ -214,6 +219,11 @@ LOGIN_REDIRECT_URL = "home"
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 ACCOUNT_ADAPTER = "annotation_site.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "change_password": "annotation_site.accounts.password_forms.ChangeForm",
+    "reset_password": "annotation_site.accounts.password_forms.ResetForm",
+    "reset_password_from_key": "annotation_site.accounts.password_forms.ResetKeyForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]  # sign-up itself is closed by the adapter
 ACCOUNT_EMAIL_VERIFICATION = "none"

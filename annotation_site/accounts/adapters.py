@@ -1,7 +1,5 @@
 """Where allauth asks the site: what is closed, which links are safe, what is logged."""
 
-import base64
-import hashlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +8,7 @@ from urllib.parse import urljoin
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.mail import EmailMessage
@@ -20,13 +18,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
+from annotation_site.accounts.second_factors import decrypted, encrypted
 from annotation_site.accounts.services import reset_path, sessions_end
 from annotation_site.accounts.tokens import tokens_revoke_of
 from annotation_site.errors import NotAllowed
 
 log = logging.getLogger(__name__)
 MAILS = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
-ENCRYPTED = "fernet:"
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -84,14 +82,12 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     does not make codes."""
 
     def encrypt(self, text: str) -> str:
-        return ENCRYPTED + _cipher().encrypt(text.encode()).decode()
+        return encrypted(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Also what was stored before it was encrypted. Raises NotAllowed under another key."""
-        if not encrypted_text.startswith(ENCRYPTED):
-            return encrypted_text
+        """Raises NotAllowed for what another secret key encrypted, unless it is a fallback."""
         try:
-            return _cipher().decrypt(encrypted_text.removeprefix(ENCRYPTED)).decode()
+            return decrypted(encrypted_text)
         except InvalidToken as error:
             raise NotAllowed(
                 "Your second factor cannot be read: SECRET_KEY of this site has changed. Ask an "
@@ -118,8 +114,3 @@ def _send(message: EmailMessage) -> None:
         message.send()
     except Exception:  # of a thread, where nobody else would see it
         log.exception("A mail could not be sent. Check EMAIL_URL.")
-
-
-def _cipher() -> Fernet:
-    key = hashlib.sha256(b"annotation_site second factor" + settings.SECRET_KEY.encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(key))

@@ -13,6 +13,8 @@ from annotation_site.accounts.models import Role, Scope, User
 from annotation_site.accounts.tokens import DEFAULT_DAYS
 from annotation_site.accounts.tokens import MOST_DAYS as TOKEN_DAYS
 
+NEW_PASSWORD_HELP = "At least 8 characters, and nothing that is easy to guess."  # noqa: S105
+
 
 def _name() -> forms.CharField:
     return forms.CharField(
@@ -43,7 +45,7 @@ class JoinForm(forms.Form):
         label="Password",
         max_length=128,
         strip=False,
-        help_text="At least 8 characters, and nothing that is easy to guess.",
+        help_text=NEW_PASSWORD_HELP,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 

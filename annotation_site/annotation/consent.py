@@ -92,7 +92,7 @@ def study_withdraw(*, membership: Membership) -> None:
     # Locks are taken in one order everywhere: study, assignment, list.
     study = Study.objects.select_for_update().get(pk=membership.study_id)
     own = Assignment.objects.filter(membership=membership)
-    list(own.order_by("pk").select_for_update().values_list("pk"))
+    list(own.order_by(*Assignment.LOCK_ORDER).select_for_update().values_list("pk"))
     now = timezone.now()
     first = Membership.objects.filter(pk=membership.pk, withdrawn_at=None).update(withdrawn_at=now)
     if not first:

@@ -95,7 +95,7 @@ def lists_release(
     waiting = Assignment.objects.filter(
         membership=membership, state=State.WAITING, purpose__in=purposes
     )
-    locked = list(waiting.order_by("pk").select_for_update())
+    locked = list(waiting.order_by(*Assignment.LOCK_ORDER).select_for_update())
     Assignment.objects.filter(pk__in=[row.pk for row in locked]).update(state=State.EXPIRED)
     places_fill(study=study)
     return sum(row.purpose == Purpose.ANNOTATION for row in locked)
@@ -105,7 +105,7 @@ def lists_return(*, study: Study, membership: Membership) -> None:
     """With the study locked: give a person the unopened lists back that went to nobody else."""
     taken = Assignment.objects.filter(membership=membership, state=State.EXPIRED, opened_at=None)
     # Locks are taken in one order everywhere: study, assignment, list.
-    list(taken.order_by("pk").select_for_update().values_list("pk"))
+    list(taken.order_by(*Assignment.LOCK_ORDER).select_for_update().values_list("pk"))
     own = taken.filter(purpose=Purpose.ANNOTATION)
     items = study.items.filter(assignments__in=own).order_by("pk")
     list(items.select_for_update().values_list("pk"))

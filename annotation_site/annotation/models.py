@@ -193,6 +193,8 @@ class Assignment(models.Model):
 
     UNFINISHED = (State.WAITING, State.IN_PROGRESS)
     LIVE = (State.WAITING, State.IN_PROGRESS, State.SUBMITTED)  # these hold a place of the list
+    # In which several are locked: final answers, by the alphabet, before those that they score.
+    LOCK_ORDER = ("purpose", "pk")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")

@@ -39,6 +39,7 @@ class Work:
     times: Sequence[int] = ()  # active seconds of submitted lists
     last_at: datetime.datetime | None = None
     reference_percent: float | None = None  # mean overlap in silent reference lists
+    unscored: int = 0  # answers to silent reference lists without an overlap yet
 
     @property
     def median_seconds(self) -> float | None:
@@ -94,7 +95,14 @@ class StudyProgress:
     @property
     def has_reference(self) -> bool:
         """Whether the table needs a column for silent reference lists."""
-        return any(person.work.reference_percent is not None for person in self.people)
+        return bool(self.unscored) or any(
+            person.work.reference_percent is not None for person in self.people
+        )
+
+    @property
+    def unscored(self) -> int:
+        """Everybody's answers to silent reference lists that have no overlap yet."""
+        return sum(person.work.unscored for person in self.people)
 
     @property
     def most_lists(self) -> int:
@@ -175,6 +183,7 @@ def _work_by_person(members: Sequence[Membership]) -> dict[int, Work]:
             opened=Max("opened_at"),
             submitted=Max("submitted_at"),
             score=Avg("reference_score"),
+            scored=Count("reference_score"),
         )
     )
     groups: dict[int, dict[tuple[str, str], _Group]] = defaultdict(dict)
@@ -192,6 +201,7 @@ class _Group(NamedTuple):
     opened: datetime.datetime | None
     submitted: datetime.datetime | None
     score: float | None
+    scored: int
 
 
 def _work(own: Mapping[tuple[str, str], _Group]) -> Work:
@@ -216,6 +226,7 @@ def _work(own: Mapping[tuple[str, str], _Group]) -> Work:
         times=times,
         last_at=max(moments, default=None),
         reference_percent=None if score is None else 100 * score,
+        unscored=reference.n - reference.scored if reference else 0,
     )
 
 

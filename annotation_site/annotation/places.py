@@ -140,7 +140,8 @@ def _leases_end(study: Study) -> None:
     """With the study locked: expire, then fill the places."""
     candidates = _leases_that_can_move(study).values_list("pk", flat=True)
     # The rows are locked before they are judged: a submission that is under way wins.
-    locked = Assignment.objects.filter(pk__in=list(candidates)).select_for_update()
+    found = Assignment.objects.filter(pk__in=list(candidates))
+    locked = found.order_by(*Assignment.LOCK_ORDER).select_for_update()
     ended = [row for row in locked if row.state == State.IN_PROGRESS]
     Assignment.objects.filter(pk__in=[row.pk for row in ended]).update(state=State.EXPIRED)
     places_fill(study=study, item_ids=[row.item_id for row in ended])

@@ -85,7 +85,8 @@ def repeats_move(
     )
     if item_ids is not None:
         waiting = waiting.filter(item__in=item_ids)
-    repeats = list(waiting.order_by("pk").select_for_update(of=("self",)))
+    waiting = waiting.order_by(*Assignment.LOCK_ORDER)
+    repeats = list(waiting.select_for_update(of=("self",)))
     held = _held({repeat.membership_id for repeat in repeats})
     for repeat in repeats:
         rows = held[repeat.membership_id]

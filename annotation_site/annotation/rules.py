@@ -1,5 +1,6 @@
 """What changes in a study after it was made: its rules, how many lists it holds, a copy of it."""
 
+import hashlib
 from dataclasses import replace
 
 from django.db import transaction
@@ -33,23 +34,30 @@ DRAWN_BY = {
 
 
 @transaction.atomic
-def study_change(*, study: Study, plan: StudyPlan) -> list[str]:
+def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> list[str]:
     """Give a study other rules; returns the names of those that changed.
 
     Its texts and people stay as they are. Lists that nobody has begun are drawn anew where the
-    rules ask for others, and given out again. Raises Invalid once an answer that counts is in,
-    except for the title and the lease; for rules that cannot work; and where lists that somebody
-    has begun would have to go.
+    rules ask for others, and given out again. `base` is the `rules_base` of the rules that the
+    plan was written from, where it names them all. Raises Invalid once an answer that counts is in,
+    except for the title and the lease; for rules that cannot work; where lists that somebody has
+    begun would have to go; and where the rules are not those of the base any more.
     """
     plan_check(plan)
     study = study_locked(study.pk)
     # An answer that is being submitted just now comes first, and then fixes the rules.
-    own = Assignment.objects.filter(item__study=study).order_by("pk")
+    own = Assignment.objects.filter(item__study=study).order_by(*Assignment.LOCK_ORDER)
     list(own.select_for_update().values_list("pk"))
-    changed = _differences(plan_of(study), plan)
+    now, frozen = plan_of(study), is_frozen(study)
+    changed = _differences(now, plan)
     if not changed:
         return []
-    if set(changed) - ALWAYS and is_frozen(study):
+    if base not in (None, rules_base(now, frozen=frozen)):
+        raise Invalid(
+            "Nothing is saved: the rules changed after you opened this page. What you chose is "
+            "still here. Open the page anew in another tab, and choose it again there."
+        )
+    if set(changed) - ALWAYS and frozen:
         raise Invalid(
             "Answers are in, so the rules are fixed. Duplicate the study to change them; more "
             "lists per layer can be added here."
@@ -73,9 +81,21 @@ def study_change(*, study: Study, plan: StudyPlan) -> list[str]:
     return changed
 
 
+def rules_base(plan: StudyPlan, *, frozen: bool) -> str:
+    """A sign of the rules that can be changed now: another wherever one of them is another."""
+    names = sorted(ALWAYS) if frozen else _names(plan)
+    said = repr([(name, _comparable(plan, name)) for name in names])
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
 def _differences(before: StudyPlan, after: StudyPlan) -> list[str]:
-    names = [name for name in before.__dataclass_fields__ if name not in ELSEWHERE]
-    return [name for name in names if _comparable(before, name) != _comparable(after, name)]
+    return [
+        name for name in _names(before) if _comparable(before, name) != _comparable(after, name)
+    ]
+
+
+def _names(plan: StudyPlan) -> list[str]:
+    return [name for name in plan.__dataclass_fields__ if name not in ELSEWHERE]
 
 
 def _comparable(plan: StudyPlan, name: str) -> object:
@@ -83,9 +103,9 @@ def _comparable(plan: StudyPlan, name: str) -> object:
     if name == "title":
         return value.strip()
     if name == "extractions":
-        return {extraction.pk for extraction in value}
+        return sorted({extraction.pk for extraction in value})
     if name in ("kinds", "categories"):
-        return set(value)
+        return sorted(set(value))
     return value
 
 

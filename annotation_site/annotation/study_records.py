@@ -132,17 +132,18 @@ def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
             "answers": 0,
             "working": 0,
             "surplus": 0,
+            "unblinded": 0,
             "reasons": [],
         }
         for item in items
     }
     assignments = Assignment.objects.filter(item__in=found, purpose=Purpose.ANNOTATION).values_list(
-        "item", "state", "surplus", "skip_reason"
+        "item", "state", "surplus", "unblinded", "skip_reason"
     )
-    for item, state, surplus, reason in assignments.order_by("pk"):
+    for item, state, surplus, unblinded, reason in assignments.order_by("pk"):
         row = found[item]
         if state == State.SUBMITTED:
-            row["surplus" if surplus else "answers"] += 1
+            row["unblinded" if unblinded else "surplus" if surplus else "answers"] += 1
         elif state == State.IN_PROGRESS:
             row["working"] += 1
         elif state == State.SKIPPED:

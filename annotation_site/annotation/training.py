@@ -105,6 +105,11 @@ def silent_scores_ensure(*, study: Study) -> None:
                 scores_renew(item=item, reference=reference)
 
 
+def silent_scores_waiting(study: Study) -> int:
+    """How many answers to the study's silent reference lists wait for a worker to score them."""
+    return _unscored().filter(item__study=study).count()
+
+
 def _unscored() -> QuerySet[Assignment]:
     answered = Assignment.objects.filter(
         item=OuterRef("item"), purpose=Purpose.ADJUDICATION, state=State.SUBMITTED
@@ -131,7 +136,7 @@ def reference_require_changeable(*, answer: Assignment) -> None:
 
 def scores_renew(*, item: Item, reference: Answer) -> None:
     """Score what people said of a reference list anew, after its reference answer has changed."""
-    answers = item.assignments.filter(purpose__in=SCORED).order_by("pk")
+    answers = item.assignments.filter(purpose__in=SCORED).order_by(*Assignment.LOCK_ORDER)
     list(answers.select_for_update().values_list("pk"))  # one that is on its way comes first
     for row in answers.filter(state=State.SUBMITTED):
         score = _score(item, answer_of(row), reference)

@@ -7,6 +7,7 @@ up; everything else is read from the database at that moment.
 import hmac
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks, when it is first imported
 BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+WEEK = 7 * 24 * 3600
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _counters: tuple[Any, Any] | None = None
 _making = Lock()
@@ -33,13 +35,36 @@ def metrics_prepare() -> None:
     """Before the first request: make this machine's folder, and forget processes that are gone."""
     if not settings.METRICS_TOKEN:
         return
-    # By machine: containers share VAR_DIR, and their processes have the same numbers.
-    folder = Path(settings.VAR_DIR) / "metrics" / socket.gethostname()
+    folder = _folders() / socket.gethostname()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ[FOLDER] = str(folder)
     for path in folder.glob("*.db"):
         if not _is_alive(path.stem.rpartition("_")[2]):
             path.unlink(missing_ok=True)
+
+
+def metrics_of_gone_machines() -> list[Path]:
+    """The folders of other machines in which nothing was counted for a week.
+
+    A new container has a new name, and nobody comes back for the old one's. A server that load
+    balancers ask whether it is well counts that as requests, so an old folder has no server.
+    """
+    before = time.time() - WEEK
+    folders = sorted(_folders().iterdir()) if _folders().is_dir() else []
+    others = (path for path in folders if path.is_dir() and path.name != socket.gethostname())
+    return [path for path in others if _last_written(path) < before]
+
+
+def _folders() -> Path:
+    """By machine: containers share VAR_DIR, and their processes have the same numbers."""
+    return Path(settings.VAR_DIR) / "metrics"
+
+
+def _last_written(folder: Path) -> float:
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except FileNotFoundError:  # taken away meanwhile, or a process that starts: not now
+        return time.time()
 
 
 def request_count(method: str, view: str, status: int, seconds: float) -> None:

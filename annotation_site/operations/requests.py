@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.http import HttpRequest, HttpResponse
 
@@ -27,13 +28,16 @@ class NoFiles(FileUploadHandler):
 
 
 class RequestMiddleware:
-    """Gives a request its id: the one that a proxy sent if it is well-formed, else a new one."""
+    """Gives a request its id: the one that the proxy sent if it is well-formed, else a new one.
+
+    Without a proxy the sender is a stranger, who could hide among another request's lines.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        sent = request.headers.get(HEADER, "")
+        sent = request.headers.get(HEADER, "") if settings.BEHIND_PROXY else ""
         identifier = sent if WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
         # Not reset afterwards: Django logs a refused request once the middleware is through.
         request_id.set(identifier)

@@ -22,9 +22,11 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts.models import ApiToken, Invitation, RequestKey
+from annotation_site.accounts.second_factors import second_factors_renew
 from annotation_site.api.once import KEPT
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
+from annotation_site.operations.metrics import metrics_of_gone_machines
 from annotation_site.results.export_files import exports_expire, exports_over, stray_files
 from annotation_site.results.jobs import file_path
 from annotation_site.results.models import ExportJob
@@ -133,6 +135,17 @@ def sessions(dry_run: bool) -> list[str]:
     return found + _rows("notes about sessions", gone, dry_run)
 
 
+def metrics(dry_run: bool) -> list[str]:
+    """Counters of requests of machines that are gone."""
+    return _paths(metrics_of_gone_machines(), dry_run)
+
+
+def second_factors(dry_run: bool) -> list[str]:
+    """Of second factors, what was encrypted under a key of SECRET_KEY_FALLBACKS: so they can go."""
+    count = second_factors_renew(dry_run=dry_run)
+    return [f"{count} under an older secret key"] if count else []
+
+
 def counters(dry_run: bool) -> list[str]:
     """Counters of failed logins and of requests whose time is over: they hold what was typed."""
     table = connection.ops.quote_name(str(settings.CACHES["default"]["LOCATION"]))
@@ -156,6 +169,8 @@ RULES: dict[str, Callable[[bool], list[str]]] = {
     "invitations": invitations,
     "sessions": sessions,
     "counters": counters,
+    "metrics": metrics,
+    "second factors": second_factors,
 }
 
 

@@ -27,7 +27,7 @@ from annotation_site.results.computation import vectors_taken_whole
 from annotation_site.results.dataframes import model_names
 from annotation_site.results.labels_export import Report, label_records
 from annotation_site.results.machines import machine_labels
-from annotation_site.results.selectors import results_state
+from annotation_site.results.selectors import figures_of, results_state
 from annotation_site.results.services import data_version
 from annotation_site.results.table_request import TableRequest
 from annotation_site.results.tables import tables_of
@@ -208,8 +208,9 @@ def _figures(study: Study) -> Iterator[tuple[str, bytes]]:
         return
     files = snapshot.figure_files.filter(variant__in=("wide-light", "print"))
     files = files.exclude(extension="png").exclude(name="agreement-matrix")
-    for file in files.order_by("name", "extension"):
-        yield f"{file.name}.{file.extension}", bytes(file.content)
+    for figure in figures_of(snapshot):
+        for file in files.filter(name=figure["name"]).order_by("extension"):
+            yield f"{file.name}.{file.extension}", bytes(file.content)
 
 
 def _json(content: dict[str, Any]) -> str:

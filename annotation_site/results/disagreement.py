@@ -120,9 +120,13 @@ ORDERS = {
 
 
 def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[int]:
-    """The ids of all lists of the study in one of ORDERS."""
+    """The ids of all lists of the study in one of ORDERS; answers are those that tables count."""
     own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION)
-    answered = own & Q(assignments__state=Assignment.State.SUBMITTED, assignments__surplus=False)
+    answered = own & Q(
+        assignments__state=Assignment.State.SUBMITTED,
+        assignments__surplus=False,
+        assignments__unblinded=False,
+    )
     skipped = own & Q(assignments__state=Assignment.State.SKIPPED)
     lists = study.items.filter(use=Item.Use.STUDY)
     if order == "skips":

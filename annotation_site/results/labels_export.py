@@ -14,6 +14,7 @@ from annotation_site.corpus.models import Token, Vector
 from annotation_site.exports.labels import LabelPattern, LabelRecord
 from annotation_site.results.models import Pseudonym
 from annotation_site.results.pseudonyms import pseudonyms_ensure
+from annotation_site.results.reading import one_moment
 
 CHUNK = 200  # annotations that are in memory at a time
 Report = Callable[[int, int], None]
@@ -85,11 +86,9 @@ def _submitted(study: Study) -> QuerySet[Assignment]:
 def _records(
     which: QuerySet[Assignment], order: "array[int]", with_names: bool
 ) -> Iterator[LabelRecord]:
-    rows = _rows(which)
-    patterns = _patterns(rows)
-    # A submission between the two reads would give the patterns of one and the times of another.
-    while (now := _rows(which)) != rows:
-        rows, patterns = now, _patterns(now)
+    with one_moment():
+        rows = _rows(which)
+        patterns = _patterns(rows)
     lists = lists_shown({row["vector"] for row in rows.values()})
     for row in (rows[pk] for pk in order if pk in rows):
         yield _record(row, patterns[row["pk"]], lists[row["vector"]], with_names)

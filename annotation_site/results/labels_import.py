@@ -157,7 +157,7 @@ class _Import:
             for pk, person, item, purpose in Assignment.objects.filter(
                 item__in={item for _, item, _ in keys}
             )
-            .order_by("pk")
+            .order_by(*Assignment.LOCK_ORDER)
             .select_for_update()
             .values_list("pk", "membership", "item", "purpose")
         }

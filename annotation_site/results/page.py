@@ -66,10 +66,8 @@ def page_context(study: Study, snapshot: Snapshot, *, paper: bool) -> dict[str, 
             selectors.tokens_of(study, worst),
             selectors.descriptions_of(study, worst),
         ),
-        "figures": [
-            {"name": name, **about} for name, about in snapshot.figures.items() if "title" in about
-        ],
-        "table_names": list(snapshot.tables),
+        "figures": selectors.figures_of(snapshot),
+        "table_names": selectors.table_names(snapshot),
     }
 
 

@@ -15,6 +15,15 @@ from annotation_site.results.models import Pseudonym, Snapshot
 from annotation_site.results.pseudonyms import pseudonyms_of
 from annotation_site.results.services import data_version
 
+# In which `computation` draws them.
+FIGURE_ORDER = (
+    "coverage-across-layers",
+    "coverage-by-kind",
+    "agreement-matrix",
+    "time-per-list",
+    "learning-curve",
+)
+
 
 @dataclass(frozen=True)
 class ResultsState:
@@ -72,6 +81,30 @@ def table_of(snapshot: Snapshot, name: str) -> Table:
         columns=tuple(Column(column, kind) for column, kind in stored["columns"]),
         rows=(tuple(row) for row in stored["rows"]),
     )
+
+
+def table_names(snapshot: Snapshot) -> list[str]:
+    """The snapshot's tables in the order of the registry: PostgreSQL keeps no order of keys."""
+    from annotation_site.results.tables import TABLES  # loads pandas, for researchers' pages alone
+
+    return [name for name in TABLES if name in snapshot.tables]
+
+
+def figures_of(snapshot: Snapshot) -> list[dict[str, str]]:
+    """Name, title, alternative text and table of each figure, in the order of FIGURE_ORDER.
+
+    Those that an older version computed have no title and are on no page.
+    """
+    found = [{"name": n, **about} for n, about in snapshot.figures.items() if "title" in about]
+    return sorted(found, key=lambda figure: _place(figure["name"]))
+
+
+def _place(name: str) -> tuple[int, int]:
+    """Where a figure stands; those of one plan have a number at the end, one for each model."""
+    stem, _, number = name.rpartition("-")
+    name, number = (stem, number) if number.isdecimal() else (name, "0")
+    place = FIGURE_ORDER.index(name) if name in FIGURE_ORDER else len(FIGURE_ORDER)
+    return place, int(number)
 
 
 def rows_of(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:

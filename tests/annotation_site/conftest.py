@@ -1,6 +1,10 @@
-"""The log refuses to be emptied, which is what ends a test that commits on SQLite."""
+"""What several folders of tests share; and the log, which refuses to be emptied, can be.
+
+A test that commits ends so on SQLite.
+"""
 
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +42,21 @@ def _log_can_be_emptied(request: pytest.FixtureRequest, django_db_blocker: Any) 
                 cursor.execute(sql)  # unless this was the last test, and the database is gone
 
     request.node.stash[RESTORE] = restore
+
+
+@pytest.fixture
+def bundles(settings: Any, tmp_path: Path) -> Path:
+    """A folder of the test's own for what is uploaded."""
+    settings.BUNDLES_DIR = tmp_path / "bundles"
+    return settings.BUNDLES_DIR
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A bundle that was made elsewhere."""
+    from tests.annotation_site.corpus.test_services import make_bundle
+
+    return make_bundle(tmp_path / "made")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,11 +4,17 @@ import csv
 import json
 import zipfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
+from annotation_site.accounts.models import User
+from annotation_site.annotation.final_answers import final_answer_open
+from tests.annotation_site.factories import UserFactory, make_study
 from tests.e2e.site import ROOT, Site, database_of_its_own
 
 OLDER = sorted((ROOT / "fixtures" / "upgrade").glob("*.json"))
@@ -93,3 +99,35 @@ def within(before: Any, after: Any) -> Any:
     if isinstance(before, dict) and isinstance(after, dict):
         return {name: within(value, after.get(name)) for name, value in before.items()}
     return after
+
+
+@pytest.mark.django_db(transaction=True)
+def test_days_of_a_list_that_two_people_worked_at_can_go_back():
+    final = final_answer_open(
+        item=make_study(reference_lists=1).items.filter(use="study").first(),
+        by=User.objects.get(role="researcher"),
+    )
+    first = final.membership
+    second = first.study.memberships.create(user=UserFactory(), role="researcher")
+    days = [
+        (first, 1, 100, False), (second, 1, 40, False), (second, 2, 90, True),
+        (first, 3, 120, False),
+    ]  # fmt: skip
+    for membership, day, seconds, submitted in days:
+        final.worked_days.create(
+            membership=membership, day=date(2026, 1, day), active_seconds=seconds,
+            submitted=submitted,
+        )  # fmt: skip
+    try:
+        MigrationExecutor(connection).migrate([("annotation", "0003_removed_annotators")])
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT active_seconds, submitted FROM annotation_workedday"
+                f" WHERE assignment_id = {final.pk} ORDER BY day"
+            )
+            assert [(n, bool(done)) for n, done in cursor] == [
+                (140, False), (190, True), (210, False),
+            ]  # fmt: skip
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())

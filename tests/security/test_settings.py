@@ -86,6 +86,13 @@ def test_check_deploy_has_nothing_to_say(tmp_path):
     assert "no issues" in ended.stdout
 
 
+def test_older_secret_keys_come_from_the_environment_and_there_are_none_by_default(tmp_path):
+    for said, keys in ((None, []), ("", []), ("$old, older", ["$old", "older"])):
+        more = {} if said is None else {"SECRET_KEY_FALLBACKS": said}
+        found = shown(["SECRET_KEY_FALLBACKS"], VAR_DIR=str(tmp_path), SECRET_KEY=KEY, **more)
+        assert found == {"SECRET_KEY_FALLBACKS": keys}
+
+
 @pytest.mark.parametrize("password", ["p@ss:w/rd#%41", "$money", "with 'quotes' and \\"])
 def test_a_database_password_may_hold_any_signs(tmp_path, password):
     found = shown(

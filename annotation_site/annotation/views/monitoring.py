@@ -14,7 +14,8 @@ from annotation_site.accounts.permissions import PersonRequest, researcher_requi
 from annotation_site.annotation import monitoring, study_records
 from annotation_site.annotation.members import assignments_release
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.annotation.training import training_waive
+from annotation_site.annotation.training import silent_scores_waiting, training_waive
+from annotation_site.workers.selectors import workers_alive
 
 
 @researcher_required
@@ -91,7 +92,15 @@ def _annotator(request: PersonRequest, slug: str, person: uuid.UUID) -> Membersh
 
 def _context(study: Study) -> dict[str, object]:
     found = monitoring.study_progress(study)
+    waiting = silent_scores_waiting(study) if found.unscored else 0
+    workers = bool(waiting) and workers_alive().exists()
     # The minute is in it, so that "3 minutes ago" does not stay on the page for an hour.
-    state = f"{found}{study.state}{timezone.now():%H:%M}"
+    state = f"{found}{study.state}{waiting}{workers}{timezone.now():%H:%M}"
     shown = hashlib.sha256(state.encode()).hexdigest()[:16]
-    return {"study": study, "progress": found, "shown": shown}
+    return {
+        "study": study,
+        "progress": found,
+        "shown": shown,
+        "scores_waiting": waiting,
+        "workers": workers,
+    }

@@ -7,6 +7,8 @@ from django.views.decorators.http import require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import final_answers, selectors
+from annotation_site.annotation.training import silent_scores_waiting
+from annotation_site.workers.selectors import workers_alive
 
 
 @researcher_required
@@ -23,9 +25,12 @@ def references(request: PersonRequest, slug: str) -> HttpResponse:
         answer = final_answers.final_answer_open(item=item, by=request.user)
         return redirect("annotation:list", answer.public_id)
     found = final_answers.references_of(study)
+    waiting = silent_scores_waiting(study)
     context = {
         "study": study,
         "references": found,
         "missing": sum(not reference.is_answered for reference in found),
+        "scores_waiting": waiting,
+        "workers": bool(waiting) and workers_alive().exists(),
     }
     return render(request, "annotation/references.html", context)

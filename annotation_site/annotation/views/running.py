@@ -21,7 +21,7 @@ from annotation_site.annotation.forms import (
     TextsForm,
 )
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.plans import is_frozen, plan_check_people, plan_of
+from annotation_site.annotation.plans import StudyPlan, is_frozen, plan_check_people, plan_of
 from annotation_site.annotation.previews import study_preview
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
@@ -63,12 +63,15 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
     frozen = is_frozen(study)
     kind = FixedRulesForm if frozen else RulesForm
     form = kind(request.POST or None, initial=vars(plan))
-    context = _rules_context(study, form) | {"plan": plan, "frozen": frozen}
+    context = _rules_context(study, form, plan, frozen)
+    if form.is_bound:  # what is written here was written from the rules that it says
+        context["rules_base"] = request.POST.get("rules_base", "")
     if request.method == "POST" and form.is_valid():
         try:
             plan = form.plan(base=plan)
             if request.POST.get("action") == "save":
-                changed = rules_services.study_change(study=study, plan=plan)
+                base = request.POST.get("rules_base", "")
+                changed = rules_services.study_change(study=study, plan=plan, base=base)
                 messages.success(request, "Saved." if changed else "No change.")
                 return redirect("annotation:rules", slug)
             context["preview"] = study_preview(plan=plan, by=request.user)
@@ -148,10 +151,13 @@ def _form_page(request: PersonRequest, page: str, context: dict[str, Any]) -> Ht
     return render(request, page, context, status=422 if context["form"].errors else 200)
 
 
-def _rules_context(study: Study, form: RulesForm) -> dict[str, Any]:
+def _rules_context(study: Study, form: RulesForm, plan: StudyPlan, frozen: bool) -> dict[str, Any]:
     return {
         "study": study,
         "form": form,
+        "plan": plan,
+        "frozen": frozen,
+        "rules_base": rules_services.rules_base(plan, frozen=frozen),
         "extension": ExtensionForm(study=study),
         "copy": CopyForm(initial={"title": f"{study.title} (copy)"}),
     }
@@ -161,5 +167,5 @@ def _rules_again(request: PersonRequest, study: Study, **refused: Any) -> HttpRe
     """The rules with a form that was refused."""
     plan, frozen = plan_of(study), is_frozen(study)
     form = (FixedRulesForm if frozen else RulesForm)(initial=vars(plan))
-    context = _rules_context(study, form) | {"plan": plan, "frozen": frozen} | refused
+    context = _rules_context(study, form, plan, frozen) | refused
     return render(request, "annotation/rules.html", context, status=422)

@@ -10,6 +10,7 @@ from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.corpus.models import Kind
 from annotation_site.results.filters import ADJUDICATED
 from annotation_site.results.models import Snapshot
+from annotation_site.results.selectors import table_names
 
 
 def some(child: serializers.Field) -> serializers.ListField:
@@ -88,7 +89,8 @@ class SnapshotFields(SnapshotBrief):
     @extend_schema_field(TableEntry(many=True))
     def get_tables(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         return [
-            {"name": name, "rows": len(table["rows"])} for name, table in snapshot.tables.items()
+            {"name": name, "rows": len(snapshot.tables[name]["rows"])}
+            for name in table_names(snapshot)
         ]
 
 

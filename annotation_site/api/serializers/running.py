@@ -75,8 +75,9 @@ class RankedQuery(PageQuery):
 class Ranked(serializers.Serializer):
     """One of the study's own lists: where it comes from, who is at it, how far people agree.
 
-    `working` have opened it, `surplus` answered when it had its answers; `reasons` are those of
-    the people who skipped it. `overlap` is from 0 to 1, null where it is undefined or not computed.
+    `answers` are those that tables count, `working` have opened it, `surplus` answered when it had
+    its answers, `unblinded` were not blind; `reasons` are those of the people who skipped it.
+    `overlap` is from 0 to 1, null where it is undefined or not computed.
     """
 
     id = serializers.IntegerField()
@@ -87,6 +88,7 @@ class Ranked(serializers.Serializer):
     answers = serializers.IntegerField()
     working = serializers.IntegerField()
     surplus = serializers.IntegerField()
+    unblinded = serializers.IntegerField()
     reasons = serializers.ListField(child=serializers.CharField())
     overlap = serializers.FloatField(allow_null=True)
 

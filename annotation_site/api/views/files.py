@@ -16,6 +16,7 @@ from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results import jobs
 from annotation_site.results.export_files import export_open
 from annotation_site.results.models import FIGURE_TYPES
+from annotation_site.results.selectors import figures_of
 from annotation_site.results.services import figure_file
 
 
@@ -25,9 +26,7 @@ class FiguresView(ApiView):
     @call(*READ, query=fields.FiguresQuery, gives=fields.FigureFields, paged=True, errors=(422,))
     def get(self, request: PersonRequest, slug: str) -> Response:
         snapshot = snapshot_of(study_of(request, slug), self.query["snapshot"])
-        # Those that an older version computed have no title and are on no page either.
-        found = [{"name": n, **about} for n, about in snapshot.figures.items() if "title" in about]
-        rows, around = self.page(found)
+        rows, around = self.page(figures_of(snapshot))
         context = {"slug": slug, "snapshot": snapshot.pk}
         return Response(
             {**around, "results": fields.FigureFields(rows, many=True, context=context).data}

@@ -47,6 +47,31 @@ def link_in(text: str) -> str:
     return re.search(r"(http://\S+?)(/password/reset/[\w-]+/)", text)[2]
 
 
+@pytest.mark.usefixtures("_mail")
+def test_its_forms_speak_as_the_other_pages_do():
+    user = UserFactory()
+    reset = client_of(UserFactory(role=Role.ADMIN))
+    link = re.search(
+        r"/password/reset/[\w-]+/",
+        reset.post(f"/people/{user.public_id}/reset-link/").content.decode(),
+    )[0]
+    key = Client().get(link, follow=True).content.decode()
+    asked = Client().get("/password/reset/").content.decode()
+    change = log_in(user).get("/account/password/").content.decode()
+    help_text = "At least 8 characters, and nothing that is easy to guess."
+    assert labels(asked) == ["E-mail"]
+    assert labels(key) == ["New password", "New password, once more"]
+    assert labels(change) == ["Your password now", "New password", "New password, once more"]
+    for page in (asked, key, change):
+        assert "placeholder" not in page
+        assert "<ul><li>" not in page  # a list of the checks
+        assert (help_text in page) == (page != asked)
+
+
+def labels(page: str) -> list[str]:
+    return re.findall(r'<label for="id_[^"]+">([^<]+)</label>', page)
+
+
 def test_changing_it_logs_out_everywhere_else_and_is_logged():
     user = UserFactory()
     here, there = log_in(user), log_in(user)

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from annotation_site.accounts.models import AuditEntry, Role, User
+from annotation_site.accounts.second_factors import second_factors_renew
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
 
 pytestmark = pytest.mark.django_db
@@ -195,6 +196,39 @@ def test_a_copy_of_the_database_makes_no_codes(settings):
     refused = client.post("/login/second-factor/", {"code": code_of(secret)})
     assert (refused.status_code, is_in(client)) == (403, False)
     assert "Ask an admin to remove it" in refused.content.decode()
+
+
+def test_a_change_of_the_secret_key_keeps_factors_and_logins(settings):
+    user = UserFactory()
+    secret, codes = set_up(user)
+    inside = half_way(user)
+    inside.post("/login/second-factor/", {"code": codes[0]})
+    assert is_in(inside)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another" * 10
+    assert is_in(inside)
+    assert second_factors_renew(dry_run=True) == 2
+    enters(user, code_of(secret))
+    assert second_factors_renew() == 2
+    assert second_factors_renew() == 0
+    settings.SECRET_KEY_FALLBACKS = []
+    cache.clear()
+    for code in (code_of(secret), codes[1]):
+        enters(user, code)
+
+
+def test_what_no_key_reads_is_left_as_it_is(settings):
+    set_up(UserFactory())
+    settings.SECRET_KEY = "another" * 10
+    before = list(Authenticator.objects.order_by("pk").values_list("data", flat=True))
+    assert second_factors_renew() == 0
+    assert list(Authenticator.objects.order_by("pk").values_list("data", flat=True)) == before
+
+
+def enters(user: User, code: str) -> None:
+    client = half_way(user)
+    client.post("/login/second-factor/", {"code": code})
+    assert is_in(client)
 
 
 def test_a_factor_that_was_stored_before_it_was_encrypted_still_works():

@@ -23,12 +23,18 @@ from annotation_site.annotation.models import Assignment, Membership, Pattern, R
 from annotation_site.annotation.plans import plan_of
 from annotation_site.annotation.rules import study_change
 from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer
+from annotation_site.results.labels_export import label_records
+from annotation_site.results.labels_import import labels_import
+from annotation_site.results.pseudonyms import pseudonyms_of
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
+    give_references,
+    make_draft,
     make_extraction,
     make_study,
     pattern,
+    submit,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -333,6 +339,37 @@ def test_a_late_answer_and_its_authors_return_do_not_wait_for_each_other():
     assignment.refresh_from_db()
     assert (assignment.state, assignment.surplus) == (Assignment.State.SUBMITTED, False)
     assert_places_are_kept(study, 2)
+
+
+@pytest.mark.parametrize("what", ["a change of rules", "an import"])
+def test_a_final_answer_does_not_wait_in_a_circle_with(what):
+    """Where the reference answer is the younger row: imported, for example, after the others."""
+    study = make_draft(reference_lists=1, annotators=2)
+    reference = study.items.get(use="reference")
+    first, second = study.memberships.filter(role="annotator").order_by("pk")
+    older = Assignment.objects.create(
+        membership=first, item=reference, purpose="reference", position=1
+    )
+    give_references(study)
+    final = Assignment.objects.get(purpose="adjudication")
+    assert older.pk < final.pk
+    (record,) = label_records(study)
+    code = pseudonyms_of(study)[second.user_id]
+    record = replace(record, purpose="reference", role="annotator", annotator=code)
+
+    def work() -> None:
+        if what == "an import":
+            labels_import(study=study, records=[record], people={})
+        else:
+            study_change(study=study, plan=replace(plan_of(study), min_tokens=5))
+
+    with transaction.atomic():
+        Assignment.objects.select_for_update().get(pk=final.pk)  # as the submission begins
+        thread, raised = beside(work, then=lambda: submit(final, answer()))
+    thread.join()
+    assert raised == []
+    final.refresh_from_db()
+    assert final.version == 2
 
 
 def test_a_silent_reference_that_is_on_its_way_is_scored_by_the_answer_that_changes_meanwhile():

@@ -313,8 +313,9 @@ def test_the_page_takes_few_queries_however_many_lists_there_are(django_assert_n
     study = draft(training_lists=5, reference_lists=5)
     give_references(study)
     client = client_of(researcher_of(study))
-    # session, person, study, its lists with their scores, their answers, their tokens
-    with django_assert_num_queries(6):
+    # session, person, study, its lists with their scores, their answers, their tokens, scores
+    # that wait for a worker
+    with django_assert_num_queries(7):
         client.get(f"/studies/{study.slug}/references/")
 
 

@@ -154,7 +154,8 @@ def test_the_rules_of_a_draft_are_a_form_and_those_of_a_running_study_a_text():
     url = f"/studies/{study.slug}/rules/"
     assert 'name="min_tokens"' in client.get(url).content.decode()
     form = filled_in(study.extractions.get(), [], min_tokens=6, action="save")
-    assert client.post(url, form).status_code == 302
+    assert client.post(url, form | {"rules_base": base_of(client, url)}).status_code == 302
+    base_before = base_of(client, url)
     study.refresh_from_db()
     assert (study.min_tokens, study.memberships.count()) == (6, 3)
     client.post(f"/studies/{study.slug}/state/", {"state": "open"})
@@ -164,9 +165,39 @@ def test_the_rules_of_a_draft_are_a_form_and_those_of_a_running_study_a_text():
     assert "Answers are in, so these rules stay" in page
     assert 'name="min_tokens"' not in page
     fixed = {"title": "Renamed", "lease_hours": 3, "min_tokens": 9, "action": "save"}
-    assert client.post(url, fixed).status_code == 302
+    # From the page as it was before the first answer:
+    stale = client.post(url, form | {"title": "Late", "rules_base": base_before})
+    assert "Nothing is saved: the rules changed" in stale.content.decode()
+    assert client.post(url, fixed | {"rules_base": base_of(client, url)}).status_code == 302
     study.refresh_from_db()
     assert (study.title, study.lease_hours, study.min_tokens) == ("Renamed", 3, 6)
+
+
+def test_a_rules_page_opened_earlier_undoes_no_newer_rules():
+    study = make_draft()
+    client = client_of(study.created_by)
+    url = f"/studies/{study.slug}/rules/"
+    base = base_of(client, url)  # in two tabs
+    form = filled_in(study.extractions.get(), [], action="save", rules_base=base)
+    assert client.post(url, form | {"min_tokens": 6}).status_code == 302
+    late = form | {"title": "From the second tab"}
+    refused = client.post(url, late)
+    assert refused.status_code == 422
+    page = refused.content.decode()
+    assert "Nothing is saved: the rules changed after you opened this page." in page
+    assert 'value="From the second tab"' in page
+    study.refresh_from_db()
+    assert (study.title, study.min_tokens) == ("A study", 6)
+    # Pressed again, it is as stale as before; from the newer rules it is saved.
+    assert f'name="rules_base" value="{base}"' in page
+    assert client.post(url, late).status_code == 422
+    newer = late | {"min_tokens": 6, "rules_base": base_of(client, url)}
+    assert client.post(url, newer).status_code == 302
+
+
+def base_of(client, url):
+    (base,) = re.findall(r'name="rules_base" value="(\w{64})"', client.get(url).content.decode())
+    return base
 
 
 def test_a_refused_extension_says_why_beside_its_form():

@@ -22,6 +22,7 @@ from annotation_site.annotation.studies import study_state_change
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.dataframes import answers_of
 from annotation_site.results.labels_export import label_records
+from annotation_site.workers.models import Worker
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -278,6 +279,26 @@ def test_whoever_reads_scores_reads_those_of_the_newest_answers():
     submit(silent, RIGHT)
     written = [row for row in label_records(study) if row.purpose == Purpose.REFERENCE]
     assert [row.reference_score for row in written] == [1]
+
+
+@pytest.mark.parametrize("page", ["run", "references"])
+def test_scores_that_wait_for_a_worker_are_said_to_wait(page):
+    study = make_study(
+        extraction=make_extraction(per_layer=4), lists_per_layer=2, reference_lists=1
+    )
+    client, url = client_of(study.created_by), f"/studies/{study.slug}/{page}/"
+    waits = "1 answer to silent reference lists waits for a worker"
+    assert waits not in client.get(url).content.decode()
+    submit(Assignment.objects.filter(purpose=Purpose.REFERENCE).first(), HALF)
+    said = client.get(url).content.decode()
+    assert waits in said
+    assert "No worker is running. Start one with" in said
+    Worker.objects.create(name="w", seen_at=timezone.now())
+    assert "One is running, so this takes" in client.get(url).content.decode()
+    training.silent_scores_sweep()
+    said = client.get(url).content.decode()
+    assert waits not in said
+    assert "50%" in said or "50.0%" in said
 
 
 def test_a_silent_reference_list_takes_no_longer_than_any_other(monkeypatch):

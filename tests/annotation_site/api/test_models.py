@@ -24,30 +24,18 @@ from ffn_extract.outline import Outline
 from tests.annotation_site.api.test_requests import bearer, code
 from tests.annotation_site.corpus.test_enqueueing import GPT2
 from tests.annotation_site.corpus.test_importing import contents, left_behind, zipped
-from tests.annotation_site.corpus.test_services import make_bundle
 from tests.annotation_site.factories import UserFactory, client_of, make_extraction
 from tests.e2e.site import wait_for
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bundles")]
 State = Extraction.State
 URL = "/api/extractions/upload"
 FIELD = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n'
 
 
-@pytest.fixture(autouse=True)
-def bundles(settings, tmp_path):
-    settings.BUNDLES_DIR = tmp_path / "bundles"
-    return settings.BUNDLES_DIR
-
-
 @pytest.fixture
 def admin():
     return bearer(UserFactory(role=Role.ADMIN))
-
-
-@pytest.fixture
-def made(tmp_path):
-    return make_bundle(tmp_path / "made")
 
 
 def send(client, files, **headers):

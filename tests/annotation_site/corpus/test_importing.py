@@ -16,29 +16,17 @@ from annotation_site.corpus import importing, receiving, running, services
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.sweeps import extractions_sweep
 from ffn_extract.bundle import BUNDLE_FILES, open_bundle
-from tests.annotation_site.corpus.test_services import make_bundle
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of
 from tests.e2e.site import wait_for
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bundles")]
 State = Extraction.State
 URL = "/models/import/"
-
-
-@pytest.fixture(autouse=True)
-def bundles(settings, tmp_path):
-    settings.BUNDLES_DIR = tmp_path / "bundles"
-    return settings.BUNDLES_DIR
 
 
 @pytest.fixture
 def admin():
     return client_of(UserFactory(role=Role.ADMIN))
-
-
-@pytest.fixture
-def made(tmp_path):
-    return make_bundle(tmp_path / "made")
 
 
 def contents(folder):

@@ -45,7 +45,8 @@ def lines(stream):
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_request_is_a_line_of_json_with_its_id_which_the_answer_carries(written):
+def test_a_request_is_a_line_of_json_with_its_id_which_the_answer_carries(written, settings):
+    settings.BEHIND_PROXY = True
     stream = written(as_json=True)
     answer = Client().get("/login/", headers={"x-request-id": "from-the-proxy.1"})
     assert answer["X-Request-ID"] == "from-the-proxy.1"
@@ -61,12 +62,20 @@ def test_a_request_is_a_line_of_json_with_its_id_which_the_answer_carries(writte
 
 
 @pytest.mark.parametrize("sent", ["", "short", "x" * 65, "a b c d e f g", "<script>alert", "ä" * 9])
-def test_an_id_that_is_not_well_formed_is_replaced(sent):
+def test_an_id_that_is_not_well_formed_is_replaced(sent, settings):
+    settings.BEHIND_PROXY = True
     answer = Client().get("/healthz", headers={"x-request-id": sent})
     assert uuid.UUID(answer["X-Request-ID"]).hex == answer["X-Request-ID"]
 
 
-def test_by_default_lines_are_readable_and_only_what_is_wrong_is_one(written):
+def test_without_a_proxy_nobody_chooses_the_id_of_a_request(settings):
+    assert settings.BEHIND_PROXY is False
+    answer = Client().get("/healthz", headers={"x-request-id": "of-somebody-else"})
+    assert uuid.UUID(answer["X-Request-ID"]).hex == answer["X-Request-ID"]
+
+
+def test_by_default_lines_are_readable_and_only_what_is_wrong_is_one(written, settings):
+    settings.BEHIND_PROXY = True
     stream = written(as_json=False)
     Client().get("/login/")
     Client().get("/no/such/page/", headers={"x-request-id": "abcdefgh"})

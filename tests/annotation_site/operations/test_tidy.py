@@ -1,18 +1,22 @@
 """What is over goes after its days, and nothing else does."""
 
 import os
+import socket
 import uuid
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, User
+from annotation_site.accounts.second_factors import encrypted
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Revision, Study
 from annotation_site.corpus.log import log_add
@@ -37,6 +41,7 @@ LONG_AGO = timedelta(days=1000)
 def folders(tmp_path, settings):
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.EXPORTS_DIR = tmp_path / "exports"
+    settings.VAR_DIR = tmp_path
     settings.BUNDLES_DIR.mkdir()
     return tmp_path
 
@@ -47,7 +52,7 @@ def old(path):
 
 
 @pytest.fixture
-def things(folders):
+def things(folders, settings):
     """Of everything that ends: one that is over, and one that is not."""
     past = timezone.now() - LONG_AGO
     study = make_study()
@@ -74,6 +79,14 @@ def things(folders):
     (incoming / "stopped").touch()
     old(incoming / "stopped")
     (incoming / "coming").touch()
+
+    for name in ("gone-container", "quiet-container", socket.gethostname()):
+        machine = folders / "metrics" / name
+        machine.mkdir(parents=True)
+        (machine / "counter_1.db").touch()
+        if name != "quiet-container":  # where the probe of a load balancer was counted just now
+            old(machine / "counter_1.db")
+        old(machine)
 
     running = Extraction.objects.create(model_source="m", state=Extraction.State.RUNNING)
     for which in (extraction, running):
@@ -102,6 +115,10 @@ def things(folders):
     with connection.cursor() as cursor:
         over = [connection.ops.adapt_datetimefield_value(past), "%is-over"]
         cursor.execute("UPDATE cache SET expires = %s WHERE cache_key LIKE %s", over)
+    with override_settings(SECRET_KEY="older"):
+        data = {"secret": encrypted("of the second factor")}
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data=data)
+    settings.SECRET_KEY_FALLBACKS = ["older"]
     yield extraction
     cache.clear()
 
@@ -149,7 +166,8 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
         "counters": ["still-counts"],
     }
     gone = sorted(before - set(files(folders)))
-    assert [name.split("/")[0] for name in gone] == ["bundles"] * 3 + ["exports"]
+    assert [name.split("/")[0] for name in gone] == ["bundles"] * 3 + ["exports"] + ["metrics"] * 2
+    assert gone[-1] == "metrics/gone-container/counter_1.db"
     assert "bundles/.incoming/stopped" in gone
     left = sorted(p.name for p in (folders / "bundles").iterdir())
     assert {".incoming", "put here by hand", str(things.public_id)} < set(left)

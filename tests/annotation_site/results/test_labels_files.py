@@ -372,22 +372,3 @@ def test_files_of_another_kind_are_not_read(study, tmp_path):
         call_command("import_annotations", study.slug, str(tmp_path / "none.jsonl"))
     with pytest.raises(CommandError, match="There is no study “nowhere”"):
         call_command("import_annotations", "nowhere", "a.jsonl")
-
-
-def test_an_answer_that_changes_while_it_is_read_is_read_whole(study, monkeypatch):
-    """The patterns of one submission never stand beside the times of another."""
-    from annotation_site.results import labels_export
-
-    read, calls = labels_export._patterns, []
-
-    def then_submit(rows):
-        patterns = read(rows)
-        if not calls:
-            calls.append(1)
-            assignment = Assignment.objects.get(item__vector__kind="value", comment="")
-            submit(assignment, answer(pattern(1, [20, 21, 22, 23])))
-        return patterns
-
-    monkeypatch.setattr(labels_export, "_patterns", then_submit)
-    resubmitted = next(r for r in records(study) if r.version == 2)
-    assert [p.ranks for p in resubmitted.patterns] == [(20, 21, 22, 23)]

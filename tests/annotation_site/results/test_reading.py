@@ -9,6 +9,7 @@ from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.results.dataframes import answers_of, labels_frame
 from annotation_site.results.gold import gold_records
+from annotation_site.results.labels_export import label_records
 from annotation_site.results.reading import one_moment
 from tests.annotation_site.factories import answer, make_study, pattern, submit
 
@@ -62,6 +63,19 @@ def test_a_final_answer_that_changes_while_it_is_exported_is_whole(after):
         lambda: list(gold_records(study)), after=after, by=lambda: submit(final, LONG)
     )
     assert seen in (before, list(gold_records(study)))
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_labels_that_change_while_they_are_exported_are_whole(after):
+    """The patterns of one submission never stand beside the times of another."""
+    study = make_study(lists_per_layer=1)
+    one = Assignment.objects.filter(item__study=study, purpose="annotation").first()
+    submit(one, SHORT)
+    before = list(label_records(study))  # gives everybody their code
+    seen = interrupted(
+        lambda: list(label_records(study)), after=after, by=lambda: submit(one, LONG)
+    )
+    assert seen in (before, list(label_records(study)))
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="of SQLite's kinds of transactions")

@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation import submissions
+from annotation_site.annotation.adjudication import counted_answers
 from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Membership
+from annotation_site.annotation.study_records import lists_by_id
 from annotation_site.results import computation
 from annotation_site.results.dataframes import answers_of, gold_labels, labels_of
 from annotation_site.results.disagreement import (
@@ -162,6 +164,24 @@ def test_lists_can_be_ordered_by_answers_skips_and_agreement(study):
     assert (
         client.get(reverse("results:lists", args=[study.slug]), {"order": "'"}).status_code == 200
     )
+
+
+def test_lists_count_answers_as_tables_do(study):
+    item = items_of(study)[1]
+    answered = Assignment.objects.filter(item=item, purpose="annotation", state="submitted")
+    before = answered.count()
+    assert before > 1
+    Assignment.objects.filter(pk=answered.first().pk).update(unblinded=True)
+    (row,) = lists_by_id(study, [item.pk])
+    assert (row["answers"], row["unblinded"]) == (before - 1, 1)
+    answered.update(unblinded=True)
+    none = {pk for pk in study.items.values_list("pk", flat=True) if not counted(study, pk)}
+    assert item.pk in none
+    assert set(lists_in_order(study, "answers", None)[: len(none)]) == none
+
+
+def counted(study, pk):
+    return counted_answers(study).filter(item=pk).count()
 
 
 def test_the_summary_tells_coverage_overlap_and_whether_answers_are_missing(study):

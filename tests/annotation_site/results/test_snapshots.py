@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, Item
-from annotation_site.results import computation, services
+from annotation_site.results import archive, computation, services
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Figure, Snapshot
 from annotation_site.results.selectors import results_state
@@ -163,6 +163,29 @@ def test_answers_that_come_fast_do_not_keep_a_worker_busy(quick, monkeypatch):
     assert Snapshot.objects.count() == 1
     services.snapshot_request(study=study)  # somebody looks at the page
     assert services.snapshot_refresh_rested(study=study).state == State.READY
+
+
+def test_figures_and_tables_stand_in_their_order_on_any_database():
+    study = labelled_study()
+    result = computation.compute(study, Filters.of(study))
+    planned, computed = list(result.figures), list(result.tables)
+    assert len(planned) > 3
+    snapshot = services.snapshot_refresh_now(study=study)
+    for name in ("figures", "tables"):  # as PostgreSQL returns the keys of an object
+        stored = sorted(getattr(snapshot, name).items(), key=lambda pair: (len(pair[0]), pair[0]))
+        setattr(snapshot, name, dict(stored))
+    snapshot.save()
+    assert list(snapshot.figures) != planned
+    client, url = researcher_client(study), f"/studies/{study.slug}/results/"
+    context = client.get(url).context
+    assert [figure["name"] for figure in context["figures"]] == planned
+    assert list(context["table_names"]) == computed
+    reply = client.get(f"/api/studies/{study.slug}/figures").json()
+    assert [figure["name"] for figure in reply["results"]] == planned
+    reply = client.get(f"/api/studies/{study.slug}/snapshots/{snapshot.pk}").json()
+    assert [table["name"] for table in reply["tables"]] == computed
+    packed = [name.removesuffix(".svg") for name, _ in archive._figures(study)]
+    assert packed == [name for name in planned if name != "agreement-matrix"]
 
 
 def test_figures_for_print_are_drawn_after_the_tables_and_once():
