@@ -13,6 +13,7 @@ from celery import Celery
 from celery.schedules import crontab
 from celery.signals import (
     before_task_publish,
+    task_postrun,
     task_prerun,
     worker_init,
     worker_ready,
@@ -23,6 +24,7 @@ from django.utils.module_loading import import_string
 from kombu import Exchange, Queue
 
 from annotation_site.operations.logs import request_id
+from annotation_site.workers.memory import release
 from annotation_site.workers.queue_files import remove_half_written
 
 log = logging.getLogger("annotation_site.requests")
@@ -128,6 +130,11 @@ def _send_request_id(headers: dict[str, Any], **_: Any) -> None:
 def _take_request_id(task: Any, **_: Any) -> None:
     request_id.set(getattr(task.request, "request_id", None) or "-")
     log.info("begins %s", task.name)
+
+
+@task_postrun.connect
+def _release_memory(**_: Any) -> None:
+    release()
 
 
 @worker_init.connect

@@ -27,9 +27,13 @@ os.environ["QUEUE_PREFIX"] = f"ffn-concepts-tests-{secrets.token_hex(4)}:"
 from annotation_site.settings import *  # noqa: E402, F403
 from annotation_site.settings import DATABASES, STORAGES  # noqa: E402
 
-DATABASES["default"]["TEST"] = {"NAME": f"test_ffn_concepts_{os.getpid()}"}
+# Not the process's id: machines and containers that share a server have the same ones.
+DATABASES["default"]["TEST"] = {"NAME": f"test_ffn_concepts_{secrets.token_hex(4)}"}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file rather than memory, so that threads meet as they do in production.
     DATABASES["default"]["TEST"] = {"NAME": os.environ["VAR_DIR"] + "/test.sqlite3"}
+    # A queue of 32 threads for the one lock, on a machine that does other things, too, takes
+    # longer than people are let wait; how long they wait is the question of tests/e2e/test_load.py.
+    DATABASES["default"]["OPTIONS"]["timeout"] = 300
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; tests have no secrets

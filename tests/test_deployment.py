@@ -62,8 +62,10 @@ def test_the_images_run_as_nobody_special_and_the_web_image_has_no_torch():
 
 def test_gunicorn_believes_no_forwarded_header_however_it_is_started():
     for name in ("Dockerfile", "docs/deploying.md"):
-        for line in (ROOT / name).read_text().splitlines():
-            if "gunicorn annotation_site.wsgi" in line:
-                assert re.search(r"--forwarded-allow-ips (''|\"\")( |$)", line), (name, line)
+        lines = (ROOT / name).read_text().splitlines()
+        started = [line for line in lines if "gunicorn annotation_site.wsgi" in line]
+        assert started
+        for line in started:
+            assert re.search(r"--forwarded-allow-ips (''|\"\")( |$)", line), (name, line)
     command = web_command("127.0.0.1:8000", 2)
     assert command[command.index("--forwarded-allow-ips") + 1] == ""

@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from hypothesis import HealthCheck, settings
 
 from annotation_site.accounts.models import AuditEntry
 
+# As Hypothesis has it by itself where CI is set: how long an example takes tells nothing about
+# the code on a machine that does other things, too.
+settings.register_profile(
+    "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 TRIGGER = "audit_entry_no_DELETE"
 RESTORE = pytest.StashKey[Callable[[], None]]()
 

@@ -60,6 +60,7 @@ def test_the_next_free_port_is_taken(redirecting):
 
 
 def test_two_servers_that_start_at_once_take_two_ports():
-    one, other = (serving.taken_port("127.0.0.1", 20_000) for _ in range(2))
+    # Far from the ports of the test above, which may run at this moment.
+    one, other = (serving.taken_port("127.0.0.1", 21_000) for _ in range(2))
     with one, other:
         assert one.getsockname()[1] < other.getsockname()[1]

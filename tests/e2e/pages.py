@@ -9,6 +9,9 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.e2e.site import PASSWORD, Site
 
+# Milliseconds until an expectation fails: what is expected of a page has no deadline, and on a busy
+# machine a login alone can take longer than Playwright's own five seconds.
+expect.set_options(timeout=30_000)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -39,6 +42,20 @@ def requests_from_now(page: Page) -> list[str]:
 
     page.on("request", note)
     return requests
+
+
+def stop_timers(page: Page) -> None:
+    """From here on timers wait for the test; what is due in the next minute comes at once.
+
+    `page.clock.install()` came before, and before the page was opened.
+    """
+    # A minute ahead, since the clock goes on until then and cannot be set back.
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 60)
+
+
+def log_out(page: Page) -> None:
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
 
 
 def log_in(page: Page, name: str) -> None:

@@ -7,9 +7,11 @@ import http.client
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -71,17 +73,30 @@ class Site:
         )
         return json.loads(self.manage("shell", "--verbosity", "0", "-c", code).splitlines()[-1])
 
+    def rows(self, sql: str) -> list[tuple]:
+        """A query straight from the database: the state of a moment, without starting Django."""
+        url = self.environment.get("DATABASE_URL")
+        if url is None:
+            connection = sqlite3.connect(self.folder / "db.sqlite3", timeout=20)
+        else:
+            import psycopg2
+
+            connection = psycopg2.connect(url)
+        with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
     def add_person(self, name: str, role: str) -> None:
         self.manage("createadmin", name, "--role", role, text=PASSWORD + "\n")
 
     def start(self, *, first_port: int = 8300) -> None:
         """Start web server and worker; returns when pages are served."""
         with self.log.open("ab") as log:
+            before = self.log.read_text().count("FFN Concepts is at")
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", "--port", str(first_port)],
                 cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        before = self.log.read_text().count("FFN Concepts is at")
         wait_for(lambda: self.log.read_text().count("FFN Concepts is at") > before, self.said)
         self.address = re.findall(r"http://[\d.:]+", self.log.read_text())[-1]
 
@@ -98,10 +113,11 @@ class Site:
             "from annotation_site.serving import prepare; prepare()",
         )  # fmt: skip
 
-    def start_web(self, first_port: int = 8400, *, web_workers: int = 2) -> None:
+    def start_web(self, first_port: int | None = None, *, web_workers: int = 2) -> None:
         """Start the web server alone, as `serve` does; returns when pages are served.
 
-        On the first port that is free; started again, it is where it was before.
+        On the first port that is free from `first_port` or one of `some_port` on; started again,
+        it is where it was before.
         """
         # The socket is ours before the server starts: tests beside this one look for ports too,
         # and a server that finds its port taken leaves a test talking to somebody else's site.
@@ -112,9 +128,9 @@ class Site:
             )  # fmt: skip
         wait_for(lambda: answers(self.port), self.said, pause=0.02)
 
-    def _socket(self, first_port: int) -> socket.socket:
+    def _socket(self, first_port: int | None) -> socket.socket:
         def take() -> socket.socket | None:
-            taken = taken_port("127.0.0.1", self.port or first_port)
+            taken = taken_port("127.0.0.1", self.port or first_port or some_port())
             port = taken.getsockname()[1]
             if self.port in (0, port):
                 self.port, self.address = port, f"http://127.0.0.1:{port}"
@@ -159,6 +175,15 @@ def demo_model() -> Path:
     return Path(spec.origin).parent / "model"
 
 
+def some_port() -> int:
+    """Where to look for a free port: seldom where another test looks at the same time.
+
+    A site that was killed is to come back at its port. If all looked from one number on, the next
+    site to start would take it meanwhile. (Browsers refuse 10080.)
+    """
+    return 11_000 + secrets.randbelow(9_000)
+
+
 def answers(port: int) -> bool:
     """Whether a web server is there."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -174,10 +199,13 @@ def answers(port: int) -> bool:
 def wait_for(
     condition: Callable[[], Any],
     explain: Callable[[], str] = str,
-    seconds: float = 120,
+    seconds: float = 300,
     pause: float = 0.2,
 ) -> Any:
-    """Wait until a condition holds and return its value, or fail with an explanation."""
+    """Wait until a condition holds and return its value, or fail with an explanation.
+
+    The limit is for what never comes, not for how fast it comes: a busy machine is slow.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():

@@ -35,7 +35,11 @@ class Demo:
                 [sys.executable, "-W", "ignore", "-m", "annotation_site.demo"],
                 cwd=ROOT, env=environment, stdout=output, stderr=output,
             )  # fmt: skip
-        wait_for(lambda: "Ctrl-C" in log.read_text(), lambda: log.read_text()[-3000:], 300)
+        try:
+            wait_for(lambda: "Ctrl-C" in log.read_text(), lambda: log.read_text()[-3000:], 300)
+        except AssertionError:
+            self.process.kill()  # nobody else knows of it; its servers end with it
+            raise
         self.address = re.findall(r"http://[\d.:]+", log.read_text())[-1]
 
     def stop(self) -> int:

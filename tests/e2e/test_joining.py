@@ -35,6 +35,7 @@ def new_context(browser: Browser, **options) -> BrowserContext:
 
 def look(page: Page, name: str) -> None:
     """No barrier that axe finds and nothing that sticks out, in either theme, wide and narrow."""
+    page.wait_for_load_state()  # a click only waits until the next page begins
     for scheme, width in LOOKS:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 800})

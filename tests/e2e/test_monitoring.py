@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.e2e.pages import RULES, log_in, picture, requests_from_now
+from tests.e2e.pages import RULES, log_in, picture, requests_from_now, stop_timers
 from tests.e2e.site import Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
@@ -117,8 +117,10 @@ def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site)
 
 def test_a_hidden_page_asks_for_nothing_and_looks_again_when_it_is_seen(page: Page):
     page.clock.install()
+    stop_timers(page)  # else the page may look again by itself before it is hidden
     page.goto(f"{STUDY}run/")
     expect(page.get_by_text("Very fast")).to_be_visible()
+    expect(page.get_by_text("31.0%")).to_be_visible()
     asked = requests_from_now(page)
     hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
     page.evaluate(hide % "true")
@@ -127,6 +129,23 @@ def test_a_hidden_page_asks_for_nothing_and_looks_again_when_it_is_seen(page: Pa
     page.evaluate(hide % "false")
     with page.expect_request("**/run/progress/**"):
         page.evaluate("document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))")
+    assert len(asked) == 1  # the browser tells of requests in order: none came before it
+
+
+def test_news_that_come_while_a_question_is_open_do_not_take_its_form_away(page: Page):
+    page.clock.install()
+    page.goto(f"{STUDY}run/")
+    waiting: list[Route] = []
+    page.route("**/run/progress/**", lambda route: waiting.append(route))
+    with page.expect_request("**/run/progress/**"):
+        page.clock.run_for(11_000)
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="ben"))
+    row.get_by_role("button", name="Release").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    with page.expect_response("**/run/progress/**"):
+        waiting[0].fulfill(content_type="text/html", body='<div id="progress">News</div>')
+    page.get_by_role("dialog").get_by_role("button", name="Release").click()
+    expect(page.get_by_text("ben gave back")).to_be_visible()
 
 
 def test_unopened_lists_are_released_after_a_question(page: Page, world: Site):
@@ -180,7 +199,8 @@ def test_a_list_is_adjudicated_by_mouse(page: Page, world: Site):
 
 def test_a_list_is_adjudicated_by_keyboard_alone(page: Page, world: Site):
     page.goto(f"{STUDY}adjudication/")
-    page.keyboard.press("Enter")  # the first list's button has the focus
+    expect(page.get_by_role("button", name="Decide list 1", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
     ready(page)
     page.keyboard.press("Shift+B")
     expect(page.locator("#patterns .describe").first).not_to_have_value("")

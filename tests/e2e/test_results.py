@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.pages import RULES, log_in, run
-from tests.e2e.site import Site, database_of_its_own
+from tests.e2e.site import Site, database_of_its_own, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
 # Two people agree on the value vectors and find nothing in the random ones; one list is skipped.
@@ -108,7 +108,8 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
 
     figure = page.get_by_role("img", name="Value vectors of model-0 (4 lists, 8 annotations)")
     expect(figure).to_be_visible()
-    assert figure.evaluate("image => image.complete && image.naturalWidth > 0")
+    figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached
+    wait_for(lambda: figure.evaluate("image => image.complete && image.naturalWidth > 0"))
     with page.expect_download() as pdf:
         page.get_by_role("link", name="Coverage across layers of model-0 as PDF").click()
     assert pdf.value.path().read_bytes().startswith(b"%PDF")

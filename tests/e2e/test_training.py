@@ -114,7 +114,8 @@ def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: S
             page.get_by_text("Token by token").click()
             look(page, "feedback")
             page.get_by_role("link", name="Go on").click()
-    page.keyboard.press("Enter")  # “Go on” has the focus
+    expect(page.get_by_role("link", name="Go on")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(page.get_by_text("of the 70 percent that training asks for")).to_be_visible()
     look(page, "not-passed")
     page.goto("/")

@@ -2,6 +2,9 @@
 
 import itertools
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from tests.annotation_site.factories import answer, pattern
 from tests.e2e.annotators import Annotator, require_all_stored
@@ -22,6 +25,23 @@ def work(annotator: Annotator, lists: list[str], done: threading.Event) -> None:
             annotator.meet(following)
         if done.is_set():
             return
+
+
+@contextmanager
+def at_work(annotators: list[Annotator], people: list[list[str]]) -> Iterator[None]:
+    """All label their lists in the block; at its end, however it ends, they come to theirs."""
+    done = threading.Event()
+    with ThreadPoolExecutor(len(annotators)) as pool:
+        working = [
+            pool.submit(work, annotator, lists, done)
+            for annotator, (_, *lists) in zip(annotators, people, strict=True)
+        ]
+        try:
+            yield
+        finally:
+            done.set()
+        for session in working:
+            session.result()
 
 
 def require_nothing_lost_or_double(site: Site, annotators: list[Annotator]) -> int:

@@ -3,10 +3,9 @@
 import contextlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from annotation_site.serving import worker_command
@@ -30,12 +29,13 @@ class Cluster:
             code = "from annotation_site.celery import prepare_queue; prepare_queue()"
             site.manage("shell", "--verbosity", "0", "-c", code)
 
-    def start(self, count: int, command: Sequence[str] = EXTRACTING) -> None:
-        """Start workers; returns when all say that they live."""
-        before = set(self.rows("SELECT name FROM workers_worker"))
-        for _ in range(count):
+    def start(self, count: int, *commands: Sequence[str]) -> None:
+        """Start so many workers of each kind; returns when all say that they live."""
+        before = self._names()
+        wanted = count * (commands or (EXTRACTING,))
+        for command in wanted:
             self.launch(command)
-        wait_for(lambda: len(self._names() - before) == count, self.said)
+        wait_for(lambda: len(self._names() - before) == len(wanted), self.said)
 
     def launch(self, command: Sequence[str], **environment: str) -> "subprocess.Popen[bytes]":
         """Start a worker and wait for nothing."""
@@ -55,22 +55,26 @@ class Cluster:
 
     def kill(self, worker: str) -> None:
         """SIGKILL for a worker with its children, as a power cut does. `worker` is its name."""
+        os.killpg(self._group(worker), signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def paused(self, worker: str) -> Iterator[None]:
+        """Nothing that this worker does goes on in the block. It may be killed there."""
+        os.killpg(self._group(worker), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._group(worker), signal.SIGCONT)
+
+    def _group(self, worker: str) -> int:
         pid = int(worker.split(":")[1])
         assert pid in [process.pid for process in self.workers]
-        os.killpg(pid, signal.SIGKILL)
+        return pid
 
     def rows(self, sql: str) -> list[tuple]:
-        """A query straight from the database: the state of a moment, without starting Django."""
-        url = self.site.environment.get("DATABASE_URL")
-        if url is None:
-            connection = sqlite3.connect(self.site.folder / "db.sqlite3", timeout=20)
-        else:
-            import psycopg2
-
-            connection = psycopg2.connect(url)
-        with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
-            cursor.execute(sql)
-            return cursor.fetchall()
+        """The site's `rows`."""
+        return self.site.rows(sql)
 
     def said(self) -> str:
         """What the workers printed, for the message of a failed wait."""

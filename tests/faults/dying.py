@@ -2,7 +2,8 @@
 
 At the CALL-th call of a function (or class) that a module calls by its own name for it, the whole
 process group gets SIGKILL, as by a power cut or a want of memory: nothing is tidied up or said.
-Until then the worker is the site's own.
+Until then the worker is the site's own, but for the sweeps: what another worker's death left is
+not for this one, which on a slow machine lives long enough to find it.
 """
 
 import itertools
@@ -39,10 +40,11 @@ def main() -> None:
         django.setup()
         die_in(place)
 
-    from annotation_site.celery import app
+    from annotation_site import celery
 
-    app.worker_main(["worker", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
-                     "--concurrency", "1", *arguments])  # fmt: skip
+    celery.SWEEPS = ()
+    celery.app.worker_main(["worker", "--loglevel", "WARNING", "--without-gossip",
+                            "--without-mingle", "--concurrency", "1", *arguments])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Where nothing may be mounted, a limit on the size of files stands in for the dis
 import resource
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,7 +28,7 @@ from tests.annotation_site.factories import (
 )
 from tests.e2e.annotators import Annotator, people_of
 from tests.e2e.site import ROOT, Site, wait_for
-from tests.faults.bookkeeping import require_nothing_lost_or_double, work
+from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
 from tests.faults.marks import ONCE
 from tests.faults.small_disk import SmallDisk
 from tests.ffn_extract.conftest import tiny_model  # noqa: F401
@@ -143,23 +141,13 @@ def test_people_are_told_while_the_sites_own_disk_is_full_and_nothing_is_lost(tm
         site.log = tmp_path / "serve.log"
         site.start_web()
         annotators = [Annotator(("127.0.0.1", site.port), session) for session, *_ in people]
-        done = threading.Event()
-        with ThreadPoolExecutor(PEOPLE) as pool:
-            working = [
-                pool.submit(work, annotator, lists, done)
-                for annotator, (_, *lists) in zip(annotators, people, strict=True)
-            ]
-            try:
-                wait_for(lambda: sum(a.acknowledged for a in annotators) > 5 * PEOPLE)
-                filler = disk.fill()
-                wait_for(lambda: all(a.told_to_wait for a in annotators), site.said)
-                filler.unlink()
-                before = sum(a.acknowledged for a in annotators)
-                wait_for(lambda: sum(a.acknowledged for a in annotators) > before + 5 * PEOPLE)
-            finally:
-                done.set()
-            for session in working:
-                session.result()
+        with at_work(annotators, people):
+            wait_for(lambda: sum(a.acknowledged for a in annotators) > 5 * PEOPLE)
+            filler = disk.fill()
+            wait_for(lambda: all(a.told_to_wait for a in annotators), site.said)
+            filler.unlink()
+            before = sum(a.acknowledged for a in annotators)
+            wait_for(lambda: sum(a.acknowledged for a in annotators) > before + 5 * PEOPLE)
         assert require_nothing_lost_or_double(site, annotators)
     finally:
         if site.process is not None:

@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
+from annotation_site.workers.selectors import ALIVE_FOR
 from tests.e2e.site import MODEL, ROOT, demo_model, wait_for
 from tests.faults.cluster import TAKING_EVERYTHING, Cluster
 from tests.ffn_extract.hub_server import MODEL as HUB_MODEL
@@ -39,6 +41,29 @@ def attempts(cluster: Cluster) -> list[int]:
     return [layer[2] for layer in layers]
 
 
+def let_another_join(cluster: Cluster) -> None:
+    """Hold the first worker up in a layer for a moment, at most: else one that is fast has done all
+    layers before another has loaded what it needs for one.
+
+    Much shorter than the silence after which a worker is taken for dead.
+    """
+    _, worker = wait_for(cluster.running, cluster.said, pause=0.01)[0]
+    until = time.monotonic() + ALIVE_FOR.total_seconds() / 2
+    with cluster.paused(worker):
+        while len(cluster.running()) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+
+
+def killed_in_a_layer(cluster: Cluster) -> tuple[int, str]:
+    """Kill a worker; it is paused first, so that it is not at its next layer by then."""
+    while True:
+        found = wait_for(cluster.running, cluster.said, pause=0.01)[0]
+        with cluster.paused(found[1]):
+            if found in cluster.running():
+                cluster.kill(found[1])
+                return found
+
+
 def test_one_worker_with_two_children_makes_the_bundle_of_a_single_process(cluster, digest):
     cluster.start(1, TAKING_EVERYTHING)
     cluster.site.manage("enqueue_model", MODEL, *ARGUMENTS)
@@ -49,13 +74,15 @@ def test_one_worker_with_two_children_makes_the_bundle_of_a_single_process(clust
 
 def test_four_workers_share_an_extraction_whose_messages_come_twice(cluster, digest):
     cluster.start(4)
-    cluster.site.manage("enqueue_model", MODEL, *ARGUMENTS)
     code = (
         "from annotation_site.corpus.tasks import extraction_work\n"
         "from annotation_site.corpus.models import Extraction\n"
+        "from django.core.management import call_command\n"
+        f"call_command('enqueue_model', {MODEL!r}, *{ARGUMENTS})\n"
         "for _ in range(20): extraction_work.delay(Extraction.objects.get().pk)"
     )
     cluster.site.manage("shell", "--verbosity", "0", "-c", code)
+    let_another_join(cluster)
     wait_for(cluster.finished, cluster.said)
     assert cluster.finished() == [("ready", digest, "")]
     assert attempts(cluster) == [1] * LAYERS
@@ -68,8 +95,7 @@ def test_four_workers_share_an_extraction_whose_messages_come_twice(cluster, dig
 def test_a_worker_killed_in_the_middle_of_a_layer_costs_that_layer_alone(cluster, digest):
     cluster.start(2)
     cluster.site.manage("enqueue_model", MODEL, *ARGUMENTS)
-    layer, worker = wait_for(cluster.running, cluster.said, pause=0.01)[0]
-    cluster.kill(worker)
+    layer, worker = killed_in_a_layer(cluster)
     wait_for(cluster.finished, cluster.said)
     assert cluster.finished() == [("ready", digest, "")]
     expected = [1] * LAYERS
@@ -104,6 +130,7 @@ def test_a_model_of_the_hub_is_shared_by_workers_and_one_that_is_not_there_says_
         try:
             cluster.start(3)
             stopped_site.manage("enqueue_model", HUB_MODEL, *ARGUMENTS, *revision)
+            let_another_join(cluster)
             wait_for(cluster.finished, cluster.said)
             assert cluster.finished() == [("ready", manifest["digest"], "")]
             assert attempts(cluster) == [1] * LAYERS

@@ -1,21 +1,18 @@
 """PostgreSQL is stopped and started again, and crashes, while people submit."""
 
 import http.client
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from operator import lt
 
 import pytest
 
 from annotation_site.errors import UNAVAILABLE
 from tests.e2e.annotators import Annotator, people_of
-from tests.e2e.site import Site
-from tests.faults.bookkeeping import require_nothing_lost_or_double, work
+from tests.e2e.site import Site, wait_for
+from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
 from tests.faults.marks import ONCE
 
 pytestmark = [pytest.mark.xdist_group("faults-services"), ONCE]
 PEOPLE = 3
-AWAY_SECONDS = 1.5
 
 
 @pytest.fixture
@@ -31,24 +28,15 @@ def test_people_are_told_to_wait_and_nothing_is_lost_or_counted_twice(site, post
     people = people_of(site, PEOPLE, lists_per_layer=5)
     site.start_web()
     annotators = [Annotator(("127.0.0.1", site.port), session) for session, *_ in people]
-    done = threading.Event()
-    with ThreadPoolExecutor(PEOPLE) as pool:
-        working = [
-            pool.submit(work, annotator, lists, done)
-            for annotator, (_, *lists) in zip(annotators, people, strict=True)
-        ]
+    with at_work(annotators, people):
         for mode in ("fast", "immediate"):
-            time.sleep(1)
-            before = sum(annotator.acknowledged for annotator in annotators)
+            wait_for_more(annotators)
+            told = [annotator.told_to_wait for annotator in annotators]
             postgres.stop(mode)
-            time.sleep(AWAY_SECONDS)
+            wait_for(lambda told=told: all(map(lt, told, [a.told_to_wait for a in annotators])))
             require_sentences(site)
             postgres.start()
-            wait_for_more(annotators, before)
-        done.set()
-        for session in working:
-            session.result()
-    assert sum(annotator.told_to_wait for annotator in annotators) >= PEOPLE
+            wait_for_more(annotators)
     require_nothing_lost_or_double(site, annotators)
 
 
@@ -64,9 +52,11 @@ def require_sentences(site: Site) -> None:
         connection.close()
 
 
-def wait_for_more(annotators: list[Annotator], before: int) -> None:
+def wait_for_more(annotators: list[Annotator]) -> None:
     """Until people go on: by themselves, as their pages do."""
-    deadline = time.monotonic() + 60
-    while sum(annotator.acknowledged for annotator in annotators) < before + 2 * PEOPLE:
-        assert time.monotonic() < deadline, "Nobody could go on after the database was back."
-        time.sleep(0.05)
+    enough = sum(annotator.acknowledged for annotator in annotators) + 2 * PEOPLE
+    wait_for(
+        lambda: sum(annotator.acknowledged for annotator in annotators) >= enough,
+        lambda: "Nobody could go on.",
+        pause=0.05,
+    )

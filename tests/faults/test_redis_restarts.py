@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.site import MODEL, wait_for
-from tests.faults.cluster import COMPUTING, Cluster
+from tests.faults.cluster import COMPUTING, EXTRACTING, Cluster
 
 pytestmark = [pytest.mark.xdist_group("faults-services")]
 BEGUN = """
@@ -43,8 +43,7 @@ def test_messages_that_redis_lost_are_sent_again_and_workers_go_on(cluster, brok
     cluster.site.manage("shell", "--verbosity", "0", "-c", BEGUN.format(model=MODEL))
     broker.kill()
     broker.start()
-    cluster.start(1)
-    cluster.start(1, COMPUTING)
+    cluster.start(1, EXTRACTING, COMPUTING)
     taken = "SELECT 1 FROM corpus_extraction WHERE state IN ('running', 'loading')"
     wait_for(lambda: cluster.rows(taken), cluster.said, PATIENCE, pause=0.02)
     broker.kill()

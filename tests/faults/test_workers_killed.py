@@ -1,5 +1,6 @@
 """Workers are killed in every step of what they do, and servers with all their children."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ffn_extract.options import ExtractOptions
-from tests.e2e.site import MODEL, ROOT, Site, answers, demo_model, wait_for
-from tests.faults.cluster import COMPUTING, Cluster
+from tests.e2e.site import MODEL, ROOT, Site, answers, demo_model, some_port, wait_for
+from tests.faults.cluster import COMPUTING, EXTRACTING, Cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-workers")]
 ARGUMENTS = ("--kinds", "value,random", "--per-layer", "40", "--glosses", "none")
@@ -77,14 +78,10 @@ def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
         command = [sys.executable, "-m", "tests.faults.dying", place, "-Q", f"doomed-{number}",
                    "-n", f"doomed-{number}@%h"]  # fmt: skip
         cluster.launch(command)
-    seeds = [*range(len(IN_AN_EXTRACTION)), UPLOADED_SEED]
-    digests = [bundle_of(seed, tmp_path / f"seed-{seed}") for seed in seeds]
-    code = BEGUN.format(
-        model=MODEL,
-        options=OPTIONS,
-        extractions=len(IN_AN_EXTRACTION),
-        bundle=tmp_path / f"seed-{UPLOADED_SEED}",
-    )
+    extractions = len(IN_AN_EXTRACTION)
+    uploaded = tmp_path / "uploaded"
+    digests = [bundle_of(UPLOADED_SEED, uploaded)]
+    code = BEGUN.format(model=MODEL, options=OPTIONS, extractions=extractions, bundle=uploaded)
     cluster.site.manage("shell", "--verbosity", "0", "-c", code)
     wait_for(lambda: all(w.poll() is not None for w in cluster.workers), cluster.said, PATIENCE)
     assert {worker.returncode for worker in cluster.workers} == {-signal.SIGKILL}
@@ -98,8 +95,9 @@ def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
     assert [path.suffix for path in (folder / "exports").iterdir()] == [".part"]
     assert list((folder / "bundles").glob(".*.partial"))
 
-    cluster.start(1)
-    cluster.start(1, COMPUTING)
+    # Now, since the dead are taken for alive for a while yet.
+    digests += [bundle_of(seed, tmp_path / f"seed-{seed}") for seed in range(extractions)]
+    cluster.start(1, EXTRACTING, COMPUTING)
     wait_for(lambda: nothing_waits(cluster), cluster.said, PATIENCE)
     run = "SELECT bundle_digest, attempts, state, error FROM corpus_extraction"
     assert sorted(cluster.rows(f"{run} WHERE model_source <> '{OTHERS}'")) == sorted(
@@ -132,21 +130,23 @@ def nothing_waits(cluster: Cluster) -> bool:
     return set(states) <= {"ready", "failed"}
 
 
-def states(site: Site) -> list[dict]:
-    return site.query(
-        "list(Extraction.objects.order_by('pk').values('state', 'step', 'bundle_digest', 'error'))"
-    )
+def state(site: Site) -> str:
+    """Of the one extraction; "" before there is one."""
+    return "".join(state for (state,) in site.rows("SELECT state FROM corpus_extraction"))
+
+
+def workers(site: Site) -> int:
+    return site.rows("SELECT count(*) FROM workers_worker")[0][0]
 
 
 def test_a_killed_worker_changes_nothing_in_the_bundle(stopped_site, tmp_path):
     site = stopped_site
     site.start()
     site.manage("enqueue_model", MODEL, *ARGUMENTS)
-    wait_for(lambda: states(site)[0]["state"] == "running", site.said)
+    extracts = "SELECT 1 FROM corpus_extraction WHERE state = 'running' AND step <> ''"
+    wait_for(lambda: site.rows(extracts), site.said, pause=0.01)
     kill_everything(site)
-    assert states(site)[0]["state"] == "running"  # nobody was left to say otherwise
-    site.start()
-    wait_for(lambda: states(site)[0]["state"] in ("ready", "failed"), site.said)
+    assert state(site) == "running"  # nobody was left to say otherwise
     out = tmp_path / "direct"
     subprocess.run(
         [sys.executable, "-m", "ffn_extract", "extract", str(demo_model()), "--name", MODEL,
@@ -154,22 +154,23 @@ def test_a_killed_worker_changes_nothing_in_the_bundle(stopped_site, tmp_path):
         cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
     digest = json.loads((out / "manifest.json").read_text())["digest"]
-    assert states(site) == [
-        {"state": "ready", "step": "load_vectors", "bundle_digest": digest, "error": ""}
-    ]
-    assert site.query("Extraction.objects.get().attempts") == 2
-    assert site.query("Vector.objects.count()") == 2 * 6 * 40
+    site.start()
+    wait_for(lambda: state(site) in ("ready", "failed"), site.said)
+    assert site.rows(
+        "SELECT state, step, bundle_digest, error, attempts FROM corpus_extraction"
+    ) == [("ready", "load_vectors", digest, "", 2)]
+    assert site.rows("SELECT count(*) FROM corpus_vector") == [(2 * 6 * 40,)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells a child of it.")
 def test_servers_stop_when_the_command_that_started_them_is_killed(stopped_site):
     site = stopped_site
-    site.start()
-    wait_for(lambda: site.query("Worker.objects.count()") == 2, site.said)
+    site.start(first_port=some_port())  # where no other site comes when this one is gone
+    wait_for(lambda: workers(site) == 2, site.said)
     site.process.kill()
     site.process.wait()
     wait_for(lambda: not answers(int(site.address.rsplit(":", 1)[1])), site.said)
-    wait_for(lambda: site.query("Worker.objects.count()") == 0, site.said)
+    wait_for(lambda: workers(site) == 0, site.said)
 
 
 def kill_everything(site: Site) -> None:
@@ -182,8 +183,13 @@ def kill_everything(site: Site) -> None:
         if any(mark in line for mark in marks) and belongs_to(site, int(line.split()[0]))
     ]
     assert own
-    for pid in [site.process.pid, *own]:
-        os.kill(pid, signal.SIGKILL)
+    # Who starts again what was killed is stopped before, and killed last: with its end the others
+    # are asked to stop in peace. A child may have seen its parent's end and be gone.
+    site.process.send_signal(signal.SIGSTOP)
+    for pid in own:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    site.process.kill()
     site.process.wait()
 
 
@@ -199,8 +205,8 @@ def belongs_to(site: Site, pid: int) -> bool:
 def test_both_servers_stop_on_ctrl_c_and_start_again(stopped_site):
     site = stopped_site
     site.start()
-    wait_for(lambda: site.query("Worker.objects.count()") == 2, site.said)
+    wait_for(lambda: workers(site) == 2, site.said)
     assert site.stop(signal.SIGINT) == 0
-    assert site.query("Worker.objects.count()") == 0
+    assert workers(site) == 0
     site.start()
     assert site.stop(signal.SIGHUP) == 0

@@ -158,7 +158,7 @@ OUTLINE = (
     "import sys; from ffn_extract.errors import FFNExtractError;"
     "from ffn_extract.outline import outline_on_hub\n"
     "try:\n"
-    "    found = outline_on_hub(sys.argv[1], sys.argv[2] or None, 5)\n"
+    "    found = outline_on_hub(sys.argv[1], sys.argv[2] or None, 60)\n"
     "    print(found and (found.weight_bytes, found.to_fetch, found.config['model_type']))\n"
     "except FFNExtractError as error:\n"
     "    print('refused:', error)"
@@ -171,7 +171,7 @@ def on_hub(endpoint: str, cache: Path, model: str, revision: str = "") -> str:
     environment.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_XET="1")
     ended = subprocess.run(
         [sys.executable, "-c", OUTLINE, model, revision],
-        env=environment, capture_output=True, text=True, timeout=120, check=True,
+        env=environment, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return ended.stdout.strip()
 

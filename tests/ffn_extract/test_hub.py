@@ -33,7 +33,7 @@ def find(endpoint: str, cache: Path, *arguments: str, token: str | None = None) 
     if token is not None:
         environment["HF_TOKEN"] = token
     command = [sys.executable, "-c", FIND, *arguments]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
     return ended.stdout.strip()

@@ -81,14 +81,14 @@ def test_a_server_that_never_answers_costs_seconds(monkeypatch):
     waiting = threading.Event()
 
     def never(*_, **__):
-        waiting.wait(5)
+        waiting.wait(90)
         raise OSError
 
     monkeypatch.setattr(finder, "CONNECT_SECONDS", 0.1)
     monkeypatch.setattr(finder.urllib.request, "urlopen", never)
     start = time.monotonic()
     assert not finder._reachable("http://127.0.0.1:9")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 30
     waiting.set()
 
 

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from annotation_site.serving import free_port
 from tests import requires
-from tests.e2e.site import PASSWORD, Site, database_of_its_own, wait_for
+from tests.e2e.site import PASSWORD, Site, database_of_its_own, some_port, wait_for
 
 pytestmark = pytest.mark.xdist_group("e2e")
 WORLD = """
@@ -92,7 +92,7 @@ def make_certificate(folder: Path) -> None:
 def proxied(tmp_path: Path) -> Iterator[Site]:
     """A site below /ffn/ of an nginx that ends TLS; `address` is what people type."""
     nginx = requires.nginx()
-    port = free_port("127.0.0.1", 8700)
+    port = free_port("127.0.0.1", some_port())
     site = Site(tmp_path / "var", models=False)
     site.environment |= {"SITE_URL": f"https://127.0.0.1:{port}/ffn", "BEHIND_PROXY": "true"}
     folder = tmp_path / "nginx"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from django.urls import get_resolver, reverse
 
 from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.corpus.models import Extraction
+from annotation_site.workers import selectors
 from tests.annotation_site.factories import assignment_of, client_of
 from tests.annotation_site.test_permissions import address, names
 from tests.security.hostile import make_world, nasty
@@ -85,7 +87,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def world():
+def world(monkeypatch):
+    # The world's worker never beats, and is to be seen however long its pages take.
+    monkeypatch.setattr(selectors, "ALIVE_FOR", timedelta(days=1))
     study, assignment, people = make_world()
     addresses = {name: address(name, study, assignment) for name in names(get_resolver())}
     for extraction in Extraction.objects.exclude(state="ready"):

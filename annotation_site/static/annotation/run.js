@@ -8,6 +8,10 @@ const progress = () => document.getElementById('progress');
 addEventListener('htmx:beforeRequest', (event) => {
   if (document.hidden || dialog.open) event.preventDefault();
 });
+// Nor by news that were asked for before: they would take away the form that the question is about.
+addEventListener('htmx:beforeSwap', (event) => {
+  if (dialog.open && event.target === progress()) event.preventDefault();
+});
 addEventListener('visibilitychange', () => {
   if (!document.hidden) progress().dispatchEvent(new Event('look'));
 });

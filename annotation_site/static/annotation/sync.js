@@ -254,7 +254,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
         keepCopy();
         show(reply.status);
         onWait();
-        if (await pause()) continue;
+        if (await pause(started)) continue;
         reply.status = 'cancelled';
       } else {
         show(unsaved() ? 'saving' : 'saved');
@@ -265,9 +265,9 @@ export function createSync({page, person, rules, seconds, content, on}) {
     }
   }
 
-  /** False when a change cuts it short. */
-  async function pause() {
-    const started = revision;
+  /** False when a change since the revision `started` cuts it short or came before it. */
+  async function pause(started) {
+    if (revision !== started) return false;
     await new Promise((done) => {
       const wait = setTimeout(done, backoff());
       waiting = () => { clearTimeout(wait); done(); };

@@ -113,7 +113,8 @@ def test_each_layer_goes_to_one_worker_however_many_ask_at_once(site, monkeypatc
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(12) as pool:
+    begin = threading.Barrier(12)  # else the first thread may be free again before the second
+    with ThreadPoolExecutor(12, initializer=begin.wait) as pool:
         taken = [layer for layer in pool.map(ask, range(40)) if layer is not None]
     assert len(taken) == len(set(taken)) > 1
     assert set(attempts(extraction)) <= {0, 1}

@@ -4,10 +4,11 @@ The stub keeps one draft per list in memory and follows the contract of `annotat
 make it fail, hang, lose a reply or change a draft behind the page's back.
 """
 
+import contextlib
 import json
 import threading
-import time
 import uuid
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,14 +62,32 @@ class Stub:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.keys: set[str] = set()
         self.status = 0  # answer every API request with this status
-        self.seconds = 0.0  # and this late
-        self.lose_next_reply = False
+        self.lose_replies = False  # do what was asked, and answer like a proxy without a server
         self.logged_out = False
         self.language = "en"
-        self.lock = threading.Lock()
+        self.turn = threading.Condition()  # held while a request is answered
+        self.holding = False
+        self.held = 0  # requests that wait for an answer
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.address = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @contextlib.contextmanager
+    def answers_wait(self) -> Iterator[Callable[[], None]]:
+        """No request is answered before the end; calling the value waits until one has come."""
+
+        def wait_for_one() -> None:
+            with self.turn:
+                assert self.turn.wait_for(lambda: self.held, timeout=60)
+
+        with self.turn:
+            self.holding = True
+        try:
+            yield wait_for_one
+        finally:
+            with self.turn:
+                self.holding = False
+                self.turn.notify_all()
 
     def url(self, n: int) -> str:
         return f"/lists/{self.ids[n]}/"
@@ -176,17 +195,19 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
         def do_PUT(self) -> None:
             _, _, _, list_id, what = self.path.split("/")
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            time.sleep(stub.seconds)
-            with stub.lock:
+            with stub.turn:
                 stub.requests.append((what, body))
+                stub.held += 1
+                stub.turn.notify_all()
+                stub.turn.wait_for(lambda: not stub.holding)
+                stub.held -= 1
                 if stub.status:
                     return self.send(stub.status, "text/html", b"no")
                 if stub.logged_out:
                     status, reply = _error(403, "not_authenticated", "Log in first.")
                 else:
                     status, reply = stub.reply(stub.ids.index(list_id), what, body)
-                if stub.lose_next_reply:
-                    stub.lose_next_reply = False
+                if stub.lose_replies:
                     return self.send(502, "text/html", b"lost")
             self.send(status, "application/json", json.dumps(reply).encode())
 

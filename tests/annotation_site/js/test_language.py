@@ -151,6 +151,7 @@ def test_it_reaches_what_is_said_when_something_goes_wrong(page: Page, pseudo: S
     expect(page.get_by_role("dialog")).to_be_visible()
     assert hard_coded(page) == []
     press(page, "Escape")
+    expect(page.locator("#message-actions")).to_contain_text("«Compare and choose»")
     assert hard_coded(page) == []
     pseudo.status = 503
     press(other, "j 1 ?")

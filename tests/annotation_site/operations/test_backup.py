@@ -104,7 +104,7 @@ def test_sqlite_moves_to_another_database_with_equal_exports(two_sites, tmp_path
 
 def test_people_go_on_working_and_the_backup_is_of_one_moment(two_sites, tmp_path):
     old, new = two_sites
-    stop = threading.Event()
+    begun, stop = threading.Event(), threading.Event()
     faults: list[str] = []
 
     def work() -> None:
@@ -124,10 +124,12 @@ def test_people_go_on_working_and_the_backup_is_of_one_moment(two_sites, tmp_pat
                 )  # fmt: skip
             except AssertionError as error:
                 faults.append(str(error))
+            begun.set()
 
     worker = threading.Thread(target=work)
     worker.start()
     try:
+        assert begun.wait(120)
         files = [tmp_path / f"{n}.tar" for n in range(3)]
         for file in files:
             old.manage("backup", str(file))
@@ -142,6 +144,7 @@ def test_people_go_on_working_and_the_backup_is_of_one_moment(two_sites, tmp_pat
         for name in ("Guidelines", "ConsentText")
     ]
     assert pairs[0] == pairs[1]
+    assert 101 in pairs[0]
 
 
 def damaged(file: Path) -> None:
