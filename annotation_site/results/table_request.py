@@ -165,12 +165,26 @@ class TableRequest:
         return found
 
     @cached_property
+    def of_machines(self) -> dict[str, Labels]:
+        """What each machine annotator answered, by its name."""
+        if self.machines is None:
+            return {}
+        grouped = self.machines.annotations.groupby("annotator")
+        return {str(name): _of(self.machines, annotations) for name, annotations in grouped}
+
+    @cached_property
     def pairs(self) -> pd.DataFrame:
         return agreement_table(self.agreement.by_pair(), by=["first", "second"])
 
     @cached_property
     def disagreement(self) -> pd.DataFrame:
         return disagreement_ranking(self.agreement)
+
+
+def _of(labels: Labels, annotations: pd.DataFrame) -> Labels:
+    """Some of the annotations with their members."""
+    inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
+    return Labels(labels.lists, annotations, labels.members[inside])
 
 
 def _takes_all(row: dict[Hashable, Any], groups: Mapping[tuple[str, str], bool]) -> bool:

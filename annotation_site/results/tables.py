@@ -14,11 +14,10 @@ from annotation_site.analysis.agreement.lists import (
     program_table,
     retest_table,
 )
-from annotation_site.analysis.agreement.tables import COLUMNS
+from annotation_site.analysis.agreement.tables import COLUMNS, measure_agreement
 from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.coverage import (
-    Labels,
     coverage_of_lists,
     coverage_table,
     list_coverage,
@@ -112,9 +111,8 @@ def retest(request: TableRequest) -> pd.DataFrame:
     """People's agreement with themselves, where lists came back to them."""
     if request.repeats is None or not len(request.repeats.annotations):
         return pd.DataFrame({name: [] for name in ("annotator", *COLUMNS)})
-    return retest_table(
-        request.labels, request.repeats, min_tokens=request.min_tokens, **request.draws
-    )
+    repeats = measure_agreement(request.repeats, min_tokens=request.min_tokens)
+    return retest_table(request.agreement, repeats, **request.draws)
 
 
 def reference(request: TableRequest) -> pd.DataFrame:
@@ -163,7 +161,7 @@ def machine_coverage(request: TableRequest) -> pd.DataFrame:
     """Coverage of each machine annotator's answers, by model and kind."""
     columns = ["annotator", "model", "kind", "coverage", "concepts_per_list", "lists"]
     parts = []
-    for name, labels in _by_machine(request).items():
+    for name, labels in request.of_machines.items():
         part = coverage_table(labels, by=("model", "kind"), **request.options)
         part.insert(0, "annotator", name)
         parts.append(part[columns])
@@ -173,29 +171,15 @@ def machine_coverage(request: TableRequest) -> pd.DataFrame:
 def machine_agreement(request: TableRequest) -> pd.DataFrame:
     """Agreement of each machine annotator with people: every person's answer to a list beside
     the machine's, all people together."""
-    # Where machines are counted as people, they are not their own partners.
-    annotations = request.labels.annotations
-    people = _of(request.labels, annotations[~annotations["annotator"].isin(BASELINES)])
     parts = []
-    for name, labels in _by_machine(request).items():
-        part = program_table(people, labels, min_tokens=request.min_tokens, **request.draws)
+    for name, labels in request.of_machines.items():
+        machine = measure_agreement(labels, min_tokens=request.min_tokens)
+        # Where machines are counted as people, they are not their own partners.
+        part = program_table(request.agreement, machine, apart=BASELINES, **request.draws)
         part.insert(0, "annotator", name)
         parts.append(part)
     columns = ["annotator", *COLUMNS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-
-
-def _by_machine(request: TableRequest) -> dict[str, Labels]:
-    if request.machines is None:
-        return {}
-    grouped = request.machines.annotations.groupby("annotator")
-    return {str(name): _of(request.machines, annotations) for name, annotations in grouped}
-
-
-def _of(labels: Labels, annotations: pd.DataFrame) -> Labels:
-    """Some of the annotations with their members."""
-    inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
-    return Labels(labels.lists, annotations, labels.members[inside])
 
 
 TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {

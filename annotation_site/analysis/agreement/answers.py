@@ -19,6 +19,9 @@ class Answers:
     lists
         ``list_id``, ``model``, ``kind``, ``layer``, ``annotations`` (how many), by which tables
         are grouped; ordered by model, kind, layer and id.
+    annotations
+        `Labels.annotations` in the order of all that is said per annotation: by list, then
+        person. The index is the row there.
     people, categories
         Ids of annotators and names of categories, sorted.
     length
@@ -40,6 +43,7 @@ class Answers:
     """
 
     lists: pd.DataFrame
+    annotations: pd.DataFrame
     people: tuple[object, ...]
     categories: tuple[str, ...]
     length: Integers

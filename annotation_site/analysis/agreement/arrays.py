@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
+Grid = NDArray[Any]
+"""A row per annotation or pattern."""
 
 OUTSIDE = -1
 """The code of a rank beyond the end of a list: no label."""

@@ -55,16 +55,14 @@ def encode(
     lists = lists.drop(columns="length")
     pairs = _pairs(of_list, person)
     members = _Members.of(labels, order, min_tokens=min_tokens)
-    return {
-        name: _answers(
-            lists, tuple(people), length[of_list], pairs, members.of_category(name), name
-        )
-        for name in (None, *categories)
-    }
+    annotations = labels.annotations.reset_index(drop=True).iloc[order]
+    given = lists, annotations, tuple(people), length[of_list], pairs
+    return {name: _answers(*given, members.of_category(name), name) for name in (None, *categories)}
 
 
 def _answers(
     lists: pd.DataFrame,
+    annotations: pd.DataFrame,
     people: tuple[object, ...],
     length: Integers,
     pairs: Pairs,
@@ -80,6 +78,7 @@ def _answers(
     patterns = members.patterns(len(length), width)
     return Answers(
         lists=lists,
+        annotations=annotations,
         people=people,
         categories=members.categories,
         length=length,

@@ -1,20 +1,16 @@
 """Agreement list by list: patterns side by side, the lists people disagree on, test and retest."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from annotation_site.analysis.agreement.arrays import Integers
+from annotation_site.analysis.agreement.couples import beside, couples
 from annotation_site.analysis.agreement.encoding import encode
-from annotation_site.analysis.agreement.measure import Measure
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
-from annotation_site.analysis.agreement.tables import (
-    Agreement,
-    agreement_tables,
-    measure_agreement,
-)
+from annotation_site.analysis.agreement.tables import Agreement, agreement_tables
 from annotation_site.analysis.intervals import SEED, STRATA
 from annotation_site.analysis.labels import Labels
 
@@ -121,24 +117,16 @@ def disagreement_ranking(agreement: Agreement) -> pd.DataFrame:
 
 
 def retest_table(
-    labels: Labels,
-    repeats: Labels,
-    *,
-    min_tokens: int,
-    measures: Mapping[str, Measure] = AGREEMENT_MEASURES,
-    resamples: int = 0,
-    seed: int = SEED,
+    agreement: Agreement, repeats: Agreement, *, resamples: int = 0, seed: int = SEED
 ) -> pd.DataFrame:
     """Agreement of people with themselves: each one's first and repeated answers to a list.
 
     Parameters
     ----------
-    labels
-        The answers that count.
+    agreement
+        Of the answers that count.
     repeats
-        Later answers by the same people to some of the same lists; one per person and list.
-    min_tokens, measures
-        As for `measure_agreement`.
+        Of later answers by the same people to some of the same lists; one per person and list.
     resamples, seed
         As for `agreement_tables`. A list is drawn with all answers to it; for a single person, of
         the lists that this person answered twice.
@@ -149,17 +137,10 @@ def retest_table(
         As `agreement_table`, with the column ``annotator``: everybody together (missing), then
         each person who answered a list twice. ``lists`` counts one person's pair of answers to
         one list. A repeat without a first answer does not enter.
-
-    Raises
-    ------
-    ValueError
-        As for `measure_agreement`.
     """
-    both = measure_agreement(
-        _both_answers(labels, repeats.annotations, repeats.members),
-        min_tokens=min_tokens,
-        measures=measures,
-    )
+    first, second = agreement.answers[None], repeats.answers[None]
+    same_person = couples(first, second, on=["annotator"])
+    both = Agreement({None: beside(first, second, same_person)}, agreement.measures)
     everybody = _everybody(both, resamples, seed)
     everybody.insert(0, "annotator", None)
     alone = replace(both, strata=("annotator", *STRATA))
@@ -168,17 +149,24 @@ def retest_table(
 
 
 def program_table(
-    labels: Labels, program: Labels, *, min_tokens: int, resamples: int = 0, seed: int = SEED
+    agreement: Agreement,
+    program: Agreement,
+    *,
+    apart: Collection[str] = (),
+    resamples: int = 0,
+    seed: int = SEED,
 ) -> pd.DataFrame:
     """Agreement of people with a program: every answer to a list beside the program's.
 
     Parameters
     ----------
-    labels
-        People's answers that count.
+    agreement
+        Of people's answers that count.
     program
-        One answer to each list.
-    min_tokens, resamples, seed
+        Of one answer to each list.
+    apart
+        Who is no person, though among the people.
+    resamples, seed
         As for `retest_table`.
 
     Returns
@@ -186,49 +174,14 @@ def program_table(
     DataFrame
         As `agreement_table`; ``lists`` counts people's answers.
     """
-    answered = labels.annotations[["list_id", "annotator"]]
-    own = program.annotations.drop(columns="annotator").rename(columns={"annotation_id": "own"})
-    beside = answered.merge(own, on="list_id")
-    beside["annotation_id"] = np.arange(len(beside))
-    members = program.members.rename(columns={"annotation_id": "own"})
-    members = members.merge(beside[["own", "annotation_id"]], on="own")
-    both = _both_answers(labels, beside, members)
-    return _everybody(measure_agreement(both, min_tokens=min_tokens), resamples, seed)
+    first, second = agreement.answers[None], program.answers[None]
+    found = couples(first, second)
+    chosen = found[~found["annotator"].isin(list(apart))]
+    both = Agreement({None: beside(first, second, chosen)}, agreement.measures)
+    return _everybody(both, resamples, seed)
 
 
 def _everybody(both: Agreement, resamples: int, seed: int) -> pd.DataFrame:
     """The table of all pairs of answers; a list is drawn with all of its pairs."""
     together = replace(both, unit="answered")
     return agreement_tables(together, by=[()], resamples=resamples, seed=seed)[0]
-
-
-def _both_answers(labels: Labels, annotations: pd.DataFrame, members: pd.DataFrame) -> Labels:
-    """Each person's two answers to a list as a list of its own, by annotators first and second.
-
-    The second answers are given by their annotations and members.
-    """
-    key = ["list_id", "annotator"]
-    for one in (labels.annotations, annotations):
-        if one.duplicated(key).any():
-            raise ValueError("annotations has two answers of one person to one list.")
-    couples = labels.annotations.merge(annotations, on=key, suffixes=("_1", "_2"))
-    couples = couples.merge(labels.lists, on="list_id")
-    number = np.arange(len(couples))
-    sides = (_FIRST, labels.members), (_SECOND, members)
-    both_annotations, both_members = [], []
-    for side, (name, source) in enumerate(sides):
-        new = 2 * number + side
-        both_annotations.append(
-            pd.DataFrame({"annotation_id": new, "list_id": number, "annotator": name})
-        )
-        code = pd.Series(new, index=couples[f"annotation_id_{side + 1}"])
-        rows = source[source["annotation_id"].isin(code.index)]
-        ids = code.reindex(rows["annotation_id"]).to_numpy(dtype=np.int64)
-        both_members.append(rows.assign(annotation_id=ids))
-    return Labels(
-        lists=couples.rename(columns={"list_id": "answered"})[
-            ["annotator", "answered", "model", "kind", "layer", "length"]
-        ].assign(list_id=number),
-        annotations=pd.concat(both_annotations, ignore_index=True),
-        members=pd.concat(both_members, ignore_index=True),
-    )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotation_site.analysis.agreement.lists import program_table
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import (
     agreement_table,
@@ -231,3 +232,25 @@ def test_every_measure_tells_noise_from_agreement(name: str) -> None:
         assert 0.2 < agreed < 0.5  # categories are drawn at random in these answers
     else:
         assert agreed > values_of(noise, measures=few)[name] + 0.05
+
+
+@examples
+@given(some_labels(), sizes)
+def test_answers_read_apart_are_compared_as_if_they_had_been_read_together(
+    labels: Labels, min_tokens: int
+) -> None:
+    annotations = labels.annotations
+    ana, ben = (answers_of(labels, annotations["annotator"] == one) for one in ("ana", "ben"))
+    shared = set(ana.annotations["list_id"]) & set(ben.annotations["list_id"])
+    of_both = annotations["annotator"].isin(["ana", "ben"]) & annotations["list_id"].isin(shared)
+    two = answers_of(labels, of_both)
+    lists = labels.lists[labels.lists["list_id"].isin(shared)]
+    together = measure_agreement(Labels(lists, two.annotations, two.members), min_tokens=min_tokens)
+    apart = program_table(*(measure_agreement(one, min_tokens=min_tokens) for one in (ana, ben)))
+    assert_same([apart], [agreement_table(together)])
+
+
+def answers_of(labels: Labels, chosen: pd.Series) -> Labels:
+    annotations = labels.annotations[chosen]
+    inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
+    return Labels(labels.lists, annotations, labels.members[inside])

@@ -240,6 +240,10 @@ def test_lists_people_disagree_on_most_come_first() -> None:
     assert ranking["annotations"].to_list() == [3, 3, 3]
 
 
+def retest(labels: Labels, repeats: Labels) -> pd.DataFrame:
+    return retest_table(*(measure_agreement(one, min_tokens=4) for one in (labels, repeats)))
+
+
 def test_test_and_retest_compares_people_with_themselves() -> None:
     labels = hand_worked_labels(third_person=True)
     # ana answers A again as ben did at first, and D as before; cem answers C, new to him.
@@ -248,7 +252,7 @@ def test_test_and_retest_compares_people_with_themselves() -> None:
         annotations=[("r1", "A", "ana"), ("r2", "D", "ana"), ("r3", "C", "cem")],
         members=[("r1", 1, rank, "semantic", False) for rank in (1, 2, 3, 4, 7, 10)],
     )
-    table = retest_table(labels, repeats, min_tokens=4).set_index(["annotator", "measure"])
+    table = retest(labels, repeats).set_index(["annotator", "measure"])
     for person in (None, "ana"):
         rows = table.xs(person) if person else table[table.index.get_level_values(0).isna()]
         rows = rows.reset_index().set_index("measure")
@@ -262,5 +266,5 @@ def test_test_and_retest_compares_people_with_themselves() -> None:
 def test_test_and_retest_without_repeats_is_undefined() -> None:
     labels = hand_worked_labels()
     nothing = labels_of(lists=labels.lists.itertuples(index=False, name=None))
-    table = retest_table(labels, nothing, min_tokens=4)
+    table = retest(labels, nothing)
     assert table["undefined"].to_list() == [NOBODY_TWICE] * len(AGREEMENT_MEASURES)
