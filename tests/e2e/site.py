@@ -150,7 +150,7 @@ class Site:
         """Stop as Ctrl-C does; returns the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)  # killed children included, on a busy machine
 
     def said(self) -> str:
         """What the servers printed, for the message of a failed wait."""

@@ -44,7 +44,7 @@ class Demo:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)
 
 
 def test_the_demo_ends_at_a_page_where_real_lists_can_be_labelled(tmp_path, browser: Browser):
