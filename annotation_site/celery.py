@@ -138,10 +138,14 @@ def _release_memory(**_: Any) -> None:
 
 
 @worker_init.connect
-def _name_worker(**_: Any) -> None:
+def _prepare_worker(**_: Any) -> None:
     from annotation_site.workers.identity import this_worker
 
     this_worker()  # before the first child is forked
+    if settings.REDIS_URL:
+        from annotation_site.workers.redis_queue import let_go_of_what_redis_forgot
+
+        let_go_of_what_redis_forgot()
 
 
 def prepare_to_send() -> None:

@@ -1,7 +1,12 @@
 """Redis is killed and comes back empty, with messages on their way and workers at work."""
 
-import pytest
+import logging
 
+import pytest
+from kombu import Connection
+from kombu.transport import redis
+
+from annotation_site.workers.redis_queue import QoS
 from tests.e2e.site import MODEL, wait_for
 from tests.faults.cluster import COMPUTING, EXTRACTING, Cluster
 
@@ -59,6 +64,23 @@ def test_a_person_submits_and_asks_for_files_while_redis_is_away(cluster, broker
     broker.start()
     cluster.start(1, COMPUTING)
     wait_for(lambda: states(cluster)[2:] == ["ready", "ready"], cluster.said, PATIENCE)
+
+
+def test_who_cannot_acknowledge_a_message_asks_for_the_next_and_hears_of_the_loss(broker, monkeypatch):
+    """Redis ends while the only message that a worker may hold is worked on."""
+    monkeypatch.setattr(redis.Channel, "QoS", QoS)
+    with Connection(broker.url) as connection:
+        queue = connection.SimpleQueue("work")
+        queue.consumer.qos(prefetch_count=1)
+        queue.put("first")
+        first = queue.get(timeout=10)
+        assert not queue.channel.qos.can_consume()
+        broker.kill()
+        first.ack_log_error(logging.getLogger(__name__), connection.connection_errors)
+        assert queue.channel.qos.can_consume()
+        broker.start()
+        with pytest.raises(connection.connection_errors):  # at which a worker connects again
+            queue.get(timeout=10)
 
 
 def states(cluster: Cluster) -> list[str]:
