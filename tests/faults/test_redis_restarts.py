@@ -66,7 +66,7 @@ def test_a_person_submits_and_asks_for_files_while_redis_is_away(cluster, broker
     wait_for(lambda: states(cluster)[2:] == ["ready", "ready"], cluster.said, PATIENCE)
 
 
-def test_who_cannot_acknowledge_a_message_asks_for_the_next_and_hears_of_the_loss(broker, monkeypatch):
+def test_who_cannot_acknowledge_a_message_asks_on_and_hears_of_the_loss(broker, monkeypatch):
     """Redis ends while the only message that a worker may hold is worked on."""
     monkeypatch.setattr(redis.Channel, "QoS", QoS)
     with Connection(broker.url) as connection:
