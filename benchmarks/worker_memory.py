@@ -16,7 +16,7 @@ from typing import Any
 
 from annotation_site.analysis import intervals
 
-TIMES, RESAMPLES = 100, 200
+TIMES, RESAMPLES = 15, 200
 SETTLED = 2  # snapshots before the first that counts
 MOST_GROWTH = 1.1
 
