@@ -17,7 +17,7 @@ class QoS(redis.QoS):  # type: ignore[misc]
     def ack(self, delivery_tag: Any) -> None:
         try:
             super().ack(delivery_tag)
-        except Exception:
+        except redis.Transport.connection_errors:
             virtual.QoS.ack(self, delivery_tag)
             raise
 
