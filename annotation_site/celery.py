@@ -1,6 +1,6 @@
 """The worker's entry point: `celery -A annotation_site worker`.
 
-A message is only a nudge. Each task takes an id, claims the row in the database and may be
+A message only wakes a worker. Each task takes an id, claims the row in the database and may be
 delivered twice, late or never; `SWEEPS` find what a lost message or a dead worker left behind.
 """
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.schedules import crontab
 from celery.signals import (
     before_task_publish,
     task_postrun,
@@ -26,12 +25,12 @@ from kombu import Exchange, Queue
 from annotation_site.operations.logs import request_id
 from annotation_site.workers.memory import release
 from annotation_site.workers.queue_files import remove_half_written
+from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 
 log = logging.getLogger("annotation_site.requests")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 
-# Run by every worker at its start and then every few seconds; each must be safe to run at once
-# in many workers.
+# Run by one worker at a time, every few seconds; each must be safe to run at once in many.
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
     "annotation_site.annotation.places.leases_sweep",
@@ -40,11 +39,6 @@ SWEEPS = (
     "annotation_site.results.export_files.exports_sweep",
     "annotation_site.operations.tidy.tidy_daily",
 )
-# By those that take extractions, in addition.
-EXTRACTION_SWEEPS = ("annotation_site.corpus.sweeps.extractions_take",)
-# Extractions have a queue of their own, so that tables never wait behind one. A worker takes both
-# unless it is told which (-Q).
-DEFAULT_QUEUE, EXTRACTION_QUEUE = "celery", "extraction"
 
 
 def _broker() -> dict[str, Any]:
@@ -77,9 +71,9 @@ app = Celery("annotation_site")
 app.conf.update(
     **_broker(),
     task_queues=[
-        Queue(name, Exchange(name), routing_key=name) for name in (DEFAULT_QUEUE, EXTRACTION_QUEUE)
+        Queue(name, Exchange(name), routing_key=name) for name in (RESULTS_QUEUE, EXTRACTION_QUEUE)
     ],
-    task_default_queue=DEFAULT_QUEUE,
+    task_default_queue=RESULTS_QUEUE,
     task_routes={"annotation_site.corpus.tasks.*": {"queue": EXTRACTION_QUEUE}},
     task_ignore_result=True,
     task_serializer="json",
@@ -91,18 +85,11 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     task_publish_retry=False,  # the database holds the truth; the sweep finds what was not sent
-    # Where beat runs; elsewhere the sweep of the same name finds that a day is over.
-    beat_schedule={
-        "tidy": {
-            "task": "annotation_site.operations.tasks.tidy_daily",
-            "schedule": crontab(hour="3", minute="30"),
-        }
-    },
     # torch keeps its memory; a fresh child after a while gives it back.
     worker_max_tasks_per_child=200,
 )
 app.autodiscover_tasks(
-    [f"annotation_site.{stage}" for stage in ("corpus", "results", "operations")],
+    [f"annotation_site.{stage}" for stage in ("corpus", "results")],
     related_name="tasks",
 )
 
@@ -137,6 +124,13 @@ def _release_memory(**_: Any) -> None:
     release()
 
 
+@task_postrun.connect
+def _wake_for_the_next(task: Any, **_: Any) -> None:
+    from annotation_site.workers.claims import wake
+
+    wake(app.amqp.router.route({}, task.name)["queue"].name)
+
+
 @worker_init.connect
 def _prepare_worker(**_: Any) -> None:
     from annotation_site.workers.identity import this_worker
@@ -158,12 +152,15 @@ def prepare_to_send() -> None:
 
 
 @worker_ready.connect
-def _start_heartbeat(**_: Any) -> None:
+def _start_heartbeat(sender: Any, **_: Any) -> None:
     from annotation_site.workers import heartbeat
 
-    extracts = EXTRACTION_QUEUE in app.amqp.queues.consume_from
-    sweeps = SWEEPS + (EXTRACTION_SWEEPS if extracts else ())
-    heartbeat.start([import_string(name) for name in sweeps], extracts=extracts)
+    taken = app.amqp.queues.consume_from
+    heartbeat.start(
+        [import_string(name) for name in SWEEPS],
+        extracts=EXTRACTION_QUEUE in taken,
+        places=sender.pool.num_processes if RESULTS_QUEUE in taken else 0,
+    )
 
 
 @worker_shutting_down.connect

@@ -19,8 +19,9 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
-from annotation_site.celery import DEFAULT_QUEUE, EXTRACTION_QUEUE, prepare_queue
+from annotation_site.celery import prepare_queue
 from annotation_site.static_files import StaticFiles
+from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 
 NICENESS = 5  # a third of the processor where pages want all of it
 WORKER_CLASS = "gthread"  # keeps connections open; measured in docs/performance.md
@@ -76,7 +77,7 @@ def serve(host: str, first_port: int, web_workers: int = WEB_WORKERS) -> None:
         _Server(
             "worker for extractions", worker_command(EXTRACTION_QUEUE, concurrency=1), yields=True
         ),
-        _Server("worker for results", worker_command(DEFAULT_QUEUE, concurrency=2), yields=True),
+        _Server("worker for results", worker_command(RESULTS_QUEUE, concurrency=2), yields=True),
     )
     servers: list[_Server] = []
     hopeless = None

@@ -21,7 +21,9 @@ from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.receiving import incoming_folder
 from annotation_site.errors import Invalid, SiteError, storage_sentence
+from annotation_site.workers.claims import DEAD_AFTER, heartbeat, wake
 from annotation_site.workers.clocks import silent_for
+from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.bundle import BUNDLE_FILES, BundleError, Manifest, read_heads
 
 State = Extraction.State
@@ -63,8 +65,8 @@ def bundle_import(
     )
     log_add(extraction.pk, "Import of a bundle, by command.")
     try:
-        with services.heartbeat(extraction):
-            services.bundle_load(extraction=extraction, bundle=bundle, report=report)
+        with heartbeat(extraction):
+            services.bundle_load(extraction=extraction, bundle=bundle, show=report)
     except BaseException:
         loading.rows_delete(extraction.pk)
         extraction.delete()
@@ -76,7 +78,7 @@ def bundle_import(
 def _release_stale_imports() -> None:
     """Give up imports whose process died, so that the same bundle can be loaded again."""
     stale = Extraction.objects.filter(
-        silent_for(services.STALE_AFTER),
+        silent_for(DEAD_AFTER),
         imported=True,
         state__in=(State.RUNNING, State.LOADING),
     )
@@ -146,7 +148,7 @@ def _upload_queue(staged: Path, manifest: Manifest, by: User | None) -> Extracti
             )
             log_add(extraction.pk, "Uploaded, and queued to be checked and loaded.", person=by)
             audit.record("model_uploaded", target=extraction, actor=by)
-            services.nudge_workers(extraction.pk)
+            wake(EXTRACTION_QUEUE)
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise

@@ -1,18 +1,17 @@
 """What changes the layers of an extraction: one worker at a time holds each."""
 
 import json
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import worker_is_extracting
-from annotation_site.corpus.services import ClaimLost, extraction_fail, extraction_report
+from annotation_site.corpus.services import extraction_fail, extraction_report
+from annotation_site.workers.claims import claim, report
 from annotation_site.workers.identity import this_worker, worker_label
 
 State = ExtractionLayer.State
@@ -63,29 +62,14 @@ def layers_plan(
 def layer_claim(*, extraction: Extraction) -> ExtractionLayer | None:
     """Take the first layer that waits; None when there is none, or this worker is at work.
 
-    A conditional UPDATE decides, so each layer goes to one worker, however many ask at once, and
-    none of an extraction that has ended meanwhile.
+    None of an extraction that has ended meanwhile, either.
     """
     if worker_is_extracting():
         return None
-    waiting = _at_work().filter(extraction_id=extraction.pk, state=State.WAITING)
+    waiting = ExtractionLayer.waiting().filter(extraction=extraction)
     for pk in waiting.order_by("layer").values_list("pk", flat=True):
-        now = timezone.now()
-        taken = (
-            _at_work()
-            .filter(pk=pk, state=State.WAITING)
-            .update(
-                state=State.RUNNING,
-                claim=uuid.uuid4(),
-                worker=this_worker(),
-                attempts=F("attempts") + 1,
-                done=0,
-                started_at=now,
-                heartbeat_at=now,
-            )
-        )
-        if taken:
-            layer = ExtractionLayer.objects.select_related("extraction").get(pk=pk)
+        layer = claim(waiting, pk, state=State.RUNNING, done=0, started_at=timezone.now())
+        if layer is not None:
             again = f", attempt {layer.attempts}" if layer.attempts > 1 else ""
             who = worker_label(layer.worker)
             log_add(extraction.pk, f"Layer {layer.layer} taken by worker {who}{again}.")
@@ -93,38 +77,15 @@ def layer_claim(*, extraction: Extraction) -> ExtractionLayer | None:
     return None
 
 
-def _at_work() -> QuerySet[ExtractionLayer]:
-    """Layers of the extractions that are at their layers.
-
-    By a subquery, not a join: an UPDATE would put a join and with it the layer's own conditions
-    into a subquery, which PostgreSQL does not look at again after waiting for another's UPDATE.
-    """
-    return ExtractionLayer.objects.filter(
-        extraction__in=Extraction.objects.filter(state=Extraction.State.LAYERS)
-    )
-
-
-def layer_report(*, layer: ExtractionLayer, **changes: Any) -> None:
-    """Write progress and a heartbeat. Raises ClaimLost when the layer is no longer ours.
-
-    Also when the extraction has ended: a claim may cross the end of it.
-    """
-    held = _at_work().filter(pk=layer.pk, claim=layer.claim)
-    if not held.update(heartbeat_at=timezone.now(), **changes):
-        raise ClaimLost
-
-
 def layer_done(*, layer: ExtractionLayer) -> None:
     """Mark a layer whose rows are stored. Raises ClaimLost when it is no longer ours."""
-    layer_report(
-        layer=layer, state=State.DONE, done=layer.total, claim=None, finished_at=timezone.now()
-    )
+    report(layer, state=State.DONE, done=layer.total, claim=None, finished_at=timezone.now())
     log_add(layer.extraction_id, f"Layer {layer.layer} done: {layer.total:,} vectors.")
 
 
 def layer_fail(*, layer: ExtractionLayer, reason: str) -> None:
     """End the whole extraction with a sentence, unless the layer is no longer ours."""
-    if ExtractionLayer.objects.filter(pk=layer.pk, claim=layer.claim).exists():
+    if layer.held().exists():
         extraction_fail(extraction=layer.extraction, reason=reason)
 
 

@@ -1,20 +1,15 @@
 """Rows of a bundle into the database, chunk by chunk."""
 
 import json
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from annotation_site.analysis.stopwords import is_stopword
 from annotation_site.corpus.models import LanguageModel, Token, Vector
 from annotation_site.errors import SiteError
 from ffn_extract.bundle import Bundle, Manifest, ModelInfo, TokenRow, VectorRow
 
-log = logging.getLogger(__name__)
 CHUNK = 1000  # rows per transaction: a few tens of milliseconds, so that nobody waits for it
 CONTINUATION = "⋯"
 Progress = Callable[[str, int, int], None]
@@ -123,56 +118,3 @@ def _vector(extraction_id: int, row: VectorRow) -> Vector:
         context_position=row.context_position,
         context_token=_text(row.context_token),
     )
-
-
-class ProgressReporter:
-    """Passes progress on at most twice a second, and always the first and last of a step.
-
-    Extraction reports far more often than a page can show or a database should write.
-    """
-
-    def __init__(self, write: Progress, seconds: float = 0.5) -> None:
-        self.write = write
-        self.seconds = seconds
-        self._step = ""
-        self._written_at = 0.0
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if step != self._step or done == total or now - self._written_at >= self.seconds:
-            self.write(step, done, total)
-            self._step, self._written_at = step, now
-
-
-@contextmanager
-def heartbeat(
-    beat: Callable[[], None], *, stop_at: tuple[type[Exception], ...], seconds: float = 2
-) -> Iterator[None]:
-    """Call `beat` in a thread until the block ends: long steps report nothing for a while.
-
-    Errors in `stop_at` end the thread, others (a database restart) are logged and tried again.
-    Within a transaction nobody else sees the claim, so there is nobody to be told.
-    """
-    if connection.in_atomic_block:
-        yield
-        return
-    stopped = threading.Event()
-
-    def run() -> None:
-        while not stopped.wait(seconds):
-            try:
-                beat()
-            except stop_at:
-                break
-            except Exception:  # whatever it is, a thread that dies in silence looks like a dead run
-                log.exception("A heartbeat failed; trying again")
-                connection.close()
-        connection.close()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()

@@ -7,8 +7,13 @@ import numpy as np
 from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
+
+from annotation_site.workers.claims import DEAD_AFTER, ClaimedWork
+from annotation_site.workers.clocks import silent_for
+from annotation_site.workers.queues import EXTRACTION_QUEUE
 
 
 class Float32ArrayField(models.BinaryField):
@@ -65,8 +70,11 @@ class LanguageModel(models.Model):
         return self.name
 
 
-class Extraction(models.Model):
+class Extraction(ClaimedWork):
     """One run of `ffn_extract`, made here or elsewhere, and the bundle that came of it."""
+
+    queue, task = EXTRACTION_QUEUE, "annotation_site.corpus.tasks.extraction_work"
+    share, asked_at = "requested_by", "created_at"
 
     class State(models.TextChoices):
         QUEUED = "queued", "waiting for a worker"
@@ -86,13 +94,8 @@ class Extraction(models.Model):
     step = models.CharField(max_length=40, blank=True)
     step_done = models.PositiveBigIntegerField(default=0)
     step_total = models.PositiveBigIntegerField(default=0)
-    heartbeat_at = models.DateTimeField(null=True)
-    claim = models.UUIDField(null=True)  # whose run it is; a run that lost its claim stops
-    worker = models.CharField(max_length=200, blank=True)  # who holds the claim
-    attempts = models.PositiveSmallIntegerField(default=0)
     imported = models.BooleanField(default=False)  # from a bundle made elsewhere, by a command
     uploaded = models.BooleanField(default=False)  # from one that came by page; a worker loads it
-    error = models.TextField(blank=True)
     # What the lists depend on, as the worker found it that cut the layers; others must find it too.
     plan = models.JSONField(default=dict)
     notice = models.TextField(blank=True)  # why a worker takes no part in the layers
@@ -119,6 +122,17 @@ class Extraction(models.Model):
     @property
     def is_unfinished(self) -> bool:
         return self.state in UNFINISHED
+
+    @classmethod
+    def waiting(cls) -> QuerySet["Extraction"]:
+        """Those to begin, those whose layers are all done, and deletions that were cut short."""
+        layers = ExtractionLayer.objects.filter(extraction=OuterRef("pk"))
+        unfinished = layers.exclude(state=ExtractionLayer.State.DONE)
+        return cls.objects.filter(
+            Q(state=cls.State.QUEUED)
+            | Q(~Exists(unfinished), state=cls.State.LAYERS)
+            | Q(silent_for(DEAD_AFTER), state=cls.State.DELETING)
+        )
 
 
 UNFINISHED = (
@@ -154,8 +168,11 @@ class LogLine(models.Model):
         return f"{self.text} ({self.person})" if self.person else self.text
 
 
-class ExtractionLayer(models.Model):
+class ExtractionLayer(ClaimedWork):
     """One layer of an extraction of every value vector: what one worker does at a time."""
+
+    queue, task = Extraction.queue, Extraction.task
+    share, asked_at, target = "extraction__requested_by", "extraction__created_at", "extraction"
 
     class State(models.TextChoices):
         WAITING = "waiting", "waiting"
@@ -165,12 +182,8 @@ class ExtractionLayer(models.Model):
     extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="layers")
     layer = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
-    claim = models.UUIDField(null=True)
-    worker = models.CharField(max_length=200, blank=True)  # who does it, or did it
-    attempts = models.PositiveSmallIntegerField(default=0)
     done = models.PositiveBigIntegerField(default=0)  # vectors
     total = models.PositiveBigIntegerField()
-    heartbeat_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -180,6 +193,24 @@ class ExtractionLayer(models.Model):
 
     def __str__(self) -> str:
         return f"layer {self.layer}"
+
+    @classmethod
+    def of_those_at_work(cls) -> QuerySet["ExtractionLayer"]:
+        """Layers of the extractions that are at their layers.
+
+        By a subquery, not a join: an UPDATE would put a join and with it the layer's own conditions
+        into a subquery, which PostgreSQL does not look at again after waiting for another's UPDATE.
+        """
+        at_work = Extraction.objects.filter(state=Extraction.State.LAYERS)
+        return cls.objects.filter(extraction__in=at_work)
+
+    @classmethod
+    def waiting(cls) -> QuerySet["ExtractionLayer"]:
+        return cls.of_those_at_work().filter(state=cls.State.WAITING)
+
+    def held(self) -> QuerySet["ExtractionLayer"]:
+        # A claim may cross the end of the extraction.
+        return self.of_those_at_work().filter(pk=self.pk, claim=self.claim)
 
 
 class Token(models.Model):

@@ -5,11 +5,9 @@ makes the bundle of them. Each piece is a message of its own; what has to be don
 the database. A process keeps the extraction that it works on open between its layers.
 """
 
-import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from annotation_site.corpus import layers, loading, services
+from annotation_site.corpus import layers, services
 from annotation_site.corpus.locations import corpus_location, model_location
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import unfinished_layers
-from annotation_site.corpus.services import ClaimLost, bundle_path, heartbeat
-from annotation_site.errors import DATABASE_AWAY, SiteError, storage_sentence
-from annotation_site.workers.selectors import workers_extracting
+from annotation_site.corpus.services import bundle_path
+from annotation_site.errors import SiteError
+from annotation_site.workers.claims import ProgressReporter, report, wake, working
+from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.bundle import Bundle
 from ffn_extract.errors import BundleError, FFNExtractError
 from ffn_extract.options import ALL, ExtractOptions
@@ -32,12 +31,10 @@ from ffn_extract.progress import Report, Steps
 if TYPE_CHECKING:
     from ffn_extract.whole_layers import LayeredExtraction
 
-log = logging.getLogger(__name__)
 State = Extraction.State
 RunKey = tuple[int, datetime | None]  # an extraction, and when this try of it started
 LAYER = "layer"  # the step that counts a layer's vectors
 TRY_AGAIN_SECONDS = 60  # until a worker that could not take part looks whether it can now
-BUG = "A bug stopped this run ({name}). The worker's log has the details."
 
 
 def extraction_work(*, extraction_id: int) -> None:
@@ -70,7 +67,7 @@ def _work_of(claimed: Extraction) -> Callable[..., None]:
 
 def load_upload(*, extraction: Extraction) -> None:
     """Check an uploaded bundle to the last byte and load it; what is refused is removed."""
-    with _recorded(extraction), heartbeat(extraction):
+    with working(extraction, fail=_fail):
         services.extraction_report(extraction=extraction, step="check")
         path = bundle_path(extraction)
         if not path.is_dir():
@@ -83,7 +80,7 @@ def load_upload(*, extraction: Extraction) -> None:
 
 def run_whole(*, extraction: Extraction) -> None:
     """Extract and load in this process; the row says how it ended."""
-    with _recorded(extraction), heartbeat(extraction):
+    with working(extraction, fail=_fail):
         pipeline = _pipeline()
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
@@ -94,7 +91,7 @@ def run_whole(*, extraction: Extraction) -> None:
 
 def prepare(*, extraction: Extraction) -> None:
     """Open an extraction of every value vector, cut it into layers, and call the workers."""
-    with _recorded(extraction), heartbeat(extraction):
+    with working(extraction, fail=_fail):
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
         opened = _kept.open(extraction, _reporter(extraction))
@@ -106,8 +103,7 @@ def prepare(*, extraction: Extraction) -> None:
             unfinished=unfinished,
             inputs=opened.inputs,
         )
-        workers = workers_extracting().count()
-        services.nudge_workers(extraction.pk, max(1, min(len(unfinished), workers)))
+        wake(EXTRACTION_QUEUE)
 
 
 def _work_on_layers(extraction: Extraction) -> None:
@@ -121,9 +117,7 @@ def _work_on_layers(extraction: Extraction) -> None:
     layer = layers.layer_claim(extraction=extraction)
     if layer is not None:
         do_layer(layer=layer, opened=opened)
-        if _waiting(extraction) or not unfinished.exists():
-            services.nudge_workers(extraction.pk)
-        else:
+        if unfinished.exists() and not _waiting(extraction):
             _kept.rest(extraction)
         return
     claimed = services.extraction_claim_finish(extraction_id=extraction.pk)
@@ -140,34 +134,26 @@ def do_layer(*, layer: ExtractionLayer, opened: "LayeredExtraction") -> None:
     """Do a claimed layer; an error ends the whole extraction, with its sentence."""
 
     def write(step: str, done: int, total: int) -> None:
-        layers.layer_report(layer=layer, **({"done": done} if step == LAYER else {}))
+        report(layer, **({"done": done} if step == LAYER else {}))
 
-    reporter = loading.ProgressReporter(write)
+    reporter = ProgressReporter(write)
     steps = Steps(lambda p: reporter(p.step, p.done, p.total))
+    is_done = False
     try:
-        with loading.heartbeat(lambda: layers.layer_report(layer=layer), stop_at=(ClaimLost,)):
+        with working(layer, fail=_fail_layer):
             # A worker that died between storing the rows and saying so has left nothing to do.
             if layer.layer in opened.unfinished():
                 opened.layer(layer.layer, steps, lambda done: reporter(LAYER, done, layer.total))
             layers.layer_done(layer=layer)
-    except ClaimLost:
-        opened.rest()
-        log.info("Layer %s of extraction %s was taken over", layer.layer, layer.extraction_id)
-    except DATABASE_AWAY:
-        opened.rest()
-        log.exception("Layer %s of %s waits for the sweep", layer.layer, layer.extraction_id)
-    except (FFNExtractError, SiteError) as error:
-        opened.rest()
-        layers.layer_fail(layer=layer, reason=str(error))
-    except Exception as error:
-        opened.rest()
-        layers.layer_fail(layer=layer, reason=_reason(error))
-        raise
+            is_done = True
+    finally:
+        if not is_done:
+            opened.rest()
 
 
 def finish(*, extraction: Extraction, opened: "LayeredExtraction") -> None:
     """Make the bundle of all layers and load it."""
-    with _recorded(extraction), heartbeat(extraction):
+    with working(extraction, fail=_fail):
         bundle = _bundle_of_before(extraction)
         if bundle is None:
             services.partial_remove(extraction)
@@ -187,34 +173,16 @@ def _bundle_of_before(extraction: Extraction) -> Bundle | None:
         return None
 
 
-@contextmanager
-def _recorded(extraction: Extraction) -> Iterator[None]:
-    """Let a run end well or with the sentence of its error.
-
-    A bug is recorded too, so that no page waits for ever, and then propagates. Where the database
-    was away the row says nothing: it goes stale, and a sweep gives the run to a worker again.
-    """
-    try:
-        yield
-    except ClaimLost:
-        log.info("Extraction %s was taken over, or cancelled", extraction.pk)
-    except DATABASE_AWAY:
-        log.exception("Extraction %s waits for the sweep", extraction.pk)
-    except (FFNExtractError, SiteError) as error:
-        services.extraction_fail(extraction=extraction, reason=str(error))
-    except Exception as error:
-        services.extraction_fail(extraction=extraction, reason=_reason(error))
-        raise
+def _fail(extraction: Extraction, reason: str) -> None:
+    services.extraction_fail(extraction=extraction, reason=reason)
 
 
-def _reason(error: Exception) -> str:
-    """What to tell an admin of an error that nothing foresaw."""
-    storage = storage_sentence(error) if isinstance(error, OSError) else None
-    return storage or BUG.format(name=type(error).__name__)
+def _fail_layer(layer: ExtractionLayer, reason: str) -> None:
+    layers.layer_fail(layer=layer, reason=reason)
 
 
 def _reporter(extraction: Extraction) -> Report:
-    write = loading.ProgressReporter(
+    write = ProgressReporter(
         lambda step, done, total: services.extraction_report(
             extraction=extraction, step=step, step_done=done, step_total=total
         )

@@ -1,17 +1,14 @@
 """What changes the corpus: enqueueing, running and loading extractions."""
 
 import shutil
-import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts import audit
@@ -27,21 +24,15 @@ from annotation_site.corpus.selectors import (
     worker_is_extracting,
 )
 from annotation_site.errors import Invalid, SiteError
-from annotation_site.workers.identity import this_worker, worker_label
-from annotation_site.workers.services import nudge
+from annotation_site.workers.claims import claim, report, wake
+from annotation_site.workers.identity import worker_label
+from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.bundle import Bundle, open_bundle
 from ffn_extract.options import ExtractOptions
 
-# A run renews its heartbeat every second or two; one that missed many is taken for dead.
-STALE_AFTER = timedelta(seconds=15)
-MOST_ATTEMPTS = 3
 INTERRUPTED = "The import was interrupted. Run `manage.py import_bundle` again."
 State = Extraction.State
 LayerState = ExtractionLayer.State
-
-
-class ClaimLost(Exception):
-    """Another worker took this extraction over, or it was deleted: stop without a trace."""
 
 
 @transaction.atomic
@@ -61,7 +52,7 @@ def extraction_enqueue(
     )
     log_add(extraction.pk, "Queued.", person=requested_by)
     audit.record("model_enqueued", target=extraction, actor=requested_by, model_source=model_source)
-    nudge_workers(extraction.pk)
+    wake(EXTRACTION_QUEUE)
     return extraction
 
 
@@ -84,7 +75,7 @@ def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
     extraction.layers.all().delete()
     log_add(extraction.pk, "Queued again.", person=by)
     audit.record("model_retried", target=extraction)
-    nudge_workers(extraction.pk)
+    wake(EXTRACTION_QUEUE)
 
 
 def extraction_cancel(*, extraction: Extraction, by: User | None = None) -> None:
@@ -148,13 +139,11 @@ def _delete_begin(extraction: Extraction) -> int | None:
 def extraction_claim(*, extraction_id: int) -> Extraction | None:
     """Take a queued extraction for this process; None when another has it or it is done.
 
-    A conditional UPDATE decides, so a message that is delivered twice runs once. Each worker
-    extracts one thing at a time, so that its other places stay free for results; what has to wait
-    is found by the sweep.
+    Each worker extracts one thing at a time, so that its other places stay free for results.
     """
     if worker_is_extracting():
         return None
-    queued = Extraction.objects.filter(pk=extraction_id, state=State.QUEUED)
+    queued = Extraction.objects.filter(state=State.QUEUED)
     return _claimed(queued, extraction_id, started_at=timezone.now(), error="", notice="")
 
 
@@ -162,24 +151,16 @@ def extraction_claim_finish(*, extraction_id: int) -> Extraction | None:
     """Take an extraction whose layers are all done, to make the bundle of them; else None."""
     if worker_is_extracting():
         return None
-    whole = Extraction.objects.filter(pk=extraction_id, state=State.LAYERS).exclude(
+    whole = Extraction.objects.filter(state=State.LAYERS).exclude(
         Exists(unfinished_layers(OuterRef("pk")))
     )
     return _claimed(whole, extraction_id, notice="")
 
 
 def _claimed(which: QuerySet[Extraction], extraction_id: int, **changes: Any) -> Extraction | None:
-    taken = which.update(
-        state=State.RUNNING,
-        claim=uuid.uuid4(),
-        worker=this_worker(),
-        attempts=F("attempts") + 1,
-        heartbeat_at=timezone.now(),
-        **changes,
-    )
-    if not taken:
+    extraction = claim(which, extraction_id, state=State.RUNNING, **changes)
+    if extraction is None:
         return None
-    extraction = Extraction.objects.get(pk=extraction_id)
     again = f", attempt {extraction.attempts}" if extraction.attempts > 1 else ""
     log_add(extraction_id, f"Taken by worker {worker_label(extraction.worker)}{again}.")
     return extraction
@@ -187,9 +168,7 @@ def _claimed(which: QuerySet[Extraction], extraction_id: int, **changes: Any) ->
 
 def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
     """Write progress and a heartbeat. Raises ClaimLost when the run is no longer ours."""
-    held = Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim)
-    if not held.update(heartbeat_at=timezone.now(), **changes):
-        raise ClaimLost
+    report(extraction, **changes)
     step = changes.get("step", extraction.step)
     if step != extraction.step:
         extraction.step = step
@@ -201,8 +180,12 @@ def extraction_fail(*, extraction: Extraction, reason: str) -> None:
 
     A run that lost its claim ends nothing: the rows are another's by then.
     """
-    held = Extraction.objects.filter(pk=extraction.pk, claim=extraction.claim, state__in=UNFINISHED)
-    _end(held, f"Failed: {reason}", state=State.FAILED, error=reason)
+    _end(
+        extraction.held().filter(state__in=UNFINISHED),
+        f"Failed: {reason}",
+        state=State.FAILED,
+        error=reason,
+    )
 
 
 def _end(
@@ -242,7 +225,7 @@ def bundle_load(
     *,
     extraction: Extraction,
     bundle: Bundle,
-    report: Callable[[str, int, int], None] = lambda *_: None,
+    show: Callable[[str, int, int], None] = lambda *_: None,
 ) -> None:
     """Load a validated bundle's rows in chunks, then make them visible in one step.
 
@@ -264,7 +247,7 @@ def bundle_load(
         def progress(step: str, done: int, total: int) -> None:
             extraction_report(extraction=extraction, step=step, step_done=done, step_total=total)
 
-        loading.rows_load(extraction.pk, bundle, progress, report)
+        loading.rows_load(extraction.pk, bundle, progress, show)
     with transaction.atomic():
         if twin is not None and extraction_lock_ready(twin.pk) is None:
             raise SiteError("These very lists are being deleted at this moment. Try again.")
@@ -296,16 +279,3 @@ def open_storable(path: Path) -> Bundle:
     bundle = open_bundle(path)
     loading.require_storable(bundle.manifest)
     return bundle
-
-
-def nudge_workers(extraction_id: int, times: int = 1) -> None:
-    """Ask as many workers to do the next piece of an extraction."""
-    from annotation_site.corpus.tasks import extraction_work
-
-    for _ in range(times):
-        nudge(extraction_work, extraction_id)
-
-
-def heartbeat(extraction: Extraction) -> AbstractContextManager[None]:
-    """Say that the run lives until the block ends."""
-    return loading.heartbeat(lambda: extraction_report(extraction=extraction), stop_at=(ClaimLost,))

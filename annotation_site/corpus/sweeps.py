@@ -1,84 +1,46 @@
-"""What workers look for every few seconds: what a dead worker left, and what waits for one."""
+"""What workers look for every few seconds: extractions and layers that a dead worker left."""
 
-from collections.abc import Sequence
-from typing import Any
+from django.db.models import Case, Exists, OuterRef, Value, When
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
-
+from annotation_site.corpus.layers import layer_fail
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.corpus.receiving import old_files_remove
-from annotation_site.corpus.selectors import unfinished_layers, worker_is_extracting
-from annotation_site.corpus.services import (
-    INTERRUPTED,
-    MOST_ATTEMPTS,
-    STALE_AFTER,
-    extraction_fail,
-    nudge_workers,
-)
-from annotation_site.workers.clocks import just_now, silent_for
+from annotation_site.corpus.services import INTERRUPTED, extraction_fail
+from annotation_site.workers.claims import DEAD_AFTER, give_back
+from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.identity import worker_label
 
 State = Extraction.State
 LayerState = ExtractionLayer.State
-STOPPED = (
-    "The process that ran {what} stopped without a word, {attempts} times in a row. The machine "
-    "may lack memory or disk space: look into the worker's log, then try again."
-)
-GIVEN_BACK = "Worker {worker} gave no sign of life any more; this waits for another."
+GIVEN_BACK = "Worker {worker} sends no heartbeat any more; this waits for another."
 
 
 def extractions_sweep() -> None:
     """Give back what a dead worker held; safe in many workers at once."""
-    for extraction in _stale(Extraction, (State.RUNNING, State.LOADING)):
-        if extraction.imported:
-            extraction_fail(extraction=extraction, reason=INTERRUPTED)
-        elif extraction.attempts >= MOST_ATTEMPTS:
-            reason = STOPPED.format(what="this", attempts=extraction.attempts)
-            extraction_fail(extraction=extraction, reason=reason)
-        else:
-            # Only the state: rows that were loaded are removed by the run that takes over. A run
-            # that gave a sign of life since it was read here is left alone.
-            stale = _stale(Extraction, (State.RUNNING, State.LOADING))
-            given_back = stale.filter(pk=extraction.pk, claim=extraction.claim).update(
-                state=State.LAYERS if extraction.layers.exists() else State.QUEUED,
-                claim=None,
-                bundle_digest=None,
-            )
-            if given_back:
-                log_add(extraction.pk, GIVEN_BACK.format(worker=worker_label(extraction.worker)))
-    for layer in _stale(ExtractionLayer, (LayerState.RUNNING,)).select_related("extraction"):
-        # A claim may cross the end of its extraction: such a layer is given back like any other.
-        if layer.attempts >= MOST_ATTEMPTS and layer.extraction.is_unfinished:
-            reason = STOPPED.format(what=f"layer {layer.layer}", attempts=layer.attempts)
-            extraction_fail(extraction=layer.extraction, reason=reason)
-        else:
-            stale = _stale(ExtractionLayer, (LayerState.RUNNING,))
-            given_back = stale.filter(pk=layer.pk, claim=layer.claim).update(
-                state=LayerState.WAITING, claim=None, worker="", done=0
-            )
-            if given_back:
-                line = GIVEN_BACK.format(worker=worker_label(layer.worker))
-                log_add(layer.extraction_id, f"Layer {layer.layer}: {line}")
-    for extraction in _stale(Extraction, (State.DELETING,)):
-        nudge_workers(extraction.pk)
+    running = Extraction.objects.filter(state__in=(State.RUNNING, State.LOADING))
+    for extraction in running.filter(silent_for(DEAD_AFTER), imported=True):
+        extraction_fail(extraction=extraction, reason=INTERRUPTED)
+    cut = Exists(ExtractionLayer.objects.filter(extraction=OuterRef("pk")))
+    begun = Case(When(cut, then=Value(State.LAYERS)), default=Value(State.QUEUED))
+    # Only the state: rows that were loaded are removed by the run that takes over.
+    for extraction in give_back(
+        running.filter(imported=False), fail=_fail, state=begun, bundle_digest=None
+    ):
+        log_add(extraction.pk, GIVEN_BACK.format(worker=worker_label(extraction.worker)))
+    layers = ExtractionLayer.objects.filter(state=LayerState.RUNNING)
+    for layer in give_back(layers, fail=_fail_layer, state=LayerState.WAITING, worker="", done=0):
+        line = GIVEN_BACK.format(worker=worker_label(layer.worker))
+        log_add(layer.extraction_id, f"Layer {layer.layer}: {line}")
     old_files_remove()
 
 
-def extractions_take() -> None:
-    """Find something to do for this worker, if it extracts nothing: its message may be lost."""
-    if worker_is_extracting():
-        return
-    layers = unfinished_layers(OuterRef("pk"))
-    waiting = Extraction.objects.filter(
-        Q(state=State.QUEUED) & ~just_now("created_at")
-        | Q(Exists(layers.filter(state=LayerState.WAITING)), state=State.LAYERS)
-        | Q(~Exists(layers), state=State.LAYERS)
-    )
-    for pk in waiting.order_by("pk").values_list("pk", flat=True):
-        nudge_workers(pk)
+def _fail(extraction: Extraction, reason: str) -> None:
+    extraction_fail(extraction=extraction, reason=reason)
 
 
-def _stale(model: Any, states: Sequence[str]) -> QuerySet[Any]:
-    """Rows that somebody holds who gave no sign of life for a while."""
-    return model.objects.filter(silent_for(STALE_AFTER), state__in=states)
+def _fail_layer(layer: ExtractionLayer, reason: str) -> None:
+    layer_fail(layer=layer, reason=f"Layer {layer.layer}: {reason}")
+    # A claim may cross the end of its extraction; nothing is left to be ended then.
+    mine = ExtractionLayer.objects.filter(pk=layer.pk, claim=layer.claim, state=LayerState.RUNNING)
+    mine.update(state=LayerState.WAITING, claim=None, worker="")

@@ -1,11 +1,12 @@
 """Work on the corpus that a worker does."""
 
-from annotation_site.celery import app
+from celery import shared_task
+
 from annotation_site.corpus import running
 
 
 # Acknowledged late, so that a busy worker fetches no message that an idle one could take.
-@app.task(acks_late=True)
+@shared_task(acks_late=True)
 def extraction_work(extraction_id: int) -> None:
     """Do the next piece of an extraction: all of it, or one layer; nothing when others have it."""
     running.extraction_work(extraction_id=extraction_id)

@@ -28,9 +28,9 @@ from annotation_site.results.dataframes import model_names
 from annotation_site.results.labels_export import Report, label_records
 from annotation_site.results.machines import machine_labels
 from annotation_site.results.selectors import figures_of, results_state
-from annotation_site.results.services import data_version
 from annotation_site.results.table_request import TableRequest
 from annotation_site.results.tables import tables_of
+from annotation_site.results.versions import data_version
 
 TABLE_FORMATS = ("csv", "json")
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "pyarrow", "matplotlib", "Django")

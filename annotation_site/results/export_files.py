@@ -1,7 +1,6 @@
 """Files that were written: handing them out, giving up dead runs, removing what is over."""
 
 import logging
-from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
@@ -13,18 +12,12 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Membership
 from annotation_site.errors import NotFound
-from annotation_site.results.jobs import CONTENTS, file_path, job_nudge
+from annotation_site.results.jobs import CONTENTS, file_path
 from annotation_site.results.models import ExportJob
-from annotation_site.workers.clocks import just_now, silent_for
+from annotation_site.workers.claims import give_back
 
 log = logging.getLogger(__name__)
 State = ExportJob.State
-STALE_AFTER = timedelta(seconds=20)  # a run gives a sign of life every two seconds
-MOST_ATTEMPTS = 3
-STOPPED = (
-    "The process that wrote this stopped without a word, {attempts} times in a row. The machine "
-    "may lack memory or disk space: look into the worker's log, then ask again."
-)
 
 
 def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
@@ -52,18 +45,9 @@ def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
 
 
 def exports_sweep() -> None:
-    """Give back what a dead worker held, nudge what waits, remove what is over."""
-    now = timezone.now()
-    stale = ExportJob.objects.filter(silent_for(STALE_AFTER), state=State.RUNNING)
-    for job in stale:
-        held = stale.filter(pk=job.pk, claim=job.claim)
-        if job.attempts >= MOST_ATTEMPTS:
-            reason = STOPPED.format(attempts=job.attempts)
-            held.update(state=State.FAILED, error=reason, finished_at=now)
-        else:
-            held.update(state=State.DUE, claim=None)
-    for job in ExportJob.objects.filter(~just_now("requested_at"), state=State.DUE):
-        job_nudge(job)
+    """Give back what a dead worker held, remove what is over."""
+    for job in give_back(ExportJob.objects.filter(state=State.RUNNING), state=State.DUE):
+        log.warning("Export %s waits again: its worker sends no heartbeat", job.public_id)
     exports_expire()
 
 

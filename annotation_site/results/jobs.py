@@ -1,13 +1,11 @@
 """Files that researchers ask for: a row says what is due, a worker that claims it writes the file.
 
-A message is only a nudge. A worker that dies loses its claim after a while, and another begins the
-file anew; the half that was written has another name and is removed.
+A worker that dies loses its claim after a while, and another begins the file again; the half that
+was written has another name and is removed.
 """
 
 import hashlib
-import logging
 import os
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,28 +14,22 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Study
-from annotation_site.corpus.loading import ProgressReporter, heartbeat
-from annotation_site.errors import DATABASE_AWAY, Invalid, SiteError, storage_sentence
+from annotation_site.errors import Invalid
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.results.labels_export import Report, label_records
 from annotation_site.results.models import ExportJob
-from annotation_site.results.services import data_version
-from annotation_site.workers.services import nudge
+from annotation_site.results.versions import data_version
+from annotation_site.workers.claims import ProgressReporter, claim, report, wake, working
+from annotation_site.workers.queues import RESULTS_QUEUE
 
-log = logging.getLogger(__name__)
 State = ExportJob.State
 MOST_WAITING = 10  # files of a study that are not written yet
-BUG = "A bug stopped this export ({name}). The worker's log has the details."
-
-
-class ClaimLost(Exception):
-    """Another worker has the job now, or it is gone."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +99,8 @@ def export_request(*, study: Study, content: str, with_names: bool, by: User) ->
         study=study, content=content, with_names=with_names, requested_by=by
     )
     audit.record("exported", target=study, actor=by, content=content, with_names=with_names)
-    job_nudge(job)
+    wake(RESULTS_QUEUE)
     return job
-
-
-def job_nudge(job: ExportJob) -> None:
-    """Ask a worker to write the file, once the transaction has committed."""
-    from annotation_site.results.tasks import export_write
-
-    nudge(export_write, job.pk)
 
 
 def jobs_unfinished() -> QuerySet[ExportJob]:
@@ -125,43 +110,21 @@ def jobs_unfinished() -> QuerySet[ExportJob]:
 
 def export_run(*, job_id: int) -> None:
     """Write a file that is due; does nothing where another worker has it or it is there."""
-    claim = uuid.uuid4()
-    taken = ExportJob.objects.filter(pk=job_id, state=State.DUE).update(
-        state=State.RUNNING,
-        claim=claim,
-        attempts=F("attempts") + 1,
-        heartbeat_at=timezone.now(),
-        done=0,
-        total=0,
-        error="",
-    )
-    if not taken:
-        return
-    job = ExportJob.objects.select_related("study").get(pk=job_id)
-    try:
-        with heartbeat(lambda: _report(job), stop_at=(ClaimLost,)):
+    job = claim(ExportJob.waiting(), job_id, state=State.RUNNING, done=0, total=0, error="")
+    if job is not None:
+        with working(job):
             _write(job)
-    except ClaimLost:
-        log.info("Export %s was taken over, or is gone", job.public_id)
-    except DATABASE_AWAY:  # the row goes stale, and the sweep gives it to a worker again
-        log.exception("Export %s waits for the sweep", job.public_id)
-    except SiteError as error:
-        _fail(job, error.message)
-    except Exception as error:
-        storage = storage_sentence(error) if isinstance(error, OSError) else None
-        _fail(job, storage or BUG.format(name=type(error).__name__))
-        raise
 
 
 def _write(job: ExportJob) -> None:
     """Write the file beside its place, then move it there: a file that can be served is whole."""
     study = Study.objects.get(pk=job.study_id)
-    _report(job, data_version=data_version(study.pk), removals=study.removals)
+    report(job, data_version=data_version(study.pk), removals=study.removals)
     job.removals = study.removals
     target = file_path(job)
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    progress = ProgressReporter(lambda _, done, total: _report(job, done=done, total=total))
+    progress = ProgressReporter(lambda _, done, total: report(job, done=done, total=total))
     try:
         with open(part, "wb", opener=_private) as file:
             CONTENTS[job.content].write(
@@ -177,7 +140,7 @@ def _write(job: ExportJob) -> None:
         size = part.stat().st_size
         os.replace(part, target)
         now = timezone.now()
-        _report(
+        report(
             job,
             state=State.READY,
             size=size,
@@ -195,18 +158,6 @@ def file_name(job: ExportJob) -> str:
     """What a job's file is called where somebody saves it."""
     what = "archive" if job.content == "archive" else "labels"
     return f"{job.study.slug}-{what}.{CONTENTS[job.content].extension}"
-
-
-def _report(job: ExportJob, **changes: Any) -> None:
-    """Write progress and a sign of life. Raises ClaimLost when the job is no longer ours."""
-    held = ExportJob.objects.filter(pk=job.pk, claim=job.claim, state=State.RUNNING)
-    if not held.update(heartbeat_at=timezone.now(), **changes):
-        raise ClaimLost
-
-
-def _fail(job: ExportJob, reason: str) -> None:
-    held = ExportJob.objects.filter(pk=job.pk, claim=job.claim, state=State.RUNNING)
-    held.update(state=State.FAILED, error=reason, finished_at=timezone.now())
 
 
 def _private(path: str, flags: int) -> int:

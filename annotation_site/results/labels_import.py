@@ -24,7 +24,6 @@ from annotation_site.errors import Invalid
 from annotation_site.exports.labels import LabelRecord
 from annotation_site.results.labels_export import lists_shown
 from annotation_site.results.labels_import_checks import People, check_record
-from annotation_site.results.services import snapshot_refresh_soon
 
 CHUNK = 200  # records that are in memory at a time
 State = Assignment.State
@@ -69,7 +68,6 @@ def labels_import(
     run.check_places()
     run.imported.people_created = run.people.created
     audit.record("labels_imported", target=study, annotations=run.imported.annotations)
-    snapshot_refresh_soon(study_id=study.pk)
     return run.imported
 
 

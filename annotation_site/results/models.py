@@ -4,15 +4,21 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models import QuerySet
 
 from annotation_site.annotation.models import Study
+from annotation_site.workers.claims import ClaimedWork
+from annotation_site.workers.queues import RESULTS_QUEUE
 
 
-class Snapshot(models.Model):
+class Snapshot(ClaimedWork):
     """A study's tables for one version of its data, one filter and one version of the measures.
 
     `data_version` grows with whatever changes the tables, so each change makes a new one.
     """
+
+    queue, task = RESULTS_QUEUE, "annotation_site.results.tasks.snapshot_compute_due"
+    share, asked_at, turn = "study", "requested_at", 1
 
     class State(models.TextChoices):
         DUE = "due", "due"
@@ -26,7 +32,6 @@ class Snapshot(models.Model):
     filters = models.JSONField()
     filter_key = models.CharField(max_length=64)  # digest of the filters
     state = models.CharField(max_length=10, choices=State, default=State.DUE)
-    attempts = models.PositiveSmallIntegerField(default=0)
     step = models.CharField(max_length=60, blank=True)
     step_done = models.PositiveSmallIntegerField(default=0)
     step_total = models.PositiveSmallIntegerField(default=0)
@@ -34,10 +39,8 @@ class Snapshot(models.Model):
     figures = models.JSONField(default=dict)  # name → title, alt, table; the files are Figure's
     counts = models.JSONField(default=dict)
     measures = models.JSONField(default=dict)  # what each measure of agreement means, by name
-    error = models.TextField(blank=True)
     requested_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
-    heartbeat_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -50,6 +53,10 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.study} at {self.data_version}"
+
+    @classmethod
+    def waiting(cls) -> QuerySet["Snapshot"]:
+        return cls.objects.filter(state=cls.State.DUE)
 
 
 FIGURE_TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
@@ -100,13 +107,16 @@ class Pseudonym(models.Model):
         return self.name
 
 
-class ExportJob(models.Model):
+class ExportJob(ClaimedWork):
     """A file that a researcher asked for: labels or an archive. A worker writes it, and it goes
     after some days.
 
     The file's name holds the claim, so that a run that lost its claim never writes what another
     one said is whole.
     """
+
+    queue, task = RESULTS_QUEUE, "annotation_site.results.tasks.export_write"
+    share, asked_at = "study", "requested_at"
 
     class State(models.TextChoices):
         DUE = "due", "waiting for a worker"
@@ -120,18 +130,14 @@ class ExportJob(models.Model):
     content = models.CharField(max_length=20)  # a key of results.jobs.CONTENTS
     with_names = models.BooleanField(default=False)
     state = models.CharField(max_length=10, choices=State, default=State.DUE)
-    claim = models.UUIDField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
     done = models.PositiveBigIntegerField(default=0)  # annotations
     total = models.PositiveBigIntegerField(default=0)
-    heartbeat_at = models.DateTimeField(null=True)
     # As they were when the writing began: where somebody's answers were removed since, the file
     # that still holds them goes.
     data_version = models.PositiveBigIntegerField(null=True)
     removals = models.PositiveBigIntegerField(null=True)
     size = models.PositiveBigIntegerField(null=True)  # bytes
     sha256 = models.CharField(max_length=64, blank=True)
-    error = models.TextField(blank=True)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -149,3 +155,7 @@ class ExportJob(models.Model):
     @property
     def is_unfinished(self) -> bool:
         return self.state in (self.State.DUE, self.State.RUNNING)
+
+    @classmethod
+    def waiting(cls) -> QuerySet["ExportJob"]:
+        return cls.objects.filter(state=cls.State.DUE)

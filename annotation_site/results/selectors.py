@@ -13,7 +13,7 @@ from annotation_site.exports import Column, Table
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Pseudonym, Snapshot
 from annotation_site.results.pseudonyms import pseudonyms_of
-from annotation_site.results.services import data_version
+from annotation_site.results.versions import data_version
 
 # In which `computation` draws them.
 FIGURE_ORDER = (

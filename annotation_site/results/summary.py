@@ -10,7 +10,7 @@ from annotation_site.corpus.models import Kind
 from annotation_site.results.disagreement import OVERLAP, TABLE
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import data_version
+from annotation_site.results.versions import data_version
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""The thread in every worker that says "alive" and sweeps up stale work.
+"""The thread in every worker that says "alive", and in one worker at a time sweeps.
 
 It runs in the worker's main process, so it beats while tasks are busy; a task that died inside
-a living worker is seen by its own row's heartbeat (corpus.Extraction, corpus.ExtractionLayer,
-results.Snapshot).
+a living worker is seen by the heartbeat of its own row (`workers.claims`).
 """
 
 import logging
@@ -14,8 +13,11 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
+from annotation_site.workers.claims import wake
+from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.identity import this_worker
-from annotation_site.workers.models import Worker
+from annotation_site.workers.models import Sweep, Worker
+from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 
 BEAT_SECONDS = 2
 BEATS_PER_SWEEP = 5
@@ -25,11 +27,15 @@ _stopped = threading.Event()
 _thread: threading.Thread | None = None
 
 
-def start(sweeps: Sequence[Callable[[], None]], *, extracts: bool = True) -> None:
-    """Start the thread; the first beat and sweep come at once."""
+def start(sweeps: Sequence[Callable[[], None]], *, extracts: bool = True, places: int = 0) -> None:
+    """Start the thread; the first beat and sweep come at once.
+
+    `places` is how many tasks of the results queue this worker does at once.
+    """
     global _thread
     _stopped.clear()
-    _thread = threading.Thread(target=_run, args=(sweeps, extracts), name="heartbeat", daemon=True)
+    about = {"extracts": extracts, "places": places}
+    _thread = threading.Thread(target=_run, args=(sweeps, about), name="heartbeat", daemon=True)
     _thread.start()
 
 
@@ -40,14 +46,13 @@ def stop() -> None:
         _thread.join(timeout=5)
 
 
-def _run(sweeps: Sequence[Callable[[], None]], extracts: bool) -> None:
+def _run(sweeps: Sequence[Callable[[], None]], about: dict[str, int]) -> None:
     name = this_worker()
     beats = 0
     while True:
-        _safely(_beat, name, extracts)
+        _safely(_beat, name, about)
         if beats % BEATS_PER_SWEEP == 0:
-            for sweep in (_prune, *sweeps):
-                _safely(sweep)
+            _safely(_sweep, sweeps)
         beats += 1
         if _stopped.wait(BEAT_SECONDS):
             break
@@ -68,9 +73,27 @@ def _safely(step: Callable[..., object], *args: object) -> None:
         log.exception("%s failed; trying again", step)
 
 
-def _beat(name: str, extracts: bool) -> None:
-    Worker.objects.update_or_create(
-        name=name, defaults={"seen_at": timezone.now(), "extracts": extracts}
+def _beat(name: str, about: dict[str, int]) -> None:
+    Worker.objects.update_or_create(name=name, defaults={"seen_at": timezone.now(), **about})
+
+
+def _sweep(sweeps: Sequence[Callable[[], None]]) -> None:
+    """Sweep, unless another worker did a moment ago; then wake whoever has a place free."""
+    if not _is_ours():
+        return
+    for sweep in (_prune, *sweeps):
+        _safely(sweep)
+    for queue in (RESULTS_QUEUE, EXTRACTION_QUEUE):
+        _safely(wake, queue)
+
+
+def _is_ours() -> bool:
+    # A little less than the time between two sweeps of one worker, which else would miss its own.
+    span = timedelta(seconds=0.9 * BEAT_SECONDS * BEATS_PER_SWEEP)
+    now = timezone.now()
+    _, made = Sweep.objects.get_or_create(pk=1, defaults={"swept_at": now})
+    return made or bool(
+        Sweep.objects.filter(silent_for(span, "swept_at"), pk=1).update(swept_at=now)
     )
 
 

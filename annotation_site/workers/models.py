@@ -10,6 +10,16 @@ class Worker(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()
     extracts = models.BooleanField(default=True)  # takes work from the queue of extractions
+    places = models.PositiveSmallIntegerField(default=0)  # how much of the other it does at once
 
     def __str__(self) -> str:
         return self.name
+
+
+class Sweep(models.Model):
+    """The one row that says when a worker last swept, so that one of them sweeps at a time."""
+
+    swept_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"swept at {self.swept_at}"

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from hypothesis import HealthCheck, settings
 
 from annotation_site.accounts.models import AuditEntry
+from annotation_site.workers import claims
+from annotation_site.workers.models import Worker
 
 # As Hypothesis has it by itself where CI is set: how long an example takes tells nothing about
 # the code on a machine that does other things, too.
@@ -19,6 +22,13 @@ settings.register_profile(
     "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+WAKING = (
+    "corpus.services",
+    "corpus.importing",
+    "corpus.running",
+    "results.services",
+    "results.jobs",
+)
 TRIGGER = "audit_entry_no_DELETE"
 RESTORE = pytest.StashKey[Callable[[], None]]()
 
@@ -42,6 +52,19 @@ def _log_can_be_emptied(request: pytest.FixtureRequest, django_db_blocker: Any) 
                 cursor.execute(sql)  # unless this was the last test, and the database is gone
 
     request.node.stash[RESTORE] = restore
+
+
+@pytest.fixture
+def messages(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What is sent to workers, (task, id): one worker lives, with places enough for results."""
+    sent: list[tuple[str, int]] = []
+    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), extracts=True, places=1_000)
+    monkeypatch.setattr(claims, "send", lambda task, pk: sent.append((task.split(".")[-1], pk)))
+    # Sent at once: most tests end before their transaction commits.
+    monkeypatch.setattr(claims, "wake", claims._wake)
+    for module in WAKING:
+        monkeypatch.setattr(f"annotation_site.{module}.wake", claims._wake)
+    return sent
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ from annotation_site.accounts.models import ApiToken
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Assignment
 from annotation_site.annotation.places import leases_sweep
-from annotation_site.corpus import services, sweeps
+from annotation_site.corpus import sweeps
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.results import export_files
 from annotation_site.results import services as results
 from annotation_site.results.jobs import export_request
 from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.workers import claims
 from annotation_site.workers.models import Worker
+from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 from annotation_site.workers.selectors import workers_alive
 from tests.annotation_site.factories import (
     answer,
@@ -32,20 +34,8 @@ SET_BACK = timedelta(hours=1)
 Assigned = Assignment.State
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """What workers are asked for: the id of each message."""
-    found = []
-    for module in (services, results, export_files):
-        name = "job_nudge" if module is export_files else "nudge"
-        monkeypatch.setattr(
-            module, name, lambda *said: found.append(getattr(said[-1], "pk", said[-1]))
-        )
-    return found
-
-
 @pytest.mark.django_db
-def test_work_of_the_dead_is_given_back_though_its_last_sign_of_life_is_in_the_future(asked):
+def test_work_of_the_dead_is_given_back_though_its_last_sign_of_life_is_in_the_future():
     later = timezone.now() + SET_BACK
     whole, cut = (make_extraction() for _ in range(2))
     Extraction.objects.filter(pk=whole.pk).update(state="running", heartbeat_at=later)
@@ -60,13 +50,12 @@ def test_work_of_the_dead_is_given_back_though_its_last_sign_of_life_is_in_the_f
     ExportJob.objects.update(state="running", heartbeat_at=later)
     snapshot = results.snapshot_request(study=study)
     Snapshot.objects.update(state="running", heartbeat_at=later, started_at=later)
-    asked.clear()
     for sweep in (sweeps.extractions_sweep, export_files.exports_sweep, results.snapshots_sweep):
         sweep()
-    for row in (whole, layer, job):
+    for row in (whole, layer, job, snapshot):
         row.refresh_from_db()
-    assert (whole.state, layer.state, job.state) == ("queued", "waiting", "due")
-    assert snapshot.pk in asked
+    states = (whole.state, layer.state, job.state, snapshot.state)
+    assert states == ("queued", "waiting", "due", "due")
 
 
 @pytest.mark.django_db
@@ -81,18 +70,22 @@ def test_work_of_the_living_is_left_alone_by_clocks_that_differ_a_little():
 
 
 @pytest.mark.django_db
-def test_what_was_asked_for_in_the_future_is_found_now(asked):
+def test_what_was_asked_for_in_the_future_is_found_now(monkeypatch):
+    sent = []
+    monkeypatch.setattr(claims, "send", lambda task, pk: sent.append(pk))
     extraction = make_extraction()
     later = timezone.now() + SET_BACK
-    Extraction.objects.filter(pk=extraction.pk).update(state="queued", created_at=later)
+    Extraction.objects.filter(pk=extraction.pk).update(
+        state="queued", created_at=later, enqueued_at=later
+    )
     study = make_study()
     researcher = study.memberships.get(role="researcher").user
     job = export_request(study=study, content="jsonl", with_names=False, by=researcher)
-    ExportJob.objects.update(requested_at=later)
-    asked.clear()
-    sweeps.extractions_take()
-    export_files.exports_sweep()
-    assert asked == [extraction.pk, job.pk]
+    ExportJob.objects.update(requested_at=later, enqueued_at=later)
+    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), places=1)
+    for queue in (EXTRACTION_QUEUE, RESULTS_QUEUE):
+        claims._wake(queue)
+    assert sent == [extraction.pk, job.pk]
 
 
 @pytest.mark.django_db
@@ -111,7 +104,8 @@ def test_fresh_results_do_not_wait_until_the_last_ones_are_past():
         started_at=F("started_at") + SET_BACK, finished_at=F("finished_at") + SET_BACK
     )
     submit(assignment_of(study, 2))
-    assert results.snapshot_refresh_rested(study=study) is not None
+    results.snapshots_sweep()
+    assert Snapshot.waiting().count() == 1
 
 
 @pytest.mark.django_db

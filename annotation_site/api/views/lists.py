@@ -16,7 +16,6 @@ from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
 from annotation_site.errors import NotAllowed
 from annotation_site.exports import EXPORT_FORMATS
-from annotation_site.results.services import snapshot_refresh_soon
 
 
 class DraftView(ApiView):
@@ -36,7 +35,6 @@ class SubmitView(ApiView):
         assignment = submissions.assignment_submit(
             user=request.user, public_id=public_id, **self.body
         )
-        snapshot_refresh_soon(study_id=assignment.item.study_id)
         return _after(assignment)
 
 
@@ -48,7 +46,6 @@ class SkipView(ApiView):
         assignment = submissions.assignment_skip(
             user=request.user, public_id=public_id, **self.body
         )
-        snapshot_refresh_soon(study_id=assignment.item.study_id)
         return _after(assignment)
 
 

@@ -18,7 +18,6 @@ from annotation_site.results.filters import Filters
 from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
 from annotation_site.results.services import (
-    snapshot_refresh_soon,
     snapshot_request,
     snapshot_retry,
 )
@@ -44,7 +43,6 @@ class ResultsView(ApiView):
         if not selectors.results_state(study).has_answers:
             raise Invalid("There are no answers yet. Results are computed after the first one.")
         snapshot_request(study=study, filters=filters)
-        snapshot_refresh_soon(study_id=study.pk)
         return _standing(self, _results(study, filters))
 
 

@@ -15,7 +15,9 @@ from annotation_site.annotation.models import (
     Study,
 )
 from annotation_site.errors import Invalid
-from annotation_site.results.services import data_version, snapshot_refresh_now, snapshots_sweep
+from annotation_site.results.models import Snapshot
+from annotation_site.results.services import snapshot_refresh_now, snapshots_sweep
+from annotation_site.results.versions import data_version
 from tests.annotation_site.annotation.test_submissions import save, skip, submit
 from tests.annotation_site.factories import (
     UserFactory,
@@ -261,14 +263,10 @@ def test_a_study_that_says_so_removes_what_was_submitted_and_counts_anew():
         assert live.count() == 2
 
 
-def test_results_are_asked_for_again_even_when_nothing_is_left(monkeypatch):
-    from annotation_site.results import services as results
-
+def test_results_are_asked_for_again_even_when_nothing_is_left():
     study, _ = worked_and_left(on_withdrawal=Study.OnWithdrawal.REMOVE)
-    asked = []
-    monkeypatch.setattr(results, "nudge", lambda task, *args: asked.append(args))
     snapshots_sweep()
-    assert asked == [(study.pk,)]
+    assert [due.study for due in Snapshot.waiting()] == [study]
 
 
 def test_who_has_left_reaches_nothing_of_the_study_but_their_hours():

@@ -15,6 +15,7 @@ from annotation_site.accounts.models import AuditEntry, Role
 from annotation_site.corpus import importing, receiving, running, services
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.sweeps import extractions_sweep
+from annotation_site.workers import claims
 from ffn_extract.bundle import BUNDLE_FILES, open_bundle
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of
 from tests.e2e.site import wait_for
@@ -224,12 +225,12 @@ def test_an_upload_whose_worker_died_is_loaded_by_another(admin, made):
     send(admin, contents(made))
     extraction = Extraction.objects.get()
     services.extraction_claim(extraction_id=extraction.pk)
-    Extraction.objects.update(heartbeat_at=extraction.created_at - 9 * services.STALE_AFTER)
+    Extraction.objects.update(heartbeat_at=extraction.created_at - 9 * claims.DEAD_AFTER)
     extractions_sweep()
     running.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.vectors.count()) == (State.READY, 2)
-    assert "gave no sign of life" in "".join(extraction.log.values_list("text", flat=True))
+    assert "sends no heartbeat" in "".join(extraction.log.values_list("text", flat=True))
 
 
 def test_an_upload_needs_the_forms_token(made, bundles):

@@ -12,8 +12,10 @@ from django.utils import timezone
 from annotation_site.accounts.models import Role
 from annotation_site.corpus import layers, running, selectors, services
 from annotation_site.corpus.models import Extraction, ExtractionLayer, LanguageModel, Vector
-from annotation_site.corpus.sweeps import extractions_sweep, extractions_take
+from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid
+from annotation_site.workers import claims
+from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.errors import BundleError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
@@ -30,15 +32,7 @@ EVERY = ExtractOptions(
 
 
 @pytest.fixture
-def nudges(monkeypatch):
-    """Messages that would have been sent."""
-    sent = []
-    monkeypatch.setattr(services, "nudge", lambda task, pk: sent.append(pk))
-    return sent
-
-
-@pytest.fixture
-def site(settings, tmp_path, tiny_model, nudges):  # noqa: F811
+def site(settings, tmp_path, tiny_model, messages):  # noqa: F811
     """Folders of this test's own, with a tiny model in them; nothing kept open from before."""
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path / "models"
@@ -85,12 +79,13 @@ def attempts(extraction):
 
 def died(rows):
     """Make rows look as if the worker that held them died a while ago."""
-    rows.update(heartbeat_at=timezone.now() - services.STALE_AFTER - timedelta(seconds=1))
+    rows.update(heartbeat_at=timezone.now() - claims.DEAD_AFTER - timedelta(seconds=1))
 
 
-def test_one_worker_makes_the_bundle_of_the_command_line(site, digest, nudges):
+def test_one_worker_makes_the_bundle_of_the_command_line(site, digest, messages):
     extraction = prepared()
-    assert nudges == [extraction.pk] * 2  # at the start, and to any worker for the layers
+    # At the start, and to a free worker for the layers.
+    assert messages == [("extraction_work", extraction.pk)] * 2
     work_until_it_ends(extraction)
     assert (extraction.state, extraction.bundle_digest) == (State.READY, digest)
     assert attempts(extraction) == [1] * LAYERS
@@ -103,7 +98,7 @@ def test_each_layer_goes_to_one_worker_however_many_ask_at_once(site, monkeypatc
     ExtractionLayer.objects.bulk_create(
         ExtractionLayer(extraction=extraction, layer=layer, total=1) for layer in range(LAYERS, 12)
     )
-    for module in (layers, selectors):
+    for module in (claims, selectors):
         monkeypatch.setattr(module, "this_worker", lambda: threading.current_thread().name)
 
     def ask(_):
@@ -161,13 +156,13 @@ def test_a_layer_that_was_stored_before_its_worker_died_is_not_computed_again(
 
 def test_a_layer_that_kills_every_worker_ends_the_extraction(site):
     extraction = prepared()
-    for _ in range(services.MOST_ATTEMPTS):
+    for _ in range(claims.MOST_ATTEMPTS):
         assert layers.layer_claim(extraction=extraction) is not None
         died(ExtractionLayer.objects.all())
         extractions_sweep()
     extraction.refresh_from_db()
     assert extraction.state == State.FAILED
-    assert "layer 0 stopped without a word, 3 times in a row" in extraction.error
+    assert "Layer 0: The process that did this stopped without a word, 3 times in a row" in extraction.error
 
 
 def test_a_worker_that_was_taken_for_dead_writes_nothing_any_more(site):
@@ -175,8 +170,8 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_any_more(site):
     late = layers.layer_claim(extraction=extraction)
     died(ExtractionLayer.objects.all())
     extractions_sweep()
-    with pytest.raises(services.ClaimLost):
-        layers.layer_report(layer=late, done=1)
+    with pytest.raises(claims.ClaimLost):
+        claims.report(late, done=1)
     again = layers.layer_claim(extraction=extraction)
     layers.layer_fail(layer=late, reason="too late")
     running.do_layer(layer=late, opened=running._kept.taking_part(extraction))
@@ -197,8 +192,8 @@ def test_an_error_in_a_layer_ends_the_extraction_and_the_work_of_others(site, mo
     running.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.error) == (State.FAILED, "The disk is full.")
-    with pytest.raises(services.ClaimLost):
-        layers.layer_report(layer=other, done=1)
+    with pytest.raises(claims.ClaimLost):
+        claims.report(other, done=1)
 
 
 @pytest.mark.parametrize("ending", ["cancelled", "failed"])
@@ -227,15 +222,14 @@ def test_a_worker_that_loses_its_layer_gives_back_what_layers_need(site):
 
 def test_no_layer_is_taken_of_an_extraction_that_ends_meanwhile(site, monkeypatch):
     extraction = prepared()
-    at_work, asked = layers._at_work, []
 
-    def cancelled_after_the_first_look():
-        asked.append(True)
-        if len(asked) == 2:
+    def cancelled_after_the_look(*waiting, **changes):
+        extraction.refresh_from_db()
+        if extraction.is_unfinished:
             services.extraction_cancel(extraction=extraction)
-        return at_work()
+        return claims.claim(*waiting, **changes)
 
-    monkeypatch.setattr(layers, "_at_work", cancelled_after_the_first_look)
+    monkeypatch.setattr(layers, "claim", cancelled_after_the_look)
     assert layers.layer_claim(extraction=extraction) is None
     assert attempts(extraction) == [0] * LAYERS
     assert not ExtractionLayer.objects.filter(state="running").exists()
@@ -245,7 +239,7 @@ def test_a_layer_left_running_by_an_extraction_that_ended_holds_up_no_worker(sit
     extraction = prepared()
     layers.layer_claim(extraction=extraction)
     died(ExtractionLayer.objects.all())
-    ExtractionLayer.objects.filter(state="running").update(attempts=services.MOST_ATTEMPTS)
+    ExtractionLayer.objects.filter(state="running").update(attempts=claims.MOST_ATTEMPTS)
     Extraction.objects.update(state=State.CANCELLED, claim=None)
     extractions_sweep()
     assert not selectors.worker_is_extracting()
@@ -290,14 +284,19 @@ def test_a_finisher_that_died_while_it_loaded_is_followed_by_one_that_only_loads
     assert [path.name for path in site.BUNDLES_DIR.iterdir()] == [str(extraction.public_id)]
 
 
-def test_what_waits_is_found_by_a_worker_that_has_nothing_to_do(site, nudges):
+def test_a_lost_message_is_sent_again_while_a_worker_has_nothing_to_do(site, messages, monkeypatch):
     extraction = prepared()
-    nudges.clear()
-    extractions_take()
-    assert nudges == [extraction.pk]
+    messages.clear()
+    claims.wake(EXTRACTION_QUEUE)
+    assert messages == []  # the one of before is on its way
+    ExtractionLayer.objects.update(enqueued_at=timezone.now() - timedelta(minutes=1))
+    claims.wake(EXTRACTION_QUEUE)
+    assert messages == [("extraction_work", extraction.pk)]
+    monkeypatch.setattr(claims, "this_worker", lambda: "m:1:a")
     layers.layer_claim(extraction=extraction)
-    extractions_take()
-    assert nudges == [extraction.pk]
+    ExtractionLayer.objects.update(enqueued_at=None)
+    claims.wake(EXTRACTION_QUEUE)
+    assert len(messages) == 1  # the only worker is at the layer
 
 
 def test_a_cancelled_extraction_stops_its_workers_and_goes_on_where_it_was(site, digest):
@@ -305,8 +304,8 @@ def test_a_cancelled_extraction_stops_its_workers_and_goes_on_where_it_was(site,
     running.extraction_work(extraction_id=extraction.pk)
     layer = layers.layer_claim(extraction=extraction)
     services.extraction_cancel(extraction=extraction)
-    with pytest.raises(services.ClaimLost):
-        layers.layer_report(layer=layer, done=1)
+    with pytest.raises(claims.ClaimLost):
+        claims.report(layer, done=1)
     running.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == State.CANCELLED
@@ -320,14 +319,13 @@ def test_a_cancelled_extraction_stops_its_workers_and_goes_on_where_it_was(site,
 
 def test_a_layer_that_is_cancelled_in_its_middle_stops_and_stores_nothing(site, monkeypatch):
     extraction = prepared()
-    report = layers.layer_report
 
-    def cancelled(*, layer, **changes):
+    def cancelled(layer, **changes):
         if "done" in changes:
             services.extraction_cancel(extraction=extraction)
-        report(layer=layer, **changes)
+        claims.report(layer, **changes)
 
-    monkeypatch.setattr(layers, "layer_report", cancelled)
+    monkeypatch.setattr(running, "report", cancelled)
     running.extraction_work(extraction_id=extraction.pk)
     (parts,) = site.BUNDLES_DIR.iterdir()
     assert list(parts.iterdir()) == []
@@ -348,8 +346,8 @@ def test_an_extraction_cancelled_while_it_loads_leaves_no_rows(site):
         if step == "load_vectors":
             services.extraction_cancel(extraction=extraction)
 
-    with pytest.raises(services.ClaimLost):
-        services.bundle_load(extraction=claimed, bundle=bundle, report=cancel)
+    with pytest.raises(claims.ClaimLost):
+        services.bundle_load(extraction=claimed, bundle=bundle, show=cancel)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.bundle_digest) == (State.CANCELLED, None)
     assert (extraction.tokens.count(), extraction.vectors.count()) == (0, 0)
@@ -408,7 +406,7 @@ def test_lists_that_a_study_uses_are_not_deleted():
 
 
 def test_a_deletion_that_is_cut_short_is_taken_up_and_its_lists_are_used_no_more(
-    site, nudges, monkeypatch
+    site, messages, monkeypatch
 ):
     extraction = make_extraction()
     rows_delete, seen = services.loading.rows_delete, []
@@ -435,11 +433,11 @@ def test_a_deletion_that_is_cut_short_is_taken_up_and_its_lists_are_used_no_more
     page = admin.get(f"/models/{extraction.public_id}/").content.decode()
     assert "is being deleted" in page
     assert "Try again" not in page
-    extractions_sweep()
-    assert nudges == []  # somebody may be at it
+    claims.wake(EXTRACTION_QUEUE)
+    assert messages == []  # somebody may be at it
     died(Extraction.objects.all())
-    extractions_sweep()
-    assert nudges == [extraction.pk]
+    claims.wake(EXTRACTION_QUEUE)
+    assert messages == [("extraction_work", extraction.pk)]
     running.extraction_work(extraction_id=extraction.pk)
     assert not Extraction.objects.exists()
     assert not Vector.objects.exists()

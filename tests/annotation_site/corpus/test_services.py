@@ -14,6 +14,7 @@ from annotation_site.corpus.running import run_whole
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid, SiteError
+from annotation_site.workers import claims
 from ffn_extract.bundle import BundleError, ModelInfo, TokenRow, VectorRow, write_bundle
 from ffn_extract.options import ExtractOptions
 from tests.ffn_extract.tiny_wikilm import save as save_wikilm
@@ -143,7 +144,7 @@ def test_an_import_whose_process_died_can_be_repeated(bundle):
     Extraction.objects.update(heartbeat_at=timezone.now())
     with pytest.raises(SiteError, match="being loaded at this moment"):
         importing.bundle_import(path=bundle)
-    long_ago = timezone.now() - services.STALE_AFTER - timedelta(seconds=1)
+    long_ago = timezone.now() - claims.DEAD_AFTER - timedelta(seconds=1)
     Extraction.objects.update(heartbeat_at=long_ago)
     again, created = importing.bundle_import(path=bundle)
     assert created
@@ -173,8 +174,8 @@ def test_a_message_delivered_twice_runs_once():
 
 def test_a_run_whose_worker_died_is_queued_again_and_given_up_in_the_end():
     extraction = queued()
-    long_ago = timezone.now() - services.STALE_AFTER - timedelta(seconds=1)
-    for attempt in range(1, services.MOST_ATTEMPTS + 1):
+    long_ago = timezone.now() - claims.DEAD_AFTER - timedelta(seconds=1)
+    for attempt in range(1, claims.MOST_ATTEMPTS + 1):
         claimed = services.extraction_claim(extraction_id=extraction.pk)
         assert claimed.attempts == attempt
         extractions_sweep()
@@ -191,7 +192,7 @@ def test_a_run_that_lost_its_claim_changes_nothing_any_more(bundle):
     extraction = queued()
     claimed = services.extraction_claim(extraction_id=extraction.pk)
     Extraction.objects.update(claim=uuid.uuid4())
-    with pytest.raises(services.ClaimLost):
+    with pytest.raises(claims.ClaimLost):
         services.extraction_report(extraction=claimed, step="projection")
     importing.bundle_import(path=bundle)
     Vector.objects.update(extraction=extraction)  # what the run that took over has loaded
@@ -204,7 +205,7 @@ def test_a_run_that_lost_its_claim_changes_nothing_any_more(bundle):
 def test_a_run_that_takes_over_replaces_what_the_dead_one_had_loaded(bundle):
     claimed = services.extraction_claim(extraction_id=queued().pk)
     loading.rows_load(claimed.pk, services.open_bundle(bundle), ignore, ignore)
-    Extraction.objects.update(heartbeat_at=timezone.now() - 2 * services.STALE_AFTER)
+    Extraction.objects.update(heartbeat_at=timezone.now() - 2 * claims.DEAD_AFTER)
     extractions_sweep()
     again = services.extraction_claim(extraction_id=claimed.pk)
     services.bundle_load(extraction=again, bundle=services.open_bundle(bundle))
@@ -216,9 +217,9 @@ def test_a_run_that_lost_its_claim_while_loading_leaves_no_rows(bundle):
     claimed = services.extraction_claim(extraction_id=queued().pk)
 
     def taken_over(*_):
-        raise services.ClaimLost
+        raise claims.ClaimLost
 
-    with pytest.raises(services.ClaimLost):
+    with pytest.raises(claims.ClaimLost):
         loading.rows_load(claimed.pk, services.open_bundle(bundle), taken_over, ignore)
     assert claimed.tokens.count() == 0
 

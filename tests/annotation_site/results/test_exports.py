@@ -147,7 +147,7 @@ def test_a_bug_ends_the_job_with_a_sentence_and_is_not_hidden(study, folder, mon
         jobs.export_run(job_id=job.pk)
     job.refresh_from_db()
     assert job.state == State.FAILED
-    assert job.error.startswith("A bug stopped this export (ZeroDivisionError)")
+    assert job.error.startswith("A bug stopped this (ZeroDivisionError)")
     assert files(folder) == []
 
 

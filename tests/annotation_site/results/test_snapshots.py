@@ -1,4 +1,4 @@
-"""Snapshots: asked for by a page, computed by a worker, kept for a while, tried again."""
+"""Snapshots: messages for by a page, computed by a worker, kept for a while, tried again."""
 
 from datetime import timedelta
 
@@ -10,22 +10,14 @@ from annotation_site.results import archive, computation, services
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Figure, Snapshot
 from annotation_site.results.selectors import results_state
+from annotation_site.workers import claims
+from annotation_site.workers.queues import RESULTS_QUEUE
 from tests.annotation_site.annotation.test_submissions import submit
 from tests.annotation_site.factories import answer, make_study, pattern
 from tests.annotation_site.results.test_services import labelled_study, researcher_client
 
 pytestmark = pytest.mark.django_db
 State = Snapshot.State
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """What workers are asked for, by name of the task."""
-    found = []
-    monkeypatch.setattr(
-        services, "nudge", lambda task, *args, **_: found.append((task.name.split(".")[-1], args))
-    )
-    return found
 
 
 @pytest.fixture
@@ -39,14 +31,14 @@ def page(study, query=""):
     return researcher_client(study).get(f"/studies/{study.slug}/results/{query}")
 
 
-def test_a_page_asks_for_its_choice_once_and_says_so(asked):
+def test_a_page_asks_for_its_choice_once_and_says_so(messages):
     study = labelled_study()
     for _ in range(2):
         response = page(study, "?kinds=value&min_tokens=3")
         assert response.status_code == 200
     snapshot = Snapshot.objects.get()
     assert (snapshot.state, snapshot.filters) == (State.DUE, {"min_tokens": 3, "kinds": ["value"]})
-    assert asked == [("snapshot_compute_due", (snapshot.pk,))]
+    assert messages == [("snapshot_compute_due", snapshot.pk)]
     services.snapshot_compute(snapshot_id=snapshot.pk)
     text = page(study, "?kinds=value&min_tokens=3").content.decode()
     # V0: (6 + 4 + 0) / 2 people … with patterns of 3: A 10, B 8 + 3 of 30; V1: 0 of 30
@@ -59,7 +51,7 @@ def test_a_page_asks_for_its_choice_once_and_says_so(asked):
     assert "the paper’s GPT2" not in without
 
 
-def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(asked):
+def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(messages):
     study = make_study(training_lists=1, lists_per_layer=1)
     first = Assignment.objects.filter(item__study=study, item__use=Item.Use.TRAINING).first()
     submit(first, answer(pattern(1, [1, 2, 3, 4])))
@@ -75,54 +67,62 @@ def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(as
         assert "By kind of vector and model" not in text
 
 
-def test_a_choice_that_makes_no_sense_is_refused_in_a_sentence(asked):
+def test_a_choice_that_makes_no_sense_is_refused_in_a_sentence(messages):
     study = labelled_study()
     response = page(study, "?layer_from=3&layer_to=1")
     assert response.status_code == 422
     assert "The first layer comes after the last one. Exchange them." in response.content.decode()
     client = researcher_client(study)
     assert client.get(f"/studies/{study.slug}/results/status/?kinds=all").status_code == 422
-    assert (Snapshot.objects.count(), asked) == (0, [])
+    assert (Snapshot.objects.count(), messages) == (0, [])
 
 
-def test_a_failure_is_tried_again_three_times_and_then_left_to_people(monkeypatch, asked):
+def test_a_failure_is_tried_again_three_times_and_then_left_to_people(monkeypatch, messages):
     study = labelled_study()
     monkeypatch.setattr(computation, "answers_of", lambda study: 1 / 0)
-    for attempt in range(services.MOST_ATTEMPTS):
+    for attempt in range(claims.MOST_ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
             services.snapshot_refresh_now(study=study)
         assert Snapshot.objects.get().attempts == attempt + 1
         long_ago = timezone.now() - 2 * services.RETRY_AFTER
         Snapshot.objects.update(finished_at=long_ago)
-    services.snapshots_sweep()
-    assert asked == []
+        services.snapshots_sweep()
+    claims.wake(RESULTS_QUEUE)
+    assert messages == []
     assert services.snapshot_refresh_now(study=study).state == State.FAILED
     response = researcher_client(study).post(f"/studies/{study.slug}/results/retry/")
     assert response.status_code == 302
     snapshot = Snapshot.objects.get()
     assert (snapshot.state, snapshot.attempts, snapshot.error) == (State.DUE, 0, "")
-    assert asked == [("snapshot_compute_due", (snapshot.pk,))]
+    assert messages == [("snapshot_compute_due", snapshot.pk)]
 
 
-def test_a_worker_that_died_is_followed_by_another_but_not_for_ever(asked):
+def test_a_worker_that_died_is_followed_by_another_but_not_for_ever(messages):
     study = labelled_study()
     snapshot = services.snapshot_request(study=study)
-    asked.clear()
-    silent = timezone.now() - 2 * services.STALE_AFTER
+    messages.clear()
+    silent = timezone.now() - 2 * claims.DEAD_AFTER
     Snapshot.objects.update(state=State.RUNNING, heartbeat_at=silent, attempts=1)
-    services.snapshots_sweep()
-    assert asked == [("snapshot_compute_due", (snapshot.pk,))]
-    Snapshot.objects.update(heartbeat_at=timezone.now())
-    services.snapshots_sweep()
-    assert len(asked) == 1  # it is alive
-    Snapshot.objects.update(heartbeat_at=silent, attempts=services.MOST_ATTEMPTS)
-    services.snapshots_sweep()
+
+    def sweep():
+        services.snapshots_sweep()
+        claims.wake(RESULTS_QUEUE)
+
+    sweep()
+    assert messages == [("snapshot_compute_due", snapshot.pk)]
+    Snapshot.objects.update(state=State.RUNNING, heartbeat_at=timezone.now())
+    sweep()
+    assert len(messages) == 1  # it is alive
+    Snapshot.objects.update(heartbeat_at=silent, attempts=claims.MOST_ATTEMPTS)
+    sweep()
     snapshot.refresh_from_db()
-    assert (snapshot.state, len(asked)) == (State.FAILED, 1)
-    assert "died each time" in snapshot.error
+    assert (snapshot.state, len(messages)) == (State.FAILED, 1)
+    assert "stopped without a word, 3 times in a row" in snapshot.error
 
 
-def test_results_of_other_measures_are_shown_as_stale_and_computed_again(quick, monkeypatch, asked):
+def test_results_of_other_measures_are_shown_as_stale_and_computed_again(
+    quick, monkeypatch, messages
+):
     study = labelled_study()
     first = services.snapshot_refresh_now(study=study)
     assert results_state(study).is_current
@@ -132,12 +132,13 @@ def test_results_of_other_measures_are_shown_as_stale_and_computed_again(quick, 
     assert (state.snapshot, state.is_current, state.measures_changed) == (first, False, True)
     Snapshot.objects.update(started_at=timezone.now() - timedelta(hours=1))  # it took so long
     services.snapshots_sweep()
-    assert asked == []  # the first one has just been computed: the worker rests
+    assert messages == []  # the first one has just been computed: the worker rests
     Snapshot.objects.update(started_at=timezone.now() - timedelta(hours=2),
                             finished_at=timezone.now() - timedelta(hours=2))  # fmt: skip
     services.snapshots_sweep()
-    assert asked == [("snapshot_refresh", (study.pk,))]
-    assert services.snapshot_refresh_now(study=study).measures_version == 1_000
+    due = Snapshot.objects.get(measures_version=1_000)
+    assert messages == [("snapshot_compute_due", due.pk)]
+    assert services.snapshot_refresh_now(study=study).state == State.READY
 
 
 def test_old_filtered_snapshots_are_forgotten_and_the_studys_own_kept(quick, monkeypatch):
@@ -159,10 +160,10 @@ def test_answers_that_come_fast_do_not_keep_a_worker_busy(quick, monkeypatch):
     Snapshot.objects.filter(pk=snapshot.pk).update(
         started_at=now - timedelta(seconds=61), finished_at=now - timedelta(seconds=1)
     )
-    assert services.snapshot_refresh_rested(study=study) is None
+    services.snapshots_sweep()
     assert Snapshot.objects.count() == 1
     services.snapshot_request(study=study)  # somebody looks at the page
-    assert services.snapshot_refresh_rested(study=study).state == State.READY
+    assert Snapshot.waiting().count() == 1
 
 
 def test_figures_and_tables_stand_in_their_order_on_any_database():

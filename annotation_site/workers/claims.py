@@ -1,0 +1,285 @@
+"""Work in the background: one model of claim, heartbeat, progress, failure and sweep.
+
+The database says what is due. A message in the queue only wakes a worker: it may be delivered
+twice, late or never. A worker takes a row by a conditional UPDATE, renews its heartbeat until it
+has done the work, and loses the row to another worker when it is silent for `DEAD_AFTER`.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self, TypeVar
+
+from celery import current_app
+from django.apps import apps
+from django.db import connection, models, transaction
+from django.db.models import F, QuerySet, Sum
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from annotation_site.errors import DATABASE_AWAY, SiteError, storage_sentence
+from annotation_site.workers.clocks import just_now, silent_for
+from annotation_site.workers.identity import this_worker
+from annotation_site.workers.queues import EXTRACTION_QUEUE
+from annotation_site.workers.selectors import workers_alive, workers_extracting
+from ffn_extract.errors import FFNExtractError
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 2
+DEAD_AFTER = timedelta(seconds=20)
+MOST_ATTEMPTS = 3
+PAUSE_SECONDS = 30  # no request waits for a broker that was just seen to be down
+BUG = "A bug stopped this ({name}). The worker's log has the details."
+STOPPED = (
+    "The process that did this stopped without a word, {attempts} times in a row. The machine may "
+    "lack memory or disk space: look into the worker's log, then try again."
+)
+_silent_until = 0.0
+
+
+class ClaimLost(Exception):
+    """Another worker has the row, or it was cancelled or deleted: stop without a trace."""
+
+
+class ClaimedWork(models.Model):
+    """A row that one worker at a time holds and does.
+
+    A subclass names its queue and task, says which rows wait, and has the states that its pages
+    show. `turn` orders kinds of work that share a queue: lower ones go first. `share`, `asked_at`
+    and `target` name fields: for which study or person the work is done, when it was asked for,
+    and the number that the task takes.
+    """
+
+    claim = models.UUIDField(null=True)  # whose work it is; a worker that lost its claim stops
+    worker = models.CharField(max_length=200, blank=True)  # who holds the claim, or held it
+    attempts = models.PositiveSmallIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True)
+    enqueued_at = models.DateTimeField(null=True)  # when a message was sent that nobody has taken
+    error = models.TextField(blank=True)
+
+    queue: ClassVar[str]
+    task: ClassVar[str]
+    turn: ClassVar[int] = 0
+    share: ClassVar[str]
+    asked_at: ClassVar[str]
+    target: ClassVar[str] = "pk"
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def waiting(cls) -> QuerySet[Any]:
+        """Rows that a worker could take now."""
+        raise NotImplementedError
+
+    def held(self) -> QuerySet[Self]:
+        """This row, as long as the claim on it is ours."""
+        return type(self)._default_manager.filter(pk=self.pk, claim=self.claim)
+
+
+Row = TypeVar("Row", bound=ClaimedWork)
+
+
+def claim(rows: QuerySet[Row], pk: int, **changes: Any) -> Row | None:
+    """Take one of `rows` for this process; None when it is not among them any more.
+
+    A conditional UPDATE decides, so a message that is delivered twice is done once.
+    """
+    mine = uuid.uuid4()
+    taken = rows.filter(pk=pk).update(
+        claim=mine,
+        worker=this_worker(),
+        attempts=F("attempts") + 1,
+        heartbeat_at=timezone.now(),
+        enqueued_at=None,
+        **changes,
+    )
+    if not taken:
+        return None
+    row = rows.model._default_manager.get(pk=pk)
+    row.claim = mine  # whatever happened since the UPDATE
+    return row
+
+
+def report(row: ClaimedWork, **changes: Any) -> None:
+    """Write changes and a heartbeat. Raises ClaimLost when the row is no longer ours."""
+    if not row.held().update(heartbeat_at=timezone.now(), **changes):
+        raise ClaimLost
+
+
+def fail(row: ClaimedWork, reason: str) -> None:
+    """End the work with a sentence for people, unless the row is no longer ours."""
+    ended: dict[str, Any] = {"state": "failed", "error": reason, "finished_at": timezone.now()}
+    row.held().update(**ended, claim=None)
+
+
+@contextmanager
+def working(row: Row, *, fail: Callable[[Row, str], None] = fail) -> Iterator[None]:
+    """Do claimed work in the block: it ends well, or with a sentence, or it is another's.
+
+    While the block runs, a thread renews the heartbeat. A bug is recorded, so that no page waits
+    for ever, and propagates. Where the database was away the row says nothing: it goes stale, and
+    a sweep gives it to a worker again.
+    """
+    try:
+        with heartbeat(row):
+            yield
+    except ClaimLost:
+        log.info("%s %s was taken over, or cancelled", type(row).__name__, row.pk)
+    except DATABASE_AWAY:
+        log.exception("%s %s waits for the sweep", type(row).__name__, row.pk)
+    except (FFNExtractError, SiteError) as error:
+        fail(row, str(error))
+    except Exception as error:
+        storage = storage_sentence(error) if isinstance(error, OSError) else None
+        fail(row, storage or BUG.format(name=type(error).__name__))
+        raise
+
+
+@contextmanager
+def heartbeat(row: ClaimedWork, seconds: float = HEARTBEAT_SECONDS) -> Iterator[None]:
+    """Renew the row's heartbeat in a thread until the block ends, or the claim is lost.
+
+    Other errors (a database restart) are logged and tried again. Within a transaction nobody else
+    sees the claim, so there is nobody to be told.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.wait(seconds):
+            try:
+                report(row)
+            except ClaimLost:
+                break
+            except Exception:  # a thread that dies in silence looks like a dead worker
+                log.exception("A heartbeat failed; trying again")
+                connection.close()
+        connection.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+class ProgressReporter:
+    """Passes progress on at most twice a second, and always the first and last of a step.
+
+    Work reports far more often than a page can show or a database should write.
+    """
+
+    def __init__(self, write: Callable[[str, int, int], None], seconds: float = 0.5) -> None:
+        self.write = write
+        self.seconds = seconds
+        self._step = ""
+        self._written_at = 0.0
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if step != self._step or done == total or now - self._written_at >= self.seconds:
+            self.write(step, done, total)
+            self._step, self._written_at = step, now
+
+
+def give_back(
+    rows: QuerySet[Row], *, fail: Callable[[Row, str], None] = fail, **changes: Any
+) -> Iterator[Row]:
+    """Give back those of the claimed `rows` whose worker is silent; yields each that was.
+
+    `changes` makes a row wait again. One that ended so `MOST_ATTEMPTS` times fails instead.
+    """
+    stale = rows.filter(silent_for(DEAD_AFTER))
+    for row in stale:
+        if row.attempts >= MOST_ATTEMPTS:
+            fail(row, STOPPED.format(attempts=row.attempts))
+        # A worker whose heartbeat came since the row was read here is left alone.
+        elif stale.filter(pk=row.pk, claim=row.claim).update(
+            claim=None, enqueued_at=None, **changes
+        ):
+            yield row
+
+
+def wake(queue: str) -> None:
+    """Once the transaction has committed, send a message for each free place of a queue.
+
+    Rows wait in the database, not in the queue: there are never more messages than places, and
+    each goes to the row that is next in turn at that moment.
+    """
+    transaction.on_commit(lambda: _wake(queue))
+
+
+def _wake(queue: str) -> None:
+    try:
+        for kind, pk, enqueued_at, target in _next_in_turn(queue):
+            # Of two processes that wake at once, one sends.
+            row = kind._default_manager.filter(pk=pk, enqueued_at=enqueued_at)
+            if row.update(enqueued_at=timezone.now()):
+                send(kind.task, target)
+    except DATABASE_AWAY:
+        log.exception("The sweep will look at the queue %s again", queue)
+
+
+Message = tuple[type[ClaimedWork], int, datetime | None, int]
+
+
+def _next_in_turn(queue: str) -> list[Message]:
+    """The waiting rows for which there are places, those of whoever has least at work first.
+
+    A message that was sent just now is on its way to a place; one that no free place has taken
+    for a while is lost, and its row waits again.
+    """
+    kinds = [one for one in apps.get_models() if issubclass(one, ClaimedWork)]
+    kinds = [one for one in kinds if one.queue == queue]
+    alive = workers_alive().values("name")
+    free = _places(queue)
+    at_work: Counter[Any] = Counter()
+    waiting = []
+    for kind in kinds:
+        held = kind._default_manager.exclude(claim=None).filter(worker__in=alive)
+        on_their_way = kind.waiting().filter(just_now("enqueued_at"))
+        for rows in (held, on_their_way):
+            shares = list(rows.values_list(kind.share, flat=True))
+            at_work.update(shares)
+            free -= len(shares)
+        rows = kind.waiting().exclude(just_now("enqueued_at"))
+        fields = (kind.share, kind.asked_at, "pk", "enqueued_at", kind.target)
+        waiting += [(kind, *values) for values in rows.values_list(*fields)]
+    chosen: list[Message] = []
+    while waiting and len(chosen) < free:
+        first = min(waiting, key=lambda row: (at_work[row[1]], row[0].turn, row[2], row[3]))
+        waiting.remove(first)
+        kind, share, _, *message = first
+        at_work[share] += 1
+        chosen.append((kind, *message))
+    return chosen
+
+
+def _places(queue: str) -> int:
+    """How many rows of a queue the workers that live can do at once: one extraction each."""
+    if queue == EXTRACTION_QUEUE:
+        return workers_extracting().count()
+    return workers_alive().aggregate(places=Sum("places"))["places"] or 0
+
+
+def send(task: str, *args: Any) -> None:
+    """Send a message now. A broker that cannot be reached is logged and no error."""
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return
+    try:
+        current_app.send_task(task, args)
+    except (OperationalError, OSError):
+        _silent_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("The queue cannot be reached; %s waits for the sweep", task)

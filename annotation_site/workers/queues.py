@@ -1,0 +1,5 @@
+"""The names of the queues, which both the worker's entry point and the site's apps need."""
+
+# Extractions have a queue of their own, so that results never wait behind one. A worker takes both
+# unless it is told which (--queues).
+RESULTS_QUEUE, EXTRACTION_QUEUE = "celery", "extraction"
