@@ -75,6 +75,7 @@ class Extraction(ClaimedWork):
 
     queue, task = EXTRACTION_QUEUE, "annotation_site.corpus.tasks.extraction_work"
     share, asked_at = "requested_by", "created_at"
+    at_work = ("running", "loading")
 
     class State(models.TextChoices):
         QUEUED = "queued", "waiting for a worker"

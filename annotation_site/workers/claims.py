@@ -51,9 +51,9 @@ class ClaimedWork(models.Model):
     """A row that one worker at a time holds and does.
 
     A subclass names its queue and task, says which rows wait, and has the states that its pages
-    show. `turn` orders kinds of work that share a queue: lower ones go first. `share`, `asked_at`
-    and `target` name fields: for which study or person the work is done, when it was asked for,
-    and the number that the task takes.
+    show, those of `at_work` while a worker has it. `turn` orders kinds of work that share a queue:
+    lower ones go first. `share`, `asked_at` and `target` name fields: for which study or person
+    the work is done, when it was asked for, and the number that the task takes.
     """
 
     claim = models.UUIDField(null=True)  # whose work it is; a worker that lost its claim stops
@@ -69,6 +69,7 @@ class ClaimedWork(models.Model):
     share: ClassVar[str]
     asked_at: ClassVar[str]
     target: ClassVar[str] = "pk"
+    at_work: ClassVar[tuple[str, ...]] = ("running",)
 
     class Meta:
         abstract = True
@@ -247,7 +248,7 @@ def _next_in_turn(queue: str) -> list[Message]:
     at_work: Counter[Any] = Counter()
     waiting = []
     for kind in kinds:
-        held = kind._default_manager.exclude(claim=None).filter(worker__in=alive)
+        held = kind._default_manager.filter(state__in=kind.at_work, worker__in=alive)
         on_their_way = kind.waiting().filter(just_now("enqueued_at"))
         for rows in (held, on_their_way):
             shares = list(rows.values_list(kind.share, flat=True))

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from annotation_site.workers import heartbeat
-from annotation_site.workers.models import Worker
+from annotation_site.workers.models import Sweep, Worker
 from annotation_site.workers.selectors import ALIVE_FOR, workers_alive
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,3 +39,12 @@ def test_a_sweep_that_fails_stops_neither_heartbeat_nor_other_sweeps(monkeypatch
 def test_a_worker_that_missed_its_beats_counts_as_dead():
     Worker.objects.create(name="x", seen_at=timezone.now() - ALIVE_FOR - timedelta(seconds=1))
     assert workers_alive().count() == 0
+
+
+def test_one_worker_sweeps_at_a_time():
+    assert heartbeat._is_ours()
+    assert not heartbeat._is_ours()
+    Sweep.objects.update(swept_at=timezone.now() - timedelta(minutes=1))
+    assert heartbeat._is_ours()
+    Sweep.objects.update(swept_at=timezone.now() + timedelta(hours=1))  # a clock was set back
+    assert heartbeat._is_ours()
