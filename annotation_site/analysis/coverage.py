@@ -32,7 +32,7 @@ _COUNTS = ("lists_total", "lists", "annotations", "no_pattern")
 _GROUPS = ("model", "kind", "layer")
 
 RESERVED_COLUMNS = frozenset(
-    [*_SHARES, *_CONCEPTS, *_CONCEPTS_PER_LIST, *_COUNTS, *_GROUPS, "patterns"]
+    [*_SHARES, *_CONCEPTS, *_CONCEPTS_PER_LIST, *_COUNTS, *_GROUPS, "patterns", "skipped"]
     + [column for columns in LABEL_COLUMNS.values() for column in columns]
 )
 """Names that the tables' own columns have; no category can be called like one of them."""

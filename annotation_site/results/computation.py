@@ -27,6 +27,7 @@ from annotation_site.results.figures import (
 )
 from annotation_site.results.filters import Filters
 from annotation_site.results.machines import machine_labels
+from annotation_site.results.missing import missing_frame
 from annotation_site.results.plots import coverage_across_layers, coverage_alt_text
 from annotation_site.results.table_request import TableRequest
 from annotation_site.results.tables import TABLES
@@ -149,6 +150,8 @@ def table_request(
         times=counted[["annotation_id", "annotator", "active_seconds"]],
         scores=scores[["annotator", "purpose", "list_id", "score"]],
         whole=vectors_taken_whole(study),
+        missing=missing_frame(study, answers, filters),
+        slots=None if filters.takes_a_part else study.annotators_per_list,
     )
     return request, missing
 

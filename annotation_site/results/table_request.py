@@ -17,6 +17,8 @@ from annotation_site.analysis.agreement.tables import (
 )
 from annotation_site.analysis.coverage import Labels, list_coverage
 from annotation_site.analysis.intervals import RESAMPLES, SEED, mean_intervals
+from annotation_site.analysis.labels import typed_frame
+from annotation_site.analysis.missing import MISSING_COLUMNS
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
     "agreement": ("model",),
@@ -63,6 +65,10 @@ class TableRequest:
         Of training and reference lists: ``annotator``, ``purpose``, ``list_id``, ``score``.
     whole
         Model and kind of vectors that were all taken: no sample, so no sampling interval.
+    missing
+        What gave no annotation that counts, with the columns of `MISSING_COLUMNS`.
+    slots
+        Annotators per list; None where a filter takes a part of the annotations.
     """
 
     labels: Labels
@@ -81,6 +87,8 @@ class TableRequest:
     )
     scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({one: [] for one in _SCORES}))
     whole: frozenset[tuple[str, str]] = frozenset()
+    missing: pd.DataFrame = field(default_factory=lambda: typed_frame([], MISSING_COLUMNS))
+    slots: int | None = None
 
     @property
     def options(self) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from annotation_site.analysis.coverage import (
     coverage_table,
     list_coverage,
 )
+from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.missing import missing_table, skips_by_group
 from annotation_site.analysis.paper import TABLE_2_ROWS
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.exports.table import Table, table_from_frame
@@ -45,7 +47,7 @@ def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
 
 def _over_and_by_layer(request: TableRequest, lists: pd.DataFrame) -> pd.DataFrame:
     by_kind, by_layer = (
-        coverage_of_lists(lists, categories=request.categories, by=by)
+        _with_skips(request, coverage_of_lists(lists, categories=request.categories, by=by), by)
         for by in (("model", "kind"), ("model", "kind", "layer"))
     )
     by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
@@ -53,10 +55,25 @@ def _over_and_by_layer(request: TableRequest, lists: pd.DataFrame) -> pd.DataFra
     return pd.concat([by_kind, by_layer], ignore_index=True)
 
 
+def _with_skips(request: TableRequest, table: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    """The table with the number of skips in each of its rows."""
+    skips = skips_by_group(request.labels.lists, request.missing, by).rename("skipped")
+    return table.merge(skips.reset_index(), on=list(by), how="left")
+
+
+def missing(request: TableRequest) -> pd.DataFrame:
+    """Missing annotations by model and kind, then also by layer, with the reasons for skips."""
+    annotations = request.labels.annotations
+    people = annotations[~annotations["annotator"].isin(BASELINES)]  # machines hold no slot
+    labels = Labels(request.labels.lists, people, request.labels.members.head(0))
+    return missing_table(labels, request.missing, slots=request.slots)
+
+
 def table_2(request: TableRequest) -> pd.DataFrame:
     """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
     concepts; coverage with its interval, what it rests on, and concepts per list."""
     found = coverage_of_lists(request.lists, categories=request.categories)
+    found = _with_skips(request, found, ("model", "kind"))
     known_rows = request.intervals[request.intervals["layer"].isna()]
     keys = zip(known_rows["model"], known_rows["kind"], known_rows["measure"], strict=True)
     intervals = dict(zip(keys, known_rows.to_dict("records"), strict=True))
@@ -84,12 +101,14 @@ def table_2(request: TableRequest) -> pd.DataFrame:
                     "annotations": row["annotations"],
                     "no_pattern": row["no_pattern"],
                     "warning": "nobody has judged a list" if known is None else known["warning"],
+                    "skipped": row["skipped"],
                 }
             )
     columns = ["model", "kind", "stopwords_concepts", "coverage", "low", "high"]
     columns += ["concepts_per_list", "lists", "lists_total", "annotations", "no_pattern", "warning"]
+    columns += ["skipped"]
     table = pd.DataFrame(rows, columns=columns)
-    counts = ["lists", "lists_total", "annotations", "no_pattern"]
+    counts = ["lists", "lists_total", "annotations", "no_pattern", "skipped"]
     return table.astype(
         {"coverage": float, "low": float, "high": float, **dict.fromkeys(counts, int)}
     )
@@ -207,6 +226,7 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "lists": lambda request: request.lists.astype({"kind": "str"}),
     "disagreement": disagreement,
     "side_by_side": side_by_side,
+    "missing": missing,
 }
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 
