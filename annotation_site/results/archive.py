@@ -67,7 +67,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             slots=study.annotators_per_list,
         )
         tables = dict(tables_of(request))
-        counts = facts.counts(request, files["skips"].rows)
+        counts = facts.counts(request, lists, files["skips"].rows)
         parameters = _parameters(study, version, choices, counts, with_names=with_names)
         with ArchiveWriter(file) as archive:
             for name, text in archive_texts.texts(parameters, tables).items():

@@ -26,7 +26,6 @@ class Facts:
         self._categories: Counter[str] = Counter()
         self._versions: Counter[int] = Counter()
         self.all: Counter[str] = Counter()
-        self.named = False
 
     def watch(self, records: Iterable[LabelRecord]) -> Iterator[LabelRecord]:
         """Yield the records, counted."""
@@ -36,7 +35,6 @@ class Facts:
 
     def _add(self, record: LabelRecord) -> None:
         self._of_purpose[record.purpose] += 1
-        self.named |= record.annotator_name is not None
         if record.purpose == "annotation":
             self._flags["surplus"] += record.surplus
             self._flags["unblinded"] += record.unblinded and not record.surplus
@@ -53,8 +51,16 @@ class Facts:
             stopwords=sum(pattern.stopwords for pattern in record.patterns),
         )
 
-    def counts(self, request: TableRequest, skips: Iterable[Sequence[Any]]) -> dict[str, Any]:
-        """`counts` of parameters.json, after the last record; `skips` are rows of `SKIP_COLUMNS`."""
+    def counts(
+        self,
+        request: TableRequest,
+        lists: Iterable[Sequence[Any]],
+        skips: Iterable[Sequence[Any]],
+    ) -> dict[str, Any]:
+        """`counts` of parameters.json, after the last record.
+
+        `lists` and `skips` are rows of `LIST_COLUMNS` and `SKIP_COLUMNS`.
+        """
         labels = request.labels
         sizes = labels.members.groupby(["annotation_id", "pattern"]).size()
         kinds = Counter(labels.lists["kind"])
@@ -63,6 +69,7 @@ class Facts:
         states = Counter(row[3] for row in skips if row[2] == "annotation")
         return {
             "lists": len(labels.lists),
+            "list_uses": dict(sorted(Counter(row[7] for row in lists).items())),
             "judged": len(of_list),
             "lengths": sorted({int(length) for length in labels.lists["length"]}),
             "kinds": {kind: kinds[kind] for kind in KINDS if kind in kinds},

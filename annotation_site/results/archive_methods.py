@@ -48,7 +48,9 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
 def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     study, counts = parameters["study"], parameters["counts"]
     models = _series(sorted({one["model"] for one in parameters["extractions"]}))
-    by_kind = _series(f"{n:,} of {_kind(kind, n)}" for kind, n in counts["kinds"].items())
+    by_kind = _series(
+        f"{_number(n, 'list')} of {KINDS[kind]}" for kind, n in counts["kinds"].items()
+    )
     yield (
         f"The study holds {_number(counts['lists'], 'list')} of the top {_span(counts['lengths'])} "
         f"tokens of vectors of {models}, projected onto the vocabulary "
@@ -73,15 +75,17 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
             f"The design asks for {_number(k, 'annotation')} per list; judged lists have a median "
             f"of {per_list['median']:g} (range: {spread})."
         )
-    hours = counts["active_seconds"] / 3600
-    yield f"The annotators' active time adds up to {hours:.1f} hours."
+    minutes = counts["active_seconds"] / 60
+    if minutes >= 1:
+        time = f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes:.0f} minutes"
+        yield f"The annotators' active time adds up to {time}."
 
 
 def _judged(table: Table) -> list[str]:
     rows = [row for row in _rows(table) if row["layer"] is None]
     several = len({row["model"] for row in rows}) > 1
     return [
-        f"{row['lists']:,} of {row['lists_total']:,} {_kind(row['kind'], row['lists_total'])}"
+        f"{row['lists']:,} of {_number(row['lists_total'], 'list')} of {KINDS[row['kind']]}"
         + (f" of {row['model']}" if several else "")
         for row in rows
     ]
@@ -206,8 +210,12 @@ def _agreement(tables: Mapping[str, Table]) -> Iterator[str]:
             continue
         value = (row["undefined"] or "undefined").rstrip(".")
         if row["value"] is not None:
-            value = f"{_decimal(row['value'])} ({_interval(row, _decimal)})"
+            value = _decimal(row["value"])
+            if row["low"] is not None:
+                value += f" ({_interval(row, _decimal)})"
         yield f"{title[0].upper()}{title[1:]} {cite(*works)} is {value}."
+    if all(row["low"] is None for row in found.values()):
+        yield "Agreement has no interval here."
 
 
 def _intervals(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
@@ -282,10 +290,6 @@ def _people(number: int) -> str:
 
 def _number(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _kind(kind: str, number: int) -> str:
-    return KINDS[kind].removesuffix("s") if number == 1 else KINDS[kind]
 
 
 def _span(lengths: list[int]) -> str:

@@ -22,7 +22,8 @@ that follows from them.
 | | |
 |---|---|
 | `labels/labels.jsonl`, `labels/labels.parquet` | the same records twice: one per annotation |
-| `labels/lists.csv`, `labels/tokens.csv` | the study's lists, also those that nobody has judged, and their tokens |
+| `labels/lists.csv` | the study's lists, also those that nobody has judged |
+| `labels/tokens.csv` | the tokens of these lists |
 | `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
 | `labels/machines.csv` | the annotations of machine annotators, a lower reference |
 | `labels/fields.md` | what each field of a record means |
@@ -49,7 +50,7 @@ ARCHIVE_FORMAT = 2
 
 
 def product() -> dict[str, Any]:
-    """`product` of parameters.json: what wrote the archive, and by which version of the measures."""
+    """`product` of parameters.json: what wrote the archive, with which measures."""
     return {
         "name": own.NAME,
         "version": own.VERSION,

@@ -1,4 +1,4 @@
-"""Works that a methods paragraph can cite, with their BibTeX entries; docs/measures.md lists them."""
+"""Works that a methods paragraph can cite, with their BibTeX entries."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reference:
-    """A work: how a sentence names it, and its entry. `fields` in the order in which they appear."""
+    """A work: how a sentence names it, and the fields of its entry in their order."""
 
     authors: str  # as in a sentence
     year: int
