@@ -43,6 +43,7 @@ _FILES = {
     "machines": MACHINE_COLUMNS,
     "skips": SKIP_COLUMNS,
 }
+_PARAMETERS = {"study", "tables", "counts", "extractions", "figures"}
 _GUIDELINES = re.compile(r"guidelines/version-([1-9][0-9]{0,8})\.md")
 
 
@@ -240,8 +241,8 @@ def _parameters(archive: ArchiveReader) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError) as error:
         raise ArchiveError("parameters.json is not JSON.") from error
-    if not isinstance(parameters, dict):
-        raise ArchiveError("parameters.json holds no parameters.")
+    if not isinstance(parameters, dict) or not set(parameters) >= _PARAMETERS:
+        raise ArchiveError("parameters.json does not hold what an archive's holds.")
     return parameters
 
 

@@ -59,12 +59,14 @@ def missing_frame(study: Study, answers: StudyAnswers, filters: Filters) -> pd.D
     ]
     unblinded = answers.of(Purpose.ANNOTATION)
     unblinded = unblinded[unblinded["unblinded"] & ~unblinded["surplus"]]
-    for item, person, at in unblinded[["list_id", "annotator", "submitted_at"]].itertuples(
-        index=False, name=None
-    ):
-        if item in lists and (filters.people is None or person in filters.people):
-            if filters.takes_day(_text(at)[:10]):
-                rows.append((item, person, "unblinded", ""))
+    columns = unblinded[["list_id", "annotator", "submitted_at"]]
+    rows += [
+        (item, person, "unblinded", "")
+        for item, person, at in columns.itertuples(index=False, name=None)
+        if item in lists
+        and (filters.people is None or person in filters.people)
+        and filters.takes_day(_text(at)[:10])
+    ]
     return typed_frame(rows, MISSING_COLUMNS)
 
 

@@ -91,7 +91,7 @@ def test_an_archive_holds_all_that_a_reader_needs(study):
         "records": {"annotation": 7},
         "all_records": {
             "records": 7, "surplus": 0, "unblinded": 0, "submissions": 7, "active_seconds": 0,
-            "patterns": 8, "members": 59, "stopwords": 1,
+            "patterns": 8, "members": 45, "stopwords": 1,
         },
         "all_categories": {"semantic": 5, "syntactic": 3},
         "guidelines": {"1": 7}, "guidelines_missing": [],
