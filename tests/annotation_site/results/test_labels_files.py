@@ -242,7 +242,9 @@ def test_a_file_lets_nobody_run_a_study(study, tmp_path):
     content = jsonl(study)
     code = Pseudonym.objects.get(user=person, study=study).name
     line = next(n for n, one in enumerate(content.splitlines()) if code.encode() in one)
-    path = write(tmp_path, changed(content, line, role="researcher", purpose="adjudication"))
+    path = write(
+        tmp_path, changed(content, line, role="researcher", purpose="adjudication", surplus=False)
+    )
     with pytest.raises(CommandError, match="is no researcher of this study"):
         call_command("import_annotations", twin.slug, str(path), "--person", f"{code}={person}")
 
