@@ -60,9 +60,9 @@ def missing_table(labels: Labels, missing: pd.DataFrame, *, slots: int | None) -
         counts[state] = missing.loc[missing["state"] == state, "list_id"].value_counts()
     counts = counts.reindex(lists["list_id"]).fillna(0).astype(np.int64)
     reasons = missing[missing["state"] == "skipped"].groupby("list_id")["reason"].agg(list)
-    lists = lists.join(counts.reset_index(drop=True)).assign(
-        reasons=[reasons.get(list_id, []) for list_id in lists["list_id"]]
-    )
+    said = [list(reasons.get(list_id, ())) for list_id in lists["list_id"]]
+    lists = lists.join(counts.reset_index(drop=True))
+    lists["reasons"] = pd.Series(said, index=lists.index, dtype="object")
     lists["kind"] = pd.Categorical(lists["kind"], categories=KINDS, ordered=True)
     rows = [
         _row(dict(zip(by, key, strict=True)), group, slots)

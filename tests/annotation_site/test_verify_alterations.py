@@ -38,6 +38,7 @@ from tests.annotation_site.factories import (
 )
 from tests.annotation_site.test_verify import members, packed, repacked, stored
 
+pytestmark = pytest.mark.django_db
 Purpose = Assignment.Purpose
 
 
@@ -45,12 +46,11 @@ _MADE: list[bytes] = []
 
 
 @pytest.fixture
-def data(request, monkeypatch) -> bytes:
+def data(db, monkeypatch) -> bytes:
     """The archive of a study with records for every purpose, a surplus and an unblinded one, skips
     with reasons, a lease that ended, and patterns too small to count. Made once: what is done with
     it here needs no database."""
     if not _MADE:
-        request.getfixturevalue("db")
         monkeypatch.setattr(archive, "Choices", lambda *chosen: Choices(*chosen, resamples=20))
         _MADE.append(packed(every_record(), with_names=True))
     return _MADE[0]
