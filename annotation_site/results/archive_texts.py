@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from annotation_site import product as own
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.exports.labels import LABEL_FIELDS
 from annotation_site.exports.markdown_format import escaped
 from annotation_site.exports.table import Table
+from annotation_site.results import product as own
 from annotation_site.results.archive_methods import methods
 from annotation_site.results.references import bibliography
 

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import pytest
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Guidelines
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
-from annotation_site.product import VERSION
 from annotation_site.results import archive, services
 from annotation_site.results.archive_answers import Choices
 from annotation_site.results.archive_checks import NOT_CHECKED
+from annotation_site.results.product import VERSION
 from annotation_site.results.tables import TABLES
 from annotation_site.verify import main, verify
 from tests.annotation_site.results.test_services import labelled_study
@@ -320,3 +321,21 @@ def test_the_command_line_says_what_it_wants(tmp_path, capsys):
     assert "Give one archive" in capsys.readouterr().err
     assert main([str(tmp_path / "none.zip")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_archives_name_the_version_in_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION
+
+
+@pytest.mark.parametrize("version", [MEASURES_VERSION - 1, MEASURES_VERSION + 1])
+def test_an_archive_of_other_measures_is_told_apart(study, tmp_path, capsys, version):
+    data = packed(study)
+    parameters = json.loads(members(data)["parameters.json"])
+    parameters["product"]["measures_version"] = version
+    changed = {"parameters.json": json.dumps(parameters).encode()}
+    assert main([str(stored(tmp_path, repacked(data, **changed)))]) == 2
+    said = capsys.readouterr().err
+    assert f"with version {version} of the measures" in said
+    assert f"computes version {MEASURES_VERSION}" in said
+    assert "7 records against the lists" in said
