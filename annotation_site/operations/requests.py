@@ -45,6 +45,8 @@ class RequestMiddleware:
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         response[HEADER] = identifier
+        if request.method == "HEAD":
+            _without_body(response)
         match = request.resolver_match
         view = (match.view_name or "unnamed") if match else "unknown"
         metrics.request_count(request.method or "", view, response.status_code, seconds)
@@ -53,3 +55,14 @@ class RequestMiddleware:
             extra={"fields": {"milliseconds": round(seconds * 1000)}},
         )  # fmt: skip
         return response
+
+
+def _without_body(response: HttpResponse) -> None:
+    """GET's headers, length included, and no more: a server warns of each body it must drop."""
+    if response.streaming:
+        response.streaming_content = ()  # type: ignore[attr-defined]  (a StreamingHttpResponse)
+    else:
+        length = response.get("Content-Length")
+        response.content = b""
+        if length is not None:
+            response["Content-Length"] = length

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation_site.errors import SiteError
 from annotation_site.operations.backup import backup_write
+from annotation_site.operations.databases import database_described
 
 
 class Command(BaseCommand):
@@ -21,4 +22,7 @@ class Command(BaseCommand):
         except (SiteError, OSError) as error:
             raise CommandError(str(error)) from error
         size = file.stat().st_size
-        self.stdout.write(f"Wrote {file}: {sum(counts.values())} rows, {size / 1e6:.1f} MB")
+        self.stdout.write(
+            f"Wrote {file}: {sum(counts.values())} rows, {size / 1e6:.1f} MB, "
+            f"from {database_described()}."
+        )

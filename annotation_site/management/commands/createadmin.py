@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation_site.accounts.models import Role
 from annotation_site.accounts.services import person_create
 from annotation_site.errors import SiteError
+from annotation_site.operations.databases import database_described, require_database
 
 
 class Command(BaseCommand):
@@ -19,6 +20,10 @@ class Command(BaseCommand):
         parser.add_argument("--role", choices=Role.values, default=Role.ADMIN)
 
     def handle(self, *args: Any, name: str, role: str, **options: Any) -> None:
+        try:
+            require_database()  # before anybody types a password
+        except SiteError as error:
+            raise CommandError(str(error)) from error
         if sys.stdin.isatty():
             password = getpass.getpass(f"Password for {name}: ")
             if getpass.getpass("Again: ") != password:
@@ -30,3 +35,4 @@ class Command(BaseCommand):
         except SiteError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{name} can log in now, as {role}.")
+        self.stdout.write(f"Database: {database_described()}.")

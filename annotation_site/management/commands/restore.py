@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation_site.errors import SiteError
 from annotation_site.operations.backup import backup_restore
+from annotation_site.operations.databases import database_described
 
 
 class Command(BaseCommand):
@@ -23,4 +24,6 @@ class Command(BaseCommand):
             counts = backup_restore(file)
         except (SiteError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Restored {sum(counts.values())} rows. People log in anew.")
+        self.stdout.write(
+            f"Restored {sum(counts.values())} rows into {database_described()}. People log in anew."
+        )

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation_site.errors import SiteError
+from annotation_site.operations.databases import require_database
 from annotation_site.operations.tidy import tidy
 
 
@@ -14,6 +16,10 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what would go")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        try:
+            require_database()
+        except SiteError as error:
+            raise CommandError(str(error)) from error
         found = tidy(dry_run=dry_run)
         for name, lines in found.items():
             for line in lines:
