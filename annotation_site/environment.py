@@ -139,8 +139,8 @@ class Environment:
         parts = _split(name, value, "DATABASE_PASSWORD")
         if parts.scheme not in DATABASES:
             raise ImproperlyConfigured(
-                f"{name} begins with {parts.scheme!r}; the site runs on postgres://user@host/name "
-                "or sqlite:////a/whole/path."
+                f"{name} is no address of PostgreSQL or SQLite: write postgres://user@host/name or "
+                "sqlite:////a/whole/path."
             )
         if parts.scheme == "sqlite" and (not parts.path.startswith("//") or parts.netloc):
             raise ImproperlyConfigured(
@@ -162,8 +162,7 @@ class Environment:
         parts = _split(name, value)
         if parts.scheme not in BROKERS:
             raise ImproperlyConfigured(
-                f"{name} begins with {parts.scheme!r}; it must be redis://host:6379/0, or "
-                "rediss:// for TLS."
+                f"{name} is no address of Redis: write redis://host:6379/0, or rediss:// for TLS."
             )
         if parts.scheme == "redis+socket":
             return value
