@@ -1,4 +1,4 @@
-"""What the doctor's checks say in detail; test_doctor_as_typed.py runs each of them as a command."""
+"""What the doctor's checks say in detail; test_doctor_as_typed.py runs each as a command."""
 
 import socket
 from datetime import timedelta
