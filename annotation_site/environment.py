@@ -196,22 +196,23 @@ class Environment:
             )
         return value
 
-    def passed_on(self, name: str) -> None:
-        """Clean what extraction and its libraries read from the environment by themselves."""
-        self._pass(name, self.text(name))
+    def host(self, name: str, *, example: str) -> str:
+        """A host, or a whole address."""
+        value = self.text(name)
+        whole = value if "://" in value else f"https://{value}"
+        if value and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", whole):
+            raise ImproperlyConfigured(f"{name} is {value!r}; it must be a host such as {example}.")
+        return value
 
-    def secret_passed_on(self, name: str) -> None:
-        """The same for a value that is never quoted."""
-        self._pass(name, self.secret(name))
-
-    def number_passed_on(self, name: str) -> None:
-        """The same for a number of at least 0."""
+    def number(self, name: str) -> str:
+        """A number of at least 0, as it is written; empty when unset."""
         value = self.text(name)
         if value and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
             raise ImproperlyConfigured(f"{name} is {value!r}; it must be a number of at least 0.")
-        self._pass(name, value)
+        return value
 
-    def _pass(self, name: str, value: str) -> None:
+    def pass_on(self, name: str, value: str) -> None:
+        """Leave a value, checked, where extraction and its libraries look; nothing where unset."""
         self._variables.pop(name, None)
         if value:
             self._variables[name] = value

@@ -25,14 +25,14 @@ DEBUG = env.flag("DEBUG")
 # Before any library of extraction looks for its cache: a service has no home to write to.
 if _cache := cache_folder(VAR_DIR / "cache"):
     os.environ["XDG_CACHE_HOME"] = str(_cache)
-env.passed_on("HF_HOME")
-env.passed_on("HF_ENDPOINT")
-env.secret_passed_on("HF_TOKEN")
-env.passed_on("FFN_DATA_DIR")
-env.passed_on("FFN_CONTACT")
-env.passed_on("FFN_WIKI")
-env.number_passed_on("FFN_WIKI_SECONDS")
-env.number_passed_on("FFN_GLOSS_DAYS")
+env.pass_on("HF_HOME", env.text("HF_HOME"))
+env.pass_on("HF_ENDPOINT", env.web_address("HF_ENDPOINT", example="https://huggingface.co"))
+env.pass_on("HF_TOKEN", env.secret("HF_TOKEN"))
+env.pass_on("FFN_DATA_DIR", env.text("FFN_DATA_DIR"))
+env.pass_on("FFN_CONTACT", env.text("FFN_CONTACT"))
+env.pass_on("FFN_WIKI", env.host("FFN_WIKI", example="de.wikipedia.org"))
+env.pass_on("FFN_WIKI_SECONDS", env.number("FFN_WIKI_SECONDS"))
+env.pass_on("FFN_GLOSS_DAYS", env.number("FFN_GLOSS_DAYS"))
 
 
 def _secret_key() -> str:
@@ -100,6 +100,8 @@ CONTENT_SECURITY_POLICY = {
 # Login by an outside service (OpenID Connect), beside the password. Off where no issuer is named.
 OIDC_ISSUER = env.web_address("OIDC_ISSUER", example="https://login.example.org").rstrip("/")
 OIDC_NAME = env.text("OIDC_NAME", "single sign-on")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.secret("OIDC_CLIENT_SECRET")
 SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {
         "OAUTH_PKCE_ENABLED": True,
@@ -107,8 +109,8 @@ SOCIALACCOUNT_PROVIDERS = {
             {
                 "provider_id": "oidc",
                 "name": OIDC_NAME,
-                "client_id": env.text("OIDC_CLIENT_ID"),
-                "secret": env.secret("OIDC_CLIENT_SECRET"),
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
                 "settings": {"server_url": OIDC_ISSUER},
             }
         ]
