@@ -4,15 +4,16 @@ import getpass
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.accounts.models import Role
 from annotation_site.accounts.services import person_create
 from annotation_site.errors import SiteError
-from annotation_site.operations.databases import database_described, require_database
+from annotation_site.management.base import SiteCommand
+from annotation_site.operations.databases import database_described
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Create a person who can log in: an admin, unless --role says otherwise."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,10 +21,6 @@ class Command(BaseCommand):
         parser.add_argument("--role", choices=Role.values, default=Role.ADMIN)
 
     def handle(self, *args: Any, name: str, role: str, **options: Any) -> None:
-        try:
-            require_database()  # before anybody types a password
-        except SiteError as error:
-            raise CommandError(str(error)) from error
         if sys.stdin.isatty():
             password = getpass.getpass(f"Password for {name}: ")
             if getpass.getpass("Again: ") != password:

@@ -20,14 +20,15 @@ from annotation_site.operations.databases import (
 class Command(migrate.Command):
     help = "Bring the database's tables up to date, or make them."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Say which database it is, make its file, run the command: checks already connect."""
         where = database_described()
         try:
-            if options["verbosity"] >= 1:
+            if options["verbosity"] >= 1 and not options.get("check_unapplied"):
                 new = f" It is new. {OTHER_SETTINGS}" if database_is_new() else ""
                 self.stdout.write(f"Database: {where}.{new}")
             database_make_file()
-            super().handle(*args, **options)
+            return super().execute(*args, **options)
         except SiteError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:

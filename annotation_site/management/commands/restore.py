@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.errors import SiteError
+from annotation_site.management.base import SiteCommand
 from annotation_site.operations.backup import backup_restore
 from annotation_site.operations.databases import database_described
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Fill an empty database from a backup. A backup made on SQLite can be restored on "
         "PostgreSQL and the other way round."

@@ -2,24 +2,19 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from annotation_site.errors import SiteError
-from annotation_site.operations.databases import require_database
+from annotation_site.management.base import SiteCommand
 from annotation_site.operations.tidy import tidy
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Remove files and rows whose time is over. Workers do the same once a day."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would go")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
-        try:
-            require_database()
-        except SiteError as error:
-            raise CommandError(str(error)) from error
         found = tidy(dry_run=dry_run)
         for name, lines in found.items():
             for line in lines:
