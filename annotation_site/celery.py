@@ -152,6 +152,8 @@ def _prepare_worker(**_: Any) -> None:
         from annotation_site.workers.redis_queue import let_go_of_what_redis_forgot
 
         let_go_of_what_redis_forgot()
+    elif not Path(app.conf.broker_transport_options["control_folder"]).exists():
+        prepare_queue()  # a worker that was not started by `manage.py serve`, which did so
 
 
 def prepare_to_send() -> None:
