@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 from annotation_site.operations import metrics
 from annotation_site.operations.logs import request_id
@@ -57,11 +58,11 @@ class RequestMiddleware:
         return response
 
 
-def _without_body(response: HttpResponse) -> None:
+def _without_body(response: HttpResponseBase) -> None:
     """GET's headers, length included, and no more: a server warns of each body it must drop."""
-    if response.streaming:
-        response.streaming_content = ()  # type: ignore[attr-defined]  (a StreamingHttpResponse)
-    else:
+    if isinstance(response, StreamingHttpResponse):
+        response.streaming_content = ()
+    elif isinstance(response, HttpResponse):
         length = response.get("Content-Length")
         response.content = b""
         if length is not None:
