@@ -7,12 +7,22 @@ import sys
 import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_started
+from django.db import close_old_connections
 from django.test.client import FakePayload
 
 from tests.installation import ROOT
 
 pytestmark = pytest.mark.django_db
 PAGES = ["/healthz", "/readyz", "/login/", "/", "/api/", "/api/schema/", "/nowhere", "/metrics"]
+
+
+@pytest.fixture(autouse=True)
+def the_tests_own_connection():
+    """A request would close the one that the test's transaction is in; as Django's client does."""
+    request_started.disconnect(close_old_connections)
+    yield
+    request_started.connect(close_old_connections)
 
 
 def answered(method: str, path: str) -> tuple[str, dict[str, str], bytes]:
