@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.accounts import audit
 from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.management.base import SiteCommand
 from annotation_site.results.gold import GOLD_FORMATS
 from annotation_site.results.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
@@ -19,7 +20,7 @@ from annotation_site.results.waiting import snapshot_finished
 LABELS = {"jsonl", "parquet"}
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     _told = ""
     help = (
         "Write a table of a study's results, its labels or its replication archive to a file. A "

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.exports.labels import LabelFileError, LabelRecord
+from annotation_site.management.base import SiteCommand
 from annotation_site.results.labels_import import Imported, labels_import
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Read labels (JSON lines or Parquet) into a study with the same lists; all or nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
