@@ -1,8 +1,9 @@
 // The questions that interrupt, and the panel of guidelines.
 
 import {desk} from './desk.js';
+import {element, exact} from './elements.js';
 import {local} from './storage.js';
-import {$, element, focusCursor, message} from './view.js';
+import {$, focusCursor, message} from './view.js';
 import {NO_DIALOG} from './words.js';
 
 const {person, dialogsUrl} = document.body.dataset;
@@ -60,7 +61,7 @@ export async function ask(id, fill = () => {}) {
 
 export const help = () => ask('help-dialog', () => {
   $('category-keys').replaceChildren(...[...desk.keys].flatMap(([key, category]) => [
-    element('dt', {}, key), element('dd', {}, element('bdi', {}, category))]));
+    exact('dt', {}, key), element('dd', {}, exact('bdi', {}, category))]));
 });
 
 /** The reason in words, or ''. */
