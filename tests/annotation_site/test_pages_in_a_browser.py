@@ -127,7 +127,7 @@ def test_no_page_fails_where_the_browser_keeps_nothing(rendered: dict[str, bytes
             page.on("pageerror", lambda error: faults.append(str(error)))
             for path in rendered:
                 page.goto(served + path)
-                if page.locator("#tokens").count():
+                if page.locator("ul#tokens").count():
                     _work(page)
                 assert faults == [], path
         chromium.close()
