@@ -32,10 +32,7 @@ export function categoryKeys(categories) {
   return keys;
 }
 
-/**
- * Whether the key belongs to an input method. Safari ends a conversion before it reports the Enter
- * that ended it: only the code 229 tells that Enter from one that a person meant.
- */
+/** Whether an input method takes the key. In Safari only the code 229 tells, after the conversion. */
 export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 // Only Windows reports AltGr as Ctrl+Alt, so it is asked for by name.
@@ -45,8 +42,8 @@ const hasOn = (event, name) => event.getModifierState?.(name) ?? false;
 export const isModified = (event) =>
   event.ctrlKey || event.metaKey || event.altKey || hasOn(event, 'AltGraph');
 
-// Signs that layouts of other scripts have on the key of a letter: Greek, Hebrew, Bulgarian, Arabic
-// and Persian. Other signs are signs: Dvorak and Colemak have the letter itself on another key.
+// Signs on a letter's key in other scripts (Greek, Hebrew, Bulgarian, Arabic, Persian). Other signs
+// are signs: Dvorak and Colemak have the letter itself on another key.
 const SIGNS = {KeyQ: ';:/,', KeyW: "'", KeyU: '‘', KeyK: '،»'};
 
 /**

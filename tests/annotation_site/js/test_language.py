@@ -97,8 +97,8 @@ def hard_coded(page: Page) -> list[str]:
               if (holder?.closest?.(notOurs)) continue;
               if (node.nodeType === Node.TEXT_NODE) {
                 // A sentence with somebody's words in it is read as a whole.
-                const quotes = holder.querySelector(':scope > bdi')?.textContent.startsWith('\u2068');
-                texts.push(quotes ? holder.textContent : node.data);
+                const quoted = holder.querySelector(':scope > bdi')?.textContent ?? '';
+                texts.push(quoted.startsWith('\u2068') ? holder.textContent : node.data);
               }
               else if (node.nodeType === Node.ELEMENT_NODE) {
                 if (!node.matches('.row')) texts.push(node.getAttribute('aria-label') ?? '');
