@@ -174,7 +174,8 @@ def test_the_page_shows_which_layers_are_done_by_whom_and_how_fast(
     assert shown.count('class="layer-done"') == 33
     assert shown.count('class="layer-running"') == 2
     assert ">2 s · 1,541/s</span>" in shown
-    assert shown.count('<bdi class="layer-detail">node0:4711</bdi>') == 18
+    worker = '<bdi class="notranslate layer-detail" translate="no">node0:4711</bdi>'
+    assert shown.count(worker) == 18
     assert "50%" in shown
     assert "of 100 layers done" in shown
     assert "every 1s" in shown
