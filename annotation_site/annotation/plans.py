@@ -21,6 +21,7 @@ Read the 30 tokens and look for **patterns**: several tokens that belong togethe
 Give every token of a pattern the same number, describe the pattern in a few words, and choose
 its category. A pattern counts from {min_tokens} tokens on. Most lists have one or two patterns;
 if there is none, say so: that is a full answer. You may look words up on the web.
+Switch the translation of pages off in your browser: you judge the words as they are written.
 
 Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation.
 The page proposes it; you decide.

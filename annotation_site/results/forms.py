@@ -6,6 +6,7 @@ from django import forms
 
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
+from annotation_site.exact_words import ATTRIBUTES
 from annotation_site.results.filters import ADJUDICATED, Filters
 
 _DATE = forms.DateInput(attrs={"type": "date"})
@@ -25,8 +26,12 @@ class FilterForm(forms.Form):
         label="From layer", min_value=0, max_value=100_000, required=False
     )
     layer_to = forms.IntegerField(label="To layer", min_value=0, max_value=100_000, required=False)
-    categories = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-    people = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    categories = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
+    )
+    people = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
+    )
     day_from = forms.DateField(label="Submitted from", required=False, widget=_DATE)
     day_to = forms.DateField(label="Submitted until", required=False, widget=_DATE)
     adjudicated = forms.ChoiceField(
