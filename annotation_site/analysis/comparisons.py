@@ -243,13 +243,13 @@ class _Model:
 
 def _judged(strata: Strata, values: Floats, stratum: Integers) -> tuple[str, list[str]]:
     """Why a difference has no interval, else its warnings: what either kind's mean would say."""
-    if strata.whole.all():
+    if strata.whole.all() or strata.chosen.any():
         return strata.judged(np.ones(len(strata), dtype=np.bool_))
     said: list[str] = []
     for group in np.unique(strata.group):
         rows = strata.group == group
         varying = rows & ~strata.whole
-        if not varying.any() and not strata.chosen[rows].any():
+        if not varying.any():
             continue  # the other kind alone varies
         reason, warnings = strata.judged(rows)
         if not reason and len(np.unique(strata.layer[varying])) == 1:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.agreement.arrays import Integers
+from annotation_site.analysis.agreement.arrays import Floats, Integers
 from annotation_site.analysis.agreement.couples import beside, couples
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
@@ -20,6 +20,7 @@ RANKED_BY = ("mean_matched_jaccard", "pattern_f1", "percent_agreement_concept")
 """What the list people disagree on most has least of; the first that differs decides."""
 
 _FIRST, _SECOND = "first", "second"
+_ROUNDING = 1e-12
 
 
 def matched_patterns(labels: Labels, *, list_id: object, min_tokens: int) -> pd.DataFrame:
@@ -114,8 +115,23 @@ def disagreement_ranking(agreement: Agreement) -> pd.DataFrame:
     lists = every.lists.reset_index(names="row")
     for name, statistics in every.statistics.items():
         lists[name[1]] = statistics.value(statistics.parts)
-    lists = lists[lists["annotations"] > 1].sort_values([*RANKED_BY, "row"])
+    lists = lists[lists["annotations"] > 1]
+    places = [_places(lists[name].to_numpy(dtype=np.float64)) for name in reversed(RANKED_BY)]
+    lists = lists.iloc[np.lexsort([lists["row"], *places])]
     return lists[[*keys, *RANKED_BY]].astype({"kind": "str"}).reset_index(drop=True)
+
+
+def _places(values: Floats) -> Integers:
+    """The place of each value, missing ones last; equal means have one, however they were summed.
+
+    Rounding stays far below the 1e-12 by which different places differ at least.
+    """
+    order = np.argsort(values, kind="stable")
+    steps = np.diff(values[order], prepend=values[order[:1]])
+    places = np.empty(len(values), dtype=np.int64)
+    places[order] = np.cumsum((steps > _ROUNDING) | (np.isnan(steps) & (np.arange(len(order)) > 0)))
+    places[np.isnan(values)] = len(values) + 1
+    return places
 
 
 def retest_table(
