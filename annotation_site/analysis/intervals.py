@@ -157,4 +157,4 @@ def _weights(generator: np.random.Generator, lists: int, size: int) -> Floats:
     drawn = generator.integers(0, lists, size=(size, lists - 1))
     drawn += lists * np.arange(size)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=size * lists)
-    return counts.reshape(size, lists) * (lists / (lists - 1))
+    return np.asarray(counts.reshape(size, lists) * (lists / (lists - 1)), dtype=np.float64)

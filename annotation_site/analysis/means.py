@@ -3,7 +3,7 @@
 The definitions are in ``docs/measures.md``. All intervals are conditional on the annotators.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -93,8 +93,15 @@ def _means(
         for index, column in enumerate(columns):
             value = means[one, index]
             half, warning = (np.nan, "") if found is None else (found[0][index], found[1][index])
-            row = {"low": value - half, "high": value + half, "lists": int(inside.sum())}
-            rows.append({**key, "measure": column, "value": value, **row, "warning": warning})
+            row: dict[Hashable, object] = {
+                "measure": column,
+                "value": value,
+                "low": value - half,
+                "high": value + half,
+                "lists": int(inside.sum()),
+                "warning": warning,
+            }
+            rows.append({**key, **row})
     names = [*by, "measure", "value", "low", "high", "lists", "warning"]
     return pd.DataFrame(rows, columns=names)
 

@@ -147,10 +147,9 @@ class WeightedTest:
             for factor, one in zip(factors, self.layers, strict=True)
         )
         kind = np.int64 if most < _EXACT_INT else object
-        far: Numbers = sum(
-            factor * one.shuffled[:, column].astype(kind)
-            for factor, one in zip(factors, self.layers, strict=True)
-        )
+        far: Numbers = np.zeros(len(self.layers[0].shuffled), dtype=kind)
+        for factor, one in zip(factors, self.layers, strict=True):
+            far = far + factor * one.shuffled[:, column].astype(kind)
         observed = abs(
             sum(f * int(o.observed[column]) for f, o in zip(factors, self.layers, strict=True))
         )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.labels import LABEL_COLUMNS, Labels, typed_frame
-from annotation_site.analysis.strata import NOTHING_KNOWN, Populations
+from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 from annotation_site.exports.labels import LabelFileError, LabelRecord
 from annotation_site.exports.table import Column
 from annotation_site.results.table_request import FINAL, TableRequest
@@ -94,8 +94,11 @@ class Choices:
         """What these lists were drawn from; those of `whole` were all there are."""
         if not self.whole:
             return self.populations
-        counts = lists.groupby(["model", "kind", "layer"]).size().to_dict()
-        return Populations({where: n for where, n in counts.items() if where[:2] in self.whole})
+        sizes: dict[tuple[str, str, int], int] = {}
+        for model, kind, layer in lists[list(STRATA)].itertuples(index=False, name=None):
+            if (model, kind) in self.whole:
+                sizes[model, kind, layer] = sizes.get((model, kind, layer), 0) + 1
+        return Populations(sizes)
 
 
 def _pairs(values: Iterable[Sequence[Any]]) -> frozenset[tuple[str, str]]:

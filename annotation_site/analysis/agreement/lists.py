@@ -117,7 +117,7 @@ def disagreement_ranking(agreement: Agreement) -> pd.DataFrame:
         lists[name[1]] = statistics.value(statistics.parts)
     lists = lists[lists["annotations"] > 1]
     places = [_places(lists[name].to_numpy(dtype=np.float64)) for name in reversed(RANKED_BY)]
-    lists = lists.iloc[np.lexsort([lists["row"], *places])]
+    lists = lists.iloc[np.lexsort([lists["row"].to_numpy(dtype=np.int64), *places])]
     return lists[[*keys, *RANKED_BY]].astype({"kind": "str"}).reset_index(drop=True)
 
 

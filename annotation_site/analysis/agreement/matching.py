@@ -178,9 +178,7 @@ def _assignments(rows: int, columns: int) -> Integers | None:
     return own * columns + chosen if rows <= columns else chosen * columns + own
 
 
-def _enumerate(
-    overlap: Floats, order: Integers, many: Integers, tied: float
-) -> NDArray[np.bool_]:
+def _enumerate(overlap: Floats, order: Integers, many: Integers, tied: float) -> NDArray[np.bool_]:
     """The chosen cells of every matrix, by trying all assignments; shape (matrices, cells)."""
     total = overlap[:, many].sum(axis=2)
     optimal = total >= total.max(axis=1, keepdims=True) - tied
