@@ -54,8 +54,10 @@ class FilterForm(forms.Form):
 
     def clean_min_tokens(self) -> int:
         number: int = self.cleaned_data["min_tokens"]
+        if number <= self.study.min_tokens:  # a rule of the study, whatever its lists are
+            return number
         longest = longest_list(self.study)
-        if longest is not None and number > max(longest, self.study.min_tokens):
+        if longest is not None and number > longest:
             raise forms.ValidationError(
                 f"No list of this study has more than {longest} tokens, so that no pattern could "
                 f"count. Give a number from 1 to {longest}."
