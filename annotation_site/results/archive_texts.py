@@ -118,7 +118,8 @@ def _coverage_sentences(table: Table) -> Iterable[str]:
 
 def _difference_sentences(table: Table) -> Iterable[str]:
     for row in _rows(table):
-        if row["measure"] == "coverage" and row["layer"] is None:
+        # No layer may have judged lists of both kinds.
+        if (row["measure"], row["layer"]) == ("coverage", None) and row["difference"] is not None:
             yield (
                 f"Value minus random vectors of {row['model']}: {100 * row['difference']:.1f} "
                 f"percentage points{_interval(row, lambda share: f'{100 * share:.1f}')}, Cliff's "

@@ -111,7 +111,7 @@ def test_the_methods_paragraph_says_the_numbers_of_the_tables(study):
         "2 annotators, who saw neither",
         "gave 7 answers; 2 of them said that a list has no pattern.",
         "A pattern (semantic or syntactic) counts from 4 tokens on",
-        f"Coverage of value vectors of {model} is 15.0% over 2 lists.",
+        f"Coverage of value vectors of {model} is 15.0% [-169.5%, 199.5%] over 2 lists.",
         f"Value minus random vectors of {model}: 0.0 percentage points",
         "from 100 resamples of lists",
     ):
