@@ -25,7 +25,7 @@ from annotation_site.results.archive_answers import (
     request_of,
 )
 from annotation_site.results.archive_facts import Facts
-from annotation_site.results.computation import vectors_taken_whole
+from annotation_site.results.computation import populations_of
 from annotation_site.results.dataframes import model_names
 from annotation_site.results.labels_export import Report, label_records
 from annotation_site.results.machines import machine_labels
@@ -54,7 +54,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
             "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
         }
-        choices = Choices(tuple(study.categories), study.min_tokens, vectors_taken_whole(study))
+        choices = Choices(tuple(study.categories), study.min_tokens, populations_of(study))
         guidelines = Guidelines.objects.filter(study=study).order_by("version")
         facts = Facts(guidelines.values_list("version", flat=True))
         # From the file, so that the tables are those that everybody gets who has it.
