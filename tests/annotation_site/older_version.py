@@ -35,8 +35,10 @@ def older_version_load(path: Path) -> None:
                 continue
             # Not bulk_create: it would set "created at" to now. `raw` is what loaddata uses.
             model._base_manager.all()._insert(rows, fields, using="default", raw=True)  # type: ignore[attr-defined]
+    # Tables between two models too: there, what clashes is dropped without a word.
+    models_of = apps.get_models(include_auto_created=True)
     with connection.cursor() as cursor:
-        for sql in connection.ops.sequence_reset_sql(no_style(), apps.get_models()):
+        for sql in connection.ops.sequence_reset_sql(no_style(), models_of):
             cursor.execute(sql)
 
 
