@@ -148,6 +148,13 @@ def _check_lists(plan: StudyPlan) -> None:
         raise Invalid("Choose at least one kind of list.")
     if not set(plan.kinds) <= set(Kind.values) or len(set(plan.kinds)) != len(plan.kinds):
         raise Invalid(f"Kinds are {', '.join(Kind.values)}, each only once.")
+    lengths = [extraction.parameters.get("top_k") for extraction in plan.extractions]
+    longest = max((length for length in lengths if length is not None), default=plan.min_tokens)
+    if plan.min_tokens > longest:
+        raise Invalid(
+            f"Minimum tokens: the lists have {longest} tokens, so that no pattern could count. "
+            f"Choose a number from 1 to {longest}."
+        )
 
 
 def _check_categories(plan: StudyPlan) -> None:

@@ -23,7 +23,7 @@ from annotation_site.results.archive_answers import (
     machine_rows,
     request_of,
 )
-from annotation_site.results.computation import vectors_taken_whole
+from annotation_site.results.computation import populations_of
 from annotation_site.results.dataframes import model_names
 from annotation_site.results.labels_export import Report, label_records
 from annotation_site.results.machines import machine_labels
@@ -46,7 +46,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
         _labels_write(study, (jsonl, parquet), with_names=with_names, report=report)
         lists = list(study_lists(study))
         machines = list(_machines(study, lists))
-        choices = Choices(tuple(study.categories), study.min_tokens, vectors_taken_whole(study))
+        choices = Choices(tuple(study.categories), study.min_tokens, populations_of(study))
         # From the file, so that the tables are those that everybody gets who has it.
         request = request_of(lists, machines, labels_jsonl.read(jsonl), choices)
         tables = dict(tables_of(request))

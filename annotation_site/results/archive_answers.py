@@ -12,6 +12,7 @@ import pandas as pd
 
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.labels import LABEL_COLUMNS, Labels, typed_frame
+from annotation_site.analysis.strata import NOTHING_KNOWN, Populations
 from annotation_site.exports.labels import LabelFileError, LabelRecord
 from annotation_site.exports.table import Column
 from annotation_site.results.table_request import FINAL, TableRequest
@@ -43,35 +44,62 @@ MOST_RESAMPLES = 100_000  # a file that asks for more is none of ours
 
 @dataclass(frozen=True)
 class Choices:
-    """What the tables depend on besides the answers; `whole` as in `TableRequest`."""
+    """What the tables depend on besides the answers; `populations` as in `TableRequest`.
+
+    Archives of the measures' versions up to 3 name no sizes: instead, `whole` has model and kind
+    of the vectors that were all taken.
+    """
 
     categories: tuple[str, ...]
     min_tokens: int
-    whole: frozenset[tuple[str, str]] = frozenset()
+    populations: Populations = NOTHING_KNOWN
     resamples: int = RESAMPLES
     seed: int = SEED
+    whole: frozenset[tuple[str, str]] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """As `of_json` reads it."""
+        sizes = self.populations.sizes
         return {
-            **vars(self),
             "categories": list(self.categories),
-            "whole": sorted(list(one) for one in self.whole),
+            "min_tokens": self.min_tokens,
+            "populations": [[*where, sizes[where]] for where in sorted(sizes)],
+            "chosen": sorted(list(one) for one in self.populations.chosen),
+            "resamples": self.resamples,
+            "seed": self.seed,
         }
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> "Choices":
         """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        populations, whole = NOTHING_KNOWN, frozenset[tuple[str, str]]()
+        if "populations" in values:
+            sizes = {(str(m), str(k), int(x)): int(n) for m, k, x, n in values["populations"]}
+            populations = Populations(sizes, _pairs(values["chosen"]))
+        else:
+            whole = _pairs(values["whole"])
         choices = cls(
             tuple(str(name) for name in values["categories"]),
             int(values["min_tokens"]),
-            frozenset((str(model), str(kind)) for model, kind in values["whole"]),
+            populations,
             int(values["resamples"]),
             int(values["seed"]),
+            whole,
         )
         if not 0 < choices.resamples <= MOST_RESAMPLES:
             raise ValueError(f"{choices.resamples} resamples are not drawn.")
         return choices
+
+    def populations_of(self, lists: pd.DataFrame) -> Populations:
+        """What these lists were drawn from; those of `whole` were all there are."""
+        if not self.whole:
+            return self.populations
+        counts = lists.groupby(["model", "kind", "layer"]).size().to_dict()
+        return Populations({where: n for where, n in counts.items() if where[:2] in self.whole})
+
+
+def _pairs(values: Iterable[Sequence[Any]]) -> frozenset[tuple[str, str]]:
+    return frozenset((str(model), str(kind)) for model, kind in values)
 
 
 def request_of(
@@ -130,7 +158,7 @@ def request_of(
         scores=typed_frame(
             scores, {"annotator": str, "purpose": str, "list_id": int, "score": float}
         ),
-        whole=choices.whole,
+        populations=choices.populations_of(frame),
     )
 
 

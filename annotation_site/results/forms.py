@@ -7,6 +7,7 @@ from django import forms
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
 from annotation_site.results.filters import ADJUDICATED, Filters
+from annotation_site.results.selectors import longest_list
 
 _DATE = forms.DateInput(attrs={"type": "date"})
 
@@ -42,6 +43,7 @@ class FilterForm(forms.Form):
         data.setdefault("min_tokens", study.min_tokens)
         data.setdefault("adjudicated", "off")
         super().__init__(data, **kwargs)
+        self.study = study
         choices = {
             "kinds": list(Kind.choices),
             "categories": [(name, name) for name in study.categories],
@@ -49,6 +51,16 @@ class FilterForm(forms.Form):
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
+
+    def clean_min_tokens(self) -> int:
+        number: int = self.cleaned_data["min_tokens"]
+        longest = longest_list(self.study)
+        if longest is not None and number > max(longest, self.study.min_tokens):
+            raise forms.ValidationError(
+                f"No list of this study has more than {longest} tokens, so that no pattern could "
+                f"count. Give a number from 1 to {longest}."
+            )
+        return number
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

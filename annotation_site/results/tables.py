@@ -27,6 +27,8 @@ from annotation_site.analysis.people import learning_table, people_table, times_
 from annotation_site.exports.table import Table, table_from_frame
 from annotation_site.results.table_request import TableRequest
 
+NO_PATTERNS = "undefined, because nobody found a pattern."
+
 SIDE_BY_SIDE = 10
 """Lists people disagree on most whose patterns are matched."""
 
@@ -75,7 +77,7 @@ def table_2(request: TableRequest) -> pd.DataFrame:
                     "model": model,
                     "kind": kind,
                     "stopwords_concepts": "with" if with_stopwords else "without",
-                    "coverage": row[f"coverage{ending}"],
+                    "coverage": np.nan if known is None else known["value"],
                     "low": np.nan if known is None else known["low"],
                     "high": np.nan if known is None else known["high"],
                     "concepts_per_list": row[f"concepts_per_list{ending}"],
@@ -97,14 +99,15 @@ def table_2(request: TableRequest) -> pd.DataFrame:
 
 def real_against_random(request: TableRequest) -> pd.DataFrame:
     """Value vectors against random ones, in coverage without and with stopwords concepts."""
-    draws = max(request.resamples, 1)
-    return kind_comparison(
-        request.lists,
+    table = kind_comparison(
+        request.counts,
         columns=["coverage", "coverage_with_stopwords"],
-        resamples=draws,
-        permutations=draws,
+        populations=request.populations,
+        permutations=max(request.resamples, 1),
         seed=request.seed,
+        intervals=bool(request.resamples),
     )
+    return request.with_annotators(table, kinds=("value", "random"))
 
 
 def retest(request: TableRequest) -> pd.DataFrame:
@@ -127,13 +130,12 @@ def reference(request: TableRequest) -> pd.DataFrame:
 def disagreement(request: TableRequest) -> pd.DataFrame:
     """Lists with two answers or more, by how little people agree on them, most first.
 
-    `score` is 1 − the mean overlap of matched patterns: 0 full agreement, 1 none; 0 where nobody
-    found a pattern.
+    `score` is 1 − the mean overlap of matched patterns: 0 full agreement, 1 none; missing where
+    nobody found a pattern, as `undefined` says.
     """
     table = request.disagreement
-    score = (1 - table["mean_matched_jaccard"]).fillna(0.0)
-    table = table.assign(score=score)
-    return table
+    score = 1 - table["mean_matched_jaccard"]
+    return table.assign(score=score, undefined=np.where(score.isna(), NO_PATTERNS, ""))
 
 
 def side_by_side(request: TableRequest) -> pd.DataFrame:
