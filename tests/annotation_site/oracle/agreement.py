@@ -281,14 +281,15 @@ class Agreement:
         return found
 
     def retest(self) -> Rows:
-        """`retest`: a person's first and repeated answer, as if two people had given them."""
+        """`retest`: a person's first and repeated answer, as if two people had given them; each
+        person is a pair of their own."""
         first = {(said.who, said.shown.number): said for said in self.study.counted}
         of_person: dict[str, list[Judged]] = defaultdict(list)
         for said in self.study.of("repeat"):
             before = first.get((said.who, said.shown.number))
             if before is not None:
                 one, other = self._answer(before), self._answer(said)
-                one.who, other.who = "first", "second"
+                one.who, other.who = f"{said.who}, first", f"{said.who}, second"
                 of_person[said.who].append(Judged((one, other)))
         everybody = [one for own in of_person.values() for one in own]
         found: Rows = {(None, name): row for name, row in measures(everybody).items()}

@@ -52,11 +52,11 @@ SHAPES = {
         others=0.06, skips=16,
     ),
     "two models": Shape(
-        lists=4, layers=4, people=4, k=2, models=2, width=(64, 4), judged=(1.0, 1.0, 0.5),
+        lists=4, layers=4, people=4, k=2, models=2, width=(64, 5), judged=(1.0, 1.0, 0.5),
         reference=2, repeats=0.1, finals=0.1, others=0.05, skips=5,
     ),
     "several patterns": Shape(
-        lists=4, layers=3, people=4, k=3, models=2, width=(5, 48), least=3, several=True,
+        lists=4, layers=3, people=4, k=3, models=2, width=(4, 48), least=3, several=True,
         judged=(0.9, 0.6, 0.2, 0.9), repeats=0.2, finals=0.1, others=0.05, skips=4,
     ),
     "two answers": Shape(
