@@ -243,18 +243,14 @@ class Agreement:
         return found
 
     def by_category(self) -> Rows:
-        """`agreement_by_category`."""
+        """`agreement_by_category`, also of those that nobody used."""
         found: Rows = {}
-        for category in sorted(self._used()):
+        for category in self.study.categories:
             alone = self._lists(category)
             for group, numbers in self._groups(()).items():
                 for name, row in measures([alone[n] for n in numbers], of_category=True).items():
                     found[*group, category, name] = row
         return found
-
-    def _used(self) -> set[str]:
-        counted = self.study.counted
-        return {one.category for said in counted for one in said.qualifying(self.least)}
 
     def _groups(self, by: Sequence[str]) -> dict[tuple[Any, ...], list[int]]:
         found: dict[tuple[Any, ...], list[int]] = defaultdict(list)

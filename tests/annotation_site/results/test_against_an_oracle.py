@@ -189,14 +189,71 @@ def request_choice(chosen: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-# How many numbers each study has at least.
-NUMBERS = {"every purpose": 1, "two models": 1, "several patterns": 1, "two answers": 1}
+@pytest.fixture(autouse=True)
+def _people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machine annotators take their time, and are in none of these tables."""
+    monkeypatch.setattr("annotation_site.results.machines.BASELINES", {})
+
+
+NUMBERS = {
+    "every purpose": 7500,
+    "two models": 6000,
+    "several patterns": 5000,
+    "two answers": 2700,
+}
+"""How many numbers each study has at least."""
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_every_number_is_the_one_that_fractions_give(name: str):
-    made = make(name, seed=1)
-    differences = compared(made)
-    print(name, differences.compared)
+    differences = compared(make(name, seed=1))
     assert not differences.found, differences.said()
     assert differences.compared >= NUMBERS[name]
+
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "smaller patterns": {"min_tokens": 2},
+    "two kinds": {"kinds": ("random", "value"), "layers": (1, 2)},
+    "one layer and category": {"layers": (1,), "categories": ("syntactic",)},
+    "some people": {"people": ("p0", "p2", "p3"), "min_tokens": 6},
+    "final answers": {"adjudicated": "on"},
+    "final answers only": {"adjudicated": "only", "min_tokens": 4},
+}
+
+
+def test_every_number_under_a_filter_is_the_one_that_fractions_give():
+    made = make("several patterns", seed=2)
+    for name, chosen in CHOICES.items():
+        differences = compared(made, **chosen)
+        assert not differences.found, f"{name}: {differences.said()}"
+        assert differences.compared >= 800, name
+
+
+def test_the_studies_hold_what_intervals_differ_by():
+    """Rows with an interval and without, for each reason that there is."""
+    found = set()
+    for name in ("every purpose", "several patterns", "two answers"):
+        study = study_of(make(name, seed=1))
+        covering = Coverage(study, study.covering)
+        for (model, kind, layer, _), row in covering.intervals().items():
+            own = [one for one in covering.study.own if (one.model, one.kind) == (model, kind)]
+            judged = [one for one in own if one.number in covering.lists]
+            strata = covering.strata(one for one in judged if layer in (None, one.layer))
+            varying = covering.varying(strata)
+            found.add(
+                (
+                    "layer" if layer is not None else "all layers",
+                    "interval" if row["low"] is not None else "none",
+                    "whole" if not varying else "partly" if varying != strata else "sample",
+                    "single" if any(len(one) == 1 for one in varying.values()) else "several",
+                )
+            )
+    assert found >= {
+        ("all layers", "interval", "sample", "several"),
+        ("all layers", "interval", "sample", "single"),
+        ("all layers", "interval", "partly", "several"),
+        ("layer", "interval", "sample", "several"),
+        ("layer", "none", "sample", "several"),
+        ("layer", "none", "sample", "single"),
+        ("layer", "none", "whole", "several"),
+    }

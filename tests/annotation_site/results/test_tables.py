@@ -11,8 +11,8 @@ from annotation_site.analysis.agreement.tables import agreement_table, measure_a
 from annotation_site.analysis.intervals import resampled_sums
 from annotation_site.analysis.labels import KINDS, Labels
 from annotation_site.analysis.paper import PAPER_TABLE_2, TABLE_2_ROWS
+from annotation_site.analysis.strata import ALL_VECTORS
 from annotation_site.results import presentation
-from annotation_site.analysis.strata import ALL_VECTORS, Populations
 from annotation_site.results.table_request import TableRequest
 from annotation_site.results.tables import TABLES
 from benchmarks.coverage import labels_of
