@@ -143,7 +143,7 @@ class TableRequest:
             of = [(row["model"], kind, layer) for kind in kinds or (row["kind"],)]
             people = set().union(*(self._annotators.get(one, frozenset()) for one in of))
             said.append(joined([ONE_ANNOTATOR if len(people) == 1 else "", row["warning"]]))
-        return table.assign(warning=said)
+        return table.assign(warning=pd.Series(said, index=table.index, dtype="object"))
 
     @cached_property
     def _annotators(self) -> dict[tuple[str, str, int | None], frozenset[object]]:
