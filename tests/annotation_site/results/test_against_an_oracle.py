@@ -116,7 +116,6 @@ def table_2(covering: Coverage) -> Rows:
                 "concepts_per_list": row[f"concepts_per_list{ending}"],
                 **{n: row[n] for n in ("lists", "lists_total", "annotations", "no_pattern")},
             }
-    # FFN updates and random vectors stand in the paper's table with and without, too.
     return found
 
 
