@@ -313,13 +313,12 @@ def _patterns(
     for assignment, answer, _ in rows:
         flagged = stopwords[assignment.item.vector_id]
         for pattern in answer.patterns:
+            proposed = pattern.proposed_stopwords({rank: rank in flagged for rank in pattern.ranks})
             yield Pattern(
                 assignment=assignment,
                 number=pattern.number,
                 description=pattern.description,
                 category=pattern.category,
-                stopwords=pattern.stopwords,
-                stopwords_proposed=pattern.proposed_stopwords(
-                    {rank: rank in flagged for rank in pattern.ranks}
-                ),
+                stopwords=proposed if pattern.stopwords is None else pattern.stopwords,
+                stopwords_proposed=proposed,
             )

@@ -124,10 +124,11 @@ def _check_times(where: str, record: LabelRecord) -> None:
 
 
 def _check_use(where: str, record: LabelRecord, item: Item) -> None:
-    if record.purpose not in PURPOSES_OF[item.use]:
+    purposes = PURPOSES_OF[Item.Use(item.use)]
+    if record.purpose not in purposes:
         raise Invalid(
             f"{where}: purpose is {record.purpose!r}, and a list for {item.get_use_display()} has "
-            f"annotations for {', '.join(PURPOSES_OF[item.use])}."
+            f"annotations for {', '.join(purposes)}."
         )
     if record.surplus and record.purpose != Purpose.ANNOTATION:
         raise Invalid(f"{where}: surplus is true, and only an annotation can be surplus.")
