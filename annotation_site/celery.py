@@ -19,6 +19,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from kombu import Exchange, Queue
 
@@ -66,6 +67,11 @@ def _broker() -> dict[str, Any]:
         },
     }
 
+
+try:
+    settings.REDIS_URL  # noqa: B018  (the first that is read, where celery's own command starts)
+except ImproperlyConfigured as error:
+    raise SystemExit(str(error)) from None
 
 app = Celery("annotation_site")
 app.conf.update(
@@ -140,6 +146,8 @@ def _prepare_worker(**_: Any) -> None:
         from annotation_site.workers.redis_queue import let_go_of_what_redis_forgot
 
         let_go_of_what_redis_forgot()
+    elif not Path(app.conf.broker_transport_options["control_folder"]).exists():
+        prepare_queue()  # a worker that was not started by `manage.py serve`, which did so
 
 
 def prepare_to_send() -> None:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
-    var = Path(os.environ.get("VAR_DIR", ROOT / "var"))
+    var = ROOT / (os.environ.get("VAR_DIR") or "var")
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
     var.chmod(0o700)
     os.environ["VAR_DIR"] = str(var)

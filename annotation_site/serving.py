@@ -16,11 +16,10 @@ from pathlib import Path
 from types import FrameType
 
 from django.conf import settings
-from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
 from annotation_site.celery import prepare_queue
-from annotation_site.static_files import StaticFiles
+from annotation_site.static_files import static_sources
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 
 NICENESS = 5  # a third of the processor where pages want all of it
@@ -200,9 +199,8 @@ def prepare() -> None:
 def collect_static_files() -> None:
     """Run collectstatic, unless nothing changed since it ran: it takes a second each time."""
     sources = [
-        f"{path} {(stat := os.stat(storage.path(path))).st_size} {stat.st_mtime_ns}"
-        for finder in get_finders()
-        for path, storage in finder.list(StaticFiles.ignore_patterns)
+        f"{name} {(stat := path.stat()).st_size} {stat.st_mtime_ns}"
+        for name, path in static_sources()
     ]
     seen = hashlib.sha256("\n".join(sorted(sources)).encode()).hexdigest()
     stamp = settings.STATIC_ROOT / "collected"

@@ -9,38 +9,46 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from annotation_site.operations.logs import logging_settings
+from annotation_site.environment import Environment, cache_folder
+from annotation_site.operations.logs import LEVELS, logging_settings
 
-
-class _Env(environ.Env):
-    def str(self, var: str, default: str = "") -> str:
-        """As it stands: a password may begin with a dollar sign and is no other variable's name."""
-        return os.environ.get(var, default)
-
-
-env = _Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
-if (BASE_DIR / ".env").exists():
-    env.read_env(BASE_DIR / ".env")
+env = Environment(os.environ)
+ENV_FILE = env.folder("FFN_ENV_FILE", BASE_DIR / ".env", BASE_DIR)
+env.read_file(ENV_FILE, required=bool(env.text("FFN_ENV_FILE")))
 
-VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
-DEBUG = env.bool("DEBUG", False)
+VAR_DIR = env.folder("VAR_DIR", BASE_DIR / "var", BASE_DIR)
+DEBUG = env.flag("DEBUG")
+# Before any library of extraction looks for its cache: a service has no home to write to.
+if _cache := cache_folder(VAR_DIR / "cache"):
+    os.environ["XDG_CACHE_HOME"] = str(_cache)
+env.pass_on("HF_HOME", env.text("HF_HOME"))
+env.pass_on("HF_ENDPOINT", env.web_address("HF_ENDPOINT", example="https://huggingface.co"))
+env.pass_on("HF_TOKEN", env.secret("HF_TOKEN"))
+env.pass_on("FFN_DATA_DIR", env.text("FFN_DATA_DIR"))
+env.pass_on("FFN_CONTACT", env.text("FFN_CONTACT"))
+env.pass_on("FFN_WIKI", env.host("FFN_WIKI", example="de.wikipedia.org"))
+env.pass_on("FFN_WIKI_SECONDS", env.number("FFN_WIKI_SECONDS"))
+env.pass_on("FFN_GLOSS_DAYS", env.number("FFN_GLOSS_DAYS"))
 
 
 def _secret_key() -> str:
     """The key from the environment, else the file that `make demo` wrote; never a default."""
-    key = env.str("SECRET_KEY", "")
-    if not key and (VAR_DIR / "secret_key").exists():
-        key = (VAR_DIR / "secret_key").read_text().strip()
+    key = env.secret("SECRET_KEY")
+    file = VAR_DIR / "secret_key"
+    try:
+        key = key or (file.read_text().strip() if file.exists() else "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"The secret key in {file} cannot be read: {error}.") from error
     if not key:
         raise ImproperlyConfigured(
-            "No secret key. Set SECRET_KEY to a long random string, for instance the output of "
-            "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`, "
-            f"or put it into {VAR_DIR / 'secret_key'}."
+            f"No secret key. The settings are looked for in the environment and in {ENV_FILE}. "
+            "If this site is set up already, run the command with its settings: FFN_ENV_FILE names "
+            "their file. For a new site, set SECRET_KEY to a long random string, for instance the "
+            "output of `python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
         )
     return key
 
@@ -48,16 +56,14 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 # Keys before it: they read what they signed and encrypted, and write nothing.
 SECRET_KEY_FALLBACKS = [
-    key.strip() for key in env.str("SECRET_KEY_FALLBACKS", "").split(",") if key.strip()
+    key.strip() for key in env.secret("SECRET_KEY_FALLBACKS").split(",") if key.strip()
 ]
 
 # The address that people type decides hosts, CSRF origins and whether cookies need HTTPS.
-SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000")
+SITE_URL = env.web_address(
+    "SITE_URL", "http://127.0.0.1:8000", example="https://labels.example.org"
+)
 _site = urlsplit(SITE_URL)
-if _site.scheme not in ("http", "https") or not _site.hostname:
-    raise ImproperlyConfigured(
-        f"SITE_URL is {SITE_URL!r}; it must be a whole address such as https://labels.example.org."
-    )
 _https = _site.scheme == "https"
 # Below a path of the host, which the proxy takes off, cookies are not for what lies beside it.
 _folder = _site.path.rstrip("/")
@@ -73,7 +79,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 # The host's subdomains belong to whoever runs them, and a preload list hardly lets go again.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
-BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
+BEHIND_PROXY = env.flag("BEHIND_PROXY")
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     ALLAUTH_TRUSTED_PROXY_COUNT = 1  # the last address of X-Forwarded-For is the one it wrote
@@ -92,8 +98,10 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # Login by an outside service (OpenID Connect), beside the password. Off where no issuer is named.
-OIDC_ISSUER = env.str("OIDC_ISSUER", "").rstrip("/")
-OIDC_NAME = env.str("OIDC_NAME", "") or "single sign-on"
+OIDC_ISSUER = env.web_address("OIDC_ISSUER", example="https://login.example.org").rstrip("/")
+OIDC_NAME = env.text("OIDC_NAME", "single sign-on")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.secret("OIDC_CLIENT_SECRET")
 SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {
         "OAUTH_PKCE_ENABLED": True,
@@ -101,8 +109,8 @@ SOCIALACCOUNT_PROVIDERS = {
             {
                 "provider_id": "oidc",
                 "name": OIDC_NAME,
-                "client_id": env.str("OIDC_CLIENT_ID", ""),
-                "secret": env.str("OIDC_CLIENT_SECRET", ""),
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
                 "settings": {"server_url": OIDC_ISSUER},
             }
         ]
@@ -112,11 +120,6 @@ SOCIALACCOUNT_PROVIDERS = {
 }
 if OIDC_ISSUER:
     _issuer = urlsplit(OIDC_ISSUER)
-    if _issuer.scheme not in ("http", "https") or not _issuer.hostname:
-        raise ImproperlyConfigured(
-            f"OIDC_ISSUER is {OIDC_ISSUER!r}; it must be a whole address such as "
-            "https://login.example.org."
-        )
     # Browsers hold a form's redirect to the policy as well.
     CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"].append(
         f"{_issuer.scheme}://{_issuer.netloc}"
@@ -178,9 +181,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+DATABASES = {"default": env.database("DATABASE_URL", VAR_DIR / "db.sqlite3")}
 _database = DATABASES["default"]
-if _password := env.str("DATABASE_PASSWORD", ""):  # any signs, which an address would not take
+if _password := env.secret("DATABASE_PASSWORD"):  # any signs, which an address would not take
     _database["PASSWORD"] = _password
 _database["CONN_MAX_AGE"] = 300  # a fresh connection per request costs half the throughput
 _database["CONN_HEALTH_CHECKS"] = True
@@ -248,13 +251,14 @@ MFA_ADAPTER = "annotation_site.accounts.adapters.SecondFactorAdapter"
 SOCIALACCOUNT_ADAPTER = "annotation_site.accounts.adapters.LoginServiceAdapter"
 
 # Without EMAIL_URL nothing is mailed, and admins hand out reset links instead.
-MAIL_IS_SET_UP = bool(env.str("EMAIL_URL", ""))
+_mail = env.mail_server("EMAIL_URL")
+MAIL_IS_SET_UP = bool(_mail)
 if MAIL_IS_SET_UP:
-    vars().update(env.email_url("EMAIL_URL"))
+    vars().update(_mail)
 else:
     EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "") or f"noreply@{_site.hostname}"
+DEFAULT_FROM_EMAIL = env.mail_address("MAIL_FROM", f"noreply@{_site.hostname}")
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # and those with a folder in locale/: docs/extending.md
@@ -283,7 +287,9 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "annotation_site.api.schema.CallSchema",
     "EXCEPTION_HANDLER": "annotation_site.api.errors.error_response",
 }
-API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", 600)  # of one person's tokens together
+API_REQUESTS_PER_MINUTE = env.whole_number(
+    "API_REQUESTS_PER_MINUTE", 600
+)  # of one person's tokens together
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105
 REST_KNOX = {"TOKEN_PREFIX": "ffn_", "AUTH_HEADER_PREFIX": "Bearer"}
 MIGRATION_MODULES = {"knox": None}  # its own token table is not used
@@ -299,25 +305,29 @@ SPECTACULAR_SETTINGS = {
     "SECURITY": [{"token": []}],
     "SORT_OPERATIONS": True,
     "POSTPROCESSING_HOOKS": [],  # choices stay where they are used, without made-up names
+    # Below a path of the host: programs that are generated from the description would leave it out.
+    "SERVERS": [{"url": f"{_site.scheme}://{_site.netloc}{_folder}"}] if _folder else [],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # the largest request is one list's draft
 # Strangers send forms too, and Django's own handlers write files of any size to disk.
 FILE_UPLOAD_HANDLERS = ["annotation_site.operations.requests.NoFiles"]
 
-MODELS_DIR = Path(env.str("MODELS_DIR", str(VAR_DIR / "models")))  # local models, by folder name
-CORPORA_DIR = Path(env.str("CORPORA_DIR", str(VAR_DIR / "corpora")))  # texts for FFN updates
-BUNDLES_DIR = Path(env.str("BUNDLES_DIR", str(VAR_DIR / "bundles")))
-MAX_BUNDLE_BYTES = env.int("MAX_BUNDLE_BYTES", 2_000_000_000)  # that may come by page
-EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(VAR_DIR / "exports")))
-EXPORT_DAYS = env.int("EXPORT_DAYS", 14)  # until an exported file is removed
+MODELS_DIR = env.folder("MODELS_DIR", VAR_DIR / "models", BASE_DIR)  # local models, by folder name
+CORPORA_DIR = env.folder("CORPORA_DIR", VAR_DIR / "corpora", BASE_DIR)  # texts for FFN updates
+BUNDLES_DIR = env.folder("BUNDLES_DIR", VAR_DIR / "bundles", BASE_DIR)
+MAX_BUNDLE_BYTES = env.whole_number("MAX_BUNDLE_BYTES", 2_000_000_000)  # that may come by page
+EXPORTS_DIR = env.folder("EXPORTS_DIR", VAR_DIR / "exports", BASE_DIR)
+_MOST_DAYS = 36_500
+EXPORT_DAYS = env.whole_number("EXPORT_DAYS", 14, most=_MOST_DAYS)  # until a file is removed
 # Until `manage.py tidy` removes what is over: lines about extractions, ended invitations and so on.
-KEEP_LOG_DAYS = env.int("KEEP_LOG_DAYS", 180)
-KEEP_ENDED_DAYS = env.int("KEEP_ENDED_DAYS", 30)
-REDIS_URL = env.str("REDIS_URL", "")
-QUEUE_PREFIX = env.str("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
+KEEP_LOG_DAYS = env.whole_number("KEEP_LOG_DAYS", 180, least=0, most=_MOST_DAYS)
+KEEP_ENDED_DAYS = env.whole_number("KEEP_ENDED_DAYS", 30, least=0, most=_MOST_DAYS)
+REDIS_URL = env.broker("REDIS_URL")
+QUEUE_PREFIX = env.text("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 
-METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # without it there is no page of metrics
-LOG_FORMAT = env.str("LOG_FORMAT", "text")
-if LOG_FORMAT not in ("text", "json"):
-    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}; it can be text or json.")
-LOGGING = logging_settings(as_json=LOG_FORMAT == "json", level=env.str("LOG_LEVEL", "INFO"))
+METRICS_TOKEN = env.secret("METRICS_TOKEN")  # without it there is no page of metrics
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
+LOGGING = logging_settings(
+    as_json=LOG_FORMAT == "json", level=env.choice("LOG_LEVEL", "INFO", LEVELS)
+)
+MISTYPED_SETTINGS = env.mistyped()

@@ -1,6 +1,11 @@
 """Static files are served under names that carry their content's hash, and cached for ever."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from django.contrib.staticfiles.apps import StaticFilesConfig
+from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import staticfiles_storage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
@@ -14,3 +19,15 @@ class ModuleManifestStorage(CompressedManifestStaticFilesStorage):
     """Also rewrites `import` statements, so that ES modules find each other's hashed names."""
 
     support_js_module_import_aggregation = True
+
+
+def static_sources() -> Iterator[tuple[str, Path]]:
+    """Every static file of this version: its name, and where it lies before it is collected."""
+    for finder in get_finders():
+        for name, storage in finder.list(StaticFiles.ignore_patterns):
+            yield name, Path(storage.path(name))
+
+
+def static_files_missing() -> bool:
+    """Whether pages would look for files that `collectstatic` never made."""
+    return getattr(staticfiles_storage, "hashed_files", None) == {}

@@ -1,71 +1,224 @@
-"""`python -m annotation_site.verify ARCHIVE`: compute an archive's tables again from its labels.
+"""`python -m annotation_site.verify ARCHIVE`: compute an archive again from its labels.
 
-Needs the packages of the analysis and no database. Ends with 0 where every cell agrees, with 1 and
-the cells that differ where one does not, and with 2 for an archive that is damaged or foreign.
+Tables, texts and counts are computed and compared, and records with each other and with lists,
+tokens and parameters. Needs the packages of the analysis and no database. Ends with 0 where
+everything agrees, with 1 and the differences where something does not, and with 2 for an archive
+that is damaged, foreign, or of another version of the measures.
 """
 
 import json
 import math
+import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
 from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
-from annotation_site.exports.archive import ArchiveError, ArchiveReader
+from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader
 from annotation_site.exports.labels import LabelFileError, LabelRecord
+from annotation_site.results import archive_texts
 from annotation_site.results.archive_answers import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
+    SKIP_COLUMNS,
+    TOKEN_COLUMNS,
     Choices,
     request_of,
 )
+from annotation_site.results.archive_checks import NOT_CHECKED, RecordChecks
+from annotation_site.results.archive_facts import Facts
 from annotation_site.results.tables import tables_of
 
 TOLERANCE = 1e-9  # other processors add floats in another order
 MOST_TEXT = 2**30  # bytes of a table, or of the lists
 MOST_SHOWN = 20
+_FILES = {
+    "lists": LIST_COLUMNS,
+    "tokens": TOKEN_COLUMNS,
+    "machines": MACHINE_COLUMNS,
+    "skips": SKIP_COLUMNS,
+}
+_PARAMETERS = {"study", "tables", "counts", "extractions", "figures"}
+_GUIDELINES = re.compile(r"guidelines/version-([1-9][0-9]{0,8})\.md")
 
 
 @dataclass
 class Checked:
-    """What was compared."""
+    """What was compared. `other_version` says why tables and texts were not."""
 
     annotations: int
     tables: int
     differences: list[str]
+    other_version: str = ""
+
+
+@dataclass
+class _Opened:
+    """An archive whose checksums agree, and what its parameters say."""
+
+    archive: ArchiveReader
+    parameters: dict[str, Any]
+    guidelines: list[int] = field(default_factory=list)
+
+    def rows(self, name: str) -> list[Any]:
+        columns = _FILES[name]
+        if name == "lists" and self.is_first_format:
+            columns = columns[:-1]
+        table = _stored(self.archive, f"labels/{name}.csv", Table(name, columns, ()))
+        return list(table.rows)
+
+    @property
+    def is_first_format(self) -> bool:
+        return "product" not in self.parameters
 
 
 def verify(path: Path) -> Checked:
-    """Check the archive, compute its tables from its labels and compare every cell.
+    """Check the archive, compute it again from its labels and compare.
 
     Raises ArchiveError and LabelFileError for an archive that cannot be what this product wrote.
     """
     with ArchiveReader(path) as archive:
         archive.check()
-        choices = _choices(archive)
-        lists, machines = (
-            _stored(archive, f"labels/{name}.csv", Table(name, columns, ())).rows
-            for name, columns in (("lists", LIST_COLUMNS), ("machines", MACHINE_COLUMNS))
+        parameters = _parameters(archive)
+        versions = [int(m[1]) for name in archive.names if (m := _GUIDELINES.fullmatch(name))]
+        opened = _Opened(archive, parameters, versions)
+        try:
+            other = _other_version(parameters)
+            return _labels_alone(opened, other) if other else _whole(opened)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArchiveError("parameters.json does not hold what an archive's holds.") from error
+
+
+def _whole(opened: _Opened) -> Checked:
+    archive, parameters = opened.archive, opened.parameters
+    choices = _choices(parameters)
+    files = {name: opened.rows(name) for name in _FILES}
+    checks = RecordChecks(files["lists"], files["tokens"], parameters)
+    facts = Facts(opened.guidelines)
+    with _unpacked(archive, "jsonl") as jsonl, _unpacked(archive, "parquet") as parquet:
+        records = _Counted(_both(jsonl, parquet))
+        request = request_of(
+            files["lists"],
+            files["machines"],
+            facts.watch(checks.watch(records)),
+            choices,
+            skips=_known_lists(files),
+            slots=parameters["study"]["annotators_per_list"],
         )
-        with _unpacked(archive, "jsonl") as jsonl, _unpacked(archive, "parquet") as parquet:
-            records = _Counted(_both(jsonl, parquet))
-            request = request_of(lists, machines, records, choices)
-        computed = dict(tables_of(request))
-        names = {name for name in archive.names if name.startswith("tables/")}
-        expected = {f"tables/{name}.{end}" for name in computed for end in ("csv", "json")}
-        differences = [
-            f"{name} {'is missing' if name in expected else 'is no table of such an archive'}"
-            for name in sorted(names ^ expected)
-        ]
-        for name in sorted(names & expected):
+    computed = dict(tables_of(request))
+    found = list(_of_members(opened, computed))
+    for name in sorted(f"tables/{one}.{end}" for one in computed for end in ("csv", "json")):
+        if name in archive.names:
             table = computed[name.removeprefix("tables/").partition(".")[0]]
-            differences += _differences(name, _stored(archive, name, table), table)
-    return Checked(records.count, len(computed), differences)
+            found += _differences(name, _stored(archive, name, table), table)
+    counts = json.loads(json.dumps(facts.counts(request, files["lists"], files["skips"])))
+    found += _of_parameters(parameters, counts, choices)
+    found += _of_texts(opened, parameters, computed)
+    found += checks.differences()
+    return Checked(records.count, len(computed), found)
+
+
+def _labels_alone(opened: _Opened, other: str) -> Checked:
+    """What does not depend on the version of the measures."""
+    tokens = None if opened.is_first_format else opened.rows("tokens")
+    checks = RecordChecks(opened.rows("lists"), tokens, opened.parameters)
+    with (
+        _unpacked(opened.archive, "jsonl") as jsonl,
+        _unpacked(opened.archive, "parquet") as parquet,
+    ):
+        records = _Counted(_both(jsonl, parquet))
+        for _ in checks.watch(records):
+            pass
+    return Checked(records.count, 0, list(checks.differences()), other)
+
+
+def _other_version(parameters: Mapping[str, Any]) -> str:
+    """Why the tables cannot be computed again here; empty where they can."""
+    own, wrote = archive_texts.product(), parameters.get("product")
+    here = f"this program, {own['name']} {own['version']}, computes version "
+    here += f"{own['measures_version']}"
+    if wrote is None:
+        return (
+            "The archive names no version of the measures, so version 3 or an earlier one computed "
+            f"it; {here}."
+        )
+    same = ("measures_version", "archive_format")
+    if all(wrote[name] == own[name] for name in same):
+        return ""
+    return (
+        f"{wrote['name']} {wrote['version']} computed the archive with version "
+        f"{wrote['measures_version']} of the measures (archive format {wrote['archive_format']}); "
+        f"{here} (archive format {own['archive_format']})."
+    )
+
+
+def _known_lists(files: Mapping[str, list[Any]]) -> list[Any]:
+    known = {row[0] for row in files["lists"]}
+    for row in files["skips"]:
+        if row[0] not in known:
+            raise ArchiveError("labels/skips.csv names a list that labels/lists.csv lacks.")
+    return files["skips"]
+
+
+def _of_members(opened: _Opened, tables: Mapping[str, Table]) -> Iterator[str]:
+    """Members that are missing, and those that no archive has."""
+    expected = {f"tables/{name}.{end}" for name in tables for end in ("csv", "json")}
+    expected |= {"environment.json", "labels/labels.jsonl", "labels/labels.parquet", CHECKSUMS}
+    expected |= {f"labels/{name}.csv" for name in _FILES}
+    expected |= {f"guidelines/version-{version}.md" for version in opened.guidelines}
+    expected |= {"README.md", "methods.md", "references.bib", "parameters.json", "labels/fields.md"}
+    figures = {name for name in opened.archive.names if name.startswith("figures/")}
+    if opened.parameters["figures"] is not None:
+        expected |= figures
+    for name in sorted(set(opened.archive.names) ^ expected):
+        what = "is missing" if name in expected else "is no member of such an archive"
+        yield f"{name} {what}"
+
+
+def _of_parameters(
+    parameters: Mapping[str, Any], counts: Mapping[str, Any], choices: Choices
+) -> Iterator[str]:
+    study, stored = parameters["study"], parameters["counts"]
+    for name in sorted({*counts, *stored}):
+        if stored.get(name) != counts.get(name):
+            yield (
+                f"parameters.json: counts.{name}: the archive has {stored.get(name)!r}, the labels "
+                f"give {counts.get(name)!r}"
+            )
+    if tuple(study["categories"]) != choices.categories:
+        yield "parameters.json: study.categories are not those of the tables"
+    if study["min_tokens"] != choices.min_tokens:
+        yield "parameters.json: study.min_tokens is not that of the tables"
+    own = archive_texts.product()
+    for name in ("name", "package"):
+        if parameters["product"][name] != own[name]:
+            yield f"parameters.json: product.{name} is not {own[name]!r}"
+
+
+def _of_texts(
+    opened: _Opened, parameters: Mapping[str, Any], tables: Mapping[str, Table]
+) -> Iterator[str]:
+    # Tables that were compared already: another processor may round the last digit otherwise.
+    told = {
+        name: _stored(opened.archive, f"tables/{name}.json", table)
+        if f"tables/{name}.json" in opened.archive.names
+        else table
+        for name, table in tables.items()
+    }
+    for name, text in archive_texts.texts(parameters, told).items():
+        if name not in opened.archive.names:
+            continue
+        stored = opened.archive.read(name, most=MOST_TEXT).decode(errors="replace")
+        lines = zip_longest(stored.split("\n"), text.split("\n"))
+        for number, (has, gives) in enumerate(lines, start=1):
+            if has != gives:
+                yield f"{name}: line {number} does not follow from the labels and parameters"
+                break
 
 
 class _Counted:
@@ -81,13 +234,22 @@ class _Counted:
             yield record
 
 
-def _choices(archive: ArchiveReader) -> Choices:
+def _parameters(archive: ArchiveReader) -> dict[str, Any]:
     try:
         parameters = json.loads(archive.read("parameters.json", most=2**24))
+    except ArchiveError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError("parameters.json is not JSON.") from error
+    if not isinstance(parameters, dict) or not set(parameters) >= _PARAMETERS:
+        raise ArchiveError("parameters.json does not hold what an archive's holds.")
+    return parameters
+
+
+def _choices(parameters: Mapping[str, Any]) -> Choices:
+    try:
         return Choices.of_json(parameters["tables"])
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ArchiveError):
-            raise
         raise ArchiveError("parameters.json does not say what the tables depend on.") from error
 
 
@@ -157,12 +319,28 @@ def main(arguments: list[str]) -> int:
         for difference in islice(checked.differences, MOST_SHOWN):
             print(difference)
         more = len(checked.differences) - MOST_SHOWN
-        print(f"{more} more cells differ." if more > 0 else "The tables do not follow.")
+        print(
+            f"{more} more differences."
+            if more > 0
+            else "The archive does not follow from its labels."
+        )
         return 1
+    if checked.other_version:
+        print(
+            f"Not verified as a whole: {checked.other_version} Checked: the checksums, both label "
+            f"files against each other, and {checked.annotations:,} records against the lists, the "
+            "reference annotations and the rules of the study. Not checked: tables, texts and "
+            "counts. Verify them with the version that wrote the archive.",
+            file=sys.stderr,
+        )
+        return 2
     print(
-        f"All cells of {checked.tables} tables agree with the {checked.annotations:,} "
-        "annotations in the archive."
+        f"All cells of {checked.tables} tables, all texts and all counts agree with the "
+        f"{checked.annotations:,} annotations in the archive."
     )
+    print("Not checked, because nothing in the archive follows from it or tells it:")
+    for where, what in NOT_CHECKED.items():
+        print(f"- {where} ({what})")
     return 0
 
 

@@ -21,9 +21,15 @@ from annotation_site.analysis.agreement.tables import (
     measure_agreement,
 )
 from annotation_site.analysis.comparisons import kind_comparison
-from annotation_site.analysis.coverage import DEFAULT_CATEGORIES, coverage_table, list_coverage
-from annotation_site.analysis.intervals import RESAMPLES, mean_intervals
+from annotation_site.analysis.coverage import (
+    DEFAULT_CATEGORIES,
+    coverage_table,
+    list_counts,
+    list_coverage,
+)
+from annotation_site.analysis.intervals import RESAMPLES
 from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.means import mean_intervals
 from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, labels_of, seconds
 
 GROUPINGS = [(), ("kind",), ("layer",), ("kind", "layer"), ("category",), ("kind", "category")]
@@ -51,8 +57,9 @@ def intervals(labels: Labels, agreement: Agreement, resamples: int) -> list[pd.D
     """Agreement tables with intervals, after those of coverage and real against random."""
     lists = list_coverage(labels, min_tokens=MIN_TOKENS, categories=DEFAULT_CATEGORIES)
     columns = ["coverage", "coverage_with_stopwords", *DEFAULT_CATEGORIES, "concepts_per_list"]
-    mean_intervals(lists, columns=columns, by=COVERAGE, resamples=resamples)
-    kind_comparison(lists, columns=["coverage"], resamples=resamples, permutations=resamples)
+    mean_intervals(lists, columns=columns, by=COVERAGE)
+    counts = list_counts(labels, min_tokens=MIN_TOKENS)
+    kind_comparison(counts, columns=["coverage"], permutations=resamples)
     return agreement_tables(agreement, by=GROUPINGS, resamples=resamples)
 
 

@@ -102,7 +102,7 @@ class Person:
 def world(others: int) -> None:
     """Make a database with so many lists of others; then measure a round for each line read."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    os.environ["TEST_REDIS_URL"] = ""  # nudges for workers stay in a folder that goes
+    os.environ["TEST_REDIS_URL"] = ""  # messages for workers stay in a folder that goes
     import django
 
     django.setup()

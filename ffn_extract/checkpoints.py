@@ -1,7 +1,9 @@
 """Find a model: a local folder, or a hub id of which only the needed files are fetched."""
 
+import errno
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from huggingface_hub import (
     snapshot_download,
     try_to_load_from_cache,
 )
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -43,6 +46,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _DEFAULT_REVISION = "main"
 _UNAUTHORISED = 401
+_NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
 
 FileReport = Callable[[int, int], None]
 
@@ -132,6 +136,16 @@ def find_checkpoint(
         return _from_cache(model, revision, error)
 
 
+def _refuse_a_cache_that_cannot_be_written(model: str, error: Exception) -> None:
+    """The hub answered, and what it sent could not be kept: that is no connection's fault."""
+    if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
+        where = error.filename or HF_HUB_CACHE
+        raise CheckpointError(
+            f"{model} cannot be kept on this machine: {where}: {os.strerror(error.errno)}. Set "
+            "HF_HOME to a folder that this user can write and that has room."
+        ) from error
+
+
 def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoint:
     # By the branch's name and not by the commit's, so that the cache learns what the name means
     # and can answer without a connection.
@@ -189,6 +203,7 @@ def _from_cache(model: str, revision: str | None, reason: Exception) -> Checkpoi
         if not any((folder / name).is_file() for name in VOCABULARY_FILES):
             raise CheckpointError(f"{model} has no vocabulary.")
     except (OSError, ValueError, CheckpointError):
+        _refuse_a_cache_that_cannot_be_written(model, reason)
         raise CheckpointError(
             f"The hub cannot be reached, or stopped in the middle ({_sentence(reason)}), and "
             f"{model} is not in its cache on this machine, or not whole. Either give a local "

@@ -90,7 +90,9 @@ def find_wordnet() -> Path:
 
 def wordnet_is_at_hand() -> bool:
     """Whether WordNet can be opened without fetching it; asks no server."""
-    return _installed() is not None or DEBIAN_FOLDER.is_dir()
+    return _installed() is not None or all(
+        (DEBIAN_FOLDER / name).is_file() for name in _DEBIAN_FILES
+    )
 
 
 def _find() -> PathPointer:

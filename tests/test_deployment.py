@@ -12,7 +12,7 @@ from annotation_site.serving import web_command
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = ("web", "worker", "extraction", "beat")
+OURS = ("web", "worker", "extraction")
 
 
 def test_the_compose_file_follows_the_compose_specification():
@@ -26,10 +26,8 @@ def test_the_compose_file_follows_the_compose_specification():
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_every_service_but_beat_says_whether_it_is_well():
-    assert {name for name, one in COMPOSE["services"].items() if "healthcheck" not in one} == {
-        "beat"
-    }
+def test_every_service_says_whether_it_is_well():
+    assert [name for name, one in COMPOSE["services"].items() if "healthcheck" not in one] == []
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -69,3 +67,22 @@ def test_gunicorn_believes_no_forwarded_header_however_it_is_started():
             assert re.search(r"--forwarded-allow-ips (''|\"\")( |$)", line), (name, line)
     command = web_command("127.0.0.1:8000", 2)
     assert command[command.index("--forwarded-allow-ips") + 1] == ""
+
+
+def test_the_containers_get_every_documented_setting_and_an_empty_one_is_unset():
+    text = (ROOT / "docs/deploying.md").read_text()
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", text, re.MULTILINE))
+    for name in OURS:
+        environment = COMPOSE["services"][name]["environment"]
+        # The volume's place is the image's, and a file of the host is not in a container.
+        assert set(environment) == documented - {"VAR_DIR", "FFN_ENV_FILE"}
+        for setting, value in environment.items():
+            assert f"${{{setting}:" in value, f"{setting} cannot be set in .env"
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "docs/deploying.md"])
+def test_gunicorn_makes_no_control_socket_in_somebodys_home(name):
+    lines = (ROOT / name).read_text().splitlines()
+    started = [line for line in lines if "gunicorn annotation_site.wsgi" in line]
+    assert all("--no-control-socket" in line for line in started)
+    assert "--no-control-socket" in web_command("127.0.0.1:8000", 2)

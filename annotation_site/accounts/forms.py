@@ -12,6 +12,7 @@ from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
 from annotation_site.accounts.models import Role, Scope, User
 from annotation_site.accounts.tokens import DEFAULT_DAYS
 from annotation_site.accounts.tokens import MOST_DAYS as TOKEN_DAYS
+from annotation_site.exact_words import ATTRIBUTES
 
 NEW_PASSWORD_HELP = "At least 8 characters, and nothing that is easy to guess."  # noqa: S105
 
@@ -79,7 +80,9 @@ class InvitationForm(forms.Form):
     role = forms.ChoiceField(
         choices=Role.choices, initial=Role.ANNOTATOR, help_text="On the whole site."
     )
-    study: forms.ModelChoiceField = forms.ModelChoiceField(queryset=None, required=False)
+    study: forms.ModelChoiceField = forms.ModelChoiceField(
+        queryset=None, required=False, widget=forms.Select(attrs=ATTRIBUTES)
+    )
     study_role = forms.ChoiceField(
         label="Role in the study",
         required=False,

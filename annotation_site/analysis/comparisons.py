@@ -4,165 +4,283 @@ The definitions are in ``docs/measures.md``.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from annotation_site.analysis.intervals import (
-    FEW_LISTS,
-    FEW_LISTS_WARNING,
-    RESAMPLES,
-    SEED,
+from annotation_site.analysis.intervals import SEED
+from annotation_site.analysis.permutations import (
+    PERMUTATIONS,
+    LayerTest,
+    Numbers,
+    WeightedTest,
+    common_numerators,
+    holm,
+)
+from annotation_site.analysis.strata import (
+    NO_SPREAD,
+    NOTHING_KNOWN,
+    STRATA,
     Floats,
     Integers,
-    percentile_interval,
-    resampled_sums,
-    rows_of,
+    Marks,
+    Populations,
+    Strata,
+    joined,
+    too_near,
 )
+from annotation_site.analysis.stratified import stratified_half_widths
 
-PERMUTATIONS = 10_000
-
-_NUMBERS = 1_000_000  # shuffled at once
-_ROUNDING = 1e-12  # sums in another order differ by less; equal differences count as equal
+SIGNIFICANT = 0.05
 
 
 def kind_comparison(
-    lists: pd.DataFrame,
+    counts: pd.DataFrame,
     *,
     columns: Sequence[str],
     first: str = "value",
     second: str = "random",
-    resamples: int = RESAMPLES,
+    populations: Populations = NOTHING_KNOWN,
     permutations: int = PERMUTATIONS,
     seed: int = SEED,
+    intervals: bool = True,
 ) -> pd.DataFrame:
-    """Compare numbers of two kinds of vector, per model: over all layers, and in each layer.
+    """Compare shares of two kinds of vector, per model: over all layers, and in each layer.
 
     Parameters
     ----------
-    lists
-        One row per list with ``model``, ``kind``, ``layer`` and `columns`, as `list_coverage`
-        gives it. Lists without a value (NaN) do not enter.
+    counts
+        One row per list of the study, judged or not: ``model``, ``kind``, ``layer``, ``labels``
+        (tokens times annotations; 0 where nobody has judged it) and `columns`, how many of the
+        labels count, as whole numbers: `list_counts` gives it.
     columns
-        What to compare, for example "coverage"; a list has a value in all of them or in none.
+        What to compare, for example "coverage".
     first, second
         The two kinds; the difference is the first's mean minus the second's.
-    resamples, permutations, seed
-        Of the bootstrap and of the permutation test; all rows of a model share the draws.
+    populations
+        What the lists were drawn from.
+    permutations, seed
+        Of the permutation test; all rows of a model share the shuffles.
+    intervals
+        Whether intervals are wanted.
 
     Returns
     -------
     DataFrame
         By column and model a row for all layers (``layer`` missing), then one per layer that has
-        a list of both kinds: ``measure`` (the column), ``model``, ``layer``, ``lists_first``,
-        ``lists_second``, ``mean_first``, ``mean_second``, ``difference``, ``low``, ``high`` (95%),
-        ``cliffs_delta``, ``p``, ``p_adjusted`` (Holm over the model's layers; missing in the row
-        for all layers), ``warning``.
+        a judged list of both kinds: ``measure`` (the column), ``model``, ``layer``, ``layers``
+        (that the difference rests on), ``lists_first``, ``lists_second`` (judged),
+        ``mean_first``, ``mean_second`` (over these lists), ``difference`` (the mean of the
+        layers' differences, weighted by the study's lists of both kinds), ``low``, ``high``
+        (95%), ``cliffs_delta``, ``p``, ``p_adjusted`` (Holm over layers and models; for all
+        layers over models, missing where there is one), ``warning``.
     """
-    used = lists[lists["kind"].isin([first, second])].dropna(subset=list(columns))
-    models = [
-        _Model(
-            name=str(model),
-            values=of_model[list(columns)].to_numpy(dtype=np.float64),
-            is_first=(of_model["kind"] == first).to_numpy(),
-            layer=of_model["layer"].to_numpy(dtype=np.int64),
-            draws=(resamples, permutations, seed),
+    used = counts[counts["kind"].isin([first, second])]
+    models = []
+    for name, of_model in used.groupby("model"):
+        model = _Model(
+            name=str(name),
+            lists=of_model.reset_index(drop=True),
+            columns=columns,
+            first=first,
+            options=_Options(populations, permutations, seed, intervals),
         )
-        for model, of_model in used.groupby("model")
-    ]
+        if model.has_both:
+            models.append(model)
     rows = [
         {"measure": column, **row}
         for index, column in enumerate(columns)
-        for model in models
-        for row in model.rows(index)
+        for row in _adjusted([row for model in models for row in model.rows(index)])
     ]
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     return table.astype({"layer": "Int64", "p_adjusted": "float64"})
 
 
 _COLUMNS = (
-    *("measure", "model", "layer", "lists_first", "lists_second", "mean_first", "mean_second"),
-    *("difference", "low", "high", "cliffs_delta", "p", "p_adjusted", "warning"),
+    *("measure", "model", "layer", "layers", "lists_first", "lists_second"),
+    *("mean_first", "mean_second", "difference", "low", "high", "cliffs_delta"),
+    *("p", "p_adjusted", "warning"),
 )
 
 
+def _adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of one measure with adjusted p-values, and with a warning where none can be small."""
+    whole = [row for row in rows if row["layer"] is pd.NA and not np.isnan(row["p"])]
+    layers = [row for row in rows if row["layer"] is not pd.NA]
+    for family in (whole if len(whole) > 1 else [], layers):
+        p, least = (
+            holm(np.array([row[name] for row in family], dtype=np.float64))
+            for name in ("p", "smallest")
+        )
+        for row, adjusted, smallest in zip(family, p, least, strict=True):
+            row["p_adjusted"], row["smallest_adjusted"] = float(adjusted), float(smallest)
+    return [{**row, "warning": joined([row["warning"], _impossible(row)])} for row in rows]
+
+
+def _impossible(row: dict[str, Any]) -> str:
+    least, adjusted = row["smallest"], row.get("smallest_adjusted", 0.0)
+    if np.isnan(least) or max(least, adjusted) <= SIGNIFICANT:
+        return ""
+    said = f"no significance is possible: p cannot be below {least:.2g}"
+    return said if least > SIGNIFICANT else f"{said}, adjusted {adjusted:.2g}"
+
+
+@dataclass(frozen=True)
+class _Options:
+    populations: Populations
+    permutations: int
+    seed: int
+    intervals: bool
+
+
 class _Model:
-    """One model's lists, drawn anew and shuffled once for all of its rows."""
+    """One model's lists, shuffled once for all of its rows."""
 
     def __init__(
         self,
         *,
         name: str,
-        values: Floats,
-        is_first: NDArray[np.bool_],
-        layer: Integers,
-        draws: tuple[int, int, int],
+        lists: pd.DataFrame,
+        columns: Sequence[str],
+        first: str,
+        options: _Options,
     ) -> None:
-        self.name = name
-        self.values = values
-        self.is_first = is_first
-        self.layers, self.layer = np.unique(layer, return_inverse=True)
-        # Kind within layer: even numbers are the first kind's.
-        self.numbers, self.strata = np.unique(2 * self.layer + ~is_first, return_inverse=True)
-        resamples, permutations, seed = draws
-        sums = resampled_sums(values, self.strata, resamples=resamples, seed=seed)
-        self.drawn = np.concatenate([np.empty((len(self.numbers), 0, values.shape[1])), *sums], 1)
-        self.shuffled = shuffled_sums(
-            values, is_first, self.layer, permutations=permutations, seed=seed
-        )
+        self.name, self.options = name, options
+        held = lists["layer"].value_counts()
+        judged = lists[lists["labels"] > 0].sort_values(list(STRATA), ignore_index=True)
+        self.lists = judged
+        self.is_first = (judged["kind"] == first).to_numpy()
+        self.layer = judged["layer"].to_numpy(dtype=np.int64)
+        self.labels = judged["labels"].to_numpy(dtype=np.int64)
+        self.counts = judged[list(columns)].to_numpy(dtype=np.int64)
+        self.numbers, self.common = common_numerators(self.counts, self.labels)
+        both = np.intersect1d(self.layer[self.is_first], self.layer[~self.is_first])
+        self.layers = [int(layer) for layer in both]
+        self.held = {layer: int(held[layer]) for layer in self.layers}
+        self.left_out = len(np.unique(self.layer)) - len(self.layers)
 
-    def rows(self, column: int) -> list[dict[str, object]]:
-        """All layers, where both kinds have a list, and every layer where they have."""
-        found = [
-            self._row(column, chosen)
-            for chosen in (np.arange(len(self.layers)), *np.arange(len(self.layers))[:, None])
-            if len(set(self.is_first[np.isin(self.layer, chosen)])) == 2
-        ]
-        if not found:
-            return []
-        whole, *layers = found
-        adjusted = holm(np.array([row["p"] for row in layers], dtype=np.float64))
-        return [
-            {**whole, "layer": pd.NA},
-            *({**row, "p_adjusted": float(p)} for row, p in zip(layers, adjusted, strict=True)),
-        ]
+    @property
+    def has_both(self) -> bool:
+        return bool(self.is_first.any()) and not self.is_first.all()
 
-    def _row(self, column: int, layers: Integers) -> dict[str, object]:
-        inside = np.isin(self.layer, layers)
-        values, is_first = self.values[inside, column], self.is_first[inside]
-        one, other = values[is_first], values[~is_first]
-        strata = np.isin(self.numbers // 2, layers)
-        of_first = strata & (self.numbers % 2 == 0)
-        drawn = self.drawn[..., column]
-        means = drawn[of_first].sum(axis=0) / len(one)
-        means -= drawn[strata & ~of_first].sum(axis=0) / len(other)
-        sizes = np.bincount(self.strata)[strata]
-        interval = percentile_interval(means, strata=len(sizes), single=int((sizes == 1).sum()))
-        few = [FEW_LISTS_WARNING] if min(len(one), len(other)) < FEW_LISTS else []
+    @cached_property
+    def tests(self) -> dict[int, LayerTest]:
+        """By layer."""
         return {
-            "model": self.name,
-            "layer": int(self.layers[layers[0]]),
-            "lists_first": len(one),
-            "lists_second": len(other),
-            "mean_first": float(one.mean()),
-            "mean_second": float(other.mean()),
-            "difference": float(one.mean() - other.mean()),
-            "low": interval.low,
-            "high": interval.high,
-            "cliffs_delta": cliffs_delta(one, other),
-            "p": share_as_far(values, is_first, self.shuffled[layers, :, column].sum(axis=0)),
-            "warning": "; ".join([*few, *interval.warnings()]),
+            layer: LayerTest.of(
+                self.numbers[self.layer == layer],
+                self.is_first[self.layer == layer],
+                permutations=self.options.permutations,
+                seed=[self.options.seed, number],
+            )
+            for number, layer in enumerate(self.layers)
         }
 
+    def rows(self, column: int) -> list[dict[str, Any]]:
+        """All layers, and every layer where both kinds have a list."""
+        everywhere = np.ones(len(self.layer), dtype=np.bool_)
+        whole = self._row(column, self.layers, everywhere)
+        if self.left_out:
+            left = f"{self.left_out} layers have judged lists of one kind alone and are left out"
+            whole["warning"] = joined([left, whole["warning"]])
+        layers = [self._row(column, [one], self.layer == one) for one in self.layers]
+        return [{**whole, "layer": pd.NA}, *layers]
 
-def cliffs_delta(first: Floats, second: Floats) -> float:
+    def _row(self, column: int, layers: list[int], inside: Marks) -> dict[str, Any]:
+        numbers, is_first = self.numbers[inside, column], self.is_first[inside]
+        one, other = numbers[is_first], numbers[~is_first]
+        row: dict[str, Any] = {
+            "model": self.name,
+            "layer": layers[0] if layers else pd.NA,
+            "layers": len(layers),
+            "lists_first": len(one),
+            "lists_second": len(other),
+            "mean_first": int(one.sum()) / (len(one) * self.common),
+            "mean_second": int(other.sum()) / (len(other) * self.common),
+            "cliffs_delta": cliffs_delta(one, other),
+        }
+        if not layers:
+            nothing = dict.fromkeys(("difference", "low", "high", "p", "smallest"), np.nan)
+            return {**row, **nothing, "warning": "no difference: no layer has lists of both kinds"}
+        test = WeightedTest(
+            [self.tests[layer] for layer in layers], [self.held[layer] for layer in layers]
+        )
+        difference = float(test.difference(column) / self.common)
+        half, warning = self._half_width(column, layers)
+        return {
+            **row,
+            "difference": difference,
+            "low": difference - half,
+            "high": difference + half,
+            "p": test.p(column),
+            "smallest": test.smallest_p(column),
+            "warning": warning,
+        }
+
+    def _half_width(self, column: int, layers: list[int]) -> tuple[float, str]:
+        """Of the difference's interval; NaN, and why, where there is none."""
+        if not self.options.intervals:
+            return np.nan, ""
+        inside = np.isin(self.layer, layers)
+        grouped = self.lists[inside].groupby(list(STRATA), observed=True)
+        keys = grouped.size().reset_index(name="size")
+        size = keys["size"].to_numpy(dtype=np.int64)
+        strata = Strata.of(keys[list(STRATA)], size, self.options.populations)
+        stratum = grouped.ngroup().to_numpy(dtype=np.int64)
+        values = self.counts[inside, column] / self.labels[inside]
+        reason, warnings = _judged(strata, values, stratum)
+        if reason:
+            return np.nan, joined([reason, *warnings])
+        weights = np.array([self.held[int(layer)] for layer in strata.layer], dtype=np.float64)
+        # Each layer stands once for either kind.
+        weights /= sum(self.held[layer] for layer in layers)
+        half = _spread(strata, values, stratum, weights)
+        return half, joined([*([NO_SPREAD] if half == 0 else []), *warnings])
+
+
+def _judged(strata: Strata, values: Floats, stratum: Integers) -> tuple[str, list[str]]:
+    """Why a difference has no interval, else its warnings: what either kind's mean would say."""
+    if strata.whole.all() or strata.chosen.any():
+        return strata.judged(np.ones(len(strata), dtype=np.bool_))
+    said: list[str] = []
+    for group in np.unique(strata.group):
+        rows = strata.group == group
+        varying = rows & ~strata.whole
+        if not varying.any():
+            continue  # the other kind alone varies
+        reason, warnings = strata.judged(rows)
+        if not reason and len(np.unique(strata.layer[varying])) == 1:
+            reason = too_near(values[varying[stratum]])
+        if reason:
+            return reason, []
+        said += warnings
+    return "", said
+
+
+def _spread(strata: Strata, values: Floats, stratum: Integers, weights: Floats) -> float:
+    varying = ~strata.whole
+    kept = varying[stratum]
+    _, compact = np.unique(stratum[kept], return_inverse=True)
+    half = stratified_half_widths(
+        values[kept, None],
+        compact,
+        weights=weights[varying],
+        pools=strata.pools[varying],
+        population=strata.population[varying],
+    )
+    return float(half[0])
+
+
+def cliffs_delta(first: Numbers, second: Numbers) -> float:
     r"""Cliff's delta: how much more often the first is above the second than below it.
 
     Parameters
     ----------
     first, second
-        Two samples, not empty, in any order.
+        Two samples, not empty, in any order: whole numbers, so that equal ones are equal.
 
     Returns
     -------
@@ -176,104 +294,10 @@ def cliffs_delta(first: Floats, second: Floats) -> float:
 
     Examples
     --------
-    >>> cliffs_delta(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+    >>> cliffs_delta(np.array([1, 3]), np.array([0, 1]))
     0.75
     """
     ordered = np.sort(second)
-    below = np.searchsorted(ordered, first, side="left").sum()
-    above = (len(ordered) - np.searchsorted(ordered, first, side="right")).sum()
-    return float(below - above) / (len(first) * len(second))
-
-
-def permutation_p(
-    values: Floats,
-    is_first: NDArray[np.bool_],
-    strata: Integers,
-    *,
-    permutations: int = PERMUTATIONS,
-    seed: int = SEED,
-) -> float:
-    """Two-sided p of a difference of means, shuffling who is first within each stratum.
-
-    Parameters
-    ----------
-    values, is_first, strata
-        One entry per list: its value, whether it is of the first kind, its layer (0, 1, …).
-        Both kinds have a list.
-    permutations, seed
-        How many shuffles.
-
-    Returns
-    -------
-    float
-        (b + 1) / (permutations + 1), b the number of shuffles whose difference is at least as far
-        from 0 as the observed one.
-
-    References
-    ----------
-    Phipson and Smyth (2010), Permutation p-values should never be zero,
-    https://doi.org/10.2202/1544-6115.1585
-    """
-    shuffled = shuffled_sums(
-        values[:, None], is_first, strata, permutations=permutations, seed=seed
-    )
-    return share_as_far(values, is_first, shuffled[..., 0].sum(axis=0))
-
-
-def shuffled_sums(
-    values: Floats,
-    is_first: NDArray[np.bool_],
-    strata: Integers,
-    *,
-    permutations: int,
-    seed: int,
-) -> Floats:
-    """Shuffle who is first within each stratum and add up the values of those who are.
-
-    `values` has shape (lists, columns), strata are 0, 1, …; gives shape (strata, permutations,
-    columns). The same seed gives the same shuffles, however many are done at once.
-    """
-    inside = rows_of(strata)
-    sums = np.empty((len(inside), permutations, values.shape[1]))
-    for stratum, rows in enumerate(inside):
-        generator = np.random.default_rng([seed, stratum])
-        marks = is_first[rows].astype(np.uint8)
-        if marks.min() == marks.max():  # nothing to shuffle
-            sums[stratum] = marks @ values[rows]
-            continue
-        step = max(1, _NUMBERS // len(rows))
-        for begin in range(0, permutations, step):
-            size = min(step, permutations - begin)
-            shuffled = generator.permuted(np.broadcast_to(marks, (size, len(rows))), axis=1)
-            sums[stratum, begin : begin + size] = shuffled.astype(np.float64) @ values[rows]
-    return sums
-
-
-def share_as_far(values: Floats, is_first: NDArray[np.bool_], summed: Floats) -> float:
-    """p of `permutation_p` from the first kind's sum in every shuffle, shape (permutations,)."""
-    firsts = int(is_first.sum())
-    seconds = len(values) - firsts
-    observed = abs(values[is_first].mean() - values[~is_first].mean())
-    limit = observed - _ROUNDING * max(1.0, observed)
-    difference = summed / firsts - (values.sum() - summed) / seconds
-    return float((np.abs(difference) >= limit).sum() + 1) / (len(summed) + 1)
-
-
-def holm(p: Floats) -> Floats:
-    """Adjust p-values for their number by Holm's step-down method; same order as given.
-
-    References
-    ----------
-    Holm (1979), A simple sequentially rejective multiple test procedure,
-    https://www.jstor.org/stable/4615733
-
-    Examples
-    --------
-    >>> holm(np.array([0.01, 0.04, 0.03])).round(6).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p, kind="stable")
-    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(raised, 1.0)
-    return adjusted
+    below = int(np.searchsorted(ordered, first, side="left").sum())
+    above = int((len(ordered) - np.searchsorted(ordered, first, side="right")).sum())
+    return (below - above) / (len(first) * len(second))

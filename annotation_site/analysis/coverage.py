@@ -5,6 +5,7 @@ The definitions, and a study worked through by hand, are in ``docs/measures.md``
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ __all__ = [
     "annotation_coverage",
     "coverage_of_lists",
     "coverage_table",
+    "list_counts",
     "list_coverage",
 ]
 
@@ -32,7 +34,7 @@ _COUNTS = ("lists_total", "lists", "annotations", "no_pattern")
 _GROUPS = ("model", "kind", "layer")
 
 RESERVED_COLUMNS = frozenset(
-    [*_SHARES, *_CONCEPTS, *_CONCEPTS_PER_LIST, *_COUNTS, *_GROUPS, "patterns"]
+    [*_SHARES, *_CONCEPTS, *_CONCEPTS_PER_LIST, *_COUNTS, *_GROUPS, "patterns", "skipped"]
     + [column for columns in LABEL_COLUMNS.values() for column in columns]
 )
 """Names that the tables' own columns have; no category can be called like one of them."""
@@ -77,9 +79,22 @@ def annotation_coverage(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
     So the categories add up to ``coverage``, and a token of a flagged and of an unflagged pattern
     counts in the headline. Source: Geva et al. (2022), §4.1 and table 2.
     """
+    counted, units = _annotation_counts(labels, min_tokens=min_tokens)
+    table = counted[["annotation_id", "list_id", "annotator", "patterns"]].copy()
+    for column in counted.columns.drop([*table.columns, "length", *_CONCEPTS]):
+        table[column] = counted[column] / (counted["length"] * units.get(column, 1))
+    return table.join(counted[list(_CONCEPTS)])
+
+
+def _annotation_counts(labels: Labels, *, min_tokens: int) -> tuple[pd.DataFrame, dict[str, float]]:
+    """`annotation_coverage` in whole numbers: tokens, not shares of a list's ``length``.
+
+    A category's are multiples of the share of a token that it can have; the second value says, by
+    category, how many make a token.
+    """
     if min_tokens < 1:
         raise ValueError(f"min_tokens is {min_tokens}; a pattern has at least 1 member.")
-    # A fixed order makes sums, down to their last digit, independent of the order of the rows.
+    # A fixed order makes what is added up later independent of the order of the rows.
     annotations = labels.annotations.sort_values("annotation_id", ignore_index=True)
     lengths = labels.lists.set_index("list_id")["length"]
     length = lengths.reindex(annotations["list_id"]).to_numpy(dtype=np.int64)
@@ -88,14 +103,16 @@ def annotation_coverage(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
     headline = qualifies & ~members.stopwords
 
     table = annotations[["annotation_id", "list_id", "annotator"]].copy()
+    table["length"] = length
     table["patterns"] = members.patterns(np.ones_like(qualifies))
-    table["coverage"] = members.tokens(headline).sum(axis=1) / length
-    table["coverage_with_stopwords"] = members.tokens(qualifies).sum(axis=1) / length
-    for category, tokens in _tokens_by_category(members, headline).items():
-        table[category] = tokens / length
+    table["coverage"] = members.tokens(headline).sum(axis=1)
+    table["coverage_with_stopwords"] = members.tokens(qualifies).sum(axis=1)
+    by_category, units = _tokens_by_category(members, headline)
+    for category, tokens in by_category.items():
+        table[category] = tokens
     table["concepts"] = members.patterns(headline)
     table["concepts_with_stopwords"] = members.patterns(qualifies)
-    return table
+    return table, dict.fromkeys(by_category, units)
 
 
 def list_coverage(labels: Labels, *, min_tokens: int, categories: Sequence[str]) -> pd.DataFrame:
@@ -123,21 +140,58 @@ def list_coverage(labels: Labels, *, min_tokens: int, categories: Sequence[str])
         `categories`, or `categories` names one twice.
     """
     _check_categories(labels.members["category"], categories)
-    answers = annotation_coverage(labels, min_tokens=min_tokens)
+    answers, units = _annotation_counts(labels, min_tokens=min_tokens)
     unused = {category: 0.0 for category in categories if category not in answers.columns}
     answers = answers.assign(**unused, no_pattern=answers["patterns"] == 0)
     by_list = answers.groupby("list_id")
     counts = by_list["no_pattern"].agg(annotations="size", no_pattern="sum")
-    means = by_list[[*_SHARES, *categories, *_CONCEPTS]].mean()
+    summed = by_list[["length", *_SHARES, *categories, *_CONCEPTS]].sum()
+    # A quotient of whole numbers is rounded once: lists with equal means have equal numbers.
+    means = pd.DataFrame(index=summed.index)
+    for column in (*_SHARES, *categories):
+        means[column] = summed[column] / (summed["length"] * units.get(column, 1))
+    for column, name in zip(_CONCEPTS, _CONCEPTS_PER_LIST, strict=True):
+        means[name] = summed[column] / counts["annotations"]
 
-    lists = labels.lists[["list_id", *_GROUPS]]
-    lists = lists.assign(kind=pd.Categorical(lists["kind"], categories=KINDS, ordered=True))
-    lists = lists.sort_values([*_GROUPS, "list_id"], ignore_index=True)
+    lists = _ordered_lists(labels)
     counts = counts.reindex(lists["list_id"], fill_value=0).astype(np.int64)
     means = means.reindex(lists["list_id"]).astype(np.float64)
-    means = means.rename(columns=dict(zip(_CONCEPTS, _CONCEPTS_PER_LIST, strict=True)))
     parts = [lists, counts.reset_index(drop=True), means.reset_index(drop=True)]
     return pd.concat(parts, axis=1)
+
+
+def list_counts(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
+    """The whole numbers behind the shares of `list_coverage`, for comparisons without rounding.
+
+    Parameters
+    ----------
+    labels, min_tokens
+        As for `annotation_coverage`.
+
+    Returns
+    -------
+    DataFrame
+        One row per list, ordered as in `list_coverage`: ``list_id``, ``model``, ``kind``,
+        ``layer``, ``labels`` (tokens times annotations; 0 where nobody has annotated the list),
+        and how many of these labels are in a concept: ``coverage``, ``coverage_with_stopwords``.
+
+    Raises
+    ------
+    ValueError
+        As for `annotation_coverage`.
+    """
+    answers, _ = _annotation_counts(labels, min_tokens=min_tokens)
+    summed = answers.groupby("list_id")[["length", *_SHARES]].sum()
+    summed = summed.rename(columns={"length": "labels"})
+    lists = _ordered_lists(labels)
+    summed = summed.reindex(lists["list_id"], fill_value=0).astype(np.int64)
+    return pd.concat([lists, summed.reset_index(drop=True)], axis=1)
+
+
+def _ordered_lists(labels: Labels) -> pd.DataFrame:
+    lists = labels.lists[["list_id", *_GROUPS]]
+    lists = lists.assign(kind=pd.Categorical(lists["kind"], categories=KINDS, ordered=True))
+    return lists.sort_values([*_GROUPS, "list_id"], ignore_index=True)
 
 
 def coverage_table(
@@ -262,8 +316,11 @@ def _encode(members: pd.DataFrame, annotations: pd.DataFrame, *, width: int) -> 
 
 def _tokens_by_category(
     members: _Members, chosen: NDArray[np.bool_]
-) -> dict[str, NDArray[np.float64]]:
-    """Share the covered tokens of each annotation among categories, 1/n each."""
+) -> tuple[dict[str, NDArray[np.float64]], float]:
+    """Share the covered tokens of each annotation among categories, 1/n each.
+
+    Gives whole numbers of shares, and how many of these make a token.
+    """
     grids = {
         name: members.tokens(chosen & (members.category == code))
         for code, name in enumerate(members.categories)
@@ -271,5 +328,7 @@ def _tokens_by_category(
     n = np.zeros(members.shape, dtype=np.intp)
     for grid in grids.values():
         n += grid
-    weight = 1 / np.maximum(n, 1)
-    return {name: (grid * weight).sum(axis=1) for name, grid in grids.items()}
+    n = np.maximum(n, 1)
+    units = float(lcm(*np.unique(n).tolist()))
+    weight = units / n
+    return {name: (grid * weight).sum(axis=1) for name, grid in grids.items()}, units

@@ -18,6 +18,7 @@ from annotation_site.annotation.plans import (
 )
 from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
+from annotation_site.exact_words import ATTRIBUTES
 
 CONSENT_HELP = "Annotators agree to it before their first list, and again after each change."
 MOST = 2**31 - 1  # the largest version that the database holds
@@ -53,7 +54,7 @@ class RulesForm(forms.Form):
     extractions = _ExtractionsField(
         label="Models",
         queryset=None,
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
         help_text="Whose lists are judged. Several stand side by side in every table.",
     )
     kinds = forms.MultipleChoiceField(
@@ -73,7 +74,7 @@ class RulesForm(forms.Form):
     categories = forms.MultipleChoiceField(
         choices=[(name, name) for name in DEFAULT_CATEGORIES],
         initial=["semantic", "syntactic"],
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
     )
     min_tokens = _number("min_tokens", "A pattern with fewer tokens does not count in results.")
     several_patterns_per_token = forms.BooleanField(
@@ -177,7 +178,7 @@ class StudyForm(RulesForm):
 
     annotators: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
         queryset=None,
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
         required=False,
         help_text="Others can be added or invited later, too.",
     )
@@ -238,6 +239,7 @@ class AnnotatorForm(forms.Form):
         label="Annotator",
         to_field_name="public_id",
         empty_label="Choose somebody",
+        widget=forms.Select(attrs=ATTRIBUTES),
     )
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:

@@ -25,7 +25,7 @@ from annotation_site.annotation.models import (
     WorkedDay,
 )
 from annotation_site.annotation.pace import Pace, pace_of
-from annotation_site.annotation.selectors import needs_consent, studies_to_annotate
+from annotation_site.annotation.selectors import needs_consent, repeat_is_open, studies_to_annotate
 from annotation_site.exports import Column, Table
 
 State = Assignment.State
@@ -131,9 +131,13 @@ def _leases_by_membership(user: User) -> dict[int, list[Lease]]:
 
 
 def submitted_lists(membership: Membership) -> QuerySet[Assignment]:
-    """A person's submitted lists, the newest first, each with its number of patterns."""
+    """A person's submitted lists, the newest first, each with its number of patterns.
+
+    Without those that are open to the person again, as repeats.
+    """
     return (
         Assignment.objects.filter(membership=membership, state=State.SUBMITTED)
+        .exclude(repeat_is_open())
         .annotate(n_patterns=Count("patterns"))
         .order_by("-submitted_at", "-position")
     )

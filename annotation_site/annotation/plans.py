@@ -21,6 +21,7 @@ Read the 30 tokens and look for **patterns**: several tokens that belong togethe
 Give every token of a pattern the same number, describe the pattern in a few words, and choose
 its category. A pattern counts from {min_tokens} tokens on. Most lists have one or two patterns;
 if there is none, say so: that is a full answer. You may look words up on the web.
+Switch the translation of pages off in your browser: you judge the words as they are written.
 
 Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation.
 The page proposes it; you decide.
@@ -148,6 +149,13 @@ def _check_lists(plan: StudyPlan) -> None:
         raise Invalid("Choose at least one kind of list.")
     if not set(plan.kinds) <= set(Kind.values) or len(set(plan.kinds)) != len(plan.kinds):
         raise Invalid(f"Kinds are {', '.join(Kind.values)}, each only once.")
+    lengths = [extraction.parameters.get("top_k") for extraction in plan.extractions]
+    longest = max((length for length in lengths if length is not None), default=plan.min_tokens)
+    if plan.min_tokens > longest:
+        raise Invalid(
+            f"Minimum tokens: the lists have {longest} tokens, so that no pattern could count. "
+            f"Choose a number from 1 to {longest}."
+        )
 
 
 def _check_categories(plan: StudyPlan) -> None:

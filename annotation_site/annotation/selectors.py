@@ -4,12 +4,14 @@ Blinding: `list_page` is all that reaches an annotator of a list. Model, kind, l
 scores, contexts and other people's work are not in it.
 """
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
@@ -24,6 +26,7 @@ from annotation_site.annotation.models import (
     VersionedText,
 )
 from annotation_site.corpus.models import Token, Vector
+from annotation_site.errors import NotAllowed
 
 State = Assignment.State
 Text = TypeVar("Text", bound=VersionedText)
@@ -108,7 +111,46 @@ def own_assignments(user: User) -> QuerySet[Assignment]:
         .exclude(item__study__state=Study.State.ARCHIVED)
         .select_related("item__study", "item__vector", "membership")
         .defer(*NOT_SHOWN)
+        .annotate(repeat_is_open=repeat_is_open())
     )
+
+
+def repeat_is_open() -> Exists:
+    """Whether the list of an annotation is open to its person a second time, as a repeat.
+
+    Until they submit it again, or nothing can be submitted, their first annotation is not
+    readable: what they can copy from it is no retest.
+    """
+    unsubmitted = (State.IN_PROGRESS, State.EXPIRED, State.SKIPPED)
+    return Exists(
+        Assignment.objects.filter(
+            Q(purpose=Assignment.Purpose.REPEAT) & ~Q(pk=OuterRef("pk")),
+            membership=OuterRef("membership"),
+            item=OuterRef("item"),
+            state__in=unsubmitted,
+            opened_at__isnull=False,
+            item__study__state__in=Study.AT_WORK,
+        )
+    )
+
+
+def require_readable(assignment: Any) -> None:
+    """Raises NotAllowed for one of `own_assignments` that is open a second time, as a repeat."""
+    if assignment.repeat_is_open:
+        raise NotAllowed(
+            "This annotation cannot be opened now. Submit the lists that you have begun first; "
+            "then you can read and change it."
+        )
+
+
+def own_list(user: User, public_id: uuid.UUID) -> Any:
+    """One of the person's own assignments, `with_place`, for reading.
+
+    404 for anybody else's; raises NotAllowed as `require_readable` does.
+    """
+    assignment = get_object_or_404(assignments_of(user), public_id=public_id)
+    require_readable(assignment)
+    return assignment
 
 
 def with_place(found: QuerySet[Assignment]) -> QuerySet[Any]:

@@ -25,7 +25,12 @@ from annotation_site.annotation.models import (
     WorkedDay,
 )
 from annotation_site.annotation.places import places_fill
-from annotation_site.annotation.selectors import needs_consent, own_assignments, stopword_ranks
+from annotation_site.annotation.selectors import (
+    needs_consent,
+    own_assignments,
+    require_readable,
+    stopword_ranks,
+)
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
 State = Assignment.State
@@ -186,10 +191,14 @@ def assignment_skip(
 def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
     """The person's own assignment, locked for writing; 404 for anybody else's.
 
+    Raises NotAllowed while the same list is open to the person as a repeat.
+
     `known` are expressions that are read with it.
     """
     own = own_assignments(user).annotate(**known).select_for_update(of=("self",))
-    return get_object_or_404(own, public_id=public_id)
+    assignment = get_object_or_404(own, public_id=public_id)
+    require_readable(assignment)  # a conflict would tell what was submitted
+    return assignment
 
 
 def _is_new(assignment: Assignment) -> bool:

@@ -145,6 +145,18 @@ def scores_renew(*, item: Item, reference: Answer) -> None:
         same.update(reference_score=score)
 
 
+def reference_scores_renew(*, item: Item) -> None:
+    """Score everything that was said of a list anew, by its reference answer as it is now.
+
+    Where it has none, nothing has a score.
+    """
+    reference = _reference_of(item)
+    if reference is not None:
+        scores_renew(item=item, reference=reference)
+    else:
+        item.assignments.filter(purpose__in=SCORED).update(reference_score=None)
+
+
 def study_scores_renew(*, study: Study) -> None:
     """Score everything anew after the study's minimum of tokens has changed."""
     for item in study.items.filter(use__in=WITH_REFERENCE).select_related("vector", "study"):

@@ -7,6 +7,7 @@ from django import forms
 from django.forms.boundfield import BoundField
 
 from annotation_site.corpus.models import Extraction
+from annotation_site.exact_words import ATTRIBUTES
 from ffn_extract.errors import OptionError
 from ffn_extract.options import (
     ALL,
@@ -116,7 +117,12 @@ class EnqueueForm(forms.Form):
         required=False,
         help_text="If not as many as above. Each update is drawn from a text of its own.",
     )
-    corpus = forms.ChoiceField(label="Texts for updates", required=False, initial=_DEFAULTS.corpus)
+    corpus = forms.ChoiceField(
+        label="Texts for updates",
+        required=False,
+        initial=_DEFAULTS.corpus,
+        widget=forms.Select(attrs=ATTRIBUTES),
+    )
     corpus_field = forms.CharField(
         label="Field of the texts",
         max_length=100,

@@ -1,5 +1,6 @@
 """Labels as JSON lines: UTF-8, one record a line, keys in the documented order."""
 
+import codecs
 import json
 from collections.abc import Iterator
 from typing import IO, Any
@@ -33,15 +34,31 @@ def line_of(record: LabelRecord) -> bytes:
 
 
 def read(file: IO[bytes]) -> Iterator[LabelRecord]:
-    """Yield the records one by one. Raises LabelFileError with the number of the line."""
-    number = 0
+    """Yield the records one by one. Raises LabelFileError with the number of the line.
+
+    A byte-order mark, CRLF and empty lines at the end, which editors add, are no part of them.
+    """
+    number, empty = 0, 0
     while line := file.readline(LONGEST_LINE):
         number += 1
         where = f"Line {number}"
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if not line.strip(b" \t\r\n"):
+            empty = empty or number
+            continue
+        if empty:
+            raise LabelFileError(f"Line {empty} is empty. Remove it, or add the record it had.")
         if not line.endswith(b"\n"):
-            raise LabelFileError(f"{where} breaks off: the file is not whole.")
+            raise LabelFileError(_unfinished(where, line))
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise LabelFileError(f"{where} is not JSON.") from error
         yield record_of(values, where)
+
+
+def _unfinished(where: str, line: bytes) -> str:
+    if len(line) >= LONGEST_LINE:
+        return f"{where} is longer than any record. Is it a file of labels?"
+    return f"{where} breaks off: the file is not whole."

@@ -28,6 +28,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from annotation_site.errors import Invalid
+from annotation_site.operations.databases import database_described, require_database
 from annotation_site.results.reading import one_moment
 
 FORMAT = 1
@@ -40,8 +41,10 @@ FILES = "bundles/"
 def backup_write(path: Path) -> dict[str, int]:
     """Write a backup to `path`; returns the number of rows of each table.
 
-    The file appears when it is whole. Raises Invalid where it exists already.
+    The file appears when it is whole. Raises Invalid where it exists already, and for a database
+    that is not the site's: with nobody in it, or tables that are missing or of another version.
     """
+    require_database(with_people=True)
     if path.exists():
         raise Invalid(f"{path} exists. Choose another name; a backup is never overwritten.")
     part = path.with_name(path.name + ".part")
@@ -84,6 +87,7 @@ def backup_restore(path: Path) -> dict[str, int]:
     Raises Invalid for a file that is no whole backup or is of another version of the site, and for
     a database in which somebody is already.
     """
+    require_database()
     try:
         archive = tarfile.open(path)  # noqa: SIM115 (closed below)
     except (OSError, tarfile.TarError) as error:
@@ -218,8 +222,9 @@ def _refuse_a_database_in_use() -> None:
 
     if User.objects.exists():
         raise Invalid(
-            "There are people in this database already, and a restore would mix two sites. Restore "
-            "into a new one: set DATABASE_URL (or VAR_DIR), then `manage.py migrate`."
+            f"There are people in this database already ({database_described()}), and a restore "
+            "would mix two sites. Restore into a new one: set DATABASE_URL (or VAR_DIR), then "
+            "`manage.py migrate`."
         )
 
 

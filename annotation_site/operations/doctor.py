@@ -3,6 +3,7 @@
 Every check is a function in CHECKS; it says what it found and, where that is needed, what to do.
 """
 
+import json
 import shutil
 import socket
 import tempfile
@@ -12,14 +13,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from io import StringIO
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from celery import current_app
 from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from annotation_site.accounts.models import User
+from annotation_site.operations.databases import (
+    OTHER_SETTINGS,
+    database_described,
+    database_is_new,
+    migrations_unknown,
+    migrations_waiting,
+    plain,
+)
+from annotation_site.static_files import static_sources
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import workers_alive, workers_extracting
 
@@ -49,31 +60,59 @@ def wrong(said: str) -> Finding:
 
 
 def database() -> Finding:
-    """Whether it answers and has every table."""
+    """Whether it answers, is the site's, and has every table."""
+    where = database_described()
     try:
-        connection.ensure_connection()
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if database_is_new():
+            return wrong(f"{where}: it has no tables. {OTHER_SETTINGS} Else: `manage.py migrate`.")
+        missing = migrations_waiting()
+        if newer := migrations_unknown():
+            return wrong(
+                f"{where}: a newer version of the site changed it ({newer[0]}). Run that version."
+            )
+        if missing:
+            return wrong(f"{where}: {missing} changes of its tables wait: `manage.py migrate`.")
+        if not User.objects.exists():
+            return worth_a_look(
+                f"{where}: nobody is in it yet. {OTHER_SETTINGS} Else: `manage.py createadmin`."
+            )
     except DatabaseError as error:
-        return wrong(f"does not answer: {str(error).strip()} Check DATABASE_URL and the server.")
-    kind = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}.get(connection.vendor, "?")
-    if missing:
-        return wrong(f"{kind}, but {len(missing)} changes of its tables wait: `manage.py migrate`.")
-    return fine(f"{kind}, its tables are up to date.")
+        return wrong(
+            f"{where}: it does not answer: {plain(error)} Check DATABASE_URL and the server."
+        )
+    return fine(f"{where}: its tables are up to date.")
 
 
 def queue() -> Finding:
-    """Whether messages can be sent."""
-    kind = "Redis" if settings.REDIS_URL else "a folder of files"
+    """Whether messages can be sent, to the queue of this site's settings and no other."""
+    from annotation_site.celery import app  # celery's own default is RabbitMQ on this machine
+
+    where = f"Redis at {_without_password(settings.REDIS_URL)}"
+    if not settings.REDIS_URL:
+        where = f"a folder of files, {settings.VAR_DIR / 'queue'}"
     try:
-        with current_app.connection_for_write() as broker:
+        with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=3)
+        if not settings.REDIS_URL:
+            _write_into(settings.VAR_DIR / "queue" / "messages")
     except Exception as error:  # each transport has errors of its own
         return worth_a_look(
-            f"{kind} does not answer: {error}. Nothing is lost, but work starts seconds later. "
-            "Check REDIS_URL and the server."
+            f"{where} does not answer: {plain(error)} Nothing is lost, but work starts seconds "
+            f"later. Check {'REDIS_URL and the server' if settings.REDIS_URL else 'VAR_DIR'}."
         )
-    return fine(f"{kind}, reached.")
+    return fine(f"{where}, reached.")
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _write_into(folder: Path) -> None:
+    """Raise OSError where a file cannot be written there; the folder is made if it is missing."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"room")
 
 
 def workers() -> Finding:
@@ -115,18 +154,79 @@ def wordnet() -> Finding:
 def storage() -> Finding:
     """Whether files can be written, and there is room for them."""
     folder = settings.VAR_DIR
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"room")
-    except OSError as error:
-        return wrong(f"{folder} cannot be written: {error}. Change its owner, or set VAR_DIR.")
+    for path in (folder, settings.BUNDLES_DIR, settings.EXPORTS_DIR):
+        try:
+            _write_into(path)
+        except OSError as error:
+            return wrong(
+                f"{path} cannot be written: {error.strerror}. Change its owner, or set VAR_DIR, "
+                "BUNDLES_DIR or EXPORTS_DIR."
+            )
     if folder.stat().st_mode & 0o007:
         return worth_a_look(f"{folder} can be read by everybody on this machine: chmod 700 it.")
-    free = shutil.disk_usage(folder).free
+    free, path = min(
+        (shutil.disk_usage(path).free, path)
+        for path in (folder, settings.BUNDLES_DIR, settings.EXPORTS_DIR)
+    )
     if free < LEAST_FREE_BYTES:
-        return worth_a_look(f"only {free / 1e9:.1f} GB are free under {folder}. Make room.")
+        return worth_a_look(f"only {free / 1e9:.1f} GB are free under {path}. Make room.")
     return fine(f"{free / 1e9:.0f} GB are free under {folder}.")
+
+
+def caches() -> Finding:
+    """Whether models, WordNet and a wiki's answers can be kept; asked of the extracting machine."""
+    if find_spec("nltk") is None:
+        return fine("not needed here: this machine has no extraction packages.")
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    from ffn_extract.data_folder import data_folder
+
+    folders = {"HF_HOME": Path(HF_HUB_CACHE), "FFN_DATA_DIR": data_folder()}
+    for name, folder in folders.items():
+        try:
+            _write_into(folder)
+        except OSError as error:
+            return worth_a_look(
+                f"{folder} cannot be written: {error.strerror}. Nothing new is fetched from the "
+                f"hub, WordNet's server or a wiki. Set {name} to a folder of this user's."
+            )
+    return fine(f"{' and '.join(str(folder) for folder in folders.values())}.")
+
+
+def static_files() -> Finding:
+    """Whether every page finds its scripts and styles, as they are in this version."""
+    manifest = settings.STATIC_ROOT / "staticfiles.json"
+    do = "Run `manage.py collectstatic --noinput`, then start the web servers anew."
+    try:
+        collected = json.loads(manifest.read_text())["paths"]
+        made_at = manifest.stat().st_mtime
+    except (OSError, ValueError, KeyError):
+        return wrong(
+            f"not collected into {settings.STATIC_ROOT}: every page would be an error. {do} "
+            "`manage.py serve` does so by itself; a machine with workers alone does not need them."
+        )
+    for name, source in static_sources():
+        if name not in collected or not (settings.STATIC_ROOT / collected[name]).exists():
+            return wrong(f"{name} is missing under {settings.STATIC_ROOT}. {do}")
+        if source.stat().st_mtime > made_at:
+            return worth_a_look(f"{name} is newer than what was collected. {do}")
+    return fine(f"collected in {settings.STATIC_ROOT}.")
+
+
+def certificates() -> Finding:
+    """Whether connections over TLS check who answers."""
+    if "ssl_cert_reqs=none" in settings.REDIS_URL or "ssl_cert_reqs=optional" in settings.REDIS_URL:
+        return worth_a_look(
+            "REDIS_URL says not to check the server's certificate, so anybody on the way can "
+            "answer instead. Leave ssl_cert_reqs out; ssl_ca_certs names your own authority's file."
+        )
+    mode = settings.DATABASES["default"].get("OPTIONS", {}).get("sslmode")
+    if mode and mode not in ("verify-ca", "verify-full"):
+        return worth_a_look(
+            f"DATABASE_URL says sslmode={mode}, which checks no certificate, so anybody on the way "
+            "can answer instead. Say sslmode=verify-full."
+        )
+    return fine("checked wherever the settings ask for TLS.")
 
 
 def clock() -> Finding:
@@ -160,6 +260,8 @@ def _time_of_database() -> datetime | None:
 def configuration() -> Finding:
     """Django's own checks for a server that strangers reach, and what they cannot know."""
     host = settings.ALLOWED_HOSTS[0]
+    for name, meant in settings.MISTYPED_SETTINGS.items():
+        return worth_a_look(f"{settings.ENV_FILE} sets {name}, which nothing reads: {meant}?")
     if settings.DEBUG:
         return wrong("DEBUG is on: errors show the code and settings. Unset it.")
     if host in LOCAL_HOSTS:
@@ -168,6 +270,11 @@ def configuration() -> Finding:
         return wrong(
             f"SITE_URL is {settings.SITE_URL}: passwords travel readable. Put a proxy with TLS in "
             "front and set the https address."
+        )
+    if not settings.BEHIND_PROXY:
+        return worth_a_look(
+            f"SITE_URL is {settings.SITE_URL}, and BEHIND_PROXY is not set: behind a proxy every "
+            "page redirects to itself for ever. Set BEHIND_PROXY=true."
         )
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         said = [
@@ -187,6 +294,9 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "workers": workers,
     "wordnet": wordnet,
     "storage": storage,
+    "caches": caches,
+    "static-files": static_files,
+    "certificates": certificates,
     "clock": clock,
     "settings": configuration,
 }
@@ -196,10 +306,14 @@ ON_REQUEST = {"this-worker": this_worker}
 NEED_THE_DATABASE = {"workers", "this-worker", "clock"}
 
 
+def _database_fails() -> bool:
+    return database().level == "wrong"
+
+
 def examine(names: Sequence[str] = tuple(CHECKS)) -> dict[str, Finding]:
     """The findings of some checks. Where the database fails, what needs it is not asked."""
     found: dict[str, Finding] = {}
-    broken = bool(NEED_THE_DATABASE & set(names)) and database().level == "wrong"
+    broken = bool(NEED_THE_DATABASE & set(names)) and _database_fails()
     for name in names:
         if broken and name in NEED_THE_DATABASE:
             found[name] = wrong("not known: the database has to work first.")

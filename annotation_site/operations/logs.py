@@ -14,6 +14,7 @@ from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Of the request that is being served, or that started the task that runs."""
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _TEXT = "{asctime} {levelname} {name} {request_id}: {message}"
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 # What these say is about machines: a server that does not answer, a disk that is full.

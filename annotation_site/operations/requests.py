@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 from annotation_site.operations import metrics
 from annotation_site.operations.logs import request_id
@@ -45,6 +46,8 @@ class RequestMiddleware:
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         response[HEADER] = identifier
+        if request.method == "HEAD":
+            _without_body(response)
         match = request.resolver_match
         view = (match.view_name or "unnamed") if match else "unknown"
         metrics.request_count(request.method or "", view, response.status_code, seconds)
@@ -53,3 +56,14 @@ class RequestMiddleware:
             extra={"fields": {"milliseconds": round(seconds * 1000)}},
         )  # fmt: skip
         return response
+
+
+def _without_body(response: HttpResponseBase) -> None:
+    """GET's headers, length included, and no more: a server warns of each body it must drop."""
+    if isinstance(response, StreamingHttpResponse):
+        response.streaming_content = ()
+    elif isinstance(response, HttpResponse):
+        length = response.get("Content-Length")
+        response.content = b""
+        if length is not None:
+            response["Content-Length"] = length

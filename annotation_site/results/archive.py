@@ -1,9 +1,7 @@
 """A study's replication archive. Workers import this; it loads pandas, the web does not."""
 
-import json
 import platform
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -11,6 +9,7 @@ from typing import IO, Any
 import pandas as pd
 
 from annotation_site.annotation.models import Guidelines, Item, Study
+from annotation_site.corpus.models import Token
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl, labels_parquet
 from annotation_site.exports.archive import ArchiveWriter
@@ -19,16 +18,20 @@ from annotation_site.results import archive_texts
 from annotation_site.results.archive_answers import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
+    SKIP_COLUMNS,
+    TOKEN_COLUMNS,
     Choices,
     machine_rows,
     request_of,
 )
-from annotation_site.results.computation import vectors_taken_whole
+from annotation_site.results.archive_facts import Facts
+from annotation_site.results.computation import populations_of
 from annotation_site.results.dataframes import model_names
 from annotation_site.results.labels_export import Report, label_records
 from annotation_site.results.machines import machine_labels
+from annotation_site.results.missing import skip_rows
+from annotation_site.results.reading import one_moment
 from annotation_site.results.selectors import figures_of, results_state
-from annotation_site.results.table_request import TableRequest
 from annotation_site.results.tables import tables_of
 from annotation_site.results.versions import data_version
 
@@ -45,18 +48,34 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
     with TemporaryFile() as jsonl, TemporaryFile() as parquet:
         _labels_write(study, (jsonl, parquet), with_names=with_names, report=report)
         lists = list(study_lists(study))
-        machines = list(_machines(study, lists))
-        choices = Choices(tuple(study.categories), study.min_tokens, vectors_taken_whole(study))
+        files = {
+            "lists": Table("lists", LIST_COLUMNS, lists),
+            "tokens": Table("tokens", TOKEN_COLUMNS, list(_tokens(study))),
+            "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
+            "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
+        }
+        choices = Choices(tuple(study.categories), study.min_tokens, populations_of(study))
+        guidelines = Guidelines.objects.filter(study=study).order_by("version")
+        facts = Facts(guidelines.values_list("version", flat=True))
         # From the file, so that the tables are those that everybody gets who has it.
-        request = request_of(lists, machines, labels_jsonl.read(jsonl), choices)
+        request = request_of(
+            lists,
+            files["machines"].rows,
+            facts.watch(labels_jsonl.read(jsonl)),
+            choices,
+            skips=files["skips"].rows,
+            slots=study.annotators_per_list,
+        )
         tables = dict(tables_of(request))
-        parameters = _parameters(study, version, choices, request)
+        counts = facts.counts(request, lists, files["skips"].rows)
+        parameters = _parameters(study, version, choices, counts, with_names=with_names)
         with ArchiveWriter(file) as archive:
-            _texts_add(archive, study, parameters, tables, with_names=with_names)
-            for table in (
-                Table("lists", LIST_COLUMNS, lists),
-                Table("machines", MACHINE_COLUMNS, machines),
-            ):
+            for name, text in archive_texts.texts(parameters, tables).items():
+                archive.add_text(name, text)
+            archive.add_text("environment.json", archive_texts.json_text(_environment()))
+            for one in guidelines:
+                archive.add_text(f"guidelines/version-{one.version}.md", one.text)
+            for table in files.values():
                 archive.add(f"labels/{table.name}.csv", EXPORT_FORMATS["csv"].write(table))
             archive.add("labels/labels.jsonl", _pieces(jsonl))
             archive.add("labels/labels.parquet", _pieces(parquet))
@@ -86,28 +105,6 @@ def _labels_write(
     jsonl.seek(0)
 
 
-def _texts_add(
-    archive: ArchiveWriter,
-    study: Study,
-    parameters: dict[str, Any],
-    tables: dict[str, Table],
-    *,
-    with_names: bool,
-) -> None:
-    has_figures = parameters["figures"] is not None
-    archive.add_text(
-        "README.md",
-        archive_texts.readme(title=study.title, has_figures=has_figures, with_names=with_names),
-    )
-    archive.add_text("methods.md", archive_texts.methods(parameters, tables))
-    archive.add_text("references.bib", archive_texts.BIBTEX)
-    archive.add_text("parameters.json", _json(parameters))
-    archive.add_text("environment.json", _json(_environment()))
-    for text in Guidelines.objects.filter(study=study).order_by("version"):
-        archive.add_text(f"guidelines/version-{text.version}.md", text.text)
-    archive.add_text("labels/fields.md", archive_texts.fields_table())
-
-
 def study_lists(study: Study) -> Iterator[tuple[Any, ...]]:
     """Rows of LIST_COLUMNS, in the order of the study's own tables."""
     names = model_names(study)
@@ -124,7 +121,32 @@ def study_lists(study: Study) -> Iterator[tuple[Any, ...]]:
         ).iterator(),
         start=1,
     ):
-        yield (number, digest, names[extraction], *where, len(token_ids), use)
+        shown = " ".join(map(str, token_ids))
+        yield (number, digest, names[extraction], *where, len(token_ids), use, shown)
+
+
+def study_skips(study: Study) -> Iterator[tuple[Any, ...]]:
+    """Rows of SKIP_COLUMNS."""
+    items = study.items.order_by("pk").values_list("pk", flat=True)
+    numbers = {pk: number for number, pk in enumerate(items, start=1)}
+    with one_moment():
+        rows = list(skip_rows(study))
+    for item, *told in rows:
+        yield (numbers[item], *(one or None for one in told))
+
+
+def _tokens(study: Study) -> Iterator[tuple[Any, ...]]:
+    """Rows of TOKEN_COLUMNS: the tokens of the study's lists."""
+    for extraction in study.extractions.order_by("bundle_digest"):
+        lists = study.items.filter(vector__extraction=extraction)
+        shown = lists.values_list("vector__token_ids", flat=True)
+        wanted = {token for token_ids in shown for token in token_ids}
+        found = Token.objects.filter(extraction=extraction).order_by("token_id")
+        for token, display, gloss, is_stopword in found.values_list(
+            "token_id", "display", "gloss", "is_stopword"
+        ).iterator():
+            if token in wanted:
+                yield extraction.bundle_digest, token, display, gloss, int(is_stopword)
 
 
 def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
@@ -132,7 +154,7 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
     items = Item.objects.filter(study=study).order_by("pk").values_list("pk", flat=True)
     rows = [
         (pk, model, kind, layer, length)
-        for pk, (_, _, model, kind, layer, _, length, use) in zip(items, lists, strict=True)
+        for pk, (_, _, model, kind, layer, _, length, use, _) in zip(items, lists, strict=True)
         if use == Item.Use.STUDY
     ]
     frame = pd.DataFrame(rows, columns=["list_id", "model", "kind", "layer", "length"])
@@ -144,12 +166,16 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
 
 
 def _parameters(
-    study: Study, version: int, choices: Choices, request: TableRequest
+    study: Study,
+    version: int,
+    choices: Choices,
+    counts: Mapping[str, Any],
+    *,
+    with_names: bool,
 ) -> dict[str, Any]:
-    counted = request.labels
-    kinds = Counter(counted.lists["kind"])
     shown = results_state(study).snapshot
     return {
+        "product": archive_texts.product(),
         "study": {
             name: getattr(study, name)
             for name in (
@@ -160,20 +186,12 @@ def _parameters(
             )
         },
         "data_version": version,
+        "with_names": with_names,
         "figures": {"data_version": shown.data_version, "filters": shown.filters}
         if shown
         else None,
         "tables": choices.to_json(),
-        "counts": {
-            "lists": len(counted.lists),
-            "lengths": sorted(int(length) for length in set(counted.lists["length"])),
-            "kinds": {kind: kinds[kind] for kind in archive_texts.KINDS if kind in kinds},
-            "annotations": len(counted.annotations),
-            "annotators": int(counted.annotations["annotator"].nunique()),
-            "no_pattern": len(
-                set(counted.annotations["annotation_id"]) - set(counted.members["annotation_id"])
-            ),
-        },
+        "counts": counts,
         "extractions": list(_extractions(study)),
     }  # fmt: skip
 
@@ -211,10 +229,6 @@ def _figures(study: Study) -> Iterator[tuple[str, bytes]]:
     for figure in figures_of(snapshot):
         for file in files.filter(name=figure["name"]).order_by("extension"):
             yield f"{file.name}.{file.extension}", bytes(file.content)
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

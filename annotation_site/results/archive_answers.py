@@ -12,6 +12,8 @@ import pandas as pd
 
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.labels import LABEL_COLUMNS, Labels, typed_frame
+from annotation_site.analysis.missing import MISSING_COLUMNS
+from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 from annotation_site.exports.labels import LabelFileError, LabelRecord
 from annotation_site.exports.table import Column
 from annotation_site.results.table_request import FINAL, TableRequest
@@ -25,8 +27,19 @@ LIST_COLUMNS = (
     Column("index", "number"),
     Column("length", "number"),
     Column("use", "text"),
+    Column("token_ids", "text"),
 )
 """The lists of a study, in the order in which they were drawn; also those nobody has judged."""
+
+TOKEN_COLUMNS = (
+    Column("bundle_digest", "text"),
+    Column("token_id", "number"),
+    Column("token", "text"),
+    Column("gloss", "text"),
+    Column("stopword", "number"),
+)
+"""The tokens of all lists as people saw them; `stopword` is 1 for those from which the flag of a
+pattern is proposed."""
 
 MACHINE_COLUMNS = (
     Column("annotator", "text"),
@@ -38,40 +51,84 @@ MACHINE_COLUMNS = (
 """A row per token of a pattern that a machine annotator proposed; one without pattern, rank and
 category where it proposed none for a list."""
 
+SKIP_COLUMNS = (
+    Column("list", "number"),
+    Column("annotator", "text"),
+    Column("purpose", "text"),
+    Column("state", "text"),
+    Column("opened_at", "text"),
+    Column("skipped_at", "text"),
+    Column("reason", "text"),
+)
+"""A row per list that a person skipped, or opened and did not submit. Of somebody whose annotations
+were removed, the list and the state alone."""
+
+ListKey = tuple[str, str, int, int]
+
 MOST_RESAMPLES = 100_000  # a file that asks for more is none of ours
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the tables depend on besides the answers; `whole` as in `TableRequest`."""
+    """What the tables depend on besides the answers; `populations` as in `TableRequest`.
+
+    Archives of the measures' versions up to 3 name no sizes: instead, `whole` has model and kind
+    of the vectors that were all taken.
+    """
 
     categories: tuple[str, ...]
     min_tokens: int
-    whole: frozenset[tuple[str, str]] = frozenset()
+    populations: Populations = NOTHING_KNOWN
     resamples: int = RESAMPLES
     seed: int = SEED
+    whole: frozenset[tuple[str, str]] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """As `of_json` reads it."""
+        sizes = self.populations.sizes
         return {
-            **vars(self),
             "categories": list(self.categories),
-            "whole": sorted(list(one) for one in self.whole),
+            "min_tokens": self.min_tokens,
+            "populations": [[*where, sizes[where]] for where in sorted(sizes)],
+            "chosen": sorted(list(one) for one in self.populations.chosen),
+            "resamples": self.resamples,
+            "seed": self.seed,
         }
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> "Choices":
         """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        populations, whole = NOTHING_KNOWN, frozenset[tuple[str, str]]()
+        if "populations" in values:
+            sizes = {(str(m), str(k), int(x)): int(n) for m, k, x, n in values["populations"]}
+            populations = Populations(sizes, _pairs(values["chosen"]))
+        else:
+            whole = _pairs(values["whole"])
         choices = cls(
             tuple(str(name) for name in values["categories"]),
             int(values["min_tokens"]),
-            frozenset((str(model), str(kind)) for model, kind in values["whole"]),
+            populations,
             int(values["resamples"]),
             int(values["seed"]),
+            whole,
         )
         if not 0 < choices.resamples <= MOST_RESAMPLES:
             raise ValueError(f"{choices.resamples} resamples are not drawn.")
         return choices
+
+    def populations_of(self, lists: pd.DataFrame) -> Populations:
+        """What these lists were drawn from; those of `whole` were all there are."""
+        if not self.whole:
+            return self.populations
+        sizes: dict[tuple[str, str, int], int] = {}
+        for model, kind, layer in lists[list(STRATA)].itertuples(index=False, name=None):
+            if (model, kind) in self.whole:
+                sizes[model, kind, layer] = sizes.get((model, kind, layer), 0) + 1
+        return Populations(sizes)
+
+
+def _pairs(values: Iterable[Sequence[Any]]) -> frozenset[tuple[str, str]]:
+    return frozenset((str(model), str(kind)) for model, kind in values)
 
 
 def request_of(
@@ -79,19 +136,24 @@ def request_of(
     machines: Iterable[Sequence[Any]],
     records: Iterable[LabelRecord],
     choices: Choices,
+    *,
+    skips: Iterable[Sequence[Any]] = (),
+    slots: int | None = None,
 ) -> TableRequest:
     """What `TABLES` take, from rows of `LIST_COLUMNS` and `MACHINE_COLUMNS` and the records.
+
+    `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list.
 
     Counted are annotations that are neither surplus nor unblinded (docs/measures.md). Raises
     LabelFileError for a record, and ValueError for a machine's answer, of a list that is not among
     `lists`.
     """
     rows = list(lists)
-    numbers = {(digest, kind, layer, index): n for n, digest, _, kind, layer, index, *_ in rows}
+    numbers = list_numbers(rows)
     frame = typed_frame(
         [
             (n, model, kind, layer, length)
-            for n, _, model, kind, layer, _, length, use in rows
+            for n, _, model, kind, layer, _, length, use, *_ in rows
             if use == "study"
         ],
         {"list_id": int, "model": str, "kind": str, "layer": int, "length": int},
@@ -99,6 +161,11 @@ def request_of(
     own = set(frame["list_id"])
     counted, repeats, final = _Rows(), _Rows(), _Rows()
     times, scores = [], []
+    missing = [
+        (list_id, annotator or "", state, reason or "")
+        for list_id, annotator, purpose, state, _, _, reason in skips
+        if purpose == "annotation" and list_id in own
+    ]
     for number, record in enumerate(records, start=1):
         list_id = numbers.get(record.list_key)
         if list_id is None:
@@ -114,6 +181,8 @@ def request_of(
         elif record.purpose == "annotation" and not (record.surplus or record.unblinded):
             counted.add(number, list_id, record, record.annotator)
             times.append((record.submitted_at, number, record.annotator, record.active_seconds))
+        elif record.purpose == "annotation" and not record.surplus:
+            missing.append((list_id, record.annotator, "unblinded", ""))
     return TableRequest(
         counted.labels(frame),
         list(choices.categories),
@@ -130,8 +199,15 @@ def request_of(
         scores=typed_frame(
             scores, {"annotator": str, "purpose": str, "list_id": int, "score": float}
         ),
-        whole=choices.whole,
+        populations=choices.populations_of(frame),
+        missing=typed_frame(missing, MISSING_COLUMNS),
+        slots=slots,
     )
+
+
+def list_numbers(rows: Iterable[Sequence[Any]]) -> dict[ListKey, int]:
+    """The number of each list by what names it in any database."""
+    return {(digest, kind, layer, index): n for n, digest, _, kind, layer, index, *_ in rows}
 
 
 def machine_rows(machines: Labels) -> Iterator[tuple[Any, ...]]:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from django.db.models import Count
 
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.labels import Labels
-from annotation_site.annotation.models import Assignment, Item, Study
+from annotation_site.analysis.strata import Populations
+from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.exports.table import table_from_frame
 from annotation_site.results.dataframes import (
@@ -27,6 +29,7 @@ from annotation_site.results.figures import (
 )
 from annotation_site.results.filters import Filters
 from annotation_site.results.machines import machine_labels
+from annotation_site.results.missing import missing_frame
 from annotation_site.results.plots import coverage_across_layers, coverage_alt_text
 from annotation_site.results.table_request import TableRequest
 from annotation_site.results.tables import TABLES
@@ -148,7 +151,9 @@ def table_request(
         machines=machines,
         times=counted[["annotation_id", "annotator", "active_seconds"]],
         scores=scores[["annotator", "purpose", "list_id", "score"]],
-        whole=vectors_taken_whole(study),
+        populations=populations_of(study),
+        missing=missing_frame(study, answers, filters),
+        slots=None if filters.takes_a_part else study.annotators_per_list,
     )
     return request, missing
 
@@ -162,20 +167,26 @@ def _together(labels: Labels, machines: Labels) -> Labels:
     )
 
 
-def vectors_taken_whole(study: Study) -> frozenset[tuple[str, str]]:
-    """Model and kind of which the study holds every vector that the model has: value vectors."""
+def populations_of(study: Study) -> Populations:
+    """How many value vectors each layer has that a study's lists are of, and which were chosen.
+
+    Random vectors and updates are draws from infinitely many.
+    """
     names = model_names(study)
-    found = set()
-    for extraction in Extraction.objects.filter(pk__in=names):
-        if extraction.parameters.get("per_layer") != "all":
-            continue
-        held = study.items.filter(
-            use=Item.Use.STUDY, vector__extraction=extraction, vector__kind="value"
-        )
-        every = Vector.objects.filter(extraction=extraction, kind="value")
-        if held.count() == every.count():
-            found.add((names[extraction.pk], "value"))
-    return frozenset(found)
+    sizes: dict[tuple[str, str, int], int] = {}
+    chosen = set()
+    for extraction in Extraction.objects.filter(pk__in=names).select_related("model"):
+        name = names[extraction.pk]
+        values = Vector.objects.filter(extraction=extraction, kind="value").order_by()
+        held = dict(values.values_list("layer").annotate(n=Count("pk")))
+        every = extraction.parameters.get("per_layer") == "all"
+        of_layer = extraction.model.d_ff if extraction.model is not None else 0
+        for layer, count in held.items():
+            # Experts together; where layers differ d_ff is the largest, and a whole layer is known.
+            sizes[name, "value", layer] = count if every else max(count, of_layer)
+        if extraction.parameters.get("vectors"):
+            chosen.add((name, "value"))
+    return Populations(sizes, frozenset(chosen))
 
 
 def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:

@@ -57,6 +57,15 @@ class Filters:
                 chosen[one.name] = sorted(value) if isinstance(value, tuple) else value
         return chosen
 
+    def takes_day(self, day: str) -> bool:
+        """Whether an ISO date is among the days."""
+        return (self.day_from or day) <= day <= (self.day_to or day)
+
+    @property
+    def takes_a_part(self) -> bool:
+        """Whether some annotations of the chosen lists are left out, of people or of days."""
+        return (self.people, self.day_from, self.day_to) != (None, None, None)
+
     @property
     def key(self) -> str:
         """A digest of the choices: equal choices, equal key."""

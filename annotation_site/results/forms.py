@@ -6,7 +6,9 @@ from django import forms
 
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
+from annotation_site.exact_words import ATTRIBUTES
 from annotation_site.results.filters import ADJUDICATED, Filters
+from annotation_site.results.selectors import longest_list
 
 _DATE = forms.DateInput(attrs={"type": "date"})
 
@@ -25,8 +27,12 @@ class FilterForm(forms.Form):
         label="From layer", min_value=0, max_value=100_000, required=False
     )
     layer_to = forms.IntegerField(label="To layer", min_value=0, max_value=100_000, required=False)
-    categories = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-    people = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    categories = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
+    )
+    people = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
+    )
     day_from = forms.DateField(label="Submitted from", required=False, widget=_DATE)
     day_to = forms.DateField(label="Submitted until", required=False, widget=_DATE)
     adjudicated = forms.ChoiceField(
@@ -42,6 +48,7 @@ class FilterForm(forms.Form):
         data.setdefault("min_tokens", study.min_tokens)
         data.setdefault("adjudicated", "off")
         super().__init__(data, **kwargs)
+        self.study = study
         choices = {
             "kinds": list(Kind.choices),
             "categories": [(name, name) for name in study.categories],
@@ -49,6 +56,18 @@ class FilterForm(forms.Form):
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
+
+    def clean_min_tokens(self) -> int:
+        number: int = self.cleaned_data["min_tokens"]
+        if number <= self.study.min_tokens:  # a rule of the study, whatever its lists are
+            return number
+        longest = longest_list(self.study)
+        if longest is not None and number > longest:
+            raise forms.ValidationError(
+                f"No list of this study has more than {longest} tokens, so that no pattern could "
+                f"count. Give a number from 1 to {longest}."
+            )
+        return number
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -147,6 +147,21 @@ def lists_shown(vectors: set[int]) -> dict[int, Row]:
     return found
 
 
+def stopwords_shown(vectors: set[int]) -> dict[int, frozenset[int]]:
+    """The ranks at which each list has a stop word or punctuation."""
+    found: dict[int, frozenset[int]] = {}
+    flagged: dict[int, set[int]] = {}
+    for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(
+        "pk", "extraction_id", "token_ids"
+    ):
+        if extraction not in flagged:
+            stopwords = Token.objects.filter(extraction_id=extraction, is_stopword=True)
+            flagged[extraction] = set(stopwords.values_list("token_id", flat=True))
+        ranks = enumerate(token_ids, start=1)
+        found[pk] = frozenset(rank for rank, token in ranks if token in flagged[extraction])
+    return found
+
+
 def _record(row: Row, patterns: list[LabelPattern], tokens: Row, with_names: bool) -> LabelRecord:
     said = {name: value for name, value in row.items() if name not in ("pk", "vector")}
     if not with_names:

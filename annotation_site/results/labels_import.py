@@ -1,7 +1,8 @@
 """Labels from a file into a study: the same lists, all of the records or none."""
 
+import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -10,6 +11,7 @@ from django.db.models import Count
 
 from annotation_site.accounts import audit
 from annotation_site.annotation.answers import Answer, Rules, answer_parse
+from annotation_site.annotation.final_answers import WITH_REFERENCE
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -20,11 +22,13 @@ from annotation_site.annotation.models import (
     Revision,
     Study,
 )
+from annotation_site.annotation.training import SCORED, reference_scores_renew
 from annotation_site.errors import Invalid
 from annotation_site.exports.labels import LabelRecord
-from annotation_site.results.labels_export import lists_shown
+from annotation_site.results.labels_export import lists_shown, stopwords_shown
 from annotation_site.results.labels_import_checks import People, check_record
 
+SAME_SCORE = 1e-9  # scores are sums of floats
 CHUNK = 200  # records that are in memory at a time
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -39,17 +43,26 @@ class Imported:
     annotations: int = 0
     people_created: int = 0
     guidelines_missing: set[int] = field(default_factory=set)
+    scores_changed: int = 0
+    proposals_changed: int = 0
 
 
 @transaction.atomic
 def labels_import(
-    *, study: Study, records: Iterable[LabelRecord], people: Mapping[str, str]
+    *,
+    study: Study,
+    records: Iterable[LabelRecord],
+    people: Mapping[str, str],
+    called: str = "Record",
 ) -> Imported:
     """Store every record as a submitted answer of the study, or nothing.
 
     Lists are found by bundle, kind, layer and index. An annotator's code that the study knows is
     that person; `people` gives others by user name, who must be in the study; for the rest people
     are made up who cannot log in. Numbers of versions, times, flags and positions stay as they are.
+    What follows from the tokens and from reference annotations is computed: proposed stopwords
+    flags and scores. `Imported` counts those that the file has otherwise. `called` is what errors
+    call a record of the file, with its number.
 
     Raises Invalid, naming the record, for a study that is open or archived, a list that it does not
     hold or that shows other tokens, an answer that its rules do not allow, one that is there
@@ -61,11 +74,12 @@ def labels_import(
             f"This study is {study.get_state_display()}. Pause it first, so that nobody works at a "
             "list that an imported answer takes."
         )
-    run = _Import(study, People(study, people))
+    run = _Import(study, People(study, people), called)
     numbered = enumerate(records, start=1)
     while chunk := list(islice(numbered, CHUNK)):
         run.store(chunk)
     run.check_places()
+    run.score()
     run.imported.people_created = run.people.created
     audit.record("labels_imported", target=study, annotations=run.imported.annotations)
     return run.imported
@@ -74,8 +88,9 @@ def labels_import(
 class _Import:
     """One run: what it has seen, and how records become rows."""
 
-    def __init__(self, study: Study, people: People) -> None:
+    def __init__(self, study: Study, people: People, called: str) -> None:
         self.study = study
+        self.called = called
         self.people = people
         self.imported = Imported()
         self._items: dict[ListKey, Item] = {
@@ -87,6 +102,7 @@ class _Import:
             Guidelines.objects.filter(study=study).values_list("version", flat=True)
         )
         self._positions: dict[int, set[int]] = {}
+        self._scores: dict[int, float | None] = {}  # of the file, by assignment
         self._touched: set[int] = set()
         self._finals = set(
             Assignment.objects.filter(item__study=study, purpose=Purpose.ADJUDICATION).values_list(
@@ -96,7 +112,7 @@ class _Import:
 
     def store(self, chunk: list[tuple[int, LabelRecord]]) -> None:
         """Check the records, then write them."""
-        found = [(f"Record {n}", record, self._item(n, record)) for n, record in chunk]
+        found = [(f"{self.called} {n}", record, self._item(n, record)) for n, record in chunk]
         shown = lists_shown({item.vector_id for _, _, item in found})
         for where, record, item in found:
             check_record(where, record, item, shown[item.vector_id])
@@ -117,7 +133,11 @@ class _Import:
             taken.add(key)
             self._check_final(where, record, item)
             rows.append((self._assignment(membership, item, record, answer), answer, record))
-        _write(rows)
+        stopwords = stopwords_shown({item.vector_id for _, _, item in found})
+        self.imported.proposals_changed += _write(rows, stopwords)
+        for assignment, _, record in rows:
+            if record.reference_score is not None or record.purpose in SCORED:
+                self._scores[assignment.pk] = record.reference_score
         self._touched.update(item.pk for _, _, item in found)
         self.imported.annotations += len(rows)
 
@@ -137,11 +157,21 @@ class _Import:
                     f"for {k}. Import into a draft with as many people per list as the file has."
                 )
 
+    def score(self) -> None:
+        """Score what was imported against the reference annotations, and count what differs."""
+        for item in self.study.items.filter(pk__in=self._touched, use__in=WITH_REFERENCE):
+            reference_scores_renew(item=item)
+        scored = Assignment.objects.filter(pk__in=self._scores)
+        computed = dict(scored.values_list("pk", "reference_score"))
+        self.imported.scores_changed = sum(
+            not _is_same_score(score, computed[pk]) for pk, score in self._scores.items()
+        )
+
     def _item(self, number: int, record: LabelRecord) -> Item:
         item = self._items.get(record.list_key)
         if item is None:
             raise Invalid(
-                f"Record {number}: this study does not hold the {record.kind} vector "
+                f"{self.called} {number}: this study does not hold the {record.kind} vector "
                 f"{record.index} of layer {record.layer} of the bundle {record.bundle_digest}. "
                 "Import into a study with the same lists."
             )
@@ -217,7 +247,6 @@ class _Import:
             draft={"answer": answer.to_json()},
             draft_version=record.version,
             active_seconds=record.active_seconds,
-            reference_score=record.reference_score,
             comment=answer.comment,
             guidelines_version=record.guidelines_version,
             opened_at=record.opened_at,
@@ -235,9 +264,18 @@ class _Import:
         return position
 
 
-def _write(rows: list[tuple[Assignment, Answer, LabelRecord]]) -> None:
+def _is_same_score(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, abs_tol=SAME_SCORE)
+
+
+def _write(
+    rows: list[tuple[Assignment, Answer, LabelRecord]], stopwords: Mapping[int, Set[int]]
+) -> int:
+    """Store the rows; returns how many proposed flags the file has otherwise."""
     Assignment.objects.bulk_create(assignment for assignment, _, _ in rows)
-    patterns = Pattern.objects.bulk_create(_patterns(rows))
+    patterns = Pattern.objects.bulk_create(_patterns(rows, stopwords))
     ranks = (p.ranks for _, answer, _ in rows for p in answer.patterns)
     PatternMember.objects.bulk_create(
         PatternMember(pattern=pattern, rank=rank)
@@ -260,16 +298,25 @@ def _write(rows: list[tuple[Assignment, Answer, LabelRecord]]) -> None:
         )
         for assignment, answer, _ in rows
     )
+    stored = (pattern for _, _, record in rows for pattern in record.patterns)
+    return sum(
+        one.stopwords_proposed != other.stopwords_proposed
+        for one, other in zip(patterns, stored, strict=True)
+    )
 
 
-def _patterns(rows: list[tuple[Assignment, Answer, LabelRecord]]) -> Iterator[Pattern]:
-    for assignment, answer, record in rows:
-        for pattern, stored in zip(answer.patterns, record.patterns, strict=True):
+def _patterns(
+    rows: list[tuple[Assignment, Answer, LabelRecord]], stopwords: Mapping[int, Set[int]]
+) -> Iterator[Pattern]:
+    for assignment, answer, _ in rows:
+        flagged = stopwords[assignment.item.vector_id]
+        for pattern in answer.patterns:
+            proposed = pattern.proposed_stopwords({rank: rank in flagged for rank in pattern.ranks})
             yield Pattern(
                 assignment=assignment,
                 number=pattern.number,
                 description=pattern.description,
                 category=pattern.category,
-                stopwords=stored.stopwords,
-                stopwords_proposed=stored.stopwords_proposed,
+                stopwords=proposed if pattern.stopwords is None else pattern.stopwords,
+                stopwords_proposed=proposed,
             )

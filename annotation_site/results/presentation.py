@@ -1,14 +1,16 @@
 """Stored tables as pages show them: percentages with their intervals, missing values with why."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from annotation_site.analysis.paper import PAPER_TABLE_2
 from annotation_site.corpus.models import Kind
+from annotation_site.results.remarks import no_significance, warnings_of
 
 Row = Mapping[str, Any]
+CONDITIONAL = "Intervals are 95%, conditional on these annotators."
 MISSING = "–"
 ALL_MODELS = "All models"
 PURPOSES = {"training": "training", "reference": "silent reference"}
@@ -147,23 +149,8 @@ def _headline(row: Row) -> Cell:
     return Cell(cell.text, cell.between, remark)
 
 
-def _warnings(rows: Iterable[Row]) -> list[str]:
-    """Each warning once, with the rows that it is about."""
-    found: dict[str, list[str]] = {}
-    groups = []
-    for row in rows:
-        groups.append(group_name(row))
-        for warning in str(row.get("warning") or "").split("; "):
-            if warning and warning.startswith("fewer than"):
-                found.setdefault(warning, []).append(group_name(row))
-    return [
-        f"{_one_by_one(about, groups)}: {warning}, read with care."
-        for warning, about in found.items()
-    ]
-
-
-def _one_by_one(about: list[str], groups: list[str]) -> str:
-    return "All rows" if set(about) == set(groups) else "; ".join(dict.fromkeys(about))
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    return warnings_of([(group_name(row), row) for row in rows])
 
 
 def by_category(rows: Sequence[Row], categories: Sequence[str], *, layers: bool) -> PageTable:
@@ -186,12 +173,16 @@ def by_category(rows: Sequence[Row], categories: Sequence[str], *, layers: bool)
         "Coverage by layer" if layers else "Coverage by category",
         ["Lists of", *labels, "Lists"],
         body,
-        "Layers count from 0. The categories add up to the coverage.",
+        f"Layers count from 0. The categories add up to the coverage. {CONDITIONAL}",
+        _warnings(shown),
     )
 
 
 def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
     """Value vectors against random ones, over all layers or in each."""
+    shown = [row for row in rows if (row["layer"] is not None) == layers]
+    adjusted = any(row["p_adjusted"] is not None for row in shown)
+    over = "layers and models" if layers else "models"
     body = [
         [
             words(f"{REAL_MEASURES[row['measure']]}: {_all_layers(row)}"),
@@ -199,10 +190,9 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
             Cell(percent(row["mean_second"]), remark=f"{row['lists_second']:,} lists"),
             valued(row, percent, "difference"),
             Cell(decimal(row["cliffs_delta"])),
-            Cell(p_value(row["p_adjusted" if layers else "p"])),
+            Cell(p_value(_p_shown(row)), remark=no_significance(row)),
         ]
-        for row in rows
-        if (row["layer"] is not None) == layers
+        for row in shown
     ]
     return PageTable(
         "real_against_random",
@@ -213,12 +203,21 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
             "Random vectors",
             "Difference",
             "Cliff’s delta",
-            "p, adjusted" if layers else "p",
+            "p, adjusted" if adjusted else "p",
         ],
         body,
-        "p from a permutation test that shuffles kinds within layers"
-        + (", adjusted by Holm’s method for the number of layers." if layers else "."),
+        "The difference is taken within each layer, then averaged with the study’s lists as "
+        "weights; so it is not that of the two means where layers are unevenly judged. p from a "
+        "permutation test that shuffles kinds within layers"
+        + (f", adjusted by Holm’s method over {over}. " if adjusted else ". ")
+        + CONDITIONAL,
+        _warnings(shown),
     )
+
+
+def _p_shown(row: Row) -> float | None:
+    p: float | None = row["p"] if row["p_adjusted"] is None else row["p_adjusted"]
+    return p
 
 
 def _all_layers(row: Row) -> str:
@@ -237,7 +236,8 @@ def agreement_across(name: str, title: str, rows: Sequence[Row], measures: Row) 
             + [number(max(row["lists"] for row in known.values()))]
         )
     columns = ["Group", *(measures[one]["title"] for one in shown), "Lists"]
-    return PageTable(name, title, columns, body)
+    caption = CONDITIONAL if any("low" in row for row in rows) else ""
+    return PageTable(name, title, columns, body, caption, _warnings(rows))
 
 
 def _group_of(row: Row) -> str:

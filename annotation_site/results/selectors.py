@@ -162,3 +162,9 @@ def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, st
         for item, user, number, description, category in found
         if user in codes
     }
+
+
+def longest_list(study: Study) -> int | None:
+    """How many tokens the lists of a study have at most, where its extractions say so."""
+    known = [extraction.parameters.get("top_k") for extraction in study.extractions.all()]
+    return max(known) if known and None not in known else None

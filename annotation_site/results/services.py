@@ -227,11 +227,16 @@ def snapshots_sweep() -> None:
         if not newest.exists() and _rested(study, filters):
             snapshot_request(study=study)
     Snapshot.waiting().exclude(measures_version=MEASURES_VERSION).delete()
-    for snapshot in give_back(Snapshot.objects.filter(state=State.RUNNING), state=State.DUE):
-        log.warning("Snapshot %s waits again: its worker sends no heartbeat", snapshot.pk)
+    snapshots_give_back()
     failed = Snapshot.objects.filter(state=State.FAILED, measures_version=MEASURES_VERSION)
     before = timezone.now() - RETRY_AFTER
     failed.filter(attempts__lt=MOST_ATTEMPTS, finished_at__lt=before).update(state=State.DUE)
+
+
+def snapshots_give_back() -> None:
+    """Let snapshots wait again that a dead worker held."""
+    for snapshot in give_back(Snapshot.objects.filter(state=State.RUNNING), state=State.DUE):
+        log.warning("Snapshot %s waits again: its worker sends no heartbeat", snapshot.pk)
 
 
 def _forget_old(snapshot: Snapshot) -> None:

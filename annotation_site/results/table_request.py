@@ -1,11 +1,10 @@
 """What the tables of results are computed from, and what several of them share."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from annotation_site.analysis.agreement.lists import disagreement_ranking
@@ -15,8 +14,12 @@ from annotation_site.analysis.agreement.tables import (
     agreement_tables,
     measure_agreement,
 )
-from annotation_site.analysis.coverage import Labels, list_coverage
-from annotation_site.analysis.intervals import RESAMPLES, SEED, mean_intervals
+from annotation_site.analysis.coverage import Labels, list_counts, list_coverage
+from annotation_site.analysis.intervals import RESAMPLES, SEED
+from annotation_site.analysis.labels import typed_frame
+from annotation_site.analysis.means import mean_intervals
+from annotation_site.analysis.missing import MISSING_COLUMNS
+from annotation_site.analysis.strata import NOTHING_KNOWN, Populations, joined
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
     "agreement": ("model",),
@@ -26,11 +29,12 @@ AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
 }
 """Tables of every measure, and what makes a row of each."""
 
-ALL_VECTORS = "all vectors of this kind were taken: no sampling interval"
+ONE_ANNOTATOR = "one annotator alone: another may find other concepts"
 
 FINAL = "adjudicated"
 """The annotator that final answers go by."""
 
+_CONCEPTS = ("concepts_per_list", "concepts_per_list_with_stopwords")
 _TOGETHER = "of all models"
 
 _SCORES = ("annotator", "purpose", "list_id", "score")
@@ -47,7 +51,8 @@ class TableRequest:
     categories, min_tokens
         Of the study; `min_tokens` may be another for an analysis.
     resamples, seed
-        Of every interval and permutation test; without resamples intervals are empty.
+        Of every resampled interval and permutation test; without resamples all intervals are
+        empty.
     final
         The same with final answers of adjudicated lists; None where there are none.
     adjudicated
@@ -61,8 +66,13 @@ class TableRequest:
         ``active_seconds``.
     scores
         Of training and reference lists: ``annotator``, ``purpose``, ``list_id``, ``score``.
-    whole
-        Model and kind of vectors that were all taken: no sample, so no sampling interval.
+    populations
+        What the study's vectors were drawn from, and which were chosen: what was taken whole or
+        chosen is no sample, and has no sampling interval.
+    missing
+        What gave no annotation that counts, with the columns of `MISSING_COLUMNS`.
+    slots
+        Annotators per list; None where a filter takes a part of the annotations.
     """
 
     labels: Labels
@@ -80,7 +90,9 @@ class TableRequest:
         )
     )
     scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({one: [] for one in _SCORES}))
-    whole: frozenset[tuple[str, str]] = frozenset()
+    populations: Populations = NOTHING_KNOWN
+    missing: pd.DataFrame = field(default_factory=lambda: typed_frame([], MISSING_COLUMNS))
+    slots: int | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -88,7 +100,8 @@ class TableRequest:
 
     @property
     def draws(self) -> dict[str, Any]:
-        return {"resamples": self.resamples, "seed": self.seed}
+        known = {"resamples": self.resamples, "seed": self.seed}
+        return {**known, "populations": self.populations}
 
     @property
     def with_final(self) -> Labels:
@@ -108,24 +121,49 @@ class TableRequest:
     @cached_property
     def intervals(self) -> pd.DataFrame:
         """Means with intervals, of all layers together (``layer`` missing), then of each."""
-        measures = ["coverage", "coverage_with_stopwords", *self.categories]
-        measures += ["concepts_per_list", "concepts_per_list_with_stopwords"]
+        measures = ["coverage", "coverage_with_stopwords", *self.categories, *_CONCEPTS]
         parts = mean_intervals(
             self.lists,
             columns=measures,
             by=[("model", "kind"), ("model", "kind", "layer")],
-            **self.draws,
+            populations=self.populations,
+            counts=_CONCEPTS,
+            intervals=bool(self.resamples),
         )
         parts[0].insert(2, "layer", pd.Series(pd.NA, index=parts[0].index, dtype="Int64"))
         table = pd.concat([part.astype({"layer": "Int64"}) for part in parts], ignore_index=True)
         table["kind"] = table["kind"].astype("str")
-        judged = self.lists.groupby(["model", "kind"], observed=True)["annotations"].min() > 0
-        whole = [
-            (model, kind) in self.whole and bool(judged[model, kind])
-            for model, kind in zip(table["model"], table["kind"], strict=True)
-        ]
-        _without_intervals(table, whole)
-        return table
+        return self.with_annotators(table)
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """The whole numbers behind `lists`."""
+        return list_counts(self.covering, min_tokens=self.min_tokens)
+
+    def with_annotators(self, table: pd.DataFrame, *, kinds: Sequence[str] = ()) -> pd.DataFrame:
+        """A table of coverage, with a warning where one person judged all lists of a row.
+
+        Rows are of the kinds named where they have none of their own.
+        """
+        said = []
+        for row in table.to_dict("records"):
+            layer = None if pd.isna(row["layer"]) else row["layer"]
+            of = [(row["model"], kind, layer) for kind in kinds or (row["kind"],)]
+            people = set().union(*(self._annotators.get(one, frozenset()) for one in of))
+            said.append(joined([ONE_ANNOTATOR if len(people) == 1 else "", row["warning"]]))
+        return table.assign(warning=pd.Series(said, index=table.index, dtype="object"))
+
+    @cached_property
+    def _annotators(self) -> dict[tuple[str, str, int | None], frozenset[object]]:
+        """Who judged the lists of each model and kind, and of each layer of them."""
+        labels = self.covering
+        who = labels.annotations.merge(labels.lists, on="list_id")
+        who = who[["model", "kind", "layer", "annotator"]].drop_duplicates()
+        found: dict[tuple[str, str, int | None], set[object]] = {}
+        for model, kind, layer, person in who.itertuples(index=False, name=None):
+            for where in (layer, None):
+                found.setdefault((model, kind, where), set()).add(person)
+        return {key: frozenset(people) for key, people in found.items()}
 
     @cached_property
     def agreement(self) -> Agreement:
@@ -153,15 +191,6 @@ class TableRequest:
                 together.insert(0, "model", None)
                 together["model"] = together["model"].astype("object")
                 found[name] = pd.concat([found[name], together], ignore_index=True)
-        judged = self.agreement.lists.groupby(["model", "kind"], observed=True)["annotations"]
-        groups = judged.min().reset_index().itertuples(index=False)
-        compared = {
-            (model, kind): (model, kind) in self.whole and bool(least > 1)
-            for model, kind, least in groups
-        }
-        for table in found.values():
-            rows = table.to_dict("records")
-            _without_intervals(table, [_takes_all(row, compared) for row in rows])
         return found
 
     @cached_property
@@ -185,18 +214,3 @@ def _of(labels: Labels, annotations: pd.DataFrame) -> Labels:
     """Some of the annotations with their members."""
     inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
     return Labels(labels.lists, annotations, labels.members[inside])
-
-
-def _takes_all(row: dict[Hashable, Any], groups: Mapping[tuple[str, str], bool]) -> bool:
-    """Whether every (model, kind) in a row of agreement was taken and judged whole."""
-    return all(
-        whole
-        for (model, kind), whole in groups.items()
-        if row["model"] in (None, model) and row.get("kind", kind) == kind
-    )
-
-
-def _without_intervals(table: pd.DataFrame, rows: list[bool]) -> None:
-    """What was not sampled has no sampling interval."""
-    table.loc[rows, ["low", "high"]] = np.nan
-    table.loc[rows, "warning"] = ALL_VECTORS

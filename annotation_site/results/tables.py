@@ -22,10 +22,14 @@ from annotation_site.analysis.coverage import (
     coverage_table,
     list_coverage,
 )
+from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.missing import missing_table, skips_by_group
 from annotation_site.analysis.paper import TABLE_2_ROWS
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.exports.table import Table, table_from_frame
 from annotation_site.results.table_request import TableRequest
+
+NO_PATTERNS = "undefined, because nobody found a pattern."
 
 SIDE_BY_SIDE = 10
 """Lists people disagree on most whose patterns are matched."""
@@ -45,7 +49,7 @@ def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
 
 def _over_and_by_layer(request: TableRequest, lists: pd.DataFrame) -> pd.DataFrame:
     by_kind, by_layer = (
-        coverage_of_lists(lists, categories=request.categories, by=by)
+        _with_skips(request, coverage_of_lists(lists, categories=request.categories, by=by), by)
         for by in (("model", "kind"), ("model", "kind", "layer"))
     )
     by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
@@ -53,10 +57,25 @@ def _over_and_by_layer(request: TableRequest, lists: pd.DataFrame) -> pd.DataFra
     return pd.concat([by_kind, by_layer], ignore_index=True)
 
 
+def _with_skips(request: TableRequest, table: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    """The table with the number of skips in each of its rows."""
+    skips = skips_by_group(request.labels.lists, request.missing, by).rename("skipped")
+    return table.merge(skips.reset_index(), on=list(by), how="left")
+
+
+def missing(request: TableRequest) -> pd.DataFrame:
+    """Missing annotations by model and kind, then also by layer, with the reasons for skips."""
+    annotations = request.labels.annotations
+    people = annotations[~annotations["annotator"].isin(BASELINES)]  # machines hold no slot
+    labels = Labels(request.labels.lists, people, request.labels.members.head(0))
+    return missing_table(labels, request.missing, slots=request.slots)
+
+
 def table_2(request: TableRequest) -> pd.DataFrame:
     """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
     concepts; coverage with its interval, what it rests on, and concepts per list."""
     found = coverage_of_lists(request.lists, categories=request.categories)
+    found = _with_skips(request, found, ("model", "kind"))
     known_rows = request.intervals[request.intervals["layer"].isna()]
     keys = zip(known_rows["model"], known_rows["kind"], known_rows["measure"], strict=True)
     intervals = dict(zip(keys, known_rows.to_dict("records"), strict=True))
@@ -75,7 +94,7 @@ def table_2(request: TableRequest) -> pd.DataFrame:
                     "model": model,
                     "kind": kind,
                     "stopwords_concepts": "with" if with_stopwords else "without",
-                    "coverage": row[f"coverage{ending}"],
+                    "coverage": np.nan if known is None else known["value"],
                     "low": np.nan if known is None else known["low"],
                     "high": np.nan if known is None else known["high"],
                     "concepts_per_list": row[f"concepts_per_list{ending}"],
@@ -84,12 +103,14 @@ def table_2(request: TableRequest) -> pd.DataFrame:
                     "annotations": row["annotations"],
                     "no_pattern": row["no_pattern"],
                     "warning": "nobody has judged a list" if known is None else known["warning"],
+                    "skipped": row["skipped"],
                 }
             )
     columns = ["model", "kind", "stopwords_concepts", "coverage", "low", "high"]
     columns += ["concepts_per_list", "lists", "lists_total", "annotations", "no_pattern", "warning"]
+    columns += ["skipped"]
     table = pd.DataFrame(rows, columns=columns)
-    counts = ["lists", "lists_total", "annotations", "no_pattern"]
+    counts = ["lists", "lists_total", "annotations", "no_pattern", "skipped"]
     return table.astype(
         {"coverage": float, "low": float, "high": float, **dict.fromkeys(counts, int)}
     )
@@ -97,14 +118,15 @@ def table_2(request: TableRequest) -> pd.DataFrame:
 
 def real_against_random(request: TableRequest) -> pd.DataFrame:
     """Value vectors against random ones, in coverage without and with stopwords concepts."""
-    draws = max(request.resamples, 1)
-    return kind_comparison(
-        request.lists,
+    table = kind_comparison(
+        request.counts,
         columns=["coverage", "coverage_with_stopwords"],
-        resamples=draws,
-        permutations=draws,
+        populations=request.populations,
+        permutations=max(request.resamples, 1),
         seed=request.seed,
+        intervals=bool(request.resamples),
     )
+    return request.with_annotators(table, kinds=("value", "random"))
 
 
 def retest(request: TableRequest) -> pd.DataFrame:
@@ -127,13 +149,12 @@ def reference(request: TableRequest) -> pd.DataFrame:
 def disagreement(request: TableRequest) -> pd.DataFrame:
     """Lists with two answers or more, by how little people agree on them, most first.
 
-    `score` is 1 − the mean overlap of matched patterns: 0 full agreement, 1 none; 0 where nobody
-    found a pattern.
+    `score` is 1 − the mean overlap of matched patterns: 0 full agreement, 1 none; missing where
+    nobody found a pattern, as `undefined` says.
     """
     table = request.disagreement
-    score = (1 - table["mean_matched_jaccard"]).fillna(0.0)
-    table = table.assign(score=score)
-    return table
+    score = 1 - table["mean_matched_jaccard"]
+    return table.assign(score=score, undefined=np.where(score.isna(), NO_PATTERNS, ""))
 
 
 def side_by_side(request: TableRequest) -> pd.DataFrame:
@@ -207,6 +228,7 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "lists": lambda request: request.lists.astype({"kind": "str"}),
     "disagreement": disagreement,
     "side_by_side": side_by_side,
+    "missing": missing,
 }
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 

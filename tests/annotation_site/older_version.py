@@ -1,5 +1,6 @@
 """A database as an older version left it, from what `fixtures.upgrade.make` wrote there."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ from django.db import connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 
+def older_version_read(path: Path) -> dict[str, Any]:
+    """What `fixtures.upgrade.make` wrote: migrations, rows, and what the site said of them."""
+    return json.loads(gzip.decompress(path.read_bytes()))
+
+
 def older_version_load(path: Path) -> None:
     """Migrate an empty database as far as the older version was, and fill it with its rows."""
-    made = json.loads(path.read_text())
+    made = older_version_read(path)
     applied = list(dict(made["migrations"]).items())  # in their order: the last of each app
     executor = MigrationExecutor(connection)
     executor.migrate(applied)
@@ -29,8 +35,10 @@ def older_version_load(path: Path) -> None:
                 continue
             # Not bulk_create: it would set "created at" to now. `raw` is what loaddata uses.
             model._base_manager.all()._insert(rows, fields, using="default", raw=True)  # type: ignore[attr-defined]
+    # Tables between two models too: there, what clashes is dropped without a word.
+    models_of = apps.get_models(include_auto_created=True)
     with connection.cursor() as cursor:
-        for sql in connection.ops.sequence_reset_sql(no_style(), apps.get_models()):
+        for sql in connection.ops.sequence_reset_sql(no_style(), models_of):
             cursor.execute(sql)
 
 

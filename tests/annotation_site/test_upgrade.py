@@ -2,7 +2,9 @@
 
 import csv
 import json
-import zipfile
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,28 +15,27 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from annotation_site.accounts.models import User
+from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.final_answers import final_answer_open
+from annotation_site.results.tables import TABLES
 from tests.annotation_site.factories import UserFactory, make_study
+from tests.annotation_site.older_version import older_version_read
 from tests.e2e.site import ROOT, Site, database_of_its_own
 
-OLDER = sorted((ROOT / "fixtures" / "upgrade").glob("*.json"))
+FOLDER = ROOT / "fixtures" / "upgrade"
+# Every release that somebody may come from. One that was made is never taken out.
+OLDER = ("first", "0.1")
 SLUG = "an-older-study"
-# Whether the new version's pages show an older version's study, and whether it can go on with it.
-GO_ON = """
-import json
-from django.test import Client
-from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Study
-from annotation_site.annotation.rules import study_duplicate, study_extend
-researcher = User.objects.get(role="researcher")
-client = Client(SERVER_NAME="127.0.0.1")
-client.force_login(researcher)
-pages = ("run/", "run/lists/", "results/", "exports/", "rules/", "people/", "adjudication/",
-         "texts/", "references/")
-shown = {page: client.get(f"/studies/an-older-study/{page}").status_code for page in pages}
-added = study_extend(study=Study.objects.get(), lists_per_layer=3)
-copy = study_duplicate(study=Study.objects.get(), title="A copy", by=researcher)
-print(json.dumps({"shown": shown, "added": added, "copied": copy.items.count()}))
+# How many lists three per layer add to the study, and how many a copy of it holds.
+EXTENDED = {"first": (6, 18), "0.1": (10, 37)}
+LOAD = """
+from pathlib import Path
+from django.core.management import call_command
+from tests.annotation_site.older_version import older_version_load
+older_version_load(Path({path!r}))
+call_command("migrate", verbosity=0)
+call_command("collectstatic", verbosity=0, interactive=False)
+print(0)
 """
 
 
@@ -46,52 +47,136 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
 
 
-def run(site: Site, code: str) -> str:
-    return site.manage("shell", "--verbosity", "0", "-c", code)
+def run(site: Site, code: str) -> Any:
+    """The JSON that some code prints last, in the site."""
+    return json.loads(site.manage("shell", "--verbosity", "0", "-c", code).splitlines()[-1])
 
 
 def said(site: Site) -> dict[str, Any]:
-    """What this version says of the study, in the words of `fixtures.upgrade.make`."""
+    """What this version says of the studies, in the words of `fixtures.upgrade.make`."""
     code = "import json; from fixtures.upgrade.make import answers; print(json.dumps(answers()))"
-    return json.loads(run(site, code).splitlines()[-1])
+    return run(site, code)
 
 
-def test_there_is_an_older_version_to_come_from():
-    assert [path.stem for path in OLDER] == ["first"]
+def bring_up_to_date(site: Site, name: str) -> dict[str, Any]:
+    """A site with the older database, migrated; returns what the older version said."""
+    path = FOLDER / f"{name}.json.gz"
+    run(site, LOAD.format(path=str(path)))
+    return older_version_read(path)["answers"]
 
 
-@pytest.mark.parametrize("path", OLDER, ids=lambda path: path.stem)
-def test_an_older_database_keeps_its_answers(site: Site, path: Path, tmp_path: Path):
-    load = "from tests.annotation_site.older_version import *; older_version_load(Path({!r}))"
-    run(site, load.format(str(path)))
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("collectstatic", "--verbosity", "0", "--no-input")
-    expected = json.loads(path.read_text())["answers"]
+def test_no_older_version_is_forgotten():
+    assert {path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz")} == {*OLDER}
 
+
+@pytest.mark.parametrize("name", OLDER)
+def test_an_older_database_keeps_its_answers(site: Site, name: str, tmp_path: Path):
+    expected = bring_up_to_date(site, name)
     found = said(site)
-    assert found["labels"] == expected["labels"]
-    assert found["hours"] == expected["hours"]
-    # Later versions say more of a list and of a study's coverage, and never something else.
+    for what in ("labels", "hours", "assignments", "studies", "exports"):
+        if what in expected:
+            assert found[what] == expected[what]
+    # Later versions say more of a list and of a study's coverage, and never something else, but
+    # for a number's last digit.
     for before, after in zip(expected["coverage"], found["coverage"], strict=True):
-        assert {name: after.get(name) for name in before} == before
+        for column, value in before.items():
+            same = pytest.approx(value, abs=1e-9) if isinstance(value, float) else value
+            assert after.get(column) == same, (column, after)
     assert found["pages"].keys() == expected["pages"].keys()
     for list_id, before in expected["pages"].items():
         assert within(before, found["pages"][list_id]) == before
 
-    for what in ("coverage", "labels", "archive"):
-        site.manage("export", SLUG, what, "--out", str(tmp_path / what))
-    records = [json.loads(line) for line in (tmp_path / "labels").read_text().splitlines()]
-    exported = [pattern["ranks"] for record in records for pattern in record["patterns"]]
-    assert sorted(exported) == sorted(ranks for *_, ranks in expected["labels"])
-    with (tmp_path / "coverage").open() as file:
-        assert len(list(csv.DictReader(file))) == len(expected["coverage"])
-    with zipfile.ZipFile(tmp_path / "archive") as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith("parameters.json"))
-        assert len(json.loads(archive.read(name))["extractions"]) == 1
 
-    went_on = json.loads(run(site, GO_ON).splitlines()[-1])
+@pytest.mark.parametrize("name", OLDER)
+def test_an_older_database_gives_every_file(site: Site, name: str, tmp_path: Path):
+    expected = bring_up_to_date(site, name)
+    code = "from tests.annotation_site.goes_on import export_all; export_all({!r}); print(0)"
+    run(site, code.format(str(tmp_path)))
+    files = {path.name: path for path in tmp_path.iterdir() if path.is_file()}
+    slugs = {name.removesuffix("-labels.jsonl") for name in files if name.endswith(".jsonl")}
+    records = [
+        json.loads(line)
+        for slug in slugs
+        for line in files[f"{slug}-labels.jsonl"].read_text().splitlines()
+    ]
+    exported = [sorted(one["ranks"]) for record in records for one in record["patterns"]]
+    assert sorted(exported) == sorted(ranks for *_, ranks in expected["labels"])
+    if "studies" in expected:
+        kept = [one for one in expected["assignments"].values() if one[5] == "submitted"]
+        assert len(records) == len(kept)
+        assert slugs == {one[0] for one in kept}
+    for slug in slugs:
+        assert {file for file in files if file.startswith(f"{slug}-")} == {
+            *(f"{slug}-{table}.csv" for table in (*TABLES, "gold")),
+            *(f"{slug}-{one}" for one in ("labels.jsonl", "labels.parquet", "archive.zip")),
+        }
+        status, out = verified(files[f"{slug}-archive.zip"])
+        assert status == 0, out
+    with files[f"{SLUG}-coverage.csv"].open() as file:
+        assert len(list(csv.DictReader(file))) == len(expected["coverage"])
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_an_older_study_goes_on(site: Site, name: str):
+    bring_up_to_date(site, name)
+    code = "import json; from tests.annotation_site.goes_on import go_on; print(json.dumps({}))"
+    went_on = run(site, code.format(f"go_on({SLUG!r})"))
     assert set(went_on.pop("shown").values()) == {200}
-    assert went_on == {"added": 6, "copied": 18}
+    done = went_on.pop("done")
+    before, after = done.pop("change")
+    assert after == before + 1
+    assert done == {"submit": "submitted", "skip": "skipped", "adjudicate": "submitted"}
+    assert (went_on["added"], went_on["copied"]) == EXTENDED[name]
+
+
+@pytest.mark.parametrize("name", [one for one in OLDER if (FOLDER / f"{one}-archive.zip").exists()])
+def test_an_older_archive_is_verified_or_refused_by_name(name: str):
+    """It follows by the measures that it was made with, or a sentence names them and today's."""
+    theirs = older_version_read(FOLDER / f"{name}.json.gz")["measures_version"]
+    status, out = verified(FOLDER / f"{name}-archive.zip")
+    if status == 0:
+        return
+    assert status == 2, out  # never "the tables do not follow": they do, by their own measures
+    versions = [int(number) for number in re.findall(r"\b\d+\b", out)]
+    assert "measures" in out
+    assert {theirs, MEASURES_VERSION} <= {*versions}, out
+
+
+@pytest.mark.parametrize("name", [one for one in OLDER if (FOLDER / f"{one}-bundle").exists()])
+def test_an_older_bundle_is_the_one_that_its_database_holds(site: Site, name: str, tmp_path: Path):
+    bundle = FOLDER / f"{name}-bundle"
+    digest = json.loads((bundle / "manifest.json").read_text())["digest"]
+    shown = subprocess.run(
+        [sys.executable, "-m", "ffn_extract", "inspect", str(bundle), "--limit", "0"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    bring_up_to_date(site, name)
+    again = site.manage("import_bundle", str(bundle))
+    assert again.startswith("Already loaded")
+    assert digest in again
+
+    new = Site(tmp_path / "new", models=False)
+    with database_of_its_own(new.environment):
+        new.manage("migrate", "--verbosity", "0")
+        loaded = new.manage("import_bundle", str(bundle))
+        assert loaded.startswith("Loaded")
+        assert digest in loaded
+        lists = (
+            f"[*Vector.objects.filter(extraction__bundle_digest__endswith={digest!r})"
+            ".order_by('kind', 'layer', 'index')"
+            ".values_list('kind', 'layer', 'index', 'token_ids', 'scores')]"
+        )
+        assert new.query(lists) == site.query(lists) != []
+
+
+def verified(path: Path) -> tuple[int, str]:
+    """What `verify` says of an archive: its exit status and all that it printed."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "annotation_site.verify", str(path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 def within(before: Any, after: Any) -> Any:

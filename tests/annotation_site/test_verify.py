@@ -4,16 +4,20 @@ import io
 import json
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Guidelines
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
 from annotation_site.results import archive, services
 from annotation_site.results.archive_answers import Choices
+from annotation_site.results.archive_checks import NOT_CHECKED
+from annotation_site.results.product import VERSION
 from annotation_site.results.tables import TABLES
 from annotation_site.verify import main, verify
 from tests.annotation_site.results.test_services import labelled_study
@@ -68,20 +72,31 @@ def test_an_archive_holds_all_that_a_reader_needs(study):
         "README.md", "methods.md", "references.bib", "parameters.json", "environment.json",
         "guidelines/version-1.md", "guidelines/version-2.md", "labels/fields.md",
         "labels/lists.csv", "labels/machines.csv", "labels/labels.jsonl", "labels/labels.parquet",
+        "labels/skips.csv", "labels/tokens.csv",
         "figures/coverage-across-layers-0.svg", "figures/coverage-by-kind.svg",
         "figures/time-per-list.svg", "figures/learning-curve.svg", CHECKSUMS,
     }  # fmt: skip
     parameters = json.loads(found["parameters.json"])
     extraction = study.extractions.get()
     assert parameters["extractions"][0]["bundle_digest"] == extraction.bundle_digest
+    assert parameters["product"] == {
+        "name": "FFN Concepts", "version": VERSION, "package": "ffn-concepts",
+        "measures_version": MEASURES_VERSION, "archive_format": 2,
+    }  # fmt: skip
     assert parameters["counts"] == {
-        "lists": 4,
-        "lengths": [30],
-        "kinds": {"value": 2, "random": 2},
-        "annotations": 7,
-        "annotators": 2,
-        "no_pattern": 2,
-    }
+        "lists": 4, "list_uses": {"study": 4}, "judged": 4, "lengths": [30],
+        "kinds": {"value": 2, "random": 2}, "annotations": 7, "annotators": 2, "no_pattern": 2,
+        "annotations_per_list": {"median": 2.0, "least": 1, "most": 2},
+        "patterns": 8, "patterns_too_small": 2, "active_seconds": 0,
+        "excluded": {"surplus": 0, "unblinded": 0}, "skipped": 0, "expired": 0, "withdrawn": 0,
+        "records": {"annotation": 7},
+        "all_records": {
+            "records": 7, "surplus": 0, "unblinded": 0, "submissions": 7, "active_seconds": 0,
+            "patterns": 8, "members": 45, "stopwords": 1,
+        },
+        "all_categories": {"semantic": 5, "syntactic": 3},
+        "guidelines": {"1": 7}, "guidelines_missing": [],
+    }  # fmt: skip
     assert json.loads(found["environment.json"])["pandas"] == pd.__version__
     assert found["guidelines/version-2.md"].decode() == "Look *twice*."
     assert found["README.md"].decode().startswith("# By hand\n")
@@ -106,14 +121,23 @@ def test_the_methods_paragraph_says_the_numbers_of_the_tables(study):
     text = members(packed(study))["methods.md"].decode()
     model = study.extractions.get().model.name
     for sentence in (
-        f"We annotated 4 lists of the top 30 tokens of vectors of {model}",
-        "(2 of value vectors and 2 of random vectors)",
-        "2 annotators, who saw neither",
-        "gave 7 answers; 2 of them said that a list has no pattern.",
-        "A pattern (semantic or syntactic) counts from 4 tokens on",
-        f"Coverage of value vectors of {model} is 15.0% over 2 lists.",
-        f"Value minus random vectors of {model}: 0.0 percentage points",
-        "from 100 resamples of lists",
+        f"The study holds 4 lists of the top 30 tokens of vectors of {model}, projected onto the "
+        "vocabulary (Geva et al., 2021; Geva et al., 2022): 2 lists of value vectors and 2 lists "
+        "of random vectors.",
+        "Annotators judged 4 of the 4 lists: 2 of 2 lists of value vectors and 2 of 2 lists of "
+        "random vectors.",
+        "2 annotators, who saw neither the model nor a vector's kind, layer or index, gave 7 "
+        "annotations; 2 of them say that the list has no pattern.",
+        "The design asks for 2 annotations per list; judged lists have a median of 2 (range: 1 to "
+        "2).",
+        "Annotators skipped no list. The results exclude no submitted annotation.",
+        "A pattern (semantic or syntactic) needs at least 4 tokens to count; 2 of the 8 patterns "
+        "have fewer.",
+        f"Coverage of the value vectors of {model} is 15.0% (",
+        f"The coverage of the value vectors of {model} minus that of its random vectors is 0.0 "
+        "points (",
+        "shuffles kinds within layers 100 times, p = (b + 1) / (100 + 1)",
+        f"FFN Concepts {VERSION} (measures version {MEASURES_VERSION})",
     ):
         assert sentence in text, text
 
@@ -141,9 +165,12 @@ def test_verifying_computes_every_table_from_the_labels(study, tmp_path, capsys)
     path = stored(tmp_path, packed(study))
     assert main([str(path)]) == 0
     tables = len(TABLES)
-    assert capsys.readouterr().out == (
-        f"All cells of {tables} tables agree with the 7 annotations in the archive.\n"
+    said = capsys.readouterr().out
+    assert said.startswith(
+        f"All cells of {tables} tables, all texts and all counts agree with the 7 annotations in "
+        "the archive.\nNot checked, because nothing in the archive follows from it or tells it:\n"
     )
+    assert all(where in said for where in NOT_CHECKED)
 
 
 def test_verifying_needs_no_site(study, tmp_path):
@@ -194,7 +221,9 @@ def test_a_label_that_was_changed_shows_in_the_tables(study, tmp_path, capsys):
     ("changes", "sentence"),
     [
         ({"tables/coverage.csv": None}, "tables/coverage.csv is missing"),
-        ({"tables/more.csv": b"a\r\n"}, "tables/more.csv is no table of such an archive"),
+        ({"tables/more.csv": b"a\r\n"}, "tables/more.csv is no member of such an archive"),
+        ({"methods.md": None}, "methods.md is missing"),
+        ({"more.md": b""}, "more.md is no member of such an archive"),
     ],
 )
 def test_missing_and_added_tables_are_named(study, tmp_path, capsys, changes, sentence):
@@ -207,7 +236,8 @@ def test_missing_and_added_tables_are_named(study, tmp_path, capsys, changes, se
     [
         ({"labels/labels.jsonl": None}, "no labels/labels.jsonl"),
         ({"labels/lists.csv": b"x"}, "labels/lists.csv is no table"),
-        ({"parameters.json": b"{}"}, "does not say what the tables depend on"),
+        ({"parameters.json": b"{}"}, "parameters.json does not hold what an archive's holds"),
+        ({"parameters.json": b"["}, "parameters.json is not JSON"),
         ({"tables/coverage.json": b"["}, "tables/coverage.json is no table"),
         ({"labels/labels.parquet": b"PAR1"}, "damaged"),
         ({"labels/labels.jsonl": b"{}\n"}, "Line 1 lacks"),
@@ -291,3 +321,21 @@ def test_the_command_line_says_what_it_wants(tmp_path, capsys):
     assert "Give one archive" in capsys.readouterr().err
     assert main([str(tmp_path / "none.zip")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_archives_name_the_version_in_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION
+
+
+@pytest.mark.parametrize("version", [MEASURES_VERSION - 1, MEASURES_VERSION + 1])
+def test_an_archive_of_other_measures_is_told_apart(study, tmp_path, capsys, version):
+    data = packed(study)
+    parameters = json.loads(members(data)["parameters.json"])
+    parameters["product"]["measures_version"] = version
+    changed = {"parameters.json": json.dumps(parameters).encode()}
+    assert main([str(stored(tmp_path, repacked(data, **changed)))]) == 2
+    said = capsys.readouterr().err
+    assert f"with version {version} of the measures" in said
+    assert f"computes version {MEASURES_VERSION}" in said
+    assert "7 records against the lists" in said

@@ -24,7 +24,7 @@ from annotation_site.accounts.models import User
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import data_version
+from annotation_site.results.versions import data_version
 from tests.annotation_site.factories import *
 from django.utils import timezone
 ada, ben, cleo, rosa = (User.objects.get(username=n) for n in ("ada", "ben", "cleo", "rosa"))
@@ -152,7 +152,7 @@ def test_unopened_lists_are_released_after_a_question(page: Page, world: Site):
     page.goto(f"{STUDY}run/")
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="ben"))
     row.get_by_role("button", name="Release").click()
-    expect(page.get_by_role("dialog")).to_contain_text("of ben?")
+    expect(page.get_by_role("dialog")).to_contain_text("of \u2068ben\u2069?")
     page.get_by_role("button", name="Go back").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     row.get_by_role("button", name="Release").press("Enter")

@@ -172,3 +172,11 @@ def test_a_hub_that_cannot_be_reached_names_both_ways_out_and_soon(tmp_path):
     assert "Either give a local folder" in said
     assert "or connect (HF_HOME" in said
     assert "HF_TOKEN" in said
+
+
+def test_a_cache_that_cannot_be_written_is_named_as_the_cause_and_not_the_hub(hub, tmp_path):
+    (tmp_path / "a-file").touch()
+    said = find(hub.address, tmp_path / "a-file" / "cache", MODEL)
+    assert said.startswith(f"refused: {MODEL} cannot be kept on this machine: ")
+    assert "Set HF_HOME to a folder that this user can write" in said
+    assert "cannot be reached" not in said

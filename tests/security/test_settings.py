@@ -44,7 +44,8 @@ def shown(names: list[str], **environment: str) -> dict[str, object]:
 def test_without_a_secret_key_nothing_starts(tmp_path, command):
     ended = run("manage.py", *command, VAR_DIR=str(tmp_path), SECRET_KEY="")
     assert ended.returncode != 0
-    assert "No secret key. Set SECRET_KEY to a long random string" in ended.stderr
+    assert ended.stderr.startswith("No secret key. The settings are looked for in")
+    assert "set SECRET_KEY to a long random string" in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from annotation_site.analysis.agreement.answers import Answers
 from annotation_site.analysis.agreement.arrays import OUTSIDE, Grid, Integers, Pairs, Patterns
 from annotation_site.analysis.agreement.matching import match
-from annotation_site.analysis.intervals import STRATA
+from annotation_site.analysis.strata import STRATA
 
 SIDES = ("first", "second")
 
@@ -40,24 +40,28 @@ def couples(first: Answers, second: Answers, *, on: Sequence[str] = ()) -> pd.Da
 
 
 def beside(first: Answers, second: Answers, chosen: pd.DataFrame) -> Answers:
-    """Some of their `couples`, each a list of its own that "first" and "second" answered."""
+    """Some of their `couples`, each a list of its own that "first" and "second" answered.
+
+    A measure of pairs of people has a pair for each person of `first`.
+    """
     categories = tuple(sorted({*first.categories, *second.categories}))
     first, second = _named(first, categories), _named(second, categories)
     sets, code = np.unique(np.concatenate([first.sets, second.sets]), axis=0, return_inverse=True)
     codes = np.split(code, [len(first.sets)])
     patterns = _joined(first.patterns, second.patterns)
     rows = np.arange(len(chosen))
+    person, names = pd.factorize(chosen["annotator"], sort=True)
     pairs = Pairs(
         list=rows,
         first=chosen["first"].to_numpy(dtype=np.int64),
         second=chosen["second"].to_numpy(dtype=np.int64) + len(first.length),
-        people=np.zeros_like(rows),
-        people_pairs=np.array([[0, 1]])[: len(rows)],
+        people=person.astype(np.int64),
+        people_pairs=np.arange(2 * len(names)).reshape(-1, 2),
     )
     return Answers(
         lists=chosen.drop(columns=list(SIDES)).assign(list_id=rows, annotations=2),
         annotations=pd.concat([first.annotations, second.annotations]),
-        people=SIDES,
+        people=tuple((name, side) for name in names for side in SIDES),
         categories=categories,
         length=np.concatenate([first.length, second.length]),
         in_concept=_stacked(first.in_concept, second.in_concept, OUTSIDE),

@@ -13,11 +13,33 @@ from annotation_site.analysis.agreement.arrays import Integers
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.measure import Measure, Statistics
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
-from annotation_site.analysis.intervals import STRATA
 from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.strata import STRATA, Marks, Populations, Strata
 
 Cell = tuple[str | None, str]
 """Category, None for all, and name of a measure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What is drawn anew: units, each some lists that are drawn together.
+
+    Attributes
+    ----------
+    rows
+        Lists that enter, as rows of `Agreement.lists`.
+    units
+        The unit of each, 0, 1, …, shape (rows,).
+    stratum
+        The stratum of each unit, shape (units,).
+    strata
+        How they were sampled.
+    """
+
+    rows: Integers
+    units: Integers
+    stratum: Integers
+    strata: Strata
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +78,18 @@ class Agreement:
             if not (answers.one_category and measure.needs_categories)
         }
 
-    def units(self, rows: Integers) -> tuple[Integers, Integers]:
-        """What is drawn: the unit of each of these lists, 0, 1, …, and the stratum of each unit."""
+    def drawn(self, populations: Populations) -> "Drawn":
+        """What is drawn anew for intervals: the lists with two answers or more."""
+        rows = np.flatnonzero(self.lists["annotations"].to_numpy() > 1)
         lists = self.lists.iloc[rows]
         keys = lists.groupby([*self.strata, self.unit], observed=True, sort=False)
-        stratum = lists.groupby(list(self.strata), observed=True).ngroup().to_numpy(dtype=np.int64)
+        grouped = lists.groupby(list(self.strata), observed=True)
         units = keys.ngroup().to_numpy(dtype=np.int64)
-        strata = np.empty(int(units.max(initial=-1)) + 1, dtype=np.int64)
-        strata[units] = stratum
-        return units, strata
+        stratum = np.empty(int(units.max(initial=-1)) + 1, dtype=np.int64)
+        stratum[units] = grouped.ngroup().to_numpy(dtype=np.int64)
+        known = grouped.size().reset_index()[list(self.strata)]
+        size = np.bincount(stratum, minlength=len(known)).astype(np.int64)
+        return Drawn(rows, units, stratum, Strata.of(known, size, populations))
 
     def by_pair(self) -> "Agreement":
         """The agreement of every two people, with the columns ``first`` and ``second``."""
@@ -141,16 +166,11 @@ class Grouping:
         """Category and measure of each row of one group."""
         return [(category, name) for category in self.categories for name in agreement.measures]
 
-    def strata(self, agreement: Agreement) -> tuple[Integers, Integers]:
-        """How many strata each group has, and how many of them one unit; shape (groups,)."""
-        used = np.flatnonzero(agreement.lists["annotations"].to_numpy() > 1)
-        units, strata = agreement.units(used)
-        group = np.empty(len(strata), dtype=np.int64)
-        group[units] = self.codes[used]
-        size = (
-            pd.DataFrame({"group": group, "stratum": strata}).groupby(["group", "stratum"]).size()
-        )
-        of_group = size.index.get_level_values("group").to_numpy(dtype=np.int64)
-        groups = len(self.keys)
-        single = of_group[size.to_numpy() == 1]
-        return np.bincount(of_group, minlength=groups), np.bincount(single, minlength=groups)
+    def members(self, rows: Integers, units: Integers, groups: Integers) -> Marks:
+        """Which groups of units make up each of these groups, shape (groups, groups of units).
+
+        `rows` are lists with their `units`, and `groups` says the group of each unit.
+        """
+        member = np.zeros((len(self.keys), int(groups.max(initial=-1)) + 1), dtype=np.bool_)
+        member[self.codes[rows], groups[units]] = True
+        return member

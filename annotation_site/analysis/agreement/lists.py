@@ -2,22 +2,25 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.agreement.arrays import Integers
+from annotation_site.analysis.agreement.arrays import Floats, Integers
 from annotation_site.analysis.agreement.couples import beside, couples
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import Agreement, agreement_tables
-from annotation_site.analysis.intervals import SEED, STRATA
+from annotation_site.analysis.intervals import SEED
 from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 
 RANKED_BY = ("mean_matched_jaccard", "pattern_f1", "percent_agreement_concept")
 """What the list people disagree on most has least of; the first that differs decides."""
 
 _FIRST, _SECOND = "first", "second"
+_ROUNDING = 1e-12
 
 
 def matched_patterns(labels: Labels, *, list_id: object, min_tokens: int) -> pd.DataFrame:
@@ -112,12 +115,32 @@ def disagreement_ranking(agreement: Agreement) -> pd.DataFrame:
     lists = every.lists.reset_index(names="row")
     for name, statistics in every.statistics.items():
         lists[name[1]] = statistics.value(statistics.parts)
-    lists = lists[lists["annotations"] > 1].sort_values([*RANKED_BY, "row"])
+    lists = lists[lists["annotations"] > 1]
+    places = [_places(lists[name].to_numpy(dtype=np.float64)) for name in reversed(RANKED_BY)]
+    lists = lists.iloc[np.lexsort([lists["row"].to_numpy(dtype=np.int64), *places])]
     return lists[[*keys, *RANKED_BY]].astype({"kind": "str"}).reset_index(drop=True)
 
 
+def _places(values: Floats) -> Integers:
+    """The place of each value, missing ones last; equal means have one, however they were summed.
+
+    Rounding stays far below the 1e-12 by which different places differ at least.
+    """
+    order = np.argsort(values, kind="stable")
+    steps = np.diff(values[order], prepend=values[order[:1]])
+    places = np.empty(len(values), dtype=np.int64)
+    places[order] = np.cumsum((steps > _ROUNDING) | (np.isnan(steps) & (np.arange(len(order)) > 0)))
+    places[np.isnan(values)] = len(values) + 1
+    return places
+
+
 def retest_table(
-    agreement: Agreement, repeats: Agreement, *, resamples: int = 0, seed: int = SEED
+    agreement: Agreement,
+    repeats: Agreement,
+    *,
+    resamples: int = 0,
+    seed: int = SEED,
+    populations: Populations = NOTHING_KNOWN,
 ) -> pd.DataFrame:
     """Agreement of people with themselves: each one's first and repeated answers to a list.
 
@@ -127,7 +150,7 @@ def retest_table(
         Of the answers that count.
     repeats
         Of later answers by the same people to some of the same lists; one per person and list.
-    resamples, seed
+    resamples, seed, populations
         As for `agreement_tables`. A list is drawn with all answers to it; for a single person, of
         the lists that this person answered twice.
 
@@ -141,10 +164,11 @@ def retest_table(
     first, second = agreement.answers[None], repeats.answers[None]
     same_person = couples(first, second, on=["annotator"])
     both = Agreement({None: beside(first, second, same_person)}, agreement.measures)
-    everybody = _everybody(both, resamples, seed)
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "populations": populations}
+    everybody = _everybody(both, options)
     everybody.insert(0, "annotator", None)
     alone = replace(both, strata=("annotator", *STRATA))
-    (of_person,) = agreement_tables(alone, by=[("annotator",)], resamples=resamples, seed=seed)
+    (of_person,) = agreement_tables(alone, by=[("annotator",)], **options)
     return pd.concat([everybody.astype({"annotator": "object"}), of_person], ignore_index=True)
 
 
@@ -155,6 +179,7 @@ def program_table(
     apart: Collection[str] = (),
     resamples: int = 0,
     seed: int = SEED,
+    populations: Populations = NOTHING_KNOWN,
 ) -> pd.DataFrame:
     """Agreement of people with a program: every answer to a list beside the program's.
 
@@ -166,7 +191,7 @@ def program_table(
         Of one answer to each list.
     apart
         Who is no person, though among the people.
-    resamples, seed
+    resamples, seed, populations
         As for `retest_table`.
 
     Returns
@@ -178,10 +203,11 @@ def program_table(
     found = couples(first, second)
     chosen = found[~found["annotator"].isin(list(apart))]
     both = Agreement({None: beside(first, second, chosen)}, agreement.measures)
-    return _everybody(both, resamples, seed)
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "populations": populations}
+    return _everybody(both, options)
 
 
-def _everybody(both: Agreement, resamples: int, seed: int) -> pd.DataFrame:
+def _everybody(both: Agreement, options: dict[str, Any]) -> pd.DataFrame:
     """The table of all pairs of answers; a list is drawn with all of its pairs."""
     together = replace(both, unit="answered")
-    return agreement_tables(together, by=[()], resamples=resamples, seed=seed)[0]
+    return agreement_tables(together, by=[()], **options)[0]

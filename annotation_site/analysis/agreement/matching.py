@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from annotation_site.analysis.agreement.arrays import Floats, Integers, Pairs, Patterns
 
 TIED = 1e-12
-"""Sums of Jaccard overlaps closer than this are equal; rounding stays far below it."""
+"""Where sums of Jaccard overlaps cannot be exact, closer ones are equal: see `_exact`."""
 
 _ENUMERATED = 720
 _BITS = 62
 _CELLS = 4_000_000
+_EXACT = 2**53  # floats below it hold every whole number
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +83,14 @@ def match(patterns: Patterns, pairs: Pairs) -> Matching:
     """
     found = _candidates(patterns, pairs)
     chosen = np.zeros(len(found.pair), dtype=np.bool_)
-    jaccard = found.jaccard
-    position = _positions(found, patterns, jaccard)
+    position = _positions(found, patterns, found.jaccard)
+    overlap, tied = _exact(found)
     width = int(found.shape.max(initial=0)) + 1
     codes = found.shape[:, 0] * width + found.shape[:, 1]
     for code in np.unique(codes[found.shape.min(axis=1) > 0]):
         rows, columns = divmod(int(code), width)
         cells = found.start[codes == code, None] + np.arange(rows * columns)
-        best = _optimal(jaccard[cells], position[cells], rows, columns)
+        best = _optimal(overlap[cells], position[cells], (rows, columns), tied)
         chosen[cells[best]] = True
     return Matching(found, chosen & (found.shared > 0))
 
@@ -107,18 +109,33 @@ def _candidates(patterns: Patterns, pairs: Pairs) -> Candidates:
     return Candidates(pair, first, second, shared, union, start, shape)
 
 
-def _optimal(overlap: Floats, order: Integers, rows: int, columns: int) -> NDArray[np.bool_]:
+def _exact(found: Candidates) -> tuple[Floats, float]:
+    """Overlaps as multiples of a unit that they all are, and how near equal sums can be.
+
+    The sums are then whole numbers and exact: always for lists of up to 36 tokens. For longer ones
+    the unit can be too small; then overlaps are fractions, and sums closer than `TIED` are equal.
+    """
+    units = lcm(*np.unique(found.union).tolist())
+    if units * max(int(found.shape.min(axis=1).max(initial=0)), 1) < _EXACT:
+        return (found.shared * (units // np.maximum(found.union, 1))).astype(np.float64), 0.0
+    return found.jaccard, TIED
+
+
+def _optimal(
+    overlap: Floats, order: Integers, shape: tuple[int, int], tied: float
+) -> NDArray[np.bool_]:
     """The chosen cells of matrices of one shape, flattened; shape (matrices, cells)."""
+    rows, columns = shape
     ways = _assignments(rows, columns)
     if ways is None:
         solved = [
-            _solve(one.reshape(rows, columns), at) for one, at in zip(overlap, order, strict=True)
+            _solve(one.reshape(shape), at, tied) for one, at in zip(overlap, order, strict=True)
         ]
         return np.array(solved)
     step = max(1, _CELLS // ways.size)
     return np.concatenate(
         [
-            _enumerate(overlap[begin : begin + step], order[begin : begin + step], ways)
+            _enumerate(overlap[begin : begin + step], order[begin : begin + step], ways, tied)
             for begin in range(0, len(overlap), step)
         ]
     )
@@ -161,10 +178,10 @@ def _assignments(rows: int, columns: int) -> Integers | None:
     return own * columns + chosen if rows <= columns else chosen * columns + own
 
 
-def _enumerate(overlap: Floats, order: Integers, many: Integers) -> NDArray[np.bool_]:
+def _enumerate(overlap: Floats, order: Integers, many: Integers, tied: float) -> NDArray[np.bool_]:
     """The chosen cells of every matrix, by trying all assignments; shape (matrices, cells)."""
     total = overlap[:, many].sum(axis=2)
-    optimal = total >= total.max(axis=1, keepdims=True) - TIED
+    optimal = total >= total.max(axis=1, keepdims=True) - tied
     # Bits, the earliest candidate the highest: the largest number holds the earliest ones.
     weight = np.where(overlap > 0, np.int64(1) << (overlap.shape[1] - 1 - order), 0)
     value = np.where(optimal, weight[:, many].sum(axis=2), -1)
@@ -173,7 +190,7 @@ def _enumerate(overlap: Floats, order: Integers, many: Integers) -> NDArray[np.b
     return best
 
 
-def _solve(overlap: Floats, order: Integers) -> NDArray[np.bool_]:
+def _solve(overlap: Floats, order: Integers, tied: float) -> NDArray[np.bool_]:
     """The chosen cells of one large matrix: each candidate in turn stays if an optimum has it."""
     best = np.zeros(overlap.shape, dtype=np.bool_)
     rows, columns = np.arange(overlap.shape[0]), np.arange(overlap.shape[1])
@@ -184,7 +201,7 @@ def _solve(overlap: Floats, order: Integers) -> NDArray[np.bool_]:
             continue
         fewer_rows, fewer_columns = rows[rows != row], columns[columns != column]
         rest = _largest_sum(overlap[np.ix_(fewer_rows, fewer_columns)])
-        if overlap[row, column] + rest >= left - TIED:
+        if overlap[row, column] + rest >= left - tied:
             best[row, column] = True
             rows, columns, left = fewer_rows, fewer_columns, rest
     return best.ravel()

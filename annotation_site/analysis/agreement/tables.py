@@ -6,15 +6,19 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from annotation_site.analysis.agreement.arrays import Floats, Integers
+from annotation_site.analysis.agreement.arrays import Floats
 from annotation_site.analysis.agreement.groups import Agreement, Grouping, measure_agreement
 from annotation_site.analysis.agreement.measure import Statistics
 from annotation_site.analysis.agreement.resampling import resampled_values
-from annotation_site.analysis.intervals import (
+from annotation_site.analysis.intervals import SEED, percentile_interval
+from annotation_site.analysis.strata import (
     FEW_LISTS,
     FEW_LISTS_WARNING,
-    SEED,
-    percentile_interval,
+    NOTHING_KNOWN,
+    Marks,
+    Populations,
+    Strata,
+    joined,
 )
 
 __all__ = ["COLUMNS", "Agreement", "agreement_table", "agreement_tables", "measure_agreement"]
@@ -36,6 +40,7 @@ def agreement_tables(
     by: Sequence[Sequence[str]],
     resamples: int = 0,
     seed: int = SEED,
+    populations: Populations = NOTHING_KNOWN,
 ) -> list[pd.DataFrame]:
     """Tabulate every measure for groups of lists, for several groupings at once.
 
@@ -49,7 +54,10 @@ def agreement_tables(
         lists).
     resamples, seed
         How often lists with two annotations are resampled within model, kind and layer for the
-        95% percentile intervals; 0 for none. All tables share the draws.
+        95% percentile intervals; 0 for none. All tables share the draws, but for those by layer
+        where others pool layers with a single list.
+    populations
+        What the lists were drawn from; what was taken whole is not drawn anew.
 
     Returns
     -------
@@ -72,9 +80,11 @@ def agreement_tables(
     groupings = [Grouping.of(agreement, one) for one in by]
     tables = [_table(agreement, grouping) for grouping in groupings]
     if resamples and tables:
-        drawn = resampled_values(agreement, groupings, resamples, seed)
-        for grouping, table, values in zip(groupings, tables, drawn, strict=True):
-            _add_intervals(table, values, *grouping.strata(agreement))
+        drawn = agreement.drawn(populations)
+        found = resampled_values(agreement, groupings, drawn, resamples, seed)
+        for grouping, table, values in zip(groupings, tables, found, strict=True):
+            member = grouping.members(drawn.rows, drawn.units, drawn.stratum)
+            _add_intervals(table, values, drawn.strata, member)
     return tables
 
 
@@ -163,16 +173,19 @@ def _dense(values: Floats | sparse.csr_array) -> Floats:
     return values if isinstance(values, np.ndarray) else np.asarray(values.toarray())
 
 
-def _add_intervals(table: pd.DataFrame, values: Floats, strata: Integers, single: Integers) -> None:
-    cells = len(table) // max(len(strata), 1)
+def _add_intervals(table: pd.DataFrame, values: Floats, strata: Strata, member: Marks) -> None:
+    """Fill the bounds; `member` says which strata each group has, shape (groups, strata)."""
+    cells = len(table) // max(len(member), 1)
     bounds = np.full((len(table), 2), np.nan)
     warnings = [str(warning) for warning in table["warning"]]
+    lists, value = table["lists"].to_numpy(), table["value"].to_numpy(dtype=np.float64)
     for row in np.flatnonzero(table["undefined"] == ""):
-        group = row // cells
-        interval = percentile_interval(
-            values[row], strata=int(strata[group]), single=int(single[group])
-        )
+        reason, said = strata.judged(member[row // cells], lists=int(lists[row]))
+        if reason:
+            warnings[row] = reason
+            continue
+        interval = percentile_interval(values[row], value=float(value[row]))
         bounds[row] = interval.low, interval.high
-        warnings[row] = "; ".join(one for one in [warnings[row], *interval.warnings()] if one)
+        warnings[row] = joined([warnings[row], *said, *interval.warnings()])
     table["low"], table["high"] = bounds.T
     table["warning"] = warnings

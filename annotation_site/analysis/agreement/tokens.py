@@ -177,7 +177,8 @@ def _cohen_terms(sums: Sums, *, size: int) -> tuple[Floats, Floats]:
         rest_second -= second
         expected += first * (labels - second)
     expected += rest_first * (labels - rest_second)
-    weights = np.where(expected > 0, labels, 0)
+    # Where it is not 0 it is at least the number of labels, but for rounding.
+    weights = np.where(2 * expected > labels, labels, 0)
     return weights - ratio(weights * labels * sums["differing"], np.maximum(expected, 1)), weights
 
 
@@ -201,12 +202,18 @@ def fleiss_kappa(answers: Answers, *, coding: Coding) -> Statistics:
     )
 
 
+def _spread(sums: Sums) -> Floats:
+    """0 where all lists have the same number of annotators, also in weighted sums."""
+    squared = sums["annotators"] ** 2
+    spread = sums["lists"] * sums["squared"] - squared
+    return np.asarray(np.where(np.abs(spread) > 1e-10 * squared, spread, 0.0))
+
+
 def _fleiss_kappa(sums: Sums) -> Floats:
     given = sums["values"].sum(axis=-1)
     chance = ratio((sums["values"] ** 2).sum(axis=-1), given**2)
     observed = ratio(sums["agreeing"], sums["labels"])
-    equal = sums["lists"] * sums["squared"] == sums["annotators"] ** 2
-    return np.where(equal, ratio(observed - chance, 1 - chance), np.nan)
+    return np.where(_spread(sums) == 0, ratio(observed - chance, 1 - chance), np.nan)
 
 
 def krippendorff_alpha(answers: Answers, *, coding: Coding) -> Statistics:
@@ -272,6 +279,6 @@ def _one_value_per_pair(sums: Sums) -> str:
 
 
 def _unequal(sums: Sums) -> str:
-    if float(sums["lists"] * sums["squared"] - sums["annotators"] ** 2) == 0:
+    if float(_spread(sums)) == 0:
         return ""
     return "the lists do not all have the same number of annotators"

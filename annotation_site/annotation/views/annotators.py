@@ -5,6 +5,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -12,6 +13,7 @@ from annotation_site.accounts.permissions import PersonRequest, researcher_requi
 from annotation_site.annotation import members, selectors
 from annotation_site.annotation.forms import AnnotatorForm
 from annotation_site.errors import Invalid, NotAllowed
+from annotation_site.exact_words import exact
 
 
 @researcher_required
@@ -27,7 +29,9 @@ def people(request: PersonRequest, slug: str) -> HttpResponse:
         except (Invalid, NotAllowed) as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"{added.user} annotates in this study now.")
+            messages.success(
+                request, format_html("{} annotates in this study now.", exact(added.user))
+            )
             return redirect("annotation:people", slug)
     context = {"study": study, "form": form, "annotators": selectors.annotators(study)}
     return render(request, "annotation/people.html", context, status=422 if form.errors else 200)
@@ -44,6 +48,8 @@ def change(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpRespo
     if action not in actions:
         raise Invalid("Say what to do: open the study's people and press one of the buttons.")
     freed = actions[action](membership=membership, by=request.user)
-    done = f"{freed} unopened lists of {membership.user} are free for others."
-    messages.success(request, done if freed else f"{membership.user} had no unopened lists.")
+    done = (
+        "{0} unopened lists of {1} are free for others." if freed else "{1} had no unopened lists."
+    )
+    messages.success(request, format_html(done, freed, exact(membership.user)))
     return redirect("annotation:people", slug)

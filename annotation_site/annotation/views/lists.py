@@ -37,7 +37,7 @@ def next_list(request: PersonRequest, slug: str) -> HttpResponse:
 @ensure_csrf_cookie
 def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page."""
-    assignment = get_object_or_404(selectors.assignments_of(request.user), public_id=public_id)
+    assignment = selectors.own_list(request.user, public_id)
     study = assignment.item.study
     elsewhere = selectors.page_instead(assignment)
     if elsewhere is not None:

@@ -7,6 +7,8 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -15,6 +17,7 @@ from annotation_site.annotation import monitoring, study_records
 from annotation_site.annotation.members import assignments_release
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.training import silent_scores_waiting, training_waive
+from annotation_site.exact_words import exact
 from annotation_site.workers.selectors import workers_alive
 
 
@@ -64,17 +67,20 @@ def let_in(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse
     """Open the queue to somebody who has not passed the training."""
     membership = _annotator(request, slug, person)
     training_waive(membership=membership, by=request.user)
-    messages.success(request, f"{membership.user} can go on with the study's lists now.")
+    messages.success(
+        request, format_html("{} can go on with the study's lists now.", exact(membership.user))
+    )
     return redirect("annotation:run", slug)
 
 
-def _released(name: str, released: int, taken: int) -> str:
+def _released(name: str, released: int, taken: int) -> SafeString:
+    who = exact(name)
     if not released:
-        return f"{name} has no unopened list left, so nothing changed."
+        return format_html("{} has no unopened list left, so nothing changed.", who)
     lists = f"{released} unopened list{'' if released == 1 else 's'}"
     rest = released - taken
     waiting = f"; {rest} wait for somebody who can take them" if rest else ""
-    return f"{name} gave back {lists}: {taken} went to other people{waiting}."
+    return format_html("{} gave back {}: {} went to other people{}.", who, lists, taken, waiting)
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
@@ -17,6 +18,7 @@ from annotation_site.annotation import consent as consent_services
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.errors import Invalid
+from annotation_site.exact_words import exact
 from annotation_site.exports import EXPORT_FORMATS
 
 LISTS_PER_PAGE = 25
@@ -93,8 +95,8 @@ def withdraw(request: PersonRequest, slug: str) -> HttpResponse:
     membership = membership_of(request, slug)
     if request.method == "POST":
         consent_services.study_withdraw(membership=membership)
-        title = membership.study.title
-        messages.success(request, _("You have withdrawn from “%(study)s”.") % {"study": title})
+        said = _("You have withdrawn from “{study}”.")
+        messages.success(request, format_html(said, study=exact(membership.study.title)))
         return redirect("home")
     return render(request, "annotation/withdraw.html", {"membership": membership})
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -25,6 +26,7 @@ from annotation_site.annotation.plans import StudyPlan, is_frozen, plan_check_pe
 from annotation_site.annotation.previews import study_preview
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
+from annotation_site.exact_words import exact
 
 
 @researcher_required
@@ -40,11 +42,14 @@ def new(request: PersonRequest) -> HttpResponse:
             plan = form.plan()
             if action == "draft":
                 study = studies.study_create(plan=plan, created_by=request.user)
-                messages.success(request, f"“{study.title}” is saved as a draft.")
+                messages.success(
+                    request, format_html("“{}” is saved as a draft.", exact(study.title))
+                )
                 return redirect("annotation:rules", study.slug)
             if action == "open":
                 study = studies.study_create_open(plan=plan, created_by=request.user)
-                messages.success(request, f"“{study.title}” is open. Its annotators see it now.")
+                said = format_html("“{}” is open. Its annotators see it now.", exact(study.title))
+                messages.success(request, said)
                 return redirect("home")
             plan_check_people(plan, request.user)
             context["preview"] = study_preview(plan=plan, by=request.user)
@@ -109,7 +114,8 @@ def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"“{copy.title}” is a draft now. Change what you like.")
+            said = format_html("“{}” is a draft now. Change what you like.", exact(copy.title))
+            messages.success(request, said)
             return redirect("annotation:rules", copy.slug)
     return _rules_again(request, study, copy=form)
 

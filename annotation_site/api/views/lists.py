@@ -54,7 +54,7 @@ class ListView(ApiView):
 
     @call(Scope.ANNOTATE, gives=fields.ListPage)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        assignment = get_object_or_404(selectors.assignments_of(request.user), public_id=public_id)
+        assignment = selectors.own_list(request.user, public_id)
         elsewhere = selectors.page_instead(assignment)
         if elsewhere is not None:
             raise NotAllowed(

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.errors import SiteError
+from annotation_site.management.base import SiteCommand
 from annotation_site.operations.backup import backup_write
+from annotation_site.operations.databases import database_described
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Write a backup of the database and the bundles. People may go on working meanwhile."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,4 +23,7 @@ class Command(BaseCommand):
         except (SiteError, OSError) as error:
             raise CommandError(str(error)) from error
         size = file.stat().st_size
-        self.stdout.write(f"Wrote {file}: {sum(counts.values())} rows, {size / 1e6:.1f} MB")
+        self.stdout.write(
+            f"Wrote {file}: {sum(counts.values())} rows, {size / 1e6:.1f} MB, "
+            f"from {database_described()}."
+        )

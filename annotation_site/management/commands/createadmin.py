@@ -4,14 +4,16 @@ import getpass
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.accounts.models import Role
 from annotation_site.accounts.services import person_create
 from annotation_site.errors import SiteError
+from annotation_site.management.base import SiteCommand
+from annotation_site.operations.databases import database_described
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Create a person who can log in: an admin, unless --role says otherwise."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,3 +32,4 @@ class Command(BaseCommand):
         except SiteError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{name} can log in now, as {role}.")
+        self.stdout.write(f"Database: {database_described()}.")

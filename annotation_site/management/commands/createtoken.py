@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.accounts.models import Scope, User
 from annotation_site.accounts.tokens import DEFAULT_DAYS, MOST_DAYS, token_create
 from annotation_site.errors import SiteError
+from annotation_site.management.base import SiteCommand
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Make an API token and print it. It is stored nowhere."
 
     def add_arguments(self, parser: CommandParser) -> None:

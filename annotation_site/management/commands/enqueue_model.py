@@ -4,11 +4,12 @@ from argparse import ArgumentTypeError
 from dataclasses import fields
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.corpus.forecasts import Forecast, extraction_forecast
 from annotation_site.corpus.services import extraction_enqueue
 from annotation_site.errors import SiteError
+from annotation_site.management.base import SiteCommand
 from annotation_site.workers.selectors import workers_extracting
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.options import (
@@ -28,7 +29,7 @@ def _per_layer(value: str) -> int | str:
     return value if value == ALL else int(value)
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Queue an extraction: a worker extracts and loads it; the Models page shows how far."
 
     def add_arguments(self, parser: CommandParser) -> None:

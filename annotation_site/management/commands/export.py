@@ -4,25 +4,28 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.accounts import audit
 from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.management.base import SiteCommand
 from annotation_site.results.gold import GOLD_FORMATS
 from annotation_site.results.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
 from annotation_site.results.selectors import table_of
-from annotation_site.results.services import snapshot_refresh_now
+from annotation_site.results.waiting import snapshot_finished
 
 LABELS = {"jsonl", "parquet"}
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
+    _told = ""
     help = (
         "Write a table of a study's results, its labels or its replication archive to a file. A "
-        "table is computed first where it is stale."
+        "table is computed first where it is stale; where a worker computes it already, the "
+        "command waits."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,6 +33,9 @@ class Command(BaseCommand):
         parser.add_argument("what", help="a table such as coverage, or labels, gold or archive")
         parser.add_argument("--format", help="csv for tables and jsonl for labels, if not given")
         parser.add_argument("--with-names", action="store_true", help="name people in labels")
+        parser.add_argument(
+            "--no-wait", action="store_true", help="fail where a worker computes the table"
+        )
         parser.add_argument("--out", type=Path, required=True)
 
     def handle(self, *args: Any, study: str, what: str, out: Path, **options: Any) -> None:
@@ -62,9 +68,22 @@ class Command(BaseCommand):
         with_names = options["with_names"]
         with part.open("wb") as file:
             CONTENTS["archive" if what == "archive" else content].write(
-                study, file, with_names=with_names, report=lambda done, total: None
+                study, file, with_names=with_names, report=self._tell_records
             )
         audit.record("exported", target=study, content=content, with_names=with_names)
+
+    def _tell_records(self, done: int, total: int) -> None:
+        self._tell(f"{done:,} of {total:,} annotations")
+
+    def _tell_snapshot(self, snapshot: Snapshot) -> None:
+        of = f" ({snapshot.step_done} of {snapshot.step_total})" if snapshot.step_total else ""
+        self._tell(f"Waiting for a worker: {snapshot.step or 'not begun'}{of}")
+
+    def _tell(self, text: str) -> None:
+        """Progress on stderr, each state once, so that stdout stays a program's."""
+        if text != self._told:
+            self.stderr.write(text, self.style.NOTICE)
+            self._told = text
 
     def _gold(self, study: Study, part: Path, **options: Any) -> None:
         name = options["format"] or "csv"
@@ -79,11 +98,9 @@ class Command(BaseCommand):
         export = EXPORT_FORMATS.get(name)
         if export is None:
             raise CommandError(f"Tables are written as {', '.join(EXPORT_FORMATS)}.")
-        snapshot = snapshot_refresh_now(study=study)
-        if snapshot.state != Snapshot.State.READY:
-            raise CommandError(
-                snapshot.error or "A worker computes this table right now. Try again in a minute."
-            )
+        snapshot = snapshot_finished(
+            study=study, wait=not options["no_wait"], report=self._tell_snapshot
+        )
         if table not in snapshot.tables:
             known = ", ".join([*snapshot.tables, "labels", "gold", "archive"])
             raise CommandError(f"There is no table {table}. There are: {known}.")

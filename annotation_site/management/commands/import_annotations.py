@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.exports.labels import LabelFileError, LabelRecord
-from annotation_site.results.labels_import import labels_import
+from annotation_site.management.base import SiteCommand
+from annotation_site.results.labels_import import Imported, labels_import
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Read labels (JSON lines or Parquet) into a study with the same lists; all or nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,13 +37,31 @@ class Command(BaseCommand):
             raise CommandError("--person takes a code, = and a user name, such as p12ab=ada.")
         people = dict(one.split("=", 1) for one in person)
         try:
-            imported = labels_import(study=found, records=_records(file), people=people)
+            imported = labels_import(
+                study=found,
+                records=_records(file),
+                people=people,
+                called="Line" if file.suffix == ".jsonl" else "Row",
+            )
         except (SiteError, LabelFileError) as error:
             raise CommandError(f"{error} Nothing was imported.") from error
         self.stdout.write(
             f"Imported {imported.annotations} annotations into “{found}”; "
             f"{imported.people_created} people were made up for codes that are new here."
         )
+        self._report(imported)
+
+    def _report(self, imported: Imported) -> None:
+        if number := imported.scores_changed:
+            self.stdout.write(
+                f"Computed {number} {'score' if number == 1 else 'scores'} against reference "
+                "annotations that the file has otherwise; the file's values were not used."
+            )
+        if number := imported.proposals_changed:
+            self.stdout.write(
+                f"Computed {number} proposed stopwords {'flag' if number == 1 else 'flags'} that "
+                "the file has otherwise; the file's values were not used."
+            )
         if missing := ", ".join(map(str, sorted(imported.guidelines_missing))):
             self.stdout.write(f"The study has no guidelines of version {missing}, which they name.")
 

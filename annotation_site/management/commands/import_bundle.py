@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from annotation_site.corpus.importing import bundle_import
 from annotation_site.errors import SiteError
+from annotation_site.management.base import SiteCommand
 from ffn_extract.errors import FFNExtractError
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Load a bundle. Loading the same bundle again changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.errors import SiteError
+from annotation_site.management.base import SiteCommand
 from annotation_site.operations.backup import backup_restore
+from annotation_site.operations.databases import database_described
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Fill an empty database from a backup. A backup made on SQLite can be restored on "
         "PostgreSQL and the other way round."
@@ -23,4 +25,6 @@ class Command(BaseCommand):
             counts = backup_restore(file)
         except (SiteError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Restored {sum(counts.values())} rows. People log in anew.")
+        self.stdout.write(
+            f"Restored {sum(counts.values())} rows into {database_described()}. People log in anew."
+        )

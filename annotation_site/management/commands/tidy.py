@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from annotation_site.management.base import SiteCommand
 from annotation_site.operations.tidy import tidy
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Remove files and rows whose time is over. Workers do the same once a day."
 
     def add_arguments(self, parser: CommandParser) -> None:

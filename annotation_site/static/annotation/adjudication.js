@@ -5,6 +5,7 @@ import './list.js';
 import {MOST_PATTERNS} from './answer.js';
 import {desk} from './desk.js';
 import {isOpen, keysEverywhere} from './dialogs.js';
+import {character, isComposing, isModified} from './keyboard.js';
 import {takeAll, takePattern} from './taking.js';
 import {$, announce, focusCursor} from './view.js';
 
@@ -31,11 +32,11 @@ for (const button of buttons) {
 }
 
 addEventListener('keydown', (event) => {
-  const {target, key} = event;
-  if (event.defaultPrevented || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  const {target} = event;
+  if (event.defaultPrevented || event.repeat || isComposing(event) || isModified(event)) return;
   if (!event.shiftKey || isOpen() || target.closest('textarea, input:not([type="radio"], [type="checkbox"])')) return;
   if (!keysEverywhere() && !target.closest('.row')) return;
-  const whole = buttons.find(({dataset}) => dataset.take === key && dataset.pattern === undefined);
+  const whole = buttons.find(({dataset}) => dataset.take === character(event) && dataset.pattern === undefined);
   if (!whole) return;
   event.preventDefault();
   take(whole);

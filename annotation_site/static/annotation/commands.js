@@ -5,7 +5,7 @@ import {desk} from './desk.js';
 import {help, toggleGuidelines} from './dialogs.js';
 import {act, redo, undo} from './history.js';
 import {watchPointer} from './pointer.js';
-import {$, announce, card, focusCursor, message, showComment, wantCategory} from './view.js';
+import {$, announce, card, focusCursor, isRewritten, message, showComment, wantCategory} from './view.js';
 import * as words from './words.js';
 
 const patterns = () => desk.state.answer.patterns;
@@ -159,6 +159,10 @@ let warned = ''; // the list and answer whose small patterns the person has been
 /** Whether the answer may go now; says what is missing, and warns once of small patterns. */
 export function readyToSubmit(submit) {
   const {answer} = desk.state;
+  if (isRewritten()) {
+    message(words.REWRITTEN, 'error');
+    return false;
+  }
   const trouble = problem(answer);
   if (trouble) {
     if (trouble.number) choose(trouble);

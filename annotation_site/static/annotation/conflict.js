@@ -4,9 +4,10 @@
 import {finished, normalise} from './answer.js';
 import {desk} from './desk.js';
 import {ask} from './dialogs.js';
+import {element, sentence} from './elements.js';
 import {gettext} from './gettext.js';
 import {act} from './history.js';
-import {$, element, focusCursor, message} from './view.js';
+import {$, focusCursor, message} from './view.js';
 import {NO_CATEGORY, quoted, tokens as count} from './words.js';
 
 /** Shows the choice and puts the chosen version on the desk; 'mine', 'theirs' or '' for not now. */
@@ -26,7 +27,7 @@ export async function chooseVersion({content}) {
 
 const askFor = (rows) => ask('conflict-dialog', () => {
   $('conflict-rows').replaceChildren(...rows.map(([what, here, there]) => element('tr', {},
-    element('th', {scope: 'row'}, what), element('td', {}, here), element('td', {}, there))));
+    element('th', {scope: 'row'}, what), element('td', {}, ...sentence(here)), element('td', {}, ...sentence(there)))));
 });
 
 /** Rows [what, here, there] of words. */

@@ -2,7 +2,7 @@
 
 import * as dialogs from './dialogs.js';
 import {desk} from './desk.js';
-import {commandFor} from './keyboard.js';
+import {commandFor, isComposing} from './keyboard.js';
 import {$, focusCursor, showComment} from './view.js';
 
 const TYPING = 'input:not([type="radio"], [type="checkbox"]), textarea, select';
@@ -90,7 +90,7 @@ export function listen(commands, leaveTo = () => true) {
 function typed(event, commands) {
   const submits = event.key === 'Enter' && (event.ctrlKey || event.metaKey);
   const ends = event.key === 'Escape' || (event.key === 'Enter' && event.target.matches('.describe'));
-  if (event.isComposing || !(submits || ends)) return;
+  if (isComposing(event) || !(submits || ends)) return;
   event.preventDefault();
   focusCursor();
   if (submits) commands.submit();

@@ -1,7 +1,9 @@
 // The questions that interrupt, and the panel of guidelines.
 
 import {desk} from './desk.js';
-import {$, element, focusCursor, message} from './view.js';
+import {element, exact} from './elements.js';
+import {local} from './storage.js';
+import {$, focusCursor, message} from './view.js';
 import {NO_DIALOG} from './words.js';
 
 const {person, dialogsUrl} = document.body.dataset;
@@ -9,13 +11,8 @@ const KEYS = 'ffn-concepts:keys';
 const panel = $('guidelines')?.dataset.panel ?? '';
 const GUIDELINES = `ffn-concepts:guidelines:${person}${panel}`;
 
-/** Settings of this computer; where nothing can be stored they last as long as the page. */
-const settings = {
-  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem(key, value); } catch { /* see above */ } },
-};
-
-let everywhere = settings.get(KEYS) !== 'list';
+// Settings of this computer; where nothing can be stored they last as long as the page.
+let everywhere = local.get(KEYS) !== 'list';
 let loading = false;
 
 export const keysEverywhere = () => everywhere;
@@ -45,7 +42,7 @@ async function load() {
   $('keys-everywhere').checked = everywhere;
   $('keys-everywhere').addEventListener('change', ({target}) => {
     everywhere = target.checked;
-    settings.set(KEYS, everywhere ? 'page' : 'list');
+    local.set(KEYS, everywhere ? 'page' : 'list');
   });
   return true;
 }
@@ -64,7 +61,7 @@ export async function ask(id, fill = () => {}) {
 
 export const help = () => ask('help-dialog', () => {
   $('category-keys').replaceChildren(...[...desk.keys].flatMap(([key, category]) => [
-    element('dt', {}, key), element('dd', {}, element('bdi', {}, category))]));
+    exact('dt', {}, key), element('dd', {}, exact('bdi', {}, category))]));
 });
 
 /** The reason in words, or ''. */
@@ -84,14 +81,14 @@ function showGuidelines(on) {
   document.body.classList.toggle('with-guidelines', on);
   $('guidelines-open').ariaExpanded = on;
 }
-if ($('guidelines')) showGuidelines((settings.get(GUIDELINES) ?? (panel && 'open')) === 'open');
+if ($('guidelines')) showGuidelines((local.get(GUIDELINES) ?? (panel && 'open')) === 'open');
 
 /** Open or closed, as it was left. */
 export function toggleGuidelines() {
   if (!$('guidelines')) return;
   const on = $('guidelines').hidden;
   showGuidelines(on);
-  settings.set(GUIDELINES, on ? 'open' : 'closed');
+  local.set(GUIDELINES, on ? 'open' : 'closed');
   if (on) $('guidelines').focus();
   else focusCursor();
 }

@@ -5,7 +5,7 @@ const COMMANDS = {
   ' ': 'toggle', 0: 'clear-step', Backspace: 'clear', Delete: 'clear', f: 'letters',
   n: 'new', d: 'describe', p: 'stopwords', r: 'remove',
   u: 'undo', U: 'redo', x: 'none', c: 'comment', w: 'search', W: 'wikipedia',
-  q: 'skip', g: 'guidelines', b: 'back', '?': 'help', Enter: 'submit', Escape: 'leave',
+  q: 'skip', g: 'guidelines', b: 'back', '?': 'help', '؟': 'help', Enter: 'submit', Escape: 'leave',
 };
 
 const MOVES = {
@@ -32,13 +32,46 @@ export function categoryKeys(categories) {
   return keys;
 }
 
-/** The key's character; on other scripts' layouts the Latin letter that is printed beside it. */
-function character(event) {
-  if (event.key.length === 1 && event.key > '\x7f' && /^Key[A-Z]$/.test(event.code)) {
-    const letter = event.code[3];
-    return event.shiftKey ? letter : letter.toLowerCase();
-  }
-  return event.key;
+/** Whether an input method takes the key. In Safari only the code 229 tells, after the conversion. */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
+// Only Windows reports AltGr as Ctrl+Alt, so it is asked for by name.
+const hasOn = (event, name) => event.getModifierState?.(name) ?? false;
+
+/** Whether a key is held that makes another key a shortcut or types its third character. */
+export const isModified = (event) =>
+  event.ctrlKey || event.metaKey || event.altKey || hasOn(event, 'AltGraph');
+
+// Signs on a letter's key in other scripts (Greek, Hebrew, Bulgarian, Arabic, Persian). Other signs
+// are signs: Dvorak and Colemak have the letter itself on another key.
+const SIGNS = {KeyQ: ';:/,', KeyW: "'", KeyU: '‘', KeyK: '،»'};
+
+/**
+ * The character that a key press means. What the layout types comes first; where that means
+ * nothing here, the key's place does: a digit of the digit row or the number pad, or the Latin
+ * letter that is printed beside another script's. `letters`: picking by letter is on.
+ */
+export function character(event, letters = false) {
+  const {key = '', code, shiftKey} = event;
+  if (/^[A-Z]\w+$/.test(key)) return key; // a key with a name
+  const typed = key.normalize('NFKC'); // full-width characters are the plain ones in another shape
+  if (/^[a-z]$/i.test(typed)) return hasOn(event, 'CapsLock') ? inCase(typed, shiftKey) : typed;
+  if (/^\p{Nd}$/u.test(typed)) return String(digitOf(typed));
+  if (typed in COMMANDS || (letters && LETTERS.includes(typed))) return typed;
+  const [, letter, digit] = /^(?:Key([A-Z])|(?:Digit|Numpad)(\d))$/.exec(code) ?? [];
+  const isBeside = /[\p{L}\p{M}]/u.test(typed) ? !/\p{Script=Latin}/u.test(typed) : SIGNS[code]?.includes(typed);
+  return digit ?? (letter && isBeside ? inCase(letter, shiftKey) : typed);
+}
+
+/** Shift alone makes a capital letter, so that Caps Lock changes no command. */
+const inCase = (letter, shift) => (shift ? letter.toUpperCase() : letter.toLowerCase());
+
+/** The value of a decimal digit of any script: each has its ten in a row. */
+function digitOf(digit) {
+  const point = digit.codePointAt(0);
+  let value = 0;
+  while (/\p{Nd}/u.test(String.fromCodePoint(point - value - 1))) value += 1;
+  return value % 10;
 }
 
 /**
@@ -47,8 +80,8 @@ function character(event) {
  * link) or 'choice' (a radio button, a checkbox), whose own keys are left alone.
  */
 export function commandFor(event, {letters, keys, where}) {
-  if (event.isComposing || event.altKey) return null;
-  const key = character(event);
+  if (isComposing(event) || event.altKey || hasOn(event, 'AltGraph')) return null;
+  const key = character(event, letters);
   if (event.ctrlKey || event.metaKey) {
     if (key.toLowerCase() === 'z') return {name: event.shiftKey ? 'redo' : 'undo'};
     if (key.toLowerCase() === 'y') return {name: 'redo'};

@@ -2,13 +2,14 @@
 // opened, where a person can see them.
 
 import {EMPTY, canonical} from './answer.js';
+import {local} from './storage.js';
 import {PASSING, send} from './sync.js';
 
 /** True when some of it can reach the server later; what a study refuses is kept, not counted. */
 export async function sendLeftovers(keys, person) {
   let waiting = false;
   for (const key of keys) {
-    const kept = localStorage.getItem(key);
+    const kept = local.get(key);
     const copy = readable(kept);
     if (!copy) continue;
     const {base_version, content, active_seconds, url} = copy;
@@ -19,7 +20,7 @@ export async function sendLeftovers(keys, person) {
       && canonical(content.answer) === canonical(reply.details.content?.answer ?? EMPTY);
     const gone = reply.code === 'not_found' && await isLoggedIn(person);
     const done = reply.status === 'ok' || echo || gone;
-    if (done && localStorage.getItem(key) === kept) localStorage.removeItem(key);
+    if (done && local.get(key) === kept) local.remove(key);
     waiting ||= conflict && !echo;
   }
   return waiting;

@@ -8,6 +8,7 @@ import {listen} from './controls.js';
 import {desk} from './desk.js';
 import {isOpen, reasonToSkip} from './dialogs.js';
 import {toContent} from './history.js';
+import {local} from './storage.js';
 import {COPIES, PASSING, createSync} from './sync.js';
 import * as view from './view.js';
 import * as words from './words.js';
@@ -152,6 +153,5 @@ if (document.activeElement === document.body) view.focusCursor();
 document.documentElement.dataset.ready = 'yes';
 
 // What earlier visits to other lists could not save is sent now.
-const kept = Object.keys(localStorage).filter(
-  (key) => key.startsWith(`${COPIES}${person}:`) && !key.endsWith(desk.page.list.id));
+const kept = local.keys(`${COPIES}${person}:`).filter((key) => !key.endsWith(desk.page.list.id));
 if (kept.length) import('./leftovers.js').then(({sendLeftovers}) => sendLeftovers(kept, person));

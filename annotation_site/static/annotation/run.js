@@ -1,6 +1,8 @@
 // The page of a study that is under way: it renews itself while somebody looks at it, and asks
 // before lists are given to other people.
 
+import {sentence} from './elements.js';
+
 const dialog = document.getElementById('question');
 const progress = () => document.getElementById('progress');
 
@@ -17,7 +19,7 @@ addEventListener('visibilitychange', () => {
 });
 
 function ask({question, text, yes}) {
-  dialog.querySelector('#question-title').textContent = question;
+  dialog.querySelector('#question-title').replaceChildren(...sentence(question));
   dialog.querySelector('#question-text').textContent = text;
   dialog.querySelector('#question-yes').textContent = yes;
   dialog.returnValue = '';

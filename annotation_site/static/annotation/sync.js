@@ -5,6 +5,7 @@
 // here now, is our own work coming back (a reply was lost); anything else is another hand's.
 
 import {normalise, same} from './answer.js';
+import {local} from './storage.js';
 
 const DEBOUNCE = 400;
 const LONGEST_WAIT = 900;
@@ -90,24 +91,19 @@ export function createSync({page, person, rules, seconds, content, on}) {
     clearTimeout(copyTimer);
     copyTimer = 0;
     if (!unsaved() || closed) return;
-    try {
-      localStorage.setItem(key, JSON.stringify({...draftNow(), base: acknowledged, url: urls.draft}));
-      keepsCopies = true;
-    } catch {
-      keepsCopies = false;
-    }
+    keepsCopies = local.set(
+      key, JSON.stringify({...draftNow(), base: acknowledged, url: urls.draft}));
   }
 
   function dropCopy() {
     clearTimeout(copyTimer);
     copyTimer = 0;
-    try { localStorage.removeItem(key); } catch { /* then there is none */ }
+    local.remove(key);
   }
 
   /** At the start: {content, conflict} when this computer kept work that the server lacks. */
   function restore() {
-    let copy = null;
-    try { copy = JSON.parse(localStorage.getItem(key)); } catch { /* unreadable: as if none */ }
+    const copy = local.json(key); // unreadable: as if none
     if (!copy) return null;
     if (same(answerIn(copy.content), acknowledged)) {
       dropCopy();

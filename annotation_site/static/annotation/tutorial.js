@@ -6,6 +6,7 @@ import {COMMANDS, readyToSubmit} from './commands.js';
 import {listen} from './controls.js';
 import {desk} from './desk.js';
 import {toContent} from './history.js';
+import {session} from './storage.js';
 import * as view from './view.js';
 
 const KEPT = `ffn-concepts:tutorial:${document.body.dataset.person}`;
@@ -23,15 +24,10 @@ const DONE = {
   compare: () => false,
 };
 
-function read() {
-  try { return JSON.parse(sessionStorage.getItem(KEPT)) ?? {}; } catch { return {}; }
-}
-
 function keep() {
   const done = steps.filter((step) => step.classList.contains('done')).map((step) => step.dataset.step);
-  try {
-    sessionStorage.setItem(KEPT, JSON.stringify({content: toContent(desk.state), done}));
-  } catch { /* then a reload begins again */ }
+  // Where it cannot be kept, a reload begins again.
+  session.set(KEPT, JSON.stringify({content: toContent(desk.state), done}));
 }
 
 function tick() {
@@ -55,7 +51,7 @@ function submit() {
 const {title} = document;
 desk.open(JSON.parse(view.$('page-data').textContent));
 document.title = title;
-const {content, done = []} = read();
+const {content, done = []} = session.json(KEPT) ?? {};
 for (const step of steps) step.classList.toggle('done', done.includes(step.dataset.step));
 desk.lay(content);
 desk.changed = () => view.message(null);

@@ -3,6 +3,7 @@
 // `render` touches only what differs from what was drawn, so that a key press costs a row or two.
 
 import {coveredCount, isBlank, patternsOf, stopwordsOf, stopwordsProposed} from './answer.js';
+import {element, exact, sentence} from './elements.js';
 import {LETTERS, categoryKeys} from './keyboard.js';
 import {likenesses} from './spelling.js';
 import * as words from './words.js';
@@ -11,13 +12,6 @@ export const $ = (id) => document.getElementById(id);
 
 const shapeOf = (number) => (number ? ((number - 1) % 9) + 1 : ''); // nine colours and shapes
 
-export function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 const chip = (number) => element('span', {class: 'chip', 'data-shape': shapeOf(number)}, number);
 const fromTemplate = (id) => $(id).content.firstElementChild.cloneNode(true);
 
@@ -25,7 +19,7 @@ const fromTemplate = (id) => $(id).content.firstElementChild.cloneNode(true);
 function tokenNode(token) {
   const inside = token.display.startsWith('⋯');
   const text = inside ? token.display.slice(1) : token.display || words.EMPTY_TOKEN;
-  return element('bdi', {class: 'token'}, ...(inside ? [element('span', {class: 'inside'}, '⋯')] : []), text);
+  return exact('bdi', {class: 'token'}, ...(inside ? [element('span', {class: 'inside'}, '⋯')] : []), text);
 }
 
 const list = $('tokens');
@@ -35,6 +29,7 @@ let rules;
 let rows;
 let likeness;
 let drawn;
+let wordings; // of the rows' tokens, as they were written
 
 export function open(newPage, newRules) {
   page = newPage;
@@ -43,6 +38,7 @@ export function open(newPage, newRules) {
   const {study, urls} = page;
   likeness = likenesses(tokens.map((t) => t.display), study.highlight_spellings);
   rows = tokens.map(buildRow);
+  wordings = rows.map(wordingOf);
   drawn = {marks: [], cards: [], kin: [], low: 0, high: -1};
   list.replaceChildren(...rows);
   list.style.setProperty('--length', rows.length);
@@ -67,13 +63,28 @@ export function open(newPage, newRules) {
   message(null);
 }
 
+const wordingOf = (row) => row.querySelector('.token')?.textContent;
+
+/** Whether another program has changed words of the list, as page translation does; says so. */
+export function isRewritten() {
+  const rewritten = rows.some((row, i) => wordingOf(row) !== wordings[i]);
+  $('rewritten').hidden = !rewritten;
+  return rewritten;
+}
+
+new MutationObserver((records) => {
+  // Marks change with every key press, tokens never.
+  if (records.some(({target}) => !(target.parentElement ?? target).closest('.marks'))) isRewritten();
+}).observe(list, {subtree: true, childList: true, characterData: true});
+
 function buildRow(token, index) {
   return element('li', {
-    class: 'row', role: 'option', tabindex: -1, 'aria-selected': false,
+    // Its spoken name has the token in it; the description below may be translated.
+    class: 'row', translate: 'no', role: 'option', tabindex: -1, 'aria-selected': false,
     'data-rank': token.rank, 'data-letter': LETTERS[index] ?? '',
   },
   element('span', {class: 'rank'}, token.rank), element('span', {class: 'marks'}),
-  tokenNode(token), element('bdi', {class: 'gloss'}, token.gloss));
+  tokenNode(token), element('bdi', {class: 'gloss', translate: 'yes'}, token.gloss));
 }
 
 export function render({answer, current, cursor, past, future}, {anchor, letters}) {
@@ -179,7 +190,7 @@ function buildCard(number) {
   node.querySelector('.segments').append(...rules.categories.map((category) => {
     const segment = fromTemplate('category-template');
     Object.assign(segment.firstElementChild, {name: `category-${number}`, value: category});
-    segment.lastElementChild.append(...underlined(category, keyOf.get(category)));
+    segment.lastElementChild.append(exact('bdi', {}, ...underlined(category, keyOf.get(category))));
     return segment;
   }));
   for (const control of node.querySelectorAll('input, .remove')) control.disabled = !page.study.open;
@@ -199,7 +210,8 @@ function fillCard(node, pattern) {
   for (const input of node.querySelectorAll('[type="radio"]')) input.checked = input.value === pattern.category;
   find('[type="checkbox"]').checked = stopwordsOf(pattern, rules);
   find('.proposed').hidden = pattern.stopwords !== null || !stopwordsProposed(pattern, rules);
-  find('.summary').textContent = pattern.category ?? words.NO_CATEGORY;
+  find('.summary').replaceChildren(
+    pattern.category ? exact('bdi', {}, pattern.category) : words.NO_CATEGORY);
   const [short, more] = words.countParts(count, rules.min_tokens);
   find('.count').firstChild.data = short;
   find('.count-more').textContent = more;
@@ -211,7 +223,7 @@ function fillCard(node, pattern) {
 export function message(text, tone = 'info', actions = []) {
   $('message').hidden = text === null;
   $('message').className = `notice notice-${tone}`;
-  $('message-text').textContent = text ?? '';
+  $('message-text').replaceChildren(...sentence(text ?? ''));
   $('message-actions').replaceChildren(...actions.map(([label, action]) => {
     if (typeof action === 'string') {
       return element('a', {class: 'button', href: action, target: '_blank', rel: 'noopener'}, label);
@@ -239,7 +251,7 @@ export function saveState(name, keepsCopies = true) {
 }
 
 export function announce(text) {
-  $('announcer').textContent = text;
+  $('announcer').replaceChildren(...sentence(text));
 }
 
 export function showComment(on) {

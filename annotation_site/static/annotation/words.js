@@ -67,6 +67,8 @@ export const COMPARE = gettext('Compare and choose');
 export const RESTORED = gettext('Changes that had not been saved were found on this computer and restored.');
 export const removedForNone = (n) => ngettext('{n} pattern removed.', '{n} patterns removed.', n);
 
+export const REWRITTEN = gettext('Not submitted: words in this list were changed. Switch page translation off and load the page again.');
+
 export const problem = ({kind, number}, keys) => ({
   nothing: gettext('Mark at least one pattern, or say that there is none in this list (x).'),
   'no-token': gettext('Pattern {number} has no token. Give it some, or remove it (r).', {number}),

@@ -2,18 +2,13 @@
 // too, and shows times on the person's own clock.
 
 import {sendLeftovers} from '../annotation/leftovers.js';
+import {local} from '../annotation/storage.js';
 import {COPIES} from '../annotation/sync.js';
 
 const PATIENCE = 3_000; // milliseconds that logging out waits for the server
 const {person} = document.body.dataset;
 
-function kept() {
-  try {
-    return Object.keys(localStorage).filter((key) => key.startsWith(`${COPIES}${person}:`));
-  } catch {
-    return []; // the browser keeps nothing for this site
-  }
-}
+const kept = () => local.keys(`${COPIES}${person}:`);
 
 async function sendKept() {
   const waiting = await sendLeftovers(kept(), person);

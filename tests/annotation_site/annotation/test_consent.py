@@ -15,6 +15,7 @@ from annotation_site.annotation.models import (
     Study,
 )
 from annotation_site.errors import Invalid
+from annotation_site.exact_words import exact
 from annotation_site.results.models import Snapshot
 from annotation_site.results.services import snapshot_refresh_now, snapshots_sweep
 from annotation_site.results.versions import data_version
@@ -279,7 +280,7 @@ def test_who_has_left_reaches_nothing_of_the_study_but_their_hours():
     assert "You have submitted 1 list." in page
     response = client.post(f"/studies/{study.slug}/withdraw/", follow=True)
     home = response.content.decode()
-    assert "You have withdrawn from “Left behind”." in home
+    assert f"You have withdrawn from “{exact('Left behind')}”." in home
     assert "No study to work on" in home
     for url in ("", "next/", "consent/", "withdraw/"):
         assert client.get(f"/studies/{study.slug}/{url}").status_code == 404

@@ -10,7 +10,7 @@ from annotation_site.accounts.models import AuditEntry, Role
 from annotation_site.annotation import consent, members, people, places, training
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.errors import Invalid, NotAllowed
-from annotation_site.results.services import data_version
+from annotation_site.results.versions import data_version
 from tests.annotation_site.annotation.test_submissions import skip, submit
 from tests.annotation_site.factories import (
     UserFactory,

@@ -14,6 +14,7 @@ from annotation_site.annotation import submissions
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.annotation.monitoring import flags_by_person, study_progress
 from annotation_site.annotation.study_records import lists_by_id
+from annotation_site.exact_words import exact
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -163,7 +164,7 @@ def test_releasing_says_how_many_lists_went_to_others():
     url = reverse("annotation:release", args=[study.slug, ada.public_id])
     page = client.post(url, follow=True).content.decode()
     n = len(waiting) - 1
-    assert f"ada gave back {n} unopened lists: {n} went to other people." in page
+    assert f"{exact('ada')} gave back {n} unopened lists: {n} went to other people." in page
     states = [row.state for row in own_lists(study, ada)]
     assert states.count(State.SUBMITTED) == 1
     assert State.WAITING not in states

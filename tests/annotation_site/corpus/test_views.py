@@ -10,6 +10,7 @@ from django.utils import timezone
 from annotation_site.accounts.models import Role
 from annotation_site.corpus import log, services
 from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.exact_words import exact
 from annotation_site.workers.models import Worker
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import UserFactory, client_of
@@ -173,7 +174,8 @@ def test_the_page_shows_which_layers_are_done_by_whom_and_how_fast(
     assert shown.count('class="layer-done"') == 33
     assert shown.count('class="layer-running"') == 2
     assert ">2 s · 1,541/s</span>" in shown
-    assert shown.count('<bdi class="layer-detail">node0:4711</bdi>') == 18
+    worker = '<bdi class="notranslate layer-detail" translate="no">node0:4711</bdi>'
+    assert shown.count(worker) == 18
     assert "50%" in shown
     assert "of 100 layers done" in shown
     assert "every 1s" in shown
@@ -244,9 +246,9 @@ def test_the_page_shows_each_worker_and_what_it_does(admin):
     shown = " ".join(admin.get("/models/").content.decode().split())
     assert shown.count(">alive<") == 4
     assert shown.count(">silent<") == 1
-    assert "<bdi>gpt2</bdi></a>: layer 3" in shown
-    assert "<bdi>gpt2</bdi></a>: layer 4" in shown
-    assert "<bdi>bert</bdi></a>: project every vector onto the vocabulary" in shown
+    assert f"{exact('gpt2')}</a>: layer 3" in shown
+    assert f"{exact('gpt2')}</a>: layer 4" in shown
+    assert f"{exact('bert')}</a>: project every vector onto the vocabulary" in shown
     assert "1 extraction and 4 layers wait for a worker." in shown
     assert "abc" not in shown
     assert "No worker is running" not in shown

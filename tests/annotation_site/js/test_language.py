@@ -95,7 +95,11 @@ def hard_coded(page: Page) -> list[str]:
             for (let node = nodes.currentNode; node; node = nodes.nextNode()) {
               const holder = node.nodeType === Node.TEXT_NODE ? node.parentElement : node;
               if (holder?.closest?.(notOurs)) continue;
-              if (node.nodeType === Node.TEXT_NODE) texts.push(node.data);
+              if (node.nodeType === Node.TEXT_NODE) {
+                // A sentence with somebody's words in it is read as a whole.
+                const quoted = holder.querySelector(':scope > bdi')?.textContent ?? '';
+                texts.push(quoted.startsWith('\u2068') ? holder.textContent : node.data);
+              }
               else if (node.nodeType === Node.ELEMENT_NODE) {
                 if (!node.matches('.row')) texts.push(node.getAttribute('aria-label') ?? '');
                 for (const name of ['title', 'placeholder', 'alt', 'data-first', 'data-again']) {

@@ -1,4 +1,4 @@
-"""What the doctor says of an installation in which something is wrong."""
+"""What the doctor's checks say in detail; test_doctor_as_typed.py runs each as a command."""
 
 import socket
 from datetime import timedelta
@@ -34,15 +34,8 @@ def said() -> str:
     return out.getvalue()
 
 
-def test_a_healthy_site_has_nothing_wrong():
-    alive()
-    lines = said().splitlines()
-    assert [line.split()[1] for line in lines[:-1]] == list(doctor.CHECKS)
-    assert lines[-1] == "Nothing is wrong."
-
-
 def test_without_a_worker_it_says_how_to_start_one():
-    with pytest.raises(CommandError, match=r"Wrong: workers\."):
+    with pytest.raises(CommandError, match=r"Wrong: workers"):
         said()
     assert "Start one with `manage.py serve`" in doctor.workers().said
 
@@ -97,6 +90,7 @@ def test_a_folder_that_everybody_reads_is_worth_a_look(tmp_path, settings):
 )
 def test_settings_that_strangers_could_use(settings, changes, level, sentence):
     settings.ALLOWED_HOSTS = ["labels.example.org"]
+    settings.BEHIND_PROXY = True
     if changes.get("SITE_URL", "").startswith("https"):
         settings.SECURE_SSL_REDIRECT = True
         settings.SECURE_HSTS_SECONDS = 31_536_000
@@ -105,23 +99,6 @@ def test_settings_that_strangers_could_use(settings, changes, level, sentence):
         setattr(settings, name, value)
     finding = doctor.configuration()
     assert (finding.level, sentence in finding.said) == (level, True), finding
-
-
-def test_a_queue_that_does_not_answer_is_worth_a_look_and_no_more(monkeypatch):
-    def refuse(*_, **__):
-        raise OSError("connection refused")
-
-    monkeypatch.setattr("kombu.Connection.ensure_connection", refuse)
-    finding = doctor.queue()
-    assert finding.level == "look"
-    assert "Nothing is lost" in finding.said
-
-
-def test_tables_that_wait_are_wrong(monkeypatch):
-    monkeypatch.setattr(
-        doctor.MigrationExecutor, "migration_plan", lambda *_: [("annotation", "0009_later")]
-    )
-    assert "`manage.py migrate`" in doctor.database().said
 
 
 def test_ready_means_that_the_database_answers(monkeypatch):

@@ -36,7 +36,7 @@ def plans(frames):
 
 def test_alt_texts_say_the_numbers(frames):
     by_kind, matrix, time, practice = (plan.alt for plan in plans(frames))
-    assert "Value vectors 56.7% (95% from 43.3% to 70.0%), 3 lists" in by_kind
+    assert "Value vectors 56.7% (95% from 5.0% to 108.4%), 3 lists" in by_kind
     assert "Random vectors 0.0%, 1 list" in by_kind  # one list: no interval, and none is claimed
     # 1 − 59·6/(60² − 27² − 33²) and 1 − 59·12/(60² − 22² − 38²), by the labels in and outside
     assert "ana and ben 0.80 (30 tokens); ana and cem 0.58 (30 tokens)" in matrix
@@ -77,8 +77,10 @@ def test_intervals_stand_on_the_bars_and_in_the_words(frames):
     intervals = intervals[intervals["layer"].notna() & (intervals["measure"] == "coverage")]
     options = {"categories": CATEGORIES, "title": "Coverage", "intervals": intervals}
     words = coverage_alt_text(rows, **options)
+    assert "layer 1: 60.0% (semantic" in words  # two lists of one layer have no interval
+    known = intervals.assign(low=0.4, high=0.8)
+    words = coverage_alt_text(rows, **options | {"intervals": known})
     assert "layer 1: 60.0%, 95% from 40.0% to 80.0% (semantic" in words
-    assert "layer 0: 50.0% (semantic" in words  # a single list has no interval
     draw = coverage_across_layers(rows, **options)
     assert len(page_files(draw, title="Coverage", description=words)) == 4
 

@@ -165,3 +165,16 @@ def test_loading_takes_eight_queries_however_many_answers(django_assert_num_quer
     # patterns, members, annotations, the models' names, lists
     with django_assert_num_queries(8):
         answers_of(study)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("number", "valid"), [(4, True), (30, True), (31, False), (99, False)])
+def test_a_minimum_above_the_length_of_the_lists_is_refused(number, valid):
+    study = labelled_study()
+    for extraction in study.extractions.all():
+        extraction.parameters = {**extraction.parameters, "top_k": 30}
+        extraction.save()
+    chosen = form(study, min_tokens=number)
+    assert chosen.is_valid() == valid
+    if not valid:
+        assert "more than 30 tokens" in chosen.sentence()

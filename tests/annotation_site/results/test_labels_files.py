@@ -1,5 +1,6 @@
 """Labels go out, come back, and go out again as the very same bytes."""
 
+import codecs
 import io
 import json
 from contextlib import nullcontext
@@ -10,14 +11,15 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Assignment, Membership, Pattern, Study
+from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
 from annotation_site.annotation.plans import StudyPlan
 from annotation_site.annotation.studies import study_create
+from annotation_site.corpus.models import Token
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.exports.labels import LABEL_FIELDS, LabelFileError, LabelRecord
 from annotation_site.results.labels_export import label_records
 from annotation_site.results.models import Pseudonym
-from annotation_site.results.services import data_version
+from annotation_site.results.versions import data_version
 from tests.annotation_site.annotation.test_submissions import skip, submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
 
@@ -43,9 +45,7 @@ def study():
     for membership, item, content in answers:
         submit(Assignment.objects.get(membership=membership, item=item), content)
     skip(Assignment.objects.get(membership=second, item=update), "I do not know")
-    Assignment.objects.filter(membership=first, item=update).update(
-        surplus=True, unblinded=True, reference_score=0.75
-    )
+    Assignment.objects.filter(membership=first, item=update).update(surplus=True, unblinded=True)
     # As an answer can be that was imported from elsewhere.
     Assignment.objects.filter(membership=first, item=value).update(opened_at=None)
     return study
@@ -156,10 +156,10 @@ def test_only_submitted_answers_are_labels_each_flag_with_them(study):
     found = records(study)
     assert len(found) == 3
     assert [r.list_key for r in found] == sorted(r.list_key for r in found)
-    assert [(r.kind, r.surplus, r.unblinded, r.reference_score) for r in found] == [
-        ("update", True, True, 0.75),
-        ("value", False, False, None),
-        ("value", False, False, None),
+    assert [(r.kind, r.surplus, r.unblinded) for r in found] == [
+        ("update", True, True),
+        ("value", False, False),
+        ("value", False, False),
     ]
     assert [r.no_pattern for r in found if r.comment] == [True]
 
@@ -242,7 +242,9 @@ def test_a_file_lets_nobody_run_a_study(study, tmp_path):
     content = jsonl(study)
     code = Pseudonym.objects.get(user=person, study=study).name
     line = next(n for n, one in enumerate(content.splitlines()) if code.encode() in one)
-    path = write(tmp_path, changed(content, line, role="researcher"))
+    path = write(
+        tmp_path, changed(content, line, role="researcher", purpose="adjudication", surplus=False)
+    )
     with pytest.raises(CommandError, match="is no researcher of this study"):
         call_command("import_annotations", twin.slug, str(path), "--person", f"{code}={person}")
 
@@ -260,6 +262,17 @@ REFUSED = [
     ({"position": 0}, "position is 0; it starts at 1"),
     ({"version": 0}, "version is 0; it starts at 1"),
     ({"active_seconds": -1}, "active_seconds is -1"),
+    ({"active_seconds": 999_999_999}, "more than has passed since the list was opened"),
+    ({"active_seconds": 2**31 - 1}, "active_seconds is 2147483647; it can be"),
+    ({"version": 2**31 - 1}, "version is 2147483647; it can be"),
+    ({"position": 2**31 - 1}, "position is 2147483647; it can be"),
+    ({"guidelines_version": 0}, "guidelines_version is 0; it starts at 1"),
+    ({"submitted_at": "2999-01-01T00:00:00.000000Z"}, "submitted_at lies in the future"),
+    ({"submitted_at": "1999-01-01T00:00:00.000000Z"}, "submitted_at is before opened_at"),
+    ({"purpose": "pilot"}, "a list for the study has annotations for annotation, repeat"),
+    ({"purpose": "reference"}, "a list for the study has annotations for annotation, repeat"),
+    ({"purpose": "repeat", "surplus": True}, "only an annotation can be surplus"),
+    ({"purpose": "adjudication"}, "researchers adjudicate"),
     ({"reference_score": 2}, "between 0 and 1"),
     ({"annotator": "../ada"}, "a code of small letters"),
     ({"schema_version": 2}, "has the schema 2"),
@@ -283,7 +296,8 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_nothing_is_imported(
     twin = twin_of(study)
     content = jsonl(study)
     # In the last line but with the others valid, so that earlier records must go again.
-    line = 0 if "no_pattern" in change or "layer" in change else 2
+    # The first line's list was opened at a known time.
+    line = 0 if set(change) & {"no_pattern", "layer", "active_seconds", "submitted_at"} else 2
     path = write(tmp_path, changed(content, line, **change))
     with pytest.raises(CommandError) as refused:
         call_command("import_annotations", twin.slug, str(path))
@@ -372,3 +386,119 @@ def test_files_of_another_kind_are_not_read(study, tmp_path):
         call_command("import_annotations", study.slug, str(tmp_path / "none.jsonl"))
     with pytest.raises(CommandError, match="There is no study “nowhere”"):
         call_command("import_annotations", "nowhere", "a.jsonl")
+
+
+# What follows from tokens and reference annotations is computed, whatever a file says
+
+
+@pytest.fixture
+def scored():
+    """A study with scores in training and silent reference lists, and flags that are proposed."""
+    extraction = make_extraction(layers=1, per_layer=6)
+    Token.objects.filter(extraction=extraction).update(is_stopword=True)
+    study = make_study(
+        extraction=extraction, lists_per_layer=1, training_lists=1, reference_lists=1
+    )
+    first = study.memberships.filter(role="annotator").first()
+    for number, own in enumerate(Assignment.objects.filter(membership=first), start=2):
+        submit(own, answer(pattern(1, list(range(1, number + 4)), stopwords=None)))
+    list(label_records(study))
+    return study
+
+
+def twin_with_references(study: Study) -> Study:
+    """A draft with the same lists for the same uses, and nothing said of any."""
+    twin = twin_of(study, training_lists=1, reference_lists=1)
+    uses = dict(study.items.values_list("vector_id", "use"))
+    twin.items.exclude(vector__in=uses).delete()
+    for vector, use in uses.items():
+        Item.objects.update_or_create(study=twin, vector_id=vector, defaults={"use": use})
+    return twin
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_scores_and_proposed_flags_come_back_as_they_were(scored, tmp_path, capsys, suffix):
+    before = {"jsonl": jsonl(scored), "parquet": parquet(scored)}
+    assert {r.purpose for r in records(scored) if r.reference_score} == {"training", "reference"}
+    assert all(p.stopwords_proposed for r in records(scored) for p in r.patterns)
+    twin = twin_with_references(scored)
+    path = write(tmp_path, before[suffix], f"labels.{suffix}")
+    person = scored.created_by
+    code = Pseudonym.objects.get(study=scored, user=person).name
+    call_command("import_annotations", twin.slug, str(path), "--person", f"{code}={person}")
+    assert "the file has otherwise" not in capsys.readouterr().out
+    again, others = jsonl(twin), {r.annotator for r in records(twin)}
+    (own,) = others - {r.annotator for r in records(scored)}
+    same = again.replace(own.encode(), code.encode())
+    assert sorted(same.splitlines()) == sorted(before["jsonl"].splitlines())
+
+
+@pytest.mark.parametrize("score", [0.0, 0.123, 1.0, None])
+@pytest.mark.parametrize("purpose", ["training", "reference", "annotation"])
+def test_a_score_in_a_file_is_never_stored(scored, tmp_path, capsys, purpose, score):
+    lines = [json.loads(line) for line in jsonl(scored).splitlines()]
+    true = {(one["kind"], one["index"], one["purpose"]): one["reference_score"] for one in lines}
+    false = 0
+    for line in lines:
+        if line["purpose"] == purpose and line["reference_score"] != score:
+            line["reference_score"], false = score, false + 1
+    twin = imported(scored, tmp_path, lines)
+    stored = [r for r in records(twin) if r.purpose == purpose]
+    assert stored
+    assert all(r.reference_score == true[r.kind, r.index, r.purpose] for r in stored)
+    said = capsys.readouterr().out
+    assert ("the file's values were not used" in said) == bool(false)
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_proposed_flag_in_a_file_is_never_stored(scored, tmp_path, capsys, chosen):
+    lines = [json.loads(line) for line in jsonl(scored).splitlines()]
+    patterns = [one for line in lines for one in line["patterns"]]
+    for one in patterns:
+        one["stopwords_proposed"], one["stopwords"] = False, chosen
+    twin = imported(scored, tmp_path, lines)
+    stored = [one for record in records(twin) for one in record.patterns]
+    assert all(one.stopwords_proposed for one in stored)
+    assert {one.stopwords for one in stored} == {chosen}  # what a person chose
+    assert f"Computed {len(patterns)} proposed stopwords flags" in capsys.readouterr().out
+
+
+def imported(study: Study, tmp_path: Path, lines: list[dict]) -> Study:
+    twin = twin_with_references(study)
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    person = study.created_by
+    code = Pseudonym.objects.get(study=study, user=person).name
+    path = write(tmp_path, content)
+    call_command("import_annotations", twin.slug, str(path), "--person", f"{code}={person}")
+    return twin
+
+
+# What editors do to text files
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n\n\n", b"  \r\n"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_marks_line_ends_and_empty_lines_that_editors_add_are_no_records(study, mark, newline, end):
+    content = jsonl(study)
+    edited = mark + content.replace(b"\n", newline) + end
+    assert list(labels_jsonl.read(io.BytesIO(edited))) == records(study)
+
+
+def test_an_empty_line_between_records_is_named(study):
+    first, *rest = jsonl(study).splitlines(keepends=True)
+    with pytest.raises(LabelFileError, match="Line 2 is empty"):
+        list(labels_jsonl.read(io.BytesIO(b"".join([first, b"\n", *rest]))))
+
+
+@pytest.mark.parametrize(("suffix", "called"), [("jsonl", "Line 3: "), ("parquet", "Row 3: ")])
+def test_an_error_names_the_line_or_row_of_the_file(study, tmp_path, suffix, called):
+    content = jsonl(study) if suffix == "jsonl" else parquet(study)
+    twin = twin_of(study, categories=("semantic",))
+    path = write(tmp_path, content, f"labels.{suffix}")
+    with pytest.raises(CommandError) as refused:
+        call_command("import_annotations", twin.slug, str(path))
+    number = next(
+        n for n, r in enumerate(records(study), 1) for p in r.patterns if p.category != "semantic"
+    )
+    assert str(refused.value).startswith(called.replace("3", str(number)))

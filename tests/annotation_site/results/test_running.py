@@ -23,9 +23,9 @@ from annotation_site.results.disagreement import (
 )
 from annotation_site.results.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import data_version
 from annotation_site.results.summary import summary_of
 from annotation_site.results.tables import TABLES
+from annotation_site.results.versions import data_version
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

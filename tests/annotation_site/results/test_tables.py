@@ -5,14 +5,17 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
 from annotation_site.analysis.intervals import resampled_sums
 from annotation_site.analysis.labels import KINDS, Labels
 from annotation_site.analysis.paper import PAPER_TABLE_2, TABLE_2_ROWS
+from annotation_site.analysis.strata import ALL_VECTORS, Populations
 from annotation_site.results import presentation
-from annotation_site.results.table_request import ALL_VECTORS, TableRequest
+from annotation_site.results.table_request import ONE_ANNOTATOR, TableRequest
 from annotation_site.results.tables import TABLES
 from benchmarks.coverage import labels_of
 from tests.annotation_site.analysis.agreement_labels import random_labels
@@ -57,13 +60,20 @@ def test_table_2_has_the_numbers_worked_out_by_hand():
     assert (value["lists"], value["lists_total"], value["annotations"]) == (3, 3, 5)
     assert value["concepts_per_list"] == pytest.approx(7 / 6)
     assert found.loc[("value", "with"), "concepts_per_list"] == pytest.approx(3 / 2)
-    # List A is alone in its layer; B and C are drawn anew: B twice, B and C, or C twice.
-    assert (value["low"], value["high"]) == pytest.approx((0.45, 43 / 60))
-    assert value["warning"].startswith("fewer than 20 lists")
+    # A is alone in its layer and pooled with B and C: 3 lists, 11/20, 8/20 and 16/20.
+    half = 4.302652729911275 * (49 / 1200 / 3) ** 0.5  # t with 2 degrees of freedom
+    assert (value["low"], value["high"]) == pytest.approx((7 / 12 - half, 7 / 12 + half))
+    assert value["warning"] == (
+        "fewer than 20 lists; 1 of 2 groups of kind and layer have one list and are pooled with "
+        "the nearest layer of their kind; fewer than 3 lists in 2 of 2 groups of kind and layer"
+    )
+    random = found.loc[("random", "without")]
+    assert random["warning"] == "no interval: fewer than 20 lists of one layer"
 
 
 def test_vectors_that_were_all_taken_have_no_sampling_interval():
-    every = request(whole=frozenset({("toy", "value"), ("toy", "random")}))
+    sizes = {("toy", "value", 0): 1, ("toy", "value", 1): 2, ("toy", "random", 1): 1}
+    every = request(populations=Populations(sizes))
     table = TABLES["table_2"](every).set_index("kind")
     assert table.loc["value", "low"].isna().all()
     assert set(table.loc["value", "warning"]) == {ALL_VECTORS}
@@ -71,9 +81,15 @@ def test_vectors_that_were_all_taken_have_no_sampling_interval():
     assert ALL_VECTORS not in set(table.loc["random", "warning"])
 
 
+def lists_per_layer(labels: Labels, kind: str, more: int = 0) -> Populations:
+    lists = labels.lists[labels.lists["kind"] == kind]
+    counts = lists.groupby(["model", "kind", "layer"]).size() + more
+    return Populations(counts.to_dict())
+
+
 def test_agreement_on_vectors_that_were_all_taken_has_no_sampling_interval():
     drawn = request(labels_of(180))
-    every = request(drawn.labels, whole=frozenset({("gpt2", "value")}))
+    every = request(drawn.labels, populations=lists_per_layer(drawn.labels, "value"))
     before, after = (
         one.agreements["agreement_by_kind"].set_index("kind") for one in (drawn, every)
     )
@@ -82,15 +98,78 @@ def test_agreement_on_vectors_that_were_all_taken_has_no_sampling_interval():
     assert set(after.loc["value", "warning"]) == {ALL_VECTORS}
     others = [kind for kind in after.index.unique() if kind != "value"]
     assert_frame_equal(before.loc[others], after.loc[others])
-    # All kinds together are a sample as long as one of them is.
-    assert_frame_equal(drawn.agreements["agreement"], every.agreements["agreement"])
+    # All kinds together are a sample as long as one of them is, but only the rest varies.
+    together, alone = (
+        one.agreements["agreement"].set_index("measure").loc["percent_agreement_concept"]
+        for one in (every, drawn)
+    )
+    assert 0 < together["high"] - together["low"] < alone["high"] - alone["low"]
+
+
+@pytest.mark.parametrize("kind", ["value", "random", "update"])
+def test_no_table_has_a_sampling_interval_of_what_was_taken_whole_or_chosen(kind):
+    """Whichever kind: a number that rests on it alone has no interval, in no table."""
+    labels = labels_of(120)
+    whole = lists_per_layer(labels, kind)
+    chosen = Populations(chosen=frozenset({("gpt2", kind)}))
+    for populations, word in ((whole, "all vectors"), (chosen, "chosen")):
+        study = request(labels, populations=populations)
+        for name, make in TABLES.items():
+            table = make(study)
+            if "low" not in table or "kind" not in table or name == "time_per_list":
+                continue
+            rows = table[(table["kind"] == kind)]
+            if "undefined" in rows:
+                rows = rows[rows["undefined"] == ""]
+            assert len(rows), name
+            assert rows["low"].isna().all(), name
+            assert rows["warning"].str.contains(word).all(), name
+
+
+def test_one_annotator_alone_is_said_where_the_numbers_are():
+    both = hand_worked_labels()
+    ana = both.annotations[both.annotations["annotator"] == "ana"]
+    members = both.members[both.members["annotation_id"].isin(ana["annotation_id"])]
+    for labels, said in ((both, False), (Labels(both.lists, ana, members), True)):
+        for name in ("table_2", "real_against_random"):
+            table = TABLES[name](request(labels))
+            assert len(table)
+            assert table["warning"].str.contains(ONE_ANNOTATOR).all() == said, name
+    by_layer = TABLES["coverage_intervals"](request(both)).query("kind == 'value' and layer == 1")
+    assert not by_layer["warning"].str.contains(ONE_ANNOTATOR).any()  # ben judged B
+
+
+@given(seed=st.integers(0, 10_000), people=st.integers(1, 4), share=st.sampled_from([0.4, 1.0]))
+@settings(max_examples=8, deadline=None)
+def test_every_interval_holds_its_value_and_every_other_row_says_why(seed, people, share):
+    labels = random_labels(30, people, share=share, seed=seed)
+    study = TableRequest(labels, CATEGORIES, 2, resamples=60)
+    for name, value in (
+        ("table_2", "coverage"),
+        ("coverage_intervals", "value"),
+        ("real_against_random", "difference"),
+        ("agreement", "value"),
+        ("agreement_by_kind", "value"),
+        ("agreement_by_layer", "value"),
+    ):
+        table = TABLES[name](study)
+        known = table["low"].notna()
+        assert (table["low"] <= table["high"])[known].all(), name
+        if not name.startswith("agreement"):  # a resampled interval can lie beside its value
+            assert (table["low"] <= table[value])[known].all(), name
+            assert (table[value] <= table["high"])[known].all(), name
+        columns = [one for one in ("warning", "undefined") if one in table]
+        assert (table.loc[~known, columns] != "").any(axis=1).all(), name
 
 
 def test_lists_are_ranked_by_disagreement_with_their_patterns_side_by_side():
     study = request(hand_worked_labels(third_person=True))
     ranking = TABLES["disagreement"](study)
     assert ranking["list_id"].tolist() == ["A", "B", "D"]
-    assert ranking["score"].tolist() == pytest.approx([1 - 31 / 60, 1 - 7 / 12, 0])
+    assert ranking["score"].tolist() == pytest.approx(
+        [1 - 31 / 60, 1 - 7 / 12, np.nan], nan_ok=True
+    )
+    assert ranking["undefined"].tolist() == ["", "", "undefined, because nobody found a pattern."]
     rows = TABLES["side_by_side"](study)
     assert rows["list_id"].drop_duplicates().tolist() == ["A", "B"]  # D has no pattern to match
     first = rows[rows["list_id"] == "A"].iloc[0]

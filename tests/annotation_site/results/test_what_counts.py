@@ -15,7 +15,7 @@ from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.studies import study_state_change
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results import services
-from annotation_site.results.archive import study_lists
+from annotation_site.results.archive import study_lists, study_skips
 from annotation_site.results.archive_answers import Choices, request_of
 from annotation_site.results.computation import table_json, table_request
 from annotation_site.results.dataframes import answers_of, labels_of
@@ -53,7 +53,10 @@ def tables(study):
         frame = frame.sort_values(list(frame.columns), ignore_index=True)
         found[f"labels: {name}"] = frame.to_dict()
     choices = Choices(tuple(study.categories), study.min_tokens, resamples=FEW)
-    archived = request_of(study_lists(study), (), label_records(study), choices)
+    archived = request_of(
+        study_lists(study), (), label_records(study), choices,
+        skips=study_skips(study), slots=study.annotators_per_list,
+    )  # fmt: skip
     for name, table in tables_of(archived):
         found[ARCHIVED + name] = b"".join(EXPORT_FORMATS["csv"].write(table))
     return found
@@ -149,7 +152,7 @@ def test_an_annotation_changes_them(study):
     own = Assignment.objects.filter(purpose=Purpose.ANNOTATION, item__vector__kind="value")
     submit(own.first(), ALL)
     # Nothing was repeated, compared with a reference or timed anew.
-    same = {"retest", "reference", "time_per_list", "machine_coverage"}
+    same = {"retest", "reference", "time_per_list", "machine_coverage", "missing"}
     assert set(before) - changed(before, tables(study)) == {
         *same, *(ARCHIVED + name for name in same), "labels: lists", "labels: annotations",
         ARCHIVED + "machine_agreement",  # this archive was given no machine's answers

@@ -1,0 +1,23 @@
+"""What the site's own commands have in common."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from annotation_site.errors import Invalid
+from annotation_site.operations.databases import require_database
+
+
+class SiteCommand(BaseCommand):
+    """A command that acts on a site that is set up: it refuses a database without its tables.
+
+    Typed without the settings of its installation, it would act on an SQLite file of its own.
+    """
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Look at the database, then run the command."""
+        try:
+            require_database()
+        except Invalid as error:
+            raise CommandError(str(error)) from error
+        return super().execute(*args, **options)

@@ -1,0 +1,37 @@
+"""`manage.py migrate`: Django's, which says which database it changes and makes SQLite's folder."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+from django.db import DatabaseError
+
+from annotation_site.errors import SiteError
+from annotation_site.operations.databases import (
+    OTHER_SETTINGS,
+    database_answers,
+    database_described,
+    database_is_new,
+    database_make_file,
+    plain,
+)
+
+
+class Command(migrate.Command):
+    help = "Bring the database's tables up to date, or make them."
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Say which database it is, make its file, run the command: checks already connect."""
+        where = database_described()
+        try:
+            if options["verbosity"] >= 1 and not options.get("check_unapplied"):
+                new = f" It is new. {OTHER_SETTINGS}" if database_is_new() else ""
+                self.stdout.write(f"Database: {where}.{new}")
+            database_make_file()
+            return super().execute(*args, **options)
+        except SiteError as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            if database_answers():
+                raise  # a migration's own
+            raise CommandError(f"The database ({where}) does not answer: {plain(error)}") from error

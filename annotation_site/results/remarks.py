@@ -1,0 +1,31 @@
+"""What weakens the rows of a table, in sentences below it: warnings of ``docs/measures.md``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_NO_SIGNIFICANCE = "no significance is possible"
+
+
+def warnings_of(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Each warning once, with the names of the rows that it is about."""
+    found: dict[str, list[str]] = {}
+    for name, row in rows:
+        for warning in _parts(row):
+            # That no significance is possible stands beside the p-value.
+            if not warning.startswith(_NO_SIGNIFICANCE):
+                found.setdefault(warning, []).append(name)
+    names = {name for name, _ in rows}
+    return [f"{_about(about, names)}: {warning}." for warning, about in found.items()]
+
+
+def no_significance(row: Mapping[str, Any]) -> str:
+    """That no significance is possible, where a row's warning says so."""
+    return next((one for one in _parts(row) if one.startswith(_NO_SIGNIFICANCE)), "")
+
+
+def _parts(row: Mapping[str, Any]) -> list[str]:
+    return [one for one in str(row.get("warning") or "").split("; ") if one]
+
+
+def _about(about: Sequence[str], names: set[str]) -> str:
+    return "All rows" if set(about) == names else "; ".join(dict.fromkeys(about))
