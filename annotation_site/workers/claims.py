@@ -79,6 +79,11 @@ class ClaimedWork(models.Model):
         """Rows that a worker could take now."""
         raise NotImplementedError
 
+    @classmethod
+    def being_done(cls) -> QuerySet[Any]:
+        """Rows that a worker has taken."""
+        return cls._default_manager.filter(**{"state__in": cls.at_work})
+
     def held(self) -> QuerySet[Self]:
         """This row, as long as the claim on it is ours."""
         return type(self)._default_manager.filter(pk=self.pk, claim=self.claim)
@@ -248,7 +253,7 @@ def _next_in_turn(queue: str) -> list[Message]:
     at_work: Counter[Any] = Counter()
     waiting = []
     for kind in kinds:
-        held = kind._default_manager.filter(state__in=kind.at_work, worker__in=alive)
+        held = kind.being_done().filter(worker__in=alive)
         on_their_way = kind.waiting().filter(just_now("enqueued_at"))
         for rows in (held, on_their_way):
             shares = list(rows.values_list(kind.share, flat=True))
