@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation_site.analysis.missing import MISSING_STATES
 from annotation_site.results.presentation import Cell, PageTable, group_name, number, words
 
 Row = Mapping[str, Any]
-_LEFT = (*MISSING_STATES, "not_given")
+_LEFT = ("unblinded", "skipped", "expired", "withdrawn", "not_given")
 _COLUMNS = {
     "lists": "Lists",
     "slots": "Asked for",
