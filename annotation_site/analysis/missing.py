@@ -55,10 +55,12 @@ def missing_table(labels: Labels, missing: pd.DataFrame, *, slots: int | None) -
         first). Without `slots`, ``slots`` and ``not_given`` are missing.
     """
     lists = labels.lists.sort_values("list_id", ignore_index=True)
-    counts = pd.DataFrame({"annotations": labels.annotations["list_id"].value_counts()})
+    # All lists first: those without an annotation that counts have missing ones too.
+    counts = pd.DataFrame(index=pd.Index(lists["list_id"]))
+    counts["annotations"] = labels.annotations["list_id"].value_counts()
     for state in MISSING_STATES:
         counts[state] = missing.loc[missing["state"] == state, "list_id"].value_counts()
-    counts = counts.reindex(lists["list_id"]).fillna(0).astype(np.int64)
+    counts = counts.fillna(0).astype(np.int64)
     reasons = missing[missing["state"] == "skipped"].groupby("list_id")["reason"].agg(list)
     said = [list(reasons.get(list_id, ())) for list_id in lists["list_id"]]
     lists = lists.join(counts.reset_index(drop=True))

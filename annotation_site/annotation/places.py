@@ -144,6 +144,8 @@ def _leases_end(study: Study) -> None:
     locked = found.order_by(*Assignment.LOCK_ORDER).select_for_update()
     ended = [row for row in locked if row.state == State.IN_PROGRESS]
     Assignment.objects.filter(pk__in=[row.pk for row in ended]).update(state=State.EXPIRED)
+    if any(row.purpose == Purpose.ANNOTATION for row in ended):
+        tables_touch(study)  # which count what was not submitted in time
     places_fill(study=study, item_ids=[row.item_id for row in ended])
 
 

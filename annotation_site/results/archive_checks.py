@@ -1,6 +1,6 @@
 """What the parts of an archive say of each other, record by record. Knows no database."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +25,7 @@ NOT_CHECKED = {
     "uses and of patterns too small to count, but for their sums",
     "labels/skips.csv: list, annotator, purpose, opened_at, skipped_at": "who skipped a list and "
     "when, and which list of a kind and layer it was",
+    "labels/skips.csv: reason": "of skips that are not of an annotation",
     "labels/lists.csv: index, token_ids": "of lists that nobody has judged",
     "labels/tokens.csv: stopword, token, gloss": "which tokens are stop words, where the flags "
     "that were proposed do not show it, and the tokens of lists that nobody has judged",
@@ -36,6 +37,8 @@ NOT_CHECKED = {
     "study.repeat_percent, study.show_glosses, study.highlight_spellings, "
     "study.team_may_annotate, study.seed": "rules of the study on which no table depends",
     "parameters.json: study.several_patterns_per_token": "where no token is in several patterns",
+    "parameters.json: tables.populations": "vectors of a layer, where no interval rests on "
+    "them, but that they are at least its lists",
     "parameters.json: data_version, figures.data_version, figures.filters": "numbers of this "
     "site's data",
     "parameters.json: extractions.parameters, extractions.environment": "how the vectors were "
@@ -64,6 +67,7 @@ class RecordChecks:
         self._has_tokens = tokens is not None
         self._tokens = {(row[0], row[1]): tuple(row[2:]) for row in tokens or ()}
         self._study = parameters["study"]
+        self._tables = parameters["tables"]
         self._with_names = parameters.get("with_names", True)
         self._extractions = {one["bundle_digest"]: one for one in parameters["extractions"]}
         self._references: dict[int, Ranks] = {}
@@ -125,6 +129,7 @@ class RecordChecks:
             self._live[item] += 1
 
     def _of_lists(self) -> Iterator[str]:
+        yield from self._of_strata()
         shown = set()
         for row in self._lists.values():
             number, digest, model, *_, length, use = row[:8]
@@ -142,6 +147,21 @@ class RecordChecks:
             yield "labels/lists.csv: lists are not numbered 1, 2, 3 and so on"
         if self._has_tokens and shown != set(self._tokens):
             yield "labels/tokens.csv: other tokens than those of labels/lists.csv"
+
+    def _of_strata(self) -> Iterator[str]:
+        """Names of models against extractions, and sizes of layers against lists."""
+        names = {(row[1], row[2]) for row in self._lists.values()}
+        if len(names) > len({digest for digest, _ in names}):
+            yield "labels/lists.csv: model differs between lists of one extraction"
+        sizes = {tuple(one[:3]): one[3] for one in self._tables.get("populations", ())}
+        held = Counter(tuple(row[2:5]) for row in self._lists.values() if row[3] == "value")
+        for (model, kind, layer), size in sizes.items():
+            if model not in {name for _, name in names} or kind != "value":
+                yield "parameters.json: tables.populations names what the study has no lists of"
+            elif size < held[model, kind, layer]:
+                yield "parameters.json: tables.populations: a layer has fewer vectors than lists"
+        if "populations" in self._tables and held.keys() - sizes.keys():
+            yield "parameters.json: tables.populations lacks a layer of the lists"
 
     def _of_list(self, record: LabelRecord, row: Sequence[Any]) -> Iterator[str]:
         digest, length, use = row[1], row[6], row[7]

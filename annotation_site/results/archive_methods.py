@@ -56,6 +56,10 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
         f"tokens of vectors of {models}, projected onto the vocabulary "
         f"{cite('geva-etal-2021-transformer', 'geva-etal-2022-transformer')}: {by_kind}."
     )
+    yield from _chosen(parameters["tables"]["chosen"])
+    if not counts["annotations"]:
+        yield "Nobody has annotated a list that counts."
+        return
     judged = _judged(tables["coverage"])
     yield (
         f"Annotators judged {counts['judged']:,} of the {_number(counts['lists'], 'list')}: "
@@ -79,6 +83,15 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
     if minutes >= 1:
         time = f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes:.0f} minutes"
         yield f"The annotators' active time adds up to {time}."
+
+
+def _chosen(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """That some lists are no probability sample."""
+    for model, kind in pairs:
+        yield (
+            f"The {KINDS[kind]} of {model} were chosen by hand and are no probability sample: the "
+            "results describe these lists and cannot be generalised to other vectors."
+        )
 
 
 def _judged(table: Table) -> list[str]:

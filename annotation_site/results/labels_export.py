@@ -8,15 +8,16 @@ from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
+from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
-from annotation_site.annotation.training import silent_scores_ensure
 from annotation_site.corpus.models import Token, Vector
 from annotation_site.exports.labels import LabelPattern, LabelRecord
 from annotation_site.results.models import Pseudonym
 from annotation_site.results.pseudonyms import pseudonyms_ensure
 from annotation_site.results.reading import one_moment
 
-CHUNK = 200  # annotations that are in memory at a time
+CHUNK = 200  # annotations that are in memory at a time, and the rest of the last one's list
+SCORED = (Assignment.Purpose.TRAINING, Assignment.Purpose.REFERENCE)
 Report = Callable[[int, int], None]
 Row = dict[str, Any]
 _COLUMNS = {
@@ -37,8 +38,8 @@ _COLUMNS = {
     **{
         name: name
         for name in (
-            "purpose", "position", "surplus", "unblinded", "reference_score", "guidelines_version",
-            "opened_at", "submitted_at", "active_seconds", "comment",
+            "purpose", "position", "surplus", "unblinded", "guidelines_version", "opened_at",
+            "submitted_at", "active_seconds", "comment",
         )
     },
 }  # fmt: skip
@@ -50,19 +51,37 @@ def label_records(
     """Every submitted answer of the study, whatever its purpose, in a fixed order.
 
     The order is that of list (bundle, kind, layer, index), annotator's code, purpose and role. Each
-    record is one whole submission, also while people go on working; answers that come in after the
-    first record are left to the next export. `report(done, total)` follows each chunk.
+    record is one whole submission, also while people go on working, and scores are those that the
+    reference annotation among the same records gives; answers that come in after the first record
+    are left to the next export. `report(done, total)` follows each chunk.
     """
     pseudonyms_ensure(study=study)
-    silent_scores_ensure(study=study)
     submitted = _submitted(study)
-    # Eight bytes each are all that is kept of the whole study.
-    keys = array("q", submitted.values_list("pk", flat=True).iterator(chunk_size=2000))
+    # Sixteen bytes each are all that is kept of the whole study.
+    keys, items = array("q"), array("q")
+    for key, item in submitted.values_list("pk", "item_id").iterator(chunk_size=2000):
+        keys.append(key)
+        items.append(item)
     report(0, len(keys))
-    for start in range(0, len(keys), CHUNK):
-        chunk = keys[start : start + CHUNK]
-        yield from _records(submitted.order_by().filter(pk__in=list(chunk)), chunk, with_names)
-        report(min(start + CHUNK, len(keys)), len(keys))
+    for start, end in _chunks(items):
+        chunk = keys[start:end]
+        which = submitted.order_by().filter(pk__in=list(chunk))
+        yield from _records(study, which, chunk, with_names)
+        report(end, len(keys))
+
+
+def _chunks(items: "array[int]") -> Iterator[tuple[int, int]]:
+    """Where chunks begin and end: each is read at one moment, so none parts a list's records.
+
+    A reference annotation that changes meanwhile would leave scores of two of its versions.
+    """
+    start = 0
+    while start < len(items):
+        end = min(start + CHUNK, len(items))
+        while end < len(items) and items[end] == items[end - 1]:
+            end += 1
+        yield start, end
+        start = end
 
 
 def _submitted(study: Study) -> QuerySet[Assignment]:
@@ -84,14 +103,32 @@ def _submitted(study: Study) -> QuerySet[Assignment]:
 
 
 def _records(
-    which: QuerySet[Assignment], order: "array[int]", with_names: bool
+    study: Study, which: QuerySet[Assignment], order: "array[int]", with_names: bool
 ) -> Iterator[LabelRecord]:
     with one_moment():
         rows = _rows(which)
         patterns = _patterns(rows)
     lists = lists_shown({row["vector"] for row in rows.values()})
+    references = {
+        row["vector"]: _ranks(patterns[pk])
+        for pk, row in rows.items()
+        if row["purpose"] == Assignment.Purpose.ADJUDICATION
+    }
     for row in (rows[pk] for pk in order if pk in rows):
+        # The stored one can be of the reference annotation before this one, or not there yet.
+        row["reference_score"] = None
+        if row["purpose"] in SCORED and row["vector"] in references:
+            row["reference_score"] = reference_score(
+                _ranks(patterns[row["pk"]]),
+                references[row["vector"]],
+                length=len(lists[row["vector"]]["token_ids"]),
+                min_tokens=study.min_tokens,
+            )
         yield _record(row, patterns[row["pk"]], lists[row["vector"]], with_names)
+
+
+def _ranks(patterns: list[LabelPattern]) -> list[tuple[int, ...]]:
+    return [pattern.ranks for pattern in patterns]
 
 
 def _rows(which: QuerySet[Assignment]) -> dict[int, Row]:

@@ -7,6 +7,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.results import presentation, selectors
 from annotation_site.results.models import Snapshot
 from annotation_site.results.presentation import PageTable, Row, agreement_across
+from annotation_site.results.presentation_missing import missing
 
 # What an overview names first; the tables below it have every measure.
 OVERVIEW = (
@@ -60,6 +61,9 @@ def page_context(study: Study, snapshot: Snapshot, *, paper: bool) -> dict[str, 
             )
         ),
         "people": _filled(presentation.people(rows["people"])),
+        "missing": missing(rows.get("missing", ()), layers=False),
+        "missing_by_layer": missing(rows.get("missing", ()), layers=True),
+        "counts_missing": "missing" in rows,
         "disagreements": presentation.disagreements(
             rows["disagreement"],
             rows["side_by_side"],

@@ -248,6 +248,14 @@ def test_an_altered_parameter_is_found_or_on_the_list(data, is_found):
         assert is_found(repacked(data, **{"parameters.json": content})), path
 
 
+@pytest.mark.parametrize(("place", "value"), [(0, "x"), (1, "random"), (2, 99), (3, 0)])
+def test_populations_that_the_lists_belie_are_found(data, is_found, place, value):
+    changed = json.loads(members(data)["parameters.json"])
+    changed["tables"]["populations"][0][place] = value
+    content = json.dumps(changed, indent=1, ensure_ascii=False).encode() + b"\n"
+    assert is_found(repacked(data, **{"parameters.json": content}))
+
+
 def test_an_altered_member_is_found_or_on_the_list(data, is_found):
     for name, content in members(data).items():
         folder = name.partition("/")[0]
