@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from annotation_site.analysis.agreement.tables import agreement_tables, measure_agreement
 from annotation_site.analysis.labels import LABEL_COLUMNS, Labels
-from annotation_site.analysis.strata import FEW_PER_STRATUM_RESAMPLED, too_near
+from annotation_site.analysis.strata import FEW_OF_ONE_LAYER, FEW_PER_STRATUM_RESAMPLED, too_near
 from annotation_site.analysis.stratified import stratified_half_widths
 
 Floats = NDArray[np.float64]
@@ -140,12 +140,14 @@ def held(bounds: tuple[Floats, Floats], truth: float) -> float:
 
 AGREEMENT_PER_LAYER = (3, 4, 5, 6, 8, 10)
 AGREEMENT_RESAMPLES = 1_000  # of 10,000 in results: the ends of an interval move by a few percent
-AGREEMENT_TRUTH = 4_000  # lists per layer
+AGREEMENT_TRUTH = 48_000  # lists
 CATEGORIES = ("semantic", "syntactic")
 SEEN, KEPT, OTHER_CATEGORY, OWN = 0.8, 0.85, 0.1, 0.15
 
 
-def labels_of(per_layer: int, count: int, generator: Generator) -> Labels:
+def labels_of(
+    per_layer: int, count: int, generator: Generator, layers: Sequence[int] = range(LAYERS)
+) -> Labels:
     """Two people's patterns in so many studies.
 
     A list has no pattern, one or two, more often one in later layers. A person sees each with
@@ -154,7 +156,7 @@ def labels_of(per_layer: int, count: int, generator: Generator) -> Labels:
     """
     lists, annotations, members = [], [], []
     for study in range(count):
-        for layer in range(LAYERS):
+        for layer in layers:
             for _ in range(per_layer):
                 number = len(lists)
                 lists.append((number, f"study {study:04}", "value", layer, TOKENS))
@@ -185,24 +187,36 @@ def batches(count: int, seed: int) -> Iterator[tuple[int, Generator]]:
         yield min(AT_ONCE, count - begin), np.random.default_rng([seed, begin])
 
 
-def agreement_coverage(per_layer: int, count: int, truth: "pd.Series[float]") -> pd.DataFrame:
+def agreement_coverage(
+    per_layer: int, count: int, truth: "pd.Series[float]", layers: Sequence[int] = range(LAYERS)
+) -> pd.DataFrame:
     """By measure the share of defined rows whose interval holds the truth, and their number."""
     parts = []
     for size, generator in batches(count, 100 + per_layer):
-        agreement = measure_agreement(labels_of(per_layer, size, generator), min_tokens=4)
+        agreement = measure_agreement(labels_of(per_layer, size, generator, layers), min_tokens=4)
         (table,) = agreement_tables(agreement, by=[("model",)], resamples=AGREEMENT_RESAMPLES)
-        table = table[table["value"].notna()]
+        table = table[table["low"].notna()]
         truths = table["measure"].map(truth)
         parts.append(table.assign(held=(table["low"] <= truths) & (truths <= table["high"])))
     whole = pd.concat(parts)
     return whole.groupby("measure", sort=False)["held"].agg(["mean", "size"])
 
 
-def agreement_truth() -> "pd.Series[float]":
+def agreement_truth(layers: Sequence[int] = range(LAYERS)) -> "pd.Series[float]":
     """Each measure over very many lists."""
-    labels = labels_of(AGREEMENT_TRUTH, 1, np.random.default_rng(11))
+    per_layer = AGREEMENT_TRUTH // len(layers)
+    labels = labels_of(per_layer, 1, np.random.default_rng(11), layers)
     (table,) = agreement_tables(measure_agreement(labels, min_tokens=4), by=[("model",)])
     return table.set_index("measure")["value"]
+
+
+def print_agreement(tables: Mapping[int, pd.DataFrame], measures: list[str], what: str) -> None:
+    """A row per measure, a column per number of lists."""
+    print(f"\n| measure of agreement, by {what} | {' | '.join(map(str, tables))} |")
+    print("|---" * (len(tables) + 1) + "|")
+    for measure in measures:
+        row = (f"{one['mean'].get(measure, np.nan):.1%}" for one in tables.values())
+        print(f"| {measure} | {' | '.join(row)} |", flush=True)
 
 
 def main(repetitions: int) -> str:
@@ -223,17 +237,18 @@ def main(repetitions: int) -> str:
             print(f"| {name} | {count} | {shown:.0%} | {held:.1%} |", flush=True)
             if shown * repetitions >= 100 and held < LEAST_OF_ONE_LAYER:
                 missed.append(f"one layer, {name}, {count}: {held:.1%}")
-    truth = agreement_truth()
-    tables = {n: agreement_coverage(n, repetitions, truth) for n in AGREEMENT_PER_LAYER}
-    print(f"\n{repetitions:,} studies, {AGREEMENT_RESAMPLES:,} resamples\n")
-    print(f"| measure of agreement, by lists per layer | {' | '.join(map(str, tables))} |")
-    print("|---" * (len(tables) + 1) + "|")
-    for measure in truth.dropna().index:
-        row = (f"{one['mean'].get(measure, np.nan):.1%}" for one in tables.values())
-        print(f"| {measure} | {' | '.join(row)} |")
-    for count, table in tables.items():
-        if count >= FEW_PER_STRATUM_RESAMPLED and table["mean"].min() < LEAST:
-            missed.append(f"agreement, {count}, without a warning: {table['mean'].min():.1%}")
+    print(f"\n{repetitions:,} studies, {AGREEMENT_RESAMPLES:,} resamples")
+    for layers, counts, unwarned, what in (
+        (range(LAYERS), AGREEMENT_PER_LAYER, FEW_PER_STRATUM_RESAMPLED, "lists per layer"),
+        ([LAYERS // 2], ONE_LAYER, FEW_OF_ONE_LAYER, "lists of one layer"),
+    ):
+        truth = agreement_truth(layers)
+        tables = {n: agreement_coverage(n, repetitions, truth, layers) for n in counts}
+        print_agreement(tables, list(truth.dropna().index), what)
+        for n, table in tables.items():
+            least = table["mean"].min()
+            if n >= unwarned and least < LEAST:
+                missed.append(f"agreement, {n} {what}, without a warning: {least:.1%}")
     print(f"\nWider than need be: {'; '.join(wide) or 'none'}")
     return "; ".join(missed)
 

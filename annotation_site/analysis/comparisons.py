@@ -180,6 +180,15 @@ class _Model:
             for number, layer in enumerate(self.layers)
         }
 
+    @cached_property
+    def strata(self) -> tuple[Strata, Integers]:
+        """Of all judged lists, and the number of each list's."""
+        grouped = self.lists.groupby(list(STRATA), observed=True)
+        keys = grouped.size().reset_index(name="size")
+        size = keys["size"].to_numpy(dtype=np.int64)
+        strata = Strata.of(keys[list(STRATA)], size, self.options.populations)
+        return strata, grouped.ngroup().to_numpy(dtype=np.int64)
+
     def rows(self, column: int) -> list[dict[str, Any]]:
         """All layers, and every layer where both kinds have a list."""
         everywhere = np.ones(len(self.layer), dtype=np.bool_)
@@ -230,11 +239,9 @@ class _Model:
         if not self.options.intervals:
             return np.nan, ""
         inside = np.isin(self.layer, layers)
-        grouped = self.lists[inside].groupby(list(STRATA), observed=True)
-        keys = grouped.size().reset_index(name="size")
-        size = keys["size"].to_numpy(dtype=np.int64)
-        strata = Strata.of(keys[list(STRATA)], size, self.options.populations)
-        stratum = grouped.ngroup().to_numpy(dtype=np.int64)
+        every, number = self.strata
+        strata = every.taking(np.isin(every.layer, layers))
+        _, stratum = np.unique(number[inside], return_inverse=True)
         values = self.counts[inside, column] / self.labels[inside]
         reason, warnings = _judged(strata, values, stratum)
         if reason:

@@ -4,7 +4,7 @@ The definitions are in ``docs/measures.md``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,7 @@ FEW_LISTS_WARNING = f"fewer than {FEW_LISTS} lists"
 FEW_OF_ONE_LAYER = 30
 FEW_PER_STRATUM = 3
 """Lists of a stratum below which intervals of means and differences carry a warning."""
-FEW_PER_STRATUM_RESAMPLED = 8
+FEW_PER_STRATUM_RESAMPLED = 6
 """The same of resampled intervals. With fewer, that of some measure of agreement holds the truth in
 less than 93% of studies (docs/measures.md, measured by ``benchmarks/intervals.py``)."""
 AWAY_FROM_BOUND = 5
@@ -95,6 +95,10 @@ class Strata:
     def __len__(self) -> int:
         return len(self.size)
 
+    def taking(self, rows: Marks) -> "Strata":
+        """Some of them, as if there were no others."""
+        return Strata(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
+
     @property
     def whole(self) -> Marks:
         """Strata of which every vector is there: nothing was left to chance."""
@@ -155,9 +159,7 @@ class Strata:
                 "layer of the same kind"
             )
         if thin := int((size < few).sum()):
-            said.append(
-                f"fewer than {few} lists in {thin} of {len(size)} groups of kind and layer"
-            )
+            said.append(f"fewer than {few} lists in {thin} of {len(size)} groups of kind and layer")
         return "", said
 
 

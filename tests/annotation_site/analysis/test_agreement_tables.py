@@ -196,7 +196,7 @@ def test_intervals_warn_of_what_weakens_them() -> None:
     warning = everywhere.set_index("measure").at["percent_agreement_concept", "warning"]
     assert warning == (
         "fewer than 20 lists; 1 of 2 groups of kind and layer has one list and is pooled with "
-        "the nearest layer of the same kind; fewer than 8 lists in 2 of 2 groups of kind and layer"
+        "the nearest layer of the same kind; fewer than 6 lists in 2 of 2 groups of kind and layer"
     )
     alone = by_layer.query("layer == 1").set_index("measure").loc["percent_agreement_concept"]
     assert (alone["value"], alone["undefined"]) == (1, "")

@@ -221,6 +221,27 @@ def test_numbers_too_large_for_the_processor_are_compared_all_the_same() -> None
     assert 1 / 51 <= test.p(0) <= 1
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(st.integers(0, 2**200) | st.integers(0, 9), min_size=2, max_size=12),
+    firsts=st.integers(1, 11),
+)
+def test_sums_of_shuffled_numbers_of_any_size_are_exact(values: list[int], firsts: int) -> None:
+    lists = len(values)
+    is_first = np.arange(lists) < min(firsts, lists - 1)
+    numbers = np.array(values, dtype=object)[:, None]
+    # Who is first in a shuffle is told by numbers of which each list has one to itself.
+    found, told = (
+        LayerTest.of(one, is_first, permutations=40, seed=[3]).shuffled
+        for one in (numbers, np.eye(lists, dtype=np.int64))
+    )
+    n, total = int(is_first.sum()), sum(values)
+    for deviation, marks in zip(found[:, 0].tolist(), (told + n) // lists, strict=True):
+        assert marks.sum() == n
+        summed = sum(value for value, mark in zip(values, marks, strict=True) if mark)
+        assert deviation == lists * summed - total * n
+
+
 def test_cliffs_delta_counts_pairs() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 6, 40), rng.integers(1, 7, 25)
