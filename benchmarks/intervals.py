@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.intervals [REPETITIONS]`` in the repository's root; each repetition is a
 study of 12 layers × 3, 5 or 10 lists of each kind. It prints the tables of docs/measures.md and
 ends with an error where a row of all layers covers less than 93%, or one of a single layer less
-than 90%, and where a measure of agreement covers less than 93% though its row has no warning. Above 97% an interval is wider than it need be, which the last line names.
+than 90%, and where a measure of agreement covers less than 93% though its row has no warning.
+Above 97% an interval is wider than it need be, which the last line names.
 
 The shapes: lists in which nobody saw a pattern (50, 70 and 85% of them), shares that are skewed
 without a heap at zero, and shares near 1. In each, layers differ, as layers of models do.
@@ -33,6 +34,7 @@ PER_LAYER = (3, 5, 10)
 ONE_LAYER = (20, 25, 30, 50)
 LEAST, MOST = 0.93, 0.97
 LEAST_OF_ONE_LAYER = 0.90
+ENOUGH = 100  # intervals of which a share says something
 TRUTH = 400_000  # lists per layer whose mean is taken for the truth
 
 
@@ -189,8 +191,8 @@ def batches(count: int, seed: int) -> Iterator[tuple[int, Generator]]:
 
 def agreement_coverage(
     per_layer: int, count: int, truth: "pd.Series[float]", layers: Sequence[int] = range(LAYERS)
-) -> pd.DataFrame:
-    """By measure the share of defined rows whose interval holds the truth, and their number."""
+) -> "pd.Series[float]":
+    """By measure the share of intervals shown that hold the truth; missing where few are."""
     parts = []
     for size, generator in batches(count, 100 + per_layer):
         agreement = measure_agreement(labels_of(per_layer, size, generator, layers), min_tokens=4)
@@ -199,7 +201,8 @@ def agreement_coverage(
         truths = table["measure"].map(truth)
         parts.append(table.assign(held=(table["low"] <= truths) & (truths <= table["high"])))
     whole = pd.concat(parts)
-    return whole.groupby("measure", sort=False)["held"].agg(["mean", "size"])
+    found = whole.groupby("measure", sort=False)["held"].agg(["mean", "size"])
+    return found["mean"].where(found["size"] >= ENOUGH)
 
 
 def agreement_truth(layers: Sequence[int] = range(LAYERS)) -> "pd.Series[float]":
@@ -210,12 +213,15 @@ def agreement_truth(layers: Sequence[int] = range(LAYERS)) -> "pd.Series[float]"
     return table.set_index("measure")["value"]
 
 
-def print_agreement(tables: Mapping[int, pd.DataFrame], measures: list[str], what: str) -> None:
+def print_agreement(
+    tables: Mapping[int, "pd.Series[float]"], measures: list[str], what: str
+) -> None:
     """A row per measure, a column per number of lists."""
     print(f"\n| measure of agreement, by {what} | {' | '.join(map(str, tables))} |")
     print("|---" * (len(tables) + 1) + "|")
     for measure in measures:
-        row = (f"{one['mean'].get(measure, np.nan):.1%}" for one in tables.values())
+        shares = [one.get(measure, np.nan) for one in tables.values()]
+        row = ("–" if np.isnan(one) else f"{one:.1%}" for one in shares)
         print(f"| {measure} | {' | '.join(row)} |", flush=True)
 
 
@@ -235,7 +241,7 @@ def main(repetitions: int) -> str:
         for count in ONE_LAYER:
             held, shown = of_one_layer(shape, count, repetitions)
             print(f"| {name} | {count} | {shown:.0%} | {held:.1%} |", flush=True)
-            if shown * repetitions >= 100 and held < LEAST_OF_ONE_LAYER:
+            if shown * repetitions >= ENOUGH and held < LEAST_OF_ONE_LAYER:
                 missed.append(f"one layer, {name}, {count}: {held:.1%}")
     print(f"\n{repetitions:,} studies, {AGREEMENT_RESAMPLES:,} resamples")
     for layers, counts, unwarned, what in (
@@ -246,7 +252,7 @@ def main(repetitions: int) -> str:
         tables = {n: agreement_coverage(n, repetitions, truth, layers) for n in counts}
         print_agreement(tables, list(truth.dropna().index), what)
         for n, table in tables.items():
-            least = table["mean"].min()
+            least = table.min()
             if n >= unwarned and least < LEAST:
                 missed.append(f"agreement, {n} {what}, without a warning: {least:.1%}")
     print(f"\nWider than need be: {'; '.join(wide) or 'none'}")

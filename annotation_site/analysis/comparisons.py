@@ -76,8 +76,8 @@ def kind_comparison(
         (that the difference rests on), ``lists_first``, ``lists_second`` (judged),
         ``mean_first``, ``mean_second`` (over these lists), ``difference`` (the mean of the
         layers' differences, weighted by the study's lists of both kinds), ``low``, ``high``
-        (95%, cut at −1 and 1), ``cliffs_delta``, ``p``, ``p_adjusted`` (Holm over layers and models; for all
-        layers over models, missing where there is one), ``warning``.
+        (95%, cut at −1 and 1), ``cliffs_delta``, ``p``, ``p_adjusted`` (Holm over layers and
+        models; for all layers over models, missing where there is one), ``warning``.
     """
     used = counts[counts["kind"].isin([first, second])]
     models = []

@@ -42,14 +42,14 @@ def test_a_model_of_which_some_layers_were_read_has_populations_of_these_alone()
 def test_where_every_vector_was_extracted_a_layer_is_as_large_as_it_was_found(d_ff, held):
     """`d_ff` is the largest layer; where layers differ another one has fewer."""
     model = LanguageModelFactory(d_ff=d_ff)
-    name, found = populations(model=model, per_layer=held, parameters={"per_layer": "all"})
+    _, found = populations(model=model, per_layer=held, parameters={"per_layer": "all"})
     assert set(found.sizes.values()) == {held}
 
 
 @pytest.mark.django_db
 def test_a_layer_is_never_smaller_than_what_was_drawn_from_it():
     """Of experts, all together; a bundle made elsewhere may count one expert alone."""
-    name, found = populations(model=LanguageModelFactory(d_ff=2), per_layer=6)
+    _, found = populations(model=LanguageModelFactory(d_ff=2), per_layer=6)
     assert set(found.sizes.values()) == {6}
 
 
