@@ -140,7 +140,7 @@ def held(bounds: tuple[Floats, Floats], truth: float) -> float:
 
 # Agreement of two people.
 
-AGREEMENT_PER_LAYER = (3, 4, 5, 6, 8, 10)
+AGREEMENT_PER_LAYER = (3, 4, 5, 6, 10)
 AGREEMENT_RESAMPLES = 1_000  # of 10,000 in results: the ends of an interval move by a few percent
 AGREEMENT_TRUTH = 48_000  # lists
 CATEGORIES = ("semantic", "syntactic")
