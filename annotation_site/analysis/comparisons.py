@@ -223,7 +223,7 @@ class _Model:
         difference = float(test.difference(column) / self.common)
         half, warning = self._half_width(column, layers)
         low, high = cut_bounds(difference, half, least=-1.0, most=1.0)
-        nothing = WHOLE_RANGE if (low, high) == (-1.0, 1.0) else ""
+        range_warning = WHOLE_RANGE if (low, high) == (-1.0, 1.0) else ""
         return {
             **row,
             "difference": difference,
@@ -231,7 +231,7 @@ class _Model:
             "high": high,
             "p": test.p(column),
             "smallest": test.smallest_p(column),
-            "warning": joined([nothing, warning]),
+            "warning": joined([range_warning, warning]),
         }
 
     def _half_width(self, column: int, layers: list[int]) -> tuple[float, str]:

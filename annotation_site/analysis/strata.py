@@ -149,8 +149,8 @@ class Strata:
         if (in_pool == 1).any():
             return "no interval: a kind has one list alone, with no other layer beside it", []
         if one_layer:
-            thin = count < FEW_OF_ONE_LAYER
-            return "", [f"fewer than {FEW_OF_ONE_LAYER} lists of one layer"] if thin else []
+            few_here = count < FEW_OF_ONE_LAYER
+            return "", [f"fewer than {FEW_OF_ONE_LAYER} lists of one layer"] if few_here else []
         said = [FEW_LISTS_WARNING] if count < FEW_LISTS else []
         if single := int((size == 1).sum()):
             are = "has one list and is" if single == 1 else "have one list and are"
