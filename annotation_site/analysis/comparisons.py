@@ -24,6 +24,7 @@ from annotation_site.analysis.strata import (
     NO_SPREAD,
     NOTHING_KNOWN,
     STRATA,
+    WHOLE_RANGE,
     Floats,
     Integers,
     Marks,
@@ -32,7 +33,7 @@ from annotation_site.analysis.strata import (
     joined,
     too_near,
 )
-from annotation_site.analysis.stratified import stratified_half_widths
+from annotation_site.analysis.stratified import cut_bounds, stratified_half_widths
 
 SIGNIFICANT = 0.05
 
@@ -75,8 +76,8 @@ def kind_comparison(
         (that the difference rests on), ``lists_first``, ``lists_second`` (judged),
         ``mean_first``, ``mean_second`` (over these lists), ``difference`` (the mean of the
         layers' differences, weighted by the study's lists of both kinds), ``low``, ``high``
-        (95%), ``cliffs_delta``, ``p``, ``p_adjusted`` (Holm over layers and models; for all
-        layers over models, missing where there is one), ``warning``.
+        (95%, cut at −1 and 1), ``cliffs_delta``, ``p``, ``p_adjusted`` (Holm over layers and
+        models; for all layers over models, missing where there is one), ``warning``.
     """
     used = counts[counts["kind"].isin([first, second])]
     models = []
@@ -179,15 +180,26 @@ class _Model:
             for number, layer in enumerate(self.layers)
         }
 
+    @cached_property
+    def strata(self) -> tuple[Strata, Integers]:
+        """Of all judged lists, and the number of each list's."""
+        grouped = self.lists.groupby(list(STRATA), observed=True)
+        keys = grouped.size().reset_index(name="size")
+        size = keys["size"].to_numpy(dtype=np.int64)
+        strata = Strata.of(keys[list(STRATA)], size, self.options.populations)
+        return strata, grouped.ngroup().to_numpy(dtype=np.int64)
+
     def rows(self, column: int) -> list[dict[str, Any]]:
         """All layers, and every layer where both kinds have a list."""
         everywhere = np.ones(len(self.layer), dtype=np.bool_)
         whole = self._row(column, self.layers, everywhere)
         if self.left_out:
-            left = f"{self.left_out} layers have judged lists of one kind alone and are left out"
+            layers = "layer has" if self.left_out == 1 else "layers have"
+            are = "is" if self.left_out == 1 else "are"
+            left = f"{self.left_out} {layers} judged lists of one kind alone and {are} left out"
             whole["warning"] = joined([left, whole["warning"]])
-        layers = [self._row(column, [one], self.layer == one) for one in self.layers]
-        return [{**whole, "layer": pd.NA}, *layers]
+        each = [self._row(column, [one], self.layer == one) for one in self.layers]
+        return [{**whole, "layer": pd.NA}, *each]
 
     def _row(self, column: int, layers: list[int], inside: Marks) -> dict[str, Any]:
         numbers, is_first = self.numbers[inside, column], self.is_first[inside]
@@ -210,14 +222,16 @@ class _Model:
         )
         difference = float(test.difference(column) / self.common)
         half, warning = self._half_width(column, layers)
+        low, high = cut_bounds(difference, half, least=-1.0, most=1.0)
+        range_warning = WHOLE_RANGE if (low, high) == (-1.0, 1.0) else ""
         return {
             **row,
             "difference": difference,
-            "low": difference - half,
-            "high": difference + half,
+            "low": low,
+            "high": high,
             "p": test.p(column),
             "smallest": test.smallest_p(column),
-            "warning": warning,
+            "warning": joined([range_warning, warning]),
         }
 
     def _half_width(self, column: int, layers: list[int]) -> tuple[float, str]:
@@ -225,11 +239,9 @@ class _Model:
         if not self.options.intervals:
             return np.nan, ""
         inside = np.isin(self.layer, layers)
-        grouped = self.lists[inside].groupby(list(STRATA), observed=True)
-        keys = grouped.size().reset_index(name="size")
-        size = keys["size"].to_numpy(dtype=np.int64)
-        strata = Strata.of(keys[list(STRATA)], size, self.options.populations)
-        stratum = grouped.ngroup().to_numpy(dtype=np.int64)
+        every, number = self.strata
+        strata = every.taking(np.isin(every.layer, layers))
+        _, stratum = np.unique(number[inside], return_inverse=True)
         values = self.counts[inside, column] / self.labels[inside]
         reason, warnings = _judged(strata, values, stratum)
         if reason:

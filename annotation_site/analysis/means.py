@@ -12,6 +12,7 @@ from annotation_site.analysis.strata import (
     NO_SPREAD,
     NOTHING_KNOWN,
     STRATA,
+    WHOLE_RANGE,
     Floats,
     Integers,
     Marks,
@@ -20,7 +21,7 @@ from annotation_site.analysis.strata import (
     joined,
     too_near,
 )
-from annotation_site.analysis.stratified import stratified_half_widths
+from annotation_site.analysis.stratified import cut_bounds, stratified_half_widths
 
 
 def mean_intervals(
@@ -46,7 +47,7 @@ def mean_intervals(
     populations
         What the lists were drawn from.
     counts
-        Which columns are no shares, and so have no largest value.
+        Which columns are no shares, and so have no largest value; all have 0 as the smallest.
     intervals
         Whether intervals are wanted.
 
@@ -55,8 +56,8 @@ def mean_intervals(
     list of DataFrame
         One row per group and column, groups ordered as in `lists`: the columns of `by`,
         ``measure`` (the column's name), ``value``, ``low``, ``high`` (95%; missing where there is
-        no interval, and ``warning`` says why), ``lists``, ``warning``. Bounds are not cut at 0
-        and 1.
+        no interval, and ``warning`` says why), ``lists``, ``warning``. Bounds are cut at 0, and
+        at 1 for shares.
 
     Raises
     ------
@@ -93,13 +94,15 @@ def _means(
         for index, column in enumerate(columns):
             value = means[one, index]
             half, warning = (np.nan, "") if found is None else (found[0][index], found[1][index])
+            low, high = cut_bounds(value, half, least=0.0, most=sample.most[index])
+            nothing = WHOLE_RANGE if (low, high) == (0.0, 1.0) and half > 0 else ""
             row: dict[Hashable, object] = {
                 "measure": column,
                 "value": value,
-                "low": value - half,
-                "high": value + half,
+                "low": low,
+                "high": high,
                 "lists": int(inside.sum()),
-                "warning": warning,
+                "warning": joined([nothing, warning]),
             }
             rows.append({**key, **row})
     names = [*by, "measure", "value", "low", "high", "lists", "warning"]

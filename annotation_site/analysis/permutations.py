@@ -22,6 +22,7 @@ Numbers = NDArray[Any]
 
 _HELD = 1_000_000  # marks shuffled at once
 _EXACT_FLOAT, _EXACT_INT = 2**53, 2**62
+_BASE = 2**24  # of digits: sums of 2**29 lists are exact
 
 
 def common_numerators(numerators: Integers, denominators: Integers) -> tuple[Numbers, int]:
@@ -103,16 +104,32 @@ def _shuffled_sums(
     """Sums of the values of those who are first in each shuffle, shape (permutations, columns)."""
     generator = np.random.default_rng(list(seed))
     marks = is_first.astype(np.uint8)
-    # Products of floats are fast, and exact as long as their sums are.
-    exact = values.dtype != object and int(values.sum(axis=0).max(initial=0)) < _EXACT_FLOAT
-    floats = values.astype(np.float64) if exact else values
-    sums = np.empty((permutations, values.shape[1]), dtype=values.dtype)
+    digits = _digits(values)
+    sums = np.zeros((permutations, values.shape[1]), dtype=values.dtype)
     step = max(1, _HELD // len(marks))
     for begin in range(0, permutations, step):
         size = min(step, permutations - begin)
         shuffled = generator.permuted(np.broadcast_to(marks, (size, len(marks))), axis=1)
-        sums[begin : begin + size] = shuffled.astype(floats.dtype) @ floats
+        chosen = shuffled.astype(np.float64)
+        for place, digit in enumerate(digits):
+            part = (chosen @ digit).astype(np.int64).astype(values.dtype)
+            sums[begin : begin + size] += part * _BASE**place
     return sums
+
+
+def _digits(values: Numbers) -> list[Floats]:
+    """Whole numbers as digits, the lowest first, each as an array of the same shape.
+
+    Products of floats are fast, and exact as long as their sums are: there is one digit where the
+    sums of the numbers themselves are, else digits of so high a base that theirs are.
+    """
+    if values.dtype != object and int(values.sum(axis=0).max(initial=0)) < _EXACT_FLOAT:
+        return [values.astype(np.float64)]
+    digits = []
+    while values.any():
+        digits.append((values % _BASE).astype(np.float64))
+        values = values // _BASE
+    return digits
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ The definitions are in ``docs/measures.md``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -23,12 +23,15 @@ FEW_LISTS = 20
 FEW_LISTS_WARNING = f"fewer than {FEW_LISTS} lists"
 FEW_OF_ONE_LAYER = 30
 FEW_PER_STRATUM = 3
-"""Lists of a stratum below which the measured coverage of resampled intervals is below 93%, and
-of the others not known (docs/measures.md)."""
+"""Lists of a stratum below which intervals of means and differences carry a warning."""
+FEW_PER_STRATUM_RESAMPLED = 6
+"""The same of resampled intervals. With fewer, that of some measure of agreement holds the truth in
+less than 93% of studies (docs/measures.md, measured by ``benchmarks/intervals.py``)."""
 AWAY_FROM_BOUND = 5
 
 ALL_VECTORS = "all vectors of this kind were taken: no sampling interval"
 CHOSEN_VECTORS = "vectors were chosen, not drawn at random: no sampling interval"
+WHOLE_RANGE = "the interval is all that is possible and says nothing"
 NO_SPREAD = "within each layer all lists have the same value, so that the interval has no width"
 
 
@@ -92,6 +95,10 @@ class Strata:
     def __len__(self) -> int:
         return len(self.size)
 
+    def taking(self, rows: Marks) -> "Strata":
+        """Some of them, as if there were no others."""
+        return Strata(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
+
     @property
     def whole(self) -> Marks:
         """Strata of which every vector is there: nothing was left to chance."""
@@ -119,10 +126,13 @@ class Strata:
         number[whole] = number[varying].max(initial=-1) + 1 + np.arange(len(whole))
         return number
 
-    def judged(self, rows: Marks, *, lists: int | None = None) -> tuple[str, list[str]]:
+    def judged(
+        self, rows: Marks, *, lists: int | None = None, few: int = FEW_PER_STRATUM
+    ) -> tuple[str, list[str]]:
         """Why a number that rests on these strata has no interval, else what weakens it.
 
-        `rows` marks the strata; `lists` says how many of their lists enter, where not all do.
+        `rows` marks the strata; `lists` says how many of their lists enter, where not all do; a
+        stratum with less than `few` lists is warned of.
         Gives the reason ("" for none) and warnings.
         """
         if self.chosen[rows].any():
@@ -143,15 +153,13 @@ class Strata:
             return "", [f"fewer than {FEW_OF_ONE_LAYER} lists of one layer"] if few_here else []
         said = [FEW_LISTS_WARNING] if count < FEW_LISTS else []
         if single := int((size == 1).sum()):
+            are = "has one list and is" if single == 1 else "have one list and are"
             said.append(
-                f"{single} of {len(size)} groups of kind and layer have one list and are pooled "
-                "with the nearest layer of their kind"
+                f"{single} of {len(size)} groups of kind and layer {are} pooled with the nearest "
+                "layer of the same kind"
             )
-        if few := int((size < FEW_PER_STRATUM).sum()):
-            said.append(
-                f"fewer than {FEW_PER_STRATUM} lists in {few} of {len(size)} groups of kind and "
-                "layer"
-            )
+        if thin := int((size < few).sum()):
+            said.append(f"fewer than {few} lists in {thin} of {len(size)} groups of kind and layer")
         return "", said
 
 

@@ -17,6 +17,17 @@ from annotation_site.analysis.strata import Floats, Integers
 LEVEL = 0.95
 
 
+def cut_bounds(value: float, half: float, *, least: float, most: float) -> tuple[float, float]:
+    """value ± half, cut at the least and the most that is possible; NaN where `half` is NaN.
+
+    That takes no possible truth away, so that intervals hold it as often as before. The bounds
+    hold the value itself, which rounding can carry a last digit beyond what is possible.
+    """
+    if np.isnan(half):
+        return np.nan, np.nan
+    return min(value, max(value - half, least)), max(value, min(value + half, most))
+
+
 def pool_variances(values: Floats, pool: Integers) -> Floats:
     """The sample variance (divisor n − 1) within each pool, by column.
 

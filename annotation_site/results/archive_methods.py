@@ -242,7 +242,7 @@ def _intervals(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> It
         yield (
             "Intervals of means and of differences are 95% t intervals stratified by kind and "
             "layer, with Satterthwaite's degrees of freedom "
-            f"{cite('satterthwaite-1946-approximate')}."
+            f"{cite('satterthwaite-1946-approximate')}, cut at the bounds of what is possible."
         )
     agreement = has_interval("agreement")
     if agreement:

@@ -35,6 +35,9 @@ from annotation_site.results.table_request import TableRequest
 from annotation_site.results.tables import TABLES
 
 Purpose = Assignment.Purpose
+LISTED = "listed"
+"""What an extraction has in place of a number of vectors per layer where somebody chose them."""
+
 Progress = Callable[[str, int, int], None]
 _DEFINITION = ("title", "definition", "source", "url", "unit", "on")
 _STEPS = {
@@ -184,7 +187,7 @@ def populations_of(study: Study) -> Populations:
         for layer, count in held.items():
             # Experts together; where layers differ d_ff is the largest, and a whole layer is known.
             sizes[name, "value", layer] = count if every else max(count, of_layer)
-        if extraction.parameters.get("vectors"):
+        if extraction.parameters.get("vectors") or extraction.parameters.get("per_layer") == LISTED:
             chosen.add((name, "value"))
     return Populations(sizes, frozenset(chosen))
 

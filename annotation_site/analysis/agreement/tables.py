@@ -14,6 +14,7 @@ from annotation_site.analysis.intervals import SEED, percentile_interval
 from annotation_site.analysis.strata import (
     FEW_LISTS,
     FEW_LISTS_WARNING,
+    FEW_PER_STRATUM_RESAMPLED,
     NOTHING_KNOWN,
     Marks,
     Populations,
@@ -180,7 +181,9 @@ def _add_intervals(table: pd.DataFrame, values: Floats, strata: Strata, member: 
     warnings = [str(warning) for warning in table["warning"]]
     lists, value = table["lists"].to_numpy(), table["value"].to_numpy(dtype=np.float64)
     for row in np.flatnonzero(table["undefined"] == ""):
-        reason, said = strata.judged(member[row // cells], lists=int(lists[row]))
+        reason, said = strata.judged(
+            member[row // cells], lists=int(lists[row]), few=FEW_PER_STRATUM_RESAMPLED
+        )
         if reason:
             warnings[row] = reason
             continue

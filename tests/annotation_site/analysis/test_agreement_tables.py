@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -193,8 +195,8 @@ def test_intervals_warn_of_what_weakens_them() -> None:
     everywhere, by_layer = agreement_tables(agreement, by=[(), ("layer",)], resamples=200)
     warning = everywhere.set_index("measure").at["percent_agreement_concept", "warning"]
     assert warning == (
-        "fewer than 20 lists; 1 of 2 groups of kind and layer have one list and are pooled with "
-        "the nearest layer of their kind; fewer than 3 lists in 2 of 2 groups of kind and layer"
+        "fewer than 20 lists; 1 of 2 groups of kind and layer has one list and is pooled with "
+        "the nearest layer of the same kind; fewer than 6 lists in 2 of 2 groups of kind and layer"
     )
     alone = by_layer.query("layer == 1").set_index("measure").loc["percent_agreement_concept"]
     assert (alone["value"], alone["undefined"]) == (1, "")
@@ -243,6 +245,50 @@ def test_lists_people_disagree_on_most_come_first() -> None:
     assert np.isnan(ranking["mean_matched_jaccard"].iloc[2])
     assert ranking["percent_agreement_concept"].to_list() == pytest.approx([26 / 30, 20 / 30, 1])
     assert ranking["annotations"].to_list() == [3, 3, 3]
+
+
+def test_lists_with_equal_means_are_ranked_by_what_comes_next() -> None:
+    """However the overlaps of their pairs of people were summed: rounding decides nothing."""
+    members: list[tuple[int, int, int, str, bool]] = []
+    annotations, lists = [], []
+    # Three people and three sizes of overlap with nobody's fourth; in every order of the people.
+    sets = [set(range(1, 11)), set(range(1, 4)) | {11}, set(range(1, 8)) | {12, 13}]
+    for number, order in enumerate(permutations(sets)):
+        lists.append((number, "toy", "value", 0, 20))
+        for person, ranks in zip("abc", order, strict=True):
+            annotations.append((len(annotations), number, person))
+            members += [(len(annotations) - 1, 1, rank, "names", False) for rank in sorted(ranks)]
+    # Another one, of the same overlap, on which people agree more about single tokens.
+    lists.append((9, "toy", "value", 0, 40))
+    for person, ranks in zip("abc", sets, strict=True):
+        annotations.append((len(annotations), 9, person))
+        members += [(len(annotations) - 1, 1, rank, "names", False) for rank in sorted(ranks)]
+    labels = labels_of(lists=lists, annotations=annotations, members=members)
+    ranking = disagreement_ranking(measure_agreement(labels, min_tokens=4))
+    assert ranking["list_id"].to_list() == [*range(6), 9]
+    assert np.ptp(ranking["mean_matched_jaccard"]) < 1e-15
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_everybody_s_kappa_of_repeats_is_the_mean_over_people_weighted_by_tokens(seed: int) -> None:
+    labels = random_labels(40, 3, seed=seed)
+    again = random_labels(40, 3, seed=seed + 100)
+    # Each person answers another number of lists again.
+    some = {"p0": 0.2, "p1": 0.5, "p2": 0.9}
+    asked = np.random.default_rng(seed).random(len(again.annotations))
+    few = again.annotations[asked < again.annotations["annotator"].map(some)]
+    members = again.members[again.members["annotation_id"].isin(few["annotation_id"])]
+    table = retest(labels, Labels(again.lists, few, members))
+    checked = 0
+    for name in ("cohen_kappa_concept", "cohen_kappa_category"):
+        rows = table[table["measure"] == name]
+        everybody = rows[rows["annotator"].isna()].iloc[0]
+        people = rows[rows["annotator"].notna() & rows["value"].notna()]
+        checked += people["n"].nunique() > 1  # else weights change nothing
+        assert everybody["value"] == pytest.approx(
+            np.average(people["value"], weights=people["n"]), abs=1e-12
+        )
+    assert checked
 
 
 def retest(labels: Labels, repeats: Labels) -> pd.DataFrame:

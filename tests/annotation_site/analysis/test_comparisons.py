@@ -20,7 +20,12 @@ from annotation_site.analysis.permutations import (
     common_numerators,
     holm,
 )
-from annotation_site.analysis.strata import ALL_VECTORS, CHOSEN_VECTORS, Populations
+from annotation_site.analysis.strata import (
+    ALL_VECTORS,
+    CHOSEN_VECTORS,
+    WHOLE_RANGE,
+    Populations,
+)
 
 List = tuple[int, int]  # tokens in a concept, of how many labels; none where nobody judged it
 Study = dict[tuple[str, int], list[List]]
@@ -123,8 +128,9 @@ def test_the_interval_of_a_difference_is_the_formula_s(study: Study, data: st.Da
     if total > 1e-20:
         freedom = total**2 / sum(part**2 / df for part, df in parts)
         half = stats.t.ppf(0.975, freedom) * math.sqrt(total)
-    assert row["high"] - row["difference"] == pytest.approx(half, abs=1e-9)
-    assert row["difference"] - row["low"] == pytest.approx(half, abs=1e-9)
+    bounds = max(row["difference"] - half, -1), min(row["difference"] + half, 1)
+    assert (row["low"], row["high"]) == pytest.approx(bounds, abs=1e-9)
+    assert (WHOLE_RANGE in row["warning"]) == (bounds == (-1, 1))
 
 
 def every_assignment(study: Study) -> list[Fraction]:
@@ -213,6 +219,27 @@ def test_numbers_too_large_for_the_processor_are_compared_all_the_same() -> None
     expected = shares[is_first].mean() - shares[~is_first].mean()
     assert float(test.difference(0) / common) == pytest.approx(expected, abs=1e-15)
     assert 1 / 51 <= test.p(0) <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(st.integers(0, 2**200) | st.integers(0, 9), min_size=2, max_size=12),
+    firsts=st.integers(1, 11),
+)
+def test_sums_of_shuffled_numbers_of_any_size_are_exact(values: list[int], firsts: int) -> None:
+    lists = len(values)
+    is_first = np.arange(lists) < min(firsts, lists - 1)
+    numbers = np.array(values, dtype=object)[:, None]
+    # Who is first in a shuffle is told by numbers of which each list has one to itself.
+    found, told = (
+        LayerTest.of(one, is_first, permutations=40, seed=[3]).shuffled
+        for one in (numbers, np.eye(lists, dtype=np.int64))
+    )
+    n, total = int(is_first.sum()), sum(values)
+    for deviation, marks in zip(found[:, 0].tolist(), (told + n) // lists, strict=True):
+        assert marks.sum() == n
+        summed = sum(value for value, mark in zip(values, marks, strict=True) if mark)
+        assert deviation == lists * summed - total * n
 
 
 def test_cliffs_delta_counts_pairs() -> None:
@@ -326,7 +353,7 @@ def test_a_layer_with_one_kind_is_in_no_difference() -> None:
     assert table["layer"].to_list() == [pd.NA, 0]
     assert table["lists_first"].to_list() == [3, 2]
     assert table["difference"].to_list() == [0.0, 0.0]
-    assert "1 layers have judged lists of one kind alone" in table["warning"].iloc[0]
+    assert "1 layer has judged lists of one kind alone and is left out" in table["warning"].iloc[0]
 
 
 def test_without_one_of_the_kinds_there_is_no_row() -> None:

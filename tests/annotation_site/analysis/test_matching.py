@@ -98,6 +98,62 @@ def test_many_patterns_are_matched_as_few_are(one: list[Pattern], other: list[Pa
             module._assignments.cache_clear()
 
 
+LONG = 30
+long_people = st.lists(
+    st.sets(st.integers(1, LONG), min_size=1, max_size=12).map(frozenset),
+    max_size=4,
+    unique=True,
+)
+
+
+def documented(one: list[Pattern], other: list[Pattern]) -> set[tuple[Pattern, Pattern]]:
+    """Of all matchings with the largest sum, in fractions, the one that docs/measures.md names."""
+
+    def place(pattern: Pattern) -> list[bool]:
+        return [rank not in pattern for rank in range(1, LONG + 1)]
+
+    pairs = [(p, q) for p in one for q in other if p & q]
+    pairs.sort(key=lambda pair: (-jaccard(*pair), sorted(map(place, pair))))
+    earlier = {pair: number for number, pair in enumerate(pairs)}
+    small, large = sorted((one, other), key=len)
+    matchings = []
+    for chosen in permutations(large, len(small)):
+        couples = list(zip(small, chosen, strict=True))
+        couples = couples if small is one else [(q, p) for p, q in couples]
+        matchings.append([pair for pair in couples if pair in earlier])
+    most = max(sum((jaccard(*pair) for pair in m), Fraction(0)) for m in matchings)
+    best = [m for m in matchings if sum((jaccard(*pair) for pair in m), Fraction(0)) == most]
+    # The earliest pair that only one of two matchings holds decides.
+    return set(min(best, key=lambda m: [pair not in m for pair in pairs]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(long_people, long_people)
+def test_equal_sums_are_equal_as_fractions_and_decided_as_the_page_says(
+    one: list[Pattern], other: list[Pattern]
+) -> None:
+    if len({*one, *other}) < len(one) + len(other):
+        return  # of pairs in one place the categories decide
+    assert matched(answers(one, other, length=LONG)) == documented(one, other)
+
+
+def test_sums_that_floats_tell_apart_though_they_are_equal_are_decided_by_ranks() -> None:
+    """1/3 + 1/7 + 1/9 and others: every sum below is reached by two matchings."""
+    checked = 0
+    for a, b in combinations(range(3, 12), 2):
+        # Both of ana's overlap with each of ben's in one token: 1/(a + b - 1) each, crosswise.
+        ana = [frozenset(range(1, a + 1)), frozenset(range(12, 12 + a))]
+        rest = set(range(24, 24 + b - 2))
+        ben = [frozenset({1, 12, *rest}), frozenset({2, 13, *rest})]
+        floats = {float(jaccard(p, q)) for p in ana for q in ben}
+        assert len(floats) == 1
+        if max(rest) > LONG:
+            continue
+        checked += 1
+        assert matched(answers(ana, ben, length=LONG)) == documented(ana, ben)
+    assert checked > 10
+
+
 def test_equal_optima_are_decided_by_the_better_ranks() -> None:
     # Both of ben's patterns overlap with ana's by one half; that with the better rank is matched.
     ana, early, late = frozenset({2, 3}), frozenset({1, 2, 3, 4}), frozenset({2, 3, 5, 6})

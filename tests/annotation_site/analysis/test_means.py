@@ -16,8 +16,10 @@ from annotation_site.analysis.strata import (
     ALL_VECTORS,
     CHOSEN_VECTORS,
     NO_SPREAD,
+    WHOLE_RANGE,
     Populations,
 )
+from annotation_site.analysis.stratified import cut_bounds
 
 Layers = dict[int, list[float]]
 
@@ -107,8 +109,10 @@ def test_the_interval_of_a_mean_is_the_formula_s(study: tuple[Layers, dict[int, 
         assert found["warning"].startswith("no interval: ")
     else:
         half = half_width(layers, sizes)
-        assert found["high"] - found["value"] == pytest.approx(half)
-        assert found["value"] - found["low"] == pytest.approx(half)
+        bounds = max(found["value"] - half, 0), min(found["value"] + half, 1)
+        assert (found["low"], found["high"]) == pytest.approx(bounds)
+        assert (WHOLE_RANGE in found["warning"]) == (bounds == (0, 1))
+        assert 0 <= found["low"] <= found["high"] <= 1
         assert (NO_SPREAD in found["warning"]) == (half == 0)
         single = sum(len(layers[layer]) == 1 for layer in varying)
         assert (f"{single} of {len(varying)} groups" in found["warning"]) == (single > 0)
@@ -139,13 +143,26 @@ def test_one_layer_has_an_interval_from_20_lists_on_away_from_both_ends(
         low, high = stats.t.interval(
             0.95, len(values) - 1, loc=mean(values), scale=stats.sem(values) or 1e-300
         )
-        assert (found["low"], found["high"]) == pytest.approx((low, high))
+        assert (found["low"], found["high"]) == pytest.approx((max(low, 0), min(high, 1)))
 
 
 def test_a_count_has_no_upper_end_to_be_near_to() -> None:
     concepts = {3: [1.0, 2.0] * 15}
     assert np.isnan(row(concepts)["low"])
     assert row(concepts, counts=["coverage"])["low"] < 1.5
+
+
+def test_bounds_of_counts_are_cut_at_0_alone() -> None:
+    concepts = row({0: [0.0, 9.0], 1: [0.0, 7.0]}, counts=["coverage"])
+    assert concepts["low"] == 0
+    assert concepts["high"] == pytest.approx(4 + half_width({0: [0, 9], 1: [0, 7]}, {}))
+    assert WHOLE_RANGE not in concepts["warning"]
+
+
+def test_a_mean_that_rounding_carries_above_1_is_held_by_its_bounds() -> None:
+    above = 1 + 2**-52
+    assert cut_bounds(above, 0.1, least=0.0, most=1.0) == (above - 0.1, above)
+    assert cut_bounds(-(2**-60), 0.0, least=0.0, most=1.0) == (-(2**-60), -(2**-60))
 
 
 @settings(max_examples=40, deadline=None)

@@ -65,6 +65,28 @@ def test_a_plan_that_cannot_work_is_refused_and_leaves_nothing(changes, sentence
     assert Study.objects.count() == 0
 
 
+@pytest.mark.parametrize(("lengths", "most"), [((5,), 5), ((30,), 30), ((8, 12), 12)])
+def test_a_minimum_that_no_list_can_reach_is_refused(lengths, most):
+    extractions = [make_extraction() for _ in lengths]
+    for extraction, length in zip(extractions, lengths, strict=True):
+        extraction.parameters["top_k"] = length
+        extraction.save()
+    if most < 30:  # the largest number that a plan takes at all
+        with pytest.raises(Invalid, match=f"Minimum tokens: the lists have {most} tokens"):
+            studies.study_create(
+                plan=plan(extractions=extractions, min_tokens=most + 1), created_by=UserFactory()
+            )
+    with pytest.raises(Invalid, match="Minimum tokens: choose a number from 1 to 30"):
+        studies.study_create(
+            plan=plan(extractions=extractions, min_tokens=31), created_by=UserFactory()
+        )
+    assert Study.objects.count() == 0
+    study = studies.study_create(
+        plan=plan(extractions=extractions, min_tokens=most), created_by=UserFactory()
+    )
+    assert study.min_tokens == most
+
+
 def test_two_studies_of_one_title_get_two_addresses():
     assert make_study(title="New").slug == "new-2"  # /studies/new/ is the form
     assert make_study(title="New").slug == "new-3"

@@ -102,7 +102,8 @@ class Coverage:
                 for measure in self.measures if judged else []:
                     value = mean([self.lists[one.number][measure] for one in judged])
                     half = self._half(judged, measure)
-                    found[*key, measure] = {"value": value, **bounds(value, half)} | {
+                    most = None if measure in CONCEPTS else 1
+                    found[*key, measure] = {"value": value, **bounds(value, half, 0, most)} | {
                         "lists": len(judged)
                     }
         return found
@@ -216,7 +217,7 @@ class Coverage:
         return {
             **row,
             "difference": difference,
-            **bounds(difference, self._difference_half(halves, weights, measure)),
+            **bounds(difference, self._difference_half(halves, weights, measure), -1, 1),
         }
 
     def _difference_half(
@@ -252,11 +253,16 @@ def pools(strata: dict[tuple[Any, ...], list[int]]) -> list[list[tuple[Any, ...]
     return found
 
 
-def bounds(value: Fraction, half: float | None) -> Row:
-    """Low and high."""
+def bounds(value: Fraction, half: float | None, least: int, most: int | None) -> Row:
+    """Low and high, no further out than what is possible."""
     if half is None:
         return {"low": None, "high": None}
-    return {"low": float(value) - half, "high": float(value) + half}
+    low, high = float(value) - half, float(value) + half
+    if low < least:
+        low = float(least)
+    if most is not None and high > most:
+        high = float(most)
+    return {"low": low, "high": high}
 
 
 def mean(values: Sequence[Fraction]) -> Fraction | None:
