@@ -217,7 +217,7 @@ def static_files() -> Finding:
 
 
 def _never_collected(do: str) -> Finding:
-    """A web server refuses to start then, so a machine where a worker is alive has workers alone."""
+    """A web server refuses to start then, so where a worker is alive, workers alone run."""
     where = f"not collected into {settings.STATIC_ROOT}"
     try:
         workers_alone = _a_worker_is_here()
