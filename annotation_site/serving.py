@@ -17,6 +17,7 @@ from types import FrameType
 
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connections
 
 from annotation_site.celery import prepare_queue
 from annotation_site.static_files import static_sources
@@ -194,6 +195,7 @@ def prepare() -> None:
     prepare_queue()
     call_command("migrate", verbosity=0, interactive=False)
     collect_static_files()
+    connections.close_all()  # who only watches over servers keeps none of PostgreSQL's
 
 
 def collect_static_files() -> None:

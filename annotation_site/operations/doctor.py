@@ -132,9 +132,13 @@ def workers() -> Finding:
 
 def this_worker() -> Finding:
     """Whether a worker of this machine is alive: what its container asks."""
-    if workers_alive().filter(name__startswith=f"{socket.gethostname()}:").exists():
+    if _a_worker_is_here():
         return fine("alive.")
     return wrong("no worker of this machine is alive. Look at its log, and start it again.")
+
+
+def _a_worker_is_here() -> bool:
+    return workers_alive().filter(name__startswith=f"{socket.gethostname()}:").exists()
 
 
 def wordnet() -> Finding:
@@ -200,17 +204,31 @@ def static_files() -> Finding:
     try:
         collected = json.loads(manifest.read_text())["paths"]
         made_at = manifest.stat().st_mtime
+    except FileNotFoundError:
+        return _never_collected(do)
     except (OSError, ValueError, KeyError):
-        return wrong(
-            f"not collected into {settings.STATIC_ROOT}: every page would be an error. {do} "
-            "`manage.py serve` does so by itself; a machine with workers alone does not need them."
-        )
+        return wrong(f"what was collected into {settings.STATIC_ROOT} cannot be read. {do}")
     for name, source in static_sources():
         if name not in collected or not (settings.STATIC_ROOT / collected[name]).exists():
             return wrong(f"{name} is missing under {settings.STATIC_ROOT}. {do}")
         if source.stat().st_mtime > made_at:
             return worth_a_look(f"{name} is newer than what was collected. {do}")
     return fine(f"collected in {settings.STATIC_ROOT}.")
+
+
+def _never_collected(do: str) -> Finding:
+    """A web server refuses to start then, so where a worker is alive, workers alone run."""
+    where = f"not collected into {settings.STATIC_ROOT}"
+    try:
+        workers_alone = _a_worker_is_here()
+    except DatabaseError:
+        workers_alone = False
+    if workers_alone:
+        return fine(
+            f"{where}, so no web server starts here. The workers of this machine need none; for a "
+            "web server, run `manage.py collectstatic --noinput` first."
+        )
+    return wrong(f"{where}: no web server starts. {do} `manage.py serve` does so by itself.")
 
 
 def certificates() -> Finding:

@@ -155,6 +155,16 @@ def static(change: Callable[[Path], object]) -> Callable[[Installation], None]:
     return lambda site: (change(site.var / "static"), None)[1]
 
 
+def never_collected_beside(
+    others: Callable[[Installation], None],
+) -> Callable[[Installation], None]:
+    def change(site: Installation) -> None:
+        shutil.rmtree(site.var / "static")
+        others(site)
+
+    return change
+
+
 def without_a_script(folder: Path) -> None:
     names = json.loads((folder / "staticfiles.json").read_text())["paths"]
     (folder / sorted(names.values())[0]).unlink()
@@ -224,6 +234,10 @@ BROKEN: dict[str, list[Case]] = {
     ],
     "static-files": [
         Case("never collected", static(shutil.rmtree), "wrong", "collectstatic"),
+        Case("never collected, workers elsewhere", never_collected_beside(worker(host="elsewhere")),
+             "wrong", "no web server starts"),
+        Case("cannot be read", static(lambda folder: (folder / "staticfiles.json").write_text("{")),
+             "wrong", "cannot be read"),
         Case("one is missing", static(without_a_script), "wrong", "is missing under"),
         Case("from before an upgrade", static(
             lambda folder: os.utime(folder / "staticfiles.json", (1, 1))), "look", "is newer than"),
@@ -265,7 +279,10 @@ WHOLE: dict[str, list[Case]] = {
         Case("a home that is not to be written", read_only("home"), "ok",
              "var/cache/huggingface", without_roots_privilege),
     ],
-    "static-files": [Case("as set up", lambda s: None, "ok", "collected in")],
+    "static-files": [
+        Case("as set up", lambda s: None, "ok", "collected in"),
+        Case("workers alone", never_collected_beside(worker()), "ok", "no web server starts here"),
+    ],
     "certificates": [Case("asked for", sets(
         REDIS_URL="rediss://h/0", DATABASE_URL="postgres://u@h/d?sslmode=verify-full"), "ok",
         "checked")],
