@@ -101,7 +101,7 @@ def test_scripts_write_no_html_but_the_sites_own_dialogs():
         )
     ]
     assert found == [
-        "dialogs.js: document.body.insertAdjacentHTML('beforeend', await reply.text());"
+        "questions.js: document.body.insertAdjacentHTML('beforeend', page);"
     ]
 
 
