@@ -184,7 +184,9 @@ class _Model:
         everywhere = np.ones(len(self.layer), dtype=np.bool_)
         whole = self._row(column, self.layers, everywhere)
         if self.left_out:
-            left = f"{self.left_out} layers have judged lists of one kind alone and are left out"
+            one = self.left_out == 1
+            which = "1 layer has" if one else f"{self.left_out} layers have"
+            left = f"{which} judged lists of one kind alone and {'is' if one else 'are'} left out"
             whole["warning"] = joined([left, whole["warning"]])
         layers = [self._row(column, [one], self.layer == one) for one in self.layers]
         return [{**whole, "layer": pd.NA}, *layers]

@@ -326,7 +326,7 @@ def test_a_layer_with_one_kind_is_in_no_difference() -> None:
     assert table["layer"].to_list() == [pd.NA, 0]
     assert table["lists_first"].to_list() == [3, 2]
     assert table["difference"].to_list() == [0.0, 0.0]
-    assert "1 layers have judged lists of one kind alone" in table["warning"].iloc[0]
+    assert "1 layer has judged lists of one kind alone and is left out" in table["warning"].iloc[0]
 
 
 def test_without_one_of_the_kinds_there_is_no_row() -> None:
