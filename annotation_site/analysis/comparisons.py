@@ -194,9 +194,9 @@ class _Model:
         everywhere = np.ones(len(self.layer), dtype=np.bool_)
         whole = self._row(column, self.layers, everywhere)
         if self.left_out:
-            layers = "layer has" if self.left_out == 1 else "layers have"
-            are = "is" if self.left_out == 1 else "are"
-            left = f"{self.left_out} {layers} judged lists of one kind alone and {are} left out"
+            one = self.left_out == 1
+            which = "1 layer has" if one else f"{self.left_out} layers have"
+            left = f"{which} judged lists of one kind alone and {'is' if one else 'are'} left out"
             whole["warning"] = joined([left, whole["warning"]])
         each = [self._row(column, [one], self.layer == one) for one in self.layers]
         return [{**whole, "layer": pd.NA}, *each]

@@ -1,7 +1,5 @@
 // The questions that interrupt, and the panel of guidelines.
 
-import {desk} from './desk.js';
-import {element, exact} from './elements.js';
 import {local} from './storage.js';
 import {$, focusCursor, message} from './view.js';
 import {NO_DIALOG} from './words.js';
@@ -14,67 +12,45 @@ const GUIDELINES = `ffn-concepts:guidelines:${person}${panel}`;
 // Settings of this computer; where nothing can be stored they last as long as the page.
 let everywhere = local.get(KEYS) !== 'list';
 let loading = false;
+let dialogs = null; // questions.js, once it is here
 
 export const keysEverywhere = () => everywhere;
 export const isOpen = () => loading || document.querySelector('dialog[open]') !== null;
 
-/** The dialogs are seldom wanted, so they come when the first one is. False: they did not. */
-async function load() {
-  if ($('dialogs')) return true;
+/**
+ * A promise of the pressed button's value; '' for Esc and for going back. `fill` comes first. The
+ * dialogs are seldom wanted, so they come when the first one is: their script after their page,
+ * since a browser may never ask again for a script that it could not get.
+ */
+export async function ask(id, fill) {
+  if (isOpen()) return '';
   loading = true; // keys pressed meanwhile are meant for the dialog
   try {
-    const reply = await fetch(dialogsUrl, {redirect: 'error', signal: AbortSignal.timeout(5_000)});
-    if (!reply.ok) throw new Error(reply.status);
-    document.body.insertAdjacentHTML('beforeend', await reply.text());
-    const styles = [...$('dialogs').querySelectorAll('link')];
-    await Promise.all(styles.map((link) => new Promise((done) => { link.onload = link.onerror = done; })));
+    dialogs ??= await load();
   } catch {
     $('dialogs')?.remove();
     message(NO_DIALOG, 'warning');
-    return false;
+    return '';
   } finally {
     loading = false;
   }
-  // "Go back" is no submit button: Enter in a form presses its first one.
-  $('dialogs').addEventListener('click', ({target}) => {
-    if (target.closest('[data-close]')) target.closest('dialog').close('');
-  });
-  $('keys-everywhere').checked = everywhere;
-  $('keys-everywhere').addEventListener('change', ({target}) => {
-    everywhere = target.checked;
-    local.set(KEYS, everywhere ? 'page' : 'list');
-  });
-  return true;
+  return dialogs.show(id, fill);
 }
 
-/** A promise of the pressed button's value; '' for Esc and for going back. `fill` comes first. */
-export async function ask(id, fill = () => {}) {
-  if (isOpen() || !await load()) return '';
-  const dialog = $(id);
-  fill(dialog);
-  dialog.returnValue = '';
-  dialog.showModal();
-  return new Promise((done) => {
-    dialog.addEventListener('close', () => done(dialog.returnValue), {once: true});
+async function load() {
+  const reply = await fetch(dialogsUrl, {redirect: 'error', signal: AbortSignal.timeout(5_000)});
+  if (!reply.ok) throw new Error(reply.status);
+  const [page, scripts] = [await reply.text(), await import('./questions.js')];
+  await scripts.build(page, everywhere, (on) => {
+    everywhere = on;
+    local.set(KEYS, on ? 'page' : 'list');
   });
+  return scripts;
 }
 
-export const help = () => ask('help-dialog', () => {
-  $('category-keys').replaceChildren(...[...desk.keys].flatMap(([key, category]) => [
-    exact('dt', {}, key), element('dd', {}, exact('bdi', {}, category))]));
-});
-
+export const help = () => ask('help-dialog');
 /** The reason in words, or ''. */
-export async function reasonToSkip() {
-  let form;
-  const choice = await ask('skip-dialog', (dialog) => {
-    form = dialog.firstElementChild;
-    form.reset();
-  });
-  if (!choice) return '';
-  const {reason, more} = form.elements;
-  return [reason.value, more.value.trim()].filter(Boolean).join(': ');
-}
+export const reasonToSkip = () => ask('skip-dialog');
 
 function showGuidelines(on) {
   $('guidelines').hidden = !on;

@@ -492,11 +492,11 @@ def test_a_key_press_touches_only_the_rows_that_change(page: Page):
     assert 1 <= max(touched) <= 4
 
 
-def test_the_page_weighs_less_than_105_kilobytes_and_asks_nobody_else(page: Page, stub: Stub):
+def test_the_page_weighs_less_than_102_kilobytes_and_asks_nobody_else(page: Page, stub: Stub):
     page.wait_for_load_state("networkidle")  # a reply that a reload cuts off has no body
     replies = []
     page.on("response", lambda reply: replies.append(reply))
     reload(page)
     page.wait_for_load_state("networkidle")
     assert all(reply.url.startswith(stub.address) for reply in replies)
-    assert sum(len(reply.body()) for reply in replies) < 105_000
+    assert sum(len(reply.body()) for reply in replies) < 102_000

@@ -139,3 +139,33 @@ def test_changed_descriptions_and_marks_are_no_changed_words(page: Page):
     page.locator(".row .token").first.evaluate("(e) => { e.innerHTML = `<b>${e.innerHTML}</b>`; }")
     press(page, "3 u")
     expect(page.locator("#rewritten")).to_be_hidden()
+
+
+WRAP_ALL = """(change) => {
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) if (walker.currentNode.data.trim()) texts.push(walker.currentNode);
+  for (const text of texts) {
+    const font = document.createElement('font');
+    text.replaceWith(font);
+    font.textContent = change ? `${text.data}s` : text.data;
+  }
+}"""
+
+
+def test_a_whole_page_wrapped_with_its_words_unchanged_is_no_alarm(page: Page):
+    page.evaluate(WRAP_ALL, False)
+    page.evaluate(
+        "() => document.querySelectorAll('*').forEach((e) => e.setAttribute('data-dark', '1'))"
+    )
+    press(page, "x Enter")
+    expect_list(page, 2)
+    expect(page.locator("#rewritten")).to_be_hidden()
+
+
+def test_a_list_that_follows_is_watched_too(page: Page):
+    press(page, "x Enter")
+    expect_list(page, 2)
+    expect(page.locator("#rewritten")).to_be_hidden()
+    page.evaluate(WRAP_ALL, True)
+    expect(page.locator("#rewritten")).to_be_visible()
