@@ -106,6 +106,11 @@ def main() -> None:
 @click.option("--key-tensor", metavar="NAME", help="As --value-tensor.")
 @click.option("--unembedding-tensor", metavar="NAME", help="As --value-tensor, but no {layer}.")
 @click.option("--orientation", help="Value i is this of the value tensor: row or col.")
+@click.option(
+    "--allow-fewer-layers",
+    is_flag=True,
+    help="Read the layers that have the FFN's tensors, where others lack them.",
+)
 @click.option("--revision", help="Branch, tag or commit of a hub model.")
 @click.option("--name", help="What the bundle calls the model; else its hub id or folder name.")
 @_sentences

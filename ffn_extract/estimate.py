@@ -157,7 +157,7 @@ def _memory(outline: Outline, options: ExtractOptions, sizes: Sizes, lists: int)
 
 def _family(config: Mapping[str, object], options: ExtractOptions) -> Architecture:
     given = options.tensors
-    if given is None:
+    if given is None or not options.describes_family:
         return architecture_of(config)
     return given_architecture(
         config,

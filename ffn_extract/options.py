@@ -37,7 +37,9 @@ class ExtractOptions:
 
     The three tensors and the orientation describe a family that is not known (or stored otherwise):
     the names on disk of the FFN's value and key matrix, with `{layer}` for the layer's number, and
-    of the unembedding; "row" when value i is row i of the stored value matrix.
+    of the unembedding; "row" when value i is row i of the stored value matrix. The unembedding may be
+    named alone, for a family that is known. `allow_fewer_layers` reads a model of whose layers some
+    have no FFN that is known, or of which config.json names fewer than the file has.
 
     Raises
     ------
@@ -64,6 +66,13 @@ class ExtractOptions:
     key_tensor: str | None = None
     unembedding_tensor: str | None = None
     orientation: str | None = None
+    allow_fewer_layers: bool = False
+
+    @property
+    def describes_family(self) -> bool:
+        """Whether the options describe the FFN's tensors, so that config.json's family is not asked."""
+        parts = (self.value_tensor, self.key_tensor, self.orientation)
+        return any(part is not None for part in parts)
 
     @property
     def tensors(self) -> dict[str, str] | None:
@@ -129,6 +138,7 @@ def _problems(options: ExtractOptions) -> list[str]:
             _tensors_problem(options),
             _flag_problem("drop_special", options.drop_special),
             _flag_problem("through_head", options.through_head),
+            _flag_problem("allow_fewer_layers", options.allow_fewer_layers),
         )
         if problem
     ]
@@ -188,9 +198,14 @@ def _tensors_problem(options: ExtractOptions) -> str | None:
     given = options.tensors
     if given is None:
         return None
-    if len(given) < len(_TENSOR_OPTIONS):
-        return f"{', '.join(_TENSOR_OPTIONS)} belong together: give all of them or none."
+    if options.describes_family and len(given) < len(_TENSOR_OPTIONS):
+        return (
+            f"{', '.join(_TENSOR_OPTIONS)} belong together: give all of them, or of a known family "
+            "unembedding_tensor alone."
+        )
     for option in _TENSOR_OPTIONS[:3]:
+        if option not in given:
+            continue
         problem = _text_problem(option, given[option], optional=False)
         if problem:
             return problem
@@ -199,6 +214,8 @@ def _tensors_problem(options: ExtractOptions) -> str | None:
         if len(pieces) - 1 != wanted or any("{" in piece or "}" in piece for piece in pieces):
             times = "no braces" if wanted == 0 else "{layer} once and no other braces"
             return f"{option} must have {times} in it, not {given[option]!r}."
+    if not options.describes_family:
+        return None
     return _choice_problem("orientation", given["orientation"], ORIENTATIONS)
 
 

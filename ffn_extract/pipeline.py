@@ -107,7 +107,7 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
 def _architecture(options: ExtractOptions, config: Mapping[str, Any]) -> Architecture:
     """The family as options describe it, else as the model's config.json names it."""
     given = options.tensors
-    if given is None:
+    if given is None or not options.describes_family:
         return architecture_of(config)
     return given_architecture(
         config,

@@ -156,6 +156,11 @@ class EnqueueForm(forms.Form):
             ("col", "value i is column i of the value tensor"),
         ],
     )
+    allow_fewer_layers = forms.BooleanField(
+        label="Allow fewer layers",
+        required=False,
+        help_text="Read the layers that have the FFN's tensors, where others lack them.",
+    )
 
     def __init__(
         self,
@@ -225,6 +230,7 @@ class EnqueueForm(forms.Form):
             glosses=() if data["glosses"] == "none" else tuple(data["glosses"].split(",")),
             drop_special=data["drop_special"],
             through_head=data["through_head"],
+            allow_fewer_layers=data["allow_fewer_layers"],
             device=data["device"] or _DEFAULTS.device,
             **{
                 name: data[name] or None

@@ -153,6 +153,7 @@ class NewExtraction(Fields):
     key_tensor = _named()
     unembedding_tensor = _named()
     orientation = serializers.ChoiceField(list(ORIENTATIONS), required=False, allow_null=True)
+    allow_fewer_layers = serializers.BooleanField(required=False)
 
 
 class Estimate(serializers.Serializer):
