@@ -18,6 +18,11 @@ MAPPED_AT_ONCE = 1 << 20
 """A system maps much more of a file than is asked for: about so many elements."""
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+FLOAT_TYPES = frozenset(str(dtype).removeprefix("torch.") for dtype in _FLOATS)
+"""The types that can be read, by their names."""
+_MODEL_KEYS = ("state_dict", "model_state_dict", "model", "module")
+"""Under which keys trainers keep a model's tensors in a file of theirs."""
+_SAFETENSORS_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class TensorFiles(Protocol):
@@ -27,6 +32,10 @@ class TensorFiles(Protocol):
     def names(self) -> frozenset[str]: ...
 
     def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def dtype(self, name: str) -> str:
+        """The type's name, such as bfloat16; of types that cannot be read, any."""
+        ...
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         """Rows start..stop of a tensor in its stored precision; nothing else is read.
@@ -51,15 +60,26 @@ class SafetensorsFiles:
         self._paths: dict[str, Path] = {}
         self._open: dict[Path, Any] = {}  # safetensors has no types
         self._touched = 0
+        self._aliases: dict[str, str] = {}  # names of one tensor, of which a file keeps one
         for path in paths:
-            self._paths.update(dict.fromkeys(self._file(path).keys(), path))
+            file = self._file(path)
+            stored = set(file.keys())
+            self._paths.update(dict.fromkeys(stored, path))
+            for name, kept in (file.metadata() or {}).items():
+                if kept in stored and name not in stored:
+                    self._aliases[name] = kept
+                    self._paths[name] = path
 
     @property
     def names(self) -> frozenset[str]:
         return frozenset(self._paths)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._file(self._paths[name]).get_slice(name).get_shape())
+        return tuple(self._file(self._paths[name]).get_slice(self._stored(name)).get_shape())
+
+    def dtype(self, name: str) -> str:
+        stored = self._file(self._paths[name]).get_slice(self._stored(name)).get_dtype()
+        return _SAFETENSORS_TYPES.get(stored, str(stored))
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         shape = self.shape(name)[1:] if place is None else self.shape(name)[2:]
@@ -78,7 +98,10 @@ class SafetensorsFiles:
             self._open.clear()
             self._touched = 0
         self._touched += touched
-        return self._file(self._paths[name]).get_slice(name)
+        return self._file(self._paths[name]).get_slice(self._stored(name))
+
+    def _stored(self, name: str) -> str:
+        return self._aliases.get(name, name)
 
     def _file(self, path: Path) -> Any:
         if path not in self._open:
@@ -101,6 +124,9 @@ class TorchBinFiles:
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)
+
+    def dtype(self, name: str) -> str:
+        return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         return _floats(name, self._matrix(name, place)[start:stop])
@@ -163,7 +189,13 @@ def load_weights_only(path: Path, allowed: Sequence[type] = ()) -> dict[Any, Any
 
 
 def only_tensors(content: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a dictionary by their names."""
+    """The tensors of a dictionary by their names; of a trainer's, those of the model in it."""
+    while not any(isinstance(value, torch.Tensor) for value in content.values()):
+        inner = (content.get(key) for key in _MODEL_KEYS)
+        found = next((part for part in inner if isinstance(part, Mapping)), None)
+        if found is None:
+            break
+        content = found
     return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
 
 

@@ -98,9 +98,13 @@ class Architecture:
         The forms that a layer's FFN can have: a layer has the first whose key matrix is in the
         file. Most families have one.
     embedding
-        The input embeddings, which are the unembedding where the file has no head.
+        The input embeddings, which are the unembedding where the head is tied to them.
     heads
         Names (without prefix) of a separate unembedding.
+    tied_by_default
+        What an absent tie_word_embeddings in config.json means: whether the embeddings are the
+        unembedding of a file without a head. None for a family without heads, whose vectors are
+        projected straight onto the embeddings.
     adaptive
         Whether embeddings and head are fairseq's adaptive ones, in bands of their own widths.
     masked_head
@@ -129,6 +133,7 @@ class Architecture:
     norm: NormNames | None
     value_module: str | None
     heads: tuple[str, ...] = ()
+    tied_by_default: bool | None = None
     adaptive: bool = False
     masked_head: MaskedHead | None = None
     project_out: Matrix | None = None

@@ -70,6 +70,11 @@ class Command(BaseCommand):
         for tensor in ("--value-tensor", "--key-tensor", "--unembedding-tensor"):
             parser.add_argument(tensor, metavar="NAME", help="for a family that is not known")
         parser.add_argument("--orientation", choices=ORIENTATIONS)
+        parser.add_argument(
+            "--allow-fewer-layers",
+            action="store_true",
+            help="read the layers that have the FFN's tensors, where others lack them",
+        )
 
     def handle(self, *args: Any, model: str, **given: Any) -> None:
         values = {field.name: given[field.name] for field in fields(ExtractOptions)}
