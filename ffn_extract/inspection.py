@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ffn_extract.bundle import Bundle, VectorRow, open_bundle
+from ffn_extract.bundle.manifest import UNEMBEDDINGS
 from ffn_extract.errors import OptionError
 from ffn_extract.options import KINDS
 
@@ -46,11 +47,15 @@ def _summary(bundle: Bundle) -> Iterator[str]:
     manifest = bundle.manifest
     model, counts, parameters = manifest.model, manifest.counts, manifest.parameters
     revision = f" @ {model.revision}" if model.revision else ""
+    read = f"{len(model.layers_read)} of " if model.layers_read else ""
     yield (
-        f"{model.name}{revision} ({model.model_type}): {model.n_layers} layers × {model.d_ff} "
+        f"{model.name}{revision} ({model.model_type}): {read}{model.n_layers} layers × {model.d_ff} "
         f"value vectors, d_model {model.d_model}, vocabulary {model.vocab_size:,} "
         f"({model.vocabulary})"
     )
+    if model.unembedding is not None:
+        names = ", ".join(model.unembedding.tensors)
+        yield f"unembedding {names}: {UNEMBEDDINGS[model.unembedding.chosen]}"
     kinds = ", ".join(f"{counts.kinds[kind]} {kind}" for kind in KINDS if kind in counts.kinds)
     yield f"{counts.vectors:,} lists ({kinds}), {parameters['top_k']} tokens each"
     yield f"{counts.tokens:,} distinct tokens, {counts.glossed:,} of them with a gloss"

@@ -75,6 +75,7 @@ def compare_norm(
     weights = ModelWeights(architecture, checkpoint.config, checkpoint.tensors)
     report(Progress("checkpoint", 1, 1))
     vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder))
+    weights.forget_rows(~vocabulary.allowed(weights.dimensions.vocab_size, drop_special=False))
     vectors = list(_vectors(weights, options, report))
     n_rows = weights.dimensions.vocab_size
     plain = np.stack([vector.values for vector in vectors])
@@ -133,14 +134,14 @@ def _require_new(out: Path) -> None:
 
 def _vectors(weights: ModelWeights, options: ExtractOptions, report: Report) -> Iterator[Vector]:
     n_layers = weights.dimensions.n_layers
-    for layer in range(n_layers):
+    for layer in weights.layers:
         weights.norm(layer)  # a model without one is refused before the work
         yield from value_vectors(weights, layer, options.drawn_count, options.seed)
         report(Progress("vectors", layer + 1, 2 * n_layers))
     yield from random_vectors(
         weights,
         options,
-        range(n_layers),
+        weights.layers,
         lambda layers: report(Progress("vectors", n_layers + layers, 2 * n_layers)),
     )
 
@@ -150,14 +151,14 @@ def _normed(
 ) -> NDArray[np.float64]:
     layers = np.array([vector.layer for vector in vectors])
     normed = np.empty_like(plain)
-    for layer in range(weights.dimensions.n_layers):
+    for layer in weights.layers:
         normed[layers == layer] = weights.norm(layer).normed(plain[layers == layer])
     return normed
 
 
 def _table(vectors: Sequence[Vector], overlaps: NDArray[np.float64]) -> Iterator[Row]:
     places = np.array([(vector.layer, KINDS.index(vector.kind)) for vector in vectors])
-    for layer in range(places[:, 0].max() + 1):
+    for layer in sorted(set(places[:, 0].tolist())):
         for number, kind in enumerate(KINDS):
             some = overlaps[(places == (layer, number)).all(axis=1)]
             yield Row(

@@ -18,7 +18,14 @@ from ffn_extract.architectures import (
     architecture_of,
     given_architecture,
 )
-from ffn_extract.bundle import Manifest, ModelInfo, TokenRow, VectorRow, write_bundle
+from ffn_extract.bundle import (
+    Manifest,
+    ModelInfo,
+    TokenRow,
+    UnembeddingInfo,
+    VectorRow,
+    write_bundle,
+)
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
 from ffn_extract.corpora import Corpus, open_corpus
@@ -81,12 +88,15 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
             checkpoint.config,
             checkpoint.tensors,
             through_head=options.through_head,
+            unembedding=options.unembedding_tensor,
+            allow_fewer_layers=options.allow_fewer_layers,
         )
         if "update" in options.kinds:
             require_runnable(architecture)
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
         vocabulary = read_vocabulary(tokenizer)
+        weights.forget_rows(~vocabulary.allowed(weights.dimensions.vocab_size, drop_special=False))
         done(1, 1)
     with steps.step("sources") as done:
         corpus = _corpus(options) if "update" in options.kinds else None
@@ -192,13 +202,15 @@ class Run:
 
         Rows in the bundle's order, and the ascending ids in them.
         """
-        layers = range(self.weights.dimensions.n_layers)
+        layers = self.weights.layers
         vectors: list[Vector] = []
         if "value" in self.options.kinds:
             with steps.step("vectors") as done:
-                for layer in layers:
+                for number, layer in enumerate(layers, start=1):
                     vectors += value_vectors(self.weights, layer, count, self.options.seed)
-                    done(layer + 1, len(layers))
+                    done(number, len(layers))
+                if "random" not in self.options.kinds:  # whose moments read every value vector
+                    self.weights.require_finite()
         vectors += self.drawn(layers, steps)
         self.forget_model()
         vectors.sort(key=lambda vector: vector.place)
@@ -306,4 +318,6 @@ def _model_info(
         vocab_size=sizes.vocab_size,
         vocabulary=vocabulary.level,
         weights_digest=weights_digest(checkpoint.tensors, weights.used_tensors()),
+        unembedding=UnembeddingInfo(weights.unembedding.names, weights.chosen),
+        layers_read=None if len(weights.layers) == sizes.n_layers else list(weights.layers),
     )

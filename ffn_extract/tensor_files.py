@@ -1,6 +1,7 @@
 """Weights on disk, read tensor by tensor and row by row; pickled objects are never loaded."""
 
 import math
+import os
 import pickle  # only its error's class  # nosec B403
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from ffn_extract.errors import CheckpointError
 from ffn_extract.model_files import SAFETENSORS, SAFETENSORS_INDEX, WEIGHT_FILES, shard_names
+from ffn_extract.other_formats import other_format, require_content
 
 MAPPED_ELEMENTS = 1 << 25
 """How many elements of mapped files are read before these are closed."""
@@ -148,7 +150,7 @@ def open_tensors(folder: Path) -> TensorFiles:
     if not present:
         raise CheckpointError(
             f"The model's folder {folder.name} has no weights: one of {', '.join(WEIGHT_FILES)} "
-            "is needed."
+            f"is needed.{other_format(os.listdir(folder))}"
         )
     first = present[0]
     names = shard_names(folder / first) if first.endswith(".index.json") else [first]
@@ -158,6 +160,8 @@ def open_tensors(folder: Path) -> TensorFiles:
             f"{first} names files that the folder does not have: {', '.join(missing)}."
         )
     paths = [folder / name for name in names]
+    for path in paths:
+        require_content(path)
     if first in (SAFETENSORS, SAFETENSORS_INDEX):
         return SafetensorsFiles(paths)
     tensors: dict[str, torch.Tensor] = {}

@@ -65,7 +65,7 @@ def moments_of_model(
     """The moments of all value vectors of a model taken together."""
 
     def layers() -> Iterator[Moments]:
-        for layer in range(weights.dimensions.n_layers):
+        for layer in weights.layers:
             yield moments_of(_chunks(weights, layer))
             report(layer + 1)
 

@@ -98,6 +98,9 @@ class ModelWeights:
         self.unembedding, self._maps, self.chosen = found.rows, found.maps, found.chosen
         """`chosen` tells how the unembedding was found."""
         d_model = known or self.unembedding.shape[1]
+        for matrix in (architecture.ffns[0].key, architecture.ffns[0].value):
+            if self._name(matrix, 0, 0) not in files.names:
+                require_plain(files, self._name(matrix, 0, 0), config)
         layers = find_layers(
             architecture, self._config, files.names, self._prefix, allow_fewer=allow_fewer_layers
         )
