@@ -204,12 +204,13 @@ def _load(checkpoint: Checkpoint) -> Any:
     """The base model in float32; transformers' own code only, whatever the folder brings."""
     try:
         with _quiet():
-            model = AutoModel.from_pretrained(  # local files only  # nosec B615
+            model, loaded = AutoModel.from_pretrained(  # local files only  # nosec B615
                 checkpoint.folder,
                 local_files_only=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
                 attn_implementation="eager",
+                output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -217,6 +218,14 @@ def _load(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.name} cannot be run, which the kind update needs: {reason} "
             "Leave it out with --kinds value,random."
         ) from error
+    # What the file lacks is random; a pooler stands behind the layers and changes no update.
+    missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name.split("."))
+    if missing:
+        raise CheckpointError(
+            f"{checkpoint.name} cannot be run, which the kind update needs: transformers does not "
+            f"find {missing[0]} under a name that it knows. Leave it out with --kinds value,random, "
+            "or save the model again with save_pretrained."
+        )
     return model.eval()
 
 

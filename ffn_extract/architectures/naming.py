@@ -44,7 +44,9 @@ def find_prefix(family: Architecture, names: Collection[str]) -> str:
     if found is not None:
         return found.removesuffix(family.embedding)
     with_ffn = _prefixes_of_ffn(family, names)
-    wrapped = {n.removesuffix(family.embedding) for n in names if n.endswith(f".{family.embedding}")}
+    wrapped = {
+        n.removesuffix(family.embedding) for n in names if n.endswith(f".{family.embedding}")
+    }
     possible = sorted(with_ffn & wrapped or with_ffn)
     if len(possible) == 1:
         return possible[0]
