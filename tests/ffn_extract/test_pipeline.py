@@ -77,6 +77,10 @@ def test_the_demo_bundle_holds_what_was_asked_for(demo_bundle):
     assert model == {
         "name": "demo", "revision": None, "model_type": "bert", "n_layers": 6, "d_model": 384,
         "d_ff": 1536, "vocab_size": 30_522, "vocabulary": "subword",
+        "unembedding": {
+            "tensors": ["embeddings.word_embeddings.weight"], "chosen": "encoder",
+        },
+        "layers_read": None,
     }  # fmt: skip
     assert demo_bundle.manifest.counts.kinds == {"value": 60, "random": 60, "update": 60}
     for row in rows_of(demo_bundle):
