@@ -49,8 +49,8 @@ def _summary(bundle: Bundle) -> Iterator[str]:
     revision = f" @ {model.revision}" if model.revision else ""
     read = f"{len(model.layers_read)} of " if model.layers_read else ""
     yield (
-        f"{model.name}{revision} ({model.model_type}): {read}{model.n_layers} layers × {model.d_ff} "
-        f"value vectors, d_model {model.d_model}, vocabulary {model.vocab_size:,} "
+        f"{model.name}{revision} ({model.model_type}): {read}{model.n_layers} layers × "
+        f"{model.d_ff} value vectors, d_model {model.d_model}, vocabulary {model.vocab_size:,} "
         f"({model.vocabulary})"
     )
     if model.unembedding is not None:

@@ -37,8 +37,9 @@ class ExtractOptions:
 
     The three tensors and the orientation describe a family that is not known (or stored otherwise):
     the names on disk of the FFN's value and key matrix, with `{layer}` for the layer's number, and
-    of the unembedding; "row" when value i is row i of the stored value matrix. The unembedding may be
-    named alone, for a family that is known. `allow_fewer_layers` reads a model of whose layers some
+    of the unembedding; "row" when value i is row i of the stored value matrix. The unembedding may
+    be named alone, for a family that is known. `allow_fewer_layers` reads a model of whose
+    layers some
     have no FFN that is known, or of which config.json names fewer than the file has.
 
     Raises
@@ -70,7 +71,7 @@ class ExtractOptions:
 
     @property
     def describes_family(self) -> bool:
-        """Whether the options describe the FFN's tensors, so that config.json's family is not asked."""
+        """Whether the options describe the FFN's tensors, in place of config.json's family."""
         parts = (self.value_tensor, self.key_tensor, self.orientation)
         return any(part is not None for part in parts)
 

@@ -34,8 +34,8 @@ def require_no_adapter(names: Collection[str], model: str, folder: Path | None =
         return
     said = _adapter(folder / ADAPTER_CONFIG) if folder is not None else ""
     raise CheckpointError(
-        f"{model} holds an adapter ({', '.join(found)}{said}), which changes the weights and is not "
-        "merged into them. Load it with peft, call merge_and_unload(), save the result with "
+        f"{model} holds an adapter ({', '.join(found)}{said}), which changes the weights and is "
+        "not merged into them. Load it with peft, call merge_and_unload(), save the result with "
         "save_pretrained, and give that folder."
     )
 

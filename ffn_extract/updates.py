@@ -223,7 +223,7 @@ def _load(checkpoint: Checkpoint) -> Any:
     if missing:
         raise CheckpointError(
             f"{checkpoint.name} cannot be run, which the kind update needs: transformers does not "
-            f"find {missing[0]} under a name that it knows. Leave it out with --kinds value,random, "
+            f"find {missing[0]} under a name that it knows. Leave it out with --kinds value,random "
             "or save the model again with save_pretrained."
         )
     return model.eval()

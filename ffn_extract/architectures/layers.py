@@ -35,13 +35,13 @@ def find_layers(
     *,
     allow_fewer: bool,
 ) -> Layers:
-    """Compare what config.json says with the file: a layer is read when it has an FFN of the family.
+    """Compare config.json with the file: a layer is read when it has an FFN of the family.
 
-    A layer is in the file when it has any tensor. Where the family is described by hand, config.json
-    may count layers under any of `LAYER_COUNTS`.
+    A layer is in the file when it has any tensor. Where the family is described by hand,
+    config.json may count layers under any of `LAYER_COUNTS`.
 
-    Raises ArchitectureError when the counts differ or layers lack the FFN, unless `allow_fewer`; and
-    when no layer has it.
+    Raises ArchitectureError when the counts differ or layers lack the FFN, unless `allow_fewer`;
+    and when no layer has it.
     """
     said = _said(family, settings)
     with_ffn, in_file = _numbers(family, names, prefix)

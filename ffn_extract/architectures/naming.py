@@ -1,4 +1,4 @@
-"""Where a checkpoint keeps a family's tensors: prefixes and heads, by names alone, without torch."""
+"""Where a checkpoint keeps a family's tensors: prefixes and heads, by names alone. No torch."""
 
 import re
 from collections.abc import Collection, Iterable

@@ -220,13 +220,13 @@ class ModelWeights:
         report_plain(self._files, used, config)
 
     def require_finite(self) -> None:
-        """Read every value matrix once, block by block. Raises CheckpointError at NaN or infinity."""
+        """Read every value matrix once, in blocks. Raises CheckpointError at NaN or infinity."""
         for layer in self.layers:
             for block in self._layers[layer]:
                 block.value.require_finite()
 
     def forget_rows(self, unnamed: NDArray[np.bool_]) -> None:
-        """Read rows of the unembedding that no token names as zeros: what they hold is no matter."""
+        """Read rows of the unembedding that no token names as zeros."""
         if isinstance(self.unembedding, StoredRows):
             self.unembedding = replace(self.unembedding, unnamed=unnamed)
 

@@ -60,7 +60,7 @@ class ModelInfo:
     layers_read: list[int] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The entries of the manifest; what older bundles do not tell is left out where it is None."""
+        """The manifest's entries; what older bundles do not tell is left out where it is None."""
         optional = ("unembedding", "layers_read")
         return {k: v for k, v in asdict(self).items() if v is not None or k not in optional}
 

@@ -1,4 +1,4 @@
-"""Checkpoints as people save them: read, and equal to a float64 brute force, or refused in words."""
+"""Checkpoints as people save them: read, equal to a float64 brute force, or refused in words."""
 
 import dataclasses
 import json
@@ -130,8 +130,8 @@ def test_tensors_behind_a_wrappers_prefix_are_read(tiny_model, tmp_path, family,
     change(folder, lambda tensors: {wrapper + name: t for name, t in tensors.items()})
     model = TINY_FAMILIES[family].head.from_pretrained(tiny_model(family))
     require_brute_force(folder, tmp_path / "out", model)
+    updates = dataclasses.replace(VALUES, kinds=("update",), corpus=str(texts(tmp_path)))
     with pytest.raises(CheckpointError, match="cannot be run"):
-        updates = dataclasses.replace(VALUES, kinds=("update",), corpus=str(texts(tmp_path)))
         extract(str(folder), tmp_path / "updates", updates)
 
 
