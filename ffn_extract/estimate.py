@@ -196,13 +196,13 @@ def _unembedding(family: Architecture, outline: Outline, prefix: str) -> tuple[i
 def _layers(family: Architecture, outline: Outline, prefix: str) -> int:
     if family.layers_keys:
         return _size(outline.config, family.layers_keys)
-    key = family.ffns[0].key
+    mark = family.ffns[0].mark
     n_layers = 0
-    while _name(prefix, key, n_layers) in outline.shapes:
+    while _name(prefix, mark, n_layers) in outline.shapes:
         n_layers += 1
     if n_layers == 0:
         raise ArchitectureError(
-            f"The weights have no {_name(prefix, key, 0)}. Look up the tensor's name."
+            f"The weights have no {_name(prefix, mark, 0)}. Look up the tensor's name."
         )
     return n_layers
 
@@ -220,7 +220,7 @@ def _values(family: Architecture, outline: Outline, prefix: str, layer: int, d_m
 
 def _form(family: Architecture, outline: Outline, prefix: str, layer: int) -> FFN:
     """The form that a layer's FFN has; the family's first where the tensors are not known."""
-    present = (f for f in family.ffns if _name(prefix, f.key, layer) in outline.shapes)
+    present = (f for f in family.ffns if _name(prefix, f.mark, layer) in outline.shapes)
     return next(present, family.ffns[0])
 
 

@@ -17,6 +17,12 @@ MAPPED_ELEMENTS = 1 << 25
 MAPPED_AT_ONCE = 1 << 20
 """A system maps much more of a file than is asked for: about so many elements."""
 
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+"""Torch's names for those of safetensors."""
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -27,6 +33,10 @@ class TensorFiles(Protocol):
     def names(self) -> frozenset[str]: ...
 
     def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def dtype(self, name: str) -> str:
+        """How numbers are stored, in torch's words: float32, bfloat16, int8, …"""
+        ...
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         """Rows start..stop of a tensor in its stored precision; nothing else is read.
@@ -60,6 +70,10 @@ class SafetensorsFiles:
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._file(self._paths[name]).get_slice(name).get_shape())
+
+    def dtype(self, name: str) -> str:
+        stored = str(self._file(self._paths[name]).get_slice(name).get_dtype())
+        return _DTYPES.get(stored, stored)
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         shape = self.shape(name)[1:] if place is None else self.shape(name)[2:]
@@ -101,6 +115,9 @@ class TorchBinFiles:
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)
+
+    def dtype(self, name: str) -> str:
+        return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         return _floats(name, self._matrix(name, place)[start:stop])

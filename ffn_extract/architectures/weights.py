@@ -39,7 +39,7 @@ class _Block:
     """The matrices of an FFN or of one expert; its first vector has the index `start`."""
 
     start: int
-    key: StoredVectors
+    key: StoredVectors | None
     value: StoredVectors
     up: StoredVectors | None
 
@@ -100,8 +100,14 @@ class ModelWeights:
         return last.start + last.value.n
 
     def key_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
-        """Key vectors start..stop of a layer, shape (stop - start, d_model)."""
-        return _read([(b.start, b.key) for b in self._layers[layer]], start, stop)
+        """Key vectors start..stop of a layer, shape (stop - start, d_model).
+
+        Raises ArchitectureError for a family that was described without its key matrix.
+        """
+        keys = [(b.start, b.key) for b in self._layers[layer] if b.key is not None]
+        if len(keys) < len(self._layers[layer]):
+            raise ArchitectureError("The key matrix is not known; name it with --key-tensor.")
+        return _read(keys, start, stop)
 
     def up_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
         """The keys' partners start..stop in a gated FFN, shape (stop - start, d_model)."""
@@ -185,8 +191,8 @@ class ModelWeights:
         keys = self.architecture.layers_keys
         if keys:
             return self._size(keys)
-        key, n_layers = self.architecture.ffns[0].key, 0
-        while self._name(key, n_layers, 0) in self._files.names:
+        mark, n_layers = self.architecture.ffns[0].mark, 0
+        while self._name(mark, n_layers, 0) in self._files.names:
             n_layers += 1
         return max(n_layers, 1)  # without any, the first one's absence is reported
 
@@ -202,7 +208,7 @@ class ModelWeights:
     def _blocks(self, layer: int, d_model: int) -> Iterator[_Block]:
         """The blocks of a layer, in the order of their indices, with checked shapes."""
         ffns = self.architecture.ffns
-        present = (f for f in ffns if self._name(f.key, layer, 0) in self._files.names)
+        present = (f for f in ffns if self._name(f.mark, layer, 0) in self._files.names)
         ffn: FFN | None = next(present, ffns[0])
         start = 0
         while ffn is not None:
@@ -224,8 +230,8 @@ class ModelWeights:
             place = expert if stacked else None
             return StoredVectors(self._files, matrix, name, d_ff, d_model, place, experts)
 
-        up = None if ffn.up is None else stored(ffn.up)
-        block = _Block(start, stored(ffn.key), stored(ffn.value), up)
+        key, up = (None if matrix is None else stored(matrix) for matrix in (ffn.key, ffn.up))
+        block = _Block(start, key, stored(ffn.value), up)
         for matrix in block.matrices:
             self._require_present(matrix.name)
             matrix.require(self.architecture.model_type, self._of_layers)
