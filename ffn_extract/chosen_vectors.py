@@ -1,7 +1,7 @@
 """Value vectors that somebody chooses, each as LAYER:INDEX; importable without torch."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ffn_extract.errors import OptionError, OptionSentence
@@ -64,6 +64,38 @@ def read_places(path: Path) -> tuple[Place, ...]:
     return places
 
 
+def require_places(places: Iterable[Place], sizes: Sequence[int]) -> None:
+    """Refuse a vector that a model does not have; `sizes` are its layers' numbers of values.
+
+    Raises OptionError.
+    """
+    for layer, index in places:
+        have = f"the model has {len(sizes)} layers, 0 to {len(sizes) - 1}"
+        if layer < len(sizes):
+            n = sizes[layer]
+            have = f"layer {layer} has {n:,} value vectors, 0 to {n - 1}"
+            if index < n:
+                continue
+        raise _lacking(layer, index, have)
+
+
+def require_enough(per_layer: int, sizes: Sequence[int]) -> None:
+    """Refuse a sample larger than a layer; `sizes` are the layers' numbers of value vectors.
+
+    Raises OptionError.
+    """
+    layer, n = min(enumerate(sizes), key=lambda one: one[1])
+    if per_layer > n:
+        problem = OptionSentence(
+            "per_layer",
+            lambda say: (
+                f"{say('per_layer')} is {per_layer:,}, and layer {layer} has {n:,} value vectors. "
+                "Give a smaller number, or all."
+            ),
+        )
+        raise OptionError(problems=[problem])
+
+
 def words_of(places: Iterable[Place]) -> list[str]:
     """Places as they are written: `14:518`."""
     return [f"{layer}:{index}" for layer, index in places]
@@ -78,6 +110,19 @@ def _unreadable(word: str, where: str) -> OptionError:
         ),
     )
     return OptionError(problems=[problem])
+
+
+def _lacking(layer: int, index: int, have: str) -> OptionError:
+    return OptionError(
+        problems=[
+            OptionSentence(
+                "vectors",
+                lambda say: (
+                    f"{say('vectors')} has {layer}:{index}, and {have}. Choose vectors that it has."
+                ),
+            )
+        ]
+    )
 
 
 def _about(sentence: str) -> OptionError:

@@ -59,6 +59,7 @@ def problems_of(options: "ExtractOptions") -> list[OptionSentence]:
             *_tensors(options),
             _flag("drop_special", options.drop_special),
             _flag("through_head", options.through_head),
+            _flag("allow_fewer_layers", options.allow_fewer_layers),
         )
         if problem
     ]
@@ -221,7 +222,6 @@ def _belonging(given: dict[str, str | float]) -> Iterator[OptionSentence]:
     """What has to be given beside what is given."""
     needs = {
         "value_tensor": ("unembedding_tensor", "orientation"),
-        "unembedding_tensor": ("value_tensor",),
         "orientation": ("value_tensor",),
         "key_tensor": ("value_tensor",),
         "projection_tensor": ("value_tensor",),
@@ -236,8 +236,8 @@ def _belonging(given: dict[str, str | float]) -> Iterator[OptionSentence]:
         missing = tuple(other for other in others if other not in given)
         if option in given and missing:
             yield _lacking(option, missing)
-    marks = (_marks(given.get("key_tensor")), _marks(given.get("value_tensor")))
-    if "key_tensor" in given and "value_tensor" in given and marks[0] != marks[1]:
+    names = [given.get("key_tensor"), given.get("value_tensor")]
+    if all(isinstance(name, str) for name in names) and len(set(map(_marks, names))) > 1:
         yield _about(
             "key_tensor",
             lambda say: (
@@ -250,12 +250,14 @@ def _belonging(given: dict[str, str | float]) -> Iterator[OptionSentence]:
 def _lacking(option: str, missing: tuple[str, ...]) -> OptionSentence:
     return _about(
         option,
-        lambda say: f"{say(option)} needs {' and '.join(map(say, missing))} too. Give that as well.",
+        lambda say: (
+            f"{say(option)} needs {' and '.join(map(say, missing))} too. Give that as well."
+        ),
     )
 
 
-def _marks(name: object) -> set[str]:
-    return set(_BRACES.findall(name)) if isinstance(name, str) else set()
+def _marks(name: object) -> frozenset[str]:
+    return frozenset(_BRACES.findall(str(name)))
 
 
 def _braces(option: str, name: str) -> OptionSentence | None:

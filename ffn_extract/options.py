@@ -46,7 +46,9 @@ class ExtractOptions:
     encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
     The options of `TENSOR_OPTIONS` describe a family that is not known (or stored otherwise), as
-    `ffn_extract.architectures.given` tells.
+    `ffn_extract.architectures.given` tells. The unembedding may be named alone, for a family that
+    is known. `allow_fewer_layers` reads a model of whose layers some have no FFN that is known, or
+    of which config.json names fewer than the file has.
 
     An option that cannot change the lists, whatever its value, is set back to its default, so that
     equal lists are equal options; `notes` has a sentence about each that was not its default.
@@ -84,7 +86,13 @@ class ExtractOptions:
     norm_offset: float = 0.0
     norm_epsilon: float | None = None
     norm_after_ffn_tensor: str | None = None
+    allow_fewer_layers: bool = False
     notes: tuple[OptionSentence, ...] = field(default=(), init=False, compare=False, repr=False)
+
+    @property
+    def describes_family(self) -> bool:
+        """Whether the options describe the FFN, so that config.json's family is not asked."""
+        return self.value_tensor is not None
 
     @property
     def tensors(self) -> dict[str, str | float] | None:
@@ -150,3 +158,14 @@ class ExtractOptions:
 def option_names() -> tuple[str, ...]:
     """The names of all options."""
     return tuple(one.name for one in fields(ExtractOptions) if one.init)
+
+
+def flag_of(name: str) -> str:
+    """An option as it is typed: `--top-k`.
+
+    Examples
+    --------
+    >>> flag_of("top_k")
+    '--top-k'
+    """
+    return f"--{name.replace('_', '-')}"

@@ -39,11 +39,12 @@ from ffn_extract.architectures import (
     wikilm,
 )
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
-from ffn_extract.architectures.given import given_architecture
+from ffn_extract.architectures.given import GivenFamily, Shapes, given_family
 from ffn_extract.errors import ArchitectureError
 
 if TYPE_CHECKING:
     from ffn_extract.architectures.weights import Dimensions, ModelWeights
+    from ffn_extract.options import ExtractOptions
 
 __all__ = [
     "ARCHITECTURES",
@@ -54,7 +55,8 @@ __all__ = [
     "ModelWeights",
     "NormNames",
     "architecture_of",
-    "given_architecture",
+    "family_of",
+    "given_family",
     "registry",
 ]
 
@@ -122,9 +124,20 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
         return ARCHITECTURES[model_type]
     raise ArchitectureError(
         f"The model's family (model_type {model_type!r}) is not known; known are "
-        f"{', '.join(sorted(ARCHITECTURES))}. To read it all the same, give the names of three "
-        "tensors - the FFN's value matrix, its key matrix and the unembedding - and whether value "
-        "i is row i or column i of the value matrix: --value-tensor NAME --key-tensor NAME "
-        "--unembedding-tensor NAME --orientation row|col, with {layer} for the layer's number. To "
-        "add it for good, write one small file, as docs/extending.md shows."
+        f"{', '.join(sorted(ARCHITECTURES))}. To read it all the same, give the names of two "
+        "tensors - the FFN's value matrix and the unembedding - and whether value i is row i or "
+        "column i of the value matrix: --value-tensor NAME --unembedding-tensor NAME --orientation "
+        "row|col, with {layer} for the layer's number and {expert} for an expert's. "
+        "`python -m ffn_extract tensors MODEL` lists the names. To add it for good, write one "
+        "small file, as docs/extending.md shows."
     )
+
+
+def family_of(config: Mapping[str, Any], options: "ExtractOptions", shapes: Shapes) -> GivenFamily:
+    """The family as options describe it, else as config.json names it, with its config.
+
+    Raises ArchitectureError where it is not known, or the tensors are not as described.
+    """
+    if options.describes_family:
+        return given_family(config, options, shapes)
+    return GivenFamily(architecture_of(config), config)

@@ -56,7 +56,7 @@ class FFN:
 
     @property
     def mark(self) -> Matrix:
-        """The matrix whose presence tells that a layer has this form: the key, where it is known."""
+        """The matrix by which a layer is known to have this form: the key, else the value."""
         return self.key or self.value
 
 
@@ -101,7 +101,7 @@ class Architecture:
     prefixes
         What may stand before the names of tensors, in the order tried.
     ffns
-        The forms that a layer's FFN can have: a layer has the first whose key matrix (or, without one,
+        The forms that a layer's FFN can have: a layer has the first whose key matrix (without one,
         value matrix) is in the file. Most families have one.
     embedding
         The input embeddings, which are the unembedding where the file has no head.

@@ -80,12 +80,13 @@ def test_the_order_of_kinds_makes_no_difference():
         ({"glosses": ("oxford",)}, "glosses has no oxford; it knows: wordnet, wikipedia."),
         ({"drop_special": 1}, "drop_special must be true or false, not 1."),
         ({"through_head": "yes"}, "through_head must be true or false, not 'yes'."),
+        ({"allow_fewer_layers": 1}, "allow_fewer_layers must be true or false, not 1."),
         ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N, not 'gpu'."),
         ({"revision": ""}, "revision must be text that is not empty, not ''."),
         (
             {"value_tensor": "h.{layer}.fc2"},
             "value_tensor, key_tensor, unembedding_tensor, orientation belong together: "
-            "give all of them or none.",
+            "give all of them, or of a known family unembedding_tensor alone.",
         ),
         (
             {**TENSORS, "key_tensor": "h.0.fc1"},

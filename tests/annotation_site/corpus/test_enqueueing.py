@@ -94,6 +94,7 @@ EVERY_OPTION = {
     "key_tensor": "l.{layer}.k",
     "unembedding_tensor": "e",
     "orientation": "row",
+    "allow_fewer_layers": True,
 }
 
 
