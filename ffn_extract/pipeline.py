@@ -30,6 +30,7 @@ from ffn_extract.possible import layers_of, require_possible, require_texts, req
 from ffn_extract.progress import STEPS, Progress, Report, Steps, ignore
 from ffn_extract.projection import project
 from ffn_extract.sampling import Moments
+from ffn_extract.tensor_names import Shape
 from ffn_extract.updates import UpdateReader, require_runnable
 from ffn_extract.vectors import (
     Vector,
@@ -111,8 +112,9 @@ def open_weights(checkpoint: Checkpoint, options: ExtractOptions) -> ModelWeight
 
     Says in the log what has no effect here, or looks left out. Raises FFNExtractError.
     """
-    files = checkpoint.tensors
-    shapes = {name: files.shape(name) for name in files.names} if options.describes_family else {}
+    shapes: dict[str, Shape] = {}
+    if options.describes_family:
+        shapes = {name: checkpoint.tensors.shape(name) for name in checkpoint.tensors.names}
     family = family_of(checkpoint.config, options, shapes)
     for name in islice(names_of_norms_after_ffn(options, shapes), 1):
         _log.warning(
@@ -122,7 +124,7 @@ def open_weights(checkpoint: Checkpoint, options: ExtractOptions) -> ModelWeight
     if options.revision is not None and checkpoint.revision is None:
         _log.warning("%s is a folder: --revision has no effect.", checkpoint.name)
     return ModelWeights(
-        family.architecture, family.config, files, through_head=options.through_head
+        family.architecture, family.config, checkpoint.tensors, through_head=options.through_head
     )
 
 

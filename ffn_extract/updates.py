@@ -78,7 +78,10 @@ class UpdateReader:
         self._device = device
         self._model = _load(checkpoint).to(device)
         # RoBERTa has fewer places for tokens than position embeddings; its tokenizer knows.
-        places = _positions(self._model) or MAX_TOKENS
+        limit = _positions(self._model)
+        if limit is not None and self._model.config.is_encoder_decoder:
+            limit -= 1  # the decoder reads its start token too
+        places = limit or MAX_TOKENS
         self._max_tokens = min(MAX_TOKENS, places, tokenizer.model_max_length)
 
     def draw(

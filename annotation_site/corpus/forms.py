@@ -150,7 +150,7 @@ class EnqueueForm(forms.Form):
         max_length=300,
         required=False,
         help_text="Of a family that is not known, with {layer} for the layer's number: the name of "
-        "the FFN's output matrix, and {expert} for an expert's. The unembedding and the orientation "
+        "the FFN's output matrix, and {expert} for an expert's. The unembedding and orientation "
         "belong to it.",
     )
     key_tensor = forms.CharField(

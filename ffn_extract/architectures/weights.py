@@ -245,7 +245,7 @@ class ModelWeights:
             return self._size(ffn.d_ff_keys)
         name = self._name(ffn.value, layer, 0)
         self._require_present(name)
-        return self._files.shape(name)[0 if ffn.value.orientation == "row" else -1]
+        return self._files.shape(name)[-2 if ffn.value.orientation == "row" else -1]
 
     def _name(self, matrix: Matrix, layer: int, expert: int) -> str:
         return self._prefix + matrix.name.format(layer=layer, expert=expert)
