@@ -157,7 +157,9 @@ def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
         yield "through the masked-language-model head"
     corpus = parameters.get("corpus")
     if isinstance(corpus, dict):
-        yield f"updates at positions of {corpus.get('texts')} texts ({corpus.get('name')})"
+        texts = corpus.get("texts")
+        n_texts = f"{texts:,}" if isinstance(texts, int) else texts
+        yield f"updates at positions of {n_texts} texts ({corpus.get('name')})"
     tensors = parameters.get("tensors")
     if isinstance(tensors, dict):
         for name, value in tensors.items():

@@ -22,19 +22,19 @@ def test_tensors_are_folded_over_layers_and_experts(tmp_path):
     tensors |= {"m.0.down.weight": dense, "head": torch.zeros(7, 4), "step": torch.tensor(3)}
     tensors["q.weight"] = torch.zeros(2, 2, dtype=torch.int8)
     save_file({k: v.clone() for k, v in tensors.items()}, tmp_path / "model.safetensors")
+    pattern = "m.{layer}.experts.{expert}.down.weight"
     assert lines_of(tmp_path) == [
-        "head                                      7 × 4     float32",
-        "m.{layer}.down.weight                     4 × 9     float32   layers 0",
-        "m.{layer}.experts.{expert}.down.weight  "
-        "  4 × 6     bfloat16  layers 1–2, 4; 11 experts, 0–10",
-        "q.weight                                  2 × 2     int8",
-        "step                                      a number  int64",
+        f"{'head':38}  7 × 4     float32",
+        f"{'m.{layer}.down.weight':38}  4 × 9     float32   layers 0",
+        f"{pattern:38}  4 × 6     bfloat16  layers 1–2, 4; 11 experts, 0–10",
+        f"{'q.weight':38}  2 × 2     int8",
+        f"{'step':38}  a number  int64",
         "37 tensors, 5 patterns",
     ]
     assert lines_of(tmp_path, "--all")[-1] == "37 tensors"
     stored = json.loads("\n".join(lines_of(tmp_path, "--format", "json")))
     assert stored[2] == {
-        "pattern": "m.{layer}.experts.{expert}.down.weight", "shape": [4, 6], "dtype": "bfloat16",
+        "pattern": pattern, "shape": [4, 6], "dtype": "bfloat16",
         "layers": [1, 2, 4], "experts": list(range(11)),
     }  # fmt: skip
 

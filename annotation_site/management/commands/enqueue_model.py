@@ -109,7 +109,9 @@ class Command(BaseCommand):
         except OptionError as error:
             raise CommandError(error.named(flag_of)) from error
         except (FFNExtractError, SiteError) as error:
-            raise CommandError(str(error)) from error
+            cause = error.__cause__
+            known = cause.named(flag_of) if isinstance(cause, OptionError) else str(error)
+            raise CommandError(known) from error
         self.stdout.write(f"Queued: {extraction.model_source} as {extraction.public_id}")
         if not workers_extracting().exists():
             self.stdout.write("No worker is running; it starts with `manage.py serve`.")
