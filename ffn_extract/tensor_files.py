@@ -19,12 +19,17 @@ MAPPED_ELEMENTS = 1 << 25
 MAPPED_AT_ONCE = 1 << 20
 """A system maps much more of a file than is asked for: about so many elements."""
 
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+"""Torch's names for those of safetensors."""
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 FLOAT_TYPES = frozenset(str(dtype).removeprefix("torch.") for dtype in _FLOATS)
 """The types that can be read, by their names."""
 _MODEL_KEYS = ("state_dict", "model_state_dict", "model", "module")
 """Under which keys trainers keep a model's tensors in a file of theirs."""
-_SAFETENSORS_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class TensorFiles(Protocol):
@@ -36,7 +41,7 @@ class TensorFiles(Protocol):
     def shape(self, name: str) -> tuple[int, ...]: ...
 
     def dtype(self, name: str) -> str:
-        """The type's name, such as bfloat16; of types that cannot be read, any."""
+        """How numbers are stored, in torch's words: float32, bfloat16, int8, …"""
         ...
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
@@ -80,8 +85,8 @@ class SafetensorsFiles:
         return tuple(self._file(self._paths[name]).get_slice(self._stored(name)).get_shape())
 
     def dtype(self, name: str) -> str:
-        stored = self._file(self._paths[name]).get_slice(self._stored(name)).get_dtype()
-        return _SAFETENSORS_TYPES.get(stored, str(stored))
+        stored = str(self._file(self._paths[name]).get_slice(self._stored(name)).get_dtype())
+        return _DTYPES.get(stored, stored)
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         shape = self.shape(name)[1:] if place is None else self.shape(name)[2:]

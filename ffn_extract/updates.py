@@ -6,7 +6,7 @@ corpus alone, and not on how many updates are wanted.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +22,7 @@ from ffn_extract.architectures import Architecture
 from ffn_extract.checkpoints import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
+from ffn_extract.tensor_files import first_present
 
 MAX_TOKENS = 512
 """Longer texts are cut; a position is drawn in what remains."""
@@ -71,12 +72,16 @@ class UpdateReader:
         device: torch.device,
     ) -> None:
         self._architecture = architecture
+        self._checkpoint = checkpoint
         self._tokenizer = tokenizer
         self._corpus = corpus
         self._device = device
         self._model = _load(checkpoint).to(device)
         # RoBERTa has fewer places for tokens than position embeddings; its tokenizer knows.
-        places = _positions(self._model) or MAX_TOKENS
+        limit = _positions(self._model)
+        if limit is not None and self._model.config.is_encoder_decoder:
+            limit -= 1  # the decoder reads its start token too
+        places = limit or MAX_TOKENS
         self._max_tokens = min(MAX_TOKENS, places, tokenizer.model_max_length)
 
     def draw(
@@ -174,24 +179,60 @@ class UpdateReader:
         mask = [[1] * len(row) + [0] * (length - len(row)) for row in rows]
         return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
 
+    def require_modules(self, layers: Iterable[int]) -> None:
+        """Refuse a model whose modules do not hold the value matrices that somebody named.
+
+        Raises CheckpointError.
+        """
+        for layer in layers:
+            self._value_module(layer)
+
     def _value_module(self, layer: int) -> torch.nn.Module:
-        """The module whose output is o; the base model's names lack leading parts of the file's."""
+        """The module whose output is o; the model's names differ from the file's in front."""
         modules: dict[str, torch.nn.Module] = dict(self._model.named_modules())
         wanted = require_runnable(self._architecture).format(layer=layer)
         parts = wanted.split(".")
-        names = [".".join(parts[left_out:]) for left_out in range(len(parts))]
-        found = next((name for name in names if name in modules), None)
-        if found is None:
+        tails = [".".join(parts[left_out:]) for left_out in range(len(parts))]
+        found = [name for name in tails if name in modules]
+        # Of a model in parts, the file and the model call the language model's place differently.
+        own = [tail for tail in tails if str(layer) in tail.split(".")[1:2]]
+        found += [name for tail in own for name in modules if name.endswith(f".{tail}")]
+        name = next((name for name in found if self._holds_values(modules[name], layer)), None)
+        if name is None:
             raise CheckpointError(
                 f"The model that transformers makes of {type(self._model.config).__name__} has no "
-                f"{wanted}, from which updates would be read. Leave them out with "
-                "--kinds value,random."
+                f"{wanted} with the file's value matrix, from which updates would be read. Leave "
+                "them out with --kinds value,random."
             )
-        return modules[found]
+        if self._model.config.is_encoder_decoder and "decoder" not in name.split("."):
+            raise CheckpointError(
+                f"{name} is the encoder's, and updates of a model with encoder and decoder are "
+                "read in the decoder. Leave them out with --kinds value,random."
+            )
+        return modules[name]
+
+    def _holds_values(self, module: torch.nn.Module, layer: int) -> bool:
+        """Whether a module's matrix is the file's value matrix; one without is taken as named."""
+        weight = getattr(module, "weight", None)
+        files = self._checkpoint.tensors
+        value = self._architecture.ffns[0].value.name
+        if not isinstance(weight, torch.Tensor) or "{expert}" in value:
+            return True
+        names = [p + value.format(layer=layer) for p in self._architecture.prefixes]
+        stored = first_present(files, names)
+        if stored is None or len(files.shape(stored)) != 2:
+            return True
+        row = files.rows(stored, 0, 1).to(weight)
+        return weight.shape == files.shape(stored) and torch.equal(row, weight[:1])
 
 
 def require_runnable(architecture: Architecture) -> str:
     """The family's value_module. Raises OptionError where transformers has no such model."""
+    if architecture.value_module is None and "{layer}" not in architecture.ffns[0].value.name:
+        raise OptionError(
+            f"All layers of this {architecture.model_type} model share one FFN, so it has no "
+            "updates of one layer. Leave them out with --kinds value,random."
+        )
     if architecture.value_module is None:
         raise OptionError(
             f"A {architecture.model_type} model is read and not run, so it has no lists of the "

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from annotation_site.errors import Invalid, SiteError
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.estimate import sizes_of
+from ffn_extract.estimate import require_possible, sizes_of
 from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
 from ffn_extract.outline import outline_of_folder
 
@@ -66,7 +66,7 @@ def require_model(source: str, options: ExtractOptions) -> None:
     if folder is None or not (folder / _CONFIG).exists():
         return
     try:
-        sizes_of(outline_of_folder(folder), options)
+        require_possible(sizes_of(outline_of_folder(folder), options), options)
     except FFNExtractError as error:
         raise Invalid(str(error)) from error
 

@@ -9,6 +9,7 @@ from ffn_extract.architectures.declaration import Architecture
 from ffn_extract.architectures.naming import matrices_of, name_on_disk, pattern_of
 from ffn_extract.architectures.settings import size_of
 from ffn_extract.errors import ArchitectureError
+from ffn_extract.tensor_names import ranges
 
 LAYER_COUNTS = (
     "num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers",
@@ -37,8 +38,8 @@ def find_layers(
 ) -> Layers:
     """Compare config.json with the file: a layer is read when it has an FFN of the family.
 
-    A layer is in the file when it has any tensor. Where the family is described by hand,
-    config.json may count layers under any of `LAYER_COUNTS`.
+    A layer is in the file when it has any tensor; an FFN without a layer's number is layer 0's.
+    Where the family is described by hand, config.json may count layers under any of `LAYER_COUNTS`.
 
     Raises ArchitectureError when the counts differ or layers lack the FFN, unless `allow_fewer`;
     and when no layer has it.
@@ -48,7 +49,8 @@ def find_layers(
     stored = max(in_file, default=-1) + 1
     total = max([stored, *said]) if family.layers_keys or stored not in said else stored
     read = tuple(sorted(layer for layer in with_ffn if layer < max(said or {total})))
-    first = name_on_disk(prefix, family.ffns[0].key, 0)
+    mark = family.ffns[0].mark
+    first = name_on_disk(prefix, mark, 0)
     if not read:
         raise ArchitectureError(
             f"The weights have no {first}, which a {family.model_type} model of {total} layers "
@@ -64,9 +66,9 @@ def find_layers(
         )
     gap = next(layer for layer in range(total) if layer not in read)
     raise ArchitectureError(
-        f"The weights have no {name_on_disk(prefix, family.ffns[0].key, gap)}, which a "
+        f"The weights have no {name_on_disk(prefix, mark, gap)}, which a "
         f"{family.model_type} model of {total} layers keeps there: {len(read)} of {total} layers "
-        f"have the FFN's tensors ({_ranges(read)}). Give the whole model; {_ON_REQUEST} those "
+        f"have the FFN's tensors ({ranges(read)}). Give the whole model; {_ON_REQUEST} those "
         "layers alone."
     )
 
@@ -89,25 +91,14 @@ def _numbers(
         before, _, after = matrix.name.partition("{layer}")
         # The number is a part of the name by itself; else only whole names tell.
         own = after.startswith(".") and (not before or before.endswith("."))
-        any_tensor = re.compile(rf"{re.escape(prefix + before)}(\d+)\.") if own else whole
+        any_tensor = re.compile(rf"{re.escape(prefix + before)}(\d+)\.")
         for name in names:
             if match := whole.fullmatch(name):
-                with_ffn.add(int(match["layer"]))
-            if match := any_tensor.match(name):
+                with_ffn.add(int(match.groupdict().get("layer", 0)))
+            if own and (match := any_tensor.match(name)):
                 in_file.add(int(match[1]))
     return with_ffn, in_file | with_ffn
 
 
 def _counted(layers: int) -> str:
     return f"{layers} layer" if layers == 1 else f"{layers} layers"
-
-
-def _ranges(numbers: tuple[int, ...]) -> str:
-    """Ascending numbers in few words: 0-2, 5."""
-    pieces: list[list[int]] = []
-    for number in numbers:
-        if pieces and pieces[-1][-1] == number - 1:
-            pieces[-1] = [pieces[-1][0], number]
-        else:
-            pieces.append([number])
-    return ", ".join("-".join(map(str, piece)) for piece in pieces)

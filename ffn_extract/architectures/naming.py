@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix
 from ffn_extract.errors import ArchitectureError
+from ffn_extract.tensor_names import pattern_of as expression_for
 
 LIST_TENSORS = "`python -m ffn_extract tensors MODEL` lists the tensors of a model."
 
@@ -21,13 +22,12 @@ def name_on_disk(prefix: str, matrix: Matrix, layer: int, expert: int = 0) -> st
 
 def matrices_of(ffns: Iterable[FFN]) -> list[Matrix]:
     """The key and value matrices of the forms that an FFN can have; shared experts left out."""
-    return [matrix for ffn in ffns for matrix in (ffn.key, ffn.value)]
+    return [matrix for ffn in ffns for matrix in (ffn.key, ffn.value) if matrix is not None]
 
 
 def pattern_of(matrix: Matrix) -> str:
-    """A regular expression for a matrix's name, with the group `layer`."""
-    escaped = re.escape(matrix.name)
-    return escaped.replace(r"\{layer\}", r"(?P<layer>\d+)").replace(r"\{expert\}", r"\d+")
+    """A regular expression for a matrix's name, with groups for its `layer` and `expert`."""
+    return expression_for(matrix.name).pattern
 
 
 def find_prefix(family: Architecture, names: Collection[str]) -> str:

@@ -71,8 +71,8 @@ def find_unembedding(
                 f"A {family.model_type} model's unembedding is in several tensors; leave out "
                 "--unembedding-tensor."
             )
-        bands, maps = find_bands(files, family.model_type, d_model)
-        return Unembedding(bands, [maps], "adaptive")
+        bands, side_by_side = find_bands(files, family.model_type, d_model)
+        return Unembedding(bands, [side_by_side], "adaptive")
     head = family.masked_head if through_head else None
     if through_head and head is None:
         raise ArchitectureError(

@@ -16,7 +16,7 @@ from ffn_extract.architectures.declaration import (
     NormNames,
 )
 from ffn_extract.architectures.layers import find_layers
-from ffn_extract.architectures.naming import find_prefix
+from ffn_extract.architectures.naming import find_prefix, matrices_of
 from ffn_extract.architectures.quantised import report_plain, require_plain, require_readable
 from ffn_extract.architectures.settings import settings_for, size_of
 from ffn_extract.architectures.stored import (
@@ -48,7 +48,7 @@ class _Block:
     """The matrices of an FFN or of one expert; its first vector has the index `start`."""
 
     start: int
-    key: StoredVectors
+    key: StoredVectors | None
     value: StoredVectors
     up: StoredVectors | None
 
@@ -98,7 +98,7 @@ class ModelWeights:
         self.unembedding, self._maps, self.chosen = found.rows, found.maps, found.chosen
         """`chosen` tells how the unembedding was found."""
         d_model = known or self.unembedding.shape[1]
-        for matrix in (architecture.ffns[0].key, architecture.ffns[0].value):
+        for matrix in matrices_of(architecture.ffns[:1]):
             if self._name(matrix, 0, 0) not in files.names:
                 require_plain(files, self._name(matrix, 0, 0), config)
         layers = find_layers(
@@ -132,8 +132,14 @@ class ModelWeights:
         return last.start + last.value.n
 
     def key_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
-        """Key vectors start..stop of a layer, shape (stop - start, d_model)."""
-        return _read([(b.start, b.key) for b in self._layers[layer]], start, stop)
+        """Key vectors start..stop of a layer, shape (stop - start, d_model).
+
+        Raises ArchitectureError for a family that was described without its key matrix.
+        """
+        keys = [(b.start, b.key) for b in self._layers[layer] if b.key is not None]
+        if len(keys) < len(self._layers[layer]):
+            raise ArchitectureError("The key matrix is not known; name it with --key-tensor.")
+        return _read(keys, start, stop)
 
     def up_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
         """The keys' partners start..stop in a gated FFN, shape (stop - start, d_model)."""
@@ -233,7 +239,7 @@ class ModelWeights:
     def _blocks(self, layer: int, d_model: int) -> Iterator[_Block]:
         """The blocks of a layer, in the order of their indices, with checked shapes."""
         ffns = self.architecture.ffns
-        present = (f for f in ffns if self._name(f.key, layer, 0) in self._files.names)
+        present = (f for f in ffns if self._name(f.mark, layer, 0) in self._files.names)
         ffn: FFN | None = next(present, ffns[0])
         start = 0
         while ffn is not None:
@@ -256,8 +262,8 @@ class ModelWeights:
             place = expert if stacked else None
             return StoredVectors(self._files, matrix, name, d_ff, d_model, place, experts)
 
-        up = None if ffn.up is None else stored(ffn.up)
-        block = _Block(start, stored(ffn.key), stored(ffn.value), up)
+        key, up = (None if matrix is None else stored(matrix) for matrix in (ffn.key, ffn.up))
+        block = _Block(start, key, stored(ffn.value), up)
         for matrix in block.matrices:
             self._require_present(matrix.name)
             require_readable(self._files, matrix.name, self._config)
@@ -272,7 +278,7 @@ class ModelWeights:
             return self._size(ffn.d_ff_keys)
         name = self._name(ffn.value, layer, 0)
         self._require_present(name)
-        return self._files.shape(name)[0 if ffn.value.orientation == "row" else -1]
+        return self._files.shape(name)[-2 if ffn.value.orientation == "row" else -1]
 
     def _name(self, matrix: Matrix, layer: int, expert: int) -> str:
         return self._prefix + matrix.name.format(layer=layer, expert=expert)

@@ -14,7 +14,7 @@ from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_
 from ffn_extract.bundle import open_bundle
 from ffn_extract.checkpoints import find_checkpoint
 from ffn_extract.errors import ArchitectureError, CheckpointError, FFNExtractError
-from ffn_extract.inspection import describe
+from ffn_extract.inspection import Wanted, describe
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.conftest import EXTRA_ROWS, edit_config
@@ -104,7 +104,7 @@ def test_the_manifest_and_inspect_name_the_unembedding(tiny_model, tmp_path, fam
     model = TINY_FAMILIES[family].head.from_pretrained(tiny_model(family))
     manifest = require_brute_force(folder, tmp_path / "out", model)
     assert manifest.model.unembedding.chosen == chosen
-    shown = "\n".join(describe(tmp_path / "out", layer=None, kind=None, limit=1))
+    shown = "\n".join(describe(Wanted(tmp_path / "out", limit=1)))
     assert f"unembedding {manifest.model.unembedding.tensors[0]}: " in shown
 
 
@@ -130,7 +130,9 @@ def test_tensors_behind_a_wrappers_prefix_are_read(tiny_model, tmp_path, family,
     change(folder, lambda tensors: {wrapper + name: t for name, t in tensors.items()})
     model = TINY_FAMILIES[family].head.from_pretrained(tiny_model(family))
     require_brute_force(folder, tmp_path / "out", model)
-    updates = dataclasses.replace(VALUES, kinds=("update",), corpus=str(texts(tmp_path)))
+    updates = dataclasses.replace(
+        VALUES, kinds=("update",), per_layer=2, corpus=str(texts(tmp_path))
+    )
     with pytest.raises(CheckpointError, match="cannot be run"):
         extract(str(folder), tmp_path / "updates", updates)
 
@@ -210,7 +212,7 @@ def test_a_layer_keeps_its_number_where_others_are_missing(tiny_model, tmp_path,
     bundle = open_bundle(tmp_path / "out")
     assert {row.layer for batch in bundle.iter_vectors() for row in batch} == {1 - gap}
     assert (bundle.manifest.model.n_layers, bundle.manifest.model.layers_read) == (2, [1 - gap])
-    shown = "\n".join(describe(tmp_path / "out", layer=None, kind=None, limit=1))
+    shown = "\n".join(describe(Wanted(tmp_path / "out", limit=1)))
     assert "1 of 2 layers" in shown
 
 
