@@ -74,9 +74,10 @@ def compare_norm(
     architecture = architecture_of(checkpoint.config)
     weights = ModelWeights(architecture, checkpoint.config, checkpoint.tensors)
     report(Progress("checkpoint", 1, 1))
-    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder))
-    vectors = list(_vectors(weights, options, report))
+    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder), checkpoint.folder)
     n_rows = weights.dimensions.vocab_size
+    vocabulary.check_rows(n_rows)
+    vectors = list(_vectors(weights, options, report))
     plain = np.stack([vector.values for vector in vectors])
     projection = project(
         weights.before_unembedding(np.concatenate([plain, _normed(plain, vectors, weights)])),

@@ -86,7 +86,8 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
             require_runnable(architecture)
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
-        vocabulary = read_vocabulary(tokenizer)
+        vocabulary = read_vocabulary(tokenizer, checkpoint.folder)
+        vocabulary.check_rows(weights.dimensions.vocab_size)
         done(1, 1)
     with steps.step("sources") as done:
         corpus = _corpus(options) if "update" in options.kinds else None
@@ -94,6 +95,8 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
         sources = _open_sources(options.glosses)
         done(2, 3)
         parameters = _parameters(options, weights, corpus, sources)
+        notes = vocabulary.notes(weights.dimensions.vocab_size)
+        parameters |= {"tokenizer": notes} if notes else {}
         name = options.name or checkpoint.name
         require_target(out, name, parameters)
         info = _model_info(checkpoint, name, weights, vocabulary)

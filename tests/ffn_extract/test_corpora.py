@@ -26,7 +26,12 @@ def test_the_digest_follows_the_texts_and_not_the_place(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot be read"), (b" \n", "has no text"), (b"\xff\xfe", "is not UTF-8")],
+    [
+        (None, "cannot be read"),
+        (b" \n", "has no text"),
+        (b"\xff\xfe", "has no text"),
+        (b"\xff", "is not UTF-8"),
+    ],
 )
 def test_a_corpus_that_cannot_be_had_says_what_to_do(tmp_path, content, sentence):
     path = tmp_path / "texts.txt"

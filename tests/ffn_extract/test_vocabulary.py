@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from ffn_extract.errors import CheckpointError
-from ffn_extract.tokens import Marking
+from ffn_extract.tokens import BYTE_LEVEL, METASPACE, WORDPIECE
 from ffn_extract.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
 from tests.ffn_extract.conftest import EXTRA_ROWS
 
@@ -13,9 +13,9 @@ from tests.ffn_extract.conftest import EXTRA_ROWS
 @pytest.mark.parametrize(
     ("family", "marking", "displays"),
     [
-        ("gpt2", Marking.BYTE_LEVEL, {"<|endoftext|>", "the", "⋯the", "\\n", "␣", "\\xe2"}),
-        ("bert", Marking.WORDPIECE, {"[CLS]", "[unused0]", "the", "⋯ing", ","}),
-        ("llama", Marking.METASPACE, {"<s>", "the", "⋯a", "\\x0a", "␣"}),
+        ("gpt2", BYTE_LEVEL, {"<|endoftext|>", "the", "⋯the", "\\n", "␣", "\\xe2"}),
+        ("bert", WORDPIECE, {"[CLS]", "[unused0]", "the", "⋯ing", ","}),
+        ("llama", METASPACE, {"<s>", "the", "⋯a", "\\x0a", "␣"}),
     ],
 )
 def test_every_marking_is_recognised_and_no_two_tokens_look_the_same(
@@ -23,7 +23,7 @@ def test_every_marking_is_recognised_and_no_two_tokens_look_the_same(
 ):
     vocabulary = read_vocabulary(load_tokenizer(tiny_model(family)))
     shown = [vocabulary.form(token_id).display for token_id in vocabulary.texts]
-    assert vocabulary.marking is marking
+    assert vocabulary.marking == marking
     assert vocabulary.level == "subword"
     assert displays <= set(shown)
     assert len(set(shown)) == len(shown)
@@ -60,7 +60,7 @@ def test_rows_without_an_entry_are_never_allowed(tiny_model):
 
 
 def test_entries_beyond_the_embedding_are_left_out():
-    vocabulary = Vocabulary({0: "a", 2: "b", 9: "c"}, frozenset([9]), Marking.WORDPIECE)
+    vocabulary = Vocabulary({0: "a", 2: "b", 9: "c"}, frozenset([9]), WORDPIECE)
     assert vocabulary.allowed(3, drop_special=True).tolist() == [True, False, True]
 
 
