@@ -6,6 +6,7 @@ made is held against the file itself.
 """
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -164,12 +165,14 @@ def _flat(named: Any) -> str:
 
 
 def _loaded(
-    folder: Path, found: Iterable[str], load: Callable[..., Any], **more: Any
+    folder: Path, found: Iterable[str], load: Callable[..., Any]
 ) -> PreTrainedTokenizerBase:
     try:
-        made: PreTrainedTokenizerBase = load(
-            folder, local_files_only=True, trust_remote_code=False, **more
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Marian's recommends a package that changes no entry
+            made: PreTrainedTokenizerBase = load(
+                folder, local_files_only=True, trust_remote_code=False
+            )
     except Exception as error:  # a stranger's files: the backend raises plain Exception as well
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
         raise _refusal(
