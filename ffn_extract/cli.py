@@ -80,13 +80,13 @@ def main() -> None:
     "--corpus",
     default=_DEFAULTS.corpus,
     metavar="FILE",
-    help='Texts for updates: .txt (one per line), .jsonl or .parquet; or "wordnet" for WordNet\'s '
-    "example sentences.",
+    help="Texts for updates: .txt (one per line), .json, .jsonl, .csv, .tsv or .parquet; or "
+    '"wordnet" for WordNet\'s example sentences.',
 )
 @click.option(
     "--corpus-field",
     default=_DEFAULTS.corpus_field,
-    help="The field of .jsonl, or column of .parquet, that holds the text.",
+    help="The field of .json or .jsonl, or column of a table, that holds the text.",
 )
 @click.option(
     "--glosses",
