@@ -159,12 +159,12 @@ projection = _all(
 texts = _all(
     _texts(
         "--corpus", default=DEFAULTS.corpus, metavar="FILE",
-        help='.txt (a text on each line), .jsonl or .parquet; or "wordnet" for WordNet\'s example '
-        "sentences.",
+        help='.txt (a text on each line), .json, .jsonl, .csv, .tsv or .parquet; or "wordnet" for '
+        "WordNet's example sentences.",
     ),
     _texts(
         "--corpus-field", default=DEFAULTS.corpus_field, metavar="NAME",
-        help="The field of .jsonl, or column of .parquet, that holds the text.",
+        help="The field of .json or .jsonl, or column of a table, that holds the text.",
     ),
 )  # fmt: skip
 

@@ -151,6 +151,7 @@ def _summary(bundle: Bundle) -> Iterator[str]:
     if model.unembedding is not None:
         names = ", ".join(model.unembedding.tensors)
         yield f"unembedding {names}: {UNEMBEDDINGS[model.unembedding.chosen]}"
+    yield from _tokenizer(parameters.get("tokenizer"), model.vocab_size)
     kinds = ", ".join(f"{counts.kinds[kind]} {kind}" for kind in KINDS if kind in counts.kinds)
     yield f"{counts.vectors:,} lists ({kinds}), {parameters['top_k']} tokens each"
     yield f"{counts.tokens:,} distinct tokens, {counts.glossed:,} of them with a gloss"
@@ -176,6 +177,19 @@ def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(tensors, dict):
         for name, value in tensors.items():
             yield f"{name} {value}"
+
+
+def _tokenizer(notes: object, n_rows: int) -> Iterator[str]:
+    """What is unusual about the tokenizer, where the bundle notes something."""
+    if not isinstance(notes, dict):
+        return
+    if isinstance(notes.get("entries"), int):
+        entries = notes["entries"]
+        yield f"the tokenizer has {entries:,} entries for {n_rows:,} rows: is it the model's?"
+    if notes.get("words_marked_by") == "ends":
+        yield "the tokenizer marks only where a word ends (th⋯): no token has a gloss"
+    elif notes.get("words_marked_by") == "nothing":
+        yield "the tokenizer does not mark words: no token has a gloss"
 
 
 def _list(row: VectorRow, tokens: Tokens, glosses: bool) -> Iterator[str]:

@@ -79,8 +79,9 @@ def compare_norm(
     require_possible(replace(options, projection="norm"), weights)
     name = model_name(checkpoint, options)
     report(Progress("checkpoint", 1, 1))
-    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder))
+    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder), checkpoint.folder)
     n_rows = weights.dimensions.vocab_size
+    vocabulary.check_rows(n_rows)
     weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))
     allowed = vocabulary.allowed(n_rows, drop_special=options.drop_special)
     require_top_k(options.top_k, int(allowed.sum()))

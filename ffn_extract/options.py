@@ -41,7 +41,7 @@ class ExtractOptions:
     vectors and of updates where it is to be another one (by default 10 beside "all" and beside
     chosen vectors). `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
     asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet";
-    `corpus_field` is where a .jsonl or .parquet file holds its texts. `name` is what the model is
+    `corpus_field` is where a file with fields holds its texts. `name` is what the model is
     called in the bundle (default: the hub id, or the folder's name). `through_head` leads an
     encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 

@@ -90,8 +90,10 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
             require_runnable(weights.architecture)
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
-        vocabulary = read_vocabulary(tokenizer)
-        weights.forget_rows(~vocabulary.allowed(weights.dimensions.vocab_size, drop_special=False))
+        vocabulary = read_vocabulary(tokenizer, checkpoint.folder)
+        n_rows = weights.dimensions.vocab_size
+        vocabulary.check_rows(n_rows)
+        weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))
         done(1, 1)
     with steps.step("sources") as done:
         corpus = _corpus(options) if "update" in options.kinds else None
@@ -101,6 +103,8 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
         sources = _open_sources(options.glosses)
         done(2, 3)
         parameters = _parameters(options, weights, corpus, sources)
+        notes = vocabulary.notes(n_rows)
+        parameters |= {"tokenizer": notes} if notes else {}
         name = model_name(checkpoint, options)
         require_target(out, name, parameters)
         info = _model_info(checkpoint, name, weights, vocabulary)

@@ -76,6 +76,8 @@ class UpdateReader:
         self._tokenizer = tokenizer
         self._corpus = corpus
         self._device = device
+        added = tokenizer.added_tokens_decoder.items()
+        self._special = {i for i, token in added if token.special}.union(tokenizer.all_special_ids)
         self._model = _load(checkpoint).to(device)
         # RoBERTa has fewer places for tokens than position embeddings; its tokenizer knows.
         limit = _positions(self._model)
@@ -94,7 +96,9 @@ class UpdateReader:
         """`count` updates of a layer: a text drawn without replacement, a position within it.
 
         Positions are uniform over the text's tokens, those that the tokenizer adds ([CLS], <s>)
-        left out; texts without any other token are passed over. An encoder and decoder both read
+        left out; texts without any other token are passed over. A special token that a text spells
+        is read as the characters it is spelled with, and a text of which the tokenizer makes a
+        special token all the same is passed over. An encoder and decoder both read
         the text, and the position is the decoder's, whose input begins with a token more. A larger
         count only adds updates to those of a smaller one.
 
@@ -123,11 +127,15 @@ class UpdateReader:
 
     def _place(self, text: str, random: np.random.Generator) -> _Place | None:
         encoded = self._tokenizer(
-            text, truncation=True, max_length=self._max_tokens, return_special_tokens_mask=True
+            text,
+            truncation=True,
+            max_length=self._max_tokens,
+            return_special_tokens_mask=True,
+            split_special_tokens=True,
         )
         ids: list[int] = encoded["input_ids"]
         own = np.flatnonzero(np.array(encoded["special_tokens_mask"]) == 0)
-        if not own.size:
+        if not own.size or self._spells_special(text, [ids[place] for place in own]):
             return None
         position = int(random.choice(own))  # numpy's, with the run's seed  # nosec B311
         config = self._model.config
@@ -136,6 +144,16 @@ class UpdateReader:
         start = getattr(config, "decoder_start_token_id", None)
         begin = [config.pad_token_id if start is None else start]
         return _Place(text, begin + ids, position + 1, ids)
+
+    def _spells_special(self, text: str, own: Sequence[int]) -> bool:
+        """Whether a text's own tokens hold a special one; the unknown token only if spelled.
+
+        A Unigram model has its special tokens among its pieces, so it finds them in a text.
+        """
+        found = self._special.intersection(own)
+        unknown = self._tokenizer.unk_token_id
+        spelled = str(self._tokenizer.unk_token) in text
+        return bool(found - {unknown}) or (unknown in found and spelled)
 
     def _ffn_outputs(self, layer: int, batch: Sequence[_Place]) -> torch.Tensor:
         """o of one layer at each place, shape (places, d_model)."""

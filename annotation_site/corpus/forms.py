@@ -132,7 +132,7 @@ class EnqueueForm(forms.Form):
         max_length=100,
         required=False,
         initial=_DEFAULTS.corpus_field,
-        help_text="Where a .jsonl or .parquet file holds them.",
+        help_text="Where a .json, .jsonl, .csv, .tsv or .parquet file holds them.",
     )
     device = forms.CharField(
         max_length=20,

@@ -19,7 +19,7 @@ _PART = r"[A-Za-z0-9][\w.-]*"
 MODEL_NAME = re.compile(f"{_PART}(/{_PART})?")  # of the hub, or a folder
 CORPUS_NAME = re.compile(_PART)
 _CONFIG, _FAIRSEQ_DICTIONARY = "config.json", "dict.txt"
-CORPUS_SUFFIXES = (".txt", ".jsonl", ".parquet")
+CORPUS_SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
 def local_models() -> list[str]:
