@@ -76,10 +76,11 @@ class SafetensorsFiles:
                 if kept in stored and name not in stored:
                     self._aliases[name] = kept
                     self._paths[name] = path
+        self._names = frozenset(self._paths)
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self._paths)
+        return self._names
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._file(self._paths[name]).get_slice(self._stored(name)).get_shape())
@@ -124,10 +125,11 @@ class TorchBinFiles:
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self._tensors = tensors
+        self._names = frozenset(tensors)
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self._tensors)
+        return self._names
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)

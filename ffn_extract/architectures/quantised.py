@@ -1,29 +1,14 @@
 """Tell quantised weights from plain ones, by the tensors and not by what config.json says."""
 
 import logging
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ffn_extract.architectures.companions import quantisation_of
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.tensor_files import FLOAT_TYPES, TensorFiles
 
 _log = logging.getLogger(__name__)
-
-_FORMATS = (
-    ("bitsandbytes 4-bit", r"weight\.(absmax|quant_map|nested_absmax|quant_state\..*)"),
-    ("bitsandbytes 8-bit", r"SCB|weight_format|weight\.SCB"),
-    ("GPTQ or AWQ", r"qweight|qzeros|g_idx"),
-    ("AQLM", r"codes|codebooks"),
-    ("HQQ", r"W_q|meta"),
-    ("compressed-tensors", r"weight_packed|weight_shape|weight_zero_point|weight_g_idx"),
-    ("fp8 with block scales", r"weight_scale_inv"),
-    ("compressed-tensors, fp8 or BitNet", r"weight_scale|input_scale"),
-    ("MXFP4", r"blocks|scales"),
-    ("quanto", r"weight\._data|weight\._scale|input_scale|output_scale"),
-    ("EETQ", r"weight_scales"),
-)
-"""Formats, and what stands in a layer's names besides or instead of `weight`: scales and codes."""
 
 WAY_OUT = (
     "Only float32, float16, bfloat16 and float64 weights can be read: give the model as it was "
@@ -32,25 +17,12 @@ WAY_OUT = (
 )
 
 
-def quantisation_of(name: str, names: Collection[str]) -> tuple[str, str] | None:
-    """The format in which a tensor is quantised, and the tensor that shows it; else None."""
-    stem = name.removesuffix("weight")
-    for title, pattern in _FORMATS:
-        # Experts stored together have no `.weight`: their parts have names such as _blocks.
-        beside = re.compile(rf"{re.escape(stem)}{'' if stem.endswith('.') else '_'}({pattern})")
-        sign = next((other for other in sorted(names) if beside.fullmatch(other)), None)
-        if sign is not None:
-            return title, sign
-    return None
-
-
 def require_plain(files: TensorFiles, name: str, config: Mapping[str, Any]) -> None:
     """Refuse a tensor that is stored quantised, whether it is there or its parts are.
 
     Raises ArchitectureError with the format's name.
     """
-    siblings = siblings_of(name, files.names)
-    found = quantisation_of(name, siblings)
+    found = quantisation_of(name, files.names)
     plain = name not in files.names or files.dtype(name) in FLOAT_TYPES
     if found is None and plain:
         return
@@ -70,12 +42,6 @@ def require_readable(files: TensorFiles, name: str, config: Mapping[str, Any]) -
     """Refuse a tensor whose type is no plain float: cheap, so every tensor used is asked."""
     if name in files.names and files.dtype(name) not in FLOAT_TYPES:
         require_plain(files, name, config)
-
-
-def siblings_of(name: str, names: Collection[str]) -> list[str]:
-    """The names that begin as `name` does, up to its last part."""
-    stem = name.removesuffix("weight")
-    return [other for other in names if other.startswith(stem) and other != name]
 
 
 def report_plain(files: TensorFiles, used: Iterable[str], config: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from ffn_extract.architectures.adaptive import find_bands
 from ffn_extract.architectures.declaration import Architecture, MaskedHead, Matrix
 from ffn_extract.architectures.linear import LinearMap, Rescaled
 from ffn_extract.architectures.naming import beside, find_head, first_of
+from ffn_extract.architectures.quantised import require_plain
 from ffn_extract.architectures.settings import tie_word_embeddings
 from ffn_extract.architectures.stored import (
     StoredBands,
@@ -113,6 +114,8 @@ def _choice(
     found = find_head(heads, files.names, prefix)
     if found is not None:
         return found, "head"
+    for place in (place for one in heads for place in beside(prefix, one)):
+        require_plain(files, place, config)
     if not heads:
         return embedding, "encoder"
     said = tie_word_embeddings(config)

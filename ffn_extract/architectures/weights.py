@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ffn_extract.architectures.companions import require_alone, require_unadapted
 from ffn_extract.architectures.declaration import (
     FFN,
     NEVER_NEGATIVE,
@@ -83,6 +84,7 @@ class ModelWeights:
         self.architecture = architecture
         self._config = settings_for(architecture, config)
         self._files = files
+        require_unadapted(files.names)
         self._prefix = find_prefix(architecture, files.names)
         keys = architecture.d_model_keys
         known = self._size(keys) if keys else None
@@ -214,15 +216,12 @@ class ModelWeights:
         return size_of(self._config, keys)
 
     def _require_plain(self, config: Mapping[str, Any]) -> None:
-        """Refuse quantised tensors. The first block of a layer shows its scales, the type any."""
+        """Refuse tensors that are quantised, or that something else in the file changes."""
         blocks = [block for layer in self.layers for block in self._layers[layer]]
         used = [m.name for block in blocks for m in block.matrices] + self.unembedding.names
         for name in used:
-            require_readable(self._files, name, config)
-        for layer in self.layers:
-            require_plain(self._files, self._layers[layer][0].value.name, config)
-        for name in self.unembedding.names:
             require_plain(self._files, name, config)
+            require_alone(name, self._files.names)
         report_plain(self._files, used, config)
 
     def require_finite(self) -> None:
