@@ -1,4 +1,4 @@
-"""What carries a matrix's name in the file is never left out in silence: adapters, scales, masks."""
+"""Nothing that carries a matrix's name is left out in silence: adapters, scales, masks."""
 
 import shutil
 
