@@ -4,3 +4,5 @@ This package never imports Django, and importing it loads nothing heavy: torch a
 come in only with the modules that compute (`pipeline`, `projection`, `updates`, ...), so a web
 server can read bundles and check options without them.
 """
+
+__version__ = "0.1.0"

@@ -37,6 +37,7 @@ from ffn_extract.model_files import (
     WEIGHT_FILES,
     shard_names,
 )
+from ffn_extract.other_formats import other_format, require_no_adapter
 from ffn_extract.tensor_files import TensorFiles, open_tensors
 
 HUB_SECONDS = 10.0
@@ -70,7 +71,7 @@ class Checkpoint:
         except OSError as error:
             raise CheckpointError(
                 f"{self.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
-                "and the tokenizer's files."
+                f"and the tokenizer's files.{other_format(os.listdir(self.folder))}"
             ) from error
         except ValueError as error:
             raise CheckpointError(f"{CONFIG} of {self.name} is no valid JSON: {error}.") from error
@@ -103,8 +104,14 @@ def find_checkpoint(
     """
     folder = Path(model).expanduser()
     if model and folder.is_dir():
+        require_no_adapter(os.listdir(folder), folder.resolve().name, folder)
         report(1, 1)
         return Checkpoint(folder, folder.resolve().name, None)
+    if model and folder.is_file():
+        raise CheckpointError(
+            f"{folder.name} is a file; a model is a folder with {CONFIG}, weights and the "
+            f"tokenizer's files.{other_format([folder.name])}"
+        )
     if not model or folder.exists() or not _HUB_ID.fullmatch(model):
         raise CheckpointError(
             f"{model or 'The empty name'} is no folder, and no hub id either (such as gpt2 or "
@@ -152,6 +159,11 @@ def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoin
     revision = revision or _DEFAULT_REVISION
     info = HfApi().model_info(model, revision=revision, timeout=HUB_SECONDS)
     present = {file.rfilename for file in info.siblings or ()}
+    require_no_adapter(present, model)
+    if not present.intersection(WEIGHT_FILES):
+        raise CheckpointError(
+            f"{model} on the hub has none of {', '.join(WEIGHT_FILES)}.{other_format(present)}"
+        )
     names = [CONFIG, *TOKENIZER_FILES, *_first(WEIGHT_FILES, present)]
     wanted = [name for name in names if name in present]
     folders: list[Path] = []
@@ -199,6 +211,7 @@ def _first(names: tuple[str, ...], present: set[str]) -> list[str]:
 def _from_cache(model: str, revision: str | None, reason: Exception) -> Checkpoint:
     try:
         folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+        require_no_adapter(os.listdir(folder), model, folder)
         open_tensors(folder)
         if not any((folder / name).is_file() for name in VOCABULARY_FILES):
             raise CheckpointError(f"{model} has no vocabulary.")

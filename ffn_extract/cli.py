@@ -9,24 +9,21 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from tqdm import tqdm
 
-from ffn_extract.errors import FFNExtractError
-from ffn_extract.glosses import GLOSS_SOURCES
-from ffn_extract.options import (
-    ALL,
-    DRAWN_BESIDE_ALL,
-    KINDS,
-    PROJECTIONS,
-    RANDOM_GRAINS,
-    ExtractOptions,
-)
+from ffn_extract import __version__
+from ffn_extract import cli_options as asked
+from ffn_extract.cli_options import chosen, names_of, options_of
+from ffn_extract.errors import FFNExtractError, OptionError
+from ffn_extract.help_groups import GroupedCommand
+from ffn_extract.options import KINDS, flag_of
 from ffn_extract.progress import STEPS, Progress
 from ffn_extract.target_lock import locked
+from ffn_extract.terminal import PrintableFormatter, printable
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_DEFAULTS = ExtractOptions()
 _NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are only compared
 _UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
+_FORMATS = ("text", "json", "csv")
 
 
 def _sentences(command: Callable[P, R]) -> Callable[P, R]:
@@ -36,118 +33,127 @@ def _sentences(command: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
+        except OptionError as error:
+            raise click.ClickException(printable(error.named(flag_of))) from error
         except FFNExtractError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
 
     return wrapped
 
 
-class _PerLayer(click.ParamType[int | str]):
-    """A whole number, or the word all."""
-
-    name = "N|all"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
-        return ALL if value == ALL else int(click.INT.convert(value, param, ctx))
+def _say(line: str) -> None:
+    """Print a line; nothing in it can act on a terminal."""
+    click.echo(printable(line))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__, prog_name="ffn_extract")
 def main() -> None:
     """From a language model's weights to the token lists that its FFN layers promote."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    lines = logging.StreamHandler()
+    lines.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
 
 
-@main.command()
+@main.command(
+    cls=GroupedCommand,
+    example="python -m ffn_extract extract gpt2 --out gpt2-bundle --per-layer 20 --seed 0",
+)
 @click.argument("model")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--kinds", default=",".join(KINDS), help="Comma-separated.")
-@click.option(
-    "--per-layer",
-    type=_PerLayer(),
-    default=_DEFAULTS.per_layer,
-    help="Vectors per layer and kind; or all, for every value vector.",
-)
-@click.option(
-    "--drawn-per-layer",
-    type=int,
-    help=f"Random vectors and updates, if not as many; {DRAWN_BESIDE_ALL} beside all.",
-)
-@click.option("--top-k", default=_DEFAULTS.top_k, help="Tokens per list.")
-@click.option("--seed", default=_DEFAULTS.seed)
-@click.option("--projection", default=_DEFAULTS.projection, help=", ".join(PROJECTIONS))
-@click.option("--random-grain", default=_DEFAULTS.random_grain, help=", ".join(RANDOM_GRAINS))
-@click.option(
-    "--corpus",
-    default=_DEFAULTS.corpus,
-    metavar="FILE",
-    help='Texts for updates: .txt (one per line), .jsonl or .parquet; or "wordnet" for WordNet\'s '
-    "example sentences.",
-)
-@click.option(
-    "--corpus-field",
-    default=_DEFAULTS.corpus_field,
-    help="The field of .jsonl, or column of .parquet, that holds the text.",
-)
-@click.option(
-    "--glosses",
-    default=",".join(_DEFAULTS.glosses),
-    help=f'Of {", ".join(GLOSS_SOURCES)}, comma-separated, in the order to ask; or "none".',
-)
-@click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
-@click.option(
-    "--through-head",
-    is_flag=True,
-    help="Of encoders: through the masked-LM head's dense layer and norm, to its embeddings.",
-)
-@click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--value-tensor", metavar="NAME", help="For a family that is not known: {layer} in the name."
-)
-@click.option("--key-tensor", metavar="NAME", help="As --value-tensor.")
-@click.option("--unembedding-tensor", metavar="NAME", help="As --value-tensor, but no {layer}.")
-@click.option("--orientation", help="Value i is this of the value tensor: row or col.")
-@click.option("--revision", help="Branch, tag or commit of a hub model.")
-@click.option("--name", help="What the bundle calls the model; else its hub id or folder name.")
+@asked.output
+@asked.vectors
+@asked.seed
+@asked.random_grain
+@asked.lists
+@asked.projection
+@asked.texts
+@asked.glosses
+@asked.unknown_family
+@asked.machine
 @_sentences
-def extract(model: str, out: Path, kinds: str, glosses: str, **rest: Any) -> None:
+def extract(
+    model: str,
+    out: Path,
+    kinds: str,
+    glosses: str,
+    vectors: str | None,
+    vectors_file: Path | None,
+    **rest: Any,
+) -> None:
     """Extract the lists of MODEL, a folder or a hub id, into a bundle."""
-    options = ExtractOptions(
-        kinds=_names(kinds), glosses=() if glosses == "none" else _names(glosses), **rest
+    options = options_of(
+        kinds=names_of(kinds),
+        glosses=() if glosses == "none" else names_of(glosses),
+        vectors=chosen(vectors, vectors_file),
+        **rest,
     )
     from ffn_extract.pipeline import extract as run
 
     with locked(out), _Bars() as bars:
         manifest = run(model, out, options, bars.show)
     counts = manifest.counts
-    click.echo(f"{counts.vectors} lists over {counts.tokens} tokens in {out}")
-    click.echo(f"digest {manifest.digest}")
+    _say(f"{counts.vectors} lists over {counts.tokens} tokens in {out}")
+    _say(f"digest {manifest.digest}")
 
 
-@main.command()
+@main.command(
+    cls=GroupedCommand,
+    example="python -m ffn_extract inspect gpt2-bundle --layer 14 --index 518 --glosses",
+)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--layer", type=int, help="Only this layer, counted from 0.")
-@click.option("--kind", help=f"Only this kind: {', '.join(KINDS)}.")
-@click.option("--limit", default=10, help="At most so many lists; 0 for all.")
+@click.option("--layer", type=int, metavar="N", help="Only this layer, counted from 0.")
+@click.option("--index", type=int, metavar="N", help="Only vectors with this index, from 0.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only this kind.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="At most so many lists, 0 for all.  [default: 10 as text, else all]",
+)
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text")
+@click.option("--glosses", is_flag=True, help="Each token on a line of its own, with its gloss.")
 @_sentences
-def inspect(folder: Path, layer: int | None, kind: str | None, limit: int) -> None:
+def inspect(form: str, limit: int | None, **filters: Any) -> None:
     """Print the lists of the bundle in DIR."""
-    from ffn_extract.inspection import describe
+    from ffn_extract.inspection import Wanted, describe
 
-    for line in describe(folder, layer=layer, kind=kind, limit=limit):
-        click.echo(line)
+    if limit is None:
+        limit = 10 if form == "text" else 0
+    for line in describe(Wanted(limit=limit, **filters), form):
+        _say(line)
 
 
-@main.command("compare-norm")
+@main.command(cls=GroupedCommand, example="python -m ffn_extract tensors gpt2")
 @click.argument("model")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
-@click.option("--per-layer", default=_NORM_CHECK_VECTORS, help="Vectors per layer and kind.")
-@click.option("--top-k", default=_DEFAULTS.top_k, help="Tokens per list.")
-@click.option("--seed", default=_DEFAULTS.seed)
-@click.option("--random-grain", default=_DEFAULTS.random_grain, help=", ".join(RANDOM_GRAINS))
-@click.option("--drop-special", is_flag=True, help="Keep special and unused tokens out of lists.")
-@click.option("--device", default=_DEFAULTS.device, help="auto, cpu, cuda or cuda:N.")
-@click.option("--revision", help="Branch, tag or commit of a hub model.")
-@click.option("--name", help="What the figure calls the model; else its hub id or folder name.")
+@click.option("--all", "every", is_flag=True, help="Each tensor by itself, not by pattern.")
+@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@click.option("--revision", metavar="TEXT", help="Branch, tag or commit of a hub model.")
+@_sentences
+def tensors(model: str, every: bool, form: str, revision: str | None) -> None:
+    """List the tensors of MODEL, a folder or a hub id, with shapes and types.
+
+    A pattern stands for the tensors that differ in the number of the layer or of the expert; it is
+    what --value-tensor and its like take.
+    """
+    from ffn_extract.listing import tensor_lines
+
+    for line in tensor_lines(model, revision, every=every, form=form):
+        _say(line)
+
+
+@main.command(
+    "compare-norm",
+    cls=GroupedCommand,
+    example="python -m ffn_extract compare-norm gpt2 --out gpt2-norm",
+)
+@click.argument("model")
+@asked.output
+@asked.per_layer(_NORM_CHECK_VECTORS)
+@asked.seed
+@asked.random_grain
+@asked.lists
+@asked.unknown_family
+@asked.machine
 @_sentences
 def compare_norm(model: str, out: Path, **rest: Any) -> None:
     """Compare MODEL's top tokens with and without its final norm, layer by layer.
@@ -155,20 +161,20 @@ def compare_norm(model: str, out: Path, **rest: Any) -> None:
     The paper's appendix A.1 and figure 4: the intersection over union of the two lists, for value
     vectors and for random ones; a table, a figure and the parameters.
     """
-    options = ExtractOptions(kinds=("value", "random"), glosses=(), **rest)
+    options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
     from ffn_extract.norm_check import FIGURE_FILE, NO_MATPLOTLIB, TABLE_FILE
     from ffn_extract.norm_check import compare_norm as run
 
     with _Bars() as bars:
         rows = run(model, out, options, bars.show)
-    click.echo("layer   value  random")
+    _say("layer   value  random")
     means = {(row.layer, row.kind): row.mean_iou for row in rows}
     for layer in sorted({row.layer for row in rows}):
-        click.echo(f"{layer:5}   {means[layer, 'value']:.3f}   {means[layer, 'random']:.3f}")
+        _say(f"{layer:5}   {means[layer, 'value']:.3f}   {means[layer, 'random']:.3f}")
     if (out / FIGURE_FILE).exists():
-        click.echo(f"mean intersection over union; table and figure in {out}")
+        _say(f"mean intersection over union; table and figure in {out}")
     else:
-        click.echo(f"mean intersection over union; table in {out / TABLE_FILE}")
+        _say(f"mean intersection over union; table in {out / TABLE_FILE}")
         click.echo(NO_MATPLOTLIB, err=True)
 
 
@@ -181,9 +187,7 @@ def architectures() -> None:
         ffn = architecture.ffns[0]
         gated = ", gated" if ffn.up else ""
         experts = ", experts" if ffn.experts_keys else ""
-        click.echo(
-            f"{name:12} values: {ffn.value.orientation}s of {ffn.value.name}{gated}{experts}"
-        )
+        _say(f"{name:12} values: {ffn.value.orientation}s of {ffn.value.name}{gated}{experts}")
 
 
 @main.command("fetch-wordnet")
@@ -192,11 +196,7 @@ def fetch_wordnet() -> None:
     """Find WordNet, or fetch it, and print where it is."""
     from ffn_extract.wordnet import find_wordnet
 
-    click.echo(str(find_wordnet()))
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+    _say(str(find_wordnet()))
 
 
 class _Bars:

@@ -1,6 +1,9 @@
 """The texts at which FFN updates are read."""
 
+import codecs
+import csv
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +14,17 @@ from typing import Any
 from ffn_extract.errors import CorpusError, WordNetError
 from ffn_extract.options import WORDNET_CORPUS
 
+_ENCODINGS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as UTF-16's does
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _EXAMPLE = re.compile(r'"([^"]*)"')
 _WAYS_OUT = (
-    "Give texts as .txt (one per line), .jsonl or .parquet (--corpus FILE), or leave the kind "
-    "update out (--kinds value,random)."
+    "Give texts as .txt (one per line), .json, .jsonl, .csv, .tsv or .parquet (--corpus FILE), or "
+    "leave the kind update out (--kinds value,random)."
 )
 
 
@@ -37,9 +47,11 @@ class Corpus:
 def open_corpus(corpus: str, field: str = "text") -> Corpus:
     """The corpus at the path `corpus`, or WordNet's example sentences for the word "wordnet".
 
-    A file whose name ends in .jsonl has a JSON object per line, one in .parquet a row per text;
-    `field` names the field or column that holds it. Any other file has a text per line. White
-    space around a text is taken off; empty and null ones are left out.
+    A file whose name ends in .jsonl has a JSON object per line, one in .json an array of texts or
+    of objects (or what .jsonl has), one in .csv, .tsv or .parquet a row per text; `field` names the
+    field or column that holds it. Any other file has a text per line. Text files are UTF-8, or
+    UTF-16 with a byte-order mark. White space around a text, and a byte-order mark, is taken off;
+    empty and null ones are left out.
 
     Raises CorpusError, with what to do about it, when there is no such corpus.
     """
@@ -48,7 +60,8 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
     path = Path(corpus)
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
-        texts = [text.strip() for text in read(path, field) if text is not None and text.strip()]
+        found = (_stripped(text) for text in read(path, field) if text is not None)
+        texts = [text for text in found if text]
     except OSError as error:
         reason = error.strerror or "it is damaged"
         raise CorpusError(f"The corpus {corpus} cannot be read: {reason}. {_WAYS_OUT}") from error
@@ -65,15 +78,84 @@ class _BadCorpus(Exception):
     """What is wrong with a corpus, as the rest of a sentence that begins with its name."""
 
 
+def _stripped(text: str) -> str:
+    """The text without white space around it, nor the byte-order mark of a file joined on."""
+    return text.strip().strip("\ufeff").strip()
+
+
+def _content(path: Path) -> str:
+    """A text file's content, by its byte-order mark, else as UTF-8."""
+    content = path.read_bytes()
+    for mark, encoding in _ENCODINGS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    head = content[:1000]
+    if head.count(0) * 4 > len(head):
+        raise _BadCorpus("is not UTF-8 text: it looks like UTF-16 without a byte-order mark.")
+    return content.decode("utf-8")
+
+
 def _lines(path: Path, _field: str) -> Iterator[str]:
-    yield from path.read_text(encoding="utf-8").splitlines()
+    yield from _content(path).splitlines()
 
 
 def _json_lines(path: Path, field: str) -> Iterator[str | None]:
-    with path.open(encoding="utf-8", newline="\n") as file:  # JSON may hold other line ends
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield _json_text(line, number, field)
+    for number, line in enumerate(_content(path).split("\n"), start=1):  # JSON may hold other ends
+        if _stripped(line):
+            yield _json_text(_stripped(line), number, field)
+
+
+def _json_file(path: Path, field: str) -> Iterator[str | None]:
+    """The texts of one JSON value, an array; or of a file of lines that is called .json."""
+    content = _content(path)
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        if not _is_object(content.lstrip().partition("\n")[0]):
+            raise _BadCorpus(f"is no whole JSON file: {error}.") from error
+        yield from _json_lines(path, field)
+        return
+    if not isinstance(value, list):
+        raise _BadCorpus(f"holds no array of texts or objects, but {_short(value)}.")
+    for number, entry in enumerate(value, start=1):
+        yield entry if isinstance(entry, str | None) else _text_of(entry, f"entry {number}", field)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _table_rows(path: Path, field: str) -> Iterator[str | None]:
+    """The column `field` of a file of comma- or tab-separated values with a header."""
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    csv.field_size_limit(2**31 - 1)  # a cell may hold a book
+    rows = csv.reader(io.StringIO(_content(path), newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = next(rows, None)
+        if header is None:
+            return
+        if header.count(field) != 1:
+            twice = field in header
+            raise _BadCorpus(
+                f"has more than one column {field!r}. Name one with --corpus-field."
+                if twice
+                else _no_field(field, header, "Its first line")
+            )
+        place = header.index(field)
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise _BadCorpus(
+                    f"has {len(row)} cells in the row that ends in line {rows.line_num}, and "
+                    f"{len(header)} in its header. Quote cells that hold the separator."
+                )
+            yield row[place]
+    except csv.Error as error:
+        raise _BadCorpus(f"is no whole table at line {rows.line_num}: {error}.") from error
 
 
 def _json_text(line: str, number: int, field: str) -> str | None:
@@ -81,15 +163,20 @@ def _json_text(line: str, number: int, field: str) -> str | None:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise _BadCorpus(f"has no JSON object in line {number}: {error}.") from error
+    return _text_of(row, f"line {number}", field)
+
+
+def _text_of(row: object, where: str, field: str) -> str | None:
+    """The text in a field of a JSON object."""
     if not isinstance(row, dict):
-        raise _BadCorpus(f"has no JSON object in line {number}, but {_short(row)}.")
+        raise _BadCorpus(f"has no JSON object in {where}, but {_short(row)}.")
     if field not in row:
-        raise _BadCorpus(_no_field(field, list(row), f"Line {number}"))
+        raise _BadCorpus(_no_field(field, list(row), where.capitalize()))
     text = row[field]
     if text is None:
         return None
     if not isinstance(text, str):
-        raise _BadCorpus(f"has no text in {field!r} of line {number}, but {_short(text)}.")
+        raise _BadCorpus(f"has no text in {field!r} of {where}, but {_short(text)}.")
     text.encode()  # JSON can spell characters that UTF-8 cannot hold
     return text
 
@@ -102,6 +189,8 @@ def _parquet_rows(path: Path, field: str) -> Iterator[str | None]:
         try:
             file = pq.ParquetFile(opened)
             names = file.schema_arrow.names
+            if names.count(field) > 1:
+                raise _BadCorpus(f"has more than one column {field!r}.")
             if field not in names:
                 raise _BadCorpus(_no_field(field, names, "It"))
             if not _is_text(file.schema_arrow.field(field).type):
@@ -119,7 +208,9 @@ def _is_text(kind: Any) -> bool:
 
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def _no_field(field: str, names: list[str], where: str) -> str:
@@ -136,7 +227,10 @@ def _short(value: object) -> str:
 
 
 _READERS: dict[str, Callable[[Path, str], Iterator[str | None]]] = {
+    ".json": _json_file,
     ".jsonl": _json_lines,
+    ".csv": _table_rows,
+    ".tsv": _table_rows,
     ".parquet": _parquet_rows,
 }
 """By the end of a file's name; the others have a text per line."""

@@ -1,7 +1,11 @@
 """Errors whose message is a sentence that a person can act on."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Naming = Callable[[str], str]
+"""What an option is called where somebody reads about it: `top_k`, `--top-k`, “Tokens per list”."""
 
 
 def reason_of(error: OSError) -> str:
@@ -13,16 +17,30 @@ class FFNExtractError(Exception):
     """Base class of everything that extraction refuses; bugs are never wrapped in it."""
 
 
+@dataclass(frozen=True)
+class OptionSentence:
+    """A sentence about `option`, written with the names that its reader knows options by."""
+
+    option: str
+    write: Callable[[Naming], str]
+
+    def __str__(self) -> str:
+        return self.write(str)
+
+
 class OptionError(FFNExtractError):
     """An option has a value that extraction cannot work with.
 
-    `problems` are the sentences one by one, where there may be several; each begins with the name
-    of the option that it is about.
+    `problems` are the sentences one by one, where the options themselves are at fault.
     """
 
-    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "", problems: Sequence[OptionSentence] = ()) -> None:
+        super().__init__(message or " ".join(map(str, problems)))
         self.problems = tuple(problems)
+
+    def named(self, naming: Naming) -> str:
+        """The whole message, with options called as `naming` calls them."""
+        return " ".join(one.write(naming) for one in self.problems) or str(self)
 
 
 class CheckpointError(FFNExtractError):

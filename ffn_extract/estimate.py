@@ -5,10 +5,12 @@ models on a machine of two cores. Where a site has run extractions of its own, t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ffn_extract.architectures import architecture_of, given_architecture
+from ffn_extract.architectures import family_of
 from ffn_extract.architectures.declaration import FFN, NEVER_NEGATIVE, Architecture, Matrix
+from ffn_extract.chosen_vectors import require_enough, require_places
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.options import ALL, ExtractOptions
 from ffn_extract.outline import Outline
@@ -65,7 +67,8 @@ class Estimate:
 
 def sizes_of(outline: Outline, options: ExtractOptions) -> Sizes:
     """The sizes of a model. Raises ArchitectureError where its family or a tensor is not known."""
-    family = _family(outline.config, options)
+    family, config = _family(outline, options)
+    outline = replace(outline, config=config)
     prefix = _prefix(family, outline)
     unembedding = _unembedding(family, outline, prefix)
     d_model = _size(outline.config, family.d_model_keys) if family.d_model_keys else unembedding[1]
@@ -76,6 +79,14 @@ def sizes_of(outline: Outline, options: ExtractOptions) -> Sizes:
     activation = outline.config.get(family.activation_key, family.default_activation)
     signed = gated or activation not in NEVER_NEGATIVE
     return Sizes(d_model, unembedding[0], values, signed)
+
+
+def require_possible(sizes: Sizes, options: ExtractOptions) -> None:
+    """Refuse value vectors that a model of these sizes does not have. Raises OptionError."""
+    if options.vectors is not None:
+        require_places(options.vectors, sizes.values)
+    elif options.per_layer != ALL and "value" in options.kinds:
+        require_enough(options.per_layer, sizes.values)
 
 
 def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RATE) -> Estimate:
@@ -98,10 +109,13 @@ def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RA
     sizes = sizes_of(outline, options)
     every = options.per_layer == ALL
     drawn = options.drawn_count
-    per_layer = [n if every else min(n, int(options.per_layer)) for n in sizes.values]
-    value = sum(per_layer) if "value" in options.kinds else 0
-    n_updates = drawn * sizes.n_layers if "update" in options.kinds else 0
-    n_random = drawn * sizes.n_layers if "random" in options.kinds else 0
+    require_possible(sizes, options)
+    value = _chosen(sizes, options) if "value" in options.kinds else 0
+    n_layers = sizes.n_layers
+    if options.vectors is not None:
+        n_layers = len({layer for layer, _ in options.vectors})
+    n_updates = drawn * n_layers if "update" in options.kinds else 0
+    n_random = drawn * n_layers if "random" in options.kinds else 0
     lists = value + n_updates + n_random
     entries = options.top_k * (2 if sizes.signed else 1)
     tokens = min(sizes.vocab_size, lists * entries * 3 // _MANY_TOKENS)
@@ -119,6 +133,13 @@ def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RA
         ),
         products=products,
     )
+
+
+def _chosen(sizes: Sizes, options: ExtractOptions) -> int:
+    """How many value vectors are taken."""
+    if options.vectors is not None:
+        return len(options.vectors)
+    return sum(n if options.per_layer == ALL else options.per_layer for n in sizes.values)
 
 
 def _seconds(
@@ -155,17 +176,9 @@ def _memory(outline: Outline, options: ExtractOptions, sizes: Sizes, lists: int)
     return round(common + max(projecting, running))
 
 
-def _family(config: Mapping[str, object], options: ExtractOptions) -> Architecture:
-    given = options.tensors
-    if given is None:
-        return architecture_of(config)
-    return given_architecture(
-        config,
-        value=given["value_tensor"],
-        key=given["key_tensor"],
-        unembedding=given["unembedding_tensor"],
-        orientation="row" if given["orientation"] == "row" else "col",
-    )
+def _family(outline: Outline, options: ExtractOptions) -> tuple[Architecture, Mapping[str, Any]]:
+    found = family_of(outline.config, options, outline.shapes)
+    return found.architecture, found.config
 
 
 def _prefix(family: Architecture, outline: Outline) -> str:
@@ -196,13 +209,13 @@ def _unembedding(family: Architecture, outline: Outline, prefix: str) -> tuple[i
 def _layers(family: Architecture, outline: Outline, prefix: str) -> int:
     if family.layers_keys:
         return _size(outline.config, family.layers_keys)
-    key = family.ffns[0].key
+    mark = family.ffns[0].mark
     n_layers = 0
-    while _name(prefix, key, n_layers) in outline.shapes:
+    while _name(prefix, mark, n_layers) in outline.shapes:
         n_layers += 1
     if n_layers == 0:
         raise ArchitectureError(
-            f"The weights have no {_name(prefix, key, 0)}. Look up the tensor's name."
+            f"The weights have no {_name(prefix, mark, 0)}. Look up the tensor's name."
         )
     return n_layers
 
@@ -220,7 +233,7 @@ def _values(family: Architecture, outline: Outline, prefix: str, layer: int, d_m
 
 def _form(family: Architecture, outline: Outline, prefix: str, layer: int) -> FFN:
     """The form that a layer's FFN has; the family's first where the tensors are not known."""
-    present = (f for f in family.ffns if _name(prefix, f.key, layer) in outline.shapes)
+    present = (f for f in family.ffns if _name(prefix, f.mark, layer) in outline.shapes)
     return next(present, family.ffns[0])
 
 
@@ -234,7 +247,7 @@ def _d_ff(ffn: FFN, outline: Outline, prefix: str, layer: int, d_model: int) -> 
     shape = outline.shapes.get(name)
     if shape is None:
         raise ArchitectureError(f"The weights have no {name}. Look up the tensor's name.")
-    return shape[0 if ffn.value.orientation == "row" else -1]
+    return shape[-2 if ffn.value.orientation == "row" else -1]
 
 
 def _name(prefix: str, matrix: Matrix, layer: int) -> str:

@@ -13,19 +13,23 @@ TORCH_BIN_INDEX = "pytorch_model.bin.index.json"
 WEIGHT_FILES = (SAFETENSORS, SAFETENSORS_INDEX, TORCH_BIN, TORCH_BIN_INDEX)
 """Where weights are looked for, first come first."""
 
-VOCABULARY_FILES = (
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
+SENTENCEPIECE_FILES = (
     "tokenizer.model",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "spm.model",
 )
+"""SentencePiece models, by the names that families give them."""
+
+VOCABULARY_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", *SENTENCEPIECE_FILES)
 """Any of these holds a vocabulary."""
 
 TOKENIZER_FILES = (
     *VOCABULARY_FILES,
     "merges.txt",
+    "bpe.codes",
+    "source.spm",
+    "target.spm",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

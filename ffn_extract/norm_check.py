@@ -9,19 +9,21 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ffn_extract.architectures import ModelWeights, architecture_of
+from ffn_extract.architectures import ModelWeights
 from ffn_extract.checkpoints import find_checkpoint
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
+from ffn_extract.names import model_name
 from ffn_extract.options import ExtractOptions
-from ffn_extract.pipeline import open_device
+from ffn_extract.pipeline import open_device, open_weights
+from ffn_extract.possible import require_possible, require_top_k
 from ffn_extract.progress import Progress, Report, ignore
 from ffn_extract.projection import project
 from ffn_extract.vectors import Vector, random_vectors, value_vectors
@@ -59,7 +61,9 @@ def compare_norm(
     """Compare the top tokens with and without the norm; write table, figure and parameters.
 
     Of the options, `per_layer`, `top_k`, `seed`, `random_grain`, `drop_special`, `device`,
-    `revision` and `name` are used. The figure is left out where matplotlib is not installed.
+    `revision`, `name` and those that describe a family are used; a norm that is described needs the
+    projection "norm", without which it counts for nothing. The figure is left out where matplotlib
+    is not installed.
 
     Raises
     ------
@@ -71,17 +75,22 @@ def compare_norm(
     device = open_device(options.device)
     report(Progress("checkpoint", 0, 1))
     checkpoint = find_checkpoint(model, options.revision)
-    architecture = architecture_of(checkpoint.config)
-    weights = ModelWeights(architecture, checkpoint.config, checkpoint.tensors)
+    weights = open_weights(checkpoint, options)
+    require_possible(replace(options, projection="norm"), weights)
+    name = model_name(checkpoint, options)
     report(Progress("checkpoint", 1, 1))
-    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder))
-    vectors = list(_vectors(weights, options, report))
+    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder), checkpoint.folder)
     n_rows = weights.dimensions.vocab_size
+    vocabulary.check_rows(n_rows)
+    weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))
+    allowed = vocabulary.allowed(n_rows, drop_special=options.drop_special)
+    require_top_k(options.top_k, int(allowed.sum()))
+    vectors = list(_vectors(weights, options, report))
     plain = np.stack([vector.values for vector in vectors])
     projection = project(
         weights.before_unembedding(np.concatenate([plain, _normed(plain, vectors, weights)])),
         weights.unembedding,
-        vocabulary.allowed(n_rows, drop_special=options.drop_special),
+        allowed,
         options.top_k,
         both_sides=False,
         device=device,
@@ -92,9 +101,9 @@ def compare_norm(
     rows = list(_table(vectors, overlaps))
     parameters = {
         "model": {
-            "name": options.name or checkpoint.name,
+            "name": name,
             "revision": checkpoint.revision,
-            "model_type": architecture.model_type,
+            "model_type": weights.architecture.model_type,
             "weights_digest": weights_digest(checkpoint.tensors, weights.used_tensors()),
             **asdict(weights.dimensions),
         },
@@ -105,6 +114,7 @@ def compare_norm(
                 name: getattr(options, name)
                 for name in ("per_layer", "top_k", "seed", "random_grain", "drop_special")
             },
+            **({"tensors": options.tensors} if options.tensors else {}),
         },
         "environment": environment(str(device), {}),
     }
@@ -133,14 +143,13 @@ def _require_new(out: Path) -> None:
 
 def _vectors(weights: ModelWeights, options: ExtractOptions, report: Report) -> Iterator[Vector]:
     n_layers = weights.dimensions.n_layers
-    for layer in range(n_layers):
-        weights.norm(layer)  # a model without one is refused before the work
+    for layer in weights.layers:
         yield from value_vectors(weights, layer, options.drawn_count, options.seed)
         report(Progress("vectors", layer + 1, 2 * n_layers))
     yield from random_vectors(
         weights,
         options,
-        range(n_layers),
+        weights.layers,
         lambda layers: report(Progress("vectors", n_layers + layers, 2 * n_layers)),
     )
 
@@ -150,14 +159,14 @@ def _normed(
 ) -> NDArray[np.float64]:
     layers = np.array([vector.layer for vector in vectors])
     normed = np.empty_like(plain)
-    for layer in range(weights.dimensions.n_layers):
+    for layer in weights.layers:
         normed[layers == layer] = weights.norm(layer).normed(plain[layers == layer])
     return normed
 
 
 def _table(vectors: Sequence[Vector], overlaps: NDArray[np.float64]) -> Iterator[Row]:
     places = np.array([(vector.layer, KINDS.index(vector.kind)) for vector in vectors])
-    for layer in range(places[:, 0].max() + 1):
+    for layer in sorted(set(places[:, 0].tolist())):
         for number, kind in enumerate(KINDS):
             some = overlaps[(places == (layer, number)).all(axis=1)]
             yield Row(

@@ -1,25 +1,33 @@
 """Every choice of an extraction, checked before any work; importable without torch."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from ffn_extract.errors import OptionError
-from ffn_extract.glosses import GLOSS_SOURCES
+from ffn_extract.chosen_vectors import Place, place_of, words_of
+from ffn_extract.errors import OptionError, OptionSentence
 
 KINDS = ("value", "random", "update")
 PROJECTIONS = ("raw", "fold", "norm")
 RANDOM_GRAINS = ("dimension", "layer", "model")
 ORIENTATIONS = ("row", "col")
+NORM_KINDS = ("layer", "rms")
 WORDNET_CORPUS = "wordnet"
 MAX_TOP_K = 1000
+MAX_NAME = 300
+"""Characters of a model's name: what the site can store."""
 ALL: Literal["all"] = "all"
+LISTED: Literal["listed"] = "listed"
+"""What a bundle says in place of a number of vectors per layer where somebody chose them."""
 DRAWN_BESIDE_ALL = 10
-"""Random vectors and updates per layer where every value vector is taken and nobody says."""
-_MAX_PER_LAYER = 2**31 - 1
-_TENSOR_OPTIONS = ("value_tensor", "key_tensor", "unembedding_tensor", "orientation")
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+"""Random vectors and updates per layer where every value vector is taken, or chosen ones are, and
+nobody says."""
+TENSOR_OPTIONS = (
+    "value_tensor", "key_tensor", "unembedding_tensor", "orientation", "projection_tensor",
+    "norm_gain_tensor", "norm_bias_tensor", "norm_kind", "norm_offset", "norm_epsilon",
+    "norm_after_ffn_tensor",
+)  # fmt: skip
+"""What describes a family that is not known."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +36,22 @@ class ExtractOptions:
 
     Kinds are kept in the order of `KINDS`, so that asking for the same thing in another order is
     the same extraction. `per_layer` is a number of vectors of each kind, or "all" for every value
-    vector; `drawn_per_layer` is the number of random vectors and of updates where it is to be
-    another one (by default 10 beside "all"). `glosses` names sources of `GLOSS_SOURCES` in the
-    order in which they are asked; the empty tuple means no glosses. `corpus` is a path or the word
-    "wordnet"; `corpus_field` is where a .jsonl or .parquet file holds its texts. `name` is what the
-    model is called in the bundle (default: the hub id, or the folder's name). `through_head` leads
-    an encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
+    vector. `vectors` are (layer, index) of chosen value vectors, in place of a sample; of the other
+    kinds, only the layers that it names get vectors. `drawn_per_layer` is the number of random
+    vectors and of updates where it is to be another one (by default 10 beside "all" and beside
+    chosen vectors). `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
+    asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet";
+    `corpus_field` is where a file with fields holds its texts. `name` is what the model is
+    called in the bundle (default: the hub id, or the folder's name). `through_head` leads an
+    encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
-    The three tensors and the orientation describe a family that is not known (or stored otherwise):
-    the names on disk of the FFN's value and key matrix, with `{layer}` for the layer's number, and
-    of the unembedding; "row" when value i is row i of the stored value matrix.
+    The options of `TENSOR_OPTIONS` describe a family that is not known (or stored otherwise), as
+    `ffn_extract.architectures.given` tells. The unembedding may be named alone, for a family that
+    is known. `allow_fewer_layers` reads a model of whose layers some have no FFN that is known, or
+    of which config.json names fewer than the file has.
+
+    An option that cannot change the lists, whatever its value, is set back to its default, so that
+    equal lists are equal options; `notes` has a sentence about each that was not its default.
 
     Raises
     ------
@@ -48,6 +62,7 @@ class ExtractOptions:
     kinds: tuple[str, ...] = KINDS
     per_layer: int | Literal["all"] = 10
     drawn_per_layer: int | None = None
+    vectors: tuple[Place, ...] | None = None
     top_k: int = 30
     seed: int = 0
     projection: str = "raw"
@@ -64,30 +79,61 @@ class ExtractOptions:
     key_tensor: str | None = None
     unembedding_tensor: str | None = None
     orientation: str | None = None
+    projection_tensor: str | None = None
+    norm_gain_tensor: str | None = None
+    norm_bias_tensor: str | None = None
+    norm_kind: str | None = None
+    norm_offset: float = 0.0
+    norm_epsilon: float | None = None
+    norm_after_ffn_tensor: str | None = None
+    allow_fewer_layers: bool = False
+    notes: tuple[OptionSentence, ...] = field(default=(), init=False, compare=False, repr=False)
 
     @property
-    def tensors(self) -> dict[str, str] | None:
+    def describes_family(self) -> bool:
+        """Whether the options describe the FFN, so that config.json's family is not asked."""
+        return self.value_tensor is not None
+
+    @property
+    def tensors(self) -> dict[str, str | float] | None:
         """What describes the family, by option, where it is given."""
-        given = {option: getattr(self, option) for option in _TENSOR_OPTIONS}
-        return {k: v for k, v in given.items() if v is not None} or None
+        defaults = ExtractOptions.__dataclass_fields__
+        given = {option: getattr(self, option) for option in TENSOR_OPTIONS}
+        return {k: v for k, v in given.items() if v != defaults[k].default} or None
 
     def __post_init__(self) -> None:
-        problems = list(_problems(self))
+        from ffn_extract.option_checks import problems_of
+        from ffn_extract.option_effects import normalised
+
+        problems = problems_of(self)
         if problems:
-            raise OptionError(" ".join(problems), problems)
-        object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
+            raise OptionError(problems=problems)
+        self._set(kinds=tuple(kind for kind in KINDS if kind in self.kinds))
+        if self.vectors is not None:
+            self._set(vectors=tuple(sorted(self.vectors)))
+        changes, notes = normalised(self)
+        self._set(**changes, notes=notes)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def drawn_count(self) -> int:
         """Random vectors, and updates, per layer."""
         if self.drawn_per_layer is not None:
             return self.drawn_per_layer
-        return DRAWN_BESIDE_ALL if self.per_layer == ALL else self.per_layer
+        if self.per_layer == ALL or self.vectors is not None:
+            return DRAWN_BESIDE_ALL
+        return self.per_layer
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary that `from_json` turns back into equal options."""
-        values = asdict(self)
-        return {**values, "kinds": list(self.kinds), "glosses": list(self.glosses)}
+        values = {name: value for name, value in asdict(self).items() if name != "notes"}
+        vectors = None if self.vectors is None else words_of(self.vectors)
+        return {
+            **values, "kinds": list(self.kinds), "glosses": list(self.glosses), "vectors": vectors
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "ExtractOptions":
@@ -95,114 +141,31 @@ class ExtractOptions:
 
         Raises OptionError for unknown keys and for values that cannot be used.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(set(values) - set(option_names()))
         if unknown:
             raise OptionError(f"Unknown option: {', '.join(map(str, unknown))}.")
-        listed = {key: tuple(values[key]) for key in ("kinds", "glosses") if _is_list(values, key)}
+        listed = {
+            key: tuple(values[key])
+            for key in ("kinds", "glosses", "vectors")
+            if isinstance(values.get(key), list | tuple)
+        }
+        if "vectors" in listed:
+            # What is no place stays as it is, for the check to name.
+            listed["vectors"] = tuple(place_of(word) or word for word in listed["vectors"])
         return cls(**{**values, **listed})
 
 
-def _is_list(values: Mapping[str, Any], key: str) -> bool:
-    return isinstance(values.get(key), list | tuple)
+def option_names() -> tuple[str, ...]:
+    """The names of all options."""
+    return tuple(one.name for one in fields(ExtractOptions) if one.init)
 
 
-def _problems(options: ExtractOptions) -> list[str]:
-    return [
-        problem
-        for problem in (
-            _names_problem("kinds", options.kinds, KINDS, at_least_one=True),
-            _names_problem("glosses", options.glosses, tuple(GLOSS_SOURCES), at_least_one=False),
-            _per_layer_problem(options),
-            None
-            if options.drawn_per_layer is None
-            else _integer_problem("drawn_per_layer", options.drawn_per_layer, 1, _MAX_PER_LAYER),
-            _integer_problem("top_k", options.top_k, 1, MAX_TOP_K),
-            _integer_problem("seed", options.seed, 0, 2**63 - 1),
-            _choice_problem("projection", options.projection, PROJECTIONS),
-            _choice_problem("random_grain", options.random_grain, RANDOM_GRAINS),
-            _text_problem("corpus", options.corpus, optional=False),
-            _text_problem("corpus_field", options.corpus_field, optional=False),
-            _text_problem("revision", options.revision, optional=True),
-            _text_problem("name", options.name, optional=True),
-            _device_problem(options.device),
-            _tensors_problem(options),
-            _flag_problem("drop_special", options.drop_special),
-            _flag_problem("through_head", options.through_head),
-        )
-        if problem
-    ]
+def flag_of(name: str) -> str:
+    """An option as it is typed: `--top-k`.
 
-
-def _names_problem(
-    option: str, names: object, known: tuple[str, ...], *, at_least_one: bool
-) -> str | None:
-    if not isinstance(names, tuple):
-        return f"{option} must be a list of names, not {names!r}."
-    if at_least_one and not names:
-        return f"{option} must name at least one of: {', '.join(known)}."
-    unknown = [str(name) for name in names if name not in known]
-    if unknown:
-        return f"{option} has no {', '.join(unknown)}; it knows: {', '.join(known)}."
-    if len(set(names)) != len(names):
-        return f"{option} names something twice: {', '.join(names)}."
-    return None
-
-
-def _integer_problem(option: str, value: object, low: int, high: int) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-        return None
-    return f"{option} must be a whole number from {low} to {high}, not {value!r}."
-
-
-def _flag_problem(option: str, value: object) -> str | None:
-    return None if isinstance(value, bool) else f"{option} must be true or false, not {value!r}."
-
-
-def _per_layer_problem(options: ExtractOptions) -> str | None:
-    if options.per_layer == ALL:
-        if "value" in options.kinds:
-            return None
-        return "per_layer can be all for the kind value only, and kinds does not name it."
-    if _integer_problem("per_layer", options.per_layer, 1, _MAX_PER_LAYER) is None:
-        return None
-    return (
-        f"per_layer must be a whole number from 1 to {_MAX_PER_LAYER}, or all, not "
-        f"{options.per_layer!r}."
-    )
-
-
-def _choice_problem(option: str, value: object, choices: tuple[str, ...]) -> str | None:
-    if value in choices:
-        return None
-    return f"{option} must be one of {', '.join(choices)}, not {value!r}."
-
-
-def _text_problem(option: str, value: object, *, optional: bool) -> str | None:
-    if (optional and value is None) or (isinstance(value, str) and value.strip()):
-        return None
-    return f"{option} must be text that is not empty, not {value!r}."
-
-
-def _tensors_problem(options: ExtractOptions) -> str | None:
-    given = options.tensors
-    if given is None:
-        return None
-    if len(given) < len(_TENSOR_OPTIONS):
-        return f"{', '.join(_TENSOR_OPTIONS)} belong together: give all of them or none."
-    for option in _TENSOR_OPTIONS[:3]:
-        problem = _text_problem(option, given[option], optional=False)
-        if problem:
-            return problem
-        wanted = 0 if option == "unembedding_tensor" else 1
-        pieces = given[option].split("{layer}")
-        if len(pieces) - 1 != wanted or any("{" in piece or "}" in piece for piece in pieces):
-            times = "no braces" if wanted == 0 else "{layer} once and no other braces"
-            return f"{option} must have {times} in it, not {given[option]!r}."
-    return _choice_problem("orientation", given["orientation"], ORIENTATIONS)
-
-
-def _device_problem(value: object) -> str | None:
-    if isinstance(value, str) and _DEVICE.fullmatch(value):
-        return None
-    return f"device must be auto, cpu, cuda or cuda:N, not {value!r}."
+    Examples
+    --------
+    >>> flag_of("top_k")
+    '--top-k'
+    """
+    return f"--{name.replace('_', '-')}"

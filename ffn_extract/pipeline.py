@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,35 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from ffn_extract.architectures import (
-    Architecture,
-    ModelWeights,
-    architecture_of,
-    given_architecture,
+from ffn_extract.architectures import ModelWeights, family_of
+from ffn_extract.architectures.given import names_of_norms_after_ffn
+from ffn_extract.bundle import (
+    Manifest,
+    ModelInfo,
+    TokenRow,
+    UnembeddingInfo,
+    VectorRow,
+    write_bundle,
 )
-from ffn_extract.bundle import Manifest, ModelInfo, TokenRow, VectorRow, write_bundle
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
+from ffn_extract.chosen_vectors import words_of
 from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource, gloss_each
 from ffn_extract.lists import prepared, rows_of, token_ids_of
-from ffn_extract.options import ALL, ExtractOptions
+from ffn_extract.names import model_name
+from ffn_extract.options import ALL, LISTED, ExtractOptions
+from ffn_extract.possible import layers_of, require_possible, require_texts, require_top_k
 from ffn_extract.progress import STEPS, Progress, Report, Steps, ignore
 from ffn_extract.projection import project
 from ffn_extract.sampling import Moments
+from ffn_extract.tensor_names import Shape
 from ffn_extract.updates import UpdateReader, require_runnable
 from ffn_extract.vectors import (
     Vector,
+    chosen_value_vectors,
     moments_of_model,
     random_vectors,
     update_vectors,
@@ -75,46 +84,64 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
     device = open_device(options.device)
     with steps.step("checkpoint") as done:
         checkpoint = find_checkpoint(model, options.revision, done)
-        architecture = _architecture(options, checkpoint.config)
-        weights = ModelWeights(
-            architecture,
-            checkpoint.config,
-            checkpoint.tensors,
-            through_head=options.through_head,
-        )
+        weights = open_weights(checkpoint, options)
+        require_possible(options, weights)
         if "update" in options.kinds:
-            require_runnable(architecture)
+            require_runnable(weights.architecture)
     with steps.step("vocabulary") as done:
         tokenizer = load_tokenizer(checkpoint.folder)
-        vocabulary = read_vocabulary(tokenizer)
+        vocabulary = read_vocabulary(tokenizer, checkpoint.folder)
+        n_rows = weights.dimensions.vocab_size
+        vocabulary.check_rows(n_rows)
+        weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))
         done(1, 1)
     with steps.step("sources") as done:
         corpus = _corpus(options) if "update" in options.kinds else None
+        if corpus is not None:
+            require_texts(options, corpus)
         done(1, 3)
         sources = _open_sources(options.glosses)
         done(2, 3)
         parameters = _parameters(options, weights, corpus, sources)
-        name = options.name or checkpoint.name
+        notes = vocabulary.notes(n_rows)
+        parameters |= {"tokenizer": notes} if notes else {}
+        name = model_name(checkpoint, options)
         require_target(out, name, parameters)
         info = _model_info(checkpoint, name, weights, vocabulary)
         done(3, 3)
-    return Run(
+    run = Run(
         out, options, checkpoint, weights, tokenizer, vocabulary, corpus, device,
         list(sources.values()), info, parameters,
     )  # fmt: skip
+    require_top_k(options.top_k, int(run.allowed().sum()))
+    if corpus is not None and options.describes_family:
+        run.open_reader().require_modules(layers_of(options, weights.layers))
+    return run
 
 
-def _architecture(options: ExtractOptions, config: Mapping[str, Any]) -> Architecture:
-    """The family as options describe it, else as the model's config.json names it."""
-    given = options.tensors
-    if given is None:
-        return architecture_of(config)
-    return given_architecture(
-        config,
-        value=given["value_tensor"],
-        key=given["key_tensor"],
-        unembedding=given["unembedding_tensor"],
-        orientation="row" if given["orientation"] == "row" else "col",
+def open_weights(checkpoint: Checkpoint, options: ExtractOptions) -> ModelWeights:
+    """The weights as the options describe them, or config.json's family does.
+
+    Says in the log what has no effect here, or looks left out. Raises FFNExtractError.
+    """
+    shapes: dict[str, Shape] = {}
+    if options.describes_family:
+        shapes = {name: checkpoint.tensors.shape(name) for name in checkpoint.tensors.names}
+    family = family_of(checkpoint.config, options, shapes)
+    for name in islice(names_of_norms_after_ffn(options, shapes), 1):
+        _log.warning(
+            "The file has %s, which may be a norm between the FFN and the residual stream; if so, "
+            "give it with --norm-after-ffn-tensor.", name,
+        )  # fmt: skip
+    if options.revision is not None and checkpoint.revision is None:
+        _log.warning("%s is a folder: --revision has no effect.", checkpoint.name)
+    return ModelWeights(
+        family.architecture,
+        family.config,
+        checkpoint.tensors,
+        through_head=options.through_head,
+        unembedding=options.unembedding_tensor,
+        allow_fewer_layers=options.allow_fewer_layers,
     )
 
 
@@ -151,10 +178,13 @@ def _parameters(
 ) -> dict[str, Any]:
     """What the lists depend on besides the model; nothing of this machine."""
     drawn = options.drawn_count
+    chosen = options.vectors
+    per_layer = options.per_layer if chosen is None else LISTED
     return {
         "kinds": list(options.kinds),
-        "per_layer": options.per_layer,
-        **({} if drawn == options.per_layer else {"drawn_per_layer": drawn}),
+        "per_layer": per_layer,
+        **({} if drawn == per_layer else {"drawn_per_layer": drawn}),
+        **({} if chosen is None else {"vectors": words_of(chosen)}),
         "top_k": options.top_k,
         "seed": options.seed,
         "projection": options.projection,
@@ -188,17 +218,25 @@ class Run:
     _of_model: Moments | None = None
 
     def sampled(self, count: int, steps: Steps) -> tuple[Iterable[VectorRow], list[int]]:
-        """The lists of `count` value vectors per layer and of what is drawn beside them.
+        """The lists of `count` value vectors per layer, or of those chosen, and of what is drawn.
 
         Rows in the bundle's order, and the ascending ids in them.
         """
-        layers = range(self.weights.dimensions.n_layers)
+        layers = layers_of(self.options, self.weights.layers)
+        chosen = self.options.vectors
         vectors: list[Vector] = []
         if "value" in self.options.kinds:
             with steps.step("vectors") as done:
-                for layer in layers:
-                    vectors += value_vectors(self.weights, layer, count, self.options.seed)
-                    done(layer + 1, len(layers))
+                for number, layer in enumerate(layers, start=1):
+                    if chosen is None:
+                        vectors += value_vectors(self.weights, layer, count, self.options.seed)
+                    else:
+                        own = [place for place in chosen if place[0] == layer]
+                        vectors += chosen_value_vectors(self.weights, own)
+                    done(number, len(layers))
+                # The moments of a random baseline for every layer read every value vector.
+                if "random" not in self.options.kinds or chosen is not None:
+                    self.weights.require_finite()
         vectors += self.drawn(layers, steps)
         self.forget_model()
         vectors.sort(key=lambda vector: vector.place)
@@ -238,16 +276,21 @@ class Run:
                 )
         if self.corpus is not None and layers:
             with steps.step("updates") as done:
-                if self._reader is None:
-                    architecture = self.weights.architecture
-                    self._reader = UpdateReader(
-                        self.checkpoint, architecture, self.tokenizer, self.corpus, self.device
-                    )
                 total = len(layers) * self.options.drawn_count
-                vectors += update_vectors(
-                    self._reader, layers, self.options, lambda n: done(n, total)
-                )
+                reader = self.open_reader()
+                vectors += update_vectors(reader, layers, self.options, lambda n: done(n, total))
         return vectors
+
+    def open_reader(self) -> UpdateReader:
+        """The model that gives updates, opened where it is not. Raises CheckpointError."""
+        if self.corpus is None:
+            raise ValueError("no texts, no updates")
+        if self._reader is None:
+            architecture = self.weights.architecture
+            self._reader = UpdateReader(
+                self.checkpoint, architecture, self.tokenizer, self.corpus, self.device
+            )
+        return self._reader
 
     def forget_model(self) -> None:
         """Give back the memory of the model that gave updates."""
@@ -306,4 +349,6 @@ def _model_info(
         vocab_size=sizes.vocab_size,
         vocabulary=vocabulary.level,
         weights_digest=weights_digest(checkpoint.tensors, weights.used_tensors()),
+        unembedding=UnembeddingInfo(weights.unembedding.names, weights.chosen),
+        layers_read=None if len(weights.layers) == sizes.n_layers else list(weights.layers),
     )

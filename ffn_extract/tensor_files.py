@@ -1,6 +1,7 @@
 """Weights on disk, read tensor by tensor and row by row; pickled objects are never loaded."""
 
 import math
+import os
 import pickle  # only its error's class  # nosec B403
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,24 @@ from safetensors import SafetensorError, safe_open
 
 from ffn_extract.errors import CheckpointError
 from ffn_extract.model_files import SAFETENSORS, SAFETENSORS_INDEX, WEIGHT_FILES, shard_names
+from ffn_extract.other_formats import other_format, require_content
 
 MAPPED_ELEMENTS = 1 << 25
 """How many elements of mapped files are read before these are closed."""
 MAPPED_AT_ONCE = 1 << 20
 """A system maps much more of a file than is asked for: about so many elements."""
 
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+"""Torch's names for those of safetensors."""
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+FLOAT_TYPES = frozenset(str(dtype).removeprefix("torch.") for dtype in _FLOATS)
+"""The types that can be read, by their names."""
+_MODEL_KEYS = ("state_dict", "model_state_dict", "model", "module")
+"""Under which keys trainers keep a model's tensors in a file of theirs."""
 
 
 class TensorFiles(Protocol):
@@ -27,6 +39,10 @@ class TensorFiles(Protocol):
     def names(self) -> frozenset[str]: ...
 
     def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def dtype(self, name: str) -> str:
+        """How numbers are stored, in torch's words: float32, bfloat16, int8, …"""
+        ...
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         """Rows start..stop of a tensor in its stored precision; nothing else is read.
@@ -51,15 +67,27 @@ class SafetensorsFiles:
         self._paths: dict[str, Path] = {}
         self._open: dict[Path, Any] = {}  # safetensors has no types
         self._touched = 0
+        self._aliases: dict[str, str] = {}  # names of one tensor, of which a file keeps one
         for path in paths:
-            self._paths.update(dict.fromkeys(self._file(path).keys(), path))
+            file = self._file(path)
+            stored = set(file.keys())
+            self._paths.update(dict.fromkeys(stored, path))
+            for name, kept in (file.metadata() or {}).items():
+                if kept in stored and name not in stored:
+                    self._aliases[name] = kept
+                    self._paths[name] = path
+        self._names = frozenset(self._paths)
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self._paths)
+        return self._names
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._file(self._paths[name]).get_slice(name).get_shape())
+        return tuple(self._file(self._paths[name]).get_slice(self._stored(name)).get_shape())
+
+    def dtype(self, name: str) -> str:
+        stored = str(self._file(self._paths[name]).get_slice(self._stored(name)).get_dtype())
+        return _DTYPES.get(stored, stored)
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         shape = self.shape(name)[1:] if place is None else self.shape(name)[2:]
@@ -78,7 +106,10 @@ class SafetensorsFiles:
             self._open.clear()
             self._touched = 0
         self._touched += touched
-        return self._file(self._paths[name]).get_slice(name)
+        return self._file(self._paths[name]).get_slice(self._stored(name))
+
+    def _stored(self, name: str) -> str:
+        return self._aliases.get(name, name)
 
     def _file(self, path: Path) -> Any:
         if path not in self._open:
@@ -94,13 +125,17 @@ class TorchBinFiles:
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self._tensors = tensors
+        self._names = frozenset(tensors)
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self._tensors)
+        return self._names
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)
+
+    def dtype(self, name: str) -> str:
+        return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         return _floats(name, self._matrix(name, place)[start:stop])
@@ -122,7 +157,7 @@ def open_tensors(folder: Path) -> TensorFiles:
     if not present:
         raise CheckpointError(
             f"The model's folder {folder.name} has no weights: one of {', '.join(WEIGHT_FILES)} "
-            "is needed."
+            f"is needed.{other_format(os.listdir(folder))}"
         )
     first = present[0]
     names = shard_names(folder / first) if first.endswith(".index.json") else [first]
@@ -132,6 +167,8 @@ def open_tensors(folder: Path) -> TensorFiles:
             f"{first} names files that the folder does not have: {', '.join(missing)}."
         )
     paths = [folder / name for name in names]
+    for path in paths:
+        require_content(path)
     if first in (SAFETENSORS, SAFETENSORS_INDEX):
         return SafetensorsFiles(paths)
     tensors: dict[str, torch.Tensor] = {}
@@ -163,7 +200,13 @@ def load_weights_only(path: Path, allowed: Sequence[type] = ()) -> dict[Any, Any
 
 
 def only_tensors(content: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a dictionary by their names."""
+    """The tensors of a dictionary by their names; of a trainer's, those of the model in it."""
+    while not any(isinstance(value, torch.Tensor) for value in content.values()):
+        inner = (content.get(key) for key in _MODEL_KEYS)
+        found = next((part for part in inner if isinstance(part, Mapping)), None)
+        if found is None:
+            break
+        content = found
     return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
 
 

@@ -2,9 +2,16 @@ r"""Tokens as a person should see them, the same way for every tokenizer.
 
 A token that starts a word is shown plain (`the`), a piece that continues a word behind U+22EF
 (`⋯ing`). Tokens without a letter, digit or combining mark are not pieces of words: they are shown
-as they are, with a word-start marker as a visible space (`,` and `␣,`); a WordPiece continuation
-of that sort keeps its sign (`⋯,`). Spaces inside a token are `␣`. What cannot be seen, or would be
-mistaken for one of these signs, is escaped:
+as they are, with a word-start marker as a visible space (`,` and `␣,`); where a sign on the piece
+itself marks continuations, as in WordPiece, such a piece keeps its sign (`⋯,`). Spaces inside a
+token are `␣`.
+
+Some vocabularies mark where a word ends and not where it starts (`the</w>`, `th@@`). There a piece
+that the word goes on after has U+22EF behind it (`th⋯`), and a piece that ends a word is plain
+(`the`): it may be a whole word or the end of one (`the` of `bathe`), so nothing is looked up for
+it. Where a vocabulary marks nothing, every token is plain and nothing is looked up.
+
+What cannot be seen, or would be mistaken for one of these signs, is escaped:
 
 =================  =============================================================
 `\\`               a backslash
@@ -22,12 +29,10 @@ doubled entries aside.
 import re
 import unicodedata
 from dataclasses import dataclass
-from enum import Enum
 from functools import cache
 
 CONTINUATION = "⋯"
 SPACE = "␣"
-_METASPACE = "▁"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SHORT_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", " ": SPACE}
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
@@ -38,13 +43,35 @@ _BLANKS = frozenset((0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xF
 )
 
 
-class Marking(Enum):
-    """How a vocabulary marks where a word starts or goes on."""
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """How a vocabulary marks where words start, go on and end; each sign is "" where it has none.
 
-    WORDPIECE = "##"
-    BYTE_LEVEL = "Ġ"
-    METASPACE = "▁"
-    WHOLE_WORDS = ""
+    `space` stands for the space in front of a word. `continues` begins a piece that continues a
+    word. `ends` closes a piece that ends a word; `goes_on` one that the word goes on after.
+    `in_bytes` says that the entries are spelled in GPT-2's alphabet of bytes.
+    """
+
+    space: str = ""
+    continues: str = ""
+    ends: str = ""
+    goes_on: str = ""
+    in_bytes: bool = False
+    whole_words: bool = False
+
+    @property
+    def known(self) -> str:
+        """What the marks tell of a token: "starts" of words, only their "ends", or "nothing"."""
+        if self.space or self.continues or self.whole_words:
+            return "starts"
+        return "ends" if self.ends or self.goes_on else "nothing"
+
+
+WORDPIECE = Marking(continues="##")
+BYTE_LEVEL = Marking(space="Ġ", in_bytes=True)
+METASPACE = Marking(space="▁")
+WHOLE_WORDS = Marking(whole_words=True)
+UNMARKED = Marking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +86,37 @@ def token_form(text: str, marking: Marking, *, special: bool = False) -> TokenFo
     """The form of the vocabulary string `text`; special tokens are shown without any marker."""
     if special:
         return TokenForm(_escaped(text), None)
-    if marking is Marking.WORDPIECE:
-        return _wordpiece(text)
-    if marking is Marking.BYTE_LEVEL:
+    if not marking.space:
+        return _affixed(text, marking)
+    if marking.in_bytes:
         return _spaced(_bytes_of(text))
-    if marking is Marking.METASPACE:
-        byte = _BYTE_TOKEN.fullmatch(text)
-        if byte:
-            return TokenForm(f"\\x{byte[1].lower()}", None)
-        return _spaced(text.replace(_METASPACE, " ").encode("utf-8", "surrogatepass"))
-    return TokenForm(_escaped(text), text if _is_word(text) else None)
+    byte = _BYTE_TOKEN.fullmatch(text)
+    if byte:
+        return TokenForm(f"\\x{byte[1].lower()}", None)
+    return _spaced(text.replace(marking.space, " ").encode("utf-8", "surrogatepass"))
 
 
-def _wordpiece(text: str) -> TokenForm:
-    piece = text.removeprefix(Marking.WORDPIECE.value)
-    if piece and piece != text:
-        return TokenForm(CONTINUATION + _escaped(piece), None)
-    return TokenForm(_escaped(text), text if _is_word(text) else None)
+def _affixed(text: str, marking: Marking) -> TokenForm:
+    """The form of a token with signs at its beginning and end; a sign alone is text."""
+    inner = _without(text, marking.continues, at_end=False)
+    starts = inner == text
+    closing = marking.ends or marking.goes_on
+    piece = _without(inner, closing, at_end=True)
+    goes_on = bool(closing) and (piece == inner) == bool(marking.ends)
+    if marking.in_bytes:
+        content = _bytes_of(piece)
+        shown, word = _escaped_bytes(content), content.decode("utf-8", "replace")
+        word = "" if "�" in word else word
+    else:
+        shown, word = _escaped(piece), piece
+    whole = marking.known == "starts" and starts and not goes_on
+    display = f"{'' if starts else CONTINUATION}{shown}{CONTINUATION if goes_on else ''}"
+    return TokenForm(display, word if whole and _is_word(word) else None)
+
+
+def _without(text: str, sign: str, *, at_end: bool) -> str:
+    """The text without the sign, unless nothing would be left."""
+    return (text.removesuffix(sign) if at_end else text.removeprefix(sign)) or text
 
 
 def _spaced(content: bytes) -> TokenForm:

@@ -6,7 +6,7 @@ corpus alone, and not on how many updates are wanted.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +22,7 @@ from ffn_extract.architectures import Architecture
 from ffn_extract.checkpoints import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
+from ffn_extract.tensor_files import first_present
 
 MAX_TOKENS = 512
 """Longer texts are cut; a position is drawn in what remains."""
@@ -71,12 +72,18 @@ class UpdateReader:
         device: torch.device,
     ) -> None:
         self._architecture = architecture
+        self._checkpoint = checkpoint
         self._tokenizer = tokenizer
         self._corpus = corpus
         self._device = device
+        added = tokenizer.added_tokens_decoder.items()
+        self._special = {i for i, token in added if token.special}.union(tokenizer.all_special_ids)
         self._model = _load(checkpoint).to(device)
         # RoBERTa has fewer places for tokens than position embeddings; its tokenizer knows.
-        places = _positions(self._model) or MAX_TOKENS
+        limit = _positions(self._model)
+        if limit is not None and self._model.config.is_encoder_decoder:
+            limit -= 1  # the decoder reads its start token too
+        places = limit or MAX_TOKENS
         self._max_tokens = min(MAX_TOKENS, places, tokenizer.model_max_length)
 
     def draw(
@@ -89,7 +96,9 @@ class UpdateReader:
         """`count` updates of a layer: a text drawn without replacement, a position within it.
 
         Positions are uniform over the text's tokens, those that the tokenizer adds ([CLS], <s>)
-        left out; texts without any other token are passed over. An encoder and decoder both read
+        left out; texts without any other token are passed over. A special token that a text spells
+        is read as the characters it is spelled with, and a text of which the tokenizer makes a
+        special token all the same is passed over. An encoder and decoder both read
         the text, and the position is the decoder's, whose input begins with a token more. A larger
         count only adds updates to those of a smaller one.
 
@@ -118,11 +127,15 @@ class UpdateReader:
 
     def _place(self, text: str, random: np.random.Generator) -> _Place | None:
         encoded = self._tokenizer(
-            text, truncation=True, max_length=self._max_tokens, return_special_tokens_mask=True
+            text,
+            truncation=True,
+            max_length=self._max_tokens,
+            return_special_tokens_mask=True,
+            split_special_tokens=True,
         )
         ids: list[int] = encoded["input_ids"]
         own = np.flatnonzero(np.array(encoded["special_tokens_mask"]) == 0)
-        if not own.size:
+        if not own.size or self._spells_special(text, [ids[place] for place in own]):
             return None
         position = int(random.choice(own))  # numpy's, with the run's seed  # nosec B311
         config = self._model.config
@@ -131,6 +144,16 @@ class UpdateReader:
         start = getattr(config, "decoder_start_token_id", None)
         begin = [config.pad_token_id if start is None else start]
         return _Place(text, begin + ids, position + 1, ids)
+
+    def _spells_special(self, text: str, own: Sequence[int]) -> bool:
+        """Whether a text's own tokens hold a special one; the unknown token only if spelled.
+
+        A Unigram model has its special tokens among its pieces, so it finds them in a text.
+        """
+        found = self._special.intersection(own)
+        unknown = self._tokenizer.unk_token_id
+        spelled = str(self._tokenizer.unk_token) in text
+        return bool(found - {unknown}) or (unknown in found and spelled)
 
     def _ffn_outputs(self, layer: int, batch: Sequence[_Place]) -> torch.Tensor:
         """o of one layer at each place, shape (places, d_model)."""
@@ -174,24 +197,60 @@ class UpdateReader:
         mask = [[1] * len(row) + [0] * (length - len(row)) for row in rows]
         return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
 
+    def require_modules(self, layers: Iterable[int]) -> None:
+        """Refuse a model whose modules do not hold the value matrices that somebody named.
+
+        Raises CheckpointError.
+        """
+        for layer in layers:
+            self._value_module(layer)
+
     def _value_module(self, layer: int) -> torch.nn.Module:
-        """The module whose output is o; the base model's names lack leading parts of the file's."""
+        """The module whose output is o; the model's names differ from the file's in front."""
         modules: dict[str, torch.nn.Module] = dict(self._model.named_modules())
         wanted = require_runnable(self._architecture).format(layer=layer)
         parts = wanted.split(".")
-        names = [".".join(parts[left_out:]) for left_out in range(len(parts))]
-        found = next((name for name in names if name in modules), None)
-        if found is None:
+        tails = [".".join(parts[left_out:]) for left_out in range(len(parts))]
+        found = [name for name in tails if name in modules]
+        # Of a model in parts, the file and the model call the language model's place differently.
+        own = [tail for tail in tails if str(layer) in tail.split(".")[1:2]]
+        found += [name for tail in own for name in modules if name.endswith(f".{tail}")]
+        name = next((name for name in found if self._holds_values(modules[name], layer)), None)
+        if name is None:
             raise CheckpointError(
                 f"The model that transformers makes of {type(self._model.config).__name__} has no "
-                f"{wanted}, from which updates would be read. Leave them out with "
-                "--kinds value,random."
+                f"{wanted} with the file's value matrix, from which updates would be read. Leave "
+                "them out with --kinds value,random."
             )
-        return modules[found]
+        if self._model.config.is_encoder_decoder and "decoder" not in name.split("."):
+            raise CheckpointError(
+                f"{name} is the encoder's, and updates of a model with encoder and decoder are "
+                "read in the decoder. Leave them out with --kinds value,random."
+            )
+        return modules[name]
+
+    def _holds_values(self, module: torch.nn.Module, layer: int) -> bool:
+        """Whether a module's matrix is the file's value matrix; one without is taken as named."""
+        weight = getattr(module, "weight", None)
+        files = self._checkpoint.tensors
+        value = self._architecture.ffns[0].value.name
+        if not isinstance(weight, torch.Tensor) or "{expert}" in value:
+            return True
+        names = [p + value.format(layer=layer) for p in self._architecture.prefixes]
+        stored = first_present(files, names)
+        if stored is None or len(files.shape(stored)) != 2:
+            return True
+        row = files.rows(stored, 0, 1).to(weight)
+        return weight.shape == files.shape(stored) and torch.equal(row, weight[:1])
 
 
 def require_runnable(architecture: Architecture) -> str:
     """The family's value_module. Raises OptionError where transformers has no such model."""
+    if architecture.value_module is None and "{layer}" not in architecture.ffns[0].value.name:
+        raise OptionError(
+            f"All layers of this {architecture.model_type} model share one FFN, so it has no "
+            "updates of one layer. Leave them out with --kinds value,random."
+        )
     if architecture.value_module is None:
         raise OptionError(
             f"A {architecture.model_type} model is read and not run, so it has no lists of the "
@@ -204,12 +263,13 @@ def _load(checkpoint: Checkpoint) -> Any:
     """The base model in float32; transformers' own code only, whatever the folder brings."""
     try:
         with _quiet():
-            model = AutoModel.from_pretrained(  # local files only  # nosec B615
+            model, loaded = AutoModel.from_pretrained(  # local files only  # nosec B615
                 checkpoint.folder,
                 local_files_only=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
                 attn_implementation="eager",
+                output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -217,6 +277,14 @@ def _load(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.name} cannot be run, which the kind update needs: {reason} "
             "Leave it out with --kinds value,random."
         ) from error
+    # What the file lacks is random; a pooler stands behind the layers and changes no update.
+    missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name.split("."))
+    if missing:
+        raise CheckpointError(
+            f"{checkpoint.name} cannot be run, which the kind update needs: transformers does not "
+            f"find {missing[0]} under a name that it knows. Leave it out with --kinds value,random "
+            "or save the model again with save_pretrained."
+        )
     return model.eval()
 
 

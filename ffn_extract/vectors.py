@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ffn_extract.architectures import ModelWeights
+from ffn_extract.chosen_vectors import Place
 from ffn_extract.options import KINDS, ExtractOptions
 from ffn_extract.sampling import (
     Moments,
@@ -44,9 +45,14 @@ def value_vectors(weights: ModelWeights, layer: int, count: int, seed: int) -> l
     """`count` sampled value vectors of a layer."""
     random = generator(seed, "value", layer)
     rows = sample_rows(weights.n_values(layer), count, random)
+    return chosen_value_vectors(weights, [(layer, row) for row in rows])
+
+
+def chosen_value_vectors(weights: ModelWeights, places: Sequence[Place]) -> list[Vector]:
+    """The value vectors at these places, in their order."""
     return [
         Vector("value", layer, row, _float64(weights.value_rows(layer, row, row + 1))[0])
-        for row in rows
+        for layer, row in places
     ]
 
 
@@ -65,7 +71,7 @@ def moments_of_model(
     """The moments of all value vectors of a model taken together."""
 
     def layers() -> Iterator[Moments]:
-        for layer in range(weights.dimensions.n_layers):
+        for layer in weights.layers:
             yield moments_of(_chunks(weights, layer))
             report(layer + 1)
 

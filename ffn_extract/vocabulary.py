@@ -1,6 +1,7 @@
 """A model's vocabulary, read through its own tokenizer."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ffn_extract.errors import CheckpointError
 from ffn_extract.fairseq import SPECIAL, is_fairseq, read_dictionary
-from ffn_extract.model_files import VOCABULARY_FILES
+from ffn_extract.tokenizer_files import open_tokenizer, tokenizer_json
 from ffn_extract.tokens import Marking, TokenForm, token_form
+from ffn_extract.word_marks import marking_of
 
+_log = logging.getLogger(__name__)
 _UNUSED = re.compile(
     r"\[unused\d+\]|<unused\d+>|<\|?reserved_special_token_\d+\|?>|<extra_id_\d+>|<\|extra_\d+\|>"
     r"|madeupword\d{4}"  # fairseq fills its dictionaries up to a multiple of 8
@@ -26,16 +29,20 @@ _UNUSED = re.compile(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The entries of a vocabulary by token id, its special ids and its way to mark words."""
+    """The entries of a vocabulary by token id, its special ids and its way to mark words.
+
+    `added` are the ids that were added to a tokenizer after it was trained, special or not.
+    """
 
     texts: Mapping[int, str]
     special: frozenset[int]
     marking: Marking
+    added: frozenset[int] = frozenset()
 
     @property
     def level(self) -> str:
         """ "word" or "subword"."""
-        return "word" if self.marking is Marking.WHOLE_WORDS else "subword"
+        return "word" if self.marking.whole_words else "subword"
 
     def form(self, token_id: int) -> TokenForm:
         """What people see of a token."""
@@ -52,6 +59,66 @@ class Vocabulary:
             mask[[token_id for token_id in self._unwanted if 0 <= token_id < n_rows]] = False
         return mask
 
+    def check_rows(self, n_rows: int) -> None:
+        """Compare the entries with the unembedding's rows; warn where many rows have no entry.
+
+        Raises CheckpointError, with both numbers, where an entry has no row: a tokenizer with such
+        entries is not the one that the model was trained with.
+        """
+        self._require_rows(n_rows)
+        spare = self.spare_rows(n_rows)
+        if spare:
+            _log.warning(
+                "The tokenizer has %s entries and the unembedding %s rows: %s rows (%.0f%%) have "
+                "no entry and stay out of every list. Check that the tokenizer is this model's.",
+                *(f"{n:,}" for n in (len(self.texts), n_rows, spare)),
+                100 * spare / n_rows,
+            )
+        if self.marking.known != "starts":
+            _log.warning(
+                "The tokenizer marks %s, so whether a token starts a word is not known, and no "
+                "token gets a gloss.",
+                "only where a word ends" if self.marking.known == "ends" else "no words",
+            )
+
+    def _require_rows(self, n_rows: int) -> None:
+        beyond = [token_id for token_id in self.texts if token_id >= n_rows]
+        if not beyond:
+            return
+        shown = ", ".join(f"{i} ({self.form(i).display})" for i in beyond[:3])
+        more = ", …" if len(beyond) > 3 else ""
+        only_added = self.added.issuperset(beyond)
+        way_out = (
+            "They were added to the tokenizer and not to the model: take them out of its files "
+            "(added_tokens in tokenizer.json, added_tokens.json, added_tokens_decoder in "
+            "tokenizer_config.json)."
+            if only_added
+            else "Put the tokenizer with which the model was trained beside the weights."
+        )
+        raise CheckpointError(
+            f"The tokenizer has {len(self.texts):,} entries and the unembedding {n_rows:,} rows; "
+            f"it has none for {shown}{more}. {way_out}"
+        )
+
+    def spare_rows(self, n_rows: int) -> int:
+        """Rows that no entry names, where they are more than a model's padding; else 0.
+
+        Padding is at most 2% of the rows, or at most 8, or below 128 where the rows are a multiple
+        of 8.
+        """
+        spare = n_rows - sum(1 for token_id in self.texts if 0 <= token_id < n_rows)
+        padded = spare < 128 and n_rows % 8 == 0
+        return 0 if padded or spare <= max(8, n_rows // 50) else spare
+
+    def notes(self, n_rows: int) -> dict[str, Any]:
+        """What a bundle's reader should know of the tokenizer; empty where it is as usual."""
+        notes: dict[str, Any] = {}
+        if self.marking.known != "starts":
+            notes["words_marked_by"] = self.marking.known
+        if self.spare_rows(n_rows):
+            notes["entries"] = len(self.texts)
+        return notes
+
     @cached_property
     def _unwanted(self) -> frozenset[int]:
         unused = (i for i, text in self.texts.items() if _UNUSED.fullmatch(text))
@@ -61,27 +128,11 @@ class Vocabulary:
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer in a model's folder; no code of the model's is ever run.
 
-    Raises CheckpointError when the folder has none that transformers can read.
+    Raises CheckpointError when the folder has none that can be read, with what to do.
     """
     if is_fairseq(folder):
         return _word_tokenizer(read_dictionary(folder))
-    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
-        # transformers would make a tokenizer of special tokens only, without a word of warning.
-        raise CheckpointError(
-            f"No tokenizer can be read in the model's folder {folder.name}: one of "
-            f"{', '.join(VOCABULARY_FILES)} is needed beside the weights."
-        )
-    try:
-        return AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )  # a folder  # nosec B615
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[:1]
-        raise CheckpointError(
-            f"No tokenizer can be read in the model's folder {folder.name}: "
-            f"{reason[0] if reason else type(error).__name__} "
-            "Put the tokenizer's files (such as tokenizer.json) beside the weights."
-        ) from error
+    return open_tokenizer(folder)
 
 
 def _word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
@@ -97,35 +148,25 @@ def _word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerBase:
     return made
 
 
-def read_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-    """The vocabulary of a tokenizer, tokens added later included."""
+def read_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path | None = None) -> Vocabulary:
+    """The vocabulary of a tokenizer, tokens added later included.
+
+    How it marks words is read from the tokenizer.json in `folder`, where there is one: a class of
+    transformers can make its own pipeline of such a file.
+    """
     entries: dict[str, int] = tokenizer.get_vocab()
     texts: dict[int, str] = {}
     for text, token_id in sorted(entries.items(), reverse=True):
         texts[token_id] = text  # of two names for one id, the alphabetically first
-    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    special = frozenset(added.union(tokenizer.all_special_ids))
-    return Vocabulary(dict(sorted(texts.items())), special, _marking(tokenizer, texts))
-
-
-def _marking(tokenizer: PreTrainedTokenizerBase, texts: Mapping[int, str]) -> Marking:
+    added = tokenizer.added_tokens_decoder
+    special = frozenset(i for i, token in added.items() if token.special)
+    description = tokenizer_json(folder) if folder is not None else None
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        return _declared_marking(json.loads(backend.to_str()))
-    starts = {text[:1] for text in texts.values()}
-    if any(text.startswith("##") for text in texts.values()):
-        return Marking.WORDPIECE
-    if Marking.BYTE_LEVEL.value in starts:
-        return Marking.BYTE_LEVEL
-    return Marking.METASPACE if Marking.METASPACE.value in starts else Marking.WHOLE_WORDS
-
-
-def _declared_marking(description: Mapping[str, Any]) -> Marking:
-    """The marking that a tokenizer.json declares by its model and its decoding steps."""
-    model = description["model"]["type"]
-    if model == "WordPiece":
-        return Marking.WORDPIECE
-    if model == "WordLevel":
-        return Marking.WHOLE_WORDS
-    steps = json.dumps([description.get("pre_tokenizer"), description.get("decoder")])
-    return Marking.BYTE_LEVEL if '"ByteLevel"' in steps else Marking.METASPACE
+    if description is None and backend is not None:
+        description = json.loads(backend.to_str())
+    return Vocabulary(
+        dict(sorted(texts.items())),
+        special.union(tokenizer.all_special_ids),
+        marking_of(tokenizer, description, texts.values()),
+        frozenset(added),
+    )

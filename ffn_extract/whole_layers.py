@@ -30,8 +30,11 @@ class LayeredExtraction:
         self._run = run
         n_others = sum(run.options.drawn_count for kind in run.options.kinds if kind != "value")
         layers = range(run.weights.dimensions.n_layers)
-        self.sizes = tuple(run.weights.n_values(layer) + n_others for layer in layers)
-        """Vectors of each layer."""
+        read = frozenset(run.weights.layers)
+        self.sizes = tuple(
+            run.weights.n_values(layer) + n_others if layer in read else 0 for layer in layers
+        )
+        """Vectors of each layer; 0 where the file lacks the layer."""
         self.inputs: dict[str, Any] = {
             "model": asdict(run.info),
             "parameters": run.parameters,
@@ -61,7 +64,7 @@ class LayeredExtraction:
         """Draw the random baseline and the updates of some layers ahead of their turn."""
         for layer in layers:
             self._drawn[layer] = []
-        for vector in self._run.drawn(layers, steps):
+        for vector in self._run.drawn([n for n in layers if self.sizes[n]], steps):
             self._drawn[vector.layer].append(vector)
 
     def layer(self, layer: int, steps: Steps, report: Callable[[int], None]) -> None:

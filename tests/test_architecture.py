@@ -27,7 +27,9 @@ TASKS_MAY = {"celery"}
 ACCOUNTS_VIEWS_MAY = {"annotation"}
 # The bundle is all that passes between extraction and site, and before it an estimate; these load
 # without torch.
-FROM_EXTRACTION = {"bundle", "options", "errors", "progress", "estimate", "outline"}
+FROM_EXTRACTION = {
+    "bundle", "chosen_vectors", "errors", "estimate", "options", "outline", "progress",
+}  # fmt: skip
 
 
 def imports(path: Path, *, everywhere: bool) -> Iterator[tuple[str, int]]:

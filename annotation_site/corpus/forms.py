@@ -8,11 +8,13 @@ from django.forms.boundfield import BoundField
 
 from annotation_site.corpus.models import Extraction
 from annotation_site.exact_words import ATTRIBUTES
-from ffn_extract.errors import OptionError
+from ffn_extract.chosen_vectors import places_of
+from ffn_extract.errors import OptionError, OptionSentence
 from ffn_extract.options import (
     ALL,
     DRAWN_BESIDE_ALL,
     MAX_TOP_K,
+    NORM_KINDS,
     ORIENTATIONS,
     PROJECTIONS,
     RANDOM_GRAINS,
@@ -117,6 +119,14 @@ class EnqueueForm(forms.Form):
         required=False,
         help_text="If not as many as above. Each update is drawn from a text of its own.",
     )
+    vectors = forms.CharField(
+        label="Chosen value vectors",
+        max_length=200_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", **ATTRIBUTES}),
+        help_text="In place of a sample: LAYER:INDEX, such as 14:518, 14:72, both from 0. The "
+        "other kinds get vectors in these layers.",
+    )
     corpus = forms.ChoiceField(
         label="Texts for updates",
         required=False,
@@ -128,7 +138,7 @@ class EnqueueForm(forms.Form):
         max_length=100,
         required=False,
         initial=_DEFAULTS.corpus_field,
-        help_text="Where a .jsonl or .parquet file holds them.",
+        help_text="Where a .json, .jsonl, .csv, .tsv or .parquet file holds them.",
     )
     device = forms.CharField(
         max_length=20,
@@ -146,13 +156,18 @@ class EnqueueForm(forms.Form):
         max_length=300,
         required=False,
         help_text="Of a family that is not known, with {layer} for the layer's number: the name of "
-        "the FFN's output matrix. The three tensors and the orientation belong together.",
+        "the FFN's output matrix, and {expert} for an expert's. The unembedding and orientation "
+        "belong to it.",
     )
     key_tensor = forms.CharField(
-        max_length=300, required=False, help_text="Its input matrix, with {layer} too."
+        max_length=300,
+        required=False,
+        help_text="Its input matrix, to compare its shape. No list needs it.",
     )
     unembedding_tensor = forms.CharField(
-        max_length=300, required=False, help_text="The matrix with a row for each token."
+        max_length=300,
+        required=False,
+        help_text="The matrix with a row for each token. Alone, of a known family too.",
     )
     orientation = forms.ChoiceField(
         required=False,
@@ -161,6 +176,35 @@ class EnqueueForm(forms.Form):
             ("row", "value i is row i of the value tensor"),
             ("col", "value i is column i of the value tensor"),
         ],
+    )
+    projection_tensor = forms.CharField(
+        max_length=300,
+        required=False,
+        help_text="The matrix between value vectors and an unembedding with narrower rows.",
+    )
+    norm_gain_tensor = forms.CharField(
+        max_length=300,
+        required=False,
+        help_text="The gain of the norm before the unembedding, for fold and norm.",
+    )
+    norm_kind = forms.ChoiceField(
+        required=False,
+        choices=[("", "as the family has it"), ("layer", "LayerNorm"), ("rms", "RMSNorm")],
+    )
+    norm_bias_tensor = forms.CharField(max_length=300, required=False)
+    norm_offset = forms.FloatField(
+        required=False, help_text="Added to the stored gain: 1 in Gemma and its kin."
+    )
+    norm_epsilon = forms.FloatField(required=False, help_text="If not as config.json says.")
+    norm_after_ffn_tensor = forms.CharField(
+        max_length=300,
+        required=False,
+        help_text="The gain of an RMSNorm between the FFN and the residual stream.",
+    )
+    allow_fewer_layers = forms.BooleanField(
+        label="Allow fewer layers",
+        required=False,
+        help_text="Read the layers that have the FFN's tensors, where others lack them.",
     )
 
     def __init__(
@@ -203,25 +247,33 @@ class EnqueueForm(forms.Form):
         try:
             data["options"] = self._options(data)
         except OptionError as error:
+            if not error.problems:
+                raise forms.ValidationError(str(error)) from error
             for problem in error.problems:
                 self.add_error(*self._in_own_words(problem))
         return data
 
-    def _in_own_words(self, problem: str) -> tuple[str | None, str]:
-        """The field that a problem is about, and its sentence with the field's label."""
-        option, _, rest = problem.partition(" ")
-        if option.rstrip(",") not in self.fields:
-            return None, problem
-        field = option.rstrip(",")
-        return field, problem if option != field else f"{self[field].label} {rest}"
+    def _in_own_words(self, problem: OptionSentence) -> tuple[str | None, str]:
+        """The field that a problem is about, and its sentence with the fields' labels."""
+        field = problem.option if problem.option in self.fields else None
+        return field, problem.write(self._label)
+
+    def _label(self, option: str) -> str:
+        return str(self[option].label) if option in self.fields else option
 
     @staticmethod
     def _options(data: dict[str, Any]) -> ExtractOptions:
         every = data["extent"] == ALL
+        chosen = places_of(data["vectors"]) or None
+        drawn = data["drawn_per_layer"]
+        if (every or chosen) and not drawn and data["kinds"] != ["value"]:
+            drawn = data["per_layer"]
+        listed = chosen is not None and not every
         return ExtractOptions(
             kinds=tuple(data["kinds"]),
-            per_layer=ALL if every else data["per_layer"],
-            drawn_per_layer=data["drawn_per_layer"] or (data["per_layer"] if every else None),
+            per_layer=ALL if every else _DEFAULTS.per_layer if listed else data["per_layer"],
+            drawn_per_layer=drawn,
+            vectors=chosen,
             top_k=data["top_k"] or _DEFAULTS.top_k,
             seed=data["seed"],
             projection=data["projection"],
@@ -231,14 +283,18 @@ class EnqueueForm(forms.Form):
             glosses=() if data["glosses"] == "none" else tuple(data["glosses"].split(",")),
             drop_special=data["drop_special"],
             through_head=data["through_head"],
+            allow_fewer_layers=data["allow_fewer_layers"],
             device=data["device"] or _DEFAULTS.device,
             **{
                 name: data[name] or None
                 for name in (
                     "revision", "name", "value_tensor", "key_tensor", "unembedding_tensor",
-                    "orientation",
+                    "orientation", "projection_tensor", "norm_gain_tensor", "norm_kind",
+                    "norm_bias_tensor", "norm_after_ffn_tensor",
                 )
             },
+            norm_offset=data["norm_offset"] or 0.0,
+            norm_epsilon=data["norm_epsilon"],
         )  # fmt: skip
 
 
@@ -250,6 +306,7 @@ for field, known in (
     ("projection", PROJECTIONS),
     ("random_grain", RANDOM_GRAINS),
     ("orientation", ("", *ORIENTATIONS)),
+    ("norm_kind", ("", *NORM_KINDS)),
 ):
     if [value for value, _ in EnqueueForm.base_fields[field].choices] != list(known):  # type: ignore[attr-defined]
         raise AssertionError(f"The form's {field} differs from what extraction knows.")

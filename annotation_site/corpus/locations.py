@@ -11,7 +11,7 @@ from django.conf import settings
 
 from annotation_site.errors import Invalid, SiteError
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.estimate import sizes_of
+from ffn_extract.estimate import require_possible, sizes_of
 from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
 from ffn_extract.outline import outline_of_folder
 
@@ -19,7 +19,7 @@ _PART = r"[A-Za-z0-9][\w.-]*"
 MODEL_NAME = re.compile(f"{_PART}(/{_PART})?")  # of the hub, or a folder
 CORPUS_NAME = re.compile(_PART)
 _CONFIG, _FAIRSEQ_DICTIONARY = "config.json", "dict.txt"
-CORPUS_SUFFIXES = (".txt", ".jsonl", ".parquet")
+CORPUS_SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
 def local_models() -> list[str]:
@@ -66,7 +66,7 @@ def require_model(source: str, options: ExtractOptions) -> None:
     if folder is None or not (folder / _CONFIG).exists():
         return
     try:
-        sizes_of(outline_of_folder(folder), options)
+        require_possible(sizes_of(outline_of_folder(folder), options), options)
     except FFNExtractError as error:
         raise Invalid(str(error)) from error
 

@@ -1,11 +1,13 @@
 """Reading the corpus."""
 
+import json
 from dataclasses import dataclass
 
 from django.db.models import PROTECT, ManyToOneRel, OuterRef, QuerySet
 
 from annotation_site.corpus.models import Extraction, ExtractionLayer, LogLine, Vector
 from annotation_site.workers.identity import this_worker, worker_label
+from ffn_extract.bundle.manifest import UNEMBEDDINGS
 from ffn_extract.options import ALL
 from ffn_extract.progress import STEPS
 
@@ -41,6 +43,20 @@ def extractions(*, state: str = "") -> QuerySet[Extraction]:
 def has_manifest(extraction: Extraction) -> bool:
     """Whether the bundle's manifest was kept, without reading it."""
     return Extraction.objects.filter(pk=extraction.pk).exclude(manifest="").exists()
+
+
+def what_was_read(extraction: Extraction) -> dict[str, object]:
+    """The unembedding's tensors and the layers read, of a manifest that tells them; else empty."""
+    stored = Extraction.objects.filter(pk=extraction.pk).values_list("manifest", flat=True).first()
+    model = json.loads(stored)["model"] if stored else {}
+    unembedding = model.get("unembedding")
+    if not unembedding:
+        return {}
+    words = UNEMBEDDINGS[unembedding["chosen"]]
+    return {
+        "unembedding": {"tensors": unembedding["tensors"], "words": words},
+        "layers_read": model.get("layers_read"),
+    }
 
 
 def extraction_log(extraction: Extraction, *, at_most: int | None = None) -> list[LogLine]:

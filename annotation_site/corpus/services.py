@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.utils import timezone
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.corpus import loading
-from annotation_site.corpus.locations import require_corpus, require_model
+from annotation_site.corpus.locations import local_folder, require_corpus, require_model
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer, LanguageModel
 from annotation_site.corpus.selectors import (
@@ -47,10 +47,14 @@ def extraction_enqueue(
     model_source = model_source.strip()
     require_model(model_source, options)
     require_corpus(options.corpus)
+    notes = [str(note) for note in options.notes]
+    if options.revision is not None and local_folder(model_source) is not None:
+        options = replace(options, revision=None)
+        notes.append(f"revision has no effect here: {model_source} is a folder.")
     extraction = Extraction.objects.create(
         model_source=model_source, parameters=options.to_json(), requested_by=requested_by
     )
-    log_add(extraction.pk, "Queued.", person=requested_by)
+    log_add(extraction.pk, " ".join(["Queued.", *notes]), person=requested_by)
     audit.record("model_enqueued", target=extraction, actor=requested_by, model_source=model_source)
     wake(EXTRACTION_QUEUE)
     return extraction

@@ -39,11 +39,14 @@ from ffn_extract.architectures import (
     wikilm,
 )
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
-from ffn_extract.architectures.given import given_architecture
+from ffn_extract.architectures.given import GivenFamily, Shapes, given_family
+from ffn_extract.architectures.naming import LIST_TENSORS
+from ffn_extract.architectures.settings import text_part
 from ffn_extract.errors import ArchitectureError
 
 if TYPE_CHECKING:
     from ffn_extract.architectures.weights import Dimensions, ModelWeights
+    from ffn_extract.options import ExtractOptions
 
 __all__ = [
     "ARCHITECTURES",
@@ -54,7 +57,8 @@ __all__ = [
     "ModelWeights",
     "NormNames",
     "architecture_of",
-    "given_architecture",
+    "family_of",
+    "given_family",
     "registry",
 ]
 
@@ -115,16 +119,38 @@ ARCHITECTURES = registry(
 )
 
 
+WITHOUT_FFN = frozenset({"mamba", "mamba2", "falcon_mamba"})
+"""Families whose layers are state-space mixers alone."""
+
+
 def architecture_of(config: Mapping[str, Any]) -> Architecture:
     """The family that a config.json names. Raises ArchitectureError when it is not known."""
     model_type = config.get("model_type")
-    if isinstance(model_type, str) and model_type in ARCHITECTURES:
-        return ARCHITECTURES[model_type]
+    of_text = text_part(config).get("model_type")
+    for one in (model_type, of_text):
+        if isinstance(one, str) and one in ARCHITECTURES:
+            return ARCHITECTURES[one]
+    if model_type in WITHOUT_FFN:
+        raise ArchitectureError(
+            f"A {model_type} model has no FFN: its layers mix tokens in a state space and nothing "
+            "else, so it has no value vectors to read."
+        )
+    text = f", with a text part of model_type {of_text!r}" if of_text else ""
     raise ArchitectureError(
-        f"The model's family (model_type {model_type!r}) is not known; known are "
-        f"{', '.join(sorted(ARCHITECTURES))}. To read it all the same, give the names of three "
-        "tensors - the FFN's value matrix, its key matrix and the unembedding - and whether value "
-        "i is row i or column i of the value matrix: --value-tensor NAME --key-tensor NAME "
-        "--unembedding-tensor NAME --orientation row|col, with {layer} for the layer's number. To "
-        "add it for good, write one small file, as docs/extending.md shows."
+        f"The model's family (model_type {model_type!r}{text}) is not known. To read it all the "
+        "same, give the names of two tensors - the FFN's value matrix and the unembedding - and "
+        "whether value i is row i or column i of the value matrix: --value-tensor NAME "
+        "--unembedding-tensor NAME --orientation row|col, with {layer} for the layer's number and "
+        f"{{expert}} for an expert's. {LIST_TENSORS} `python -m ffn_extract architectures` lists "
+        "the known families, and docs/extending.md shows how to add one."
     )
+
+
+def family_of(config: Mapping[str, Any], options: "ExtractOptions", shapes: Shapes) -> GivenFamily:
+    """The family as options describe it, else as config.json names it, with its config.
+
+    Raises ArchitectureError where it is not known, or the tensors are not as described.
+    """
+    if options.describes_family:
+        return given_family(config, options, shapes)
+    return GivenFamily(architecture_of(config), config)

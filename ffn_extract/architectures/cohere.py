@@ -17,6 +17,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="embed_tokens.weight",
     heads=("lm_head.weight",),
+    tied_by_default=True,
     norm=NormNames("layer", gain=("norm.weight",)),
     value_module="layers.{layer}.mlp.down_proj",
 )

@@ -29,7 +29,8 @@ class FFN:
     Attributes
     ----------
     key, value
-        The input matrix and the output matrix.
+        The input matrix and the output matrix. No list needs the key matrix, so that of a family
+        that somebody describes by hand may be None.
     up
         The key matrix's partner in a gated FFN, else None.
     d_ff_keys
@@ -45,13 +46,18 @@ class FFN:
         An FFN beside this one whose vectors are numbered after all of these: a shared expert.
     """
 
-    key: Matrix
+    key: Matrix | None
     value: Matrix
     up: Matrix | None = None
     d_ff_keys: tuple[str, ...] = ("intermediate_size",)
     d_ff_factor: int | None = None
     experts_keys: tuple[str, ...] = ()
     then: "FFN | None" = None
+
+    @property
+    def mark(self) -> Matrix:
+        """The matrix by which a layer is known to have this form: the key, else the value."""
+        return self.key or self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,16 @@ class Architecture:
     prefixes
         What may stand before the names of tensors, in the order tried.
     ffns
-        The forms that a layer's FFN can have: a layer has the first whose key matrix is in the
-        file. Most families have one.
+        The forms that a layer's FFN can have: a layer has the first whose key matrix (without one,
+        value matrix) is in the file. Most families have one.
     embedding
-        The input embeddings, which are the unembedding where the file has no head.
+        The input embeddings, which are the unembedding where the head is tied to them.
     heads
         Names (without prefix) of a separate unembedding.
+    tied_by_default
+        What an absent tie_word_embeddings in config.json means: whether the embeddings are the
+        unembedding of a file without a head. None for a family without heads, whose vectors are
+        projected straight onto the embeddings.
     adaptive
         Whether embeddings and head are fairseq's adaptive ones, in bands of their own widths.
     masked_head
@@ -129,6 +139,7 @@ class Architecture:
     norm: NormNames | None
     value_module: str | None
     heads: tuple[str, ...] = ()
+    tied_by_default: bool | None = None
     adaptive: bool = False
     masked_head: MaskedHead | None = None
     project_out: Matrix | None = None

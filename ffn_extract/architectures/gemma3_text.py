@@ -14,6 +14,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="embed_tokens.weight",
     heads=("lm_head.weight",),
+    tied_by_default=True,
     norm=NormNames(
         "rms",
         gain=("norm.weight",),

@@ -14,6 +14,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="wte.weight",
     heads=("lm_head.weight",),
+    tied_by_default=True,
     norm=NormNames(
         "layer", gain=("ln_f.weight",), bias=("ln_f.bias",), epsilon_key="layer_norm_epsilon"
     ),

@@ -15,4 +15,5 @@ ARCHITECTURE = Architecture(
     norm=NormNames("layer", gain=("final_layer_norm.weight",), bias=("final_layer_norm.bias",)),
     value_module="layers.{layer}.mlp.dense_4h_to_h",
     heads=("embed_out.weight", "lm_head.weight"),
+    tied_by_default=False,
 )

@@ -15,6 +15,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="wte.weight",
     heads=("lm_head.weight",),
+    tied_by_default=True,
     norm=NormNames("layer", gain=("norm_f.weight",), epsilon_key="layer_norm_epsilon"),
     value_module="blocks.{layer}.ffn.down_proj",
     layers_keys=("n_layers",),

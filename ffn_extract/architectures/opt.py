@@ -18,6 +18,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="decoder.embed_tokens.weight",
     heads=("lm_head.weight",),
+    tied_by_default=True,
     norm=NormNames(
         "layer",
         gain=("decoder.final_layer_norm.weight", "decoder.layers.{layer}.final_layer_norm.weight"),

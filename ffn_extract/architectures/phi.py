@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="embed_tokens.weight",
     heads=("lm_head.weight",),
+    tied_by_default=False,
     norm=NormNames("layer", gain=("final_layernorm.weight",), bias=("final_layernorm.bias",)),
     value_module="layers.{layer}.mlp.fc2",
 )

@@ -14,6 +14,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="embed_tokens.weight",
     heads=("lm_head.weight",),
+    tied_by_default=False,
     norm=NormNames("rms", gain=("norm.weight",), epsilon_key="rms_norm_eps", default_epsilon=1e-6),
     value_module="layers.{layer}.mlp.down_proj",
 )

@@ -14,6 +14,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="embed_tokens.weight",
     heads=("lm_head.weight",),
+    tied_by_default=False,
     norm=NormNames("layer", gain=("norm.weight",), bias=("norm.bias",)),
     value_module="layers.{layer}.mlp.down_proj",
 )

@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="embed_tokens.weight",
     heads=("lm_head.weight",),
+    tied_by_default=True,
     norm=NormNames("layer", gain=("norm.weight",), bias=("norm.bias",), epsilon_key="norm_epsilon"),
     value_module="layers.{layer}.mlp.c_proj",
 )

@@ -2,23 +2,29 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ffn_extract.architectures.declaration import Matrix
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.tensor_files import TensorFiles
+
+_BLOCK_ELEMENTS = 1 << 22  # of a tensor that is only looked through
 
 
 @dataclass(frozen=True)
 class StoredRows:
     """A matrix on disk whose rows are read when they are asked for, shape `shape`.
 
-    Of a matrix that ends in rows of another meaning, the first `count` are its rows.
+    Of a matrix that ends in rows of another meaning, the first `count` are its rows. Rows that
+    `unnamed` marks, shape (rows,), are read as zeros.
     """
 
     files: TensorFiles
     name: str
     count: int | None = None
+    unnamed: NDArray[np.bool_] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -31,7 +37,11 @@ class StoredRows:
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Rows start..stop in stored precision. Raises CheckpointError when one is not finite."""
-        return require_finite(self.files.rows(self.name, start, stop), self.name)
+        rows = self.files.rows(self.name, start, stop)
+        if self.unnamed is not None and self.unnamed[start:stop].any():
+            rows = rows.clone()
+            rows[torch.from_numpy(self.unnamed[start:stop])] = 0
+        return require_finite(rows, self.name)
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,14 @@ class StoredVectors:
         else:
             vectors = self.files.columns(self.name, begin, end, self.expert).T
         return require_finite(vectors[::step], self.name)
+
+    def require_finite(self) -> None:
+        """Read the whole tensor in blocks. Raises CheckpointError at NaN or an infinite number."""
+        n_rows, width = self.files.shape(self.name)[-2:]
+        step = max(1, _BLOCK_ELEMENTS // max(1, width))
+        for start in range(0, n_rows, step):
+            stop = min(start + step, n_rows)
+            require_finite(self.files.rows(self.name, start, stop, self.expert), self.name)
 
     def _places(self, start: int, stop: int) -> tuple[int, int, int]:
         """Where vectors start..stop stand in the stored matrix: first, end and step."""

@@ -25,6 +25,7 @@ ARCHITECTURE = Architecture(
     ),
     embedding="shared.weight",
     heads=("lm_head.weight",),
+    tied_by_default=True,
     norm=NormNames(
         "rms",
         gain=("decoder.final_layer_norm.weight",),

@@ -1,7 +1,8 @@
 """From d_model to the vocabulary: the unembedding's rows, and the maps in front of them."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from ffn_extract.architectures.adaptive import find_bands
 from ffn_extract.architectures.declaration import Architecture, MaskedHead, Matrix
 from ffn_extract.architectures.linear import LinearMap, Rescaled
+from ffn_extract.architectures.naming import beside, find_head, first_of
+from ffn_extract.architectures.quantised import require_plain
+from ffn_extract.architectures.settings import tie_word_embeddings
 from ffn_extract.architectures.stored import (
     StoredBands,
     StoredRows,
@@ -18,7 +22,7 @@ from ffn_extract.architectures.stored import (
     require_present,
 )
 from ffn_extract.errors import ArchitectureError
-from ffn_extract.tensor_files import TensorFiles, first_present
+from ffn_extract.tensor_files import TensorFiles
 
 Floats = NDArray[np.float64]
 
@@ -32,32 +36,53 @@ class Map(Protocol):
     def __call__(self, vectors: Floats) -> Floats: ...
 
 
+@dataclass(frozen=True)
+class Unembedding:
+    """The unembedding's rows, the maps that a vector goes through before them, and why these.
+
+    `chosen` is a key of `ffn_extract.bundle.manifest.UNEMBEDDINGS`.
+    """
+
+    rows: StoredRows | StoredBands
+    maps: Sequence[Map]
+    chosen: str
+
+
 def find_unembedding(
     family: Architecture,
+    config: Mapping[str, Any],
     files: TensorFiles,
     prefix: str,
     d_model: int | None,
     *,
     through_head: bool,
-) -> tuple[StoredRows | StoredBands, Sequence[Map]]:
-    """The unembedding's rows, and the maps that a vector goes through before it meets them.
+    named: str | None = None,
+) -> Unembedding:
+    """The unembedding: `named`, else the file's head, else the embeddings where they are tied.
 
     Without `d_model`, it is the width of the rows. `through_head` leads through a masked-LM head:
     its dense layer, then the part of its norm that `fold` keeps.
 
-    Raises ArchitectureError when a tensor is missing or does not fit.
+    Raises ArchitectureError when a tensor is missing or does not fit, or when the model has a head
+    of its own that the file lacks.
     """
     if family.adaptive and d_model is not None and not through_head:
-        bands, maps = find_bands(files, family.model_type, d_model)
-        return bands, [maps]
+        if named is not None:
+            raise ArchitectureError(
+                f"A {family.model_type} model's unembedding is in several tensors; leave out "
+                "--unembedding-tensor."
+            )
+        bands, side_by_side = find_bands(files, family.model_type, d_model)
+        return Unembedding(bands, [side_by_side], "adaptive")
     head = family.masked_head if through_head else None
     if through_head and head is None:
         raise ArchitectureError(
             f"A {family.model_type} model has no masked-language-model head whose dense layer and "
             "norm are known; leave out --through-head."
         )
-    heads = family.heads if head is None else (head.decoder,)
-    rows = StoredRows(files, first_present(files, heads) or prefix + family.embedding)
+    name, chosen = _choice(family, config, files, prefix, head=head, named=named)
+    require_present(files, name, f"a {family.model_type} model")
+    rows = StoredRows(files, name)
     if len(files.shape(rows.name)) != 2:
         raise ArchitectureError(
             f"The unembedding {rows.name} has shape {files.shape(rows.name)}; it should be a "
@@ -65,20 +90,66 @@ def find_unembedding(
         )
     d_model = d_model or rows.shape[1]
     if head is not None:
-        return rows, _head_maps(head, family.model_type, files, rows.shape[1], d_model)
+        maps = _head_maps(head, family.model_type, files, prefix, (rows.shape[1], d_model))
+        return Unembedding(rows, maps, chosen)
     if rows.shape[1] == d_model:
-        return rows, []
-    return rows, [_project_out(family, files, prefix, rows, d_model)]
+        return Unembedding(rows, [], chosen)
+    return Unembedding(rows, [_project_out(family, files, prefix, rows, d_model)], chosen)
 
 
-def masked_head_tensors(family: Architecture, files: TensorFiles) -> list[str]:
+def _choice(
+    family: Architecture,
+    config: Mapping[str, Any],
+    files: TensorFiles,
+    prefix: str,
+    *,
+    head: MaskedHead | None,
+    named: str | None,
+) -> tuple[str, str]:
+    """The name of the unembedding's tensor, and how it was chosen."""
+    embedding = prefix + family.embedding
+    if named is not None:
+        return named, "named"
+    heads = family.heads if head is None else (head.decoder,)
+    found = find_head(heads, files.names, prefix)
+    if found is not None:
+        return found, "head"
+    for place in (place for one in heads for place in beside(prefix, one)):
+        require_plain(files, place, config)
+    if not heads:
+        return embedding, "encoder"
+    said = tie_word_embeddings(config)
+    # Every masked-language-model head that is known is tied unless config.json says otherwise.
+    tied = (family.tied_by_default if head is None else True) if said is None else said
+    if tied:
+        return embedding, "family" if said is None else "config"
+    why = (
+        f"a {family.model_type} model has a head of its own unless config.json says "
+        "tie_word_embeddings: true"
+        if said is None
+        else "config.json says tie_word_embeddings: false"
+    )
+    raise ArchitectureError(
+        f"The weights have no head ({' or '.join(heads)}), and {why}, so the input embeddings are "
+        "not the unembedding. Base models, reward models and embedders are saved like this. Give "
+        "the whole language model, or name the tensor to project onto with --unembedding-tensor "
+        f"({embedding} are the input embeddings)."
+    )
+
+
+def masked_head_tensors(family: Architecture, files: TensorFiles, prefix: str) -> list[str]:
     """Names of the masked-LM head's tensors that the files have."""
     head = family.masked_head
     if head is None:
         return []
-    gain = first_present(files, head.gain)
-    names = (head.dense, gain, head.decoder)
-    return [name for name in names if name is not None and name in files.names]
+    choices = ([head.dense], head.gain, [head.decoder])
+    found = (_outside(files, prefix, names) for names in choices)
+    return [name for name in found if name is not None]
+
+
+def _outside(files: TensorFiles, prefix: str, names: Sequence[str]) -> str | None:
+    """The first of the names that the files have, at the top or in any part of the prefix."""
+    return first_of(files.names, (place for name in names for place in beside(prefix, name)))
 
 
 def _project_out(
@@ -93,19 +164,21 @@ def _project_out(
             f"d_model = {d_model} entries."
         )
     # Part of a head in some families, which has no prefix.
-    found = first_present(files, [prefix + matrix.name, matrix.name]) or matrix.name
+    found = _outside(files, prefix, [matrix.name]) or matrix.name
     stored = StoredVectors(files, matrix, found, width, d_model)
     stored.require(family.model_type, f"whose embeddings have {width} entries")
     return LinearMap(stored)
 
 
 def _head_maps(
-    head: MaskedHead, model_type: str, files: TensorFiles, width: int, d_model: int
+    head: MaskedHead, model_type: str, files: TensorFiles, prefix: str, sizes: tuple[int, int]
 ) -> list[Map]:
     whose = "with a masked-language-model head"
-    dense = StoredVectors(files, Matrix(head.dense, "row"), head.dense, width, d_model)
+    width, d_model = sizes
+    name = _outside(files, prefix, [head.dense]) or head.dense
+    dense = StoredVectors(files, Matrix(head.dense, "row"), name, width, d_model)
     dense.require(model_type, whose)
-    gain = first_present(files, head.gain) or head.gain[0]
+    gain = _outside(files, prefix, head.gain) or head.gain[0]
     require_present(files, gain, f"a {model_type} model {whose}")
     if files.shape(gain) != (width,):
         raise ArchitectureError(

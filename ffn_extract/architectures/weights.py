@@ -1,13 +1,14 @@
 """A family's declaration applied to a checkpoint: checked names and shapes, lazy rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ffn_extract.architectures.companions import require_alone, require_unadapted
 from ffn_extract.architectures.declaration import (
     FFN,
     NEVER_NEGATIVE,
@@ -15,7 +16,16 @@ from ffn_extract.architectures.declaration import (
     Matrix,
     NormNames,
 )
-from ffn_extract.architectures.stored import StoredVectors, read_vector, require_present
+from ffn_extract.architectures.layers import find_layers
+from ffn_extract.architectures.naming import find_prefix, matrices_of
+from ffn_extract.architectures.quantised import report_plain, require_plain, require_readable
+from ffn_extract.architectures.settings import settings_for, size_of
+from ffn_extract.architectures.stored import (
+    StoredRows,
+    StoredVectors,
+    read_vector,
+    require_present,
+)
 from ffn_extract.architectures.unembedding import find_unembedding, masked_head_tensors
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.norms import Norm
@@ -39,7 +49,7 @@ class _Block:
     """The matrices of an FFN or of one expert; its first vector has the index `start`."""
 
     start: int
-    key: StoredVectors
+    key: StoredVectors | None
     value: StoredVectors
     up: StoredVectors | None
 
@@ -51,7 +61,9 @@ class _Block:
 class ModelWeights:
     """Value vectors, unembedding and norms of one checkpoint; nothing is read before it is asked.
 
-    `through_head` leads an encoder's vectors to the unembedding through its masked-LM head.
+    `through_head` leads an encoder's vectors to the unembedding through its masked-LM head;
+    `unembedding` names another tensor than the family's. `layers` are the numbers of those that are
+    read: all, unless `allow_fewer_layers` lets the file lack some.
 
     Raises
     ------
@@ -66,19 +78,39 @@ class ModelWeights:
         files: TensorFiles,
         *,
         through_head: bool = False,
+        unembedding: str | None = None,
+        allow_fewer_layers: bool = False,
     ) -> None:
         self.architecture = architecture
-        self._config = config
+        self._config = settings_for(architecture, config)
         self._files = files
-        self._prefix = self._find_prefix()
+        require_unadapted(files.names)
+        self._prefix = find_prefix(architecture, files.names)
         keys = architecture.d_model_keys
         known = self._size(keys) if keys else None
-        self.unembedding, self._maps = find_unembedding(
-            architecture, files, self._prefix, known, through_head=through_head
+        found = find_unembedding(
+            architecture,
+            config,
+            files,
+            self._prefix,
+            known,
+            through_head=through_head,
+            named=unembedding,
         )
+        self.unembedding, self._maps, self.chosen = found.rows, found.maps, found.chosen
+        """`chosen` tells how the unembedding was found."""
         d_model = known or self.unembedding.shape[1]
-        self._n_layers = self._count_layers()
-        self._layers = [list(self._blocks(i, d_model)) for i in range(self._n_layers)]
+        for matrix in matrices_of(architecture.ffns[:1]):
+            if self._name(matrix, 0, 0) not in files.names:
+                require_plain(files, self._name(matrix, 0, 0), config)
+        layers = find_layers(
+            architecture, self._config, files.names, self._prefix, allow_fewer=allow_fewer_layers
+        )
+        self.layers, self._n_layers = layers.read, layers.total
+        self._layers: list[list[_Block]] = [[] for _ in range(self._n_layers)]
+        for layer in self.layers:
+            self._layers[layer] = list(self._blocks(layer, d_model))
+        self._require_plain(config)
         self.dimensions = Dimensions(
             n_layers=self._n_layers,
             d_model=d_model,
@@ -95,13 +127,21 @@ class ModelWeights:
         return gated or activation not in NEVER_NEGATIVE
 
     def n_values(self, layer: int) -> int:
-        """The number of value vectors of a layer, all experts together."""
+        """The number of value vectors of a layer, all experts together; 0 where none is read."""
+        if not self._layers[layer]:
+            return 0
         last = self._layers[layer][-1]
         return last.start + last.value.n
 
     def key_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
-        """Key vectors start..stop of a layer, shape (stop - start, d_model)."""
-        return _read([(b.start, b.key) for b in self._layers[layer]], start, stop)
+        """Key vectors start..stop of a layer, shape (stop - start, d_model).
+
+        Raises ArchitectureError for a family that was described without its key matrix.
+        """
+        keys = [(b.start, b.key) for b in self._layers[layer] if b.key is not None]
+        if len(keys) < len(self._layers[layer]):
+            raise ArchitectureError("The key matrix is not known; name it with --key-tensor.")
+        return _read(keys, start, stop)
 
     def up_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
         """The keys' partners start..stop in a gated FFN, shape (stop - start, d_model)."""
@@ -143,10 +183,11 @@ class ModelWeights:
 
         A masked-LM head's are among them whether it is used or not: an option names no other model.
         """
-        names = {*self.unembedding.names, *masked_head_tensors(self.architecture, self._files)}
+        heads = masked_head_tensors(self.architecture, self._files, self._prefix)
+        names = {*self.unembedding.names, *heads}
         names.update(name for one in self._maps for name in one.names)
-        for layer, blocks in enumerate(self._layers):
-            names.update(block.value.name for block in blocks)
+        for layer in self.layers:
+            names.update(block.value.name for block in self._layers[layer])
             for norm in (self.architecture.norm, self.architecture.after_ffn):
                 if norm is not None:
                     found = (self._norm_name(choices, layer) for choices in (norm.gain, norm.bias))
@@ -171,42 +212,38 @@ class ModelWeights:
     def _vector(self, name: str) -> Floats:
         return read_vector(self._files, name).to(torch.float64).numpy()
 
-    def _find_prefix(self) -> str:
-        names = [prefix + self.architecture.embedding for prefix in self.architecture.prefixes]
-        name = first_present(self._files, names)
-        if name is None:
-            raise ArchitectureError(
-                f"The weights have no {' or '.join(names)}: they are not those of a "
-                f"{self.architecture.model_type} model."
-            )
-        return name.removesuffix(self.architecture.embedding)
-
-    def _count_layers(self) -> int:
-        keys = self.architecture.layers_keys
-        if keys:
-            return self._size(keys)
-        key, n_layers = self.architecture.ffns[0].key, 0
-        while self._name(key, n_layers, 0) in self._files.names:
-            n_layers += 1
-        return max(n_layers, 1)  # without any, the first one's absence is reported
-
     def _size(self, keys: tuple[str, ...]) -> int:
-        key = next((key for key in keys if self._config.get(key) is not None), keys[0])
-        size = self._config.get(key)
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ArchitectureError(
-                f"config.json must give {key} as a whole number of at least 1, not {size!r}."
-            )
-        return size
+        return size_of(self._config, keys)
+
+    def _require_plain(self, config: Mapping[str, Any]) -> None:
+        """Refuse tensors that are quantised, or that something else in the file changes."""
+        blocks = [block for layer in self.layers for block in self._layers[layer]]
+        used = [m.name for block in blocks for m in block.matrices] + self.unembedding.names
+        for name in used:
+            require_plain(self._files, name, config)
+            require_alone(name, self._files.names)
+        report_plain(self._files, used, config)
+
+    def require_finite(self) -> None:
+        """Read every value matrix once, in blocks. Raises CheckpointError at NaN or infinity."""
+        for layer in self.layers:
+            for block in self._layers[layer]:
+                block.value.require_finite()
+
+    def forget_rows(self, unnamed: NDArray[np.bool_]) -> None:
+        """Read rows of the unembedding that no token names as zeros."""
+        if isinstance(self.unembedding, StoredRows):
+            self.unembedding = replace(self.unembedding, unnamed=unnamed)
 
     def _blocks(self, layer: int, d_model: int) -> Iterator[_Block]:
         """The blocks of a layer, in the order of their indices, with checked shapes."""
         ffns = self.architecture.ffns
-        present = (f for f in ffns if self._name(f.key, layer, 0) in self._files.names)
+        present = (f for f in ffns if self._name(f.mark, layer, 0) in self._files.names)
         ffn: FFN | None = next(present, ffns[0])
         start = 0
         while ffn is not None:
             experts = self._size(ffn.experts_keys) if ffn.experts_keys else 1
+            self._require_no_more(ffn, layer, experts)
             for expert in range(experts):
                 block = self._block(ffn, layer, expert, experts, start, d_model)
                 yield block
@@ -224,11 +261,12 @@ class ModelWeights:
             place = expert if stacked else None
             return StoredVectors(self._files, matrix, name, d_ff, d_model, place, experts)
 
-        up = None if ffn.up is None else stored(ffn.up)
-        block = _Block(start, stored(ffn.key), stored(ffn.value), up)
+        key, up = (None if matrix is None else stored(matrix) for matrix in (ffn.key, ffn.up))
+        block = _Block(start, key, stored(ffn.value), up)
         for matrix in block.matrices:
             self._require_present(matrix.name)
-            matrix.require(self.architecture.model_type, self._of_layers)
+            require_readable(self._files, matrix.name, self._config)
+            matrix.require(self.architecture.model_type, f"of {self._n_layers} layers")
         return block
 
     def _d_ff(self, ffn: FFN, layer: int, d_model: int) -> int:
@@ -239,27 +277,26 @@ class ModelWeights:
             return self._size(ffn.d_ff_keys)
         name = self._name(ffn.value, layer, 0)
         self._require_present(name)
-        return self._files.shape(name)[0 if ffn.value.orientation == "row" else -1]
+        return self._files.shape(name)[-2 if ffn.value.orientation == "row" else -1]
 
     def _name(self, matrix: Matrix, layer: int, expert: int) -> str:
         return self._prefix + matrix.name.format(layer=layer, expert=expert)
 
-    def _require_present(self, name: str) -> None:
-        quantised = self._config.get("quantization_config")
-        if name not in self._files.names and isinstance(quantised, Mapping):
+    def _require_no_more(self, ffn: FFN, layer: int, experts: int) -> None:
+        """Refuse a file with more experts than config.json says, rather than leave some out."""
+        surplus = self._name(ffn.value, layer, experts)
+        if "{expert}" in ffn.value.name and surplus in self._files.names:
             raise ArchitectureError(
-                f"The weights have no {name}: they are stored quantised "
-                f"({quantised.get('quant_method')}), and only float32, float16, bfloat16 and "
-                "float64 weights can be read. Load the model with transformers, dequantise it, "
-                "save it, and give that folder."
+                f"config.json says {experts} experts, but the weights have {surplus}. Correct "
+                f"{' or '.join(ffn.experts_keys)} in config.json."
             )
-        require_present(
-            self._files, name, f"a {self.architecture.model_type} model {self._of_layers}"
-        )
 
-    @property
-    def _of_layers(self) -> str:
-        return f"of {self._n_layers} layers"
+    def _require_present(self, name: str) -> None:
+        if name not in self._files.names:
+            require_plain(self._files, name, self._config)
+        require_present(
+            self._files, name, f"a {self.architecture.model_type} model of {self._n_layers} layers"
+        )
 
 
 def _read(parts: Sequence[tuple[int, StoredVectors]], start: int, stop: int) -> torch.Tensor:

@@ -4,7 +4,7 @@
 one; nothing else in the product touches the files.
 """
 
-from ffn_extract.bundle.manifest import Counts, FileRecord, Manifest, ModelInfo
+from ffn_extract.bundle.manifest import Counts, FileRecord, Manifest, ModelInfo, UnembeddingInfo
 from ffn_extract.bundle.reading import BUNDLE_FILES, Bundle, open_bundle, read_heads
 from ffn_extract.bundle.rows import TokenRow, VectorRow
 from ffn_extract.bundle.writing import write_bundle
@@ -19,6 +19,7 @@ __all__ = [
     "Manifest",
     "ModelInfo",
     "TokenRow",
+    "UnembeddingInfo",
     "VectorRow",
     "open_bundle",
     "read_heads",

@@ -18,13 +18,33 @@ _MAX_INT = 2**63 - 1
 _UNSIGNED = ("digest", "environment", "environment_digest")
 
 
+UNEMBEDDINGS = {
+    "head": "the head in the file",
+    "config": "the embeddings, to which config.json ties the head",
+    "family": "the embeddings, to which the family ties the head by default",
+    "named": "named with --unembedding-tensor",
+    "encoder": "the embeddings, onto which an encoder is projected",
+    "adaptive": "the bands of the adaptive softmax",
+}
+"""How the unembedding was chosen, in words."""
+
+
+@dataclass(frozen=True)
+class UnembeddingInfo:
+    """The tensors that were the unembedding, and how they were chosen: a key of `UNEMBEDDINGS`."""
+
+    tensors: list[str]
+    chosen: str
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """The model that the vectors come from.
 
     `d_ff` is the largest number of value vectors that a layer has, `vocab_size` the number of rows
     of the unembedding. `weights_digest` identifies the weights whatever files they are stored in;
-    see `ffn_extract.weights_digest`.
+    see `ffn_extract.weights_digest`. `unembedding` is None in bundles that do not tell;
+    `layers_read` are the numbers of the layers read where those are not all of `n_layers`.
     """
 
     name: str
@@ -36,6 +56,13 @@ class ModelInfo:
     vocab_size: int
     vocabulary: str
     weights_digest: str
+    unembedding: UnembeddingInfo | None = None
+    layers_read: list[int] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's entries; what older bundles do not tell is left out where it is None."""
+        optional = ("unembedding", "layers_read")
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in optional}
 
 
 @dataclass(frozen=True)
@@ -71,12 +98,15 @@ class Manifest:
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON of everything but the environment."""
-        return _digest_of({k: v for k, v in asdict(self).items() if k not in _UNSIGNED})
+        return _digest_of({k: v for k, v in self._entries().items() if k not in _UNSIGNED})
+
+    def _entries(self) -> dict[str, Any]:
+        return {**asdict(self), "model": self.model.to_json()}
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as it is stored, with its two digests."""
         return {
-            **asdict(self),
+            **self._entries(),
             "digest": self.digest,
             "environment_digest": _digest_of(self.environment),
         }
@@ -158,7 +188,35 @@ def _model(model: Mapping[str, Any]) -> ModelInfo:
         vocab_size=_integer(model, "vocab_size", 1),
         vocabulary=vocabulary,
         weights_digest=_text(model, "weights_digest"),
+        unembedding=_unembedding(model),
+        layers_read=_layers_read(model),
     )
+
+
+def _unembedding(model: Mapping[str, Any]) -> UnembeddingInfo | None:
+    if "unembedding" not in model:
+        return None
+    entry = _object(model, "unembedding")
+    tensors, chosen = entry.get("tensors"), entry.get("chosen")
+    if not isinstance(tensors, list) or not tensors or not all(isinstance(t, str) for t in tensors):
+        raise BundleError(f"unembedding.tensors in {MANIFEST_FILE} must be a list of names.")
+    if chosen not in UNEMBEDDINGS:
+        raise BundleError(
+            f"unembedding.chosen must be one of {', '.join(UNEMBEDDINGS)}, not {chosen!r}."
+        )
+    return UnembeddingInfo(tensors, chosen)
+
+
+def _layers_read(model: Mapping[str, Any]) -> list[int] | None:
+    if "layers_read" not in model:
+        return None
+    layers, n_layers = model["layers_read"], _integer(model, "n_layers", 1)
+    whole = isinstance(layers, list) and all(type(layer) is int for layer in layers)
+    if not whole or not layers or layers != sorted({n for n in layers if 0 <= n < n_layers}):
+        raise BundleError(
+            f"layers_read in {MANIFEST_FILE} must be ascending numbers below n_layers."
+        )
+    return list(layers)
 
 
 def _counts(counts: Mapping[str, Any]) -> Counts:

@@ -12,11 +12,12 @@ from ffn_extract.architectures import (
     ARCHITECTURES,
     ModelWeights,
     architecture_of,
-    given_architecture,
+    given_family,
     registry,
 )
 from ffn_extract.checkpoints import find_checkpoint
 from ffn_extract.errors import ArchitectureError, CheckpointError
+from ffn_extract.options import ExtractOptions
 from tests.ffn_extract.conftest import edit_config
 
 
@@ -40,6 +41,7 @@ def test_a_head_in_the_file_is_the_unembedding(tiny_model, tmp_path):
     tensors = load_file(folder / "model.safetensors")
     del tensors["lm_head.weight"]
     save_file(tensors, folder / "model.safetensors")
+    edit_config(folder, tie_word_embeddings=True)
     assert weights_of(folder).unembedding.name == "model.embed_tokens.weight"
 
 
@@ -69,11 +71,12 @@ def test_a_bottom_exists_where_coefficients_can_be_negative(
         ("llama", {"num_hidden_layers": 3}, "have no model.layers.2.mlp.gate_proj.weight"),
         ("llama", {"num_hidden_layers": None}, "must give num_hidden_layers as a whole number"),
         ("gpt2", {"model_type": "llama"}, "have no model.embed_tokens.weight or embed_tokens"),
-        ("gpt2", {"model_type": "rwkv"}, "'rwkv'.* is not known; known are bert, bloom, cohere"),
+        ("gpt2", {"model_type": "rwkv"}, "'rwkv'.* is not known.* tensors MODEL"),
+        ("gpt2", {"model_type": "mamba2"}, "A mamba2 model has no FFN"),
         (
             "gpt2",
             {"model_type": None},
-            "give the names of three tensors .* row i or column i .* --value-tensor",
+            "give the names of two tensors .* row i or column i .* --value-tensor",
         ),
     ],
 )
@@ -87,17 +90,18 @@ def test_weights_that_do_not_fit_the_family_are_refused(
 
 
 GIVEN = {
-    "value": "transformer.h.{layer}.mlp.c_proj.weight",
-    "key": "transformer.h.{layer}.mlp.c_fc.weight",
-    "unembedding": "transformer.wte.weight",
+    "value_tensor": "transformer.h.{layer}.mlp.c_proj.weight",
+    "key_tensor": "transformer.h.{layer}.mlp.c_fc.weight",
+    "unembedding_tensor": "transformer.wte.weight",
     "orientation": "row",
 }
 
 
 def given(folder, **changed) -> ModelWeights:
-    checkpoint = find_checkpoint(str(folder))
-    architecture = given_architecture({}, **{**GIVEN, **changed})
-    return ModelWeights(architecture, {}, checkpoint.tensors)
+    files = find_checkpoint(str(folder)).tensors
+    shapes = {name: files.shape(name) for name in files.names}
+    family = given_family({}, ExtractOptions(**{**GIVEN, **changed}), shapes)
+    return ModelWeights(family.architecture, family.config, files)
 
 
 def test_names_alone_are_enough_for_a_family_that_is_not_known(tiny_model):
@@ -112,12 +116,15 @@ def test_names_alone_are_enough_for_a_family_that_is_not_known(tiny_model):
     [
         (
             {"orientation": "col"},
-            r"c_fc.weight has shape \(16, 64\); .* d_model = 16 and d_ff = 16",
+            r"c_proj.weight has shape \(64, 16\): with orientation col .* Give --orientation row",
         ),
-        ({"value": "h.{layer}.fc2"}, "have no h.0.fc2"),
-        ({"key": "h.{layer}.fc1"}, "have no h.0.fc1"),
-        ({"unembedding": "head"}, "have no head"),
-        ({"unembedding": "transformer.ln_f.bias"}, "should be a matrix with a row for each token"),
+        ({"value_tensor": "h.{layer}.fc2"}, r"have no h.\{layer\}.fc2"),
+        ({"key_tensor": "h.{layer}.fc1"}, r"have no h.\{layer\}.fc1"),
+        ({"unembedding_tensor": "head"}, "have no head"),
+        (
+            {"unembedding_tensor": "transformer.ln_f.bias"},
+            "should be a matrix with a row for each token",
+        ),
     ],
 )
 def test_names_that_do_not_fit_the_file_are_refused(tiny_model, changed, sentence):

@@ -1,18 +1,28 @@
 """The command line as people use it: in a process of its own."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
-from ffn_extract.options import ExtractOptions
+from ffn_extract.cli import main
+from ffn_extract.cli_options import PerLayer
+from ffn_extract.names import folder_name
+from ffn_extract.options import ExtractOptions, flag_of, option_names
 from ffn_extract.pipeline import extract
 from ffn_extract.target_lock import locked
 from tests.ffn_extract.conftest import SENTENCES, edit_config
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments, **environment):
@@ -46,31 +56,39 @@ def test_extract_writes_a_bundle_and_says_its_digest(tiny_model, tmp_path):
     assert ended.stdout.splitlines()[-1] == f"digest {manifest.digest}"
     expected = {
         "kinds": ["value", "update"], "per_layer": 3, "top_k": 7, "seed": 5, "projection": "fold",
-        "random_grain": "layer", "drop_special": True, "bottom": True, "glosses": [],
+        "random_grain": "dimension", "drop_special": True, "bottom": True, "glosses": [],
     }  # fmt: skip
     assert {key: manifest.parameters[key] for key in expected} == expected
     assert "Run the model over the corpus" in ended.stderr
     assert "Warning" not in ended.stderr
+    note = "Note: --random-grain has no effect here: --kinds has no random vectors."
+    assert note in ended.stderr.splitlines()
 
 
 def test_inspect_prints_the_lists(demo_bundle):
     ended = run("inspect", demo_bundle.path, "--layer", 2, "--kind", "update", "--limit", 3)
     lines = ended.stdout.splitlines()
     assert lines[0].startswith("demo (bert): 6 layers × 1536 value vectors, d_model 384")
-    assert lines[4] == f"digest {demo_bundle.manifest.digest}"
+    assert lines[5] == f"digest {demo_bundle.manifest.digest}"
     heads = [line for line in lines if line.startswith("layer ")]
     assert [head.split("  ")[:2] for head in heads] == [
         ["layer 2", f"update {i}"] for i in (0, 1, 2)
     ]
-    assert lines[-1] == "3 of 10 lists; --limit 0 shows all, --layer and --kind choose."
+    assert lines[-1] == "3 of 10 lists; --limit 0 shows all, --layer, --index and --kind choose."
     assert max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--layer", 6), "layer must be from 0 to 5, not 6."),
-        (("--kind", "key"), "kind must be one of value, random, update, not 'key'."),
+        (("--layer", 6), "--layer must be from 0 to 5, not 6."),
+        (("--index", -1), "--index must be at least 0, not -1."),
+        (("--index", 1536, "--kind", "value"), "--index must be from 0 to 1535, not 1536."),
+        (
+            ("--index", 11, "--layer", 0, "--kind", "random"),
+            "The bundle has no list with kind random and layer 0 and index 11. Leave one of these "
+            "out.",
+        ),
     ],
 )
 def test_inspect_refuses_what_a_bundle_cannot_have(demo_bundle, arguments, sentence):
@@ -96,7 +114,7 @@ def test_an_unknown_family_is_told_what_to_give(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     edit_config(tmp_path, model_type="rwkv")
     sentence = refused(run("extract", tmp_path, "--out", tmp_path / "out"))
-    assert "names of three tensors" in sentence
+    assert "names of two tensors" in sentence
     assert "docs/extending.md" in sentence
 
 
@@ -128,8 +146,8 @@ def test_a_family_that_is_not_known_is_read_by_its_tensors_names(tiny_model, tmp
 def test_bad_options_are_told_all_at_once(tmp_path):
     ended = run("extract", tmp_path, "--out", tmp_path / "out", "--kinds", "key", "--top-k", 0)
     assert refused(ended) == (
-        "Error: kinds has no key; it knows: value, random, update. "
-        "top_k must be a whole number from 1 to 1000, not 0."
+        "Error: --kinds has no key; it knows: value, random, update. "
+        "--top-k must be a whole number from 1 to 1000, not 0."
     )
 
 
@@ -153,3 +171,109 @@ def test_a_second_run_into_the_same_target_is_refused_while_the_first_runs(tiny_
         assert run(*arguments[:3], tmp_path / "other", *arguments[4:]).returncode == 0
     assert run(*arguments).returncode == 0
     assert sorted(os.listdir(tmp_path)) == ["other", "out"]
+
+
+def test_inspect_shows_one_vector_with_its_glosses(small_bundle):
+    ended = run("inspect", small_bundle, "--layer", 1, "--index", 2, "--kind", "value", "--glosses")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-10:] == [
+        "layer 1  value 2  norm 1.5",
+        "  top    +3.000 … +1.000",
+        "       1  +3.000  token1",
+        "       2  +2.000  token2  a domestic animal (wordnet)",
+        "       3  +1.000  token3",
+        "  bottom -3.000 … -2.000",
+        "       1  -3.000  token4",
+        "       2  -2.000  token5",
+        "       3  -2.000  token6",
+        "",
+    ]
+
+
+def test_inspect_gives_every_list_as_json_and_csv(small_bundle):
+    stored = json.loads(run("inspect", small_bundle, "--format", "json").stdout)
+    assert stored["matching"] == len(stored["lists"]) == 12
+    assert stored["lists"][3] == {
+        "kind": "update", "layer": 0, "index": 0, "norm": 1.5, "context": "a text",
+        "context_position": 1, "context_token": "text",
+        "top": [{"rank": n, "token_id": n, "token": f"token{n}", "score": 4.0 - n}
+                for n in (1, 2, 3)],
+        "bottom": [{"rank": n - 3, "token_id": n, "token": f"token{n}", "score": score}
+                   for n, score in ((4, -3.0), (5, -2.0), (6, -2.0))],
+    }  # fmt: skip
+    lines = run("inspect", small_bundle, "--format", "csv", "--limit", 1).stdout.splitlines()
+    assert lines[:2] == [
+        "kind,layer,index,norm,side,rank,token_id,token,score,context,context_position,"
+        "context_token",
+        "value,0,0,1.5,top,1,1,token1,3.0,,,",
+    ]
+    assert len(lines) == 7
+
+
+def test_inspect_says_how_to_get_a_vector_that_a_sample_lacks(small_bundle):
+    assert refused(run("inspect", small_bundle, "--layer", 1, "--index", 7)) == (
+        "Error: The bundle has no list with layer 1 and index 7: it holds some of the value "
+        "vectors (per_layer None). Extract those that you want with --vectors LAYER:INDEX."
+    )
+
+
+@pytest.mark.parametrize("word", ["all", "ALL", "All"])
+def test_all_is_understood_in_any_case(word):
+    assert PerLayer().convert(word, None, None) == "all"
+
+
+def test_help_shows_choices_in_groups_with_an_example():
+    shown = CliRunner().invoke(main, ["extract", "--help"]).output
+    headings = [line[:-1] for line in shown.splitlines() if re.fullmatch(r"[A-Z][\w ]+:", line)]
+    assert headings == [
+        "Output", "Which vectors", "Projection", "Texts of updates", "Glosses",
+        "Families that are not known", "Model and machine", "Options", "Example",
+    ]  # fmt: skip
+    for choices in ("[raw|fold|norm]", "[dimension|layer|model]", "[row|col]", "[layer|rms]"):
+        assert choices in shown
+    assert "N|all" in shown
+    typed = {one for one in re.findall(r"--[a-z-]+", shown) if not one.endswith("-")}
+    assert {flag_of(name) for name in option_names()} | {"--vectors-file"} <= typed
+    (example,) = [line for line in shown.splitlines() if line.startswith("  python -m ffn_extract")]
+    assert "extract gpt2 --out" in example
+
+
+def test_the_version_is_the_projects():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert run("--version").stdout == f"ffn_extract, version {project['version']}\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("film-reviews/model", "film-reviews"), ("film-reviews/hf/Model_Files", "film-reviews"),
+        ("film-reviews", "film-reviews"), ("ours/checkpoint-500", "checkpoint-500"),
+        ("hub/models--openai--gpt2/snapshots/" + "a" * 40, "openai/gpt2"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_called_as_any_other_goes_by_the_one_around_it(path, name):
+    assert folder_name(Path("/somewhere") / path) == name
+
+
+def test_a_folders_name_that_no_bundle_can_hold_is_refused_before_the_work(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model("gpt2"), tmp_path / "a\x1bb")
+    ended = run(
+        "extract", folder, "--out", tmp_path / "out", "--kinds", "value", "--glosses", "none"
+    )
+    assert refused(ended) == (
+        "Error: The model's name 'a\\x1bb' has the invisible character U+001B; a name is printable "
+        "text. Give another with --name."
+    )
+
+
+def test_a_revision_of_a_folder_is_said_to_have_no_effect(tiny_model, tmp_path):
+    digests = []
+    for revision in ((), ("--revision", "main")):
+        out = tmp_path / str(len(revision))
+        ended = run(
+            "extract", tiny_model("gpt2"), "--out", out, "--kinds", "value", "--glosses", "none",
+            *revision,
+        )  # fmt: skip
+        digests.append(open_bundle(out).manifest.digest)
+    assert digests[0] == digests[1]
+    assert "is a folder: --revision has no effect." in ended.stderr

@@ -26,7 +26,12 @@ def test_the_digest_follows_the_texts_and_not_the_place(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot be read"), (b" \n", "has no text"), (b"\xff\xfe", "is not UTF-8")],
+    [
+        (None, "cannot be read"),
+        (b" \n", "has no text"),
+        (b"\xff\xfe", "has no text"),
+        (b"\xff", "is not UTF-8"),
+    ],
 )
 def test_a_corpus_that_cannot_be_had_says_what_to_do(tmp_path, content, sentence):
     path = tmp_path / "texts.txt"
@@ -130,3 +135,73 @@ def test_wordnets_examples_are_those_of_nltk_in_the_order_of_the_files(wordnet):
     assert len(texts) > 40_000
     assert len(set(texts)) == len(texts)
     assert list(texts[: len(expected)]) == list(expected)
+
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+MARKS = {"utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}
+FORMATS = {
+    "a.txt": "one, café\nb\n",
+    "a.jsonl": '{"text": "one, café"}\n{"text": "b"}\n',
+    "a.json": '[\n  {"text": "one, café"},\n  {"text": "b"}\n]\n',
+    "b.json": '[\n  "one, café",\n  null,\n  "b"\n]\n',
+    "c.json": '{"text": "one, café"}\n{"text": "b"}\n',
+    "a.csv": 'id,text\r\n1,"one, café"\r\n\r\n2,b\r\n',
+    "a.TSV": "text\tid\none, café\t1\nb\t2\n",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_text_format_is_read_in_every_encoding_with_a_mark(tmp_path, name, encoding):
+    content = (MARKS.get(encoding, "") + FORMATS[name]).encode(encoding)
+    assert open_corpus(write(tmp_path / name, content)).texts == ["one, café", "b"]
+
+
+def test_the_mark_of_a_file_joined_to_another_is_no_text(tmp_path):
+    path = write(tmp_path / "a.txt", "a\n\ufeffb\n\ufeff\n \ufeff c\n".encode())
+    assert open_corpus(path).texts == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.txt", "plain text".encode("utf-16-le"), "is not UTF-8 text: it looks like UTF-16"),
+        ("a.csv", b"id;text\n1;x\n", "has no 'text'. Its first line has: id;text. Name one"),
+        ("a.csv", b"id,text\n1,x, y\n", "has 3 cells in the row that ends in line 2, and 2 in"),
+        ("a.csv", b'text\n"x\n', "is no whole table at line 2: unexpected end of data."),
+        ("a.tsv", b"text\ttext\nx\ty\n", "has more than one column 'text'."),
+        ("a.csv", b"text\n", "has no text."),
+        ("a.csv", b"", "has no text."),
+        ("a.json", b"[]", "has no text."),
+        (
+            "a.json",
+            b'{\n  "text": "x"\n}',
+            'holds no array of texts or objects, but {"text": "x"}.',
+        ),
+        ("a.json", b'[{"text": "x"},', "is no whole JSON file: "),
+        ("a.json", b"", "is no whole JSON file: "),
+        ("a.json", b'["x", 3]', "has no JSON object in entry 2, but 3."),
+        ("a.json", b'[{"body": 1}]', "has no 'text'. Entry 1 has: body. Name one"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, name, content, sentence):
+    path = write(tmp_path / name, content)
+    with pytest.raises(CorpusError) as refused:
+        open_corpus(path)
+    assert str(refused.value).startswith(f"The corpus {path} {sentence}")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.dictionary(pa.int8(), pa.large_string()),
+    ],
+    ids=str,
+)
+def test_every_kind_of_text_column_is_read(tmp_path, kind):
+    path = write(tmp_path / "a.parquet", {"text": pa.array(["x", None, "y"]).cast(kind)})
+    assert open_corpus(path).texts == ["x", "y"]

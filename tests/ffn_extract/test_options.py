@@ -80,21 +80,63 @@ def test_the_order_of_kinds_makes_no_difference():
         ({"glosses": ("oxford",)}, "glosses has no oxford; it knows: wordnet, wikipedia."),
         ({"drop_special": 1}, "drop_special must be true or false, not 1."),
         ({"through_head": "yes"}, "through_head must be true or false, not 'yes'."),
+        ({"allow_fewer_layers": 1}, "allow_fewer_layers must be true or false, not 1."),
         ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N, not 'gpu'."),
         ({"revision": ""}, "revision must be text that is not empty, not ''."),
         (
             {"value_tensor": "h.{layer}.fc2"},
-            "value_tensor, key_tensor, unembedding_tensor, orientation belong together: "
-            "give all of them or none.",
+            "value_tensor needs unembedding_tensor and orientation too. Give that as well.",
+        ),
+        (
+            {"orientation": "row"},
+            "orientation needs value_tensor too. Give that as well.",
         ),
         (
             {**TENSORS, "key_tensor": "h.0.fc1"},
-            "key_tensor must have {layer} once and no other braces in it, not 'h.0.fc1'.",
+            "key_tensor must have the same braces as value_tensor, "
+            "not 'h.0.fc1' beside 'h.{layer}.fc2'.",
         ),
         (
-            {**TENSORS, "value_tensor": "h.{layer}.{expert}.fc2"},
-            "value_tensor must have {layer} once and no other braces in it, "
-            "not 'h.{layer}.{expert}.fc2'.",
+            {**TENSORS, "value_tensor": "h.{layer}.{layer}.fc2", "key_tensor": None},
+            "value_tensor must have {layer} and {expert} at most once each and no other braces in "
+            "it, not 'h.{layer}.{layer}.fc2'.",
+        ),
+        (
+            {**TENSORS, "value_tensor": "h.{layers}.fc2", "key_tensor": None},
+            "value_tensor must have {layer} and {expert} at most once each and no other braces in "
+            "it, not 'h.{layers}.fc2'.",
+        ),
+        (
+            {**TENSORS, "norm_gain_tensor": "norm"},
+            "norm_gain_tensor needs norm_kind too. Give that as well.",
+        ),
+        (
+            {"norm_gain_tensor": "norm", "norm_kind": "rms"},
+            "norm_gain_tensor needs value_tensor too. Give that as well.",
+        ),
+        (
+            {**TENSORS, "norm_offset": 1.0},
+            "norm_offset needs norm_gain_tensor too. Give that as well.",
+        ),
+        ({"name": "a" * 301}, "name has 301 characters; a name has at most 300. Give another one."),
+        (
+            {"name": "a\x1bb"},
+            "name has the invisible character U+001B; a name is printable text. Give another one.",
+        ),
+        (
+            {"vectors": ()},
+            "vectors must name from 1 to 10,000 vectors, not 0. per_layer all takes every one.",
+        ),
+        ({"vectors": ("1:2", "1:02")}, "vectors names 1:2 twice. Name each once."),
+        ({"vectors": ("1:-2",)}, "vectors has '1:-2'; each vector is LAYER:INDEX, such as 14:518."),
+        (
+            {"vectors": ("1:2",), "kinds": ("random",)},
+            "vectors chooses value vectors, and kinds does not name the kind value. Add it.",
+        ),
+        (
+            {"vectors": ("1:2",), "per_layer": "all"},
+            "vectors chooses value vectors, and per_layer all takes every one: give one of the "
+            "two.",
         ),
         (
             {**TENSORS, "unembedding_tensor": "{layer}"},

@@ -77,6 +77,10 @@ def test_the_demo_bundle_holds_what_was_asked_for(demo_bundle):
     assert model == {
         "name": "demo", "revision": None, "model_type": "bert", "n_layers": 6, "d_model": 384,
         "d_ff": 1536, "vocab_size": 30_522, "vocabulary": "subword",
+        "unembedding": {
+            "tensors": ["embeddings.word_embeddings.weight"], "chosen": "encoder",
+        },
+        "layers_read": None,
     }  # fmt: skip
     assert demo_bundle.manifest.counts.kinds == {"value": 60, "random": 60, "update": 60}
     for row in rows_of(demo_bundle):
@@ -142,7 +146,7 @@ def test_tensors_given_by_name_have_updates_where_transformers_knows_the_model(
     extract(str(tiny_model("llama")), tmp_path / "known", TINY)
     assert lists_of(tmp_path / "given") == lists_of(tmp_path / "known")
     fold = dataclasses.replace(given, projection="fold")
-    with pytest.raises(ArchitectureError, match=r"No norm .* use the projection raw"):
+    with pytest.raises(ArchitectureError, match=r"needs the norm .* use --projection raw"):
         extract(str(tiny_model("llama")), tmp_path / "fold", fold)
 
 
@@ -222,7 +226,7 @@ def test_a_relu_ffn_has_no_bottom_lists(tiny_model, tmp_path):
 def test_the_place_of_model_and_corpus_does_not_matter(tiny_model, tmp_path):
     digests = set()
     for place in ("here", "there"):
-        folder = shutil.copytree(tiny_model("gpt2"), tmp_path / place / "model")
+        folder = shutil.copytree(tiny_model("gpt2"), tmp_path / place / "tiny" / "model")
         corpus = shutil.copy(SENTENCES, tmp_path / place / f"{place}.txt")
         options = dataclasses.replace(TINY, corpus=str(corpus), name=None)
         extract(str(folder), tmp_path / place / "out", options)
@@ -317,9 +321,9 @@ def test_glosses_are_given_to_words_only(tiny_model, tmp_path, wordnet):
     ("changes", "error", "sentence"),
     [
         ({"corpus": "no-such-file"}, CorpusError, "cannot be read"),
-        ({"per_layer": 25}, FFNExtractError, "has 24 value vectors; 25"),
+        ({"per_layer": 25}, FFNExtractError, "is 25, and layer 0 has 24 value vectors"),
         ({"per_layer": 24}, CorpusError, "24 updates per layer|has .* texts"),
-        ({"top_k": 1000}, FFNExtractError, "lists of 1000 cannot be made"),
+        ({"top_k": 1000}, FFNExtractError, "is 1000, and the vocabulary has 20 tokens"),
         ({"device": "cuda:7"}, OptionError, "has no device cuda:7"),
     ],
 )

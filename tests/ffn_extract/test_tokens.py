@@ -4,9 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffn_extract.tokens import Marking, TokenForm, _byte_alphabet, token_form
+from ffn_extract.tokens import (
+    BYTE_LEVEL,
+    METASPACE,
+    UNMARKED,
+    WHOLE_WORDS,
+    WORDPIECE,
+    Marking,
+    TokenForm,
+    _byte_alphabet,
+    token_form,
+)
 
-WORDPIECE, BYTES, SPACES = Marking.WORDPIECE, Marking.BYTE_LEVEL, Marking.METASPACE
+BYTES, SPACES = BYTE_LEVEL, METASPACE
+WORD_ENDS, GOES_ON = Marking(ends="</w>"), Marking(goes_on="@@")
+CLIP = Marking(ends="</w>", in_bytes=True)
+BOTH_ENDS = Marking(continues="##", ends="</w>")
+MARKINGS = (
+    *(BYTES, SPACES, UNMARKED, WHOLE_WORDS, WORDPIECE, WORD_ENDS, GOES_ON, CLIP, BOTH_ENDS),
+    *(Marking(space="_"), Marking(in_bytes=True), Marking(continues="@@", in_bytes=True)),
+)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +70,28 @@ WORDPIECE, BYTES, SPACES = Marking.WORDPIECE, Marking.BYTE_LEVEL, Marking.METASP
         ("<0x0A>", SPACES, "\\x0a", None),
         ("<0xE2>", SPACES, "\\xe2", None),
         ("\n", SPACES, "\\n", None),
-        ("the", Marking.WHOLE_WORDS, "the", "the"),
-        ("##ing", Marking.WHOLE_WORDS, "##ing", "##ing"),
-        ("@-@", Marking.WHOLE_WORDS, "@-@", None),
+        ("the", WHOLE_WORDS, "the", "the"),
+        ("##ing", WHOLE_WORDS, "##ing", "##ing"),
+        ("@-@", WHOLE_WORDS, "@-@", None),
+        ("the</w>", WORD_ENDS, "the", None),
+        ("th", WORD_ENDS, "th⋯", None),
+        (".</w>", WORD_ENDS, ".", None),
+        (".", WORD_ENDS, ".⋯", None),
+        ("</w>", WORD_ENDS, "</w>⋯", None),
+        ("</w></w>", WORD_ENDS, "</w>", None),
+        ("th@@", GOES_ON, "th⋯", None),
+        ("the", GOES_ON, "the", None),
+        ("@@", GOES_ON, "@@", None),
+        ("Ã©</w>", CLIP, "é", None),
+        ("Ã", CLIP, "\\xc3⋯", None),
+        ("the</w>", BOTH_ENDS, "the", "the"),
+        ("th", BOTH_ENDS, "th⋯", None),
+        ("##e</w>", BOTH_ENDS, "⋯e", None),
+        ("##e", BOTH_ENDS, "⋯e⋯", None),
+        ("Ã©t", Marking(continues="@@", in_bytes=True), "ét", "ét"),
+        ("the", UNMARKED, "the", None),
+        ("th e", UNMARKED, "th␣e", None),
+        ("_the", Marking(space="_"), "the", "the"),
     ],
 )
 def test_tokens_look_the_same_way_for_every_tokenizer(text, marking, display, surface):
@@ -72,13 +108,13 @@ def test_tokens_look_the_same_way_for_every_tokenizer(text, marking, display, su
     ],
 )  # fmt: skip
 def test_what_cannot_be_seen_is_escaped(character, display):
-    for marking in (WORDPIECE, SPACES, Marking.WHOLE_WORDS):
+    for marking in (WORDPIECE, SPACES, WHOLE_WORDS):
         assert token_form(f"a{character}b", marking).display.removeprefix("⋯") == f"a{display}b"
 
 
 def test_special_tokens_are_shown_as_they_are_and_never_looked_up():
     for text in ("[CLS]", "<|endoftext|>", "<s>"):
-        for marking in Marking:
+        for marking in MARKINGS:
             assert token_form(text, marking, special=True) == TokenForm(text, None)
 
 
@@ -108,13 +144,35 @@ def test_two_metaspace_tokens_never_look_the_same(tokens):
     assert len(set(displays)) == len(tokens)
 
 
-@given(st.lists(st.text(alphabet="#a,\\n\n⋯␣\u202e", min_size=1, max_size=6), unique=True))
-def test_two_wordpieces_never_look_the_same(tokens):
-    displays = [token_form(token, WORDPIECE).display for token in tokens]
+SIGNS = [*("#", "##", "@@", "</w>", "</", "w>", "_", "a", ",", "\\", "n"), *"\n⋯␣\u202eé"]
+
+
+@given(st.sampled_from(MARKINGS), st.data())
+def test_two_tokens_never_look_the_same_whatever_marks_words(marking, data):
+    pieces = st.lists(st.sampled_from(SIGNS), min_size=1, max_size=5).map("".join)
+    tokens = data.draw(st.lists(pieces, unique=True, max_size=30))
+    if marking.in_bytes:
+        affixes = (marking.continues, marking.ends)
+        tokens = [in_alphabet(token, affixes) for token in tokens]
+    displays = [token_form(token, marking).display for token in tokens]
     assert len(set(displays)) == len(tokens)
 
 
-@given(st.text(max_size=8), st.sampled_from(Marking))
+def in_alphabet(token: str, affixes: tuple[str, ...]) -> str:
+    """The token in the alphabet of bytes, with its affixes left as they are."""
+    for sign in filter(None, affixes):
+        token = token.replace(sign, "\0")
+    kept = [as_string(part.encode()) for part in token.split("\0")]
+    return (next(filter(None, affixes), "")).join(kept)
+
+
+@given(st.text(min_size=1, max_size=8), st.sampled_from(MARKINGS))
+def test_nothing_is_looked_up_where_a_word_start_is_not_known(text, marking):
+    surface = token_form(text, marking).surface
+    assert marking.known == "starts" or surface is None
+
+
+@given(st.text(max_size=8), st.sampled_from(MARKINGS))
 def test_any_string_has_a_display_that_is_plain_text(text, marking):
     display = token_form(text, marking).display
     display.encode()

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from ffn_extract.errors import CheckpointError
-from ffn_extract.tokens import Marking
+from ffn_extract.tokens import BYTE_LEVEL, METASPACE, WORDPIECE
 from ffn_extract.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
 from tests.ffn_extract.conftest import EXTRA_ROWS
 
@@ -13,9 +13,9 @@ from tests.ffn_extract.conftest import EXTRA_ROWS
 @pytest.mark.parametrize(
     ("family", "marking", "displays"),
     [
-        ("gpt2", Marking.BYTE_LEVEL, {"<|endoftext|>", "the", "⋯the", "\\n", "␣", "\\xe2"}),
-        ("bert", Marking.WORDPIECE, {"[CLS]", "[unused0]", "the", "⋯ing", ","}),
-        ("llama", Marking.METASPACE, {"<s>", "the", "⋯a", "\\x0a", "␣"}),
+        ("gpt2", BYTE_LEVEL, {"<|endoftext|>", "the", "⋯the", "\\n", "␣", "\\xe2"}),
+        ("bert", WORDPIECE, {"[CLS]", "[unused0]", "the", "⋯ing", ","}),
+        ("llama", METASPACE, {"<s>", "the", "⋯a", "\\x0a", "␣"}),
     ],
 )
 def test_every_marking_is_recognised_and_no_two_tokens_look_the_same(
@@ -23,7 +23,7 @@ def test_every_marking_is_recognised_and_no_two_tokens_look_the_same(
 ):
     vocabulary = read_vocabulary(load_tokenizer(tiny_model(family)))
     shown = [vocabulary.form(token_id).display for token_id in vocabulary.texts]
-    assert vocabulary.marking is marking
+    assert vocabulary.marking == marking
     assert vocabulary.level == "subword"
     assert displays <= set(shown)
     assert len(set(shown)) == len(shown)
@@ -60,7 +60,7 @@ def test_rows_without_an_entry_are_never_allowed(tiny_model):
 
 
 def test_entries_beyond_the_embedding_are_left_out():
-    vocabulary = Vocabulary({0: "a", 2: "b", 9: "c"}, frozenset([9]), Marking.WORDPIECE)
+    vocabulary = Vocabulary({0: "a", 2: "b", 9: "c"}, frozenset([9]), WORDPIECE)
     assert vocabulary.allowed(3, drop_special=True).tolist() == [True, False, True]
 
 
@@ -75,3 +75,47 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(CheckpointError, match="No tokenizer can be read"):
         load_tokenizer(tmp_path)
+
+
+def sized(entries: int, added: int = 0) -> Vocabulary:
+    texts = {i: f"w{i}" for i in range(entries)}
+    beyond = frozenset(range(entries - added, entries))
+    return Vocabulary(texts, frozenset(), WORDPIECE, beyond)
+
+
+@pytest.mark.parametrize(
+    ("entries", "rows"),
+    [
+        *((97, 97), (90, 97), (10, 16), (50_257, 50_304), (50_257, 50_400), (50_295, 51_200)),
+        *((128_001, 128_100), (151_665, 151_936), (32_000, 32_128), (1_000, 1_024)),
+    ],
+)
+def test_rows_that_are_padding_are_nothing_to_speak_of(entries, rows, caplog):
+    vocabulary = sized(entries)
+    vocabulary.check_rows(rows)
+    assert (vocabulary.notes(rows), caplog.messages) == ({}, [])
+
+
+@pytest.mark.parametrize(("entries", "rows"), [(10, 97), (10, 1_000), (30_522, 50_257)])
+def test_rows_far_beyond_the_entries_are_warned_of_with_both_numbers(entries, rows, caplog):
+    vocabulary = sized(entries)
+    vocabulary.check_rows(rows)
+    assert vocabulary.notes(rows) == {"entries": entries}
+    (said,) = caplog.messages
+    assert f"{entries:,} entries and the unembedding {rows:,} rows" in said
+
+
+@pytest.mark.parametrize(
+    ("entries", "added", "rows", "way_out"),
+    [
+        (140, 0, 97, "Put the tokenizer with which the model was trained"),
+        (98, 3, 97, "take them out of its files"),
+        (98, 1, 96, "Put the tokenizer with which"),
+    ],
+)
+def test_entries_without_a_row_are_refused_with_both_numbers(entries, added, rows, way_out):
+    with pytest.raises(CheckpointError) as refused:
+        sized(entries, added).check_rows(rows)
+    assert f"has {entries:,} entries and the unembedding {rows:,} rows" in str(refused.value)
+    assert f"none for {rows} (w{rows})" in str(refused.value)
+    assert way_out in str(refused.value)

@@ -8,10 +8,12 @@ from rest_framework import serializers
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.corpus.models import Extraction, Kind
 from ffn_extract.bundle import BUNDLE_FILES
+from ffn_extract.chosen_vectors import MAX_VECTORS
 from ffn_extract.options import (
     ALL,
     KINDS,
     MAX_TOP_K,
+    NORM_KINDS,
     ORIENTATIONS,
     PROJECTIONS,
     RANDOM_GRAINS,
@@ -131,6 +133,14 @@ class NewExtraction(Fields):
     drawn_per_layer = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=MOST_PER_LAYER
     )
+    vectors = serializers.ListField(
+        child=serializers.CharField(max_length=30),
+        required=False,
+        allow_null=True,
+        allow_empty=False,
+        max_length=MAX_VECTORS,
+        help_text="value vectors in place of a sample, each as “LAYER:INDEX”",
+    )
     top_k = serializers.IntegerField(required=False, min_value=1, max_value=MAX_TOP_K)
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
     projection = serializers.ChoiceField(list(PROJECTIONS), required=False)
@@ -153,6 +163,14 @@ class NewExtraction(Fields):
     key_tensor = _named()
     unembedding_tensor = _named()
     orientation = serializers.ChoiceField(list(ORIENTATIONS), required=False, allow_null=True)
+    projection_tensor = _named()
+    norm_gain_tensor = _named()
+    norm_kind = serializers.ChoiceField(list(NORM_KINDS), required=False, allow_null=True)
+    norm_bias_tensor = _named()
+    norm_offset = serializers.FloatField(required=False)
+    norm_epsilon = serializers.FloatField(required=False, allow_null=True)
+    norm_after_ffn_tensor = _named()
+    allow_fewer_layers = serializers.BooleanField(required=False)
 
 
 class Estimate(serializers.Serializer):

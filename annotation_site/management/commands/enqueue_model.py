@@ -1,7 +1,7 @@
 """`manage.py enqueue_model MODEL`: queue an extraction for a worker."""
 
 from argparse import ArgumentTypeError
-from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -11,22 +11,29 @@ from annotation_site.corpus.services import extraction_enqueue
 from annotation_site.errors import SiteError
 from annotation_site.management.base import SiteCommand
 from annotation_site.workers.selectors import workers_extracting
-from ffn_extract.errors import FFNExtractError
+from ffn_extract.chosen_vectors import Place, places_of, read_places
+from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.options import (
     ALL,
     DRAWN_BESIDE_ALL,
     KINDS,
+    NORM_KINDS,
     ORIENTATIONS,
     PROJECTIONS,
     RANDOM_GRAINS,
+    TENSOR_OPTIONS,
     ExtractOptions,
+    flag_of,
+    option_names,
 )
 
 
 def _per_layer(value: str) -> int | str:
-    if value != ALL and not value.isdecimal():
+    if value.lower() == ALL:
+        return ALL
+    if not value.isdecimal():
         raise ArgumentTypeError(f"give a whole number, or {ALL}, not {value!r}")
-    return value if value == ALL else int(value)
+    return int(value)
 
 
 class Command(SiteCommand):
@@ -51,6 +58,14 @@ class Command(SiteCommand):
             type=int,
             help=f"random vectors and updates, if not as many; {DRAWN_BESIDE_ALL} beside all",
         )
+        parser.add_argument(
+            "--vectors",
+            metavar="LAYER:INDEX,…",
+            help="these value vectors in place of a sample, such as 14:518,14:72; both from 0",
+        )
+        parser.add_argument(
+            "--vectors-file", type=Path, metavar="FILE", help="the same, one on each line"
+        )
         parser.add_argument("--top-k", type=int, default=defaults.top_k)
         parser.add_argument("--seed", type=int, default=defaults.seed)
         parser.add_argument("--projection", choices=PROJECTIONS, default=defaults.projection)
@@ -68,26 +83,49 @@ class Command(SiteCommand):
         parser.add_argument("--device", default=defaults.device)
         parser.add_argument("--revision")
         parser.add_argument("--name", help="what the bundle calls the model")
-        for tensor in ("--value-tensor", "--key-tensor", "--unembedding-tensor"):
-            parser.add_argument(tensor, metavar="NAME", help="for a family that is not known")
+        for option in TENSOR_OPTIONS:
+            if option.endswith("_tensor"):
+                what = "for a family that is not known"
+                parser.add_argument(flag_of(option), metavar="NAME", help=what)
         parser.add_argument("--orientation", choices=ORIENTATIONS)
+        parser.add_argument("--norm-kind", choices=NORM_KINDS)
+        parser.add_argument("--norm-offset", type=float, default=defaults.norm_offset, metavar="X")
+        parser.add_argument("--norm-epsilon", type=float, metavar="X")
+        parser.add_argument(
+            "--allow-fewer-layers",
+            action="store_true",
+            help="read the layers that have the FFN's tensors, where others lack them",
+        )
 
     def handle(self, *args: Any, model: str, **given: Any) -> None:
-        values = {field.name: given[field.name] for field in fields(ExtractOptions)}
+        values = {name: given[name] for name in option_names()}
         values["kinds"] = tuple(given["kinds"].split(","))
         values["glosses"] = () if given["glosses"] == "none" else tuple(given["glosses"].split(","))
         try:
+            values["vectors"] = _chosen(given["vectors"], given["vectors_file"])
             options = ExtractOptions(**values)
+            for note in options.notes:
+                self.stderr.write(f"Note: {note.write(flag_of)}")
             if given["estimate"]:
                 forecast = extraction_forecast(model_source=model.strip(), options=options)
                 self.stdout.write(_sentence(forecast))
                 return
             extraction = extraction_enqueue(model_source=model, options=options)
+        except OptionError as error:
+            raise CommandError(error.named(flag_of)) from error
         except (FFNExtractError, SiteError) as error:
-            raise CommandError(str(error)) from error
+            cause = error.__cause__
+            known = cause.named(flag_of) if isinstance(cause, OptionError) else str(error)
+            raise CommandError(known) from error
         self.stdout.write(f"Queued: {extraction.model_source} as {extraction.public_id}")
         if not workers_extracting().exists():
             self.stdout.write("No worker is running; it starts with `manage.py serve`.")
+
+
+def _chosen(vectors: str | None, file: Path | None) -> tuple[Place, ...] | None:
+    if vectors is None and file is None:
+        return None
+    return places_of(vectors or "") + (() if file is None else read_places(file))
 
 
 def _sentence(forecast: Forecast) -> str:

@@ -1,7 +1,6 @@
 """What an admin may ask for, what it will take, and what cannot work and says so."""
 
 import re
-from dataclasses import fields
 from datetime import timedelta
 
 import numpy as np
@@ -17,7 +16,7 @@ from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.errors import Invalid
 from annotation_site.management.commands.enqueue_model import Command
 from ffn_extract.estimate import DEFAULT_RATE
-from ffn_extract.options import ExtractOptions
+from ffn_extract.options import ExtractOptions, option_names
 from ffn_extract.outline import Outline
 from tests.annotation_site.corpus.test_views import form
 from tests.annotation_site.factories import (
@@ -75,12 +74,12 @@ def model_folder(folders, tiny_model, family="bert"):  # noqa: F811
 
 
 EVERY_OPTION = {
-    "kinds": ("value", "update"),
+    "kinds": ("value", "random", "update"),
     "per_layer": 3,
     "drawn_per_layer": 2,
     "top_k": 7,
     "seed": 5,
-    "projection": "fold",
+    "projection": "norm",
     "random_grain": "model",
     "corpus": "mine.jsonl",
     "corpus_field": "body",
@@ -90,30 +89,42 @@ EVERY_OPTION = {
     "device": "cuda:1",
     "revision": "v1.0",
     "name": "another name",
-    "value_tensor": "l.{layer}.v",
-    "key_tensor": "l.{layer}.k",
+    "value_tensor": "l.{layer}.{expert}.v",
+    "key_tensor": "l.{layer}.{expert}.k",
     "unembedding_tensor": "e",
     "orientation": "row",
+    "projection_tensor": "p",
+    "norm_gain_tensor": "n.{layer}.g",
+    "norm_kind": "layer",
+    "norm_bias_tensor": "n.{layer}.b",
+    "norm_offset": 1.0,
+    "norm_epsilon": 0.001,
+    "norm_after_ffn_tensor": "n.{layer}.after",
+    "allow_fewer_layers": True,
 }
 
 
-def test_form_command_and_api_set_every_option_that_extraction_has(admin, folders, hub):
-    assert set(EVERY_OPTION) == {field.name for field in fields(ExtractOptions)}
+CHOSEN = {**EVERY_OPTION, "per_layer": 10, "vectors": ("0:7", "14:518")}
+
+
+@pytest.mark.parametrize("wanted", [EVERY_OPTION, CHOSEN], ids=["sampled", "chosen"])
+def test_form_command_and_api_set_every_option_that_extraction_has(admin, folders, hub, wanted):
+    assert set(CHOSEN) == set(option_names())
     (folders.CORPORA_DIR / "mine.jsonl").write_text("{}")
-    posted = {k: ",".join(v) if k == "glosses" else v for k, v in EVERY_OPTION.items()}
+    posted = {k: ",".join(v) if k in ("glosses", "vectors") else v for k, v in wanted.items()}
     response = admin.post(URL, {**posted, "model": "gpt2", "extent": "sample"})
     assert response.status_code == 302, response.content.decode()
     command = ["gpt2"]
-    for option, value in EVERY_OPTION.items():
+    for option, value in wanted.items():
         flag = "--" + option.replace("_", "-")
         text = ",".join(value) if isinstance(value, tuple) else str(value)
         command += [flag] if value is True else [flag, text]
     call_command("enqueue_model", *command)
-    sent = {"model": "gpt2", **EVERY_OPTION}
+    sent = {"model": "gpt2", **wanted}
     reply = admin.post("/api/extractions", sent, content_type="application/json")
     assert reply.status_code == 201, reply.json()
     by_api, by_command, by_form = Extraction.objects.all()
-    assert ExtractOptions.from_json(by_form.parameters) == ExtractOptions(**EVERY_OPTION)
+    assert ExtractOptions.from_json(by_form.parameters) == ExtractOptions.from_json(wanted)
     assert by_api.parameters == by_command.parameters == by_form.parameters
 
 
@@ -132,13 +143,24 @@ def test_the_few_options_that_matter_come_first(admin):
 @pytest.mark.parametrize(
     ("changes", "field", "sentence"),
     [
-        ({"value_tensor": "x"}, "value_tensor", "belong together"),
+        (
+            {"value_tensor": "x"},
+            "value_tensor",
+            "Value tensor needs Unembedding tensor and Orientation too",
+        ),
         (
             {"value_tensor": "v", "key_tensor": "k.{layer}", "unembedding_tensor": "e",
              "orientation": "row"},
-            "value_tensor",
-            "Value tensor must have {layer} once",
+            "key_tensor",
+            "Key tensor must have the same braces as Value tensor",
         ),
+        ({"vectors": "1:2, 3-4"}, "vectors", "Chosen value vectors has '3-4'"),
+        (
+            {"vectors": "1:2", "extent": "all"},
+            "vectors",
+            "Chosen value vectors chooses value vectors, and Vectors per layer all takes",
+        ),
+        ({"name": "a\u202eb"}, "name", "Name in the bundle has the invisible character U+202E"),
         ({"device": "abacus"}, "device", "Device must be auto, cpu"),
         ({"top_k": 1001}, "top_k", "less than or equal to 1000"),
         ({"corpus": "../secret.txt"}, "corpus", "Select a valid choice"),
@@ -330,3 +352,38 @@ def test_the_command_says_what_it_would_take(folders, tiny_model, capsys):  # no
     )
     assert Extraction.objects.count() == 0
     assert "estimate" in Command().create_parser("manage.py", "enqueue_model").format_help()
+
+
+def test_vectors_that_a_model_does_not_have_are_refused_before_it_is_queued(
+    admin, folders, tiny_model  # noqa: F811
+):  # fmt: skip
+    model_folder(folders, tiny_model)
+    for text, said in (
+        ("2:0", "the model has 2 layers, 0 to 1"),
+        ("1:24", "layer 1 has 24 value vectors, 0 to 23"),
+    ):
+        shown = admin.post(URL, form(model="tiny", vectors=text)).content.decode()
+        assert f"has {text}, and {said}" in shown
+        with pytest.raises(CommandError, match=said):
+            call_command("enqueue_model", "tiny", "--vectors", text)
+        with pytest.raises(CommandError, match=said):
+            call_command("enqueue_model", "tiny", "--vectors", text, "--estimate")
+    with pytest.raises(CommandError, match="--per-layer is 25, and layer 0 has 24 value vectors"):
+        call_command("enqueue_model", "tiny", "--per-layer", "25")
+    assert not Extraction.objects.exists()
+
+
+def test_what_has_no_effect_is_said_where_the_extraction_is_followed(
+    folders, tiny_model, capsys  # noqa: F811
+):  # fmt: skip
+    model_folder(folders, tiny_model)
+    call_command(
+        "enqueue_model", "tiny", "--kinds", "value", "--random-grain", "model", "--revision", "v1"
+    )
+    assert "Note: --random-grain has no effect here" in capsys.readouterr().err
+    queued = Extraction.objects.get()
+    assert queued.parameters["random_grain"] == "dimension"
+    assert queued.parameters["revision"] is None
+    (line,) = queued.log.all()
+    assert "random_grain has no effect here" in line.text
+    assert "revision has no effect here: tiny is a folder." in line.text

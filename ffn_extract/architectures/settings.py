@@ -1,0 +1,60 @@
+"""What config.json says, in models of text and in those that have text for one part."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ffn_extract.architectures.declaration import Architecture
+from ffn_extract.errors import ArchitectureError
+
+TEXT_PARTS = ("text_config", "llm_config", "language_config")
+"""Under which keys a multimodal model's config.json keeps its text part."""
+
+
+def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entries of the text part; empty for a model of text alone."""
+    parts = (config.get(key) for key in TEXT_PARTS)
+    return next((part for part in parts if isinstance(part, Mapping)), {})
+
+
+def settings_for(family: Architecture, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that describe `family`: the model's own, and those of its text part.
+
+    Where both have a key, the one counts that has the family's model_type.
+    """
+    text = {key: value for key, value in text_part(config).items() if value is not None}
+    own = {key: value for key, value in config.items() if value is not None}
+    if text.get("model_type") == family.model_type:
+        return {**own, **text}
+    return {**text, **own}
+
+
+def size_of(settings: Mapping[str, Any], keys: tuple[str, ...]) -> int:
+    """The size under the first key that is there.
+
+    Raises ArchitectureError when none is, or it is no whole number of at least 1.
+    """
+    key = next((key for key in keys if settings.get(key) is not None), keys[0])
+    size = settings.get(key)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ArchitectureError(
+            f"config.json must give {key} as a whole number of at least 1, not {size!r}."
+        )
+    return size
+
+
+def tie_word_embeddings(config: Mapping[str, Any]) -> bool | None:
+    """Whether config.json ties the head to the embeddings; None when it does not say.
+
+    Raises ArchitectureError when the model and its text part disagree.
+    """
+    said = {
+        value
+        for part in (config, text_part(config))
+        if isinstance(value := part.get("tie_word_embeddings"), bool)
+    }
+    if len(said) > 1:
+        raise ArchitectureError(
+            "config.json says tie_word_embeddings: true in one place and false in another, and the "
+            "file has no head. Name the unembedding with --unembedding-tensor."
+        )
+    return said.pop() if said else None
