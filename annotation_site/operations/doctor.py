@@ -219,11 +219,8 @@ def static_files() -> Finding:
 def _never_collected(do: str) -> Finding:
     """A web server refuses to start then, so where a worker is alive, workers alone run."""
     where = f"not collected into {settings.STATIC_ROOT}"
-    try:
-        workers_alone = _a_worker_is_here()
-    except DatabaseError:
-        workers_alone = False
-    if workers_alone:
+    # SQLite would make the file of a database that is not there, so that is looked at first.
+    if not _database_fails() and _a_worker_is_here():
         return fine(
             f"{where}, so no web server starts here. The workers of this machine need none; for a "
             "web server, run `manage.py collectstatic --noinput` first."
