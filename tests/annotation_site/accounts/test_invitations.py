@@ -14,6 +14,7 @@ from annotation_site.accounts.models import AuditEntry, Invitation, Role, User
 from annotation_site.annotation import people
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.errors import Invalid, NotAllowed, NotFound
+from annotation_site.exact_words import exact
 from tests.annotation_site.factories import (
     PASSWORD,
     UserFactory,
@@ -179,7 +180,7 @@ def test_somebody_who_has_an_account_joins_with_it():
     _, link = make_invitation(study=study, uses=2)
     ada = UserFactory(username="ada")
     client = client_of(ada)
-    assert "Join as ada" in client.get(link).content.decode()
+    assert f"Join as {exact('ada')}" in client.get(link).content.decode()
     assert client.post(link).status_code == 302
     assert study.memberships.filter(user=ada, role="annotator").count() == 1
     again = client.post(link)

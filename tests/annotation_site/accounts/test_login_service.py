@@ -15,6 +15,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.test import Client
 
 from annotation_site.accounts.models import AuditEntry, User
+from annotation_site.exact_words import exact
 from tests.annotation_site.factories import PASSWORD, UserFactory, log_in
 
 pytestmark = pytest.mark.django_db
@@ -118,7 +119,7 @@ def test_without_settings_there_is_no_button_and_no_address():
 
 def test_the_button_is_shown_and_leads_to_the_issuer_and_nowhere_else(issuer):
     page = Client().get("/login/").content.decode()
-    assert "Log in with the university" in page
+    assert f"Log in with {exact('the university')}" in page
     assert f'action="{LOGIN}"' in page
     sent_to = urlsplit(Client().post(LOGIN + "?next=https://evil.example/")["Location"])
     assert f"{sent_to.scheme}://{sent_to.netloc}{sent_to.path}" == f"{issuer.url}/authorize"
