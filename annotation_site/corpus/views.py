@@ -202,7 +202,6 @@ def _context(public_id: uuid.UUID) -> dict[str, object]:
         "extraction": found,
         "steps": selectors.extraction_steps(found),
         "layers": selectors.layers_state(found),
-        "has_manifest": selectors.has_manifest(found),
         **selectors.what_was_read(found),
         "log": selectors.extraction_log(found, at_most=LINES_ON_PAGE),
         "workers": workers_extracting().count(),
