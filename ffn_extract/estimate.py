@@ -4,14 +4,10 @@ Orders of magnitude for a person who decides, not promises: the constants were m
 models on a machine of two cores. Where a site has run extractions of its own, their rate counts.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-from ffn_extract.architectures import family_of
-from ffn_extract.architectures.declaration import FFN, NEVER_NEGATIVE, Architecture, Matrix
 from ffn_extract.chosen_vectors import require_enough, require_places
-from ffn_extract.errors import ArchitectureError
+from ffn_extract.model_sizes import Sizes, sizes_of
 from ffn_extract.options import ALL, ExtractOptions
 from ffn_extract.outline import Outline
 
@@ -39,21 +35,6 @@ _MANY_TOKENS = 4  # distinct tokens per list are about as many while lists are f
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Sizes of a model: `values` counts the value vectors of each layer."""
-
-    d_model: int
-    vocab_size: int
-    values: tuple[int, ...]
-    signed: bool
-
-    @property
-    def n_layers(self) -> int:
-        """How many layers there are."""
-        return len(self.values)
-
-
-@dataclass(frozen=True)
 class Estimate:
     """What an extraction takes: seconds of one worker, bytes of memory and of disk, and lists."""
 
@@ -63,22 +44,6 @@ class Estimate:
     memory_bytes: int
     disk_bytes: int
     products: int
-
-
-def sizes_of(outline: Outline, options: ExtractOptions) -> Sizes:
-    """The sizes of a model. Raises ArchitectureError where its family or a tensor is not known."""
-    family, config = _family(outline, options)
-    outline = replace(outline, config=config)
-    prefix = _prefix(family, outline)
-    unembedding = _unembedding(family, outline, prefix)
-    d_model = _size(outline.config, family.d_model_keys) if family.d_model_keys else unembedding[1]
-    n_layers = _layers(family, outline, prefix)
-    values = tuple(_values(family, outline, prefix, layer, d_model) for layer in range(n_layers))
-    forms = [_form(family, outline, prefix, layer) for layer in range(n_layers)]
-    gated = any(form.up is not None for form in forms)
-    activation = outline.config.get(family.activation_key, family.default_activation)
-    signed = gated or activation not in NEVER_NEGATIVE
-    return Sizes(d_model, unembedding[0], values, signed)
 
 
 def require_possible(sizes: Sizes, options: ExtractOptions) -> None:
@@ -111,7 +76,7 @@ def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RA
     drawn = options.drawn_count
     require_possible(sizes, options)
     value = _chosen(sizes, options) if "value" in options.kinds else 0
-    n_layers = sizes.n_layers
+    n_layers = sizes.n_read
     if options.vectors is not None:
         n_layers = len({layer for layer, _ in options.vectors})
     n_updates = drawn * n_layers if "update" in options.kinds else 0
@@ -139,7 +104,7 @@ def _chosen(sizes: Sizes, options: ExtractOptions) -> int:
     """How many value vectors are taken."""
     if options.vectors is not None:
         return len(options.vectors)
-    return sum(n if options.per_layer == ALL else options.per_layer for n in sizes.values)
+    return sum(n if options.per_layer == ALL else options.per_layer for n in sizes.values if n)
 
 
 def _seconds(
@@ -174,91 +139,3 @@ def _memory(outline: Outline, options: ExtractOptions, sizes: Sizes, lists: int)
     if "wordnet" in options.glosses or "update" in options.kinds:
         common += _WORDNET_BYTES
     return round(common + max(projecting, running))
-
-
-def _family(outline: Outline, options: ExtractOptions) -> tuple[Architecture, Mapping[str, Any]]:
-    found = family_of(outline.config, options, outline.shapes)
-    return found.architecture, found.config
-
-
-def _prefix(family: Architecture, outline: Outline) -> str:
-    if not outline.shapes:
-        return ""
-    names = [prefix + family.embedding for prefix in family.prefixes]
-    name = next((name for name in names if name in outline.shapes), None)
-    if name is None:
-        raise ArchitectureError(
-            f"The weights have no {' or '.join(names)}: they are not those of a "
-            f"{family.model_type} model."
-        )
-    return name.removesuffix(family.embedding)
-
-
-def _unembedding(family: Architecture, outline: Outline, prefix: str) -> tuple[int, int]:
-    """Rows and width of the unembedding."""
-    names = (*family.heads, prefix + family.embedding)
-    found = next((outline.shapes[name] for name in names if name in outline.shapes), None)
-    if found is None:
-        vocab_size = _size(outline.config, ("vocab_size",))
-        return vocab_size, _size(outline.config, family.d_model_keys or ("hidden_size",))
-    if len(found) != 2:
-        raise ArchitectureError(f"The unembedding has shape {found}; it should be a matrix.")
-    return found[0], found[1]
-
-
-def _layers(family: Architecture, outline: Outline, prefix: str) -> int:
-    if family.layers_keys:
-        return _size(outline.config, family.layers_keys)
-    mark = family.ffns[0].mark
-    n_layers = 0
-    while _name(prefix, mark, n_layers) in outline.shapes:
-        n_layers += 1
-    if n_layers == 0:
-        raise ArchitectureError(
-            f"The weights have no {_name(prefix, mark, 0)}. Look up the tensor's name."
-        )
-    return n_layers
-
-
-def _values(family: Architecture, outline: Outline, prefix: str, layer: int, d_model: int) -> int:
-    """How many value vectors a layer has, all experts together."""
-    ffn: FFN | None = _form(family, outline, prefix, layer)
-    total = 0
-    while ffn is not None:
-        experts = _size(outline.config, ffn.experts_keys) if ffn.experts_keys else 1
-        total += experts * _d_ff(ffn, outline, prefix, layer, d_model)
-        ffn = ffn.then
-    return total
-
-
-def _form(family: Architecture, outline: Outline, prefix: str, layer: int) -> FFN:
-    """The form that a layer's FFN has; the family's first where the tensors are not known."""
-    present = (f for f in family.ffns if _name(prefix, f.mark, layer) in outline.shapes)
-    return next(present, family.ffns[0])
-
-
-def _d_ff(ffn: FFN, outline: Outline, prefix: str, layer: int, d_model: int) -> int:
-    known = any(outline.config.get(key) is not None for key in ffn.d_ff_keys)
-    if ffn.d_ff_factor is not None and not known:
-        return ffn.d_ff_factor * d_model
-    if ffn.d_ff_keys:
-        return _size(outline.config, ffn.d_ff_keys)
-    name = _name(prefix, ffn.value, layer)
-    shape = outline.shapes.get(name)
-    if shape is None:
-        raise ArchitectureError(f"The weights have no {name}. Look up the tensor's name.")
-    return shape[-2 if ffn.value.orientation == "row" else -1]
-
-
-def _name(prefix: str, matrix: Matrix, layer: int) -> str:
-    return prefix + matrix.name.format(layer=layer, expert=0)
-
-
-def _size(config: Mapping[str, object], keys: tuple[str, ...]) -> int:
-    key = next((key for key in keys if config.get(key) is not None), keys[0])
-    size = config.get(key)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ArchitectureError(
-            f"config.json must give {key} as a whole number of at least 1, not {size!r}."
-        )
-    return size

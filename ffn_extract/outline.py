@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from ffn_extract.model_files import (
     WEIGHT_FILES,
     shard_names,
 )
+from ffn_extract.other_formats import other_format, require_content, require_no_adapter
 
 _MOST_PER_BYTE = 2  # four bits are the least that a number takes
 _MAX_HEAD_BYTES = 100_000_000  # what safetensors itself reads at most
@@ -48,12 +50,14 @@ def outline_of_folder(folder: Path) -> Outline:
     Raises CheckpointError, as the extraction itself would, where config.json or the weights are
     missing, empty or damaged.
     """
+    held = os.listdir(folder)
+    require_no_adapter(held, folder.name, folder)
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(
             f"{folder.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
-            "and the tokenizer's files."
+            f"and the tokenizer's files.{other_format(held)}"
         ) from error
     except ValueError as error:
         raise CheckpointError(f"{CONFIG} of {folder.name} is no valid JSON: {error}.") from error
@@ -63,11 +67,13 @@ def outline_of_folder(folder: Path) -> Outline:
     if first is None:
         raise CheckpointError(
             f"The model's folder {folder.name} has no weights: one of {', '.join(WEIGHT_FILES)} "
-            "is needed."
+            f"is needed.{other_format(held)}"
         )
     names = shard_names(folder / first) if first.endswith(".index.json") else [first]
     paths = [folder / name for name in names]
     size = sum(_size(path) for path in paths)
+    for path in paths:
+        require_content(path)
     shapes = _shapes(paths) if first in (SAFETENSORS, SAFETENSORS_INDEX) else {}
     return Outline(config, shapes, size)
 
@@ -94,7 +100,12 @@ def outline_on_hub(model: str, revision: str | None, seconds: float) -> Outline 
         if CONFIG not in sizes:
             raise CheckpointError(
                 f"{model} has no {CONFIG} on the hub, so it is no model that can be read. Name "
-                "another."
+                f"another.{other_format(sizes)}"
+            )
+        require_no_adapter(sizes, model)
+        if not set(WEIGHT_FILES).intersection(sizes):
+            raise CheckpointError(
+                f"{model} on the hub has none of {', '.join(WEIGHT_FILES)}.{other_format(sizes)}"
             )
         path = hf_hub_download(model, CONFIG, revision=revision, etag_timeout=seconds)
         config = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -157,9 +168,12 @@ def _shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
                 if length > min(_MAX_HEAD_BYTES, size):
                     raise ValueError("its head is longer than the file")
                 head = json.loads(file.read(length))
+            aliases = head.pop("__metadata__", {})
             for name, entry in head.items():
-                if name != "__metadata__":
-                    shapes[name] = _possible(name, entry["shape"], size)
+                shapes[name] = _possible(name, entry["shape"], size)
+            for name, kept in aliases.items():  # names of one tensor, of which a file keeps one
+                if kept in head and name not in head:
+                    shapes[name] = shapes[kept]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(
                 f"{path.name} is no whole safetensors file: {error}. Copy the model again."

@@ -11,7 +11,8 @@ from django.conf import settings
 
 from annotation_site.errors import Invalid, SiteError
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.estimate import require_possible, sizes_of
+from ffn_extract.estimate import require_possible
+from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
 from ffn_extract.outline import outline_of_folder
 

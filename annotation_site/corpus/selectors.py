@@ -40,22 +40,23 @@ def extractions(*, state: str = "") -> QuerySet[Extraction]:
     return found.filter(state=state) if state else found
 
 
-def has_manifest(extraction: Extraction) -> bool:
-    """Whether the bundle's manifest was kept, without reading it."""
-    return Extraction.objects.filter(pk=extraction.pk).exclude(manifest="").exists()
-
-
 def what_was_read(extraction: Extraction) -> dict[str, object]:
-    """The unembedding's tensors and the layers read, of a manifest that tells them; else empty."""
+    """What a manifest tells of tensors and tokenizer; `has_manifest` is whether one was kept.
+
+    Manifests of version 0.1 name no unembedding.
+    """
     stored = Extraction.objects.filter(pk=extraction.pk).values_list("manifest", flat=True).first()
-    model = json.loads(stored)["model"] if stored else {}
+    if not stored:
+        return {"has_manifest": False}
+    manifest = json.loads(stored)
+    model, parameters = manifest.get("model", {}), manifest.get("parameters", {})
     unembedding = model.get("unembedding")
-    if not unembedding:
-        return {}
-    words = UNEMBEDDINGS[unembedding["chosen"]]
+    words = UNEMBEDDINGS[unembedding["chosen"]] if unembedding else ""
     return {
-        "unembedding": {"tensors": unembedding["tensors"], "words": words},
+        "has_manifest": True,
+        "unembedding": unembedding and {"tensors": unembedding["tensors"], "words": words},
         "layers_read": model.get("layers_read"),
+        "tokenizer": parameters.get("tokenizer"),
     }
 
 

@@ -198,13 +198,11 @@ def _one(public_id: uuid.UUID) -> Extraction:
 
 def _context(public_id: uuid.UUID) -> dict[str, object]:
     found = get_object_or_404(selectors.extractions(), public_id=public_id)
-    has_manifest = selectors.has_manifest(found)
     return {
         "extraction": found,
         "steps": selectors.extraction_steps(found),
         "layers": selectors.layers_state(found),
-        "has_manifest": has_manifest,
-        **(selectors.what_was_read(found) if has_manifest else {}),
+        **selectors.what_was_read(found),
         "log": selectors.extraction_log(found, at_most=LINES_ON_PAGE),
         "workers": workers_extracting().count(),
     }

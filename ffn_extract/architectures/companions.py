@@ -7,8 +7,10 @@ computes with, so that reading the weight by itself would give another model's l
 
 import re
 from bisect import bisect_left
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import takewhile
+from typing import Any
 
 from ffn_extract.errors import ArchitectureError
 
@@ -35,6 +37,11 @@ _QUANTISED = tuple(
     )
 )
 """Formats, and what stands in a layer's names besides or instead of `weight`: scales and codes."""
+_WAY_OUT = (
+    "Only float32, float16, bfloat16 and float64 weights can be read: give the model as it was "
+    "before it was quantised, or load it with transformers, call dequantize(), save it with "
+    "save_pretrained, and give that folder."
+)
 
 
 def require_unadapted(names: frozenset[str]) -> None:
@@ -72,6 +79,29 @@ def quantisation_of(name: str, names: frozenset[str]) -> tuple[str, str] | None:
             if pattern.fullmatch(other[len(stem) :].removeprefix("_")):
                 return title, other
     return None
+
+
+def require_unquantised(
+    name: str, names: frozenset[str], config: Mapping[str, Any], stored_as: str | None = None
+) -> None:
+    """Refuse a tensor that is stored quantised, whether it is there or its parts are.
+
+    `stored_as` is its type, where that cannot be read. Raises ArchitectureError with the format's
+    name.
+    """
+    found = quantisation_of(name, names)
+    if found is None and stored_as is None:
+        return
+    said = config.get("quantization_config")
+    method = said.get("quant_method") if isinstance(said, Mapping) else None
+    title = found[0] if found else stored_as
+    by_config = f"; config.json names {method}" if method else ""
+    how = f" as {stored_as}" if stored_as else "" if name in names else " in parts"
+    beside = f", with {found[1]}" if found else ""
+    raise ArchitectureError(
+        f"The weights are stored quantised ({title}{by_config}): {name} is there{how}{beside}. "
+        f"{_WAY_OUT}"
+    )
 
 
 def require_alone(name: str, names: frozenset[str]) -> None:

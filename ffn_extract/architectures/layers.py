@@ -68,7 +68,7 @@ def find_layers(
     raise ArchitectureError(
         f"The weights have no {name_on_disk(prefix, mark, gap)}, which a "
         f"{family.model_type} model of {total} layers keeps there: {len(read)} of {total} layers "
-        f"have the FFN's tensors ({ranges(read)}). Give the whole model; {_ON_REQUEST} those "
+        f"have the FFN's tensors (layer {ranges(read)}). Give the whole model; {_ON_REQUEST} those "
         "layers alone."
     )
 

@@ -4,17 +4,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ffn_extract.architectures.companions import quantisation_of
-from ffn_extract.errors import ArchitectureError
+from ffn_extract.architectures.companions import require_unquantised
 from ffn_extract.tensor_files import FLOAT_TYPES, TensorFiles
 
 _log = logging.getLogger(__name__)
-
-WAY_OUT = (
-    "Only float32, float16, bfloat16 and float64 weights can be read: give the model as it was "
-    "before it was quantised, or load it with transformers, call dequantize(), save it with "
-    "save_pretrained, and give that folder."
-)
 
 
 def require_plain(files: TensorFiles, name: str, config: Mapping[str, Any]) -> None:
@@ -22,20 +15,9 @@ def require_plain(files: TensorFiles, name: str, config: Mapping[str, Any]) -> N
 
     Raises ArchitectureError with the format's name.
     """
-    found = quantisation_of(name, files.names)
-    plain = name not in files.names or files.dtype(name) in FLOAT_TYPES
-    if found is None and plain:
-        return
-    said = config.get("quantization_config")
-    method = said.get("quant_method") if isinstance(said, Mapping) else None
-    title = found[0] if found else files.dtype(name)
-    by_config = f"; config.json names {method}" if method else ""
-    what = f"as {files.dtype(name)}" if name in files.names else "in parts"
-    beside = f", with {found[1]}" if found else ""
-    raise ArchitectureError(
-        f"The weights are stored quantised ({title}{by_config}): {name} is there {what}{beside}. "
-        f"{WAY_OUT}"
-    )
+    stored_as = files.dtype(name) if name in files.names else None
+    plain = stored_as in FLOAT_TYPES
+    require_unquantised(name, files.names, config, None if plain else stored_as)
 
 
 def require_readable(files: TensorFiles, name: str, config: Mapping[str, Any]) -> None:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from ffn_extract.architectures.adaptive import find_bands
 from ffn_extract.architectures.declaration import Architecture, MaskedHead, Matrix
+from ffn_extract.architectures.heads import choose_unembedding
 from ffn_extract.architectures.linear import LinearMap, Rescaled
-from ffn_extract.architectures.naming import beside, find_head, first_of
-from ffn_extract.architectures.quantised import require_plain
-from ffn_extract.architectures.settings import tie_word_embeddings
+from ffn_extract.architectures.naming import beside, first_of
 from ffn_extract.architectures.stored import (
     StoredBands,
     StoredRows,
@@ -80,7 +79,7 @@ def find_unembedding(
             f"A {family.model_type} model has no masked-language-model head whose dense layer and "
             "norm are known; leave out --through-head."
         )
-    name, chosen = _choice(family, config, files, prefix, head=head, named=named)
+    name, chosen = choose_unembedding(family, config, files.names, prefix, head=head, named=named)
     require_present(files, name, f"a {family.model_type} model")
     rows = StoredRows(files, name)
     if len(files.shape(rows.name)) != 2:
@@ -95,46 +94,6 @@ def find_unembedding(
     if rows.shape[1] == d_model:
         return Unembedding(rows, [], chosen)
     return Unembedding(rows, [_project_out(family, files, prefix, rows, d_model)], chosen)
-
-
-def _choice(
-    family: Architecture,
-    config: Mapping[str, Any],
-    files: TensorFiles,
-    prefix: str,
-    *,
-    head: MaskedHead | None,
-    named: str | None,
-) -> tuple[str, str]:
-    """The name of the unembedding's tensor, and how it was chosen."""
-    embedding = prefix + family.embedding
-    if named is not None:
-        return named, "named"
-    heads = family.heads if head is None else (head.decoder,)
-    found = find_head(heads, files.names, prefix)
-    if found is not None:
-        return found, "head"
-    for place in (place for one in heads for place in beside(prefix, one)):
-        require_plain(files, place, config)
-    if not heads:
-        return embedding, "encoder"
-    said = tie_word_embeddings(config)
-    # Every masked-language-model head that is known is tied unless config.json says otherwise.
-    tied = (family.tied_by_default if head is None else True) if said is None else said
-    if tied:
-        return embedding, "family" if said is None else "config"
-    why = (
-        f"a {family.model_type} model has a head of its own unless config.json says "
-        "tie_word_embeddings: true"
-        if said is None
-        else "config.json says tie_word_embeddings: false"
-    )
-    raise ArchitectureError(
-        f"The weights have no head ({' or '.join(heads)}), and {why}, so the input embeddings are "
-        "not the unembedding. Base models, reward models and embedders are saved like this. Give "
-        "the whole language model, or name the tensor to project onto with --unembedding-tensor "
-        f"({embedding} are the input embeddings)."
-    )
 
 
 def masked_head_tensors(family: Architecture, files: TensorFiles, prefix: str) -> list[str]:

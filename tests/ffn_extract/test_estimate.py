@@ -11,7 +11,8 @@ import pytest
 from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.bundle import open_bundle
 from ffn_extract.errors import CheckpointError, FFNExtractError
-from ffn_extract.estimate import estimate, sizes_of
+from ffn_extract.estimate import estimate
+from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
 from ffn_extract.outline import Outline, outline_of_folder
 from ffn_extract.pipeline import extract

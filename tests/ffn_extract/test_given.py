@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from ffn_extract.bundle import open_bundle
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.estimate import estimate, sizes_of
+from ffn_extract.estimate import estimate
+from ffn_extract.model_sizes import sizes_of
 from ffn_extract.norm_check import compare_norm
 from ffn_extract.options import ExtractOptions
 from ffn_extract.outline import outline_of_folder

@@ -1,5 +1,6 @@
 """The pages on which an admin enqueues a model and sees how far it is."""
 
+import json
 import re
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import Role
 from annotation_site.corpus import log, services
-from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.corpus.models import Extraction, ExtractionLayer, LanguageModel
 from annotation_site.exact_words import exact
 from annotation_site.workers.models import Worker
 from ffn_extract.options import ExtractOptions
@@ -298,3 +299,37 @@ def test_the_log_keeps_the_newest_lines(admin, monkeypatch):
         f"line {number}" for number in range(15, 20)
     ]
     assert other.log.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("notes", "sentence"),
+    [
+        ({"entries": 90}, "90 entries for 1,000 rows of the unembedding"),
+        ({"words_marked_by": "ends"}, "marks only where a word ends"),
+        ({"words_marked_by": "nothing"}, "does not mark words"),
+        (None, ""),
+    ],
+)
+def test_the_page_says_what_was_read_and_what_is_unusual(admin, notes, sentence):
+    extraction = cut(2)
+    Extraction.objects.update(
+        state="ready",
+        model=LanguageModel.objects.create(
+            name="tiny", model_type="llama", n_layers=2, d_model=16, d_ff=24, vocab_size=1000,
+            vocabulary="subword", weights_digest="0" * 64,
+        ),
+        manifest=json.dumps(
+            {
+                "model": {
+                    "unembedding": {"tensors": ["lm_head.weight"], "chosen": "head"},
+                    "layers_read": [1],
+                },
+                "parameters": {"tokenizer": notes} if notes else {},
+            }
+        ),
+    )  # fmt: skip
+    shown = page(admin, extraction)
+    assert "lm_head.weight" in shown
+    assert "1 of 2: 1" in shown
+    assert sentence in shown
+    assert ("tokenizer" in shown.lower()) is (notes is not None)
