@@ -1,5 +1,6 @@
 """A world in which every text that people, models and files bring tries to break out of a page."""
 
+import json
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -91,7 +92,8 @@ def _spoil_lists(extraction: Extraction) -> None:
         "corpus_field": short("field"), "projection": short("projection"),
     }  # fmt: skip
     extraction.environment = {"torch": short("environment"), short("package"): "1"}
-    extraction.manifest = '{"model": "' + "<x-manifest><script>alert(1)</script>" + '"}'
+    read = {"tensors": ["<x-manifest><script>alert(1)</script>"], "chosen": "head"}
+    extraction.manifest = json.dumps({"model": {"unembedding": read}})
     extraction.worker = short("worker")
     extraction.save()
     for token in Token.objects.filter(extraction=extraction):
