@@ -37,6 +37,7 @@ NOT_CHECKED = {
     "study.repeat_percent, study.show_glosses, study.highlight_spellings, "
     "study.team_may_annotate, study.seed": "rules of the study on which no table depends",
     "parameters.json: study.several_patterns_per_token": "where no token is in several patterns",
+    "parameters.json: tables.seed": "where no interval and no p-value depends on the draws",
     "parameters.json: tables.populations": "vectors of a layer, where no interval rests on "
     "them, but that they are at least its lists",
     "parameters.json: data_version, figures.data_version, figures.filters": "numbers of this "

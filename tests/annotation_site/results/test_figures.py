@@ -36,7 +36,7 @@ def plans(frames):
 
 def test_alt_texts_say_the_numbers(frames):
     by_kind, matrix, time, practice = (plan.alt for plan in plans(frames))
-    assert "Value vectors 56.7% (95% from 5.0% to 108.4%), 3 lists" in by_kind
+    assert "Value vectors 56.7% (95% from 5.0% to 100.0%), 3 lists" in by_kind
     assert "Random vectors 0.0%, 1 list" in by_kind  # one list: no interval, and none is claimed
     # 1 − 59·6/(60² − 27² − 33²) and 1 − 59·12/(60² − 22² − 38²), by the labels in and outside
     assert "ana and ben 0.80 (30 tokens); ana and cem 0.58 (30 tokens)" in matrix
