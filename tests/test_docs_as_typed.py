@@ -74,7 +74,8 @@ def test_servers_that_run_apart_start_as_the_text_says(machine):
         a_page_is_whole(port)
         doctor = the_block(DEPLOYING, "Is all well?", ".venv/bin/python manage.py doctor")
         wait_for(lambda: "2 alive, 1 of them for extractions" in machine.type(f"{doctor} || true"))
-        assert "Nothing is wrong." in machine.type(doctor)
+        # A busy machine may see a worker late; in the end nothing is left to say.
+        wait_for(lambda: "Nothing is wrong." in machine.type(f"{doctor} || true"))
         tidy = the_block(DEPLOYING, "What is removed, and when", ".venv/bin/python manage.py tidy")
         assert "There is nothing to remove." in machine.type(tidy)
     assert not list((machine.folder / "home").glob(".gunicorn*"))
