@@ -64,7 +64,10 @@ def test_servers_that_run_apart_start_as_the_text_says(machine):
     )
     block = the_block(DEPLOYING, ONE_MACHINE, ".venv/bin/gunicorn")
     commands, (web, *workers) = split(block)
-    said = machine.type("cd . && " + web, fails=True)
+    # Two children that end at once make gunicorn print a traceback of its own, now and then.
+    alone = web.replace("--workers 2", "--workers 1")
+    assert alone != web
+    said = machine.type("cd . && " + alone, fails=True)
     assert "The static files are not collected" in said
     machine.type(commands)
     machine.type(".venv/bin/python manage.py createadmin NAME")
