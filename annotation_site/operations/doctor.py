@@ -200,7 +200,7 @@ def caches() -> Finding:
 def static_files() -> Finding:
     """Whether every page finds its scripts and styles, as they are in this version."""
     manifest = settings.STATIC_ROOT / "staticfiles.json"
-    do = "Run `manage.py collectstatic --noinput`, then start the web servers anew."
+    do = "Run `manage.py collectstatic --noinput`, then restart the web servers."
     try:
         collected = json.loads(manifest.read_text())["paths"]
         made_at = manifest.stat().st_mtime

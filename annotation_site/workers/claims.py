@@ -77,7 +77,7 @@ class ClaimedWork(models.Model):
     @classmethod
     def waiting(cls) -> QuerySet[Any]:
         """Rows that a worker could take now."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of work says so; Django's models take no ABC
 
     @classmethod
     def being_done(cls) -> QuerySet[Any]:
