@@ -251,7 +251,7 @@ def test_links_and_the_api_name_the_address_that_people_type(proxied):
 
 
 def sent_until_refused(site: Site, request: str, most: int) -> tuple[bytes, int]:
-    """What a stranger who goes on sending is answered, and how many bytes lay in nginx's folders."""
+    """What a stranger who goes on sending is answered; how many bytes lay in nginx's folders."""
     context = ssl.create_default_context(
         cafile=str(site.folder.parent / "nginx" / "certificate.pem")
     )
