@@ -1,4 +1,4 @@
-"""Writes requirements/locked/*.txt, each pinned version with the digests of all its files: `make lock`.
+"""Writes requirements/locked/*.txt, the pins with digests of all their files: `make lock`.
 
 What is locked can be installed with `pip --require-hashes` on every system and Python that
 pyproject.toml and uv name. torch and what only its CUDA builds need are left out: which build fits

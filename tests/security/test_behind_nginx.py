@@ -125,7 +125,7 @@ def proxied(tmp_path: Path) -> Iterator[Site]:
                 user=user,
                 zone=zone_of_the_documentation(),
                 location=location_of_the_documentation(site),
-            )  # fmt: skip
+            )
         )
         server = subprocess.Popen(
             [nginx, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
