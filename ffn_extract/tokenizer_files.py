@@ -5,7 +5,6 @@ makes a tokenizer of a handful of special tokens, or one that cuts texts in anot
 made is held against the file itself.
 """
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,8 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 
 from ffn_extract.errors import CheckpointError
-from ffn_extract.model_files import SENTENCEPIECE_FILES, VOCABULARY_FILES
+from ffn_extract.json_files import MOST_TOKENIZER_BYTES, read_json
+from ffn_extract.model_files import SENTENCEPIECE_FILES, TOKENIZER_FILES, VOCABULARY_FILES
 
 WAY_OUT = (
     "Put a tokenizer.json beside the weights: where the tokenizer loads, "
@@ -44,6 +44,7 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     found = [name for name in VOCABULARY_FILES if (folder / name).is_file()]
     if not found:
         raise _refusal(folder, _nothing_found(folder))
+    _require_small(folder)
     settings = _settings(folder)
     _require_whole(folder, found[0])
     _require_no_code(folder, settings, found)
@@ -54,10 +55,20 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def _require_small(folder: Path) -> None:
+    """Refuse files that transformers would read whole, whatever they are."""
+    for path in sorted({*folder.glob("*.json"), *(folder / name for name in TOKENIZER_FILES)}):
+        if path.exists() and not path.is_file():
+            raise _refusal(folder, f"{path.name} is no regular file", "Copy the model again.")
+        if path.exists() and path.stat().st_size > MOST_TOKENIZER_BYTES:
+            what = f"{path.name} is larger than {MOST_TOKENIZER_BYTES:,} bytes"
+            raise _refusal(folder, what, "Copy the model again.")
+
+
 def tokenizer_json(folder: Path) -> dict[str, Any] | None:
     """The content of tokenizer.json, where the folder has one."""
     path = folder / "tokenizer.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    content = _json(folder, path.name) if path.is_file() else None
     return content if isinstance(content, dict) else None
 
 
@@ -90,8 +101,8 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 def _json(folder: Path, name: str) -> Any:
     try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(folder / name, MOST_TOKENIZER_BYTES)
+    except (OSError, ValueError) as error:
         what = f"{name} is no whole JSON file: {error}"
         raise _refusal(folder, what, "Copy the model again.") from error
 

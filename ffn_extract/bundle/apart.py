@@ -95,8 +95,8 @@ def _sentence_about(folder: Path, done: subprocess.CompletedProcess[bytes]) -> s
 
 def _too_large(folder: str) -> str:
     return (
-        f"{folder} needs more than {MOST_MEMORY_MB} MB of memory to be read, or crashes the program "
-        f"that reads it. {_AGAIN}"
+        f"{folder} needs more than {MOST_MEMORY_MB} MB of memory to be read, or crashes what reads "
+        f"it. {_AGAIN}"
     )
 
 
