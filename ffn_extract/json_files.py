@@ -16,7 +16,7 @@ MOST_DEPTH = 100
 
 
 class UnreadableFile(ValueError):
-    """A file is too large, nested too deep, or no file at all; the message goes on from its name."""
+    """A file is too large, nested too deep, or no file at all; the message follows its name."""
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:

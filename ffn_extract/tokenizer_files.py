@@ -5,9 +5,11 @@ makes a tokenizer of a handful of special tokens, or one that cuts texts in anot
 made is held against the file itself.
 """
 
+import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,9 @@ _FOREIGN = {
 """Formats that are known and not read, by a file's name or its ending."""
 
 _SETTINGS = "tokenizer_config.json"
+MOST_ADDED = 100_000
+"""Tokens that may be added to a trained tokenizer."""
+_MOST_GROWTH = 1_000
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -127,6 +132,50 @@ def _require_whole(folder: Path, name: str) -> None:
         model = content.get("model")
         if name == "tokenizer.json" and not (isinstance(model, dict) and model.get("vocab")):
             raise _refusal(folder, f"{name} has no model with a vocabulary in it", again)
+        _require_modest(folder, name, content)
+
+
+def _require_modest(folder: Path, name: str, content: Mapping[str, Any]) -> None:
+    """Refuse a description that makes millions of tokens, or gigabytes of a line of text."""
+    added = content.get("added_tokens")
+    if isinstance(added, list) and len(added) > MOST_ADDED:
+        what = f"{name} adds {len(added):,} tokens, and at most {MOST_ADDED:,} are read"
+        raise _refusal(folder, what, "Take them out of added_tokens.")
+    if _growth(content.get("normalizer")) > _MOST_GROWTH:
+        what = f"the normalizer in {name} makes texts more than {_MOST_GROWTH} times as long"
+        raise _refusal(folder, what, "Copy the model again.")
+
+
+def _growth(normalizer: Any) -> int:
+    """How many times as long as a text what a normalizer makes of it can be."""
+    if not isinstance(normalizer, dict):
+        return 1
+    inner = normalizer.get("normalizers")
+    if isinstance(inner, list):
+        return math.prod(map(_growth, inner))
+    content = normalizer.get("content")
+    if not isinstance(content, str):
+        return 1
+    pattern = normalizer.get("pattern")
+    anywhere = isinstance(pattern, dict) and "Regex" in pattern  # it may match nothing
+    return len(content) + 1 if anywhere else max(1, len(content))
+
+
+@contextmanager
+def sentences_for(folder: Path, doing: str) -> Iterator[None]:
+    """Turn whatever a stranger's tokenizer raises into a CheckpointError.
+
+    Its backend panics, which is no Exception, for instance where a pattern backtracks without end.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise _refusal(folder, f"{doing} ({reason})") from error
 
 
 def _processor(folder: Path, name: str) -> Any:
@@ -178,17 +227,12 @@ def _flat(named: Any) -> str:
 def _loaded(
     folder: Path, found: Iterable[str], load: Callable[..., Any]
 ) -> PreTrainedTokenizerBase:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Marian's recommends a package that changes no entry
-            made: PreTrainedTokenizerBase = load(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-    except Exception as error:  # a stranger's files: the backend raises plain Exception as well
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise _refusal(
-            folder, f"transformers makes none of {', '.join(found)} ({reason})"
-        ) from error
+    with (
+        sentences_for(folder, f"transformers makes none of {', '.join(found)}"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # Marian's recommends a package that changes no entry
+        made: PreTrainedTokenizerBase = load(folder, local_files_only=True, trust_remote_code=False)
     return made
 
 
