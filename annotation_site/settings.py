@@ -163,6 +163,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotation_site.operations.throttling.WriteThrottle",
     "annotation_site.errors.SiteErrorMiddleware",
 ]
 ROOT_URLCONF = "annotation_site.urls"
@@ -290,6 +291,8 @@ REST_FRAMEWORK = {
 API_REQUESTS_PER_MINUTE = env.whole_number(
     "API_REQUESTS_PER_MINUTE", 600
 )  # of one person's tokens together
+# Of one person's sessions. An annotation page at its fastest saves 150 times a minute.
+WRITES_PER_MINUTE = env.whole_number("WRITES_PER_MINUTE", 300)
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105
 REST_KNOX = {"TOKEN_PREFIX": "ffn_", "AUTH_HEADER_PREFIX": "Bearer"}
 MIGRATION_MODULES = {"knox": None}  # its own token table is not used

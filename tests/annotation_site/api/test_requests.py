@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, Role
 from annotation_site.accounts.tokens import scopes_for, token_create
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.api import throttling
+from annotation_site.operations import throttling
 from annotation_site.api.calls import MOST_ROWS
 from tests.annotation_site.factories import (
     UserFactory,
