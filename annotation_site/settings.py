@@ -163,7 +163,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "annotation_site.operations.throttling.WriteThrottle",
+    "annotation_site.accounts.throttling.WriteThrottle",
     "annotation_site.errors.SiteErrorMiddleware",
 ]
 ROOT_URLCONF = "annotation_site.urls"
@@ -197,7 +197,7 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Counts failed logins and tokens' requests for all processes together. In the database, so that
+# Counts failed logins for all processes together. In the database, so that
 # nothing needs Redis to let people in; a migration makes the table.
 CACHES = {
     "default": {

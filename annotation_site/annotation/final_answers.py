@@ -82,8 +82,13 @@ def final_answer_open(*, item: Item, by: User) -> Assignment:
     answer.reported_seconds = answer.active_seconds
     answer.save(
         update_fields=[
-            "membership", "position", "state", "opened_at", "active_seconds", "reported_seconds",
-        ]  # fmt: skip
+            "membership",
+            "position",
+            "state",
+            "opened_at",
+            "active_seconds",
+            "reported_seconds",
+        ]
     )
     return answer
 

@@ -130,7 +130,7 @@ def studies_run_by(user: User) -> QuerySet[Study]:
 
 
 def study_progress(study: Study) -> StudyProgress:
-    """All of it in six queries: lists by use, people, answers per list, work, cut time, training."""
+    """All of it in six queries: lists by use, people, answers, work, cut time, training."""
     uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
     lists = uses.get(Item.Use.STUDY, 0)
     members = list(_annotators(study))

@@ -200,9 +200,7 @@ def work_days(user: User) -> list[WorkDay]:
             cut[place] += cut_seconds
             reasons[place].add(reason)
     return [
-        WorkDay(
-            *place[:2], seconds[place], lists[place], cut[place], cut_reasons(reasons[place])
-        )
+        WorkDay(*place[:2], seconds[place], lists[place], cut[place], cut_reasons(reasons[place]))
         for place in sorted(seconds, key=lambda p: (-p[0].toordinal(), *p[1:]))
     ]
 

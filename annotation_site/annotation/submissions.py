@@ -6,14 +6,13 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, F, OuterRef, Subquery, Value, When
-from django.db.models.functions import Greatest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
 from annotation_site.annotation import training, worked_time
-from annotation_site.accounts.bounds import require_room
 from annotation_site.annotation.access import refusal
 from annotation_site.annotation.answers import Answer, Rules, answer_parse
 from annotation_site.annotation.members import unblinded_in
@@ -40,6 +39,7 @@ from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAll
 State = Assignment.State
 Purpose = Assignment.Purpose
 MOST_DRAFT_BYTES = 100_000
+TIME_FIELDS = ("active_seconds", "reported_seconds")
 MOST_REVISIONS_A_DAY = 50  # of one list
 
 
@@ -87,11 +87,7 @@ def draft_save(
     assignment.draft = content
     assignment.draft_version += 1
     _time_record(assignment, active_seconds)
-    assignment.save(
-        update_fields=[
-            "state", "opened_at", "draft", "draft_version", "active_seconds", "reported_seconds",
-        ]  # fmt: skip
-    )
+    assignment.save(update_fields=["state", "opened_at", "draft", "draft_version", *TIME_FIELDS])
     return assignment.draft_version
 
 
@@ -107,8 +103,8 @@ def assignment_submit(
 ) -> Assignment:
     """Make an answer count; it replaces the person's earlier answer for this list.
 
-    The same `key` again changes nothing, and neither does the answer that counts already but for
-    the time. Raises Invalid beyond MOST_REVISIONS_A_DAY, InvalidAnswer for a broken rule, DraftConflict
+    The same `key` again changes nothing, and the answer that counts already adds only its time.
+    Raises Invalid beyond MOST_REVISIONS_A_DAY, InvalidAnswer for a broken rule, DraftConflict
     when a newer draft exists, NotAllowed when the list is not open (see `access.refusal`),
     ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
     lease ended takes its place back where that is free, and else is kept as surplus. Answers to
@@ -241,6 +237,7 @@ def _is_equal(assignment: Any, answer: Answer) -> bool:
     """Whether the answer counts already, given under these guidelines and as blind as now."""
     if (
         assignment.state != State.SUBMITTED
+        or assignment.surplus  # a place can be free by now
         or assignment.guidelines_version != assignment.newest_guidelines
         or assignment.unblinded != assignment.is_unblinded
     ):
@@ -256,9 +253,7 @@ def _keep(assignment: Assignment, answer: Answer, active_seconds: int) -> Assign
         assignment.draft = draft
         assignment.draft_version += 1
     _time_record(assignment, active_seconds)
-    assignment.save(
-        update_fields=["draft", "draft_version", "active_seconds", "reported_seconds"]
-    )
+    assignment.save(update_fields=["draft", "draft_version", *TIME_FIELDS])
     return assignment
 
 
@@ -298,7 +293,7 @@ def _time_record(assignment: Any, reported: int, *, first: bool = False) -> None
     last = assignment.reported_seconds if reported >= assignment.reported_seconds else 0
     cut = max(0, reported - max(before, last)) - counted
     assignment.reported_seconds = reported
-    if counted or first or cut > 0:
+    if counted or first:
         WorkedDay.objects.bulk_create(
             [
                 WorkedDay(
@@ -313,14 +308,28 @@ def _time_record(assignment: Any, reported: int, *, first: bool = False) -> None
             unique_fields=["assignment", "membership", "day"],
             update_fields=["active_seconds", *(["submitted"] if first else [])],
         )
-    if cut:
-        rows = WorkedDay.objects.filter(
-            assignment=assignment, membership=assignment.membership_id, day=now.date()
+    _cut_note(assignment, now, cut, reason)
+
+
+def _cut_note(assignment: Assignment, now: datetime, cut: int, reason: str) -> None:
+    """Note seconds that do not count; fewer than none were noted before and count by now."""
+    own = WorkedDay.objects.filter(
+        assignment=assignment, membership=assignment.membership_id
+    ).order_by("-day")
+    if cut > 0:
+        row, _ = own.get_or_create(
+            assignment=assignment,
+            membership_id=assignment.membership_id,
+            day=now.date(),
+            defaults={"active_seconds": 0},
         )
-        rows.update(
-            cut_seconds=Greatest(0, F("cut_seconds") + cut),
-            **({"cut_reason": reason} if cut > 0 else {}),
-        )
+        row.cut_seconds, row.cut_reason = row.cut_seconds + cut, reason
+        row.save(update_fields=["cut_seconds", "cut_reason"])
+    for row in own.filter(cut_seconds__gt=0) if cut < 0 else ():
+        back = min(row.cut_seconds, -cut)
+        cut += back
+        row.cut_seconds -= back
+        row.save(update_fields=["cut_seconds"])
 
 
 def _time_count(assignment: Any, now: datetime, seconds: int) -> tuple[int, str]:

@@ -6,13 +6,13 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from annotation_site.operations.throttling import seconds_to_wait
+from annotation_site.accounts.throttling import seconds_to_wait
 
 
 class TokenThrottle(BaseThrottle):
     """API_REQUESTS_PER_MINUTE for all tokens of one person together; 429 says how long to wait.
 
-    Requests of the pages' own session are counted by `operations.throttling`: an autosave must not
+    Requests of the pages' own session are counted by `accounts.throttling`: an autosave must not
     wait for a script.
     """
 

@@ -107,9 +107,7 @@ def test_whatever_is_reported_no_more_counts_than_passed_and_nothing_honest_is_c
                 continue
             total = int(worked.get(reporting, 0))
             before = counted.get(reporting, 0)
-            got, taken = time_take(
-                taken, since=opened[reporting], now=now, seconds=total - before
-            )
+            got, taken = time_take(taken, since=opened[reporting], now=now, seconds=total - before)
             assert got == total - before
             counted[reporting] = total
         lies = 0

@@ -10,10 +10,10 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
+from annotation_site.accounts import throttling
 from annotation_site.accounts.models import Role, User
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Study
-from annotation_site.operations import throttling
 from tests.annotation_site.factories import UserFactory, log_in, make_extraction
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,10 +11,10 @@ from django.core.cache import cache
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from annotation_site.accounts import throttling
 from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, Role
 from annotation_site.accounts.tokens import scopes_for, token_create
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.operations import throttling
 from annotation_site.api.calls import MOST_ROWS
 from tests.annotation_site.factories import (
     UserFactory,
