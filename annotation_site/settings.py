@@ -240,7 +240,10 @@ ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordRes
 # A class that logs in together shares one address, so only failures are counted closely.
 ACCOUNT_RATE_LIMITS = {
     "login": "200/m/ip",
+    # By name and address; one address alone can never use up what a name has over all of them.
     "login_failed": "20/m/ip,5/5m/key",
+    "login_failed_name": "30/20m/key",
+    "login_failed_known": "5/5m/key",  # by name and a browser in which they have logged in before
     "reset_password": "10/m/ip,3/h/key",
     "invitation": "20/m/ip",
 }
