@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,9 @@ from django.utils import timezone
 
 from annotation_site.accounts import invitations, throttling
 from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, Role
-from annotation_site.annotation import consent, selectors, studies
+from annotation_site.annotation import consent, selectors, studies, submissions
 from annotation_site.annotation.models import Assignment, Guidelines, Study
+from annotation_site.annotation.worked_time import MOST_A_DAY
 from annotation_site.api import once
 from annotation_site.errors import Invalid
 from tests.annotation_site.api.test_permissions import bearer
@@ -28,6 +30,7 @@ from tests.annotation_site.factories import (
 )
 
 pytestmark = pytest.mark.django_db
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.fixture
@@ -155,8 +158,6 @@ def test_idempotency_keys_have_an_end_on_one_day_and_known_ones_work(monkeypatch
 
 def test_submissions_of_one_list_go_on_after_the_day(monkeypatch):
     """The day's number is tested in test_submissions; here, what the page hears of it."""
-    from annotation_site.annotation import submissions
-
     monkeypatch.setattr(submissions, "MOST_REVISIONS_A_DAY", 1)
     assignment = assignment_of(make_study())
     client = client_of(assignment.membership.user)
@@ -172,3 +173,20 @@ def test_submissions_of_one_list_go_on_after_the_day(monkeypatch):
     refused = submit("b")
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "day_is_full")
     assert "kept as a draft" in refused.json()["error"]["message"]
+
+
+def test_the_documented_numbers_are_those_that_hold(settings):
+    def said(name: str) -> str:
+        return " ".join((DOCS / name).read_text().split())
+
+    api = said("api.md")
+    assert f"is limited to {settings.WRITES_PER_MINUTE} requests a minute" in api
+    assert f"submitted or skipped at most {submissions.MOST_REVISIONS_A_DAY} times" in api
+    assert f"a text of a study changed {consent.MOST_VERSIONS_A_DAY} times" in api
+    assert (
+        f"at most {studies.MOST_STUDIES_A_DAY} studies and {invitations.MOST_A_DAY} invitations, "
+        f"and sends {once.MOST_A_DAY:,} idempotency keys"
+    ) in api
+    hours = MOST_A_DAY // 3600
+    assert f"At most {hours} hours count on one day (UTC)" in said("design.md")
+    assert f"at most {hours} hours count on one day" in said("annotating.md")
