@@ -267,6 +267,9 @@ class WorkedDay(models.Model):
                 fields=["assignment", "membership", "day"], name="day_once_per_list_and_person"
             ),
         )
+        indexes = (
+            models.Index(fields=["membership"], condition=Q(cut_seconds__gt=0), name="cut_days"),
+        )
 
     def __str__(self) -> str:
         return f"{self.assignment_id} on {self.day}"

@@ -46,4 +46,8 @@ class Migration(migrations.Migration):
             name='cut_seconds',
             field=models.PositiveIntegerField(default=0),
         ),
+        migrations.AddIndex(
+            model_name='workedday',
+            index=models.Index(condition=models.Q(('cut_seconds__gt', 0)), fields=['membership'], name='cut_days'),
+        ),
     ]
