@@ -11,6 +11,9 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
+    from annotation_site.private_files import keep_files_private
+
+    keep_files_private()
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
