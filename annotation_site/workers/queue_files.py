@@ -30,8 +30,11 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return Path(self.connection.client.transport_options["folder"])
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """The queue of each exchange: that of its name. Nothing on disk that can be lost."""
-        return [(exchange, "", exchange)]
+        """The queue of a direct exchange: that of its name. Nothing on disk that can be lost.
+
+        Others carry the events of workers, which nobody reads.
+        """
+        return [(exchange, "", exchange)] if self.typeof(exchange).type == "direct" else []
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         target = self._folder / f"{time() * 1000:.0f}_{uuid.uuid4()}.{queue}.msg"
