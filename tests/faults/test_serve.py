@@ -47,7 +47,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.results.jobs import export_request
 study = Study.objects.get()
 researcher = study.memberships.get(role="researcher").user
-export_request(study=study, content="archive", with_names=False, by=researcher)
+export_request(study=study, content="jsonl", with_names=False, by=researcher)
 """
 SNAPSHOT = """
 from annotation_site.results.services import snapshot_request
