@@ -273,6 +273,7 @@ USE_TZ = True
 STATIC_URL = f"{_folder}/static/"
 WHITENOISE_STATIC_PREFIX = "/static/"  # as requests arrive
 STATIC_ROOT = VAR_DIR / "static"
+FILE_UPLOAD_PERMISSIONS = None  # as the umask has it: annotation_site/private_files.py
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "annotation_site.static_files.ModuleManifestStorage"},

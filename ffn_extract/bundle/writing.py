@@ -104,7 +104,7 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    mask = os.umask(0o022)
+    mask = os.umask(0o077)  # what another thread makes at this moment is nobody else's
     os.umask(mask)
     return mask
 
