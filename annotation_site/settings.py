@@ -211,7 +211,9 @@ if _database["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         # A deferred transaction fails at once when it upgrades to a write; an immediate one waits.
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        # What is deleted is overwritten, so that an erased name is not read from free pages.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+        "PRAGMA secure_delete=ON;",
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
