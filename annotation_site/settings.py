@@ -244,6 +244,8 @@ PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 ACCOUNT_ADAPTER = "annotation_site.accounts.adapters.AccountAdapter"
 ACCOUNT_FORMS = {
+    "login": "annotation_site.accounts.password_forms.BoundedLoginForm",
+    "reauthenticate": "annotation_site.accounts.password_forms.ConfirmForm",
     "change_password": "annotation_site.accounts.password_forms.ChangeForm",
     "reset_password": "annotation_site.accounts.password_forms.ResetForm",
     "reset_password_from_key": "annotation_site.accounts.password_forms.ResetKeyForm",
@@ -263,6 +265,11 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "20/m/ip,5/5m/key",
     "reset_password": "10/m/ip,3/h/key",
     "invitation": "20/m/ip",
+}
+MFA_FORMS = {
+    "authenticate": "annotation_site.accounts.password_forms.CodeForm",
+    "reauthenticate": "annotation_site.accounts.password_forms.CodeConfirmForm",
+    "activate_totp": "annotation_site.accounts.password_forms.FactorForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "FFN Concepts"

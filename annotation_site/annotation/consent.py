@@ -16,6 +16,7 @@ from annotation_site.annotation.models import (
     VersionedText,
 )
 from annotation_site.annotation.places import places_fill
+from annotation_site.annotation.plans import text_check
 from annotation_site.annotation.selectors import newest_text
 from annotation_site.errors import Invalid
 
@@ -60,6 +61,7 @@ def _text_change(study: Study, name: str, kind: type[VersionedText], text: str, 
             f"Nothing is saved: the {name} changed after you opened this page. Copy what you "
             "wrote, open this page again, and add it to the newer text."
         )
+    text_check(name, text)
     version = current + 1
     kind._default_manager.create(study=study, version=version, text=text)
     if kind is ConsentText:

@@ -51,7 +51,7 @@ def tables_with(words: tuple[str, ...]) -> set[str]:
     found = set()
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
             said = repr(cursor.fetchall()).lower()
             found |= {table for word in words if word in said}
     return found
@@ -130,5 +130,3 @@ def test_every_connection_to_sqlite_overwrites_what_it_deletes():
         assert cursor.fetchone() == (1,)
     said = django_settings.DATABASES["default"]["OPTIONS"]["init_command"]
     assert "PRAGMA secure_delete=ON" in said  # whatever this build of SQLite does by itself
-
-
