@@ -65,6 +65,22 @@ def test_a_stage_imports_only_from_its_left(package):
     assert not found, "\n".join(found)
 
 
+def test_no_circle_of_imports():
+    names = {module_name(path) for path in python_files("annotation_site")}
+    needs = {}
+    for path in python_files("annotation_site"):
+        found = {module for module, _ in imports(path, everywhere=True)}
+        found |= {module.rpartition(".")[0] for module in found}  # a name from a module
+        needs[module_name(path)] = (found & names) - {module_name(path)}
+    while alone := {name for name, of in needs.items() if not of}:
+        needs = {name: of - alone for name, of in needs.items() if of}
+    assert not needs, "in circles, or needing one: " + ", ".join(sorted(needs))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
 @pytest.mark.parametrize("package", sorted(PURE))
 def test_pure_packages_know_no_django(package):
     for path in python_files(f"annotation_site/{package}"):

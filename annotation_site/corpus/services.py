@@ -179,7 +179,7 @@ def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
         log_add(extraction.pk, f"Step: {STEP_TITLES.get(step, step)}.")
 
 
-def extraction_fail(*, extraction: Extraction, reason: str) -> None:
+def extraction_fail(extraction: Extraction, reason: str) -> None:
     """End a run with a sentence for the admin; nothing half-loaded stays.
 
     A run that lost its claim ends nothing: the rows are another's by then.
