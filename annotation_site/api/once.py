@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import RequestKey
-from annotation_site.annotation.selectors import studies_to_run
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.api.calls import PersonRequest
 from annotation_site.errors import Invalid
 
@@ -102,7 +102,7 @@ def _check_rights(request: PersonRequest, slugs: set[str | None]) -> None:
     Role and scope are checked before; what is in no study is only for those.
     """
     for slug in slugs - {None}:
-        get_object_or_404(studies_to_run(request.user), slug=slug)
+        get_object_or_404(studies_of(request.user), slug=slug)
 
 
 def _repeated(kept: RequestKey, request: PersonRequest) -> Response:

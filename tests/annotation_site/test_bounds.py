@@ -158,6 +158,11 @@ def test_a_password_or_code_that_is_too_long_is_compared_with_nothing(monkeypatc
     assert compared == []
 
 
+def test_the_docs_say_how_long_guidelines_may_be():
+    text = (Path(settings.BASE_DIR) / "docs/researching.md").read_text()
+    assert f"at most {bounds.MARKDOWN:,} characters each" in text
+
+
 TOO_LONG = "x" * (bounds.MARKDOWN + 1)
 LINES = ("x" * 99 + "\n") * (bounds.MARKDOWN // 100)
 
