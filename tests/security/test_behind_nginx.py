@@ -6,7 +6,6 @@ import ipaddress
 import json
 import os
 import re
-import select
 import shutil
 import socket
 import ssl
@@ -261,17 +260,26 @@ def sent_until_refused(site: Site, request: str, most: int) -> tuple[bytes, int]
         socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as line,
     ):
+        answer = b""
         with contextlib.suppress(OSError):
             line.sendall(request.encode())
             for _ in range(most // 65_536):
                 line.sendall(b"0" * 65_536)
                 kept = max(kept, bytes_in_temporary_folders(site))
-                if select.select([line], [], [], 0)[0]:
+                if answer := answer_so_far(line):
                     break
-        answer = b""
-        with contextlib.suppress(OSError):
-            answer = line.recv(65_536)
-        return answer, max(kept, bytes_in_temporary_folders(site))
+        return answer or answer_so_far(line), max(kept, bytes_in_temporary_folders(site))
+
+
+def answer_so_far(line: ssl.SSLSocket) -> bytes:
+    """What has come of the answer; select() would take TLS's own messages for one."""
+    line.settimeout(0)
+    try:
+        return line.recv(65_536)
+    except OSError:
+        return b""
+    finally:
+        line.settimeout(60)
 
 
 def bytes_in_temporary_folders(site: Site) -> int:
