@@ -10,10 +10,10 @@ from ffn_extract.bundle import open_bundle
 from ffn_extract.bundle.apart import MOST_MEMORY_MB
 from ffn_extract.bundle.parquet import MAX_FOOTER_BYTES, MAX_GROUP_ROWS
 from ffn_extract.bundle.rows import LONGEST_TEXTS, TOKENS_SCHEMA, VECTORS_SCHEMA
-from ffn_extract.limits import MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 from ffn_extract.errors import GlossError
 from ffn_extract.glosses import GLOSS_SOURCES, Gloss, gloss_each
 from ffn_extract.glosses.wiki_settings import WikiSettings
+from ffn_extract.limits import MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
