@@ -210,7 +210,7 @@ def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
     # Before the list, so that one person's writes wait for each other here and nowhere else.
     taken, _ = TakenTime.objects.select_for_update().get_or_create(user=user)
     own = own_assignments(user).annotate(**known).select_for_update(of=("self",))
-    assignment = get_object_or_404(own, public_id=public_id)
+    assignment: Any = get_object_or_404(own, public_id=public_id)
     assignment.taken_time = taken
     require_readable(assignment)  # a conflict would tell what was submitted
     return assignment

@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -11,11 +12,11 @@ from django.http import Http404
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from annotation_site.accounts.models import AuditEntry, Role
+from annotation_site.accounts.models import AuditEntry, Role, User
 from annotation_site.annotation import selectors, submissions, training
 from annotation_site.annotation.access import training_of
 from annotation_site.annotation.members import annotator_add, assignments_release
-from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.annotation.models import Assignment, Membership, Study, TakenTime
 from annotation_site.annotation.plans import plan_of
 from annotation_site.annotation.rules import study_change
 from annotation_site.annotation.studies import study_state_change
@@ -307,6 +308,9 @@ def test_a_silent_reference_list_takes_no_longer_than_any_other(monkeypatch):
         repeat_percent=50,
     )  # fmt: skip
     monkeypatch.setattr(training, "reference_score", None)  # nothing is scored while they wait
+    for user in User.objects.all():
+        TakenTime.objects.get_or_create(user=user)
+    Assignment.objects.update(opened_at=timezone.now() - timedelta(hours=1))
     asked = {}
     for purpose in (Purpose.REFERENCE, Purpose.ANNOTATION, Purpose.REPEAT):
         row = Assignment.objects.filter(purpose=purpose).first()
