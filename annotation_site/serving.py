@@ -26,8 +26,9 @@ from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 from ffn_extract.target_lock import held
 
 NICENESS = 5  # a third of the processor where pages want all of it
-WORKER_CLASS = "gthread"  # keeps connections open; measured in docs/performance.md
+WORKER_CLASS = "annotation_site.web_worker.Worker"  # gthread, and no thread waits for a client
 WEB_WORKERS, WEB_THREADS = 2, 2
+BACKLOG = 2048  # connections that wait to be accepted; gunicorn leaves this as it finds it
 START_SECONDS = 60
 STEADY_SECONDS = 30  # a process that ran so long was no false start
 MOST_RESTARTS = 3  # of false starts in a row, before the web server is given up
@@ -46,7 +47,7 @@ def taken_port(host: str, first: int) -> socket.socket:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             taken.bind((host, port))
-            taken.listen(1)  # two sockets may be bound to one port until one of them listens
+            taken.listen(BACKLOG)  # two sockets may be bound to one port until one of them listens
         except OSError as error:
             taken.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
@@ -247,7 +248,7 @@ def web_command(bind: str, web_workers: int) -> list[str]:
         # Whether headers of a proxy are believed is BEHIND_PROXY's to say, not the server's: by
         # itself it believes whatever comes from this machine.
         "--forwarded-allow-ips", "",
-        # A bundle that is uploaded over a slow line takes its worker as long as it comes in.
+        # How long the main loop may not give a sign of life; no request is bound by it.
         "--timeout", "900",
         "--max-requests", "20000", "--max-requests-jitter", "2000",
     ]  # fmt: skip

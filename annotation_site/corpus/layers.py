@@ -83,7 +83,7 @@ def layer_done(*, layer: ExtractionLayer) -> None:
     log_add(layer.extraction_id, f"Layer {layer.layer} done: {layer.total:,} vectors.")
 
 
-def layer_fail(*, layer: ExtractionLayer, reason: str) -> None:
+def layer_fail(layer: ExtractionLayer, reason: str) -> None:
     """End the whole extraction with a sentence, unless the layer is no longer ours."""
     if layer.held().exists():
         extraction_fail(extraction=layer.extraction, reason=reason)

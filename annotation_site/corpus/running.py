@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from annotation_site.corpus import layers, services
+from annotation_site.corpus.importing import most_unpacked
 from annotation_site.corpus.locations import corpus_location, model_location
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import unfinished_layers
@@ -67,7 +68,7 @@ def _work_of(claimed: Extraction) -> Callable[..., None]:
 
 def load_upload(*, extraction: Extraction) -> None:
     """Check an uploaded bundle to the last byte and load it; what is refused is removed."""
-    with working(extraction, fail=_fail):
+    with working(extraction, fail=services.extraction_fail):
         services.extraction_report(extraction=extraction, step="check")
         path = bundle_path(extraction)
         if not path.is_dir():
@@ -75,12 +76,13 @@ def load_upload(*, extraction: Extraction) -> None:
                 f"The uploaded files are not in {settings.BUNDLES_DIR} where the worker runs. The "
                 "web process and all workers must share that folder; then upload them again."
             )
-        services.bundle_load(extraction=extraction, bundle=services.open_storable(path))
+        bundle = services.open_storable(path, most_unpacked())
+        services.bundle_load(extraction=extraction, bundle=bundle)
 
 
 def run_whole(*, extraction: Extraction) -> None:
     """Extract and load in this process; the row says how it ended."""
-    with working(extraction, fail=_fail):
+    with working(extraction, fail=services.extraction_fail):
         pipeline = _pipeline()
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
@@ -91,7 +93,7 @@ def run_whole(*, extraction: Extraction) -> None:
 
 def prepare(*, extraction: Extraction) -> None:
     """Open an extraction of every value vector, cut it into layers, and call the workers."""
-    with working(extraction, fail=_fail):
+    with working(extraction, fail=services.extraction_fail):
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
         opened = _kept.open(extraction, _reporter(extraction))
@@ -140,7 +142,7 @@ def do_layer(*, layer: ExtractionLayer, opened: "LayeredExtraction") -> None:
     steps = Steps(lambda p: reporter(p.step, p.done, p.total))
     is_done = False
     try:
-        with working(layer, fail=_fail_layer):
+        with working(layer, fail=layers.layer_fail):
             # A worker that died between storing the rows and saying so has left nothing to do.
             if layer.layer in opened.unfinished():
                 opened.layer(layer.layer, steps, lambda done: reporter(LAYER, done, layer.total))
@@ -153,7 +155,7 @@ def do_layer(*, layer: ExtractionLayer, opened: "LayeredExtraction") -> None:
 
 def finish(*, extraction: Extraction, opened: "LayeredExtraction") -> None:
     """Make the bundle of all layers and load it."""
-    with working(extraction, fail=_fail):
+    with working(extraction, fail=services.extraction_fail):
         bundle = _bundle_of_before(extraction)
         if bundle is None:
             services.partial_remove(extraction)
@@ -171,14 +173,6 @@ def _bundle_of_before(extraction: Extraction) -> Bundle | None:
         return services.open_storable(bundle_path(extraction))
     except BundleError:
         return None
-
-
-def _fail(extraction: Extraction, reason: str) -> None:
-    services.extraction_fail(extraction=extraction, reason=reason)
-
-
-def _fail_layer(layer: ExtractionLayer, reason: str) -> None:
-    layers.layer_fail(layer=layer, reason=reason)
 
 
 def _reporter(extraction: Extraction) -> Report:

@@ -25,7 +25,7 @@ def extractions_sweep() -> None:
     begun = Case(When(cut, then=Value(State.LAYERS)), default=Value(State.QUEUED))
     # Only the state: rows that were loaded are removed by the run that takes over.
     for extraction in give_back(
-        running.filter(imported=False), fail=_fail, state=begun, bundle_digest=None
+        running.filter(imported=False), fail=extraction_fail, state=begun, bundle_digest=None
     ):
         log_add(extraction.pk, GIVEN_BACK.format(worker=worker_label(extraction.worker)))
     layers = ExtractionLayer.objects.filter(state=LayerState.RUNNING)
@@ -33,10 +33,6 @@ def extractions_sweep() -> None:
         line = GIVEN_BACK.format(worker=worker_label(layer.worker))
         log_add(layer.extraction_id, f"Layer {layer.layer}: {line}")
     old_files_remove()
-
-
-def _fail(extraction: Extraction, reason: str) -> None:
-    extraction_fail(extraction=extraction, reason=reason)
 
 
 def _fail_layer(layer: ExtractionLayer, reason: str) -> None:

@@ -58,7 +58,7 @@ def give(row, content):
 @pytest.fixture
 def study():
     """Six lists, of which four have two answers, one has one and one has none."""
-    people = [UserFactory(username="ada"), UserFactory(username="ben")]
+    people = [UserFactory(username="zoe"), UserFactory(username="ben")]
     study = make_study(
         people=people, extraction=make_extraction(layers=1, per_layer=6, kinds=("value",)),
         lists_per_layer=6,
@@ -148,7 +148,7 @@ def test_the_queue_takes_as_many_queries_for_many_lists(study, django_assert_num
 
 def test_lists_can_be_ordered_by_answers_skips_and_agreement(study):
     items = items_of(study)
-    row = items[5].assignments.get(membership__user__username="ada")
+    row = items[5].assignments.get(membership__user__username="zoe")
     submissions.assignment_skip(
         user=row.membership.user, public_id=row.public_id, base_version=0, key=uuid.uuid4(),
         reason="<b>odd</b>",
@@ -245,7 +245,7 @@ def test_gold_is_exported_apart_whole_file(study, tmp_path):
     record = json.loads(lines)
     assert record["patterns"] == json.loads(patterns)
     assert record["tokens"] == json.loads(tokens)
-    assert "ada" not in csv + lines
+    assert "zoe" not in csv + lines
     out = tmp_path / "gold.jsonl"
     call_command("export", study.slug, "gold", "--format", "jsonl", "--out", str(out), verbosity=0)
     assert out.read_text() == lines
