@@ -86,7 +86,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
 class Transport(filesystem.Transport):  # type: ignore[misc]
     """The queue of files."""
 
-    Channel = Channel
+    Channel = Channel  # type: ignore[assignment]
 
 
 def _write(target: Path, text: str) -> None:

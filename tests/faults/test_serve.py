@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-web")]
 BUSY = """
 import ctypes, os, sys
 from pathlib import Path
-if "celery@%h" in sys.argv:
+if "celery@%h" in sys.orig_argv:
     from celery.signals import worker_process_init
 
     @worker_process_init.connect(weak=False)
@@ -38,9 +38,9 @@ if "celery@%h" in sys.argv:
         computation._plans = busy
 """
 UNABLE = """
-import sys
-if "celery" in sys.argv:
-    raise SystemExit(3)
+import os, sys
+if "celery" in sys.orig_argv:
+    os._exit(3)
 """
 ASKED_AGAIN = """
 from annotation_site.annotation.models import Study
@@ -93,6 +93,7 @@ def test_the_queues_folder_comes_back_by_itself(stopped_site: Site):
 
 def test_one_site_runs_from_a_folder(stopped_site: Site):
     site = stopped_site
+    site.add_person("ada", "admin")
     before = sorted(site.folder.rglob("*"))
     with held(site.folder / serving.LOCK):
         for command in (["manage.py", "serve"], ["-m", "annotation_site.demo"]):
@@ -131,8 +132,8 @@ def test_without_a_worker_that_can_run_pages_go_on(stopped_site: Site, tmp_path)
     again = "The worker for results ended (3) again and again"
     wait_for(lambda: site.log.read_text().count(again) > 1, site.said)
     assert "Pages go on without it" in site.log.read_text()
-    with_curl = "import urllib.request; print(urllib.request.urlopen('{}/readyz').read().decode())"
-    answered = run(site, "-c", with_curl.format(site.address)).stdout
+    ask = "import urllib.request; print(urllib.request.urlopen('{}/readyz').read().decode())"
+    answered = run(site, "-c", ask.format(site.address)).stdout
     assert answered.startswith("ok, but no worker is alive")
     doctor = run(site, "manage.py", "doctor", "workers")
     assert (doctor.returncode, "none is alive" in doctor.stdout) == (1, True)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import Site, database_of_its_own
+from tests.e2e.annotators import Annotator, people_of
+from tests.e2e.site import Site, database_of_its_own, wait_for
+from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
 
 # Every kind of row that people make, with times and texts that must come back as they were.
 WORLD = """
@@ -48,8 +50,8 @@ def rows(site: Site) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def two_sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
-    """One with people and work in it, and an empty one; on SQLite or, with services, PostgreSQL."""
+def empty_sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
+    """Two with nobody in them; on SQLite or, with services, PostgreSQL."""
     with ExitStack() as stack:
         sites = []
         for name in ("old", "new"):
@@ -57,11 +59,18 @@ def two_sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
             stack.enter_context(database_of_its_own(site.environment))
             site.prepare()
             sites.append(site)
-        sites[0].manage("shell", "--verbosity", "0", "-c", WORLD)
-        bundle = sites[0].folder / "bundles" / "one"
-        bundle.mkdir(parents=True)
-        (bundle / "vectors.parquet").write_bytes(b"the bytes of a bundle")
         yield sites[0], sites[1]
+
+
+@pytest.fixture
+def two_sites(empty_sites: tuple[Site, Site]) -> tuple[Site, Site]:
+    """One with people and work in it, and an empty one."""
+    old, new = empty_sites
+    old.manage("shell", "--verbosity", "0", "-c", WORLD)
+    bundle = old.folder / "bundles" / "one"
+    bundle.mkdir(parents=True)
+    (bundle / "vectors.parquet").write_bytes(b"the bytes of a bundle")
+    return old, new
 
 
 def test_a_restored_site_has_every_row_and_file(two_sites, tmp_path):
@@ -146,6 +155,38 @@ def test_people_go_on_working_and_the_backup_is_of_one_moment(two_sites, tmp_pat
     ]
     assert pairs[0] == pairs[1]
     assert 101 in pairs[0]
+
+
+def test_each_submission_acknowledged_before_a_backup_began_is_in_it(empty_sites, tmp_path):
+    """People submit all the time."""
+    old, new = empty_sites
+    people = people_of(old, 2, lists_per_layer=5)
+    old.start_web()
+    annotators = [Annotator(("127.0.0.1", old.port), session) for session, *_ in people]
+
+    def acknowledged() -> set[str]:
+        lists = [own for annotator in annotators for own in list(annotator.lists.values())]
+        return {key for own in lists for key, _ in list(own.submissions)}
+
+    file = tmp_path / "site.tar"
+    try:
+        with at_work(annotators, people):
+            wait_for(lambda: len(acknowledged()) > 4, old.said)
+            before = acknowledged()
+            old.manage("backup", str(file))
+            wait_for(lambda: acknowledged() - before, old.said)
+        assert require_nothing_lost_or_double(old, annotators)
+    finally:
+        old.kill()
+    new.manage("restore", str(file))
+    kept = new.query("list(Revision.objects.values_list('key', flat=True))")
+    assert before <= set(kept) <= acknowledged()
+    assert len(kept) == len(set(kept))
+    # What is counted is each list's last answer of that moment, in the files too.
+    submitted = new.query("Assignment.objects.filter(state='submitted').count()")
+    out = new.folder / "labels.jsonl"
+    new.manage("export", new.query("Study.objects.get().slug"), "labels", "--out", str(out))
+    assert out.read_bytes().count(b"\n") == submitted > 0
 
 
 def damaged(file: Path) -> None:

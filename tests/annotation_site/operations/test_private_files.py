@@ -43,7 +43,7 @@ def test_every_file_of_every_command_and_server_is_private(usual_umask, tmp_path
     folder = tmp_path / "var"
     site = Site(folder, models=False)
     made_here = ["0755 models"]
-    site.environment["METRICS_TOKEN"] = "t0ken-" * 8
+    site.environment["METRICS_TOKEN"] = "a-test-reads-numbers-by-this-token-"
     site.log = tmp_path / "web.log"
     with database_of_its_own(site.environment):
         site.manage("migrate", "--verbosity", "0")

@@ -15,6 +15,8 @@ from django.core.management import CommandError, call_command
 from annotation_site.accounts.models import User
 from annotation_site.operations import backup
 from tests.annotation_site.factories import UserFactory
+from tests.annotation_site.older_version import older_version_read
+from tests.annotation_site.test_upgrade import FOLDER, OLDER
 
 pytestmark = pytest.mark.django_db
 BUNDLE = "bundles/one/vectors.parquet"
@@ -167,6 +169,17 @@ def test_a_file_of_holes_is_refused_before_it_is_read(site):
         assert archive.next().size == 8 * 10**12
     with pytest.raises(CommandError, match="'bundles/holes' has no place in one"):
         call_command("restore", file)
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_a_backup_of_an_older_version_is_refused_and_says_how_to_upgrade(site, name):
+    made = older_version_read(FOLDER / f"{name}.json.gz")
+    text = json.dumps({"format": 1, "migrations": sorted(made["migrations"]), "sha256": {}})
+    manifest_of(text.encode())(site / "site.tar")
+    before = set(site.rglob("*"))
+    with pytest.raises(CommandError, match="Restore it with that version, then upgrade"):
+        call_command("restore", site / "site.tar")
+    require_nothing_done(site, before)
 
 
 def test_another_bundle_of_the_same_name_is_not_passed_over_in_silence(site, settings):
