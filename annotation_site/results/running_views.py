@@ -7,6 +7,7 @@ from django.views.decorators.http import require_GET
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.results import disagreement, gold, summary
@@ -75,6 +76,7 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
     return render(request, "results/adjudication.html", context)
 
 
+@counted
 @researcher_required
 @require_GET
 def gold_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:

@@ -107,6 +107,7 @@ def hours(request: PersonRequest) -> HttpResponse:
         "days": days,
         "seconds": sum(day.active_seconds for day in days),
         "lists": sum(day.lists for day in days),
+        "cut_seconds": sum(day.cut_seconds for day in days),
     }
     return render(request, "annotation/hours.html", context)
 
