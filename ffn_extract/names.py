@@ -21,7 +21,8 @@ def model_name(checkpoint: Checkpoint, options: ExtractOptions) -> str:
     """The name that the options give, else the hub id, else that of the folder.
 
     A folder called as any other is (`model`) goes by the folder around it; one in the hub's cache
-    by its hub id; a GGUF file by its own name. Raises OptionError for a name that no bundle can hold.
+    by its hub id; a GGUF file by its own name. Raises OptionError for a name that no bundle can
+    hold.
     """
     if options.name is not None:
         return options.name

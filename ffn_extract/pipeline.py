@@ -83,9 +83,7 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
     """
     device = open_device(options.device)
     with steps.step("checkpoint") as done:
-        checkpoint = find_checkpoint(
-            model, options.revision, done, gguf_file=options.gguf_file
-        )
+        checkpoint = find_checkpoint(model, options.revision, done, gguf_file=options.gguf_file)
         weights = open_weights(checkpoint, options)
         require_possible(options, weights)
         if "update" in options.kinds:

@@ -64,8 +64,9 @@ def _ffn(ffn: FFN) -> FFN:
     value = Matrix("blk.{layer}.ffn_down.weight", "col")
     if ffn.up is None:
         return FFN(key=up, value=value)
-    if ffn.key is not None and ffn.key.part != "all":  # gate and up in one tensor, under up's name
-        return FFN(key=replace(up, part=ffn.key.part), value=value, up=replace(up, part=ffn.up.part))
+    if ffn.key is not None and ffn.key.part != "all":  # one tensor holds gate and up
+        gate, up = (replace(up, part=matrix.part) for matrix in (ffn.key, ffn.up))
+        return FFN(key=gate, value=value, up=up)
     return FFN(key=Matrix("blk.{layer}.ffn_gate.weight", "row"), value=value, up=up)
 
 

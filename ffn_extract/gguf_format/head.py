@@ -218,9 +218,7 @@ def _head(path: Path, content: mmap.mmap) -> Head:
     return Head(path, settings, tensors)
 
 
-def _described(
-    reader: _Reader, count: int
-) -> Iterator[tuple[str, tuple[int, ...], int, int]]:
+def _described(reader: _Reader, count: int) -> Iterator[tuple[str, tuple[int, ...], int, int]]:
     """Name, shape (rows first), type's number and offset of each tensor."""
     for _ in range(count):
         name = reader.text(_MAX_KEY_BYTES)
@@ -231,9 +229,7 @@ def _described(
         yield name, shape, reader.number("<I"), reader.number("<Q")
 
 
-def _placed(
-    path: Path, name: str, shape: tuple[int, ...], number: int, start: int
-) -> StoredTensor:
+def _placed(path: Path, name: str, shape: tuple[int, ...], number: int, start: int) -> StoredTensor:
     if number not in TYPES:
         raise _Fault(f"{name[:80]!r} is stored as type {number}, which is not known")
     if not all(shape):

@@ -1,4 +1,4 @@
-"""A model in GGUF files: its settings as a config.json would say them, and its tensors. No torch."""
+"""A model in GGUF files: settings as config.json would say them, and tensors. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

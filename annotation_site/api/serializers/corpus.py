@@ -158,6 +158,7 @@ class NewExtraction(Fields):
         required=False, max_length=20, help_text="auto, cpu, cuda or cuda:1"
     )
     revision = serializers.CharField(required=False, allow_null=True, max_length=200)
+    gguf_file = _named()
     name = _named()
     value_tensor = _named()
     key_tensor = _named()

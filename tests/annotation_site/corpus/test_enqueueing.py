@@ -88,6 +88,7 @@ EVERY_OPTION = {
     "through_head": True,
     "device": "cuda:1",
     "revision": "v1.0",
+    "gguf_file": "model-Q4_0.gguf",
     "name": "another name",
     "value_tensor": "l.{layer}.{expert}.v",
     "key_tensor": "l.{layer}.{expert}.k",
