@@ -31,6 +31,10 @@ _NO_PART = frozenset(
 )  # fmt: skip
 """Settings that change no update, or that the shapes of the tensors say as well."""
 
+_SCALED_BY_HEADS = {"gemma2": 46, "gemma3": 62}
+"""Layers of the one size of a family whose attention is scaled by d_model over its heads; no
+setting says so, and llama.cpp knows it by the number of layers too."""
+
 
 def model_in_gguf(model: GGUFModel, files: TensorFiles) -> Any:
     """The base model in float32, of the dequantised weights.
@@ -77,9 +81,19 @@ def _config(model: GGUFModel) -> dict[str, Any]:
     own["model_type"] = MODEL_TYPES[model.family]
     own["vocab_size"] = model.tensors[_EMBEDDINGS].shape[0]
     own["tie_word_embeddings"] = "output.weight" not in model.tensors
+    own["pad_token_id"] = None  # a default may lie beyond a small vocabulary
     theta = model.settings.get(f"{model.family}.rope.freq_base")
     if theta is not None:
         own["rope_theta"] = theta
+    size = model.settings.get(f"{model.family}.attention.key_length")
+    if size is not None:
+        own["head_dim"] = size
+    if model.family in _SCALED_BY_HEADS:
+        by_heads = own["num_hidden_layers"] == _SCALED_BY_HEADS[model.family]
+        width = own["hidden_size"] // own["num_attention_heads"]
+        own["query_pre_attn_scalar"] = width if by_heads else own["head_dim"]
+    if model.family == "falcon":
+        own["layer_norm_epsilon"] = model.settings.get("falcon.attention.layer_norm_epsilon")
     if model.family == "gpt2" and _POSITIONS in model.tensors:
         own["n_positions"] = model.tensors[_POSITIONS].shape[0]
     if model.family == "stablelm":
@@ -99,10 +113,17 @@ def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
         config.hidden_size // config.num_attention_heads
     )
     rope = getattr(config, "rope_parameters", None) or {}
+    rope = rope.get("full_attention", rope)
     as_made = {
         "attention.key_length": head_size,
         "attention.value_length": head_size,
-        "attention.head_count_kv": getattr(config, "num_key_value_heads", None),
+        # Of several heads llama.cpp orders Falcon's rows anew, which transformers does not undo.
+        "attention.head_count_kv": 1
+        if model.family == "falcon"
+        else getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+        "attention.layer_norm_epsilon": getattr(config, "layer_norm_epsilon", None)
+        or getattr(config, "layer_norm_eps", None)
+        or getattr(config, "norm_epsilon", None),
         "rope.dimension_count": round(head_size * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope.get("rope_theta"),
         "rope.scaling.type": "none",
