@@ -56,33 +56,36 @@ def tokenizer_in_gguf(model: GGUFModel) -> PreTrainedTokenizerBase:
 
 
 def _with_the_files_names(backend: Tokenizer, tokens: list[Any], types: list[Any]) -> Tokenizer:
-    """A tokenizer whose control and added tokens are spelled as in the file, filled rows left out.
+    """A tokenizer with the file's control and added tokens alone, and without the filled rows.
 
-    The converter spells some of them in GPT-2's alphabet of bytes, as it does other tokens.
+    The converter spells some of them in GPT-2's alphabet of bytes, as it does other tokens, and
+    its classes add tokens of their own ("<|endoftext|>") where the file has none.
     """
-    renamed: dict[int, str | None] = {}
+    spelled: dict[int, str] = {}
+    filled: set[int] = set()
     for token_id, (token, kind) in enumerate(zip(tokens, types, strict=False)):
         if kind == _UNUSED and token == f"[PAD{token_id}]":
-            renamed[token_id] = None
+            filled.add(token_id)
         elif kind in (_CONTROL, _USER_DEFINED) and backend.id_to_token(token_id) != token:
-            renamed[token_id] = token
-    if not renamed:
+            spelled[token_id] = token
+    added = {i: one.content for i, one in backend.get_added_tokens_decoder().items()}
+    strange = {i for i, text in added.items() if i >= len(tokens) or tokens[i] != text} - {*spelled}
+    if not (spelled or filled or strange):
         return backend
     content = json.loads(backend.to_str())
     vocab = content["model"]["vocab"]
     if isinstance(vocab, dict):
-        entries = {i: text for text, i in vocab.items()} | renamed
-        content["model"]["vocab"] = {text: i for i, text in entries.items() if text is not None}
-    known = {added["id"] for added in content["added_tokens"]}
-    content["added_tokens"] += [
+        entries = {i: text for text, i in vocab.items() if i not in filled | strange} | spelled
+        content["model"]["vocab"] = {text: i for i, text in entries.items()}
+    kept = [
+        one for one in content["added_tokens"] if one["id"] not in {*filled, *strange, *spelled}
+    ]
+    kept += [
         {"id": i, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": types[i] == _CONTROL}
-        for i, text in renamed.items() if text is not None and i not in known
+        for i, text in spelled.items()
     ]  # fmt: skip
-    content["added_tokens"] = sorted(
-        (one for one in content["added_tokens"] if renamed.get(one["id"], "") is not None),
-        key=lambda one: one["id"],
-    )
+    content["added_tokens"] = sorted(kept, key=lambda one: one["id"])
     made: Tokenizer = Tokenizer.from_str(json.dumps(content))
     return made
 

@@ -22,22 +22,40 @@ ONE_ADDED = {"gemma", "gemma2", "gemma3"}
 RMS = {"llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "olmo2"}
 
 
-def write_gguf(path: Path, folder: Path, **settings: Any) -> dict[str, np.ndarray]:
-    """Write the model in `folder` in float32; returns the arrays as they are in the file."""
+def write_gguf(
+    path: Path,
+    folder: Path,
+    *,
+    family: str | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
+    types: Mapping[str, GGMLQuantizationType] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    tokenizer: str | None = None,
+    **settings: Any,
+) -> Mapping[str, np.ndarray]:
+    """Write the model in `folder`; returns the arrays as they are in the file, in float32.
+
+    By hand can be given: the family's name, the arrays with types, tokens by other names, the kind
+    of tokenizer ("none" for none) and further settings, a double underscore for a point.
+    """
     config = json.loads((folder / "config.json").read_text())
-    family = FAMILIES[config["model_type"]]
+    own = FAMILIES[config["model_type"]]
     model = transformers.AutoConfig.from_pretrained(folder)
-    arrays = _arrays(load_file(folder / "model.safetensors"), family, model)
-    writer = GGUFWriter(path, family)
-    _settings(writer, family, model, arrays)
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    _tokenizer(writer, tokenizer, model.vocab_size)
+    whole = _arrays(load_file(folder / "model.safetensors"), own, model)
+    written = whole if arrays is None else arrays
+    writer = GGUFWriter(path, family or own)
+    _settings(writer, own, model, whole)
+    if tokenizer != "none":
+        content = json.loads((folder / "tokenizer.json").read_text())
+        _tokenizer(writer, content, model.vocab_size, renamed or {}, tokenizer)
     for key, value in settings.items():
+        for data in writer.kv_data:
+            data.pop(key.replace("__", "."), None)
         writer.add_key_value(key.replace("__", "."), value, gguf.GGUFValueType.get_type(value))
-    for name, array in arrays.items():
-        writer.add_tensor(name, array)
+    for name, array in written.items():
+        writer.add_tensor(name, array, raw_dtype=(types or {}).get(name))
     finish(writer)
-    return arrays
+    return written
 
 
 def finish(writer: GGUFWriter) -> None:
@@ -124,7 +142,13 @@ def _settings(
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
 
 
-def _tokenizer(writer: GGUFWriter, content: Mapping[str, Any], n_rows: int) -> None:
+def _tokenizer(
+    writer: GGUFWriter,
+    content: Mapping[str, Any],
+    n_rows: int,
+    renamed: Mapping[str, str],
+    kind: str | None,
+) -> None:
     vocab = sorted(content["model"]["vocab"], key=content["model"]["vocab"].get)
     special = {added["id"] for added in content["added_tokens"] if added["special"]}
     types = [3 if i in special else 1 for i in range(len(vocab))]
@@ -135,11 +159,13 @@ def _tokenizer(writer: GGUFWriter, content: Mapping[str, Any], n_rows: int) -> N
         writer.add_tokenizer_model("llama")
         writer.add_token_scores([-float(i) for i in range(n_rows)])
     else:
-        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_model(kind or "gpt2")
         writer.add_tokenizer_pre("gpt-2")
     merges = [m if isinstance(m, str) else " ".join(m) for m in content["model"]["merges"]]
     writer.add_token_merges(merges)
-    writer.add_token_list([*vocab, *(f"[PAD{i}]" for i in filled)])
+    writer.add_token_list(
+        [*(renamed.get(text, text) for text in vocab), *(f"[PAD{i}]" for i in filled)]
+    )
     writer.add_token_types([*types, *(5 for _ in filled)])
     for place, text in enumerate(vocab):
         if text in ("<|endoftext|>", "</s>"):
