@@ -77,9 +77,8 @@ def _with_the_files_names(backend: Tokenizer, tokens: list[Any], types: list[Any
     if isinstance(vocab, dict):
         entries = {i: text for text, i in vocab.items() if i not in filled | strange} | spelled
         content["model"]["vocab"] = {text: i for i, text in entries.items()}
-    kept = [
-        one for one in content["added_tokens"] if one["id"] not in {*filled, *strange, *spelled}
-    ]
+    replaced = filled | strange | spelled.keys()
+    kept = [one for one in content["added_tokens"] if one["id"] not in replaced]
     kept += [
         {"id": i, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": types[i] == _CONTROL}
