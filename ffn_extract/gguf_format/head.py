@@ -41,7 +41,7 @@ READABLE = frozenset(
     ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
      "Q6_K")
 )  # fmt: skip
-"""The types that are read; two libraries agree on what their blocks stand for."""
+"""The types that are read: tests hold two implementations of each against one another."""
 
 _SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q",

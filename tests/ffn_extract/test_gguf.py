@@ -1,9 +1,11 @@
 """GGUF files against the models and arrays that they were made from."""
 
 import dataclasses
+import re
 import shutil
 import struct
 import tracemalloc
+from pathlib import Path
 
 import gguf
 import numpy as np
@@ -18,7 +20,15 @@ from ffn_extract.architectures.in_gguf import MODEL_TYPES, RUN
 from ffn_extract.bundle import open_bundle
 from ffn_extract.checkpoints import find_checkpoint
 from ffn_extract.errors import ArchitectureError, CheckpointError, FFNExtractError
-from ffn_extract.gguf_format.head import MAX_ENTRIES, READABLE, TYPES, read_head
+from ffn_extract.gguf_format.head import (
+    MAX_ENTRIES,
+    MAX_HEAD_BYTES,
+    MAX_SETTINGS,
+    MAX_TENSORS,
+    READABLE,
+    TYPES,
+    read_head,
+)
 from ffn_extract.listing import tensor_lines
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
@@ -29,6 +39,7 @@ from tests.ffn_extract.conftest import SENTENCES, edit_config
 from tests.ffn_extract.tiny_families import NARROW
 from tests.ffn_extract.tiny_gguf import FAMILIES, write_gguf, write_tensors
 
+ROOT = Path(__file__).resolve().parents[2]
 BY_TYPE = {title: number for number, (title, _, _) in TYPES.items()}
 VALUES = ExtractOptions(kinds=("value", "random"), per_layer=5, top_k=10, glosses=())
 
@@ -486,3 +497,15 @@ def test_a_file_that_became_shorter_is_told(tiny_gguf):
         file.truncate(5_000)
     with pytest.raises(CheckpointError, match="cannot be read"):
         files.rows("output.weight", 0, 9)
+
+
+def test_the_documented_families_and_limits_are_those_that_count():
+    text = " ".join((ROOT / "docs" / "extending.md").read_text().split())
+    assert f"{MAX_HEAD_BYTES // 1_000_000} MB, {MAX_SETTINGS:,} settings" in text
+    assert f"{MAX_TENSORS:,} tensors or {MAX_ENTRIES:,} entries" in text
+    documented = text.partition("Of GGUF files the families ")[2].partition(" are read")[0]
+    for family in MODEL_TYPES:
+        assert re.search(rf"\b{re.escape(family)}\b", documented)
+    without = text.partition("converts the family (")[2].partition(" have none")[0]
+    runs_not = {name for name, model_type in MODEL_TYPES.items() if model_type not in RUN}
+    assert set(without.replace(" and ", ", ").split(", ")) == runs_not
