@@ -8,7 +8,7 @@ from typing import Any
 
 from ffn_extract.architectures.in_gguf import IN_GGUF, MODEL_TYPES
 from ffn_extract.errors import CheckpointError
-from ffn_extract.gguf_format.head import READABLE, Head, Scalar, StoredTensor, read_head
+from ffn_extract.gguf_format.head import READABLE, Head, StoredTensor, read_head
 
 _SIZES = {
     "block_count": "num_hidden_layers", "embedding_length": "hidden_size",
@@ -102,9 +102,9 @@ def _require_size(name: str, key: str, value: object) -> None:
 def _require_parts(model: GGUFModel, names: Sequence[str]) -> None:
     """Refuse files that are not all the parts of one model, in their order."""
 
-    def said(head: Head, key: str) -> Scalar | None:
+    def said(head: Head, key: str) -> int | None:
         value = head.settings.get(f"split.{key}")
-        return value if isinstance(value, int) else None
+        return value if type(value) is int else None
 
     count = said(model.heads[0], "count") or 1
     if count != len(names):
