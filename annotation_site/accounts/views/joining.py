@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
@@ -19,7 +18,7 @@ from annotation_site.accounts.forms import InvitationForm, JoinForm
 from annotation_site.accounts.models import Invitation, User
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import people
-from annotation_site.annotation.selectors import studies_to_run
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import NotFound, SiteError, TooManyRequests
 
 SHOWN = 200  # newest invitations on the page
@@ -39,10 +38,9 @@ def listed(request: PersonRequest) -> HttpResponse:
 
 
 @researcher_required
-@never_cache
 def new(request: PersonRequest) -> HttpResponse:
     """The form that makes an invitation; its answer is the only page that shows the link."""
-    studies = studies_to_run(request.user).exclude(state__in=people.ENDED)
+    studies = studies_of(request.user).exclude(state__in=people.ENDED)
     form = InvitationForm(request.POST or None, studies=studies, by=request.user)
     if request.method == "POST" and form.is_valid():
         try:
@@ -71,7 +69,6 @@ def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     return redirect("accounts:invitations")
 
 
-@never_cache
 @sensitive_post_parameters("password")
 @sensitive_variables("token")
 def join(request: HttpRequest, token: str) -> HttpResponseBase:

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -18,10 +17,9 @@ from annotation_site.exact_words import exact
 
 @researcher_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 def people(request: PersonRequest, slug: str) -> HttpResponse:
     """The annotators of one of the person's own studies, and a form that adds one."""
-    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     form = AnnotatorForm(request.POST or None, study=study)
     if request.method == "POST" and form.is_valid():
         try:
@@ -41,7 +39,7 @@ def people(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def change(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponse:
     """Release an annotator's unopened lists, or take the person out of the study."""
-    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     membership = get_object_or_404(selectors.annotators(study), user__public_id=public_id)
     actions = {"release": members.assignments_release, "remove": members.annotator_remove}
     action = request.POST.get("action", "")
