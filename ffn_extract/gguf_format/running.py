@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.initialization import no_init_weights
-from transformers.integrations import GGUF_CONFIG_MAPPING
+from transformers.integrations import ggml
 from transformers.modeling_gguf_pytorch_utils import (
     TENSOR_PROCESSORS,
     TensorProcessor,
@@ -23,6 +23,10 @@ from ffn_extract.errors import CheckpointError
 from ffn_extract.gguf_format.model import GGUFModel
 from ffn_extract.tensor_files import TensorFiles
 
+_auto: Any = AutoModelForCausalLM  # untyped, as what follows
+_processors: Any = TENSOR_PROCESSORS
+_table: Any = ggml.GGUF_CONFIG_MAPPING
+_without_init: Any = no_init_weights
 _EMBEDDINGS, _POSITIONS = "token_embd.weight", "position_embd.weight"
 _HEAD = ("output.weight", "output.bias")  # behind the layers: no update depends on it
 _NO_PART = frozenset(
@@ -31,6 +35,7 @@ _NO_PART = frozenset(
 )  # fmt: skip
 """Settings that change no update, or that the shapes of the tensors say as well."""
 
+_EPSILONS = ("layer_norm_epsilon", "layer_norm_eps", "norm_epsilon")
 _SCALED_BY_HEADS = {"gemma2": 46, "gemma3": 62}
 """Layers of the one size of a family whose attention is scaled by d_model over its heads; no
 setting says so, and llama.cpp knows it by the number of layers too."""
@@ -48,11 +53,9 @@ def model_in_gguf(model: GGUFModel, files: TensorFiles) -> Any:
         unread = next(_unread(model, settings), None)
         if unread is not None:
             raise _refusal(name, f"its setting {unread} is not one that transformers reads here")
-        with no_init_weights():
-            made: Any = AutoModelForCausalLM.from_config(
-                settings, dtype=torch.float32, attn_implementation="eager"
-            )
-        processor = TENSOR_PROCESSORS.get(model.family, TensorProcessor)(config=config)
+        with _without_init():
+            made = _auto.from_config(settings, dtype=torch.float32, attn_implementation="eager")
+        processor = _processors.get(model.family, TensorProcessor)(config=config)
         fault = _filled(model, files, made, processor)
     except CheckpointError:
         raise
@@ -75,7 +78,7 @@ def _config(model: GGUFModel) -> dict[str, Any]:
     """The settings by transformers' own table, with what it leaves to its loader or leaves out."""
     own = {
         name: value
-        for key, name in GGUF_CONFIG_MAPPING[model.family].items()
+        for key, name in _table[model.family].items()
         if name is not None and (value := model.settings.get(f"{model.family}.{key}")) is not None
     }
     own["model_type"] = MODEL_TYPES[model.family]
@@ -108,7 +111,7 @@ def _config(model: GGUFModel) -> dict[str, Any]:
 
 def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
     """Settings of the family that did not reach the model, and are not as it has them."""
-    known = GGUF_CONFIG_MAPPING[model.family]
+    known = _table[model.family]
     head_size = getattr(config, "head_dim", None) or (
         config.hidden_size // config.num_attention_heads
     )
@@ -121,9 +124,9 @@ def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
         "attention.head_count_kv": 1
         if model.family == "falcon"
         else getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
-        "attention.layer_norm_epsilon": getattr(config, "layer_norm_epsilon", None)
-        or getattr(config, "layer_norm_eps", None)
-        or getattr(config, "norm_epsilon", None),
+        "attention.layer_norm_epsilon": next(
+            (value for key in _EPSILONS if (value := getattr(config, key, None))), None
+        ),
         "rope.dimension_count": round(head_size * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope.get("rope_theta"),
         "rope.scaling.type": "none",
@@ -140,9 +143,7 @@ def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
             yield key
 
 
-def _filled(
-    model: GGUFModel, files: TensorFiles, made: Any, processor: TensorProcessor
-) -> str | None:
+def _filled(model: GGUFModel, files: TensorFiles, made: Any, processor: Any) -> str | None:
     """Put the file's weights into a model, one at a time; why that cannot be, or None."""
     places = get_gguf_hf_weights_map(made, processor)
     own: dict[str, torch.Tensor] = made.base_model.state_dict()

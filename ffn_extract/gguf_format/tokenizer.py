@@ -6,13 +6,13 @@ from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
-from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
-from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+from transformers.integrations.gguf import gguf_tokenizer_mapping
 
 from ffn_extract.errors import CheckpointError
 from ffn_extract.gguf_format.model import GGUFModel
 
 _log = logging.getLogger(__name__)
+_theirs: Any = gguf_tokenizer_mapping  # untyped
 _WAY_OUT = (
     "Give the model from which the file was made, as a folder with config.json, safetensors and "
     "the tokenizer's files."
@@ -34,8 +34,8 @@ def tokenizer_in_gguf(model: GGUFModel) -> PreTrainedTokenizerBase:
     if not tokens:
         raise CheckpointError(f"{name} has no tokenizer. {_WAY_OUT}")
     try:
-        _, described, settings = get_gguf_tokenizer(str(head.path))
-        backend, _ = convert_gguf_tokenizer(model.family, described)
+        _, described, settings = _theirs.get_gguf_tokenizer(str(head.path))
+        backend, _ = _theirs.convert_gguf_tokenizer(model.family, described)
         backend = _with_the_files_names(backend, tokens, head.entries("tokenizer.ggml.token_type"))
         fast: Any = PreTrainedTokenizerFast  # untyped
         made: PreTrainedTokenizerBase = fast(tokenizer_object=backend, **settings)
@@ -46,7 +46,8 @@ def tokenizer_in_gguf(model: GGUFModel) -> PreTrainedTokenizerBase:
         ) from error
     _require_entries(made, len(tokens), name)
     split = head.settings.get("tokenizer.ggml.pre")
-    if kind == "gpt2" and split not in _GPT2_SPLITS and split not in GGUF_PRE_TOKENIZER_SPLITS:
+    known = _GPT2_SPLITS.union(_theirs.GGUF_PRE_TOKENIZER_SPLITS)
+    if kind == "gpt2" and split not in known:
         _log.warning(
             "%s cuts texts into words in its own way (%s), which is not known here: positions of "
             "updates may be other tokens than the model's own tokenizer makes. Lists of value "
