@@ -29,6 +29,8 @@ from huggingface_hub.errors import (
 
 from ffn_extract.errors import CheckpointError
 from ffn_extract.fairseq import FairseqModel, is_fairseq, open_fairseq
+from ffn_extract.gguf_format.choice import chosen_files, is_gguf, stem_of
+from ffn_extract.gguf_format.model import GGUFModel, open_gguf
 from ffn_extract.json_files import read_json
 from ffn_extract.model_files import (
     CONFIG,
@@ -55,15 +57,21 @@ FileReport = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's files on this machine. `revision` is the hub's commit, None for a folder."""
+    """A model's files on this machine. `revision` is the hub's commit, None for a folder.
+
+    `gguf_files` are the names of the GGUF files that are the model, where it is kept so.
+    """
 
     folder: Path
     name: str
     revision: str | None
+    gguf_files: tuple[str, ...] = ()
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The content of config.json. Raises CheckpointError when it cannot be read."""
+        if self.gguf is not None:
+            return self.gguf.config
         if self._fairseq is not None:
             return self._fairseq.config
         path = self.folder / CONFIG
@@ -83,7 +91,16 @@ class Checkpoint:
     @cached_property
     def tensors(self) -> TensorFiles:
         """The weights. Raises CheckpointError when they cannot be opened."""
+        if self.gguf is not None:
+            from ffn_extract.gguf_format.tensors import GGUFFiles
+
+            return GGUFFiles(self.gguf)
         return open_tensors(self.folder) if self._fairseq is None else self._fairseq.tensors
+
+    @cached_property
+    def gguf(self) -> GGUFModel | None:
+        """The model in the GGUF files; None where it is kept otherwise."""
+        return open_gguf([self.folder / n for n in self.gguf_files]) if self.gguf_files else None
 
     @cached_property
     def _fairseq(self) -> FairseqModel | None:
@@ -91,9 +108,15 @@ class Checkpoint:
 
 
 def find_checkpoint(
-    model: str, revision: str | None = None, report: FileReport = lambda done, total: None
+    model: str,
+    revision: str | None = None,
+    report: FileReport = lambda done, total: None,
+    *,
+    gguf_file: str | None = None,
 ) -> Checkpoint:
     """Open the folder `model`, or fetch the hub id `model` at `revision` into the hub's cache.
+
+    A GGUF file can be given itself, or by its name in the folder or repository as `gguf_file`.
 
     A hub that cannot be reached is no obstacle when the files are in the cache already. Private
     models use the token in HF_TOKEN or of `hf auth login`.
@@ -107,7 +130,10 @@ def find_checkpoint(
     if model and folder.is_dir():
         require_no_adapter(os.listdir(folder), folder.resolve().name, folder)
         report(1, 1)
-        return Checkpoint(folder, folder.resolve().name, None)
+        return _in_folder(folder, gguf_file)
+    if model and folder.is_file() and is_gguf(folder.name):
+        report(1, 1)
+        return _in_folder(folder.parent, folder.name)
     if model and folder.is_file():
         raise CheckpointError(
             f"{folder.name} is a file; a model is a folder with {CONFIG}, weights and the "
@@ -119,7 +145,7 @@ def find_checkpoint(
             "google-bert/bert-base-uncased)."
         )
     try:
-        return _from_hub(model, revision, report)
+        return _from_hub(model, revision, report, gguf_file)
     except GatedRepoError as error:
         raise CheckpointError(
             f"The hub does not let you read {model}: ask for access on its page, and set HF_TOKEN."
@@ -141,7 +167,15 @@ def find_checkpoint(
                 "The hub does not accept the token in HF_TOKEN (or that of `hf auth login`): set a "
                 "valid one, or none for public models."
             ) from error
-        return _from_cache(model, revision, error)
+        return _from_cache(model, revision, error, gguf_file)
+
+
+def _in_folder(folder: Path, gguf_file: str | None) -> Checkpoint:
+    name = folder.resolve().name
+    if gguf_file is None and is_fairseq(folder):
+        return Checkpoint(folder, name, None)
+    files = chosen_files(os.listdir(folder), gguf_file, name)
+    return Checkpoint(folder, stem_of(files[0]) if files else name, None, files)
 
 
 def _refuse_a_cache_that_cannot_be_written(model: str, error: Exception) -> None:
@@ -154,7 +188,9 @@ def _refuse_a_cache_that_cannot_be_written(model: str, error: Exception) -> None
         ) from error
 
 
-def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoint:
+def _from_hub(
+    model: str, revision: str | None, report: FileReport, gguf_file: str | None
+) -> Checkpoint:
     # By the branch's name and not by the commit's, so that the cache learns what the name means
     # and can answer without a connection.
     revision = revision or _DEFAULT_REVISION
@@ -162,12 +198,13 @@ def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoin
     present = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     require_small(model, present)
     require_no_adapter(present, model)
-    if not set(WEIGHT_FILES).intersection(present):
+    gguf_files = chosen_files(present, gguf_file, f"{model} on the hub")
+    if not gguf_files and not set(WEIGHT_FILES).intersection(present):
         raise CheckpointError(
             f"{model} on the hub has none of {', '.join(WEIGHT_FILES)}.{other_format(present)}"
         )
     names = [CONFIG, *TOKENIZER_FILES, *_first(WEIGHT_FILES, present)]
-    wanted = [name for name in names if name in present]
+    wanted = list(gguf_files) or [name for name in names if name in present]
     folders: list[Path] = []
     while len(folders) < len(wanted):
         report(len(folders), len(wanted))
@@ -184,7 +221,7 @@ def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoin
     if len(set(folders)) > 1:
         raise CheckpointError(f"{model} was changed on the hub while it was fetched; try again.")
     report(len(folders), len(wanted))
-    return Checkpoint(folders[0], model, folders[0].name)
+    return Checkpoint(folders[0], model, folders[0].name, gguf_files)
 
 
 def _require_named_content(path: Path, model: str) -> None:
@@ -210,12 +247,16 @@ def _first(names: tuple[str, ...], present: Collection[str]) -> list[str]:
     return [name for name in names if name in present][:1]
 
 
-def _from_cache(model: str, revision: str | None, reason: Exception) -> Checkpoint:
+def _from_cache(
+    model: str, revision: str | None, reason: Exception, gguf_file: str | None
+) -> Checkpoint:
     try:
         folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
         require_no_adapter(os.listdir(folder), model, folder)
-        open_tensors(folder)
-        if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+        gguf_files = chosen_files(os.listdir(folder), gguf_file, model)
+        if not gguf_files:
+            open_tensors(folder)
+        if not gguf_files and not any((folder / name).is_file() for name in VOCABULARY_FILES):
             raise CheckpointError(f"{model} has no vocabulary.")
     except (OSError, ValueError, CheckpointError):
         _refuse_a_cache_that_cannot_be_written(model, reason)
@@ -226,7 +267,7 @@ def _from_cache(model: str, revision: str | None, reason: Exception) -> Checkpoi
             "(HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT another "
             "hub)."
         ) from reason
-    return Checkpoint(folder, model, folder.name)
+    return Checkpoint(folder, model, folder.name, gguf_files)
 
 
 def _sentence(error: Exception) -> str:

@@ -128,8 +128,11 @@ def inspect(form: str, limit: int | None, **filters: Any) -> None:
 @click.option("--all", "every", is_flag=True, help="Each tensor by itself, not by pattern.")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
 @click.option("--revision", metavar="TEXT", help="Branch, tag or commit of a hub model.")
+@click.option("--gguf-file", metavar="NAME", help="The GGUF file, where there are several.")
 @_sentences
-def tensors(model: str, every: bool, form: str, revision: str | None) -> None:
+def tensors(
+    model: str, every: bool, form: str, revision: str | None, gguf_file: str | None
+) -> None:
     """List the tensors of MODEL, a folder or a hub id, with shapes and types.
 
     A pattern stands for the tensors that differ in the number of the layer or of the expert; it is
@@ -137,7 +140,7 @@ def tensors(model: str, every: bool, form: str, revision: str | None) -> None:
     """
     from ffn_extract.listing import tensor_lines
 
-    for line in tensor_lines(model, revision, every=every, form=form):
+    for line in tensor_lines(model, revision, every=every, form=form, gguf_file=gguf_file):
         _say(line)
 
 

@@ -225,6 +225,10 @@ unknown_family = _all(
 machine = _all(
     _machine("--revision", metavar="TEXT", help="Branch, tag or commit of a hub model."),
     _machine(
+        "--gguf-file", metavar="NAME",
+        help="The GGUF file of a folder or hub model that has several, or safetensors too.",
+    ),
+    _machine(
         "--device", default=DEFAULTS.device, metavar="NAME", help="auto, cpu, cuda or cuda:N."
     ),
-)
+)  # fmt: skip

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _PACKAGES = (
+    "gguf",
     "huggingface-hub",
     "nltk",
     "numpy",

@@ -8,12 +8,14 @@ from ffn_extract.checkpoints import find_checkpoint
 from ffn_extract.tensor_names import Folded, folded, ranges
 
 
-def tensor_lines(model: str, revision: str | None, *, every: bool, form: str) -> Iterator[str]:
+def tensor_lines(
+    model: str, revision: str | None, *, every: bool, form: str, gguf_file: str | None = None
+) -> Iterator[str]:
     """Lines about the tensors of a folder or a hub id: patterns, or `every` tensor by itself.
 
     `form` "json" gives one JSON array of objects. Raises CheckpointError.
     """
-    files = find_checkpoint(model, revision).tensors
+    files = find_checkpoint(model, revision, gguf_file=gguf_file).tensors
     tensors = [(name, files.shape(name), files.dtype(name)) for name in sorted(files.names)]
     if every:
         rows = [Folded(name, shape, dtype, (), ()) for name, shape, dtype in tensors]

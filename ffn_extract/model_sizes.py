@@ -53,7 +53,7 @@ def sizes_of(outline: Outline, options: ExtractOptions) -> Sizes:
     settings = settings_for(found.architecture, found.config)
     if not outline.shapes:
         return _by_config(found.architecture, settings)
-    return _Measured(found.architecture, found.config, outline.shapes, options).sizes()
+    return _Measured(found.architecture, found.config, outline, options).sizes()
 
 
 def _by_config(family: Architecture, settings: Mapping[str, Any]) -> Sizes:
@@ -73,12 +73,13 @@ class _Measured:
         self,
         family: Architecture,
         config: Mapping[str, Any],
-        shapes: Shapes,
+        outline: Outline,
         options: ExtractOptions,
     ) -> None:
-        self.family, self.config, self.shapes, self.options = family, config, shapes, options
+        self.family, self.config, self.options = family, config, options
+        self.shapes, self.unreadable = outline.shapes, outline.unreadable
         self.settings = settings_for(family, config)
-        self.names = frozenset(shapes)
+        self.names = frozenset(outline.shapes)
 
     def sizes(self) -> Sizes:
         family, options = self.family, self.options
@@ -140,7 +141,7 @@ class _Measured:
                     )
 
     def _require_plain(self, name: str) -> None:
-        require_unquantised(name, self.names, self.config)
+        require_unquantised(name, self.names, self.config, self.unreadable.get(name))
         if name in self.names:
             require_alone(name, self.names)
 

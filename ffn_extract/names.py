@@ -21,12 +21,14 @@ def model_name(checkpoint: Checkpoint, options: ExtractOptions) -> str:
     """The name that the options give, else the hub id, else that of the folder.
 
     A folder called as any other is (`model`) goes by the folder around it; one in the hub's cache
-    by its hub id. Raises OptionError for a name that no bundle can hold.
+    by its hub id; a GGUF file by its own name. Raises OptionError for a name that no bundle can
+    hold.
     """
     if options.name is not None:
         return options.name
     folder = checkpoint.folder.resolve()
-    name = checkpoint.name if checkpoint.revision is not None else folder_name(folder)
+    own = checkpoint.revision is not None or checkpoint.gguf_files
+    name = checkpoint.name if own else folder_name(folder)
     fault = name_fault(name)
     if fault is not None:
         raise OptionError(f"The model's name {name[:40]!r} {fault}. Give another with --name.")

@@ -27,7 +27,7 @@ from ffn_extract.possible import require_possible, require_top_k
 from ffn_extract.progress import Progress, Report, ignore
 from ffn_extract.projection import project
 from ffn_extract.vectors import Vector, random_vectors, value_vectors
-from ffn_extract.vocabulary import load_tokenizer, read_vocabulary
+from ffn_extract.vocabulary import open_vocabulary
 from ffn_extract.weights_digest import weights_digest
 
 TABLE_FILE = "compare-norm.csv"
@@ -74,12 +74,12 @@ def compare_norm(
     _require_new(out)
     device = open_device(options.device)
     report(Progress("checkpoint", 0, 1))
-    checkpoint = find_checkpoint(model, options.revision)
+    checkpoint = find_checkpoint(model, options.revision, gguf_file=options.gguf_file)
     weights = open_weights(checkpoint, options)
     require_possible(replace(options, projection="norm"), weights)
     name = model_name(checkpoint, options)
     report(Progress("checkpoint", 1, 1))
-    vocabulary = read_vocabulary(load_tokenizer(checkpoint.folder), checkpoint.folder)
+    _, vocabulary = open_vocabulary(checkpoint)
     n_rows = weights.dimensions.vocab_size
     vocabulary.check_rows(n_rows)
     weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ffn_extract.chosen_vectors import MAX_VECTORS, place_of, words_of
 from ffn_extract.errors import Naming, OptionSentence
+from ffn_extract.gguf_format.choice import is_gguf
 from ffn_extract.glosses import GLOSS_SOURCES
 from ffn_extract.options import (
     ALL,
@@ -54,6 +55,7 @@ def problems_of(options: "ExtractOptions") -> list[OptionSentence]:
             _text("corpus", options.corpus, optional=False),
             _text("corpus_field", options.corpus_field, optional=False),
             _text("revision", options.revision, optional=True),
+            _gguf_file(options.gguf_file),
             _name(options.name),
             _device(options.device),
             *_tensors(options),
@@ -183,6 +185,13 @@ def _text(option: str, value: object, *, optional: bool) -> OptionSentence | Non
     if (optional and value is None) or (isinstance(value, str) and value.strip()):
         return None
     return _must(option, f"must be text that is not empty, not {value!r}.")
+
+
+def _gguf_file(name: object) -> OptionSentence | None:
+    problem = _text("gguf_file", name, optional=True)
+    if problem or not isinstance(name, str) or (is_gguf(name) and not set(name) & set("/\\")):
+        return problem
+    return _must("gguf_file", f"must be the plain name of a .gguf file, not {name!r}.")
 
 
 def _name(name: object) -> OptionSentence | None:

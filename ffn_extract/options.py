@@ -41,7 +41,8 @@ class ExtractOptions:
     vectors and of updates where it is to be another one (by default 10 beside "all" and beside
     chosen vectors). `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
     asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet";
-    `corpus_field` is where a file with fields holds its texts. `name` is what the model is
+    `corpus_field` is where a file with fields holds its texts. `gguf_file` names the GGUF file of a
+    folder or repository that has several, or another format beside it. `name` is what the model is
     called in the bundle (default: the hub id, or the folder's name). `through_head` leads an
     encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
@@ -74,6 +75,7 @@ class ExtractOptions:
     through_head: bool = False
     device: str = "auto"
     revision: str | None = None
+    gguf_file: str | None = None
     name: str | None = None
     value_tensor: str | None = None
     key_tensor: str | None = None

@@ -11,7 +11,6 @@ ADAPTER_FILES = (ADAPTER_CONFIG, "adapter_model.safetensors", "adapter_model.bin
 _LFS = b"version https://git-lfs.github.com/"
 _CONVERT = "Give the model's folder with config.json and model.safetensors"
 _FORMATS = (
-    (".gguf", "GGUF", "the original model, from which the GGUF file was made"),
     (".h5", "TensorFlow weights", "transformers loads them with from_tf=True in version 4"),
     (".msgpack", "Flax weights", "transformers loads them with from_flax=True in version 4"),
     (".onnx", "an ONNX graph", "the model from which it was exported"),

@@ -2,12 +2,15 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ffn_extract.errors import CheckpointError
+from ffn_extract.gguf_format.choice import chosen_files
+from ffn_extract.gguf_format.head import total_bytes
+from ffn_extract.gguf_format.model import open_gguf
 from ffn_extract.json_files import MOST_INDEX_BYTES, parse_json, read_json
 from ffn_extract.model_files import (
     CONFIG,
@@ -28,14 +31,16 @@ _MOST_NAME = 1_000  # characters of a tensor's name
 class Outline:
     """A model before anything of it is read.
 
-    `shapes` are those of its tensors, by name, and empty where no file says them; `weight_bytes` is
-    the size of the weights' files, and `to_fetch` what still has to come over the network.
+    `shapes` are those of its tensors, by name, and empty where no file says them; `unreadable` are
+    the types of those that are stored in one that is not read. `weight_bytes` is the size of the
+    weights' files, and `to_fetch` what still has to come over the network.
     """
 
     config: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     weight_bytes: int = 0
     to_fetch: int = 0
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -45,14 +50,21 @@ class Outline:
         return self.weight_bytes // 2
 
 
-def outline_of_folder(folder: Path) -> Outline:
-    """The outline of a model in a folder.
+def outline_of_folder(folder: Path, gguf_file: str | None = None) -> Outline:
+    """The outline of a model in a folder, or in a GGUF file.
 
     Raises CheckpointError, as the extraction itself would, where config.json or the weights are
     missing, empty or damaged.
     """
+    if folder.is_file():
+        return _outline_of_gguf(
+            folder.parent, chosen_files(os.listdir(folder.parent), folder.name, folder.parent.name)
+        )
     held = os.listdir(folder)
     require_no_adapter(held, folder.name, folder)
+    gguf_files = chosen_files(held, gguf_file, folder.name)
+    if gguf_files:
+        return _outline_of_gguf(folder, gguf_files)
     try:
         config = read_json(folder / CONFIG)
     except OSError as error:
@@ -79,8 +91,19 @@ def outline_of_folder(folder: Path) -> Outline:
     return Outline(config, shapes, size)
 
 
-def outline_on_hub(model: str, revision: str | None, seconds: float) -> Outline | None:
+def _outline_of_gguf(folder: Path, names: Sequence[str]) -> Outline:
+    paths = [folder / name for name in names]
+    model = open_gguf(paths)
+    shapes = {name: tensor.shape for name, tensor in model.tensors.items()}
+    return Outline(model.config, shapes, total_bytes(paths), unreadable=model.unreadable)
+
+
+def outline_on_hub(
+    model: str, revision: str | None, seconds: float, gguf_file: str | None = None
+) -> Outline | None:
     """The outline of a model on the hub; None when nobody answers within about `seconds`.
+
+    Of a GGUF model too nothing is known before its file is fetched.
 
     Raises CheckpointError when the hub answers that there is no such model, or revision.
     """
@@ -98,6 +121,8 @@ def outline_on_hub(model: str, revision: str | None, seconds: float) -> Outline 
     try:
         info = HfApi().model_info(model, revision=revision, timeout=seconds, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        if chosen_files(sizes, gguf_file, f"{model} on the hub"):
+            return None
         if CONFIG not in sizes:
             raise CheckpointError(
                 f"{model} has no {CONFIG} on the hub, so it is no model that can be read. Name "

@@ -47,7 +47,7 @@ from ffn_extract.vectors import (
     update_vectors,
     value_vectors,
 )
-from ffn_extract.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
+from ffn_extract.vocabulary import Vocabulary, open_vocabulary
 from ffn_extract.weights_digest import weights_digest
 from ffn_extract.whole_layers import LayeredExtraction
 
@@ -83,14 +83,13 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "R
     """
     device = open_device(options.device)
     with steps.step("checkpoint") as done:
-        checkpoint = find_checkpoint(model, options.revision, done)
+        checkpoint = find_checkpoint(model, options.revision, done, gguf_file=options.gguf_file)
         weights = open_weights(checkpoint, options)
         require_possible(options, weights)
         if "update" in options.kinds:
             require_runnable(weights.architecture)
     with steps.step("vocabulary") as done:
-        tokenizer = load_tokenizer(checkpoint.folder)
-        vocabulary = read_vocabulary(tokenizer, checkpoint.folder)
+        tokenizer, vocabulary = open_vocabulary(checkpoint)
         n_rows = weights.dimensions.vocab_size
         vocabulary.check_rows(n_rows)
         weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))
@@ -338,7 +337,7 @@ def _tokens(
 def _model_info(
     checkpoint: Checkpoint, name: str, weights: ModelWeights, vocabulary: Vocabulary
 ) -> ModelInfo:
-    sizes = weights.dimensions
+    sizes, used, gguf = weights.dimensions, weights.used_tensors(), checkpoint.gguf
     return ModelInfo(
         name=name,
         revision=checkpoint.revision,
@@ -348,7 +347,8 @@ def _model_info(
         d_ff=sizes.d_ff,
         vocab_size=sizes.vocab_size,
         vocabulary=vocabulary.level,
-        weights_digest=weights_digest(checkpoint.tensors, weights.used_tensors()),
+        weights_digest=weights_digest(checkpoint.tensors, used),
         unembedding=UnembeddingInfo(weights.unembedding.names, weights.chosen),
         layers_read=None if len(weights.layers) == sizes.n_layers else list(weights.layers),
+        stored_as=None if gguf is None else gguf.types_of(used),
     )

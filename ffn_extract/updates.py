@@ -22,6 +22,7 @@ from ffn_extract.architectures import Architecture
 from ffn_extract.checkpoints import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
+from ffn_extract.gguf_format.running import model_in_gguf
 from ffn_extract.tensor_files import first_present
 from ffn_extract.tokenizer_files import sentences_for
 
@@ -243,7 +244,11 @@ class UpdateReader:
         if stored is None or len(files.shape(stored)) != 2:
             return True
         row = files.rows(stored, 0, 1).to(weight)
-        return weight.shape == files.shape(stored) and torch.equal(row, weight[:1])
+        # A GGUF file has GPT-2's matrices transposed.
+        return any(
+            one.shape == files.shape(stored) and torch.equal(row, one[:1])
+            for one in (weight, weight.T)
+        )
 
 
 def require_runnable(architecture: Architecture) -> str:
@@ -263,6 +268,9 @@ def require_runnable(architecture: Architecture) -> str:
 
 def _load(checkpoint: Checkpoint) -> Any:
     """The base model in float32; transformers' own code only, whatever the folder brings."""
+    if checkpoint.gguf is not None:
+        with _quiet():
+            return model_in_gguf(checkpoint.gguf, checkpoint.tensors)
     try:
         with _quiet():
             model, loaded = AutoModel.from_pretrained(  # local files only  # nosec B615

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from ffn_extract.checkpoints import Checkpoint
 from ffn_extract.errors import CheckpointError
 from ffn_extract.fairseq import SPECIAL, is_fairseq, read_dictionary
+from ffn_extract.gguf_format.tokenizer import tokenizer_in_gguf
 from ffn_extract.tokenizer_files import open_tokenizer, tokenizer_json
 from ffn_extract.tokens import Marking, TokenForm, token_form
 from ffn_extract.word_marks import marking_of
@@ -123,6 +125,18 @@ class Vocabulary:
     def _unwanted(self) -> frozenset[int]:
         unused = (i for i, text in self.texts.items() if _UNUSED.fullmatch(text))
         return self.special.union(unused)
+
+
+def open_vocabulary(checkpoint: Checkpoint) -> tuple[PreTrainedTokenizerBase, Vocabulary]:
+    """A model's tokenizer and vocabulary.
+
+    Raises CheckpointError when it has none that can be read, with what to do.
+    """
+    if checkpoint.gguf is not None:
+        tokenizer = tokenizer_in_gguf(checkpoint.gguf)
+        return tokenizer, read_vocabulary(tokenizer)
+    tokenizer = load_tokenizer(checkpoint.folder)
+    return tokenizer, read_vocabulary(tokenizer, checkpoint.folder)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from annotation_site.corpus.locations import local_folder, require_model
+from annotation_site.corpus.locations import local_folder, require_model, says_its_sizes
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.errors import Invalid
 from ffn_extract.errors import FFNExtractError
@@ -56,7 +56,7 @@ def extraction_forecast(*, model_source: str, options: ExtractOptions) -> Foreca
     """
     require_model(model_source, options)
     try:
-        outline = _outline(model_source, options.revision)
+        outline = _outline(model_source, options)
         if outline is None:
             return Forecast(None)
         rate = measured_rate()
@@ -66,13 +66,13 @@ def extraction_forecast(*, model_source: str, options: ExtractOptions) -> Foreca
     return Forecast(found, rate is not None, _free_disk(), _free_memory())
 
 
-def _outline(source: str, revision: str | None) -> Outline | None:
+def _outline(source: str, options: ExtractOptions) -> Outline | None:
     folder = local_folder(source)
     if folder is None:
-        return outline_on_hub(source, revision, HUB_SECONDS)
-    if not (folder / "config.json").exists():
+        return outline_on_hub(source, options.revision, HUB_SECONDS, options.gguf_file)
+    if not says_its_sizes(folder):
         return None  # fairseq's checkpoints say their sizes only when they are read
-    return outline_of_folder(folder)
+    return outline_of_folder(folder, options.gguf_file)
 
 
 def measured_rate() -> float | None:

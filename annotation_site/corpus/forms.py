@@ -147,6 +147,13 @@ class EnqueueForm(forms.Form):
         initial=_DEFAULTS.device,
         help_text="auto, cpu, cuda or cuda:1.",
     )
+    gguf_file = forms.CharField(
+        label="GGUF file",
+        max_length=300,
+        required=False,
+        help_text="Of a model with several, or with safetensors too: its name, such as "
+        "model-Q4_K_M.gguf.",
+    )
     name = forms.CharField(
         label="Name in the bundle",
         max_length=bounds.MODEL,
@@ -289,9 +296,9 @@ class EnqueueForm(forms.Form):
             **{
                 name: data[name] or None
                 for name in (
-                    "revision", "name", "value_tensor", "key_tensor", "unembedding_tensor",
-                    "orientation", "projection_tensor", "norm_gain_tensor", "norm_kind",
-                    "norm_bias_tensor", "norm_after_ffn_tensor",
+                    "revision", "gguf_file", "name", "value_tensor", "key_tensor",
+                    "unembedding_tensor", "orientation", "projection_tensor", "norm_gain_tensor",
+                    "norm_kind", "norm_bias_tensor", "norm_after_ffn_tensor",
                 )
             },
             norm_offset=data["norm_offset"] or 0.0,

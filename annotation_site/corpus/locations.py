@@ -41,12 +41,23 @@ def local_corpora() -> list[str]:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder looks like a model of transformers, or of fairseq."""
-    return (folder / _CONFIG).exists() or (folder / _FAIRSEQ_DICTIONARY).exists()
+    """Whether a folder looks like a model of transformers, or of fairseq; or a file of GGUF."""
+    return says_its_sizes(folder) or (folder / _FAIRSEQ_DICTIONARY).exists()
+
+
+def says_its_sizes(folder: Path) -> bool:
+    """Whether the model's files say its sizes before they are read: fairseq's do not."""
+    if folder.is_dir() and not (folder / _CONFIG).exists():
+        return any(_is_gguf(path) for path in folder.iterdir())
+    return folder.is_dir() or _is_gguf(folder)
+
+
+def _is_gguf(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf" and path.is_file()
 
 
 def local_folder(source: str) -> Path | None:
-    """The folder of that name in MODELS_DIR, where there is one."""
+    """The folder of that name in MODELS_DIR, or the GGUF file, where there is one."""
     folder = Path(settings.MODELS_DIR) / source
     return folder if MODEL_NAME.fullmatch(source) and is_model(folder) else None
 
@@ -64,10 +75,10 @@ def require_model(source: str, options: ExtractOptions) -> None:
             f"folder into {settings.MODELS_DIR} and give its name."
         )
     folder = local_folder(source)
-    if folder is None or not (folder / _CONFIG).exists():
+    if folder is None or not says_its_sizes(folder):
         return
     try:
-        require_possible(sizes_of(outline_of_folder(folder), options), options)
+        require_possible(sizes_of(outline_of_folder(folder, options.gguf_file), options), options)
     except FFNExtractError as error:
         raise Invalid(str(error)) from error
 

@@ -40,6 +40,7 @@ from ffn_extract.architectures import (
 )
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames
 from ffn_extract.architectures.given import GivenFamily, Shapes, given_family
+from ffn_extract.architectures.in_gguf import IN_GGUF, in_gguf
 from ffn_extract.architectures.naming import LIST_TENSORS
 from ffn_extract.architectures.settings import text_part
 from ffn_extract.errors import ArchitectureError
@@ -129,7 +130,8 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
     of_text = text_part(config).get("model_type")
     for one in (model_type, of_text):
         if isinstance(one, str) and one in ARCHITECTURES:
-            return ARCHITECTURES[one]
+            family = ARCHITECTURES[one]
+            return in_gguf(family, config) if config.get(IN_GGUF) else family
     if isinstance(model_type, str) and model_type in WITHOUT_FFN:
         raise ArchitectureError(
             f"A {model_type} model has no FFN: its layers mix tokens in a state space and nothing "

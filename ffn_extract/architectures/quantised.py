@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ffn_extract.architectures.companions import require_unquantised
+from ffn_extract.gguf_format.head import READABLE
 from ffn_extract.tensor_files import FLOAT_TYPES, TensorFiles
 
 _log = logging.getLogger(__name__)
+_READ = FLOAT_TYPES | READABLE
 
 
 def require_plain(files: TensorFiles, name: str, config: Mapping[str, Any]) -> None:
@@ -16,13 +18,13 @@ def require_plain(files: TensorFiles, name: str, config: Mapping[str, Any]) -> N
     Raises ArchitectureError with the format's name.
     """
     stored_as = files.dtype(name) if name in files.names else None
-    plain = stored_as in FLOAT_TYPES
+    plain = stored_as in _READ
     require_unquantised(name, files.names, config, None if plain else stored_as)
 
 
 def require_readable(files: TensorFiles, name: str, config: Mapping[str, Any]) -> None:
     """Refuse a tensor whose type is no plain float: cheap, so every tensor used is asked."""
-    if name in files.names and files.dtype(name) not in FLOAT_TYPES:
+    if name in files.names and files.dtype(name) not in _READ:
         require_plain(files, name, config)
 
 

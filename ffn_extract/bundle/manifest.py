@@ -21,7 +21,7 @@ _UNSIGNED = ("digest", "environment", "environment_digest")
 
 UNEMBEDDINGS = {
     "head": "the head in the file",
-    "config": "the embeddings, to which config.json ties the head",
+    "config": "the embeddings, to which the model's own settings tie the head",
     "family": "the embeddings, to which the family ties the head by default",
     "named": "named with --unembedding-tensor",
     "encoder": "the embeddings, onto which an encoder is projected",
@@ -46,6 +46,7 @@ class ModelInfo:
     of the unembedding. `weights_digest` identifies the weights whatever files they are stored in;
     see `ffn_extract.weights_digest`. `unembedding` is None in bundles that do not tell;
     `layers_read` are the numbers of the layers read where those are not all of `n_layers`.
+    `stored_as` names the tensors that define the lists by their types, of a model in GGUF files.
     """
 
     name: str
@@ -59,10 +60,11 @@ class ModelInfo:
     weights_digest: str
     unembedding: UnembeddingInfo | None = None
     layers_read: list[int] | None = None
+    stored_as: dict[str, list[str]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entries; what older bundles do not tell is left out where it is None."""
-        optional = ("unembedding", "layers_read")
+        optional = ("unembedding", "layers_read", "stored_as")
         return {k: v for k, v in asdict(self).items() if v is not None or k not in optional}
 
 
@@ -191,6 +193,7 @@ def _model(model: Mapping[str, Any]) -> ModelInfo:
         weights_digest=_text(model, "weights_digest"),
         unembedding=_unembedding(model),
         layers_read=_layers_read(model),
+        stored_as=_stored_as(model),
     )
 
 
@@ -218,6 +221,16 @@ def _layers_read(model: Mapping[str, Any]) -> list[int] | None:
             f"layers_read in {MANIFEST_FILE} must be ascending numbers below n_layers."
         )
     return list(layers)
+
+
+def _stored_as(model: Mapping[str, Any]) -> dict[str, list[str]] | None:
+    if "stored_as" not in model:
+        return None
+    types = _object(model, "stored_as")
+    for names in types.values():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BundleError(f"stored_as in {MANIFEST_FILE} must be lists of names by their type.")
+    return types
 
 
 def _counts(counts: Mapping[str, Any]) -> Counts:

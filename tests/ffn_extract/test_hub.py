@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ffn_extract.checkpoints import find_checkpoint
 from tests.ffn_extract.hub_server import COMMIT, MODEL, OTHER_COMMIT, Hub, served
+from tests.ffn_extract.tiny_gguf import write_gguf
 
 NOWHERE = "http://127.0.0.1:9"
 FIND = (
@@ -180,3 +181,30 @@ def test_a_cache_that_cannot_be_written_is_named_as_the_cause_and_not_the_hub(hu
     assert said.startswith(f"refused: {MODEL} cannot be kept on this machine: ")
     assert "Set HF_HOME to a folder that this user can write" in said
     assert "cannot be reached" not in said
+
+
+GGUF = (
+    "import sys; from ffn_extract.checkpoints import find_checkpoint;"
+    "from ffn_extract.errors import FFNExtractError\n"
+    "try:\n"
+    "    found = find_checkpoint(sys.argv[1], gguf_file=sys.argv[2] or None)\n"
+    "    print(found.name, found.revision, *found.gguf_files, found.config['model_type'])\n"
+    "except FFNExtractError as error:\n"
+    "    print('refused:', error)"
+)
+
+
+def test_of_a_gguf_model_on_the_hub_its_files_alone_are_fetched(tiny_model, tmp_path, monkeypatch):
+    path = tmp_path / "tiny.gguf"
+    write_gguf(path, tiny_model("llama"))
+    content = path.read_bytes()
+    names = ("tiny-Q4_0.gguf", "tiny-Q8_0.gguf")
+    monkeypatch.setitem(globals(), "FIND", GGUF)
+    with served(Hub({**dict.fromkeys(names, content), "config.json": b"{}"})) as hub:
+        said = find(hub.address, tmp_path / "cache", MODEL, "")
+        assert said.startswith("refused:")
+        assert "2 GGUF models: tiny-Q4_0.gguf, tiny-Q8_0.gguf" in said
+        expected = f"{MODEL} {COMMIT} tiny-Q8_0.gguf llama"
+        assert find(hub.address, tmp_path / "cache", MODEL, names[1]) == expected
+        assert hub.fetched() == [names[1]]
+    assert find(NOWHERE, tmp_path / "cache", MODEL, names[1]) == expected

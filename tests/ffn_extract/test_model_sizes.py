@@ -150,6 +150,6 @@ def test_a_pointer_and_another_format_are_named_before_a_model_is_queued(tiny_mo
     (folder / FILE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     with pytest.raises(FFNExtractError, match="git lfs pull"):
         outline_of_folder(folder)
-    (folder / FILE).rename(folder / "model-Q4.gguf")
-    with pytest.raises(FFNExtractError, match=r"model-Q4\.gguf is GGUF"):
+    (folder / FILE).rename(folder / "model.onnx")
+    with pytest.raises(FFNExtractError, match=r"model\.onnx is an ONNX graph"):
         outline_of_folder(folder)

@@ -29,8 +29,8 @@ OTHER = {
 """Another value for every option that may have no effect, and what has to be given beside it."""
 ALWAYS = {
     "kinds", "vectors", "top_k", "projection", "glosses", "drop_special", "through_head", "device",
-    "revision", "name", "value_tensor", "key_tensor", "unembedding_tensor", "orientation",
-    "projection_tensor", "allow_fewer_layers",
+    "revision", "gguf_file", "name", "value_tensor", "key_tensor", "unembedding_tensor",
+    "orientation", "projection_tensor", "allow_fewer_layers",
 }  # fmt: skip
 """Options that change the lists or what the bundle says of the model, or are refused where they
 cannot; the machine's own (device) and a hub's (revision) are in no digest."""

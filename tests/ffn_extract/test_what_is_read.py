@@ -294,7 +294,7 @@ def test_plain_weights_beside_a_quantization_config_are_read_and_it_is_said(
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("model-Q4_K_M.gguf", "is GGUF"), ("tf_model.h5", "is TensorFlow weights"),
+        ("tf_model.h5", "is TensorFlow weights"),
         ("flax_model.msgpack", "is Flax weights"), ("model.onnx", "is an ONNX graph"),
         ("consolidated.00.pth", "original PyTorch weights"), ("weights.npz", "numpy arrays"),
         ("model.fp16.safetensors", "rename the file to model.safetensors"),

@@ -164,6 +164,7 @@ class NewExtraction(Fields):
         required=False, max_length=bounds.DEVICE, help_text="auto, cpu, cuda or cuda:1"
     )
     revision = serializers.CharField(required=False, allow_null=True, max_length=bounds.REVISION)
+    gguf_file = _named()
     name = _named()
     value_tensor = _named()
     key_tensor = _named()

@@ -82,6 +82,7 @@ class Command(SiteCommand):
         parser.add_argument("--through-head", action="store_true")
         parser.add_argument("--device", default=defaults.device)
         parser.add_argument("--revision")
+        parser.add_argument("--gguf-file", metavar="NAME")
         parser.add_argument("--name", help="what the bundle calls the model")
         for option in TENSOR_OPTIONS:
             if option.endswith("_tensor"):

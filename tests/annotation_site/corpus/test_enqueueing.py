@@ -1,6 +1,7 @@
 """What an admin may ask for, what it will take, and what cannot work and says so."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from annotation_site.accounts.models import Role
 from annotation_site.corpus import forecasts, running, services
 from annotation_site.corpus.forms import EnqueueForm
+from annotation_site.corpus.locations import local_models
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.errors import Invalid
 from annotation_site.management.commands.enqueue_model import Command
@@ -27,6 +29,7 @@ from tests.annotation_site.factories import (
     make_study,
 )
 from tests.ffn_extract.conftest import tiny_model  # noqa: F401
+from tests.ffn_extract.tiny_gguf import write_gguf
 
 pytestmark = pytest.mark.django_db
 State = Extraction.State
@@ -88,6 +91,7 @@ EVERY_OPTION = {
     "through_head": True,
     "device": "cuda:1",
     "revision": "v1.0",
+    "gguf_file": "model-Q4_0.gguf",
     "name": "another name",
     "value_tensor": "l.{layer}.{expert}.v",
     "key_tensor": "l.{layer}.{expert}.k",
@@ -387,3 +391,28 @@ def test_what_has_no_effect_is_said_where_the_extraction_is_followed(
     (line,) = queued.log.all()
     assert "random_grain has no effect here" in line.text
     assert "revision has no effect here: tiny is a folder." in line.text
+
+
+def test_a_gguf_file_is_a_model_by_itself_and_in_a_folder(admin, folders, tiny_model):  # noqa: F811
+    path = folders.MODELS_DIR / "tiny.gguf"
+    write_gguf(path, tiny_model("llama"))
+    inner = folders.MODELS_DIR / "several"
+    inner.mkdir()
+    for name in ("a.gguf", "b.gguf"):
+        (inner / name).write_bytes(path.read_bytes())
+    assert local_models() == ["several", "tiny.gguf"]
+    options = ExtractOptions(kinds=("value",), per_layer=2)
+    forecast = forecasts.extraction_forecast(model_source="tiny.gguf", options=options)
+    assert forecast.estimate is not None
+    with pytest.raises(Invalid, match=r"2 GGUF models: a\.gguf, b\.gguf"):
+        forecasts.extraction_forecast(model_source="several", options=options)
+    named = replace(options, gguf_file="b.gguf")
+    same = forecasts.extraction_forecast(model_source="several", options=named)
+    assert same.estimate is not None
+    assert same.estimate.lists == forecast.estimate.lists == 4
+    (inner / "b.gguf").write_bytes(path.read_bytes()[:1_000])
+    with pytest.raises(Invalid, match=r"b\.gguf is no whole GGUF file"):
+        forecasts.extraction_forecast(model_source="several", options=named)
+    posted = {"model": "tiny.gguf", "kinds": ["value"], "per_layer": 2, "extent": "sample"}
+    response = admin.post(URL, {**form(), **posted})
+    assert response.status_code == 302, response.content.decode()

@@ -1,0 +1,163 @@
+"""The model in GGUF files as transformers runs it, which updates are read from.
+
+transformers' own loader leaves out in silence what it does not know. Here each tensor of the file
+must have a place in the model, each parameter of the model a tensor, and each setting that changes
+what is computed must have reached the model.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.initialization import no_init_weights
+from transformers.integrations import ggml
+from transformers.modeling_gguf_pytorch_utils import (
+    TENSOR_PROCESSORS,
+    TensorProcessor,
+    get_gguf_hf_weights_map,
+)
+
+from ffn_extract.architectures.in_gguf import MODEL_TYPES
+from ffn_extract.errors import CheckpointError
+from ffn_extract.gguf_format.model import GGUFModel
+from ffn_extract.tensor_files import TensorFiles
+
+_auto: Any = AutoModelForCausalLM  # untyped, as what follows
+_processors: Any = TENSOR_PROCESSORS
+_table: Any = ggml.GGUF_CONFIG_MAPPING
+_without_init: Any = no_init_weights
+_EMBEDDINGS, _POSITIONS = "token_embd.weight", "position_embd.weight"
+_HEAD = ("output.weight", "output.bias")  # behind the layers: no update depends on it
+_NO_PART = frozenset(
+    ("context_length", "vocab_size", "tensor_data_layout", "use_parallel_residual",
+     "feed_forward_length", "final_logit_softcapping")
+)  # fmt: skip
+"""Settings that change no update, or that the shapes of the tensors say as well."""
+
+_EPSILONS = ("layer_norm_epsilon", "layer_norm_eps", "norm_epsilon")
+_SCALED_BY_HEADS = {"gemma2": 46, "gemma3": 62}
+"""Layers of the one size of a family whose attention is scaled by d_model over its heads; no
+setting says so, and llama.cpp knows it by the number of layers too."""
+
+
+def model_in_gguf(model: GGUFModel, files: TensorFiles) -> Any:
+    """The base model in float32, of the dequantised weights.
+
+    Raises CheckpointError where what transformers makes of the files is not all that they say.
+    """
+    name = model.heads[0].path.name
+    try:
+        config = _config(model)
+        settings = AutoConfig.for_model(**config)
+        unread = next(_unread(model, settings), None)
+        if unread is not None:
+            raise _refusal(name, f"its setting {unread} is not one that transformers reads here")
+        with _without_init():
+            made = _auto.from_config(settings, dtype=torch.float32, attn_implementation="eager")
+        processor = _processors.get(model.family, TensorProcessor)(config=config)
+        fault = _filled(model, files, made, processor)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a stranger's file, and no promise what the converter raises
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise _refusal(name, f"transformers makes no model of it ({reason})") from error
+    if fault is not None:
+        raise _refusal(name, fault)
+    return made.base_model.eval()
+
+
+def _refusal(name: str, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{name} cannot be run, which the kind update needs: {why}. Leave it out with --kinds "
+        "value,random, or give the model from which the file was made."
+    )
+
+
+def _config(model: GGUFModel) -> dict[str, Any]:
+    """The settings by transformers' own table, with what it leaves to its loader or leaves out."""
+    own = {
+        name: value
+        for key, name in _table[model.family].items()
+        if name is not None and (value := model.settings.get(f"{model.family}.{key}")) is not None
+    }
+    own["model_type"] = MODEL_TYPES[model.family]
+    own["vocab_size"] = model.tensors[_EMBEDDINGS].shape[0]
+    own["tie_word_embeddings"] = "output.weight" not in model.tensors
+    own["pad_token_id"] = None  # a default may lie beyond a small vocabulary
+    theta = model.settings.get(f"{model.family}.rope.freq_base")
+    if theta is not None:
+        own["rope_theta"] = theta
+    size = model.settings.get(f"{model.family}.attention.key_length")
+    if size is not None:
+        own["head_dim"] = size
+    if model.family in _SCALED_BY_HEADS:
+        by_heads = own["num_hidden_layers"] == _SCALED_BY_HEADS[model.family]
+        width = own["hidden_size"] // own["num_attention_heads"]
+        own["query_pre_attn_scalar"] = width if by_heads else own["head_dim"]
+    if model.family == "falcon":
+        own["layer_norm_epsilon"] = model.settings.get("falcon.attention.layer_norm_epsilon")
+    if model.family == "gpt2" and _POSITIONS in model.tensors:
+        own["n_positions"] = model.tensors[_POSITIONS].shape[0]
+    if model.family == "stablelm":
+        parts = {name.partition(".")[2].partition(".")[2] for name in model.tensors}
+        own["use_qkv_bias"] = "attn_q.bias" in parts
+        own["use_parallel_residual"] = "ffn_norm.weight" not in parts
+        rotary = model.settings.get("stablelm.rope.dimension_count")
+        if rotary is not None:
+            own["partial_rotary_factor"] = rotary * own["num_attention_heads"] / own["hidden_size"]
+    return own
+
+
+def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
+    """Settings of the family that did not reach the model, and are not as it has them."""
+    known = _table[model.family]
+    head_size = getattr(config, "head_dim", None) or (
+        config.hidden_size // config.num_attention_heads
+    )
+    rope = getattr(config, "rope_parameters", None) or {}
+    rope = rope.get("full_attention", rope)
+    as_made = {
+        "attention.key_length": head_size,
+        "attention.value_length": head_size,
+        # Of several heads llama.cpp orders Falcon's rows anew, which transformers does not undo.
+        "attention.head_count_kv": 1
+        if model.family == "falcon"
+        else getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+        "attention.layer_norm_epsilon": next(
+            (value for key in _EPSILONS if (value := getattr(config, key, None))), None
+        ),
+        "rope.dimension_count": round(head_size * rope.get("partial_rotary_factor", 1)),
+        "rope.freq_base": rope.get("rope_theta"),
+        "rope.scaling.type": "none",
+        "attn_logit_softcapping": getattr(config, "attn_logit_softcapping", None),
+    }
+    for key, value in model.settings.items():
+        family, _, setting = key.partition(".")
+        if family != model.family or setting in _NO_PART:
+            continue
+        if setting in as_made:
+            if as_made[setting] != value:
+                yield key
+        elif known.get(setting) is None:
+            yield key
+
+
+def _filled(model: GGUFModel, files: TensorFiles, made: Any, processor: Any) -> str | None:
+    """Put the file's weights into a model, one at a time; why that cannot be, or None."""
+    places = get_gguf_hf_weights_map(made, processor)
+    own: dict[str, torch.Tensor] = made.base_model.state_dict()
+    left = set(own)
+    for name in sorted(set(model.tensors).difference(_HEAD)):
+        weights = files.rows(name, 0, files.shape(name)[0]).to(torch.float32).numpy()
+        result = processor.process(
+            weights=weights, name=name, tensor_key_mapping=places, parsed_parameters={}
+        )
+        key = places.get(result.name, "").removeprefix(f"{made.base_model_prefix}.")
+        if key not in own:
+            return f"transformers has no place for {name}"
+        if result.weights.shape != own[key].shape:
+            return f"{name} should have the shape {tuple(own[key].shape)} as {key}"
+        own[key].copy_(torch.from_numpy(result.weights))
+        left.discard(key)
+    return f"it has nothing for {min(left)}" if left else None
