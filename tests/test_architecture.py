@@ -29,7 +29,7 @@ ACCOUNTS_VIEWS_MAY = {"annotation"}
 # without torch.
 FROM_EXTRACTION = {
     "bundle", "chosen_vectors", "errors", "estimate", "formulas", "model_sizes", "options",
-    "outline", "progress",
+    "outline", "progress", "target_lock",
 }  # fmt: skip
 
 
