@@ -17,7 +17,6 @@ from ffn_extract.bundle import (
 )
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
-from ffn_extract.chosen_vectors import words_of
 from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource
@@ -159,24 +158,15 @@ def _parameters(
 ) -> dict[str, Any]:
     """What the lists depend on besides the model; nothing of this machine."""
     drawn = options.drawn_count
-    chosen = options.vectors
-    per_layer = options.per_layer if chosen is None else LISTED
+    per_layer = options.per_layer if options.vectors is None else LISTED
     return {
-        "kinds": list(options.kinds),
+        **options.recorded(),
         "per_layer": per_layer,
         **({} if drawn == per_layer else {"drawn_per_layer": drawn}),
-        **({} if chosen is None else {"vectors": words_of(chosen)}),
-        "top_k": options.top_k,
-        "seed": options.seed,
-        "projection": options.projection,
-        "random_grain": options.random_grain,
-        "drop_special": options.drop_special,
-        "through_head": options.through_head,
         "bottom": weights.signed,
         "corpus": corpus
         and {"name": corpus.name, "texts": len(corpus.texts), "sha256": corpus.digest},
         "glosses": [{"source": name, "version": s.version} for name, s in sources.items()],
-        **({"tensors": options.tensors} if options.tensors else {}),
     }
 
 
