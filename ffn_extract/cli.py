@@ -9,7 +9,6 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from tqdm import tqdm
 
-from ffn_extract import __version__
 from ffn_extract import cli_options as asked
 from ffn_extract.chosen_vectors import places_given
 from ffn_extract.cli_options import options_of
@@ -19,6 +18,7 @@ from ffn_extract.options import KINDS, flag_of
 from ffn_extract.progress import STEPS, Progress
 from ffn_extract.target_lock import locked
 from ffn_extract.terminal import PrintableFormatter, printable
+from ffn_extract.version import __version__
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,6 +1,7 @@
 """One extraction, from a model's name to a bundle: the steps in their order."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -36,7 +37,12 @@ __all__ = ["STEPS", "Progress", "Run", "Steps", "extract", "open_run"]
 _log = logging.getLogger(__name__)
 
 
-def extract(model: str, out: Path, options: ExtractOptions, report: Report = ignore) -> Manifest:
+def extract(
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: ExtractOptions,
+    report: Report = ignore,
+) -> Manifest:
     """Extract the lists of `model` (a folder or a hub id) into a bundle at `out`.
 
     `report` is called often; whatever it raises cancels the extraction and leaves nothing at
@@ -47,9 +53,23 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     ------
     FFNExtractError
         With a sentence that says what to do. Nothing half-written is left at `out`.
+
+    Examples
+    --------
+    >>> from ffn_extract import ExtractOptions, extract, open_bundle
+    >>> options = ExtractOptions(kinds=("value",), per_layer=2, top_k=3, glosses=())
+    >>> manifest = extract(model, folder / "bundle", options)
+    >>> manifest.counts.kinds  # 2 value vectors of each of the model's 2 layers
+    {'value': 4}
+    >>> bundle = open_bundle(folder / "bundle")
+    >>> bundle.manifest.digest == manifest.digest
+    True
+    >>> first = next(bundle.iter_vectors())[0]
+    >>> len(first.token_ids), len(first.scores)
+    (3, 3)
     """
     steps = Steps(report)
-    run = open_run(model, out, options, steps)
+    run = open_run(os.fspath(model), Path(out), options, steps)
     if options.per_layer == ALL:
         return LayeredExtraction(run).every_layer(steps)
     rows, token_ids = run.sampled(options.per_layer, steps)
