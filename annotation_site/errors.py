@@ -115,6 +115,14 @@ def fault(request: HttpRequest) -> HttpResponse:
     return HttpResponse(page, status=503, headers=headers)
 
 
+def refusal_response(request: HttpRequest, error: SiteError) -> HttpResponse:
+    """The error's sentence: JSON for the API, else a page."""
+    if request.path_info.startswith("/api/"):
+        body = {"error": {"code": error.code, "message": error.message, "details": error.details}}
+        return JsonResponse(body, status=error.status)
+    return render(request, "error.html", {"message": error.message}, status=error.status)
+
+
 class SiteErrorMiddleware:
     """Turns a SiteError that a page raised into a page with its sentence."""
 
@@ -125,6 +133,4 @@ class SiteErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, SiteError):
-            return None
-        return render(request, "error.html", {"message": error.message}, status=error.status)
+        return refusal_response(request, error) if isinstance(error, SiteError) else None

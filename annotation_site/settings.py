@@ -163,6 +163,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotation_site.accounts.throttling.WriteThrottle",
     "annotation_site.errors.SiteErrorMiddleware",
 ]
 ROOT_URLCONF = "annotation_site.urls"
@@ -196,7 +197,7 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Counts failed logins and tokens' requests for all processes together. In the database, so that
+# Counts failed logins for all processes together. In the database, so that
 # nothing needs Redis to let people in; a migration makes the table.
 CACHES = {
     "default": {
@@ -239,7 +240,10 @@ ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordRes
 # A class that logs in together shares one address, so only failures are counted closely.
 ACCOUNT_RATE_LIMITS = {
     "login": "200/m/ip",
+    # By name and address; one address alone can never use up what a name has over all of them.
     "login_failed": "20/m/ip,5/5m/key",
+    "login_failed_name": "30/20m/key",
+    "login_failed_known": "5/5m/key",  # by name and a browser in which they have logged in before
     "reset_password": "10/m/ip,3/h/key",
     "invitation": "20/m/ip",
 }
@@ -269,6 +273,7 @@ USE_TZ = True
 STATIC_URL = f"{_folder}/static/"
 WHITENOISE_STATIC_PREFIX = "/static/"  # as requests arrive
 STATIC_ROOT = VAR_DIR / "static"
+FILE_UPLOAD_PERMISSIONS = None  # as the umask has it: annotation_site/private_files.py
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "annotation_site.static_files.ModuleManifestStorage"},
@@ -290,6 +295,8 @@ REST_FRAMEWORK = {
 API_REQUESTS_PER_MINUTE = env.whole_number(
     "API_REQUESTS_PER_MINUTE", 600
 )  # of one person's tokens together
+# Of one person's sessions. An annotation page at its fastest saves 150 times a minute.
+WRITES_PER_MINUTE = env.whole_number("WRITES_PER_MINUTE", 300)
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105
 REST_KNOX = {"TOKEN_PREFIX": "ffn_", "AUTH_HEADER_PREFIX": "Bearer"}
 MIGRATION_MODULES = {"knox": None}  # its own token table is not used

@@ -86,9 +86,6 @@ def _set_up(folder: str) -> None:
     django.setup()
     from django.core.management import call_command
 
-    from annotation_site.serving import prepare_queue
-
-    prepare_queue()
     call_command("migrate", verbosity=0)
 
 

@@ -49,6 +49,7 @@ SAMPLES: dict[str, tuple[str, str | None]] = {
     "OIDC_CLIENT_SECRET": ("s3cret#1", FREE),
     "OIDC_NAME": ("our university", FREE),
     "API_REQUESTS_PER_MINUTE": ("60", "0"),
+    "WRITES_PER_MINUTE": ("60", "0"),
     "DEBUG": ("on", "2"),
     "LOG_LEVEL": ("warning", "verbose"),
     "LOG_FORMAT": ("json", "xml"),

@@ -22,7 +22,7 @@ def _name() -> forms.CharField:
         label="Name",
         max_length=150,
         validators=[UnicodeUsernameValidator()],
-        help_text="You log in with it. Letters, digits and @ . + - _ only.",
+        help_text="You log in with it. Letters A to Z, digits and @ . + - _ only.",
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
     )
 

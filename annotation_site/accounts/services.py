@@ -1,5 +1,7 @@
 """What changes people: creating, roles, leaving, being let back in, being forgotten."""
 
+import re
+
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
@@ -18,6 +20,21 @@ from annotation_site.accounts.models import RequestKey, Role, User
 from annotation_site.accounts.tokens import tokens_revoke_of
 from annotation_site.errors import Invalid
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9@.+_-]*[A-Za-z0-9])?")
+
+
+def name_require_plain(username: str) -> None:
+    """Raises Invalid for a name that could be made to look like somebody else's.
+
+    Unicode has several letters that look alike, wide and combined ones, and some that nobody sees.
+    Names are shown as they are to researchers and admins, so new ones are of A to Z.
+    """
+    if PLAIN_NAME.fullmatch(username) is None:
+        raise Invalid(
+            "Choose a name of the letters A to Z, digits and @ . + - _ that begins and ends with a "
+            "letter or digit. Other letters can look like somebody else's name."
+        )
+
 
 @transaction.atomic
 def person_create(
@@ -25,8 +42,9 @@ def person_create(
 ) -> User:
     """Create a person who can log in.
 
-    Raises Invalid when the name is taken or malformed, or the password is too weak.
+    Raises Invalid when the name is taken, malformed or not plain, or the password is too weak.
     """
+    name_require_plain(username)
     user = User(username=username, role=role, email=email)
     try:
         validate_password(password, user)
@@ -41,8 +59,13 @@ def person_create(
 
 @transaction.atomic
 def account_change(*, user: User, username: str, email: str) -> None:
-    """Change one's own name and e-mail address. Raises Invalid for a name that is taken."""
+    """Change one's own name and e-mail address.
+
+    Raises Invalid for a name that is taken, or new and not plain; older ones go on working.
+    """
     before = (user.username, user.email)
+    if username != user.username:
+        name_require_plain(username)
     user.username, user.email = username, email
     try:
         user.full_clean()

@@ -12,6 +12,7 @@ from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import RequestKey
 from annotation_site.api.calls import PersonRequest
 from annotation_site.errors import Invalid
@@ -19,6 +20,7 @@ from annotation_site.errors import Invalid
 HEADER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
 MOST_LETTERS = 100
+MOST_A_DAY = 5_000  # keys of one person
 
 
 class KeyReused(Invalid):
@@ -84,6 +86,14 @@ def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:
     """The row of this key, and whether there was one already; a second request waits here."""
     # Everybody's: an answer can name people, and who called once may never call again.
     RequestKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    own = RequestKey.objects.filter(user=request.user)
+    if not own.filter(key=key).exists():
+        require_room(
+            own,
+            most=MOST_A_DAY,
+            sentence=f"You sent {MOST_A_DAY} Idempotency-Keys today, which is as many as one day "
+            "allows. Send the request without one, or go on tomorrow (UTC).",
+        )
     try:
         with transaction.atomic():
             row = RequestKey.objects.create(user=request.user, key=key, digest=_digest(request))

@@ -64,11 +64,7 @@ def test_the_notebook_runs_and_shows_what_it_says(demo_model):
     for cell in cells:
         shown = [text for one in cell["outputs"] for text in one["data"]["text/plain"]]
         assert ended_in(cell, names) == "".join(shown)
-    assert sum(len(cell["source"]) for cell in cells[:2]) <= MOST_LINES
-
-
-MOST_LINES = 13
-"""Of the cells up to the first table: ten lines and the space between imports."""
+    assert sum(line != "\n" for cell in cells[:2] for line in cell["source"]) == 8
 
 
 def ended_in(cell: dict[str, Any], names: dict[str, Any]) -> str:

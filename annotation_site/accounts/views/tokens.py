@@ -25,7 +25,10 @@ from annotation_site.errors import Invalid, NotAllowed
 @never_cache
 def listed(request: PersonRequest) -> HttpResponse:
     """The person's tokens, without their secrets."""
-    context = {"tokens": tokens.tokens_of(request.user), "now": timezone.now()}
+    own = [
+        (token, tokens.scopes_now(request.user, token)) for token in tokens.tokens_of(request.user)
+    ]
+    context = {"tokens": own, "now": timezone.now()}
     return render(request, "accounts/tokens.html", context)
 
 

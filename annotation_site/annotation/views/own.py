@@ -29,7 +29,9 @@ LISTS_PER_PAGE = 25
 @never_cache
 def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
-    runs = list(selectors.studies_to_run(request.user)) if request.user.is_researcher else []
+    runs: list[Any] = []
+    if request.user.is_researcher:
+        runs = list(selectors.with_answer_counts(selectors.studies_of(request.user)))
     archived = [found for found in runs if found.state == Study.State.ARCHIVED]
     shows_archived = "archived" in request.GET
     context = {
@@ -111,6 +113,7 @@ def hours(request: PersonRequest) -> HttpResponse:
         "days": days,
         "seconds": sum(day.active_seconds for day in days),
         "lists": sum(day.lists for day in days),
+        "cut_seconds": sum(day.cut_seconds for day in days),
     }
     return render(request, "annotation/hours.html", context)
 

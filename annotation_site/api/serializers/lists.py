@@ -259,3 +259,5 @@ class WorkDay(serializers.Serializer):
     study = serializers.CharField()
     active_seconds = serializers.IntegerField()
     lists = serializers.IntegerField()
+    cut_seconds = serializers.IntegerField(help_text="reported, and not counted")
+    cut_reason = serializers.CharField(help_text="why not; empty where all counts")

@@ -10,11 +10,11 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
+from annotation_site.accounts import throttling
 from annotation_site.accounts.models import Role, User
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Study
-from annotation_site.api import throttling
-from tests.annotation_site.factories import UserFactory, log_in, make_extraction
+from tests.annotation_site.factories import UserFactory, client_of, log_in, make_extraction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENTS = 8
@@ -84,7 +84,26 @@ def test_of_wrong_passwords_at_once_no_more_are_tried_than_one_by_one(monkeypatc
         User, "check_password", lambda self, raw: tried.append(raw) or check(self, raw)
     )
     at_once(
-        lambda n: log_in(user, client=Client(REMOTE_ADDR=f"192.0.2.{n}"), password=f"guess {n}"),
+        lambda n: log_in(user, client=Client(REMOTE_ADDR="192.0.2.1"), password=f"guess {n}"),
         2 * CLIENTS,
     )
     assert 1 <= len(tried) <= 5
+    at_once(
+        lambda n: log_in(user, client=Client(REMOTE_ADDR=f"192.0.2.{n}"), password=f"guess {n}"),
+        5 * CLIENTS,
+    )
+    assert 6 <= len(tried) <= 30
+
+
+def test_of_writes_at_once_by_pages_only_as_many_are_done_as_a_minute_allows(settings, monkeypatch):
+    monkeypatch.setattr(throttling, "WINDOW", 10**9)
+    settings.WRITES_PER_MINUTE = 5
+    cookies = client_of(UserFactory()).cookies
+
+    def post(_: int) -> int:
+        client = Client()
+        client.cookies = cookies
+        return client.post("/account/tokens/new/", {}).status_code
+
+    statuses = [status for _ in range(3) for status in at_once(post, CLIENTS)]
+    assert statuses.count(429) == 3 * CLIENTS - 5

@@ -11,10 +11,10 @@ from django.core.cache import cache
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, Role
+from annotation_site.accounts import throttling
+from annotation_site.accounts.models import ApiToken, AuditEntry, Invitation, RequestKey, Role
 from annotation_site.accounts.tokens import scopes_for, token_create
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.api import throttling
 from annotation_site.api.calls import MOST_ROWS
 from tests.annotation_site.factories import (
     UserFactory,
@@ -177,6 +177,29 @@ def test_too_many_requests_of_ones_tokens_are_told_to_wait(settings, monkeypatch
     assert client_of(user).get("/api/me").status_code == 200  # the pages' session
     moment += 40
     assert other.get("/api/me").status_code == 200  # the next minute
+
+
+@pytest.mark.parametrize(
+    ("role", "scopes"),
+    [
+        (Role.ANNOTATOR, ["read", "annotate"]),
+        (Role.RESEARCHER, ["read", "annotate", "manage"]),
+        (Role.ADMIN, ["read", "annotate", "manage", "admin"]),
+    ],
+)
+def test_scopes_that_are_told_are_never_more_than_the_role_gives(role, scopes):
+    user = UserFactory(role=role)
+    assert client_of(user).get("/api/me").json()["scopes"] == scopes
+    assert bearer(user, "read").get("/api/me").json()["scopes"] == ["read"]
+    # As after a change in the database, which revokes nothing.
+    ApiToken.objects.update(scopes=["read", "annotate", "manage", "admin"])
+    client = bearer(user, "read")
+    ApiToken.objects.update(scopes=["read", "annotate", "manage", "admin"])
+    assert client.get("/api/me").json()["scopes"] == scopes
+    for row in client.get("/api/tokens").json()["results"]:
+        assert row["scopes"] == scopes
+    page = client_of(user).get("/account/tokens/").content.decode()
+    assert page.count(f"<td>{', '.join(scopes)}</td>") == 2
 
 
 class TestIdempotencyKey:

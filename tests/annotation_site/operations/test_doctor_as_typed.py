@@ -205,8 +205,7 @@ BROKEN: dict[str, list[Case]] = {
              "does not answer"),
         Case("a stranger's certificate", redis_with_tls(
             f"rediss://:{QUOTED}@localhost:{{port}}/0"), "look", "certificate"),
-        Case("no folder", lambda s: (shutil.rmtree(s.var / "queue"), (s.var / "queue").touch())[1],
-             "look", "Check VAR_DIR"),
+        Case("no folder", lambda s: (s.var / "queue").touch(), "look", "Check VAR_DIR"),
         Case("a folder of somebody else", read_only("var/queue/messages"), "look",
              "Permission denied", without_roots_privilege),
     ],
