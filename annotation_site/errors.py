@@ -107,7 +107,7 @@ def fault(request: HttpRequest) -> HttpResponse:
     """
     if not isinstance(sys.exception(), DATABASE_AWAY):
         return server_error(request)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if request.path_info.startswith("/api/"):  # also below a path of its host
         body = {"error": {"code": "unavailable", "message": UNAVAILABLE, "details": {}}}
         return JsonResponse(body, status=503, headers=headers)

@@ -1,6 +1,8 @@
 """What changes people: creating, roles, leaving, being let back in, being forgotten."""
 
+import json
 import re
+from collections.abc import Sequence
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -18,6 +20,7 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.invitations import invitations_revoke_of
 from annotation_site.accounts.models import RequestKey, Role, User
 from annotation_site.accounts.tokens import tokens_revoke_of
+from annotation_site.database_pages import leave_nothing_behind
 from annotation_site.errors import Invalid
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9@.+_-]*[A-Za-z0-9])?")
@@ -177,6 +180,7 @@ def person_forget(*, person: User, by: User) -> None:
     tokens_revoke_of(person=person)
     for kept_about in (Authenticator, SocialAccount, EmailAddress, RequestKey):
         kept_about.objects.filter(user=person).delete()
+    _answers_forget(person)
     person.username = f"erased-{person.public_id.hex[:12]}"
     person.email = ""
     person.role = Role.ANNOTATOR
@@ -186,6 +190,24 @@ def person_forget(*, person: User, by: User) -> None:
     person.last_login = None
     person.save()
     audit.record("person_erased", target=person)
+    leave_nothing_behind()
+
+
+def _answers_forget(person: User) -> None:
+    """Delete what others were answered about a person, and would be again under the same key."""
+    words = [str(person.public_id), person.username.lower(), person.email.lower()]
+    kept = RequestKey.objects.values_list("pk", "key", "answer")
+    # In Python: databases store the letters of a JSON text in different ways.
+    naming = [
+        pk
+        for pk, key, answer in kept.iterator(chunk_size=100)
+        if _mentions(f"{key} {json.dumps(answer, ensure_ascii=False)}".lower(), words)
+    ]
+    RequestKey.objects.filter(pk__in=naming).delete()
+
+
+def _mentions(text: str, words: Sequence[str]) -> bool:
+    return any(word and word in text for word in words)
 
 
 def _check_not_own(person: User, by: User) -> None:

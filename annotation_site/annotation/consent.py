@@ -17,6 +17,7 @@ from annotation_site.annotation.models import (
     VersionedText,
 )
 from annotation_site.annotation.places import places_fill
+from annotation_site.annotation.plans import text_check
 from annotation_site.annotation.selectors import newest_text
 from annotation_site.errors import Invalid
 
@@ -62,6 +63,7 @@ def _text_change(study: Study, name: str, kind: type[VersionedText], text: str, 
             f"Nothing is saved: the {name} changed after you opened this page. Copy what you "
             "wrote, open this page again, and add it to the newer text."
         )
+    text_check(name, text)
     require_room(
         kind._default_manager.filter(study=study),
         most=MOST_VERSIONS_A_DAY,

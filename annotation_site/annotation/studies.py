@@ -27,6 +27,7 @@ from annotation_site.annotation.plans import (
     StudyPlan,
     plan_check,
     plan_check_people,
+    text_check,
 )
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.services import extraction_lock_ready
@@ -76,6 +77,9 @@ def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> St
     )
     study = Study(slug=_free_slug(plan.title), created_by=by)
     rules_store(study, plan)
+    if copy_of is None:  # a text from before there was a bound can be copied
+        text_check("guidelines", plan.guidelines)
+        text_check("consent text", plan.consent)
     text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
     Guidelines.objects.create(study=study, version=1, text=text)
     if plan.consent.strip():

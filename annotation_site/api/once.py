@@ -8,12 +8,14 @@ from functools import wraps
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import RequestKey
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.api.calls import PersonRequest
 from annotation_site.errors import Invalid
 
@@ -33,7 +35,8 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
     """Let a method be repeated under its Idempotency-Key: the same answer, nothing done twice.
 
     Fields named in `not_kept` are secrets: they are null in the answer's repetition. A request that
-    was refused is not remembered. Two at the same moment: the second waits for the first.
+    was refused is not remembered. Two at the same moment: the second waits for the first. Without
+    the rights that the request needs by now, its answer does not come again.
     """
 
     def decorate(method: Callable[..., Response]) -> Callable[..., Response]:
@@ -45,6 +48,7 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
             with transaction.atomic():
                 kept, known = _remember(request, key)
                 if known:
+                    _check_rights(request, {kwargs.get("slug"), (kept.answer or {}).get("slug")})
                     return _repeated(kept, request)
                 response = method(view, request, **kwargs)
                 kept.status = response.status_code
@@ -100,6 +104,15 @@ def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:
     except IntegrityError:
         return RequestKey.objects.get(user=request.user, key=key), True
     return row, False
+
+
+def _check_rights(request: PersonRequest, slugs: set[str | None]) -> None:
+    """404 where the study of a kept answer is not, or no longer, the person's to run.
+
+    Role and scope are checked before; what is in no study is only for those.
+    """
+    for slug in slugs - {None}:
+        get_object_or_404(studies_of(request.user), slug=slug)
 
 
 def _repeated(kept: RequestKey, request: PersonRequest) -> Response:

@@ -6,14 +6,12 @@ from typing import Any, cast
 from django import forms
 from django.forms.boundfield import BoundField
 
+from annotation_site import bounds
 from annotation_site.corpus.models import Extraction
 from annotation_site.exact_words import ATTRIBUTES
 from ffn_extract.errors import OptionError, OptionSentence
-from ffn_extract.option_types import MAX_NAME, Choice, Flag, Integer, Names, Number, Places, Text
+from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
 from ffn_extract.options import ALL, KINDS, OPTIONS, WORDNET_CORPUS, ExtractOptions, Option
-
-MAX_PLACES_TEXT = 200_000
-"""Characters of the chosen vectors, all together."""
 
 
 def _field(option: Option, **settings: Any) -> forms.Field:
@@ -46,7 +44,7 @@ def _field(option: Option, **settings: Any) -> forms.Field:
             return forms.FloatField(**settings)
         case Places():
             area = forms.Textarea(attrs={"rows": 3, "spellcheck": "false", **ATTRIBUTES})
-            return forms.CharField(max_length=MAX_PLACES_TEXT, widget=area, **settings)
+            return forms.CharField(max_length=bounds.CHOSEN_VECTORS, widget=area, **settings)
         case Text(most=most):
             return forms.CharField(max_length=most, **settings)
     raise TypeError(f"no field for {option.type}")
@@ -56,7 +54,7 @@ class EnqueueForm(forms.Form):
     """Fields of an extraction, in the words of `ffn_extract extract`."""
 
     model = forms.CharField(
-        max_length=MAX_NAME,
+        max_length=bounds.MODEL,
         widget=forms.TextInput(attrs={"list": "local-models", "autocomplete": "off"}),
     )
     extent = forms.ChoiceField(
@@ -172,7 +170,7 @@ class VectorFilter(forms.Form):
     """What an admin looks for among an extraction's vectors; anything may be left out."""
 
     token = forms.CharField(
-        max_length=200,
+        max_length=bounds.SEARCHED_TOKEN,
         required=False,
         strip=True,
         help_text="In the top tokens, in any case: king finds king, King and the piece ⋯king.",

@@ -2,21 +2,18 @@
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from annotation_site.workers.selectors import workers_alive
 
 
 @require_safe
-@never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
     """This process answers. No database is asked: a restart of this process would not mend one."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @require_safe
-@never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
     """This process can serve pages: the database answers. Otherwise 503.
 

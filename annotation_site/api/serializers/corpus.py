@@ -5,11 +5,13 @@ from typing import Any
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
+from annotation_site import bounds
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.corpus.models import Extraction, Kind
+from annotation_site.corpus.receiving import MOST_FILES
 from ffn_extract.bundle import BUNDLE_FILES
 from ffn_extract.chosen_vectors import MAX_VECTORS
-from ffn_extract.option_types import MAX_NAME, Choice, Flag, Integer, Names, Number, Places, Text
+from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
 from ffn_extract.options import KINDS, OPTIONS, Option
 
 MAX_PLACE = 30
@@ -106,8 +108,8 @@ class PerLayer(serializers.IntegerField):
     def __init__(self, word: str, **options: Any) -> None:
         super().__init__(**options)
         self.word = word
-        bounds = {"minimum": self.min_value, "maximum": self.max_value}
-        set_override(self, "field", {"oneOf": [{"type": "integer", **bounds}, {"enum": [word]}]})
+        number = {"type": "integer", "minimum": self.min_value, "maximum": self.max_value}
+        set_override(self, "field", {"oneOf": [number, {"enum": [word]}]})
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         return data if data == self.word else super().run_validation(data)
@@ -128,7 +130,8 @@ def _field(option: Option) -> serializers.Field:
         case Choice(meanings):
             return serializers.ChoiceField(list(meanings), **settings)
         case Names(known):
-            return serializers.ListField(child=serializers.ChoiceField(list(known)), **settings)
+            child = serializers.ChoiceField(list(known))
+            return serializers.ListField(child=child, max_length=len(known), **settings)
         case Integer(low, high, word, most=most):
             settings |= {"min_value": low, "max_value": most or high}
             return PerLayer(word, **settings) if word else serializers.IntegerField(**settings)
@@ -147,7 +150,7 @@ def _field(option: Option) -> serializers.Field:
 class NewExtraction(Fields):
     """What to extract, in the words of `ffn_extract extract`; ExtractOptions checks the whole."""
 
-    model = serializers.CharField(max_length=MAX_NAME)
+    model = serializers.CharField(max_length=bounds.MODEL)
 
     def get_fields(self) -> dict[str, serializers.Field]:
         """The model, and a field of each option."""
@@ -183,6 +186,7 @@ class BundleFiles(Fields):
 
     files = serializers.ListField(
         child=serializers.FileField(),
+        max_length=MOST_FILES,
         help_text=f"{', '.join(sorted(BUNDLE_FILES))}, or one .zip of the folder that holds them",
     )
 
@@ -224,7 +228,10 @@ class VectorsQuery(Fields):
     kind = serializers.ChoiceField(Kind.choices, default="", allow_blank=True)
     layer = serializers.IntegerField(min_value=0, max_value=100_000, default=None, allow_null=True)
     token = serializers.CharField(
-        max_length=200, default="", allow_blank=True, help_text="in any case, whole or a piece"
+        max_length=bounds.SEARCHED_TOKEN,
+        default="",
+        allow_blank=True,
+        help_text="in any case, whole or a piece",
     )
     page = serializers.IntegerField(min_value=1, max_value=1_000_000, default=1)
 

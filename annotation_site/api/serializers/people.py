@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation_site import bounds
 from annotation_site.accounts.audit import ACTIONS
 from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
 from annotation_site.accounts.models import ApiToken, Role, Scope
@@ -52,7 +53,7 @@ class Annotator(serializers.Serializer):
 class PeopleQuery(PageQuery):
     """People whose name holds some letters."""
 
-    name = serializers.CharField(max_length=150, default="", allow_blank=True)
+    name = serializers.CharField(max_length=bounds.LOGIN_NAME, default="", allow_blank=True)
 
 
 class Person(serializers.Serializer):
@@ -83,7 +84,7 @@ class Access(Fields):
 class Erasure(Fields):
     """The person's name, so that nobody else is erased."""
 
-    name = serializers.CharField(max_length=150)
+    name = serializers.CharField(max_length=bounds.LOGIN_NAME)
 
 
 class NewInvitation(Fields):

@@ -13,8 +13,15 @@ from rest_framework.test import APIClient
 from annotation_site.accounts import throttling
 from annotation_site.accounts.models import Role, User
 from annotation_site.accounts.tokens import token_create
-from annotation_site.annotation.models import Study
-from tests.annotation_site.factories import UserFactory, client_of, log_in, make_extraction
+from annotation_site.annotation.models import Assignment, Study
+from tests.annotation_site.factories import (
+    UserFactory,
+    assignment_of,
+    client_of,
+    log_in,
+    make_extraction,
+    make_study,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENTS = 8
@@ -52,6 +59,18 @@ def at_once(request, times: int) -> list:
 
     with ThreadPoolExecutor(times) as pool:
         return list(pool.map(one, range(times)))
+
+
+def test_tabs_that_ask_for_the_next_list_at_once_all_get_the_same_one():
+    study = make_study()
+    user = assignment_of(study).membership.user
+    clients = [client_of(user) for _ in range(CLIENTS)]
+    replies = at_once(
+        lambda number: clients[number].post(f"/api/work/{study.slug}/next").json(), CLIENTS
+    )
+    opened = Assignment.objects.filter(membership__user=user).exclude(opened_at=None)
+    assert {reply["next"]["list"]["id"] for reply in replies} == {str(opened.get().public_id)}
+    assert opened.get().state == Assignment.State.IN_PROGRESS
 
 
 def test_of_requests_at_once_only_as_many_are_let_in_as_a_minute_allows(settings, monkeypatch):
