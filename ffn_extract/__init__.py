@@ -1,8 +1,51 @@
 """From a language model's weights to token lists: the offline half of FFN Concepts.
 
-This package never imports Django, and importing it loads nothing heavy: torch and transformers
-come in only with the modules that compute (`pipeline`, `projection`, `updates`, ...), so a web
-server can read bundles and check options without them.
+The names in `__all__` are the public Python API; `docs/first-look.ipynb` shows it at work. They
+are loaded when they are first used: this package never imports Django, and importing it loads
+nothing heavy (torch, transformers), so that a web server can read bundles and check options.
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ffn_extract.version import __version__
+
+if TYPE_CHECKING:
+    from ffn_extract.bundle import Bundle, Manifest, open_bundle
+    from ffn_extract.errors import FFNExtractError
+    from ffn_extract.options import ExtractOptions
+    from ffn_extract.pipeline import extract
+    from ffn_extract.projection import project
+    from ffn_extract.tables import list_entries, top_tokens
+    from ffn_extract.working_rows import HeldRows
+
+__all__ = [
+    "Bundle",
+    "ExtractOptions",
+    "FFNExtractError",
+    "HeldRows",
+    "Manifest",
+    "__version__",
+    "extract",
+    "list_entries",
+    "open_bundle",
+    "project",
+    "top_tokens",
+]
+
+_MODULES = {
+    "Bundle": "bundle", "Manifest": "bundle", "open_bundle": "bundle",
+    "FFNExtractError": "errors", "ExtractOptions": "options", "extract": "pipeline",
+    "project": "projection", "list_entries": "tables", "top_tokens": "tables",
+    "HeldRows": "working_rows",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,10 +1,10 @@
 """Value vectors that somebody chooses, each as LAYER:INDEX; importable without torch."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ffn_extract.errors import OptionError, OptionSentence
+from ffn_extract.errors import Naming, OptionError, OptionSentence
 
 MAX_VECTORS = 10_000
 """So many fit into a manifest; more of a model is what `per_layer` all is for."""
@@ -64,6 +64,17 @@ def read_places(path: Path) -> tuple[Place, ...]:
     return places
 
 
+def places_given(text: str | None, file: Path | None) -> tuple[Place, ...] | None:
+    """The vectors of a command's two options; None without either. Raises OptionError."""
+    if text is not None and not text.strip():
+        raise _refusal(
+            lambda say: f"{say('vectors')} names no vector. Give LAYER:INDEX, such as 14:518."
+        )
+    if text is None and file is None:
+        return None
+    return places_of(text or "") + (() if file is None else read_places(file))
+
+
 def require_places(places: Iterable[Place], sizes: Sequence[int]) -> None:
     """Refuse a vector that a model does not have; `sizes` are its layers' numbers of values.
 
@@ -104,28 +115,23 @@ def words_of(places: Iterable[Place]) -> list[str]:
 
 
 def _unreadable(word: str, where: str) -> OptionError:
-    problem = OptionSentence(
-        "vectors",
+    return _refusal(
         lambda say: (
             f"{say('vectors')} has {word!r}{where}; each vector is LAYER:INDEX, such as 14:518, "
             "both counted from 0."
-        ),
+        )
     )
-    return OptionError(problems=[problem])
 
 
 def _lacking(layer: int, index: int, have: str) -> OptionError:
-    return OptionError(
-        problems=[
-            OptionSentence(
-                "vectors",
-                lambda say: (
-                    f"{say('vectors')} has {layer}:{index}, and {have}. Choose vectors that it has."
-                ),
-            )
-        ]
+    return _refusal(
+        lambda say: f"{say('vectors')} has {layer}:{index}, and {have}. Choose vectors that it has."
     )
 
 
 def _about(sentence: str) -> OptionError:
-    return OptionError(problems=[OptionSentence("vectors", lambda say: sentence)])
+    return _refusal(lambda say: sentence)
+
+
+def _refusal(write: Callable[[Naming], str]) -> OptionError:
+    return OptionError(problems=[OptionSentence("vectors", write)])

@@ -9,15 +9,16 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from tqdm import tqdm
 
-from ffn_extract import __version__
 from ffn_extract import cli_options as asked
-from ffn_extract.cli_options import chosen, names_of, options_of
+from ffn_extract.chosen_vectors import places_given
+from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.help_groups import GroupedCommand
 from ffn_extract.options import KINDS, flag_of
 from ffn_extract.progress import STEPS, Progress
 from ffn_extract.target_lock import locked
 from ffn_extract.terminal import PrintableFormatter, printable
+from ffn_extract.version import __version__
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,32 +62,13 @@ def main() -> None:
 )
 @click.argument("model")
 @asked.output
-@asked.vectors
-@asked.seed
-@asked.random_grain
-@asked.lists
-@asked.projection
-@asked.texts
-@asked.glosses
-@asked.unknown_family
-@asked.machine
+@asked.every
 @_sentences
 def extract(
-    model: str,
-    out: Path,
-    kinds: str,
-    glosses: str,
-    vectors: str | None,
-    vectors_file: Path | None,
-    **rest: Any,
+    model: str, out: Path, vectors: str | None, vectors_file: Path | None, **rest: Any
 ) -> None:
     """Extract the lists of MODEL, a folder or a hub id, into a bundle."""
-    options = options_of(
-        kinds=names_of(kinds),
-        glosses=() if glosses == "none" else names_of(glosses),
-        vectors=chosen(vectors, vectors_file),
-        **rest,
-    )
+    options = options_of(vectors=places_given(vectors, vectors_file), **rest)
     from ffn_extract.pipeline import extract as run
 
     with locked(out), _Bars() as bars:
@@ -152,11 +134,7 @@ def tensors(
 @click.argument("model")
 @asked.output
 @asked.per_layer(_NORM_CHECK_VECTORS)
-@asked.seed
-@asked.random_grain
-@asked.lists
-@asked.unknown_family
-@asked.machine
+@asked.of_a_comparison
 @_sentences
 def compare_norm(model: str, out: Path, **rest: Any) -> None:
     """Compare MODEL's top tokens with and without its final norm, layer by layer.

@@ -285,6 +285,14 @@ def _csv(
     are neutralised, so that no spreadsheet takes a token for a formula."""
     columns = [one for one in CSV_COLUMNS if wanted.glosses or not one.startswith("gloss")]
     yield ",".join(columns)
+    for entry in entries(rows, tokens, glosses=wanted.glosses):
+        yield _line(entry, columns)
+
+
+def entries(
+    rows: Iterable[VectorRow], tokens: Tokens, *, glosses: bool
+) -> Iterator[dict[str, Any]]:
+    """Each entry of each list, by the names of `CSV_COLUMNS`."""
     for row in rows:
         of_list = {
             name: getattr(row, name)
@@ -294,8 +302,7 @@ def _csv(
         }  # fmt: skip
         for side, ids, scores in _sides(row):
             for rank, (token_id, score) in enumerate(zip(ids, scores, strict=True), start=1):
-                entry = _entry(rank, tokens[token_id], score, wanted.glosses)
-                yield _line({**of_list, "side": side, **entry}, columns)
+                yield {**of_list, "side": side, **_entry(rank, tokens[token_id], score, glosses)}
 
 
 def _line(values: Mapping[str, Any], columns: list[str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ffn_extract.checkpoints import Checkpoint
 from ffn_extract.errors import OptionError
-from ffn_extract.option_checks import name_fault
+from ffn_extract.option_types import name_fault
 from ffn_extract.options import ExtractOptions
 
 _SAYS_NOTHING = frozenset(

@@ -5,11 +5,9 @@ union of the top tokens of E·v and of E·Norm(v), per layer, for value vectors 
 (appendix A.1, figure 4).
 """
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from ffn_extract.checkpoints import find_checkpoint
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
 from ffn_extract.names import model_name
+from ffn_extract.norm_table import Row, table_csv
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import open_device, open_weights
 from ffn_extract.possible import require_possible, require_top_k
@@ -40,19 +39,6 @@ NO_MATPLOTLIB = (
 )
 
 Ids = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Row:
-    """The overlap of one kind's lists in one layer: mean, deviation and extremes over vectors."""
-
-    layer: int
-    kind: str
-    vectors: int
-    mean_iou: float
-    std_iou: float
-    min_iou: float
-    max_iou: float
 
 
 def compare_norm(
@@ -189,15 +175,6 @@ def _write(out: Path, rows: Sequence[Row], parameters: dict[str, Any]) -> None:
         (out / PARAMETERS_FILE).write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
         raise OptionError(f"Nothing can be written to {out}: {error.strerror}.") from error
-
-
-def table_csv(rows: Sequence[Row]) -> str:
-    """The table with a header, a line per layer and kind."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(Row.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
 
 
 def _drawing() -> Callable[[Sequence[Row], dict[str, Any]], bytes] | None:

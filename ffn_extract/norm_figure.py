@@ -2,13 +2,12 @@
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-if TYPE_CHECKING:
-    from ffn_extract.norm_check import Row
+from ffn_extract.norm_table import Row
 
 _LINES = {
     "value": ("value vectors", "#0072b2", "o", "-"),
@@ -17,7 +16,7 @@ _LINES = {
 """Label, colour (Okabe and Ito's), marker and dash of each kind: no need to tell colours apart."""
 
 
-def draw(rows: "Sequence[Row]", parameters: dict[str, Any]) -> bytes:
+def draw(rows: Sequence[Row], parameters: dict[str, Any]) -> bytes:
     """A PNG: mean intersection over union per layer, bands of one standard deviation."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()

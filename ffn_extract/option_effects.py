@@ -6,12 +6,9 @@ said, not done in silence: each rule has its reason.
 
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ffn_extract.errors import Naming, OptionSentence
-
-if TYPE_CHECKING:
-    from ffn_extract.options import ExtractOptions
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class Rule:
     """Options that have no effect `when` something holds, and `why`, as the end of a sentence."""
 
     options: tuple[str, ...]
-    when: Callable[["ExtractOptions"], bool]
+    when: Callable[[Any], bool]
     why: Callable[[Naming], str]
 
 
@@ -74,8 +71,11 @@ RULES = (
 """In the order in which they are applied."""
 
 
-def normalised(options: "ExtractOptions") -> tuple[dict[str, Any], tuple[OptionSentence, ...]]:
-    """The options to set back, with the values to set, and a sentence about each."""
+def normalised(options: Any) -> tuple[dict[str, Any], tuple[OptionSentence, ...]]:
+    """The options to set back, with the values to set, and a sentence about each.
+
+    `options` are ExtractOptions, whose module imports this one.
+    """
     defaults = {one.name: one.default for one in fields(options) if one.default is not MISSING}
     changes: dict[str, Any] = {}
     notes: list[OptionSentence] = []

@@ -1,33 +1,88 @@
-"""Every choice of an extraction, checked before any work; importable without torch."""
+"""Every option of an extraction, declared once; importable without torch.
+
+Command lines, the page, the API and a bundle's parameters are made from these declarations: a new
+option is one more field of `ExtractOptions`.
+"""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from ffn_extract.chosen_vectors import Place, place_of, words_of
+from ffn_extract.chosen_vectors import Place
 from ffn_extract.errors import OptionError, OptionSentence
+from ffn_extract.glosses import GLOSS_SOURCES
+from ffn_extract.option_checks import lacking
+from ffn_extract.option_effects import normalised
+from ffn_extract.option_types import (
+    MAX_NAME,
+    Choice,
+    Device,
+    Flag,
+    GgufName,
+    Integer,
+    ModelName,
+    Names,
+    Number,
+    OptionType,
+    Places,
+    TensorName,
+    Text,
+)
 
 KINDS = ("value", "random", "update")
-PROJECTIONS = ("raw", "fold", "norm")
-RANDOM_GRAINS = ("dimension", "layer", "model")
-ORIENTATIONS = ("row", "col")
-NORM_KINDS = ("layer", "rms")
 WORDNET_CORPUS = "wordnet"
 MAX_TOP_K = 1000
-MAX_NAME = 300
-"""Characters of a model's name: what the site can store."""
 ALL: Literal["all"] = "all"
 LISTED: Literal["listed"] = "listed"
 """What a bundle says in place of a number of vectors per layer where somebody chose them."""
 DRAWN_BESIDE_ALL = 10
 """Random vectors and updates per layer where every value vector is taken, or chosen ones are, and
 nobody says."""
-TENSOR_OPTIONS = (
-    "value_tensor", "key_tensor", "unembedding_tensor", "orientation", "projection_tensor",
-    "norm_gain_tensor", "norm_bias_tensor", "norm_kind", "norm_offset", "norm_epsilon",
-    "norm_after_ffn_tensor",
+_PER_LAYER = Integer(1, 2**31 - 1, most=1_000_000)
+
+OUTPUT, SAMPLING, PROJECTION, TEXTS, GLOSSES, UNKNOWN, MACHINE = HEADINGS = (
+    "Output", "Which vectors", "Projection", "Texts of updates", "Glosses",
+    "Families that are not known", "Model and machine",
 )  # fmt: skip
-"""What describes a family that is not known."""
+"""Under these, in this order, a command's help shows options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """The declaration of an option."""
+
+    name: str = ""
+    default: Any
+    type: OptionType
+    heading: str
+    help: str
+    """For command lines; for the page and the API too, unless `page_help` is given."""
+    page_help: str | None = None
+    label: str | None = None
+    """What the page calls it, if not by its name."""
+    first: bool = False
+    """Whether it stands among the few that matter to everybody."""
+    bundle: Literal["always", "given", "tensors", "otherwise"] = "given"
+    """Where the bundle's parameters have it: always, where it is not the default (so that bundles
+    from before the option keep their digests), or so among the tensors. Otherwise: in words of the
+    pipeline's own, or not at all."""
+
+    @property
+    def optional(self) -> bool:
+        """Whether None is a value: the option may stay unsaid."""
+        return self.default is None
+
+    def problem(self, value: Any) -> OptionSentence | None:
+        """A sentence about a value that cannot be used."""
+        if self.optional and value is None:
+            return None
+        return self.type.problem(self.name, value)
+
+
+def option(default: Any, kind: OptionType, heading: str, help: str = "", **more: Any) -> Any:
+    """A field of `ExtractOptions` with its declaration."""
+    declared = Option(default=default, type=kind, heading=heading, help=help, **more)
+    return field(default=default, metadata={"option": declared})
 
 
 @dataclass(frozen=True)
@@ -46,7 +101,7 @@ class ExtractOptions:
     called in the bundle (default: the hub id, or the folder's name). `through_head` leads an
     encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
-    The options of `TENSOR_OPTIONS` describe a family that is not known (or stored otherwise), as
+    The options under `UNKNOWN` describe a family that is not known (or stored otherwise), as
     `ffn_extract.architectures.given` tells. The unembedding may be named alone, for a family that
     is known. `allow_fewer_layers` reads a model of whose layers some have no FFN that is known, or
     of which config.json names fewer than the file has.
@@ -60,54 +115,203 @@ class ExtractOptions:
         With one sentence per value that cannot be used.
     """
 
-    kinds: tuple[str, ...] = KINDS
-    per_layer: int | Literal["all"] = 10
-    drawn_per_layer: int | None = None
-    vectors: tuple[Place, ...] | None = None
-    top_k: int = 30
-    seed: int = 0
-    projection: str = "raw"
-    random_grain: str = "dimension"
-    corpus: str = WORDNET_CORPUS
-    corpus_field: str = "text"
-    glosses: tuple[str, ...] = ("wordnet",)
-    drop_special: bool = False
-    through_head: bool = False
-    device: str = "auto"
-    revision: str | None = None
-    gguf_file: str | None = None
-    name: str | None = None
-    value_tensor: str | None = None
-    key_tensor: str | None = None
-    unembedding_tensor: str | None = None
-    orientation: str | None = None
-    projection_tensor: str | None = None
-    norm_gain_tensor: str | None = None
-    norm_bias_tensor: str | None = None
-    norm_kind: str | None = None
-    norm_offset: float = 0.0
-    norm_epsilon: float | None = None
-    norm_after_ffn_tensor: str | None = None
-    allow_fewer_layers: bool = False
+    kinds: tuple[str, ...] = option(
+        KINDS,
+        Names(
+            {
+                "value": "value vectors",
+                "random": "random vectors (baseline)",
+                "update": "FFN updates (runs the model over the texts)",
+            },
+            metavar="KIND,…",
+        ),
+        SAMPLING,
+        first=True,
+        bundle="always",
+    )
+    per_layer: int | Literal["all"] = option(
+        10, replace(_PER_LAYER, word=ALL, metavar=f"N|{ALL}"), SAMPLING,
+        f"Vectors per layer and kind, drawn at random; or {ALL}, for every value vector.",
+        label="Vectors per layer", first=True, bundle="otherwise",
+    )  # fmt: skip
+    drawn_per_layer: int | None = option(
+        None, _PER_LAYER, SAMPLING,
+        "Random vectors and updates per layer, if not as many as value vectors; "
+        f"{DRAWN_BESIDE_ALL} beside {ALL} and beside chosen ones.",
+        label="Random vectors and updates per layer", bundle="otherwise",
+    )  # fmt: skip
+    vectors: tuple[Place, ...] | None = option(
+        None, Places(), SAMPLING,
+        "These value vectors in place of a sample: LAYER:INDEX, such as 14:518,14:72; both from "
+        "0. The other kinds get vectors in these layers.",
+        label="Chosen value vectors",
+    )  # fmt: skip
+    top_k: int = option(
+        30, Integer(1, MAX_TOP_K), PROJECTION, f"Tokens per list, 1 to {MAX_TOP_K}.",
+        page_help="", label="Tokens per list", bundle="always",
+    )  # fmt: skip
+    seed: int = option(
+        0, Integer(0, 2**63 - 1), SAMPLING, "The same seed draws the same vectors.",
+        first=True, bundle="always",
+    )  # fmt: skip
+    projection: str = option(
+        "raw",
+        Choice(
+            {
+                "raw": "raw: E·v, as in the paper",
+                "fold": "fold: with the final norm's gain",
+                "norm": "norm: through the final norm",
+            }
+        ),
+        PROJECTION,
+        "raw: E·v, as in the paper. fold: with the final norm's gain. norm: through the norm.",
+        bundle="always",
+    )
+    random_grain: str = option(
+        "dimension",
+        Choice(
+            {
+                "dimension": "mean and deviation per dimension of the layer",
+                "layer": "one mean and deviation per layer",
+                "model": "one mean and deviation for the model",
+            }
+        ),
+        SAMPLING,
+        "What the random vectors' mean and deviation are taken over: each dimension of the layer, "
+        "the layer, or the model.",
+        label="Random baseline",
+        bundle="always",
+    )
+    glosses: tuple[str, ...] = option(
+        ("wordnet",),
+        Names(
+            GLOSS_SOURCES,
+            metavar="SOURCE,…",
+            menu={
+                "wordnet": "WordNet",
+                "wordnet,wikipedia": "WordNet, then Wikipedia (slow, needs the internet)",
+                "wikipedia": "Wikipedia (slow, needs the internet)",
+                "none": "none",
+            },
+            none="none",
+        ),
+        GLOSSES,
+        "Sources of glosses, in the order to ask.",
+        first=True,
+        bundle="otherwise",
+    )
+    drop_special: bool = option(
+        False, Flag(), PROJECTION,
+        "Keep special and unused tokens, such as [CLS] and [unused12], out of lists; the paper "
+        "keeps them in.",
+        label="Leave out special tokens", bundle="always",
+    )  # fmt: skip
+    through_head: bool = option(
+        False, Flag(), PROJECTION,
+        "Of encoders: through the masked-LM head's dense layer and norm, to its embeddings.",
+        label="Through the encoder's head", bundle="always",
+    )  # fmt: skip
+    corpus: str = option(
+        WORDNET_CORPUS, Text(metavar="FILE"), TEXTS,
+        '.txt (a text on each line), .json, .jsonl, .csv, .tsv or .parquet; or "wordnet" for '
+        "WordNet's example sentences.",
+        page_help="the name of a file in CORPORA_DIR, or “wordnet”",
+        label="Texts for updates", bundle="otherwise",
+    )  # fmt: skip
+    corpus_field: str = option(
+        "text", Text(metavar="NAME", most=100), TEXTS,
+        "The field of .json or .jsonl, or column of a table, that holds the text.",
+        label="Field of the texts", bundle="otherwise",
+    )  # fmt: skip
+    device: str = option(
+        "auto", Device(), MACHINE, "auto, cpu, cuda or cuda:N.", bundle="otherwise"
+    )
+    revision: str | None = option(
+        None, Text(most=200), MACHINE, "Branch, tag or commit of a hub model.",
+        first=True, bundle="otherwise",
+    )  # fmt: skip
+    gguf_file: str | None = option(
+        None, GgufName(), MACHINE,
+        "The GGUF file of a folder or hub model that has several, or safetensors too.",
+        label="GGUF file", bundle="otherwise",
+    )  # fmt: skip
+    name: str | None = option(
+        None, ModelName(most=MAX_NAME), OUTPUT,
+        "What the model is called in the bundle; else its hub id or the name of its folder.",
+        label="Name in the bundle", bundle="otherwise",
+    )  # fmt: skip
+    value_tensor: str | None = option(
+        None, TensorName(marks=("layer", "expert")), UNKNOWN,
+        "Of a family that is not known: the FFN's output matrix, {layer} for the layer's number "
+        "and {expert} for an expert's. The unembedding and the orientation belong to it. "
+        "`ffn_extract tensors MODEL` lists names.",
+        bundle="tensors",
+    )  # fmt: skip
+    key_tensor: str | None = option(
+        None, TensorName(marks=("layer", "expert")), UNKNOWN,
+        "The FFN's input matrix, to compare its shape. No list needs it.",
+        bundle="tensors",
+    )  # fmt: skip
+    unembedding_tensor: str | None = option(
+        None, TensorName(), UNKNOWN,
+        "The matrix with a row for each token. Alone, of a known family too.",
+        bundle="tensors",
+    )  # fmt: skip
+    orientation: str | None = option(
+        None,
+        Choice(
+            {
+                "row": "value i is row i of the value tensor",
+                "col": "value i is column i of the value tensor",
+            },
+            unset="as the family has it",
+        ),
+        UNKNOWN,
+        "Value i is row i, or column i, of the value tensor.",
+        bundle="tensors",
+    )
+    projection_tensor: str | None = option(
+        None, TensorName(), UNKNOWN,
+        "The matrix between value vectors and an unembedding with narrower rows.",
+        bundle="tensors",
+    )  # fmt: skip
+    norm_gain_tensor: str | None = option(
+        None, TensorName(marks=("layer",)), UNKNOWN,
+        "The gain of the norm before the unembedding, for the projections fold and norm; with "
+        "{layer}, each layer's own.",
+        bundle="tensors",
+    )  # fmt: skip
+    norm_kind: str | None = option(
+        None, Choice({"layer": "LayerNorm", "rms": "RMSNorm"}, unset="as the family has it"),
+        UNKNOWN, "LayerNorm, which subtracts the mean, or RMSNorm, which does not.",
+        bundle="tensors",
+    )  # fmt: skip
+    norm_bias_tensor: str | None = option(
+        None, TensorName(marks=("layer",)), UNKNOWN, "The norm's bias, if it has one.",
+        bundle="tensors",
+    )  # fmt: skip
+    norm_offset: float = option(
+        0.0, Number(), UNKNOWN, "Added to the stored gain: 1 in Gemma and its kin.",
+        bundle="tensors",
+    )  # fmt: skip
+    norm_epsilon: float | None = option(
+        None, Number(above_zero=True), UNKNOWN, "The norm's epsilon; else config.json's.",
+        bundle="tensors",
+    )  # fmt: skip
+    norm_after_ffn_tensor: str | None = option(
+        None, TensorName(marks=("layer",)), UNKNOWN,
+        "The gain of an RMSNorm between the FFN and the residual stream, if there is one.",
+        bundle="tensors",
+    )  # fmt: skip
+    allow_fewer_layers: bool = option(
+        False, Flag(), UNKNOWN, "Read the layers that have the FFN's tensors, where others lack "
+        "them.", bundle="otherwise",
+    )  # fmt: skip
     notes: tuple[OptionSentence, ...] = field(default=(), init=False, compare=False, repr=False)
 
-    @property
-    def describes_family(self) -> bool:
-        """Whether the options describe the FFN, so that config.json's family is not asked."""
-        return self.value_tensor is not None
-
-    @property
-    def tensors(self) -> dict[str, str | float] | None:
-        """What describes the family, by option, where it is given."""
-        defaults = ExtractOptions.__dataclass_fields__
-        given = {option: getattr(self, option) for option in TENSOR_OPTIONS}
-        return {k: v for k, v in given.items() if v != defaults[k].default} or None
-
     def __post_init__(self) -> None:
-        from ffn_extract.option_checks import problems_of
-        from ffn_extract.option_effects import normalised
-
-        problems = problems_of(self)
+        found = [one.problem(getattr(self, one.name)) for one in OPTIONS.values()]
+        problems = [problem for problem in found if problem] or list(lacking(self))
         if problems:
             raise OptionError(problems=problems)
         self._set(kinds=tuple(kind for kind in KINDS if kind in self.kinds))
@@ -121,6 +325,16 @@ class ExtractOptions:
             object.__setattr__(self, name, value)
 
     @property
+    def describes_family(self) -> bool:
+        """Whether the options describe the FFN, so that config.json's family is not asked."""
+        return self.value_tensor is not None
+
+    @property
+    def tensors(self) -> dict[str, str | float] | None:
+        """What describes the family, by option, where it is given."""
+        return self._given("tensors") or None
+
+    @property
     def drawn_count(self) -> int:
         """Random vectors, and updates, per layer."""
         if self.drawn_per_layer is not None:
@@ -129,13 +343,24 @@ class ExtractOptions:
             return DRAWN_BESIDE_ALL
         return self.per_layer
 
+    def recorded(self) -> dict[str, Any]:
+        """What a bundle's parameters say of the options, as each one's `bundle` has it."""
+        stored = self.to_json()
+        always = {name: stored[name] for name, one in OPTIONS.items() if one.bundle == "always"}
+        given = {name: stored[name] for name in self._given("given")}
+        return {**always, **given, **({"tensors": self.tensors} if self.tensors else {})}
+
+    def _given(self, bundle: str) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name, o in OPTIONS.items() if o.bundle == bundle}
+        return {name: value for name, value in values.items() if value != OPTIONS[name].default}
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary that `from_json` turns back into equal options."""
-        values = {name: value for name, value in asdict(self).items() if name != "notes"}
-        vectors = None if self.vectors is None else words_of(self.vectors)
+        values = {name: getattr(self, name) for name in OPTIONS}
         return {
-            **values, "kinds": list(self.kinds), "glosses": list(self.glosses), "vectors": vectors
-        }  # fmt: skip
+            name: None if value is None else OPTIONS[name].type.to_json(value)
+            for name, value in values.items()
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "ExtractOptions":
@@ -143,23 +368,28 @@ class ExtractOptions:
 
         Raises OptionError for unknown keys and for values that cannot be used.
         """
-        unknown = sorted(set(values) - set(option_names()))
+        unknown = sorted(set(values) - set(OPTIONS))
         if unknown:
             raise OptionError(f"Unknown option: {', '.join(map(str, unknown))}.")
-        listed = {
-            key: tuple(values[key])
-            for key in ("kinds", "glosses", "vectors")
-            if isinstance(values.get(key), list | tuple)
-        }
-        if "vectors" in listed:
-            # What is no place stays as it is, for the check to name.
-            listed["vectors"] = tuple(place_of(word) or word for word in listed["vectors"])
-        return cls(**{**values, **listed})
+        return cls(**{name: OPTIONS[name].type.from_json(v) for name, v in values.items()})
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> "ExtractOptions":
+        """Options from what people typed, as text, or chose. Raises OptionError."""
+        return cls.from_json(
+            {
+                name: OPTIONS[name].type.read(value) if isinstance(value, str) else value
+                for name, value in values.items()
+            }
+        )
 
 
-def option_names() -> tuple[str, ...]:
-    """The names of all options."""
-    return tuple(one.name for one in fields(ExtractOptions) if one.init)
+OPTIONS: dict[str, Option] = {
+    one.name: replace(one.metadata["option"], name=one.name)
+    for one in fields(ExtractOptions)
+    if one.init
+}
+"""The declarations by name, in the order of their fields."""
 
 
 def flag_of(name: str) -> str:

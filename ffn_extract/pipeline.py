@@ -1,52 +1,33 @@
 """One extraction, from a model's name to a bundle: the steps in their order."""
 
 import logging
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
 
 from ffn_extract.architectures import ModelWeights, family_of
 from ffn_extract.architectures.given import names_of_norms_after_ffn
 from ffn_extract.bundle import (
     Manifest,
     ModelInfo,
-    TokenRow,
     UnembeddingInfo,
-    VectorRow,
-    write_bundle,
 )
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints import Checkpoint, find_checkpoint
-from ffn_extract.chosen_vectors import words_of
 from ffn_extract.corpora import Corpus, open_corpus
-from ffn_extract.environment import environment
 from ffn_extract.errors import FFNExtractError, OptionError
-from ffn_extract.glosses import GLOSS_SOURCES, GlossSource, gloss_each
-from ffn_extract.lists import prepared, rows_of, token_ids_of
+from ffn_extract.glosses import GLOSS_SOURCES, GlossSource
 from ffn_extract.names import model_name
 from ffn_extract.options import ALL, LISTED, ExtractOptions
 from ffn_extract.possible import layers_of, require_possible, require_texts, require_top_k
 from ffn_extract.progress import STEPS, Progress, Report, Steps, ignore
-from ffn_extract.projection import project
-from ffn_extract.sampling import Moments
+from ffn_extract.run import Run
 from ffn_extract.tensor_names import Shape
-from ffn_extract.updates import UpdateReader, require_runnable
-from ffn_extract.vectors import (
-    Vector,
-    chosen_value_vectors,
-    moments_of_model,
-    random_vectors,
-    update_vectors,
-    value_vectors,
-)
+from ffn_extract.updates import require_runnable
 from ffn_extract.vocabulary import Vocabulary, open_vocabulary
 from ffn_extract.weights_digest import weights_digest
 from ffn_extract.whole_layers import LayeredExtraction
@@ -56,7 +37,12 @@ __all__ = ["STEPS", "Progress", "Run", "Steps", "extract", "open_run"]
 _log = logging.getLogger(__name__)
 
 
-def extract(model: str, out: Path, options: ExtractOptions, report: Report = ignore) -> Manifest:
+def extract(
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: ExtractOptions,
+    report: Report = ignore,
+) -> Manifest:
     """Extract the lists of `model` (a folder or a hub id) into a bundle at `out`.
 
     `report` is called often; whatever it raises cancels the extraction and leaves nothing at
@@ -67,16 +53,30 @@ def extract(model: str, out: Path, options: ExtractOptions, report: Report = ign
     ------
     FFNExtractError
         With a sentence that says what to do. Nothing half-written is left at `out`.
+
+    Examples
+    --------
+    >>> from ffn_extract import ExtractOptions, extract, open_bundle
+    >>> options = ExtractOptions(kinds=("value",), per_layer=2, top_k=3, glosses=())
+    >>> manifest = extract(model, folder / "bundle", options)
+    >>> manifest.counts.kinds  # 2 value vectors of each of the model's 2 layers
+    {'value': 4}
+    >>> bundle = open_bundle(folder / "bundle")
+    >>> bundle.manifest.digest == manifest.digest
+    True
+    >>> first = next(bundle.iter_vectors())[0]
+    >>> len(first.token_ids), len(first.scores)
+    (3, 3)
     """
     steps = Steps(report)
-    run = open_run(model, out, options, steps)
+    run = open_run(os.fspath(model), Path(out), options, steps)
     if options.per_layer == ALL:
         return LayeredExtraction(run).every_layer(steps)
     rows, token_ids = run.sampled(options.per_layer, steps)
     return run.write(rows, token_ids, steps)
 
 
-def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> "Run":
+def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> Run:
     """Open and check everything that the extraction needs, before any long work.
 
     Raises FFNExtractError with a sentence that says what to do.
@@ -177,161 +177,16 @@ def _parameters(
 ) -> dict[str, Any]:
     """What the lists depend on besides the model; nothing of this machine."""
     drawn = options.drawn_count
-    chosen = options.vectors
-    per_layer = options.per_layer if chosen is None else LISTED
+    per_layer = options.per_layer if options.vectors is None else LISTED
     return {
-        "kinds": list(options.kinds),
+        **options.recorded(),
         "per_layer": per_layer,
         **({} if drawn == per_layer else {"drawn_per_layer": drawn}),
-        **({} if chosen is None else {"vectors": words_of(chosen)}),
-        "top_k": options.top_k,
-        "seed": options.seed,
-        "projection": options.projection,
-        "random_grain": options.random_grain,
-        "drop_special": options.drop_special,
-        "through_head": options.through_head,
         "bottom": weights.signed,
         "corpus": corpus
         and {"name": corpus.name, "texts": len(corpus.texts), "sha256": corpus.digest},
         "glosses": [{"source": name, "version": s.version} for name, s in sources.items()],
-        **({"tensors": options.tensors} if options.tensors else {}),
     }
-
-
-@dataclass
-class Run:
-    """An extraction whose inputs are open: what the steps from vectors to the bundle share."""
-
-    out: Path
-    options: ExtractOptions
-    checkpoint: Checkpoint
-    weights: ModelWeights
-    tokenizer: PreTrainedTokenizerBase
-    vocabulary: Vocabulary
-    corpus: Corpus | None
-    device: torch.device
-    sources: Sequence[GlossSource]
-    info: ModelInfo
-    parameters: dict[str, Any]
-    _reader: UpdateReader | None = None
-    _of_model: Moments | None = None
-
-    def sampled(self, count: int, steps: Steps) -> tuple[Iterable[VectorRow], list[int]]:
-        """The lists of `count` value vectors per layer, or of those chosen, and of what is drawn.
-
-        Rows in the bundle's order, and the ascending ids in them.
-        """
-        layers = layers_of(self.options, self.weights.layers)
-        chosen = self.options.vectors
-        vectors: list[Vector] = []
-        if "value" in self.options.kinds:
-            with steps.step("vectors") as done:
-                for number, layer in enumerate(layers, start=1):
-                    if chosen is None:
-                        vectors += value_vectors(self.weights, layer, count, self.options.seed)
-                    else:
-                        own = [place for place in chosen if place[0] == layer]
-                        vectors += chosen_value_vectors(self.weights, own)
-                    done(number, len(layers))
-                # The moments of a random baseline for every layer read every value vector.
-                if "random" not in self.options.kinds or chosen is not None:
-                    self.weights.require_finite()
-        vectors += self.drawn(layers, steps)
-        self.forget_model()
-        vectors.sort(key=lambda vector: vector.place)
-        n_rows = self.weights.dimensions.vocab_size
-        with steps.step("projection") as done:
-            projection = project(
-                prepared(vectors, self.options.projection, self.weights),
-                self.weights.unembedding,
-                self.allowed(),
-                self.options.top_k,
-                both_sides=self.weights.signed,
-                device=self.device,
-                report=lambda rows: done(len(vectors) * rows // n_rows, len(vectors)),
-            )
-        return rows_of(vectors, projection, self.vocabulary), token_ids_of(projection)
-
-    def drawn(self, layers: Sequence[int], steps: Steps) -> list[Vector]:
-        """The random baseline and the updates of some layers.
-
-        What serves every layer stays until the next call: the moments of a whole model, and the
-        model that gives updates, which `forget_model` lets go.
-        """
-        vectors: list[Vector] = []
-        if "random" in self.options.kinds and layers:
-            n_layers = self.weights.dimensions.n_layers
-            with steps.step("random") as done:
-                if self.options.random_grain == "model" and self._of_model is None:
-                    self._of_model = moments_of_model(
-                        self.weights, lambda layer: done(layer, n_layers)
-                    )
-                vectors += random_vectors(
-                    self.weights,
-                    self.options,
-                    layers,
-                    lambda layer: done(layer, n_layers),
-                    of_model=self._of_model,
-                )
-        if self.corpus is not None and layers:
-            with steps.step("updates") as done:
-                total = len(layers) * self.options.drawn_count
-                reader = self.open_reader()
-                vectors += update_vectors(reader, layers, self.options, lambda n: done(n, total))
-        return vectors
-
-    def open_reader(self) -> UpdateReader:
-        """The model that gives updates, opened where it is not. Raises CheckpointError."""
-        if self.corpus is None:
-            raise ValueError("no texts, no updates")
-        if self._reader is None:
-            architecture = self.weights.architecture
-            self._reader = UpdateReader(
-                self.checkpoint, architecture, self.tokenizer, self.corpus, self.device
-            )
-        return self._reader
-
-    def forget_model(self) -> None:
-        """Give back the memory of the model that gave updates."""
-        self._reader = None
-
-    def allowed(self) -> NDArray[np.bool_]:
-        """Rows of the unembedding that may appear in a list, shape (vocab,)."""
-        n_rows = self.weights.dimensions.vocab_size
-        return self.vocabulary.allowed(n_rows, drop_special=self.options.drop_special)
-
-    def write(self, rows: Iterable[VectorRow], token_ids: Sequence[int], steps: Steps) -> Manifest:
-        """Look up glosses and write the bundle."""
-        tokens = _tokens(steps, token_ids, self.vocabulary, self.sources)
-        with steps.step("bundle") as done:
-            manifest = write_bundle(
-                self.out,
-                model=self.info,
-                parameters=self.parameters,
-                vectors=rows,
-                tokens=tokens,
-                environment=environment(str(self.device), steps.seconds),
-            )
-            done(1, 1)
-        return manifest
-
-
-def _tokens(
-    steps: Steps, ids: Sequence[int], vocabulary: Vocabulary, sources: Sequence[GlossSource]
-) -> list[TokenRow]:
-    """The tokens that occur in a list, by ascending id, with their glosses."""
-    forms = [vocabulary.form(token_id) for token_id in ids]
-    rows: list[TokenRow] = []
-    with steps.step("glosses") as done:
-        reported = time.monotonic()
-        glosses = gloss_each([form.surface for form in forms], sources)
-        for token_id, form, gloss in zip(ids, forms, glosses, strict=True):
-            found = (gloss.text, gloss.source, gloss.lemma) if gloss else (None, None, None)
-            rows.append(TokenRow(token_id, vocabulary.texts[token_id], form.display, *found))
-            if len(rows) == len(ids) or time.monotonic() - reported > 0.1:
-                done(len(rows), len(ids))
-                reported = time.monotonic()
-    return rows
 
 
 def _model_info(

@@ -186,7 +186,19 @@ def project(
     arithmetics: Sequence[Arithmetic] = (),
     report: Callable[[int], None] = lambda rows: None,
 ) -> Projection:
-    """Project one batch of vectors; see `Projector` for the parameters."""
+    """Project one batch of vectors, shape (n, d_model); see `Projector` for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from ffn_extract import HeldRows, project
+    >>> unembedding = HeldRows(torch.eye(3))  # 3 tokens, d_model 3
+    >>> allowed = np.array([True, True, True])
+    >>> vectors = np.array([[0.5, 2.0, 1.0]])
+    >>> found = project(vectors, unembedding, allowed, 2, both_sides=False)
+    >>> found.top.token_ids.tolist(), found.top.scores.tolist()
+    ([[1, 2]], [[2.0, 1.0]])
+    """
     projector = Projector(
         unembedding,
         allowed,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ffn_extract.bundle import Manifest, VectorRow
 from ffn_extract.bundle.parts import Parts
@@ -10,11 +10,9 @@ from ffn_extract.environment import packages
 from ffn_extract.lists import prepared, rows_of
 from ffn_extract.progress import Steps
 from ffn_extract.projection import Projector
+from ffn_extract.run import Run
 from ffn_extract.vectors import Vector, all_value_vectors
 from ffn_extract.working_rows import HeldRows
-
-if TYPE_CHECKING:  # the pipeline imports this module
-    from ffn_extract.pipeline import Run
 
 
 class LayeredExtraction:
@@ -26,7 +24,7 @@ class LayeredExtraction:
     opened by the first layer and held until `rest`.
     """
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
         n_others = sum(run.options.drawn_count for kind in run.options.kinds if kind != "value")
         layers = range(run.weights.dimensions.n_layers)

@@ -9,26 +9,45 @@ from django.forms.boundfield import BoundField
 from annotation_site import bounds
 from annotation_site.corpus.models import Extraction
 from annotation_site.exact_words import ATTRIBUTES
-from ffn_extract.chosen_vectors import places_of
 from ffn_extract.errors import OptionError, OptionSentence
-from ffn_extract.options import (
-    ALL,
-    DRAWN_BESIDE_ALL,
-    MAX_TOP_K,
-    NORM_KINDS,
-    ORIENTATIONS,
-    PROJECTIONS,
-    RANDOM_GRAINS,
-    WORDNET_CORPUS,
-    ExtractOptions,
-)
+from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
+from ffn_extract.options import ALL, KINDS, OPTIONS, WORDNET_CORPUS, ExtractOptions, Option
 
-KIND_LABELS = (
-    ("value", "value vectors"),
-    ("random", "random vectors (baseline)"),
-    ("update", "FFN updates (runs the model over the texts)"),
-)
-_DEFAULTS = ExtractOptions()
+
+def _field(option: Option, **settings: Any) -> forms.Field:
+    """The field of an option, from its declaration; `settings` are the page's own."""
+    settings = {
+        "label": option.label,
+        "help_text": option.help if option.page_help is None else option.page_help,
+        "initial": option.default,
+        "required": option.first and not option.optional,
+        **settings,
+    }
+    match option.type:
+        case Flag():
+            return forms.BooleanField(**settings)
+        case Choice(meanings, unset):
+            none = [("", unset)] if option.optional else []
+            settings |= {"help_text": "", "required": not option.optional}
+            return forms.ChoiceField(choices=[*none, *meanings.items()], **settings)
+        case Names(known, menu=menu) as names:
+            settings["help_text"] = ""
+            if menu is not None:
+                settings["initial"] = names.write(option.default)
+                return forms.ChoiceField(choices=list(menu.items()), **settings)
+            return forms.MultipleChoiceField(
+                choices=list(known.items()), widget=forms.CheckboxSelectMultiple, **settings
+            )
+        case Integer(low, high, most=most):
+            return forms.IntegerField(min_value=low, max_value=most or high, **settings)
+        case Number():
+            return forms.FloatField(**settings)
+        case Places():
+            area = forms.Textarea(attrs={"rows": 3, "spellcheck": "false", **ATTRIBUTES})
+            return forms.CharField(max_length=bounds.CHOSEN_VECTORS, widget=area, **settings)
+        case Text(most=most):
+            return forms.CharField(max_length=most, **settings)
+    raise TypeError(f"no field for {option.type}")
 
 
 class EnqueueForm(forms.Form):
@@ -37,14 +56,6 @@ class EnqueueForm(forms.Form):
     model = forms.CharField(
         max_length=bounds.MODEL,
         widget=forms.TextInput(attrs={"list": "local-models", "autocomplete": "off"}),
-    )
-    revision = forms.CharField(
-        max_length=bounds.REVISION, required=False, help_text="Branch, tag or commit on the hub."
-    )
-    kinds = forms.MultipleChoiceField(
-        choices=KIND_LABELS,
-        initial=[kind for kind, _ in KIND_LABELS],
-        widget=forms.CheckboxSelectMultiple,
     )
     extent = forms.ChoiceField(
         label="How many value vectors",
@@ -55,165 +66,24 @@ class EnqueueForm(forms.Form):
         initial="sample",
         widget=forms.RadioSelect,
     )
-    per_layer = forms.IntegerField(
-        label="Vectors per layer",
-        min_value=1,
-        max_value=1_000_000,
-        initial=DRAWN_BESIDE_ALL,
+    per_layer = _field(
+        OPTIONS["per_layer"],
         help_text="Of each kind; where all value vectors are taken, of the other kinds.",
     )
-    glosses = forms.ChoiceField(
-        choices=[
-            ("wordnet", "WordNet"),
-            ("wordnet,wikipedia", "WordNet, then Wikipedia (slow, needs the internet)"),
-            ("wikipedia", "Wikipedia (slow, needs the internet)"),
-            ("none", "none"),
-        ],
-        initial="wordnet",
-    )
-    seed = forms.IntegerField(
-        min_value=0,
-        max_value=2**63 - 1,
-        initial=0,
-        help_text="The same seed draws the same vectors.",
-    )
-
-    # More options, from here on.
-    projection = forms.ChoiceField(
-        choices=[
-            ("raw", "raw: E·v, as in the paper"),
-            ("fold", "fold: with the final norm's gain"),
-            ("norm", "norm: through the final norm"),
-        ],
-        initial="raw",
-    )
-    random_grain = forms.ChoiceField(
-        label="Random baseline",
-        choices=[
-            ("dimension", "mean and deviation per dimension of the layer"),
-            ("layer", "one mean and deviation per layer"),
-            ("model", "one mean and deviation for the model"),
-        ],
-        initial="dimension",
-    )
-    drop_special = forms.BooleanField(
-        label="Leave out special tokens",
-        required=False,
-        help_text="Such as [CLS] and [unused12]; the paper keeps them.",
-    )
-    through_head = forms.BooleanField(
-        label="Through the encoder's head",
-        required=False,
-        help_text="Of encoders: through the masked-LM head's dense layer and norm.",
-    )
-    top_k = forms.IntegerField(
-        label="Tokens per list",
-        min_value=1,
-        max_value=MAX_TOP_K,
-        required=False,
-        initial=_DEFAULTS.top_k,
-    )
-    drawn_per_layer = forms.IntegerField(
-        label="Random vectors and updates per layer",
-        min_value=1,
-        max_value=1_000_000,
-        required=False,
+    drawn_per_layer = _field(
+        OPTIONS["drawn_per_layer"],
         help_text="If not as many as above. Each update is drawn from a text of its own.",
     )
-    vectors = forms.CharField(
-        label="Chosen value vectors",
-        max_length=bounds.CHOSEN_VECTORS,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", **ATTRIBUTES}),
-        help_text="In place of a sample: LAYER:INDEX, such as 14:518, 14:72, both from 0. The "
-        "other kinds get vectors in these layers.",
-    )
     corpus = forms.ChoiceField(
-        label="Texts for updates",
+        label=OPTIONS["corpus"].label,
         required=False,
-        initial=_DEFAULTS.corpus,
+        initial=OPTIONS["corpus"].default,
         widget=forms.Select(attrs=ATTRIBUTES),
     )
-    corpus_field = forms.CharField(
-        label="Field of the texts",
-        max_length=bounds.CORPUS_FIELD,
-        required=False,
-        initial=_DEFAULTS.corpus_field,
-        help_text="Where a .json, .jsonl, .csv, .tsv or .parquet file holds them.",
-    )
-    device = forms.CharField(
-        max_length=bounds.DEVICE,
-        required=False,
-        initial=_DEFAULTS.device,
-        help_text="auto, cpu, cuda or cuda:1.",
-    )
-    gguf_file = forms.CharField(
-        label="GGUF file",
-        max_length=300,
-        required=False,
-        help_text="Of a model with several, or with safetensors too: its name, such as "
-        "model-Q4_K_M.gguf.",
-    )
-    name = forms.CharField(
-        label="Name in the bundle",
-        max_length=bounds.MODEL,
-        required=False,
-        help_text="What the model is called there, if not as above.",
-    )
-    value_tensor = forms.CharField(
-        max_length=bounds.MODEL,
-        required=False,
-        help_text="Of a family that is not known, with {layer} for the layer's number: the name of "
-        "the FFN's output matrix, and {expert} for an expert's. The unembedding and orientation "
-        "belong to it.",
-    )
-    key_tensor = forms.CharField(
-        max_length=bounds.MODEL,
-        required=False,
-        help_text="Its input matrix, to compare its shape. No list needs it.",
-    )
-    unembedding_tensor = forms.CharField(
-        max_length=bounds.MODEL,
-        required=False,
-        help_text="The matrix with a row for each token. Alone, of a known family too.",
-    )
-    orientation = forms.ChoiceField(
-        required=False,
-        choices=[
-            ("", "as the family has it"),
-            ("row", "value i is row i of the value tensor"),
-            ("col", "value i is column i of the value tensor"),
-        ],
-    )
-    projection_tensor = forms.CharField(
-        max_length=bounds.MODEL,
-        required=False,
-        help_text="The matrix between value vectors and an unembedding with narrower rows.",
-    )
-    norm_gain_tensor = forms.CharField(
-        max_length=bounds.MODEL,
-        required=False,
-        help_text="The gain of the norm before the unembedding, for fold and norm.",
-    )
-    norm_kind = forms.ChoiceField(
-        required=False,
-        choices=[("", "as the family has it"), ("layer", "LayerNorm"), ("rms", "RMSNorm")],
-    )
-    norm_bias_tensor = forms.CharField(max_length=bounds.MODEL, required=False)
-    norm_offset = forms.FloatField(
-        required=False, help_text="Added to the stored gain: 1 in Gemma and its kin."
-    )
-    norm_epsilon = forms.FloatField(required=False, help_text="If not as config.json says.")
-    norm_after_ffn_tensor = forms.CharField(
-        max_length=bounds.MODEL,
-        required=False,
-        help_text="The gain of an RMSNorm between the FFN and the residual stream.",
-    )
-    allow_fewer_layers = forms.BooleanField(
-        label="Allow fewer layers",
-        required=False,
-        help_text="Read the layers that have the FFN's tensors, where others lack them.",
-    )
+    field_order = (
+        "model", "revision", "kinds", "extent", "per_layer", "glosses", "seed", "projection",
+        "random_grain", "drop_special", "through_head", "top_k", *OPTIONS,
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -271,53 +141,21 @@ class EnqueueForm(forms.Form):
 
     @staticmethod
     def _options(data: dict[str, Any]) -> ExtractOptions:
-        every = data["extent"] == ALL
-        chosen = places_of(data["vectors"]) or None
-        drawn = data["drawn_per_layer"]
-        if (every or chosen) and not drawn and data["kinds"] != ["value"]:
-            drawn = data["per_layer"]
-        listed = chosen is not None and not every
-        return ExtractOptions(
-            kinds=tuple(data["kinds"]),
-            per_layer=ALL if every else _DEFAULTS.per_layer if listed else data["per_layer"],
-            drawn_per_layer=drawn,
-            vectors=chosen,
-            top_k=data["top_k"] or _DEFAULTS.top_k,
-            seed=data["seed"],
-            projection=data["projection"],
-            random_grain=data["random_grain"],
-            corpus=data["corpus"] or _DEFAULTS.corpus,
-            corpus_field=data["corpus_field"] or _DEFAULTS.corpus_field,
-            glosses=() if data["glosses"] == "none" else tuple(data["glosses"].split(",")),
-            drop_special=data["drop_special"],
-            through_head=data["through_head"],
-            allow_fewer_layers=data["allow_fewer_layers"],
-            device=data["device"] or _DEFAULTS.device,
-            **{
-                name: data[name] or None
-                for name in (
-                    "revision", "gguf_file", "name", "value_tensor", "key_tensor",
-                    "unembedding_tensor", "orientation", "projection_tensor", "norm_gain_tensor",
-                    "norm_kind", "norm_bias_tensor", "norm_after_ffn_tensor",
-                )
-            },
-            norm_offset=data["norm_offset"] or 0.0,
-            norm_epsilon=data["norm_epsilon"],
-        )  # fmt: skip
+        """The options of what is filled in; an empty field leaves its default."""
+        given = {name: data[name] for name in OPTIONS if data[name] not in (None, "")}
+        every, listed = data["extent"] == ALL, "vectors" in given
+        if (every or listed) and data["kinds"] != ["value"]:
+            given.setdefault("drawn_per_layer", data["per_layer"])
+        if every:
+            given["per_layer"] = ALL
+        elif listed:
+            del given["per_layer"]
+        return ExtractOptions.read(given)
 
 
-_NAMES = list(EnqueueForm.base_fields)
-MORE_OPTIONS = frozenset(_NAMES[_NAMES.index("projection") :])
-
-# The form spells its choices out in words; this fails at import when extraction learns a new one.
-for field, known in (
-    ("projection", PROJECTIONS),
-    ("random_grain", RANDOM_GRAINS),
-    ("orientation", ("", *ORIENTATIONS)),
-    ("norm_kind", ("", *NORM_KINDS)),
-):
-    if [value for value, _ in EnqueueForm.base_fields[field].choices] != list(known):  # type: ignore[attr-defined]
-        raise AssertionError(f"The form's {field} differs from what extraction knows.")
+for _option in OPTIONS.values():
+    EnqueueForm.base_fields.setdefault(_option.name, _field(_option))
+MORE_OPTIONS = frozenset(name for name, option in OPTIONS.items() if not option.first)
 
 
 class ExtractionFilter(forms.Form):
@@ -338,7 +176,7 @@ class VectorFilter(forms.Form):
         help_text="In the top tokens, in any case: king finds king, King and the piece ⋯king.",
     )
     kind = forms.ChoiceField(
-        required=False, choices=[("", "any"), *((k, k) for k, _ in KIND_LABELS)]
+        required=False, choices=[("", "any"), *((kind, kind) for kind in KINDS)]
     )
     layer = forms.IntegerField(
         min_value=0, max_value=100_000, required=False, label="Layer, from 0"

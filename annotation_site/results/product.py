@@ -1,5 +1,8 @@
 """What this software calls itself in the files that it writes."""
 
+from ffn_extract.version import __version__ as VERSION
+
+__all__ = ["NAME", "PACKAGE", "VERSION"]
+
 NAME = "FFN Concepts"
-VERSION = "0.1.0"  # as in pyproject.toml
 PACKAGE = "ffn-concepts"

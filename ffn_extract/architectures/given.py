@@ -27,7 +27,8 @@ from ffn_extract.architectures.layers import LAYER_COUNTS
 from ffn_extract.architectures.settings import text_part
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.limits import MOST_EXPERTS
-from ffn_extract.options import MAX_NAME, ExtractOptions
+from ffn_extract.option_types import MAX_NAME
+from ffn_extract.options import ExtractOptions
 from ffn_extract.tensor_names import Shape, near_names, pattern_of, ranges
 
 Shapes = Mapping[str, Shape]

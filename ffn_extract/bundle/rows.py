@@ -27,7 +27,7 @@ def fitting(text: str, column: str) -> str:
     Examples
     --------
     >>> fitting("a kind of animal" * 7, "gloss_source")[-12:]
-    'animala ki…'
+    ' of animala…'
     """
     most = LONGEST_TEXTS[column]
     if len(text) * 4 <= most or len(content := text.encode()) <= most:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ffn_extract.errors import GlossError
-from ffn_extract.glosses import Gloss
+from ffn_extract.glosses.gloss import Gloss
 
 FILE = "glosses-1.sqlite3"  # the number is the table's version: a program reads its own only
 BUSY_SECONDS = 30.0

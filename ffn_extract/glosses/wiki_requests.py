@@ -22,6 +22,7 @@ import wptools
 from wptools.request import WPToolsRequest
 
 from ffn_extract.glosses.wiki_settings import WikiSettings
+from ffn_extract.version import __version__
 
 CONNECT_SECONDS = 5.0
 MAX_EXTRACT = 20_000  # characters; a first sentence is at its beginning
@@ -94,7 +95,8 @@ def ask(title: str, settings: WikiSettings) -> Page:
 def user_agent(settings: WikiSettings) -> str:
     """Who asks, in the form that Wikimedia's policy on user agents wants."""
     contact = settings.contact or "no contact given"
-    return f"ffn-concepts/0.1 ({contact}) wptools/{wptools.__version__} {pycurl.version.split()[0]}"
+    asks_with = f"wptools/{wptools.__version__} {pycurl.version.split()[0]}"
+    return f"ffn-concepts/{__version__} ({contact}) {asks_with}"
 
 
 class _Page(wptools.page):  # type: ignore[misc]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ffn_extract.data_folder import data_folder
 from ffn_extract.errors import GlossError
-from ffn_extract.glosses import Gloss
 from ffn_extract.glosses.cache import FILE, GlossCache
+from ffn_extract.glosses.gloss import Gloss
 from ffn_extract.glosses.wiki_requests import (
     NoPage,
     NotNow,

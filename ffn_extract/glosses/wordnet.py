@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nltk.corpus.reader.wordnet import Synset, WordNetCorpusReader
 
-from ffn_extract.glosses import Gloss
+from ffn_extract.glosses.gloss import Gloss
 from ffn_extract.wordnet import open_wordnet
 
 _PARTS_OF_SPEECH = ("n", "v", "a", "r")  # nouns first, as NLTK goes through them

@@ -1,5 +1,6 @@
 """Everybody can compute an archive's tables again, and is told which cell does not follow."""
 
+import importlib
 import io
 import json
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import ffn_extract
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Guidelines
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
@@ -323,9 +325,12 @@ def test_the_command_line_says_what_it_wants(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_archives_name_the_version_in_pyproject():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == VERSION
+def test_archives_name_the_one_version_that_pyproject_takes_too():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["project"]["dynamic"] == ["version"]
+    taken = settings["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    module, _, name = taken.rpartition(".")
+    assert getattr(importlib.import_module(module), name) == VERSION == ffn_extract.__version__
 
 
 @pytest.mark.parametrize("version", [MEASURES_VERSION - 1, MEASURES_VERSION + 1])

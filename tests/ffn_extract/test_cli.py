@@ -6,18 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from ffn_extract import __version__
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
 from ffn_extract.cli import main
 from ffn_extract.cli_options import PerLayer
 from ffn_extract.names import folder_name
-from ffn_extract.options import ExtractOptions, flag_of, option_names
+from ffn_extract.options import OPTIONS, ExtractOptions, flag_of
 from ffn_extract.pipeline import extract
 from ffn_extract.target_lock import locked
 from tests.ffn_extract.conftest import SENTENCES, edit_config
@@ -233,14 +233,13 @@ def test_help_shows_choices_in_groups_with_an_example():
         assert choices in shown
     assert "N|all" in shown
     typed = {one for one in re.findall(r"--[a-z-]+", shown) if not one.endswith("-")}
-    assert {flag_of(name) for name in option_names()} | {"--vectors-file"} <= typed
+    assert {flag_of(name) for name in OPTIONS} | {"--vectors-file"} <= typed
     (example,) = [line for line in shown.splitlines() if line.startswith("  python -m ffn_extract")]
     assert "extract gpt2 --out" in example
 
 
 def test_the_version_is_the_projects():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert run("--version").stdout == f"ffn_extract, version {project['version']}\n"
+    assert run("--version").stdout == f"ffn_extract, version {__version__}\n"
 
 
 @pytest.mark.parametrize(

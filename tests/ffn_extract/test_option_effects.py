@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 
 from ffn_extract.option_effects import RULES
-from ffn_extract.options import KINDS, ExtractOptions, flag_of, option_names
+from ffn_extract.options import KINDS, OPTIONS, ExtractOptions, flag_of
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.conftest import SENTENCES
 
@@ -45,10 +45,10 @@ SITUATIONS = [
 
 
 def test_every_option_is_one_that_may_have_no_effect_or_one_that_always_has():
-    assert set(OTHER) | ALWAYS == set(option_names())
+    assert set(OTHER) | ALWAYS == set(OPTIONS)
     assert not set(OTHER) & ALWAYS
     assert {option for rule in RULES for option in rule.options} == set(OTHER)
-    assert {one.name for one in fields(ExtractOptions)} - set(option_names()) == {"notes"}
+    assert {one.name for one in fields(ExtractOptions)} - set(OPTIONS) == {"notes"}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from annotation_site import bounds
@@ -11,17 +11,11 @@ from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.corpus.receiving import MOST_FILES
 from ffn_extract.bundle import BUNDLE_FILES
 from ffn_extract.chosen_vectors import MAX_VECTORS
-from ffn_extract.options import (
-    ALL,
-    KINDS,
-    MAX_TOP_K,
-    NORM_KINDS,
-    ORIENTATIONS,
-    PROJECTIONS,
-    RANDOM_GRAINS,
-)
+from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
+from ffn_extract.options import KINDS, OPTIONS, Option
 
-MOST_PER_LAYER = 1_000_000
+MAX_PLACE = 30
+"""Characters of one chosen vector, LAYER:INDEX."""
 
 
 class Model(serializers.Serializer):
@@ -108,76 +102,59 @@ class Whole(Brief):
     started_at = serializers.DateTimeField(allow_null=True)
 
 
-@extend_schema_field(
-    {"oneOf": [{"type": "integer", "minimum": 1, "maximum": MOST_PER_LAYER}, {"enum": [ALL]}]}
-)
 class PerLayer(serializers.IntegerField):
-    """A number of vectors, or the word all."""
+    """A whole number, or a word in its place."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(min_value=1, max_value=MOST_PER_LAYER, **options)
+    def __init__(self, word: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.word = word
+        number = {"type": "integer", "minimum": self.min_value, "maximum": self.max_value}
+        set_override(self, "field", {"oneOf": [number, {"enum": [word]}]})
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        return data if data == ALL else super().run_validation(data)
+        return data if data == self.word else super().run_validation(data)
 
 
-def _named() -> serializers.CharField:
-    """A name; null is the same as nothing, so that an extraction's parameters can be sent again."""
-    return serializers.CharField(required=False, allow_null=True, max_length=bounds.MODEL)
+def _field(option: Option) -> serializers.Field:
+    """The field of an option, from its declaration.
+
+    null is the same as nothing, so that an extraction's parameters can be sent again.
+    """
+    help = option.help if option.page_help is None else option.page_help
+    settings: dict[str, Any] = {"required": False, "help_text": help or None}
+    if option.optional:
+        settings["allow_null"] = True
+    match option.type:
+        case Flag():
+            return serializers.BooleanField(**settings)
+        case Choice(meanings):
+            return serializers.ChoiceField(list(meanings), **settings)
+        case Names(known):
+            child = serializers.ChoiceField(list(known))
+            return serializers.ListField(child=child, max_length=len(known), **settings)
+        case Integer(low, high, word, most=most):
+            settings |= {"min_value": low, "max_value": most or high}
+            return PerLayer(word, **settings) if word else serializers.IntegerField(**settings)
+        case Number():
+            return serializers.FloatField(**settings)
+        case Places():
+            child = serializers.CharField(max_length=MAX_PLACE)
+            return serializers.ListField(
+                child=child, allow_empty=False, max_length=MAX_VECTORS, **settings
+            )
+        case Text(most=most):
+            return serializers.CharField(max_length=most, **settings)
+    raise TypeError(f"no field for {option.type}")
 
 
 class NewExtraction(Fields):
     """What to extract, in the words of `ffn_extract extract`; ExtractOptions checks the whole."""
 
     model = serializers.CharField(max_length=bounds.MODEL)
-    kinds = serializers.ListField(
-        child=serializers.ChoiceField(list(KINDS)), max_length=len(KINDS), required=False
-    )
-    per_layer = PerLayer(required=False, help_text=f"a number, or “{ALL}”")
-    drawn_per_layer = serializers.IntegerField(
-        required=False, allow_null=True, min_value=1, max_value=MOST_PER_LAYER
-    )
-    vectors = serializers.ListField(
-        child=serializers.CharField(max_length=30),
-        required=False,
-        allow_null=True,
-        allow_empty=False,
-        max_length=MAX_VECTORS,
-        help_text="value vectors in place of a sample, each as “LAYER:INDEX”",
-    )
-    top_k = serializers.IntegerField(required=False, min_value=1, max_value=MAX_TOP_K)
-    seed = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
-    projection = serializers.ChoiceField(list(PROJECTIONS), required=False)
-    random_grain = serializers.ChoiceField(list(RANDOM_GRAINS), required=False)
-    glosses = serializers.ListField(
-        child=serializers.CharField(max_length=40), max_length=10, required=False
-    )
-    drop_special = serializers.BooleanField(required=False)
-    through_head = serializers.BooleanField(required=False)
-    corpus = serializers.CharField(
-        required=False,
-        max_length=bounds.MODEL,
-        help_text="the name of a file in CORPORA_DIR, or “wordnet”",
-    )
-    corpus_field = serializers.CharField(required=False, max_length=bounds.CORPUS_FIELD)
-    device = serializers.CharField(
-        required=False, max_length=bounds.DEVICE, help_text="auto, cpu, cuda or cuda:1"
-    )
-    revision = serializers.CharField(required=False, allow_null=True, max_length=bounds.REVISION)
-    gguf_file = _named()
-    name = _named()
-    value_tensor = _named()
-    key_tensor = _named()
-    unembedding_tensor = _named()
-    orientation = serializers.ChoiceField(list(ORIENTATIONS), required=False, allow_null=True)
-    projection_tensor = _named()
-    norm_gain_tensor = _named()
-    norm_kind = serializers.ChoiceField(list(NORM_KINDS), required=False, allow_null=True)
-    norm_bias_tensor = _named()
-    norm_offset = serializers.FloatField(required=False)
-    norm_epsilon = serializers.FloatField(required=False, allow_null=True)
-    norm_after_ffn_tensor = _named()
-    allow_fewer_layers = serializers.BooleanField(required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """The model, and a field of each option."""
+        return {**super().get_fields(), **{o.name: _field(o) for o in OPTIONS.values()}}
 
 
 class Estimate(serializers.Serializer):

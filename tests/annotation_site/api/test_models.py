@@ -18,7 +18,7 @@ from annotation_site.corpus.forms import EnqueueForm
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction
 from annotation_site.workers.models import Worker
-from ffn_extract.options import ExtractOptions, option_names
+from ffn_extract.options import OPTIONS, ExtractOptions
 from ffn_extract.outline import Outline
 from tests.annotation_site.api.test_requests import bearer, code
 from tests.annotation_site.corpus.test_enqueueing import GPT2
@@ -259,7 +259,7 @@ def test_the_parameters_of_an_extraction_can_be_sent_again(admin):
 
 def test_the_api_offers_every_option_of_the_form_within_the_same_bounds():
     sent, form = NewExtraction().fields, EnqueueForm.base_fields
-    assert set(sent) == {"model", *option_names()}
+    assert set(sent) == {"model", *OPTIONS}
     assert set(form) - {"extent"} == set(sent)  # the form's way to say `per_layer: all`
     bounded = {name: field for name, field in form.items() if name != "vectors"}  # text, not a list
     for name, field in bounded.items():

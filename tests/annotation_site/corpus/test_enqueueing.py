@@ -18,7 +18,7 @@ from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.errors import Invalid
 from annotation_site.management.commands.enqueue_model import Command
 from ffn_extract.estimate import DEFAULT_RATE
-from ffn_extract.options import ExtractOptions, option_names
+from ffn_extract.options import OPTIONS, ExtractOptions
 from ffn_extract.outline import Outline
 from tests.annotation_site.corpus.test_views import form
 from tests.annotation_site.factories import (
@@ -113,7 +113,7 @@ CHOSEN = {**EVERY_OPTION, "per_layer": 10, "vectors": ("0:7", "14:518")}
 
 @pytest.mark.parametrize("wanted", [EVERY_OPTION, CHOSEN], ids=["sampled", "chosen"])
 def test_form_command_and_api_set_every_option_that_extraction_has(admin, folders, hub, wanted):
-    assert set(CHOSEN) == set(option_names())
+    assert set(CHOSEN) == set(OPTIONS)
     (folders.CORPORA_DIR / "mine.jsonl").write_text("{}")
     posted = {k: ",".join(v) if k in ("glosses", "vectors") else v for k, v in wanted.items()}
     response = admin.post(URL, {**posted, "model": "gpt2", "extent": "sample"})

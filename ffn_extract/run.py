@@ -1,0 +1,177 @@
+"""An extraction whose inputs are open: from vectors to rows, and to the bundle."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from ffn_extract.architectures import ModelWeights
+from ffn_extract.bundle import (
+    Manifest,
+    ModelInfo,
+    TokenRow,
+    VectorRow,
+    write_bundle,
+)
+from ffn_extract.checkpoints import Checkpoint
+from ffn_extract.corpora import Corpus
+from ffn_extract.environment import environment
+from ffn_extract.glosses import GlossSource, gloss_each
+from ffn_extract.lists import prepared, rows_of, token_ids_of
+from ffn_extract.options import ExtractOptions
+from ffn_extract.possible import layers_of
+from ffn_extract.progress import Steps
+from ffn_extract.projection import project
+from ffn_extract.sampling import Moments
+from ffn_extract.updates import UpdateReader
+from ffn_extract.vectors import (
+    Vector,
+    chosen_value_vectors,
+    moments_of_model,
+    random_vectors,
+    update_vectors,
+    value_vectors,
+)
+from ffn_extract.vocabulary import Vocabulary
+
+
+@dataclass
+class Run:
+    """An extraction whose inputs are open: what the steps from vectors to the bundle share."""
+
+    out: Path
+    options: ExtractOptions
+    checkpoint: Checkpoint
+    weights: ModelWeights
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: Vocabulary
+    corpus: Corpus | None
+    device: torch.device
+    sources: Sequence[GlossSource]
+    info: ModelInfo
+    parameters: dict[str, Any]
+    _reader: UpdateReader | None = None
+    _of_model: Moments | None = None
+
+    def sampled(self, count: int, steps: Steps) -> tuple[Iterable[VectorRow], list[int]]:
+        """The lists of `count` value vectors per layer, or of those chosen, and of what is drawn.
+
+        Rows in the bundle's order, and the ascending ids in them.
+        """
+        layers = layers_of(self.options, self.weights.layers)
+        chosen = self.options.vectors
+        vectors: list[Vector] = []
+        if "value" in self.options.kinds:
+            with steps.step("vectors") as done:
+                for number, layer in enumerate(layers, start=1):
+                    if chosen is None:
+                        vectors += value_vectors(self.weights, layer, count, self.options.seed)
+                    else:
+                        own = [place for place in chosen if place[0] == layer]
+                        vectors += chosen_value_vectors(self.weights, own)
+                    done(number, len(layers))
+                # The moments of a random baseline for every layer read every value vector.
+                if "random" not in self.options.kinds or chosen is not None:
+                    self.weights.require_finite()
+        vectors += self.drawn(layers, steps)
+        self.forget_model()
+        vectors.sort(key=lambda vector: vector.place)
+        n_rows = self.weights.dimensions.vocab_size
+        with steps.step("projection") as done:
+            projection = project(
+                prepared(vectors, self.options.projection, self.weights),
+                self.weights.unembedding,
+                self.allowed(),
+                self.options.top_k,
+                both_sides=self.weights.signed,
+                device=self.device,
+                report=lambda rows: done(len(vectors) * rows // n_rows, len(vectors)),
+            )
+        return rows_of(vectors, projection, self.vocabulary), token_ids_of(projection)
+
+    def drawn(self, layers: Sequence[int], steps: Steps) -> list[Vector]:
+        """The random baseline and the updates of some layers.
+
+        What serves every layer stays until the next call: the moments of a whole model, and the
+        model that gives updates, which `forget_model` lets go.
+        """
+        vectors: list[Vector] = []
+        if "random" in self.options.kinds and layers:
+            n_layers = self.weights.dimensions.n_layers
+            with steps.step("random") as done:
+                if self.options.random_grain == "model" and self._of_model is None:
+                    self._of_model = moments_of_model(
+                        self.weights, lambda layer: done(layer, n_layers)
+                    )
+                vectors += random_vectors(
+                    self.weights,
+                    self.options,
+                    layers,
+                    lambda layer: done(layer, n_layers),
+                    of_model=self._of_model,
+                )
+        if self.corpus is not None and layers:
+            with steps.step("updates") as done:
+                total = len(layers) * self.options.drawn_count
+                reader = self.open_reader()
+                vectors += update_vectors(reader, layers, self.options, lambda n: done(n, total))
+        return vectors
+
+    def open_reader(self) -> UpdateReader:
+        """The model that gives updates, opened where it is not. Raises CheckpointError."""
+        if self.corpus is None:
+            raise ValueError("no texts, no updates")
+        if self._reader is None:
+            architecture = self.weights.architecture
+            self._reader = UpdateReader(
+                self.checkpoint, architecture, self.tokenizer, self.corpus, self.device
+            )
+        return self._reader
+
+    def forget_model(self) -> None:
+        """Give back the memory of the model that gave updates."""
+        self._reader = None
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Rows of the unembedding that may appear in a list, shape (vocab,)."""
+        n_rows = self.weights.dimensions.vocab_size
+        return self.vocabulary.allowed(n_rows, drop_special=self.options.drop_special)
+
+    def write(self, rows: Iterable[VectorRow], token_ids: Sequence[int], steps: Steps) -> Manifest:
+        """Look up glosses and write the bundle."""
+        tokens = _tokens(steps, token_ids, self.vocabulary, self.sources)
+        with steps.step("bundle") as done:
+            manifest = write_bundle(
+                self.out,
+                model=self.info,
+                parameters=self.parameters,
+                vectors=rows,
+                tokens=tokens,
+                environment=environment(str(self.device), steps.seconds),
+            )
+            done(1, 1)
+        return manifest
+
+
+def _tokens(
+    steps: Steps, ids: Sequence[int], vocabulary: Vocabulary, sources: Sequence[GlossSource]
+) -> list[TokenRow]:
+    """The tokens that occur in a list, by ascending id, with their glosses."""
+    forms = [vocabulary.form(token_id) for token_id in ids]
+    rows: list[TokenRow] = []
+    with steps.step("glosses") as done:
+        reported = time.monotonic()
+        glosses = gloss_each([form.surface for form in forms], sources)
+        for token_id, form, gloss in zip(ids, forms, glosses, strict=True):
+            found = (gloss.text, gloss.source, gloss.lemma) if gloss else (None, None, None)
+            rows.append(TokenRow(token_id, vocabulary.texts[token_id], form.display, *found))
+            if len(rows) == len(ids) or time.monotonic() - reported > 0.1:
+                done(len(rows), len(ids))
+                reported = time.monotonic()
+    return rows
