@@ -8,7 +8,6 @@ RUN pip install --no-cache-dir -r requirements/web.txt
 COPY manage.py ./
 COPY ffn_extract ffn_extract
 COPY annotation_site annotation_site
-COPY fixtures/example-annotation.json fixtures/
 RUN useradd --system --create-home --home-dir $VAR_DIR app
 USER app
 CMD ["sh", "-c", "python manage.py migrate && python manage.py collectstatic --noinput -v0 && exec gunicorn annotation_site.wsgi --bind 0.0.0.0:8000 --workers 2 --threads 2 --timeout 900 --keep-alive 75 --forwarded-allow-ips '' --no-control-socket"]

@@ -5,4 +5,4 @@ come in only with the modules that compute (`pipeline`, `projection`, `updates`,
 server can read bundles and check options without them.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -21,6 +21,7 @@ import pycurl
 import wptools
 from wptools.request import WPToolsRequest
 
+from ffn_extract import __version__
 from ffn_extract.glosses.wiki_settings import WikiSettings
 
 CONNECT_SECONDS = 5.0
@@ -94,7 +95,8 @@ def ask(title: str, settings: WikiSettings) -> Page:
 def user_agent(settings: WikiSettings) -> str:
     """Who asks, in the form that Wikimedia's policy on user agents wants."""
     contact = settings.contact or "no contact given"
-    return f"ffn-concepts/0.1 ({contact}) wptools/{wptools.__version__} {pycurl.version.split()[0]}"
+    own = f"ffn-concepts/{__version__} ({contact})"
+    return f"{own} wptools/{wptools.__version__} {pycurl.version.split()[0]}"
 
 
 class _Page(wptools.page):  # type: ignore[misc]

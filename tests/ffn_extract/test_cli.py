@@ -6,12 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from ffn_extract import __version__
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
 from ffn_extract.cli import main
@@ -238,9 +238,8 @@ def test_help_shows_choices_in_groups_with_an_example():
     assert "extract gpt2 --out" in example
 
 
-def test_the_version_is_the_projects():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert run("--version").stdout == f"ffn_extract, version {project['version']}\n"
+def test_the_version_is_the_packages():
+    assert run("--version").stdout == f"ffn_extract, version {__version__}\n"
 
 
 @pytest.mark.parametrize(

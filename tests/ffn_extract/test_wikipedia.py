@@ -10,6 +10,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from ffn_extract import __version__
 from ffn_extract.bundle import open_bundle
 from ffn_extract.errors import GlossError
 from ffn_extract.glosses import GLOSS_SOURCES, Gloss, gloss_each
@@ -105,7 +106,7 @@ def test_each_word_costs_one_request_that_says_who_asks(open_source, wiki):
     assert wiki.titles == ["london", "mercury", "xqzt"]
     agents = {headers["User-Agent"] for _, headers in wiki.requests}
     assert len(agents) == 1
-    assert agents.pop().startswith("ffn-concepts/0.1 (me@example.org) wptools/")
+    assert agents.pop().startswith(f"ffn-concepts/{__version__} (me@example.org) wptools/")
 
 
 @pytest.mark.parametrize("sign", [*"|#<>[]{}:", "\n", "\x00", "%41", "~~~", "\ufffd"])
