@@ -165,7 +165,7 @@ def _study() -> None:
         return
     extraction = extractions_ready().last()
     if extraction is None:
-        raise SystemExit(f"No lists are loaded. Remove {os.environ['VAR_DIR']} and start the demo again.")
+        raise SystemExit("No lists are loaded. Remove the demo's folder and start the demo again.")
     plan = StudyPlan(
         title=TITLE,
         extractions=[extraction],

@@ -28,9 +28,7 @@ _COMMENT = re.compile(r"(^|\s)#")
 _EXPANDED = re.compile(r"\$[A-Za-z_{]")  # what docker compose replaces in the same file
 
 
-def site_folders(
-    variables: MutableMapping[str, str], package: Path = PACKAGE
-) -> tuple[Path, Path]:
+def site_folders(variables: MutableMapping[str, str], package: Path = PACKAGE) -> tuple[Path, Path]:
     """The folder of `.env` and of relative paths, and the default of VAR_DIR.
 
     In a checkout: its own folder, and `var` in it. Package managers own the folder of an installed
