@@ -28,7 +28,7 @@ ACCOUNTS_VIEWS_MAY = {"annotation"}
 # The bundle is all that passes between extraction and site, and before it an estimate; these load
 # without torch.
 FROM_EXTRACTION = {
-    "bundle", "chosen_vectors", "errors", "estimate", "model_sizes", "options", "outline",
+    "__version__", "bundle", "chosen_vectors", "errors", "estimate", "model_sizes", "options", "outline",
     "progress",
 }  # fmt: skip
 

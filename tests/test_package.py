@@ -26,6 +26,7 @@ from tests.e2e.site import wait_for
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("annotation_site", "ffn_extract")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+INCLUDED = re.compile(r"^-r (\S+)", re.MULTILINE)
 PIN = re.compile(r"^([A-Za-z0-9._-]+(?:\[[\w,]+\])?)==([^\s#\\]+)", re.MULTILINE)
 # requirements/*.txt with pins, and the parts of pyproject.toml with the same packages as ranges.
 RANGES = {
@@ -98,6 +99,17 @@ def test_the_wheel_asks_for_packages_that_the_tests_run_with(wheel):
             assert version(requirement.name) in requirement.specifier, line
 
 
+def pins(file: Path, *, among: Path = ROOT) -> dict[str, str]:
+    """What a file of requirements pins, with the files below `among` that it includes."""
+    text = file.read_text()
+    found = dict(PIN.findall(text))
+    for name in INCLUDED.findall(text):
+        included = (file.parent / name).resolve()
+        if included.is_relative_to(among):
+            found |= pins(included, among=among)
+    return found
+
+
 def range_of(name: str, pin: str) -> str:
     """From the pinned minor version up to the next that may break: a major one, or 0.x's minor."""
     parts = pin.split(".")
@@ -106,31 +118,27 @@ def range_of(name: str, pin: str) -> str:
 
 @pytest.mark.parametrize("file", sorted(RANGES))
 def test_ranges_and_pins_name_the_same_packages(file):
-    pins = dict(PIN.findall((ROOT / f"requirements/{file}.txt").read_text()))
+    pinned = pins(ROOT / f"requirements/{file}.txt", among=ROOT / "requirements")
     extras = {**PROJECT["optional-dependencies"], "base": PROJECT["dependencies"]}
     ranges = {one for part in RANGES[file] for one in extras[part] if "~=" in one}
     if file == "docs":  # this one pins what its two packages need as well
-        pins = {name: pin for name, pin in pins.items() if range_of(name, pin) in ranges}
-    assert {range_of(name, pin) for name, pin in pins.items()} == ranges
+        pinned = {name: pin for name, pin in pinned.items() if range_of(name, pin) in ranges}
+    assert {range_of(name, pin) for name, pin in pinned.items()} == ranges
 
 
 def test_top_requirements_name_what_the_site_and_extraction_stand_on():
-    text = "".join(
-        (ROOT / name).read_text()
-        for name in ("requirements.txt", "requirements/web.txt", "requirements/extract.txt")
-    )
-    for name in (
+    named = {name.lower() for name in pins(ROOT / "requirements.txt")}
+    assert {
         "django", "djangorestframework", "torch", "transformers", "nltk", "wptools",
         "psycopg2-binary", "celery", "redis",
-    ):  # fmt: skip
-        assert re.search(rf"^{name}==", text, re.MULTILINE | re.IGNORECASE), name
+    } <= named  # fmt: skip
 
 
 def test_the_demos_models_are_pinned_once_more_and_in_no_extra():
-    pins = PIN.findall((ROOT / "requirements/demo.txt").read_text())
-    assert [f"{name}=={pin}" for name, pin in pins] == list(demo.MODEL_PACKAGES)
+    pinned = pins(ROOT / "requirements/demo.txt")
+    assert [f"{name}=={pin}" for name, pin in pinned.items()] == list(demo.MODEL_PACKAGES)
     text = (ROOT / "pyproject.toml").read_text()
-    assert not any(name in text for name, _ in pins)
+    assert not any(name in text for name in pinned)
 
 
 # --- Folders
