@@ -28,8 +28,8 @@ ACCOUNTS_VIEWS_MAY = {"annotation"}
 # The bundle is all that passes between extraction and site, and before it an estimate; these load
 # without torch.
 FROM_EXTRACTION = {
-    "__version__", "bundle", "chosen_vectors", "errors", "estimate", "model_sizes", "options", "outline",
-    "progress",
+    "__version__", "bundle", "chosen_vectors", "errors", "estimate", "model_sizes", "options",
+    "outline", "progress",
 }  # fmt: skip
 
 
