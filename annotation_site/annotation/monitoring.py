@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from django.db.models import Aggregate, Avg, Count, F, Max, Q, QuerySet, Sum, TextField, Window
 from django.db.models.functions import RowNumber
 
-from annotation_site.accounts.models import User
 from annotation_site.annotation.access import Training, training_of
 from annotation_site.annotation.flags import RECENT, Flag, RecentAnswer, flags_of
 from annotation_site.annotation.models import Assignment, Item, Membership, Revision, Study
@@ -108,15 +107,6 @@ class StudyProgress:
     def most_lists(self) -> int:
         """The longest bar of the histogram."""
         return max((lists for _, lists in self.answered), default=0)
-
-
-def studies_run_by(user: User) -> QuerySet[Study]:
-    """The studies that the person may watch: their own; all of them for an admin."""
-    if user.is_admin:
-        return Study.objects.all()
-    return Study.objects.filter(
-        pk__in=Membership.objects.filter(user=user, role=Membership.Role.RESEARCHER).values("study")
-    )
 
 
 def study_progress(study: Study) -> StudyProgress:

@@ -293,13 +293,21 @@ def studies_to_annotate(user: User) -> QuerySet[Any]:
     )
 
 
-def studies_to_run(user: User) -> QuerySet[Study]:
-    """The studies whose results the person may read: their own; all of them for an admin."""
-    studies = Study.objects.all()
-    if not user.is_admin:
-        studies = studies.filter(
-            memberships__user=user, memberships__role=Membership.Role.RESEARCHER
-        )
+def studies_of(user: User) -> QuerySet[Study]:
+    """The studies that the person runs: their own; all of them for an admin.
+
+    The one rule of it. Nothing is counted here, so that a page about one study stays quick; see
+    `with_answer_counts`.
+    """
+    studies = Study.objects.order_by("-created_at", "-pk")
+    if user.is_admin:
+        return studies
+    own = Membership.objects.filter(user=user, role=Membership.Role.RESEARCHER)
+    return studies.filter(pk__in=own.values("study"))
+
+
+def with_answer_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
+    """Each study with its `places`, the lists that somebody has or had, and its `answers`."""
     counts = Q(
         items__assignments__purpose=Assignment.Purpose.ANNOTATION,
         items__assignments__surplus=False,
@@ -309,7 +317,7 @@ def studies_to_run(user: User) -> QuerySet[Study]:
     return studies.annotate(
         answers=Count("items__assignments", filter=answered, distinct=True),
         places=Count("items__assignments", filter=held, distinct=True),
-    ).order_by("-created_at")
+    )
 
 
 def annotators(study: Study) -> QuerySet[Any]:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.selectors import studies_to_run
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
 from annotation_site.results import jobs
 from annotation_site.results.export_files import export_open
@@ -58,7 +58,7 @@ def export_file(request: PersonRequest, slug: str, public_id: uuid.UUID) -> Http
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(studies_to_run(request.user), slug=slug)
+    return get_object_or_404(studies_of(request.user), slug=slug)
 
 
 def _context(study: Study) -> dict[str, object]:

@@ -54,8 +54,17 @@ def percent(value: float | None) -> str:
     return MISSING if value is None else f"{value:.1%}"
 
 
+def points(value: float | None) -> str:
+    """A difference of two shares in percentage points."""
+    return MISSING if value is None else _minus(f"{100 * value:.1f}")
+
+
 def decimal(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.2f}"
+    return MISSING if value is None else _minus(f"{value:.2f}")
+
+
+def _minus(figure: str) -> str:
+    return figure.replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
@@ -188,7 +197,7 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
             words(f"{REAL_MEASURES[row['measure']]}: {_all_layers(row)}"),
             Cell(percent(row["mean_first"]), remark=f"{row['lists_first']:,} lists"),
             Cell(percent(row["mean_second"]), remark=f"{row['lists_second']:,} lists"),
-            valued(row, percent, "difference"),
+            valued(row, points, "difference"),
             Cell(decimal(row["cliffs_delta"])),
             Cell(p_value(_p_shown(row)), remark=no_significance(row)),
         ]
@@ -201,7 +210,7 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
             "What",
             "Value vectors",
             "Random vectors",
-            "Difference",
+            "Difference in points",
             "Cliff’s delta",
             "p, adjusted" if adjusted else "p",
         ],

@@ -28,4 +28,16 @@ def _parts(row: Mapping[str, Any]) -> list[str]:
 
 
 def _about(about: Sequence[str], names: set[str]) -> str:
-    return "All rows" if set(about) == names else "; ".join(dict.fromkeys(about))
+    """The rows a warning is about; what follows the same model stands behind it once."""
+    if set(about) == names:
+        return "All rows"
+    rest_of: dict[str, list[str]] = {}
+    for name in dict.fromkeys(about):
+        first, _, rest = name.partition(", ")
+        rest_of.setdefault(first, []).append(rest)
+    return "; ".join(
+        f"{first} ({' and '.join(rest)})"
+        if len(rest) > 1
+        else ", ".join(filter(None, (first, *rest)))
+        for first, rest in rest_of.items()
+    )

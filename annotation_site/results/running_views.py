@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.monitoring import studies_run_by
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.results import disagreement, gold, summary
 from annotation_site.workers.selectors import workers_alive
 
@@ -96,4 +96,4 @@ def gold_file(request: PersonRequest, slug: str, extension: str) -> HttpResponse
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(studies_run_by(request.user), slug=slug)
+    return get_object_or_404(studies_of(request.user), slug=slug)

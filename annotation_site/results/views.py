@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.selectors import studies_to_run
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results import selectors, services
@@ -102,7 +102,7 @@ def figure(
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(studies_to_run(request.user), slug=slug)
+    return get_object_or_404(studies_of(request.user), slug=slug)
 
 
 def _form(request: PersonRequest, study: Study) -> FilterForm:

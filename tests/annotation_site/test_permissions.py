@@ -1,7 +1,9 @@
 """Every address, for every role and a stranger: who may see what."""
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation_site.accounts.models import Role
@@ -420,6 +422,22 @@ def test_home_takes_few_queries(world, django_assert_max_num_queries):
     # training, studies to run with counts
     with django_assert_max_num_queries(7):
         world[2][5].get("/")
+
+
+def test_a_page_about_one_study_finds_it_without_counting_answers(world):
+    study, assignment, clients = world
+    counted = {}
+    for name, expected in GET.items():
+        url = address(name, study, assignment)
+        if study.slug not in url or expected[4] != 200:
+            continue
+        with CaptureQueriesContext(connection) as queries:
+            status(clients[4], url)
+        finds = [q["sql"] for q in queries if '"annotation_study"."slug"' in q["sql"]]
+        assert finds, name
+        counted[name] = any("COUNT(" in sql and "annotation_assignment" in sql for sql in finds)
+    # The API shows the two counts with a study.
+    assert [name for name, is_counted in counted.items() if is_counted] == ["api:study"]
 
 
 def test_the_annotation_page_takes_at_most_eight_queries(world, django_assert_max_num_queries):

@@ -19,7 +19,7 @@ from annotation_site.accounts.forms import InvitationForm, JoinForm
 from annotation_site.accounts.models import Invitation, User
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import people
-from annotation_site.annotation.selectors import studies_to_run
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import NotFound, SiteError, TooManyRequests
 
 SHOWN = 200  # newest invitations on the page
@@ -42,7 +42,7 @@ def listed(request: PersonRequest) -> HttpResponse:
 @never_cache
 def new(request: PersonRequest) -> HttpResponse:
     """The form that makes an invitation; its answer is the only page that shows the link."""
-    studies = studies_to_run(request.user).exclude(state__in=people.ENDED)
+    studies = studies_of(request.user).exclude(state__in=people.ENDED)
     form = InvitationForm(request.POST or None, studies=studies, by=request.user)
     if request.method == "POST" and form.is_valid():
         try:

@@ -9,7 +9,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import adjudication, monitoring, selectors, submissions
+from annotation_site.annotation import adjudication, selectors, submissions
 from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Guidelines, Item
@@ -19,7 +19,7 @@ from annotation_site.annotation.models import Guidelines, Item
 @require_POST
 def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
     """Open one of a study's lists for its final answer."""
-    study = get_object_or_404(monitoring.studies_run_by(request.user), slug=slug)
+    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     wanted = request.POST.get("list", "")
     number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else 0
     item = get_object_or_404(study.items.filter(use=Item.Use.STUDY), pk=number)

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import monitoring, study_records
+from annotation_site.annotation import monitoring, selectors, study_records
 from annotation_site.annotation.members import assignments_release
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.training import silent_scores_waiting, training_waive
@@ -84,7 +84,7 @@ def _released(name: str, released: int, taken: int) -> SafeString:
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(monitoring.studies_run_by(request.user), slug=slug)
+    return get_object_or_404(selectors.studies_of(request.user), slug=slug)
 
 
 def _annotator(request: PersonRequest, slug: str, person: uuid.UUID) -> Membership:

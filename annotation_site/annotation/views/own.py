@@ -29,7 +29,9 @@ LISTS_PER_PAGE = 25
 @never_cache
 def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
-    runs = list(selectors.studies_to_run(request.user)) if request.user.is_researcher else []
+    runs: list[Any] = []
+    if request.user.is_researcher:
+        runs = list(selectors.with_answer_counts(selectors.studies_of(request.user)))
     archived = [found for found in runs if found.state == Study.State.ARCHIVED]
     shows_archived = "archived" in request.GET
     context = {

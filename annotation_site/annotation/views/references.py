@@ -16,7 +16,7 @@ from annotation_site.workers.selectors import workers_alive
 @never_cache
 def references(request: PersonRequest, slug: str) -> HttpResponse:
     """The study's training and reference lists; posting one opens its answer for writing."""
-    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     if request.method == "POST":
         number = request.POST.get("list", "")
         items = study.items.filter(use__in=final_answers.WITH_REFERENCE)

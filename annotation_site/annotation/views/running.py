@@ -63,7 +63,7 @@ def new(request: PersonRequest) -> HttpResponse:
 @never_cache
 def rules(request: PersonRequest, slug: str) -> HttpResponse:
     """The rules of one of the person's own studies, to change while that is possible."""
-    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     plan = plan_of(study)
     frozen = is_frozen(study)
     kind = FixedRulesForm if frozen else RulesForm
@@ -89,7 +89,7 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def extend(request: PersonRequest, slug: str) -> HttpResponse:
     """Let one of the person's own studies hold more lists."""
-    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     form = ExtensionForm(request.POST, study=study)
     if form.is_valid():
         try:
@@ -106,7 +106,7 @@ def extend(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
     """Make a draft with the rules, texts and people of one of the person's own studies."""
-    study = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     form = CopyForm(request.POST)
     if form.is_valid():
         try:
@@ -124,7 +124,7 @@ def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def texts(request: PersonRequest, slug: str) -> HttpResponse:
     """Change what the annotators of one of the person's own studies read."""
-    found = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    found = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     form = TextsForm(request.POST or None, initial=selectors.texts_of(found))
     if request.method == "POST" and form.is_valid():
         try:
@@ -143,7 +143,7 @@ def texts(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def change_state(request: PersonRequest, slug: str) -> HttpResponse:
     """Move one of the person's own studies on: pilot, open, pause, close, archive."""
-    found = get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    found = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     studies.study_state_change(study=found, state=request.POST.get("state", ""))
     if (back := request.POST.get("back")) in ("rules", "run"):
         return redirect(f"annotation:{back}", slug)

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from annotation_site.accounts import audit, invitations, selectors, tokens
 from annotation_site.accounts.models import ApiToken, Role, Scope, User
 from annotation_site.annotation import people
-from annotation_site.annotation.selectors import studies_to_run
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.permissions import require_scope
@@ -129,7 +129,7 @@ class InvitationsView(ApiView):
             # could make itself one that may do everything.
             require_scope(request, Scope.ADMIN)
         slug = self.body.pop("study")
-        study = studies_to_run(request.user).filter(slug=slug).first() if slug else None
+        study = studies_of(request.user).filter(slug=slug).first() if slug else None
         if slug and study is None:
             raise Invalid("You run no study of this name. See /api/studies.")
         made, secret = people.person_invite(by=request.user, study=study, **self.body)

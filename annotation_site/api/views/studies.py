@@ -29,7 +29,8 @@ class StudiesView(ApiView):
 
     @call(*READ, query=fields.StudiesQuery, gives=fields.StudyFields, paged=True)
     def get(self, request: PersonRequest) -> Response:
-        found = selectors.studies_to_run(request.user).prefetch_related("extractions")
+        found = selectors.with_answer_counts(selectors.studies_of(request.user))
+        found = found.prefetch_related("extractions")
         state = self.query["state"]
         found = found.filter(state=state) if state else found
         return self.paged(found.order_by("-created_at", "-pk"))
@@ -112,7 +113,7 @@ class TextsView(ApiView):
 
 def study_of(request: PersonRequest, slug: str) -> Study:
     """A study that the person runs; 404 for every other."""
-    return get_object_or_404(selectors.studies_to_run(request.user), slug=slug)
+    return get_object_or_404(selectors.studies_of(request.user), slug=slug)
 
 
 def people_of(request: PersonRequest, public_ids: Sequence[uuid.UUID]) -> list[User]:
@@ -125,7 +126,8 @@ def people_of(request: PersonRequest, public_ids: Sequence[uuid.UUID]) -> list[U
 
 
 def _whole(request: PersonRequest, slug: str) -> Any:
-    study: Any = study_of(request, slug)
+    studies = selectors.with_answer_counts(selectors.studies_of(request.user))
+    study = get_object_or_404(studies, slug=slug)
     uses = list(study.items.values_list("use", flat=True))
     study.training_lists = uses.count(Item.Use.TRAINING)
     study.reference_lists = uses.count(Item.Use.REFERENCE)

@@ -15,6 +15,7 @@ from annotation_site.analysis.labels import KINDS, Labels
 from annotation_site.analysis.paper import PAPER_TABLE_2, TABLE_2_ROWS
 from annotation_site.analysis.strata import ALL_VECTORS, Populations
 from annotation_site.results import presentation
+from annotation_site.results.remarks import warnings_of
 from annotation_site.results.table_request import ONE_ANNOTATOR, TableRequest
 from annotation_site.results.tables import TABLES
 from benchmarks.coverage import labels_of
@@ -345,3 +346,22 @@ def test_a_final_answer_counts_in_the_table_named_after_it_and_elsewhere_where_c
     # B and C are 2/5 and 4/5, A nothing now
     for table in (TABLES["coverage_adjudicated"](left), TABLES["coverage"](chosen)):
         assert table["coverage"].iloc[0] == pytest.approx(2 / 5)
+
+
+def test_a_warning_names_the_rows_it_is_about_once():
+    rows = [
+        ("m, value vectors", {"warning": "few lists; no significance is possible with 3"}),
+        ("m, FFN updates", {"warning": "few lists"}),
+        ("n", {"warning": "one annotator"}),
+        ("n, random vectors", {}),
+    ]
+    assert warnings_of(rows) == [
+        "m (value vectors and FFN updates): few lists.",
+        "n: one annotator.",
+    ]
+    assert warnings_of(rows[:2]) == ["All rows: few lists."]
+
+
+def test_a_difference_is_in_points_with_a_minus_sign():
+    assert presentation.points(-0.0654) == "−6.5"
+    assert presentation.decimal(-0.125) == "−0.12"
