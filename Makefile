@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
 
-.PHONY: help demo test test-long crash faults load lint audit format bench docs wheel clean
+.PHONY: help demo test test-long crash faults load lint audit format bench docs wheel clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,16 +81,22 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv $(VENV) || { echo 'No virtual environment could be made. On Debian and Ubuntu install the package python3-venv.'; rm -rf $(VENV); exit 1; }
 	@touch $@
 
-$(VENV)/.site: $(VENV)/.made requirements.txt $(wildcard requirements/[cdew]*.txt)
+# torch last: what it shares with the others is there by then, checked by its hash.
+$(VENV)/.site: $(VENV)/.made $(wildcard requirements/[cdetw]*.txt) $(wildcard requirements/locked/[ds]*.txt)
 	@echo 'Installing Python packages (once; some minutes)'
-	$(PIP) -r requirements.txt
-	$(PIP) --no-deps -r requirements/demo.txt
+	$(PIP) --require-hashes -r requirements/locked/site.txt
+	$(PIP) --require-hashes --no-deps -r requirements/locked/demo.txt
+	$(PIP) -r requirements/torch.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.site requirements/dev.txt
-	$(PIP) -r requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.site requirements/locked/dev.txt
+	$(PIP) --require-hashes -r requirements/locked/dev.txt
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.dev requirements/docs.txt
-	$(PIP) -r requirements/docs.txt
+$(VENV)/.docs: $(VENV)/.dev requirements/locked/docs.txt
+	$(PIP) --require-hashes -r requirements/locked/docs.txt
 	@touch $@
+
+# After a pin has changed; needs the index of packages.
+lock: $(VENV)/.dev ## Write requirements/locked/*.txt after a pin has changed
+	$(PY) .ci/lock.py

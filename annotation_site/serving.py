@@ -1,8 +1,8 @@
 """Web server and workers as processes that start and stop together."""
 
 import contextlib
-import ctypes
 import errno
+import functools
 import hashlib
 import http.client
 import os
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -19,19 +19,21 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
-from annotation_site.celery import prepare_queue
+from annotation_site.orphans import GRACE_SECONDS, end_with
+from annotation_site.private_files import keep_files_private
 from annotation_site.static_files import static_sources
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
+from ffn_extract.target_lock import held
 
 NICENESS = 5  # a third of the processor where pages want all of it
-WORKER_CLASS = "gthread"  # keeps connections open; measured in docs/performance.md
+WORKER_CLASS = "annotation_site.web_worker.Worker"  # gthread, and no thread waits for a client
 WEB_WORKERS, WEB_THREADS = 2, 2
+BACKLOG = 2048  # connections that wait to be accepted; gunicorn leaves this as it finds it
 START_SECONDS = 60
-GRACE_SECONDS = 20
 STEADY_SECONDS = 30  # a process that ran so long was no false start
-MOST_RESTARTS = 3  # of false starts in a row
-PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork
+MOST_RESTARTS = 3  # of false starts in a row, before the web server is given up
+MOST_PAUSE_SECONDS = 60  # between two false starts of a worker, which is never given up
+LOCK = "serve.lock"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 
 
@@ -45,7 +47,7 @@ def taken_port(host: str, first: int) -> socket.socket:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             taken.bind((host, port))
-            taken.listen(1)  # two sockets may be bound to one port until one of them listens
+            taken.listen(BACKLOG)  # two sockets may be bound to one port until one of them listens
         except OSError as error:
             taken.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
@@ -61,23 +63,56 @@ def free_port(host: str, first: int) -> int:
         return int(taken.getsockname()[1])
 
 
-def serve(host: str, first_port: int, web_workers: int = WEB_WORKERS) -> None:
+def serve(
+    host: str,
+    first_port: int,
+    web_workers: int = WEB_WORKERS,
+    *,
+    fill: Callable[[], None] = lambda: None,
+) -> None:
     """Run web server and workers until a signal asks to stop.
 
-    The port is `first_port` or the next one that is free. One that ends by itself is started again;
-    requests that come meanwhile wait. One that keeps ending at once stops all, and the exit status
-    is its own.
+    The port is `first_port` or the next one that is free. `fill` puts into the database what is to
+    be there before. One server that ends by itself is started again; requests that come meanwhile
+    wait. A web server that keeps ending at once stops all, and the exit status is its own; without
+    a worker the site goes on. Raises SystemExit where this folder's site runs already.
     """
+    keep_files_private()
+    with _alone():
+        prepare()
+        fill()
+        _serve(host, first_port, web_workers)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """The right to serve from this folder of data, until the process ends, however it ends."""
+    folder = settings.VAR_DIR
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(held(folder / LOCK))
+        except BlockingIOError:
+            raise SystemExit(
+                f"A site runs from {folder} already (`manage.py serve` or `make demo`). Use that "
+                "one, or stop it first; for a second site, set VAR_DIR to another folder."
+            ) from None
+        except OSError as error:
+            raise SystemExit(
+                f"{folder} cannot be written: {error.strerror}. Make room or change its owner, or "
+                "set VAR_DIR to another folder."
+            ) from error
+        yield
+
+
+def _serve(host: str, first_port: int, web_workers: int) -> None:
     taken = taken_port(host, first_port)
     port = taken.getsockname()[1]
-    prepare()
     web = _Server("web server", web_command(f"fd://{taken.fileno()}", web_workers), taken.fileno())
     workers = (
         # One that extracts, a piece at a time, with the whole machine; one for all that is short.
-        _Server(
-            "worker for extractions", worker_command(EXTRACTION_QUEUE, concurrency=1), yields=True
-        ),
-        _Server("worker for results", worker_command(RESULTS_QUEUE, concurrency=2), yields=True),
+        _Worker("worker for extractions", worker_command(EXTRACTION_QUEUE, concurrency=1)),
+        _Worker("worker for results", worker_command(RESULTS_QUEUE, concurrency=2)),
     )
     servers: list[_Server] = []
     hopeless = None
@@ -102,40 +137,89 @@ def serve(host: str, first_port: int, web_workers: int = WEB_WORKERS) -> None:
 
 
 class _Server:
-    """A process that is started again when it ends; one that `yields` lets others go first."""
+    """A process that is started again when it ends."""
 
-    def __init__(
-        self, title: str, command: list[str], *pass_fds: int, yields: bool = False
-    ) -> None:
+    prepare_child = staticmethod(end_with)
+
+    def __init__(self, title: str, command: list[str], *pass_fds: int) -> None:
         self.title = title
         self._command, self._pass_fds = command, pass_fds
-        self._prepare_child = _yield_to_others if yields else _end_with_parent
-        self._ended_at_once = 0
+        self._false_starts = 0
+        self._ended_at: float | None = None
 
     def start(self) -> None:
         # A session of its own: Ctrl-C in a terminal reaches this process, which stops the others.
         self.process = subprocess.Popen(
             self._command,
             start_new_session=True,
-            preexec_fn=self._prepare_child,
+            preexec_fn=functools.partial(self.prepare_child, os.getpid()),
             pass_fds=self._pass_fds,
         )
         self._started_at = time.monotonic()
+        self._ended_at = None
 
     def kept_up(self) -> bool:
         """Start it again where it has ended; False where that has been of no use."""
         status = self.process.poll()
         if status is None:
             return True
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended ({status})"
-        at_once = time.monotonic() - self._started_at < STEADY_SECONDS
-        self._ended_at_once = self._ended_at_once + 1 if at_once else 0
-        if self._ended_at_once > MOST_RESTARTS:
-            _say(f"The {self.title} {how} again and again, so all stops here. Its log is above.")
-            return False
-        _say(f"The {self.title} {how}. It is started again; nothing that was saved is lost.")
-        self.start()
+        now = time.monotonic()
+        if self._ended_at is None:
+            self._ended_at = now
+            at_once = now - self._started_at < STEADY_SECONDS
+            self._false_starts = self._false_starts + 1 if at_once else 0
+            how = (
+                f"was ended by {signal.Signals(-status).name}"
+                if status < 0
+                else f"ended ({status})"
+            )
+            if self.given_up(how):
+                return False
+        if now - self._ended_at >= self.pause():
+            self.start()
         return True
+
+    def given_up(self, how: str) -> bool:
+        """Whether there is no use in starting it again; says so, or that it is started again."""
+        if self._false_starts > MOST_RESTARTS:
+            _say(f"The {self.title} {how} again and again, so all stops here. Its log is above.")
+            return True
+        _say(f"The {self.title} {how}. It is started again; nothing that was saved is lost.")
+        return False
+
+    def pause(self) -> float:
+        """Seconds until it is started again."""
+        return 0
+
+
+class _Worker(_Server):
+    """One that lets others go first, and without which the site goes on."""
+
+    def given_up(self, how: str) -> bool:
+        if self._false_starts <= MOST_RESTARTS:
+            return super().given_up(how)
+        _say(
+            f"The {self.title} {how} again and again; its log is above. Pages go on without it, "
+            f"and its work waits. It is started again in {self.pause():.0f} s."
+        )
+        return False
+
+    def pause(self) -> float:
+        further = self._false_starts - MOST_RESTARTS
+        return min(2.0**further, MOST_PAUSE_SECONDS) if further > 0 else 0
+
+    @staticmethod
+    def prepare_child(parent: int) -> None:
+        """Somebody who waits for a page goes before work that takes minutes."""
+        end_with(parent)
+        os.nice(NICENESS)
+        # Linux weighs the sessions of a machine first, and this child has one of its own.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICENESS))
+
+
+def _how_it_ended(status: int) -> str:
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended ({status})"
 
 
 def _say(sentence: str) -> None:
@@ -164,35 +248,16 @@ def web_command(bind: str, web_workers: int) -> list[str]:
         # Whether headers of a proxy are believed is BEHIND_PROXY's to say, not the server's: by
         # itself it believes whatever comes from this machine.
         "--forwarded-allow-ips", "",
-        # A bundle that is uploaded over a slow line takes its worker as long as it comes in.
+        # How long the main loop may not give a sign of life; no request is bound by it.
         "--timeout", "900",
         "--max-requests", "20000", "--max-requests-jitter", "2000",
     ]  # fmt: skip
 
 
-def _end_with_parent() -> None:
-    """In a child: be asked to stop when the parent is killed and cannot ask any more.
-
-    Linux only. Elsewhere a child that is left behind does no harm: all share one database.
-    """
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _yield_to_others() -> None:
-    """In a child as well: somebody who waits for a page goes before work that takes minutes."""
-    _end_with_parent()
-    os.nice(NICENESS)
-    # Linux weighs the sessions of a machine first, and this child has one of its own.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICENESS))
-
-
 def prepare() -> None:
-    """Bring database, static files and queue up to date; quick when they are."""
-    os.umask(0o077)  # database, queue and bundles are nobody else's to read
+    """Bring database and static files up to date; quick when they are."""
+    keep_files_private()
     settings.VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    prepare_queue()
     call_command("migrate", verbosity=0, interactive=False)
     collect_static_files()
     connections.close_all()  # who only watches over servers keeps none of PostgreSQL's

@@ -12,7 +12,14 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from annotation_site.environment import Environment, cache_folder, site_folders
+from annotation_site.environment import (
+    MAKE_A_KEY,
+    Environment,
+    cache_folder,
+    is_this_machine,
+    site_folders,
+    strong,
+)
 from annotation_site.operations.logs import LEVELS, logging_settings
 
 BASE_DIR, _data_folder = site_folders(os.environ)
@@ -48,13 +55,19 @@ def _secret_key() -> str:
             f"No secret key. The settings are looked for in the environment and in {ENV_FILE}. "
             "If this site is set up already, run the command with its settings: FFN_ENV_FILE names "
             "their file. For a new site, set SECRET_KEY to a long random string, for instance the "
-            "output of `python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+            f"output of `{MAKE_A_KEY}`."
         )
-    return key
+    return strong(
+        "SECRET_KEY",
+        key,
+        advice=" If people use this site already, put the old key into SECRET_KEY_FALLBACKS, so "
+        "that their second factors are still read.",
+    )
 
 
 SECRET_KEY = _secret_key()
-# Keys before it: they read what they signed and encrypted, and write nothing.
+# Keys before it: they read what they signed and encrypted, and write nothing. A weak one is taken,
+# because this is the way to leave it.
 SECRET_KEY_FALLBACKS = [
     key.strip() for key in env.secret("SECRET_KEY_FALLBACKS").split(",") if key.strip()
 ]
@@ -64,6 +77,12 @@ SITE_URL = env.web_address(
     "SITE_URL", "http://127.0.0.1:8000", example="https://labels.example.org"
 )
 _site = urlsplit(SITE_URL)
+if DEBUG and not is_this_machine(_site.hostname):
+    raise ImproperlyConfigured(
+        f"DEBUG is on, and SITE_URL is {SITE_URL}: its debug pages would show settings and data to "
+        "everybody. Set DEBUG to false, or SITE_URL to an address of this machine such as "
+        "http://127.0.0.1:8000."
+    )
 _https = _site.scheme == "https"
 # Below a path of the host, which the proxy takes off, cookies are not for what lies beside it.
 _folder = _site.path.rstrip("/")
@@ -151,6 +170,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "annotation_site.operations.requests.RequestMiddleware",
+    "annotation_site.operations.requests.NothingKept",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -163,6 +183,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotation_site.accounts.throttling.WriteThrottle",
     "annotation_site.errors.SiteErrorMiddleware",
 ]
 ROOT_URLCONF = "annotation_site.urls"
@@ -192,11 +213,13 @@ if _database["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         # A deferred transaction fails at once when it upgrades to a write; an immediate one waits.
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        # What is deleted is overwritten, so that an erased name is not read from free pages.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+        "PRAGMA secure_delete=ON;",
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Counts failed logins and tokens' requests for all processes together. In the database, so that
+# Counts failed logins for all processes together. In the database, so that
 # nothing needs Redis to let people in; a migration makes the table.
 CACHES = {
     "default": {
@@ -223,6 +246,8 @@ PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 ACCOUNT_ADAPTER = "annotation_site.accounts.adapters.AccountAdapter"
 ACCOUNT_FORMS = {
+    "login": "annotation_site.accounts.password_forms.BoundedLoginForm",
+    "reauthenticate": "annotation_site.accounts.password_forms.ConfirmForm",
     "change_password": "annotation_site.accounts.password_forms.ChangeForm",
     "reset_password": "annotation_site.accounts.password_forms.ResetForm",
     "reset_password_from_key": "annotation_site.accounts.password_forms.ResetKeyForm",
@@ -239,9 +264,17 @@ ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordRes
 # A class that logs in together shares one address, so only failures are counted closely.
 ACCOUNT_RATE_LIMITS = {
     "login": "200/m/ip",
+    # By name and address; one address alone can never use up what a name has over all of them.
     "login_failed": "20/m/ip,5/5m/key",
+    "login_failed_name": "30/20m/key",
+    "login_failed_known": "5/5m/key",  # by name and a browser in which they have logged in before
     "reset_password": "10/m/ip,3/h/key",
     "invitation": "20/m/ip",
+}
+MFA_FORMS = {
+    "authenticate": "annotation_site.accounts.password_forms.CodeForm",
+    "reauthenticate": "annotation_site.accounts.password_forms.CodeConfirmForm",
+    "activate_totp": "annotation_site.accounts.password_forms.FactorForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "FFN Concepts"
@@ -269,6 +302,7 @@ USE_TZ = True
 STATIC_URL = f"{_folder}/static/"
 WHITENOISE_STATIC_PREFIX = "/static/"  # as requests arrive
 STATIC_ROOT = VAR_DIR / "static"
+FILE_UPLOAD_PERMISSIONS = None  # as the umask has it: annotation_site/private_files.py
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "annotation_site.static_files.ModuleManifestStorage"},
@@ -290,6 +324,8 @@ REST_FRAMEWORK = {
 API_REQUESTS_PER_MINUTE = env.whole_number(
     "API_REQUESTS_PER_MINUTE", 600
 )  # of one person's tokens together
+# Of one person's sessions. An annotation page at its fastest saves 150 times a minute.
+WRITES_PER_MINUTE = env.whole_number("WRITES_PER_MINUTE", 300)
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105
 REST_KNOX = {"TOKEN_PREFIX": "ffn_", "AUTH_HEADER_PREFIX": "Bearer"}
 MIGRATION_MODULES = {"knox": None}  # its own token table is not used
@@ -325,7 +361,8 @@ KEEP_ENDED_DAYS = env.whole_number("KEEP_ENDED_DAYS", 30, least=0, most=_MOST_DA
 REDIS_URL = env.broker("REDIS_URL")
 QUEUE_PREFIX = env.text("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 
-METRICS_TOKEN = env.secret("METRICS_TOKEN")  # without it there is no page of metrics
+# Without it there is no page of metrics.
+METRICS_TOKEN = strong("METRICS_TOKEN", env.secret("METRICS_TOKEN"))
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
 LOGGING = logging_settings(
     as_json=LOG_FORMAT == "json", level=env.choice("LOG_LEVEL", "INFO", LEVELS)

@@ -12,6 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
+from annotation_site.orphans import forks_end_with_this_process
+from annotation_site.private_files import keep_files_private
+
 GUNICORN_STOPS = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 
 
@@ -20,6 +23,7 @@ def _refuse(sentence: str) -> NoReturn:
     raise SystemExit(GUNICORN_STOPS)
 
 
+keep_files_private()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 try:
     application = get_wsgi_application()
@@ -39,3 +43,4 @@ if static_files_missing():
 get_resolver().url_patterns  # noqa: B018
 prepare_to_send()
 metrics_prepare()
+forks_end_with_this_process()

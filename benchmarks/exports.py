@@ -174,7 +174,11 @@ def _set_up() -> None:
 def _database() -> Iterator[dict[str, str]]:
     """An environment with a database of its own."""
     with tempfile.TemporaryDirectory(prefix="ffn-concepts-benchmark-") as folder:
-        environment = {**os.environ, "VAR_DIR": folder, "SECRET_KEY": "of a benchmark"}
+        environment = {
+            **os.environ,
+            "VAR_DIR": folder,
+            "SECRET_KEY": "the key of a benchmark, which guards nothing",
+        }
         environment["DJANGO_SETTINGS_MODULE"] = "annotation_site.settings"
         environment["OMP_NUM_THREADS"] = "1"  # each thread's own heap would be counted as growth
         server = os.environ.get("DATABASE_URL", "")

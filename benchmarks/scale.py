@@ -108,10 +108,8 @@ def world(others: int) -> None:
     django.setup()
     from django.db import connection
 
-    from annotation_site.celery import prepare_queue
     from benchmarks.synthetic import add_lists_of_others, make_own_study
 
-    prepare_queue()
     name = connection.settings_dict["NAME"]
     with contextlib.redirect_stdout(sys.stderr):  # the other end reads only what it asked for
         connection.creation.create_test_db(verbosity=0, autoclobber=True)

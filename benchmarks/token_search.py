@@ -25,7 +25,7 @@ def main() -> None:
     if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         print("Not measured: set DATABASE_URL to a PostgreSQL server to make a database on.")
         return
-    os.environ.setdefault("SECRET_KEY", "of a benchmark")
+    os.environ.setdefault("SECRET_KEY", "the key of a benchmark, which guards nothing")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
     import django
 

@@ -78,7 +78,7 @@ def _set_up(folder: str) -> None:
         "DJANGO_SETTINGS_MODULE": "annotation_site.settings",
         "VAR_DIR": folder,
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
-        "SECRET_KEY": "of a benchmark",
+        "SECRET_KEY": "the key of a benchmark, which guards nothing",
     }
     intervals.RESAMPLES = RESAMPLES  # before what takes it for a default is imported
     import django
@@ -86,9 +86,6 @@ def _set_up(folder: str) -> None:
     django.setup()
     from django.core.management import call_command
 
-    from annotation_site.serving import prepare_queue
-
-    prepare_queue()
     call_command("migrate", verbosity=0)
 
 

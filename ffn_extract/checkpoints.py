@@ -2,10 +2,9 @@
 
 import errno
 import hashlib
-import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +29,13 @@ from huggingface_hub.errors import (
 
 from ffn_extract.errors import CheckpointError
 from ffn_extract.fairseq import FairseqModel, is_fairseq, open_fairseq
+from ffn_extract.json_files import read_json
 from ffn_extract.model_files import (
     CONFIG,
     TOKENIZER_FILES,
     VOCABULARY_FILES,
     WEIGHT_FILES,
+    require_small,
     shard_names,
 )
 from ffn_extract.other_formats import other_format, require_no_adapter
@@ -67,7 +68,7 @@ class Checkpoint:
             return self._fairseq.config
         path = self.folder / CONFIG
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
+            config = read_json(path)
         except OSError as error:
             raise CheckpointError(
                 f"{self.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
@@ -157,10 +158,11 @@ def _from_hub(model: str, revision: str | None, report: FileReport) -> Checkpoin
     # By the branch's name and not by the commit's, so that the cache learns what the name means
     # and can answer without a connection.
     revision = revision or _DEFAULT_REVISION
-    info = HfApi().model_info(model, revision=revision, timeout=HUB_SECONDS)
-    present = {file.rfilename for file in info.siblings or ()}
+    info = HfApi().model_info(model, revision=revision, timeout=HUB_SECONDS, files_metadata=True)
+    present = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    require_small(model, present)
     require_no_adapter(present, model)
-    if not present.intersection(WEIGHT_FILES):
+    if not set(WEIGHT_FILES).intersection(present):
         raise CheckpointError(
             f"{model} on the hub has none of {', '.join(WEIGHT_FILES)}.{other_format(present)}"
         )
@@ -204,7 +206,7 @@ def _require_named_content(path: Path, model: str) -> None:
     )
 
 
-def _first(names: tuple[str, ...], present: set[str]) -> list[str]:
+def _first(names: tuple[str, ...], present: Collection[str]) -> list[str]:
     return [name for name in names if name in present][:1]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 Naming = Callable[[str], str]
 """What an option is called where somebody reads about it: `top_k`, `--top-k`, “Tokens per list”."""
 
+LONGEST_SENTENCE = 4_000
+
 
 def reason_of(error: OSError) -> str:
     """The system's words for it; pyarrow wraps them in its own."""
@@ -14,7 +16,15 @@ def reason_of(error: OSError) -> str:
 
 
 class FFNExtractError(Exception):
-    """Base class of everything that extraction refuses; bugs are never wrapped in it."""
+    """Base class of everything that extraction refuses; bugs are never wrapped in it.
+
+    A message is cut at `LONGEST_SENTENCE`: it may quote a stranger's file.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message if len(message) <= LONGEST_SENTENCE else f"{message[:LONGEST_SENTENCE]}…"
+        )
 
 
 @dataclass(frozen=True)

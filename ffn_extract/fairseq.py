@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ffn_extract.errors import CheckpointError
+from ffn_extract.json_files import MOST_TOKENIZER_BYTES, read_file
 from ffn_extract.model_files import CONFIG
 from ffn_extract.tensor_files import TensorFiles, TorchBinFiles, load_weights_only, only_tensors
 
@@ -64,8 +65,8 @@ def read_dictionary(folder: Path) -> list[str]:
     words = list(SPECIAL)
     try:
         # Words may hold what Python takes for the end of a line, fairseq's files end them with \n.
-        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeError) as error:
+        lines = read_file(path, MOST_TOKENIZER_BYTES).decode("utf-8").removesuffix("\n").split("\n")
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{DICTIONARY} cannot be read: {error}.") from error
     for number, line in enumerate(lines, start=1):
         word, space, count = line.removesuffix("\r").removesuffix(_OVERWRITE).rpartition(" ")

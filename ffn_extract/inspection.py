@@ -12,6 +12,7 @@ from typing import Any
 from ffn_extract.bundle import Bundle, TokenRow, VectorRow, open_bundle
 from ffn_extract.bundle.manifest import UNEMBEDDINGS
 from ffn_extract.errors import OptionError, OptionSentence
+from ffn_extract.formulas import neutralised
 from ffn_extract.options import KINDS
 from ffn_extract.tensor_names import ranges
 from ffn_extract.terminal import printable
@@ -278,7 +279,8 @@ def _entry(rank: int, token: TokenRow, score: float, glosses: bool) -> dict[str,
 def _csv(
     bundle: Bundle, rows: Iterable[VectorRow], tokens: Tokens, wanted: Wanted, matching: int
 ) -> Iterator[str]:
-    """A header and a line per entry; controls are escaped, so that an entry is a line."""
+    """A header and a line per entry; controls are escaped, so that an entry is a line, and texts
+    are neutralised, so that no spreadsheet takes a token for a formula."""
     columns = [one for one in CSV_COLUMNS if wanted.glosses or not one.startswith("gloss")]
     yield ",".join(columns)
     for row in rows:
@@ -298,6 +300,6 @@ def _line(values: Mapping[str, Any], columns: list[str]) -> str:
     cells = ("" if values[one] is None else values[one] for one in columns)
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(
-        [printable(cell) if isinstance(cell, str) else cell for cell in cells]
+        [neutralised(printable(cell)) if isinstance(cell, str) else cell for cell in cells]
     )
     return text.getvalue()

@@ -1,9 +1,16 @@
 """Which files a model is made of; importable without torch."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from ffn_extract.errors import CheckpointError
+from ffn_extract.json_files import (
+    MOST_CONFIG_BYTES,
+    MOST_INDEX_BYTES,
+    MOST_TOKENIZER_BYTES,
+    UnreadableFile,
+    read_json,
+)
 
 CONFIG = "config.json"
 SAFETENSORS = "model.safetensors"
@@ -36,13 +43,41 @@ TOKENIZER_FILES = (
 )
 
 
+MOST_SHARDS = 10_000
+MOST_BYTES = {
+    CONFIG: MOST_CONFIG_BYTES,
+    SAFETENSORS_INDEX: MOST_INDEX_BYTES,
+    TORCH_BIN_INDEX: MOST_INDEX_BYTES,
+    **dict.fromkeys(TOKENIZER_FILES, MOST_TOKENIZER_BYTES),
+}
+"""The largest files that are read, of all but the weights."""
+
+
+def require_small(model: str, sizes: Mapping[str, int]) -> None:
+    """Refuse a model of the hub whose files are too large to be what their names say.
+
+    Raises CheckpointError before any is fetched.
+    """
+    for name, most in MOST_BYTES.items():
+        if sizes.get(name, 0) > most:
+            raise CheckpointError(
+                f"{name} of {model} has {sizes[name]:,} bytes on the hub; at most {most:,} are "
+                "read. Name another model."
+            )
+
+
 def shard_names(index: Path) -> list[str]:
     """The files that an index of shards names; plain names only, so none lies elsewhere."""
     try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(index, MOST_INDEX_BYTES)["weight_map"]
         names = sorted({str(name) for name in weight_map.values()})
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index.name} is no readable index of shards.") from error
+        reason = f": {error}" if isinstance(error, UnreadableFile) else ""
+        raise CheckpointError(f"{index.name} is no readable index of shards{reason}.") from error
+    if len(names) > MOST_SHARDS:
+        raise CheckpointError(
+            f"{index.name} names {len(names):,} files; at most {MOST_SHARDS:,} are read."
+        )
     if any(Path(name).name != name for name in names):
         raise CheckpointError(f"{index.name} names files outside the model's folder.")
     return names

@@ -16,6 +16,7 @@ from ffn_extract.architectures.layers import find_layers
 from ffn_extract.architectures.naming import find_prefix, name_on_disk
 from ffn_extract.architectures.settings import settings_for, size_of
 from ffn_extract.errors import ArchitectureError
+from ffn_extract.limits import MOST_EXPERTS, MOST_LAYERS, MOST_VOCABULARY
 from ffn_extract.options import ExtractOptions
 from ffn_extract.outline import Outline
 
@@ -59,9 +60,10 @@ def _by_config(family: Architecture, settings: Mapping[str, Any]) -> Sizes:
     d_model = size_of(settings, family.d_model_keys or ("hidden_size",))
     ffn = family.ffns[0]
     one_layer = sum(_count(one, settings, d_model, {}, "") for one in _chain(ffn))
-    n_layers = size_of(settings, family.layers_keys or ("num_hidden_layers",))
+    n_layers = size_of(settings, family.layers_keys or ("num_hidden_layers",), MOST_LAYERS)
     signed = _signed(family, settings, gated=ffn.up is not None)
-    return Sizes(d_model, size_of(settings, ("vocab_size",)), (one_layer,) * n_layers, signed)
+    vocab_size = size_of(settings, ("vocab_size",), MOST_VOCABULARY)
+    return Sizes(d_model, vocab_size, (one_layer,) * n_layers, signed)
 
 
 class _Measured:
@@ -125,7 +127,7 @@ class _Measured:
 
     def _require_matrices(self, ffn: FFN, prefix: str, layer: int, n_layers: int) -> None:
         """Refuse an FFN of which the file lacks a matrix, or that something else changes."""
-        for expert in range(size_of(self.settings, ffn.experts_keys) if ffn.experts_keys else 1):
+        for expert in range(_experts(ffn, self.settings)):
             for matrix in (ffn.key, ffn.value, ffn.up):
                 if matrix is None:
                     continue
@@ -158,7 +160,7 @@ def _chain(ffn: FFN | None) -> Iterator[FFN]:
 
 def _count(ffn: FFN, settings: Mapping[str, Any], d_model: int, shapes: Shapes, name: str) -> int:
     """How many value vectors an FFN has, all experts together; `name` is its value tensor's."""
-    experts = size_of(settings, ffn.experts_keys) if ffn.experts_keys else 1
+    experts = _experts(ffn, settings)
     known = any(settings.get(key) is not None for key in ffn.d_ff_keys)
     if ffn.d_ff_factor is not None and not known:
         return experts * ffn.d_ff_factor * d_model
@@ -169,6 +171,10 @@ def _count(ffn: FFN, settings: Mapping[str, Any], d_model: int, shapes: Shapes, 
     return experts * shapes[name][-2 if ffn.value.orientation == "row" else -1]
 
 
+def _experts(ffn: FFN, settings: Mapping[str, Any]) -> int:
+    return size_of(settings, ffn.experts_keys, MOST_EXPERTS) if ffn.experts_keys else 1
+
+
 def _signed(family: Architecture, settings: Mapping[str, Any], *, gated: bool) -> bool:
     activation = settings.get(family.activation_key, family.default_activation)
-    return gated or activation not in NEVER_NEGATIVE
+    return gated or str(activation) not in NEVER_NEGATIVE

@@ -1,10 +1,10 @@
 """What a folder or repository holds when it is no model that can be read; loads without torch."""
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 
 from ffn_extract.errors import CheckpointError
+from ffn_extract.json_files import read_json
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_FILES = (ADAPTER_CONFIG, "adapter_model.safetensors", "adapter_model.bin")
@@ -42,7 +42,7 @@ def require_no_adapter(names: Collection[str], model: str, folder: Path | None =
 
 def _adapter(path: Path) -> str:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
         return f": {said['peft_type']} for {said['base_model_name_or_path']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -1,6 +1,5 @@
 """What a model's config.json and the heads of its files say, without its weights and torch."""
 
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -9,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from ffn_extract.errors import CheckpointError
+from ffn_extract.json_files import MOST_INDEX_BYTES, parse_json, read_json
 from ffn_extract.model_files import (
     CONFIG,
     SAFETENSORS,
     SAFETENSORS_INDEX,
     TOKENIZER_FILES,
     WEIGHT_FILES,
+    require_small,
     shard_names,
 )
 from ffn_extract.other_formats import other_format, require_content, require_no_adapter
 
 _MOST_PER_BYTE = 2  # four bits are the least that a number takes
-_MAX_HEAD_BYTES = 100_000_000  # what safetensors itself reads at most
+_MOST_NAME = 1_000  # characters of a tensor's name
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def outline_of_folder(folder: Path) -> Outline:
     held = os.listdir(folder)
     require_no_adapter(held, folder.name, folder)
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG)
     except OSError as error:
         raise CheckpointError(
             f"{folder.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
@@ -107,8 +108,9 @@ def outline_on_hub(model: str, revision: str | None, seconds: float) -> Outline 
             raise CheckpointError(
                 f"{model} on the hub has none of {', '.join(WEIGHT_FILES)}.{other_format(sizes)}"
             )
+        require_small(model, sizes)
         path = hf_hub_download(model, CONFIG, revision=revision, etag_timeout=seconds)
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = read_json(Path(path))
     except GatedRepoError as error:
         raise CheckpointError(
             f"The hub does not let this site read {model}: ask for access on its page, and set "
@@ -125,6 +127,8 @@ def outline_on_hub(model: str, revision: str | None, seconds: float) -> Outline 
         ) from error
     except CheckpointError:
         raise
+    except ValueError as error:
+        raise CheckpointError(f"{CONFIG} of {model} is no valid JSON: {error}.") from error
     except Exception:  # whatever the hub's client raises: an estimate is worth no error page
         return None
     if not isinstance(config, dict):
@@ -160,21 +164,24 @@ def _size(path: Path) -> int:
 def _shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
     """Shapes by tensor, from the JSON that a safetensors file begins with."""
     shapes: dict[str, tuple[int, ...]] = {}
+    left = MOST_INDEX_BYTES
     for path in paths:
         try:
             with path.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
                 size = path.stat().st_size
-                if length > min(_MAX_HEAD_BYTES, size):
+                if length > size:
                     raise ValueError("its head is longer than the file")
-                head = json.loads(file.read(length))
+                if (left := left - length) < 0:
+                    raise ValueError(f"the heads are longer than {MOST_INDEX_BYTES:,} bytes")
+                head = parse_json(file.read(length))
             aliases = head.pop("__metadata__", {})
             for name, entry in head.items():
                 shapes[name] = _possible(name, entry["shape"], size)
             for name, kept in aliases.items():  # names of one tensor, of which a file keeps one
                 if kept in head and name not in head:
                     shapes[name] = shapes[kept]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{path.name} is no whole safetensors file: {error}. Copy the model again."
             ) from error
@@ -183,6 +190,8 @@ def _shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
 
 def _possible(name: str, shape: list[int], file_bytes: int) -> tuple[int, ...]:
     """The shape of a tensor, unless a file of that size cannot hold it. Raises ValueError."""
+    if len(name) > _MOST_NAME:
+        raise ValueError(f"the name of a tensor has {len(name):,} characters")
     if not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"the shape of {name} is no list of sizes")
     if math.prod(shape) > _MOST_PER_BYTE * file_bytes:

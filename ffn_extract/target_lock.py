@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ffn_extract.errors import BundleError
@@ -15,17 +15,27 @@ def locked(out: Path) -> Iterator[None]:
 
     Raises BundleError when another process holds it.
     """
-    path = out.parent / f".{out.name}.lock"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle = _opened(path)
-    except BlockingIOError as error:
-        raise BundleError(
-            f"Another process is extracting into {out} at this moment. Wait until it has ended, or "
-            "give another folder."
-        ) from error
-    except OSError as error:
-        raise BundleError(f"Cannot write to {out.parent}: {error.strerror}.") from error
+    with ExitStack() as stack:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(out.parent / f".{out.name}.lock"))
+        except BlockingIOError as error:
+            raise BundleError(
+                f"Another process is extracting into {out} at this moment. Wait until it has "
+                "ended, or give another folder."
+            ) from error
+        except OSError as error:
+            raise BundleError(f"Cannot write to {out.parent}: {error.strerror}.") from error
+        yield
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock file until the block ends, or the process does, however it ends.
+
+    Raises BlockingIOError when another process holds it.
+    """
+    handle = _opened(path)
     try:
         yield
     finally:

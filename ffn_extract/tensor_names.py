@@ -9,6 +9,7 @@ from dataclasses import dataclass
 Shape = tuple[int, ...]
 _NEAR = 3
 _LEAST_RATIO = 0.6
+_MOST_DIGITS = 6  # a longer number is no layer's and no expert's
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def folded_name(name: str) -> tuple[str, int | None, int | None]:
     layer = expert = None
     parts = name.split(".")
     for place, part in enumerate(parts):
-        if not (part.isascii() and part.isdecimal()):
+        if not (part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS):
             continue
         if place and "expert" in parts[place - 1].lower():
             if expert is None:
@@ -82,7 +83,7 @@ def pattern_of(name: str) -> re.Pattern[str]:
     pieces = re.split(r"(\{layer\}|\{expert\})", name)
     return re.compile(
         "".join(
-            rf"(?P<{piece[1:-1]}>0|[1-9]\d*)"
+            rf"(?P<{piece[1:-1]}>0|[1-9]\d{{0,5}})"
             if piece in ("{layer}", "{expert}")
             else re.escape(piece)
             for piece in pieces

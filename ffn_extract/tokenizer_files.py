@@ -5,10 +5,11 @@ makes a tokenizer of a handful of special tokens, or one that cuts texts in anot
 made is held against the file itself.
 """
 
-import json
+import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 
 from ffn_extract.errors import CheckpointError
-from ffn_extract.model_files import SENTENCEPIECE_FILES, VOCABULARY_FILES
+from ffn_extract.json_files import MOST_TOKENIZER_BYTES, read_json
+from ffn_extract.model_files import SENTENCEPIECE_FILES, TOKENIZER_FILES, VOCABULARY_FILES
 
 WAY_OUT = (
     "Put a tokenizer.json beside the weights: where the tokenizer loads, "
@@ -33,6 +35,9 @@ _FOREIGN = {
 """Formats that are known and not read, by a file's name or its ending."""
 
 _SETTINGS = "tokenizer_config.json"
+MOST_ADDED = 100_000
+"""Tokens that may be added to a trained tokenizer."""
+_MOST_GROWTH = 1_000
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -44,6 +49,7 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     found = [name for name in VOCABULARY_FILES if (folder / name).is_file()]
     if not found:
         raise _refusal(folder, _nothing_found(folder))
+    _require_small(folder)
     settings = _settings(folder)
     _require_whole(folder, found[0])
     _require_no_code(folder, settings, found)
@@ -54,10 +60,20 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def _require_small(folder: Path) -> None:
+    """Refuse files that transformers would read whole, whatever they are."""
+    for path in sorted({*folder.glob("*.json"), *(folder / name for name in TOKENIZER_FILES)}):
+        if path.exists() and not path.is_file():
+            raise _refusal(folder, f"{path.name} is no regular file", "Copy the model again.")
+        if path.exists() and path.stat().st_size > MOST_TOKENIZER_BYTES:
+            what = f"{path.name} is larger than {MOST_TOKENIZER_BYTES:,} bytes"
+            raise _refusal(folder, what, "Copy the model again.")
+
+
 def tokenizer_json(folder: Path) -> dict[str, Any] | None:
     """The content of tokenizer.json, where the folder has one."""
     path = folder / "tokenizer.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    content = _json(folder, path.name) if path.is_file() else None
     return content if isinstance(content, dict) else None
 
 
@@ -90,8 +106,8 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 def _json(folder: Path, name: str) -> Any:
     try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(folder / name, MOST_TOKENIZER_BYTES)
+    except (OSError, ValueError) as error:
         what = f"{name} is no whole JSON file: {error}"
         raise _refusal(folder, what, "Copy the model again.") from error
 
@@ -116,6 +132,50 @@ def _require_whole(folder: Path, name: str) -> None:
         model = content.get("model")
         if name == "tokenizer.json" and not (isinstance(model, dict) and model.get("vocab")):
             raise _refusal(folder, f"{name} has no model with a vocabulary in it", again)
+        _require_modest(folder, name, content)
+
+
+def _require_modest(folder: Path, name: str, content: Mapping[str, Any]) -> None:
+    """Refuse a description that makes millions of tokens, or gigabytes of a line of text."""
+    added = content.get("added_tokens")
+    if isinstance(added, list) and len(added) > MOST_ADDED:
+        what = f"{name} adds {len(added):,} tokens, and at most {MOST_ADDED:,} are read"
+        raise _refusal(folder, what, "Take them out of added_tokens.")
+    if _growth(content.get("normalizer")) > _MOST_GROWTH:
+        what = f"the normalizer in {name} makes texts more than {_MOST_GROWTH} times as long"
+        raise _refusal(folder, what, "Copy the model again.")
+
+
+def _growth(normalizer: Any) -> int:
+    """How many times as long as a text what a normalizer makes of it can be."""
+    if not isinstance(normalizer, dict):
+        return 1
+    inner = normalizer.get("normalizers")
+    if isinstance(inner, list):
+        return math.prod(map(_growth, inner))
+    content = normalizer.get("content")
+    if not isinstance(content, str):
+        return 1
+    pattern = normalizer.get("pattern")
+    anywhere = isinstance(pattern, dict) and "Regex" in pattern  # it may match nothing
+    return len(content) + 1 if anywhere else max(1, len(content))
+
+
+@contextmanager
+def sentences_for(folder: Path, doing: str) -> Iterator[None]:
+    """Turn whatever a stranger's tokenizer raises into a CheckpointError.
+
+    Its backend panics, which is no Exception, for instance where a pattern backtracks without end.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise _refusal(folder, f"{doing} ({reason})") from error
 
 
 def _processor(folder: Path, name: str) -> Any:
@@ -167,17 +227,12 @@ def _flat(named: Any) -> str:
 def _loaded(
     folder: Path, found: Iterable[str], load: Callable[..., Any]
 ) -> PreTrainedTokenizerBase:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Marian's recommends a package that changes no entry
-            made: PreTrainedTokenizerBase = load(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-    except Exception as error:  # a stranger's files: the backend raises plain Exception as well
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise _refusal(
-            folder, f"transformers makes none of {', '.join(found)} ({reason})"
-        ) from error
+    with (
+        sentences_for(folder, f"transformers makes none of {', '.join(found)}"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # Marian's recommends a package that changes no entry
+        made: PreTrainedTokenizerBase = load(folder, local_files_only=True, trust_remote_code=False)
     return made
 
 

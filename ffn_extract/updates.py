@@ -23,6 +23,7 @@ from ffn_extract.checkpoints import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
 from ffn_extract.tensor_files import first_present
+from ffn_extract.tokenizer_files import sentences_for
 
 MAX_TOKENS = 512
 """Longer texts are cut; a position is drawn in what remains."""
@@ -126,13 +127,14 @@ class UpdateReader:
         return updates
 
     def _place(self, text: str, random: np.random.Generator) -> _Place | None:
-        encoded = self._tokenizer(
-            text,
-            truncation=True,
-            max_length=self._max_tokens,
-            return_special_tokens_mask=True,
-            split_special_tokens=True,
-        )
+        with sentences_for(self._checkpoint.folder, "its tokenizer fails at a text of the corpus"):
+            encoded = self._tokenizer(
+                text,
+                truncation=True,
+                max_length=self._max_tokens,
+                return_special_tokens_mask=True,
+                split_special_tokens=True,
+            )
         ids: list[int] = encoded["input_ids"]
         own = np.flatnonzero(np.array(encoded["special_tokens_mask"]) == 0)
         if not own.size or self._spells_special(text, [ids[place] for place in own]):

@@ -30,7 +30,7 @@ class Installation:
         self.home.mkdir(parents=True)
         self.settings: dict[str, str] = {
             "VAR_DIR": str(self.var),
-            "SECRET_KEY": "k3y-" * 20,
+            "SECRET_KEY": "a-k3y-of-these-tests-" * 4,
             # Else a developer's own file would be read as well.
             "FFN_ENV_FILE": os.devnull,
         }

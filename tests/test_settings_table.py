@@ -17,7 +17,7 @@ KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
 FREE = None  # any text is one, so there is no nonsense
 # A value that the setting can have, and one that it cannot.
 SAMPLES: dict[str, tuple[str, str | None]] = {
-    "SECRET_KEY": (KEY, FREE),
+    "SECRET_KEY": (KEY, "short"),
     "SECRET_KEY_FALLBACKS": ("older,oldest", FREE),
     "SITE_URL": ("https://labels.example.org/ffn", "labels.example.org"),
     "BEHIND_PROXY": ("yes", "ja"),
@@ -49,10 +49,11 @@ SAMPLES: dict[str, tuple[str, str | None]] = {
     "OIDC_CLIENT_SECRET": ("s3cret#1", FREE),
     "OIDC_NAME": ("our university", FREE),
     "API_REQUESTS_PER_MINUTE": ("60", "0"),
+    "WRITES_PER_MINUTE": ("60", "0"),
     "DEBUG": ("on", "2"),
     "LOG_LEVEL": ("warning", "verbose"),
     "LOG_FORMAT": ("json", "xml"),
-    "METRICS_TOKEN": ("t0ken", FREE),
+    "METRICS_TOKEN": (KEY, "t0ken"),
 }
 SECRETS = {
     "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_PASSWORD", "HF_TOKEN", "OIDC_CLIENT_SECRET",

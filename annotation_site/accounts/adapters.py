@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from cryptography.fernet import InvalidToken
@@ -13,10 +14,12 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.mail import EmailMessage
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.known_devices import device_remember, known_device
 from annotation_site.accounts.models import User
 from annotation_site.accounts.second_factors import decrypted, encrypted
 from annotation_site.accounts.services import reset_path, sessions_end
@@ -33,7 +36,10 @@ class AccountAdapter(DefaultAccountAdapter):
     error_messages = {  # noqa: RUF012  # as the base class has it
         **DefaultAccountAdapter.error_messages,
         "username_password_mismatch": "Name and password do not match. Check both and try again.",
-        "too_many_login_attempts": "Too many attempts. Wait five minutes, then try again.",
+        "too_many_login_attempts": (
+            "Too many attempts. Wait five minutes, then try again, or use a browser in which you "
+            "have logged in before."
+        ),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -48,9 +54,26 @@ class AccountAdapter(DefaultAccountAdapter):
         number, _, token = key.partition("-")
         return urljoin(settings.SITE_URL, reset_path(number, token))
 
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # The base class adds the request's host, whose port a client can vary without end.
-        return str(credentials.get("username", "")).casefold()
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count an attempt: by name and address and by name alone, or by a device that is known.
+
+        The last so that a stranger's wrong passwords keep nobody out of where they have logged in
+        before. The base class counts by name and the request's host, whose port a client can vary.
+        """
+        name = str(credentials.get("username", "")).casefold()
+        device = known_device(request, name)
+        counters = (
+            {"login_failed_known": f"{name}:{device}"}
+            if device
+            else {"login_failed": f"{name}:{ratelimit.get_ip(request)}", "login_failed_name": name}
+        )
+        counted = self._login_failed_rl_usage = ratelimit.RateLimitUsage(usage=[])
+        for action, key in counters.items():
+            usage = ratelimit.consume(request, app="allauth.account", action=action, key=key)
+            if not usage:
+                counted.rollback()  # it is not tried
+                raise self.validation_error("too_many_login_attempts")
+            counted.usage += usage.usage
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         # What was typed as a name is not logged: people type passwords there.
@@ -59,6 +82,12 @@ class AccountAdapter(DefaultAccountAdapter):
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         super().login(request, user)
         audit.record("login")
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponseBase:
+        """Past the second factor too, where there is one."""
+        response = super().post_login(request, user, **kwargs)
+        device_remember(request, response, user.username)
+        return response
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
         """A new password ends every API token, and every session but the one it was typed in."""

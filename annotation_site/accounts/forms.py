@@ -7,6 +7,7 @@ from allauth.account.adapter import get_adapter
 from django import forms
 from django.contrib.auth.validators import UnicodeUsernameValidator
 
+from annotation_site import bounds
 from annotation_site.accounts.audit import ACTIONS
 from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
 from annotation_site.accounts.models import Role, Scope, User
@@ -20,9 +21,9 @@ NEW_PASSWORD_HELP = "At least 8 characters, and nothing that is easy to guess." 
 def _name() -> forms.CharField:
     return forms.CharField(
         label="Name",
-        max_length=150,
+        max_length=bounds.LOGIN_NAME,
         validators=[UnicodeUsernameValidator()],
-        help_text="You log in with it. Letters, digits and @ . + - _ only.",
+        help_text="You log in with it. Letters A to Z, digits and @ . + - _ only.",
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
     )
 
@@ -44,7 +45,7 @@ class JoinForm(forms.Form):
     email = _email()
     password = forms.CharField(
         label="Password",
-        max_length=128,
+        max_length=bounds.PASSWORD,
         strip=False,
         help_text=NEW_PASSWORD_HELP,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -58,6 +59,7 @@ class AccountForm(forms.Form):
     email = _email()
     current_password = forms.CharField(
         label="Your password, to confirm",
+        max_length=bounds.PASSWORD,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
@@ -109,7 +111,8 @@ class TokenForm(forms.Form):
     """What a token is for, what it may do and for how long."""
 
     name = forms.CharField(
-        max_length=100, help_text="So that you know it again: the script or the machine."
+        max_length=bounds.TOKEN_NAME,
+        help_text="So that you know it again: the script or the machine.",
     )
     scopes = forms.MultipleChoiceField(
         label="It may",
@@ -131,4 +134,4 @@ class LogFilter(forms.Form):
     """Which entries of the log to show."""
 
     action = forms.ChoiceField(required=False, choices=[("", "everything"), *ACTIONS.items()])
-    person = forms.CharField(required=False, max_length=150)
+    person = forms.CharField(required=False, max_length=bounds.LOGIN_NAME)

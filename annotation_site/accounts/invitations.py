@@ -9,6 +9,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import Invitation, User
 from annotation_site.errors import Invalid, NotFound
 
@@ -19,6 +20,7 @@ GONE = (
 )
 MOST_USES = 500
 MOST_DAYS = 90
+MOST_A_DAY = 200  # by one person
 
 
 @transaction.atomic
@@ -34,12 +36,18 @@ def invitation_create(
     """Make an invitation; returns it and its token, which is stored nowhere.
 
     Who may invite whom is for `annotation.people.person_invite`. Raises Invalid for a number of
-    uses or days that is not sensible.
+    uses or days that is not sensible, and beyond MOST_A_DAY of one person.
     """
     if not 1 <= uses <= MOST_USES:
         raise Invalid(f"An invitation works for 1 to {MOST_USES} people.")
     if not 1 <= days <= MOST_DAYS:
         raise Invalid(f"An invitation works for 1 to {MOST_DAYS} days.")
+    require_room(
+        Invitation.objects.filter(created_by=created_by),
+        most=MOST_A_DAY,
+        sentence=f"You made {MOST_A_DAY} invitations today, which is as many as one day allows. "
+        "One link can invite several people.",
+    )
     token = secrets.token_urlsafe(32)
     invitation = Invitation(
         token_digest=_digest(token),

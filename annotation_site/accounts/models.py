@@ -137,6 +137,17 @@ class RequestKey(models.Model):
         return self.key
 
 
+class RequestCount(models.Model):
+    """How many requests of one kind a person made in the newest window: `accounts.throttling`."""
+
+    counter = models.CharField(max_length=60, primary_key=True)  # kind and person
+    window = models.BigIntegerField()
+    count = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.counter}: {self.count}"
+
+
 class AppendOnly(Exception):
     """A bug: somebody tried to change what is written once."""
 

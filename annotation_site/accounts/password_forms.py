@@ -1,11 +1,21 @@
-"""allauth's forms about passwords, in the words of the other pages."""
+"""allauth's forms about passwords and codes: bounded, and in the words of the other pages."""
 
 from typing import Any
 
-from allauth.account.forms import ChangePasswordForm, ResetPasswordForm, ResetPasswordKeyForm
+from allauth.account.forms import (
+    ChangePasswordForm,
+    LoginForm,
+    ReauthenticateForm,
+    ResetPasswordForm,
+    ResetPasswordKeyForm,
+)
+from allauth.mfa.base import forms as factors
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
+from django.core.validators import MaxLengthValidator
 
 from annotation_site.accounts.forms import NEW_PASSWORD_HELP
+from annotation_site.bounds import PASSWORD
 
 WORDS = {
     "oldpassword": ("Your password now", ""),
@@ -15,10 +25,25 @@ WORDS = {
 }
 
 
-class _InOurWords:
-    """Labels and help stand beside the fields; nothing stands in them that typing would hide."""
+class Bounded:
+    """What is only compared with a hash, such as a password, is bounded too."""
 
     fields: dict[str, forms.Field]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bound(self.fields)
+
+    @staticmethod
+    def bound(fields: dict[str, forms.Field]) -> None:
+        """Let no text of these fields be longer than a password may be."""
+        for field in fields.values():
+            if isinstance(field, forms.CharField) and field.max_length is None:
+                field.validators = [*field.validators, MaxLengthValidator(PASSWORD)]
+
+
+class _InOurWords(Bounded):
+    """Labels and help stand beside the fields; nothing stands in them that typing would hide."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,3 +62,23 @@ class ResetForm(_InOurWords, ResetPasswordForm):  # type: ignore[misc]
 
 class ResetKeyForm(_InOurWords, ResetPasswordKeyForm):  # type: ignore[misc]
     """The new password of somebody who came by that link."""
+
+
+class BoundedLoginForm(Bounded, LoginForm):  # type: ignore[misc]
+    """Name and password."""
+
+
+class ConfirmForm(Bounded, ReauthenticateForm):  # type: ignore[misc]
+    """The password once more, before what decides who gets in is changed."""
+
+
+class CodeForm(Bounded, factors.AuthenticateForm):  # type: ignore[misc]
+    """A second factor's code, after the password."""
+
+
+class CodeConfirmForm(Bounded, factors.ReauthenticateForm):  # type: ignore[misc]
+    """A second factor's code once more."""
+
+
+class FactorForm(Bounded, ActivateTOTPForm):  # type: ignore[misc]
+    """The first code of a second factor."""

@@ -1,5 +1,9 @@
 """What changes people: creating, roles, leaving, being let back in, being forgotten."""
 
+import json
+import re
+from collections.abc import Sequence
+
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
@@ -16,7 +20,23 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.invitations import invitations_revoke_of
 from annotation_site.accounts.models import RequestKey, Role, User
 from annotation_site.accounts.tokens import tokens_revoke_of
+from annotation_site.database_pages import leave_nothing_behind
 from annotation_site.errors import Invalid
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9@.+_-]*[A-Za-z0-9])?")
+
+
+def name_require_plain(username: str) -> None:
+    """Raises Invalid for a name that could be made to look like somebody else's.
+
+    Unicode has several letters that look alike, wide and combined ones, and some that nobody sees.
+    Names are shown as they are to researchers and admins, so new ones are of A to Z.
+    """
+    if PLAIN_NAME.fullmatch(username) is None:
+        raise Invalid(
+            "Choose a name of the letters A to Z, digits and @ . + - _ that begins and ends with a "
+            "letter or digit. Other letters can look like somebody else's name."
+        )
 
 
 @transaction.atomic
@@ -25,8 +45,9 @@ def person_create(
 ) -> User:
     """Create a person who can log in.
 
-    Raises Invalid when the name is taken or malformed, or the password is too weak.
+    Raises Invalid when the name is taken, malformed or not plain, or the password is too weak.
     """
+    name_require_plain(username)
     user = User(username=username, role=role, email=email)
     try:
         validate_password(password, user)
@@ -41,8 +62,13 @@ def person_create(
 
 @transaction.atomic
 def account_change(*, user: User, username: str, email: str) -> None:
-    """Change one's own name and e-mail address. Raises Invalid for a name that is taken."""
+    """Change one's own name and e-mail address.
+
+    Raises Invalid for a name that is taken, or new and not plain; older ones go on working.
+    """
     before = (user.username, user.email)
+    if username != user.username:
+        name_require_plain(username)
     user.username, user.email = username, email
     try:
         user.full_clean()
@@ -154,6 +180,7 @@ def person_forget(*, person: User, by: User) -> None:
     tokens_revoke_of(person=person)
     for kept_about in (Authenticator, SocialAccount, EmailAddress, RequestKey):
         kept_about.objects.filter(user=person).delete()
+    _answers_forget(person)
     person.username = f"erased-{person.public_id.hex[:12]}"
     person.email = ""
     person.role = Role.ANNOTATOR
@@ -163,6 +190,24 @@ def person_forget(*, person: User, by: User) -> None:
     person.last_login = None
     person.save()
     audit.record("person_erased", target=person)
+    leave_nothing_behind()
+
+
+def _answers_forget(person: User) -> None:
+    """Delete what others were answered about a person, and would be again under the same key."""
+    words = [str(person.public_id), person.username.lower(), person.email.lower()]
+    kept = RequestKey.objects.values_list("pk", "key", "answer")
+    # In Python: databases store the letters of a JSON text in different ways.
+    naming = [
+        pk
+        for pk, key, answer in kept.iterator(chunk_size=100)
+        if _mentions(f"{key} {json.dumps(answer, ensure_ascii=False)}".lower(), words)
+    ]
+    RequestKey.objects.filter(pk__in=naming).delete()
+
+
+def _mentions(text: str, words: Sequence[str]) -> bool:
+    return any(word and word in text for word in words)
 
 
 def _check_not_own(person: User, by: User) -> None:

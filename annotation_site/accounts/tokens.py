@@ -28,6 +28,11 @@ def scopes_for(user: User) -> tuple[Scope, ...]:
     return SCOPES_OF[Role(user.role)]
 
 
+def scopes_now(user: User, token: ApiToken | None) -> list[str]:
+    """What a token may do now, or without one a session of the pages: never more than the role."""
+    return [scope for scope in scopes_for(user) if token is None or scope in token.scopes]
+
+
 @transaction.atomic
 def token_create(
     *, user: User, name: str, scopes: Sequence[str], days: int = DEFAULT_DAYS
@@ -69,13 +74,13 @@ def token_revoke(*, token: ApiToken) -> None:
 
 def tokens_revoke_of(*, person: User) -> None:
     """Revoke all tokens of a person."""
-    for token in tokens_of(person).select_related("user"):
+    for token in tokens_of(person):
         token_revoke(token=token)
 
 
 def tokens_of(user: User) -> QuerySet[ApiToken]:
     """A person's tokens, newest first; also those that have expired."""
-    return ApiToken.objects.filter(user=user)
+    return ApiToken.objects.filter(user=user).select_related("user")
 
 
 def token_note_use(*, token: ApiToken) -> None:

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from annotation_site.analysis.stopwords import propose_stopwords_flag
+from annotation_site.bounds import ANSWER
 from annotation_site.errors import InvalidAnswer
 
 MOST_PATTERNS = 30
-MOST_TEXT = 2_000
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,6 @@ def is_storable(text: str) -> bool:
 def _text(data: object, what: str) -> str:
     if not isinstance(data, str) or not is_storable(data):
         raise InvalidAnswer(f"{what} is not a text, or holds half of a character.")
-    if len(data) > MOST_TEXT:
-        raise InvalidAnswer(f"{what} has {len(data)} characters; {MOST_TEXT} are allowed.")
+    if len(data) > ANSWER:
+        raise InvalidAnswer(f"{what} has {len(data)} characters; {ANSWER} are allowed.")
     return data

@@ -5,6 +5,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -16,10 +17,12 @@ from annotation_site.annotation.models import (
     VersionedText,
 )
 from annotation_site.annotation.places import places_fill
+from annotation_site.annotation.plans import text_check
 from annotation_site.annotation.selectors import newest_text
 from annotation_site.errors import Invalid
 
 State = Assignment.State
+MOST_VERSIONS_A_DAY = 50  # of one text of a study
 
 
 @transaction.atomic
@@ -60,6 +63,13 @@ def _text_change(study: Study, name: str, kind: type[VersionedText], text: str, 
             f"Nothing is saved: the {name} changed after you opened this page. Copy what you "
             "wrote, open this page again, and add it to the newer text."
         )
+    text_check(name, text)
+    require_room(
+        kind._default_manager.filter(study=study),
+        most=MOST_VERSIONS_A_DAY,
+        sentence=f"The {name} changed {MOST_VERSIONS_A_DAY} times today, which is as often as one "
+        "day allows. Nothing is saved: copy what you wrote, and save it tomorrow (UTC).",
+    )
     version = current + 1
     kind._default_manager.create(study=study, version=version, text=text)
     if kind is ConsentText:

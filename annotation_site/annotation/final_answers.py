@@ -79,7 +79,17 @@ def final_answer_open(*, item: Item, by: User) -> Assignment:
     # What they worked at it before it went to the other, if they did.
     own = answer.worked_days.filter(membership=membership)
     answer.active_seconds = own.aggregate(most=Max("active_seconds"))["most"] or 0
-    answer.save(update_fields=["membership", "position", "state", "opened_at", "active_seconds"])
+    answer.reported_seconds = answer.active_seconds
+    answer.save(
+        update_fields=[
+            "membership",
+            "position",
+            "state",
+            "opened_at",
+            "active_seconds",
+            "reported_seconds",
+        ]
+    )
     return answer
 
 

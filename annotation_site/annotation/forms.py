@@ -11,11 +11,11 @@ from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.plans import (
     DEFAULT_CATEGORIES,
-    LONGEST_TITLE,
     NUMBERS,
     WORD_LEVEL,
     StudyPlan,
 )
+from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.exact_words import ATTRIBUTES
@@ -40,6 +40,17 @@ def _number(name: str, help_text: str = "", **changes: Any) -> forms.IntegerFiel
     )
 
 
+class _MarkdownField(forms.CharField):
+    """A text in Markdown. Browsers send two characters for each line's end, and count one."""
+
+    def __init__(self, *, rows: int, **options: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": rows})
+        super().__init__(max_length=MARKDOWN, required=False, widget=widget, **options)
+
+    def to_python(self, value: Any) -> str:
+        return "\n".join(str(super().to_python(value)).splitlines())
+
+
 class _ExtractionsField(forms.ModelMultipleChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         """With its size and seed: a model can be extracted twice on one day."""
@@ -50,7 +61,7 @@ class _ExtractionsField(forms.ModelMultipleChoiceField):
 class RulesForm(forms.Form):
     """The rules of a StudyPlan: all of it but people and texts."""
 
-    title = forms.CharField(max_length=LONGEST_TITLE)
+    title = forms.CharField(max_length=TITLE)
     extractions = _ExtractionsField(
         label="Models",
         queryset=None,
@@ -182,15 +193,13 @@ class StudyForm(RulesForm):
         required=False,
         help_text="Others can be added or invited later, too.",
     )
-    guidelines = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 8}),
-        required=False,
+    guidelines = _MarkdownField(
+        rows=8,
         help_text="Markdown. Left empty, annotators read the paper's protocol.",
     )
-    consent = forms.CharField(
+    consent = _MarkdownField(
         label="Consent text",
-        widget=forms.Textarea(attrs={"rows": 6}),
-        required=False,
+        rows=6,
         help_text=f"Markdown. {CONSENT_HELP} "
         "Left empty, they only read that lists can contain offensive words.",
     )
@@ -224,7 +233,7 @@ class ExtensionForm(forms.Form):
 class CopyForm(forms.Form):
     """A copy of a study."""
 
-    title = forms.CharField(label="Title of the copy", max_length=LONGEST_TITLE)
+    title = forms.CharField(label="Title of the copy", max_length=TITLE)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -259,15 +268,13 @@ class AnnotatorForm(forms.Form):
 class TextsForm(forms.Form):
     """The texts of a study that may change while people work on it."""
 
-    guidelines = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 14}),
-        required=False,
+    guidelines = _MarkdownField(
+        rows=14,
         help_text="Markdown. Each submission keeps the version that it was made under.",
     )
-    consent = forms.CharField(
+    consent = _MarkdownField(
         label="Consent text",
-        widget=forms.Textarea(attrs={"rows": 10}),
-        required=False,
+        rows=10,
         help_text=f"Markdown. {CONSENT_HELP} An empty text asks for nothing.",
     )
     guidelines_base = forms.IntegerField(min_value=0, max_value=MOST, widget=forms.HiddenInput)

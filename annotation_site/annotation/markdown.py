@@ -1,5 +1,7 @@
 """Guidelines and consent texts: Markdown that researchers write, as HTML that is safe to show."""
 
+from functools import lru_cache
+
 import nh3
 from markdown_it import MarkdownIt
 
@@ -10,8 +12,12 @@ _TAGS = {
 _renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
+# Everybody who opens a list reads the same versions. By the text itself, which no version changes;
+# a process that starts with another renderer renders anew.
+@lru_cache(maxsize=32)
 def safe_html(text: str) -> str:
-    """Render Markdown; raw HTML is shown as text, and what is left is sanitised."""
+    """Render Markdown, once a process for each text; raw HTML is shown as text, and what is left is
+    sanitised."""
     return nh3.clean(
         _renderer.render(text),
         tags=_TAGS,

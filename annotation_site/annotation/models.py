@@ -209,6 +209,7 @@ class Assignment(models.Model):
     draft = models.JSONField(null=True)
     draft_version = models.PositiveIntegerField(default=0)
     active_seconds = models.PositiveIntegerField(default=0)
+    reported_seconds = models.PositiveIntegerField(default=0)  # by the page, last; counted or not
     # Training and reference lists: agreement with the reference answer, 0 to 1, when submitted.
     reference_score = models.FloatField(null=True)
     comment = models.TextField(blank=True)
@@ -216,6 +217,7 @@ class Assignment(models.Model):
     guidelines_version = models.PositiveIntegerField(null=True)
     opened_at = models.DateTimeField(null=True)
     submitted_at = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True)  # first, since the last submission
 
     class Meta:
         constraints = (
@@ -242,14 +244,22 @@ class WorkedDay(models.Model):
 
     `active_seconds` is the list's total at the day's last save: an autosave that is repeated
     writes the same, and a day's own time is the difference to the days before. The time is that of
-    `membership`, whoever has the list by now: a final answer can be taken over.
+    `membership`, whoever has the list by now: a final answer can be taken over. `cut_seconds` were
+    reported on the day and do not count; `cut_reason` is that of the last ones.
     """
+
+    class Cut(models.TextChoices):
+        CLOCK = "clock", "more than the time that passed, all lists of the person together"
+        DAY = "day", "more than can count on one day"
+        NOT_OPENED = "not opened", "for a submitted list that was not opened again"
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="worked_days")
     membership = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="worked_days")
     day = models.DateField()  # in UTC
     active_seconds = models.PositiveIntegerField()
     submitted = models.BooleanField(default=False)  # for the first time, on this day
+    cut_seconds = models.PositiveIntegerField(default=0)
+    cut_reason = models.CharField(max_length=10, choices=Cut, blank=True)
 
     class Meta:
         constraints = (
@@ -257,9 +267,33 @@ class WorkedDay(models.Model):
                 fields=["assignment", "membership", "day"], name="day_once_per_list_and_person"
             ),
         )
+        indexes = (
+            models.Index(fields=["membership"], condition=Q(cut_seconds__gt=0), name="cut_days"),
+        )
 
     def __str__(self) -> str:
         return f"{self.assignment_id} on {self.day}"
+
+
+class TakenTime(models.Model):
+    """Which moments of a person count as work already, over all lists: `worked_time` explains it.
+
+    Locked by every write of the person's, so that two at once take no moment twice.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="+"
+    )
+    spans = models.JSONField(default=list)
+    at = models.DateTimeField(null=True)  # the last report
+    day = models.DateField(null=True)  # of the last report, in UTC
+    day_seconds = models.PositiveIntegerField(default=0)  # that count on it
+
+    class Meta:
+        verbose_name_plural = "taken time"
+
+    def __str__(self) -> str:
+        return f"{self.user_id}"
 
 
 class Pattern(models.Model):

@@ -6,7 +6,7 @@ on lists. Tables of results are not read here: this is the work, not what it say
 
 import datetime
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +16,15 @@ from django.db.models.functions import RowNumber
 
 from annotation_site.annotation.access import Training, training_of
 from annotation_site.annotation.flags import RECENT, Flag, RecentAnswer, flags_of
-from annotation_site.annotation.models import Assignment, Item, Membership, Revision, Study
+from annotation_site.annotation.models import (
+    Assignment,
+    Item,
+    Membership,
+    Revision,
+    Study,
+    WorkedDay,
+)
+from annotation_site.annotation.own_work import cut_reasons
 
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -53,6 +61,8 @@ class PersonProgress:
     membership: Membership
     work: Work
     training: Training | None  # None where the study has no training lists
+    cut_seconds: int = 0  # that were reported and do not count
+    cut_reason: str = ""
 
     @property
     def can_be_let_in(self) -> bool:
@@ -110,17 +120,22 @@ class StudyProgress:
 
 
 def study_progress(study: Study) -> StudyProgress:
-    """All of it in five queries: lists by use, people, answers per list, work, training."""
+    """All of it in six queries: lists by use, people, answers, work, cut time, training."""
     uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
     lists = uses.get(Item.Use.STUDY, 0)
     members = list(_annotators(study))
     answered = _lists_by_answers(study, uses, members)
-    work = _work_by_person(members)
+    work, cut = _work_by_person(members), _cut_by_person(members)
     # Nobody has training where the study has none, which spares a large one a query.
     training = training_of(members if uses.get(Item.Use.TRAINING) else [])
     return StudyProgress(
         people=[
-            PersonProgress(membership, work.get(membership.pk, Work()), training.get(membership.pk))
+            PersonProgress(
+                membership,
+                work.get(membership.pk, Work()),
+                training.get(membership.pk),
+                *cut.get(membership.pk, ()),
+            )
             for membership in members
         ],
         lists=lists,
@@ -180,6 +195,21 @@ def _work_by_person(members: Sequence[Membership]) -> dict[int, Work]:
     for membership, purpose, state, *found in rows:
         groups[membership][purpose, state] = _Group(*found)
     return {membership: _work(own) for membership, own in groups.items()}
+
+
+def _cut_by_person(members: Sequence[Membership]) -> dict[int, tuple[int, str]]:
+    """Time that does not count and why, by membership; one query."""
+    rows = WorkedDay.objects.filter(membership__in=members, cut_seconds__gt=0).order_by()
+    seconds: Counter[int] = Counter()
+    reasons: dict[int, set[str]] = defaultdict(set)
+    for membership, reason, cut in rows.values_list("membership", "cut_reason").annotate(
+        Sum("cut_seconds")
+    ):
+        seconds[membership] += cut
+        reasons[membership].add(reason)
+    return {
+        membership: (cut, cut_reasons(reasons[membership])) for membership, cut in seconds.items()
+    }
 
 
 class _Group(NamedTuple):

@@ -62,12 +62,17 @@ class OwnStudy:
 
 @dataclass(frozen=True)
 class WorkDay:
-    """One day's work in one study: active time, and lists submitted for the first time."""
+    """One day's work in one study: active time, and lists submitted for the first time.
+
+    `cut_seconds` were reported as well and do not count, for the reason that stands beside them.
+    """
 
     day: datetime.date
     study: str
     active_seconds: int
     lists: int
+    cut_seconds: int = 0
+    cut_reason: str = ""
 
 
 def can_go_on(membership: Any, training: Training) -> bool:
@@ -174,11 +179,15 @@ def work_days(user: User) -> list[WorkDay]:
     seconds: Counter[tuple[datetime.date, str, str]] = Counter()
     lists: Counter[tuple[datetime.date, str, str]] = Counter()
     so_far: Counter[int] = Counter()
-    for assignment, day, total, submitted, title, slug in marks.values_list(
+    cut: Counter[tuple[datetime.date, str, str]] = Counter()
+    reasons: dict[tuple[datetime.date, str, str], set[str]] = defaultdict(set)
+    for assignment, day, total, submitted, cut_seconds, reason, title, slug in marks.values_list(
         "assignment_id",
         "day",
         "active_seconds",
         "submitted",
+        "cut_seconds",
+        "cut_reason",
         "assignment__item__study__title",
         "assignment__item__study__slug",
     ):
@@ -187,10 +196,18 @@ def work_days(user: User) -> list[WorkDay]:
         seconds[place] += max(0, total - so_far[assignment])
         so_far[assignment] = max(total, so_far[assignment])
         lists[place] += submitted
+        if cut_seconds:
+            cut[place] += cut_seconds
+            reasons[place].add(reason)
     return [
-        WorkDay(day, title, seconds[day, title, slug], lists[day, title, slug])
-        for day, title, slug in sorted(seconds, key=lambda p: (-p[0].toordinal(), *p[1:]))
+        WorkDay(*place[:2], seconds[place], lists[place], cut[place], cut_reasons(reasons[place]))
+        for place in sorted(seconds, key=lambda p: (-p[0].toordinal(), *p[1:]))
     ]
+
+
+def cut_reasons(reasons: Iterable[str]) -> str:
+    """Why time does not count, in words."""
+    return "; ".join(WorkedDay.Cut(reason).label for reason in sorted(reasons))
 
 
 def work_days_table(days: Iterable[WorkDay]) -> Table:
@@ -201,9 +218,14 @@ def work_days_table(days: Iterable[WorkDay]) -> Table:
         Column("active_seconds", "number"),
         Column("active_hours", "number"),
         Column("lists_submitted", "number"),
+        Column("cut_seconds", "number"),
+        Column("cut_reason", "text"),
     )
     rows = (
-        (d.day.isoformat(), d.study, d.active_seconds, round(d.active_seconds / 3600, 4), d.lists)
+        (
+            d.day.isoformat(), d.study, d.active_seconds, round(d.active_seconds / 3600, 4),
+            d.lists, d.cut_seconds, d.cut_reason,
+        )
         for d in days
-    )
+    )  # fmt: skip
     return Table("hours", columns, rows)

@@ -7,7 +7,7 @@ from annotation_site.accounts import services as accounts
 from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.consent import study_withdraw
 from annotation_site.annotation.members import annotator_add, lists_release, lists_return
-from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.models import Membership, Study, TakenTime
 from annotation_site.annotation.places import places_fill, study_locked
 from annotation_site.errors import Invalid, NotAllowed, NotFound
 
@@ -178,6 +178,7 @@ def person_erase(*, person: User, by: User) -> None:
     Their answers stay under it, or go, as each study says.
     """
     accounts.person_forget(person=person, by=by)
+    TakenTime.objects.filter(user=person).delete()  # at which moments they worked
     for membership in _places(person):
         study_withdraw(membership=membership)
 

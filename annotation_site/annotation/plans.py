@@ -7,6 +7,7 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.places import annotators_of
 from annotation_site.annotation.selectors import texts_of
+from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.errors import Invalid
 
@@ -27,7 +28,6 @@ Set the **stopwords** flag where a pattern is only function words (the, of, and)
 The page proposes it; you decide.
 """
 WORD_LEVEL = "word"
-LONGEST_TITLE = 200
 # What is chosen as a number: what it is called, the least and the most.
 NUMBERS = {
     "lists_per_layer": ("Lists per layer", 1, 100_000),
@@ -111,6 +111,15 @@ def plan_of(study: Study) -> StudyPlan:
     )
 
 
+def text_check(name: str, text: str) -> None:
+    """Raises Invalid for a text in Markdown that is too long."""
+    if len(text.strip()) > MARKDOWN:
+        raise Invalid(
+            f"The {name} has {len(text.strip()):,} characters; {MARKDOWN:,} are allowed. Shorten "
+            "it, or put a part of it on a page of your own and link to that."
+        )
+
+
 def is_frozen(study: Study) -> bool:
     """Whether an answer that counts has been submitted, which fixes the study's rules."""
     return Assignment.objects.filter(
@@ -124,8 +133,8 @@ def plan_check(plan: StudyPlan) -> None:
     """Raises Invalid, with what to do, for rules that cannot work."""
     if not plan.title.strip():
         raise Invalid("Give the study a title.")
-    if len(plan.title.strip()) > LONGEST_TITLE:
-        raise Invalid(f"Shorten the title to {LONGEST_TITLE} characters.")
+    if len(plan.title.strip()) > TITLE:
+        raise Invalid(f"Shorten the title to {TITLE} characters.")
     for name in NUMBERS:
         number_check(name, getattr(plan, name))
     _check_lists(plan)

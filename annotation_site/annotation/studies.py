@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
 from annotation_site.annotation import drawing
 from annotation_site.annotation.drawing import Candidate
@@ -26,12 +27,14 @@ from annotation_site.annotation.plans import (
     StudyPlan,
     plan_check,
     plan_check_people,
+    text_check,
 )
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.services import extraction_lock_ready
 from annotation_site.errors import Invalid
 
 State = Study.State
+MOST_STUDIES_A_DAY = 100  # by one person
 # What a study in each state can become.
 TRANSITIONS = {
     State.DRAFT: (State.PILOT, State.OPEN, State.ARCHIVED),
@@ -66,8 +69,17 @@ def study_create_open(*, plan: StudyPlan, created_by: User) -> Study:
 def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> Study:
     """The same within a transaction, whatever the number of people."""
     plan_check(plan)
+    require_room(
+        Study.objects.filter(created_by=by),
+        most=MOST_STUDIES_A_DAY,
+        sentence=f"You made {MOST_STUDIES_A_DAY} studies today, which is as many as one day "
+        "allows. Go on tomorrow (UTC).",
+    )
     study = Study(slug=_free_slug(plan.title), created_by=by)
     rules_store(study, plan)
+    if copy_of is None:  # a text from before there was a bound can be copied
+        text_check("guidelines", plan.guidelines)
+        text_check("consent text", plan.consent)
     text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
     Guidelines.objects.create(study=study, version=1, text=text)
     if plan.consent.strip():

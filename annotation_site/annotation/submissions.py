@@ -1,6 +1,7 @@
 """What an annotator writes: drafts, submissions, skips. The only module that stores answers."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -9,8 +10,9 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
-from annotation_site.annotation import training
+from annotation_site.annotation import training, worked_time
 from annotation_site.annotation.access import refusal
 from annotation_site.annotation.answers import Answer, Rules, answer_parse
 from annotation_site.annotation.members import unblinded_in
@@ -22,6 +24,7 @@ from annotation_site.annotation.models import (
     PatternMember,
     Revision,
     Study,
+    TakenTime,
     WorkedDay,
 )
 from annotation_site.annotation.places import places_fill
@@ -36,6 +39,8 @@ from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAll
 State = Assignment.State
 Purpose = Assignment.Purpose
 MOST_DRAFT_BYTES = 100_000
+TIME_FIELDS = ("active_seconds", "reported_seconds")
+MOST_REVISIONS_A_DAY = 50  # of one list
 
 
 def assignment_open(assignment: Assignment) -> None:
@@ -45,6 +50,12 @@ def assignment_open(assignment: Assignment) -> None:
     ConsentNeeded before the person has agreed to the study's consent text as it is now.
     """
     _require_consent(assignment)
+    if assignment.looked_at is None and assignment.version:
+        # Whose time goes on from here: the page of an answer counts while it is open.
+        assignment.looked_at = timezone.now()
+        Assignment.objects.filter(pk=assignment.pk, looked_at=None).update(
+            looked_at=assignment.looked_at
+        )
     if not _is_new(assignment) or refusal(assignment):
         return
     _begin(assignment)
@@ -76,9 +87,7 @@ def draft_save(
     assignment.draft = content
     assignment.draft_version += 1
     _time_record(assignment, active_seconds)
-    assignment.save(
-        update_fields=["state", "opened_at", "draft", "draft_version", "active_seconds"]
-    )
+    assignment.save(update_fields=["state", "opened_at", "draft", "draft_version", *TIME_FIELDS])
     return assignment.draft_version
 
 
@@ -94,7 +103,8 @@ def assignment_submit(
 ) -> Assignment:
     """Make an answer count; it replaces the person's earlier answer for this list.
 
-    The same `key` again changes nothing. Raises InvalidAnswer for a broken rule, DraftConflict
+    The same `key` again changes nothing, and the answer that counts already adds only its time.
+    Raises Invalid beyond MOST_REVISIONS_A_DAY, InvalidAnswer for a broken rule, DraftConflict
     when a newer draft exists, NotAllowed when the list is not open (see `access.refusal`),
     ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
     lease ended takes its place back where that is free, and else is kept as surplus. Answers to
@@ -116,6 +126,8 @@ def assignment_submit(
     study, vector = assignment.item.study, assignment.item.vector
     rules = Rules(len(vector.token_ids), study.categories, study.several_patterns_per_token)
     parsed = answer_parse(answer, rules)
+    if _is_equal(assignment, parsed):
+        return _keep(assignment, parsed, active_seconds)
     is_final = assignment.purpose == Purpose.ADJUDICATION
     if is_final:
         training.reference_require_changeable(answer=assignment)
@@ -195,8 +207,11 @@ def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
 
     `known` are expressions that are read with it.
     """
+    # Before the list, so that one person's writes wait for each other here and nowhere else.
+    taken, _ = TakenTime.objects.select_for_update().get_or_create(user=user)
     own = own_assignments(user).annotate(**known).select_for_update(of=("self",))
     assignment = get_object_or_404(own, public_id=public_id)
+    assignment.taken_time = taken
     require_readable(assignment)  # a conflict would tell what was submitted
     return assignment
 
@@ -216,6 +231,30 @@ def _begin(assignment: Assignment) -> None:
 
 def _is_repeated(assignment: Assignment, key: uuid.UUID) -> bool:
     return assignment.version > 0 and assignment.revisions.filter(key=key).exists()
+
+
+def _is_equal(assignment: Any, answer: Answer) -> bool:
+    """Whether the answer counts already, given under these guidelines and as blind as now."""
+    if (
+        assignment.state != State.SUBMITTED
+        or assignment.surplus  # a place can be free by now
+        or assignment.guidelines_version != assignment.newest_guidelines
+        or assignment.unblinded != assignment.is_unblinded
+    ):
+        return False
+    newest = assignment.revisions.filter(version=assignment.version)
+    return newest.values_list("snapshot__answer", flat=True).first() == answer.to_json()
+
+
+def _keep(assignment: Assignment, answer: Answer, active_seconds: int) -> Assignment:
+    """Leave a submitted answer as it is: no revision, so no new version of the study's data."""
+    draft = {"answer": answer.to_json()}
+    if assignment.draft != draft:
+        assignment.draft = draft
+        assignment.draft_version += 1
+    _time_record(assignment, active_seconds)
+    assignment.save(update_fields=["draft", "draft_version", *TIME_FIELDS])
+    return assignment
 
 
 def _require_open(assignment: Assignment) -> None:
@@ -241,33 +280,81 @@ def _check_draft_version(assignment: Assignment, base_version: int) -> None:
         )
 
 
-def _bounded_seconds(assignment: Assignment, reported: int) -> int:
-    """Active time never shrinks and never exceeds the time since the list was opened."""
-    opened_at = assignment.opened_at or timezone.now()
-    wall = int((timezone.now() - opened_at).total_seconds()) + 1
-    return max(assignment.active_seconds, min(reported, wall))
+def _time_record(assignment: Any, reported: int, *, first: bool = False) -> None:
+    """Add what counts of the reported time to the list, and note it, and what does not, for today.
 
-
-def _time_record(assignment: Assignment, reported: int, *, first: bool = False) -> None:
-    """Set the list's active time, and note it for today; `first`: submitted for the first time."""
+    `first`: submitted for the first time. `assignment` is one of `_locked`, with its taken time.
+    """
     before = assignment.active_seconds
-    assignment.active_seconds = _bounded_seconds(assignment, reported)
-    if assignment.active_seconds == before and not first:
-        return
-    WorkedDay.objects.bulk_create(
-        [
-            WorkedDay(
-                assignment=assignment,
-                membership_id=assignment.membership_id,
-                day=timezone.now().date(),
-                active_seconds=assignment.active_seconds,
-                submitted=first,
-            )
-        ],
-        update_conflicts=True,
-        unique_fields=["assignment", "membership", "day"],
-        update_fields=["active_seconds", *(["submitted"] if first else [])],
+    now = timezone.now()
+    counted, reason = _time_count(assignment, now, max(0, reported - before))
+    assignment.active_seconds = before + counted
+    # Only what the page had not reported yet is cut; what was can count by now.
+    last = assignment.reported_seconds if reported >= assignment.reported_seconds else 0
+    cut = max(0, reported - max(before, last)) - counted
+    assignment.reported_seconds = reported
+    if counted or first:
+        WorkedDay.objects.bulk_create(
+            [
+                WorkedDay(
+                    assignment=assignment,
+                    membership_id=assignment.membership_id,
+                    day=now.date(),
+                    active_seconds=assignment.active_seconds,
+                    submitted=first,
+                )
+            ],
+            update_conflicts=True,
+            unique_fields=["assignment", "membership", "day"],
+            update_fields=["active_seconds", *(["submitted"] if first else [])],
+        )
+    _cut_note(assignment, now, cut, reason)
+
+
+def _cut_note(assignment: Assignment, now: datetime, cut: int, reason: str) -> None:
+    """Note seconds that do not count; fewer than none were noted before and count by now."""
+    own = WorkedDay.objects.filter(
+        assignment=assignment, membership=assignment.membership_id
+    ).order_by("-day")
+    if cut > 0:
+        row, _ = own.get_or_create(
+            assignment=assignment,
+            membership_id=assignment.membership_id,
+            day=now.date(),
+            defaults={"active_seconds": 0},
+        )
+        row.cut_seconds, row.cut_reason = row.cut_seconds + cut, reason
+        row.save(update_fields=["cut_seconds", "cut_reason"])
+    for row in own.filter(cut_seconds__gt=0) if cut < 0 else ():
+        back = min(row.cut_seconds, -cut)
+        cut += back
+        row.cut_seconds -= back
+        row.save(update_fields=["cut_seconds"])
+
+
+def _time_count(assignment: Any, now: datetime, seconds: int) -> tuple[int, str]:
+    """How many of the seconds count now, which are taken then; and why not all do."""
+    taken, since = assignment.taken_time, assignment.opened_at
+    if since is None or assignment.state == State.SUBMITTED:
+        since = assignment.looked_at
+    if not seconds:
+        return 0, ""
+    if since is None:
+        return 0, WorkedDay.Cut.NOT_OPENED
+    if taken.at is not None:
+        taken.spans = worked_time.clock_follow(
+            taken.spans, last=taken.at.timestamp(), now=now.timestamp()
+        )
+    if taken.day is None or taken.day < now.date():
+        taken.day, taken.day_seconds = now.date(), 0
+    of_day = worked_time.MOST_A_DAY - taken.day_seconds
+    counted, taken.spans = worked_time.time_take(
+        taken.spans, since=since.timestamp(), now=now.timestamp(), seconds=min(seconds, of_day)
     )
+    taken.at = now
+    taken.day_seconds += counted
+    taken.save()
+    return counted, WorkedDay.Cut.DAY if counted == of_day < seconds else WorkedDay.Cut.CLOCK
 
 
 def _place_is_free(assignment: Assignment) -> bool:
@@ -311,8 +398,18 @@ def _patterns_replace(assignment: Assignment, answer: Answer) -> None:
 
 
 def _finish(assignment: Assignment, key: uuid.UUID, said: dict[str, Any], *, draft: Any) -> None:
-    """Write the assignment and its revision; the draft follows, so other tabs see a change."""
+    """Write the assignment and its revision; the draft follows, so other tabs see a change.
+
+    Raises Invalid where the day has as many revisions as one list may have.
+    """
+    require_room(
+        assignment.revisions,
+        most=MOST_REVISIONS_A_DAY,
+        sentence=f"This list was submitted or skipped {MOST_REVISIONS_A_DAY} times today, which is "
+        "as often as one day allows. What you typed is kept as a draft: submit it tomorrow (UTC).",
+    )
     assignment.version += 1
+    assignment.looked_at = None
     assignment.draft = draft
     assignment.draft_version += 1
     assignment.save()

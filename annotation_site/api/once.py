@@ -8,17 +8,21 @@ from functools import wraps
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import RequestKey
+from annotation_site.annotation.selectors import studies_of
 from annotation_site.api.calls import PersonRequest
 from annotation_site.errors import Invalid
 
 HEADER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
 MOST_LETTERS = 100
+MOST_A_DAY = 5_000  # keys of one person
 
 
 class KeyReused(Invalid):
@@ -31,7 +35,8 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
     """Let a method be repeated under its Idempotency-Key: the same answer, nothing done twice.
 
     Fields named in `not_kept` are secrets: they are null in the answer's repetition. A request that
-    was refused is not remembered. Two at the same moment: the second waits for the first.
+    was refused is not remembered. Two at the same moment: the second waits for the first. Without
+    the rights that the request needs by now, its answer does not come again.
     """
 
     def decorate(method: Callable[..., Response]) -> Callable[..., Response]:
@@ -43,6 +48,7 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
             with transaction.atomic():
                 kept, known = _remember(request, key)
                 if known:
+                    _check_rights(request, {kwargs.get("slug"), (kept.answer or {}).get("slug")})
                     return _repeated(kept, request)
                 response = method(view, request, **kwargs)
                 kept.status = response.status_code
@@ -84,12 +90,29 @@ def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:
     """The row of this key, and whether there was one already; a second request waits here."""
     # Everybody's: an answer can name people, and who called once may never call again.
     RequestKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    own = RequestKey.objects.filter(user=request.user)
+    if not own.filter(key=key).exists():
+        require_room(
+            own,
+            most=MOST_A_DAY,
+            sentence=f"You sent {MOST_A_DAY} Idempotency-Keys today, which is as many as one day "
+            "allows. Send the request without one, or go on tomorrow (UTC).",
+        )
     try:
         with transaction.atomic():
             row = RequestKey.objects.create(user=request.user, key=key, digest=_digest(request))
     except IntegrityError:
         return RequestKey.objects.get(user=request.user, key=key), True
     return row, False
+
+
+def _check_rights(request: PersonRequest, slugs: set[str | None]) -> None:
+    """404 where the study of a kept answer is not, or no longer, the person's to run.
+
+    Role and scope are checked before; what is in no study is only for those.
+    """
+    for slug in slugs - {None}:
+        get_object_or_404(studies_of(request.user), slug=slug)
 
 
 def _repeated(kept: RequestKey, request: PersonRequest) -> Response:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from django import forms
 from django.forms.boundfield import BoundField
 
+from annotation_site import bounds
 from annotation_site.corpus.models import Extraction
 from annotation_site.exact_words import ATTRIBUTES
 from ffn_extract.chosen_vectors import places_of
@@ -34,11 +35,11 @@ class EnqueueForm(forms.Form):
     """Fields of an extraction, in the words of `ffn_extract extract`."""
 
     model = forms.CharField(
-        max_length=300,
+        max_length=bounds.MODEL,
         widget=forms.TextInput(attrs={"list": "local-models", "autocomplete": "off"}),
     )
     revision = forms.CharField(
-        max_length=200, required=False, help_text="Branch, tag or commit on the hub."
+        max_length=bounds.REVISION, required=False, help_text="Branch, tag or commit on the hub."
     )
     kinds = forms.MultipleChoiceField(
         choices=KIND_LABELS,
@@ -121,7 +122,7 @@ class EnqueueForm(forms.Form):
     )
     vectors = forms.CharField(
         label="Chosen value vectors",
-        max_length=200_000,
+        max_length=bounds.CHOSEN_VECTORS,
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", **ATTRIBUTES}),
         help_text="In place of a sample: LAYER:INDEX, such as 14:518, 14:72, both from 0. The "
@@ -135,37 +136,37 @@ class EnqueueForm(forms.Form):
     )
     corpus_field = forms.CharField(
         label="Field of the texts",
-        max_length=100,
+        max_length=bounds.CORPUS_FIELD,
         required=False,
         initial=_DEFAULTS.corpus_field,
         help_text="Where a .json, .jsonl, .csv, .tsv or .parquet file holds them.",
     )
     device = forms.CharField(
-        max_length=20,
+        max_length=bounds.DEVICE,
         required=False,
         initial=_DEFAULTS.device,
         help_text="auto, cpu, cuda or cuda:1.",
     )
     name = forms.CharField(
         label="Name in the bundle",
-        max_length=300,
+        max_length=bounds.MODEL,
         required=False,
         help_text="What the model is called there, if not as above.",
     )
     value_tensor = forms.CharField(
-        max_length=300,
+        max_length=bounds.MODEL,
         required=False,
         help_text="Of a family that is not known, with {layer} for the layer's number: the name of "
         "the FFN's output matrix, and {expert} for an expert's. The unembedding and orientation "
         "belong to it.",
     )
     key_tensor = forms.CharField(
-        max_length=300,
+        max_length=bounds.MODEL,
         required=False,
         help_text="Its input matrix, to compare its shape. No list needs it.",
     )
     unembedding_tensor = forms.CharField(
-        max_length=300,
+        max_length=bounds.MODEL,
         required=False,
         help_text="The matrix with a row for each token. Alone, of a known family too.",
     )
@@ -178,12 +179,12 @@ class EnqueueForm(forms.Form):
         ],
     )
     projection_tensor = forms.CharField(
-        max_length=300,
+        max_length=bounds.MODEL,
         required=False,
         help_text="The matrix between value vectors and an unembedding with narrower rows.",
     )
     norm_gain_tensor = forms.CharField(
-        max_length=300,
+        max_length=bounds.MODEL,
         required=False,
         help_text="The gain of the norm before the unembedding, for fold and norm.",
     )
@@ -191,13 +192,13 @@ class EnqueueForm(forms.Form):
         required=False,
         choices=[("", "as the family has it"), ("layer", "LayerNorm"), ("rms", "RMSNorm")],
     )
-    norm_bias_tensor = forms.CharField(max_length=300, required=False)
+    norm_bias_tensor = forms.CharField(max_length=bounds.MODEL, required=False)
     norm_offset = forms.FloatField(
         required=False, help_text="Added to the stored gain: 1 in Gemma and its kin."
     )
     norm_epsilon = forms.FloatField(required=False, help_text="If not as config.json says.")
     norm_after_ffn_tensor = forms.CharField(
-        max_length=300,
+        max_length=bounds.MODEL,
         required=False,
         help_text="The gain of an RMSNorm between the FFN and the residual stream.",
     )
@@ -324,7 +325,7 @@ class VectorFilter(forms.Form):
     """What an admin looks for among an extraction's vectors; anything may be left out."""
 
     token = forms.CharField(
-        max_length=200,
+        max_length=bounds.SEARCHED_TOKEN,
         required=False,
         strip=True,
         help_text="In the top tokens, in any case: king finds king, King and the piece ⋯king.",

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import uuid
 import zipfile
 import zlib
@@ -24,7 +25,8 @@ from annotation_site.errors import Invalid, SiteError, storage_sentence
 from annotation_site.workers.claims import DEAD_AFTER, heartbeat, wake
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.queues import EXTRACTION_QUEUE
-from ffn_extract.bundle import BUNDLE_FILES, BundleError, Manifest, read_heads
+from ffn_extract.bundle import BUNDLE_FILES, BundleError, Manifest
+from ffn_extract.bundle.apart import read_heads_apart
 
 State = Extraction.State
 _UNPACKED_BY = 8
@@ -32,6 +34,10 @@ _UNPACKED_BY = 8
 _COPIED_AT_ONCE = 1 << 20
 _ZIP_TAIL = 22 + 65_535  # the end of a .zip with its longest comment
 _MOST_DIRECTORY_BYTES = 10_000
+_LEAST_HEADER_BYTES = 30  # in front of a member
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take dictionaries of any size
+_ENCRYPTED = 0x1 | 0x40  # flag bits: a password, or one for the whole
+_DAMAGED = "The .zip is damaged. Pack the folder again and send it again."
 _WHAT_TO_CHOOSE = (
     f"Choose the three files of a bundle ({', '.join(sorted(BUNDLE_FILES))}), or one .zip of the "
     "folder that holds them."
@@ -86,6 +92,11 @@ def _release_stale_imports() -> None:
         services.extraction_fail(extraction=extraction, reason=services.INTERRUPTED)
 
 
+def most_unpacked() -> int:
+    """How many bytes the rows of an upload may take when they are unpacked."""
+    return _UNPACKED_BY * int(settings.MAX_BUNDLE_BYTES)
+
+
 @dataclass(frozen=True)
 class Upload:
     """A bundle that came in, unpacked and looked at, in a folder of its own."""
@@ -106,7 +117,7 @@ def upload_staged(*, files: Mapping[str, Path]) -> Iterator[Upload]:
         try:
             staged.mkdir(mode=0o700)
             _stage(files, staged)
-            manifest = read_heads(staged, _UNPACKED_BY * settings.MAX_BUNDLE_BYTES)
+            manifest = read_heads_apart(staged, most_unpacked())
             loading.require_storable(manifest)
         except BundleError as error:
             # The folder's name means nothing to who sent the files.
@@ -181,13 +192,34 @@ def _unpack(archive: Path, folder: Path) -> None:
                 raise Invalid(f"The .zip holds other files than a bundle's. {_WHAT_TO_CHOOSE}")
             if len(opened.infolist()) != len(members):
                 raise Invalid("The .zip names a file twice. Pack the folder again.")
+            _require_plain([members[member] for member in wanted], archive.stat().st_size)
             left = settings.MAX_BUNDLE_BYTES
             for member, name in wanted.items():
                 left -= _unpack_member(opened, members[member], folder / name, left)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
-        raise Invalid("The .zip is damaged. Pack the folder again and send it again.") from error
-    except RuntimeError as error:  # what zipfile says of an encrypted member
-        raise Invalid("The .zip is encrypted. Pack the folder without a password.") from error
+    # Its reader raises ValueError, OverflowError and struct.error for what no program writes.
+    except (
+        zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, ValueError, OverflowError,
+        struct.error,
+    ) as error:  # fmt: skip
+        raise Invalid(_DAMAGED) from error
+
+
+def _require_plain(entries: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse members that only other programs can read, or that share bytes; nothing is opened."""
+    if any(entry.flag_bits & _ENCRYPTED for entry in entries):
+        raise Invalid("The .zip is encrypted. Pack the folder without a password.")
+    if any(entry.compress_type not in _METHODS for entry in entries):
+        raise Invalid(
+            "The .zip is packed with a method other than Deflate. Pack the folder again, with the "
+            "usual method."
+        )
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < end:
+            raise Invalid(_DAMAGED)
+        end = entry.header_offset + _LEAST_HEADER_BYTES + entry.compress_size
+    if end > size:
+        raise Invalid(_DAMAGED)
 
 
 def _require_short_directory(archive: Path) -> None:

@@ -12,6 +12,12 @@ from ffn_extract.bundle import Bundle, Manifest, ModelInfo, TokenRow, VectorRow
 
 CHUNK = 1000  # rows per transaction: a few tens of milliseconds, so that nobody waits for it
 CONTINUATION = "⋯"
+# Controls that are no white space, and signs that change the direction of what follows them.
+_UNSHOWN = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+    - {*b"\t\n\r", 0x85},
+    "\ufffd",
+)
 Progress = Callable[[str, int, int], None]
 
 
@@ -85,9 +91,14 @@ def rows_delete(extraction_id: int, beat: Callable[[], object] = lambda: None) -
             beat()
 
 
-def _text(value: str | None) -> str:
+def _text(value: str) -> str:
     """PostgreSQL cannot store NUL; the exact text with it stays in the bundle."""
-    return (value or "").replace("\0", "\ufffd")
+    return value.replace("\0", "\ufffd")
+
+
+def _shown(value: str | None) -> str:
+    """A text of a bundle as pages show it: nothing in it turns the rest of a line around."""
+    return (value or "").translate(_UNSHOWN)
 
 
 def _token(extraction_id: int, row: TokenRow) -> Token:
@@ -95,10 +106,10 @@ def _token(extraction_id: int, row: TokenRow) -> Token:
         extraction_id=extraction_id,
         token_id=row.token_id,
         text=_text(row.text),
-        display=_text(row.display),
-        gloss=_text(row.gloss),
-        gloss_source=_text(row.gloss_source)[:40],
-        gloss_lemma=_text(row.gloss_lemma),
+        display=_shown(row.display),
+        gloss=_shown(row.gloss),
+        gloss_source=_shown(row.gloss_source)[:40],
+        gloss_lemma=_shown(row.gloss_lemma),
         is_stopword=is_stopword(row.display.removeprefix(CONTINUATION)),
     )
 
@@ -114,7 +125,7 @@ def _vector(extraction_id: int, row: VectorRow) -> Vector:
         scores=row.scores,
         bottom_token_ids=row.bottom_token_ids,
         bottom_scores=row.bottom_scores,
-        context=_text(row.context),
+        context=_shown(row.context),
         context_position=row.context_position,
-        context_token=_text(row.context_token),
+        context_token=_shown(row.context_token),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from annotation_site.corpus import layers, services
+from annotation_site.corpus.importing import most_unpacked
 from annotation_site.corpus.locations import corpus_location, model_location
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import unfinished_layers
@@ -75,7 +76,8 @@ def load_upload(*, extraction: Extraction) -> None:
                 f"The uploaded files are not in {settings.BUNDLES_DIR} where the worker runs. The "
                 "web process and all workers must share that folder; then upload them again."
             )
-        services.bundle_load(extraction=extraction, bundle=services.open_storable(path))
+        bundle = services.open_storable(path, most_unpacked())
+        services.bundle_load(extraction=extraction, bundle=bundle)
 
 
 def run_whole(*, extraction: Extraction) -> None:

@@ -27,7 +27,8 @@ from annotation_site.errors import Invalid, SiteError
 from annotation_site.workers.claims import claim, report, wake
 from annotation_site.workers.identity import worker_label
 from annotation_site.workers.queues import EXTRACTION_QUEUE
-from ffn_extract.bundle import Bundle, open_bundle
+from ffn_extract.bundle import Bundle
+from ffn_extract.bundle.apart import open_bundle_apart
 from ffn_extract.options import ExtractOptions
 
 INTERRUPTED = "The import was interrupted. Run `manage.py import_bundle` again."
@@ -278,8 +279,8 @@ def extraction_lock_ready(extraction_id: int) -> Extraction | None:
     return ready.select_for_update().first()
 
 
-def open_storable(path: Path) -> Bundle:
+def open_storable(path: Path, max_bytes: int | None = None) -> Bundle:
     """A validated bundle that the database can hold, before anything is written."""
-    bundle = open_bundle(path)
+    bundle = open_bundle_apart(path, max_bytes)
     loading.require_storable(bundle.manifest)
     return bundle

@@ -1,13 +1,10 @@
-"""What every format does to a cell: check it, and keep spreadsheets from running a text."""
+"""What every format does to a cell: check it, and write it as its kind."""
 
 import math
-import re
 from numbers import Integral, Real
 
 from annotation_site.exports.table import Cell
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_NEUTRALISED = re.compile(r"'+[=+\-@\t\r]")
 DECIMALS = 3
 
 
@@ -35,16 +32,6 @@ def number_of(cell: Cell) -> int | float | None:
     if math.isinf(cell):
         raise ValueError("An infinite number has no place in a table.")
     return float(cell)
-
-
-def neutralised(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: one more leading apostrophe where needed."""
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def restored(text: str) -> str:
-    """The text that `neutralised` was given."""
-    return text[1:] if _NEUTRALISED.match(text) else text
 
 
 def rounded(number: int | float) -> str:

@@ -8,19 +8,23 @@ The dialect, which is part of the product's interface:
   both as missing.)
 - An integer is written in decimal, a float as the shortest text that gives the same float back
   (Python's ``repr``: ``0.1``, ``1.0``, ``1e-07``). Infinite numbers are refused.
-- Texts, column names included, whose first character after any leading apostrophes is ``=``,
-  ``+``, ``-``, ``@``, tab or CR get one more leading apostrophe, so that no spreadsheet takes them
-  for a formula. Reading removes one from texts of that shape. Numbers are never touched.
+- In texts, column names included, an apostrophe stands wherever a spreadsheet could find a
+  formula: before ``=``, ``+``, ``-``, ``@`` (full-width ones too) and tab at the beginning and
+  after a comma, ``;``, ``|``, ``:``, tab or line end, also where apostrophes and quotes come first;
+  before CR and LF at the beginning; and at the end of a text in quotes that ends in a separator
+  other than a comma.
+  So whichever separator a program looks for, no cell that it finds begins with a formula. Reading
+  removes these apostrophes. Numbers are never touched.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from annotation_site.exports.cells import neutralised, number_of, restored, text_of
+from annotation_site.exports.cells import number_of, text_of
 from annotation_site.exports.pieces import in_pieces
 from annotation_site.exports.table import Cell, Column, Row, Table
+from ffn_extract.formulas import NEEDS_QUOTES, neutralised, restored
 
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
 _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-][0-9]+)?")
 # One cell and what ends it. A quoted cell is tried first: an unquoted one may be empty.
@@ -77,7 +81,7 @@ def _text(cell: Cell) -> str:
     if text is None:
         return ""
     text = neutralised(text)
-    if text == "" or _NEEDS_QUOTES.search(text):
+    if text == "" or NEEDS_QUOTES.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
 

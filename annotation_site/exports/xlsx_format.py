@@ -1,6 +1,6 @@
 """A spreadsheet in which no text is a formula or a link.
 
-Texts are neutralised with a leading apostrophe as in CSV, so that a copy into another program is
+Texts are neutralised with apostrophes as in CSV, so that a copy into another program is
 safe too. A spreadsheet's numbers are 64-bit floats: larger integers than 2⁵³ lose digits. A cell
 holds 32,767 characters; a longer text is cut and says so at its end.
 """
@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from annotation_site.exports.cells import neutralised, number_of, text_of
+from annotation_site.exports.cells import number_of, text_of
 from annotation_site.exports.pieces import PIECE_BYTES
 from annotation_site.exports.table import Cell, Table
+from ffn_extract.formulas import neutralised
 
 MOST_ROWS = 1_048_576  # of a sheet, the header included
 MOST_CHARACTERS = 32_767  # of a cell, as UTF-16 counts them

@@ -14,21 +14,23 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from annotation_site.errors import Invalid
-from annotation_site.operations.databases import database_described, require_database
+from annotation_site.errors import Invalid, storage_sentence
+from annotation_site.operations.databases import database_described, plain, require_database
 from annotation_site.results.reading import one_moment
 
 FORMAT = 1
@@ -36,6 +38,11 @@ ROWS_AT_ONCE = 1000
 LEFT_OUT = {"contenttypes", "auth", "sessions", "usersessions"}
 MANIFEST = "manifest.json"
 FILES = "bundles/"
+# What reading a file that is no backup raises.
+_NO_BACKUP = (
+    tarfile.TarError, OSError, EOFError, zlib.error, ValueError, LookupError, AttributeError,
+    TypeError, RecursionError, StopIteration,
+)  # fmt: skip
 
 
 def backup_write(path: Path) -> dict[str, int]:
@@ -55,8 +62,8 @@ def backup_write(path: Path) -> dict[str, int]:
             with one_moment():
                 migrations = _migrations()
                 for model in _models():
-                    with _rows_file(model) as (file, count):
-                        name = f"rows/{model._meta.label_lower}.jsonl.gz"
+                    with _rows_file(model, path.parent) as (file, count):
+                        name = _rows_name(model)
                         digests[name] = _add(archive, name, file)
                         counts[model._meta.label_lower] = count
             # After the rows: every bundle that they name is there, and none is ever changed.
@@ -84,8 +91,8 @@ def backup_restore(path: Path) -> dict[str, int]:
     """Fill an empty, migrated database and the bundles' folder; returns the rows of each table.
 
     The whole file is checked before anything is written, and the rows come in one transaction.
-    Raises Invalid for a file that is no whole backup or is of another version of the site, and for
-    a database in which somebody is already.
+    Raises Invalid for a file that is no whole backup or is of another version of the site, for a
+    database in which somebody is already, and where other bundles have the names of these.
     """
     require_database()
     try:
@@ -95,16 +102,17 @@ def backup_restore(path: Path) -> dict[str, int]:
     with archive:
         manifest = _checked_manifest(archive, path)
         _refuse_a_database_in_use()
-        with tempfile.TemporaryDirectory(dir=_made(settings.BUNDLES_DIR.parent)) as folder:
-            for name in manifest["sha256"]:
-                if name.startswith(FILES):
-                    _extract(archive, name, Path(folder))
-            with transaction.atomic():
+        bundles = [name for name in manifest["sha256"] if name.startswith(FILES)]
+        for name in bundles:
+            _refuse_another_bundle(name, manifest["sha256"][name])
+        with tempfile.TemporaryDirectory(dir=_made(settings.BUNDLES_DIR), prefix=".") as folder:
+            for name in bundles:
+                archive.extract(name, folder, filter="data")
+            with _all_or_nothing(path), _bundles_moved(Path(folder) / FILES):
                 for model in _models():
                     _rows_load(archive, model)
                 _sequences_reset()
                 _checked_counts(manifest)
-            _bundles_move(Path(folder) / FILES)
     rows: dict[str, int] = manifest["rows"]
     return rows
 
@@ -117,16 +125,20 @@ def _models() -> list[type[models.Model]]:
     ]
 
 
+def _rows_name(model: type[models.Model]) -> str:
+    return f"rows/{model._meta.label_lower}.jsonl.gz"
+
+
 def _migrations() -> list[list[str]]:
     return sorted([app, name] for app, name in MigrationRecorder(connection).applied_migrations())
 
 
 @contextmanager
-def _rows_file(model: type[models.Model]) -> Iterator[tuple[IO[bytes], int]]:
+def _rows_file(model: type[models.Model], folder: Path) -> Iterator[tuple[IO[bytes], int]]:
     """A temporary file with a model's rows, one JSON list of field values a line."""
     fields = model._meta.concrete_fields
     count = 0
-    with tempfile.TemporaryFile(dir=_made(settings.VAR_DIR)) as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
             packed.write(_line([field.attname for field in fields]))
             for row in model._default_manager.order_by("pk").iterator(ROWS_AT_ONCE):
@@ -150,8 +162,7 @@ def _line(values: list[Any]) -> bytes:
 
 def _rows_load(archive: tarfile.TarFile, model: type[models.Model]) -> None:
     """Insert a model's rows as they were, times of creation included."""
-    name = f"rows/{model._meta.label_lower}.jsonl.gz"
-    member = archive.extractfile(name) or io.BytesIO()
+    member = archive.extractfile(_rows_name(model)) or io.BytesIO()
     with member, gzip.GzipFile(fileobj=member) as lines:
         names = json.loads(next(lines))
         by_name = {field.attname: field for field in model._meta.concrete_fields}
@@ -193,28 +204,50 @@ def _checked_counts(manifest: dict[str, Any]) -> None:
 
 
 def _checked_manifest(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:
-    """The manifest, once every file that it names is there and has its digest."""
+    """The manifest, once every file that it names is there and has its digest.
+
+    Somebody may have changed a backup and its digests: nothing but the files that `backup_write`
+    writes is taken, each once, and none of another kind or place.
+    """
     try:
-        members = {member.name: member for member in archive}
+        members = _members(archive, path)
         if MANIFEST not in members:
             raise Invalid(f"{path} is no whole backup: it has no manifest.")
         manifest: dict[str, Any] = json.load(archive.extractfile(MANIFEST) or io.BytesIO())
+        if manifest["format"] != FORMAT:
+            raise Invalid(
+                f"{path} is a backup of format {manifest['format']}; this site reads {FORMAT}."
+            )
+        if manifest["migrations"] != _migrations():
+            raise Invalid(
+                f"{path} was made by another version of the site. Restore it with that version, "
+                "then upgrade: `manage.py migrate`."
+            )
         for name, expected in manifest["sha256"].items():
             file = archive.extractfile(members[name]) if name in members else None
             if file is None or _sha256(file) != expected:
                 raise Invalid(f"{path} is damaged: {name} is not as it was written.")
-    except (tarfile.TarError, OSError, ValueError, KeyError, EOFError) as error:
+        counts = {name: int(count) for name, count in manifest["rows"].items()}
+        wanted = {_rows_name(model) for model in _models()}
+        found = {name for name in members if not name.startswith(FILES)} - {MANIFEST}
+        if set(members) - {MANIFEST} != set(manifest["sha256"]) or found != wanted:
+            raise Invalid(f"{path} is no whole backup: its files are not those of a backup.")
+        return manifest | {"rows": counts}
+    except _NO_BACKUP as error:
         raise Invalid(f"{path} is no whole backup: {error!r}.") from error
-    if manifest["format"] != FORMAT:
-        raise Invalid(
-            f"{path} is a backup of format {manifest['format']}; this site reads {FORMAT}."
-        )
-    if manifest["migrations"] != _migrations():
-        raise Invalid(
-            f"{path} was made by another version of the site. Restore it with that version, then "
-            "upgrade: `manage.py migrate`."
-        )
-    return manifest
+
+
+def _members(archive: tarfile.TarFile, path: Path) -> dict[str, tarfile.TarInfo]:
+    """The files of the archive. Raises Invalid for what no backup has."""
+    members: dict[str, tarfile.TarInfo] = {}
+    for member in archive:
+        name = PurePosixPath(member.name)
+        odd = name.is_absolute() or ".." in name.parts or str(name) != member.name
+        # Not sparse: a few bytes could stand for terabytes.
+        if not member.isreg() or member.issparse() or odd or member.name in members:
+            raise Invalid(f"{path} is no backup of this site: {member.name!r} has no place in one.")
+        members[member.name] = member
+    return members
 
 
 def _refuse_a_database_in_use() -> None:
@@ -237,15 +270,52 @@ def _bundle_files() -> Iterator[Path]:
             yield found
 
 
-def _bundles_move(folder: Path) -> None:
-    for found in sorted(folder.iterdir()) if folder.exists() else ():
-        target = _made(settings.BUNDLES_DIR) / found.name
-        if not target.exists():
-            shutil.move(found, target)
+def _refuse_another_bundle(name: str, digest: str) -> None:
+    """A bundle that is there already stays, where it is the one of the backup."""
+    there = settings.BUNDLES_DIR / name.removeprefix(FILES)
+    if not there.exists():
+        return
+    with there.open("rb") as file:
+        same = _sha256(file) == digest
+    if not same:
+        raise Invalid(
+            f"{there} is another file than that of the backup. Move it away, or set BUNDLES_DIR to "
+            "another folder; nothing was restored."
+        )
 
 
-def _extract(archive: tarfile.TarFile, name: str, folder: Path) -> None:
-    archive.extract(name, folder, filter="data")  # no links, nothing outside the folder
+@contextmanager
+def _bundles_moved(folder: Path) -> Iterator[None]:
+    """Put the bundles in `folder` in their place; they go again where the block fails."""
+    moved: list[Path] = []
+    try:
+        for found in sorted(folder.iterdir()) if folder.exists() else ():
+            target = settings.BUNDLES_DIR / found.name
+            if not target.exists():
+                os.replace(found, target)  # on one file system: `folder` is below BUNDLES_DIR
+                moved.append(target)
+        yield
+    except BaseException:
+        for target in moved:
+            shutil.rmtree(target, ignore_errors=True)
+            target.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _all_or_nothing(path: Path) -> Iterator[None]:
+    """One transaction. What it does not take is told in a sentence."""
+    try:
+        with transaction.atomic():
+            yield
+    except DatabaseError as error:
+        raise Invalid(
+            f"The database did not take the rows of {path}: {plain(error)} Nothing was restored."
+        ) from error
+    except (*_NO_BACKUP, ValidationError) as error:
+        if isinstance(error, OSError) and storage_sentence(error):
+            raise
+        raise Invalid(f"{path} has rows that are none: {error!r}. Nothing was restored.") from error
 
 
 def _add(archive: tarfile.TarFile, name: str, file: IO[bytes]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.apps import apps
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
@@ -110,12 +110,21 @@ def require_database(*, with_people: bool = False) -> None:
         raise Invalid(f"The database ({where}) does not answer: {plain(error)}") from error
 
 
-def what_is_wrong() -> str | None:
-    """Why a command failed at the database, where that is no bug: it is new, or does not answer."""
+_NOT_TAKEN = re.compile(r"disk is full|readonly|read-only|No space left|disk I/O", re.IGNORECASE)
+
+
+def what_is_wrong(error: DatabaseError) -> str | None:
+    """Why a command failed at the database, where that is no bug: it is new, does not answer, or
+    its disk is full or read-only."""
+    if isinstance(error, OperationalError) and _NOT_TAKEN.search(str(error)):
+        return (
+            f"The database ({database_described()}) takes nothing: {plain(error)} Make room, or "
+            "see to it that it can be written; then run the command again."
+        )
     try:
         require_database()
-    except Invalid as error:
-        return str(error)
+    except Invalid as reason:
+        return str(reason)
     return None
 
 

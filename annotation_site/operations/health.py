@@ -1,25 +1,26 @@
 """What load balancers and container engines ask; the answers say nothing about the site."""
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from annotation_site.workers.selectors import workers_alive
 
 
 @require_safe
-@never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
     """This process answers. No database is asked: a restart of this process would not mend one."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @require_safe
-@never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """This process can serve pages: the database answers. Otherwise 503."""
+    """This process can serve pages: the database answers. Otherwise 503.
+
+    Without a worker it can too, so that is said and is no reason to send people elsewhere.
+    """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        said = "ok\n" if workers_alive().exists() else "ok, but no worker is alive\n"
     except DatabaseError:
         return HttpResponse("the database does not answer\n", content_type="text/plain", status=503)
-    return HttpResponse("ok\n", content_type="text/plain")
+    return HttpResponse(said, content_type="text/plain")

@@ -17,7 +17,6 @@ from django.conf import settings
 from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 if TYPE_CHECKING:
@@ -77,7 +76,6 @@ def request_count(method: str, view: str, status: int, seconds: float) -> None:
 
 
 @require_safe
-@never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus' text, for whoever sends the token; for others there is no such page."""
     wanted, sent = settings.METRICS_TOKEN, request.headers.get("Authorization", "")

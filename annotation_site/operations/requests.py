@@ -58,6 +58,22 @@ class RequestMiddleware:
         return response
 
 
+class NothingKept:
+    """No browser and no proxy keeps an answer: names would stay on a shared computer.
+
+    Static files say themselves that they are public and may be kept.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if "public" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "private, no-store"
+        return response
+
+
 def _without_body(response: HttpResponseBase) -> None:
     """GET's headers, length included, and no more: a server warns of each body it must drop."""
     if isinstance(response, StreamingHttpResponse):

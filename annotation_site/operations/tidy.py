@@ -26,6 +26,7 @@ from annotation_site.accounts.second_factors import second_factors_renew
 from annotation_site.api.once import KEPT
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
+from annotation_site.database_pages import log_empty
 from annotation_site.operations.metrics import metrics_of_gone_machines
 from annotation_site.results.export_files import exports_expire, exports_over, stray_files
 from annotation_site.results.jobs import file_path
@@ -54,6 +55,8 @@ def tidy(*, dry_run: bool = False) -> dict[str, list[str]]:
         except Exception as error:
             log.exception("Tidying up %s failed", name)
             errors.append(error)
+    if not dry_run:
+        log_empty()  # of what an earlier erasure could not clear away
     if errors:
         raise errors[0]
     return found

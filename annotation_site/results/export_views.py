@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
@@ -43,6 +44,7 @@ def exports_status(request: PersonRequest, slug: str) -> HttpResponse:
     return render(request, "results/_exports.html", _context(_own_study(request, slug)))
 
 
+@counted
 @researcher_required
 @require_GET
 def export_file(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponseBase:

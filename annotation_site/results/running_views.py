@@ -3,11 +3,11 @@
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.results import disagreement, gold, summary
@@ -19,7 +19,6 @@ QUEUE_PER_PAGE = 20
 
 @researcher_required
 @require_GET
-@never_cache
 def results_summary(request: PersonRequest, slug: str) -> HttpResponse:
     """Coverage and agreement of the newest snapshot in a few figures, for the run page."""
     study = _own_study(request, slug)
@@ -33,7 +32,6 @@ def results_summary(request: PersonRequest, slug: str) -> HttpResponse:
 
 @researcher_required
 @require_GET
-@never_cache
 def lists(request: PersonRequest, slug: str) -> HttpResponse:
     """Every list of a study, with its answers, its skips and how far people agree on it."""
     study = _own_study(request, slug)
@@ -56,7 +54,6 @@ def lists(request: PersonRequest, slug: str) -> HttpResponse:
 
 @researcher_required
 @require_GET
-@never_cache
 def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
     """The lists to give a final answer to, those on which people differ most first; blind."""
     study = _own_study(request, slug)
@@ -79,6 +76,7 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
     return render(request, "results/adjudication.html", context)
 
 
+@counted
 @researcher_required
 @require_GET
 def gold_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
@@ -61,6 +62,7 @@ def retry(request: PersonRequest, slug: str) -> HttpResponse:
     return redirect(f"{page}?{_query(request)}" if _query(request) else page)
 
 
+@counted
 @researcher_required
 @require_GET
 def download(request: PersonRequest, slug: str, table: str, extension: str) -> HttpResponseBase:

@@ -4,6 +4,7 @@ It runs in the worker's main process, so it beats while tasks are busy; a task t
 a living worker is seen by the heartbeat of its own row (`workers.claims`).
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -98,10 +99,11 @@ def _is_ours() -> bool:
 
 
 def _prune() -> None:
-    """Forget workers that died long ago and delivered messages of the embedded queue."""
+    """Forget workers that died long ago, and what killed processes left of a message."""
     before = timezone.now() - KEEP_MESSAGES
     Worker.objects.filter(seen_at__lt=before).delete()
-    queue = settings.VAR_DIR / "queue"
-    for message in (*queue.glob("processed/*"), *queue.glob("messages/*.part")):
-        if message.stat().st_mtime < before.timestamp():
-            message.unlink(missing_ok=True)
+    messages = settings.VAR_DIR / "queue" / "messages"
+    for path in (*messages.glob("*.part"), *messages.glob("*.taken")):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()

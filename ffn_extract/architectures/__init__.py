@@ -130,7 +130,7 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
     for one in (model_type, of_text):
         if isinstance(one, str) and one in ARCHITECTURES:
             return ARCHITECTURES[one]
-    if model_type in WITHOUT_FFN:
+    if isinstance(model_type, str) and model_type in WITHOUT_FFN:
         raise ArchitectureError(
             f"A {model_type} model has no FFN: its layers mix tokens in a state space and nothing "
             "else, so it has no value vectors to read."

@@ -26,6 +26,7 @@ from ffn_extract.architectures.declaration import (
 from ffn_extract.architectures.layers import LAYER_COUNTS
 from ffn_extract.architectures.settings import text_part
 from ffn_extract.errors import ArchitectureError
+from ffn_extract.limits import MOST_EXPERTS
 from ffn_extract.options import MAX_NAME, ExtractOptions
 from ffn_extract.tensor_names import Shape, near_names, pattern_of, ranges
 
@@ -238,6 +239,11 @@ class _Description:
         of_layer: dict[int, set[int]] = {}
         for name, layer, expert in self._values():
             whole = range(self.shapes[name][0]) if self._is_stack() else (expert,)
+            if len(whole) > MOST_EXPERTS or expert >= MOST_EXPERTS:
+                raise ArchitectureError(
+                    f"{name} holds or is one of more than {MOST_EXPERTS:,} experts, which cannot "
+                    "be read. Look up the name of the value tensor."
+                )
             of_layer.setdefault(layer, set()).update(whole)
         counts = {max(found) + 1 for found in of_layer.values()}
         for layer, found in of_layer.items():

@@ -9,6 +9,7 @@ from ffn_extract.architectures.declaration import Architecture
 from ffn_extract.architectures.naming import matrices_of, name_on_disk, pattern_of
 from ffn_extract.architectures.settings import size_of
 from ffn_extract.errors import ArchitectureError
+from ffn_extract.limits import MOST_LAYERS
 from ffn_extract.tensor_names import ranges
 
 LAYER_COUNTS = (
@@ -47,6 +48,11 @@ def find_layers(
     said = _said(family, settings)
     with_ffn, in_file = _numbers(family, names, prefix)
     stored = max(in_file, default=-1) + 1
+    if stored > MOST_LAYERS:
+        raise ArchitectureError(
+            f"A tensor's name gives it to layer {stored - 1:,}; a model of at most {MOST_LAYERS:,} "
+            "layers can be read."
+        )
     total = max([stored, *said]) if family.layers_keys or stored not in said else stored
     read = tuple(sorted(layer for layer in with_ffn if layer < max(said or {total})))
     mark = family.ffns[0].mark
@@ -75,9 +81,9 @@ def find_layers(
 
 def _said(family: Architecture, settings: Mapping[str, Any]) -> set[int]:
     if family.layers_keys:
-        return {size_of(settings, family.layers_keys)}
+        return {size_of(settings, family.layers_keys, MOST_LAYERS)}
     counts = (settings.get(key) for key in LAYER_COUNTS)
-    return {n for n in counts if isinstance(n, int) and not isinstance(n, bool) and n > 0}
+    return {n for n in counts if type(n) is int and 0 < n <= MOST_LAYERS}
 
 
 def _numbers(
@@ -91,7 +97,7 @@ def _numbers(
         before, _, after = matrix.name.partition("{layer}")
         # The number is a part of the name by itself; else only whole names tell.
         own = after.startswith(".") and (not before or before.endswith("."))
-        any_tensor = re.compile(rf"{re.escape(prefix + before)}(\d+)\.")
+        any_tensor = re.compile(rf"{re.escape(prefix + before)}(\d{{1,6}})\.")
         for name in names:
             if match := whole.fullmatch(name):
                 with_ffn.add(int(match.groupdict().get("layer", 0)))

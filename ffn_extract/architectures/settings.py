@@ -5,6 +5,7 @@ from typing import Any
 
 from ffn_extract.architectures.declaration import Architecture
 from ffn_extract.errors import ArchitectureError
+from ffn_extract.limits import MOST_WIDTH
 
 TEXT_PARTS = ("text_config", "llm_config", "language_config")
 """Under which keys a multimodal model's config.json keeps its text part."""
@@ -28,16 +29,20 @@ def settings_for(family: Architecture, config: Mapping[str, Any]) -> dict[str, A
     return {**text, **own}
 
 
-def size_of(settings: Mapping[str, Any], keys: tuple[str, ...]) -> int:
+def size_of(settings: Mapping[str, Any], keys: tuple[str, ...], most: int = MOST_WIDTH) -> int:
     """The size under the first key that is there.
 
-    Raises ArchitectureError when none is, or it is no whole number of at least 1.
+    Raises ArchitectureError when none is, or it is no whole number from 1 to `most`.
     """
     key = next((key for key in keys if settings.get(key) is not None), keys[0])
     size = settings.get(key)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ArchitectureError(
             f"config.json must give {key} as a whole number of at least 1, not {size!r}."
+        )
+    if size > most:
+        raise ArchitectureError(
+            f"config.json gives {key} as more than {most:,}, the most that can be read. Correct it."
         )
     return size
 

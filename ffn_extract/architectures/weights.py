@@ -124,7 +124,7 @@ class ModelWeights:
         family = self.architecture
         gated = any(block.up is not None for blocks in self._layers for block in blocks)
         activation = self._config.get(family.activation_key, family.default_activation)
-        return gated or activation not in NEVER_NEGATIVE
+        return gated or str(activation) not in NEVER_NEGATIVE
 
     def n_values(self, layer: int) -> int:
         """The number of value vectors of a layer, all experts together; 0 where none is read."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from ffn_extract.errors import BundleError
+from ffn_extract.limits import MOST_EXPERTS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 from ffn_extract.options import KINDS
 
 MANIFEST_FILE = "manifest.json"
@@ -182,10 +183,10 @@ def _model(model: Mapping[str, Any]) -> ModelInfo:
         name=_text(model, "name"),
         revision=revision,
         model_type=_text(model, "model_type"),
-        n_layers=_integer(model, "n_layers", 1),
-        d_model=_integer(model, "d_model", 1),
-        d_ff=_integer(model, "d_ff", 1),
-        vocab_size=_integer(model, "vocab_size", 1),
+        n_layers=_integer(model, "n_layers", 1, MOST_LAYERS),
+        d_model=_integer(model, "d_model", 1, MOST_WIDTH),
+        d_ff=_integer(model, "d_ff", 1, MOST_EXPERTS * MOST_WIDTH),
+        vocab_size=_integer(model, "vocab_size", 1, MOST_VOCABULARY),
         vocabulary=vocabulary,
         weights_digest=_text(model, "weights_digest"),
         unembedding=_unembedding(model),
@@ -251,8 +252,8 @@ def _text(parent: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _integer(parent: Mapping[str, Any], key: str, low: int) -> int:
+def _integer(parent: Mapping[str, Any], key: str, low: int, most: int = _MAX_INT) -> int:
     value = parent.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= _MAX_INT:
-        raise BundleError(f"{MANIFEST_FILE} lacks the whole number {key!r} of at least {low}.")
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= most:
+        raise BundleError(f"{MANIFEST_FILE} lacks the whole number {key!r} from {low} to {most:,}.")
     return value

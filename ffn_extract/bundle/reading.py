@@ -3,12 +3,12 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ffn_extract.bundle.manifest import (
     MANIFEST_FILE,
@@ -17,6 +17,7 @@ from ffn_extract.bundle.manifest import (
     Manifest,
     parse_manifest,
 )
+from ffn_extract.bundle.parquet import batches, footer, unpacked_bytes
 from ffn_extract.bundle.rows import (
     TOKENS_FILE,
     TOKENS_SCHEMA,
@@ -25,16 +26,11 @@ from ffn_extract.bundle.rows import (
     TokenRow,
     VectorRow,
 )
-from ffn_extract.bundle.validation import (
-    TokenCheck,
-    VectorCheck,
-    require_columns,
-    unpacked_bytes,
-)
+from ffn_extract.bundle.validation import TokenCheck, VectorCheck, top_k_of
 from ffn_extract.errors import BundleError
 
 BUNDLE_FILES = frozenset({MANIFEST_FILE, VECTORS_FILE, TOKENS_FILE})
-_BATCH = 4_000
+_BATCH = 1_000
 
 
 @dataclass(frozen=True)
@@ -46,20 +42,21 @@ class Bundle:
 
     def iter_tokens(self, batch_size: int = _BATCH) -> Iterator[list[TokenRow]]:
         """Rows of tokens.parquet by ascending id, in lists of at most `batch_size`."""
-        for batch in _batches(self.path / TOKENS_FILE, batch_size):
+        for batch in _token_batches(self.path, self.manifest, batch_size):
             yield [TokenRow(*values) for values in _values(batch)]
 
     def iter_vectors(self, batch_size: int = _BATCH) -> Iterator[list[VectorRow]]:
         """Rows of vectors.parquet by layer, kind and index, in lists of at most `batch_size`."""
-        for batch in _batches(self.path / VECTORS_FILE, batch_size):
+        for batch in _vector_batches(self.path, self.manifest, batch_size):
             yield [VectorRow(*values) for values in _values(batch)]
 
 
-def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+def open_bundle(path: str | os.PathLike[str], max_bytes: int | None = None) -> Bundle:
     """Validate the bundle in the folder `path` and open it.
 
     Checked are the set of files, the format version, sizes and digests, row counts (from the
-    Parquet metadata, before anything is read), columns and types, and every row.
+    Parquet metadata, before anything is read), columns and types, and every row. With `max_bytes`,
+    the rows must not be larger than that when they are unpacked.
 
     Raises
     ------
@@ -67,13 +64,11 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         With one sentence that says what is wrong. Damage never raises anything else.
     """
     folder = Path(path)
-    manifest = read_heads(folder)
-    try:
+    manifest = read_heads(folder, max_bytes)
+    with _faults(folder):
         for name, record in manifest.files.items():
             _require_digest(folder / name, record)
-        _check_rows(folder, manifest)
-    except OSError as error:
-        raise BundleError(f"Cannot read {folder}: {error.strerror or error}.") from error
+        _check_rows(folder, manifest, max_bytes)
     return Bundle(folder, manifest)
 
 
@@ -88,9 +83,9 @@ def read_heads(folder: Path, max_bytes: int | None = None) -> Manifest:
     BundleError
         As `open_bundle`.
     """
-    try:
+    with _faults(folder):
         _require_files(folder)
-        manifest = parse_manifest(_manifest_bytes(folder))
+        manifest = manifest_of(folder)
         if set(manifest.files) != BUNDLE_FILES - {MANIFEST_FILE}:
             raise BundleError(f"{MANIFEST_FILE} does not list exactly the two content files.")
         for name, record in manifest.files.items():
@@ -101,19 +96,32 @@ def read_heads(folder: Path, max_bytes: int | None = None) -> Manifest:
             (TOKENS_FILE, TOKENS_SCHEMA, counts.tokens),
             (VECTORS_FILE, VECTORS_SCHEMA, counts.vectors),
         ):
-            with pq.ParquetFile(folder / name) as file:
-                require_columns(file, name, schema, rows)
-                unpacked += unpacked_bytes(file)
+            unpacked += unpacked_bytes(footer(folder / name, schema, rows))
+    _require_small(unpacked, max_bytes)
+    return manifest
+
+
+@contextmanager
+def _faults(folder: Path) -> Iterator[None]:
+    """Turn what reading a damaged or hostile bundle raises into a BundleError."""
+    try:
+        yield
     except OSError as error:
         raise BundleError(f"Cannot read {folder}: {error.strerror or error}.") from error
+    except MemoryError as error:  # pyarrow's own is one too
+        raise BundleError(
+            f"The rows of {folder} need more memory than there is; make the bundle again."
+        ) from error
     except (pa.ArrowException, ValueError) as error:
         raise BundleError(f"The Parquet files of {folder} cannot be read: {error}.") from error
+
+
+def _require_small(unpacked: int, max_bytes: int | None) -> None:
     if max_bytes is not None and unpacked > max_bytes:
         raise BundleError(
-            f"The bundle's rows take {unpacked:,} bytes when they are unpacked; at most "
+            f"The bundle's rows take {unpacked:,} bytes or more when they are unpacked; at most "
             f"{max_bytes:,} are read here."
         )
-    return manifest
 
 
 def _require_files(folder: Path) -> None:
@@ -130,11 +138,12 @@ def _require_files(folder: Path) -> None:
         raise BundleError(f"{', '.join(odd)} in {folder} is not a file.")
 
 
-def _manifest_bytes(folder: Path) -> bytes:
+def manifest_of(folder: Path) -> Manifest:
+    """The manifest alone, with its form, types and digests checked. Raises BundleError."""
     path = folder / MANIFEST_FILE
     if path.stat().st_size > MAX_MANIFEST_BYTES:
         raise BundleError(f"{MANIFEST_FILE} is larger than {MAX_MANIFEST_BYTES} bytes.")
-    return path.read_bytes()
+    return parse_manifest(path.read_bytes())
 
 
 def _require_size(path: Path, record: FileRecord) -> None:
@@ -149,27 +158,26 @@ def _require_digest(path: Path, record: FileRecord) -> None:
             raise BundleError(f"The content of {path.name} does not match its digest.")
 
 
-def _check_rows(folder: Path, manifest: Manifest) -> None:
+def _check_rows(folder: Path, manifest: Manifest, max_bytes: int | None) -> None:
     tokens, vectors = TokenCheck(manifest), VectorCheck(manifest)
-    counts = manifest.counts
-    try:
-        with pq.ParquetFile(folder / TOKENS_FILE) as file:
-            require_columns(file, TOKENS_FILE, TOKENS_SCHEMA, counts.tokens)
-            for batch in file.iter_batches(_BATCH):
-                tokens.add(batch)
-        token_ids = tokens.finish()
-        with pq.ParquetFile(folder / VECTORS_FILE) as file:
-            require_columns(file, VECTORS_FILE, VECTORS_SCHEMA, counts.vectors)
-            for batch in file.iter_batches(_BATCH):
-                vectors.add(batch, token_ids)
-        vectors.finish()
-    except (pa.ArrowException, ValueError) as error:
-        raise BundleError(f"The Parquet files of {folder} cannot be read: {error}.") from error
+    unpacked = 0  # counted, because no footer says how often a text or a number is repeated
+    for batch in _token_batches(folder, manifest, _BATCH):
+        tokens.add(batch)
+        _require_small(unpacked := unpacked + batch.nbytes, max_bytes)
+    token_ids = tokens.finish()
+    for batch in _vector_batches(folder, manifest, _BATCH):
+        vectors.add(batch, token_ids)
+        _require_small(unpacked := unpacked + batch.nbytes, max_bytes)
+    vectors.finish()
 
 
-def _batches(path: Path, batch_size: int) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size)
+def _token_batches(folder: Path, manifest: Manifest, most: int) -> Iterator[pa.RecordBatch]:
+    return batches(folder / TOKENS_FILE, TOKENS_SCHEMA, manifest.counts.tokens, most, top_k=1)
+
+
+def _vector_batches(folder: Path, manifest: Manifest, most: int) -> Iterator[pa.RecordBatch]:
+    top_k = top_k_of(manifest)
+    return batches(folder / VECTORS_FILE, VECTORS_SCHEMA, manifest.counts.vectors, most, top_k)
 
 
 def _values(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:

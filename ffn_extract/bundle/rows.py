@@ -7,6 +7,33 @@ import pyarrow as pa
 VECTORS_FILE = "vectors.parquet"
 TOKENS_FILE = "tokens.parquet"
 
+LONGEST_TEXTS = {
+    "kind": 20,
+    "text": 1_000,
+    "display": 1_000,
+    "gloss": 4_000,
+    "gloss_source": 100,
+    "gloss_lemma": 1_000,
+    "context": 10_000,
+    "context_token": 1_000,
+}
+"""The longest text of each column, in bytes of UTF-8."""
+CUT = "…"
+
+
+def fitting(text: str, column: str) -> str:
+    """The text, cut and ended with `CUT` where it is longer than its column takes.
+
+    Examples
+    --------
+    >>> fitting("a kind of animal" * 7, "gloss_source")[-12:]
+    'animala ki…'
+    """
+    most = LONGEST_TEXTS[column]
+    if len(text) * 4 <= most or len(content := text.encode()) <= most:
+        return text
+    return content[: most - len(CUT.encode())].decode(errors="ignore") + CUT
+
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:

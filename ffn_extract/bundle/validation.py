@@ -5,7 +5,6 @@ from itertools import groupby
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ffn_extract.bundle.manifest import Manifest
@@ -13,39 +12,6 @@ from ffn_extract.errors import BundleError
 from ffn_extract.options import KINDS, MAX_TOP_K
 
 Ids = NDArray[np.int64]
-_MAX_GROUP_ROWS = 65_536
-_MAX_GROUP_BYTES = 1 << 30
-
-
-def require_columns(file: pq.ParquetFile, name: str, schema: pa.Schema, rows: int) -> None:
-    """Refuse a Parquet file by its footer alone: row count, group sizes, columns, types."""
-    metadata = file.metadata
-    if metadata.num_rows != rows:
-        raise BundleError(f"{name} has {metadata.num_rows} rows; the manifest says {rows}.")
-    for i in range(metadata.num_row_groups):
-        group = metadata.row_group(i)
-        if group.num_rows > _MAX_GROUP_ROWS or group.total_byte_size > _MAX_GROUP_BYTES:
-            raise BundleError(f"{name} has a row group too large to be read safely.")
-    found = file.schema_arrow
-    if found.names != schema.names:
-        raise BundleError(f"{name} has the columns {', '.join(found.names)}.")
-    for expected, actual in zip(schema, found, strict=True):
-        if not _same_type(expected.type, actual.type):
-            raise BundleError(
-                f"Column {expected.name} of {name} has the type {actual.type}, not {expected.type}."
-            )
-
-
-def unpacked_bytes(file: pq.ParquetFile) -> int:
-    """What the rows take when they are unpacked, by the footer."""
-    metadata = file.metadata
-    return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-
-
-def _same_type(expected: pa.DataType, actual: pa.DataType) -> bool:
-    if pa.types.is_list(expected) and pa.types.is_list(actual):
-        return bool(expected.value_type == actual.value_type)
-    return bool(expected == actual)
 
 
 class TokenCheck:
@@ -64,7 +30,6 @@ class TokenCheck:
         for name in ("gloss_source", "gloss_lemma"):
             if not batch.column(name).is_valid().equals(glossed):
                 raise BundleError(f"A token's gloss and its {name} are not both given.")
-        _require_unicode(batch)
         self._glossed += int(pc.sum(glossed).as_py() or 0)
         self._ids.append(_integers(batch.column("token_id")))
 
@@ -88,7 +53,7 @@ class VectorCheck:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._top_k = _top_k(manifest)
+        self._top_k = top_k_of(manifest)
         self._last: tuple[int, int, int] | None = None
         self._kinds = dict.fromkeys(KINDS, 0)
         self._has_bottom: bool | None = None
@@ -97,7 +62,6 @@ class VectorCheck:
         """Check the next rows; every id of a list must be among `token_ids`."""
         for name in ("kind", "layer", "index", "norm", "token_ids", "scores"):
             _require_no_null(batch, name)
-        _require_unicode(batch)
         self._check_places(batch)
         norms = batch.column("norm").to_numpy()
         if not np.isfinite(norms).all() or (norms < 0).any():
@@ -174,7 +138,8 @@ class VectorCheck:
             raise BundleError("An update's position is negative.")
 
 
-def _top_k(manifest: Manifest) -> int:
+def top_k_of(manifest: Manifest) -> int:
+    """The length of the lists. Raises BundleError when it is none."""
     top_k = manifest.parameters.get("top_k")
     if not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= MAX_TOP_K:
         raise BundleError(f"The manifest's top_k is {top_k!r}, not a number up to {MAX_TOP_K}.")
@@ -184,12 +149,6 @@ def _top_k(manifest: Manifest) -> int:
 def _require_no_null(batch: pa.RecordBatch, name: str) -> None:
     if batch.column(name).null_count:
         raise BundleError(f"Column {name} has an empty cell.")
-
-
-def _require_unicode(batch: pa.RecordBatch) -> None:
-    for column in batch.columns:
-        if pa.types.is_string(column.type):
-            column.validate(full=True)  # Parquet readers take any bytes for text
 
 
 def _integers(column: pa.Array) -> Ids:

@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 from ffn_extract.bundle.manifest import MANIFEST_FILE, Counts, FileRecord, Manifest, ModelInfo
 from ffn_extract.bundle.reading import open_bundle
 from ffn_extract.bundle.rows import (
+    LONGEST_TEXTS,
     TOKENS_FILE,
     TOKENS_SCHEMA,
     VECTORS_FILE,
     VECTORS_SCHEMA,
     TokenRow,
     VectorRow,
+    fitting,
 )
 from ffn_extract.errors import BundleError, reason_of
 
@@ -102,7 +104,7 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    mask = os.umask(0o022)
+    mask = os.umask(0o077)  # what another thread makes at this moment is nobody else's
     os.umask(mask)
     return mask
 
@@ -130,7 +132,10 @@ def _write_content(
 
 
 def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRow]) -> int:
-    """Write rows in groups of a fixed size, because the layout is part of the bytes."""
+    """Write rows in groups of a fixed size, because the layout is part of the bytes.
+
+    Texts longer than a reader takes are cut, with a sign at their end.
+    """
     total = 0
     with pq.ParquetWriter(
         path,
@@ -142,11 +147,18 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRo
         use_dictionary=["kind", "gloss_source"],
     ) as writer:
         for group in _groups(rows):
-            columns = [[getattr(row, name) for row in group] for name in schema.names]
+            columns = [_column(group, name) for name in schema.names]
             arrays = [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema), ROWS_PER_GROUP)
             total += len(group)
     return total
+
+
+def _column(rows: Iterable[VectorRow | TokenRow], name: str) -> list[Any]:
+    values = [getattr(row, name) for row in rows]
+    if name not in LONGEST_TEXTS:
+        return values
+    return [None if text is None else fitting(text, name) for text in values]
 
 
 def _groups(rows: Iterable[VectorRow | TokenRow]) -> Iterator[list[VectorRow | TokenRow]]:

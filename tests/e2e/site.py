@@ -47,6 +47,7 @@ class Site:
             "QUEUE_PREFIX": f"ffn-concepts-tests-{uuid.uuid4().hex[:8]}:",
             "SITE_URL": "http://127.0.0.1",
             "PYTHONWARNINGS": "ignore",
+            "WRITES_PER_MINUTE": "1000000",  # people of tests neither think nor sleep
         }
         (folder / "models").mkdir(parents=True)
         if models:

@@ -25,9 +25,6 @@ class Cluster:
         self.site = site
         self.workers: list[subprocess.Popen[bytes]] = []
         self._logs: list[Path] = []
-        if "REDIS_URL" not in site.environment:
-            code = "from annotation_site.celery import prepare_queue; prepare_queue()"
-            site.manage("shell", "--verbosity", "0", "-c", code)
 
     def start(self, count: int, *commands: Sequence[str]) -> None:
         """Start so many workers of each kind; returns when all say that they live."""

@@ -24,6 +24,10 @@ class SmallDisk:
         options = f"remount,size={size}"
         subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
 
+    def set_read_only(self) -> None:
+        """As a disk with errors is, or one that was mounted so."""
+        subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
+
     def fill(self) -> Path:
         """Use up every byte that is left; returns the file that does."""
         filler = self.folder / "filler"

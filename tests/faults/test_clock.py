@@ -1,14 +1,16 @@
-"""A clock is set back: what was written before lies in the future, and nothing waits for that."""
+"""A clock is set back or ahead: nothing waits for its time, and nothing is done or given twice."""
 
 from datetime import timedelta
 
 import pytest
 from django.db.models import F
+from django.test import Client
 from django.utils import timezone
+from rest_framework.test import APIClient
 
-from annotation_site.accounts.models import ApiToken
+from annotation_site.accounts.models import ApiToken, Role
 from annotation_site.accounts.tokens import token_create
-from annotation_site.annotation.models import Assignment
+from annotation_site.annotation.models import Assignment, Study
 from annotation_site.annotation.places import leases_sweep
 from annotation_site.corpus import sweeps
 from annotation_site.corpus.models import Extraction, ExtractionLayer
@@ -21,16 +23,20 @@ from annotation_site.workers.models import Worker
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 from annotation_site.workers.selectors import workers_alive
 from tests.annotation_site.factories import (
+    UserFactory,
     answer,
     assignment_of,
     client_of,
     make_extraction,
+    make_invitation,
     make_study,
     submit,
 )
 
+NOW = timezone.now  # as the machine has it
 pytestmark = [pytest.mark.xdist_group("faults-workers")]
 SET_BACK = timedelta(hours=1)
+SET_AHEAD = timedelta(days=1)
 Assigned = Assignment.State
 
 
@@ -153,3 +159,60 @@ def test_tokens_that_were_made_in_the_future_work_and_end():
     assert client.get("/api/me", headers=headers).status_code == 200
     ApiToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
     assert client.get("/api/me", headers=headers).status_code == 401
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets this machine's clock so much ahead, or back, of what it is."""
+
+    def set_to(span: timedelta) -> None:
+        monkeypatch.setattr(timezone, "now", lambda: NOW() + span)
+
+    return set_to
+
+
+@pytest.mark.django_db
+def test_a_clock_that_jumps_ahead_and_back_gives_work_to_one_worker_at_a_time(clock):
+    extraction = make_extraction()
+    Extraction.objects.filter(pk=extraction.pk).update(state="queued")
+
+    def claimed() -> Extraction | None:
+        return claims.claim(Extraction.waiting(), extraction.pk, state="running")
+
+    first = claimed()
+    assert claimed() is None
+    clock(SET_AHEAD)  # before its next heartbeat
+    sweeps.extractions_sweep()
+    second = claimed()
+    with pytest.raises(claims.ClaimLost):  # and so it stops, without a trace
+        claims.report(first)
+    claims.report(second)
+    clock(timedelta(0))
+    claims.report(second)  # who lives says so again, before any sweep
+    sweeps.extractions_sweep()
+    extraction.refresh_from_db()
+    assert (extraction.state, extraction.attempts) == ("running", 2)
+    claims.report(second)
+    assert claimed() is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("span", [-SET_BACK, SET_BACK])
+def test_links_sessions_and_repeated_requests_outlast_a_clock_that_jumps(clock, span):
+    user = UserFactory(role=Role.RESEARCHER)
+    client = client_of(user)
+    _, link = make_invitation(days=7)
+    secret = token_create(user=user, name="script", scopes=["manage"])[1]
+    script = APIClient(HTTP_AUTHORIZATION=f"Bearer {secret}", HTTP_IDEMPOTENCY_KEY="once")
+    plan = {"title": "Once", "extractions": [str(make_extraction().public_id)]}
+    made = script.post("/api/studies", plan, format="json")
+    clock(span)
+    again = script.post("/api/studies", plan, format="json")
+    assert (made.status_code, again.status_code, again.json()) == (201, 201, made.json())
+    assert Study.objects.count() == 1
+    assert client.get("/").status_code == 200  # still logged in
+    assert Client().get(link).status_code == 200
+    clock(timedelta(days=8))
+    assert Client().get(link).status_code == 404  # it ends at its time, and is over no earlier
+    clock(timedelta(0))
+    assert Client().get(link).status_code == 200

@@ -8,10 +8,13 @@ import pytest
 
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
-from ffn_extract.bundle.rows import TOKENS_SCHEMA, VECTORS_SCHEMA
+from ffn_extract.bundle.apart import MOST_MEMORY_MB
+from ffn_extract.bundle.parquet import MAX_FOOTER_BYTES, MAX_GROUP_ROWS
+from ffn_extract.bundle.rows import LONGEST_TEXTS, TOKENS_SCHEMA, VECTORS_SCHEMA
 from ffn_extract.errors import GlossError
 from ffn_extract.glosses import GLOSS_SOURCES, Gloss, gloss_each
 from ffn_extract.glosses.wiki_settings import WikiSettings
+from ffn_extract.limits import MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -65,6 +68,18 @@ def test_the_format_documents_every_column(schema):
     documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     places = [documented.index(name) for name in schema.names]
     assert places == list(range(places[0], places[0] + len(schema)))
+
+
+def test_the_format_documents_every_limit():
+    text = (DOCS / "bundle-format.md").read_text()
+    said = re.findall(r"^\| `(\w+)` \| ([\d,]+) bytes \|", text, re.MULTILINE)
+    assert {name: int(most.replace(",", "")) for name, most in said} == LONGEST_TEXTS
+    for limit in (
+        f"at most {MOST_LAYERS:,} and {MOST_WIDTH:,}", f"at most {MOST_VOCABULARY:,} |",
+        f"at most {MAX_FOOTER_BYTES >> 20} MiB", f"at most {MAX_GROUP_ROWS:,} rows and",
+        f"take at most {MOST_MEMORY_MB} MB",
+    ):  # fmt: skip
+        assert limit in text, limit
 
 
 def test_the_format_documents_every_key_of_a_manifest(demo_bundle):

@@ -1,15 +1,20 @@
 """The site as it is deployed: nginx with TLS in front, below a path of its host."""
 
+import contextlib
 import datetime
 import ipaddress
 import json
 import os
 import re
+import select
 import shutil
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -18,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from annotation_site import web_worker
 from annotation_site.serving import free_port
 from tests import requires
 from tests.e2e.site import PASSWORD, Site, database_of_its_own, some_port, wait_for
@@ -38,6 +44,7 @@ error_log {folder}/error.log;
 events {{}}
 http {{
   access_log off;
+  {zone}
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
@@ -57,8 +64,14 @@ http {{
 def location_of_the_documentation(site: Site) -> str:
     """The lines that docs/deploying.md says nginx needs, for this site's port."""
     text = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
-    (found,) = re.findall(r"^    location /ffn/ \{.+?^    \}", text, re.MULTILINE | re.DOTALL)
+    (found,) = re.findall(r"^    location /ffn/ \{.+?^    \}$", text, re.MULTILINE | re.DOTALL)
     return found.replace("127.0.0.1:8000", f"127.0.0.1:{site.port}")
+
+
+def zone_of_the_documentation() -> str:
+    """The line that counts connections, outside of the server."""
+    text = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
+    return re.search(r"limit_conn_zone .+;", text)[0]
 
 
 def make_certificate(folder: Path) -> None:
@@ -107,7 +120,11 @@ def proxied(tmp_path: Path) -> Iterator[Site]:
         user = "user root;" if os.geteuid() == 0 else ""
         (folder / "nginx.conf").write_text(
             CONFIG.format(
-                folder=folder, port=port, user=user, location=location_of_the_documentation(site)
+                folder=folder,
+                port=port,
+                user=user,
+                zone=zone_of_the_documentation(),
+                location=location_of_the_documentation(site),
             )
         )
         server = subprocess.Popen(
@@ -231,6 +248,105 @@ def test_links_and_the_api_name_the_address_that_people_type(proxied):
         script.get(f"{site.address}/api/people", headers={"Host": "evil.example"}).status_code
         == 400
     )
+
+
+def sent_until_refused(site: Site, request: str, most: int) -> tuple[bytes, int]:
+    """What a stranger who goes on sending is answered; how many bytes lay in nginx's folders."""
+    context = ssl.create_default_context(
+        cafile=str(site.folder.parent / "nginx" / "certificate.pem")
+    )
+    port = urlsplit(site.address).port
+    kept = 0
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as line,
+    ):
+        with contextlib.suppress(OSError):
+            line.sendall(request.encode())
+            for _ in range(most // 65_536):
+                line.sendall(b"0" * 65_536)
+                kept = max(kept, bytes_in_temporary_folders(site))
+                if select.select([line], [], [], 0)[0]:
+                    break
+        answer = b""
+        with contextlib.suppress(OSError):
+            answer = line.recv(65_536)
+        return answer, max(kept, bytes_in_temporary_folders(site))
+
+
+def bytes_in_temporary_folders(site: Site) -> int:
+    folder = site.folder.parent / "nginx"
+    names = ("body", "proxy", "fastcgi", "uwsgi", "scgi")
+    files = [file for name in names for file in (folder / name).rglob("*")]
+    with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+        return sum(file.stat().st_blocks * 512 for file in files if file.is_file())
+    return 0
+
+
+def test_strangers_cannot_fill_the_proxys_disk(proxied):
+    site = proxied
+    host = "Host: 127.0.0.1\r\n"
+    for method, path in (
+        ("PUT", "/ffn/login/"),
+        ("POST", "/ffn/api/me"),
+        ("POST", "/ffn/models/import/"),
+        ("POST", "/ffn/api/extractions/upload"),
+    ):
+        for length in (900_000, 2_000_000_000):
+            request = f"{method} {path} HTTP/1.1\r\n{host}Content-Length: {length}\r\n\r\n"
+            answer, kept = sent_until_refused(site, request, min(length, 20_000_000))
+            assert kept == 0, (path, length)
+            if length > 2**20 and path in ("/ffn/login/", "/ffn/api/me"):
+                assert b" 413 " in answer
+    # Half bodies, all open at the same time.
+    lines = []
+    port = urlsplit(site.address).port
+    context = ssl.create_default_context(
+        cafile=str(site.folder.parent / "nginx" / "certificate.pem")
+    )
+    try:
+        for _ in range(30):
+            plain = socket.create_connection(("127.0.0.1", port), timeout=60)
+            line = context.wrap_socket(plain, server_hostname="127.0.0.1")
+            lines.append(line)
+            line.sendall(
+                f"POST /ffn/login/ HTTP/1.1\r\n{host}Content-Length: 1000000\r\n\r\n".encode()
+            )
+            line.sendall(b"0" * 900_000)
+        assert browser(site).get(f"{site.address}/login/", timeout=60).status_code == 200
+        assert bytes_in_temporary_folders(site) == 0
+    finally:
+        for line in lines:
+            line.close()
+
+
+def test_an_admin_uploads_through_the_proxy_more_than_anybody_else_may_send(proxied):
+    site, admin = proxied, browser(proxied)
+    token = site.manage("createtoken", "root", "--scopes", "admin").strip()
+    admin.headers["Authorization"] = f"Bearer {token}"
+    files = {"files": ("bundle.zip", b"0" * 5_000_000)}
+    refused = admin.post(f"{site.address}/api/extractions/upload", files=files)
+    assert refused.status_code == 422  # read to its end, and no bundle
+    assert admin.post(f"{site.address}/login/", files=files).status_code == 413
+
+
+def test_the_documented_limits_of_the_proxy_fit_those_of_the_site():
+    text = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
+    for prefix in ("/", "/ffn/"):
+        (block,) = re.findall(rf"^    location {prefix} \{{.+?^    \}}$", text, re.M | re.S)
+        large = re.findall(r"location = (\S+) \{\s+proxy_pass \S+:8000(\S+);", block)
+        assert {(prefix + path[1:], path) for path in web_worker.LARGE_BODIES} == set(large)
+        assert block.count("client_max_body_size 2100m;") == len(large)
+        assert block.count("proxy_request_buffering off;") == len(large)
+        assert web_worker.MOST_BODY == 2**20
+        assert "client_max_body_size 1m;" in block
+        assert "client_body_buffer_size 1m;" in block
+        assert "proxy_max_temp_file_size 16m;" in block
+    said = " ".join(text.split())
+    assert f"within {web_worker.HEAD_SECONDS} seconds" in said
+    assert f"{web_worker.SLOWEST:,} bytes a second" in said
+    assert f"{web_worker.PATIENCE_SECONDS} seconds' grace" in said
+    assert f"at most {web_worker.MOST_CONNECTIONS} connections" in said
 
 
 def test_forwarded_headers_are_trusted_only_where_the_setting_says_so(tmp_path):

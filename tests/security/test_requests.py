@@ -1,15 +1,16 @@
 """Every address, asked for what it must not give: from elsewhere, with more than it asked for."""
 
+import hashlib
 import re
 import socket
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from annotation_site.accounts.models import AuditEntry, Role, User
+from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Membership
 from annotation_site.corpus.models import Extraction
 from tests.annotation_site.api.test_permissions import WRITES, bearer, body_of, methods, send
@@ -54,10 +55,11 @@ def read(response) -> bytes:
 def test_every_address_that_writes_asks_for_the_forms_token(sites):
     addresses, clients = sites
     people = [User.objects.get(pk=client.session["_auth_user_id"]) for client in clients[1:]]
-    before = AuditEntry.objects.count()
-    for person in people:
-        client = Client(enforce_csrf_checks=True)
+    browsers = [Client(enforce_csrf_checks=True) for _ in people]
+    for client, person in zip(browsers, people, strict=True):
         client.force_login(person)
+    before = everything()
+    for client in browsers:
         for name, url in addresses.items():
             for method in ("POST", "PUT", "PATCH", "DELETE"):
                 response = client.generic(method, url, "{}", "application/json")
@@ -65,7 +67,20 @@ def test_every_address_that_writes_asks_for_the_forms_token(sites):
                 elsewhere = {"api:nowhere": (404,), "corpus:import": (403, 405)}
                 elsewhere["api:upload"] = (403, 415)  # JSON, where files alone are read
                 assert response.status_code in elsewhere.get(name, (403,)), (name, method)
-    assert AuditEntry.objects.count() == before
+            form = client.generic("POST", url, "a=b", "application/x-www-form-urlencoded")
+            assert form.status_code in (*elsewhere.get(name, (403,)), 415), name
+        assert everything() == before
+
+
+def everything() -> dict[str, str]:
+    """A digest of each table's rows."""
+    with connection.cursor() as cursor:
+        digests = {}
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+            rows = sorted(map(repr, cursor.fetchall()))
+            digests[table] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return digests
 
 
 @pytest.mark.parametrize("path", ["/api/extractions/upload", "/models/import/"])
@@ -320,3 +335,26 @@ def test_a_page_of_one_study_shows_nothing_of_another(world):  # noqa: F811
         said = researcher.get(f"/api/studies/{study.slug}/{name}").content.decode()
         assert str(stranger.user.public_id) not in said
         assert "business" not in said
+
+
+def test_a_page_that_a_secret_link_opens_tells_nobody_its_address():
+    """Nothing on it is loaded from or leads to elsewhere, where the link would be the referrer."""
+    from annotation_site.accounts.services import reset_link_make
+
+    person = UserFactory()
+    links = [
+        make_invitation()[1],
+        reset_link_make(person=person, by=UserFactory(role=Role.ADMIN)),
+    ]
+    for link in links:
+        response = Client().get(link, follow=True)
+        page = response.content.decode()
+        assert response.status_code == 200
+        assert "password" in page
+        assert response["Referrer-Policy"] == "same-origin"
+        assert response["Cache-Control"] == "private, no-store"
+        led = re.findall(r"""(?:href|src|action|srcset|poster|data|hx-\w+)=["']([^"']*)""", page)
+        assert led
+        assert [address for address in led if re.match(r"\s*(\w+:|//)", address)] == []
+    # Once it is open, a reset link's own address is that of a form without the secret.
+    assert links[1].rpartition("-")[2].strip("/") not in page

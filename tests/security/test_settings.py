@@ -2,11 +2,15 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from annotation_site.environment import MAKE_A_KEY, is_this_machine, strong
 
 ROOT = Path(__file__).parents[2]
 SHOW = """
@@ -15,7 +19,7 @@ django.setup()
 from django.conf import settings
 print(json.dumps({name: getattr(settings, name) for name in %r}, default=str))
 """
-KEY = "k3y-" * 20
+KEY = "a k3y of these tests, " * 4
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -113,3 +117,59 @@ def test_every_password_goes_through_four_checks():
         "CommonPasswordValidator",
         "NumericPasswordValidator",
     ]
+
+
+@pytest.mark.parametrize(
+    "weak", ["a", "hunter2", "x" * 31, "x" * 200, "k3y-" * 20, "0123456" * 9, "0123456789" * 3]
+)
+def test_a_secret_that_can_be_guessed_is_refused_with_a_way_to_make_one(weak):
+    with pytest.raises(ImproperlyConfigured) as refused:
+        strong("SECRET_KEY", weak)
+    said = str(refused.value)
+    assert said.startswith("SECRET_KEY can be guessed: it needs at least 32 characters")
+    assert MAKE_A_KEY in said
+    assert len(weak) == 1 or weak not in said
+
+
+def test_with_a_weak_secret_nothing_starts(tmp_path):
+    for name in ("SECRET_KEY", "METRICS_TOKEN"):
+        ended = run(
+            "manage.py", "check", **{"VAR_DIR": str(tmp_path), "SECRET_KEY": KEY, name: "a"}
+        )
+        assert ended.returncode != 0
+        assert ended.stderr.startswith(f"{name} can be guessed")
+        assert len(ended.stderr.splitlines()) == 1
+    (tmp_path / "secret_key").write_text("short\n")
+    ended = run("manage.py", "check", VAR_DIR=str(tmp_path))
+    assert ended.stderr.startswith("SECRET_KEY can be guessed")
+    assert "put the old key into SECRET_KEY_FALLBACKS" in ended.stderr
+
+
+def test_a_key_made_as_the_sentence_says_is_taken_and_so_is_one_in_hexadecimal():
+    made = run("-c", MAKE_A_KEY.removeprefix("python -c '").removesuffix("'")).stdout.strip()
+    assert len(made) > 60
+    for key in (made, secrets.token_hex(16)):
+        assert strong("SECRET_KEY", key) == key
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("127.0.0.1", True), ("127.8.8.8", True), ("localhost", True), ("::1", True),
+        ("labels.example.org", False), ("192.168.1.5", False), ("0.0.0.0", False),
+        ("127.0.0.1.example.org", False), ("localhost.example.org", False), ("", False),
+    ],
+)  # fmt: skip
+def test_which_addresses_are_of_this_machine_alone(host, is_here):
+    assert is_this_machine(host) is is_here
+
+
+def test_debug_pages_are_for_this_machine_alone(tmp_path):
+    for address, starts in (("http://[::1]:8000", True), ("https://labels.example.org", False)):
+        ended = run(
+            "manage.py", "check",
+            VAR_DIR=str(tmp_path), SECRET_KEY=KEY, DEBUG="true", SITE_URL=address,
+        )  # fmt: skip
+        assert (ended.returncode == 0) is starts, ended.stderr
+    assert ended.stderr.startswith("DEBUG is on, and SITE_URL is https://labels.example.org: ")
+    assert len(ended.stderr.splitlines()) == 1

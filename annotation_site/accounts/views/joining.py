@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
@@ -39,7 +38,6 @@ def listed(request: PersonRequest) -> HttpResponse:
 
 
 @researcher_required
-@never_cache
 def new(request: PersonRequest) -> HttpResponse:
     """The form that makes an invitation; its answer is the only page that shows the link."""
     studies = studies_of(request.user).exclude(state__in=people.ENDED)
@@ -71,7 +69,6 @@ def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     return redirect("accounts:invitations")
 
 
-@never_cache
 @sensitive_post_parameters("password")
 @sensitive_variables("token")
 def join(request: HttpRequest, token: str) -> HttpResponseBase:

@@ -9,7 +9,6 @@ from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts import audit, services
@@ -20,7 +19,6 @@ from annotation_site.errors import Invalid
 
 
 @login_required
-@never_cache
 def account(request: PersonRequest) -> HttpResponse:
     """My account: name and address, and the ways to everything else."""
     user = request.user

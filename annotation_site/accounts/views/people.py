@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts import audit, selectors, services
@@ -30,7 +29,6 @@ def listed(request: PersonRequest) -> HttpResponse:
 
 @admin_required
 @require_GET
-@never_cache
 def person(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """One person, and what an admin can do about them."""
     found = _person(public_id)
@@ -65,7 +63,6 @@ def access(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 
 @admin_required
 @require_POST
-@never_cache
 def reset_link(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Make a link for a new password; this answer is the only page that shows it."""
     found = _person(public_id)

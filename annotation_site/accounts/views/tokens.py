@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -22,17 +21,18 @@ from annotation_site.errors import Invalid, NotAllowed
 
 @login_required
 @require_GET
-@never_cache
 def listed(request: PersonRequest) -> HttpResponse:
     """The person's tokens, without their secrets."""
-    context = {"tokens": tokens.tokens_of(request.user), "now": timezone.now()}
+    own = [
+        (token, tokens.scopes_now(request.user, token)) for token in tokens.tokens_of(request.user)
+    ]
+    context = {"tokens": own, "now": timezone.now()}
     return render(request, "accounts/tokens.html", context)
 
 
 @login_required
 @reauthentication_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 @sensitive_variables("secret")
 def new(request: PersonRequest) -> HttpResponse:
     """The form that makes a token; its answer is the only page that shows the secret."""

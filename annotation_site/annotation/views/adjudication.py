@@ -4,7 +4,6 @@ import uuid
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
@@ -29,7 +28,6 @@ def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
 
 @researcher_required
 @require_GET
-@never_cache
 @ensure_csrf_cookie
 def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page, with people's answers beside it."""

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -18,7 +17,6 @@ from annotation_site.exact_words import exact
 
 @researcher_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 def people(request: PersonRequest, slug: str) -> HttpResponse:
     """The annotators of one of the person's own studies, and a form that adds one."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)

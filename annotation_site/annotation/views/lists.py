@@ -5,7 +5,6 @@ import uuid
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET
 
@@ -19,7 +18,6 @@ from annotation_site.errors import ConsentNeeded
 
 @login_required
 @require_GET
-@never_cache
 def next_list(request: PersonRequest, slug: str) -> HttpResponse:
     """Straight to the person's next list, or to the study's page when none is left."""
     membership = membership_of(request, slug)
@@ -33,7 +31,6 @@ def next_list(request: PersonRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-@never_cache
 @ensure_csrf_cookie
 def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page."""
@@ -57,7 +54,6 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_GET
-@never_cache
 def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The person's answer to a training list beside the reference answer."""
     assignment = get_object_or_404(

@@ -9,7 +9,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -23,7 +22,6 @@ from annotation_site.workers.selectors import workers_alive
 
 @researcher_required
 @require_GET
-@never_cache
 def run(request: PersonRequest, slug: str) -> HttpResponse:
     """Progress of a study, by person and by list."""
     return render(request, "annotation/run.html", _context(_own_study(request, slug)))
@@ -31,7 +29,6 @@ def run(request: PersonRequest, slug: str) -> HttpResponse:
 
 @researcher_required
 @require_GET
-@never_cache
 def progress(request: PersonRequest, slug: str) -> HttpResponse:
     """The part of that page that renews itself, when there is something new to show."""
     context = _context(_own_study(request, slug))
@@ -42,7 +39,6 @@ def progress(request: PersonRequest, slug: str) -> HttpResponse:
 
 @researcher_required
 @require_GET
-@never_cache
 def flags(request: PersonRequest, slug: str) -> HttpResponse:
     """Whose last lists are worth a look; asked for apart, as nothing waits for it."""
     flagged = monitoring.flags_by_person(_own_study(request, slug))

@@ -9,7 +9,6 @@ from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpRe
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
@@ -26,7 +25,6 @@ LISTS_PER_PAGE = 25
 
 @login_required
 @require_GET
-@never_cache
 def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
     runs: list[Any] = []
@@ -45,7 +43,6 @@ def home(request: PersonRequest) -> HttpResponse:
 
 @login_required
 @require_GET
-@never_cache
 def study(request: PersonRequest, slug: str) -> HttpResponse:
     """An annotator's own work in a study: what is left, and what was submitted or set aside."""
     membership = membership_of(request, slug)
@@ -65,7 +62,6 @@ def study(request: PersonRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 def consent(request: PersonRequest, slug: str) -> HttpResponse:
     """What a person reads, and agrees to, before the first list of a study."""
     membership = membership_of(request, slug)
@@ -91,7 +87,6 @@ def consent(request: PersonRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 def withdraw(request: PersonRequest, slug: str) -> HttpResponse:
     """Leave a study, after a page that says what becomes of the work."""
     membership = membership_of(request, slug)
@@ -105,7 +100,6 @@ def withdraw(request: PersonRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-@never_cache
 def hours(request: PersonRequest) -> HttpResponse:
     """The person's own active time, by day and study."""
     days = own_work.work_days(request.user)
@@ -113,13 +107,13 @@ def hours(request: PersonRequest) -> HttpResponse:
         "days": days,
         "seconds": sum(day.active_seconds for day in days),
         "lists": sum(day.lists for day in days),
+        "cut_seconds": sum(day.cut_seconds for day in days),
     }
     return render(request, "annotation/hours.html", context)
 
 
 @login_required
 @require_GET
-@never_cache
 def hours_file(request: PersonRequest, extension: str) -> HttpResponseBase:
     """The same as a file."""
     export = EXPORT_FORMATS.get(extension)

@@ -2,7 +2,6 @@
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -13,7 +12,6 @@ from annotation_site.workers.selectors import workers_alive
 
 @researcher_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 def references(request: PersonRequest, slug: str) -> HttpResponse:
     """The study's training and reference lists; posting one opens its answer for writing."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -31,7 +30,6 @@ from annotation_site.exact_words import exact
 
 @researcher_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 def new(request: PersonRequest) -> HttpResponse:
     """The form that makes a study, with what it would come to; saves it as a draft or opens it."""
     form = StudyForm(request.POST or None, by=request.user)
@@ -60,7 +58,6 @@ def new(request: PersonRequest) -> HttpResponse:
 
 @researcher_required
 @require_http_methods(["GET", "POST"])
-@never_cache
 def rules(request: PersonRequest, slug: str) -> HttpResponse:
     """The rules of one of the person's own studies, to change while that is possible."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)

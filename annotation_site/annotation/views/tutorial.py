@@ -3,7 +3,6 @@
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
@@ -12,7 +11,6 @@ from annotation_site.annotation import tutorial as tutorials
 
 @login_required
 @require_GET
-@never_cache
 def tutorial(request: PersonRequest) -> HttpResponse:
     """The paper's worked example on the annotation page, with steps beside it."""
     context = {"page": tutorials.tutorial_page(), "tutorial": True}

@@ -5,8 +5,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation_site import bounds
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.corpus.models import Extraction, Kind
+from annotation_site.corpus.receiving import MOST_FILES
 from ffn_extract.bundle import BUNDLE_FILES
 from ffn_extract.chosen_vectors import MAX_VECTORS
 from ffn_extract.options import (
@@ -121,14 +123,16 @@ class PerLayer(serializers.IntegerField):
 
 def _named() -> serializers.CharField:
     """A name; null is the same as nothing, so that an extraction's parameters can be sent again."""
-    return serializers.CharField(required=False, allow_null=True, max_length=300)
+    return serializers.CharField(required=False, allow_null=True, max_length=bounds.MODEL)
 
 
 class NewExtraction(Fields):
     """What to extract, in the words of `ffn_extract extract`; ExtractOptions checks the whole."""
 
-    model = serializers.CharField(max_length=300)
-    kinds = serializers.ListField(child=serializers.ChoiceField(list(KINDS)), required=False)
+    model = serializers.CharField(max_length=bounds.MODEL)
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(list(KINDS)), max_length=len(KINDS), required=False
+    )
     per_layer = PerLayer(required=False, help_text=f"a number, or “{ALL}”")
     drawn_per_layer = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=MOST_PER_LAYER
@@ -145,19 +149,21 @@ class NewExtraction(Fields):
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
     projection = serializers.ChoiceField(list(PROJECTIONS), required=False)
     random_grain = serializers.ChoiceField(list(RANDOM_GRAINS), required=False)
-    glosses = serializers.ListField(child=serializers.CharField(max_length=40), required=False)
+    glosses = serializers.ListField(
+        child=serializers.CharField(max_length=40), max_length=10, required=False
+    )
     drop_special = serializers.BooleanField(required=False)
     through_head = serializers.BooleanField(required=False)
     corpus = serializers.CharField(
         required=False,
-        max_length=300,
+        max_length=bounds.MODEL,
         help_text="the name of a file in CORPORA_DIR, or “wordnet”",
     )
-    corpus_field = serializers.CharField(required=False, max_length=100)
+    corpus_field = serializers.CharField(required=False, max_length=bounds.CORPUS_FIELD)
     device = serializers.CharField(
-        required=False, max_length=20, help_text="auto, cpu, cuda or cuda:1"
+        required=False, max_length=bounds.DEVICE, help_text="auto, cpu, cuda or cuda:1"
     )
-    revision = serializers.CharField(required=False, allow_null=True, max_length=200)
+    revision = serializers.CharField(required=False, allow_null=True, max_length=bounds.REVISION)
     name = _named()
     value_tensor = _named()
     key_tensor = _named()
@@ -202,6 +208,7 @@ class BundleFiles(Fields):
 
     files = serializers.ListField(
         child=serializers.FileField(),
+        max_length=MOST_FILES,
         help_text=f"{', '.join(sorted(BUNDLE_FILES))}, or one .zip of the folder that holds them",
     )
 
@@ -243,7 +250,10 @@ class VectorsQuery(Fields):
     kind = serializers.ChoiceField(Kind.choices, default="", allow_blank=True)
     layer = serializers.IntegerField(min_value=0, max_value=100_000, default=None, allow_null=True)
     token = serializers.CharField(
-        max_length=200, default="", allow_blank=True, help_text="in any case, whole or a piece"
+        max_length=bounds.SEARCHED_TOKEN,
+        default="",
+        allow_blank=True,
+        help_text="in any case, whole or a piece",
     )
     page = serializers.IntegerField(min_value=1, max_value=1_000_000, default=1)
 

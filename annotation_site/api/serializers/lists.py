@@ -6,23 +6,39 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation_site.annotation.answers import is_storable
+from annotation_site.annotation.answers import MOST_PATTERNS, is_storable
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.annotation.submissions import MOST_DRAFT_BYTES
 from annotation_site.api.calls import MOST, Fields, PageQuery
+from annotation_site.bounds import ANSWER, SKIP_REASON
 
 MOST_SECONDS = 10_000_000
 
 
-class DraftContent(serializers.JSONField):
+MOST_ANSWER_BYTES = (MOST_PATTERNS + 2) * ANSWER * len(r"\uffff")  # every letter written out
+
+
+class BoundedJSON(serializers.JSONField):
+    """A JSON value of at most so many bytes, in ASCII."""
+
+    def __init__(self, *, max_bytes: int, **options: Any) -> None:
+        self.max_bytes = max_bytes
+        super().__init__(**options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if len(json.dumps(value)) > self.max_bytes:
+            raise serializers.ValidationError(f"This has at most {self.max_bytes} bytes.")
+        return value
+
+
+class DraftContent(BoundedJSON):
     """An unfinished answer: an object of bounded size, otherwise the page's own business."""
 
     def to_internal_value(self, data: Any) -> Any:
         value = super().to_internal_value(data)
         if not isinstance(value, dict):
             raise serializers.ValidationError("A draft is a JSON object.")
-        if len(json.dumps(value)) > MOST_DRAFT_BYTES:
-            raise serializers.ValidationError(f"A draft has at most {MOST_DRAFT_BYTES} bytes.")
         if not all(is_storable(text) for text in _texts(value)):
             raise serializers.ValidationError("A draft holds NUL or half of a character.")
         return value
@@ -45,7 +61,7 @@ class Draft(Fields):
     """An unfinished answer; `base_version` is the draft's version that it was made from."""
 
     base_version = serializers.IntegerField(min_value=0, max_value=MOST)
-    content = DraftContent()
+    content = DraftContent(max_bytes=MOST_DRAFT_BYTES)
     active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS)
 
 
@@ -54,7 +70,7 @@ class Submission(Fields):
 
     base_version = serializers.IntegerField(min_value=0, max_value=MOST)
     key = serializers.UUIDField()
-    answer = serializers.JSONField()
+    answer = BoundedJSON(max_bytes=MOST_ANSWER_BYTES)
     active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS)
 
 
@@ -63,7 +79,7 @@ class Skip(Fields):
 
     base_version = serializers.IntegerField(min_value=0, max_value=MOST)
     key = serializers.UUIDField()
-    reason = serializers.CharField(max_length=500)
+    reason = serializers.CharField(max_length=SKIP_REASON)
     active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS, default=0)
 
 
@@ -259,3 +275,5 @@ class WorkDay(serializers.Serializer):
     study = serializers.CharField()
     active_seconds = serializers.IntegerField()
     lists = serializers.IntegerField()
+    cut_seconds = serializers.IntegerField(help_text="reported, and not counted")
+    cut_reason = serializers.CharField(help_text="why not; empty where all counts")

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation_site import bounds
 from annotation_site.accounts.audit import ACTIONS
 from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
-from annotation_site.accounts.models import Role, Scope
+from annotation_site.accounts.models import ApiToken, Role, Scope
+from annotation_site.accounts.tokens import scopes_now
 from annotation_site.annotation.models import Membership
 from annotation_site.api.calls import Fields, PageQuery
 
@@ -17,11 +20,12 @@ class Me(serializers.Serializer):
     id = serializers.UUIDField(source="public_id")
     name = serializers.CharField(source="username")
     role = serializers.ChoiceField(Role.choices)
-    scopes = serializers.SerializerMethodField()
+    scopes = serializers.SerializerMethodField(
+        help_text="those that the person's role has; with a token, of these the token's"
+    )
 
     def get_scopes(self, user: Any) -> list[str]:
-        auth = self.context["request"].auth
-        return list(auth.scopes) if auth else list(Scope.values)
+        return scopes_now(user, self.context["request"].auth)
 
 
 class Token(serializers.Serializer):
@@ -29,10 +33,14 @@ class Token(serializers.Serializer):
 
     id = serializers.UUIDField(source="public_id")
     name = serializers.CharField()
-    scopes = serializers.ListField(child=serializers.ChoiceField(Scope.choices))
+    scopes = serializers.SerializerMethodField(help_text="those that the person's role still has")
     created_at = serializers.DateTimeField(source="created")
     expires_at = serializers.DateTimeField(source="expiry")
     last_used_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(Scope.choices)))
+    def get_scopes(self, token: ApiToken) -> list[str]:
+        return scopes_now(token.user, token)
 
 
 class Annotator(serializers.Serializer):
@@ -45,7 +53,7 @@ class Annotator(serializers.Serializer):
 class PeopleQuery(PageQuery):
     """People whose name holds some letters."""
 
-    name = serializers.CharField(max_length=150, default="", allow_blank=True)
+    name = serializers.CharField(max_length=bounds.LOGIN_NAME, default="", allow_blank=True)
 
 
 class Person(serializers.Serializer):
@@ -76,7 +84,7 @@ class Access(Fields):
 class Erasure(Fields):
     """The person's name, so that nobody else is erased."""
 
-    name = serializers.CharField(max_length=150)
+    name = serializers.CharField(max_length=bounds.LOGIN_NAME)
 
 
 class NewInvitation(Fields):

@@ -37,6 +37,8 @@ class PersonProgressFields(serializers.Serializer):
     skipped = serializers.IntegerField(source="work.skipped")
     expired = serializers.IntegerField(source="work.expired")
     active_seconds = serializers.IntegerField(source="work.active_seconds")
+    cut_seconds = serializers.IntegerField(help_text="reported, and not counted")
+    cut_reason = serializers.CharField(help_text="why not; empty where all counts")
     median_seconds = serializers.FloatField(source="work.median_seconds", allow_null=True)
     last_at = serializers.DateTimeField(source="work.last_at", allow_null=True)
     reference_percent = serializers.FloatField(source="work.reference_percent", allow_null=True)

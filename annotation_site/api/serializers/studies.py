@@ -6,11 +6,10 @@ from typing import Any
 from rest_framework import serializers
 
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.plans import DEFAULT_CATEGORIES, LONGEST_TITLE, NUMBERS
+from annotation_site.annotation.plans import DEFAULT_CATEGORIES, NUMBERS
 from annotation_site.api.calls import MOST, Fields, PageQuery
+from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import Kind
-
-MOST_TEXT = 200_000
 
 
 class StudiesQuery(PageQuery):
@@ -66,15 +65,19 @@ def number(name: str, **options: Any) -> serializers.IntegerField:
 class Rules(Fields):
     """Rules of a study; what is left out stays as it is."""
 
-    title = serializers.CharField(max_length=LONGEST_TITLE, required=False)
+    title = serializers.CharField(max_length=TITLE, required=False)
     extractions = serializers.ListField(
         child=serializers.UUIDField(), max_length=100, required=False
     )
-    kinds = serializers.ListField(child=serializers.ChoiceField(Kind.choices), required=False)
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(Kind.choices), max_length=len(Kind), required=False
+    )
     lists_per_layer = number("lists_per_layer", required=False)
     annotators_per_list = number("annotators_per_list", required=False)
     categories = serializers.ListField(
-        child=serializers.ChoiceField(list(DEFAULT_CATEGORIES)), required=False
+        child=serializers.ChoiceField(list(DEFAULT_CATEGORIES)),
+        max_length=len(DEFAULT_CATEGORIES),
+        required=False,
     )
     min_tokens = number("min_tokens", required=False)
     several_patterns_per_token = serializers.BooleanField(required=False)
@@ -96,13 +99,13 @@ class Rules(Fields):
 class Plan(Rules):
     """A whole plan; rules that are left out are those that the form proposes."""
 
-    title = serializers.CharField(max_length=LONGEST_TITLE)
+    title = serializers.CharField(max_length=TITLE)
     extractions = serializers.ListField(child=serializers.UUIDField(), max_length=100)
     annotators = serializers.ListField(
         child=serializers.UUIDField(), max_length=500, required=False
     )
-    guidelines = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
-    consent = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+    guidelines = serializers.CharField(required=False, allow_blank=True, max_length=MARKDOWN)
+    consent = serializers.CharField(required=False, allow_blank=True, max_length=MARKDOWN)
 
 
 class NewStudy(Plan):
@@ -153,7 +156,7 @@ class Extension(Fields):
 class Copy(Fields):
     """The title of a copy."""
 
-    title = serializers.CharField(max_length=LONGEST_TITLE)
+    title = serializers.CharField(max_length=TITLE)
 
 
 class StateChange(Fields):
@@ -174,7 +177,7 @@ class Texts(serializers.Serializer):
 class NewTexts(Fields):
     """New texts, with the versions that they were written from."""
 
-    guidelines = serializers.CharField(allow_blank=True, max_length=MOST_TEXT)
+    guidelines = serializers.CharField(allow_blank=True, max_length=MARKDOWN)
     guidelines_base = serializers.IntegerField(min_value=0, max_value=MOST)
-    consent = serializers.CharField(allow_blank=True, max_length=MOST_TEXT)
+    consent = serializers.CharField(allow_blank=True, max_length=MARKDOWN)
     consent_base = serializers.IntegerField(min_value=0, max_value=MOST)

@@ -7,6 +7,7 @@ from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
+from annotation_site.accounts.throttling import counted
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.serializers import files as fields
@@ -33,6 +34,7 @@ class FiguresView(ApiView):
         )
 
 
+@counted
 class FigureView(ApiView):
     """GET a figure as SVG, PDF or PNG, or its numbers as CSV.
 
@@ -89,6 +91,7 @@ class ExportStateView(ApiView):
         return self.answer(_job(request, slug, public_id))
 
 
+@counted
 class ExportFileView(ApiView):
     """GET a file that is ready. `Repr-Digest` is its SHA-256, as in its state."""
 

@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import results as fields
@@ -85,6 +86,7 @@ class TableView(ApiView):
         return self.answer({**around, "columns": found.columns, "results": rows})
 
 
+@counted
 class ExportView(ApiView):
     """GET a table of the newest results, or of the snapshot that is named, as a file."""
 

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.throttling import counted
 from annotation_site.annotation import (
     adjudication,
     monitoring,
@@ -109,6 +110,7 @@ class FinalView(ApiView):
         )
 
 
+@counted
 class GoldView(ApiView):
     """GET a study's final answers as a file, apart from everything else."""
 

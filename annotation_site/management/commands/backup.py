@@ -20,8 +20,10 @@ class Command(SiteCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
             counts = backup_write(file)
-        except (SiteError, OSError) as error:
+        except SiteError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror or error}.") from error
         size = file.stat().st_size
         self.stdout.write(
             f"Wrote {file}: {sum(counts.values())} rows, {size / 1e6:.1f} MB, "

@@ -51,13 +51,13 @@ class Command(SiteCommand):
                 self._gold(found, part, **options)
             else:
                 self._table(found, what, part, **options)
+            os.replace(part, out)  # a file that exists is a whole one
         except SiteError as error:
-            part.unlink(missing_ok=True)
             raise CommandError(error.message) from error
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise CommandError(f"{out} cannot be written: {error.strerror or error}.") from error
-        os.replace(part, out)  # a file that exists is a whole one
+        finally:
+            part.unlink(missing_ok=True)
         self.stdout.write(f"Wrote {out}")
 
     def _content(self, study: Study, what: str, part: Path, **options: Any) -> None:

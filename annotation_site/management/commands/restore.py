@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from annotation_site.errors import SiteError
+from annotation_site.errors import SiteError, storage_sentence
 from annotation_site.management.base import SiteCommand
 from annotation_site.operations.backup import backup_restore
 from annotation_site.operations.databases import database_described
@@ -23,8 +23,10 @@ class Command(SiteCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
             counts = backup_restore(file)
-        except (SiteError, OSError) as error:
+        except SiteError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(storage_sentence(error) or str(error)) from error
         self.stdout.write(
             f"Restored {sum(counts.values())} rows into {database_described()}. People log in anew."
         )

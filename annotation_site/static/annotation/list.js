@@ -96,12 +96,14 @@ async function leaveBy(request) {
   const {status, body, message} = await request(() => {
     // Waiting for a server can take long: the list may be changed meanwhile, which stops it.
     setBusy(false);
-    if (sync.state() !== 'logged-out') view.message(words.SUBMIT_WAITS, 'warning');
+    if (sync.state() === 'logged-out') return;
+    view.message(sync.state() === 'busy' ? words.SUBMIT_BUSY : words.SUBMIT_WAITS, 'warning');
   });
   setBusy(false);
   if (status === 'ok') goTo(body);
   else if (status === 'refused') view.message(message, 'error');
   else if (status === 'cancelled') view.message(words.SUBMIT_STOPPED);
+  else if (status === 'busy') view.message(message, 'warning');
   else if (PASSING.includes(status)) view.message(words.NOT_SKIPPED, 'warning');
 }
 

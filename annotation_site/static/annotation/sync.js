@@ -13,10 +13,13 @@ const TIMEOUT = 12_000;
 const BACKOFF = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
 /** Failures that pass by themselves. */
-export const PASSING = ['offline', 'server', 'logged-out'];
+export const PASSING = ['offline', 'server', 'busy', 'logged-out'];
 export const COPIES = 'ffn-concepts:draft:';
 
-/** {status: 'ok', body} | one of PASSING | {'conflict', details} | {'refused', code, message}. */
+/**
+ * {status: 'ok', body} | one of PASSING | {'conflict', details} | {'refused', code, message};
+ * 'busy', for too many writes of one person, has the message and the seconds to wait too.
+ */
 export async function send(method, url, body, keepalive = false) {
   let response;
   try {
@@ -36,7 +39,10 @@ export async function send(method, url, body, keepalive = false) {
   if (code === 'not_authenticated') return {status: 'logged-out'};
   if (code === 'draft_conflict') return {status: 'conflict', details};
   // Without the site's own error it is something between us and the site that answered.
-  if (!message || response.status >= 500 || response.status === 429) return {status: 'server'};
+  if (!message || response.status >= 500) return {status: 'server'};
+  if (response.status === 429) {
+    return {status: 'busy', message, seconds: Number(response.headers.get('Retry-After')) || 0};
+  }
   return {status: 'refused', code, message};
 }
 
@@ -80,9 +86,10 @@ export function createSync({page, person, rules, seconds, content, on}) {
     timer = setTimeout(save, delay);
   }
 
-  function backoff() {
+  function backoff({seconds = 0}) {
     // Spread, so that not all pages come at once when a server is back.
-    return BACKOFF[Math.min(failures, BACKOFF.length) - 1] * (0.75 + Math.random() / 2);
+    const own = BACKOFF[Math.min(failures, BACKOFF.length) - 1] * (0.75 + Math.random() / 2);
+    return Math.max(own, seconds * 1_000);
   }
 
   // The copy on this computer
@@ -147,7 +154,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
       failures += 1;
       keepCopy();
       show(reply.status);
-      schedule(backoff());
+      schedule(backoff(reply));
       return;
     }
     failures = 0;
@@ -250,7 +257,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
         keepCopy();
         show(reply.status);
         onWait();
-        if (await pause(started)) continue;
+        if (await pause(started, reply)) continue;
         reply.status = 'cancelled';
       } else {
         show(unsaved() ? 'saving' : 'saved');
@@ -262,10 +269,10 @@ export function createSync({page, person, rules, seconds, content, on}) {
   }
 
   /** False when a change since the revision `started` cuts it short or came before it. */
-  async function pause(started) {
+  async function pause(started, reply) {
     if (revision !== started) return false;
     await new Promise((done) => {
-      const wait = setTimeout(done, backoff());
+      const wait = setTimeout(done, backoff(reply));
       waiting = () => { clearTimeout(wait); done(); };
     });
     waiting = null;

@@ -2,9 +2,10 @@
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.core import mail
+from django.core import mail, signing
 from django.test import Client
 
+from annotation_site.accounts import known_devices
 from annotation_site.accounts.models import AuditEntry, Role
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
 
@@ -88,7 +89,7 @@ def test_logout_ends_the_session_on_the_server():
 
 def test_throttle_per_person_whatever_the_address_and_the_host_header():
     user = UserFactory()
-    for n in range(5):
+    for n in range(30):
         attempt(Client(REMOTE_ADDR=f"192.0.2.{n}"), user.username, "wrong")
     for headers in ({}, {"headers": {"host": "testserver:81"}}, {"headers": {"host": "localhost"}}):
         client = Client(REMOTE_ADDR="192.0.2.99")
@@ -96,6 +97,60 @@ def test_throttle_per_person_whatever_the_address_and_the_host_header():
         assert "Too many attempts" in page
         assert not is_in(client)
     assert is_in(log_in(UserFactory()))  # nobody else is kept out
+
+
+def test_one_address_has_five_guesses_at_a_name_and_keeps_nobody_else_out():
+    user, stranger = UserFactory(), Client(REMOTE_ADDR="192.0.2.1")
+    names = (user.username, user.username.upper(), user.username.title())
+    pages = [attempt(stranger, names[n % 3], "wrong").content.decode() for n in range(8)]
+    assert ["Too many attempts" in page for page in pages] == [False] * 5 + [True] * 3
+    client = Client(REMOTE_ADDR="192.0.2.9")
+    attempt(client, user.username, PASSWORD)
+    assert is_in(client)
+
+
+def test_a_stranger_cannot_keep_a_person_out_of_a_browser_they_know():
+    user, other = UserFactory(username="ada"), UserFactory()
+    own = log_in(user)
+    own.post("/logout/")
+    log_in(other, client=own).post("/logout/")  # a shared computer
+    for n in range(40):
+        attempt(Client(REMOTE_ADDR=f"192.0.2.{n}"), "Ada", "wrong")
+    elsewhere = Client(REMOTE_ADDR="192.0.2.99")
+    attempt(elsewhere, "ada", PASSWORD)
+    assert not is_in(elsewhere)
+    own.defaults["REMOTE_ADDR"] = "192.0.2.1"  # also from an address that did it
+    attempt(own, "ada", PASSWORD)
+    assert is_in(own)
+
+
+def test_guesses_from_a_known_browser_and_from_copies_of_it_are_counted_together():
+    user = UserFactory()
+    own = log_in(user)
+    own.post("/logout/")
+    pages = []
+    for n in range(8):
+        copy = Client(REMOTE_ADDR=f"192.0.2.{n}")
+        copy.cookies[known_devices.COOKIE] = own.cookies[known_devices.COOKIE].value
+        pages.append(attempt(copy, user.username, "wrong").content.decode())
+    assert ["Too many attempts" in page for page in pages] == [False] * 5 + [True] * 3
+
+
+def test_a_browser_is_known_for_the_people_who_logged_in_there_and_for_nobody_else():
+    mallory, ada = UserFactory(), UserFactory()
+    browser = log_in(mallory)
+    browser.post("/logout/")
+    for forged in (None, "x", browser.cookies[known_devices.COOKIE].value[:-1] + "x"):
+        if forged:
+            browser.cookies[known_devices.COOKIE] = forged
+        for n in range(40):
+            browser.defaults["REMOTE_ADDR"] = f"192.0.2.{n}"
+            attempt(browser, ada.username, "wrong")
+        attempt(browser, ada.username, PASSWORD)
+        assert not is_in(browser)
+    cookie = log_in(UserFactory(username="bea")).cookies[known_devices.COOKIE]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+    assert "bea" not in str(signing.loads(cookie.value, salt=known_devices.SALT))
 
 
 def test_throttle_per_address_whoever_is_tried():

@@ -5,6 +5,7 @@ import uuid
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.test import Client
 
 from annotation_site.accounts import services
 from annotation_site.accounts.models import AuditEntry, Invitation, Role, User
@@ -283,3 +284,43 @@ def test_an_answer_stays_blind_or_unblinded_as_it_was_given(admin):
     User.objects.filter(pk=mine.membership.user_id).update(role=Role.ANNOTATOR)
     found = Assignment.objects.filter(state="submitted").order_by("position")
     assert list(found.values_list("unblinded", flat=True)) == [False, True]
+
+
+LOOK_ALIKE = {
+    "dotless i": "adm\u0131n",
+    "Cyrillic": "\u0430dmin",
+    "Greek": "admin\u03bf",
+    "full width": "\uff41dmin",
+    "combining mark": "admi\u0307n",
+    "accent": "adm\u00edn",
+    "zero width": "adm\u200bin",
+    "soft hyphen": "ad\u00admin",
+    "right to left": "\u202eadmin",
+    "dot at the end": "admin.",
+    "hyphen at the beginning": "-admin",
+    "space at the end": "admin ",
+    "line feed at the end": "admin\n",
+    "upper case": "ADMIN",
+}
+
+
+@pytest.mark.parametrize("kind", LOOK_ALIKE)
+def test_a_name_that_looks_like_anothers_is_refused_wherever_one_is_chosen(admin, kind):
+    UserFactory(username="admin")
+    name, ada = LOOK_ALIKE[kind], UserFactory(username="ada")
+    with pytest.raises(Invalid):
+        services.person_create(username=name, password=PASSWORD)
+    with pytest.raises(Invalid):
+        services.account_change(user=ada, username=name, email="")
+    _, link = make_invitation(by=admin)
+    form = {"username": name, "password": PASSWORD}
+    if name == name.strip():  # forms strip
+        assert Client().post(link, form).status_code == 422
+    assert User.objects.filter(username__in=("admin", name)).count() == 1
+
+
+def test_a_name_from_before_the_rule_goes_on_working():
+    user = UserFactory(username="J\u00fcrgen")
+    assert is_in(log_in(user))
+    services.account_change(user=user, username="J\u00fcrgen", email="j@example.org")
+    assert User.objects.get(pk=user.pk).email == "j@example.org"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from annotation_site.annotation.answers import MOST_TEXT, Rules, answer_parse
+from annotation_site.annotation.answers import Rules, answer_parse
+from annotation_site.bounds import ANSWER
 from annotation_site.errors import InvalidAnswer
 from tests.annotation_site.factories import answer, pattern
 
@@ -51,7 +52,7 @@ def test_a_pattern_below_the_minimum_is_kept():
         (answer(pattern(1, [1], description=None)), "not a text"),
         (answer(pattern(1, [1], description="a\0b")), "not a text"),
         (answer(pattern(1, [1], description="\ud83d")), "half of a character"),
-        (answer(pattern(1, [1]), comment="x" * (MOST_TEXT + 1)), "2001 characters"),
+        (answer(pattern(1, [1]), comment="x" * (ANSWER + 1)), "2001 characters"),
         (answer(*(pattern(n, [1]) for n in range(1, 32))), "at most 30 patterns"),
     ],
 )

@@ -13,13 +13,21 @@ from django.db.models import Count
 from django.http import Http404
 from django.utils import timezone
 
+from annotation_site.accounts.bounds import DayIsFull
 from annotation_site.annotation import consent, places, selectors, submissions
 from annotation_site.annotation.members import (
     annotator_add,
     annotator_remove,
     assignments_release,
 )
-from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision, Study
+from annotation_site.annotation.models import (
+    Assignment,
+    Membership,
+    Pattern,
+    Revision,
+    Study,
+    TakenTime,
+)
 from annotation_site.annotation.plans import plan_of
 from annotation_site.annotation.rules import study_change
 from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer
@@ -391,3 +399,53 @@ def test_a_silent_reference_that_is_on_its_way_is_scored_by_the_answer_that_chan
     assert raised == []
     silent.refresh_from_db()
     assert silent.reference_score == 1
+
+
+def test_reports_of_one_person_at_once_take_no_moment_twice():
+    study = make_study(extraction=make_extraction(per_layer=4))
+    member = study.memberships.filter(role="annotator").first()
+    lists = list(member.assignments.order_by("position")[:12])
+    opened = timezone.now() - timedelta(seconds=60)
+    member.assignments.update(opened_at=opened, state=Assignment.State.IN_PROGRESS)
+
+    def report(assignment: Assignment) -> None:
+        try:
+            submissions.assignment_submit(
+                user=member.user, public_id=assignment.public_id, base_version=0,
+                key=uuid.uuid4(), answer=answer(), active_seconds=10_000_000,
+            )  # fmt: skip
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(PEOPLE) as pool:
+        list(pool.map(report, lists))
+    passed = (timezone.now() - opened).total_seconds()
+    counted = sum(member.assignments.values_list("active_seconds", flat=True))
+    assert 60 <= counted <= passed + 1
+    assert TakenTime.objects.get(user=member.user).day_seconds == counted
+
+
+def test_submissions_of_one_list_at_once_pass_the_days_number_by_none(monkeypatch):
+    monkeypatch.setattr(submissions, "MOST_REVISIONS_A_DAY", 3)
+    study = make_study()
+    assignment = Assignment.objects.filter(membership__study=study).first()
+    user = assignment.membership.user
+
+    def submit_again(rank: int) -> None:
+        try:
+            for _ in range(20):
+                version = Assignment.objects.get(pk=assignment.pk).draft_version
+                with contextlib.suppress(DraftConflict):
+                    submissions.assignment_submit(
+                        user=user, public_id=assignment.public_id, base_version=version,
+                        key=uuid.uuid4(), answer=answer(pattern(1, [rank])), active_seconds=0,
+                    )  # fmt: skip
+                    return
+        except DayIsFull:
+            pass
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(PEOPLE) as pool:
+        list(pool.map(submit_again, range(1, 11)))
+    assert Revision.objects.filter(assignment=assignment).count() == 3

@@ -110,8 +110,9 @@ def test_the_number_of_queries_grows_with_neither_people_nor_lists(study):
     for row in Assignment.objects.filter(item__study=large).select_related("membership__user")[:60]:
         submit(row, answer(pattern(1, [1, 2, 3, 4])), 3)
     assert queries(study) == queries(large)
-    # Lists by use, people, answers by list, work; people, recent answers and what they said, times.
-    assert queries(large) == 8
+    # Lists by use, people, answers by list, work, cut time; people, recent answers and what they
+    # said, times.
+    assert queries(large) == 9
 
 
 def test_lists_are_told_with_their_answers_and_the_reasons_of_skips(study):

@@ -205,14 +205,16 @@ def test_hours_are_counted_on_the_day_on_which_they_were_worked(clock):
     clock.after(minutes=10)
     skip(second, active_seconds=50)
     clock.after(days=1)
+    client.get(f"/lists/{first.public_id}/")
+    clock.after(seconds=3)
     submit(first, answer(), active_seconds=1003)
     response = client.get("/hours.csv")
     assert response["Content-Disposition"] == 'attachment; filename="hours.csv"'
     assert b"".join(response.streaming_content).decode() == (
-        "day,study,active_seconds,active_hours,lists_submitted\r\n"
-        "2026-03-04,'=Concepts,3,0.0008,0\r\n"
-        "2026-03-03,'=Concepts,650,0.1806,1\r\n"
-        "2026-03-02,'=Concepts,400,0.1111,0\r\n"
+        "day,study,active_seconds,active_hours,lists_submitted,cut_seconds,cut_reason\r\n"
+        '2026-03-04,\'=Concepts,3,0.0008,0,0,""\r\n'
+        '2026-03-03,\'=Concepts,650,0.1806,1,0,""\r\n'
+        '2026-03-02,\'=Concepts,400,0.1111,0,0,""\r\n'
     )
     page = text_of(client.get("/hours/"))
     assert "Tue 3 Mar 2026 =Concepts 10 min 50 s 1" in page
@@ -241,8 +243,9 @@ def test_time_adds_up_when_the_servers_clock_is_moved_back(clock):
     save(assignment, {}, 2, active_seconds=900)
     assert seconds_of(assignment) == 900
     days = own_work.work_days(assignment.membership.user)
-    assert [(d.day.day, d.active_seconds) for d in days] == [(3, 0), (2, 900)]
-    assert WorkedDay.objects.count() == 2
+    assert [(d.day.day, d.active_seconds) for d in days] == [(3, 0), (2, 900), (1, 0)]
+    assert [d.cut_seconds for d in days] == [0, 0, 0]  # it counts by now
+    assert WorkedDay.objects.count() == 3
 
 
 def test_an_autosave_that_is_repeated_adds_no_time(clock):

@@ -8,8 +8,15 @@ from django.utils import timezone
 
 from annotation_site.annotation import places, submissions
 from annotation_site.annotation.members import assignments_release
-from annotation_site.annotation.models import Assignment, Pattern, Revision, Study
+from annotation_site.annotation.models import (
+    Assignment,
+    Guidelines,
+    Pattern,
+    Revision,
+    Study,
+)
 from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer, NotAllowed
+from annotation_site.results.versions import data_version
 from tests.annotation_site.factories import (
     answer,
     assignment_of,
@@ -289,7 +296,7 @@ def test_active_time_is_bounded_by_the_wall_clock_and_never_shrinks(monkeypatch)
     assert assignment.active_seconds == 60
     save(assignment, {}, 2, active_seconds=9999)
     assignment.refresh_from_db()
-    assert assignment.active_seconds == 101  # the second that has begun counts
+    assert assignment.active_seconds == 100
 
 
 @pytest.mark.parametrize("state", ["paused", "closed"])
@@ -355,3 +362,75 @@ def test_an_answer_is_never_older_than_the_look_at_its_list():
     submit(assignment, answer(), active_seconds=90)
     assignment.refresh_from_db()
     assert (assignment.submitted_at, assignment.active_seconds) == (ahead, 0)
+
+
+def test_the_answer_that_counts_already_makes_no_revision_and_no_version():
+    assignment = assignment_of(make_study())
+    content = answer(pattern(1, [1, 2, 3, 4]), comment="hard")
+    submit(assignment, content)
+    before = study_version(assignment)
+    patterns = list(Pattern.objects.values_list("pk", flat=True))
+    for _ in range(3):
+        assert submit(assignment, content).state == State.SUBMITTED
+    assignment.refresh_from_db()
+    assert (assignment.version, assignment.draft_version, Revision.objects.count()) == (1, 1, 1)
+    assert study_version(assignment) == before
+    assert list(Pattern.objects.values_list("pk", flat=True)) == patterns
+    submit(assignment, answer(pattern(1, [1, 2, 3, 5]), comment="hard"))
+    assert Revision.objects.count() == 2
+
+
+def test_an_answer_taken_back_to_what_counts_is_no_unsubmitted_change():
+    assignment = assignment_of(make_study())
+    submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
+    assignment.refresh_from_db()
+    save(assignment, {"answer": answer(pattern(1, [9]))}, assignment.draft_version)
+    submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
+    assignment.refresh_from_db()
+    assert (assignment.draft["answer"]["patterns"][0]["ranks"], assignment.version) == (
+        [1, 2, 3, 4], 1,
+    )  # fmt: skip
+    assert assignment.draft_version == 3  # other tabs see it
+
+
+def test_an_equal_answer_under_newer_guidelines_is_a_new_revision():
+    assignment = assignment_of(make_study())
+    submit(assignment, answer())
+    Guidelines.objects.create(study=assignment.item.study, version=2, text="newer")
+    submit(assignment, answer())
+    found = Revision.objects.order_by("version").values_list(
+        "snapshot__guidelines_version", flat=True
+    )
+    assert list(found) == [1, 2]
+
+
+def test_a_list_has_an_end_of_revisions_on_one_day_and_the_draft_stays(monkeypatch):
+    monkeypatch.setattr(submissions, "MOST_REVISIONS_A_DAY", 3)
+    assignment = assignment_of(make_study())
+    for rank in (1, 2, 3):
+        submit(assignment, answer(pattern(1, [rank])))
+    assignment.refresh_from_db()
+    save(assignment, {"answer": answer(pattern(1, [4]))}, assignment.draft_version)
+    with pytest.raises(Invalid, match="3 times today"):
+        submit(assignment, answer(pattern(1, [4])))
+    assert submit(assignment, answer(pattern(1, [3]))).version == 3  # it counts already
+    assignment.refresh_from_db()
+    assert Revision.objects.count() == assignment.version == 3
+    assert stored_patterns(assignment)[0][-1] == [3]
+    Revision.objects.update(created_at=timezone.now() - timedelta(days=1))
+    assert submit(assignment, answer(pattern(1, [4]))).version == 4
+
+
+def test_skips_with_ever_other_reasons_have_the_same_end(monkeypatch):
+    monkeypatch.setattr(submissions, "MOST_REVISIONS_A_DAY", 2)
+    assignment = assignment_of(make_study())
+    skip(assignment, "one")
+    skip(assignment, "two")
+    with pytest.raises(Invalid, match="2 times today"):
+        skip(assignment, "three")
+    assignment.refresh_from_db()
+    assert (assignment.skip_reason, Revision.objects.count()) == ("two", 2)
+
+
+def study_version(assignment) -> int:
+    return data_version(assignment.item.study_id)

@@ -10,11 +10,18 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
+from annotation_site.accounts import throttling
 from annotation_site.accounts.models import Role, User
 from annotation_site.accounts.tokens import token_create
-from annotation_site.annotation.models import Study
-from annotation_site.api import throttling
-from tests.annotation_site.factories import UserFactory, log_in, make_extraction
+from annotation_site.annotation.models import Assignment, Study
+from tests.annotation_site.factories import (
+    UserFactory,
+    assignment_of,
+    client_of,
+    log_in,
+    make_extraction,
+    make_study,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENTS = 8
@@ -54,6 +61,18 @@ def at_once(request, times: int) -> list:
         return list(pool.map(one, range(times)))
 
 
+def test_tabs_that_ask_for_the_next_list_at_once_all_get_the_same_one():
+    study = make_study()
+    user = assignment_of(study).membership.user
+    clients = [client_of(user) for _ in range(CLIENTS)]
+    replies = at_once(
+        lambda number: clients[number].post(f"/api/work/{study.slug}/next").json(), CLIENTS
+    )
+    opened = Assignment.objects.filter(membership__user=user).exclude(opened_at=None)
+    assert {reply["next"]["list"]["id"] for reply in replies} == {str(opened.get().public_id)}
+    assert opened.get().state == Assignment.State.IN_PROGRESS
+
+
 def test_of_requests_at_once_only_as_many_are_let_in_as_a_minute_allows(settings, monkeypatch):
     monkeypatch.setattr(throttling, "WINDOW", 10**9)  # this test never meets the end of a minute
     cache.clear()
@@ -84,7 +103,26 @@ def test_of_wrong_passwords_at_once_no_more_are_tried_than_one_by_one(monkeypatc
         User, "check_password", lambda self, raw: tried.append(raw) or check(self, raw)
     )
     at_once(
-        lambda n: log_in(user, client=Client(REMOTE_ADDR=f"192.0.2.{n}"), password=f"guess {n}"),
+        lambda n: log_in(user, client=Client(REMOTE_ADDR="192.0.2.1"), password=f"guess {n}"),
         2 * CLIENTS,
     )
     assert 1 <= len(tried) <= 5
+    at_once(
+        lambda n: log_in(user, client=Client(REMOTE_ADDR=f"192.0.2.{n}"), password=f"guess {n}"),
+        5 * CLIENTS,
+    )
+    assert 6 <= len(tried) <= 30
+
+
+def test_of_writes_at_once_by_pages_only_as_many_are_done_as_a_minute_allows(settings, monkeypatch):
+    monkeypatch.setattr(throttling, "WINDOW", 10**9)
+    settings.WRITES_PER_MINUTE = 5
+    cookies = client_of(UserFactory()).cookies
+
+    def post(_: int) -> int:
+        client = Client()
+        client.cookies = cookies
+        return client.post("/account/tokens/new/", {}).status_code
+
+    statuses = [status for _ in range(3) for status in at_once(post, CLIENTS)]
+    assert statuses.count(429) == 3 * CLIENTS - 5

@@ -11,10 +11,11 @@ from django.core.cache import cache
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, Role
+from annotation_site.accounts import throttling
+from annotation_site.accounts.models import ApiToken, AuditEntry, Invitation, RequestKey, Role
 from annotation_site.accounts.tokens import scopes_for, token_create
+from annotation_site.annotation import people
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.api import throttling
 from annotation_site.api.calls import MOST_ROWS
 from tests.annotation_site.factories import (
     UserFactory,
@@ -179,6 +180,29 @@ def test_too_many_requests_of_ones_tokens_are_told_to_wait(settings, monkeypatch
     assert other.get("/api/me").status_code == 200  # the next minute
 
 
+@pytest.mark.parametrize(
+    ("role", "scopes"),
+    [
+        (Role.ANNOTATOR, ["read", "annotate"]),
+        (Role.RESEARCHER, ["read", "annotate", "manage"]),
+        (Role.ADMIN, ["read", "annotate", "manage", "admin"]),
+    ],
+)
+def test_scopes_that_are_told_are_never_more_than_the_role_gives(role, scopes):
+    user = UserFactory(role=role)
+    assert client_of(user).get("/api/me").json()["scopes"] == scopes
+    assert bearer(user, "read").get("/api/me").json()["scopes"] == ["read"]
+    # As after a change in the database, which revokes nothing.
+    ApiToken.objects.update(scopes=["read", "annotate", "manage", "admin"])
+    client = bearer(user, "read")
+    ApiToken.objects.update(scopes=["read", "annotate", "manage", "admin"])
+    assert client.get("/api/me").json()["scopes"] == scopes
+    for row in client.get("/api/tokens").json()["results"]:
+        assert row["scopes"] == scopes
+    page = client_of(user).get("/account/tokens/").content.decode()
+    assert page.count(f"<td>{', '.join(scopes)}</td>") == 2
+
+
 class TestIdempotencyKey:
     @pytest.fixture
     def plan(self):
@@ -238,6 +262,40 @@ class TestIdempotencyKey:
     @pytest.mark.parametrize("key", ["", "x" * 101, "a\tb"])
     def test_a_key_that_is_no_key_is_refused(self, client, plan, key):
         assert code(self.post(client, plan, key)) == (400, "invalid_request")
+
+    def test_whoever_lost_the_study_the_role_or_the_scope_is_not_answered_again(self, plan):
+        boss, admin = UserFactory(role=Role.ADMIN), UserFactory(role=Role.ADMIN)
+        study, person = make_study(), UserFactory(username="somebody")
+        url, body = f"/api/studies/{study.slug}/people", {"person": str(person.public_id)}
+        assert self.post(bearer(boss), body, url=url).json()["name"] == "somebody"
+        own = self.post(bearer(boss), plan, "k-2").json()["slug"]
+        again = self.post(bearer(boss), body, url=url)
+        assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true")
+
+        refused = self.post(bearer(boss, "read"), body, url=url)
+        assert code(refused) == (403, "scope_missing")
+        people.person_role_change(person=boss, role=Role.RESEARCHER, by=admin)
+        boss.refresh_from_db()
+        refused = self.post(bearer(boss), body, url=url)
+        assert (code(refused), "somebody" in refused.content.decode()) == (
+            (404, "not_found"),
+            False,
+        )
+        assert self.post(bearer(boss), plan, "k-2").status_code == 201  # still theirs
+        Study.objects.get(slug=own).memberships.filter(user=boss).delete()
+        assert code(self.post(bearer(boss), plan, "k-2")) == (404, "not_found")
+        people.person_role_change(person=boss, role=Role.ANNOTATOR, by=admin)
+        boss.refresh_from_db()
+        assert code(self.post(bearer(boss), body, url=url)) == (403, "not_allowed")
+
+    def test_of_two_people_with_one_key_each_gets_their_own_answer(self, client, plan):
+        other = bearer(UserFactory(role=Role.RESEARCHER))
+        first, second = self.post(client, plan), self.post(other, {**plan, "title": "Mine"})
+        assert (first.json()["title"], second.json()["title"]) == ("Once", "Mine")
+        assert "Idempotent-Replayed" not in second
+        assert self.post(other, {**plan, "title": "Mine"}).json() == second.json()
+        assert code(self.post(other, plan)) == (422, "key_reused")
+        assert Study.objects.count() == 2
 
     def test_an_invitations_link_is_told_once_and_not_stored(self):
         client = bearer(UserFactory(role=Role.ADMIN))

@@ -188,6 +188,61 @@ def test_a_zip_with_a_long_directory_is_refused_before_it_is_read(admin, bundles
     refused(admin, bundles, zipped({**contents(made), **many}), "holds other files than")
 
 
+def altered(files, name, *, local=(), central=()):
+    """A .zip in which bytes of a member's two heads are others: pairs of a place and bytes."""
+    content = bytearray(zipped(files)["bundle.zip"])
+    for signature, name_at, changes in ((b"PK\3\4", 30, local), (b"PK\1\2", 46, central)):
+        at = content.index(signature)
+        while content[at + name_at : at + name_at + len(name)] != name.encode():
+            at = content.index(signature, at + 1)
+        for place, new in changes:
+            content[at + place : at + place + len(new)] = new
+    return {"bundle.zip": bytes(content)}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_of_another_method_is_refused_before_it_is_opened(
+    admin, made, bundles, method, monkeypatch
+):
+    files = zipped(contents(made), method=method)
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    refused(admin, bundles, files, "a method other than Deflate")
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x41])
+def test_an_encrypted_zip_is_refused_with_its_reason(admin, made, bundles, bits):
+    heads = {"local": [(6, bytes([bits]))], "central": [(8, bytes([bits]))]}
+    files = altered(contents(made), "tokens.parquet", **heads)
+    refused(admin, bundles, files, "The .zip is encrypted")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_that_names_a_file_twice_is_refused(admin, made, bundles):
+    target = io.BytesIO(zipped(contents(made))["bundle.zip"])
+    with zipfile.ZipFile(target, "a") as archive:
+        archive.writestr("tokens.parquet", b"other")
+    refused(admin, bundles, {"x.zip": target.getvalue()}, "names a file twice")
+
+
+LIES = {
+    "members that share bytes": {"central": [(42, b"\0\0\0\0")]},
+    "a member beyond the file": {"central": [(42, b"\xff\xff\xff\x7f")]},
+    "a packed size beyond the file": {"central": [(20, b"\xff\xff\xff\x7f")]},
+    "a member before the file": {"central": [(42, b"\0\0\0\x80")]},
+    "sizes that are said in no extra field": {"central": [(20, b"\xff" * 8)]},
+    "a longer name in the member's own head": {"local": [(26, b"\xff\xff")]},
+    "another name in the member's own head": {"local": [(30, b"X")]},
+    "a checksum that does not fit": {"central": [(16, b"\0\0\0\0")]},
+    "damaged data": {"local": [(70, b"\xff" * 8)]},
+    "a version that nobody knows": {"central": [(6, b"\xff\xff")]},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_zip_that_lies_is_refused_with_a_sentence(admin, made, bundles, lie):
+    refused(admin, bundles, altered(contents(made), "vectors.parquet", **LIES[lie]), "is damaged")
+
+
 def test_rows_that_unpack_to_too_much_are_refused_by_the_footer(admin, bundles, made, monkeypatch):
     monkeypatch.setattr(importing, "_UNPACKED_BY", 0)
     refused(admin, bundles, contents(made), "at most 0 are read here")

@@ -15,7 +15,14 @@ from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid, SiteError
 from annotation_site.workers import claims
-from ffn_extract.bundle import BundleError, ModelInfo, TokenRow, VectorRow, write_bundle
+from ffn_extract.bundle import (
+    BundleError,
+    ModelInfo,
+    TokenRow,
+    VectorRow,
+    open_bundle,
+    write_bundle,
+)
 from ffn_extract.options import ExtractOptions
 from tests.ffn_extract.tiny_wikilm import save as save_wikilm
 
@@ -204,11 +211,11 @@ def test_a_run_that_lost_its_claim_changes_nothing_any_more(bundle):
 
 def test_a_run_that_takes_over_replaces_what_the_dead_one_had_loaded(bundle):
     claimed = services.extraction_claim(extraction_id=queued().pk)
-    loading.rows_load(claimed.pk, services.open_bundle(bundle), ignore, ignore)
+    loading.rows_load(claimed.pk, open_bundle(bundle), ignore, ignore)
     Extraction.objects.update(heartbeat_at=timezone.now() - 2 * claims.DEAD_AFTER)
     extractions_sweep()
     again = services.extraction_claim(extraction_id=claimed.pk)
-    services.bundle_load(extraction=again, bundle=services.open_bundle(bundle))
+    services.bundle_load(extraction=again, bundle=open_bundle(bundle))
     again.refresh_from_db()
     assert (again.state, again.vectors.count(), again.tokens.count()) == (State.READY, 2, 6)
 
@@ -220,7 +227,7 @@ def test_a_run_that_lost_its_claim_while_loading_leaves_no_rows(bundle):
         raise claims.ClaimLost
 
     with pytest.raises(claims.ClaimLost):
-        loading.rows_load(claimed.pk, services.open_bundle(bundle), taken_over, ignore)
+        loading.rows_load(claimed.pk, open_bundle(bundle), taken_over, ignore)
     assert claimed.tokens.count() == 0
 
 
@@ -239,9 +246,7 @@ def ignore(*_):
 def test_lists_that_another_extraction_holds_are_kept_once(bundle, tmp_path):
     first, _ = importing.bundle_import(path=bundle)
     claimed = services.extraction_claim(extraction_id=queued().pk)
-    services.bundle_load(
-        extraction=claimed, bundle=services.open_bundle(make_bundle(tmp_path / "same"))
-    )
+    services.bundle_load(extraction=claimed, bundle=open_bundle(make_bundle(tmp_path / "same")))
     claimed.refresh_from_db()
     assert (claimed.state, claimed.same_as, claimed.vectors.count()) == (State.READY, first, 0)
     assert list(extractions_ready()) == [first]

@@ -1,6 +1,7 @@
 import csv
 import io
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from annotation_site.exports import Column, Table
 from annotation_site.exports.csv_format import CsvFormat, read
 from annotation_site.exports.table import Row
 
+# What no cell begins with; an empty one begins with nothing.
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 WORD = Column("word", "text")
 SHARE = Column("share", "number")
 
@@ -32,6 +35,10 @@ def test_a_whole_file() -> None:
         ("-ing", 0),
         ("'tis", math.nan),
         ("'=x", 2**70),
+        ("animals;=HYPERLINK(A1)", 5),
+        ("a, -b", 6),
+        (";", 7),
+        ("cats, dogs;", 8),
     ]
     assert written((WORD, SHARE), rows).decode() == (
         "word,share\r\n"
@@ -45,10 +52,16 @@ def test_a_whole_file() -> None:
         "'-ing,0\r\n"
         "'tis,\r\n"
         "''=x,1180591620717411303424\r\n"
+        "animals;'=HYPERLINK(A1),5\r\n"
+        '"a, -b",6\r\n'
+        ";,7\r\n"
+        '"cats, dogs;\'",8\r\n'
     )
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+)
 def test_no_text_can_be_taken_for_a_formula_not_even_a_column_name(start: str) -> None:
     data = written((Column(f"{start}HYPERLINK", "text"),), [(f"{start}cmd|' /C calc'!A0",)])
     for record in csv.reader(io.StringIO(data.decode(), newline="")):
@@ -94,7 +107,7 @@ def test_pandas_reads_it_as_it_is() -> None:
 
 
 # Texts near the rule's edges are rare among all texts, so they are drawn on purpose as well.
-texts = st.text(st.characters(codec="utf-8")) | st.text("'=+-@\t\r\n\", a")
+texts = st.text(st.characters(codec="utf-8")) | st.text("'=+-@\t\r\n\", a;|:\uff1d\u2028")
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 columns = st.lists(st.builds(Column, texts, st.sampled_from(["text", "number"])), min_size=1)
 
@@ -107,6 +120,39 @@ def test_reading_gives_back_what_was_written(data: st.DataObject, names: list[Co
     assert again.columns == tuple(names)
     # repr tells 1 from 1.0 and 0.0 from -0.0.
     assert [tuple(map(repr, row)) for row in again.rows] == [tuple(map(repr, row)) for row in rows]
+
+
+@given(st.lists(st.tuples(texts, numbers, texts)), st.sampled_from([WORD.name, "=A", "b;@c"]))
+def test_no_cell_is_a_formula_whatever_a_program_takes_for_the_separator(
+    rows: list[Row], name: str
+) -> None:
+    data = written((Column(name, "text"), SHARE, Column("other", "text")), rows).decode()
+    for separator in ",;\t|:":
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+            for lines in (io.StringIO(data, newline=""), data.splitlines()):
+                cells = (
+                    cell
+                    for record in csv.reader(lines, delimiter=separator, quoting=quoting)
+                    for cell in record
+                )
+                for cell in cells:
+                    # The number of this table stands in a column of its own between commas.
+                    is_number = separator == "," and re.fullmatch(r"-[0-9.]+(e[+-][0-9]+)?", cell)
+                    assert cell[:1] not in FORMULA or is_number, (separator, quoting, cell)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["animals;=HYPERLINK(A1)", "x;@SUM(1)", "a\t=1+1", "a|+1", "a:-1", "a,=1", "line\n=1",
+     "line\r\n@A1", '";=1', '"\t""=1', ";'=1", "a;\t=1", "a\u2028=1", "a;\uff1d1", "a,b;"],
+)  # fmt: skip
+def test_a_formula_inside_a_text_is_neutralised_and_read_back(text: str) -> None:
+    columns = (WORD, Column("other", "text"))
+    data = written(columns, [(text, text), ("1,2", text)])
+    assert read(data, name="some", columns=columns).rows == [(text, text), ("1,2", text)]
+    for separator in ",;\t|:":
+        for record in csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator):
+            assert not [cell for cell in record if cell[:1] in FORMULA], (separator, record)
 
 
 @given(st.lists(st.tuples(texts, texts)))

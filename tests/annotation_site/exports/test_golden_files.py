@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from annotation_site.exports import EXPORT_FORMATS, Column, Table, csv_format, json_format
-from annotation_site.exports.cells import restored
 from annotation_site.exports.table import Row
+from ffn_extract.formulas import restored
 
 COLUMNS = (
     Column("measure", "text"),

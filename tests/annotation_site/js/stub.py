@@ -62,6 +62,7 @@ class Stub:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.keys: set[str] = set()
         self.status = 0  # answer every API request with this status
+        self.busy = ""  # answer 429, and to come again after so many seconds
         self.lose_replies = False  # do what was asked, and answer like a proxy without a server
         self.logged_out = False
         self.language = "en"
@@ -160,6 +161,8 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
 
         def send(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", stub.busy)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Security-Policy", POLICY)
             self.send_header("Content-Length", str(len(body)))
@@ -203,7 +206,9 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 stub.held -= 1
                 if stub.status:
                     return self.send(stub.status, "text/html", b"no")
-                if stub.logged_out:
+                if stub.busy:
+                    status, reply = _error(429, "throttled", "Wait, then try again.")
+                elif stub.logged_out:
                     status, reply = _error(403, "not_authenticated", "Log in first.")
                 else:
                     status, reply = stub.reply(stub.ids.index(list_id), what, body)

@@ -145,6 +145,43 @@ def test_work_is_kept_while_offline_and_sent_when_back(page: Page, stub: Stub):
     assert page.evaluate("Object.keys(localStorage).filter((k) => /draft/.test(k))") == []
 
 
+def test_too_many_writes_wait_as_long_as_told_and_lose_nothing(page: Page, stub: Stub):
+    press(page, "1")
+    expect_saved(page)
+    stub.busy = "600"
+    before = len(stub.requests)
+    press(page, "1 1")
+    expect(page.locator("#save-state")).to_have_text(
+        "Not saved yet: too many changes within a minute, kept on this computer"
+    )
+    press(page, "1 s")
+    page.wait_for_timeout(3_000)  # longer than a page waits for a server that does not answer
+    assert len(stub.requests) == before + 1
+    press(page, "Enter")
+    expect(page.locator("#message-text")).to_contain_text("too many changes within a minute")
+    assert len(stub.requests) == before + 2
+    assert stub.lists[0]["state"] == "in progress"
+    stub.busy = ""
+    reload(page)
+    assert members(page, 1) == [1, 2, 3, 4]
+    expect_saved(page)
+    assert stub.answer()["patterns"][0]["ranks"] == [1, 2, 3, 4]
+
+
+def test_a_submission_among_too_many_writes_is_sent_again_by_itself(page: Page, stub: Stub):
+    press(page, "1 1 1 1 s")
+    expect_saved(page)
+    stub.busy = "2"
+    press(page, "Enter")
+    expect(page.locator("#message-text")).to_contain_text("It is sent again by itself")
+    stub.busy = ""
+    expect(page).to_have_url(f"{stub.address}{stub.url(1)}")
+    (first, *more) = stub.sent("submit")
+    assert more
+    assert {body["key"] for body in more} == {first["key"]}
+    assert stub.lists[0]["submitted"] == 1
+
+
 def test_leaving_with_unsaved_work_warns_and_loses_nothing(page: Page, stub: Stub):
     stub.status = 503
     press(page, "1 1")

@@ -32,10 +32,11 @@ make_invitation()
 # All rows of all models, as text: what must be equal before and after.
 ROWS = """
 import gzip, json
+from pathlib import Path
 from annotation_site.operations import backup
 found = {}
 for model in backup._models():
-    with backup._rows_file(model) as (file, count):
+    with backup._rows_file(model, Path('.')) as (file, count):
         found[model._meta.label] = gzip.decompress(file.read()).decode().splitlines()
 print(json.dumps(found))
 """

@@ -6,6 +6,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -103,15 +104,14 @@ def test_settings_that_strangers_could_use(settings, changes, level, sentence):
 
 def test_ready_means_that_the_database_answers(monkeypatch):
     client = Client()
+    assert client.get("/readyz").content == b"ok, but no worker is alive\n"
+    alive()
     assert client.get("/readyz").content == b"ok\n"
 
-    class Gone:
-        def cursor(self):
-            from django.db import OperationalError
+    def gone():
+        raise OperationalError("secret details of the server")
 
-            raise OperationalError("secret details of the server")
-
-    monkeypatch.setattr(health, "connection", Gone())
+    monkeypatch.setattr(health, "workers_alive", gone)
     response = client.get("/readyz")
     assert (response.status_code, b"secret" in response.content) == (503, False)
     assert client.get("/healthz").status_code == 200

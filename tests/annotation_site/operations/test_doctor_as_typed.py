@@ -205,8 +205,7 @@ BROKEN: dict[str, list[Case]] = {
              "does not answer"),
         Case("a stranger's certificate", redis_with_tls(
             f"rediss://:{QUOTED}@localhost:{{port}}/0"), "look", "certificate"),
-        Case("no folder", lambda s: (shutil.rmtree(s.var / "queue"), (s.var / "queue").touch())[1],
-             "look", "Check VAR_DIR"),
+        Case("no folder", lambda s: (s.var / "queue").touch(), "look", "Check VAR_DIR"),
         Case("a folder of somebody else", read_only("var/queue/messages"), "look",
              "Permission denied", without_roots_privilege),
     ],
@@ -254,7 +253,7 @@ BROKEN: dict[str, list[Case]] = {
         Case("no proxy", sets(SITE_URL="https://labels.example.org"), "look", "BEHIND_PROXY=true"),
         Case("a typing error", a_typing_error, "look", "BEHIND_PROXY?"),
         Case("a short key", sets(SITE_URL="https://labels.example.org", BEHIND_PROXY="true",
-             SECRET_KEY="short"), "look", "security.W009"),
+             SECRET_KEY="0123456789abcdefghijklmnopqrstuvwxyz"), "look", "security.W009"),
     ],
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ from tests.annotation_site.factories import (
 )
 from tests.e2e.site import Site, database_of_its_own
 
-TOKEN = "a-token-for-prometheus"
+TOKEN = "a-token-for-prometheus-and-nobody-else"
 
 
 @pytest.mark.django_db

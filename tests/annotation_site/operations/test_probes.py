@@ -65,7 +65,7 @@ def test_the_description_below_a_path_says_where_the_calls_are(tmp_path, address
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True,
         check=False, env={
-            "DJANGO_SETTINGS_MODULE": "annotation_site.settings", "SECRET_KEY": "x" * 60,
+            "DJANGO_SETTINGS_MODULE": "annotation_site.settings", "SECRET_KEY": "a-k3y-of-test" * 4,
             "VAR_DIR": str(tmp_path), "SITE_URL": address, "FFN_ENV_FILE": "/dev/null",
         },
     )  # fmt: skip

@@ -1,0 +1,23 @@
+"""How many rows one person or one thing may add on a day: what can be repeated has an end."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from annotation_site.errors import Invalid
+
+
+class DayIsFull(Invalid):
+    """As many were made today as one day allows; nothing is deleted for more."""
+
+    code = "day_is_full"
+
+
+def require_room(rows: Any, *, most: int, sentence: str, at: str = "created_at") -> None:
+    """Raises DayIsFull with the sentence where `most` of the rows were made today, in UTC.
+
+    The caller holds a lock under which rows are added, or lets two at once pass by one.
+    """
+    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    if rows.filter(**{f"{at}__gte": midnight})[:most].count() >= most:
+        raise DayIsFull(sentence)

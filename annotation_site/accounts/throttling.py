@@ -1,0 +1,80 @@
+"""How many requests a person may make in a minute, counted for all processes together."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from annotation_site.accounts.models import RequestCount, User
+from annotation_site.errors import TooManyRequests, refusal_response
+
+WINDOW = 60  # seconds
+READS = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+def seconds_to_wait(counter: str, *, most: int) -> int | None:
+    """Count one; beyond `most` in this minute, the seconds until the next one begins.
+
+    Counted in the database, which all processes share: the cache there takes eight queries for it.
+    The row stays locked until it is read, so of requests at once each gets a number of its own.
+    """
+    now = int(time.time())
+    window = now // WINDOW
+    row = RequestCount.objects.filter(counter=counter)
+    one_more = Case(When(window=window, then=F("count") + 1), default=Value(1))
+    with transaction.atomic():
+        if not row.update(count=one_more, window=window):
+            _, is_first = RequestCount.objects.get_or_create(
+                counter=counter, defaults={"window": window, "count": 1}
+            )
+            if not is_first:  # two at once were the first
+                row.update(count=one_more, window=window)
+        count = row.values_list("count", flat=True).get()
+    return WINDOW - now % WINDOW if count > most else None
+
+
+Counted = TypeVar("Counted")
+
+
+def counted(view: Counted) -> Counted:
+    """Count a view's GET as a write: the log keeps a row of each."""
+    view.counts_as_write = True  # type: ignore[attr-defined]
+    return view
+
+
+class WriteThrottle:
+    """WRITES_PER_MINUTE for what one person's sessions change, by pages and API together.
+
+    Requests with a token are counted by `api.throttling`; what strangers may do, by allauth.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Answer 429 before the body is read and anything is done."""
+        writes = request.method not in READS
+        if not writes and not hasattr(getattr(view, "cls", view), "counts_as_write"):
+            return None
+        if not isinstance(request.user, User):
+            return None
+        wait = seconds_to_wait(f"writes:{request.user.pk}", most=settings.WRITES_PER_MINUTE)
+        if wait is None:
+            return None
+        sentence = _(
+            "You changed things more than {most} times within a minute, so this was not done. "
+            "Wait {wait} seconds, then try again."
+        ).format(most=settings.WRITES_PER_MINUTE, wait=wait)
+        response = refusal_response(request, TooManyRequests(sentence, retry_after=wait))
+        response["Retry-After"] = str(wait)
+        return response

@@ -1,0 +1,20 @@
+"""How long a text may be, in pages, API and files alike: one number for each kind of text.
+
+In characters. Nothing that people send is larger than DATA_UPLOAD_MAX_MEMORY_SIZE in any case.
+"""
+
+TITLE = 200
+# Guidelines and consent texts: four times the paper's protocol. Rendering costs up to a second of
+# one core, for tables that write out empty cells; it happens once for each version.
+MARKDOWN = 20_000
+ANSWER = 2_000  # the description of a pattern; the comment on a list
+SKIP_REASON = 500
+LOGIN_NAME = 150
+PASSWORD = 1_000  # also codes: of what is only compared
+TOKEN_NAME = 100  # of an API token
+MODEL = 300  # names of models, files and tensors
+REVISION = 200
+CORPUS_FIELD = 100
+DEVICE = 20
+SEARCHED_TOKEN = 200
+CHOSEN_VECTORS = 200_000

@@ -1,0 +1,14 @@
+"""What the site writes is its owner's alone, whatever the umask of the shell or service.
+
+Databases, backups and exports hold names, addresses and digests of passwords. Each way to start a
+process of the site calls `keep_files_private` first: manage.py, the web server, workers, the demo.
+"""
+
+import os
+
+OTHERS = 0o077  # the group and everybody else
+
+
+def keep_files_private() -> None:
+    """From here on, this process and its children make files with 0600 and folders with 0700."""
+    os.umask(OTHERS)
