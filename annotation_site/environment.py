@@ -22,12 +22,30 @@ DATABASES = ("postgres", "postgresql", "pgsql", "sqlite")
 BROKERS = ("redis", "rediss", "redis+socket")
 MAIL = ("smtp", "smtps", "smtp+tls", "smtp+ssl")
 CERTIFICATE_CHECKS = ("required", "optional", "none")
+DATA_FOLDER = "ffn-concepts-data"
+PACKAGE = Path(__file__).resolve().parent
 # Of a secret that nobody can guess; hexadecimal ones have 16 different characters.
 LEAST_CHARACTERS, LEAST_DIFFERENT = 32, 8
 MAKE_A_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 _COMMENT = re.compile(r"(^|\s)#")
 _EXPANDED = re.compile(r"\$[A-Za-z_{]")  # what docker compose replaces in the same file
+
+
+def site_folders(variables: MutableMapping[str, str], package: Path = PACKAGE) -> tuple[Path, Path]:
+    """The folder of `.env` and of relative paths, and the default of VAR_DIR.
+
+    In a checkout: its own folder, and `var` in it. Package managers own the folder of an installed
+    package, so then both are the data folder: VAR_DIR, else `ffn-concepts-data` in the current
+    folder. VAR_DIR becomes absolute for the processes that this one starts.
+    """
+    if (package.parent / "manage.py").is_file():
+        return package.parent, package.parent / "var"
+    chosen = variables.get("VAR_DIR", "").strip()
+    folder = Path(chosen or DATA_FOLDER).expanduser().resolve()
+    if chosen:
+        variables["VAR_DIR"] = str(folder)
+    return folder, folder
 
 
 class Environment:

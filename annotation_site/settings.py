@@ -17,16 +17,17 @@ from annotation_site.environment import (
     Environment,
     cache_folder,
     is_this_machine,
+    site_folders,
     strong,
 )
 from annotation_site.operations.logs import LEVELS, logging_settings
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR, _data_folder = site_folders(os.environ)
 env = Environment(os.environ)
 ENV_FILE = env.folder("FFN_ENV_FILE", BASE_DIR / ".env", BASE_DIR)
 env.read_file(ENV_FILE, required=bool(env.text("FFN_ENV_FILE")))
 
-VAR_DIR = env.folder("VAR_DIR", BASE_DIR / "var", BASE_DIR)
+VAR_DIR = env.folder("VAR_DIR", _data_folder, BASE_DIR)
 DEBUG = env.flag("DEBUG")
 # Before any library of extraction looks for its cache: a service has no home to write to.
 if _cache := cache_folder(VAR_DIR / "cache"):
@@ -294,7 +295,7 @@ DEFAULT_FROM_EMAIL = env.mail_address("MAIL_FROM", f"noreply@{_site.hostname}")
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # and those with a folder in locale/: docs/extending.md
-LOCALE_PATHS = [BASE_DIR / "annotation_site" / "locale"]
+LOCALE_PATHS = [Path(__file__).resolve().parent / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

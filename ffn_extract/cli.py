@@ -25,6 +25,7 @@ R = TypeVar("R")
 _NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are only compared
 _UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
 _FORMATS = ("text", "json", "csv")
+_OF_EXTRACTION = {"torch", "transformers", "safetensors", "nltk"}  # bundles are read without
 
 
 def _sentences(command: Callable[P, R]) -> Callable[P, R]:
@@ -38,6 +39,13 @@ def _sentences(command: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(printable(error.named(flag_of))) from error
         except FFNExtractError as error:
             raise click.ClickException(printable(str(error))) from error
+        except ModuleNotFoundError as error:
+            if error.name not in _OF_EXTRACTION:
+                raise
+            raise click.ClickException(
+                f"This command needs more packages ({error.name} is missing): "
+                "pip install 'ffn-concepts[extract]'"
+            ) from error
 
     return wrapped
 

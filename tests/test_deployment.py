@@ -113,7 +113,7 @@ def test_what_is_installed_is_pinned_with_the_digest_of_every_file():
         packages[path.name] = {block.partition("==")[0] for block in blocks}
         assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", block) for block in blocks), path.name
         assert not any(re.match(r"torch|nvidia|triton", block) for block in blocks)
-    assert set(packages) == {"demo.txt", "dev.txt", "extract.txt", "site.txt", "web.txt"}
+    assert {*packages} == {"demo.txt", "dev.txt", "docs.txt", "extract.txt", "site.txt", "web.txt"}
     assert packages["web.txt"] | packages["extract.txt"] == packages["site.txt"]
     text = (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
     for line in re.findall(r".*(?:pip install --no-cache|\$\(PIP\) ).*", text):

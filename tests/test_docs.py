@@ -36,5 +36,6 @@ def test_commands_in_the_documentation_exist():
     django = {"collectstatic", "makemigrations", "check", "help", "COMMAND"}
     known = commands | django
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for command in re.findall(r"manage\.py (\w+)", page.read_text()):
+        typed = r"(?:manage\.py|ffn-concepts manage(?: --data \S+)?) (\w+)"
+        for command in re.findall(typed, page.read_text()):
             assert command in known, (page.name, command)

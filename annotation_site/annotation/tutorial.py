@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.urls import reverse
 
 from annotation_site.analysis.one_answer import answer_coverage
@@ -15,7 +15,7 @@ from annotation_site.annotation.plans import DEFAULT_CATEGORIES
 from annotation_site.annotation.selectors import ListToken
 from annotation_site.errors import InvalidAnswer
 
-EXAMPLE = settings.BASE_DIR / "fixtures" / "example-annotation.json"
+EXAMPLE = Path(__file__).with_name("tutorial.json")
 MIN_TOKENS = 4  # the paper's
 LONGEST_ANSWER = 200_000  # characters of JSON
 

@@ -1,6 +1,7 @@
 """The documentation names what the registries and schemas hold."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_extending_lists_every_family():
 def test_the_example_of_a_family_is_one_that_works():
     source = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)[0]
     namespace: dict[str, object] = {}
-    exec(re.sub("^   ", "", source, flags=re.MULTILINE), namespace)
+    exec(textwrap.dedent(source), namespace)
     assert namespace["ARCHITECTURE"] == ARCHITECTURES["mistral"]
 
 
@@ -38,7 +39,7 @@ def test_extending_lists_every_gloss_source():
 def test_the_example_of_a_gloss_source_is_one_that_works(tmp_path):
     source = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)[1]
     namespace: dict[str, object] = {}
-    exec(re.sub("^   ", "", source, flags=re.MULTILINE), namespace)
+    exec(textwrap.dedent(source), namespace)
     (tmp_path / "words").write_text("cat\tan animal\n", encoding="utf-8")
     glosses = namespace["GlossaryGlosses"](tmp_path / "words")
     assert list(gloss_each(["cat", "dog"], [glosses])) == [

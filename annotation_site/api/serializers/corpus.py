@@ -130,11 +130,13 @@ def _field(option: Option) -> serializers.Field:
         case Choice(meanings):
             return serializers.ChoiceField(list(meanings), **settings)
         case Names(known):
-            child = serializers.ChoiceField(list(known))
-            return serializers.ListField(child=child, max_length=len(known), **settings)
-        case Integer(low, high, word, most=most):
+            word = serializers.ChoiceField(list(known))
+            return serializers.ListField(child=word, max_length=len(known), **settings)
+        case Integer(low, high, in_place, most=most):
             settings |= {"min_value": low, "max_value": most or high}
-            return PerLayer(word, **settings) if word else serializers.IntegerField(**settings)
+            return (
+                PerLayer(in_place, **settings) if in_place else serializers.IntegerField(**settings)
+            )
         case Number():
             return serializers.FloatField(**settings)
         case Places():
