@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from kombu import Exchange, Queue
 
-from annotation_site.operations.logs import request_id
+from annotation_site.logs import request_id
 from annotation_site.orphans import forks_end_with_this_process, stop_in_time
 from annotation_site.private_files import keep_files_private
 from annotation_site.workers.memory import release
@@ -34,10 +34,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 # Run by one worker at a time, every few seconds; each must be safe to run at once in many.
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
-    "annotation_site.annotation.places.leases_sweep",
-    "annotation_site.annotation.training.silent_scores_sweep",
-    "annotation_site.results.services.snapshots_sweep",
-    "annotation_site.results.export_files.exports_sweep",
+    "annotation_site.annotation.allocation.places.leases_sweep",
+    "annotation_site.annotation.review.training.silent_scores_sweep",
+    "annotation_site.results.snapshots.services.snapshots_sweep",
+    "annotation_site.results.files.storage.exports_sweep",
     "annotation_site.operations.tidy.tidy_daily",
 )
 

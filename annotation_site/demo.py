@@ -163,8 +163,8 @@ def _study() -> None:
     """A study over all lists of the demo, judged by both annotators."""
     from annotation_site.accounts.models import User
     from annotation_site.annotation.models import Study
-    from annotation_site.annotation.plans import StudyPlan
-    from annotation_site.annotation.studies import study_create, study_open
+    from annotation_site.annotation.studies.plans import StudyPlan
+    from annotation_site.annotation.studies.services import study_create, study_open
     from annotation_site.corpus.selectors import extractions_ready
 
     if Study.objects.exists():

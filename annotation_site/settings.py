@@ -20,7 +20,7 @@ from annotation_site.environment import (
     site_folders,
     strong,
 )
-from annotation_site.operations.logs import LEVELS, logging_settings
+from annotation_site.logs import LEVELS, logging_settings
 
 BASE_DIR, _data_folder = site_folders(os.environ)
 env = Environment(os.environ)

@@ -21,8 +21,8 @@ from typing import IO, Any
 from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader
 from annotation_site.exports.labels import LabelFileError, LabelRecord
-from annotation_site.results import archive_texts
-from annotation_site.results.archive_answers import (
+from annotation_site.results.files import archive_texts
+from annotation_site.results.files.archive_answers import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
     SKIP_COLUMNS,
@@ -30,9 +30,9 @@ from annotation_site.results.archive_answers import (
     Choices,
     request_of,
 )
-from annotation_site.results.archive_checks import NOT_CHECKED, RecordChecks
-from annotation_site.results.archive_facts import Facts
-from annotation_site.results.tables import tables_of
+from annotation_site.results.files.archive_checks import NOT_CHECKED, RecordChecks
+from annotation_site.results.files.archive_facts import Facts
+from annotation_site.results.tables.registry import tables_of
 
 TOLERANCE = 1e-9  # other processors add floats in another order
 MOST_TEXT = 2**30  # bytes of a table, or of the lists

@@ -68,7 +68,7 @@ def export(name: str) -> dict[str, Any]:
     """Write the study's labels to a temporary file in this process."""
     _set_up()
     from annotation_site.annotation.models import Study
-    from annotation_site.results.jobs import CONTENTS
+    from annotation_site.results.files.jobs import CONTENTS
 
     start = time.perf_counter()
     with tempfile.TemporaryFile() as file:

@@ -15,7 +15,7 @@ def describe() -> str:
     # Here, because loading it takes more memory than what some benchmarks measure.
     import torch
 
-    from ffn_extract.arithmetic import BFLOAT16, arithmetics_for
+    from ffn_extract.projection.arithmetic import BFLOAT16, arithmetics_for
 
     native = BFLOAT16 in arithmetics_for(torch.device("cpu"))
     return (

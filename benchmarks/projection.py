@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from benchmarks.machine import describe
-from ffn_extract.arithmetic import arithmetics_for
-from ffn_extract.projection import Projector
-from ffn_extract.working_rows import HeldRows
+from ffn_extract.projection.arithmetic import arithmetics_for
+from ffn_extract.projection.projector import Projector
+from ffn_extract.projection.working_rows import HeldRows
 
 TOP_K = 30
 ROWS_AT_ONCE = 512

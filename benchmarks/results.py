@@ -16,8 +16,8 @@ from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.coverage import DEFAULT_CATEGORIES
 from annotation_site.analysis.intervals import RESAMPLES
 from annotation_site.analysis.labels import Labels
-from annotation_site.results.table_request import TableRequest
-from annotation_site.results.tables import TABLES
+from annotation_site.results.tables.registry import TABLES
+from annotation_site.results.tables.request import TableRequest
 from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, labels_of
 
 

@@ -58,7 +58,7 @@ def measure(times: int, *, give_back: bool) -> list[int]:
 def _snapshot() -> Any:
     """Of a study of 12 lists that six people have answered."""
     from annotation_site.annotation.models import Assignment
-    from annotation_site.results.services import snapshot_request
+    from annotation_site.results.snapshots.services import snapshot_request
     from tests.annotation_site.factories import answer, make_study, pattern, submit
 
     study = make_study(annotators=6, annotators_per_list=6)

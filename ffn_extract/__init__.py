@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from ffn_extract.errors import FFNExtractError
     from ffn_extract.options import ExtractOptions
     from ffn_extract.pipeline import extract
-    from ffn_extract.projection import project
+    from ffn_extract.projection.projector import project
+    from ffn_extract.projection.working_rows import HeldRows
     from ffn_extract.tables import list_entries, top_tokens
-    from ffn_extract.working_rows import HeldRows
 
 __all__ = [
     "Bundle",
@@ -36,8 +36,8 @@ __all__ = [
 _MODULES = {
     "Bundle": "bundle", "Manifest": "bundle", "open_bundle": "bundle",
     "FFNExtractError": "errors", "ExtractOptions": "options", "extract": "pipeline",
-    "project": "projection", "list_entries": "tables", "top_tokens": "tables",
-    "HeldRows": "working_rows",
+    "project": "projection.projector", "list_entries": "tables", "top_tokens": "tables",
+    "HeldRows": "projection.working_rows",
 }  # fmt: skip
 
 

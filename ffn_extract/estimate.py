@@ -6,10 +6,10 @@ models on a machine of two cores. Where a site has run extractions of its own, t
 
 from dataclasses import dataclass
 
+from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.chosen_vectors import require_enough, require_places
 from ffn_extract.model_sizes import Sizes, sizes_of
 from ffn_extract.options import ALL, ExtractOptions
-from ffn_extract.outline import Outline
 
 DEFAULT_RATE = 1.3e10
 """Products of two numbers per second in the projection, where no extraction has shown another."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.tensor_names import Folded, folded, ranges
 
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import VectorRow
-from ffn_extract.fixed_order import fixed_order_norm
-from ffn_extract.projection import Projection
+from ffn_extract.projection.fixed_order import fixed_order_norm
+from ffn_extract.projection.projector import Projection
 from ffn_extract.vectors import Vector
 from ffn_extract.vocabulary import Vocabulary
 

@@ -15,10 +15,10 @@ from ffn_extract.architectures.heads import choose_unembedding
 from ffn_extract.architectures.layers import find_layers
 from ffn_extract.architectures.naming import find_prefix, name_on_disk
 from ffn_extract.architectures.settings import settings_for, size_of
+from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.limits import MOST_EXPERTS, MOST_LAYERS, MOST_VOCABULARY
 from ffn_extract.options import ExtractOptions
-from ffn_extract.outline import Outline
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ffn_extract.checkpoints import Checkpoint
+from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.errors import OptionError
 from ffn_extract.option_types import name_fault
 from ffn_extract.options import ExtractOptions

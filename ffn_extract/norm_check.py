@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffn_extract.architectures import ModelWeights
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
+from ffn_extract.checkpoints.weights_digest import weights_digest
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
 from ffn_extract.names import model_name
@@ -24,10 +25,9 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import open_device, open_weights
 from ffn_extract.possible import require_possible, require_top_k
 from ffn_extract.progress import Progress, Report, ignore
-from ffn_extract.projection import project
+from ffn_extract.projection.projector import project
 from ffn_extract.vectors import Vector, random_vectors, value_vectors
 from ffn_extract.vocabulary import open_vocabulary
-from ffn_extract.weights_digest import weights_digest
 
 TABLE_FILE = "compare-norm.csv"
 FIGURE_FILE = "compare-norm.png"

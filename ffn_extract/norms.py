@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ffn_extract.fixed_order import fixed_order_sum
+from ffn_extract.projection.fixed_order import fixed_order_sum
 
 Floats = NDArray[np.float64]
 

@@ -17,7 +17,8 @@ from ffn_extract.bundle import (
     UnembeddingInfo,
 )
 from ffn_extract.bundle.writing import require_target
-from ffn_extract.checkpoints import Checkpoint, find_checkpoint
+from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
+from ffn_extract.checkpoints.weights_digest import weights_digest
 from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource
@@ -29,7 +30,6 @@ from ffn_extract.run import Run
 from ffn_extract.tensor_names import Shape
 from ffn_extract.updates import require_runnable
 from ffn_extract.vocabulary import Vocabulary, open_vocabulary
-from ffn_extract.weights_digest import weights_digest
 from ffn_extract.whole_layers import LayeredExtraction
 
 __all__ = ["STEPS", "Progress", "Run", "Steps", "extract", "open_run"]

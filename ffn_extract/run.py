@@ -19,7 +19,7 @@ from ffn_extract.bundle import (
     VectorRow,
     write_bundle,
 )
-from ffn_extract.checkpoints import Checkpoint
+from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.environment import environment
 from ffn_extract.glosses import GlossSource, gloss_each
@@ -27,7 +27,7 @@ from ffn_extract.lists import prepared, rows_of, token_ids_of
 from ffn_extract.options import ExtractOptions
 from ffn_extract.possible import layers_of
 from ffn_extract.progress import Steps
-from ffn_extract.projection import project
+from ffn_extract.projection.projector import project
 from ffn_extract.sampling import Moments
 from ffn_extract.updates import UpdateReader
 from ffn_extract.vectors import (

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.fixed_order import fixed_order_sum
 from ffn_extract.options import KINDS
+from ffn_extract.projection.fixed_order import fixed_order_sum
 
 Floats = NDArray[np.float64]
 

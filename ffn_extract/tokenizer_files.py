@@ -17,9 +17,13 @@ from typing import Any
 import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 
+from ffn_extract.checkpoints.model_files import (
+    SENTENCEPIECE_FILES,
+    TOKENIZER_FILES,
+    VOCABULARY_FILES,
+)
 from ffn_extract.errors import CheckpointError
 from ffn_extract.json_files import MOST_TOKENIZER_BYTES, read_json
-from ffn_extract.model_files import SENTENCEPIECE_FILES, TOKENIZER_FILES, VOCABULARY_FILES
 
 WAY_OUT = (
     "Put a tokenizer.json beside the weights: where the tokenizer loads, "

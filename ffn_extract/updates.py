@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from transformers import AutoModel, PreTrainedTokenizerBase
 
 from ffn_extract.architectures import Architecture
-from ffn_extract.checkpoints import Checkpoint
+from ffn_extract.checkpoints.find import Checkpoint
+from ffn_extract.checkpoints.tensor_files import first_present
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
 from ffn_extract.gguf_format.running import model_in_gguf
-from ffn_extract.tensor_files import first_present
 from ffn_extract.tokenizer_files import sentences_for
 
 MAX_TOKENS = 512

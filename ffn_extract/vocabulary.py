@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from ffn_extract.checkpoints import Checkpoint
+from ffn_extract.checkpoints.fairseq import SPECIAL, is_fairseq, read_dictionary
+from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.errors import CheckpointError
-from ffn_extract.fairseq import SPECIAL, is_fairseq, read_dictionary
 from ffn_extract.gguf_format.tokenizer import tokenizer_in_gguf
 from ffn_extract.tokenizer_files import open_tokenizer, tokenizer_json
 from ffn_extract.tokens import Marking, TokenForm, token_form

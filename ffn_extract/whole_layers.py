@@ -9,10 +9,10 @@ from ffn_extract.bundle.parts import Parts
 from ffn_extract.environment import packages
 from ffn_extract.lists import prepared, rows_of
 from ffn_extract.progress import Steps
-from ffn_extract.projection import Projector
+from ffn_extract.projection.projector import Projector
+from ffn_extract.projection.working_rows import HeldRows
 from ffn_extract.run import Run
 from ffn_extract.vectors import Vector, all_value_vectors
-from ffn_extract.working_rows import HeldRows
 
 
 class LayeredExtraction:

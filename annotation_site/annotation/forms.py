@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.annotation.plans import (
+from annotation_site.annotation.studies.plans import (
     DEFAULT_CATEGORIES,
     NUMBERS,
     WORD_LEVEL,

@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.access import refusal, waits_for_training
+from annotation_site.annotation.lists.access import refusal, waits_for_training
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,

@@ -9,9 +9,9 @@ from annotation_site.annotation.views import (
     monitoring,
     own,
     references,
-    running,
     tutorial,
 )
+from annotation_site.annotation.views import studies as running
 
 app_name = "annotation"
 urlpatterns = [

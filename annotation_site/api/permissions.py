@@ -6,7 +6,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from annotation_site.accounts.models import ApiToken, Role, Scope
-from annotation_site.annotation.people import RANKS
+from annotation_site.annotation.people.joining import RANKS
 from annotation_site.errors import NotAllowed
 
 FOR = {

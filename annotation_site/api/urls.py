@@ -2,17 +2,8 @@
 
 from django.urls import path, re_path
 
-from annotation_site.api.views import (
-    contents,
-    corpus,
-    files,
-    lists,
-    people,
-    results,
-    running,
-    site,
-    studies,
-)
+from annotation_site.api.views import contents, corpus, files, lists, people, results, site, studies
+from annotation_site.api.views import monitoring as running
 
 app_name = "api"
 STUDY = "studies/<slug:slug>"

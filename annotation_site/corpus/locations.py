@@ -10,11 +10,11 @@ from pathlib import Path
 from django.conf import settings
 
 from annotation_site.errors import Invalid, SiteError
+from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.estimate import require_possible
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
-from ffn_extract.outline import outline_of_folder
 
 _PART = r"[A-Za-z0-9][\w.-]*"
 MODEL_NAME = re.compile(f"{_PART}(/{_PART})?")  # of the hub, or a folder

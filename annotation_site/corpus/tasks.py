@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from annotation_site.corpus import running
+from annotation_site.corpus import extraction_runs as running
 
 
 # Acknowledged late, so that a busy worker fetches no message that an idle one could take.

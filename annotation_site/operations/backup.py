@@ -31,7 +31,7 @@ from django.utils import timezone
 
 from annotation_site.errors import Invalid, storage_sentence
 from annotation_site.operations.databases import database_described, plain, require_database
-from annotation_site.results.reading import one_moment
+from annotation_site.results.tables.reading import one_moment
 
 FORMAT = 1
 ROWS_AT_ONCE = 1000

@@ -28,8 +28,8 @@ from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
 from annotation_site.database_pages import log_empty
 from annotation_site.operations.metrics import metrics_of_gone_machines
-from annotation_site.results.export_files import exports_expire, exports_over, stray_files
-from annotation_site.results.jobs import file_path
+from annotation_site.results.files.jobs import file_path
+from annotation_site.results.files.storage import exports_expire, exports_over, stray_files
 from annotation_site.results.models import ExportJob
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from django import forms
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
 from annotation_site.exact_words import ATTRIBUTES
-from annotation_site.results.filters import ADJUDICATED, Filters
-from annotation_site.results.selectors import longest_list
+from annotation_site.results.snapshots.selectors import longest_list
+from annotation_site.results.tables.filters import ADJUDICATED, Filters
 
 _DATE = forms.DateInput(attrs={"type": "date"})
 

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from annotation_site.results import jobs, services
+from annotation_site.results.files import jobs
+from annotation_site.results.snapshots import services
 
 
 @shared_task

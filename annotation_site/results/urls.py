@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from annotation_site.results import export_views, running_views, views
+from annotation_site.results.views import exports as export_views
+from annotation_site.results.views import lists as running_views
+from annotation_site.results.views import results as views
 
 app_name = "results"
 urlpatterns = [

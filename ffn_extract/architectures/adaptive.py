@@ -26,7 +26,7 @@ from ffn_extract.architectures.stored import (
     StoredVectors,
     require_present,
 )
-from ffn_extract.tensor_files import TensorFiles, first_present
+from ffn_extract.checkpoints.tensor_files import TensorFiles, first_present
 
 _INPUT = "decoder.embed_tokens.embeddings."
 _HEAD = "decoder.adaptive_softmax.head."

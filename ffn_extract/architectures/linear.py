@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from ffn_extract.architectures.stored import StoredVectors
-from ffn_extract.fixed_order import fixed_order_sum
 from ffn_extract.norms import Norm
+from ffn_extract.projection.fixed_order import fixed_order_sum
 
 Floats = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ffn_extract.architectures.companions import require_unquantised
+from ffn_extract.checkpoints.tensor_files import FLOAT_TYPES, TensorFiles
 from ffn_extract.gguf_format.head import READABLE
-from ffn_extract.tensor_files import FLOAT_TYPES, TensorFiles
 
 _log = logging.getLogger(__name__)
 _READ = FLOAT_TYPES | READABLE

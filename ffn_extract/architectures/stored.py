@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from ffn_extract.architectures.declaration import Matrix
+from ffn_extract.checkpoints.tensor_files import TensorFiles
 from ffn_extract.errors import ArchitectureError, CheckpointError
-from ffn_extract.tensor_files import TensorFiles
 
 _BLOCK_ELEMENTS = 1 << 22  # of a tensor that is only looked through
 

@@ -20,8 +20,8 @@ from ffn_extract.architectures.stored import (
     read_vector,
     require_present,
 )
+from ffn_extract.checkpoints.tensor_files import TensorFiles
 from ffn_extract.errors import ArchitectureError
-from ffn_extract.tensor_files import TensorFiles
 
 Floats = NDArray[np.float64]
 

@@ -27,9 +27,9 @@ from ffn_extract.architectures.stored import (
     require_present,
 )
 from ffn_extract.architectures.unembedding import find_unembedding, masked_head_tensors
+from ffn_extract.checkpoints.tensor_files import TensorFiles, first_present
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.norms import Norm
-from ffn_extract.tensor_files import TensorFiles, first_present
 
 Floats = NDArray[np.float64]
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Collection
 
+from ffn_extract.checkpoints.model_files import WEIGHT_FILES
 from ffn_extract.errors import CheckpointError
-from ffn_extract.model_files import WEIGHT_FILES
 
 SUFFIX = ".gguf"
 _PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)

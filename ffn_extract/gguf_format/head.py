@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from ffn_extract.checkpoints.other_formats import require_content
 from ffn_extract.errors import CheckpointError
-from ffn_extract.other_formats import require_content
 
 MAX_HEAD_BYTES = 100_000_000
 """What may stand before the tensors; a vocabulary of 260,000 tokens with its merges takes 15 MB."""

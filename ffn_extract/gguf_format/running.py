@@ -19,9 +19,9 @@ from transformers.modeling_gguf_pytorch_utils import (
 )
 
 from ffn_extract.architectures.in_gguf import MODEL_TYPES
+from ffn_extract.checkpoints.tensor_files import TensorFiles
 from ffn_extract.errors import CheckpointError
 from ffn_extract.gguf_format.model import GGUFModel
-from ffn_extract.tensor_files import TensorFiles
 
 _auto: Any = AutoModelForCausalLM  # untyped, as what follows
 _processors: Any = TENSOR_PROCESSORS

@@ -8,13 +8,13 @@ from django.test import Client
 from factory.django import DjangoModelFactory
 
 from annotation_site.accounts.models import Invitation, Role, User
-from annotation_site.annotation.consent import consent_give
-from annotation_site.annotation.final_answers import WITH_REFERENCE, final_answer_open
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.people import person_invite
-from annotation_site.annotation.plans import StudyPlan
-from annotation_site.annotation.studies import study_create, study_open
-from annotation_site.annotation.submissions import assignment_submit
+from annotation_site.annotation.people.consent import consent_give
+from annotation_site.annotation.people.joining import person_invite
+from annotation_site.annotation.review.final_answers import WITH_REFERENCE, final_answer_open
+from annotation_site.annotation.studies.plans import StudyPlan
+from annotation_site.annotation.studies.services import study_create, study_open
+from annotation_site.annotation.work.submissions import assignment_submit
 from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
 
 PASSWORD = "correct horse battery staple"

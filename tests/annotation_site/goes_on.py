@@ -14,7 +14,7 @@ from django.test import Client
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.rules import study_duplicate, study_extend
+from annotation_site.annotation.studies.rules import study_duplicate, study_extend
 
 ANSWER = {
     "patterns": [
@@ -47,7 +47,7 @@ def go_on(slug: str) -> dict[str, Any]:
 
 def export_all(folder: str) -> None:
     """Every table of every study with answers, its labels in both forms, gold and archive."""
-    from annotation_site.results.tables import TABLES
+    from annotation_site.results.tables.registry import TABLES
 
     answered = Study.objects.filter(items__assignments__state="submitted").distinct()
     for study in answered:

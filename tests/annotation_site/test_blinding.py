@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.studies import study_state_change
+from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.corpus.models import Extraction, LanguageModel, Vector
 from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (

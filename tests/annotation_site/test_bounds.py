@@ -20,11 +20,11 @@ from annotation_site.accounts.forms import AccountForm, TokenForm
 from annotation_site.accounts.models import ApiToken, User
 from annotation_site.accounts.password_forms import Bounded
 from annotation_site.annotation import markdown
-from annotation_site.annotation.consent import study_texts_change
 from annotation_site.annotation.forms import CopyForm, StudyForm, TextsForm
 from annotation_site.annotation.models import Guidelines, Study
-from annotation_site.annotation.plans import StudyPlan
-from annotation_site.annotation.studies import study_create
+from annotation_site.annotation.people.consent import study_texts_change
+from annotation_site.annotation.studies.plans import StudyPlan
+from annotation_site.annotation.studies.services import study_create
 from annotation_site.api.calls import Fields
 from annotation_site.api.serializers import corpus, lists, people, studies
 from annotation_site.corpus.forms import EnqueueForm, VectorFilter

@@ -15,11 +15,11 @@ from django.urls import reverse
 from lxml import etree, html
 
 from annotation_site.accounts.models import Role, User
-from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.review.final_answers import final_answer_open
 from annotation_site.corpus.models import LanguageModel, Token
-from annotation_site.results import services
-from annotation_site.results.jobs import export_request, export_run
+from annotation_site.results.files.jobs import export_request, export_run
+from annotation_site.results.snapshots import services
 from tests.annotation_site.accounts.test_second_factor import confirm
 from tests.annotation_site.factories import (
     UserFactory,

@@ -8,8 +8,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.results import services
-from annotation_site.results.jobs import export_request, export_run
+from annotation_site.results.files.jobs import export_request, export_run
+from annotation_site.results.snapshots import services
 from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import (
     UserFactory,

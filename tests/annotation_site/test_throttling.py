@@ -12,9 +12,12 @@ from django.utils import timezone
 
 from annotation_site.accounts import invitations, throttling
 from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, Role
-from annotation_site.annotation import consent, selectors, studies, submissions
+from annotation_site.annotation import selectors
 from annotation_site.annotation.models import Assignment, Guidelines, Study
-from annotation_site.annotation.worked_time import MOST_A_DAY
+from annotation_site.annotation.people import consent
+from annotation_site.annotation.studies import services as studies
+from annotation_site.annotation.work import submissions
+from annotation_site.annotation.work.worked_time import MOST_A_DAY
 from annotation_site.api import once
 from annotation_site.errors import Invalid
 from tests.annotation_site.api.test_permissions import bearer

@@ -16,8 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from annotation_site.accounts.models import User
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.final_answers import final_answer_open
-from annotation_site.results.tables import TABLES
+from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import UserFactory, make_study
 from tests.annotation_site.older_version import older_version_read
 from tests.e2e.site import ROOT, Site, database_of_its_own

@@ -16,13 +16,14 @@ import ffn_extract
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Guidelines
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
-from annotation_site.results import archive, services
-from annotation_site.results.archive_answers import Choices
-from annotation_site.results.archive_checks import NOT_CHECKED
-from annotation_site.results.product import VERSION
-from annotation_site.results.tables import TABLES
+from annotation_site.results.files import archive
+from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_checks import NOT_CHECKED
+from annotation_site.results.files.product import VERSION
+from annotation_site.results.snapshots import services
+from annotation_site.results.tables.registry import TABLES
 from annotation_site.verify import main, verify
-from tests.annotation_site.results.test_services import labelled_study
+from tests.annotation_site.results.snapshots.test_services import labelled_study
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,18 +16,19 @@ import pytest
 from django.utils import timezone
 
 from annotation_site import verify
-from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.studies import study_state_change
+from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.corpus.models import Token
 from annotation_site.exports import json_format, labels_jsonl, labels_parquet
 from annotation_site.exports.archive import CHECKSUMS
 from annotation_site.exports.labels import LABEL_FIELDS, PATTERN_FIELDS, LabelRecord
-from annotation_site.results import archive, tables
-from annotation_site.results.archive_answers import Choices
-from annotation_site.results.archive_checks import NOT_CHECKED
+from annotation_site.results.files import archive
+from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_checks import NOT_CHECKED
+from annotation_site.results.tables import registry as tables
 from annotation_site.verify import main
-from tests.annotation_site.annotation.test_submissions import skip
+from tests.annotation_site.annotation.work.test_submissions import skip
 from tests.annotation_site.factories import (
     answer,
     give_references,

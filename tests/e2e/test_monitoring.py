@@ -22,9 +22,9 @@ from annotation_site.annotation import submissions
 from annotation_site.annotation.models import *
 from annotation_site.accounts.models import User
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.results.filters import Filters
+from annotation_site.results.tables.filters import Filters
 from annotation_site.results.models import Snapshot
-from annotation_site.results.versions import data_version
+from annotation_site.results.snapshots.versions import data_version
 from tests.annotation_site.factories import *
 from django.utils import timezone
 ada, ben, cleo, rosa = (User.objects.get(username=n) for n in ("ada", "ben", "cleo", "rosa"))

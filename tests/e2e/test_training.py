@@ -16,7 +16,7 @@ STUDY = "/studies/concepts-with-training/"
 WORLD = """
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import *
-from annotation_site.annotation.consent import consent_give
+from annotation_site.annotation.people.consent import consent_give
 from tests.annotation_site.factories import *
 ada, ben, rosa = (User.objects.get(username=name) for name in ("ada", "ben", "rosa"))
 study = make_draft(
@@ -35,13 +35,13 @@ last.assignments.all().delete()
 """
 OPEN = """
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.studies import study_open
+from annotation_site.annotation.studies.services import study_open
 study_open(study=Study.objects.get())
 """
 LET_IN = """
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Membership
-from annotation_site.annotation.training import training_waive
+from annotation_site.annotation.review.training import training_waive
 ada, rosa = (User.objects.get(username=name) for name in ("ada", "rosa"))
 training_waive(membership=Membership.objects.get(user=ada), by=rosa)
 """

@@ -10,14 +10,14 @@ from rest_framework.test import APIClient
 
 from annotation_site.accounts.models import ApiToken, Role
 from annotation_site.accounts.tokens import token_create
+from annotation_site.annotation.allocation.places import leases_sweep
 from annotation_site.annotation.models import Assignment, Study
-from annotation_site.annotation.places import leases_sweep
 from annotation_site.corpus import sweeps
 from annotation_site.corpus.models import Extraction, ExtractionLayer
-from annotation_site.results import export_files
-from annotation_site.results import services as results
-from annotation_site.results.jobs import export_request
+from annotation_site.results.files import storage as export_files
+from annotation_site.results.files.jobs import export_request
 from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.results.snapshots import services as results
 from annotation_site.workers import claims
 from annotation_site.workers.models import Worker
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE

@@ -12,8 +12,8 @@ COPIES = 8
 BEGUN = """
 from annotation_site.corpus.services import extraction_enqueue
 from annotation_site.corpus.tasks import extraction_work
-from annotation_site.results.jobs import export_request
-from annotation_site.results.services import snapshot_request
+from annotation_site.results.files.jobs import export_request
+from annotation_site.results.snapshots.services import snapshot_request
 from annotation_site.results.tasks import export_write, snapshot_compute_due
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_extraction, make_study, submit

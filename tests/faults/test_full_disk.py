@@ -11,9 +11,10 @@ import pytest
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Membership
-from annotation_site.corpus import running, services
+from annotation_site.corpus import extraction_runs as running
+from annotation_site.corpus import services
 from annotation_site.corpus.models import Extraction
-from annotation_site.results import jobs
+from annotation_site.results.files import jobs
 from annotation_site.results.models import ExportJob
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.corpus.test_importing import contents, left_behind, send

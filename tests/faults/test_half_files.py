@@ -8,11 +8,12 @@ import uuid
 
 import pytest
 
-from annotation_site.corpus import running, services
+from annotation_site.corpus import extraction_runs as running
+from annotation_site.corpus import services
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import NotFound
-from annotation_site.results.export_files import export_open
-from annotation_site.results.jobs import export_request, file_path
+from annotation_site.results.files.jobs import export_request, file_path
+from annotation_site.results.files.storage import export_open
 from annotation_site.results.models import ExportJob
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_study
@@ -22,7 +23,7 @@ from tests.ffn_extract.conftest import tiny_model  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-workers")]
 ASKED = """
-from annotation_site.results.jobs import export_request
+from annotation_site.results.files.jobs import export_request
 from tests.annotation_site.factories import make_study
 study = make_study()
 researcher = study.memberships.get(role="researcher").user

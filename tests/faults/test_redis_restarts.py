@@ -13,8 +13,8 @@ from tests.faults.cluster import COMPUTING, EXTRACTING, Cluster
 pytestmark = [pytest.mark.xdist_group("faults-services")]
 BEGUN = """
 from annotation_site.corpus.services import extraction_enqueue
-from annotation_site.results.jobs import export_request
-from annotation_site.results.services import snapshot_request
+from annotation_site.results.files.jobs import export_request
+from annotation_site.results.snapshots.services import snapshot_request
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_extraction, make_study, submit
 study = make_study(annotators=2, lists_per_layer=2, extraction=make_extraction(per_layer=2))

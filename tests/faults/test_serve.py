@@ -44,13 +44,13 @@ if "celery" in sys.orig_argv:
 """
 ASKED_AGAIN = """
 from annotation_site.annotation.models import Study
-from annotation_site.results.jobs import export_request
+from annotation_site.results.files.jobs import export_request
 study = Study.objects.get()
 researcher = study.memberships.get(role="researcher").user
 export_request(study=study, content="jsonl", with_names=False, by=researcher)
 """
 SNAPSHOT = """
-from annotation_site.results.services import snapshot_request
+from annotation_site.results.snapshots.services import snapshot_request
 from tests.annotation_site.factories import assignment_of, make_study, submit
 study = make_study()
 submit(assignment_of(study))

@@ -22,14 +22,14 @@ ARGUMENTS = ("--kinds", "value,random", "--per-layer", "40", "--glosses", "none"
 # Where a worker is killed while it extracts, in the order of the steps: see tests/faults/dying.py.
 IN_AN_EXTRACTION = {
     "reading": "ffn_extract.pipeline:read_vocabulary:1",
-    "projecting": "ffn_extract.projection:find_candidates:1",
+    "projecting": "ffn_extract.projection.projector:find_candidates:1",
     "glosses": "ffn_extract.pipeline:TokenRow:100",
     "writing": "ffn_extract.bundle.writing:_record:2",  # both files are there, no manifest yet
     "loading tokens": "annotation_site.corpus.loading:_token:1200",
     "loading vectors": "annotation_site.corpus.loading:_vector:20",
 }
 IN_AN_IMPORT = "annotation_site.corpus.loading:_vector:30"
-IN_A_SNAPSHOT = "annotation_site.results.computation:_plans:1"
+IN_A_SNAPSHOT = "annotation_site.results.snapshots.computation:_plans:1"
 IN_AN_EXPORT = "annotation_site.exports.archive:_info:5"  # four files of the archive are there
 OPTIONS = {"kinds": ("value", "random"), "per_layer": 5, "glosses": ()}
 LISTS = 2 * 6 * 5
@@ -43,8 +43,8 @@ from annotation_site.corpus.importing import upload_staged, upload_take
 from annotation_site.corpus.receiving import incoming_folder
 from annotation_site.corpus.services import extraction_enqueue
 from annotation_site.corpus.tasks import extraction_work
-from annotation_site.results.jobs import export_request
-from annotation_site.results.services import snapshot_request
+from annotation_site.results.files.jobs import export_request
+from annotation_site.results.snapshots.services import snapshot_request
 from annotation_site.results.tasks import export_write, snapshot_compute_due
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_extraction, make_study, submit

@@ -15,7 +15,7 @@ from ffn_extract.architectures import (
     given_family,
     registry,
 )
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.options import ExtractOptions
 from tests.ffn_extract.conftest import edit_config

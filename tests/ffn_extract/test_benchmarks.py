@@ -3,9 +3,9 @@
 import torch
 
 from benchmarks.projection import Shape, make, ours, ratio, torch_argsort, torch_top
-from ffn_extract.arithmetic import BFLOAT16, FLOAT32
-from ffn_extract.projection import project
-from ffn_extract.working_rows import HeldRows
+from ffn_extract.projection.arithmetic import BFLOAT16, FLOAT32
+from ffn_extract.projection.projector import project
+from ffn_extract.projection.working_rows import HeldRows
 
 SMALL = Shape(128, 5000)
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_of
 from ffn_extract.architectures.companions import companions_of, quantisation_of
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.errors import ArchitectureError, FFNExtractError
 from tests.ffn_extract.tiny_families import TINY_FAMILIES
 

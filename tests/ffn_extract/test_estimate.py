@@ -10,13 +10,13 @@ import pytest
 
 from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.bundle import open_bundle
+from ffn_extract.checkpoints.outline import Outline, outline_of_folder
+from ffn_extract.checkpoints.tensor_files import open_tensors
 from ffn_extract.errors import CheckpointError, FFNExtractError
 from ffn_extract.estimate import estimate
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
-from ffn_extract.outline import Outline, outline_of_folder
 from ffn_extract.pipeline import extract
-from ffn_extract.tensor_files import open_tensors
 from tests.ffn_extract.hub_server import MODEL, Hub, served
 from tests.ffn_extract.tiny_families import TINY_FAMILIES
 
@@ -122,7 +122,7 @@ def test_a_running_model_and_every_vector_take_more_than_a_sample(demo_model):
 def test_nothing_of_it_loads_torch(demo_model):
     code = (
         "import sys; from pathlib import Path; from ffn_extract.estimate import estimate;"
-        "from ffn_extract.outline import outline_of_folder;"
+        "from ffn_extract.checkpoints.outline import outline_of_folder;"
         "from ffn_extract.options import ExtractOptions;"
         "estimate(outline_of_folder(Path(sys.argv[1])), ExtractOptions());"
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
@@ -157,7 +157,7 @@ def test_what_is_missing_or_damaged_is_said(tiny_model, tmp_path, damage, senten
 
 OUTLINE = (
     "import sys; from ffn_extract.errors import FFNExtractError;"
-    "from ffn_extract.outline import outline_on_hub\n"
+    "from ffn_extract.checkpoints.outline import outline_on_hub\n"
     "try:\n"
     "    found = outline_on_hub(sys.argv[1], sys.argv[2] or None, 60)\n"
     "    print(found and (found.weight_bytes, found.to_fetch, found.config['model_type']))\n"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers.activations import ACT2FN
 
 from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_of
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.errors import ArchitectureError
 from tests.ffn_extract.conftest import edit_config
 from tests.ffn_extract.tiny_families import (

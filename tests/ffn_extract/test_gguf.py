@@ -18,7 +18,8 @@ from transformers.integrations.gguf.dequant import GGML_BLOCK, dequantize
 from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.architectures.in_gguf import MODEL_TYPES, RUN
 from ffn_extract.bundle import open_bundle
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
+from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.errors import ArchitectureError, CheckpointError, FFNExtractError
 from ffn_extract.gguf_format.head import (
     MAX_ENTRIES,
@@ -32,7 +33,6 @@ from ffn_extract.gguf_format.head import (
 from ffn_extract.listing import tensor_lines
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
-from ffn_extract.outline import outline_of_folder
 from ffn_extract.pipeline import extract
 from ffn_extract.vocabulary import open_vocabulary
 from tests.ffn_extract.conftest import SENTENCES, edit_config

@@ -11,12 +11,12 @@ import transformers as t
 from safetensors.torch import load_file, save_file
 
 from ffn_extract.bundle import open_bundle
+from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.estimate import estimate
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.norm_check import compare_norm
 from ffn_extract.options import ExtractOptions
-from ffn_extract.outline import outline_of_folder
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.conftest import SENTENCES, byte_level_tokenizer
 from tests.ffn_extract.tiny_families import LLAMA

@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from tests.ffn_extract.hub_server import COMMIT, MODEL, OTHER_COMMIT, Hub, served
 from tests.ffn_extract.tiny_gguf import write_gguf
 
 NOWHERE = "http://127.0.0.1:9"
 FIND = (
-    "import sys; from ffn_extract.checkpoints import find_checkpoint;"
+    "import sys; from ffn_extract.checkpoints.find import find_checkpoint;"
     "from ffn_extract.errors import FFNExtractError\n"
     "try:\n"
     "    found = find_checkpoint(*sys.argv[1:]); print(found.name, found.revision, found.folder)\n"
@@ -184,7 +184,7 @@ def test_a_cache_that_cannot_be_written_is_named_as_the_cause_and_not_the_hub(hu
 
 
 GGUF = (
-    "import sys; from ffn_extract.checkpoints import find_checkpoint;"
+    "import sys; from ffn_extract.checkpoints.find import find_checkpoint;"
     "from ffn_extract.errors import FFNExtractError\n"
     "try:\n"
     "    found = find_checkpoint(sys.argv[1], gguf_file=sys.argv[2] or None)\n"

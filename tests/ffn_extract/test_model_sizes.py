@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ffn_extract.architectures import ModelWeights, family_of
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
+from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.estimate import estimate
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
-from ffn_extract.outline import outline_of_folder
 from tests.ffn_extract.conftest import edit_config
 
 FILE = "model.safetensors"

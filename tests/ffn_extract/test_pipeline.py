@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import load_file as torch_file
 from safetensors.torch import save_file as save_torch_file
 
-from ffn_extract import pipeline, projection
+from ffn_extract import pipeline
 from ffn_extract import wordnet as wordnet_module
 from ffn_extract.bundle import BundleError, open_bundle
 from ffn_extract.errors import (
@@ -29,6 +29,7 @@ from ffn_extract.errors import (
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.progress import STEPS
+from ffn_extract.projection import projector as projection
 from tests.ffn_extract.conftest import EXTRA_ROWS, SENTENCES, TOKENIZERS, edit_config
 from tests.ffn_extract.tiny_families import TINY_FAMILIES
 

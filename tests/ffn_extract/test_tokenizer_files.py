@@ -192,7 +192,7 @@ def test_marian_reads_its_vocabulary_with_its_sentencepiece_models(tmp_path, mod
 
 
 def test_every_file_that_is_read_is_fetched_from_the_hub():
-    from ffn_extract.model_files import TOKENIZER_FILES, VOCABULARY_FILES
+    from ffn_extract.checkpoints.model_files import TOKENIZER_FILES, VOCABULARY_FILES
 
     assert set(VOCABULARY_FILES) <= set(TOKENIZER_FILES)
     wanted = transformers.MarianTokenizer.vocab_files_names.values()

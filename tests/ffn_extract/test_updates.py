@@ -6,7 +6,7 @@ import torch
 import transformers
 
 from ffn_extract.architectures import ARCHITECTURES, ModelWeights
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError
 from ffn_extract.sampling import generator

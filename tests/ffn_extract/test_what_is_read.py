@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file, save_model
 
 from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_of
 from ffn_extract.bundle import open_bundle
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.errors import ArchitectureError, CheckpointError, FFNExtractError
 from ffn_extract.inspection import Wanted, describe
 from ffn_extract.options import ExtractOptions

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.bundle import open_bundle
-from ffn_extract.checkpoints import find_checkpoint
+from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.cli import main
 from ffn_extract.errors import ArchitectureError, CheckpointError, FFNExtractError, OptionError
 from ffn_extract.options import ExtractOptions

@@ -10,12 +10,12 @@ from django.utils import timezone
 from annotation_site.accounts.models import Role, User
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import ConsentText, Guidelines, Study
-from annotation_site.annotation.people import person_invite
+from annotation_site.annotation.people.joining import person_invite
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer, Token, Vector
-from annotation_site.results import services
-from annotation_site.results.jobs import export_request, export_run
+from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.results.snapshots import services
 from annotation_site.workers.models import Worker
 from tests.annotation_site.factories import (
     LanguageModelFactory,

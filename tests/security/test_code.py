@@ -85,7 +85,7 @@ def test_sql_is_written_by_django_but_for_these():
         "annotation_site/operations/doctor.py",
         "annotation_site/operations/health.py",
         "annotation_site/operations/tidy.py",
-        "annotation_site/results/reading.py",
+        "annotation_site/results/tables/reading.py",
         "ffn_extract/glosses/cache.py",
     }
 

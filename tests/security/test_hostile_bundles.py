@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from annotation_site.corpus import importing, running
+from annotation_site.corpus import extraction_runs as running
+from annotation_site.corpus import importing
 from annotation_site.corpus.models import Extraction, Token
 from ffn_extract.bundle import BundleError, TokenRow, VectorRow, apart, open_bundle, parquet
 from ffn_extract.bundle.manifest import parse_manifest

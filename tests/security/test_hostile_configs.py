@@ -10,15 +10,15 @@ from types import SimpleNamespace
 import pytest
 
 from annotation_site.accounts.models import Role
-from ffn_extract.checkpoints import Checkpoint
+from ffn_extract.checkpoints.find import Checkpoint
+from ffn_extract.checkpoints.model_files import MOST_BYTES, MOST_SHARDS, require_small, shard_names
+from ffn_extract.checkpoints.other_formats import require_no_adapter
+from ffn_extract.checkpoints.outline import Outline, outline_of_folder, outline_on_hub
 from ffn_extract.errors import LONGEST_SENTENCE, CheckpointError, FFNExtractError
 from ffn_extract.estimate import estimate
 from ffn_extract.json_files import MOST_CONFIG_BYTES, MOST_DEPTH, parse_json, read_json
 from ffn_extract.limits import MOST_EXPERTS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
-from ffn_extract.model_files import MOST_BYTES, MOST_SHARDS, require_small, shard_names
 from ffn_extract.options import ExtractOptions
-from ffn_extract.other_formats import require_no_adapter
-from ffn_extract.outline import Outline, outline_of_folder, outline_on_hub
 from ffn_extract.tokenizer_files import open_tokenizer
 from tests.annotation_site.factories import UserFactory, client_of
 

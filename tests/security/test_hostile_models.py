@@ -19,11 +19,11 @@ from transformers import PreTrainedTokenizerFast
 from annotation_site.corpus import importing
 from annotation_site.corpus.models import Token, Vector
 from ffn_extract.bundle import TokenRow
+from ffn_extract.checkpoints.outline import outline_of_folder
+from ffn_extract.checkpoints.tensor_files import load_weights_only
 from ffn_extract.errors import CheckpointError, FFNExtractError
 from ffn_extract.options import ExtractOptions
-from ffn_extract.outline import outline_of_folder
 from ffn_extract.pipeline import extract
-from ffn_extract.tensor_files import load_weights_only
 from ffn_extract.tokenizer_files import MOST_ADDED, open_tokenizer
 from ffn_extract.tokens import BYTE_LEVEL, METASPACE, WORDPIECE, token_form
 from ffn_extract.vocabulary import read_vocabulary

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from annotation_site.annotation.final_answers import final_answer_open
+from annotation_site.annotation.review.final_answers import final_answer_open
 from annotation_site.corpus.models import Extraction
 from annotation_site.workers import selectors
 from tests.annotation_site.factories import assignment_of, client_of

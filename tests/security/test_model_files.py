@@ -6,9 +6,9 @@ import tracemalloc
 
 import pytest
 
+from ffn_extract.checkpoints.outline import outline_of_folder
+from ffn_extract.checkpoints.tensor_files import open_tensors
 from ffn_extract.errors import CheckpointError
-from ffn_extract.outline import outline_of_folder
-from ffn_extract.tensor_files import open_tensors
 
 
 def entry(shape, begin=0, end=16, dtype="F32"):

@@ -17,7 +17,7 @@ from annotation_site.accounts import invitations
 from annotation_site.accounts.forms import InvitationForm, JoinForm
 from annotation_site.accounts.models import Invitation, User
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import people
+from annotation_site.annotation.people import joining as people
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import NotFound, SiteError, TooManyRequests
 

@@ -12,7 +12,7 @@ from annotation_site.accounts import audit, selectors, services
 from annotation_site.accounts.forms import LogFilter
 from annotation_site.accounts.models import Role, User
 from annotation_site.accounts.permissions import PersonRequest, admin_required
-from annotation_site.annotation import people
+from annotation_site.annotation.people import joining as people
 from annotation_site.errors import Invalid
 
 PER_PAGE = 100

@@ -8,10 +8,12 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import adjudication, selectors, submissions
-from annotation_site.annotation.final_answers import final_answer_open
+from annotation_site.annotation import selectors
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Guidelines, Item
+from annotation_site.annotation.review import adjudication
+from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.work import submissions
 
 
 @researcher_required

@@ -9,8 +9,9 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import members, selectors
+from annotation_site.annotation import selectors
 from annotation_site.annotation.forms import AnnotatorForm
+from annotation_site.annotation.people import members
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.exact_words import exact
 

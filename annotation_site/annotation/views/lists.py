@@ -9,10 +9,12 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET
 
 from annotation_site.accounts.permissions import PersonRequest
-from annotation_site.annotation import selectors, submissions, training
+from annotation_site.annotation import selectors
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Assignment, Guidelines
+from annotation_site.annotation.review import training
 from annotation_site.annotation.views.own import membership_of
+from annotation_site.annotation.work import submissions
 from annotation_site.errors import ConsentNeeded
 
 

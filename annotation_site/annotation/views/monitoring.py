@@ -12,10 +12,12 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import monitoring, selectors, study_records
-from annotation_site.annotation.members import assignments_release
+from annotation_site.annotation import selectors
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.annotation.training import silent_scores_waiting, training_waive
+from annotation_site.annotation.monitoring import progress as monitoring
+from annotation_site.annotation.monitoring import records as study_records
+from annotation_site.annotation.people.members import assignments_release
+from annotation_site.annotation.review.training import silent_scores_waiting, training_waive
 from annotation_site.exact_words import exact
 from annotation_site.workers.selectors import workers_alive
 

@@ -12,10 +12,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
-from annotation_site.annotation import access, own_work, selectors
-from annotation_site.annotation import consent as consent_services
+from annotation_site.annotation import selectors
+from annotation_site.annotation.lists import access
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
+from annotation_site.annotation.people import consent as consent_services
+from annotation_site.annotation.work import own_work
 from annotation_site.errors import Invalid
 from annotation_site.exact_words import exact
 from annotation_site.exports import EXPORT_FORMATS

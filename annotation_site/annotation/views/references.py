@@ -5,8 +5,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
-from annotation_site.annotation import final_answers, selectors
-from annotation_site.annotation.training import silent_scores_waiting
+from annotation_site.annotation import selectors
+from annotation_site.annotation.review import final_answers
+from annotation_site.annotation.review.training import silent_scores_waiting
 from annotation_site.workers.selectors import workers_alive
 
 

@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
-from annotation_site.annotation import tutorial as tutorials
+from annotation_site.annotation.work import tutorial as tutorials
 
 
 @login_required

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.api.serializers.results import SnapshotQuery
-from annotation_site.results.jobs import CONTENTS
+from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import ExportJob
 
 VARIANTS = ["wide-light", "wide-dark", "narrow-light", "narrow-dark"]

@@ -6,9 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation_site.annotation.answers import MOST_PATTERNS, is_storable
+from annotation_site.annotation.lists.answer_format import MOST_PATTERNS, is_storable
 from annotation_site.annotation.models import Assignment, Study
-from annotation_site.annotation.submissions import MOST_DRAFT_BYTES
+from annotation_site.annotation.work.submissions import MOST_DRAFT_BYTES
 from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.bounds import ANSWER, SKIP_REASON
 

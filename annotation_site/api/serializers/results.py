@@ -8,9 +8,9 @@ from rest_framework import serializers
 from annotation_site.annotation.models import MOST_RANKS
 from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.corpus.models import Kind
-from annotation_site.results.filters import ADJUDICATED
 from annotation_site.results.models import Snapshot
-from annotation_site.results.selectors import table_names
+from annotation_site.results.snapshots.selectors import table_names
+from annotation_site.results.tables.filters import ADJUDICATED
 
 
 def some(child: serializers.Field) -> serializers.ListField:

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.plans import DEFAULT_CATEGORIES, NUMBERS
+from annotation_site.annotation.studies.plans import DEFAULT_CATEGORIES, NUMBERS
 from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import Kind

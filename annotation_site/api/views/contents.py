@@ -6,7 +6,9 @@ from typing import Any
 from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
-from annotation_site.annotation import members, selectors, study_records
+from annotation_site.annotation import selectors
+from annotation_site.annotation.monitoring import records as study_records
+from annotation_site.annotation.people import members
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.serializers import contents as fields

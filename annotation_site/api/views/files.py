@@ -14,11 +14,11 @@ from annotation_site.api.serializers import files as fields
 from annotation_site.api.views.results import snapshot_of, table_file
 from annotation_site.api.views.studies import MANAGE, READ, study_of
 from annotation_site.exports import EXPORT_FORMATS
-from annotation_site.results import jobs
-from annotation_site.results.export_files import export_open
+from annotation_site.results.files import jobs
+from annotation_site.results.files.storage import export_open
 from annotation_site.results.models import FIGURE_TYPES
-from annotation_site.results.selectors import figures_of
-from annotation_site.results.services import figure_file
+from annotation_site.results.snapshots.selectors import figures_of
+from annotation_site.results.snapshots.services import figure_file
 
 
 class FiguresView(ApiView):

@@ -9,9 +9,11 @@ from django.urls import reverse
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import Scope
-from annotation_site.annotation import consent as consents
-from annotation_site.annotation import own_work, selectors, submissions, training
+from annotation_site.annotation import selectors
 from annotation_site.annotation.models import Assignment, ConsentText, Guidelines
+from annotation_site.annotation.people import consent as consents
+from annotation_site.annotation.review import training
+from annotation_site.annotation.work import own_work, submissions
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
 from annotation_site.errors import NotAllowed

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from annotation_site.accounts import audit, invitations, selectors, tokens
 from annotation_site.accounts.models import ApiToken, Role, Scope, User
-from annotation_site.annotation import people
+from annotation_site.annotation.people import joining as people
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once

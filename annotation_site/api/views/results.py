@@ -14,14 +14,14 @@ from annotation_site.api.serializers import results as fields
 from annotation_site.api.views.studies import MANAGE, READ, study_of
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
-from annotation_site.results import selectors
-from annotation_site.results.filters import Filters
 from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
-from annotation_site.results.services import (
+from annotation_site.results.snapshots import selectors
+from annotation_site.results.snapshots.services import (
     snapshot_request,
     snapshot_retry,
 )
+from annotation_site.results.tables.filters import Filters
 
 UNDER_WAY = (Snapshot.State.DUE, Snapshot.State.RUNNING)
 

@@ -10,9 +10,17 @@ from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import Role, Scope, User
-from annotation_site.annotation import consent, previews, rules, selectors, studies
+from annotation_site.annotation import selectors
 from annotation_site.annotation.models import Item, Study
-from annotation_site.annotation.plans import StudyPlan, is_frozen, plan_check_people, plan_of
+from annotation_site.annotation.people import consent
+from annotation_site.annotation.studies import previews, rules
+from annotation_site.annotation.studies import services as studies
+from annotation_site.annotation.studies.plans import (
+    StudyPlan,
+    is_frozen,
+    plan_check_people,
+    plan_of,
+)
 from annotation_site.api.calls import ApiView, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.serializers import studies as fields

@@ -11,11 +11,11 @@ from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.management.base import SiteCommand
-from annotation_site.results.gold import GOLD_FORMATS
-from annotation_site.results.jobs import CONTENTS
+from annotation_site.results.files.gold import GOLD_FORMATS
+from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
-from annotation_site.results.selectors import table_of
-from annotation_site.results.waiting import snapshot_finished
+from annotation_site.results.snapshots.selectors import table_of
+from annotation_site.results.snapshots.waiting import snapshot_finished
 
 LABELS = {"jsonl", "parquet"}
 

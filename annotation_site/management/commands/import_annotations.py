@@ -11,7 +11,7 @@ from annotation_site.errors import SiteError
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.exports.labels import LabelFileError, LabelRecord
 from annotation_site.management.base import SiteCommand
-from annotation_site.results.labels_import import Imported, labels_import
+from annotation_site.results.files.labels_import import Imported, labels_import
 
 
 class Command(SiteCommand):

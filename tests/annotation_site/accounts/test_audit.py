@@ -9,9 +9,9 @@ from django.test import Client
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import AppendOnly, AuditEntry, Role
-from annotation_site.annotation.studies import study_state_change
+from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.corpus.services import extraction_enqueue
-from annotation_site.results.services import snapshot_refresh_now
+from annotation_site.results.snapshots.services import snapshot_refresh_now
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import (
     UserFactory,

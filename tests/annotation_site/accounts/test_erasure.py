@@ -11,9 +11,10 @@ from django.urls import reverse
 from annotation_site.accounts.models import RequestKey, Role, User
 from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.people import person_erase
+from annotation_site.annotation.people.joining import person_erase
 from annotation_site.api.once import KEPT
-from annotation_site.results import export_files, jobs
+from annotation_site.results.files import jobs
+from annotation_site.results.files import storage as export_files
 from tests.annotation_site.api.test_permissions import bearer
 from tests.annotation_site.factories import (
     PASSWORD,

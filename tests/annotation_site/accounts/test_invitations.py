@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from annotation_site.accounts.invitations import GONE, invitation_revoke
 from annotation_site.accounts.models import AuditEntry, Invitation, Role, User
-from annotation_site.annotation import people
 from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.people import joining as people
 from annotation_site.errors import Invalid, NotAllowed, NotFound
 from annotation_site.exact_words import exact
 from tests.annotation_site.factories import (

@@ -9,8 +9,9 @@ from django.test import Client
 
 from annotation_site.accounts import services
 from annotation_site.accounts.models import AuditEntry, Invitation, Role, User
-from annotation_site.annotation import people, submissions
 from annotation_site.annotation.models import Assignment, Membership, Revision
+from annotation_site.annotation.people import joining as people
+from annotation_site.annotation.work import submissions
 from annotation_site.errors import Invalid, NotAllowed
 from tests.annotation_site.factories import (
     PASSWORD,

@@ -18,7 +18,7 @@ from annotation_site.analysis.coverage import (
     list_coverage,
 )
 from annotation_site.analysis.stopwords import is_stopword, propose_stopwords_flag
-from annotation_site.results.tables import TABLES as RESULT_TABLES
+from annotation_site.results.tables.registry import TABLES as RESULT_TABLES
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels, hand_worked_study
 
 PAGE = (Path(__file__).parents[3] / "docs" / "measures.md").read_text(encoding="utf-8")

@@ -14,12 +14,8 @@ from django.http import Http404
 from django.utils import timezone
 
 from annotation_site.accounts.bounds import DayIsFull
-from annotation_site.annotation import consent, places, selectors, submissions
-from annotation_site.annotation.members import (
-    annotator_add,
-    annotator_remove,
-    assignments_release,
-)
+from annotation_site.annotation import selectors
+from annotation_site.annotation.allocation import places
 from annotation_site.annotation.models import (
     Assignment,
     Membership,
@@ -28,11 +24,18 @@ from annotation_site.annotation.models import (
     Study,
     TakenTime,
 )
-from annotation_site.annotation.plans import plan_of
-from annotation_site.annotation.rules import study_change
+from annotation_site.annotation.people import consent
+from annotation_site.annotation.people.members import (
+    annotator_add,
+    annotator_remove,
+    assignments_release,
+)
+from annotation_site.annotation.studies.plans import plan_of
+from annotation_site.annotation.studies.rules import study_change
+from annotation_site.annotation.work import submissions
 from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer
-from annotation_site.results.labels_export import label_records
-from annotation_site.results.labels_import import labels_import
+from annotation_site.results.files.labels_export import label_records
+from annotation_site.results.files.labels_import import labels_import
 from annotation_site.results.pseudonyms import pseudonyms_of
 from tests.annotation_site.factories import (
     UserFactory,

@@ -3,12 +3,14 @@
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation import members, selectors, studies
+from annotation_site.annotation import selectors
 from annotation_site.annotation.models import Assignment, Item, Study
+from annotation_site.annotation.people import members
+from annotation_site.annotation.studies import services as studies
 from annotation_site.errors import Invalid, NotAllowed
-from annotation_site.results.dataframes import labels_of
-from annotation_site.results.services import snapshot_refresh_now
-from tests.annotation_site.annotation.test_submissions import save, submit
+from annotation_site.results.snapshots.services import snapshot_refresh_now
+from annotation_site.results.tables.dataframes import labels_of
+from tests.annotation_site.annotation.work.test_submissions import save, submit
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

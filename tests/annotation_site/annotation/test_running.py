@@ -7,11 +7,11 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Study
-from annotation_site.annotation.plans import StudyPlan
-from annotation_site.annotation.previews import study_preview
-from annotation_site.annotation.studies import study_create
+from annotation_site.annotation.studies.plans import StudyPlan
+from annotation_site.annotation.studies.previews import study_preview
+from annotation_site.annotation.studies.services import study_create
 from annotation_site.errors import Invalid
-from tests.annotation_site.annotation.test_submissions import submit
+from tests.annotation_site.annotation.work.test_submissions import submit
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,

@@ -8,8 +8,9 @@ import pytest
 from annotation_site.accounts.models import AuditEntry
 from annotation_site.annotation.models import Membership
 from annotation_site.api.serializers.files import VARIANTS
-from annotation_site.results import jobs, services
+from annotation_site.results.files import jobs
 from annotation_site.results.models import ExportJob
+from annotation_site.results.snapshots import services
 from tests.annotation_site.api.test_requests import bearer, code, post
 from tests.annotation_site.factories import make_extraction, make_study
 

@@ -13,13 +13,14 @@ from annotation_site.accounts.models import RequestKey, Role
 from annotation_site.accounts.tokens import token_create
 from annotation_site.api import parsers
 from annotation_site.api.serializers.corpus import NewExtraction
-from annotation_site.corpus import forecasts, importing, receiving, running
+from annotation_site.corpus import extraction_runs as running
+from annotation_site.corpus import forecasts, importing, receiving
 from annotation_site.corpus.forms import EnqueueForm
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction
 from annotation_site.workers.models import Worker
+from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.options import OPTIONS, ExtractOptions
-from ffn_extract.outline import Outline
 from tests.annotation_site.api.test_requests import bearer, code
 from tests.annotation_site.corpus.test_enqueueing import GPT2
 from tests.annotation_site.corpus.test_importing import contents, left_behind, zipped

@@ -14,8 +14,8 @@ from rest_framework.test import APIClient
 from annotation_site.accounts import throttling
 from annotation_site.accounts.models import ApiToken, AuditEntry, Invitation, RequestKey, Role
 from annotation_site.accounts.tokens import scopes_for, token_create
-from annotation_site.annotation import people
 from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.people import joining as people
 from annotation_site.api.calls import MOST_ROWS
 from tests.annotation_site.factories import (
     UserFactory,

@@ -7,11 +7,11 @@ import pytest
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Item, Membership
 from annotation_site.api.serializers.results import Filter
-from annotation_site.results import computation, services
-from annotation_site.results.dataframes import counted_assignments
 from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
-from annotation_site.results.selectors import people_of
+from annotation_site.results.snapshots import computation, services
+from annotation_site.results.snapshots.selectors import people_of
+from annotation_site.results.tables.dataframes import counted_assignments
 from tests.annotation_site.api.test_requests import bearer, code, post
 from tests.annotation_site.factories import (
     UserFactory,

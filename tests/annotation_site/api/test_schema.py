@@ -25,11 +25,11 @@ from schemathesis.specs.openapi.checks import (
 
 from annotation_site.accounts.models import Role
 from annotation_site.accounts.tokens import scopes_for, token_create
-from annotation_site.annotation import submissions
 from annotation_site.annotation.models import Membership
+from annotation_site.annotation.work import submissions
 from annotation_site.api.schema import openapi
-from annotation_site.results.jobs import export_request, export_run
-from annotation_site.results.services import snapshot_refresh_now
+from annotation_site.results.files.jobs import export_request, export_run
+from annotation_site.results.snapshots.services import snapshot_refresh_now
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

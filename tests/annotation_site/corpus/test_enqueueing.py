@@ -11,15 +11,16 @@ from django.utils import timezone
 from safetensors.numpy import load_file, save_file
 
 from annotation_site.accounts.models import Role
-from annotation_site.corpus import forecasts, running, services
+from annotation_site.corpus import extraction_runs as running
+from annotation_site.corpus import forecasts, services
 from annotation_site.corpus.forms import EnqueueForm
 from annotation_site.corpus.locations import local_models
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.errors import Invalid
 from annotation_site.management.commands.enqueue_model import Command
+from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.estimate import DEFAULT_RATE
 from ffn_extract.options import OPTIONS, ExtractOptions
-from ffn_extract.outline import Outline
 from tests.annotation_site.corpus.test_views import form
 from tests.annotation_site.factories import (
     LanguageModelFactory,

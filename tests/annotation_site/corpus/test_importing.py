@@ -12,7 +12,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from annotation_site.accounts.models import AuditEntry, Role
-from annotation_site.corpus import importing, receiving, running, services
+from annotation_site.corpus import extraction_runs as running
+from annotation_site.corpus import importing, receiving, services
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.workers import claims

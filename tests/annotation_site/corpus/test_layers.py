@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from annotation_site.accounts.models import Role
-from annotation_site.corpus import layers, running, selectors, services
+from annotation_site.corpus import extraction_runs as running
+from annotation_site.corpus import layers, selectors, services
 from annotation_site.corpus.models import Extraction, ExtractionLayer, LanguageModel, Vector
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotation_site.corpus import importing, loading, services
+from annotation_site.corpus.extraction_runs import run_whole
 from annotation_site.corpus.models import Extraction, Token, Vector
-from annotation_site.corpus.running import run_whole
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid, SiteError

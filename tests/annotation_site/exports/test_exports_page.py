@@ -6,7 +6,7 @@ from pathlib import Path
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.exports.labels import LABEL_FIELDS
 from annotation_site.exports.labels_parquet import schema
-from annotation_site.results.archive_texts import fields_table
+from annotation_site.results.files.archive_texts import fields_table
 
 PAGE = (Path(__file__).parents[3] / "docs/exports.md").read_text()
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation_site.annotation.own_work import WorkDay, work_days_table
+from annotation_site.annotation.work.own_work import WorkDay, work_days_table
 from annotation_site.exports import EXPORT_FORMATS, Column, Table
 from ffn_extract.formulas import neutralised
 

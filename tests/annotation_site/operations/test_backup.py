@@ -20,7 +20,7 @@ import uuid
 from django.utils import timezone
 from annotation_site.annotation import submissions
 from annotation_site.annotation.models import *
-from annotation_site.results.services import snapshot_refresh_now
+from annotation_site.results.snapshots.services import snapshot_refresh_now
 from tests.annotation_site.factories import *
 study = make_study(title="Bäckup — ☃", consent="We keep **it**.")
 for row in Assignment.objects.filter(position__lte=3).select_related("membership__user"):

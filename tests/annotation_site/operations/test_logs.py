@@ -12,7 +12,7 @@ from django.db import IntegrityError, OperationalError
 from django.test import Client
 
 from annotation_site.accounts.models import Role
-from annotation_site.operations.logs import exception_text, logging_settings, request_id
+from annotation_site.logs import exception_text, logging_settings, request_id
 from annotation_site.results.tasks import snapshot_print
 from tests.annotation_site.factories import (
     UserFactory,
@@ -124,7 +124,7 @@ def test_of_a_task_that_fails_the_text_is_not_logged_either(written, monkeypatch
         raise IntegrityError("DETAIL: Failing row contains (ada, an answer)")
 
     stream = written(as_json=True)
-    monkeypatch.setattr("annotation_site.results.services.figures_print", fail)
+    monkeypatch.setattr("annotation_site.results.snapshots.services.figures_print", fail)
     snapshot_print.apply(args=[1])
     (line,) = [line for line in lines(stream) if line["level"] == "ERROR"]
     assert line["message"].endswith("raised unexpected: django.db.utils.IntegrityError")

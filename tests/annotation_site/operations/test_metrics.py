@@ -13,8 +13,8 @@ from django.utils import timezone
 from annotation_site.accounts.models import Role
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.operations.metrics import FromDatabase
-from annotation_site.results import services
 from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.results.snapshots import services
 from annotation_site.workers.models import Worker
 from tests.annotation_site.factories import (
     UserFactory,

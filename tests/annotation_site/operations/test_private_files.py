@@ -19,7 +19,7 @@ print(study.slug)
 """
 ASKED = """
 from annotation_site.annotation.models import Study
-from annotation_site.results.jobs import export_request
+from annotation_site.results.files.jobs import export_request
 study = Study.objects.get()
 researcher = study.memberships.get(role="researcher").user
 export_request(study=study, content="archive", with_names=True, by=researcher)

@@ -22,7 +22,7 @@ from annotation_site.annotation.models import Revision, Study
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, LogLine
 from annotation_site.operations import tidy
-from annotation_site.results.jobs import export_request, export_run
+from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.models import ExportJob
 from tests.annotation_site.factories import (
     assignment_of,

@@ -55,7 +55,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a filter takes: see `annotation_site.results.filters`."""
+    """What a filter takes: see `annotation_site.results.tables.filters`."""
 
     min_tokens: int
     kinds: Collection[str] | None = None

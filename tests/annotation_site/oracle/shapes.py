@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from annotation_site.annotation.models import Assignment, Item, Study
-from annotation_site.annotation.training import study_scores_renew
+from annotation_site.annotation.review.training import study_scores_renew
 from annotation_site.exports import labels_jsonl
-from annotation_site.results.labels_export import lists_shown
-from annotation_site.results.labels_import import labels_import
+from annotation_site.results.files.labels_export import lists_shown
+from annotation_site.results.files.labels_import import labels_import
 from tests.annotation_site.factories import LanguageModelFactory, make_draft, make_extraction
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl
-from annotation_site.results.archive import study_lists
-from annotation_site.results.archive_answers import LIST_COLUMNS
-from annotation_site.results.computation import table_request
-from annotation_site.results.dataframes import answers_of
-from annotation_site.results.filters import Filters
-from annotation_site.results.labels_export import label_records
-from annotation_site.results.table_request import TableRequest
-from annotation_site.results.tables import TABLES
+from annotation_site.results.files.archive import study_lists
+from annotation_site.results.files.archive_answers import LIST_COLUMNS
+from annotation_site.results.files.labels_export import label_records
+from annotation_site.results.snapshots.computation import table_request
+from annotation_site.results.tables.dataframes import answers_of
+from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.registry import TABLES
+from annotation_site.results.tables.request import TableRequest
 from tests.annotation_site.oracle import people
 from tests.annotation_site.oracle.agreement import Agreement
 from tests.annotation_site.oracle.coverage import Coverage, Row, Rows
@@ -191,7 +191,7 @@ def request_choice(chosen: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Machine annotators take their time, and are in none of these tables."""
-    monkeypatch.setattr("annotation_site.results.machines.BASELINES", {})
+    monkeypatch.setattr("annotation_site.results.tables.machines.BASELINES", {})
 
 
 NUMBERS = {

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotation_site.results.tables import TABLES
+from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.oracle.agreement import Agreement, measures, percent
 from tests.annotation_site.oracle.coverage import Coverage, pools
 from tests.annotation_site.oracle.shapes import make
@@ -19,7 +19,7 @@ DRAWS = 4000
 
 @pytest.fixture(autouse=True)
 def _people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotation_site.results.machines.BASELINES", {})
+    monkeypatch.setattr("annotation_site.results.tables.machines.BASELINES", {})
 
 
 @pytest.mark.parametrize("name", ["several patterns", "two models"])

@@ -9,10 +9,10 @@ import pytest
 from annotation_site.annotation.models import Assignment
 from annotation_site.exports import labels_parquet
 from annotation_site.exports.labels import LabelRecord
-from annotation_site.results import labels_export
-from annotation_site.results.jobs import CONTENTS
+from annotation_site.results.files import labels_export
+from annotation_site.results.files.jobs import CONTENTS
 from benchmarks.exports import MOST_GROWTH, measure
-from tests.annotation_site.annotation.test_submissions import submit
+from tests.annotation_site.annotation.work.test_submissions import submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
 
 

@@ -14,12 +14,13 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Role
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.people import person_erase
+from annotation_site.annotation.people.joining import person_erase
 from annotation_site.errors import Invalid, NotFound
 from annotation_site.exports import labels_jsonl
-from annotation_site.results import export_files, jobs
+from annotation_site.results.files import jobs
+from annotation_site.results.files import storage as export_files
 from annotation_site.results.models import ExportJob
-from tests.annotation_site.annotation.test_submissions import submit
+from tests.annotation_site.annotation.work.test_submissions import submit
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -281,7 +282,7 @@ def test_the_page_takes_few_queries(study, django_assert_max_num_queries):
 
 def test_every_table_format_is_downloaded_from_the_results_page(study):
     from annotation_site.exports import EXPORT_FORMATS
-    from annotation_site.results import services
+    from annotation_site.results.snapshots import services
 
     services.snapshot_refresh_now(study=study)
     client = client_of(researcher_of(study))

@@ -12,15 +12,15 @@ from django.core.management import CommandError, call_command
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
-from annotation_site.annotation.plans import StudyPlan
-from annotation_site.annotation.studies import study_create
+from annotation_site.annotation.studies.plans import StudyPlan
+from annotation_site.annotation.studies.services import study_create
 from annotation_site.corpus.models import Token
 from annotation_site.exports import labels_jsonl, labels_parquet
 from annotation_site.exports.labels import LABEL_FIELDS, LabelFileError, LabelRecord
-from annotation_site.results.labels_export import label_records
+from annotation_site.results.files.labels_export import label_records
 from annotation_site.results.models import Pseudonym
-from annotation_site.results.versions import data_version
-from tests.annotation_site.annotation.test_submissions import skip, submit
+from annotation_site.results.snapshots.versions import data_version
+from tests.annotation_site.annotation.work.test_submissions import skip, submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
 
 pytestmark = pytest.mark.django_db

@@ -7,9 +7,9 @@ import pytest
 
 from annotation_site.annotation.models import Assignment
 from annotation_site.errors import Invalid
-from annotation_site.results import archive
-from annotation_site.results.archive_answers import Choices
-from annotation_site.results.references import REFERENCES
+from annotation_site.results.files import archive
+from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.references import REFERENCES
 from annotation_site.verify import main
 from tests.annotation_site.factories import (
     LanguageModelFactory,

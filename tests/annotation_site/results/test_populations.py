@@ -7,8 +7,8 @@ import pytest
 
 from annotation_site.analysis.strata import Populations
 from annotation_site.corpus.models import Extraction
-from annotation_site.results.archive_answers import Choices
-from annotation_site.results.computation import populations_of
+from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.snapshots.computation import populations_of
 from tests.annotation_site.factories import LanguageModelFactory, make_extraction, make_study
 
 

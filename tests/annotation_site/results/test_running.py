@@ -9,23 +9,23 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation import submissions
-from annotation_site.annotation.adjudication import counted_answers
-from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Membership
-from annotation_site.annotation.study_records import lists_by_id
-from annotation_site.results import computation
-from annotation_site.results.dataframes import answers_of, gold_labels, labels_of
-from annotation_site.results.disagreement import (
+from annotation_site.annotation.monitoring.records import lists_by_id
+from annotation_site.annotation.review.adjudication import counted_answers
+from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.work import submissions
+from annotation_site.results.models import Snapshot
+from annotation_site.results.pages.disagreement import (
     adjudication_queue,
     lists_in_order,
     ranking_of,
 )
-from annotation_site.results.filters import Filters
-from annotation_site.results.models import Snapshot
-from annotation_site.results.summary import summary_of
-from annotation_site.results.tables import TABLES
-from annotation_site.results.versions import data_version
+from annotation_site.results.pages.summary import summary_of
+from annotation_site.results.snapshots import computation
+from annotation_site.results.snapshots.versions import data_version
+from annotation_site.results.tables.dataframes import answers_of, gold_labels, labels_of
+from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

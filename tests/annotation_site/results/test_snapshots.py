@@ -6,15 +6,16 @@ import pytest
 from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, Item
-from annotation_site.results import archive, computation, services
-from annotation_site.results.filters import Filters
+from annotation_site.results.files import archive
 from annotation_site.results.models import Figure, Snapshot
-from annotation_site.results.selectors import results_state
+from annotation_site.results.snapshots import computation, services
+from annotation_site.results.snapshots.selectors import results_state
+from annotation_site.results.tables.filters import Filters
 from annotation_site.workers import claims
 from annotation_site.workers.queues import RESULTS_QUEUE
-from tests.annotation_site.annotation.test_submissions import submit
+from tests.annotation_site.annotation.work.test_submissions import submit
 from tests.annotation_site.factories import answer, make_study, pattern
-from tests.annotation_site.results.test_services import labelled_study, researcher_client
+from tests.annotation_site.results.snapshots.test_services import labelled_study, researcher_client
 
 pytestmark = pytest.mark.django_db
 State = Snapshot.State
@@ -127,7 +128,7 @@ def test_results_of_other_measures_are_shown_as_stale_and_computed_again(
     first = services.snapshot_refresh_now(study=study)
     assert results_state(study).is_current
     monkeypatch.setattr(services, "MEASURES_VERSION", 1_000)
-    monkeypatch.setattr("annotation_site.results.selectors.MEASURES_VERSION", 1_000)
+    monkeypatch.setattr("annotation_site.results.snapshots.selectors.MEASURES_VERSION", 1_000)
     state = results_state(study)
     assert (state.snapshot, state.is_current, state.measures_changed) == (first, False, True)
     Snapshot.objects.update(started_at=timezone.now() - timedelta(hours=1))  # it took so long

@@ -10,18 +10,18 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation.final_answers import final_answer_open
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.studies import study_state_change
+from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.exports import EXPORT_FORMATS
-from annotation_site.results import services
-from annotation_site.results.archive import study_lists, study_skips
-from annotation_site.results.archive_answers import Choices, request_of
-from annotation_site.results.computation import table_json, table_request
-from annotation_site.results.dataframes import answers_of, labels_of
-from annotation_site.results.filters import Filters
-from annotation_site.results.labels_export import label_records
-from annotation_site.results.tables import TABLES, tables_of
+from annotation_site.results.files.archive import study_lists, study_skips
+from annotation_site.results.files.archive_answers import Choices, request_of
+from annotation_site.results.files.labels_export import label_records
+from annotation_site.results.snapshots import services
+from annotation_site.results.snapshots.computation import table_json, table_request
+from annotation_site.results.tables.dataframes import answers_of, labels_of
+from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.registry import TABLES, tables_of
 from tests.annotation_site.factories import (
     answer,
     give_references,

@@ -7,15 +7,15 @@ import pytest
 from django.utils import timezone
 
 from annotation_site.errors import Invalid, SiteError
-from annotation_site.results import services
-from annotation_site.results.filters import Filters
-from annotation_site.results.jobs import export_request
+from annotation_site.results.files.jobs import export_request
 from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.results.snapshots import services
+from annotation_site.results.tables.filters import Filters
 from annotation_site.workers import claims
 from annotation_site.workers.models import Worker
 from annotation_site.workers.queues import RESULTS_QUEUE
 from tests.annotation_site.factories import UserFactory, make_study
-from tests.annotation_site.results.test_services import labelled_study
+from tests.annotation_site.results.snapshots.test_services import labelled_study
 
 pytestmark = pytest.mark.django_db
 State = Snapshot.State

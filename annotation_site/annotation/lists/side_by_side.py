@@ -1,0 +1,102 @@
+"""Two answers to one list side by side, for a person to read. Pure; no measure rests on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from annotation_site.annotation.lists.answer_format import Answer, PatternAnswer
+from annotation_site.annotation.selectors import ListToken
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pattern of theirs beside the person's that shares most tokens with it, or alone."""
+
+    theirs: PatternAnswer | None
+    yours: PatternAnswer | None
+    both: list[ListToken]
+    only_theirs: list[ListToken]
+    only_yours: list[ListToken]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One token with the patterns that each of the two puts it into."""
+
+    token: ListToken
+    theirs: list[PatternAnswer]
+    yours: list[PatternAnswer]
+    agrees: bool
+
+    @property
+    def theirs_numbers(self) -> str:
+        return ", ".join(str(pattern.number) for pattern in self.theirs)
+
+    @property
+    def yours_numbers(self) -> str:
+        return ", ".join(str(pattern.number) for pattern in self.yours)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a page of differences shows. `too_small` are patterns of theirs that do not count."""
+
+    pairs: list[Pair]
+    too_small: list[PatternAnswer]
+    rows: list[Row]
+    agreeing: int
+    length: int
+    min_tokens: int
+
+
+def answers_compare(
+    tokens: Sequence[ListToken], theirs: Answer, yours: Answer | None, *, min_tokens: int
+) -> Comparison:
+    """Set a person's answer beside another one; without the person's, only the other's."""
+    pairs = _pairs(tokens, theirs.patterns, yours.patterns if yours else ())
+    partner = {pair.yours.number: pair.theirs for pair in pairs if pair.yours}
+    rows = []
+    for token in tokens:
+        one, other = _patterns_of(theirs, token), _patterns_of(yours, token)
+        meant = [partner[pattern.number] for pattern in other]
+        agrees = len(meant) == len(one) and all(pattern in meant for pattern in one)
+        rows.append(Row(token, one, other, agrees))
+    return Comparison(
+        pairs=pairs,
+        too_small=[p for p in theirs.patterns if len(p.ranks) < min_tokens],
+        rows=rows,
+        agreeing=sum(row.agrees for row in rows),
+        length=len(tokens),
+        min_tokens=min_tokens,
+    )
+
+
+def _pairs(
+    tokens: Sequence[ListToken], theirs: Sequence[PatternAnswer], yours: Sequence[PatternAnswer]
+) -> list[Pair]:
+    """One to one, those that share most tokens first."""
+    shared = [(len({*a.ranks} & {*b.ranks}), a.number, b.number) for a in theirs for b in yours]
+    matched: dict[int, int] = {}
+    for n, a, b in sorted(shared, key=lambda s: (-s[0], *s[1:])):
+        if n and a not in matched and b not in matched.values():
+            matched[a] = b
+    mine = {pattern.number: pattern for pattern in yours}
+    pairs = [
+        _pair(tokens, a, mine.pop(matched[a.number]) if a.number in matched else None)
+        for a in theirs
+    ]
+    return pairs + [_pair(tokens, None, alone) for alone in mine.values()]
+
+
+def _pair(
+    tokens: Sequence[ListToken], theirs: PatternAnswer | None, yours: PatternAnswer | None
+) -> Pair:
+    a = set(theirs.ranks) if theirs else set()
+    b = set(yours.ranks) if yours else set()
+    both, only_a, only_b = (
+        [token for token in tokens if token.rank in ranks] for ranks in (a & b, a - b, b - a)
+    )
+    return Pair(theirs, yours, both, only_a, only_b)
+
+
+def _patterns_of(answer: Answer | None, token: ListToken) -> list[PatternAnswer]:
+    return [p for p in (answer.patterns if answer else ()) if token.rank in p.ranks]

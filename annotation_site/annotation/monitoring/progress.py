@@ -1,0 +1,315 @@
+"""How a study is going, for its researchers: progress by person and by list, live.
+
+Everything is added up in the database, in a number of queries that depends neither on people nor
+on lists. Tables of results are not read here: this is the work, not what it says.
+"""
+
+import datetime
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.db.models import Aggregate, Avg, Count, F, Max, Q, QuerySet, Sum, TextField, Window
+from django.db.models.functions import RowNumber
+
+from annotation_site.annotation.lists.access import Training, training_of
+from annotation_site.annotation.models import (
+    Assignment,
+    Item,
+    Membership,
+    Revision,
+    Study,
+    WorkedDay,
+)
+from annotation_site.annotation.monitoring.flags import RECENT, Flag, RecentAnswer, flags_of
+from annotation_site.annotation.work.own_work import cut_reasons
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+# A person's queue; training comes before it and is told apart.
+QUEUE = (Purpose.ANNOTATION, Purpose.REPEAT, Purpose.REFERENCE, Purpose.PILOT)
+SUBMITTED_ANSWER = Q(purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=False)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one person did and has to do. Lists of the whole queue count; training does not."""
+
+    done: int = 0
+    left: int = 0
+    unopened: int = 0  # of the study's own lists: these can be released
+    skipped: int = 0
+    expired: int = 0  # went to others: their time ran out, or they were released
+    active_seconds: int = 0
+    times: Sequence[int] = ()  # active seconds of submitted lists
+    last_at: datetime.datetime | None = None
+    reference_percent: float | None = None  # mean overlap in silent reference lists
+    unscored: int = 0  # answers to silent reference lists without an overlap yet
+
+    @property
+    def median_seconds(self) -> float | None:
+        """Active time of a typical list."""
+        return _median(self.times)
+
+
+@dataclass(frozen=True)
+class PersonProgress:
+    """One annotator's row."""
+
+    membership: Membership
+    work: Work
+    training: Training | None  # None where the study has no training lists
+    cut_seconds: int = 0  # that were reported and do not count
+    cut_reason: str = ""
+
+    @property
+    def can_be_let_in(self) -> bool:
+        """Whether training keeps the queue shut for somebody who could work."""
+        return self.training is not None and not self.training.passed and not self.is_away
+
+    @property
+    def is_away(self) -> str:
+        """Why the person gets no lists, in a word; empty for whoever can work."""
+        if self.membership.withdrawn_at:
+            return "has left"
+        if self.membership.removed_at:
+            return "removed"
+        return "" if self.membership.user.is_active else "deactivated"
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """What the page shows; `answered` counts lists by how many answers they have, from 0."""
+
+    people: list[PersonProgress]
+    lists: int
+    pilot_lists: int
+    places: int
+    done: int
+    answered: list[tuple[int, int]]
+    median_seconds: float | None
+
+    @property
+    def active_seconds(self) -> int:
+        """Everybody's active time."""
+        return sum(person.work.active_seconds for person in self.people)
+
+    @property
+    def has_training(self) -> bool:
+        """Whether the table needs a column for it."""
+        return any(person.training for person in self.people)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the table needs a column for silent reference lists."""
+        return bool(self.unscored) or any(
+            person.work.reference_percent is not None for person in self.people
+        )
+
+    @property
+    def unscored(self) -> int:
+        """Everybody's answers to silent reference lists that have no overlap yet."""
+        return sum(person.work.unscored for person in self.people)
+
+    @property
+    def most_lists(self) -> int:
+        """The longest bar of the histogram."""
+        return max((lists for _, lists in self.answered), default=0)
+
+
+def study_progress(study: Study) -> StudyProgress:
+    """All of it in six queries: lists by use, people, answers, work, cut time, training."""
+    uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
+    lists = uses.get(Item.Use.STUDY, 0)
+    members = list(_annotators(study))
+    answered = _lists_by_answers(study, uses, members)
+    work, cut = _work_by_person(members), _cut_by_person(members)
+    # Nobody has training where the study has none, which spares a large one a query.
+    training = training_of(members if uses.get(Item.Use.TRAINING) else [])
+    return StudyProgress(
+        people=[
+            PersonProgress(
+                membership,
+                work.get(membership.pk, Work()),
+                training.get(membership.pk),
+                *cut.get(membership.pk, ()),
+            )
+            for membership in members
+        ],
+        lists=lists,
+        pilot_lists=uses.get(Item.Use.PILOT, 0),
+        places=lists * study.annotators_per_list,
+        done=sum(answers * n for answers, n in answered),
+        answered=answered,
+        median_seconds=_median(seconds for one in work.values() for seconds in one.times),
+    )
+
+
+def _annotators(study: Study) -> QuerySet[Membership]:
+    """Those who judge, and those who have left: what they did stays in the sums."""
+    return (
+        study.memberships.filter(role=Membership.Role.ANNOTATOR)
+        .select_related("user", "study")
+        .order_by("user__username", "pk")
+    )
+
+
+class AllValues(Aggregate):
+    """Every value of a group in one cell: fewer rows to send where only a median is wanted."""
+
+    name = "AllValues"
+    output_field = TextField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **extra)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "ARRAY_TO_STRING(ARRAY_AGG(%(expressions)s), ',')"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+def _work_by_person(members: Sequence[Membership]) -> dict[int, Work]:
+    """Counts, times and the last moment of everybody, by membership; one query.
+
+    Grouped by what lists are for and how they stand, and added up here: conditions in each sum
+    would be looked at for every list.
+    """
+    rows = (
+        # By people who are known already: joined to them, each list would look its person up.
+        Assignment.objects.filter(membership__in=members)
+        .order_by()
+        .values_list("membership", "purpose", "state")
+        .annotate(
+            n=Count("*"),
+            seconds=Sum("active_seconds"),
+            times=AllValues("active_seconds"),
+            opened=Max("opened_at"),
+            submitted=Max("submitted_at"),
+            score=Avg("reference_score"),
+            scored=Count("reference_score"),
+        )
+    )
+    groups: dict[int, dict[tuple[str, str], _Group]] = defaultdict(dict)
+    for membership, purpose, state, *found in rows:
+        groups[membership][purpose, state] = _Group(*found)
+    return {membership: _work(own) for membership, own in groups.items()}
+
+
+def _cut_by_person(members: Sequence[Membership]) -> dict[int, tuple[int, str]]:
+    """Time that does not count and why, by membership; one query."""
+    rows = WorkedDay.objects.filter(membership__in=members, cut_seconds__gt=0).order_by()
+    seconds: Counter[int] = Counter()
+    reasons: dict[int, set[str]] = defaultdict(set)
+    for membership, reason, cut in rows.values_list("membership", "cut_reason").annotate(
+        Sum("cut_seconds")
+    ):
+        seconds[membership] += cut
+        reasons[membership].add(reason)
+    return {
+        membership: (cut, cut_reasons(reasons[membership])) for membership, cut in seconds.items()
+    }
+
+
+class _Group(NamedTuple):
+    """One person's lists of one purpose and state, as the database adds them up."""
+
+    n: int
+    seconds: int
+    times: str
+    opened: datetime.datetime | None
+    submitted: datetime.datetime | None
+    score: float | None
+    scored: int
+
+
+def _work(own: Mapping[tuple[str, str], _Group]) -> Work:
+    queue: dict[str, int] = defaultdict(int)
+    times: list[int] = []
+    for (purpose, state), group in own.items():
+        if purpose in QUEUE:
+            queue[state] += group.n
+            if state == State.SUBMITTED:
+                times += map(int, group.times.split(","))
+    moments = (at for group in own.values() for at in (group.opened, group.submitted) if at)
+    unopened = own.get((Purpose.ANNOTATION, State.WAITING))
+    reference = own.get((Purpose.REFERENCE, State.SUBMITTED))
+    score = reference.score if reference else None
+    return Work(
+        done=queue[State.SUBMITTED],
+        left=sum(queue[state] for state in Assignment.UNFINISHED),
+        unopened=unopened.n if unopened else 0,
+        skipped=queue[State.SKIPPED],
+        expired=queue[State.EXPIRED],
+        active_seconds=sum(group.seconds for group in own.values()),
+        times=times,
+        last_at=max(moments, default=None),
+        reference_percent=None if score is None else 100 * score,
+        unscored=reference.n - reference.scored if reference else 0,
+    )
+
+
+def _median(times: Iterable[int]) -> float | None:
+    values = list(times)
+    return statistics.median(values) if values else None
+
+
+def _lists_by_answers(
+    study: Study, uses: Mapping[str, int], members: Sequence[Membership]
+) -> list[tuple[int, int]]:
+    """How many lists have 0, 1, 2, … answers that count; at most k of them hold a place."""
+    most = study.annotators_per_list
+    answers = Assignment.objects.filter(SUBMITTED_ANSWER, membership__in=members)
+    if set(uses) - {Item.Use.STUDY}:
+        answers = answers.filter(item__use=Item.Use.STUDY)
+    by_list = answers.order_by().values("item").annotate(n=Count("*"))
+    found = by_list.aggregate(
+        **{f"lists_{n}": Count("item", filter=Q(n=n)) for n in range(1, most + 1)}
+    )
+    counts = [found[f"lists_{n}"] for n in range(1, most + 1)]
+    return list(enumerate([uses.get(Item.Use.STUDY, 0) - sum(counts), *counts]))
+
+
+def flags_by_person(study: Study) -> list[tuple[Membership, list[Flag]]]:
+    """Whose recent work is worth a look, and why; four queries."""
+    members = list(_annotators(study))
+    flags = flags_of(_recent_answers(members), study_median=_study_median(members))
+    return [(member, flags[member.pk]) for member in members if flags.get(member.pk)]
+
+
+def _submitted(members: Sequence[Membership]) -> QuerySet[Assignment]:
+    return Assignment.objects.order_by().filter(
+        membership__in=members, purpose__in=QUEUE, state=State.SUBMITTED
+    )
+
+
+def _study_median(members: Sequence[Membership]) -> float | None:
+    """The active time of a typical answer, from how often each time occurs."""
+    counted = _submitted(members).values_list("active_seconds").annotate(n=Count("*"))
+    return _median(seconds for seconds, n in counted for _ in range(n))
+
+
+def _recent_answers(members: Sequence[Membership]) -> dict[int, list[RecentAnswer]]:
+    """Everybody's last answers, oldest first, as they were submitted."""
+    newest_first = Window(
+        RowNumber(),
+        partition_by="membership",
+        order_by=[F("submitted_at").desc(), F("pk").desc()],
+    )
+    recent = _submitted(members).annotate(place=newest_first).filter(place__lte=RECENT)
+    rows = list(recent.values_list("submitted_at", "pk", "membership", "active_seconds", "version"))
+    # Apart from the query above, of whose few rows a database expects many.
+    said = {
+        (assignment, version): answer
+        for assignment, version, answer in Revision.objects.filter(
+            assignment__in=[pk for _, pk, *_ in rows]
+        ).values_list("assignment", "version", "snapshot__answer")
+    }
+    found: dict[int, list[RecentAnswer]] = defaultdict(list)
+    for _, pk, membership, seconds, version in sorted(rows):
+        answer = said.get((pk, version))
+        if answer is not None:  # else it was submitted again between the two queries
+            marked = frozenset(frozenset(p["ranks"]) for p in answer["patterns"])
+            found[membership].append(RecentAnswer(seconds, marked))
+    return found

@@ -1,0 +1,151 @@
+"""A study's rows as its researchers read them one by one: lists, who has them, what was said.
+
+Not for annotators: lists come with model, kind, layer and index, and answers with their authors.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
+from annotation_site.annotation.review.adjudication import counted_answers
+from annotation_site.corpus.models import Token
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+
+
+def study_people(study: Study) -> QuerySet[Any]:
+    """Everybody in the study, each with how far they are; annotators first, then by name."""
+    return (
+        Membership.objects.filter(study=study)
+        .select_related("user")
+        .annotate(
+            total=Count("assignments"),
+            left=Count("assignments", filter=Q(assignments__state__in=Assignment.UNFINISHED)),
+            submitted=Count("assignments", filter=Q(assignments__state=State.SUBMITTED)),
+            skipped=Count("assignments", filter=Q(assignments__state=State.SKIPPED)),
+            expired=Count("assignments", filter=Q(assignments__state=State.EXPIRED)),
+            active_seconds=Sum("assignments__active_seconds", default=0),
+        )
+        .order_by("role", "user__username", "pk")
+    )
+
+
+def study_items(
+    study: Study, *, kind: str = "", layer: int | None = None, use: str = ""
+) -> QuerySet[Any]:
+    """The study's lists, each with where it comes from and its number of answers that count."""
+    found = study.items.all()
+    if kind:
+        found = found.filter(vector__kind=kind)
+    if layer is not None:
+        found = found.filter(vector__layer=layer)
+    if use:
+        found = found.filter(use=use)
+    counted = counted_answers(study).filter(item=OuterRef("pk")).order_by().values("item")
+    return (
+        found.select_related("vector__extraction__model")
+        .annotate(answers=Coalesce(Subquery(counted.annotate(n=Count("pk")).values("n")), 0))
+        .order_by("pk")
+    )
+
+
+def item_tokens(items: Iterable[Item]) -> dict[int, list[str]]:
+    """The tokens of some lists, best first, by the list's id; one query an extraction."""
+    by_extraction: dict[int, list[Item]] = {}
+    for item in items:
+        by_extraction.setdefault(item.vector.extraction_id, []).append(item)
+    found: dict[int, list[str]] = {}
+    for extraction_id, lists in by_extraction.items():
+        ids = {token for item in lists for token in item.vector.token_ids}
+        rows = Token.objects.filter(extraction_id=extraction_id, token_id__in=ids)
+        shown = dict(rows.values_list("token_id", "display"))
+        found |= {item.pk: [shown[i] for i in item.vector.token_ids] for item in lists}
+    return found
+
+
+def study_assignments(
+    study: Study, *, states: Sequence[str] = (), purpose: str = "", person: Any = None
+) -> QuerySet[Assignment]:
+    """Who has which list, in the order of each person's own queue."""
+    found = Assignment.objects.filter(item__study=study).select_related("membership__user")
+    if states:
+        found = found.filter(state__in=states)
+    if purpose:
+        found = found.filter(purpose=purpose)
+    if person:
+        found = found.filter(membership__user__public_id=person)
+    return found.order_by("membership_id", "position")
+
+
+def study_annotations(study: Study, *, purpose: str = "", person: Any = None) -> QuerySet[Any]:
+    """The submitted answers, each with its patterns, in the order of their submission."""
+    patterns = Pattern.objects.order_by("number").prefetch_related("members")
+    return (
+        study_assignments(study, states=[State.SUBMITTED], purpose=purpose, person=person)
+        .prefetch_related(Prefetch("patterns", patterns))
+        .order_by(F("submitted_at").asc(nulls_last=True), "pk")
+    )
+
+
+def unopened_lists(membership: Membership) -> list[int]:
+    """The ids of the lists that a person could release."""
+    return list(
+        membership.assignments.filter(purpose=Purpose.ANNOTATION, state=State.WAITING).values_list(
+            "item", flat=True
+        )
+    )
+
+
+def lists_taken(study: Study, lists: Sequence[int]) -> int:
+    """How many of these lists have a person for every one of their places."""
+    held = (
+        Assignment.objects.filter(
+            item__in=lists, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
+        )
+        .order_by()
+        .values("item")
+        .annotate(n=Count("pk"))
+    )
+    return held.filter(n__gte=study.annotators_per_list).count()
+
+
+def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
+    """Some lists of the study with where they come from, their answers and their skips.
+
+    `rows` are the lists' ids, whose order is kept.
+    """
+    items = Item.objects.filter(study=study, pk__in=rows).values(
+        "pk", "vector__kind", "vector__layer", "vector__index",
+        "vector__extraction__model__name",
+    )  # fmt: skip
+    found: dict[int, dict[str, Any]] = {
+        item["pk"]: {
+            "id": item["pk"],
+            "model": item["vector__extraction__model__name"],
+            "kind": item["vector__kind"],
+            "layer": item["vector__layer"],
+            "index": item["vector__index"],
+            "answers": 0,
+            "working": 0,
+            "surplus": 0,
+            "unblinded": 0,
+            "reasons": [],
+        }
+        for item in items
+    }
+    assignments = Assignment.objects.filter(item__in=found, purpose=Purpose.ANNOTATION).values_list(
+        "item", "state", "surplus", "unblinded", "skip_reason"
+    )
+    for item, state, surplus, unblinded, reason in assignments.order_by("pk"):
+        row = found[item]
+        if state == State.SUBMITTED:
+            row["unblinded" if unblinded else "surplus" if surplus else "answers"] += 1
+        elif state == State.IN_PROGRESS:
+            row["working"] += 1
+        elif state == State.SKIPPED:
+            row["reasons"].append(reason)
+    return [found[pk] for pk in rows if pk in found]

@@ -1,0 +1,209 @@
+"""What a researcher chooses for a study, and whether it can work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.allocation.places import annotators_of
+from annotation_site.annotation.models import Assignment, Item, Study
+from annotation_site.annotation.selectors import texts_of
+from annotation_site.bounds import MARKDOWN, TITLE
+from annotation_site.corpus.models import Extraction, Kind
+from annotation_site.errors import Invalid
+
+DEFAULT_CATEGORIES = ("semantic", "syntactic", "names")
+DEFAULT_GUIDELINES = """\
+Read the 30 tokens and look for **patterns**: several tokens that belong together.
+
+- A *semantic* pattern shares a meaning: animals, measurement units, time words.
+- A *syntactic* pattern shares a form: plurals, past-tense verbs, words that start with “dis-”.
+- *Names* are names of people, places or organisations, where your study asks for them.
+
+Give every token of a pattern the same number, describe the pattern in a few words, and choose
+its category. A pattern counts from {min_tokens} tokens on. Most lists have one or two patterns;
+if there is none, say so: that is a full answer. You may look words up on the web.
+Switch the translation of pages off in your browser: you judge the words as they are written.
+
+Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation.
+The page proposes it; you decide.
+"""
+WORD_LEVEL = "word"
+# What is chosen as a number: what it is called, the least and the most.
+NUMBERS = {
+    "lists_per_layer": ("Lists per layer", 1, 100_000),
+    "annotators_per_list": ("People per list", 1, 100),
+    "min_tokens": ("Minimum tokens", 1, 30),
+    "training_lists": ("Training lists", 0, 100),
+    "reference_lists": ("Silent reference lists", 0, 1000),
+    "pilot_lists": ("Pilot lists", 0, 1000),
+    "repeat_percent": ("Repeated lists, in percent", 0, 100),
+    "lease_hours": ("Hours that an opened list is kept", 1, 8760),
+    "seed": ("Seed", 0, 2**63 - 1),
+}
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a researcher chooses for a study.
+
+    `training_lists`, `reference_lists` and `pilot_lists` are numbers of lists that the study holds
+    beside its own.
+    """
+
+    title: str
+    extractions: Sequence[Extraction]
+    annotators: Sequence[User] = ()
+    kinds: Sequence[str] = tuple(Kind.values)
+    lists_per_layer: int = 10
+    annotators_per_list: int = 2
+    categories: Sequence[str] = ("semantic", "syntactic")
+    min_tokens: int = 4
+    several_patterns_per_token: bool = False
+    training_lists: int = 0
+    training_pass_percent: int | None = None
+    reference_lists: int = 0
+    repeat_percent: int = 0
+    pilot_lists: int = 0
+    lease_hours: int = 72
+    show_glosses: bool = True
+    highlight_spellings: bool = False
+    seed: int = 0
+    team_may_annotate: bool = False
+    guidelines: str = ""
+    consent: str = ""
+    on_withdrawal: str = Study.OnWithdrawal.KEEP
+
+    @property
+    def others(self) -> dict[str, int]:
+        """How many lists of each use stand beside the study's own."""
+        return {
+            Item.Use.TRAINING: self.training_lists,
+            Item.Use.REFERENCE: self.reference_lists,
+            Item.Use.PILOT: self.pilot_lists,
+        }
+
+
+# Fields of a plan that a study stores under the same name.
+STORED = (
+    "lists_per_layer", "annotators_per_list", "min_tokens", "several_patterns_per_token",
+    "training_pass_percent", "repeat_percent", "lease_hours", "show_glosses",
+    "highlight_spellings", "seed", "team_may_annotate", "on_withdrawal",
+)  # fmt: skip
+
+
+def plan_of(study: Study) -> StudyPlan:
+    """The plan that a study follows now, with the annotators who can be given lists."""
+    uses = list(study.items.exclude(use=Item.Use.STUDY).values_list("use", flat=True))
+    people = annotators_of(study).select_related("user").order_by("pk")
+    texts = texts_of(study)
+    return StudyPlan(
+        title=study.title,
+        extractions=list(study.extractions.order_by("pk")),
+        annotators=[row.user for row in people],
+        kinds=tuple(study.kinds),
+        categories=tuple(study.categories),
+        training_lists=uses.count(Item.Use.TRAINING),
+        reference_lists=uses.count(Item.Use.REFERENCE),
+        pilot_lists=uses.count(Item.Use.PILOT),
+        guidelines=str(texts["guidelines"]),
+        consent=str(texts["consent"]),
+        **{name: getattr(study, name) for name in STORED},
+    )
+
+
+def text_check(name: str, text: str) -> None:
+    """Raises Invalid for a text in Markdown that is too long."""
+    if len(text.strip()) > MARKDOWN:
+        raise Invalid(
+            f"The {name} has {len(text.strip()):,} characters; {MARKDOWN:,} are allowed. Shorten "
+            "it, or put a part of it on a page of your own and link to that."
+        )
+
+
+def is_frozen(study: Study) -> bool:
+    """Whether an answer that counts has been submitted, which fixes the study's rules."""
+    return Assignment.objects.filter(
+        item__study=study,
+        purpose=Assignment.Purpose.ANNOTATION,
+        submitted_at__isnull=False,
+    ).exists()
+
+
+def plan_check(plan: StudyPlan) -> None:
+    """Raises Invalid, with what to do, for rules that cannot work."""
+    if not plan.title.strip():
+        raise Invalid("Give the study a title.")
+    if len(plan.title.strip()) > TITLE:
+        raise Invalid(f"Shorten the title to {TITLE} characters.")
+    for name in NUMBERS:
+        number_check(name, getattr(plan, name))
+    _check_lists(plan)
+    _check_categories(plan)
+    _check_training(plan)
+    if plan.on_withdrawal not in Study.OnWithdrawal.values:
+        raise Invalid("Say whether answers are kept or removed when somebody withdraws.")
+
+
+def number_check(name: str, number: int) -> None:
+    """Raises Invalid for a number of a plan that is out of bounds."""
+    label, least, most = NUMBERS[name]
+    if not least <= number <= most:
+        raise Invalid(f"{label}: choose a number from {least} to {most}.")
+
+
+def _check_lists(plan: StudyPlan) -> None:
+    if not plan.extractions:
+        raise Invalid("Choose at least one extraction, whose lists are judged.")
+    if not plan.kinds:
+        raise Invalid("Choose at least one kind of list.")
+    if not set(plan.kinds) <= set(Kind.values) or len(set(plan.kinds)) != len(plan.kinds):
+        raise Invalid(f"Kinds are {', '.join(Kind.values)}, each only once.")
+    lengths = [extraction.parameters.get("top_k") for extraction in plan.extractions]
+    longest = max((length for length in lengths if length is not None), default=plan.min_tokens)
+    if plan.min_tokens > longest:
+        raise Invalid(
+            f"Minimum tokens: the lists have {longest} tokens, so that no pattern could count. "
+            f"Choose a number from 1 to {longest}."
+        )
+
+
+def _check_categories(plan: StudyPlan) -> None:
+    if not plan.categories or len(set(plan.categories)) != len(plan.categories):
+        raise Invalid("Give at least one category, and each only once.")
+    if not set(plan.categories) <= set(DEFAULT_CATEGORIES):
+        raise Invalid(f"Categories are {', '.join(DEFAULT_CATEGORIES)}.")
+    if "names" in plan.categories and not any(
+        extraction.model and extraction.model.vocabulary == WORD_LEVEL
+        for extraction in plan.extractions
+    ):
+        raise Invalid(
+            "The category names needs a model whose vocabulary is whole words: pieces of words "
+            "are seldom names. Leave it out, or choose such a model."
+        )
+
+
+def _check_training(plan: StudyPlan) -> None:
+    if plan.training_pass_percent is None:
+        return
+    if not 0 <= plan.training_pass_percent <= 100:
+        raise Invalid("The score that passes training is a percentage, from 0 to 100.")
+    if not plan.training_lists:
+        raise Invalid(
+            "There is a score that passes training, but no training list. Ask for training lists, "
+            "or leave the score empty."
+        )
+
+
+def plan_check_people(plan: StudyPlan, by: User) -> None:
+    """Raises Invalid where the chosen people cannot judge; nobody may be chosen yet."""
+    unblinded = [user for user in plan.annotators if user.is_admin or user == by]
+    if unblinded and not plan.team_may_annotate:
+        raise Invalid(
+            f"{', '.join(map(str, unblinded))} can see where lists come from, and so cannot judge "
+            "them blind. Choose other people."
+        )
+    if plan.annotators and plan.annotators_per_list > len(plan.annotators):
+        raise Invalid(
+            f"Every list is to be judged by {plan.annotators_per_list} people, but only "
+            f"{len(plan.annotators)} are chosen. Add people, or ask for fewer per list."
+        )

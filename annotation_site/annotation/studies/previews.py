@@ -1,0 +1,148 @@
+"""What a plan would come to, before anything is made: lists, answers, hours, a list to look at."""
+
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+
+from django.db.models import Count
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.selectors import ListToken, list_tokens
+from annotation_site.annotation.studies.plans import StudyPlan, plan_check
+from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
+from annotation_site.annotation.studies.services import lists_check
+from annotation_site.corpus.models import Kind, Vector
+
+FEWEST_ANSWERS = 20  # below that, a few slow lists would decide the estimate
+SECONDS_PER_LIST = 180  # what the protocol takes, where nobody has been measured yet
+
+
+@dataclass(frozen=True)
+class DrawnLists:
+    """How many lists of one model and kind a study would hold, each layer `fewest` to `most`."""
+
+    model: str
+    kind: str
+    layers: int
+    fewest: int
+    most: int
+    lists: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Answers of one purpose: what for, and how many in all."""
+
+    what: str
+    answers: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a plan comes to. `people` is how many share the work, chosen or at least needed."""
+
+    rows: list[DrawnLists]
+    parts: list[Part]
+    people: int
+    people_chosen: bool
+    seconds_per_list: float
+    measured: int  # answers that the seconds rest on; 0 where they are a guess
+    sample: list[ListToken]
+    shows_glosses: bool
+
+    @property
+    def lists(self) -> int:
+        return sum(row.lists for row in self.rows)
+
+    @property
+    def answers(self) -> int:
+        return sum(part.answers for part in self.parts)
+
+    @property
+    def answers_each(self) -> int:
+        return round(self.answers / self.people)
+
+    @property
+    def hours(self) -> float:
+        return self.answers * self.seconds_per_list / 3600
+
+    @property
+    def hours_each(self) -> float:
+        return self.hours / self.people
+
+
+def study_preview(*, plan: StudyPlan, by: User) -> Preview:
+    """What the plan comes to; few queries whatever its size.
+
+    Raises Invalid for rules that cannot work.
+    """
+    plan_check(plan)
+    vectors = Vector.objects.filter(extraction__in=plan.extractions, kind__in=plan.kinds)
+    counted = vectors.values_list("extraction", "kind", "layer").annotate(n=Count("pk")).order_by()
+    sizes: dict[Stratum, int] = {(e, kind, layer): n for e, kind, layer, n in counted}
+    others = sum(plan.others.values())
+    drawn = sizes_drawn(
+        sizes=sizes, per_stratum=plan.lists_per_layer, others=others, seed=plan.seed
+    )
+    lists = sum(drawn.values())
+    lists_check(
+        extractions=plan.extractions,
+        holding={extraction for extraction, _, _ in sizes},
+        candidates=sum(sizes.values()),
+        enough=bool(lists) and others <= sum(sizes.values()),
+    )
+    people = max(len(plan.annotators), plan.annotators_per_list)
+    seconds = _seconds_before(by)
+    sample = vectors.order_by("pk").first()
+    return Preview(
+        rows=_rows(plan, drawn),
+        parts=_parts(plan, lists, people),
+        people=people,
+        people_chosen=people == len(plan.annotators),
+        seconds_per_list=statistics.median(seconds) if seconds else SECONDS_PER_LIST,
+        measured=len(seconds),
+        sample=list_tokens(sample) if sample else [],
+        shows_glosses=plan.show_glosses,
+    )
+
+
+def _rows(plan: StudyPlan, drawn: dict[Stratum, int]) -> list[DrawnLists]:
+    by_kind: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for (of, kind, _), n in drawn.items():
+        by_kind[of, kind].append(n)
+    rows = []
+    for extraction in plan.extractions:
+        for kind in plan.kinds:
+            if found := by_kind.get((extraction.pk, kind)):
+                row = (len(found), min(found), max(found), sum(found))
+                rows.append(DrawnLists(str(extraction), Kind(kind).label, *row))
+    return rows
+
+
+def _parts(plan: StudyPlan, lists: int, people: int) -> list[Part]:
+    answers = lists * plan.annotators_per_list
+    parts = [
+        Part(f"{lists:,} lists, each judged by {plan.annotators_per_list}", answers),
+        Part("Lists shown a second time", round(answers * plan.repeat_percent / 100)),
+    ]
+    for use, what in (
+        (Item.Use.TRAINING, "Training lists, for everybody"),
+        (Item.Use.REFERENCE, "Silent reference lists, for everybody"),
+        (Item.Use.PILOT, "Pilot lists, for everybody"),
+    ):
+        parts.append(Part(what, plan.others[use] * people))
+    return [part for part in parts if part.answers]
+
+
+def _seconds_before(by: User) -> list[int]:
+    """Active seconds of the answers in the researcher's studies, where there are enough."""
+    own = Study.objects.filter(memberships__user=by, memberships__role=Membership.Role.RESEARCHER)
+    found = Assignment.objects.filter(
+        item__study__in=own,
+        purpose=Assignment.Purpose.ANNOTATION,
+        state=Assignment.State.SUBMITTED,
+        active_seconds__gt=0,
+    ).values_list("active_seconds", flat=True)
+    seconds = list(found)
+    return seconds if len(seconds) >= FEWEST_ANSWERS else []

@@ -1,0 +1,230 @@
+"""What changes studies: creating them, drawing their lists, and their states."""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
+from annotation_site.accounts.models import User
+from annotation_site.annotation.allocation.places import annotators_of, places_fill, study_locked
+from annotation_site.annotation.models import (
+    Assignment,
+    ConsentText,
+    Guidelines,
+    Item,
+    Membership,
+    Study,
+)
+from annotation_site.annotation.review.final_answers import WITH_REFERENCE, references_require
+from annotation_site.annotation.studies import sampling as drawing
+from annotation_site.annotation.studies.plans import (
+    DEFAULT_GUIDELINES,
+    STORED,
+    StudyPlan,
+    plan_check,
+    plan_check_people,
+    text_check,
+)
+from annotation_site.annotation.studies.sampling import Candidate
+from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.corpus.services import extraction_lock_ready
+from annotation_site.errors import Invalid
+
+State = Study.State
+MOST_STUDIES_A_DAY = 100  # by one person
+# What a study in each state can become.
+TRANSITIONS = {
+    State.DRAFT: (State.PILOT, State.OPEN, State.ARCHIVED),
+    State.PILOT: (State.DRAFT, State.OPEN),
+    State.OPEN: (State.PAUSED, State.CLOSED),
+    State.PAUSED: (State.OPEN, State.CLOSED),
+    State.CLOSED: (State.OPEN, State.ARCHIVED),
+    State.ARCHIVED: (State.CLOSED,),
+}
+
+
+@transaction.atomic
+def study_create(*, plan: StudyPlan, created_by: User) -> Study:
+    """Create a study with its lists, rules and people, as a draft.
+
+    People can be added later. Raises Invalid where the plan cannot work: k above the number of
+    people that are chosen, rules that contradict each other, no such lists.
+    """
+    plan_check_people(plan, created_by)
+    return study_make(plan=plan, by=created_by)
+
+
+@transaction.atomic
+def study_create_open(*, plan: StudyPlan, created_by: User) -> Study:
+    """Create a study and open it, or do neither. Raises Invalid as the two do."""
+    study = study_create(plan=plan, created_by=created_by)
+    study_open(study=study)
+    study.refresh_from_db()
+    return study
+
+
+def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> Study:
+    """The same within a transaction, whatever the number of people."""
+    plan_check(plan)
+    require_room(
+        Study.objects.filter(created_by=by),
+        most=MOST_STUDIES_A_DAY,
+        sentence=f"You made {MOST_STUDIES_A_DAY} studies today, which is as many as one day "
+        "allows. Go on tomorrow (UTC).",
+    )
+    study = Study(slug=_free_slug(plan.title), created_by=by)
+    rules_store(study, plan)
+    if copy_of is None:  # a text from before there was a bound can be copied
+        text_check("guidelines", plan.guidelines)
+        text_check("consent text", plan.consent)
+    text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
+    Guidelines.objects.create(study=study, version=1, text=text)
+    if plan.consent.strip():
+        ConsentText.objects.create(study=study, version=1, text=plan.consent.strip())
+        study.consent_version = 1
+        study.save(update_fields=["consent_version"])
+    lists_draw(study=study, others=plan.others)
+    Membership.objects.create(study=study, user=by, role=Membership.Role.RESEARCHER)
+    Membership.objects.bulk_create(
+        Membership(study=study, user=user, role=Membership.Role.ANNOTATOR)
+        for user in plan.annotators
+    )
+    details = {"copy_of": copy_of.slug} if copy_of else {}
+    audit.record("study_created", target=study, actor=by, **details)
+    return study
+
+
+def rules_store(study: Study, plan: StudyPlan) -> None:
+    """Write a plan's rules into a study and save it; its lists are drawn by `lists_draw`.
+
+    Raises Invalid for an extraction that has no lists, or is gone by now.
+    """
+    for extraction in plan.extractions:
+        if extraction_lock_ready(extraction.pk) is None:
+            raise Invalid(
+                f"“{extraction}” has no lists of its own, or is being deleted. "
+                "Choose an extraction that is ready."
+            )
+    study.title = plan.title.strip()
+    study.kinds = list(plan.kinds)
+    study.categories = list(plan.categories)
+    for name in STORED:
+        setattr(study, name, getattr(plan, name))
+    study.save()
+    study.extractions.set(plan.extractions)
+
+
+def lists_draw(*, study: Study, others: Mapping[str, int]) -> list[int]:
+    """Give a study the lists that its rules ask for, beside those it has; returns the new items.
+
+    The caller holds the study's lock. Raises Invalid, naming what is missing, where there are too
+    few lists.
+    """
+    kept = dict(study.items.values_list("vector_id", "use"))
+    vectors = Vector.objects.filter(
+        extraction__in=study.extractions.all(), kind__in=study.kinds
+    ).values_list("pk", "extraction_id", "kind", "layer")
+    candidates = [Candidate(*row) for row in vectors.iterator(chunk_size=10_000)]
+    drawn = drawing.draw(
+        candidates=candidates,
+        per_stratum=study.lists_per_layer,
+        others=others,
+        seed=study.seed,
+        kept=kept,
+    )
+    uses = Counter(drawn.values())
+    lists_check(
+        extractions=study.extractions.all(),
+        holding={candidate.extraction for candidate in candidates},
+        candidates=len(candidates),
+        enough=bool(uses[Item.Use.STUDY]) and all(uses[use] >= n for use, n in others.items()),
+    )
+    items = Item.objects.bulk_create(
+        Item(study=study, vector_id=vector, use=use)
+        for vector, use in drawn.items()
+        if vector not in kept
+    )
+    return [item.pk for item in items]
+
+
+def lists_check(
+    *, extractions: Iterable[Extraction], holding: Container[int], candidates: int, enough: bool
+) -> None:
+    """Raises Invalid where an extraction is not among those that are `holding` lists to draw from,
+    or where there are not enough `candidates` for everything that is asked for."""
+    for extraction in extractions:
+        if extraction.pk not in holding:
+            raise Invalid(f"“{extraction}” holds no lists of the chosen kinds. Choose other kinds.")
+    if not enough:
+        raise Invalid(
+            f"There are only {candidates} lists of the chosen kinds, too few for the study and "
+            "for training, reference and pilot lists beside it. Ask for fewer of those, or choose "
+            "more kinds or models."
+        )
+
+
+def _free_slug(title: str) -> str:
+    base = slugify(title)[:70] or "study"  # a title in another script leaves nothing
+    taken = {"new", *Study.objects.filter(slug__startswith=base).values_list("slug", flat=True)}
+    return next(
+        slug
+        for n in range(1, len(taken) + 2)
+        if (slug := base if n == 1 else f"{base}-{n}") not in taken
+    )
+
+
+@transaction.atomic
+def study_open(*, study: Study) -> None:
+    """Let people judge, as `study_state_change`; a study that is open stays so."""
+    if study_locked(study.pk).state != State.OPEN:
+        study_state_change(study=study, state=State.OPEN)
+
+
+@transaction.atomic
+def study_state_change(*, study: Study, state: str) -> None:
+    """Move a study along TRANSITIONS; whoever can be given lists then has theirs.
+
+    The end of a pilot ends what is unfinished in it; what was submitted stays, as the pilot's.
+    Raises Invalid for a change that makes no sense, and for a start without enough people, without
+    lists for a pilot, or without a reference answer that people's answers are compared with.
+    """
+    study = study_locked(study.pk)
+    before = State(study.state)
+    if state not in TRANSITIONS[before]:
+        wanted = State(state).label if state in State.values else f"“{state}”"
+        raise Invalid(f"A study that is {before.label} cannot become {wanted}.")
+    if before in (State.DRAFT, State.PILOT):
+        _check_start(study, state)
+    study.state = state
+    study.save(update_fields=["state"])
+    if before == State.PILOT:
+        _pilot_end(study)
+    places_fill(study=study)
+    audit.record("study_state_changed", target=study, state=state)
+
+
+def _check_start(study: Study, state: str) -> None:
+    people = annotators_of(study).count()
+    if state == State.PILOT and not study.items.filter(use=Item.Use.PILOT).exists():
+        raise Invalid("This study has no pilot lists. Ask for some in its rules, then start.")
+    if state == State.PILOT and not people:
+        raise Invalid("Nobody can be given lists yet. Add annotators, then start the pilot.")
+    if state == State.OPEN and people < study.annotators_per_list:
+        raise Invalid(
+            f"Every list is to be judged by {study.annotators_per_list} people, but the study has "
+            f"{people}. Add annotators, or ask for fewer per list."
+        )
+    shown = WITH_REFERENCE if state == State.OPEN else (Item.Use.TRAINING,)
+    if state in Study.AT_WORK:
+        references_require(study=study, uses=shown)
+
+
+def _pilot_end(study: Study) -> None:
+    Assignment.objects.filter(
+        item__study=study,
+        purpose=Assignment.Purpose.PILOT,
+        state__in=Assignment.UNFINISHED,
+    ).update(state=Assignment.State.EXPIRED)

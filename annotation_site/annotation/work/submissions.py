@@ -1,0 +1,428 @@
+"""What an annotator writes: drafts, submissions, skips. The only module that stores answers."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, F, OuterRef, Subquery, Value, When
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
+from annotation_site.accounts.models import User
+from annotation_site.annotation.allocation.places import places_fill
+from annotation_site.annotation.lists.access import refusal
+from annotation_site.annotation.lists.answer_format import Answer, Rules, answer_parse
+from annotation_site.annotation.models import (
+    Assignment,
+    Guidelines,
+    Item,
+    Pattern,
+    PatternMember,
+    Revision,
+    Study,
+    TakenTime,
+    WorkedDay,
+)
+from annotation_site.annotation.people.members import unblinded_in
+from annotation_site.annotation.review import training
+from annotation_site.annotation.selectors import (
+    needs_consent,
+    own_assignments,
+    require_readable,
+    stopword_ranks,
+)
+from annotation_site.annotation.work import worked_time
+from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+MOST_DRAFT_BYTES = 100_000
+TIME_FIELDS = ("active_seconds", "reported_seconds")
+MOST_REVISIONS_A_DAY = 50  # of one list
+
+
+def assignment_open(assignment: Assignment) -> None:
+    """Start the lease at the first look; later looks change nothing.
+
+    A list that has been taken away or answered meanwhile, in another tab, keeps that state. Raises
+    ConsentNeeded before the person has agreed to the study's consent text as it is now.
+    """
+    _require_consent(assignment)
+    if assignment.looked_at is None and assignment.version:
+        # Whose time goes on from here: the page of an answer counts while it is open.
+        assignment.looked_at = timezone.now()
+        Assignment.objects.filter(pk=assignment.pk, looked_at=None).update(
+            looked_at=assignment.looked_at
+        )
+    if not _is_new(assignment) or refusal(assignment):
+        return
+    _begin(assignment)
+    # Judged where it is written, by the row as it is by then.
+    is_first = Assignment.objects.filter(pk=assignment.pk, opened_at=None, version=0).update(
+        opened_at=assignment.opened_at,
+        state=Case(When(state=State.WAITING, then=Value(State.IN_PROGRESS)), default=F("state")),
+    )
+    if not is_first:
+        assignment.refresh_from_db(fields=["state", "opened_at"])
+
+
+@transaction.atomic
+def draft_save(
+    *, user: User, public_id: uuid.UUID, base_version: int, content: Any, active_seconds: int
+) -> int:
+    """Store an unfinished answer; returns the draft's new version.
+
+    Raises DraftConflict, with the newer draft, when `base_version` is not the stored one: a
+    second tab or device never overwrites silently. Changes no result. A list that was opened
+    under an older consent text still keeps what is typed; it is submitted after the new one.
+    """
+    assignment = _locked(user, public_id)
+    _require_open(assignment)
+    if assignment.opened_at is None:
+        _require_consent(assignment)
+    _check_draft_version(assignment, base_version)
+    _begin(assignment)
+    assignment.draft = content
+    assignment.draft_version += 1
+    _time_record(assignment, active_seconds)
+    assignment.save(update_fields=["state", "opened_at", "draft", "draft_version", *TIME_FIELDS])
+    return assignment.draft_version
+
+
+@transaction.atomic
+def assignment_submit(
+    *,
+    user: User,
+    public_id: uuid.UUID,
+    base_version: int,
+    key: uuid.UUID,
+    answer: Any,
+    active_seconds: int,
+) -> Assignment:
+    """Make an answer count; it replaces the person's earlier answer for this list.
+
+    The same `key` again changes nothing, and the answer that counts already adds only its time.
+    Raises Invalid beyond MOST_REVISIONS_A_DAY, InvalidAnswer for a broken rule, DraftConflict
+    when a newer draft exists, NotAllowed when the list is not open (see `access.refusal`),
+    ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
+    lease ended takes its place back where that is free, and else is kept as surplus. Answers to
+    training and reference lists are scored against the reference answer.
+    """
+    newest = Guidelines.objects.filter(study=OuterRef("item__study")).order_by("-version")
+    assignment = _locked(
+        user,
+        public_id,
+        is_unblinded=unblinded_in(OuterRef("item__study"), user=user),
+        newest_guidelines=Subquery(newest.values("version")[:1]),
+    )
+    if _is_repeated(assignment, key):
+        return assignment
+    _require_open(assignment)
+    _require_consent(assignment)
+    _check_draft_version(assignment, base_version)
+    _begin(assignment)
+    study, vector = assignment.item.study, assignment.item.vector
+    rules = Rules(len(vector.token_ids), study.categories, study.several_patterns_per_token)
+    parsed = answer_parse(answer, rules)
+    if _is_equal(assignment, parsed):
+        return _keep(assignment, parsed, active_seconds)
+    is_final = assignment.purpose == Purpose.ADJUDICATION
+    if is_final:
+        training.reference_require_changeable(answer=assignment)
+    left = assignment.surplus or assignment.state in (State.EXPIRED, State.SKIPPED)
+    if left and assignment.purpose == Purpose.ANNOTATION:
+        assignment.surplus = not _place_is_free(assignment)
+    assignment.unblinded = assignment.is_unblinded
+    if assignment.unblinded and not study.team_may_annotate and not is_final:
+        raise NotAllowed(
+            "You can see where this study's lists come from now, so your answers could not count. "
+            "Ask the researcher to release your lists."
+        )
+    _patterns_replace(assignment, parsed)
+    _time_record(assignment, active_seconds, first=assignment.submitted_at is None)
+    assignment.state = State.SUBMITTED
+    # Where a clock was moved back: no answer is older than the look at its list.
+    now = timezone.now()
+    assignment.submitted_at = max(now, assignment.opened_at or now)
+    assignment.guidelines_version = assignment.newest_guidelines
+    assignment.comment = parsed.comment
+    assignment.reference_score = training.answer_score(assignment, parsed)
+    _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
+    if is_final:
+        training.scores_renew(item=assignment.item, reference=parsed)
+        audit.record("final_answer_given", target=study, actor=user, list=str(assignment.public_id))
+    return assignment
+
+
+@transaction.atomic
+def assignment_skip(
+    *,
+    user: User,
+    public_id: uuid.UUID,
+    base_version: int,
+    key: uuid.UUID,
+    reason: str,
+    active_seconds: int = 0,
+) -> Assignment:
+    """Give a list back with a reason. It is no annotation; its place goes to another person.
+
+    The time it took is kept. Raises Invalid without a reason, for a list that was already
+    submitted and for a final answer, and NotAllowed and ConsentNeeded as submitting does.
+    """
+    # Locks are taken in one order everywhere: study, assignment, list.
+    own = own_assignments(user).filter(public_id=public_id).values("item__study")
+    Study.objects.select_for_update().filter(pk__in=own).first()
+    assignment = _locked(user, public_id)
+    if _is_repeated(assignment, key):
+        return assignment
+    if assignment.state == State.SKIPPED and assignment.skip_reason == reason.strip():
+        return assignment
+    _require_open(assignment)
+    _require_consent(assignment)
+    _check_draft_version(assignment, base_version)
+    _begin(assignment)
+    if not reason.strip():
+        raise Invalid("Say in a few words why you skip this list.")
+    if assignment.state == State.SUBMITTED:
+        raise Invalid("This list is submitted. Change the answer instead of skipping it.")
+    if assignment.purpose == Purpose.ADJUDICATION:
+        raise Invalid("A final answer is not skipped: leave the page, and what you typed is kept.")
+    is_unfinished = assignment.state in Assignment.UNFINISHED
+    held_a_place = is_unfinished and assignment.purpose == Purpose.ANNOTATION
+    assignment.state = State.SKIPPED
+    assignment.skip_reason = reason.strip()
+    _time_record(assignment, active_seconds)
+    _finish(assignment, key, {"skip_reason": assignment.skip_reason}, draft=assignment.draft)
+    if held_a_place:
+        places_fill(study=assignment.item.study, item_ids=[assignment.item_id])
+    return assignment
+
+
+def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
+    """The person's own assignment, locked for writing; 404 for anybody else's.
+
+    Raises NotAllowed while the same list is open to the person as a repeat.
+
+    `known` are expressions that are read with it.
+    """
+    # Before the list, so that one person's writes wait for each other here and nowhere else.
+    taken, _ = TakenTime.objects.select_for_update().get_or_create(user=user)
+    own = own_assignments(user).annotate(**known).select_for_update(of=("self",))
+    assignment: Any = get_object_or_404(own, public_id=public_id)
+    assignment.taken_time = taken
+    require_readable(assignment)  # a conflict would tell what was submitted
+    return assignment
+
+
+def _is_new(assignment: Assignment) -> bool:
+    """Whether nobody has looked at the list; an imported answer may not say when somebody did."""
+    return assignment.opened_at is None and not assignment.version
+
+
+def _begin(assignment: Assignment) -> None:
+    """Whoever writes has opened the list, also a script that did not say so."""
+    if _is_new(assignment):
+        assignment.opened_at = timezone.now()
+        if assignment.state == State.WAITING:
+            assignment.state = State.IN_PROGRESS
+
+
+def _is_repeated(assignment: Assignment, key: uuid.UUID) -> bool:
+    return assignment.version > 0 and assignment.revisions.filter(key=key).exists()
+
+
+def _is_equal(assignment: Any, answer: Answer) -> bool:
+    """Whether the answer counts already, given under these guidelines and as blind as now."""
+    if (
+        assignment.state != State.SUBMITTED
+        or assignment.surplus  # a place can be free by now
+        or assignment.guidelines_version != assignment.newest_guidelines
+        or assignment.unblinded != assignment.is_unblinded
+    ):
+        return False
+    newest = assignment.revisions.filter(version=assignment.version)
+    return newest.values_list("snapshot__answer", flat=True).first() == answer.to_json()
+
+
+def _keep(assignment: Assignment, answer: Answer, active_seconds: int) -> Assignment:
+    """Leave a submitted answer as it is: no revision, so no new version of the study's data."""
+    draft = {"answer": answer.to_json()}
+    if assignment.draft != draft:
+        assignment.draft = draft
+        assignment.draft_version += 1
+    _time_record(assignment, active_seconds)
+    assignment.save(update_fields=["draft", "draft_version", *TIME_FIELDS])
+    return assignment
+
+
+def _require_open(assignment: Assignment) -> None:
+    if reason := refusal(assignment):
+        raise NotAllowed(reason)
+
+
+def _require_consent(assignment: Assignment) -> None:
+    asked = assignment.purpose != Purpose.ADJUDICATION  # researchers take part in nothing
+    if asked and needs_consent(assignment.membership, assignment.item.study):
+        raise ConsentNeeded(
+            "Before you go on, please read what this study asks you to agree to: open it from "
+            "your studies. Your work so far is kept."
+        )
+
+
+def _check_draft_version(assignment: Assignment, base_version: int) -> None:
+    if base_version != assignment.draft_version:
+        raise DraftConflict(
+            "This list was changed in another tab or on another device.",
+            version=assignment.draft_version,
+            content=assignment.draft,
+        )
+
+
+def _time_record(assignment: Any, reported: int, *, first: bool = False) -> None:
+    """Add what counts of the reported time to the list, and note it, and what does not, for today.
+
+    `first`: submitted for the first time. `assignment` is one of `_locked`, with its taken time.
+    """
+    before = assignment.active_seconds
+    now = timezone.now()
+    counted, reason = _time_count(assignment, now, max(0, reported - before))
+    assignment.active_seconds = before + counted
+    # Only what the page had not reported yet is cut; what was can count by now.
+    last = assignment.reported_seconds if reported >= assignment.reported_seconds else 0
+    cut = max(0, reported - max(before, last)) - counted
+    assignment.reported_seconds = reported
+    if counted or first:
+        WorkedDay.objects.bulk_create(
+            [
+                WorkedDay(
+                    assignment=assignment,
+                    membership_id=assignment.membership_id,
+                    day=now.date(),
+                    active_seconds=assignment.active_seconds,
+                    submitted=first,
+                )
+            ],
+            update_conflicts=True,
+            unique_fields=["assignment", "membership", "day"],
+            update_fields=["active_seconds", *(["submitted"] if first else [])],
+        )
+    _cut_note(assignment, now, cut, reason)
+
+
+def _cut_note(assignment: Assignment, now: datetime, cut: int, reason: str) -> None:
+    """Note seconds that do not count; fewer than none were noted before and count by now."""
+    own = WorkedDay.objects.filter(
+        assignment=assignment, membership=assignment.membership_id
+    ).order_by("-day")
+    if cut > 0:
+        row, _ = own.get_or_create(
+            assignment=assignment,
+            membership_id=assignment.membership_id,
+            day=now.date(),
+            defaults={"active_seconds": 0},
+        )
+        row.cut_seconds, row.cut_reason = row.cut_seconds + cut, reason
+        row.save(update_fields=["cut_seconds", "cut_reason"])
+    for row in own.filter(cut_seconds__gt=0) if cut < 0 else ():
+        back = min(row.cut_seconds, -cut)
+        cut += back
+        row.cut_seconds -= back
+        row.save(update_fields=["cut_seconds"])
+
+
+def _time_count(assignment: Any, now: datetime, seconds: int) -> tuple[int, str]:
+    """How many of the seconds count now, which are taken then; and why not all do."""
+    taken, since = assignment.taken_time, assignment.opened_at
+    if since is None or assignment.state == State.SUBMITTED:
+        since = assignment.looked_at
+    if not seconds:
+        return 0, ""
+    if since is None:
+        return 0, WorkedDay.Cut.NOT_OPENED
+    if taken.at is not None:
+        taken.spans = worked_time.clock_follow(
+            taken.spans, last=taken.at.timestamp(), now=now.timestamp()
+        )
+    if taken.day is None or taken.day < now.date():
+        taken.day, taken.day_seconds = now.date(), 0
+    of_day = worked_time.MOST_A_DAY - taken.day_seconds
+    counted, taken.spans = worked_time.time_take(
+        taken.spans, since=since.timestamp(), now=now.timestamp(), seconds=min(seconds, of_day)
+    )
+    taken.at = now
+    taken.day_seconds += counted
+    taken.save()
+    return counted, WorkedDay.Cut.DAY if counted == of_day < seconds else WorkedDay.Cut.CLOCK
+
+
+def _place_is_free(assignment: Assignment) -> bool:
+    """Whether the list has fewer than k live answers; holds the list's lock until commit."""
+    item = Item.objects.select_for_update().get(pk=assignment.item_id)
+    others = Assignment.objects.filter(
+        item=item,
+        purpose=Purpose.ANNOTATION,
+        state__in=Assignment.LIVE,
+        surplus=False,
+    ).exclude(pk=assignment.pk)
+    return others.count() < assignment.item.study.annotators_per_list
+
+
+def _patterns_replace(assignment: Assignment, answer: Answer) -> None:
+    if assignment.version:
+        assignment.patterns.all().delete()
+    if not answer.patterns:
+        return
+    marked = {rank for pattern in answer.patterns for rank in pattern.ranks}
+    stopwords = stopword_ranks(assignment.item.vector, marked)
+    proposals = [
+        p.proposed_stopwords({rank: rank in stopwords for rank in p.ranks}) for p in answer.patterns
+    ]
+    patterns = Pattern.objects.bulk_create(
+        Pattern(
+            assignment=assignment,
+            number=p.number,
+            description=p.description,
+            category=p.category,
+            stopwords_proposed=proposed,
+            stopwords=proposed if p.stopwords is None else p.stopwords,
+        )
+        for p, proposed in zip(answer.patterns, proposals, strict=True)
+    )
+    PatternMember.objects.bulk_create(
+        PatternMember(pattern=row, rank=rank)
+        for row, pattern in zip(patterns, answer.patterns, strict=True)
+        for rank in pattern.ranks
+    )
+
+
+def _finish(assignment: Assignment, key: uuid.UUID, said: dict[str, Any], *, draft: Any) -> None:
+    """Write the assignment and its revision; the draft follows, so other tabs see a change.
+
+    Raises Invalid where the day has as many revisions as one list may have.
+    """
+    require_room(
+        assignment.revisions,
+        most=MOST_REVISIONS_A_DAY,
+        sentence=f"This list was submitted or skipped {MOST_REVISIONS_A_DAY} times today, which is "
+        "as often as one day allows. What you typed is kept as a draft: submit it tomorrow (UTC).",
+    )
+    assignment.version += 1
+    assignment.looked_at = None
+    assignment.draft = draft
+    assignment.draft_version += 1
+    assignment.save()
+    Revision.objects.create(
+        assignment=assignment,
+        version=assignment.version,
+        key=key,
+        snapshot={
+            **said,
+            "state": assignment.state,
+            "surplus": assignment.surplus,
+            "active_seconds": assignment.active_seconds,
+            "guidelines_version": assignment.guidelines_version,
+        },
+    )

@@ -1,0 +1,137 @@
+"""The paper's worked example, for a newcomer to label and to compare with. Nothing is stored."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.urls import reverse
+
+from annotation_site.analysis.one_answer import answer_coverage
+from annotation_site.annotation.lists.answer_format import (
+    Answer,
+    PatternAnswer,
+    Rules,
+    answer_parse,
+)
+from annotation_site.annotation.lists.side_by_side import Comparison, answers_compare
+from annotation_site.annotation.selectors import ListToken
+from annotation_site.annotation.studies.plans import DEFAULT_CATEGORIES
+from annotation_site.errors import InvalidAnswer
+
+EXAMPLE = Path(__file__).with_name("tutorial.json")
+MIN_TOKENS = 4  # the paper's
+LONGEST_ANSWER = 200_000  # characters of JSON
+
+
+@dataclass(frozen=True)
+class Example:
+    """The list and what the paper's annotators said of it (Geva et al. 2022, appendix A.2)."""
+
+    tokens: tuple[ListToken, ...]
+    answer: Answer
+
+    @property
+    def rules(self) -> Rules:
+        """As for a list of a study with the paper's choices."""
+        return Rules(len(self.tokens), DEFAULT_CATEGORIES, several_patterns_per_token=False)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One answer's figures. `in_patterns` counts tokens; `counted` those that coverage counts."""
+
+    in_patterns: int
+    counted: int
+    coverage: float
+
+
+@dataclass(frozen=True)
+class TutorialComparison(Comparison):
+    """The comparison with coverage; without an answer of the person's, only the paper's."""
+
+    theirs: Side
+    yours: Side | None
+
+
+@cache
+def example() -> Example:
+    """The worked example, from its file."""
+    data = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    tokens = tuple(
+        # Of the file, as telling stop words by their spelling takes a second to load.
+        ListToken(row["rank"], row["text"], row["gloss"], row.get("is_stopword", False))
+        for row in data["tokens"]
+    )
+    patterns = tuple(
+        PatternAnswer(
+            number=pattern["number"],
+            description=pattern["description"],
+            category=pattern["category"],
+            stopwords=False,  # the paper's table flags neither
+            ranks=tuple(t["rank"] for t in data["tokens"] if t["pattern"] == pattern["number"]),
+        )
+        for pattern in data["patterns"]
+    )
+    return Example(tokens, Answer(patterns, no_pattern=False, comment=""))
+
+
+def tutorial_page() -> dict[str, Any]:
+    """The example as the annotation page's JSON; without addresses to save or submit to."""
+    tokens = example().tokens
+    return {
+        "list": {
+            "id": "tutorial",
+            "position": 1,
+            "total": 1,
+            "state": "in progress",
+            "submitted_version": 0,
+            "tokens": [[token.display, token.gloss] for token in tokens],
+            "stopwords": [token.rank for token in tokens if token.is_stopword],
+        },
+        "study": {
+            "title": "",
+            "categories": DEFAULT_CATEGORIES,
+            "min_tokens": MIN_TOKENS,
+            "several_patterns_per_token": False,
+            "show_glosses": True,
+            "highlight_spellings": False,
+            "open": True,
+        },
+        "urls": {"page": reverse("annotation:tutorial"), "previous": None, "skip": None},
+    }
+
+
+def answer_read(text: str) -> Answer:
+    """An answer to the example from JSON. Raises InvalidAnswer where it is none."""
+    try:
+        data = json.loads(text[:LONGEST_ANSWER])
+    except (ValueError, RecursionError) as error:
+        raise InvalidAnswer("This is no answer. Go back to the tutorial and try again.") from error
+    return answer_parse(data, example().rules)
+
+
+def compare(yours: Answer | None) -> TutorialComparison:
+    """Set a person's answer beside the paper's."""
+    theirs = example().answer
+    found = answers_compare(example().tokens, theirs, yours, min_tokens=MIN_TOKENS)
+    return TutorialComparison(
+        **vars(found), theirs=_side(theirs), yours=_side(yours) if yours else None
+    )
+
+
+def _side(answer: Answer) -> Side:
+    """Coverage as the results compute it, for this one annotation."""
+    length = len(example().tokens)
+    flags = {token.rank: token.is_stopword for token in example().tokens}
+    coverage = answer_coverage(
+        [(p.ranks, _flag(p, flags)) for p in answer.patterns], length=length, min_tokens=MIN_TOKENS
+    )
+    ranks = {rank for pattern in answer.patterns for rank in pattern.ranks}
+    return Side(len(ranks), round(coverage * length), coverage)
+
+
+def _flag(pattern: PatternAnswer, flags: dict[int, bool]) -> bool:
+    proposed = pattern.proposed_stopwords(flags)
+    return proposed if pattern.stopwords is None else pattern.stopwords

@@ -1,0 +1,142 @@
+"""A study under way: progress, flags, and lists that wait for a final answer."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from annotation_site.annotation.models import Item
+from annotation_site.annotation.monitoring.progress import StudyProgress
+from annotation_site.annotation.review.final_answers import Reference
+from annotation_site.api.calls import PageQuery
+from annotation_site.api.serializers.lists import ListPage, SaidPattern, TrainingFields
+from annotation_site.corpus.models import Kind
+from annotation_site.results.pages.disagreement import ORDERS
+
+
+class FlagFields(serializers.Serializer):
+    """One thing worth a look. It informs and rejects nothing."""
+
+    kind = serializers.ChoiceField(["fast", "empty", "identical"])
+    sentence = serializers.CharField()
+
+
+class PersonFlags(serializers.Serializer):
+    """Somebody whose work is worth a look."""
+
+    person = serializers.UUIDField()
+    flags = FlagFields(many=True)
+
+
+class PersonProgressFields(serializers.Serializer):
+    """One annotator. Times are active seconds."""
+
+    person = serializers.UUIDField(source="membership.user.public_id")
+    name = serializers.CharField(source="membership.user.username")
+    done = serializers.IntegerField(source="work.done")
+    left = serializers.IntegerField(source="work.left")
+    unopened = serializers.IntegerField(source="work.unopened")
+    skipped = serializers.IntegerField(source="work.skipped")
+    expired = serializers.IntegerField(source="work.expired")
+    active_seconds = serializers.IntegerField(source="work.active_seconds")
+    cut_seconds = serializers.IntegerField(help_text="reported, and not counted")
+    cut_reason = serializers.CharField(help_text="why not; empty where all counts")
+    median_seconds = serializers.FloatField(source="work.median_seconds", allow_null=True)
+    last_at = serializers.DateTimeField(source="work.last_at", allow_null=True)
+    reference_percent = serializers.FloatField(source="work.reference_percent", allow_null=True)
+    training = TrainingFields(allow_null=True)
+
+
+class AnsweredFields(serializers.Serializer):
+    """How many lists have so many answers."""
+
+    answers = serializers.IntegerField()
+    lists = serializers.IntegerField()
+
+
+class Progress(serializers.Serializer):
+    """How far a study is."""
+
+    lists = serializers.IntegerField()
+    places = serializers.IntegerField()
+    done = serializers.IntegerField()
+    active_seconds = serializers.IntegerField()
+    median_seconds = serializers.FloatField(allow_null=True)
+    answered = serializers.SerializerMethodField()
+    people = PersonProgressFields(many=True)
+
+    @extend_schema_field(AnsweredFields(many=True))
+    def get_answered(self, progress: StudyProgress) -> list[dict[str, int]]:
+        return [{"answers": answers, "lists": lists} for answers, lists in progress.answered]
+
+
+class RankedQuery(PageQuery):
+    """In which order."""
+
+    order = serializers.ChoiceField(list(ORDERS.items()), default="answers")
+
+
+class Ranked(serializers.Serializer):
+    """One of the study's own lists: where it comes from, who is at it, how far people agree.
+
+    `answers` are those that tables count, `working` have opened it, `surplus` answered when it had
+    its answers, `unblinded` were not blind; `reasons` are those of the people who skipped it.
+    `overlap` is from 0 to 1, null where it is undefined or not computed.
+    """
+
+    id = serializers.IntegerField()
+    model = serializers.CharField()
+    kind = serializers.ChoiceField(Kind.choices)
+    layer = serializers.IntegerField()
+    index = serializers.IntegerField()
+    answers = serializers.IntegerField()
+    working = serializers.IntegerField()
+    surplus = serializers.IntegerField()
+    unblinded = serializers.IntegerField()
+    reasons = serializers.ListField(child=serializers.CharField())
+    overlap = serializers.FloatField(allow_null=True)
+
+
+class ReferenceFields(serializers.Serializer):
+    """A training or reference list; `answered`: it has its reference answer.
+
+    `submitted` counts people, `score` is their mean overlap with that answer, from 0 to 1.
+    """
+
+    id = serializers.IntegerField(source="item.pk")
+    use = serializers.ChoiceField(Item.Use.choices, source="item.use")
+    tokens = serializers.SerializerMethodField()
+    answered = serializers.BooleanField(source="is_answered")
+    submitted = serializers.IntegerField()
+    score = serializers.FloatField(allow_null=True)
+
+    def get_tokens(self, reference: Reference) -> list[str]:
+        return [token.display for token in reference.tokens]
+
+
+class QueueQuery(PageQuery):
+    """Lists with or without a final answer."""
+
+    show = serializers.ChoiceField(["undecided", "decided"], default="undecided")
+
+
+class Queued(serializers.Serializer):
+    """A list that people have answered, without where it comes from."""
+
+    id = serializers.IntegerField()
+    place = serializers.IntegerField()
+    tokens = serializers.ListField(child=serializers.CharField())
+    answers = serializers.IntegerField()
+    overlap = serializers.FloatField(allow_null=True)
+
+
+class SaidAnswer(serializers.Serializer):
+    """What one person said, as A, B and so on."""
+
+    letter = serializers.CharField()
+    patterns = SaidPattern(many=True)
+
+
+class Final(serializers.Serializer):
+    """A list opened for its final answer, which is submitted as any other, and what people said."""
+
+    page = ListPage()
+    answers = SaidAnswer(many=True)

@@ -1,0 +1,127 @@
+"""One's own studies under way: progress, letting people in, final answers."""
+
+import uuid
+from typing import Any
+
+from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from rest_framework.response import Response
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.throttling import counted
+from annotation_site.annotation import selectors
+from annotation_site.annotation.models import Assignment, Item
+from annotation_site.annotation.monitoring import progress as monitoring
+from annotation_site.annotation.review import adjudication, training
+from annotation_site.annotation.review.final_answers import final_answer_open, references_of
+from annotation_site.annotation.work import submissions
+from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
+from annotation_site.api.serializers import monitoring as fields
+from annotation_site.api.views.contents import annotator_of
+from annotation_site.api.views.studies import MANAGE, READ, study_of
+from annotation_site.results.files import gold
+from annotation_site.results.pages import disagreement
+
+
+class ProgressView(ApiView):
+    """GET how far a study and each of its annotators are."""
+
+    @call(*READ, gives=fields.Progress)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        return self.answer(monitoring.study_progress(study_of(request, slug)))
+
+
+class FlagsView(ApiView):
+    """GET whose recent work is worth a look, and why. Flags inform and reject nothing."""
+
+    @call(*READ, query=PageQuery, gives=fields.PersonFlags, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        found = monitoring.flags_by_person(study_of(request, slug))
+        rows = [{"person": member.user.public_id, "flags": flags} for member, flags in found]
+        return self.paged(rows)
+
+
+class LetInView(ApiView):
+    """POST to let an annotator in although training was not passed."""
+
+    @call(*MANAGE, status=204, errors=(422,))
+    def post(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:
+        membership = annotator_of(request, slug, public_id)
+        training.training_waive(membership=membership, by=request.user)
+        return Response(status=204)
+
+
+class StudyListsView(ApiView):
+    """GET a study's own lists with their answers, skips and how far people agree, in an order."""
+
+    @call(*READ, query=fields.RankedQuery, gives=fields.Ranked, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        study = study_of(request, slug)
+        ranking = disagreement.ranking_of(study)
+        found = disagreement.lists_in_order(study, self.query["order"], ranking)
+        rows, around = self.page(found)
+        shown = disagreement.list_rows(study, rows, ranking)
+        return Response({**around, "results": self.given(shown, many=True)})
+
+
+class ReferencesView(ApiView):
+    """GET the training and reference lists; a POST to `final` of one opens its answer."""
+
+    @call(*READ, query=PageQuery, gives=fields.ReferenceFields, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        return self.paged(references_of(study_of(request, slug)))
+
+
+class AdjudicationView(ApiView):
+    """GET the lists that can have a final answer, those on which people differ most first."""
+
+    @call(*READ, query=fields.QueueQuery, gives=fields.Queued, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        study = study_of(request, slug)
+        queue = disagreement.adjudication_queue(study)
+        shown = queue.decided if self.query["show"] == "decided" else queue.undecided
+        rows, around = self.page(shown)
+        found = disagreement.queue_rows(study, queue, rows)
+        return Response({**around, "results": self.given(found, many=True)})
+
+
+class FinalView(ApiView):
+    """POST to open a list for its final answer, with what people said as A, B and so on.
+
+    Of a training or reference list this is the reference answer, given before anybody answers.
+    """
+
+    @call(*MANAGE, gives=fields.Final, errors=(422,))
+    def post(self, request: PersonRequest, slug: str, item: int) -> Response:
+        found = get_object_or_404(study_of(request, slug).items, pk=item)
+        opened = final_answer_open(item=found, by=request.user)
+        final: Assignment = selectors.assignments_of(request.user).get(pk=opened.pk)
+        submissions.assignment_open(final)
+        if found.use != Item.Use.STUDY:  # the reference answer of a training or reference list
+            return self.answer({"page": selectors.list_page(final), "answers": []})
+        said: dict[str, Any] = adjudication.side_by_side(found).answers
+        return self.answer(
+            {
+                "page": adjudication.adjudication_page(final),
+                "answers": [{"letter": letter, **answer} for letter, answer in said.items()],
+            }
+        )
+
+
+@counted
+class GoldView(ApiView):
+    """GET a study's final answers as a file, apart from everything else."""
+
+    @call(*READ, media=tuple(sorted({export.media_type for export in gold.GOLD_FORMATS.values()})))
+    def get(self, request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
+        study = study_of(request, slug)
+        export = gold.GOLD_FORMATS.get(extension)
+        if export is None:
+            raise Http404
+        audit.record("exported", target=study, table="gold", format=extension)
+        name = f"{study.slug}-gold.{extension}"
+        return StreamingHttpResponse(
+            export.write(study),
+            content_type=export.media_type,
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )

@@ -1,0 +1,373 @@
+"""Coverage across layers: a pure function from a dataframe to a figure, without pyplot."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from annotation_site.analysis.labels import KINDS
+from annotation_site.results.figures.canvas import (
+    PX,
+    Draw,
+    Ink,
+    Layout,
+    Theme,
+    axes_at,
+    clipped,
+    page_figure,
+    quiet,
+    svg,
+    text_width,
+    write,
+)
+
+STOPWORDS = "stopwords/punctuation"
+NO_LISTS = "no lists yet"
+
+# Okabe and Ito's colours. The paper's categories get steps of lightness (L* 46, 71, 89), darkest
+# at the bottom, so that they also differ in print without colour; further ones get a hatch.
+_BAND_OF: dict[str, tuple[str, str]] = {
+    "semantic": ("#0072b2", ""),
+    "syntactic": ("#e69f00", ""),
+    "names": ("#f0e442", ""),
+}
+_MORE_BANDS = [("#56b4e9", "..."), ("#cc79a7", "xxx"), ("#009e73", "---"), ("#d55e00", "\\\\\\")]
+
+
+def coverage_across_layers_svg(
+    table: pd.DataFrame,
+    *,
+    categories: Sequence[str],
+    title: str,
+    theme: Theme,
+    layout: Layout = "wide",
+    layers: int | None = None,
+) -> bytes:
+    """Draw coverage by layer as stacked bars, one panel per model and kind.
+
+    Parameters
+    ----------
+    table
+        `coverage_table` by ("model", "kind", "layer").
+    categories
+        The bands, from the bottom; the share of stopwords concepts is one more, hatched, on top.
+    title
+        Heading of the figure and its accessible name.
+    theme
+        For a light or a dark page; the background is transparent.
+    layout
+        "wide" is 900 px wide, "narrow" 390 px with its panels below one another, for a phone.
+    layers
+        Number of layers of the model; without it the axis ends at the table's last layer.
+
+    Returns
+    -------
+    bytes
+        An SVG file, the same for the same arguments. Its description is `coverage_alt_text`.
+
+    Notes
+    -----
+    After figure 2 of Geva et al. (2022). A layer without an annotated list is shaded, so that it
+    cannot be taken for one with a coverage of 0.
+    """
+    alt_text = coverage_alt_text(table, categories=categories, title=title, layers=layers)
+    draw = coverage_across_layers(table, categories=categories, title=title, layers=layers)
+    return svg(draw, theme=theme, layout=layout, title=title, description=alt_text)
+
+
+def coverage_across_layers(
+    table: pd.DataFrame,
+    *,
+    categories: Sequence[str],
+    title: str,
+    layers: int | None = None,
+    intervals: pd.DataFrame | None = None,
+) -> Draw:
+    """The same figure, to be drawn for the page or for print.
+
+    `intervals` has ``model``, ``kind``, ``layer``, ``low`` and ``high`` of the coverage without
+    stopwords concepts; they are drawn as lines from the lower to the upper end.
+    """
+    panels = _panels(table, layers, intervals)
+
+    def draw(ink: Ink, width: int) -> Figure:
+        return _draw(panels, tuple(categories), title=title, ink=ink, width=width)
+
+    return draw
+
+
+def coverage_alt_text(
+    table: pd.DataFrame,
+    *,
+    categories: Sequence[str],
+    title: str = "",
+    layers: int | None = None,
+    intervals: pd.DataFrame | None = None,
+) -> str:
+    """Say in words, with all its numbers, what `coverage_across_layers_svg` shows."""
+    sentences = ["Share of top tokens in a concept; layers count from 0."]
+    if title:
+        sentences.insert(0, f"{title.rstrip('.')}.")
+    for panel in _panels(table, layers, intervals):
+        values = "; ".join(
+            f"layer {layer}: {_in_words(row, categories)}" for layer, row in panel.rows.iterrows()
+        )
+        sentences.append(f"{panel.name} of {panel.model} ({panel.basis}): {values}.")
+    return " ".join(sentences)
+
+
+def _in_words(row: pd.Series, categories: Sequence[str]) -> str:
+    if not row["lists"] > 0:
+        return NO_LISTS
+    parts = ", ".join(f"{category} {row[category]:.1%}" for category in categories)
+    total = f"with {STOPWORDS} {row['coverage_with_stopwords']:.1%}"
+    between = f", 95% from {row['low']:.1%} to {row['high']:.1%}" if row["low"] >= 0 else ""
+    return f"{row['coverage']:.1%}{between} ({parts}; {total})"
+
+
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    model: str
+    kind: str
+    rows: pd.DataFrame  # indexed by layer, without gaps
+
+    @property
+    def name(self) -> str:
+        return {
+            "value": "Value vectors",
+            "random": "Random vectors",
+            "update": "FFN updates",
+        }[self.kind]
+
+    @property
+    def basis(self) -> str:
+        lists, total = int(self.rows["lists"].sum()), int(self.rows["lists_total"].sum())
+        annotations = int(self.rows["annotations"].sum())
+        count = f"{total}" if lists == total else f"{lists} of {total}"
+        return (
+            f"{count} {_plural(total, 'list')}, {annotations} {_plural(annotations, 'annotation')}"
+        )
+
+
+def _plural(number: int, word: str) -> str:
+    return word if number == 1 else f"{word}s"
+
+
+def _panels(
+    table: pd.DataFrame, layers: int | None, intervals: pd.DataFrame | None = None
+) -> list[_Panel]:
+    table = table.astype({"layer": np.int64})
+    if intervals is None:
+        table = table.assign(low=np.nan, high=np.nan)
+    else:
+        keys = ["model", "kind", "layer"]
+        known = intervals[[*keys, "low", "high"]].astype({"layer": np.int64})
+        table = table.merge(known, on=keys, how="left")
+    last = int(table["layer"].max()) if len(table) else -1
+    axis = pd.RangeIndex(max(last + 1, layers or 0), name="layer")
+    return [
+        _Panel(str(model), kind, rows.set_index("layer").reindex(axis))
+        for model, of_model in table.groupby("model")
+        for kind in KINDS
+        if len(rows := of_model[of_model["kind"] == kind])
+    ]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the panels stand, in CSS pixels from the figure's top left corner."""
+
+    cells: list[tuple[int, int]]  # row and column of every panel
+    panel_width: float
+    panel_height: float
+    top: float
+
+    left = 54.0  # holds the y axis's labels
+    right = 10.0
+    gap = 26.0
+    heading = 46.0  # a panel's title
+    foot = 48.0  # the x axis's labels
+
+    @property
+    def height(self) -> float:
+        rows = 1 + max((row for row, _ in self.cells), default=0)
+        return self.top + rows * (self.heading + self.panel_height + self.foot)
+
+    def corner(self, cell: tuple[int, int]) -> tuple[float, float]:
+        row, column = cell
+        x = self.left + column * (self.panel_width + self.gap)
+        y = self.top + row * (self.heading + self.panel_height + self.foot) + self.heading
+        return x, y
+
+
+def _grid(panels: list[_Panel], *, width: int, top: float) -> _Grid:
+    """A row per model, while every bar stays wide enough to show its bands; else a row each."""
+    layers = max((len(panel.rows) for panel in panels), default=1)
+    models = sorted({panel.model for panel in panels})
+    kinds = [kind for kind in KINDS if any(panel.kind == kind for panel in panels)]
+    room = width - _Grid.left - _Grid.right
+    panel_width = (room - (len(kinds) - 1) * _Grid.gap) / max(len(kinds), 1)
+    cells = [(models.index(panel.model), kinds.index(panel.kind)) for panel in panels]
+    height = 220.0
+    if panel_width < max(8 * layers, 150) and len(kinds) > 1:
+        cells = [(row, 0) for row in range(len(panels))]
+        panel_width, height = room, 160.0
+    # Few layers make a narrow panel, not thick bars.
+    return _Grid(cells, min(panel_width, max(56.0 * layers, 190.0)), height, top)
+
+
+def _draw(
+    panels: list[_Panel], categories: tuple[str, ...], *, title: str, ink: Ink, width: int
+) -> Figure:
+    entries = _legend(panels, categories, ink)
+    places, legend_height = _flow([entry.label for entry in entries], width=width)
+    models = sorted({panel.model for panel in panels})
+    below = 64 if len(models) == 1 else 44  # the title, and whose figure this is
+    grid = _grid(panels, width=width, top=below + legend_height)
+    height = grid.height
+    figure, pixels = page_figure(width, height)
+    write(figure, pixels, 0, 18, title, size=15, color=ink.text, weight="bold")
+    if len(models) == 1:
+        write(figure, pixels, 0, 38, clipped(models[0], width, 12), size=12, color=ink.soft)
+    for entry, (x, y) in zip(entries, places, strict=True):
+        swatch = Rectangle(
+            (x, y + below - 10), 14, 12, transform=pixels, linewidth=0.5, **entry.look
+        )
+        figure.add_artist(swatch)
+        write(figure, pixels, x + 20, y + below, entry.label, size=12, color=ink.text)
+    for panel, cell in zip(panels, grid.cells, strict=True):
+        x, y = grid.corner(cell)
+        axes = axes_at(
+            figure,
+            x=x,
+            y=y,
+            width=grid.panel_width,
+            height=grid.panel_height,
+            page=(width, height),
+        )
+        _draw_bars(axes, panel, categories, ink, panel_width=grid.panel_width)
+        _draw_axes(axes, panel, ink, panel_width=grid.panel_width, first=cell[1] == 0)
+        name = f"{panel.model}: {panel.name}" if len(models) > 1 else panel.name
+        write(figure, pixels, x, y - 26, name, size=13, color=ink.text, weight="bold")
+        write(figure, pixels, x, y - 9, panel.basis, size=12, color=ink.soft)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Band:
+    """One entry of the legend and how its bars look."""
+
+    label: str
+    look: dict[str, Any]
+
+
+def _bands(categories: tuple[str, ...], ink: Ink) -> list[_Band]:
+    spare = itertools.cycle(_MORE_BANDS)
+    looks = [_BAND_OF.get(category) or next(spare) for category in categories]
+    bands = [
+        _Band(category, {"facecolor": colour, "edgecolor": ink.edge, "hatch": hatch})
+        for category, (colour, hatch) in zip(categories, looks, strict=True)
+    ]
+    plain = {"facecolor": "none", "edgecolor": ink.edge, "hatch": "////"}
+    return [*bands, _Band(STOPWORDS, plain)]
+
+
+def _legend(panels: list[_Panel], categories: tuple[str, ...], ink: Ink) -> list[_Band]:
+    entries = _bands(categories, ink)
+    if any((panel.rows["lists"] > 0).sum() < len(panel.rows) for panel in panels):
+        entries.append(_Band(NO_LISTS, {"facecolor": ink.empty, "edgecolor": ink.grid}))
+    return entries
+
+
+def _flow(labels: list[str], *, width: int) -> tuple[list[tuple[float, float]], float]:
+    """Set a legend's entries like words in lines; corners in pixels, and the height of it all."""
+    places = []
+    x = y = 0.0
+    for label in labels:
+        entry = 20 + text_width(label, 12)  # the swatch and the text
+        if x and x + entry > width:
+            x, y = 0.0, y + 20
+        places.append((x, y))
+        x += entry + 16
+    return places, y + 20
+
+
+def _draw_bars(
+    axes: Axes, panel: _Panel, categories: tuple[str, ...], ink: Ink, *, panel_width: float
+) -> None:
+    rows = panel.rows
+    _shade_empty_layers(axes, panel, ink)
+    annotated = rows[rows["lists"] > 0]
+    bar_width = min(0.84, 40 * len(rows) / panel_width)
+    floor = np.zeros(len(annotated))
+    stopwords = annotated["coverage_with_stopwords"] - annotated["coverage"]
+    shares = [*(annotated[category] for category in categories), stopwords]
+    for band, share in zip(_bands(categories, ink), shares, strict=True):
+        height = 100 * share.to_numpy(dtype=np.float64)
+        seen = height > 1e-9  # a bar of height 0 would leave its outline
+        axes.bar(
+            annotated.index[seen],
+            height[seen],
+            bar_width,
+            bottom=floor[seen],
+            linewidth=0.5,
+            hatch_linewidth=0.6,
+            zorder=2,
+            **band.look,
+        )
+        floor += height
+    _draw_intervals(axes, annotated, ink)
+
+
+def _draw_intervals(axes: Axes, annotated: pd.DataFrame, ink: Ink) -> None:
+    known = annotated[annotated["low"].notna() & annotated["high"].notna()]
+    # A light line below the dark one keeps it visible on every band.
+    for color, linewidth, order in ((ink.under, 3.0, 3), (ink.text, 1.2, 4)):
+        axes.vlines(
+            known.index,
+            100 * known["low"].to_numpy(dtype=np.float64),
+            100 * known["high"].to_numpy(dtype=np.float64),
+            color=color,
+            linewidth=linewidth,
+            zorder=order,
+        )
+
+
+def _shade_empty_layers(axes: Axes, panel: _Panel, ink: Ink) -> None:
+    empty = np.flatnonzero(~(panel.rows["lists"].to_numpy() > 0))
+    # Neighbours are shaded as one area: between two of them a seam would show.
+    for run in np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1):
+        if len(run):
+            axes.axvspan(run[0] - 0.5, run[-1] + 0.5, facecolor=ink.empty, linewidth=0, zorder=0)
+    if len(empty) == len(panel.rows):
+        size = 12 * PX
+        axes.text(
+            0.5, 0.5, NO_LISTS, transform=axes.transAxes, ha="center", fontsize=size, color=ink.soft
+        )
+
+
+def _draw_axes(axes: Axes, panel: _Panel, ink: Ink, *, panel_width: float, first: bool) -> None:
+    layers = len(panel.rows)
+    axes.set_xlim(-0.5, max(layers, 1) - 0.5)
+    axes.set_ylim(0, 100)
+    axes.set_xticks(range(0, layers, _tick_step(layers, panel_width)))
+    axes.set_yticks(range(0, 101, 25))
+    quiet(axes, ink)
+    axes.tick_params(labelleft=first)
+    label: dict[str, Any] = {"fontsize": 12 * PX, "color": ink.soft}
+    axes.set_xlabel("layer, counted from 0", labelpad=5, **label)
+    if first:
+        # Anchored, so that the text stays centred in whatever font it is shown.
+        axes.set_ylabel("% of top tokens", labelpad=6, rotation_mode="anchor", **label)
+
+
+def _tick_step(layers: int, panel_width: float) -> int:
+    """The smallest step that leaves 20 px for every number."""
+    steps = (1, 2, 4, 5, 10, 20, 50)
+    return next((step for step in steps if step * panel_width / max(layers, 1) >= 20), 100)

@@ -1,0 +1,237 @@
+"""A study's replication archive. Workers import this; it loads pandas, the web does not."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import pandas as pd
+
+from annotation_site.annotation.models import Guidelines, Item, Study
+from annotation_site.corpus.models import Token
+from annotation_site.errors import Invalid
+from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl, labels_parquet
+from annotation_site.exports.archive import ArchiveWriter
+from annotation_site.exports.pieces import PIECE_BYTES
+from annotation_site.results.files import archive_texts
+from annotation_site.results.files.archive_answers import (
+    LIST_COLUMNS,
+    MACHINE_COLUMNS,
+    SKIP_COLUMNS,
+    TOKEN_COLUMNS,
+    Choices,
+    machine_rows,
+    request_of,
+)
+from annotation_site.results.files.archive_facts import Facts
+from annotation_site.results.files.labels_export import Report, label_records
+from annotation_site.results.snapshots.computation import populations_of
+from annotation_site.results.snapshots.selectors import figures_of, results_state
+from annotation_site.results.snapshots.versions import data_version
+from annotation_site.results.tables.dataframes import model_names
+from annotation_site.results.tables.machines import machine_labels
+from annotation_site.results.tables.missing import skip_rows
+from annotation_site.results.tables.reading import one_moment
+from annotation_site.results.tables.registry import tables_of
+
+TABLE_FORMATS = ("csv", "json")
+PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "pyarrow", "matplotlib", "Django")
+
+
+def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Report) -> None:
+    """Write the archive: the same bytes for the same data, filters and packages.
+
+    Raises Invalid for a study in which nothing was submitted.
+    """
+    version = data_version(study.pk)
+    with TemporaryFile() as jsonl, TemporaryFile() as parquet:
+        _labels_write(study, (jsonl, parquet), with_names=with_names, report=report)
+        lists = list(study_lists(study))
+        files = {
+            "lists": Table("lists", LIST_COLUMNS, lists),
+            "tokens": Table("tokens", TOKEN_COLUMNS, list(_tokens(study))),
+            "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
+            "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
+        }
+        choices = Choices(tuple(study.categories), study.min_tokens, populations_of(study))
+        guidelines = Guidelines.objects.filter(study=study).order_by("version")
+        facts = Facts(guidelines.values_list("version", flat=True))
+        # From the file, so that the tables are those that everybody gets who has it.
+        request = request_of(
+            lists,
+            files["machines"].rows,
+            facts.watch(labels_jsonl.read(jsonl)),
+            choices,
+            skips=files["skips"].rows,
+            slots=study.annotators_per_list,
+        )
+        tables = dict(tables_of(request))
+        counts = facts.counts(request, lists, files["skips"].rows)
+        parameters = _parameters(study, version, choices, counts, with_names=with_names)
+        with ArchiveWriter(file) as archive:
+            for name, text in archive_texts.texts(parameters, tables).items():
+                archive.add_text(name, text)
+            archive.add_text("environment.json", archive_texts.json_text(_environment()))
+            for one in guidelines:
+                archive.add_text(f"guidelines/version-{one.version}.md", one.text)
+            for table in files.values():
+                archive.add(f"labels/{table.name}.csv", EXPORT_FORMATS["csv"].write(table))
+            archive.add("labels/labels.jsonl", _pieces(jsonl))
+            archive.add("labels/labels.parquet", _pieces(parquet))
+            for name, table in tables.items():
+                for extension in TABLE_FORMATS:
+                    written = EXPORT_FORMATS[extension].write(table)
+                    archive.add(f"tables/{name}.{extension}", written)
+            for name, content in _figures(study):
+                archive.add(f"figures/{name}", [content])
+
+
+def _labels_write(
+    study: Study, files: tuple[IO[bytes], IO[bytes]], *, with_names: bool, report: Report
+) -> None:
+    """Fill both files in one pass, and go back to the start of the first."""
+    jsonl, parquet = files
+    writers = labels_jsonl.JsonlWriter(jsonl), labels_parquet.ParquetWriter(parquet)
+    written = 0
+    for record in label_records(study, with_names=with_names, report=report):
+        written += 1
+        for writer in writers:
+            writer.write(record)
+    for writer in writers:
+        writer.close()
+    if not written:
+        raise Invalid("Nothing has been submitted in this study, so there is nothing to pack.")
+    jsonl.seek(0)
+
+
+def study_lists(study: Study) -> Iterator[tuple[Any, ...]]:
+    """Rows of LIST_COLUMNS, in the order of the study's own tables."""
+    names = model_names(study)
+    items = Item.objects.filter(study=study).order_by("pk")
+    for number, (extraction, digest, *where, token_ids, use) in enumerate(
+        items.values_list(
+            "vector__extraction_id",
+            "vector__extraction__bundle_digest",
+            "vector__kind",
+            "vector__layer",
+            "vector__index",
+            "vector__token_ids",
+            "use",
+        ).iterator(),
+        start=1,
+    ):
+        shown = " ".join(map(str, token_ids))
+        yield (number, digest, names[extraction], *where, len(token_ids), use, shown)
+
+
+def study_skips(study: Study) -> Iterator[tuple[Any, ...]]:
+    """Rows of SKIP_COLUMNS."""
+    items = study.items.order_by("pk").values_list("pk", flat=True)
+    numbers = {pk: number for number, pk in enumerate(items, start=1)}
+    with one_moment():
+        rows = list(skip_rows(study))
+    for item, *told in rows:
+        yield (numbers[item], *(one or None for one in told))
+
+
+def _tokens(study: Study) -> Iterator[tuple[Any, ...]]:
+    """Rows of TOKEN_COLUMNS: the tokens of the study's lists."""
+    for extraction in study.extractions.order_by("bundle_digest"):
+        lists = study.items.filter(vector__extraction=extraction)
+        shown = lists.values_list("vector__token_ids", flat=True)
+        wanted = {token for token_ids in shown for token in token_ids}
+        found = Token.objects.filter(extraction=extraction).order_by("token_id")
+        for token, display, gloss, is_stopword in found.values_list(
+            "token_id", "display", "gloss", "is_stopword"
+        ).iterator():
+            if token in wanted:
+                yield extraction.bundle_digest, token, display, gloss, int(is_stopword)
+
+
+def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows of MACHINE_COLUMNS, for the study's own lists by their numbers."""
+    items = Item.objects.filter(study=study).order_by("pk").values_list("pk", flat=True)
+    rows = [
+        (pk, model, kind, layer, length)
+        for pk, (_, _, model, kind, layer, _, length, use, _) in zip(items, lists, strict=True)
+        if use == Item.Use.STUDY
+    ]
+    frame = pd.DataFrame(rows, columns=["list_id", "model", "kind", "layer", "length"])
+    options = {"min_tokens": study.min_tokens, "categories": study.categories}
+    labels, _ = machine_labels(study, frame, **options)
+    numbers = {pk: number for number, pk in enumerate(items, start=1)}
+    for name, pk, *said in machine_rows(labels):
+        yield (name, numbers[pk], *said)
+
+
+def _parameters(
+    study: Study,
+    version: int,
+    choices: Choices,
+    counts: Mapping[str, Any],
+    *,
+    with_names: bool,
+) -> dict[str, Any]:
+    shown = results_state(study).snapshot
+    return {
+        "product": archive_texts.product(),
+        "study": {
+            name: getattr(study, name)
+            for name in (
+                "slug", "title", "list_source", "categories", "min_tokens",
+                "several_patterns_per_token", "annotators_per_list", "kinds", "lists_per_layer",
+                "repeat_percent", "show_glosses", "highlight_spellings", "team_may_annotate",
+                "seed",
+            )
+        },
+        "data_version": version,
+        "with_names": with_names,
+        "figures": {"data_version": shown.data_version, "filters": shown.filters}
+        if shown
+        else None,
+        "tables": choices.to_json(),
+        "counts": counts,
+        "extractions": list(_extractions(study)),
+    }  # fmt: skip
+
+
+def _extractions(study: Study) -> Iterator[dict[str, Any]]:
+    for extraction in study.extractions.select_related("model").order_by("bundle_digest"):
+        model = extraction.model
+        yield {
+            "model": model.name if model else extraction.model_source,
+            "revision": model.revision if model else "",
+            "weights_digest": model.weights_digest if model else "",
+            "bundle_digest": extraction.bundle_digest,
+            "parameters": extraction.parameters,
+            "environment": extraction.environment,
+        }
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "Python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _figures(study: Study) -> Iterator[tuple[str, bytes]]:
+    """The newest snapshot's figures by file name: as on a light page, and for print.
+
+    Without the matrix, which names people by what the site calls them, not by their codes.
+    """
+    snapshot = results_state(study).snapshot
+    if snapshot is None:
+        return
+    files = snapshot.figure_files.filter(variant__in=("wide-light", "print"))
+    files = files.exclude(extension="png").exclude(name="agreement-matrix")
+    for figure in figures_of(snapshot):
+        for file in files.filter(name=figure["name"]).order_by("extension"):
+            yield f"{file.name}.{file.extension}", bytes(file.content)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(PIECE_BYTES):
+        yield piece

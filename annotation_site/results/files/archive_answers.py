@@ -1,0 +1,268 @@
+"""What the tables of a replication archive are computed from: the files in it and nothing else.
+
+The worker that writes an archive and `python -m annotation_site.verify` both call this. It knows
+no database, so that a reader can check a paper's numbers without one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from annotation_site.analysis.intervals import RESAMPLES, SEED
+from annotation_site.analysis.labels import LABEL_COLUMNS, Labels, typed_frame
+from annotation_site.analysis.missing import MISSING_COLUMNS
+from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
+from annotation_site.exports.labels import LabelFileError, LabelRecord
+from annotation_site.exports.table import Column
+from annotation_site.results.tables.request import FINAL, TableRequest
+
+LIST_COLUMNS = (
+    Column("list", "number"),
+    Column("bundle_digest", "text"),
+    Column("model", "text"),
+    Column("kind", "text"),
+    Column("layer", "number"),
+    Column("index", "number"),
+    Column("length", "number"),
+    Column("use", "text"),
+    Column("token_ids", "text"),
+)
+"""The lists of a study, in the order in which they were drawn; also those nobody has judged."""
+
+TOKEN_COLUMNS = (
+    Column("bundle_digest", "text"),
+    Column("token_id", "number"),
+    Column("token", "text"),
+    Column("gloss", "text"),
+    Column("stopword", "number"),
+)
+"""The tokens of all lists as people saw them; `stopword` is 1 for those from which the flag of a
+pattern is proposed."""
+
+MACHINE_COLUMNS = (
+    Column("annotator", "text"),
+    Column("list", "number"),
+    Column("pattern", "number"),
+    Column("rank", "number"),
+    Column("category", "text"),
+)
+"""A row per token of a pattern that a machine annotator proposed; one without pattern, rank and
+category where it proposed none for a list."""
+
+SKIP_COLUMNS = (
+    Column("list", "number"),
+    Column("annotator", "text"),
+    Column("purpose", "text"),
+    Column("state", "text"),
+    Column("opened_at", "text"),
+    Column("skipped_at", "text"),
+    Column("reason", "text"),
+)
+"""A row per list that a person skipped, or opened and did not submit. Of somebody whose annotations
+were removed, the list and the state alone."""
+
+ListKey = tuple[str, str, int, int]
+
+MOST_RESAMPLES = 100_000  # a file that asks for more is none of ours
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the tables depend on besides the answers; `populations` as in `TableRequest`.
+
+    Archives of the measures' versions up to 3 name no sizes: instead, `whole` has model and kind
+    of the vectors that were all taken.
+    """
+
+    categories: tuple[str, ...]
+    min_tokens: int
+    populations: Populations = NOTHING_KNOWN
+    resamples: int = RESAMPLES
+    seed: int = SEED
+    whole: frozenset[tuple[str, str]] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        """As `of_json` reads it."""
+        sizes = self.populations.sizes
+        return {
+            "categories": list(self.categories),
+            "min_tokens": self.min_tokens,
+            "populations": [[*where, sizes[where]] for where in sorted(sizes)],
+            "chosen": sorted(list(one) for one in self.populations.chosen),
+            "resamples": self.resamples,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any]) -> "Choices":
+        """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        populations, whole = NOTHING_KNOWN, frozenset[tuple[str, str]]()
+        if "populations" in values:
+            sizes = {(str(m), str(k), int(x)): int(n) for m, k, x, n in values["populations"]}
+            populations = Populations(sizes, _pairs(values["chosen"]))
+        else:
+            whole = _pairs(values["whole"])
+        choices = cls(
+            tuple(str(name) for name in values["categories"]),
+            int(values["min_tokens"]),
+            populations,
+            int(values["resamples"]),
+            int(values["seed"]),
+            whole,
+        )
+        if not 0 < choices.resamples <= MOST_RESAMPLES:
+            raise ValueError(f"{choices.resamples} resamples are not drawn.")
+        return choices
+
+    def populations_of(self, lists: pd.DataFrame) -> Populations:
+        """What these lists were drawn from; those of `whole` were all there are."""
+        if not self.whole:
+            return self.populations
+        sizes: dict[tuple[str, str, int], int] = {}
+        for model, kind, layer in lists[list(STRATA)].itertuples(index=False, name=None):
+            if (model, kind) in self.whole:
+                sizes[model, kind, layer] = sizes.get((model, kind, layer), 0) + 1
+        return Populations(sizes)
+
+
+def _pairs(values: Iterable[Sequence[Any]]) -> frozenset[tuple[str, str]]:
+    return frozenset((str(model), str(kind)) for model, kind in values)
+
+
+def request_of(
+    lists: Iterable[Sequence[Any]],
+    machines: Iterable[Sequence[Any]],
+    records: Iterable[LabelRecord],
+    choices: Choices,
+    *,
+    skips: Iterable[Sequence[Any]] = (),
+    slots: int | None = None,
+) -> TableRequest:
+    """What `TABLES` take, from rows of `LIST_COLUMNS` and `MACHINE_COLUMNS` and the records.
+
+    `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list.
+
+    Counted are annotations that are neither surplus nor unblinded (docs/measures.md). Raises
+    LabelFileError for a record, and ValueError for a machine's answer, of a list that is not among
+    `lists`.
+    """
+    rows = list(lists)
+    numbers = list_numbers(rows)
+    frame = typed_frame(
+        [
+            (n, model, kind, layer, length)
+            for n, _, model, kind, layer, _, length, use, *_ in rows
+            if use == "study"
+        ],
+        {"list_id": int, "model": str, "kind": str, "layer": int, "length": int},
+    )
+    own = set(frame["list_id"])
+    counted, repeats, final = _Rows(), _Rows(), _Rows()
+    times, scores = [], []
+    missing = [
+        (list_id, annotator or "", state, reason or "")
+        for list_id, annotator, purpose, state, _, _, reason in skips
+        if purpose == "annotation" and list_id in own
+    ]
+    for number, record in enumerate(records, start=1):
+        list_id = numbers.get(record.list_key)
+        if list_id is None:
+            raise LabelFileError(f"Record {number} is of a list that the study does not have.")
+        if record.purpose in ("training", "reference") and not record.unblinded:
+            scores.append((record.annotator, record.purpose, list_id, record.reference_score))
+        if list_id not in own:
+            continue
+        if record.purpose == "adjudication":
+            final.add(number, list_id, record, FINAL)
+        elif record.purpose == "repeat" and not record.unblinded:
+            repeats.add(number, list_id, record, record.annotator)
+        elif record.purpose == "annotation" and not (record.surplus or record.unblinded):
+            counted.add(number, list_id, record, record.annotator)
+            times.append((record.submitted_at, number, record.annotator, record.active_seconds))
+        elif record.purpose == "annotation" and not record.surplus:
+            missing.append((list_id, record.annotator, "unblinded", ""))
+    return TableRequest(
+        counted.labels(frame),
+        list(choices.categories),
+        choices.min_tokens,
+        resamples=choices.resamples,
+        seed=choices.seed,
+        final=final.instead_of(counted, frame) if final.annotations else None,
+        repeats=repeats.labels(frame),
+        machines=_machines(machines, frame),
+        times=typed_frame(
+            [one[1:] for one in sorted(times)],
+            {"annotation_id": int, "annotator": str, "active_seconds": int},
+        ),
+        scores=typed_frame(
+            scores, {"annotator": str, "purpose": str, "list_id": int, "score": float}
+        ),
+        populations=choices.populations_of(frame),
+        missing=typed_frame(missing, MISSING_COLUMNS),
+        slots=slots,
+    )
+
+
+def list_numbers(rows: Iterable[Sequence[Any]]) -> dict[ListKey, int]:
+    """The number of each list by what names it in any database."""
+    return {(digest, kind, layer, index): n for n, digest, _, kind, layer, index, *_ in rows}
+
+
+def machine_rows(machines: Labels) -> Iterator[tuple[Any, ...]]:
+    """Rows of `MACHINE_COLUMNS`, by annotator and list as they are given."""
+    members = {
+        key: list(rows[["pattern", "rank", "category"]].itertuples(index=False, name=None))
+        for key, rows in machines.members.groupby("annotation_id")
+    }
+    for key, list_id, name in machines.annotations[
+        ["annotation_id", "list_id", "annotator"]
+    ].itertuples(index=False, name=None):
+        for pattern, rank, category in members.get(key, [(None, None, None)]):
+            yield name, list_id, pattern, rank, category
+
+
+def _machines(rows: Iterable[Sequence[Any]], lists: pd.DataFrame) -> Labels:
+    found = _Rows()
+    numbers: dict[tuple[str, int], int] = {}
+    for name, list_id, pattern, rank, category in rows:
+        # People's answers have positive numbers.
+        number = numbers.setdefault((name, list_id), -1 - len(numbers))
+        if number == -len(numbers) and len(found.annotations) < len(numbers):
+            found.annotations.append((number, list_id, name))
+        if pattern is not None:
+            found.members.append((number, pattern, rank, category, False))
+    return found.labels(lists)
+
+
+class _Rows:
+    """Annotations and members, record by record."""
+
+    def __init__(self) -> None:
+        self.annotations: list[tuple[int, int, str]] = []
+        self.members: list[tuple[int, int, int, str, bool]] = []
+
+    def add(self, number: int, list_id: int, record: LabelRecord, annotator: str) -> None:
+        self.annotations.append((number, list_id, annotator))
+        self.members += [
+            (number, pattern.number, rank, pattern.category, pattern.stopwords)
+            for pattern in record.patterns
+            for rank in pattern.ranks
+        ]
+
+    def labels(self, lists: pd.DataFrame) -> Labels:
+        annotations = dict(zip(LABEL_COLUMNS["annotations"], (int, int, str), strict=True))
+        members = dict(zip(LABEL_COLUMNS["members"], (int, int, int, str, bool), strict=True))
+        return Labels(
+            lists, typed_frame(self.annotations, annotations), typed_frame(self.members, members)
+        )
+
+    def instead_of(self, others: "_Rows", lists: pd.DataFrame) -> Labels:
+        """These answers, and the others' to lists that have none here."""
+        here = {list_id for _, list_id, _ in self.annotations}
+        kept = {number for number, list_id, _ in others.annotations if list_id not in here}
+        both = _Rows()
+        both.annotations = self.annotations + [a for a in others.annotations if a[0] in kept]
+        both.members = self.members + [m for m in others.members if m[0] in kept]
+        return both.labels(lists)

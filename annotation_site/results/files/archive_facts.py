@@ -1,0 +1,96 @@
+"""What an archive counts: in its parameters.json and its methods.md, and again when it is verified.
+
+Knows no database. The worker that writes an archive counts what is in its files, as a reader does.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from annotation_site.analysis.labels import KINDS
+from annotation_site.exports.labels import LabelRecord
+from annotation_site.results.tables.request import TableRequest
+
+PURPOSES = ("annotation", "training", "repeat", "reference", "pilot", "adjudication")
+"""What submitted lists are for, in the order in which texts name them."""
+
+
+class Facts:
+    """Counts of records as they pass; none of them is kept."""
+
+    def __init__(self, guidelines: Collection[int]) -> None:
+        """`guidelines` are the versions that the archive holds."""
+        self._guidelines = frozenset(guidelines)
+        self._of_purpose: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        self._categories: Counter[str] = Counter()
+        self._versions: Counter[int] = Counter()
+        self.all: Counter[str] = Counter()
+
+    def watch(self, records: Iterable[LabelRecord]) -> Iterator[LabelRecord]:
+        """Yield the records, counted."""
+        for record in records:
+            self._add(record)
+            yield record
+
+    def _add(self, record: LabelRecord) -> None:
+        self._of_purpose[record.purpose] += 1
+        if record.purpose == "annotation":
+            self._flags["surplus"] += record.surplus
+            self._flags["unblinded"] += record.unblinded and not record.surplus
+        self._versions[record.guidelines_version or 0] += 1
+        self._categories.update(pattern.category for pattern in record.patterns)
+        self.all.update(
+            records=1,
+            surplus=record.surplus,
+            unblinded=record.unblinded,
+            submissions=record.version,
+            active_seconds=record.active_seconds,
+            patterns=len(record.patterns),
+            members=sum(len(pattern.ranks) for pattern in record.patterns),
+            stopwords=sum(pattern.stopwords for pattern in record.patterns),
+        )
+
+    def counts(
+        self,
+        request: TableRequest,
+        lists: Iterable[Sequence[Any]],
+        skips: Iterable[Sequence[Any]],
+    ) -> dict[str, Any]:
+        """`counts` of parameters.json, after the last record.
+
+        `lists` and `skips` are rows of `LIST_COLUMNS` and `SKIP_COLUMNS`.
+        """
+        labels = request.labels
+        sizes = labels.members.groupby(["annotation_id", "pattern"]).size()
+        kinds = Counter(labels.lists["kind"])
+        of_list = labels.annotations["list_id"].value_counts()
+        said = set(labels.members["annotation_id"])
+        states = Counter(row[3] for row in skips if row[2] == "annotation")
+        return {
+            "lists": len(labels.lists),
+            "list_uses": dict(sorted(Counter(row[7] for row in lists).items())),
+            "judged": len(of_list),
+            "lengths": sorted({int(length) for length in labels.lists["length"]}),
+            "kinds": {kind: kinds[kind] for kind in KINDS if kind in kinds},
+            "annotations": len(labels.annotations),
+            "annotators": int(labels.annotations["annotator"].nunique()),
+            "no_pattern": len(set(labels.annotations["annotation_id"]) - said),
+            "annotations_per_list": {
+                "median": float(of_list.median()),
+                "least": int(of_list.min()),
+                "most": int(of_list.max()),
+            }
+            if len(of_list)
+            else None,
+            "patterns": len(sizes),
+            "patterns_too_small": int((sizes < request.min_tokens).sum()),
+            "active_seconds": int(request.times["active_seconds"].sum()),
+            "excluded": {name: self._flags[name] for name in ("surplus", "unblinded")},
+            **{state: states[state] for state in ("skipped", "expired", "withdrawn")},
+            "records": {p: self._of_purpose[p] for p in PURPOSES if p in self._of_purpose},
+            "all_records": dict(self.all),
+            "all_categories": dict(sorted(self._categories.items())),
+            "guidelines": {str(v): self._versions[v] for v in sorted(self._versions) if v},
+            "guidelines_missing": sorted(set(self._versions) - self._guidelines - {0}),
+        }

@@ -1,0 +1,318 @@
+"""A replication archive's methods.md: the paragraphs that people paste into papers."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from annotation_site.exports.table import Table
+from annotation_site.results.files.references import cite
+
+KINDS = {"value": "value vectors", "random": "random vectors", "update": "FFN updates"}
+Row = dict[str, Any]
+
+_REPORTED = {
+    "percent_agreement_concept": (
+        "percent agreement",
+        ("artstein-poesio-2008-inter",),
+    ),
+    "cohen_kappa_concept": ("Cohen's kappa", ("cohen-1960-coefficient",)),
+    "fleiss_kappa_concept": ("Fleiss' kappa", ("fleiss-1971-measuring",)),
+    "krippendorff_alpha_concept": ("Krippendorff's alpha", ("krippendorff-2011-computing",)),
+    "krippendorff_alpha_masi": (
+        "Krippendorff's alpha on sets of categories with the MASI distance",
+        ("krippendorff-2011-computing", "passonneau-2006-measuring"),
+    ),
+    "mean_matched_jaccard": (
+        "the overlap of matched patterns (Jaccard overlap, matched one to one)",
+        ("jaccard-1912-distribution", "kuhn-1955-hungarian"),
+    ),
+    "pattern_f1": ("F1 of patterns", ("vanrijsbergen-1979-information",)),
+    "adjusted_rand_index": ("the adjusted Rand index", ("hubert-arabie-1985-comparing",)),
+}
+"""Measures of agreement that the text reports, with the works that define them."""
+
+
+def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+    """The text; every number in it stands in the archive."""
+    paragraphs = (
+        _data(parameters, tables),
+        _missing(parameters["counts"]),
+        _coverage(parameters, tables),
+        _differences(parameters, tables),
+        _agreement(tables),
+        _intervals(parameters, tables),
+        _software(parameters),
+    )
+    return "\n\n".join(" ".join(found) for one in paragraphs if (found := list(one))) + "\n"
+
+
+def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
+    study, counts = parameters["study"], parameters["counts"]
+    models = _series(sorted({one["model"] for one in parameters["extractions"]}))
+    by_kind = _series(
+        f"{_number(n, 'list')} of {KINDS[kind]}" for kind, n in counts["kinds"].items()
+    )
+    yield (
+        f"The study holds {_number(counts['lists'], 'list')} of the top {_span(counts['lengths'])} "
+        f"tokens of vectors of {models}, projected onto the vocabulary "
+        f"{cite('geva-etal-2021-transformer', 'geva-etal-2022-transformer')}: {by_kind}."
+    )
+    yield from _chosen(parameters["tables"]["chosen"])
+    if not counts["annotations"]:
+        yield "Nobody has annotated a list that counts."
+        return
+    judged = _judged(tables["coverage"])
+    yield (
+        f"Annotators judged {counts['judged']:,} of the {_number(counts['lists'], 'list')}: "
+        f"{_series(judged)}."
+    )
+    annotations = counts["annotations"]
+    yield (
+        f"{_people(counts['annotators'])}, who saw neither the model nor a vector's kind, layer or "
+        f"index, gave {_number(annotations, 'annotation')}; {_say(counts['no_pattern'])} that the "
+        "list has no pattern."
+    )
+    k, per_list = study["annotators_per_list"], counts["annotations_per_list"]
+    if per_list:
+        least, most = per_list["least"], per_list["most"]
+        spread = f"{least}" if least == most else f"{least} to {most}"
+        yield (
+            f"The design asks for {_number(k, 'annotation')} per list; judged lists have a median "
+            f"of {per_list['median']:g} (range: {spread})."
+        )
+    minutes = counts["active_seconds"] / 60
+    if minutes >= 1:
+        time = f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes:.0f} minutes"
+        yield f"The annotators' active time adds up to {time}."
+
+
+def _chosen(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """That some lists are no probability sample."""
+    for model, kind in pairs:
+        yield (
+            f"The {KINDS[kind]} of {model} were chosen by hand and are no probability sample: the "
+            "results describe these lists and cannot be generalised to other vectors."
+        )
+
+
+def _judged(table: Table) -> list[str]:
+    rows = [row for row in _rows(table) if row["layer"] is None]
+    several = len({row["model"] for row in rows}) > 1
+    return [
+        f"{row['lists']:,} of {_number(row['lists_total'], 'list')} of {KINDS[row['kind']]}"
+        + (f" of {row['model']}" if several else "")
+        for row in rows
+    ]
+
+
+def _missing(counts: Mapping[str, Any]) -> Iterator[str]:
+    left = [
+        f"skipped {_number(counts['skipped'], 'list')}" if counts["skipped"] else "",
+        f"opened {_number(counts['expired'], 'list')} without submitting an annotation in time"
+        if counts["expired"]
+        else "",
+    ]
+    if any(left):
+        yield f"Annotators {_series(filter(None, left))}; these give no annotation."
+    else:
+        yield "Annotators skipped no list."
+    surplus, unblinded = counts["excluded"]["surplus"], counts["excluded"]["unblinded"]
+    out = [
+        f"{_number(surplus, 'surplus annotation')} (beyond the number per list)" if surplus else "",
+        f"{_number(unblinded, 'annotation')} by people who could see where lists come from"
+        if unblinded
+        else "",
+    ]
+    yield (
+        f"The results exclude {_series(filter(None, out))}."
+        if any(out)
+        else "The results exclude no submitted annotation."
+    )
+    if gone := counts["withdrawn"]:
+        yield (
+            f"Annotators who withdrew had opened {_number(gone, 'list')}; their annotations were "
+            "removed."
+        )
+    others = {p: n for p, n in counts["records"].items() if p != "annotation" and n}
+    if others:
+        named = _series(f"{n:,} for {_PURPOSES[p]}" for p, n in others.items())
+        yield f"Submissions for other purposes are in no measure of coverage: {named}."
+
+
+_PURPOSES = {
+    "training": "training",
+    "repeat": "repeated lists",
+    "reference": "reference lists",
+    "pilot": "the pilot",
+    "adjudication": "adjudication",
+}
+
+
+def _coverage(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
+    study, choices, counts = parameters["study"], parameters["tables"], parameters["counts"]
+    small, all_of_them = counts["patterns_too_small"], counts["patterns"]
+    yield (
+        f"A pattern ({_series(study['categories'], 'or')}) needs at least "
+        f"{_number(choices['min_tokens'], 'token')} to count; {small:,} of the "
+        f"{_number(all_of_them, 'pattern')} {'has' if small == 1 else 'have'} fewer."
+    )
+    yield (
+        "Annotators can flag a pattern as one of stop words or punctuation; the flag is proposed "
+        "where more than half of the pattern's tokens are in scikit-learn's English stop-word list "
+        f"{cite('pedregosa-etal-2011-scikit')} or consist of punctuation and symbols."
+    )
+    yield (
+        "Coverage is the share of a list's tokens that are in a pattern that counts and is not "
+        "flagged, averaged over a list's annotators and then over lists "
+        f"{cite('geva-etal-2022-transformer')}."
+    )
+    for row in _rows(tables["coverage_intervals"]):
+        if row["measure"] == "coverage" and row["layer"] is None and row["value"] is not None:
+            rests_on = _number(row["lists"], "list")
+            yield (
+                f"Coverage of the {KINDS[row['kind']]} of {row['model']} is "
+                f"{_percent(row['value'])} ({_interval(row, _percent)}; {rests_on})."
+            )
+
+
+def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
+    rows = [
+        row
+        for row in _rows(tables["real_against_random"])
+        if row["measure"] == "coverage" and row["layer"] is None and row["difference"] is not None
+    ]
+    for row in rows:
+        yield (
+            f"The coverage of the value vectors of {row['model']} minus that of its random vectors "
+            f"is {_points(row['difference'])} points ({_interval(row, _points)}), with Cliff's "
+            f"delta {_decimal(row['cliffs_delta'])} {cite('cliff-1993-dominance')} and "
+            f"{_p(row['p'])}."
+        )
+    if rows:
+        draws = parameters["tables"]["resamples"]
+        yield (
+            "The difference is the mean of the differences within layers. Its two-sided "
+            f"permutation test shuffles kinds within layers {draws:,} times, "
+            f"p = (b + 1) / ({draws:,} + 1), with b the shuffles whose difference is at least as "
+            f"far from 0 {cite('phipson-smyth-2010-permutation')}; p-values of several layers or "
+            f"models are adjusted by Holm's method {cite('holm-1979-simple')}."
+        )
+
+
+def _agreement(tables: Mapping[str, Table]) -> Iterator[str]:
+    rows = list(_rows(tables["agreement"]))
+    # Of all lists: without a model where there are several.
+    several = any(row["model"] is None for row in rows)
+    found = {
+        row["measure"]: row
+        for row in rows
+        if row["measure"] in _REPORTED and (row["model"] is None or not several)
+    }
+    if not any(row["value"] is not None for row in found.values()):
+        why = next((row["undefined"] for row in found.values()), None)
+        yield f"Agreement is {(why or 'undefined, because no list was judged').rstrip('.')}."
+        return
+    lists = max(row["lists"] for row in found.values())
+    yield (
+        f"Agreement rests on {_number(lists, 'list')} that at least two people annotated, and on "
+        "all patterns that count, flagged ones too. Token measures ask whether a token is in some "
+        "pattern that counts."
+    )
+    for measure, (title, works) in _REPORTED.items():
+        row = found.get(measure)
+        if row is None:
+            continue
+        value = (row["undefined"] or "undefined").rstrip(".")
+        if row["value"] is not None:
+            value = _decimal(row["value"])
+            if row["low"] is not None:
+                value += f" ({_interval(row, _decimal)})"
+        yield f"{title[0].upper()}{title[1:]} {cite(*works)} is {value}."
+    if all(row["low"] is None for row in found.values()):
+        yield "Agreement has no interval here."
+
+
+def _intervals(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
+    choices = parameters["tables"]
+
+    def has_interval(name: str) -> bool:
+        return any(row["low"] is not None for row in _rows(tables[name]))
+
+    means = has_interval("coverage_intervals") or has_interval("real_against_random")
+    if means:
+        yield (
+            "Intervals of means and of differences are 95% t intervals stratified by kind and "
+            "layer, with Satterthwaite's degrees of freedom "
+            f"{cite('satterthwaite-1946-approximate')}, cut at the bounds of what is possible."
+        )
+    agreement = has_interval("agreement")
+    if agreement:
+        yield (
+            "Intervals of agreement are 95% percentile intervals of a rescaled bootstrap "
+            f"{cite('rao-wu-1988-resampling')}: {choices['resamples']:,} resamples of lists within "
+            f"kind and layer (seed {choices['seed']})."
+        )
+    if means or agreement:
+        yield "All intervals are conditional on these annotators."
+
+
+def _software(parameters: Mapping[str, Any]) -> Iterator[str]:
+    product = parameters["product"]
+    yield (
+        f"All values were computed with {product['name']} {product['version']} (measures version "
+        f"{product['measures_version']})."
+    )
+
+
+def _rows(table: Table) -> Iterator[Row]:
+    names = [column.name for column in table.columns]
+    return (dict(zip(names, row, strict=True)) for row in table.rows)
+
+
+def _interval(row: Row, write: Any) -> str:
+    if row["low"] is None or row["high"] is None:
+        why = row.get("warning")
+        return f"no interval: {why}" if why else "no interval"
+    return f"95% interval: {write(row['low'])} to {write(row['high'])}"
+
+
+def _p(p: float | None) -> str:
+    return "no p-value" if p is None else f"p = {p:.4f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}".replace("-", "−")
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _say(number: int) -> str:
+    if not number:
+        return "none of them says"
+    return f"{number:,} of them {'says' if number == 1 else 'say'}"
+
+
+def _people(number: int) -> str:
+    return {0: "No annotator", 1: "One annotator"}.get(number, f"{number:,} annotators")
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _span(lengths: list[int]) -> str:
+    if not lengths:
+        return "0"
+    return str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
+
+
+def _series(words: Iterable[str], last: str = "and") -> str:
+    found = list(words)
+    if not found:
+        return "none"
+    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} {last} {found[-1]}"

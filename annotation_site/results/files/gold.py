@@ -1,0 +1,146 @@
+"""Final answers for an export of their own: one record per adjudicated list of the study."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.db.models import Prefetch
+
+from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Study
+from annotation_site.corpus.models import Token
+from annotation_site.exports import EXPORT_FORMATS, Column, Table
+from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
+from annotation_site.results.tables.reading import one_moment
+
+CHUNK = 500
+COLUMNS = (
+    Column("model", "text"),
+    Column("bundle_digest", "text"),
+    Column("kind", "text"),
+    Column("layer", "number"),
+    Column("index", "number"),
+    Column("tokens", "text"),
+    Column("patterns", "text"),
+    Column("comment", "text"),
+    Column("adjudicator", "text"),
+    Column("version", "number"),
+    Column("submitted_at", "text"),
+)
+
+
+@dataclass(frozen=True)
+class GoldFormat:
+    """A way to write a study's final answers."""
+
+    media_type: str
+    write: Callable[[Study], Iterator[bytes]]
+
+
+def final_answers(study: Study) -> Any:
+    """The submitted final answers to the study's own lists, in the order of model, kind, layer."""
+    members = PatternMember.objects.order_by("rank")
+    patterns = Pattern.objects.order_by("number").prefetch_related(
+        Prefetch("members", queryset=members)
+    )
+    return (
+        Assignment.objects.filter(
+            item__study=study,
+            item__use=Item.Use.STUDY,
+            purpose=Assignment.Purpose.ADJUDICATION,
+            state=Assignment.State.SUBMITTED,
+        )
+        .select_related("item__vector__extraction__model", "membership")
+        .prefetch_related(Prefetch("patterns", queryset=patterns))
+        .order_by(
+            "item__vector__extraction__model__name",
+            "item__vector__extraction",
+            "item__vector__kind",
+            "item__vector__layer",
+            "item__vector__index",
+        )
+    )
+
+
+def gold_records(study: Study) -> Iterator[dict[str, Any]]:
+    """One dictionary per final answer, with the columns of COLUMNS; tokens and patterns as lists.
+
+    Read in pieces, so that its memory does not grow with the study; each answer is whole, also
+    while people go on working.
+    """
+    pseudonyms_ensure(study=study)
+    codes = pseudonyms_of(study)
+    texts: dict[int, dict[int, str]] = {}
+    for answer in _in_pieces(final_answers(study)):
+        vector = answer.item.vector
+        of_extraction = texts.setdefault(vector.extraction_id, {})
+        _read_missing(of_extraction, vector.extraction_id, vector.token_ids)
+        yield {
+            "model": vector.extraction.model.name,
+            "bundle_digest": vector.extraction.bundle_digest,
+            "kind": vector.kind,
+            "layer": vector.layer,
+            "index": vector.index,
+            "tokens": [of_extraction[i] for i in vector.token_ids],
+            "patterns": [
+                {
+                    "number": pattern.number,
+                    "description": pattern.description,
+                    "category": pattern.category,
+                    "stopwords": pattern.stopwords,
+                    "ranks": [member.rank for member in pattern.members.all()],
+                }
+                for pattern in answer.patterns.all()
+            ],
+            "comment": answer.comment,
+            "adjudicator": codes[answer.membership.user_id],
+            "version": answer.version,
+            "submitted_at": answer.submitted_at.isoformat(),
+        }
+
+
+def _in_pieces(answers: Any) -> Iterator[Any]:
+    keys = list(answers.values_list("pk", flat=True))
+    for start in range(0, len(keys), CHUNK):
+        with one_moment():
+            piece = list(answers.filter(pk__in=keys[start : start + CHUNK]))
+        yield from piece
+
+
+def _read_missing(texts: dict[int, str], extraction_id: int, token_ids: list[int]) -> None:
+    """Read the tokens that no list before had; a vocabulary is bounded, a study is not."""
+    missing = [i for i in token_ids if i not in texts]
+    if missing:
+        found = Token.objects.filter(extraction_id=extraction_id, token_id__in=missing)
+        texts.update(found.values_list("token_id", "text"))
+
+
+def gold_table(study: Study) -> Table:
+    """The same as a table; tokens and patterns as JSON in a cell each."""
+    rows = (
+        tuple(
+            json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+            for value in record.values()
+        )
+        for record in gold_records(study)
+    )
+    return Table("gold", COLUMNS, rows)
+
+
+def _json_lines(study: Study) -> Iterator[bytes]:
+    for record in gold_records(study):
+        yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
+
+
+def _written(name: str, study: Study) -> Iterator[bytes]:
+    return EXPORT_FORMATS[name].write(gold_table(study))
+
+
+GOLD_FORMATS = {
+    "jsonl": GoldFormat("application/jsonl", _json_lines),
+    **{
+        name: GoldFormat(export.media_type, partial(_written, name))
+        for name, export in EXPORT_FORMATS.items()
+    },
+}

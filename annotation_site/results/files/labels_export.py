@@ -1,0 +1,208 @@
+"""A study's labels from the database, one record per annotation, in memory that does not grow."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from annotation_site.analysis.agreement.reference import reference_score
+from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
+from annotation_site.corpus.models import Token, Vector
+from annotation_site.exports.labels import LabelPattern, LabelRecord
+from annotation_site.results.models import Pseudonym
+from annotation_site.results.pseudonyms import pseudonyms_ensure
+from annotation_site.results.tables.reading import one_moment
+
+CHUNK = 200  # annotations that are in memory at a time, and the rest of the last one's list
+SCORED = (Assignment.Purpose.TRAINING, Assignment.Purpose.REFERENCE)
+Report = Callable[[int, int], None]
+Row = dict[str, Any]
+_COLUMNS = {
+    "pk": "pk",
+    "version": "version",
+    "vector": "item__vector",
+    "model": "item__vector__extraction__model__name",
+    "model_revision": "item__vector__extraction__model__revision",
+    "weights_digest": "item__vector__extraction__model__weights_digest",
+    "bundle_digest": "item__vector__extraction__bundle_digest",
+    "kind": "item__vector__kind",
+    "layer": "item__vector__layer",
+    "index": "item__vector__index",
+    "list_use": "item__use",
+    "annotator": "pseudonym",
+    "annotator_name": "membership__user__username",
+    "role": "membership__role",
+    **{
+        name: name
+        for name in (
+            "purpose", "position", "surplus", "unblinded", "guidelines_version", "opened_at",
+            "submitted_at", "active_seconds", "comment",
+        )
+    },
+}  # fmt: skip
+
+
+def label_records(
+    study: Study, *, with_names: bool = False, report: Report = lambda done, total: None
+) -> Iterator[LabelRecord]:
+    """Every submitted answer of the study, whatever its purpose, in a fixed order.
+
+    The order is that of list (bundle, kind, layer, index), annotator's code, purpose and role. Each
+    record is one whole submission, also while people go on working, and scores are those that the
+    reference annotation among the same records gives; answers that come in after the first record
+    are left to the next export. `report(done, total)` follows each chunk.
+    """
+    pseudonyms_ensure(study=study)
+    submitted = _submitted(study)
+    # Sixteen bytes each are all that is kept of the whole study.
+    keys, items = array("q"), array("q")
+    for key, item in submitted.values_list("pk", "item_id").iterator(chunk_size=2000):
+        keys.append(key)
+        items.append(item)
+    report(0, len(keys))
+    for start, end in _chunks(items):
+        chunk = keys[start:end]
+        which = submitted.order_by().filter(pk__in=list(chunk))
+        yield from _records(study, which, chunk, with_names)
+        report(end, len(keys))
+
+
+def _chunks(items: "array[int]") -> Iterator[tuple[int, int]]:
+    """Where chunks begin and end: each is read at one moment, so none parts a list's records.
+
+    A reference annotation that changes meanwhile would leave scores of two of its versions.
+    """
+    start = 0
+    while start < len(items):
+        end = min(start + CHUNK, len(items))
+        while end < len(items) and items[end] == items[end - 1]:
+            end += 1
+        yield start, end
+        start = end
+
+
+def _submitted(study: Study) -> QuerySet[Assignment]:
+    code = Pseudonym.objects.filter(study=study, user=OuterRef("membership__user"))
+    return (
+        Assignment.objects.filter(item__study=study, state=Assignment.State.SUBMITTED)
+        .annotate(pseudonym=Subquery(code.values("name")))
+        .exclude(pseudonym=None)  # somebody who came a moment ago
+        .order_by(
+            "item__vector__extraction__bundle_digest",
+            "item__vector__kind",
+            "item__vector__layer",
+            "item__vector__index",
+            "pseudonym",
+            "purpose",
+            "membership__role",
+        )
+    )
+
+
+def _records(
+    study: Study, which: QuerySet[Assignment], order: "array[int]", with_names: bool
+) -> Iterator[LabelRecord]:
+    with one_moment():
+        rows = _rows(which)
+        patterns = _patterns(rows)
+    lists = lists_shown({row["vector"] for row in rows.values()})
+    references = {
+        row["vector"]: _ranks(patterns[pk])
+        for pk, row in rows.items()
+        if row["purpose"] == Assignment.Purpose.ADJUDICATION
+    }
+    for row in (rows[pk] for pk in order if pk in rows):
+        # The stored one can be of the reference annotation before this one, or not there yet.
+        row["reference_score"] = None
+        if row["purpose"] in SCORED and row["vector"] in references:
+            row["reference_score"] = reference_score(
+                _ranks(patterns[row["pk"]]),
+                references[row["vector"]],
+                length=len(lists[row["vector"]]["token_ids"]),
+                min_tokens=study.min_tokens,
+            )
+        yield _record(row, patterns[row["pk"]], lists[row["vector"]], with_names)
+
+
+def _ranks(patterns: list[LabelPattern]) -> list[tuple[int, ...]]:
+    return [pattern.ranks for pattern in patterns]
+
+
+def _rows(which: QuerySet[Assignment]) -> dict[int, Row]:
+    values = which.values_list(*_COLUMNS.values())
+    rows = (dict(zip(_COLUMNS, row, strict=True)) for row in values)
+    return {row["pk"]: row for row in rows}
+
+
+def _patterns(rows: dict[int, Row]) -> dict[int, list[LabelPattern]]:
+    ranks: dict[int, list[int]] = defaultdict(list)
+    for pattern, rank in (
+        PatternMember.objects.filter(pattern__assignment__in=list(rows))
+        .order_by("rank")
+        .values_list("pattern_id", "rank")
+    ):
+        ranks[pattern].append(rank)
+    found: dict[int, list[LabelPattern]] = defaultdict(list)
+    said = ("number", "description", "category", "stopwords", "stopwords_proposed")
+    for row in (
+        Pattern.objects.filter(assignment__in=list(rows))
+        .order_by("number")
+        .values("pk", "assignment_id", *said)
+    ):
+        said_here = LabelPattern(
+            **{name: row[name] for name in said}, ranks=tuple(ranks[row["pk"]])
+        )
+        found[row["assignment_id"]].append(said_here)
+    return found
+
+
+def lists_shown(vectors: set[int]) -> dict[int, Row]:
+    """Token ids, tokens and glosses of each list."""
+    of_extraction: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(
+        "pk", "extraction_id", "token_ids"
+    ):
+        of_extraction[extraction][pk] = token_ids
+    found = {}
+    for extraction, lists in of_extraction.items():
+        wanted = {token for ids in lists.values() for token in ids}
+        shown = {
+            token: (display, gloss)
+            for token, display, gloss in Token.objects.filter(
+                extraction_id=extraction, token_id__in=wanted
+            ).values_list("token_id", "display", "gloss")
+        }
+        for pk, ids in lists.items():
+            found[pk] = {
+                "token_ids": tuple(ids),
+                "tokens": tuple(shown[token][0] for token in ids),
+                "glosses": tuple(shown[token][1] for token in ids),
+            }
+    return found
+
+
+def stopwords_shown(vectors: set[int]) -> dict[int, frozenset[int]]:
+    """The ranks at which each list has a stop word or punctuation."""
+    found: dict[int, frozenset[int]] = {}
+    flagged: dict[int, set[int]] = {}
+    for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(
+        "pk", "extraction_id", "token_ids"
+    ):
+        if extraction not in flagged:
+            stopwords = Token.objects.filter(extraction_id=extraction, is_stopword=True)
+            flagged[extraction] = set(stopwords.values_list("token_id", flat=True))
+        ranks = enumerate(token_ids, start=1)
+        found[pk] = frozenset(rank for rank, token in ranks if token in flagged[extraction])
+    return found
+
+
+def _record(row: Row, patterns: list[LabelPattern], tokens: Row, with_names: bool) -> LabelRecord:
+    said = {name: value for name, value in row.items() if name not in ("pk", "vector")}
+    if not with_names:
+        said["annotator_name"] = None
+    for name in ("opened_at", "submitted_at"):
+        said[name] = said[name].astimezone(UTC) if said[name] else None
+    return LabelRecord(**said, **tokens, no_pattern=not patterns, patterns=tuple(patterns))

@@ -1,0 +1,94 @@
+"""Files that were written: handing them out, giving up dead runs, removing what is over."""
+
+import logging
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.models import User
+from annotation_site.annotation.models import Membership
+from annotation_site.errors import NotFound
+from annotation_site.results.files.jobs import CONTENTS, file_path
+from annotation_site.results.models import ExportJob
+from annotation_site.workers.claims import give_back
+
+log = logging.getLogger(__name__)
+State = ExportJob.State
+
+
+def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
+    """The file of a job, for somebody who may read the study; the log says who took it.
+
+    Raises NotFound where it is not written, has been removed, or holds answers or a name that were
+    removed.
+    """
+    if job.state == State.READY and not exports_over().filter(pk=job.pk).exists():
+        try:
+            file = file_path(job).open("rb")
+        except FileNotFoundError:
+            log.error("The file of export %s is gone from %s", job.public_id, settings.EXPORTS_DIR)
+        else:
+            audit.record(
+                "exported",
+                target=job.study,
+                actor=by,
+                content=job.content,
+                with_names=job.with_names,
+                downloaded=True,
+            )
+            return file
+    raise NotFound("This file is not there any more, or not yet. Ask for a new one.")
+
+
+def exports_sweep() -> None:
+    """Give back what a dead worker held, remove what is over."""
+    for job in give_back(ExportJob.objects.filter(state=State.RUNNING), state=State.DUE):
+        log.warning("Export %s waits again: its worker sends no heartbeat", job.public_id)
+    exports_expire()
+
+
+def exports_expire() -> int:
+    """Remove files whose time is over, or that hold what was removed: answers, or a name.
+
+    Files that belong to no job go too. Returns how many jobs lost their file.
+    """
+    expired = 0
+    for job in exports_over():
+        expired += ExportJob.objects.filter(pk=job.pk, state=State.READY).update(
+            state=State.EXPIRED
+        )
+    for path in stray_files():
+        path.unlink(missing_ok=True)
+    return expired
+
+
+def exports_over() -> QuerySet[ExportJob]:
+    """Jobs whose file must not be handed out any more."""
+    # Erasing a person removes no answers where the study keeps them, so `removals` does not tell.
+    named = Membership.objects.filter(
+        study=OuterRef("study"), user__erased_at__gte=OuterRef("requested_at")
+    )
+    return ExportJob.objects.filter(
+        Q(expires_at__lte=timezone.now())
+        | ~Q(removals=F("study__removals"))
+        | Q(Exists(named), with_names=True),
+        state=State.READY,
+    )
+
+
+def stray_files() -> list[Path]:
+    """Files in the folder of exports that belong to no job."""
+    folder = Path(settings.EXPORTS_DIR)
+    if not folder.is_dir():
+        return []
+    found = sorted(folder.iterdir())  # before the rows: a file that comes later has its row
+    kept = {
+        file_path(job).name
+        for job in ExportJob.objects.filter(state__in=(State.READY, State.RUNNING))
+        if job.content in CONTENTS
+    }
+    return [path for path in found if path.name.removesuffix(".part") not in kept]

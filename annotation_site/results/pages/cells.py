@@ -1,0 +1,380 @@
+"""Stored tables as pages show them: percentages with their intervals, missing values with why."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from annotation_site.analysis.paper import PAPER_TABLE_2
+from annotation_site.corpus.models import Kind
+from annotation_site.results.pages.remarks import no_significance, warnings_of
+
+Row = Mapping[str, Any]
+CONDITIONAL = "Intervals are 95%, conditional on these annotators."
+MISSING = "–"
+ALL_MODELS = "All models"
+PURPOSES = {"training": "training", "reference": "silent reference"}
+REAL_MEASURES = {
+    "coverage": "Coverage",
+    "coverage_with_stopwords": "With stopwords concepts",
+}
+KIND_ROWS = {
+    ("value", "without"): "value vectors",
+    ("value", "with"): "value vectors + stopwords concepts",
+    ("random", "without"): "random vectors",
+    ("random", "with"): "random vectors + stopwords concepts",
+    ("update", "without"): "FFN updates",
+    ("update", "with"): "FFN updates + stopwords concepts",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell says: the number, its interval beside it, and a quieter remark below."""
+
+    text: str = MISSING
+    between: str = ""
+    remark: str = ""
+    is_number: bool = True
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of a page: the first cell of each row is its heading."""
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    warnings: Sequence[str] = field(default=())
+
+
+def percent(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1%}"
+
+
+def points(value: float | None) -> str:
+    """A difference of two shares in percentage points."""
+    return MISSING if value is None else _minus(f"{100 * value:.1f}")
+
+
+def decimal(value: float | None) -> str:
+    return MISSING if value is None else _minus(f"{value:.2f}")
+
+
+def _minus(figure: str) -> str:
+    return figure.replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """Small ones as below what matters: 10,000 shuffles tell no more."""
+    if value is None:
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def short(person: Any) -> str:
+    """A person's code, or a machine's name."""
+    return "everybody" if person is None else str(person)
+
+
+def valued(row: Row, write: Callable[[float | None], str], name: str = "value") -> Cell:
+    """A value with its interval; a missing one says why, where that is known."""
+    low, high = row.get("low"), row.get("high")
+    between = "" if low is None or high is None else f"{write(low).rstrip('%')} to {write(high)}"
+    remark = "" if row.get(name) is not None else str(row.get("undefined") or "")
+    return Cell(write(row.get(name)), between, remark)
+
+
+def words(text: Any) -> Cell:
+    return Cell(str(text), is_number=False)
+
+
+def number(value: Any) -> Cell:
+    return Cell(MISSING if value is None else f"{value:,}")
+
+
+def kind_name(kind: str) -> str:
+    return str(Kind(kind).label)
+
+
+def model_name(model: str | None) -> str:
+    """A model's name; rows without one are of all models together."""
+    return ALL_MODELS if model is None else model
+
+
+def group_name(row: Row) -> str:
+    """Model, kind, layer and category of a row, as far as it has them."""
+    parts = [model_name(row["model"])] if "model" in row else []
+    if row.get("kind"):
+        parts.append(kind_name(row["kind"]))
+    if row.get("layer") is not None:
+        parts.append(f"layer {row['layer']}")
+    if row.get("category"):
+        parts.append(str(row["category"]))
+    return ", ".join(parts)
+
+
+def table_2(rows: Sequence[Row], *, paper: bool) -> PageTable:
+    """The headline: kinds down, models across, the paper's two models beside them if wanted."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    known = {(row["kind"], row["stopwords_concepts"], row["model"]): row for row in rows}
+    there = {(row["kind"], row["stopwords_concepts"]) for row in rows}
+    body = []
+    for key, label in KIND_ROWS.items():
+        if key not in there:
+            continue
+        cells = [words(label)]
+        for model in models:
+            row = known.get((*key, model))
+            cells.append(Cell() if row is None else _headline(row))
+        if paper:
+            cells += [
+                Cell(percent(figures[key[0], key[1] == "with"]))
+                for figures in PAPER_TABLE_2.values()
+            ]
+        body.append(cells)
+    columns = ["Lists of", *models]
+    if paper:
+        columns += [f"the paper’s {name}" for name in PAPER_TABLE_2]
+    return PageTable(
+        "table_2",
+        "By kind of vector and model",
+        columns,
+        body,
+        "The share of a list’s top tokens that people put into a concept: the mean over a list’s "
+        "annotators, then over lists, with 95% intervals, conditional on these annotators.",
+        _warnings(rows),
+    )
+
+
+def _headline(row: Row) -> Cell:
+    cell = valued(row, percent, "coverage")
+    total = row["lists_total"]
+    lists = f"{total:,}" if row["lists"] == total else f"{row['lists']:,} of {total:,}"
+    remark = f"{lists} lists, {row['annotations']:,} annotations, "
+    remark += f"{decimal(row['concepts_per_list'])} concepts per vector"
+    return Cell(cell.text, cell.between, remark)
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    return warnings_of([(group_name(row), row) for row in rows])
+
+
+def by_category(rows: Sequence[Row], categories: Sequence[str], *, layers: bool) -> PageTable:
+    """Coverage by category with intervals, of all layers together or of each."""
+    shown = [row for row in rows if (row["layer"] is not None) == layers]
+    measures = ["coverage", *categories, "coverage_with_stopwords", "concepts_per_list"]
+    labels = ["Coverage", *categories, "With stopwords concepts", "Concepts per vector"]
+    body = []
+    keys = ("model", "kind", "layer")
+    for _, group in groupby(shown, key=lambda row: [row[key] for key in keys]):
+        known = {row["measure"]: row for row in group}
+        first = next(iter(known.values()))
+        cells = [words(group_name(first))]
+        for measure in measures:
+            write = decimal if measure == "concepts_per_list" else percent
+            cells.append(valued(known[measure], write) if measure in known else Cell())
+        body.append([*cells, number(first["lists"])])
+    return PageTable(
+        "coverage_intervals",
+        "Coverage by layer" if layers else "Coverage by category",
+        ["Lists of", *labels, "Lists"],
+        body,
+        f"Layers count from 0. The categories add up to the coverage. {CONDITIONAL}",
+        _warnings(shown),
+    )
+
+
+def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
+    """Value vectors against random ones, over all layers or in each."""
+    shown = [row for row in rows if (row["layer"] is not None) == layers]
+    adjusted = any(row["p_adjusted"] is not None for row in shown)
+    over = "layers and models" if layers else "models"
+    body = [
+        [
+            words(f"{REAL_MEASURES[row['measure']]}: {_all_layers(row)}"),
+            Cell(percent(row["mean_first"]), remark=f"{row['lists_first']:,} lists"),
+            Cell(percent(row["mean_second"]), remark=f"{row['lists_second']:,} lists"),
+            valued(row, points, "difference"),
+            Cell(decimal(row["cliffs_delta"])),
+            Cell(p_value(_p_shown(row)), remark=no_significance(row)),
+        ]
+        for row in shown
+    ]
+    return PageTable(
+        "real_against_random",
+        "Real against random, by layer" if layers else "Real against random",
+        [
+            "What",
+            "Value vectors",
+            "Random vectors",
+            "Difference in points",
+            "Cliff’s delta",
+            "p, adjusted" if adjusted else "p",
+        ],
+        body,
+        "The difference is taken within each layer, then averaged with the study’s lists as "
+        "weights; so it is not that of the two means where layers are unevenly judged. p from a "
+        "permutation test that shuffles kinds within layers"
+        + (f", adjusted by Holm’s method over {over}. " if adjusted else ". ")
+        + CONDITIONAL,
+        _warnings(shown),
+    )
+
+
+def _p_shown(row: Row) -> float | None:
+    p: float | None = row["p"] if row["p_adjusted"] is None else row["p_adjusted"]
+    return p
+
+
+def _all_layers(row: Row) -> str:
+    return group_name(row) if row["layer"] is not None else f"{row['model']}, all layers"
+
+
+def agreement_across(name: str, title: str, rows: Sequence[Row], measures: Row) -> PageTable:
+    """Measures across, groups down."""
+    shown = [one for one in measures if any(row["measure"] == one for row in rows)]
+    body = []
+    for group, of_group in groupby(rows, key=_group_of):
+        known = {row["measure"]: row for row in of_group}
+        body.append(
+            [words(group)]
+            + [valued(known[one], decimal) if one in known else Cell() for one in shown]
+            + [number(max(row["lists"] for row in known.values()))]
+        )
+    columns = ["Group", *(measures[one]["title"] for one in shown), "Lists"]
+    caption = CONDITIONAL if any("low" in row for row in rows) else ""
+    return PageTable(name, title, columns, body, caption, _warnings(rows))
+
+
+def _group_of(row: Row) -> str:
+    if "first" in row:
+        return f"{short(row['first'])} and {short(row['second'])}"
+    if "annotator" in row:
+        return short(row["annotator"])
+    return group_name(row)
+
+
+def reference(rows: Sequence[Row]) -> PageTable:
+    body = [
+        [
+            words(f"{short(row['annotator'])}, {PURPOSES.get(row['purpose'], row['purpose'])}"),
+            number(row["lists"]),
+            Cell(percent(row["mean_score"])),
+            Cell(percent(row["lowest"])),
+        ]
+        for row in rows
+    ]
+    columns = ["Person", "Lists", "Mean score", "Lowest"]
+    return PageTable(
+        "reference", "Against reference answers", columns, body,
+        "How near answers came to the reference answer: 100% is the same.",
+    )  # fmt: skip
+
+
+def machine_coverage(rows: Sequence[Row]) -> PageTable:
+    body = [
+        [
+            words(f"{row['annotator']}: {group_name(row)}"),
+            Cell(percent(row["coverage"])),
+            Cell(decimal(row["concepts_per_list"])),
+            number(row["lists"]),
+        ]
+        for row in rows
+    ]
+    columns = ["Machine annotator", "Coverage", "Concepts per vector", "Lists"]
+    return PageTable(
+        "machine_coverage", "Coverage of machine annotators", columns, body,
+        "Programs, not people: a lower reference. They are in no other table unless asked for.",
+    )  # fmt: skip
+
+
+def people(rows: Sequence[Row]) -> PageTable:
+    body = [
+        [
+            words(short(row["annotator"])),
+            number(row["annotations"]),
+            number(row["no_pattern"]),
+            Cell(percent(row["coverage"])),
+            Cell(decimal(row["concepts"])),
+            Cell(MISSING if row["median_seconds"] is None else f"{row['median_seconds']:.0f} s"),
+            Cell(percent(row["percent_agreement_concept"])),
+            Cell(decimal(row["krippendorff_alpha_concept"])),
+            Cell(decimal(row["mean_matched_jaccard"])),
+        ]
+        for row in rows
+    ]
+    columns = ["Person", "Annotations", "No pattern", "Coverage", "Concepts", "Median time"]
+    columns += ["Percent agreement", "Alpha", "Pattern overlap"]
+    return PageTable(
+        "people", "Each person’s answers", columns, body,
+        "People appear under codes, here as in files. Agreement is with everybody who judged the "
+        "same lists.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Couple:
+    """Two people's matched patterns of a list, or one without a partner."""
+
+    first: str
+    second: str
+    overlap: str
+    shared: str
+    only_first: str
+    only_second: str
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A list people disagree on, its patterns side by side."""
+
+    label: str
+    score: str
+    annotations: int
+    couples: Sequence[tuple[str, Sequence[Couple]]]
+
+
+def disagreements(
+    ranking: Sequence[Row],
+    matched: Sequence[Row],
+    tokens: Mapping[int, Sequence[str]],
+    descriptions: Mapping[tuple[int, str, int], str],
+) -> list[Disagreement]:
+    """The lists whose patterns were matched, most disagreement first."""
+    by_list = {key: list(rows) for key, rows in groupby(matched, key=lambda row: row["list_id"])}
+
+    def couple(row: Row) -> Couple:
+        def called(side: str) -> str:
+            pattern = row[f"{side}_pattern"]
+            if pattern is None:
+                return "no such pattern"
+            return descriptions.get((row["list_id"], row[side], pattern), f"pattern {pattern}")
+
+        def said(ranks: str) -> str:
+            known = tokens.get(row["list_id"], ())
+            found = [int(rank) for rank in ranks.split()]
+            return ", ".join(known[rank - 1] for rank in found if rank <= len(known))
+
+        shared, first, second = (said(row[key]) for key in ("shared", "only_first", "only_second"))
+        return Couple(
+            called("first"), called("second"), percent(row["jaccard"]), shared, first, second
+        )
+
+    return [
+        Disagreement(
+            group_name(row),
+            decimal(row["score"]),
+            row["annotations"],
+            [
+                (f"{short(first)} and {short(second)}", [couple(one) for one in rows])
+                for (first, second), rows in groupby(
+                    by_list[row["list_id"]], key=lambda one: (one["first"], one["second"])
+                )
+            ],
+        )
+        for row in ranking
+        if row["list_id"] in by_list
+    ]

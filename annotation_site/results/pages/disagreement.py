@@ -1,0 +1,147 @@
+"""Lists in the order in which people differ on them, as the newest snapshot has it.
+
+Nothing is computed here: a worker ranks all lists with two answers or more. While there is no
+ranking, the order is random, and pages say so.
+"""
+
+import datetime
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+
+from annotation_site.annotation.models import Assignment, Item, Study
+from annotation_site.annotation.monitoring.records import lists_by_id
+from annotation_site.annotation.review.adjudication import adjudicable_lists, counted_answers
+from annotation_site.annotation.selectors import tokens_of_lists
+from annotation_site.results.models import Snapshot
+from annotation_site.results.tables.filters import Filters
+
+TABLE = "disagreement"
+OVERLAP = "mean_matched_jaccard"
+PREVIEW = 10  # tokens of a list that the queue shows
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Overlap of people's patterns by list, 0 to 1, the least first; None where it is undefined."""
+
+    overlap: dict[int, float | None]
+    computed_at: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Lists that can be adjudicated, in order; `final` holds their final answers by list."""
+
+    lists: list[int]
+    final: dict[int, Assignment]
+    ranking: Ranking | None
+
+    @property
+    def decided(self) -> list[int]:
+        """Lists with a submitted final answer."""
+        return [pk for pk in self.lists if self._state(pk) == Assignment.State.SUBMITTED]
+
+    @property
+    def undecided(self) -> list[int]:
+        """The others, begun or not."""
+        return [pk for pk in self.lists if self._state(pk) != Assignment.State.SUBMITTED]
+
+    def _state(self, pk: int) -> str:
+        return self.final[pk].state if pk in self.final else ""
+
+
+def ranking_of(study: Study) -> Ranking | None:
+    """The newest ranking, or None before a worker has made one."""
+    found = (
+        Snapshot.objects.filter(
+            study=study, filter_key=Filters.of(study).key, state=Snapshot.State.READY
+        )
+        .order_by("-data_version")
+        # Of the tables only this one: a large study's others are megabytes.
+        .values_list(f"tables__{TABLE}", "finished_at")
+        .first()
+    )
+    if found is None or found[0] is None or found[1] is None:
+        return None
+    stored, computed_at = found
+    names = [name for name, _ in stored["columns"]]
+    which, overlap = names.index("list_id"), names.index(OVERLAP)
+    return Ranking({row[which]: row[overlap] for row in stored["rows"]}, computed_at)
+
+
+def adjudication_queue(study: Study) -> Queue:
+    """Every list of the study with two answers or more, those on which people differ most first.
+
+    Lists that the ranking does not know yet come after the others, in a random order that stays.
+    """
+    ranking = ranking_of(study)
+    final = Assignment.objects.filter(
+        item__study=study, item__use=Item.Use.STUDY, purpose=Assignment.Purpose.ADJUDICATION
+    ).select_related("membership")
+    by_list = {row.item_id: row for row in final}
+    # A final answer stays in sight, also when somebody withdrew with their answers.
+    can_be = set(adjudicable_lists(study).values_list("item", flat=True)) | set(by_list)
+    ranked = [pk for pk in ranking.overlap if pk in can_be] if ranking else []
+    rest = sorted(can_be.difference(ranked))
+    random.Random(f"adjudication:{study.order_key}").shuffle(rest)  # noqa: S311 (an order)  # nosec B311
+    return Queue([*ranked, *rest], by_list, ranking)
+
+
+def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[str, Any]]:
+    """Some of the queue's lists as its page shows them: blind, so without where they come from."""
+    found = {item.pk: item for item in study.items.filter(pk__in=lists).select_related("vector")}
+    answers = counted_answers(study).filter(item__in=lists).order_by().values("item")
+    answered = dict(answers.annotate(n=Count("pk")).values_list("item", "n"))
+    tokens = tokens_of_lists([item.vector for item in found.values()])
+    place = {pk: n for n, pk in enumerate(queue.lists, 1)}
+    return [
+        {
+            "id": pk,
+            "place": place[pk],
+            "tokens": tokens[found[pk].vector_id][:PREVIEW],
+            "answers": answered.get(pk, 0),
+            "overlap": queue.ranking.overlap.get(pk) if queue.ranking else None,
+            "final": queue.final.get(pk),
+        }
+        for pk in lists
+        if pk in found
+    ]
+
+
+ORDERS = {
+    "answers": "fewest answers first",
+    "overlap": "least agreement first",
+    "skips": "most skips first",
+}
+
+
+def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[int]:
+    """The ids of all lists of the study in one of ORDERS; answers are those that tables count."""
+    own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION)
+    answered = own & Q(
+        assignments__state=Assignment.State.SUBMITTED,
+        assignments__surplus=False,
+        assignments__unblinded=False,
+    )
+    skipped = own & Q(assignments__state=Assignment.State.SKIPPED)
+    lists = study.items.filter(use=Item.Use.STUDY)
+    if order == "skips":
+        lists = lists.annotate(n=Count("assignments", filter=skipped)).order_by("-n", "pk")
+    else:
+        lists = lists.annotate(n=Count("assignments", filter=answered)).order_by("n", "pk")
+    ids = list(lists.values_list("pk", flat=True))
+    if order != "overlap" or ranking is None:
+        return ids
+    known = set(ids)
+    ranked = [pk for pk in ranking.overlap if pk in known]
+    return ranked + [pk for pk in ids if pk not in ranking.overlap]
+
+
+def list_rows(study: Study, lists: Sequence[int], ranking: Ranking | None) -> list[dict[str, Any]]:
+    """Some lists with where they come from, their answers and skips, and how far people agree."""
+    overlap = ranking.overlap if ranking else {}
+    return [{**row, "overlap": overlap.get(row["id"])} for row in lists_by_id(study, lists)]

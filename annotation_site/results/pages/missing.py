@@ -1,0 +1,44 @@
+"""What is missing, as the results page shows it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from annotation_site.results.pages.cells import Cell, PageTable, group_name, number, words
+
+Row = Mapping[str, Any]
+_LEFT = ("unblinded", "skipped", "expired", "withdrawn", "not_given")
+_COLUMNS = {
+    "lists": "Lists",
+    "slots": "Asked for",
+    "annotations": "Given",
+    "not_given": "Not given yet",
+    "skipped": "Skipped",
+    "expired": "Not submitted in time",
+    "unblinded": "Not blind",
+    "withdrawn": "Opened by people who withdrew",
+}
+
+
+def missing(rows: Sequence[Row], *, layers: bool) -> PageTable | None:
+    """Missing annotations of all layers together or of each; None where there are none."""
+    shown = [row for row in rows if (row["layer"] is not None) == layers]
+    if not any(row[name] for row in shown for name in _LEFT):
+        return None
+    # A filter by people or days takes a part of the annotations: empty places say nothing then.
+    names = [n for n in _COLUMNS if any(row[n] is not None for row in shown)]
+    body = [[words(group_name(row)), *(_cell(row, name) for name in names)] for row in shown]
+    return PageTable(
+        "missing",
+        "Missing annotations, by layer" if layers else "Missing annotations",
+        ["Lists of", *(_COLUMNS[name] for name in names)],
+        body,
+        "People seldom skip lists at random. If one kind of vector loses more than another, a "
+        "difference between the two may come from that. Whoever takes over a skipped list gives "
+        "its annotation, so skips are not part of what is not given yet.",
+    )
+
+
+def _cell(row: Row, name: str) -> Cell:
+    if name != "skipped":
+        return number(row[name])
+    return Cell(f"{row[name]:,}", remark=row["skip_reasons"])

@@ -1,0 +1,254 @@
+"""From a study's labels to everything a snapshot holds. Workers import this; the web does not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from django.db.models import Count
+
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
+from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.strata import Populations
+from annotation_site.annotation.models import Assignment, Study
+from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.exports.table import table_from_frame
+from annotation_site.results.figures.canvas import FigureFile, page_files, print_files
+from annotation_site.results.figures.charts import (
+    FigurePlan,
+    agreement_matrix,
+    coverage_by_kind,
+    learning_curve,
+    time_per_list,
+)
+from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
+from annotation_site.results.tables.dataframes import (
+    StudyAnswers,
+    answers_of,
+    final_labels,
+    model_names,
+)
+from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.machines import machine_labels
+from annotation_site.results.tables.missing import missing_frame
+from annotation_site.results.tables.registry import TABLES
+from annotation_site.results.tables.request import TableRequest
+
+Purpose = Assignment.Purpose
+LISTED = "listed"
+"""What an extraction has in place of a number of vectors per layer where somebody chose them."""
+
+Progress = Callable[[str, int, int], None]
+_DEFINITION = ("title", "definition", "source", "url", "unit", "on")
+_STEPS = {
+    "coverage_intervals": "Intervals of coverage",
+    "real_against_random": "Real against random",
+    "agreement": "Agreement and its intervals",
+}
+"""What takes long enough to be named while it runs."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a snapshot stores: JSON, and the files of its figures."""
+
+    tables: dict[str, Any]
+    figures: dict[str, Any]
+    files: list[dict[str, Any]]
+    counts: dict[str, Any]
+    measures: dict[str, Any]
+
+
+def compute(
+    study: Study, filters: Filters, *, progress: Progress = lambda step, done, total: None
+) -> Result:
+    """Tables, figures and counts of a study under a filter; says how far it is."""
+    answers = answers_of(study)
+    request, missing = table_request(study, answers, filters)
+    total = len(TABLES) + 1
+    frames: dict[str, pd.DataFrame] = {}
+    step = "Tables"
+    for number, (name, table) in enumerate(TABLES.items()):
+        step = _STEPS.get(name, "Tables")
+        progress(step, number, total)
+        frames[name] = table(request)
+    progress("Figures", total - 1, total)
+    figures, files = {}, []
+    for plan in _plans(study, frames):
+        figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
+        drawn = page_files(plan.draw, title=plan.title, description=plan.alt)
+        files += [_file(plan, file) for file in drawn]
+    return Result(
+        tables={name: table_json(frame) for name, frame in frames.items()},
+        figures=figures,
+        files=files,
+        counts=_counts(study, answers, request.labels) | {"machines_missing": missing},
+        measures={
+            name: {key: getattr(measure, key) for key in _DEFINITION}
+            for name, measure in AGREEMENT_MEASURES.items()
+        },
+    )
+
+
+def printed_figures(study: Study, tables: dict[str, Any]) -> list[dict[str, Any]]:
+    """The figures of a snapshot's stored tables as PDF and PNG; slower than those for the page."""
+    frames = {name: _frame(stored) for name, stored in tables.items()}
+    return [
+        _file(plan, file)
+        for plan in _plans(study, frames)
+        for file in print_files(plan.draw, title=plan.title)
+    ]
+
+
+def _file(plan: FigurePlan, file: FigureFile) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "variant": file.variant,
+        "extension": file.extension,
+        "content": file.content,
+    }
+
+
+def _frame(stored: dict[str, Any]) -> pd.DataFrame:
+    """What `table_json` stored; missing numbers are NaN."""
+    frame = pd.DataFrame(stored["rows"], columns=[name for name, _ in stored["columns"]])
+    numbers = [name for name, kind in stored["columns"] if kind == "number"]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric)
+    return frame
+
+
+def table_request(
+    study: Study, answers: StudyAnswers, filters: Filters
+) -> tuple[TableRequest, dict[str, str]]:
+    """What the tables are computed from, and the machine annotators that cannot work here."""
+    categories = list(study.categories)
+    counted = answers.counted(filters)
+    labels = answers.labels(counted, filters)
+    machines, missing = machine_labels(
+        study,
+        answers.chosen_lists(filters),
+        min_tokens=filters.min_tokens,
+        categories=categories,
+        chosen=filters.categories,
+    )
+    final = None
+    if len(answers.of(Purpose.ADJUDICATION)):
+        final = final_labels(answers, filters)
+    if filters.machine:
+        labels = _together(labels, machines)
+        final = None if final is None else _together(final, machines)
+    repeats = answers.of(Purpose.REPEAT)
+    if filters.people is not None:
+        repeats = repeats[repeats["annotator"].isin(filters.people)]
+    scores = answers.annotations.rename(columns={"reference_score": "score"})
+    scores = scores[scores["purpose"].isin([Purpose.TRAINING, Purpose.REFERENCE])]
+    scores = scores[~scores["unblinded"]]
+    counted = counted[counted["annotation_id"].isin(labels.annotations["annotation_id"])]
+    request = TableRequest(
+        labels,
+        categories,
+        filters.min_tokens,
+        final=final,
+        adjudicated=filters.adjudicated != "off",
+        repeats=answers.labels(repeats[~repeats["unblinded"]], filters),
+        machines=machines,
+        times=counted[["annotation_id", "annotator", "active_seconds"]],
+        scores=scores[["annotator", "purpose", "list_id", "score"]],
+        populations=populations_of(study),
+        missing=missing_frame(study, answers, filters),
+        slots=None if filters.takes_a_part else study.annotators_per_list,
+    )
+    return request, missing
+
+
+def _together(labels: Labels, machines: Labels) -> Labels:
+    """People and machines; only where somebody asked for it."""
+    return Labels(
+        labels.lists,
+        pd.concat([labels.annotations, machines.annotations], ignore_index=True),
+        pd.concat([labels.members, machines.members], ignore_index=True),
+    )
+
+
+def populations_of(study: Study) -> Populations:
+    """How many value vectors each layer has that a study's lists are of, and which were chosen.
+
+    Random vectors and updates are draws from infinitely many.
+    """
+    names = model_names(study)
+    sizes: dict[tuple[str, str, int], int] = {}
+    chosen = set()
+    for extraction in Extraction.objects.filter(pk__in=names).select_related("model"):
+        name = names[extraction.pk]
+        values = Vector.objects.filter(extraction=extraction, kind="value").order_by()
+        held = dict(values.values_list("layer").annotate(n=Count("pk")))
+        every = extraction.parameters.get("per_layer") == "all"
+        of_layer = extraction.model.d_ff if extraction.model is not None else 0
+        for layer, count in held.items():
+            # Experts together; where layers differ d_ff is the largest, and a whole layer is known.
+            sizes[name, "value", layer] = count if every else max(count, of_layer)
+        if extraction.parameters.get("vectors") or extraction.parameters.get("per_layer") == LISTED:
+            chosen.add((name, "value"))
+    return Populations(sizes, frozenset(chosen))
+
+
+def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
+    yield from _across_layers(study, frames)
+    pairs = frames["agreement_of_pairs"]
+    people = sorted({*pairs["first"], *pairs["second"]})
+    plans = (
+        coverage_by_kind(frames["table_2"]),
+        agreement_matrix(pairs, people),
+        time_per_list(frames["time_per_list"]),
+        learning_curve(frames["learning_curve"]),
+    )
+    yield from (plan for plan in plans if plan is not None)
+
+
+def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
+    """The figure across layers, one for each model."""
+    coverage, intervals = frames["coverage"], frames["coverage_intervals"]
+    by_layer = coverage[coverage["layer"].notna()].astype({"layer": int})
+    intervals = intervals[intervals["layer"].notna() & (intervals["measure"] == "coverage")]
+    title = "Coverage across layers"
+    for number, (model, rows) in enumerate(by_layer.groupby("model")):
+        options: dict[str, Any] = {
+            "categories": study.categories,
+            "title": title,
+            "intervals": intervals[intervals["model"] == model],
+        }
+        yield FigurePlan(
+            f"coverage-across-layers-{number}",
+            f"{title} of {model}",
+            coverage_alt_text(rows, **options),
+            "coverage",
+            coverage_across_layers(rows, **options),
+        )
+
+
+def _counts(study: Study, answers: StudyAnswers, labels: Labels) -> dict[str, Any]:
+    of_annotation, final = answers.of(Purpose.ANNOTATION), answers.of(Purpose.ADJUDICATION)
+    people = labels.annotations[labels.annotations["annotation_id"] > 0]
+    return {
+        "lists": len(labels.lists),
+        "annotations": len(people),
+        "annotators": int(people["annotator"].nunique()),
+        "skipped": Assignment.objects.filter(
+            item__study=study,
+            purpose=Purpose.ANNOTATION,
+            state=Assignment.State.SKIPPED,
+        ).count(),
+        "surplus": int(of_annotation["surplus"].sum()),
+        "unblinded": int(of_annotation["unblinded"].sum()),
+        # Reference answers are final answers too, of lists that count in no table.
+        "adjudicated": int(final["list_id"].isin(labels.lists["list_id"]).sum()),
+    }
+
+
+def table_json(frame: pd.DataFrame) -> dict[str, Any]:
+    """Columns with their kind, and rows in which missing values are null."""
+    table = table_from_frame("", frame)
+    return {
+        "columns": [[column.name, column.kind] for column in table.columns],
+        "rows": [list(row) for row in table.rows],
+    }

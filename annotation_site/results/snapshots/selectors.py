@@ -1,0 +1,172 @@
+"""Reading results: the newest snapshot and whether it is stale. Nothing here computes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from annotation_site.analysis import MEASURES_VERSION
+from annotation_site.annotation.models import Assignment, Item, Pattern, Study
+from annotation_site.corpus.models import Token
+from annotation_site.exports import Column, Table
+from annotation_site.results.models import Pseudonym, Snapshot
+from annotation_site.results.pseudonyms import pseudonyms_of
+from annotation_site.results.snapshots.versions import data_version
+from annotation_site.results.tables.filters import Filters
+
+# In which `computation` draws them.
+FIGURE_ORDER = (
+    "coverage-across-layers",
+    "coverage-by-kind",
+    "agreement-matrix",
+    "time-per-list",
+    "learning-curve",
+)
+
+
+@dataclass(frozen=True)
+class ResultsState:
+    """What a results page shows: the newest ready snapshot, and the one that is to come."""
+
+    snapshot: Snapshot | None
+    pending: Snapshot | None
+    is_current: bool
+    has_answers: bool
+
+    @property
+    def measures_changed(self) -> bool:
+        """Whether the snapshot was computed by another version of the measures."""
+        return self.snapshot is not None and self.snapshot.measures_version != MEASURES_VERSION
+
+
+def results_state(study: Study, filters: Filters | None = None) -> ResultsState:
+    """Where the results of a filter stand; without one, the study's own."""
+    version = data_version(study.pk)
+    same = Snapshot.objects.filter(study=study, filter_key=(filters or Filters.of(study)).key)
+    ready = (
+        same.filter(state=Snapshot.State.READY)
+        .order_by("-data_version", "-measures_version")
+        .first()
+    )
+    pending = (
+        same.filter(data_version=version, measures_version=MEASURES_VERSION)
+        .exclude(state=Snapshot.State.READY)
+        .first()
+    )
+    return ResultsState(
+        snapshot=ready,
+        pending=pending,
+        is_current=ready is not None
+        and (ready.data_version, ready.measures_version) == (version, MEASURES_VERSION),
+        has_answers=version > study.other_changes,
+    )
+
+
+def snapshot_of(study: Study, number: int) -> Snapshot | None:
+    """One snapshot of the study, by its number, when it is ready."""
+    return study.snapshots.filter(pk=number, state=Snapshot.State.READY).first()
+
+
+def snapshots_of(study: Study) -> QuerySet[Snapshot]:
+    """All snapshots of the study that are kept, the newest first, without what is in them."""
+    return study.snapshots.defer("tables", "figures", "measures").order_by("-requested_at", "-pk")
+
+
+def table_of(snapshot: Snapshot, name: str) -> Table:
+    """A stored table, ready for an export format."""
+    stored = snapshot.tables[name]
+    return Table(
+        name=name,
+        columns=tuple(Column(column, kind) for column, kind in stored["columns"]),
+        rows=(tuple(row) for row in stored["rows"]),
+    )
+
+
+def table_names(snapshot: Snapshot) -> list[str]:
+    """The snapshot's tables in the order of the registry: PostgreSQL keeps no order of keys."""
+    from annotation_site.results.tables.registry import (
+        TABLES,  # loads pandas, for researchers' pages alone
+    )
+
+    return [name for name in TABLES if name in snapshot.tables]
+
+
+def figures_of(snapshot: Snapshot) -> list[dict[str, str]]:
+    """Name, title, alternative text and table of each figure, in the order of FIGURE_ORDER.
+
+    Those that an older version computed have no title and are on no page.
+    """
+    found = [{"name": n, **about} for n, about in snapshot.figures.items() if "title" in about]
+    return sorted(found, key=lambda figure: _place(figure["name"]))
+
+
+def _place(name: str) -> tuple[int, int]:
+    """Where a figure stands; those of one plan have a number at the end, one for each model."""
+    stem, _, number = name.rpartition("-")
+    name, number = (stem, number) if number.isdecimal() else (name, "0")
+    place = FIGURE_ORDER.index(name) if name in FIGURE_ORDER else len(FIGURE_ORDER)
+    return place, int(number)
+
+
+def rows_of(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:
+    """A stored table's rows as dictionaries; none where the snapshot has no such table."""
+    stored = snapshot.tables.get(name, {"columns": [], "rows": []})
+    names = [column for column, _ in stored["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in stored["rows"]]
+
+
+def people_of(study: Study) -> dict[str, str]:
+    """Who has submitted an annotation: code → how pages name the person, which is the same."""
+    submitted = Assignment.objects.filter(
+        item__study=study,
+        purpose=Assignment.Purpose.ANNOTATION,
+        state=Assignment.State.SUBMITTED,
+    )
+    found = Pseudonym.objects.filter(study=study, user__in=submitted.values("membership__user"))
+    return {name: name for name in found.order_by("name").values_list("name", flat=True)}
+
+
+def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The tokens of some lists as people saw them, best first."""
+    items = Item.objects.filter(study=study, pk__in=list_ids).select_related("vector")
+    lists = {one.pk: (one.vector.extraction_id, one.vector.token_ids) for one in items}
+    wanted = {token for _, ids in lists.values() for token in ids}
+    shown = {
+        (extraction, token): display
+        for extraction, token, display in Token.objects.filter(
+            extraction__in={extraction for extraction, _ in lists.values()}, token_id__in=wanted
+        ).values_list("extraction_id", "token_id", "display")
+    }
+    return {
+        pk: [shown.get((extraction, token), "") for token in ids]
+        for pk, (extraction, ids) in lists.items()
+    }
+
+
+def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, str, int], str]:
+    """What annotators called their patterns in some lists, by list, person's code and number."""
+    codes = pseudonyms_of(study)
+    found = Pattern.objects.filter(
+        assignment__item__study=study,
+        assignment__item__in=list_ids,
+        assignment__purpose=Assignment.Purpose.ANNOTATION,
+        assignment__state=Assignment.State.SUBMITTED,
+    ).values_list(
+        "assignment__item_id",
+        "assignment__membership__user_id",
+        "number",
+        "description",
+        "category",
+    )
+    return {
+        (item, codes[user], number): description or category
+        for item, user, number, description, category in found
+        if user in codes
+    }
+
+
+def longest_list(study: Study) -> int | None:
+    """How many tokens the lists of a study have at most, where its extractions say so."""
+    known = [extraction.parameters.get("top_k") for extraction in study.extractions.all()]
+    return max(known) if known and None not in known else None

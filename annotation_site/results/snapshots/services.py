@@ -1,0 +1,254 @@
+"""What computes and stores results. Pages only read snapshots; workers make them."""
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from annotation_site.analysis import MEASURES_VERSION
+from annotation_site.annotation.models import Assignment, Study
+from annotation_site.errors import Invalid, NotFound
+from annotation_site.results.models import Figure, Snapshot
+from annotation_site.results.snapshots.versions import data_version
+from annotation_site.results.tables.filters import Filters
+from annotation_site.workers.claims import (
+    MOST_ATTEMPTS,
+    claim,
+    give_back,
+    report,
+    send,
+    wake,
+    working,
+)
+from annotation_site.workers.clocks import silent_for
+from annotation_site.workers.queues import RESULTS_QUEUE
+
+if TYPE_CHECKING:
+    from annotation_site.results.snapshots.computation import Result
+
+log = logging.getLogger(__name__)
+State = Snapshot.State
+RETRY_AFTER = timedelta(minutes=5)  # what a bug stopped; after MOST_ATTEMPTS a person decides
+MOST_DUE = 10  # results of one study that wait to be computed
+PRINT = "annotation_site.results.tasks.snapshot_print"
+PRINT_AGAIN_AFTER = timedelta(minutes=1)
+KEEP = 20  # versions of a study's own results
+KEEP_FILTERED = 20  # snapshots of other filters, all of a study's together
+# Fresh tables after submissions take a worker's time at most one part in so many; somebody who
+# looks at the page does not wait for that.
+REST = 5
+
+
+@transaction.atomic
+def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapshot:
+    """The snapshot of the study's newest data and a filter, due when nobody has computed it.
+
+    Without a filter, of the study's own results. Asks a worker for one that is due. Raises Invalid
+    where `MOST_DUE` filters of the study wait already.
+    """
+    wanted = filters or Filters.of(study)
+    snapshot, made = _snapshot_row(study, wanted)
+    if made:
+        others = Snapshot.waiting().filter(study=study).exclude(pk=snapshot.pk)
+        # Of older data nobody asks any more.
+        others.filter(filter_key=snapshot.filter_key).delete()
+        own = Filters.of(study).key
+        if wanted.key != own and others.exclude(filter_key=own).count() >= MOST_DUE:
+            raise Invalid(
+                f"{MOST_DUE} results of this study wait to be computed. Look at one of those, or "
+                "ask again in some minutes."
+            )
+        wake(RESULTS_QUEUE)
+    return snapshot
+
+
+def _snapshot_row(study: Study, filters: Filters) -> tuple[Snapshot, bool]:
+    return Snapshot.objects.get_or_create(
+        study=study,
+        data_version=data_version(study.pk),
+        filter_key=filters.key,
+        measures_version=MEASURES_VERSION,
+        defaults={"filters": filters.canonical()},
+    )
+
+
+@transaction.atomic
+def snapshot_retry(*, study: Study, filters: Filters) -> Snapshot:
+    """Compute a snapshot again that failed, as often as a fresh one.
+
+    Raises Invalid when it has not failed.
+    """
+    snapshot, _ = _snapshot_row(study, filters)
+    again = Snapshot.objects.filter(pk=snapshot.pk, state=State.FAILED).update(
+        state=State.DUE, attempts=0, error=""
+    )
+    if not again:
+        raise Invalid("These results have not failed. Reload the page to see them.")
+    wake(RESULTS_QUEUE)
+    return snapshot
+
+
+def snapshot_refresh_now(*, study: Study, filters: Filters | None = None) -> Snapshot:
+    """Compute the newest snapshot in this process, unless it is there or being made."""
+    snapshot, _ = _snapshot_row(study, filters or Filters.of(study))
+    snapshot_compute(snapshot_id=snapshot.pk)
+    snapshot.refresh_from_db()
+    return snapshot
+
+
+def snapshot_compute(*, snapshot_id: int) -> bool:
+    """Claim a snapshot that is to be computed, and compute it; False where there is no need.
+
+    All of its tables and figures are stored together, or its failure is: a reader sees a whole
+    snapshot or none. Raises what stopped the computation, after noting it.
+    """
+    from annotation_site.results.snapshots.computation import compute
+
+    snapshot = claim(
+        Snapshot.waiting().select_related("study"), snapshot_id, state=State.RUNNING,
+        started_at=timezone.now(), step="Reading the answers", step_done=0, step_total=0, error="",
+    )  # fmt: skip
+    if snapshot is None:
+        return False
+
+    def progress(step: str, done: int, total: int) -> None:
+        report(snapshot, step=step, step_done=done, step_total=total)
+
+    is_stored = False
+    with working(snapshot):
+        result = compute(snapshot.study, Filters.read(snapshot.filters), progress=progress)
+        _store(snapshot, result)
+        is_stored = True
+    return is_stored
+
+
+@transaction.atomic
+def _store(snapshot: Snapshot, result: "Result") -> None:
+    """Make a computed snapshot visible, unless the claim on it was lost. Raises ClaimLost then."""
+    report(
+        snapshot,
+        state=State.READY,
+        claim=None,
+        finished_at=timezone.now(),
+        tables=result.tables,
+        figures=result.figures,
+        counts=result.counts,
+        measures=result.measures,
+    )
+    Figure.objects.filter(snapshot=snapshot).delete()
+    Figure.objects.bulk_create(Figure(snapshot=snapshot, **file) for file in result.files)
+    _forget_old(snapshot)
+
+
+def figures_print(*, snapshot_id: int) -> None:
+    """Draw a snapshot's figures as PDF and PNG, unless they are there or it is not ready.
+
+    From its stored tables, so that a file is never of other data than the page. Two workers that
+    do it at once store the same.
+    """
+    from annotation_site.results.snapshots.computation import printed_figures
+
+    snapshot = (
+        Snapshot.objects.filter(pk=snapshot_id, state=State.READY)
+        .exclude(figure_files__variant="print")
+        .select_related("study")
+        .first()
+    )
+    if snapshot is None:
+        return
+    files = printed_figures(snapshot.study, snapshot.tables)
+    with transaction.atomic():
+        if Snapshot.objects.select_for_update().filter(pk=snapshot_id).exists():
+            Figure.objects.bulk_create(
+                (Figure(snapshot=snapshot, **file) for file in files), ignore_conflicts=True
+            )
+
+
+def figures_print_soon(*, snapshot: Snapshot) -> None:
+    """Ask a worker for the printed figures of a snapshot that has none; once a minute."""
+    now = timezone.now()
+    asked = Snapshot.objects.filter(
+        Q(enqueued_at=None) | Q(silent_for(PRINT_AGAIN_AFTER, "enqueued_at")), pk=snapshot.pk
+    )
+    if asked.update(enqueued_at=now):
+        transaction.on_commit(lambda: send(PRINT, snapshot.pk))
+
+
+def figure_file(*, snapshot: Snapshot, name: str, variant: str, extension: str) -> Figure:
+    """A figure as a file.
+
+    Where those for print are not drawn yet, a worker is asked for them. Raises Invalid then, and
+    NotFound for a figure or variant that there is not.
+    """
+    files = snapshot.figure_files
+    if variant == "print" and not files.filter(variant=variant).exists():
+        figures_print_soon(snapshot=snapshot)
+        raise Invalid("This file is being drawn. Try again in a few seconds.")
+    found = files.filter(name=name, variant=variant, extension=extension).first()
+    if found is None:
+        raise NotFound("There is no such figure.")
+    return found
+
+
+def _rested(study: Study, filters: Filters) -> bool:
+    last = (
+        Snapshot.objects.filter(study=study, filter_key=filters.key, state=State.READY)
+        .order_by("-finished_at")
+        .values_list("started_at", "finished_at")
+        .first()
+    )
+    started, finished = last or (None, None)
+    if started is None or finished is None or finished > timezone.now():  # a clock was set back
+        return True
+    rests = REST * (finished - started)
+    return (
+        not timedelta() <= timezone.now() - finished <= rests
+    )  # also where a clock was moved back
+
+
+def snapshots_sweep() -> None:
+    """Make due what the newest data of each study lacks, what a dead worker held, and what failed
+    a while ago and not too often."""
+    answered = Study.objects.filter(
+        Q(items__assignments__state__in=(Assignment.State.SUBMITTED, Assignment.State.SKIPPED))
+        | Q(removals__gt=0)
+    ).distinct()
+    for study in answered:
+        filters = Filters.of(study)
+        newest = Snapshot.objects.filter(
+            study=study,
+            data_version=data_version(study.pk),
+            filter_key=filters.key,
+            measures_version=MEASURES_VERSION,
+        )
+        if not newest.exists() and _rested(study, filters):
+            snapshot_request(study=study)
+    Snapshot.waiting().exclude(measures_version=MEASURES_VERSION).delete()
+    snapshots_give_back()
+    failed = Snapshot.objects.filter(state=State.FAILED, measures_version=MEASURES_VERSION)
+    before = timezone.now() - RETRY_AFTER
+    failed.filter(attempts__lt=MOST_ATTEMPTS, finished_at__lt=before).update(state=State.DUE)
+
+
+def snapshots_give_back() -> None:
+    """Let snapshots wait again that a dead worker held."""
+    for snapshot in give_back(Snapshot.objects.filter(state=State.RUNNING), state=State.DUE):
+        log.warning("Snapshot %s waits again: its worker sends no heartbeat", snapshot.pk)
+
+
+def _forget_old(snapshot: Snapshot) -> None:
+    """Keep the newest versions of the study's own results, and the newest filtered ones."""
+    own = Filters.of(snapshot.study).key
+    of_study = Snapshot.objects.filter(study=snapshot.study)
+    same = of_study.filter(filter_key=own)
+    keep = same.order_by("-data_version", "-pk").values_list("pk", flat=True)[:KEEP]
+    same.exclude(pk__in=list(keep)).exclude(pk=snapshot.pk).delete()
+    filtered = of_study.exclude(filter_key=own)
+    # One version per filter is enough: a page shows the newest.
+    newest = filtered.filter(state=State.READY).values("filter_key").annotate(newest=Max("pk"))
+    keep = newest.order_by("-newest").values_list("newest", flat=True)[:KEEP_FILTERED]
+    old = Q(state=State.READY) | Q(state=State.FAILED, data_version__lt=snapshot.data_version)
+    filtered.filter(old).exclude(pk__in=list(keep)).delete()

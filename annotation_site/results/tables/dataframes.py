@@ -1,0 +1,239 @@
+"""The only crossing from the database to dataframes: a study's labels, as measures want them."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from django.db.models import QuerySet
+
+from annotation_site.analysis.labels import Labels, typed_frame
+from annotation_site.annotation.models import (
+    Assignment,
+    Item,
+    Pattern,
+    PatternMember,
+    Study,
+)
+from annotation_site.annotation.review.training import silent_scores_ensure
+from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
+from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.reading import one_moment
+from annotation_site.results.tables.request import FINAL
+
+Purpose = Assignment.Purpose
+_LISTS = {"list_id": int, "model": str, "kind": str, "layer": int, "length": int}
+_ANNOTATIONS = {
+    "annotation_id": int,
+    "list_id": int,
+    "annotator": str,
+    "purpose": str,
+    "surplus": bool,
+    "unblinded": bool,
+    "active_seconds": int,
+    "submitted_at": object,
+    "reference_score": float,
+}
+_PATTERNS = {
+    "pattern_id": int,
+    "annotation_id": int,
+    "pattern": int,
+    "category": str,
+    "stopwords": bool,
+}
+_MEMBERS = ["annotation_id", "pattern", "rank", "category", "stopwords"]
+
+
+def counted_assignments(study: Study) -> QuerySet[Assignment]:
+    """Submitted annotations that results rest on.
+
+    Left out: training, repeats, reference and adjudication; surplus answers; and those of people
+    who were not blind when they gave them (METHOD section 4).
+    """
+    return Assignment.objects.filter(
+        item__study=study,
+        purpose=Purpose.ANNOTATION,
+        state=Assignment.State.SUBMITTED,
+        surplus=False,
+        unblinded=False,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class StudyAnswers:
+    """Everything that was submitted in a study, whatever it is for, in three dataframes.
+
+    `lists`: as in `Labels`, with ``use``; `annotations`: as in `Labels`, with ``purpose``,
+    ``surplus``, ``unblinded``, ``active_seconds``, ``submitted_at`` and ``reference_score``;
+    `members`: as in `Labels`.
+    """
+
+    lists: pd.DataFrame
+    annotations: pd.DataFrame
+    members: pd.DataFrame
+
+    def labels(
+        self, annotations: pd.DataFrame, filters: Filters, *, lists: pd.DataFrame | None = None
+    ) -> Labels:
+        """These annotations with their members, as measures want them.
+
+        Of the lists that the filter takes; with the categories that it takes, as if the other
+        patterns had not been there.
+        """
+        lists = self.chosen_lists(filters) if lists is None else lists
+        annotations = annotations[annotations["list_id"].isin(lists["list_id"])]
+        members = self.members[self.members["annotation_id"].isin(annotations["annotation_id"])]
+        if filters.categories is not None:
+            members = members[members["category"].isin(filters.categories)]
+        return Labels(
+            lists=lists[list(_LISTS)],
+            annotations=annotations[["annotation_id", "list_id", "annotator"]],
+            members=members[_MEMBERS],
+        )
+
+    def chosen_lists(self, filters: Filters) -> pd.DataFrame:
+        """The study's own lists that the filter takes."""
+        lists = self.lists[self.lists["use"] == Item.Use.STUDY]
+        if filters.kinds is not None:
+            lists = lists[lists["kind"].isin(filters.kinds)]
+        if filters.layer_from is not None:
+            lists = lists[lists["layer"] >= filters.layer_from]
+        if filters.layer_to is not None:
+            lists = lists[lists["layer"] <= filters.layer_to]
+        if filters.adjudicated == "only":
+            lists = lists[lists["list_id"].isin(self.of(Purpose.ADJUDICATION)["list_id"])]
+        return lists
+
+    def of(self, purpose: str) -> pd.DataFrame:
+        """The annotations that were given for one purpose."""
+        return self.annotations[self.annotations["purpose"] == purpose]
+
+    def counted(self, filters: Filters) -> pd.DataFrame:
+        """Annotations that results rest on, see `counted_assignments`, and the filter takes."""
+        found = self.of(Purpose.ANNOTATION)
+        found = found[~found["surplus"] & ~found["unblinded"]]
+        if filters.people is not None:
+            found = found[found["annotator"].isin(filters.people)]
+        day = pd.to_datetime(found["submitted_at"], utc=True).dt.strftime("%Y-%m-%d")
+        if filters.day_from is not None:
+            found = found[day.loc[found.index] >= filters.day_from]
+        if filters.day_to is not None:
+            found = found[day.loc[found.index] <= filters.day_to]
+        return found
+
+
+def answers_of(study: Study) -> StudyAnswers:
+    """Load all submitted answers of a study in a few queries, however many there are.
+
+    Each is there whole, as of one moment, also while people go on submitting. People are named by
+    their codes in this study, which they are given where they have none yet; answers to silent
+    reference lists are scored where they are not.
+    """
+    pseudonyms_ensure(study=study)
+    silent_scores_ensure(study=study)
+    with one_moment():
+        return _answers_now(study)
+
+
+def _answers_now(study: Study) -> StudyAnswers:
+    codes = pseudonyms_of(study)
+    submitted = Assignment.objects.filter(item__study=study, state=Assignment.State.SUBMITTED)
+    patterns = typed_frame(
+        Pattern.objects.filter(assignment__in=submitted).values_list(
+            "pk", "assignment_id", "number", "category", "stopwords"
+        ),
+        _PATTERNS,
+    )
+    members = typed_frame(
+        PatternMember.objects.filter(pattern__assignment__in=submitted).values_list(
+            "pattern_id", "rank"
+        ),
+        {"pattern_id": int, "rank": int},
+    )
+    rows = submitted.order_by("submitted_at", "pk").values_list(
+        "pk",
+        "item_id",
+        "membership__user_id",
+        "purpose",
+        "surplus",
+        "unblinded",
+        "active_seconds",
+        "submitted_at",
+        "reference_score",
+    )
+    annotations = typed_frame(
+        # Without those of somebody who came a moment ago and has no code.
+        ((pk, item, codes[user], *rest) for pk, item, user, *rest in rows if user in codes),
+        _ANNOTATIONS,
+    )
+    members = members.merge(patterns, on="pattern_id").drop(columns="pattern_id")
+    members = members[members["annotation_id"].isin(annotations["annotation_id"])]
+    return StudyAnswers(_lists(study), annotations, members.reset_index(drop=True))
+
+
+def _lists(study: Study) -> pd.DataFrame:
+    items = Item.objects.filter(study=study).values_list(
+        "pk",
+        "vector__extraction_id",
+        "vector__kind",
+        "vector__layer",
+        "vector__token_ids",
+        "use",
+    )
+    names = model_names(study)
+    rows = [
+        (pk, names[extraction], kind, layer, len(ids), use)
+        for pk, extraction, kind, layer, ids, use in items
+    ]
+    return typed_frame(rows, {**_LISTS, "use": str})
+
+
+def model_names(study: Study) -> dict[int, str]:
+    """What tables call the model of each extraction: its name, told apart where two share it."""
+    found = (
+        study.items.order_by("vector__extraction_id")
+        .values_list(
+            "vector__extraction_id",
+            "vector__extraction__model__name",
+            "vector__extraction__parameters",
+        )
+        .distinct()
+    )
+    rows = {pk: (name, parameters) for pk, name, parameters in found}
+    counts = pd.Series([name for name, _ in rows.values()], dtype="object").value_counts()
+    return {
+        pk: name
+        if counts[name] == 1
+        else f"{name} ({parameters.get('projection', 'raw')}, extraction {number})"
+        for number, (pk, (name, parameters)) in enumerate(rows.items(), start=1)
+    }
+
+
+def labels_of(study: Study) -> Labels:
+    """The study's own lists and the annotations that count, without any filter."""
+    filters = Filters.of(study)
+    answers = answers_of(study)
+    return answers.labels(answers.counted(filters), filters)
+
+
+def labels_frame(answers: StudyAnswers) -> pd.DataFrame:
+    """One row per label, a person's answer for one rank in one pattern, with all about it.
+
+    An answer without patterns keeps one row, with ``pattern`` and ``rank`` missing.
+    """
+    return answers.annotations.merge(answers.lists, on="list_id").merge(
+        answers.members, on="annotation_id", how="left"
+    )
+
+
+def final_labels(answers: StudyAnswers, filters: Filters) -> Labels:
+    """Annotators' answers, replaced by the final answer of each list that has one."""
+    final = answers.of(Purpose.ADJUDICATION).assign(annotator=FINAL)
+    counted = answers.counted(filters)
+    counted = counted[~counted["list_id"].isin(final["list_id"])]
+    return answers.labels(pd.concat([counted, final], ignore_index=True), filters)
+
+
+def gold_labels(study: Study) -> Labels:
+    """The study's own lists and their final answers alone, in the shape of `labels_of`."""
+    filters = Filters.of(study)
+    answers = answers_of(study)
+    return answers.labels(answers.of(Purpose.ADJUDICATION), filters)

@@ -1,0 +1,240 @@
+"""The tables of a study's results, by name: TABLES is what pages, exports and archives offer.
+
+Pure: from labels to dataframes. Each function takes a `TableRequest`. Neither the database nor a
+page is known here, so that everybody can compute an archive's tables again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from annotation_site.analysis.agreement.lists import (
+    matched_patterns,
+    program_table,
+    retest_table,
+)
+from annotation_site.analysis.agreement.tables import COLUMNS, measure_agreement
+from annotation_site.analysis.baselines import BASELINES
+from annotation_site.analysis.comparisons import kind_comparison
+from annotation_site.analysis.coverage import (
+    coverage_of_lists,
+    coverage_table,
+    list_coverage,
+)
+from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.missing import missing_table, skips_by_group
+from annotation_site.analysis.paper import TABLE_2_ROWS
+from annotation_site.analysis.people import learning_table, people_table, times_table
+from annotation_site.exports.table import Table, table_from_frame
+from annotation_site.results.tables.request import TableRequest
+
+NO_PATTERNS = "undefined, because nobody found a pattern."
+
+SIDE_BY_SIDE = 10
+"""Lists people disagree on most whose patterns are matched."""
+
+
+def coverage(request: TableRequest) -> pd.DataFrame:
+    """Coverage by kind over all layers, then by kind and layer; `layer` is missing in the first."""
+    return _over_and_by_layer(request, request.lists)
+
+
+def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
+    """The same, a list's final answer in place of its annotators' where it has one."""
+    if request.adjudicated or request.final is None:
+        return coverage(request)
+    return _over_and_by_layer(request, list_coverage(request.final, **request.options))
+
+
+def _over_and_by_layer(request: TableRequest, lists: pd.DataFrame) -> pd.DataFrame:
+    by_kind, by_layer = (
+        _with_skips(request, coverage_of_lists(lists, categories=request.categories, by=by), by)
+        for by in (("model", "kind"), ("model", "kind", "layer"))
+    )
+    by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
+    by_layer["layer"] = by_layer["layer"].astype("Int64")
+    return pd.concat([by_kind, by_layer], ignore_index=True)
+
+
+def _with_skips(request: TableRequest, table: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    """The table with the number of skips in each of its rows."""
+    skips = skips_by_group(request.labels.lists, request.missing, by).rename("skipped")
+    return table.merge(skips.reset_index(), on=list(by), how="left")
+
+
+def missing(request: TableRequest) -> pd.DataFrame:
+    """Missing annotations by model and kind, then also by layer, with the reasons for skips."""
+    annotations = request.labels.annotations
+    people = annotations[~annotations["annotator"].isin(BASELINES)]  # machines hold no slot
+    labels = Labels(request.labels.lists, people, request.labels.members.head(0))
+    return missing_table(labels, request.missing, slots=request.slots)
+
+
+def table_2(request: TableRequest) -> pd.DataFrame:
+    """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
+    concepts; coverage with its interval, what it rests on, and concepts per list."""
+    found = coverage_of_lists(request.lists, categories=request.categories)
+    found = _with_skips(request, found, ("model", "kind"))
+    known_rows = request.intervals[request.intervals["layer"].isna()]
+    keys = zip(known_rows["model"], known_rows["kind"], known_rows["measure"], strict=True)
+    intervals = dict(zip(keys, known_rows.to_dict("records"), strict=True))
+    rows = []
+    for model, of_model in found.groupby("model"):
+        of_kind = of_model.set_index("kind")
+        for kind, with_stopwords in TABLE_2_ROWS:
+            if kind not in of_kind.index:
+                continue
+            row = of_kind.loc[kind]
+            ending = "_with_stopwords" if with_stopwords else ""
+            key = (str(model), kind, f"coverage{ending}")
+            known = intervals.get(key)
+            rows.append(
+                {
+                    "model": model,
+                    "kind": kind,
+                    "stopwords_concepts": "with" if with_stopwords else "without",
+                    "coverage": np.nan if known is None else known["value"],
+                    "low": np.nan if known is None else known["low"],
+                    "high": np.nan if known is None else known["high"],
+                    "concepts_per_list": row[f"concepts_per_list{ending}"],
+                    "lists": row["lists"],
+                    "lists_total": row["lists_total"],
+                    "annotations": row["annotations"],
+                    "no_pattern": row["no_pattern"],
+                    "warning": "nobody has judged a list" if known is None else known["warning"],
+                    "skipped": row["skipped"],
+                }
+            )
+    columns = ["model", "kind", "stopwords_concepts", "coverage", "low", "high"]
+    columns += ["concepts_per_list", "lists", "lists_total", "annotations", "no_pattern", "warning"]
+    columns += ["skipped"]
+    table = pd.DataFrame(rows, columns=columns)
+    counts = ["lists", "lists_total", "annotations", "no_pattern", "skipped"]
+    return table.astype(
+        {"coverage": float, "low": float, "high": float, **dict.fromkeys(counts, int)}
+    )
+
+
+def real_against_random(request: TableRequest) -> pd.DataFrame:
+    """Value vectors against random ones, in coverage without and with stopwords concepts."""
+    table = kind_comparison(
+        request.counts,
+        columns=["coverage", "coverage_with_stopwords"],
+        populations=request.populations,
+        permutations=max(request.resamples, 1),
+        seed=request.seed,
+        intervals=bool(request.resamples),
+    )
+    return request.with_annotators(table, kinds=("value", "random"))
+
+
+def retest(request: TableRequest) -> pd.DataFrame:
+    """People's agreement with themselves, where lists came back to them."""
+    if request.repeats is None or not len(request.repeats.annotations):
+        return pd.DataFrame({name: [] for name in ("annotator", *COLUMNS)})
+    repeats = measure_agreement(request.repeats, min_tokens=request.min_tokens)
+    return retest_table(request.agreement, repeats, **request.draws)
+
+
+def reference(request: TableRequest) -> pd.DataFrame:
+    """How near people's answers to training and reference lists came to the reference answers."""
+    scored = request.scores.dropna(subset=["score"]).astype({"score": float})
+    table = scored.groupby(["annotator", "purpose"])["score"].agg(
+        lists="size", mean_score="mean", lowest="min"
+    )
+    return table.reset_index()
+
+
+def disagreement(request: TableRequest) -> pd.DataFrame:
+    """Lists with two answers or more, by how little people agree on them, most first.
+
+    `score` is 1 − the mean overlap of matched patterns: 0 full agreement, 1 none; missing where
+    nobody found a pattern, as `undefined` says.
+    """
+    table = request.disagreement
+    score = 1 - table["mean_matched_jaccard"]
+    return table.assign(score=score, undefined=np.where(score.isna(), NO_PATTERNS, ""))
+
+
+def side_by_side(request: TableRequest) -> pd.DataFrame:
+    """Patterns of the lists people disagree on most, matched pair by pair; ranks as text."""
+    ranking = request.disagreement
+    worst = ranking[ranking["mean_matched_jaccard"].notna()]["list_id"].head(SIDE_BY_SIDE)
+    parts = []
+    for list_id in worst.tolist():
+        part = matched_patterns(request.labels, list_id=list_id, min_tokens=request.min_tokens)
+        part.insert(0, "list_id", list_id)
+        parts.append(part)
+    columns = ["list_id", "first", "second", "first_pattern", "second_pattern", "jaccard"]
+    columns += ["shared", "only_first", "only_second", "same_category"]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    for name in ("shared", "only_first", "only_second"):
+        table[name] = [" ".join(str(rank) for rank in ranks) for ranks in table[name]]
+    known = {True: "yes", False: "no"}
+    table["same_category"] = [known.get(one) for one in table["same_category"]]
+    for name in ("first_pattern", "second_pattern"):
+        table[name] = table[name].astype("Int64")
+    return table.astype({"jaccard": float})[columns]
+
+
+def machine_coverage(request: TableRequest) -> pd.DataFrame:
+    """Coverage of each machine annotator's answers, by model and kind."""
+    columns = ["annotator", "model", "kind", "coverage", "concepts_per_list", "lists"]
+    parts = []
+    for name, labels in request.of_machines.items():
+        part = coverage_table(labels, by=("model", "kind"), **request.options)
+        part.insert(0, "annotator", name)
+        parts.append(part[columns])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def machine_agreement(request: TableRequest) -> pd.DataFrame:
+    """Agreement of each machine annotator with people: every person's answer to a list beside
+    the machine's, all people together."""
+    parts = []
+    for name, labels in request.of_machines.items():
+        machine = measure_agreement(labels, min_tokens=request.min_tokens)
+        # Where machines are counted as people, they are not their own partners.
+        part = program_table(request.agreement, machine, apart=BASELINES, **request.draws)
+        part.insert(0, "annotator", name)
+        parts.append(part)
+    columns = ["annotator", *COLUMNS]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
+    "coverage": coverage,
+    "coverage_adjudicated": coverage_adjudicated,
+    "table_2": table_2,
+    "coverage_intervals": lambda request: request.intervals,
+    "real_against_random": real_against_random,
+    "agreement": lambda request: request.agreements["agreement"],
+    "agreement_by_kind": lambda request: request.agreements["agreement_by_kind"],
+    "agreement_by_layer": lambda request: request.agreements["agreement_by_layer"],
+    "agreement_by_category": lambda request: request.agreements["agreement_by_category"],
+    "agreement_of_pairs": lambda request: request.pairs,
+    "retest": retest,
+    "reference": reference,
+    "machine_coverage": machine_coverage,
+    "machine_agreement": machine_agreement,
+    "people": lambda request: people_table(
+        request.labels, request.times, request.pairs, min_tokens=request.min_tokens
+    ),
+    "time_per_list": lambda request: times_table(request.labels, request.times),
+    "learning_curve": lambda request: learning_table(
+        request.labels, request.times, request.agreement
+    ),
+    "lists": lambda request: request.lists.astype({"kind": "str"}),
+    "disagreement": disagreement,
+    "side_by_side": side_by_side,
+    "missing": missing,
+}
+"""Every table by name. Columns and meanings are described in docs/measures.md."""
+
+
+def tables_of(request: TableRequest) -> Iterator[tuple[str, Table]]:
+    """Compute one table after the other, as exports take them; the rows are in a list."""
+    for name, compute in TABLES.items():
+        table = table_from_frame(name, compute(request))
+        yield name, Table(name, table.columns, list(table.rows))

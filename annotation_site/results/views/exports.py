@@ -1,0 +1,73 @@
+"""Pages on which researchers ask for files of a study and fetch them."""
+
+import uuid
+
+from django.contrib import messages
+from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.accounts.throttling import counted
+from annotation_site.annotation.models import Study
+from annotation_site.annotation.selectors import studies_of
+from annotation_site.errors import Invalid
+from annotation_site.results.files import jobs
+from annotation_site.results.files.forms import ExportForm
+from annotation_site.results.files.selectors import export_lines
+from annotation_site.results.files.storage import export_open
+from annotation_site.workers.selectors import workers_alive
+
+
+@researcher_required
+@require_http_methods(["GET", "POST"])
+def exports(request: PersonRequest, slug: str) -> HttpResponse:
+    """What was asked for, and the form that asks for more."""
+    study = _own_study(request, slug)
+    form = ExportForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            jobs.export_request(study=study, by=request.user, **form.cleaned_data)
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, "A worker writes the file. You find it below.")
+            return redirect("results:exports", slug)
+    context = {**_context(study), "form": form}
+    return render(request, "results/exports.html", context, status=422 if form.errors else 200)
+
+
+@researcher_required
+@require_GET
+def exports_status(request: PersonRequest, slug: str) -> HttpResponse:
+    """The list of files, which renews itself while one is being written."""
+    return render(request, "results/_exports.html", _context(_own_study(request, slug)))
+
+
+@counted
+@researcher_required
+@require_GET
+def export_file(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponseBase:
+    """A file that is ready."""
+    study = _own_study(request, slug)
+    job = get_object_or_404(study.exports.select_related("study"), public_id=public_id)
+    return FileResponse(
+        export_open(job=job, by=request.user),
+        as_attachment=True,
+        filename=jobs.file_name(job),
+        content_type=jobs.CONTENTS[job.content].media_type,
+    )
+
+
+def _own_study(request: PersonRequest, slug: str) -> Study:
+    return get_object_or_404(studies_of(request.user), slug=slug)
+
+
+def _context(study: Study) -> dict[str, object]:
+    lines = export_lines(study)
+    return {
+        "study": study,
+        "exports": lines,
+        "unfinished": any(line.job.is_unfinished for line in lines),
+        "workers": workers_alive().count(),
+    }

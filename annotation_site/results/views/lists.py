@@ -1,0 +1,98 @@
+"""Pages of a study that is under way which read results: summary, lists, adjudication, gold."""
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from annotation_site.accounts import audit
+from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.accounts.throttling import counted
+from annotation_site.annotation.models import Study
+from annotation_site.annotation.selectors import studies_of
+from annotation_site.results.files import gold
+from annotation_site.results.pages import disagreement, summary
+from annotation_site.workers.selectors import workers_alive
+
+LISTS_PER_PAGE = 50
+QUEUE_PER_PAGE = 20
+
+
+@researcher_required
+@require_GET
+def results_summary(request: PersonRequest, slug: str) -> HttpResponse:
+    """Coverage and agreement of the newest snapshot in a few figures, for the run page."""
+    study = _own_study(request, slug)
+    context = {
+        "study": study,
+        "summary": summary.summary_of(study),
+        "workers": workers_alive().exists(),
+    }
+    return render(request, "results/_summary.html", context)
+
+
+@researcher_required
+@require_GET
+def lists(request: PersonRequest, slug: str) -> HttpResponse:
+    """Every list of a study, with its answers, its skips and how far people agree on it."""
+    study = _own_study(request, slug)
+    order = request.GET.get("order", "")
+    order = order if order in disagreement.ORDERS else "answers"
+    ranking = disagreement.ranking_of(study)
+    ids = disagreement.lists_in_order(study, order, ranking)
+    page = Paginator(ids, LISTS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "study": study,
+        "order": order,
+        "orders": disagreement.ORDERS.items(),
+        "ranking": ranking,
+        "page": page,
+        "rows": disagreement.list_rows(study, list(page), ranking),
+        "query": f"order={order}",
+    }
+    return render(request, "results/lists.html", context)
+
+
+@researcher_required
+@require_GET
+def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
+    """The lists to give a final answer to, those on which people differ most first; blind."""
+    study = _own_study(request, slug)
+    queue = disagreement.adjudication_queue(study)
+    decided, undecided = queue.decided, queue.undecided
+    show = "decided" if request.GET.get("show") == "decided" else "undecided"
+    wanted = decided if show == "decided" else undecided
+    page = Paginator(wanted, QUEUE_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "study": study,
+        "queue": queue,
+        "decided": len(decided),
+        "undecided": len(undecided),
+        "show": show,
+        "page": page,
+        "rows": disagreement.queue_rows(study, queue, list(page)),
+        "query": f"show={show}",
+        "formats": list(gold.GOLD_FORMATS),
+    }
+    return render(request, "results/adjudication.html", context)
+
+
+@counted
+@researcher_required
+@require_GET
+def gold_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
+    """The study's final answers as a file, apart from everything else."""
+    study = _own_study(request, slug)
+    export = gold.GOLD_FORMATS.get(extension)
+    if export is None:
+        raise Http404("There is no such format.")
+    audit.record("exported", target=study, table="gold", format=extension)
+    return StreamingHttpResponse(
+        export.write(study),
+        content_type=export.media_type,
+        headers={"Content-Disposition": f'attachment; filename="{study.slug}-gold.{extension}"'},
+    )
+
+
+def _own_study(request: PersonRequest, slug: str) -> Study:
+    return get_object_or_404(studies_of(request.user), slug=slug)
