@@ -104,7 +104,7 @@ def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site)
     world.manage(
         "shell", "--verbosity", "0", "-c",
         "import uuid\n"
-        "from annotation_site.annotation import submissions\n"
+        "from annotation_site.annotation.work import submissions\n"
         "from annotation_site.annotation.models import Assignment\n"
         "row = Assignment.objects.filter(membership__user__username='cleo').first()\n"
         "submissions.assignment_submit(user=row.membership.user, public_id=row.public_id,"

@@ -81,9 +81,9 @@ def test_sql_is_written_by_django_but_for_these():
     }
     assert raw == {
         "annotation_site/database_cache.py",
+        "annotation_site/database_pages.py",
         "annotation_site/operations/backup.py",
         "annotation_site/operations/doctor.py",
-        "annotation_site/operations/health.py",
         "annotation_site/operations/tidy.py",
         "annotation_site/results/tables/reading.py",
         "ffn_extract/glosses/cache.py",
