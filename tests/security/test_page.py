@@ -18,14 +18,15 @@ def existing() -> set[str]:
 
 
 def rows() -> list[list[str]]:
-    table = PAGE.split("## Attacks")[1].split("##")[0]
-    lines = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    tables = PAGE.split("## Attacks")[1].split("\n## ")[0]
+    lines = [line for line in tables.splitlines() if line.startswith("| ")]
+    lines = [line for line in lines if not line.startswith("| attack |")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def test_every_attack_has_an_answer_and_tests_that_exist():
     known = existing()
-    assert len(rows()) > 30
+    assert len(rows()) > 80
     for attack, answer, tests in rows():
         assert attack
         assert answer
