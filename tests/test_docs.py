@@ -1,6 +1,8 @@
 """The documentation says what the code does."""
 
 import re
+from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,3 +41,16 @@ def test_commands_in_the_documentation_exist():
         typed = r"(?:manage\.py|ffn-concepts manage(?: --data \S+)?) (\w+)"
         for command in re.findall(typed, page.read_text()):
             assert command in known, (page.name, command)
+
+
+def test_the_documented_limits_are_those_that_hold():
+    section = read("docs/deploying.md").split("\n## Limits\n")[1].split("\n## ")[0]
+    rows = re.findall(
+        r"^\| .+ \| ([\d,]+)[^|]* \| `([\w.]+)\.([A-Z_]+)` \|$", section, re.MULTILINE
+    )
+    assert len(rows) > 20
+    for number, module, name in rows:
+        limit = getattr(import_module(module), name)
+        if isinstance(limit, timedelta):
+            limit = int(limit.total_seconds())
+        assert f"{limit:,}" == number, name
