@@ -25,9 +25,9 @@ settings.load_profile("any machine")
 WAKING = (
     "corpus.services",
     "corpus.importing",
-    "corpus.running",
-    "results.services",
-    "results.jobs",
+    "corpus.extraction_runs",
+    "results.snapshots.services",
+    "results.files.jobs",
 )
 TRIGGER = "audit_entry_no_DELETE"
 RESTORE = pytest.StashKey[Callable[[], None]]()
