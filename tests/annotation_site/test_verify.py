@@ -1,6 +1,5 @@
 """Everybody can compute an archive's tables again, and is told which cell does not follow."""
 
-import importlib
 import io
 import json
 import subprocess
@@ -23,6 +22,7 @@ from annotation_site.results.files.product import VERSION
 from annotation_site.results.snapshots import services
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.verify import main, verify
+from ffn_extract import version
 from tests.annotation_site.results.snapshots.test_services import labelled_study
 
 pytestmark = pytest.mark.django_db
@@ -329,9 +329,8 @@ def test_the_command_line_says_what_it_wants(tmp_path, capsys):
 def test_archives_name_the_one_version_that_pyproject_takes_too():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert settings["project"]["dynamic"] == ["version"]
-    taken = settings["tool"]["setuptools"]["dynamic"]["version"]["attr"]
-    module, _, name = taken.rpartition(".")
-    assert getattr(importlib.import_module(module), name) == VERSION == ffn_extract.__version__
+    assert settings["tool"]["hatch"]["version"]["path"] == "ffn_extract/version.py"
+    assert version.__version__ == VERSION == ffn_extract.__version__
 
 
 @pytest.mark.parametrize("version", [MEASURES_VERSION - 1, MEASURES_VERSION + 1])

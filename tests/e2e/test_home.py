@@ -19,7 +19,7 @@ WORLD = """
 import uuid
 from datetime import timedelta
 from django.utils import timezone
-from annotation_site.annotation import submissions
+from annotation_site.annotation.work import submissions
 from annotation_site.annotation.models import *
 from annotation_site.accounts.models import User
 from tests.annotation_site.factories import *

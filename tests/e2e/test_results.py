@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
 # Two people agree on the value vectors and find nothing in the random ones; one list is skipped.
 WORLD = """
 import uuid
-from annotation_site.annotation import submissions
+from annotation_site.annotation.work import submissions
 from annotation_site.annotation.models import *
 from annotation_site.accounts.models import User
-from annotation_site.results import services
+from annotation_site.results.snapshots import services
 from tests.annotation_site.factories import *
 study = make_study(
     researcher=User.objects.get(username="rosa"), title="Shown in numbers",
@@ -38,7 +38,7 @@ snapshot = services.snapshot_refresh_now(study=study)
 services.figures_print(snapshot_id=snapshot.pk)
 """
 COMPUTE = """
-from annotation_site.results import services
+from annotation_site.results.snapshots import services
 from annotation_site.results.models import Snapshot
 for one in Snapshot.objects.filter(state="due"):
     services.snapshot_compute(snapshot_id=one.pk)
@@ -46,7 +46,7 @@ for one in Snapshot.objects.filter(state="due"):
 # A worker's own function, which waits after eight answers until the file GO is there.
 WRITE = """
 import pathlib, time
-from annotation_site.results import jobs, labels_export
+from annotation_site.results.files import jobs, labels_export
 from annotation_site.results.models import ExportJob
 labels_export.CHUNK = 8
 read, chunks = labels_export._records, []

@@ -29,7 +29,7 @@ if "celery@%h" in sys.orig_argv:
     def prepare(**_):
         import django
         django.setup()
-        from annotation_site.results import computation
+        from annotation_site.results.snapshots import computation
 
         def busy(*_, **__):
             Path(os.environ["VAR_DIR"], "busy").touch()

@@ -52,7 +52,8 @@ def read(response) -> bytes:
     return b"".join(response.streaming_content) if response.streaming else response.content
 
 
-def test_every_address_that_writes_asks_for_the_forms_token(sites):
+def test_every_address_that_writes_asks_for_the_forms_token(sites, settings):
+    settings.WRITES_PER_MINUTE = 1_000_000
     addresses, clients = sites
     people = [User.objects.get(pk=client.session["_auth_user_id"]) for client in clients[1:]]
     browsers = [Client(enforce_csrf_checks=True) for _ in people]
@@ -73,10 +74,10 @@ def test_every_address_that_writes_asks_for_the_forms_token(sites):
 
 
 def everything() -> dict[str, str]:
-    """A digest of each table's rows."""
+    """A digest of each table's rows, but for how many requests there were."""
     with connection.cursor() as cursor:
         digests = {}
-        for table in connection.introspection.table_names(cursor):
+        for table in {*connection.introspection.table_names(cursor)} - {"accounts_requestcount"}:
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
             rows = sorted(map(repr, cursor.fetchall()))
             digests[table] = hashlib.sha256("\n".join(rows).encode()).hexdigest()

@@ -18,7 +18,7 @@ from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
 WORLD = """
 import uuid
 from django.utils import timezone
-from annotation_site.annotation import submissions
+from annotation_site.annotation.work import submissions
 from annotation_site.annotation.models import *
 from annotation_site.results.snapshots.services import snapshot_refresh_now
 from tests.annotation_site.factories import *

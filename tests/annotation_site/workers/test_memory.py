@@ -11,7 +11,7 @@ DRAWING = f"""
 import json
 from pathlib import Path
 from annotation_site.celery import app
-from annotation_site.results import drawing
+from annotation_site.results.figures import canvas as drawing
 from annotation_site.results.figures.canvas import page_figure, print_files, write
 
 drawing.PRINTED = ("png",)  # it is the one with a picture of megabytes
