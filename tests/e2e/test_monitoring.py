@@ -18,7 +18,7 @@ STUDY = "/studies/concepts-in-a-small-encoder/"
 # Three people, of whom two have answered four lists each; ben hurries.
 WORLD = """
 import uuid
-from annotation_site.annotation import submissions
+from annotation_site.annotation.work import submissions
 from annotation_site.annotation.models import *
 from annotation_site.accounts.models import User
 from annotation_site.analysis import MEASURES_VERSION

@@ -16,10 +16,8 @@ const BACKOFF = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 export const PASSING = ['offline', 'server', 'busy', 'logged-out'];
 export const COPIES = 'ffn-concepts:draft:';
 
-/**
- * {status: 'ok', body} | one of PASSING | {'conflict', details} | {'refused', code, message};
- * 'busy', for too many writes of one person, has the message and the seconds to wait too.
- */
+/** {status: 'ok', body} | one of PASSING ('busy' with message, seconds) | {'conflict', details}
+    | {'refused', code, message}. */
 export async function send(method, url, body, keepalive = false) {
   let response;
   try {

@@ -83,7 +83,7 @@ export const tooSmall = (few, minimum) => [
 ].join(' ');
 
 export const SUBMIT_WAITS = gettext('Not submitted yet: no answer from the server. It is tried again until it works; changing anything stops that.');
-export const SUBMIT_BUSY = gettext('Not submitted yet: too many changes within a minute. It is sent again by itself when the minute is over; changing anything stops that.');
+export const SUBMIT_BUSY = gettext('Not submitted yet: too many changes within a minute. It is sent again by itself, unless you change anything.');
 export const SUBMIT_STOPPED = gettext('Submitting was stopped by your change. Submit again when ready.');
 export const NOT_SKIPPED = gettext('Not skipped: no answer from the server. Try again later.');
 export const NO_DIALOG = gettext('This cannot be shown now: no answer from the server. Try again later.');
