@@ -21,9 +21,9 @@ ARGUMENTS = ("--kinds", "value,random", "--per-layer", "40", "--glosses", "none"
 
 # Where a worker is killed while it extracts, in the order of the steps: see tests/faults/dying.py.
 IN_AN_EXTRACTION = {
-    "reading": "ffn_extract.pipeline:read_vocabulary:1",
+    "reading": "ffn_extract.pipeline:open_vocabulary:1",
     "projecting": "ffn_extract.projection.projector:find_candidates:1",
-    "glosses": "ffn_extract.pipeline:TokenRow:100",
+    "glosses": "ffn_extract.run:TokenRow:100",
     "writing": "ffn_extract.bundle.writing:_record:2",  # both files are there, no manifest yet
     "loading tokens": "annotation_site.corpus.loading:_token:1200",
     "loading vectors": "annotation_site.corpus.loading:_vector:20",
