@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import load_file as torch_file
 from safetensors.torch import save_file as save_torch_file
 
-from ffn_extract import pipeline
+from ffn_extract import run
 from ffn_extract import wordnet as wordnet_module
 from ffn_extract.bundle import BundleError, open_bundle
 from ffn_extract.errors import (
@@ -81,7 +81,7 @@ def test_the_demo_bundle_holds_what_was_asked_for(demo_bundle):
         "unembedding": {
             "tensors": ["embeddings.word_embeddings.weight"], "chosen": "encoder",
         },
-        "layers_read": None,
+        "layers_read": None, "stored_as": None,
     }  # fmt: skip
     assert demo_bundle.manifest.counts.kinds == {"value": 60, "random": 60, "update": 60}
     for row in rows_of(demo_bundle):
@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_threads_and_blocks(
     demo_model, demo_options, demo_bundle, tmp_path, monkeypatch, threads, block_rows
 ):
     blocked = functools.partial(projection.project, block_rows=block_rows)
-    monkeypatch.setattr(pipeline, "project", blocked)
+    monkeypatch.setattr(run, "project", blocked)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

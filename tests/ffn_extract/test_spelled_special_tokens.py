@@ -21,6 +21,7 @@ def place_of(folder, text, seed):
     """What `UpdateReader` would read of a text; no model is needed for that."""
     tokenizer = load_tokenizer(folder)
     reader = UpdateReader.__new__(UpdateReader)
+    reader._checkpoint = SimpleNamespace(folder=folder)
     reader._tokenizer, reader._max_tokens = tokenizer, 64
     reader._model = SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=False))
     added = tokenizer.added_tokens_decoder.items()

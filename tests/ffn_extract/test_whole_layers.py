@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from ffn_extract import pipeline
+from ffn_extract import run
 from ffn_extract.bundle import BundleError, open_bundle
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract, open_run
@@ -152,10 +152,8 @@ def test_layers_done_by_several_in_any_order_make_the_same_bundle(
     options = dataclasses.replace(EVERY, random_grain=grain)
     reference = extract(model, tmp_path / "reference", options)
     passes = []
-    measure = pipeline.moments_of_model
-    monkeypatch.setattr(
-        pipeline, "moments_of_model", lambda *given: passes.append(1) or measure(*given)
-    )
+    measure = run.moments_of_model
+    monkeypatch.setattr(run, "moments_of_model", lambda *given: passes.append(1) or measure(*given))
     first, second = (opened(model, tmp_path / "out", options) for _ in range(2))
     assert not second.begun
     first.begin()
