@@ -82,9 +82,14 @@ def test_no_older_version_is_forgotten():
 def test_an_older_database_keeps_its_answers(site: Site, name: str, tmp_path: Path):
     expected = bring_up_to_date(site, name)
     found = said(site)
-    for what in ("labels", "hours", "assignments", "studies", "exports"):
+    for what in ("labels", "assignments", "studies", "exports"):
         if what in expected:
             assert found[what] == expected[what]
+    # Since 0.1, hours tell what was cut; of what was worked before, nothing was.
+    for person, hours in expected["hours"].items():
+        header, *days = hours.splitlines()
+        told = [f"{header},cut_seconds,cut_reason", *(f'{day},0,""' for day in days)]
+        assert found["hours"][person].splitlines() == told
     # Later versions say more of a list and of a study's coverage, and never something else, but
     # for a number's last digit.
     for before, after in zip(expected["coverage"], found["coverage"], strict=True):
