@@ -248,7 +248,8 @@ def web_command(bind: str, web_workers: int) -> list[str]:
         # Whether headers of a proxy are believed is BEHIND_PROXY's to say, not the server's: by
         # itself it believes whatever comes from this machine.
         "--forwarded-allow-ips", "",
-        # How long the main loop may not give a sign of life; no request is bound by it.
+        # Seconds of silence of the main loop until its process is replaced. Requests have limits of
+        # their own (`web_worker`).
         "--timeout", "900",
         "--max-requests", "20000", "--max-requests-jitter", "2000",
     ]  # fmt: skip

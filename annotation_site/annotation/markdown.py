@@ -12,8 +12,8 @@ _TAGS = {
 _renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-# Everybody who opens a list reads the same versions. By the text itself, which no version changes;
-# a process that starts with another renderer renders anew.
+# Everybody who opens a list reads the same versions. The key is the text itself, which no version
+# changes; the cache lives as long as the process, and so as long as the renderer.
 @lru_cache(maxsize=32)
 def safe_html(text: str) -> str:
     """Render Markdown, once a process for each text; raw HTML is shown as text, and what is left is

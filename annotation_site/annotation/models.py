@@ -244,7 +244,7 @@ class WorkedDay(models.Model):
 
     `active_seconds` is the list's total at the day's last save: an autosave that is repeated
     writes the same, and a day's own time is the difference to the days before. The time is that of
-    `membership`, whoever has the list by now: a final answer can be taken over. `cut_seconds` were
+    `membership`, even when somebody else has taken the final answer over. `cut_seconds` were
     reported on the day and do not count; `cut_reason` is that of the last ones.
     """
 

@@ -1,8 +1,7 @@
 """Checks a bundle in a process of its own, which has little memory and no secrets.
 
-What reads a stranger's Parquet files is a large library. Where a file makes it ask for gigabytes or
-crash, that ends the process and not the site. Its environment is an allow-list, so that nothing
-that it writes or leaks holds a key or a password.
+A large library reads Parquet files. If a stranger's file makes it take gigabytes or crash, this
+process ends and the site goes on. Its environment is an allow-list: no key and no password.
 """
 
 import json

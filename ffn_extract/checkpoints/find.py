@@ -27,6 +27,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from ffn_extract.checkpoints.config import read_config
 from ffn_extract.checkpoints.fairseq import FairseqModel, is_fairseq, open_fairseq
 from ffn_extract.checkpoints.model_files import (
     CONFIG,
@@ -41,7 +42,6 @@ from ffn_extract.checkpoints.tensor_files import TensorFiles, open_tensors
 from ffn_extract.errors import CheckpointError
 from ffn_extract.gguf_format.choice import chosen_files, is_gguf, stem_of
 from ffn_extract.gguf_format.model import GGUFModel, open_gguf
-from ffn_extract.json_files import read_json
 
 HUB_SECONDS = 10.0
 # The base class of what the hub's HTTP client raises, whichever client that is.
@@ -74,19 +74,7 @@ class Checkpoint:
             return self.gguf.config
         if self._fairseq is not None:
             return self._fairseq.config
-        path = self.folder / CONFIG
-        try:
-            config = read_json(path)
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
-                f"and the tokenizer's files.{other_format(os.listdir(self.folder))}"
-            ) from error
-        except ValueError as error:
-            raise CheckpointError(f"{CONFIG} of {self.name} is no valid JSON: {error}.") from error
-        if not isinstance(config, dict):
-            raise CheckpointError(f"{CONFIG} of {self.name} is no JSON object.")
-        return config
+        return read_config(self.folder, self.name)
 
     @cached_property
     def tensors(self) -> TensorFiles:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ffn_extract.checkpoints.config import read_config
 from ffn_extract.checkpoints.model_files import (
     CONFIG,
     SAFETENSORS,
@@ -65,17 +66,7 @@ def outline_of_folder(folder: Path, gguf_file: str | None = None) -> Outline:
     gguf_files = chosen_files(held, gguf_file, folder.name)
     if gguf_files:
         return _outline_of_gguf(folder, gguf_files)
-    try:
-        config = read_json(folder / CONFIG)
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder.name} has no readable {CONFIG}: a model is a folder with {CONFIG}, weights "
-            f"and the tokenizer's files.{other_format(held)}"
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{CONFIG} of {folder.name} is no valid JSON: {error}.") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{CONFIG} of {folder.name} is no JSON object.")
+    config = read_config(folder, folder.name)
     first = next((name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if first is None:
         raise CheckpointError(

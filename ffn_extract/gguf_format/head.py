@@ -142,11 +142,13 @@ class _Reader:
         return start
 
     def number(self, form: str) -> int:
+        """The next number, in `struct`'s form."""
         start = self._forward(struct.calcsize(form))
         value: int = struct.unpack_from(form, self._content, start)[0]
         return value
 
     def text(self, longest: int = MAX_HEAD_BYTES) -> str:
+        """The next text, of at most `longest` bytes."""
         length = self.number("<Q")
         if length > longest:
             raise _Fault(f"a name or text in it has {length:,} bytes")
@@ -154,6 +156,7 @@ class _Reader:
         return self._content[start : start + length].decode("utf-8")
 
     def scalar(self, kind: int) -> Scalar:
+        """The next number, truth value or text, by GGUF's number of its type."""
         if kind == _TEXT:
             return self.text()
         if kind not in _SCALARS:

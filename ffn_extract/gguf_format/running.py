@@ -120,7 +120,7 @@ def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
     as_made = {
         "attention.key_length": head_size,
         "attention.value_length": head_size,
-        # Of several heads llama.cpp orders Falcon's rows anew, which transformers does not undo.
+        # With several heads llama.cpp reorders Falcon's rows, and transformers does not undo it.
         "attention.head_count_kv": 1
         if model.family == "falcon"
         else getattr(config, "num_key_value_heads", None) or config.num_attention_heads,

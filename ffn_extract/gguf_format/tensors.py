@@ -40,6 +40,7 @@ class GGUFFiles:
         return str(_PLAIN[stored]).removeprefix("torch.") if stored in _PLAIN else stored
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        """Rows start to stop, dequantised, of the matrix at `place` of a stack: (rows, width)."""
         tensor = self._tensors[name]
         if len(tensor.shape) == 1:
             return _floats(name, tensor, _bytes(tensor, 0, 1))[0, start:stop]
@@ -51,6 +52,7 @@ class GGUFFiles:
         return _floats(name, tensor, _bytes(tensor, first + start, first + stop))
 
     def columns(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        """Columns start to stop, likewise: (height, columns). Reads whole blocks of numbers."""
         tensor = self._tensors[name]
         first, n_rows = (place or 0) * tensor.shape[-2], tensor.shape[-2]
         block, size = _BLOCKS[tensor.type]

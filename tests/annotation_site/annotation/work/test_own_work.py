@@ -1,7 +1,7 @@
 """A person's home, submitted lists and hours: their own work, and nothing of anybody else's."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from django.utils import timezone
@@ -11,6 +11,7 @@ from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.work import own_work
 from annotation_site.annotation.work.pace import Pace, pace_of
 from tests.annotation_site.annotation.work.test_submissions import save, skip, submit
+from tests.annotation_site.clock import Clock
 from tests.annotation_site.factories import (
     answer,
     assignment_of,
@@ -24,22 +25,9 @@ pytestmark = pytest.mark.django_db
 MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
-class Clock:
-    """What `timezone.now` says."""
-
-    def __init__(self) -> None:
-        self.now = MORNING
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def after(self, **units: float) -> None:
-        self.now += timedelta(**units)
-
-
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
-    clock = Clock()
+    clock = Clock(MORNING)
     monkeypatch.setattr(timezone, "now", clock)
     return clock
 

@@ -1,7 +1,7 @@
 """Hours: no moment of a person counts twice, whatever the number of lists, tabs and devices."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from django.utils import timezone
@@ -17,6 +17,7 @@ from annotation_site.annotation.work.worked_time import (
     clock_follow,
     time_take,
 )
+from tests.annotation_site.clock import Clock
 from tests.annotation_site.factories import (
     answer,
     assignment_of,
@@ -30,22 +31,9 @@ from tests.annotation_site.factories import (
 CLAIM = 10_000_000
 
 
-class Clock:
-    """The server's clock."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 2, 6, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def after(self, **passed: float) -> None:
-        self.now += timedelta(**passed)
-
-
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
-    clock = Clock()
+    clock = Clock(datetime(2026, 3, 2, 6, tzinfo=UTC))
     monkeypatch.setattr(timezone, "now", clock)
     return clock
 
