@@ -245,6 +245,8 @@ class ExtractOptions:
         "Of a family that is not known: the FFN's output matrix, {layer} for the layer's number "
         "and {expert} for an expert's. The unembedding and the orientation belong to it. "
         "`ffn_extract tensors MODEL` lists names.",
+        page_help="Of a family that is not known: the FFN's output matrix, {layer} for the layer's "
+        "number and {expert} for an expert's. The unembedding and the orientation belong to it.",
         bundle="tensors",
     )  # fmt: skip
     key_tensor: str | None = option(
@@ -301,7 +303,7 @@ class ExtractOptions:
     norm_after_ffn_tensor: str | None = option(
         None, TensorName(marks=("layer",)), UNKNOWN,
         "The gain of an RMSNorm between the FFN and the residual stream, if there is one.",
-        bundle="tensors",
+        label="Norm after FFN tensor", bundle="tensors",
     )  # fmt: skip
     allow_fewer_layers: bool = option(
         False, Flag(), UNKNOWN, "Read the layers that have the FFN's tensors, where others lack "

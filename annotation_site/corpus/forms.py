@@ -94,9 +94,10 @@ class EnqueueForm(forms.Form):
     ) -> None:
         super().__init__(*args, **kwargs)
         there = f" Now there: {', '.join(local_models)}." if local_models else ""
-        self.fields[
-            "model"
-        ].help_text = f"A hub id such as gpt2, or the name of a folder in the models folder.{there}"
+        self.fields["model"].help_text = (
+            "A hub id such as gpt2, or the name of a folder or GGUF file in the models folder."
+            f"{there}"
+        )
         cast(forms.ChoiceField, self.fields["corpus"]).choices = [
             (WORDNET_CORPUS, "WordNet's example sentences"),
             *((name, name) for name in local_corpora),
