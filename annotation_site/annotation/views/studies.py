@@ -1,5 +1,6 @@
 """What researchers do with their studies."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -74,6 +75,9 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
     context = _rules_context(study, form, plan, frozen)
     if form.is_bound:  # what is written here was written from the rules that it says
         context["rules_base"] = request.POST.get("rules_base", "")
+    elif not frozen:  # with the page: one that came later would move what people reach for
+        with suppress(Invalid):
+            context["preview"] = study_preview(plan=plan, by=request.user)
     if request.method == "POST" and form.is_valid():
         try:
             plan = form.plan(base=plan)
