@@ -77,7 +77,7 @@ def bundles(settings: Any, tmp_path: Path) -> Path:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A bundle that was made elsewhere."""
-    from tests.annotation_site.corpus.test_services import make_bundle
+    from tests.annotation_site.corpus.bundles import make_bundle
 
     return make_bundle(tmp_path / "made")
 

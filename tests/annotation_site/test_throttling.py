@@ -20,7 +20,7 @@ from annotation_site.annotation.work import submissions
 from annotation_site.annotation.work.worked_time import MOST_A_DAY
 from annotation_site.api import once
 from annotation_site.errors import Invalid
-from tests.annotation_site.api.test_permissions import bearer
+from tests.annotation_site.api.scripts import bearer
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

@@ -23,7 +23,8 @@ from annotation_site.results.snapshots import services
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.verify import main, verify
 from ffn_extract import version
-from tests.annotation_site.results.snapshots.test_services import labelled_study
+from tests.annotation_site.archives import members, packed, repacked, stored
+from tests.annotation_site.results.by_hand import labelled_study
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,36 +37,6 @@ def study(monkeypatch):
     services.snapshot_refresh_now(study=study)
     Guidelines.objects.create(study=study, version=2, text="Look *twice*.")
     return study
-
-
-def packed(study, **options) -> bytes:
-    file = io.BytesIO()
-    archive.archive_write(
-        study, file, **{"with_names": False, "report": lambda done, total: None, **options}
-    )
-    return file.getvalue()
-
-
-def members(data: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as opened:
-        return {name: opened.read(name) for name in opened.namelist()}
-
-
-def repacked(data: bytes, **changes: bytes | None) -> bytes:
-    """The archive with other members and checksums that are right."""
-    found = {**members(data), **changes}
-    file = io.BytesIO()
-    with ArchiveWriter(file) as writer:
-        for name, content in found.items():
-            if name != CHECKSUMS and content is not None:
-                writer.add(name, [content])
-    return file.getvalue()
-
-
-def stored(tmp_path: Path, data: bytes) -> Path:
-    path = tmp_path / "archive.zip"
-    path.write_bytes(data)
-    return path
 
 
 def test_an_archive_holds_all_that_a_reader_needs(study):

@@ -1,25 +1,13 @@
 """A running site and a browser for each test that asks for them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import requires
 from tests.e2e.pages import watched_page
-from tests.e2e.site import Site, database_of_its_own
-
-
-@pytest.fixture
-def stopped_site(tmp_path: Path) -> Iterator[Site]:
-    """A site with a database and nobody in it, whose servers are not running."""
-    site = Site(tmp_path / "var")
-    with database_of_its_own(site.environment):
-        site.prepare()
-        yield site
-        if site.process is not None and site.process.poll() is None:
-            site.stop()
+from tests.e2e.site import Site
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.e2e.site import PASSWORD, Site
@@ -74,3 +75,32 @@ def picture(page: Page, name: str) -> None:
 
 def run(site: Site, code: str) -> None:
     site.manage("shell", "--verbosity", "0", "-c", code)
+
+
+def expect_no_barrier(page: Page) -> None:
+    """Nothing that axe finds, and nothing to scroll sideways, in any window and theme.
+
+    640 pixels are a window of 1280 at 200% zoom.
+    """
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390), ("light", 640)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        found = Axe().run(page, options={"runOnly": RULES})
+        assert found.violations_count == 0, (page.url, scheme, width, found.generate_report())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, width)
+
+
+def logged_in(browser: Browser, site: Site, name: str, *, height: int = 800) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": height})
+    page.faults = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+    page.on(
+        "console",
+        lambda said: page.faults.append(said.text) if said.type == "error" else None,  # type: ignore[attr-defined]
+    )
+    page.goto(site.address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+    return page

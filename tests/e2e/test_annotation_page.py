@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import requires
-from tests.e2e.pages import RULES, requests_from_now, stop_timers
+from tests.e2e.pages import expect_no_barrier, requests_from_now, stop_timers
 from tests.e2e.site import PASSWORD, Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("page-e2e")]
@@ -288,19 +287,6 @@ def pages_of(site: Site, name: str) -> list[str]:
         return ["/", "/studies/new/", "/studies/shared/results/"]
     run = site.query("str(Extraction.objects.get().public_id)")
     return ["/models/", "/models/enqueue/", "/models/import/", f"/models/{run}/"]
-
-
-def expect_no_barrier(page: Page) -> None:
-    """Nothing that axe finds, and nothing to scroll sideways, in any window and theme.
-
-    640 pixels are a window of 1280 at 200% zoom.
-    """
-    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390), ("light", 640)):
-        page.set_viewport_size({"width": width, "height": 800})
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        found = Axe().run(page, options={"runOnly": RULES})
-        assert found.violations_count == 0, (page.url, scheme, width, found.generate_report())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, width)
 
 
 @pytest.mark.parametrize("name", ["ann7", "rosa", "root"])

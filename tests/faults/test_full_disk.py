@@ -17,8 +17,7 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.results.files import jobs
 from annotation_site.results.models import ExportJob
 from ffn_extract.options import ExtractOptions
-from tests.annotation_site.corpus.test_importing import contents, left_behind, send
-from tests.annotation_site.corpus.test_services import make_bundle
+from tests.annotation_site.corpus.bundles import contents, left_behind, make_bundle, send
 from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
@@ -32,7 +31,7 @@ from tests.e2e.site import ROOT, Site, wait_for
 from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
 from tests.faults.marks import ONCE
 from tests.faults.small_disk import SmallDisk
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
+from tests.ffn_extract.tiny_models import tiny_model  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-web")]
 FULL = "No space left on device"

@@ -19,16 +19,10 @@ from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_study
 from tests.e2e.site import ROOT, wait_for
 from tests.faults.marks import ONCE
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
+from tests.faults.processes import ASKED
+from tests.ffn_extract.tiny_models import tiny_model  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-workers")]
-ASKED = """
-from annotation_site.results.files.jobs import export_request
-from tests.annotation_site.factories import make_study
-study = make_study()
-researcher = study.memberships.get(role="researcher").user
-export_request(study=study, content="jsonl", with_names=False, by=researcher)
-"""
 
 
 @ONCE

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.marks import ONCE
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
+from tests.ffn_extract.hub_files import NOWHERE, files, find  # noqa: F401
 from tests.ffn_extract.hub_server import MODEL, Hub, served
-from tests.ffn_extract.test_hub import NOWHERE, files, find  # noqa: F401
+from tests.ffn_extract.tiny_models import tiny_model  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-web"), ONCE]
 UNREACHED = "refused: The hub cannot be reached, or stopped in the middle ("

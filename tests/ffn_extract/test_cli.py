@@ -20,7 +20,7 @@ from ffn_extract.names import folder_name
 from ffn_extract.options import OPTIONS, ExtractOptions, flag_of
 from ffn_extract.pipeline import extract
 from ffn_extract.target_lock import locked
-from tests.ffn_extract.conftest import SENTENCES, edit_config
+from tests.ffn_extract.tiny_models import SENTENCES, edit_config
 
 ROOT = Path(__file__).resolve().parents[2]
 

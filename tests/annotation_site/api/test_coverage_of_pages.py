@@ -5,8 +5,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
-from tests.annotation_site.api.test_permissions import methods
-from tests.annotation_site.test_permissions import address, names, world  # noqa: F401  # a fixture
+from tests.annotation_site.addresses import address, names, world  # noqa: F401  # a fixture
+from tests.annotation_site.api.writes import methods
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from annotation_site.api.serializers.files import VARIANTS
 from annotation_site.results.files import jobs
 from annotation_site.results.models import ExportJob
 from annotation_site.results.snapshots import services
-from tests.annotation_site.api.test_requests import bearer, code, post
+from tests.annotation_site.api.scripts import bearer, code, post
 from tests.annotation_site.factories import make_extraction, make_study
 
 pytestmark = pytest.mark.django_db

@@ -21,7 +21,7 @@ from annotation_site.management.commands.enqueue_model import Command
 from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.estimate import DEFAULT_RATE
 from ffn_extract.options import OPTIONS, ExtractOptions
-from tests.annotation_site.corpus.test_views import form
+from tests.annotation_site.corpus.forms import GPT2, form
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,
@@ -29,8 +29,8 @@ from tests.annotation_site.factories import (
     make_extraction,
     make_study,
 )
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
 from tests.ffn_extract.tiny_gguf import write_gguf
+from tests.ffn_extract.tiny_models import tiny_model  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 State = Extraction.State
@@ -60,12 +60,6 @@ def hub(monkeypatch):
 
     answer(None)
     return answer
-
-
-GPT2 = {
-    "model_type": "gpt2", "n_layer": 12, "n_embd": 768, "vocab_size": 50257,
-    "activation_function": "gelu_new",
-}  # fmt: skip
 
 
 def model_folder(folders, tiny_model, family="bert"):  # noqa: F811

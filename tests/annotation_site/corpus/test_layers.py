@@ -22,7 +22,7 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.whole_layers import LayeredExtraction
 from tests.annotation_site.factories import UserFactory, client_of, make_extraction, make_study
-from tests.ffn_extract.conftest import SENTENCES, tiny_model  # noqa: F401
+from tests.ffn_extract.tiny_models import SENTENCES, tiny_model  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Extraction.State

@@ -1,0 +1,40 @@
+"""A tiny model's files on a hub, and a process that looks for them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOWHERE = "http://127.0.0.1:9"
+FIND = (
+    "import sys; from ffn_extract.checkpoints.find import find_checkpoint;"
+    "from ffn_extract.errors import FFNExtractError\n"
+    "try:\n"
+    "    found = find_checkpoint(*sys.argv[1:]); print(found.name, found.revision, found.folder)\n"
+    "except FFNExtractError as error:\n"
+    "    print('refused:', error)"
+)
+
+
+def find(endpoint: str, cache: Path, *arguments: str, token: str | None = None) -> str:
+    """What a fresh process finds: huggingface_hub reads its settings when it is imported."""
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache)}
+    environment.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_XET="1")
+    environment.pop("HF_TOKEN", None)
+    if token is not None:
+        environment["HF_TOKEN"] = token
+    command = [sys.executable, "-c", FIND, *arguments]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stdout.strip()
+
+
+@pytest.fixture
+def files(tiny_model) -> dict[str, bytes]:
+    """A model's files on the hub, with some that nobody needs."""
+    folder = tiny_model("llama")
+    others = dict.fromkeys(("README.md", "tf_model.h5", "pytorch_model.bin", "logo.png"), b"other")
+    return {**{path.name: path.read_bytes() for path in folder.iterdir()}, **others}
