@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation.models import Membership
+from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
 from tests.annotation_site.api import addresses
@@ -16,6 +16,7 @@ from tests.annotation_site.factories import (
     make_study,
 )
 
+World = tuple[Study, Assignment, tuple[Client, ...]]
 # Statuses of GET for: stranger, annotator of another study, the list's own annotator,
 # another study's researcher, the study's researcher, admin. 302 sends a stranger to the login.
 GET = {
@@ -132,14 +133,21 @@ def names(resolver: URLResolver, prefix: str = "") -> list[str]:
     return found
 
 
-@pytest.fixture
-def world():
+def world_make() -> tuple[int, int]:
+    """A study with results and a file, and another one; the keys of the first and of one list."""
     study = make_study()
     services.snapshot_refresh_now(study=study)
     job = export_request(study=study, content="jsonl", with_names=False, by=study.created_by)
     export_run(job_id=job.pk)
-    assignment = assignment_of(study)
-    other = make_study()
+    make_study()
+    return study.pk, assignment_of(study).pk
+
+
+def world_read(study_pk: int, assignment_pk: int) -> World:
+    """The study, a list of it, and a browser of everybody in `GET`."""
+    study = Study.objects.get(pk=study_pk)
+    assignment = Assignment.objects.get(pk=assignment_pk)
+    other = Study.objects.exclude(pk=study_pk).get()
     researchers = [s.memberships.get(role=Membership.Role.RESEARCHER).user for s in (study, other)]
     clients = (
         Client(),
@@ -150,6 +158,11 @@ def world():
         client_of(UserFactory(role=Role.ADMIN)),
     )
     return study, assignment, clients
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    return world_read(*world_make())
 
 
 def address(name: str, study, assignment) -> str:

@@ -22,6 +22,7 @@ from tests.annotation_site.factories import (
     UserFactory,
     log_in,
 )
+from tests.annotation_site.marked_words import world  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 TEMPLATES = Path(settings.BASE_DIR) / "annotation_site/templates"
@@ -51,7 +52,7 @@ def _for_older_tools(line: list[etree._Element]) -> bool:
     return any("notranslate" in e.get("class", "").split() for e in line)
 
 
-def test_every_page_keeps_the_words_of_people_and_models(world):
+def test_every_page_keeps_the_words_of_people_and_models(world):  # noqa: F811
     study, assignment, clients = world
     faults, seen = [], set()
     for name in (name for name in GET if not name.startswith("api:")):
@@ -70,7 +71,7 @@ def test_every_page_keeps_the_words_of_people_and_models(world):
     assert seen >= set(planted.split())
 
 
-def test_pages_between_and_after_forms_keep_them_too(world):
+def test_pages_between_and_after_forms_keep_them_too(world):  # noqa: F811
     study, assignment, clients = world
     shown = []
 

@@ -6,12 +6,13 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import requires
+from tests.e2e.fixtures import stopped_site  # noqa: F401
 from tests.e2e.pages import watched_page
 from tests.e2e.site import Site
 
 
 @pytest.fixture
-def site(stopped_site: Site) -> Site:
+def site(stopped_site: Site) -> Site:  # noqa: F811
     """The same, running."""
     stopped_site.start()
     return stopped_site

@@ -31,7 +31,6 @@ from tests.e2e.site import ROOT, Site, wait_for
 from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
 from tests.faults.marks import ONCE
 from tests.faults.small_disk import SmallDisk
-from tests.ffn_extract.tiny_models import tiny_model  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-web")]
 FULL = "No space left on device"
@@ -50,7 +49,7 @@ def test_an_extraction_says_that_the_disk_is_full_and_goes_on_with_room(
     disk,
     settings,
     tmp_path,
-    tiny_model,  # noqa: F811
+    tiny_model,
 ):
     settings.BUNDLES_DIR = disk.folder
     settings.MODELS_DIR = tmp_path / "models"
@@ -158,7 +157,7 @@ def test_people_are_told_while_the_sites_own_disk_is_full_and_nothing_is_lost(tm
 @ONCE
 def test_the_command_says_that_a_file_cannot_be_written_and_leaves_nothing(
     tmp_path,
-    tiny_model,  # noqa: F811
+    tiny_model,
 ):
     out = tmp_path / "out" / "bundle"
     command = [

@@ -11,9 +11,7 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.wordnet import MISSING, find_wordnet
 from tests.ffn_extract.small_bundles import write_small_bundle
-from tests.ffn_extract.tiny_models import (
-    SENTENCES,
-)
+from tests.ffn_extract.tiny_models import SENTENCES
 from tests.requires import missing
 
 

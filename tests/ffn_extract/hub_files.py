@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 NOWHERE = "http://127.0.0.1:9"
 FIND = (
     "import sys; from ffn_extract.checkpoints.find import find_checkpoint;"
@@ -32,9 +30,7 @@ def find(endpoint: str, cache: Path, *arguments: str, token: str | None = None) 
     return ended.stdout.strip()
 
 
-@pytest.fixture
-def files(tiny_model) -> dict[str, bytes]:
+def files_of(folder: Path) -> dict[str, bytes]:
     """A model's files on the hub, with some that nobody needs."""
-    folder = tiny_model("llama")
     others = dict.fromkeys(("README.md", "tf_model.h5", "pytorch_model.bin", "logo.png"), b"other")
     return {**{path.name: path.read_bytes() for path in folder.iterdir()}, **others}

@@ -9,9 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ffn_extract.checkpoints.find import find_checkpoint
-from tests.ffn_extract.hub_files import NOWHERE, find
+from tests.ffn_extract.hub_files import NOWHERE, files_of, find
 from tests.ffn_extract.hub_server import COMMIT, MODEL, OTHER_COMMIT, Hub, served
 from tests.ffn_extract.tiny_gguf import write_gguf
+
+
+@pytest.fixture
+def files(tiny_model) -> dict[str, bytes]:
+    return files_of(tiny_model("llama"))
 
 
 @pytest.fixture

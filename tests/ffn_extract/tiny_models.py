@@ -1,10 +1,8 @@
 """Tiny random models of each family, in folders with their tokenizers."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -71,23 +69,14 @@ EXTRA_ROWS = 3
 """Rows that each tiny model's embedding has beyond its tokenizer."""
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory) -> Callable[..., Path]:
-    """Saves a tiny random model of a family with its tokenizer; equal calls share a folder."""
-    made: dict[str, Path] = {}
-
-    def make(family: str) -> Path:
-        if family not in made:
-            tokenizer, special = TOKENIZERS.get(family, BYTE_LEVEL)
-            made[family] = tmp_path_factory.mktemp("models") / f"tiny-{family}"
-            backend = tokenizer()
-            model = TINY_FAMILIES[family].build(backend.get_vocab_size() + EXTRA_ROWS)
-            model.save_pretrained(made[family])
-            fast = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
-            fast.save_pretrained(made[family])
-        return made[family]
-
-    return make
+def save_tiny_model(family: str, folder: Path) -> None:
+    """Save a tiny random model of a family with its tokenizer."""
+    tokenizer, special = TOKENIZERS.get(family, BYTE_LEVEL)
+    backend = tokenizer()
+    model = TINY_FAMILIES[family].build(backend.get_vocab_size() + EXTRA_ROWS)
+    model.save_pretrained(folder)
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    fast.save_pretrained(folder)
 
 
 def edit_config(folder: Path, **values) -> None:

@@ -28,9 +28,7 @@ from ffn_extract.tokenizer_files import MOST_ADDED, open_tokenizer
 from ffn_extract.tokens import BYTE_LEVEL, METASPACE, WORDPIECE, token_form
 from ffn_extract.vocabulary import read_vocabulary
 from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
-from tests.ffn_extract.tiny_models import tiny_model
 
-__all__ = ["tiny_model"]  # a fixture
 OPTIONS = ExtractOptions(glosses=(), kinds=("value",), per_layer=2, name="x")
 
 

@@ -7,7 +7,7 @@ from django.urls import get_resolver, reverse
 
 from annotation_site.accounts.models import Role, Scope, User
 from annotation_site.annotation.models import Assignment
-from tests.annotation_site.addresses import status, world  # noqa: F401  # a fixture
+from tests.annotation_site.addresses import status
 from tests.annotation_site.api import addresses
 from tests.annotation_site.api.scripts import bearer
 from tests.annotation_site.api.writes import WRITES, body_of, methods, send
@@ -30,7 +30,7 @@ def test_every_method_of_a_view_is_declared():
                 assert view.call_of(method.upper()) is not None, (pattern.name, method)
 
 
-def test_who_may_change_what(world):  # noqa: F811
+def test_who_may_change_what(world):
     study, assignment, clients = world
     newcomer = UserFactory()
     for (name, method), (body, expected) in WRITES.items():
@@ -45,7 +45,7 @@ def test_who_may_change_what(world):  # noqa: F811
         assert not Assignment.objects.filter(version__gt=0).exists()
 
 
-def test_a_token_reads_what_its_persons_session_reads(world):  # noqa: F811
+def test_a_token_reads_what_its_persons_session_reads(world):
     study, assignment, clients = world
     scripts = [bearer(person_of(client)) for client in clients[1:]]
     for name, expected in addresses.GET.items():
@@ -59,7 +59,7 @@ def person_of(client: Client):
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_token_does_what_its_scope_says_and_nothing_else(world, scope):  # noqa: F811
+def test_a_token_does_what_its_scope_says_and_nothing_else(world, scope):
     study, assignment, _ = world
     admin = UserFactory(role=Role.ADMIN)
     client = bearer(admin, scope)

@@ -1,7 +1,5 @@
 """The form that enqueues a model, filled in."""
 
-from tests.ffn_extract.tiny_models import tiny_model  # noqa: F401
-
 
 def form(**changes):
     return {

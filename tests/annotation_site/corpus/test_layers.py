@@ -22,7 +22,7 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.whole_layers import LayeredExtraction
 from tests.annotation_site.factories import UserFactory, client_of, make_extraction, make_study
-from tests.ffn_extract.tiny_models import SENTENCES, tiny_model  # noqa: F401
+from tests.ffn_extract.tiny_models import SENTENCES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Extraction.State
@@ -33,7 +33,7 @@ EVERY = ExtractOptions(
 
 
 @pytest.fixture
-def site(settings, tmp_path, tiny_model, messages):  # noqa: F811
+def site(settings, tmp_path, tiny_model, messages):
     """Folders of this test's own, with a tiny model in them; nothing kept open from before."""
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path / "models"
