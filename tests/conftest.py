@@ -1,9 +1,15 @@
 """What tests of the site and of extraction share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Lines are counted in the processes that run tests, and not in servers and commands that these
+# start: counting slows them, and some are looked at for what they write and how long they take.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_START", None)
 
 
 @pytest.fixture(scope="session")

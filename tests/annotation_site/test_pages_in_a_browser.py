@@ -88,7 +88,7 @@ def served(rendered: dict[str, bytes]) -> Iterator[str]:
         do_POST = do_PUT = do_GET
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

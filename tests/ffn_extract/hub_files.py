@@ -1,9 +1,9 @@
 """A tiny model's files on a hub, and a process that looks for them."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.ffn_extract.fresh_process import run_code
 
 NOWHERE = "http://127.0.0.1:9"
 FIND = (
@@ -16,15 +16,16 @@ FIND = (
 )
 
 
-def find(endpoint: str, cache: Path, *arguments: str, token: str | None = None) -> str:
+def find(
+    endpoint: str, cache: Path, *arguments: str, token: str | None = None, code: str = FIND
+) -> str:
     """What a fresh process finds: huggingface_hub reads its settings when it is imported."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache)}
     environment.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_XET="1")
     environment.pop("HF_TOKEN", None)
     if token is not None:
         environment["HF_TOKEN"] = token
-    command = [sys.executable, "-c", FIND, *arguments]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    ended = run_code(code, *arguments, environment=environment)
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
     return ended.stdout.strip()

@@ -165,17 +165,16 @@ GGUF = (
 )
 
 
-def test_of_a_gguf_model_on_the_hub_its_files_alone_are_fetched(tiny_model, tmp_path, monkeypatch):
+def test_of_a_gguf_model_on_the_hub_its_files_alone_are_fetched(tiny_model, tmp_path):
     path = tmp_path / "tiny.gguf"
     write_gguf(path, tiny_model("llama"))
     content = path.read_bytes()
     names = ("tiny-Q4_0.gguf", "tiny-Q8_0.gguf")
-    monkeypatch.setitem(globals(), "FIND", GGUF)
     with served(Hub({**dict.fromkeys(names, content), "config.json": b"{}"})) as hub:
-        said = find(hub.address, tmp_path / "cache", MODEL, "")
+        said = find(hub.address, tmp_path / "cache", MODEL, "", code=GGUF)
         assert said.startswith("refused:")
         assert "2 GGUF models: tiny-Q4_0.gguf, tiny-Q8_0.gguf" in said
         expected = f"{MODEL} {COMMIT} tiny-Q8_0.gguf llama"
-        assert find(hub.address, tmp_path / "cache", MODEL, names[1]) == expected
+        assert find(hub.address, tmp_path / "cache", MODEL, names[1], code=GGUF) == expected
         assert hub.fetched() == [names[1]]
-    assert find(NOWHERE, tmp_path / "cache", MODEL, names[1]) == expected
+    assert find(NOWHERE, tmp_path / "cache", MODEL, names[1], code=GGUF) == expected

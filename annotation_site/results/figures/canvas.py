@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any, Literal
 
@@ -136,6 +137,7 @@ def _printed(draw: Draw, title: str, extension: str) -> FigureFile:
     return FigureFile("print", extension, file.getvalue())
 
 
+@lru_cache(maxsize=10_000)  # each theme and layout asks for the same texts
 def text_width(text: str, size: float) -> float:
     """How wide a text is, in the pixels that its size is in."""
     path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans"))
