@@ -17,7 +17,7 @@ from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Guidelines, Study
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
 from annotation_site.results.files import archive
-from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
 from annotation_site.results.files.product import VERSION
 from annotation_site.results.snapshots import services
@@ -40,7 +40,9 @@ def study_make() -> int:
 
 def packed_with_few_draws(study: Study, **options: Any) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "Choices", lambda *chosen: Choices(*chosen, resamples=100))
+        patch.setattr(
+            archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=100)
+        )
         return packed(study, **options)
 
 

@@ -13,7 +13,7 @@ def submit(assignment, content, **changes):
         **{
             "base_version": assignment.draft_version,
             "key": uuid.uuid4(),
-            "answer": content,
+            "annotation": content,
             "active_seconds": 0,
             **changes,
         },

@@ -164,7 +164,7 @@ def request_choice(chosen: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Machine annotators take their time, and are in none of these tables."""
-    monkeypatch.setattr("annotation_site.results.tables.machines.BASELINES", {})
+    monkeypatch.setattr("annotation_site.results.tables.machine_annotators.MACHINE_ANNOTATORS", {})
 
 
 NUMBERS = {
