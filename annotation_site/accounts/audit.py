@@ -11,6 +11,7 @@ from allauth.core import context
 from django.db.models import Model, QuerySet
 
 from annotation_site.accounts.models import AuditEntry, User
+from annotation_site.old_names import action_always
 
 # What can be logged, as the log's page says it.
 ACTIONS = {
@@ -47,7 +48,7 @@ ACTIONS = {
     "annotator_removed": "took an annotator out of a study",
     "lists_released": "released somebody's unopened lists",
     "study_left": "withdrew from a study",
-    "final_answer_given": "gave a list its final answer",
+    "adjudicated_annotation_given": "gave a list its final answer",
     "training_waived": "let somebody in without passing training",
     "model_enqueued": "enqueued a model",
     "model_uploaded": "uploaded a bundle",
@@ -55,7 +56,7 @@ ACTIONS = {
     "model_cancelled": "cancelled an extraction",
     "model_deleted": "deleted an extraction",
     "exported": "exported results",
-    "labels_imported": "imported labels",
+    "annotations_imported": "imported labels",
 }
 
 
@@ -82,7 +83,7 @@ def entries(*, action: str = "", person: uuid.UUID | None = None) -> QuerySet[Au
     """The log, newest first; of one action, or of what one person did or had done to them."""
     found = AuditEntry.objects.order_by("-pk")
     if action:
-        found = found.filter(action=action)
+        found = found.filter(action__in=action_always(action))
     if person:
         found = found.filter(actor=person) | found.filter(target=f"user:{person}")
     return found

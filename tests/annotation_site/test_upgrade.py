@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from annotation_site.accounts.models import User
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import UserFactory, make_study
 from tests.annotation_site.older_version import older_version_read
@@ -127,7 +127,7 @@ def test_an_older_database_gives_every_file(site: Site, name: str, tmp_path: Pat
         assert slugs == {one[0] for one in kept}
     for slug in slugs:
         assert {file for file in files if file.startswith(f"{slug}-")} == {
-            *(f"{slug}-{table}.csv" for table in (*TABLES, "gold")),
+            *(f"{slug}-{table}.csv" for table in (*TABLES, "adjudicated")),
             *(f"{slug}-{one}" for one in ("labels.jsonl", "labels.parquet", "archive.zip")),
         }
         status, out = verified(files[f"{slug}-archive.zip"])
@@ -208,7 +208,7 @@ def within(before: Any, after: Any) -> Any:
 
 @pytest.mark.django_db(transaction=True)
 def test_days_of_a_list_that_two_people_worked_at_can_go_back():
-    final = final_answer_open(
+    final = adjudicated_annotation_open(
         item=make_study(reference_lists=1).items.filter(use="study").first(),
         by=User.objects.get(role="researcher"),
     )

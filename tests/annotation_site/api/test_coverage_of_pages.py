@@ -85,7 +85,7 @@ BY_SCRIPT = {
     "results:summary": "results, table",
     "results:lists": "study_lists, items",
     "results:adjudication": "adjudication",
-    "results:gold": "gold",
+    "results:adjudicated": "adjudicated",
     "results:retry": "retry_results POST",
     "results:download": "export",
     "results:figure": "figure",
