@@ -79,7 +79,7 @@ def client_of_researcher(study):
 
 def test_progress_counts_answers_lists_times_and_what_is_left(study):
     found = study_progress(study)
-    assert (found.lists, found.places, found.done) == (12, 24, 4)
+    assert (found.lists, found.slots, found.done) == (12, 24, 4)
     assert found.annotated == [(0, 9), (1, 2), (2, 1)]
     assert found.median_seconds == 35
     ada, ben = found.people
@@ -169,7 +169,7 @@ def test_releasing_says_how_many_lists_went_to_others():
     states = [row.state for row in own_lists(study, ada)]
     assert states.count(State.SUBMITTED) == 1
     assert State.WAITING not in states
-    assert study_progress(study).places == 24
+    assert study_progress(study).slots == 24
     held = Assignment.objects.filter(item__study=study, state__in=Assignment.LIVE)
     assert held.count() == 24
     entry = AuditEntry.objects.get(action="lists_released")
