@@ -62,7 +62,7 @@ BY_SCRIPT = {
     "annotation:flags": "flags",
     "annotation:release": "release POST",
     "annotation:let_in": "let_in POST",
-    "annotation:adjudicate": "final POST",
+    "annotation:adjudicate": "adjudicate POST",
     "annotation:adjudication": "final POST, submit POST",
     "annotation:rules": "study, study PATCH, previews POST",
     "annotation:extend": "extend POST",

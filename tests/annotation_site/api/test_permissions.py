@@ -63,7 +63,7 @@ WRITES = {
     ("api:release", "POST"): (None, RUNS),
     ("api:let_in", "POST"): (None, (401, 403, 403, 404, 204, 204)),
     # Final answers are for the study's own researchers.
-    ("api:final", "POST"): (None, (401, 403, 403, 404, 200, 403)),
+    ("api:adjudicate", "POST"): (None, (401, 403, 403, 404, 200, 403)),
     ("api:results", "POST"): (None, (401, 403, 403, 404, 422, 422)),  # no answer yet
     # What has not failed cannot be tried again.
     ("api:retry_results", "POST"): (None, (401, 403, 403, 404, 422, 422)),
