@@ -130,6 +130,8 @@ class Architecture:
         are counted in the file and d_model is the width of the unembedding.
     default_activation
         What an absent activation_key means.
+    only
+        Entries of config.json that make it another model where they are there with another value.
     """
 
     model_type: str
@@ -148,3 +150,4 @@ class Architecture:
     d_model_keys: tuple[str, ...] = ("hidden_size",)
     activation_key: str = "hidden_act"
     default_activation: str | None = None
+    only: tuple[tuple[str, int], ...] = ()

@@ -83,6 +83,7 @@ class ModelWeights:
     ) -> None:
         self.architecture = architecture
         self._config = settings_for(architecture, config)
+        self._require_only()
         self._files = files
         require_unadapted(files.names)
         self._prefix = find_prefix(architecture, files.names)
@@ -211,6 +212,15 @@ class ModelWeights:
 
     def _vector(self, name: str) -> Floats:
         return read_vector(self._files, name).to(torch.float64).numpy()
+
+    def _require_only(self) -> None:
+        for key, value in self.architecture.only:
+            if self._config.get(key, value) != value:
+                raise ArchitectureError(
+                    f"config.json gives {key} as {self._config[key]!r}; models of the family "
+                    f"{self.architecture.model_type} are read where it is {value}. Describe the "
+                    "model by its tensors' names instead: docs/extending.md says how."
+                )
 
     def _size(self, keys: tuple[str, ...]) -> int:
         return size_of(self._config, keys)

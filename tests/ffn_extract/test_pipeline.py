@@ -130,7 +130,7 @@ def test_every_kind_of_tokenizer_in_every_mode(tiny_model, tmp_path, family, mod
 @pytest.mark.parametrize("family", sorted(set(TINY_FAMILIES) - set(TOKENIZERS)))
 def test_every_family_is_extracted(tiny_model, tmp_path, family):
     extract(str(tiny_model(family)), tmp_path / "out", dataclasses.replace(TINY, projection="norm"))
-    assert open_bundle(tmp_path / "out").manifest.model.model_type == family.split("-")[0]
+    assert open_bundle(tmp_path / "out").manifest.model.model_type == family.split("+")[0]
 
 
 def test_tensors_given_by_name_have_updates_where_transformers_knows_the_model(
