@@ -22,7 +22,8 @@ ARCHITECTURE = replace(
                 key=Matrix("layers.{layer}.mlp.shared_experts.gate_proj.weight", "row"),
                 up=Matrix("layers.{layer}.mlp.shared_experts.up_proj.weight", "row"),
                 value=Matrix("layers.{layer}.mlp.shared_experts.down_proj.weight", "col"),
-                d_ff_keys=(),  # moe_intermediate_size times n_shared_experts
+                d_ff_keys=("moe_intermediate_size",),
+                d_ff_times="n_shared_experts",
             ),
         ),
         _DENSE,

@@ -19,7 +19,7 @@ from ffn_extract.architectures.declaration import (
 from ffn_extract.architectures.layers import find_layers
 from ffn_extract.architectures.naming import find_prefix, matrices_of
 from ffn_extract.architectures.quantised import report_plain, require_plain, require_readable
-from ffn_extract.architectures.settings import settings_for, size_of
+from ffn_extract.architectures.settings import settings_for, size_of, width_of
 from ffn_extract.architectures.stored import (
     StoredRows,
     StoredVectors,
@@ -280,11 +280,9 @@ class ModelWeights:
         return block
 
     def _d_ff(self, ffn: FFN, layer: int, d_model: int) -> int:
-        known = any(self._config.get(key) is not None for key in ffn.d_ff_keys)
-        if ffn.d_ff_factor is not None and not known:
-            return ffn.d_ff_factor * d_model
-        if ffn.d_ff_keys:
-            return self._size(ffn.d_ff_keys)
+        said = width_of(ffn, self._config, d_model)
+        if said is not None:
+            return said
         name = self._name(ffn.value, layer, 0)
         self._require_present(name)
         return self._files.shape(name)[-2 if ffn.value.orientation == "row" else -1]
