@@ -49,7 +49,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def run(site: Site, code: str) -> Any:
     """The JSON that some code prints last, in the site."""
-    return json.loads(site.manage("shell", "--verbosity", "0", "-c", code).splitlines()[-1])
+    return json.loads(site.run(code).splitlines()[-1])
 
 
 def said(site: Site) -> dict[str, Any]:

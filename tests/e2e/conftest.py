@@ -1,4 +1,4 @@
-"""A running site and a browser for each test that asks for them."""
+"""A running site for each test that asks for one, or for each module; one browser for all."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,15 +29,46 @@ def site(stopped_site: Site) -> Site:
     return stopped_site
 
 
+@pytest.fixture(scope="module")
+def running_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A site without workers, with the module's PEOPLE and what its WORLD makes. On SQLite."""
+    site = Site(tmp_path_factory.mktemp("world") / "var", models=False)
+    site.prepare()
+    site.add_people(**request.module.PEOPLE)
+    site.run(request.module.WORLD)
+    site.keep_database()
+    site.start_web()
+    yield site
+    site.stop()
+
+
 @pytest.fixture
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless."""
+def world(running_world: Site) -> Site:
+    """The same, as if it had just been made."""
+    running_world.put_database_back()
+    return running_world
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, headless. No test of this package asks the database itself, which
+    Django forbids where a browser runs."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=requires.chromium(), args=["--no-sandbox", "--disable-gpu"]
         )
         yield running
         running.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """The same, of which nothing is left to the next test."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 @pytest.fixture

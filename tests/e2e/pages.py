@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.e2e.site import PASSWORD, Site
@@ -66,6 +67,20 @@ def log_in(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
 
 
+def look(page: Page, name: str) -> None:
+    """The page as it is, in light and dark, wide and narrow: no barrier that axe finds, and
+    nothing to scroll sideways."""
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            found = Axe().run(page, options={"runOnly": RULES})
+            assert found.violations_count == 0, (name, scheme, width, found.generate_report())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+            picture(page, f"{name}-{scheme}-{width}.png")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
 def picture(page: Page, name: str) -> None:
     """Kept in the folder that PICTURES names, for somebody to look at."""
     if folder := os.environ.get("PICTURES"):
@@ -73,4 +88,4 @@ def picture(page: Page, name: str) -> None:
 
 
 def run(site: Site, code: str) -> None:
-    site.manage("shell", "--verbosity", "0", "-c", code)
+    site.run(code)

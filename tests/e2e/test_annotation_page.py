@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests import requires
 from tests.e2e.pages import RULES, requests_from_now, stop_timers
 from tests.e2e.site import PASSWORD, Site, database_of_its_own
 
@@ -33,20 +32,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(Path(tmp_path_factory.mktemp("page")) / "var")
     with database_of_its_own(site.environment):
         site.prepare()
-        site.manage("shell", "--verbosity", "0", "-c", SEED)
+        site.run(SEED)
         site.start(first_port=8860)
         yield site
         site.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=requires.chromium(), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture

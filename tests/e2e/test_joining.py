@@ -119,8 +119,8 @@ def code_of(secret: str, steps: int = 0) -> str:
 def test_from_an_invitation_to_the_first_list_and_back_in_with_a_second_factor(
     site: Site, browser: Browser
 ):
-    site.add_person("root", "admin")
-    site.manage("shell", "--verbosity", "0", "-c", STUDY)
+    site.add_people(root="admin")
+    site.run(STUDY)
     hers = new_context(browser, permissions=["clipboard-read", "clipboard-write"])
     admin = hers.new_page()
     log_in(admin, site, "root")

@@ -15,7 +15,7 @@ SLOW = 120_000  # milliseconds that a busy machine may take
 def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     site: Site, browser: Browser, tmp_path
 ):
-    site.add_person("root", "admin")
+    site.add_people(root="admin")
     page = log_in(browser, site, "root")
     page.get_by_role("link", name="Models").click()
     page.get_by_role("link", name="Enqueue a model").click()

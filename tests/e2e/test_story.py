@@ -233,10 +233,7 @@ def test_from_a_models_weights_to_a_coverage_table(
     stopped_site: Site, browser: Browser, wordnet, tmp_path
 ):
     site = stopped_site
-    for name, role in (
-        ("root", "admin"), ("rosa", "researcher"), ("ada", "annotator"), ("ben", "annotator"),
-    ):  # fmt: skip
-        site.add_person(name, role)
+    site.add_people(root="admin", rosa="researcher", ada="annotator", ben="annotator")
     site.start()
 
     enqueue(log_in(browser, site, "root"))

@@ -81,7 +81,7 @@ def test_four_workers_share_an_extraction_whose_messages_come_twice(cluster, dig
         f"call_command('enqueue_model', {MODEL!r}, *{ARGUMENTS})\n"
         "for _ in range(20): extraction_work.delay(Extraction.objects.get().pk)"
     )
-    cluster.site.manage("shell", "--verbosity", "0", "-c", code)
+    cluster.site.run(code)
     let_another_join(cluster)
     wait_for(cluster.finished, cluster.said)
     assert cluster.finished() == [("ready", digest, "")]

@@ -19,7 +19,7 @@ PEOPLE = 3
 def site(tmp_path, postgres):
     site = Site(tmp_path / "var", models=False)
     site.environment["DATABASE_URL"] = postgres.url
-    site.prepare()
+    site.run("from annotation_site.serving import prepare; prepare()")
     yield site
     site.kill()
 

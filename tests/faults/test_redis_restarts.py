@@ -45,7 +45,7 @@ def cluster(stopped_site, broker):
 
 def test_messages_that_redis_lost_are_sent_again_and_workers_go_on(cluster, broker):
     """Killed with four messages that nobody has taken; and again with workers connected to it."""
-    cluster.site.manage("shell", "--verbosity", "0", "-c", BEGUN.format(model=MODEL))
+    cluster.site.run(BEGUN.format(model=MODEL))
     broker.kill()
     broker.start()
     cluster.start(1, EXTRACTING, COMPUTING)
@@ -59,7 +59,7 @@ def test_messages_that_redis_lost_are_sent_again_and_workers_go_on(cluster, brok
 def test_a_person_submits_and_asks_for_files_while_redis_is_away(cluster, broker):
     """Nothing but the database is asked; what is due then is found when workers look."""
     broker.kill()
-    cluster.site.manage("shell", "--verbosity", "0", "-c", BEGUN.format(model=MODEL))
+    cluster.site.run(BEGUN.format(model=MODEL))
     assert states(cluster) == ["queued", "queued", "due", "due"]
     broker.start()
     cluster.start(1, COMPUTING)

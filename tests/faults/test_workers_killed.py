@@ -82,7 +82,7 @@ def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
     uploaded = tmp_path / "uploaded"
     digests = [bundle_of(UPLOADED_SEED, uploaded)]
     code = BEGUN.format(model=MODEL, options=OPTIONS, extractions=extractions, bundle=uploaded)
-    cluster.site.manage("shell", "--verbosity", "0", "-c", code)
+    cluster.site.run(code)
     wait_for(lambda: all(w.poll() is not None for w in cluster.workers), cluster.said, PATIENCE)
     assert {worker.returncode for worker in cluster.workers} == {-signal.SIGKILL}
 

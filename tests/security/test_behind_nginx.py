@@ -112,9 +112,8 @@ def proxied(tmp_path: Path) -> Iterator[Site]:
     make_certificate(folder)
     with database_of_its_own(site.environment):
         site.prepare()
-        for name, role in (("ada", "annotator"), ("rosa", "researcher"), ("root", "admin")):
-            site.add_person(name, role)
-        site.manage("shell", "--verbosity", "0", "-c", WORLD)
+        site.add_people(ada="annotator", rosa="researcher", root="admin")
+        site.run(WORLD)
         site.start_web()
         user = "user root;" if os.geteuid() == 0 else ""
         (folder / "nginx.conf").write_text(
