@@ -15,8 +15,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +41,8 @@ class Site:
         self.process: subprocess.Popen[bytes] | None = None
         self.address = ""
         self.port = 0
+        self._started: Shell | None = None
+        self._shell_is_mine = threading.Lock()
         self.environment = {
             **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")},
             "DJANGO_SETTINGS_MODULE": "tests.e2e.settings",
@@ -88,8 +92,17 @@ class Site:
             return cursor.fetchall()
 
     def run(self, code: str) -> str:
-        """Run some Python in the site; returns what it printed."""
-        return self.manage("shell", "--verbosity", "0", "-c", code)
+        """Run some Python in the site; returns what it printed, and fails with its errors."""
+        with self._shell_is_mine:
+            said, failed = self._shell().ask(code)
+        assert failed == "", failed
+        return said
+
+    def _shell(self) -> "Shell":
+        """What runs it: another where the site's settings have changed since."""
+        if self._started is None or self._started.environment != self.environment:
+            self._started = Shell(self.environment)
+        return self._started
 
     def keep_database(self) -> None:
         """Keep the database as it is, for `put_database_back`. On SQLite."""
@@ -168,6 +181,37 @@ class Site:
     def said(self) -> str:
         """What the servers printed, for the message of a failed wait."""
         return self.log.read_text()[-4000:]
+
+
+class Shell:
+    """A process that runs pieces of Python in a site, until nobody refers to it any more."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = {**environment}
+        # Its errors go to ours: what a piece says there is of no use to the test.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.shell"],
+            cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        weakref.finalize(self, end_of, self._process)
+
+    def ask(self, code: str) -> tuple[str, str]:
+        """What a piece printed, and the traceback of its failure."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(code) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "The site's shell has ended: what it said is above."
+        said, failed = json.loads(line)
+        return said, failed
+
+
+def end_of(process: "subprocess.Popen[str]") -> None:
+    """Wait until a process without anything more to read is gone."""
+    with process:
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 @functools.cache

@@ -182,8 +182,13 @@ def alive(site: Site) -> list[int]:
     return [
         int(pid)
         for pid, state, arguments in found
-        if not state.startswith("Z") and "python" in arguments and belongs_to(site, int(pid))
+        if not state.startswith("Z") and is_server(arguments) and belongs_to(site, int(pid))
     ]
+
+
+def is_server(arguments: str) -> bool:
+    """Whether a command line is not that of the process in which tests ask the site's database."""
+    return "python" in arguments and "tests.e2e.shell" not in arguments
 
 
 def children_of(pid: int) -> list[int]:

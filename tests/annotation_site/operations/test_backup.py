@@ -90,7 +90,7 @@ def test_a_restored_site_has_every_row_and_file(two_sites, tmp_path):
     new.run(
         "from tests.annotation_site.factories import *\n"
         f"from annotation_site.annotation.models import *\n{later}",
-    )  # fmt: skip
+    )
 
 
 def test_sqlite_moves_to_another_database_with_equal_exports(two_sites, tmp_path):
@@ -123,13 +123,13 @@ def test_people_go_on_working_and_the_backup_is_of_one_moment(two_sites, tmp_pat
             try:
                 # Two rows that belong together: a backup has both or neither.
                 old.run(
-        "from django.db import transaction\n"
+                    "from django.db import transaction\n"
                     "from annotation_site.annotation.models import *\n"
                     "s = Study.objects.first()\n"
                     "with transaction.atomic():\n"
                     f"    Guidelines.objects.create(study=s, version={100 + number}, text='x')\n"
                     f"    ConsentText.objects.create(study=s, version={100 + number}, text='x')\n",
-                )  # fmt: skip
+                )
             except AssertionError as error:
                 faults.append(str(error))
             begun.set()
