@@ -42,7 +42,7 @@ ADMIN = 'print("PERSON", session_of(UserFactory(username="admin", role=Role.ADMI
 TOKEN = "t" * 32  # the CSRF cookie and its header only have to agree
 FORM = "application/x-www-form-urlencoded"
 IMPATIENCE = 10  # seconds for one reply
-PATIENCE = 90  # seconds for all tries of one request
+PATIENCE = 300  # seconds for all tries of one request
 
 
 def people_of(site: Site, people: int, *, lists_per_layer: int) -> list[list[str]]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests import requires
-from tests.e2e.pages import watched_page
+from tests.e2e.pages import PATIENCE, watched_page
 from tests.e2e.site import Site, database_of_its_own
 
 
@@ -59,8 +60,22 @@ def chromium() -> Iterator[Browser]:
         running = playwright.chromium.launch(
             executable_path=requires.chromium(), args=["--no-sandbox", "--disable-gpu"]
         )
-        yield running
+        yield patient(running)
         running.close()
+
+
+def patient(browser: Browser) -> Browser:
+    """The same; what is asked of its pages may take as long as what is expected of them."""
+    real = browser.new_context
+
+    def new_context(**options: Any) -> BrowserContext:
+        context = real(**options)
+        context.set_default_timeout(PATIENCE)
+        return context
+
+    browser.new_context = new_context  # type: ignore[method-assign]
+    browser.new_page = lambda **options: new_context(**options).new_page()  # type: ignore[method-assign]
+    return browser
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from tests.e2e.site import PASSWORD, Site
 
 # Milliseconds until an expectation fails: what is expected of a page has no deadline, and on a busy
 # machine a login alone can take longer than Playwright's own five seconds.
-expect.set_options(timeout=30_000)
+PATIENCE = 180_000
+expect.set_options(timeout=PATIENCE)
 # Each theme and each width of a window once: colours depend on the one, places on the other.
 LOOKS = (("light", 1280), ("dark", 390))
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -125,7 +125,7 @@ def test_a_file_is_asked_for_watched_and_fetched(
     with ThreadPoolExecutor() as background:
         written = background.submit(run, world, WRITE.replace("GO", repr(str(go))))
         try:
-            expect(files.get_by_text("8 of 16")).to_be_visible(timeout=30_000)
+            expect(files.get_by_text("8 of 16")).to_be_visible()
             expect(files.get_by_role("progressbar", name="Annotations written")).to_be_visible()
             expect(files.get_by_role("link", name="Download")).to_have_count(0)
         finally:

@@ -15,7 +15,7 @@ from tests.faults.cluster import TAKING_EVERYTHING, Cluster
 from tests.ffn_extract.hub_server import MODEL as HUB_MODEL
 from tests.ffn_extract.hub_server import OTHER_COMMIT, Hub, served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-layers")]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.xdist_group("faults-layers")]
 LAYERS, D_FF, DRAWN = 6, 1536, 10
 ARGUMENTS = ("--kinds", "value,random", "--per-layer", "all", "--glosses", "none")
 

@@ -73,14 +73,14 @@ def test_who_cannot_acknowledge_a_message_asks_on_and_hears_of_the_loss(broker, 
         queue = connection.SimpleQueue("work")
         queue.consumer.qos(prefetch_count=1)
         queue.put("first")
-        first = queue.get(timeout=10)
+        first = queue.get(timeout=120)
         assert not queue.channel.qos.can_consume()
         broker.kill()
         first.ack_log_error(logging.getLogger(__name__), connection.connection_errors)
         assert queue.channel.qos.can_consume()
         broker.start()
         with pytest.raises(connection.connection_errors):  # at which a worker connects again
-            queue.get(timeout=10)
+            queue.get(timeout=120)
 
 
 def states(cluster: Cluster) -> list[str]:

@@ -72,6 +72,7 @@ for number, (task, row) in enumerate(tasks):
 """
 
 
+@pytest.mark.long
 def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
     places = [*IN_AN_EXTRACTION.values(), IN_AN_IMPORT, IN_A_SNAPSHOT, IN_AN_EXPORT]
     for number, place in enumerate(places):  # each has a queue of its own, so it is not for others
@@ -139,6 +140,7 @@ def workers(site: Site) -> int:
     return site.rows("SELECT count(*) FROM workers_worker")[0][0]
 
 
+@pytest.mark.long
 def test_a_killed_worker_changes_nothing_in_the_bundle(stopped_site, tmp_path):
     site = stopped_site
     site.start()

@@ -135,7 +135,7 @@ def proxied(tmp_path: Path) -> Iterator[Site]:
             yield site
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=60)
             site.stop()
 
 
@@ -149,7 +149,7 @@ def browser(site: Site) -> requests.Session:
 
 def reached(session: requests.Session, site: Site) -> bool:
     try:
-        return session.get(f"{site.address}/healthz", timeout=5).ok
+        return session.get(f"{site.address}/healthz", timeout=60).ok
     except requests.ConnectionError:
         return False
 
@@ -367,7 +367,7 @@ def test_forwarded_headers_are_trusted_only_where_the_setting_says_so(tmp_path):
             site.start_web(web_workers=1)
             try:
                 answer = requests.get(
-                    f"{site.address}/login/", headers=forged, allow_redirects=False, timeout=30
+                    f"{site.address}/login/", headers=forged, allow_redirects=False, timeout=60
                 )
             finally:
                 site.stop()
