@@ -293,7 +293,7 @@ def wait_for(
     condition: Callable[[], Any],
     explain: Callable[[], str] = str,
     seconds: float = 300,
-    pause: float = 0.2,
+    pause: float = 0.1,
 ) -> Any:
     """Wait until a condition holds and return its value, or fail with an explanation.
 

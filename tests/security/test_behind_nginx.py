@@ -100,10 +100,10 @@ def make_certificate(folder: Path) -> None:
     )
 
 
-@pytest.fixture
-def proxied(tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site below /ffn/ of an nginx that ends TLS; `address` is what people type."""
-    nginx = requires.nginx()
+    nginx, tmp_path = requires.nginx(), tmp_path_factory.mktemp("proxied")
     port = free_port("127.0.0.1", some_port())
     site = Site(tmp_path / "var", models=False)
     site.environment |= {"SITE_URL": f"https://127.0.0.1:{port}/ffn", "BEHIND_PROXY": "true"}
