@@ -43,6 +43,7 @@ def cluster(stopped_site, broker):
     cluster.stop()
 
 
+@pytest.mark.long
 def test_messages_that_redis_lost_are_sent_again_and_workers_go_on(cluster, broker):
     """Killed with four messages that nobody has taken; and again with workers connected to it."""
     cluster.site.run(BEGUN.format(model=MODEL))
