@@ -21,6 +21,8 @@ def main() -> None:
 
     keep_files_private()
     django.setup()
+    from django.db import connections
+
     import tests.annotation_site.factories  # noqa: F401  (most pieces need them)
 
     for line in sys.stdin:
@@ -36,6 +38,7 @@ def main() -> None:
                     exec(json.loads(line), {"__name__": "__main__"})
                 except BaseException:
                     failed = traceback.format_exc()
+            connections.close_all()  # SQLite's last one tidies up beside its file
             answer(said.getvalue(), failed)
             os._exit(0)
 
