@@ -175,7 +175,7 @@ def main(parent: str, what: str, folder: str, called: str, *how: str) -> None:
 
 def _print_rows(what: str, folder: Path, digest: str, size: int) -> None:
     """One line of JSON for so many rows, if the files are those that were checked."""
-    manifest = read_heads(folder)
+    manifest = manifest_of(folder)
     if manifest.digest != digest:
         raise BundleError(f"{folder} changed while it was read. {_AGAIN}")
     require_digests(folder, manifest)
