@@ -16,8 +16,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ffn_extract.child import command, end_with, environment
 from ffn_extract.errors import FFNExtractError, ProcessEnded
@@ -130,9 +131,8 @@ class _Process:
             stdout=subprocess.PIPE,
             env=environment(PASSED_ON),
         )
-        assert self._running.stdin and self._running.stdout  # noqa: S101  (for mypy)
-        self._questions: IO[bytes] = self._running.stdin
-        self._answers: IO[bytes] = self._running.stdout
+        self._questions = cast(IO[bytes], self._running.stdin)
+        self._answers = cast(IO[bytes], self._running.stdout)
 
     def ask(self, what: str, *arguments: Any, report: Report = ignore) -> Any:
         """The answer to a question; progress is reported meanwhile."""
@@ -170,10 +170,8 @@ class _Process:
     def close(self) -> None:
         """End the process: its questions are over."""
         for pipe in (self._questions, self._answers):
-            try:
+            with suppress(OSError):  # it ended before it was heard out
                 pipe.close()
-            except OSError:
-                pass  # it ended before it was heard out
         try:
             self._running.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

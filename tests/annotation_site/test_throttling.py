@@ -157,7 +157,9 @@ def test_files_that_a_person_asks_for_have_an_end_on_one_day(monkeypatch):
     researcher = study.memberships.get(role="researcher").user
     client = client_of(researcher)
     for _ in range(2):
-        assert client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"}).status_code == 302
+        assert (
+            client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"}).status_code == 302
+        )
         ExportJob.objects.update(state=ExportJob.State.READY)  # so that none waits
     refused = client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"})
     assert refused.status_code == 422

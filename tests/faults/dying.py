@@ -2,8 +2,9 @@
 
 At the CALL-th call of a function (or class) that a module calls by its own name for it, the whole
 process group gets SIGKILL, as by a power cut or a want of memory: nothing is tidied up or said.
-What is called in the process that extracts is replaced there. Until then the worker is the site's own, but for the sweeps: what another worker's death left is
-not for this one, which on a slow machine lives long enough to find it.
+What extraction calls is replaced in the process that extracts, which is of the same group. Until
+then the worker is the site's own, but for the sweeps: what another worker's death left is not for
+this one, which on a slow machine lives long enough to find it.
 """
 
 import itertools

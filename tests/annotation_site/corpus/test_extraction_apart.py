@@ -33,6 +33,7 @@ State = Extraction.State
 FEW = ExtractOptions(kinds=("value",), per_layer=3, top_k=5, glosses=())
 EVERY = replace(FEW, per_layer="all")
 LAYERS = 2
+PATHS = {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture
@@ -95,8 +96,7 @@ def test_no_file_of_a_model_is_opened_in_the_worker_itself(model):
         "print(sorted({'torch', 'transformers', 'tokenizers', 'safetensors'} & set(sys.modules)))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert ended.stdout.strip() == "[]"
 
@@ -164,13 +164,12 @@ def test_it_ends_with_the_process_that_asked(model):
         "import os, signal, sys; from pathlib import Path;"
         "from ffn_extract import apart; from ffn_extract.options import ExtractOptions;"
         f"options = ExtractOptions.from_json({EVERY.to_json()!r});"
-        f"opened = apart.LayersApart({str(model)!r}, {str(model.parent / 'out')!r}, options, print);"
+        f"opened = apart.LayersApart({str(model)!r}, {str(model.parent / 'o')!r}, options, print);"
         "print('pid', opened._process._running.pid, flush=True);"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == -signal.SIGKILL
     pid = int(ended.stdout.rpartition("pid ")[2])

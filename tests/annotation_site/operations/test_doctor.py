@@ -74,7 +74,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, settings):
     assert str(settings.VAR_DIR) in finding.said
 
 
-@pytest.mark.parametrize("what", ["VAR_DIR", "EXPORTS_DIR", "BUNDLES_DIR", "secret_key", "db", "db-wal"])
+@pytest.mark.parametrize(
+    "what", ["VAR_DIR", "EXPORTS_DIR", "BUNDLES_DIR", "secret_key", "db", "db-wal"]
+)
 def test_what_everybody_reads_is_worth_a_look(tmp_path, settings, monkeypatch, what):
     """As it was left by a version that did not set its own umask, or by a copy."""
     for name in ("VAR_DIR", "EXPORTS_DIR", "BUNDLES_DIR"):
