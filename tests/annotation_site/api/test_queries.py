@@ -40,7 +40,7 @@ def test_the_requests_of_an_annotation_page():
     asked(client, "put", f"lists/{one.public_id}/draft", {**draft, "base_version": 0})
     counts["autosave"] = asked(client, "put", f"lists/{one.public_id}/draft",
                                {**draft, "base_version": 1})  # fmt: skip
-    body = {"base_version": 2, "key": str(uuid.uuid4()), "answer": ANSWER, "active_seconds": 0}
+    body = {"base_version": 2, "key": str(uuid.uuid4()), "annotation": ANSWER, "active_seconds": 0}
     counts["submit"] = asked(client, "post", f"lists/{one.public_id}/submit", body)
     assert counts == {
         # session, person, count of writes, study, list, tokens

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import services
+from annotation_site.corpus import extraction_runs, services
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import SiteError
@@ -43,9 +42,9 @@ def model(settings, tmp_path, tiny_model, messages):  # noqa: F811
     settings.MODELS_DIR = tmp_path / "models"
     settings.MODELS_DIR.mkdir()
     (settings.MODELS_DIR / "tiny").symlink_to(tiny_model("bert"))
-    running._kept.forget()
+    extraction_runs._kept.forget()
     yield settings.MODELS_DIR / "tiny"
-    running._kept.forget()
+    extraction_runs._kept.forget()
 
 
 def enqueued(options):
@@ -53,7 +52,7 @@ def enqueued(options):
 
 
 def work(extraction):
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
 
 
@@ -126,7 +125,7 @@ def test_a_run_that_is_cancelled_stops_and_leaves_nothing(model, monkeypatch):
     monkeypatch.setattr(services, "report", cancelled)
     work(extraction)
     assert extraction.state == State.CANCELLED
-    assert list(running.settings.BUNDLES_DIR.iterdir()) == []
+    assert list(extraction_runs.settings.BUNDLES_DIR.iterdir()) == []
     assert extracting() == []
 
 
@@ -145,7 +144,7 @@ def test_a_process_that_is_killed_is_a_worker_that_died(model, monkeypatch, opti
         claims.report(row, **changes)
 
     monkeypatch.setattr(services, "report", kill)
-    monkeypatch.setattr(running, "report", kill)
+    monkeypatch.setattr(extraction_runs, "report", kill)
     work(extraction)
     assert killed
     assert extraction.state == (State.LAYERS if options is EVERY else State.RUNNING)
@@ -202,7 +201,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("annotation", ANSWERS)
 def test_an_answer_that_is_none_ends_the_process_and_nothing_else(tmp_path, monkeypatch, answer):
     program = f"{ANSWERS[answer]}; import time; time.sleep(100)" if ANSWERS[answer] else "pass"
     monkeypatch.setattr(apart, "command", lambda _: [sys.executable, "-u", "-c", program])
@@ -225,5 +224,5 @@ def test_numbers_and_texts_of_an_answer_are_bounded():
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
-    with pytest.raises(SiteError, match="lacks the package torch"), running._packages():
+    with pytest.raises(SiteError, match="lacks the package torch"), extraction_runs._packages():
         raise apart._raised("missing", "torch")
