@@ -95,7 +95,8 @@ def test_no_file_of_a_model_is_opened_in_the_worker_itself(model):
         "print(sorted({'torch', 'transformers', 'tokenizers', 'safetensors'} & set(sys.modules)))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True,
+        text=True, check=True,
     )  # fmt: skip
     assert ended.stdout.strip() == "[]"
 
@@ -168,7 +169,8 @@ def test_it_ends_with_the_process_that_asked(model):
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True, text=True, check=False,
+        [sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == -signal.SIGKILL
     pid = int(ended.stdout.rpartition("pid ")[2])
