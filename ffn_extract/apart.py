@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from ffn_extract.child import command, end_with, environment
+from ffn_extract.child import command, end_with, to_start
 from ffn_extract.errors import FFNExtractError, ProcessEnded
 from ffn_extract.options import ExtractOptions
 from ffn_extract.progress import Progress, Report, Steps, ignore
@@ -129,7 +129,7 @@ class _Process:
             command(PROGRAM),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment(PASSED_ON),
+            env=to_start(PASSED_ON),
         )
         self._questions = cast(IO[bytes], self._running.stdin)
         self._answers = cast(IO[bytes], self._running.stdout)
@@ -272,19 +272,17 @@ class _Served:
         self._reported_at = time.monotonic()
 
     def _extract(self, described: tuple[str, str, dict[str, Any]]) -> None:
-        from ffn_extract import pipeline
+        from ffn_extract.pipeline import extract
 
         model, out, options = described
-        pipeline.extract(model, out, ExtractOptions.from_json(options), self._report)
+        extract(model, out, ExtractOptions.from_json(options), self._report)
 
     def _open(self, described: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
-        from ffn_extract import pipeline
+        from ffn_extract.pipeline import open_run
         from ffn_extract.whole_layers import LayeredExtraction
 
         model, out, options = described
-        run = pipeline.open_run(
-            model, Path(out), ExtractOptions.from_json(options), Steps(self._report)
-        )
+        run = open_run(model, Path(out), ExtractOptions.from_json(options), Steps(self._report))
         self._layers = LayeredExtraction(run)
         return {"sizes": self._layers.sizes, "inputs": self._layers.inputs}
 

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import ffn_extract
-
 TO_START = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONUSERBASE",
     "TMPDIR", "TZ", "VIRTUAL_ENV",
@@ -16,10 +14,10 @@ TO_START = (
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
-def environment(names: Iterable[str] = ()) -> dict[str, str]:
+def to_start(names: Iterable[str] = ()) -> dict[str, str]:
     """What such a process needs of this one's environment to start, and `names`; no more."""
     passed = {name: os.environ[name] for name in (*TO_START, *names) if name in os.environ}
-    found = [str(Path(ffn_extract.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    found = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return {**passed, "PYTHONPATH": os.pathsep.join(filter(None, found))}
 
 

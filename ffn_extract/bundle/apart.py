@@ -17,7 +17,6 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from ffn_extract import child
 from ffn_extract.bundle.manifest import Manifest
 from ffn_extract.bundle.reading import (
     BATCH,
@@ -28,6 +27,7 @@ from ffn_extract.bundle.reading import (
     require_digests,
 )
 from ffn_extract.bundle.rows import TokenRow, VectorRow
+from ffn_extract.child import command, end_with, to_start
 from ffn_extract.errors import BundleError
 
 MOST_MEMORY_MB = 384
@@ -73,7 +73,7 @@ class BundleApart(Bundle):
     def _read(self, what: str, batch_size: int) -> Iterator[list[Any]]:
         arguments = (str(self.path), self.manifest.digest, str(batch_size))
         with subprocess.Popen(
-            child.command(__name__, what, os.path.abspath(self.path), *arguments),
+            command(__name__, what, os.path.abspath(self.path), *arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env=environment(),
@@ -104,14 +104,14 @@ def read_heads_apart(folder: Path, max_bytes: int | None = None) -> Manifest:
 
 def environment() -> dict[str, str]:
     """The environment of the process: what it needs to start, and no secret."""
-    return {**child.environment(), **_OWN}
+    return {**to_start(), **_OWN}
 
 
 def check(what: str, folder: Path, max_bytes: int | None = None) -> Outcome:
     """Have another process check "heads" or "rows" of a bundle."""
     most = "" if max_bytes is None else str(max_bytes)
     done = subprocess.run(
-        child.command(__name__, what, os.path.abspath(folder), str(folder), most),
+        command(__name__, what, os.path.abspath(folder), str(folder), most),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment(),
@@ -150,7 +150,7 @@ def main(parent: str, what: str, folder: str, called: str, *how: str) -> None:
     `how` is the most bytes for a check, and for rows the digest that was checked and how many rows
     are a line.
     """
-    child.end_with(parent)
+    end_with(parent)
     _limit(resource.RLIMIT_DATA, MOST_MEMORY_MB << 20)
     _limit(resource.RLIMIT_CPU, MOST_CPU_SECONDS)
     _limit(resource.RLIMIT_CORE, 0)

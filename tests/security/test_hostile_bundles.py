@@ -344,7 +344,7 @@ def test_rows_that_kill_what_reads_them_are_a_sentence(folder, monkeypatch):
     bundle = apart.open_bundle_apart(folder)
     for program in ("import os; os.abort()", "print('[1')", "print('7')"):
         monkeypatch.setattr(
-            apart.child, "command", lambda *_, program=program: [sys.executable, "-c", program]
+            apart, "command", lambda *_, program=program: [sys.executable, "-c", program]
         )
         with pytest.raises(BundleError, match="crashes what reads it"):
             list(bundle.iter_tokens())
