@@ -25,10 +25,10 @@ ALLOWED = {
 TASKS_MAY = {"celery"}
 # Pages about people see what joining and leaving do to studies; no other page crosses stages.
 ACCOUNTS_VIEWS_MAY = {"annotation"}
-# The bundle is all that passes between extraction and site, and before it an estimate; these load
-# without torch.
+# The bundle is all that passes between extraction and site, before it an estimate, and meanwhile
+# questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
-    "bundle", "checkpoints.outline", "chosen_vectors", "errors", "estimate", "formulas",
+    "apart", "bundle", "checkpoints.outline", "chosen_vectors", "errors", "estimate", "formulas",
     "model_sizes", "option_types", "options", "progress", "target_lock", "version",
 }  # fmt: skip
 
