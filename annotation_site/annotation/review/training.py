@@ -12,9 +12,9 @@ from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.annotation.lists.access import Training, training_of
 from annotation_site.annotation.lists.answer_format import Answer, PatternAnswer
 from annotation_site.annotation.lists.side_by_side import Comparison, answers_compare
+from annotation_site.annotation.lists.tokens import list_tokens
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.review.final_answers import WITH_REFERENCE
-from annotation_site.annotation.selectors import list_tokens
 from annotation_site.errors import Invalid, NotAllowed
 
 State = Assignment.State

@@ -1,6 +1,7 @@
-"""Files that were written: handing them out, giving up dead runs, removing what is over."""
+"""Files that were asked for: listing them, handing them out, giving up dead runs, removing them."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Membership
+from annotation_site.annotation.models import Membership, Study
 from annotation_site.errors import NotFound
 from annotation_site.results.files.jobs import CONTENTS, file_path
 from annotation_site.results.models import ExportJob
@@ -18,6 +19,30 @@ from annotation_site.workers.claims import give_back
 
 log = logging.getLogger(__name__)
 State = ExportJob.State
+SHOWN = 50
+BADGES = {"due": "", "running": "badge-running", "ready": "badge-done", "failed": "badge-failed"}
+
+
+@dataclass(frozen=True)
+class ExportLine:
+    """A file as the page shows it."""
+
+    job: ExportJob
+    title: str
+    badge: str
+
+
+def export_lines(study: Study) -> list[ExportLine]:
+    """The newest files of a study, also those that have been removed since."""
+    jobs = ExportJob.objects.filter(study=study).select_related("requested_by")[:SHOWN]
+    return [
+        ExportLine(
+            job=job,
+            title=CONTENTS[job.content].title if job.content in CONTENTS else job.content,
+            badge=BADGES.get(job.state, ""),
+        )
+        for job in jobs
+    ]
 
 
 def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
