@@ -46,10 +46,10 @@ ROOMS = {
         "figures": set(),
         "tables": {"pseudonyms"},
         "snapshots": {"figures", "pseudonyms", "tables"},
-        "files": {"pseudonyms", "snapshots", "tables"},
+        "files": {"figures", "pseudonyms", "snapshots", "tables"},
         "pages": {"snapshots", "tables"},
         "forms": {"files", "snapshots", "tables"},
-        "views": {"files", "forms", "pages", "snapshots", "tables"},
+        "views": {"figures", "files", "forms", "pages", "snapshots", "tables"},
         "tasks": {"files", "snapshots"},
         "urls": {"views"},
     },
@@ -100,7 +100,7 @@ FILES = {
     ),
     "operations": "backup databases doctor health metrics requests tidy",
     "results": "forms models pseudonyms tasks urls",
-    "results/figures": "canvas charts coverage",
+    "results/figures": "canvas charts coverage files",
     "results/files": (
         "archive archive_answers archive_checks archive_facts archive_methods archive_texts "
         "gold jobs labels_export labels_import labels_import_checks product references storage"
@@ -187,7 +187,7 @@ LATE = {
     },
     "annotation_site/results/snapshots/services.py": {
         "annotation_site.results.snapshots.computation.compute": "light: in a worker",
-        "annotation_site.results.snapshots.computation.printed_figures": "light: in a worker",
+        "annotation_site.results.snapshots.computation.figures_again": "light: in a worker",
     },
     "annotation_site/results/tables/machines.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one machine annotator of several",
