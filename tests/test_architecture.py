@@ -63,20 +63,20 @@ FILES = {
     ),
     "accounts/views": "joining own people tokens",
     "analysis": (
-        "comparisons coverage intervals labels means missing one_answer paper people "
+        "comparisons coverage intervals labels means missing one_annotation paper people "
         "permutations stopwords strata stratified"
     ),
     "analysis/agreement": (
         "answers arrays couples encoding groups lists matching measure patterns reference "
         "registry resampling tables thin tokens"
     ),
-    "analysis/baselines": "affixes hypernyms proposal",
+    "analysis/machine_annotators": "affixes hypernyms proposal",
     "annotation": "forms markdown models selectors urls",
     "annotation/allocation": "places plan queues",
-    "annotation/lists": "access answer_format page side_by_side tokens",
+    "annotation/lists": "access annotation_format page side_by_side tokens",
     "annotation/monitoring": "flags progress records",
     "annotation/people": "consent joining members",
-    "annotation/review": "adjudication final_answers training",
+    "annotation/review": "adjudication adjudicated_annotations training",
     "annotation/studies": "plans previews rules sampling services",
     "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
     "annotation/work": "own_work pace submissions tutorial worked_time",
@@ -102,7 +102,7 @@ FILES = {
     "results": "forms models pseudonyms tasks urls",
     "results/figures": "canvas charts coverage files",
     "results/files": (
-        "archive archive_answers archive_checks archive_facts archive_methods archive_texts "
+        "archive archive_annotations archive_checks archive_facts archive_methods archive_texts "
         "gold jobs labels_export labels_import labels_import_checks product references storage"
     ),
     "results/pages": "cells disagreement missing remarks results summary",
@@ -136,7 +136,7 @@ LATE = {
     "annotation_site/annotation/review/adjudication.py": {
         "pandas": "light: in a web process, for the page that sets two answers side by side",
         "annotation_site.analysis.agreement.lists.matched_patterns": "light: the same page",
-        "annotation_site.analysis.labels.Labels": "light: the same page",
+        "annotation_site.analysis.annotation_frames.Labels": "light: the same page",
     },
     "annotation_site/celery.py": {
         "annotation_site.workers.claims.wake": "after django.setup(): workers load the app first",
@@ -189,7 +189,7 @@ LATE = {
         "annotation_site.results.snapshots.computation.compute": "light: in a worker",
         "annotation_site.results.snapshots.computation.figures_again": "light: in a worker",
     },
-    "annotation_site/results/tables/machines.py": {
+    "annotation_site/results/tables/machine_annotators.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one machine annotator of several",
     },
     "ffn_extract/architectures/__init__.py": {
