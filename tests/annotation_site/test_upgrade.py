@@ -67,7 +67,7 @@ def said(site: Site) -> dict[str, Any]:
 OPEN_AS_REPEATS = """
 import json
 from annotation_site.annotation.models import Assignment
-from annotation_site.annotation.selectors import repeat_is_open
+from annotation_site.annotation.lists.page import repeat_is_open
 own = Assignment.objects.filter(repeat_is_open(), purpose="annotation")
 print(json.dumps([str(one) for one in own.values_list("public_id", flat=True)]))
 """

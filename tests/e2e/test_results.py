@@ -33,7 +33,7 @@ for row in own.order_by("pk"):
     found = [pattern(1, list(range(1, 13 if row.membership_id % 2 else 10)))] if value else []
     submissions.assignment_submit(**send, annotation=answer(*found))
 snapshot = services.snapshot_refresh_now(study=study)
-services.figures_print(snapshot_id=snapshot.pk)
+services.figures_draw(snapshot_id=snapshot.pk, for_print=True)
 """
 COMPUTE = """
 from annotation_site.results.snapshots import services

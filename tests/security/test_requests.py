@@ -232,7 +232,7 @@ def test_no_download_leaves_its_folder(world, name):  # noqa: F811
     for path in (
         f"/studies/{study.slug}/results/{name}.csv",
         f"/studies/{study.slug}/results/coverage.{name}",
-        f"/studies/{study.slug}/figures/{name}.wide-light.svg",
+        f"/studies/{study.slug}/figures/{name}.svg",
         f"/studies/{study.slug}/adjudication/adjudicated.{name}",
         f"/studies/{study.slug}/exports/{name}/",
         f"/hours.{name}",
