@@ -21,14 +21,12 @@ from playwright.sync_api import Browser, Page, expect
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.wordnet import open_wordnet
 from tests import requires
-from tests.e2e.pages import logged_in
-from tests.e2e.site import MODEL, Site, wait_for
+from tests.e2e.site import MODEL, PASSWORD, Site, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 # The pictures of the README: made by `UPDATE_IMAGES=1 make test`, else looked at by nobody.
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 LISTS_EACH = 6
-SLOW = 120_000  # milliseconds that an extraction may take on a small machine
 
 # What the annotators mark, list by list: (category, ranks, stopwords). Ranks follow each other, so
 # that a person types the number of the pattern once per token and the cursor walks down.
@@ -61,6 +59,22 @@ def wordnet() -> None:
         requires.missing(str(error))
 
 
+def log_in(browser: Browser, site: Site, name: str, *, height: int = 800) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": height})
+    page.faults = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+    page.on(
+        "console",
+        lambda said: page.faults.append(said.text) if said.type == "error" else None,  # type: ignore[attr-defined]
+    )
+    page.goto(site.address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+    return page
+
+
 def enqueue(page: Page) -> None:
     page.get_by_role("link", name="Models").click()
     page.get_by_role("link", name="Enqueue a model").click()
@@ -68,7 +82,7 @@ def enqueue(page: Page) -> None:
     page.get_by_label("Vectors per layer").fill("1")
     page.get_by_role("button", name="Enqueue").click()
     expect(page.get_by_role("list").filter(has_text="Project every vector")).to_be_visible()
-    expect(page.get_by_text("ready", exact=True)).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("ready", exact=True)).to_be_visible()
     expect(page.get_by_text("18: 6 value, 6 random, 6 update")).to_be_visible()
 
 
@@ -201,9 +215,9 @@ def calculation_by_hand(site: Site) -> dict:
 
 def read_results(page: Page, site: Site) -> bytes:
     page.get_by_role("link", name="Results").click()
-    expect(page.get_by_text("12 annotations by 2 people")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("12 annotations by 2 people")).to_be_visible()
     # With the comma: else it says "not from the newest answers", while tables are computed.
-    expect(page.get_by_text(", from the newest answers")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(", from the newest answers")).to_be_visible()
     figure = page.get_by_role("img").first
     expect(figure).to_have_attribute("alt", re.compile("layer"))
     figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached
@@ -218,17 +232,14 @@ def test_from_a_models_weights_to_a_coverage_table(
     stopped_site: Site, browser: Browser, wordnet, tmp_path
 ):
     site = stopped_site
-    for name, role in (
-        ("root", "admin"), ("rosa", "researcher"), ("ada", "annotator"), ("ben", "annotator"),
-    ):  # fmt: skip
-        site.add_person(name, role)
+    site.add_people(root="admin", rosa="researcher", ada="annotator", ben="annotator")
     site.start()
 
-    enqueue(logged_in(browser, site, "root"))
-    researcher = logged_in(browser, site, "rosa")
+    enqueue(log_in(browser, site, "root"))
+    researcher = log_in(browser, site, "rosa")
     make_study(researcher)
-    annotate(logged_in(browser, site, "ben"), "ben")
-    ada = logged_in(browser, site, "ada")
+    annotate(log_in(browser, site, "ben"), "ben")
+    ada = log_in(browser, site, "ada")
     annotate(ada, "ada")
     label_for_the_picture(ada)
     downloaded = read_results(researcher, site)

@@ -18,9 +18,15 @@ from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_study
 from tests.e2e.site import ROOT, wait_for
 from tests.faults.marks import ONCE
-from tests.faults.processes import ASKED
 
 pytestmark = [pytest.mark.xdist_group("faults-workers")]
+ASKED = """
+from annotation_site.results.files.jobs import export_request
+from tests.annotation_site.factories import make_study
+study = make_study()
+researcher = study.memberships.get(role="researcher").user
+export_request(study=study, content="jsonl", with_names=False, by=researcher)
+"""
 
 
 @ONCE
@@ -46,7 +52,7 @@ def test_a_site_starts_and_works_among_what_a_power_cut_left(stopped_site):
     (folder / "static" / "collected").unlink()  # the copying of static files was cut short
 
     stopped_site.start()
-    stopped_site.manage("shell", "--verbosity", "0", "-c", ASKED)
+    stopped_site.run(ASKED)
     job = "SELECT state, attempts, error FROM results_exportjob"
     wait_for(lambda: stopped_site.rows(job) == [("ready", 1, "")], stopped_site.said)
     wait_for(lambda: not any(stray.exists() for stray in strays), stopped_site.said)
