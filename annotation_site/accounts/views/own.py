@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
+from django.views.i18n import set_language
 
 from annotation_site.accounts import audit, services
 from annotation_site.accounts.forms import AccountForm
@@ -44,6 +45,13 @@ def account(request: PersonRequest) -> HttpResponse:
         "is_connected": SocialAccount.objects.filter(user=user).exists(),
     }
     return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def language(request: PersonRequest) -> HttpResponseBase:
+    """Keep a language in this browser, over the one that it asks for."""
+    return set_language(request)
 
 
 @require_POST
