@@ -40,7 +40,7 @@ def run_django(argv: list[str]) -> None:
         from annotation_site.errors import storage_sentence
 
         if sentence := storage_sentence(error):
-            sys.exit(sentence)
+            sys.exit(sentence.english)
         raise
 
 

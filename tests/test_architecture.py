@@ -21,6 +21,7 @@ ALLOWED = {
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
 }
+SHARED = {"errors", "exact_words", "bounds", "database_pages", "sentences"}
 # The worker's entry point is what a task registers with.
 TASKS_MAY = {"celery"}
 # Pages about people see what joining and leaving do to studies; no other page crosses stages.
@@ -55,7 +56,7 @@ def test_a_stage_imports_only_from_its_left(package):
             parts = module.split(".")
             if parts[0] != "annotation_site" or len(parts) < 2:
                 continue
-            may = ALLOWED[package] | {package, "errors", "exact_words", "bounds", "database_pages"}
+            may = ALLOWED[package] | {package, *SHARED}
             if path.name == "tasks.py":
                 may |= TASKS_MAY
             if package == "accounts" and path.parent.name == "views":

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts import audit, invitations, selectors, tokens
@@ -45,7 +46,9 @@ class TokenView(ApiView):
     def delete(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         token = get_object_or_404(tokens.tokens_of(request.user), public_id=public_id)
         if isinstance(request.auth, ApiToken) and request.auth.pk != token.pk:
-            raise NotAllowed("A token revokes only itself. See your account's page for the others.")
+            raise NotAllowed(
+                gettext("A token can revoke only itself. Revoke others on your account's page.")
+            )
         tokens.token_revoke(token=token)
         return Response(status=204)
 

@@ -1,6 +1,8 @@
 """What a researcher fills in to ask for a file."""
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.results.files.jobs import CONTENTS
 
@@ -9,15 +11,20 @@ class ExportForm(forms.Form):
     """Which file, and whether it names people."""
 
     content = forms.ChoiceField(
-        label="File",
-        choices=[(key, f"{content.title}: {content.help}") for key, content in CONTENTS.items()],
+        label=_("File"),
+        choices=[
+            (key, format_lazy("{}: {}", content.title, content.help))
+            for key, content in CONTENTS.items()
+        ],
         initial="archive",
         widget=forms.RadioSelect,
     )
     with_names = forms.BooleanField(
-        label="Name people in it",
+        label=_("Include people's names"),
         required=False,
-        help_text="Without this, everybody appears under a code that means nothing outside the "
-        "study. With it, the file is personal data: share it with nobody who may not know who "
-        "said what.",
+        help_text=_(
+            "Without names, people appear under codes that mean nothing outside the study. With "
+            "names, the file is personal data: share it only with people who may know who "
+            "annotated what."
+        ),
     )

@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -61,22 +63,22 @@ def _archive(study: Study, file: IO[bytes], *, with_names: bool, report: Report)
 
 CONTENTS: dict[str, Content] = {
     "jsonl": Content(
-        title="Labels, JSON lines",
-        help="one answer a line; for scripts, and to read back into a study",
+        title=_("Labels as JSON Lines"),
+        help=_("One annotation per line. For scripts, and to load into a study again."),
         extension="jsonl",
         media_type="application/x-ndjson",
         write=_labels(labels_jsonl.JsonlWriter),
     ),
     "parquet": Content(
-        title="Labels, Parquet",
-        help="the same for pandas and datasets",
+        title=_("Labels as Parquet"),
+        help=_("The same for pandas and datasets."),
         extension="parquet",
         media_type="application/vnd.apache.parquet",
         write=_labels(labels_parquet.ParquetWriter),
     ),
     "archive": Content(
-        title="Replication archive",
-        help="labels, tables, figures, guidelines and parameters; everybody can verify its tables",
+        title=_("Replication archive"),
+        help=_("Labels, tables, figures, guidelines and parameters. Anyone can verify its tables."),
         extension="zip",
         media_type="application/zip",
         write=_archive,
@@ -91,10 +93,15 @@ def export_request(*, study: Study, content: str, with_names: bool, by: User) ->
     Raises Invalid for something that is not offered, and where too many wait already.
     """
     if content not in CONTENTS:
-        raise Invalid(f"Exports are {', '.join(CONTENTS)}.")
+        raise Invalid(
+            gettext("There is no such export. Choose one of these: %(contents)s.")
+            % {"contents": ", ".join(CONTENTS)}
+        )
     Study.objects.select_for_update().get(pk=study.pk)
     if jobs_unfinished().filter(study=study).count() >= MOST_WAITING:
-        raise Invalid("Many files of this study wait to be written. Ask again when they are.")
+        raise Invalid(
+            gettext("Too many files of this study are waiting to be written. Ask again later.")
+        )
     job = ExportJob.objects.create(
         study=study, content=content, with_names=with_names, requested_by=by
     )
@@ -124,7 +131,7 @@ def _write(job: ExportJob) -> None:
     target = file_path(job)
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    progress = ProgressReporter(lambda _, done, total: report(job, done=done, total=total))
+    progress = ProgressReporter(lambda _step, done, total: report(job, done=done, total=total))
     try:
         with open(part, "wb", opener=_private) as file:
             CONTENTS[job.content].write(

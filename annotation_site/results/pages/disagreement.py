@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.monitoring.records import lists_by_id
@@ -113,9 +114,9 @@ def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[st
 
 
 ORDERS = {
-    "answers": "fewest answers first",
-    "overlap": "least agreement first",
-    "skips": "most skips first",
+    "answers": _("fewest annotations first"),
+    "overlap": _("least agreement first"),
+    "skips": _("most skips first"),
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Study
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 State = Snapshot.State
+READING = gettext_noop("Reading the annotations")
 RETRY_AFTER = timedelta(minutes=5)  # what a bug stopped; after MOST_ATTEMPTS a person decides
 MOST_DUE = 10  # results of one study that wait to be computed
 PRINT = "annotation_site.results.tasks.snapshot_print"
@@ -58,8 +60,11 @@ def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapsho
         own = Filters.of(study).key
         if wanted.key != own and others.exclude(filter_key=own).count() >= MOST_DUE:
             raise Invalid(
-                f"{MOST_DUE} results of this study wait to be computed. Look at one of those, or "
-                "ask again in some minutes."
+                gettext(
+                    "%(most)s filters of this study are waiting to be computed, which is the "
+                    "limit. Look at one of those, or ask again in some minutes."
+                )
+                % {"most": MOST_DUE}
             )
         wake(RESULTS_QUEUE)
     return snapshot
@@ -86,7 +91,7 @@ def snapshot_retry(*, study: Study, filters: Filters) -> Snapshot:
         state=State.DUE, attempts=0, error=""
     )
     if not again:
-        raise Invalid("These results have not failed. Reload the page to see them.")
+        raise Invalid(gettext("These results have not failed. Reload the page to see them."))
     wake(RESULTS_QUEUE)
     return snapshot
 
@@ -109,7 +114,7 @@ def snapshot_compute(*, snapshot_id: int) -> bool:
 
     snapshot = claim(
         Snapshot.waiting().select_related("study"), snapshot_id, state=State.RUNNING,
-        started_at=timezone.now(), step="Reading the answers", step_done=0, step_total=0, error="",
+        started_at=timezone.now(), step=READING, step_done=0, step_total=0, error="",
     )  # fmt: skip
     if snapshot is None:
         return False
@@ -186,10 +191,10 @@ def figure_file(*, snapshot: Snapshot, name: str, variant: str, extension: str) 
     files = snapshot.figure_files
     if variant == "print" and not files.filter(variant=variant).exists():
         figures_print_soon(snapshot=snapshot)
-        raise Invalid("This file is being drawn. Try again in a few seconds.")
+        raise Invalid(gettext("A worker is drawing this file. Try again in a few seconds."))
     found = files.filter(name=name, variant=variant, extension=extension).first()
     if found is None:
-        raise NotFound("There is no such figure.")
+        raise NotFound(gettext("There is no such figure."))
     return found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import pandas as pd
+from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.baselines import BASELINES, ProposedPattern, SynsetLookup
 from annotation_site.analysis.labels import Labels
@@ -11,7 +12,7 @@ from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Token
 
-NO_WORDNET = "WordNet is not installed where the tables are computed."
+NO_WORDNET = gettext_noop("The worker does not have WordNet installed.")
 
 
 def machine_labels(
