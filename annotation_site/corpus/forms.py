@@ -5,15 +5,16 @@ from typing import Any, cast
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.forms.utils import pretty_name
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site import bounds
-from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.exact_words import ATTRIBUTES
 from ffn_extract.errors import OptionError, OptionSentence
 from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
-from ffn_extract.options import ALL, KINDS, OPTIONS, WORDNET_CORPUS, ExtractOptions, Option
+from ffn_extract.options import ALL, OPTIONS, WORDNET_CORPUS, ExtractOptions, Option
 
 
 def _words(text: str) -> Any:
@@ -28,7 +29,7 @@ def _choices(words: Mapping[str, str]) -> list[tuple[str, Any]]:
 def _field(option: Option, **settings: Any) -> forms.Field:
     """The field of an option, from its declaration; `settings` are the page's own."""
     settings = {
-        "label": _words(option.label),
+        "label": _words(option.label or pretty_name(option.name)),
         "help_text": _words(option.help if option.page_help is None else option.page_help),
         "initial": option.default,
         "required": option.first and not option.optional,
@@ -200,7 +201,7 @@ class VectorFilter(forms.Form):
     kind = forms.ChoiceField(
         label=_("Kind"),
         required=False,
-        choices=[("", _("any")), *((kind, kind) for kind in KINDS)],
+        choices=[("", _("any")), *Kind.choices],
     )
     layer = forms.IntegerField(
         min_value=0, max_value=100_000, required=False, label=_("Layer, from 0")

@@ -132,7 +132,7 @@ def test_invitations_have_an_end_on_one_day(monkeypatch):
     form = {"role": "annotator", "uses": 1, "days": 1}
     pages = [client.post("/invitations/new/", form) for _ in range(3)]
     assert [page.status_code for page in pages] == [200, 200, 422]
-    assert "as many as one day allows" in pages[-1].content.decode()
+    assert "the limit for one day" in pages[-1].content.decode()
     assert Invitation.objects.count() == 2
 
 
@@ -141,7 +141,7 @@ def test_studies_have_an_end_on_one_day(monkeypatch):
     researcher, extraction = UserFactory(role=Role.RESEARCHER), make_extraction()
     for _ in range(2):
         make_draft(researcher=researcher, extraction=extraction)
-    with pytest.raises(Invalid, match="as many as one day allows"):
+    with pytest.raises(Invalid, match="the limit for one day"):
         make_draft(researcher=researcher, extraction=extraction)
     assert Study.objects.count() == 2
 

@@ -216,9 +216,8 @@ def calculation_by_hand(site: Site) -> dict:
 
 def read_results(page: Page, site: Site) -> bytes:
     page.get_by_role("link", name="Results").click()
-    expect(page.get_by_text("12 annotations by 2 people")).to_be_visible(timeout=120_000)
-    # With the comma: else it says "not from the newest answers", while tables are computed.
-    expect(page.get_by_text(", from the newest answers")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("12 annotations, 2 people")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("All annotations are included.")).to_be_visible(timeout=120_000)
     figure = page.get_by_role("img").first
     expect(figure).to_have_attribute("alt", re.compile("layer"))
     figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached

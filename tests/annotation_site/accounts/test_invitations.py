@@ -144,7 +144,7 @@ def test_an_invitation_that_is_over_answers_as_one_that_never_was(end):
             assert answer.status_code == 404
             pages.append(answer.content)
     assert len(set(pages)) == 1
-    assert GONE in pages[0].decode()
+    assert str(GONE) in pages[0].decode()
     assert User.objects.count() == here
 
 

@@ -148,14 +148,14 @@ def test_a_bug_ends_the_job_with_a_sentence_and_is_not_hidden(study, folder, mon
         jobs.export_run(job_id=job.pk)
     job.refresh_from_db()
     assert job.state == State.FAILED
-    assert job.error.startswith("A bug stopped this (ZeroDivisionError)")
+    assert str(job.error).startswith("A bug stopped this work (ZeroDivisionError)")
     assert files(folder) == []
 
 
 def test_an_archive_of_nothing_says_so():
     job = written(make_study(), "archive")
     assert job.state == State.FAILED
-    assert job.error.startswith("Nothing has been submitted")
+    assert str(job.error).startswith("This study has no annotations yet")
 
 
 def test_a_file_is_removed_when_its_days_are_over(study, folder):
@@ -205,7 +205,7 @@ def test_what_is_not_offered_and_too_many_are_refused(study):
         asked(study, "../secrets")
     for _ in range(jobs.MOST_WAITING):
         asked(study)
-    with pytest.raises(Invalid, match="wait to be written"):
+    with pytest.raises(Invalid, match="waiting to be written"):
         asked(study)
 
 

@@ -59,7 +59,10 @@ def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(me
     snapshot = services.snapshot_refresh_now(study=study)
     assert snapshot.counts["annotations"] == 0
     assert snapshot.counts["adjudicated"] == 0  # the reference answer is not one
-    for query, title in (("", "No answer that counts yet"), ("?kinds=value", "No answer in this")):
+    for query, title in (
+        ("", "No annotations that count yet"),
+        ("?kinds=value", "No annotations match this"),
+    ):
         page(study, query)
         for due in Snapshot.objects.filter(state=State.DUE):
             services.snapshot_compute(snapshot_id=due.pk)
@@ -196,7 +199,7 @@ def test_figures_for_print_are_drawn_after_the_tables_and_once():
     snapshot = services.snapshot_refresh_now(study=study)
     address = f"/studies/{study.slug}/figures/coverage-by-kind.print.pdf"
     assert client.get(address).status_code == 422
-    assert "being drawn" in client.get(address).content.decode()
+    assert "is drawing this file" in client.get(address).content.decode()
     for _ in range(2):
         services.figures_print(snapshot_id=snapshot.pk)
     printed = Figure.objects.filter(variant="print")
