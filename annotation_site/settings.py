@@ -7,7 +7,6 @@ Two variables decide between the embedded default and real services: DATABASE_UR
 import os
 import re
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
