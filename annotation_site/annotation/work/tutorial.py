@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from annotation_site.analysis.one_answer import answer_coverage
 from annotation_site.annotation.lists.answer_format import (
@@ -108,7 +109,9 @@ def answer_read(text: str) -> Answer:
     try:
         data = json.loads(text[:LONGEST_ANSWER])
     except (ValueError, RecursionError) as error:
-        raise InvalidAnswer("This is no answer. Go back to the tutorial and try again.") from error
+        raise InvalidAnswer(
+            _("The annotation did not arrive whole. Go back to the tutorial and try again.")
+        ) from error
     return answer_parse(data, example().rules)
 
 
