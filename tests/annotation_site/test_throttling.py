@@ -119,7 +119,7 @@ def test_a_text_of_a_study_has_an_end_of_versions_on_one_day(monkeypatch):
     change("one")
     change("one")  # equal: no version
     change("two")
-    with pytest.raises(Invalid, match="as often as one day allows"):
+    with pytest.raises(Invalid, match="times a day, and this one has"):
         change("three")
     assert Guidelines.objects.filter(study=study).count() == 3
     Guidelines.objects.update(created_at=timezone.now() - timedelta(days=1))

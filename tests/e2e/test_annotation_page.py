@@ -266,10 +266,10 @@ def test_the_tutorial_from_the_first_key_to_the_comparison(enter):
     assert members(page, 1) == [1, 2, 3, 4]
     expect(page.locator("#steps .done")).to_have_count(7)
     press(page, "Enter")
-    expect(page.locator("#message-text")).to_contain_text("Pattern 2 has 2 of 4 tokens.")
+    expect(page.locator("#message-text")).to_contain_text("Pattern 2 has 2 tokens and needs 4")
     press(page, "Enter")
     # The first comparison of a web process loads pandas, which a busy machine takes seconds for.
-    heading = page.get_by_role("heading", name="Your answer and the paper's")
+    heading = page.get_by_role("heading", name="Your annotation and the paper's")
     expect(heading).to_be_visible(timeout=30_000)
     expect(page.get_by_text("coverage is 24 of 30, not 27")).to_be_visible()
     expect(page.get_by_role("row", name="You 6 4 13.3%")).to_be_visible()

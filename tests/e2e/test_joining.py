@@ -86,7 +86,7 @@ def join(page: Page, link: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Join").click()
     page.get_by_role("link", name="Start").click()
-    page.get_by_role("button", name="I have read this").click()
+    page.get_by_role("button", name="Continue to the lists").click()
     expect(page.get_by_role("option")).to_have_count(30)
 
 

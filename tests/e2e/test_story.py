@@ -92,8 +92,8 @@ def make_study(page: Page) -> None:
     page.get_by_label("Title").fill("Concepts in a small encoder")
     page.get_by_label("ada").check()
     page.get_by_label("ben").check()
-    expect(page.get_by_text("18 lists, each judged by 2")).to_be_visible()
-    page.get_by_role("button", name="Make and open").click()
+    expect(page.get_by_text("Lists of the study, 2 people per list")).to_be_visible()
+    page.get_by_role("button", name="Create and open").click()
     expect(page.get_by_text("is open. Its annotators see it now.")).to_be_visible()
 
 
@@ -134,7 +134,7 @@ def picture(page: Page, name: str, **options: Any) -> None:
 def annotate(page: Page, name: str) -> None:
     page.get_by_role("link", name="Start").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="I have read this, go on")).to_be_focused()
+    expect(page.get_by_role("button", name="Continue to the lists")).to_be_focused()
     page.keyboard.press("Enter")
     for position, patterns in enumerate(ANSWERS[name], 1):
         label_by_keyboard(page, patterns, position)

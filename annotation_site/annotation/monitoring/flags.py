@@ -84,13 +84,13 @@ def fast_flag(seconds: Sequence[int], study_median: float | None) -> Flag | None
     values = {"n": len(seconds), "median": f"{median:g}"}
     if study_median is None:
         sentence = _(
-            "Very fast: the median active time of the last %(n)s lists is %(median)s seconds."
+            "Very fast: the median of the last %(n)s lists is %(median)s s of active time."
         )
     else:
         values["study"] = f"{study_median:g}"
         sentence = _(
-            "Very fast: the median active time of the last %(n)s lists is %(median)s seconds; in "
-            "the whole study it is %(study)s seconds."
+            "Very fast: the median of the last %(n)s lists is %(median)s s of active time; in the "
+            "whole study it is %(study)s s."
         )
     return Flag("fast", sentence % values)
 
@@ -130,7 +130,10 @@ def identical_flag(answers: Sequence[Patterns]) -> Flag | None:
     if len(answers) >= FEWEST_FOR_SHARES and most >= SAME_IN_A_ROW and share > SAME_SHARE:
         return Flag(
             "identical",
-            _("Identical: the same ranks are marked in %(most)s of %(n)s lists (%(share)s).")
+            _(
+                "Identical: the same ranks are marked in %(most)s of the last %(n)s lists "
+                "(%(share)s)."
+            )
             % {"most": most, "n": len(answers), "share": f"{share:.0%}"},
         )
     return None

@@ -36,7 +36,7 @@ export async function send(method, url, body, keepalive = false) {
   const {code, message, details} = reply?.error ?? {};
   if (code === 'not_authenticated') return {status: 'logged-out'};
   if (code === 'draft_conflict') return {status: 'conflict', details};
-  // Without the site's own error it is something between us and the site that answered.
+  // Without the site's own error, something before the site answered.
   if (!message || response.status >= 500) return {status: 'server'};
   if (response.status === 429) {
     return {status: 'busy', message, seconds: Number(response.headers.get('Retry-After')) || 0};
@@ -247,7 +247,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
         close();
         return reply;
       }
-      // Changed during a later attempt: what is here now is a draft on top of what was submitted.
+      // Changed during a later attempt: now there is a draft on top of the submission.
       if (reply.status === 'ok') reply.status = 'cancelled';
       const passing = PASSING.includes(reply.status);
       if (passing && !once) {

@@ -98,7 +98,7 @@ export function render({answer, current, cursor, past, future}, {anchor, letters
     $('hint').textContent = answer.no_pattern ? words.NO_PATTERN_HERE : words.NO_PATTERN_YET;
   }
   if (answer !== drawn.answer || current !== drawn.current) renderCards(answer, current);
-  // Dimmed but still in reach, so that focus is not lost when the last step is undone.
+  // Dimmed, not disabled: focus stays when the last step is undone.
   $('undo').ariaDisabled = !past.length;
   $('redo').ariaDisabled = !future.length;
   renderSelection(cursor, Math.min(anchor ?? cursor, cursor), Math.max(anchor ?? cursor, cursor));

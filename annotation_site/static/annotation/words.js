@@ -79,11 +79,10 @@ export const tooSmall = (few, minimum) => [
   ...few.map(({number, ranks}) => ngettext(
     'Pattern {number} has {n} token and needs {minimum} to count.',
     'Pattern {number} has {n} tokens and needs {minimum} to count.', ranks.length, {number, minimum})),
-  ngettext('It is kept but does not count.', 'They are kept but do not count.', few.length),
-  gettext('Submit again to continue.'),
+  gettext('Patterns with too few tokens are kept but do not count. Submit again to continue.'),
 ].join(' ');
 
-export const SUBMIT_WAITS = gettext('Not submitted yet: the server does not answer. This page tries again until it works, or until you change something.');
+export const SUBMIT_WAITS = gettext('Not submitted yet: the server does not answer. This page tries again, unless you change something.');
 export const SUBMIT_BUSY = gettext('Not submitted yet: too many changes within a minute. This page sends it again, unless you change something.');
 export const SUBMIT_STOPPED = gettext('Your change stopped the submission. Submit again when ready.');
 export const NOT_SKIPPED = gettext('Not skipped: the server does not answer. Try again later.');
@@ -99,7 +98,7 @@ export const stateNotice = (state, version) => ({
   expired: gettext('This list has expired. You can still submit it.'),
 })[state] ?? '';
 
-/** What tells a token from others: a piece of a word, equal strings, case variants, spelling. */
+/** What a token has in common with others. */
 export const likeness = ({inside, same, variants, alike}) => [
   inside && gettext('begins inside a word'),
   same.length && gettext('looks the same as {ranks}', {ranks: join(same)}),

@@ -426,7 +426,7 @@ def test_a_deletion_that_is_cut_short_is_taken_up_and_its_lists_are_used_no_more
         with pytest.raises(KeyboardInterrupt):
             services.extraction_delete(extraction=extraction)
     assert seen == [(False, 100)]  # nobody waits for more than one chunk
-    with pytest.raises(Invalid, match="no lists of its own"):
+    with pytest.raises(Invalid, match="has no lists"):
         make_study(extraction=extraction)  # which was ready when the researcher's page was made
     assert not selectors.extractions_ready().exists()
     with pytest.raises(Invalid):
