@@ -1,4 +1,4 @@
-"""A language in which every message comes back between marks, and what of a page is outside them."""
+"""A language in which every message comes back between marks, and what pages say outside them."""
 
 import re
 from collections.abc import Iterator

@@ -1,15 +1,18 @@
 """Every page in a language of marks: what it says outside them went through no translation."""
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop, ngettext
 
-from annotation_site.annotation.models import Study
-from annotation_site.corpus.models import Extraction
+from annotation_site.accounts.models import Role
+from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.corpus.models import Extraction, LogLine
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.sentences import Sentence
+from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
 from tests.annotation_site.pseudo_locale import outside, pseudo_locale, words_outside
-from tests.annotation_site.test_page_translation import world  # noqa: F401
+from tests.annotation_site.test_page_translation import plant, world  # noqa: F401
 from tests.annotation_site.test_permissions import GET, address
 
 pytestmark = pytest.mark.django_db
@@ -69,9 +72,63 @@ def under_way(study: Study) -> None:
     ExportJob.objects.update(state="running", done=1, total=2)
 
 
-@pytest.mark.parametrize("state", [in_full, failed, under_way], ids=lambda state: state.__name__)
+def in_the_beginning(study: Study) -> None:
+    """Nobody has annotated, and nothing was computed or asked for."""
+    Assignment.objects.filter(item__study=study).update(state="assigned", submitted_at=None)
+    study.snapshots.all().delete()
+    LogLine.objects.all().delete()
+
+
+@pytest.mark.parametrize(
+    "state", [in_full, in_the_beginning, failed, under_way], ids=lambda state: state.__name__
+)
 def test_no_page_says_anything_outside_the_marks(world, state):  # noqa: F811
     study, assignment, clients = world
     state(study)
     faults = visit(study, assignment, clients)
     assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def refusing():
+    """A study of which nothing was annotated, and who posts what is refused."""
+    study = make_study(title="zqtitle")
+    assignment = assignment_of(study)
+    researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
+    clients = {
+        "stranger": Client(),
+        "annotator": client_of(assignment.membership.user),
+        "researcher": client_of(researcher),
+        "admin": client_of(UserFactory(role=Role.ADMIN)),
+    }
+    plant(study)
+    return study, assignment_of(study), clients
+
+
+REFUSED = (
+    ("stranger", "login", {"login": "zqnobody", "password": "wrong"}),
+    ("stranger", "account_reset_password", {"email": "no address"}),
+    ("annotator", "accounts:own", {"username": "zq zq", "email": "no", "current_password": "no"}),
+    ("annotator", "account_change_password", {"oldpassword": "a", "password1": "b"}),
+    ("researcher", "accounts:invite", {"uses": "0", "days": "1000"}),
+    ("researcher", "results:exports", {}),
+    ("admin", "accounts:invite", {}),
+    ("admin", "accounts:erase", {"name": "another"}),
+    ("admin", "accounts:access", {"active": "perhaps"}),
+    ("admin", "accounts:role", {"role": "king"}),
+    ("admin", "accounts:reset_link", {}),
+    ("admin", "corpus:enqueue", {}),
+    ("admin", "corpus:enqueue", {"model": "/etc", "kinds": ["random"], "extent": "all"}),
+    ("admin", "corpus:import", {}),
+    ("admin", "corpus:cancel", {}),
+    ("admin", "corpus:retry", {}),
+    ("admin", "corpus:delete", {}),
+)
+
+
+@pytest.mark.parametrize(("role", "name", "body"), REFUSED)
+def test_no_refusal_says_anything_outside_the_marks(refusing, role, name, body):
+    study, assignment, clients = refusing
+    with pseudo_locale():
+        response = clients[role].post(address(name, study, assignment), body, follow=True)
+        assert words_outside(response.content) == []
