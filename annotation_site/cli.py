@@ -39,8 +39,8 @@ def run_django(argv: list[str]) -> None:
     except OSError as error:
         from annotation_site.errors import storage_sentence
 
-        if sentence := storage_sentence(error):
-            sys.exit(sentence.english)
+        if full := storage_sentence(error):
+            sys.exit(full.english)
         raise
 
 

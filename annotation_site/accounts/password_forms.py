@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from annotation_site.accounts.forms import NEW_PASSWORD_HELP
 from annotation_site.bounds import PASSWORD
 
-WORDS = {
+WORDS: dict[str, tuple[Any, Any]] = {
     "oldpassword": (_("Current password"), ""),
     "password1": (_("New password"), NEW_PASSWORD_HELP),
     "password2": (_("New password again"), ""),

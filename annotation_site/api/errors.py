@@ -24,7 +24,7 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
             404, "not_found", gettext("This does not exist, or you may not see it."), {}
         )
     if isinstance(error, RequestDataTooBig):
-        return _response(413, TooLarge.default_code, TooLarge.default_detail, {})
+        return _response(413, TooLarge.default_code, str(TooLarge.default_detail), {})
     if isinstance(error, PermissionDenied):
         return _response(403, "not_allowed", gettext("You may not do this."), {})
     if isinstance(error, exceptions.ValidationError):

@@ -17,7 +17,7 @@ from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Place
 from ffn_extract.options import ALL, OPTIONS, WORDNET_CORPUS, ExtractOptions, Option
 
 
-def _words(text: str) -> Any:
+def _words(text: str | None) -> Any:
     """What an option's declaration says, in the language of the page."""
     return _(text) if text else text
 

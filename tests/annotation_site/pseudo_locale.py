@@ -99,6 +99,7 @@ def _is_kept(element: etree._Element) -> bool:
     for one in (element, *element.iterancestors()):
         if one.tag in NOT_TEXT:
             return True
-        if one.get("translate") == "no":
+        # What a researcher wrote, in Markdown, is in their language; browsers may translate it.
+        if one.get("translate") == "no" or "prose" in one.get("class", "").split():
             return True
     return False

@@ -8,6 +8,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.corpus.models import Extraction, LogLine
+from annotation_site.results.files.jobs import export_request
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.sentences import Sentence
 from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
@@ -102,6 +103,7 @@ def refusing():
         "admin": client_of(UserFactory(role=Role.ADMIN)),
     }
     plant(study)
+    export_request(study=study, content="jsonl", with_names=False, by=researcher)
     return study, assignment_of(study), clients
 
 

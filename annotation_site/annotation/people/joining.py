@@ -74,7 +74,7 @@ def invitation_find(token: str) -> Invitation:
     """The invitation that a link stands for. Raises NotFound unless it can be used now."""
     invitation = invitations.invitation_find(token)
     if invitation.study is not None and invitation.study.state in ENDED:
-        raise NotFound(invitations.GONE)
+        raise NotFound(str(invitations.GONE))
     return invitation
 
 

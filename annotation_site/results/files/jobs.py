@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -38,8 +39,8 @@ MOST_WAITING = 10  # files of a study that are not written yet
 class Content:
     """What can be asked for. `write` fills a file that is open for bytes."""
 
-    title: str
-    help: str
+    title: str | Promise
+    help: str | Promise
     extension: str
     media_type: str
     write: Callable[..., None]

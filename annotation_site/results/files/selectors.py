@@ -25,7 +25,7 @@ def export_lines(study: Study) -> list[ExportLine]:
     return [
         ExportLine(
             job=job,
-            title=CONTENTS[job.content].title if job.content in CONTENTS else job.content,
+            title=str(CONTENTS[job.content].title if job.content in CONTENTS else job.content),
             badge=BADGES.get(job.state, ""),
         )
         for job in jobs

@@ -33,7 +33,7 @@ def missing(rows: Sequence[Row], *, layers: bool) -> PageTable | None:
     return PageTable(
         "missing",
         gettext("Missing annotations, by layer") if layers else gettext("Missing annotations"),
-        [gettext("Lists of"), *(_COLUMNS[name] for name in names)],
+        [gettext("Lists of"), *(str(_COLUMNS[name]) for name in names)],
         body,
         gettext(
             "People seldom skip lists at random. If one kind of vector loses more than another, a "
