@@ -117,7 +117,7 @@ def test_a_run_that_was_killed_is_done_by_another_and_its_half_file_goes(study, 
     export_files.exports_sweep()
     job.refresh_from_db()
     assert job.state == State.FAILED
-    assert "3 times in a row" in job.error
+    assert "Attempts: 3." in job.error
 
 
 def test_a_run_that_lost_its_claim_leaves_nothing_and_changes_nothing(study, folder, monkeypatch):
@@ -201,7 +201,7 @@ def test_files_of_a_deleted_job_and_strangers_in_the_folder_go(study, folder):
 
 
 def test_what_is_not_offered_and_too_many_are_refused(study):
-    with pytest.raises(Invalid, match="Exports are jsonl"):
+    with pytest.raises(Invalid, match="Choose one of these: jsonl"):
         asked(study, "../secrets")
     for _ in range(jobs.MOST_WAITING):
         asked(study)
