@@ -48,7 +48,7 @@ def test_tokens_glosses_and_categories_keep_their_words(german: Page, stub: Stub
 
 def test_the_dialogs_are_german(german: Page):
     press(german, "q")
-    expect(german.get_by_role("dialog")).to_contain_text("Diese Liste überspringen")
+    expect(german.get_by_role("dialog")).to_contain_text("Diese Liste auslassen")
     press(german, "Escape ?")
     expect(german.get_by_role("dialog")).to_contain_text("Einführung ausprobieren")
 

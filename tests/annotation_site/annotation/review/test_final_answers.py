@@ -80,7 +80,7 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
         assert client.put(f"{api}/draft", saved, "application/json").status_code == 200
         reply = client.post(f"{api}/submit", submission(final, RIGHT), "application/json")
         assert reply.json() == {"next": None, "next_url": url}
-    assert "All 2 have a reference answer." in text_of(client.get(url))
+    assert "All 2 lists have a reference annotation." in text_of(client.get(url))
     study_open(study=study)
 
 
