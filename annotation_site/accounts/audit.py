@@ -48,7 +48,7 @@ ACTIONS = {
     "annotator_removed": _("removed an annotator from a study"),
     "lists_released": _("released a person's unopened lists"),
     "study_left": _("withdrew from a study"),
-    "final_answer_given": _("adjudicated a list"),
+    "adjudicated_annotation_given": _("adjudicated a list"),
     "training_waived": _("let a person in without passing training"),
     "model_enqueued": _("enqueued a model"),
     "model_uploaded": _("uploaded a bundle"),
@@ -56,7 +56,7 @@ ACTIONS = {
     "model_cancelled": _("cancelled an extraction"),
     "model_deleted": _("deleted an extraction"),
     "exported": _("exported results"),
-    "labels_imported": _("imported labels"),
+    "annotations_imported": _("imported labels"),
 }
 
 

@@ -42,7 +42,7 @@ class ResultsView(ApiView):
     def post(self, request: PersonRequest, slug: str) -> Response:
         study = study_of(request, slug)
         filters = _filters(study, self.body)
-        if not selectors.results_state(study).has_answers:
+        if not selectors.results_state(study).has_annotations:
             raise Invalid(
                 gettext("There are no annotations yet. Results are computed after the first one.")
             )
