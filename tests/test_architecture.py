@@ -21,7 +21,7 @@ ALLOWED = {
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
 }
-SHARED = {"errors", "exact_words", "bounds", "database_pages", "sentences"}
+SHARED = {"errors", "exact_words", "bounds", "database_pages", "old_names", "sentences"}
 # The worker's entry point is what a task registers with.
 TASKS_MAY = {"celery"}
 # Pages about people see what joining and leaving do to studies; no other page crosses stages.

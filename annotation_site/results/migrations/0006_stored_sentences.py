@@ -6,7 +6,7 @@ import annotation_site.sentences
 
 
 class Migration(migrations.Migration):
-    dependencies = [("results", "0004_claimed_work")]
+    dependencies = [("results", "0005_machine_annotators_in_filters")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
