@@ -277,7 +277,7 @@ def test_a_folder_outside_the_models_folder_is_no_model(admin, source):
         assert response.status_code == 422
         assert "is not the name of a model" in response.content.decode()
     for arguments in ((), ("--estimate",)):
-        with pytest.raises(CommandError, match="no model's name"):
+        with pytest.raises(CommandError, match="is not the name of a model"):
             call_command("enqueue_model", source, *arguments)
     assert Extraction.objects.count() == 0
 

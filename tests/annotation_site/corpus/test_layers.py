@@ -162,7 +162,7 @@ def test_a_layer_that_kills_every_worker_ends_the_extraction(site):
         extractions_sweep()
     extraction.refresh_from_db()
     assert extraction.state == State.FAILED
-    said = "Layer 0: The process that did this stopped without a word, 3 times in a row"
+    said = "Layer 0: The worker process stopped without an error message. Attempts: 3."
     assert str(extraction.error).startswith(said)
 
 
@@ -401,7 +401,7 @@ def test_lists_that_a_study_uses_are_not_deleted():
     study = make_study()
     extraction = Extraction.objects.get()
     vectors = extraction.vectors.count()
-    with pytest.raises(Invalid, match=f"judged in “{study.title}”"):
+    with pytest.raises(Invalid, match=f"These studies use its lists: “{study.title}”"):
         services.extraction_delete(extraction=extraction)
     assert extraction.vectors.count() == vectors
 

@@ -121,7 +121,7 @@ def test_a_foreign_folder_is_refused(tmp_path):
 def test_a_bundle_that_no_database_could_hold_is_refused_before_anything_is_written(tmp_path):
     for number, changes in enumerate(({"name": "x" * 301}, {"model_type": "x" * 101})):
         path = make_bundle(tmp_path / str(number), **changes)
-        with pytest.raises(SiteError, match="longer than a name can be"):
+        with pytest.raises(SiteError, match=r"longer than a \w+ can be"):
             importing.bundle_import(path=path)
     with pytest.raises(SiteError, match="NUL"):
         importing.bundle_import(path=make_bundle(tmp_path / "nul", seed="\0"))

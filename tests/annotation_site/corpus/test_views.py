@@ -248,9 +248,9 @@ def test_the_page_shows_each_worker_and_what_it_does(admin):
     assert shown.count(">alive<") == 4
     assert shown.count(">silent<") == 1
     assert f"{exact('gpt2')}</a>: Layer 3" in shown
-    assert f"{exact('gpt2')}</a>: layer 4" in shown
-    assert f"{exact('bert')}</a>: project every vector onto the vocabulary" in shown
-    assert "1 extraction and 4 layers wait for a worker." in shown
+    assert f"{exact('gpt2')}</a>: Layer 4" in shown
+    assert f"{exact('bert')}</a>: Project every vector onto the vocabulary" in shown
+    assert "Waiting for a worker: extractions 1, layers 4." in shown
     assert ":abc" not in shown
     assert "No worker is running" not in shown
     Worker.objects.update(seen_at=at(600))
