@@ -76,10 +76,10 @@ class Invalid(SiteError):
     status = 422
 
 
-class InvalidAnswer(Invalid):
+class InvalidAnnotation(Invalid):
     """An answer that the study's rules do not allow."""
 
-    code = "invalid_answer"
+    code = "invalid_annotation"
 
 
 class DraftConflict(SiteError):

@@ -79,10 +79,10 @@ def test_errors_are_german_and_files_english():
     assignment = assignment_of(make_study())
     client = client_of(assignment.membership.user)
     body = {"base_version": 0, "key": "0" * 32, "active_seconds": 0,
-            "answer": {"patterns": [], "no_pattern": False}}  # fmt: skip
+            "annotation": {"patterns": [], "no_pattern": False}}  # fmt: skip
     url = f"/api/lists/{assignment.public_id}/submit"
     refused = client.post(url, body, "application/json", headers=GERMAN).json()["error"]
-    assert refused["code"] == "invalid_answer"
+    assert refused["code"] == "invalid_annotation"
     assert "mindestens ein Muster" in refused["message"]
     submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
     WorkedDay.objects.update_or_create(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from annotation_site.annotation.lists.answer_format import Answer, PatternAnswer
+from annotation_site.annotation.lists.annotation_format import AnnotatedPattern, Annotation
 from annotation_site.annotation.selectors import ListToken
 
 
@@ -11,8 +11,8 @@ from annotation_site.annotation.selectors import ListToken
 class Pair:
     """A pattern of theirs beside the person's that shares most tokens with it, or alone."""
 
-    theirs: PatternAnswer | None
-    yours: PatternAnswer | None
+    theirs: AnnotatedPattern | None
+    yours: AnnotatedPattern | None
     both: list[ListToken]
     only_theirs: list[ListToken]
     only_yours: list[ListToken]
@@ -23,8 +23,8 @@ class Row:
     """One token with the patterns that each of the two puts it into."""
 
     token: ListToken
-    theirs: list[PatternAnswer]
-    yours: list[PatternAnswer]
+    theirs: list[AnnotatedPattern]
+    yours: list[AnnotatedPattern]
     agrees: bool
 
     @property
@@ -41,15 +41,15 @@ class Comparison:
     """What a page of differences shows. `too_small` are patterns of theirs that do not count."""
 
     pairs: list[Pair]
-    too_small: list[PatternAnswer]
+    too_small: list[AnnotatedPattern]
     rows: list[Row]
     agreeing: int
     length: int
     min_tokens: int
 
 
-def answers_compare(
-    tokens: Sequence[ListToken], theirs: Answer, yours: Answer | None, *, min_tokens: int
+def annotations_compare(
+    tokens: Sequence[ListToken], theirs: Annotation, yours: Annotation | None, *, min_tokens: int
 ) -> Comparison:
     """Set a person's answer beside another one; without the person's, only the other's."""
     pairs = _pairs(tokens, theirs.patterns, yours.patterns if yours else ())
@@ -71,7 +71,9 @@ def answers_compare(
 
 
 def _pairs(
-    tokens: Sequence[ListToken], theirs: Sequence[PatternAnswer], yours: Sequence[PatternAnswer]
+    tokens: Sequence[ListToken],
+    theirs: Sequence[AnnotatedPattern],
+    yours: Sequence[AnnotatedPattern],
 ) -> list[Pair]:
     """One to one, those that share most tokens first."""
     shared = [(len({*a.ranks} & {*b.ranks}), a.number, b.number) for a in theirs for b in yours]
@@ -88,7 +90,7 @@ def _pairs(
 
 
 def _pair(
-    tokens: Sequence[ListToken], theirs: PatternAnswer | None, yours: PatternAnswer | None
+    tokens: Sequence[ListToken], theirs: AnnotatedPattern | None, yours: AnnotatedPattern | None
 ) -> Pair:
     a = set(theirs.ranks) if theirs else set()
     b = set(yours.ranks) if yours else set()
@@ -98,5 +100,5 @@ def _pair(
     return Pair(theirs, yours, both, only_a, only_b)
 
 
-def _patterns_of(answer: Answer | None, token: ListToken) -> list[PatternAnswer]:
+def _patterns_of(answer: Annotation | None, token: ListToken) -> list[AnnotatedPattern]:
     return [p for p in (answer.patterns if answer else ()) if token.rank in p.ranks]

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.places import annotators_of
+from annotation_site.annotation.allocation.slots import annotators_of
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
 from annotation_site.bounds import MARKDOWN, TITLE

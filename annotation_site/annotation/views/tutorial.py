@@ -23,6 +23,6 @@ def comparison(request: PersonRequest) -> HttpResponse:
     """The paper's answer to the example, beside the one that was posted; nothing is stored."""
     yours = None
     if request.method == "POST":
-        yours = tutorials.answer_read(request.POST.get("answer", ""))
+        yours = tutorials.annotation_read(request.POST.get("annotation", ""))
     context = {"comparison": tutorials.compare(yours)}
     return render(request, "annotation/comparison.html", context)

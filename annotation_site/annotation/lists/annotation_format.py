@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from annotation_site.analysis.stopwords import propose_stopwords_flag
 from annotation_site.bounds import ANSWER
-from annotation_site.errors import InvalidAnswer
+from annotation_site.errors import InvalidAnnotation
 
 MOST_PATTERNS = 30
 
@@ -27,7 +27,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class PatternAnswer:
+class AnnotatedPattern:
     """One pattern. `stopwords` None follows the proposal."""
 
     number: int
@@ -42,15 +42,15 @@ class PatternAnswer:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Annotation:
     """A whole answer for one list. No pattern and `no_pattern` is "no pattern here"."""
 
-    patterns: tuple[PatternAnswer, ...]
+    patterns: tuple[AnnotatedPattern, ...]
     no_pattern: bool
     comment: str
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON that `answer_parse` reads back."""
+        """The JSON that `annotation_parse` reads back."""
         data = asdict(self)
         data["patterns"] = [
             {**pattern, "ranks": list(pattern["ranks"])} for pattern in data["patterns"]
@@ -58,18 +58,18 @@ class Answer:
         return data
 
 
-def answer_parse(data: object, rules: Rules) -> Answer:
+def annotation_parse(data: object, rules: Rules) -> Annotation:
     """Read an answer from JSON.
 
-    Raises InvalidAnswer with the first broken rule, as a sentence for the annotator. Patterns
+    Raises InvalidAnnotation with the first broken rule, as a sentence for the annotator. Patterns
     below the study's minimum are kept: the minimum is applied when results are computed.
     """
     if not isinstance(data, dict) or not isinstance(data.get("patterns"), list):
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("The annotation has no list of patterns. Reload the page and try again.")
         )
     if len(data["patterns"]) > MOST_PATTERNS:
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("An annotation has at most %(most)s patterns. Remove some.") % {"most": MOST_PATTERNS}
         )
     patterns = tuple(
@@ -77,35 +77,35 @@ def answer_parse(data: object, rules: Rules) -> Answer:
     )
     no_pattern = data.get("no_pattern") is True
     if not patterns and not no_pattern:
-        raise InvalidAnswer(_("Mark at least one pattern, or check “No pattern in this list”."))
+        raise InvalidAnnotation(_("Mark at least one pattern, or check “No pattern in this list”."))
     if patterns and no_pattern:
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("“No pattern in this list” is checked, but there are patterns. Remove one.")
         )
     if not rules.several_patterns_per_token:
         _each_rank_once(patterns)
-    return Answer(patterns, no_pattern, _text(data.get("comment", ""), _("Comment")))
+    return Annotation(patterns, no_pattern, _text(data.get("comment", ""), _("Comment")))
 
 
-def _pattern(entry: object, expected: int, rules: Rules) -> PatternAnswer:
+def _pattern(entry: object, expected: int, rules: Rules) -> AnnotatedPattern:
     if not isinstance(entry, dict):
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("Pattern %(number)s is malformed. Reload the page and try again.")
             % {"number": expected}
         )
     if entry.get("number") != expected or isinstance(entry.get("number"), bool):
-        raise InvalidAnswer(_("Number the patterns 1, 2, 3 and so on, in order."))
+        raise InvalidAnnotation(_("Number the patterns 1, 2, 3 and so on, in order."))
     if entry.get("category") not in rules.categories:
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("Pattern %(number)s needs a category: %(categories)s.")
             % {"number": expected, "categories": ", ".join(rules.categories)}
         )
     if not isinstance(entry.get("stopwords"), bool | None):
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("Pattern %(number)s: the stopwords flag is true, false or null.")
             % {"number": expected}
         )
-    return PatternAnswer(
+    return AnnotatedPattern(
         number=expected,
         description=_text(
             entry.get("description", ""),
@@ -119,33 +119,33 @@ def _pattern(entry: object, expected: int, rules: Rules) -> PatternAnswer:
 
 def _ranks(data: object, number: int, list_length: int) -> tuple[int, ...]:
     if not isinstance(data, list) or not data:
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("Pattern %(number)s has no token. Add a token, or remove the pattern.")
             % {"number": number}
         )
     if any(not isinstance(r, int) or isinstance(r, bool) for r in data):
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("Pattern %(number)s: give tokens by their ranks, as whole numbers.")
             % {"number": number}
         )
     if min(data) < 1 or max(data) > list_length:
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("Pattern %(number)s: this list has the ranks 1 to %(last)s.")
             % {"number": number, "last": list_length}
         )
     if len(set(data)) != len(data):
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("Pattern %(number)s has a token twice. Remove one.") % {"number": number}
         )
     return tuple(sorted(data))
 
 
-def _each_rank_once(patterns: Sequence[PatternAnswer]) -> None:
+def _each_rank_once(patterns: Sequence[AnnotatedPattern]) -> None:
     seen: dict[int, int] = {}
     for pattern in patterns:
         for rank in pattern.ranks:
             if rank in seen:
-                raise InvalidAnswer(
+                raise InvalidAnnotation(
                     _(
                         "Token %(rank)s is in patterns %(one)s and %(other)s. In this study a "
                         "token belongs to one pattern: take it out of one."
@@ -162,9 +162,9 @@ def is_storable(text: str) -> bool:
 
 def _text(data: object, what: str) -> str:
     if not isinstance(data, str) or not is_storable(data):
-        raise InvalidAnswer(_("%(what)s: send text of whole characters.") % {"what": what})
+        raise InvalidAnnotation(_("%(what)s: send text of whole characters.") % {"what": what})
     if len(data) > ANSWER:
-        raise InvalidAnswer(
+        raise InvalidAnnotation(
             _("%(what)s: shorten the text from %(n)s to %(most)s characters.")
             % {"what": what, "n": len(data), "most": ANSWER}
         )
