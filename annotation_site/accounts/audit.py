@@ -11,6 +11,7 @@ from allauth.core import context
 from django.db.models import Model, QuerySet
 
 from annotation_site.accounts.models import AuditEntry, User
+from annotation_site.old_names import action_always
 
 # What can be logged, as the log's page says it.
 ACTIONS = {
@@ -82,7 +83,7 @@ def entries(*, action: str = "", person: uuid.UUID | None = None) -> QuerySet[Au
     """The log, newest first; of one action, or of what one person did or had done to them."""
     found = AuditEntry.objects.order_by("-pk")
     if action:
-        found = found.filter(action=action)
+        found = found.filter(action__in=action_always(action))
     if person:
         found = found.filter(actor=person) | found.filter(target=f"user:{person}")
     return found

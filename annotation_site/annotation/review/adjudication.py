@@ -55,7 +55,7 @@ class Match:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """All answers to a list. `annotations` is their JSON by letter, as the page's script takes it."""
+    """All annotations of a list; `annotations` is their JSON by letter, as the script takes it."""
 
     letters: list[str]
     matches: list[Match]
