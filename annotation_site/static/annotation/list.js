@@ -65,7 +65,7 @@ function showSaveState(name, keepsCopies) {
   }
 }
 
-/** Seldom needed, so fetched only then; the server has just been reached. */
+/** Seldom needed, so fetched only then. */
 async function askConflict(conflict) {
   if (isOpen()) return;
   const {chooseVersion} = await import('./conflict.js');
