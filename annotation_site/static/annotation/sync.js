@@ -1,8 +1,7 @@
 // Keeps one list's draft on the server, and a copy on this computer until the server has
 // acknowledged it. Touches no document: it reports by callbacks.
 //
-// A 409 that shows what the server acknowledged before, what was sent without a reply, or what is
-// here now, is our own work coming back (a reply was lost); anything else is another hand's.
+// A 409 with work of this page is no conflict: a reply was lost.
 
 import {annotationOf, normalise, same} from './annotation.js';
 import {local} from './storage.js';
@@ -220,8 +219,8 @@ export function createSync({page, person, rules, seconds, content, on}) {
   // Submitting and skipping
 
   /**
-   * POST until there is a reply (`once`: a single time), always with the same key, so that it is
-   * one submission however often it arrives. `send`'s result, or {status: 'cancelled'} by a change.
+   * POST until there is a reply (`once`: a single time), always with one key, so that it counts
+   * once. `send`'s result, or {status: 'cancelled'} by a change.
    */
   async function post(url, fields, {once = false, onWait} = {}) {
     clearTimeout(timer);

@@ -148,7 +148,7 @@ function kinOf(rank) {
   return others.length ? [rank, ...others] : others;
 }
 
-/** Marks the tokens spelled like the one under the cursor; only rows that differ are touched. */
+/** Marks the tokens spelled like the one under the cursor. */
 function renderKin(kin) {
   for (const rank of drawn.kin.filter((r) => !kin.includes(r))) rows[rank - 1].classList.remove('kin');
   for (const rank of kin.filter((r) => !drawn.kin.includes(r))) rows[rank - 1].classList.add('kin');
