@@ -142,7 +142,7 @@ def test_studies_have_an_end_on_one_day(monkeypatch):
     researcher, extraction = UserFactory(role=Role.RESEARCHER), make_extraction()
     for _ in range(2):
         make_draft(researcher=researcher, extraction=extraction)
-    with pytest.raises(Invalid, match="one day "):
+    with pytest.raises(Invalid, match="the limit for one day"):
         make_draft(researcher=researcher, extraction=extraction)
     assert Study.objects.count() == 2
 

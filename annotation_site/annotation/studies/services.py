@@ -77,8 +77,11 @@ def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> St
     require_room(
         Study.objects.filter(created_by=by),
         most=MOST_STUDIES_A_DAY,
-        sentence=f"You made {MOST_STUDIES_A_DAY} studies today, which is as many as one day "
-        "allows. Go on tomorrow (UTC).",
+        sentence=_(
+            "You made %(most)s studies today, which is the limit for one day. Continue tomorrow "
+            "(UTC)."
+        )
+        % {"most": MOST_STUDIES_A_DAY},
     )
     study = Study(slug=_free_slug(plan.title), created_by=by)
     rules_store(study, plan)
