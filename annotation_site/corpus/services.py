@@ -36,6 +36,7 @@ from ffn_extract.options import ExtractOptions
 INTERRUPTED = gettext_noop("The import was interrupted. Run `manage.py import_bundle` again.")
 BEING_LOADED = gettext_noop("The same lists are being loaded now. Try again in a minute.")
 BEING_DELETED = gettext_noop("The same lists are being deleted now. Try again in a minute.")
+MOST_UNFINISHED = 100  # extractions and uploads of one person
 State = Extraction.State
 LayerState = ExtractionLayer.State
 
@@ -47,8 +48,9 @@ def extraction_enqueue(
     """Queue an extraction of a hub model or of a folder below MODELS_DIR.
 
     Raises Invalid for a name that is neither, for a folder that holds no model that can be read,
-    and for texts that are not in CORPORA_DIR.
+    for texts that are not in CORPORA_DIR, and beyond MOST_UNFINISHED of one person.
     """
+    require_turn(requested_by)
     model_source = model_source.strip()
     require_model(model_source, options)
     require_corpus(options.corpus)
@@ -63,6 +65,22 @@ def extraction_enqueue(
     audit.record("model_enqueued", target=extraction, actor=requested_by, model_source=model_source)
     wake(EXTRACTION_QUEUE)
     return extraction
+
+
+def require_turn(person: User | None) -> None:
+    """Raises Invalid where MOST_UNFINISHED of a person's extractions wait or are at work.
+
+    Each may keep gigabytes and is looked at whenever a worker is free.
+    """
+    unfinished = Extraction.objects.filter(requested_by=person, state__in=UNFINISHED)
+    if person is not None and unfinished.count() >= MOST_UNFINISHED:
+        raise Invalid(
+            gettext(
+                "%(most)s of your models are waiting or running, which is the limit for one "
+                "person. Continue when some are ready, or cancel some."
+            )
+            % {"most": MOST_UNFINISHED}
+        )
 
 
 @transaction.atomic

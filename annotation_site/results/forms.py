@@ -1,14 +1,16 @@
-"""The line of choices above a study's results."""
+"""What a researcher fills in: the line of choices above results, and which file to write."""
 
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
 from annotation_site.exact_words import ATTRIBUTES
+from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.snapshots.selectors import longest_list
 from annotation_site.results.tables.filters import ADJUDICATED, Filters
 
@@ -139,3 +141,26 @@ class FilterForm(forms.Form):
             label = "" if name == "__all__" else f"{self.fields[name].label}: "
             parts += [f"{label}{error}" for error in errors]
         return " ".join(parts)
+
+
+class ExportForm(forms.Form):
+    """Which file, and whether it names people."""
+
+    content = forms.ChoiceField(
+        label=_("File"),
+        choices=[
+            (key, format_lazy("{}: {}", content.title, content.help))
+            for key, content in CONTENTS.items()
+        ],
+        initial="archive",
+        widget=forms.RadioSelect,
+    )
+    with_names = forms.BooleanField(
+        label=_("Include people's names"),
+        required=False,
+        help_text=_(
+            "Without names, people appear under codes that mean nothing outside the study. With "
+            "names, the file is personal data: share it only with people who may know who "
+            "annotated what."
+        ),
+    )

@@ -21,6 +21,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Study
 from annotation_site.errors import Invalid
@@ -33,6 +34,7 @@ from annotation_site.workers.queues import RESULTS_QUEUE
 
 State = ExportJob.State
 MOST_WAITING = 10  # files of a study that are not written yet
+MOST_A_DAY = 100  # files that one person asks for: each is kept for EXPORT_DAYS
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ CONTENTS: dict[str, Content] = {
 def export_request(*, study: Study, content: str, with_names: bool, by: User) -> ExportJob:
     """Ask for a file; a worker writes it.
 
-    Raises Invalid for something that is not offered, and where too many wait already.
+    Raises Invalid for something that is not offered, where too many wait already, and beyond
+    MOST_A_DAY of one person.
     """
     if content not in CONTENTS:
         raise Invalid(
@@ -103,6 +106,16 @@ def export_request(*, study: Study, content: str, with_names: bool, by: User) ->
         raise Invalid(
             gettext("Too many files of this study are waiting to be written. Ask again later.")
         )
+    require_room(
+        ExportJob.objects.filter(requested_by=by),
+        most=MOST_A_DAY,
+        at="requested_at",
+        sentence=gettext(
+            "You asked for %(most)s files today, which is the limit for one day. You can download "
+            "earlier files again."
+        )
+        % {"most": MOST_A_DAY},
+    )
     job = ExportJob.objects.create(
         study=study, content=content, with_names=with_names, requested_by=by
     )

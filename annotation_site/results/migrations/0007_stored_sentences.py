@@ -6,7 +6,7 @@ import annotation_site.sentences
 
 
 class Migration(migrations.Migration):
-    dependencies = [("results", "0005_machine_annotators_in_filters")]
+    dependencies = [("results", "0006_figures_in_files")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
