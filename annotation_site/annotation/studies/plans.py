@@ -10,7 +10,7 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotators_of
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
-from annotation_site.bounds import MARKDOWN, TITLE
+from annotation_site.bounds import TITLE
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.errors import Invalid
 
@@ -112,18 +112,6 @@ def plan_of(study: Study) -> StudyPlan:
         consent=str(texts["consent"]),
         **{name: getattr(study, name) for name in STORED},
     )
-
-
-def text_check(text: str) -> None:
-    """Raises Invalid for a text in Markdown that is too long."""
-    if len(text.strip()) > MARKDOWN:
-        raise Invalid(
-            _(
-                "The text has %(n)s characters; at most %(most)s are allowed. Shorten it, or put "
-                "a part of it on a page of your own and link to that."
-            )
-            % {"n": f"{len(text.strip()):,}", "most": f"{MARKDOWN:,}"}
-        )
 
 
 def is_frozen(study: Study) -> bool:

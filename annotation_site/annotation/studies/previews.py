@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.lists.tokens import ListToken, list_tokens
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.selectors import ListToken, list_tokens
 from annotation_site.annotation.studies.plans import StudyPlan, plan_check
 from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
 from annotation_site.annotation.studies.services import lists_check
