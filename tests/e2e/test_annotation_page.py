@@ -146,7 +146,7 @@ def test_an_older_tab_asks_before_it_replaces_a_newer_version(site: Site, enter)
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("This list was changed in another tab")
     assert first_list(site, "ann2", "draft['annotation']['patterns'][0]['ranks']") == [1, 2]
-    dialog.get_by_role("button", name="Keep this one").click()
+    dialog.get_by_role("button", name="Keep this version").click()
     expect_saved(page)
     assert first_list(site, "ann2", "draft['annotation']['patterns'][0]['ranks']") == [2]
 

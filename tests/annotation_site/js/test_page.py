@@ -210,7 +210,7 @@ def test_a_lost_reply_is_no_conflict(page: Page, stub: Stub):
     assert stub.answer()["patterns"][0]["ranks"] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("choice", ["Keep this one", "Use the one saved elsewhere"])
+@pytest.mark.parametrize("choice", ["Keep this version", "Use the version saved elsewhere"])
 def test_two_tabs_never_overwrite_each_other(page: Page, stub: Stub, choice: str):
     press(page, "1 1")
     expect_saved(page)
