@@ -203,7 +203,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("annotation", ANSWERS)
+@pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_that_is_none_ends_the_process_and_nothing_else(tmp_path, monkeypatch, answer):
     program = f"{ANSWERS[answer]}; import time; time.sleep(100)" if ANSWERS[answer] else "pass"
     monkeypatch.setattr(apart, "command", lambda _: [sys.executable, "-u", "-c", program])
