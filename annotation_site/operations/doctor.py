@@ -20,8 +20,10 @@ from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
 from django.db import DatabaseError, connection
 from django.utils import timezone
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from annotation_site.accounts.models import User
+from annotation_site.celery import app  # celery's own default is RabbitMQ on this machine
 from annotation_site.operations.databases import (
     OTHER_SETTINGS,
     database_described,
@@ -34,6 +36,7 @@ from annotation_site.operations.databases import (
 from annotation_site.static_files import static_sources
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import workers_alive, workers_extracting
+from ffn_extract.data_folder import data_folder
 
 LEAST_FREE_BYTES = 2_000_000_000
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -86,8 +89,6 @@ def database() -> Finding:
 
 def queue() -> Finding:
     """Whether messages can be sent, to the queue of this site's settings and no other."""
-    from annotation_site.celery import app  # celery's own default is RabbitMQ on this machine
-
     where = f"Redis at {_without_password(settings.REDIS_URL)}"
     if not settings.REDIS_URL:
         where = f"a folder of files, {settings.VAR_DIR / 'queue'}"
@@ -195,10 +196,6 @@ def caches() -> Finding:
     """Whether models, WordNet and a wiki's answers can be kept; asked of the extracting machine."""
     if find_spec("nltk") is None:
         return fine("not needed here: this machine has no extraction packages.")
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    from ffn_extract.data_folder import data_folder
-
     folders = {"HF_HOME": Path(HF_HUB_CACHE), "FFN_DATA_DIR": data_folder()}
     for name, folder in folders.items():
         try:

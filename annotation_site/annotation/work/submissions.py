@@ -15,6 +15,8 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import slots_fill
 from annotation_site.annotation.lists.access import refusal
 from annotation_site.annotation.lists.annotation_format import Annotation, Rules, annotation_parse
+from annotation_site.annotation.lists.page import needs_consent, own_assignments, require_readable
+from annotation_site.annotation.lists.tokens import stopword_ranks
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -28,12 +30,6 @@ from annotation_site.annotation.models import (
 )
 from annotation_site.annotation.people.members import unblinded_in
 from annotation_site.annotation.review import training
-from annotation_site.annotation.selectors import (
-    needs_consent,
-    own_assignments,
-    require_readable,
-    stopword_ranks,
-)
 from annotation_site.annotation.work import worked_time
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
