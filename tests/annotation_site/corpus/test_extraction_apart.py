@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -160,16 +161,18 @@ def test_a_process_that_is_killed_is_a_worker_that_died(model, monkeypatch, opti
 
 
 def test_it_ends_with_the_process_that_asked(model):
+    """Though it is stopped, and so can't see that there is nobody to answer."""
     program = (
         "import os, signal, sys; from pathlib import Path;"
         "from ffn_extract import apart; from ffn_extract.options import ExtractOptions;"
         f"options = ExtractOptions.from_json({EVERY.to_json()!r});"
         f"opened = apart.LayersApart({str(model)!r}, {str(model.parent / 'o')!r}, options, print);"
         "print('pid', opened._process._running.pid, flush=True);"
+        "os.kill(opened._process._running.pid, signal.SIGSTOP);"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True,
+        [sys.executable, "-c", program], env=os.environ | PATHS, stdout=subprocess.PIPE,
         text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == -signal.SIGKILL
@@ -177,7 +180,10 @@ def test_it_ends_with_the_process_that_asked(model):
     until = time.monotonic() + 10
     while alive(pid) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not alive(pid)
+    was_alive = alive(pid)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)  # else it would stay, where this fails
+    assert not was_alive
 
 
 def alive(pid: int) -> bool:
@@ -203,7 +209,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("annotation", ANSWERS)
+@pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_that_is_none_ends_the_process_and_nothing_else(tmp_path, monkeypatch, answer):
     program = f"{ANSWERS[answer]}; import time; time.sleep(100)" if ANSWERS[answer] else "pass"
     monkeypatch.setattr(apart, "command", lambda _: [sys.executable, "-u", "-c", program])
