@@ -73,5 +73,9 @@ class GlossError(FFNExtractError):
     """A source of glosses, or the cache of its answers, cannot be used."""
 
 
+class ProcessEnded(Exception):
+    """A process that was asked to do the work was killed, or crashed. It may go well elsewhere."""
+
+
 class BundleError(FFNExtractError):
     """A folder is no valid bundle, or cannot be written as one."""

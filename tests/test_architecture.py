@@ -146,10 +146,6 @@ LATE = {
     "annotation_site/cli.py": {
         "annotation_site.operations.databases.what_is_wrong": "after django.setup(): of an error",
     },
-    "annotation_site/corpus/extraction_runs.py": {
-        "ffn_extract.pipeline": "light: in a worker that extracts",
-        "ffn_extract.whole_layers.LayeredExtraction": "light: in a worker that extracts",
-    },
     "annotation_site/demo.py": {
         "annotation_site.accounts.models.User": "after django.setup(): of the demo's own folder",
         "annotation_site.accounts.services.person_create": "after django.setup(): the same",
@@ -193,6 +189,11 @@ LATE = {
     "annotation_site/results/tables/machine_annotators.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one machine annotator of several",
     },
+    "ffn_extract/apart.py": {
+        "ffn_extract.pipeline.extract": "light: in the process that it starts",
+        "ffn_extract.pipeline.open_run": "light: in the process that it starts",
+        "ffn_extract.whole_layers.LayeredExtraction": "light: in the process that it starts",
+    },
     "ffn_extract/architectures/__init__.py": {
         "ffn_extract.architectures.weights": "light: declarations do without",
     },
@@ -225,10 +226,10 @@ LATE = {
 TASKS_MAY = {"celery"}
 # Pages about people see what joining and leaving do to studies; no other page crosses stages.
 ACCOUNTS_VIEWS_MAY = {"annotation"}
-# The bundle is all that passes between extraction and site, and before it an estimate; these load
-# without torch.
+# The bundle is all that passes between extraction and site, before it an estimate, and meanwhile
+# questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
-    "bundle", "checkpoints.outline", "chosen_vectors", "data_folder", "errors", "estimate",
+    "apart", "bundle", "checkpoints.outline", "chosen_vectors", "data_folder", "errors", "estimate",
     "formulas", "model_sizes", "option_types", "options", "progress", "target_lock", "version",
 }  # fmt: skip
 

@@ -27,6 +27,7 @@ from annotation_site.celery import app  # celery's own default is RabbitMQ on th
 from annotation_site.operations.databases import (
     OTHER_SETTINGS,
     database_described,
+    database_file,
     database_is_new,
     migrations_unknown,
     migrations_waiting,
@@ -167,8 +168,9 @@ def storage() -> Finding:
                 f"{path} cannot be written: {error.strerror}. Change its owner, or set VAR_DIR, "
                 "BUNDLES_DIR or EXPORTS_DIR."
             )
-    if folder.stat().st_mode & 0o007:
-        return worth_a_look(f"{folder} can be read by everybody on this machine: chmod 700 it.")
+    if is_open := [path for path in _private_places() if path.stat().st_mode & 0o007]:
+        modes = "; ".join(f"chmod {600 if path.is_file() else 700} {path}" for path in is_open)
+        return worth_a_look(f"everybody on this machine can read or write what is private: {modes}")
     free, path = min(
         (shutil.disk_usage(path).free, path)
         for path in (folder, settings.BUNDLES_DIR, settings.EXPORTS_DIR)
@@ -176,6 +178,18 @@ def storage() -> Finding:
     if free < LEAST_FREE_BYTES:
         return worth_a_look(f"only {free / 1e9:.1f} GB are free under {path}. Make room.")
     return fine(f"{free / 1e9:.0f} GB are free under {folder}.")
+
+
+def _private_places() -> list[Path]:
+    """What holds names, answers or secrets: older versions, or a copy, may have left it open.
+
+    Of folders themselves, since what is in a closed one is closed.
+    """
+    places = [settings.VAR_DIR, settings.BUNDLES_DIR, settings.EXPORTS_DIR]
+    places.append(settings.VAR_DIR / "secret_key")
+    if (file := database_file()) is not None:
+        places += [file, *file.parent.glob(f"{file.name}-*")]  # SQLite's log beside it
+    return [path for path in places if path.exists()]
 
 
 def caches() -> Finding:

@@ -34,7 +34,7 @@ for _ in range({copies}):
 
 def test_each_is_done_once_however_often_its_message_comes(cluster: Cluster):
     cluster.start(2, TAKING_EVERYTHING)
-    cluster.site.manage("shell", "--verbosity", "0", "-c", BEGUN.format(model=MODEL, copies=COPIES))
+    cluster.site.run(BEGUN.format(model=MODEL, copies=COPIES))
     wait_for(lambda: states(cluster) == ["ready"] * 3, cluster.said, 300)
     wait_for(lambda: waiting(cluster) == 0, cluster.said, 120)  # every copy has been taken
     assert states(cluster) == ["ready"] * 3
