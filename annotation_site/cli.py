@@ -40,8 +40,8 @@ def run_django(argv: list[str]) -> None:
             sys.exit(sentence)
         raise
     except OSError as error:
-        if sentence := storage_sentence(error):
-            sys.exit(sentence)
+        if full := storage_sentence(error):
+            sys.exit(full.english)
         raise
 
 

@@ -13,15 +13,18 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.defaults import server_error
+
+from annotation_site.sentences import Sentence
 
 # What the database raises when it restarts, is locked for too long, or has no room left. It passes
 # by itself or by an operator's hand, so it ends no work for good.
 DATABASE_AWAY = (OperationalError, InterfaceError)
-UNAVAILABLE = (
+UNAVAILABLE = gettext_lazy(
     "The database does not answer at the moment: it may be restarting, busy or out of disk space. "
-    "What was saved before is kept. Go back and try again in a minute; if it lasts, tell whoever "
-    "runs this site."
+    "What you saved before is kept. Go back and try again in a minute. If it happens again, tell "
+    "the person who runs this site."
 )
 RETRY_AFTER_SECONDS = 5
 _STORAGE = {
@@ -31,15 +34,23 @@ _STORAGE = {
 
 
 class SiteError(Exception):
-    """Base class. `code` is stable for programs, `status` is the HTTP status."""
+    """Base class. `code` is stable for programs, `status` is the HTTP status.
+
+    What a worker may raise, and then keeps, is a Sentence, not yet in any language.
+    """
 
     code = "error"
     status = 400
 
-    def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, sentence: str | Sentence, **details: Any) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
         self.details = details
+
+    @property
+    def message(self) -> str:
+        """The sentence, in the language of the moment."""
+        return str(self.sentence)
 
 
 class NotAllowed(SiteError):
@@ -89,13 +100,16 @@ class DraftConflict(SiteError):
     status = 409
 
 
-def storage_sentence(error: OSError) -> str | None:
+def storage_sentence(error: OSError) -> Sentence | None:
     """What to do about a disk that is full or cannot be written; None for any other error."""
     if error.errno not in _STORAGE:
         return None
-    return (
-        f"The server cannot write its files: {error.strerror}. Make room there, or see to it that "
-        "its folders can be written; then try again. Nothing half-written is kept."
+    return Sentence(
+        gettext_noop(
+            "The server cannot write its files: %(reason)s. Free disk space there or make its "
+            "folders writable, then try again. Nothing half-written is kept."
+        ),
+        reason=error.strerror or str(error),
     )
 
 

@@ -6,7 +6,7 @@ Two variables decide between the embedded default and real services: DATABASE_UR
 
 import os
 import re
-from pathlib import Path
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
@@ -20,6 +20,7 @@ from annotation_site.environment import (
     site_folders,
     strong,
 )
+from annotation_site.languages import LOCALE, compile_catalogues
 from annotation_site.logs import LEVELS, logging_settings
 
 BASE_DIR, _data_folder = site_folders(os.environ)
@@ -90,7 +91,7 @@ FORCE_SCRIPT_NAME = _folder or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{_folder}/"
 ALLOWED_HOSTS = [_site.hostname, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [f"{_site.scheme}://{_site.netloc}"]
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
 SECURE_SSL_REDIRECT = _https
 # Asked on the machine itself, without TLS.
 SECURE_REDIRECT_EXEMPT = [rf"^({re.escape(_folder[1:])}/)?(healthz|readyz|metrics)$"]
@@ -294,8 +295,13 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.mail_address("MAIL_FROM", f"noreply@{_site.hostname}")
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # and those with a folder in locale/: docs/extending.md
-LOCALE_PATHS = [Path(__file__).resolve().parent / "locale"]
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # docs/extending.md: how to add one
+LOCALE_PATHS = [LOCALE]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+with suppress(OSError):  # a folder that cannot be written was built: its catalogues are there
+    compile_catalogues()
 TIME_ZONE = "UTC"
 USE_TZ = True
 

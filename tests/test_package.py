@@ -67,6 +67,7 @@ def test_the_wheel_has_every_file_of_both_packages_and_nothing_else(wheel):
     if listed.returncode:
         pytest.skip("This folder is no git checkout, so there is no list to compare with.")
     known = {name for name in listed.stdout.splitlines() if (ROOT / name).exists()}
+    known |= {name.removesuffix("po") + "mo" for name in known if name.endswith(".po")}
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         about = {name for name in names if ".dist-info/" in name}

@@ -17,6 +17,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.known_devices import device_remember, known_device
@@ -35,8 +37,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     error_messages = {  # noqa: RUF012  # as the base class has it
         **DefaultAccountAdapter.error_messages,
-        "username_password_mismatch": "Name and password do not match. Check both and try again.",
-        "too_many_login_attempts": (
+        "username_password_mismatch": _(
+            "Name and password do not match. Check both and try again."
+        ),
+        "too_many_login_attempts": _(
             "Too many attempts. Wait five minutes, then try again, or use a browser in which you "
             "have logged in before."
         ),
@@ -119,8 +123,10 @@ class SecondFactorAdapter(DefaultMFAAdapter):
             return decrypted(encrypted_text)
         except InvalidToken as error:
             raise NotAllowed(
-                "Your second factor cannot be read: SECRET_KEY of this site has changed. Ask an "
-                "admin to remove it, then set it up again."
+                gettext(
+                    "Your second factor cannot be read, because SECRET_KEY of this site has "
+                    "changed. Ask an admin to remove it, then set it up again."
+                )
             ) from error
 
 

@@ -6,6 +6,9 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from django import forms
 from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site import bounds
 from annotation_site.accounts.audit import ACTIONS
@@ -15,25 +18,25 @@ from annotation_site.accounts.tokens import DEFAULT_DAYS
 from annotation_site.accounts.tokens import MOST_DAYS as TOKEN_DAYS
 from annotation_site.exact_words import ATTRIBUTES
 
-NEW_PASSWORD_HELP = "At least 8 characters, and nothing that is easy to guess."  # noqa: S105
+NEW_PASSWORD_HELP = _("At least 8 characters, and not easy to guess.")
 
 
 def _name() -> forms.CharField:
     return forms.CharField(
-        label="Name",
+        label=_("Name"),
         max_length=bounds.LOGIN_NAME,
         validators=[UnicodeUsernameValidator()],
-        help_text="You log in with it. Letters A to Z, digits and @ . + - _ only.",
+        help_text=_("You log in with it. Letters A to Z, digits and @ . + - _ only."),
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
     )
 
 
 def _email() -> forms.EmailField:
     return forms.EmailField(
-        label="E-mail",
+        label=_("E-mail"),
         required=False,
         max_length=254,
-        help_text="Only for a forgotten password.",
+        help_text=_("Used only if you forget your password."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
 
@@ -44,7 +47,7 @@ class JoinForm(forms.Form):
     username = _name()
     email = _email()
     password = forms.CharField(
-        label="Password",
+        label=_("Password"),
         max_length=bounds.PASSWORD,
         strip=False,
         help_text=NEW_PASSWORD_HELP,
@@ -58,7 +61,7 @@ class AccountForm(forms.Form):
     username = _name()
     email = _email()
     current_password = forms.CharField(
-        label="Your password, to confirm",
+        label=_("Your password, to confirm"),
         max_length=bounds.PASSWORD,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
@@ -72,7 +75,7 @@ class AccountForm(forms.Form):
         """Checked by allauth, which counts failures."""
         password = self.cleaned_data["current_password"]
         if not get_adapter().reauthenticate(self.user, password):
-            raise forms.ValidationError("This is not your password.")
+            raise forms.ValidationError(gettext("This is not your password. Try again."))
         return password
 
 
@@ -80,20 +83,25 @@ class InvitationForm(forms.Form):
     """Whom a link lets in, for how long and how often. Without `roles`, annotators only."""
 
     role = forms.ChoiceField(
-        choices=Role.choices, initial=Role.ANNOTATOR, help_text="On the whole site."
+        label=_("Role"),
+        choices=Role.choices,
+        initial=Role.ANNOTATOR,
+        help_text=_("On the whole site."),
     )
     study: forms.ModelChoiceField = forms.ModelChoiceField(
-        queryset=None, required=False, widget=forms.Select(attrs=ATTRIBUTES)
+        label=_("Study"), queryset=None, required=False, widget=forms.Select(attrs=ATTRIBUTES)
     )
     study_role = forms.ChoiceField(
-        label="Role in the study",
+        label=_("Role in the study"),
         required=False,
-        choices=[("", "annotator"), ("researcher", "researcher")],
-        help_text="Counts only with a study.",
+        choices=[("", Role.ANNOTATOR.label), ("researcher", Role.RESEARCHER.label)],
+        help_text=_("Used only with a study."),
     )
-    uses = forms.IntegerField(label="How many people", min_value=1, max_value=MOST_USES, initial=1)
+    uses = forms.IntegerField(
+        label=_("How many people"), min_value=1, max_value=MOST_USES, initial=1
+    )
     days = forms.IntegerField(
-        label="Days until it expires", min_value=1, max_value=MOST_DAYS, initial=7
+        label=_("Days until it expires"), min_value=1, max_value=MOST_DAYS, initial=7
     )
 
     def __init__(self, *args: Any, studies: Any, by: User, **kwargs: Any) -> None:
@@ -101,7 +109,7 @@ class InvitationForm(forms.Form):
         field = self.fields["study"]
         field.queryset = studies  # type: ignore[attr-defined]
         if by.is_admin:
-            field.help_text = "Left empty, they can be added to one later."
+            field.help_text = gettext("If empty, you can add them to a study later.")
         else:
             field.required = True
             del self.fields["role"], self.fields["study_role"]
@@ -111,27 +119,30 @@ class TokenForm(forms.Form):
     """What a token is for, what it may do and for how long."""
 
     name = forms.CharField(
+        label=_("Name"),
         max_length=bounds.TOKEN_NAME,
-        help_text="So that you know it again: the script or the machine.",
+        help_text=_("Name the script or the machine, so that you recognize the token."),
     )
     scopes = forms.MultipleChoiceField(
-        label="It may",
+        label=_("Scopes"),
         widget=forms.CheckboxSelectMultiple,
-        help_text="As little as the script needs.",
+        help_text=_("Choose as little as the script needs."),
     )
     days = forms.IntegerField(
-        label="Days until it expires", min_value=1, max_value=TOKEN_DAYS, initial=DEFAULT_DAYS
+        label=_("Days until it expires"), min_value=1, max_value=TOKEN_DAYS, initial=DEFAULT_DAYS
     )
 
     def __init__(self, *args: Any, scopes: Sequence[Scope], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["scopes"].choices = [  # type: ignore[attr-defined]
-            (scope.value, f"{scope.label} ({scope.value})") for scope in scopes
+            (scope.value, format_lazy("{} ({})", scope.label, scope.value)) for scope in scopes
         ]
 
 
 class LogFilter(forms.Form):
     """Which entries of the log to show."""
 
-    action = forms.ChoiceField(required=False, choices=[("", "everything"), *ACTIONS.items()])
-    person = forms.CharField(required=False, max_length=bounds.LOGIN_NAME)
+    action = forms.ChoiceField(
+        label=_("Action"), required=False, choices=[("", _("all actions")), *ACTIONS.items()]
+    )
+    person = forms.CharField(label=_("Name"), required=False, max_length=bounds.LOGIN_NAME)

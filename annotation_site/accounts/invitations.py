@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
@@ -14,9 +15,9 @@ from annotation_site.accounts.models import Invitation, User
 from annotation_site.errors import Invalid, NotFound
 
 # One sentence for all of these, so that nobody learns which links exist.
-GONE = (
-    "This invitation does not exist, or it has been used up, withdrawn or is too old. "
-    "Ask the person who sent it for a new one."
+GONE = gettext_lazy(
+    "This invitation does not exist, or it was used up, was revoked or has expired. Ask the person "
+    "who sent it for a new one."
 )
 MOST_USES = 500
 MOST_DAYS = 90
@@ -39,14 +40,23 @@ def invitation_create(
     uses or days that is not sensible, and beyond MOST_A_DAY of one person.
     """
     if not 1 <= uses <= MOST_USES:
-        raise Invalid(f"An invitation works for 1 to {MOST_USES} people.")
+        raise Invalid(
+            gettext("An invitation is for 1 to %(most)s people. Choose a number in this range.")
+            % {"most": MOST_USES}
+        )
     if not 1 <= days <= MOST_DAYS:
-        raise Invalid(f"An invitation works for 1 to {MOST_DAYS} days.")
+        raise Invalid(
+            gettext("An invitation lasts 1 to %(most)s days. Choose a number in this range.")
+            % {"most": MOST_DAYS}
+        )
     require_room(
         Invitation.objects.filter(created_by=created_by),
         most=MOST_A_DAY,
-        sentence=f"You made {MOST_A_DAY} invitations today, which is as many as one day allows. "
-        "One link can invite several people.",
+        sentence=gettext(
+            "You made %(most)s invitations today, which is the limit for one day. Make one "
+            "invitation for several people, or continue tomorrow (UTC)."
+        )
+        % {"most": MOST_A_DAY},
     )
     token = secrets.token_urlsafe(32)
     invitation = Invitation(
@@ -68,7 +78,7 @@ def invitation_find(token: str) -> Invitation:
     """The invitation that a link stands for. Raises NotFound unless it can be used now."""
     found = usable().filter(token_digest=_digest(token)).select_related("study").first()
     if found is None:
-        raise NotFound(GONE)
+        raise NotFound(str(GONE))
     return found
 
 
@@ -78,7 +88,7 @@ def invitation_use(*, invitation: Invitation) -> None:
     A conditional UPDATE: of two people at the same moment, one gets the last use.
     """
     if not usable().filter(pk=invitation.pk).update(uses=F("uses") + 1):
-        raise NotFound(GONE)
+        raise NotFound(str(GONE))
 
 
 @transaction.atomic

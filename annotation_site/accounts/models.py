@@ -8,13 +8,14 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
 
 class Role(models.TextChoices):
-    ANNOTATOR = "annotator", "annotator"
-    RESEARCHER = "researcher", "researcher"
-    ADMIN = "admin", "admin"
+    ANNOTATOR = "annotator", _("annotator")
+    RESEARCHER = "researcher", _("researcher")
+    ADMIN = "admin", _("admin")
 
 
 class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # of knox, untyped
@@ -36,7 +37,7 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # of knox
             models.UniqueConstraint(
                 Lower("username"),
                 name="username_once_in_any_case",
-                violation_error_message="A user with that username already exists.",
+                violation_error_message=_("A user with that username already exists."),
             ),
         )
 
@@ -94,14 +95,19 @@ class Invitation(models.Model):
     def __str__(self) -> str:
         return str(self.public_id)
 
+    @property
+    def study_role_label(self) -> str:
+        """The role in the study, in words; "" without a study."""
+        return str(Role(self.study_role).label) if self.study_role else ""
+
 
 class Scope(models.TextChoices):
     """What a token may be used for; never more than its person may do."""
 
-    READ = "read", "read what I can see"
-    ANNOTATE = "annotate", "label lists as me"
-    MANAGE = "manage", "run my studies"
-    ADMIN = "admin", "change models, people"
+    READ = "read", _("read what I can see")
+    ANNOTATE = "annotate", _("annotate lists as me")
+    MANAGE = "manage", _("run my studies")
+    ADMIN = "admin", _("change models and people")
 
 
 class ApiToken(AbstractAuthToken):

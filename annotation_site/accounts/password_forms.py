@@ -13,15 +13,16 @@ from allauth.mfa.base import forms as factors
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.core.validators import MaxLengthValidator
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.accounts.forms import NEW_PASSWORD_HELP
 from annotation_site.bounds import PASSWORD
 
-WORDS = {
-    "oldpassword": ("Your password now", ""),
-    "password1": ("New password", NEW_PASSWORD_HELP),
-    "password2": ("New password, once more", ""),
-    "email": ("E-mail", "The one in your account."),
+WORDS: dict[str, tuple[Any, Any]] = {
+    "oldpassword": (_("Current password"), ""),
+    "password1": (_("New password"), NEW_PASSWORD_HELP),
+    "password2": (_("New password again"), ""),
+    "email": (_("E-mail"), _("The address in your account.")),
 }
 
 

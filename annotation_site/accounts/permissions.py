@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext
 from django_htmx.middleware import HtmxDetails
 
 from annotation_site.accounts.models import User
@@ -28,7 +29,7 @@ def admin_required(view: View) -> View:
     @wraps(view)
     def guarded(request: PersonRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_admin:
-            raise NotAllowed("This page is for admins. Ask one to give you the role.")
+            raise NotAllowed(gettext("This page is for admins. Ask an admin to give you the role."))
         return view(request, *args, **kwargs)
 
     return guarded
@@ -41,7 +42,9 @@ def researcher_required(view: View) -> View:
     @wraps(view)
     def guarded(request: PersonRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_researcher:
-            raise NotAllowed("This page is for researchers. Ask an admin to give you the role.")
+            raise NotAllowed(
+                gettext("This page is for researchers. Ask an admin to give you the role.")
+            )
         return view(request, *args, **kwargs)
 
     return guarded

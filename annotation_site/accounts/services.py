@@ -15,6 +15,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import int_to_base36
+from django.utils.translation import gettext
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.invitations import invitations_revoke_of
@@ -34,8 +35,10 @@ def name_require_plain(username: str) -> None:
     """
     if PLAIN_NAME.fullmatch(username) is None:
         raise Invalid(
-            "Choose a name of the letters A to Z, digits and @ . + - _ that begins and ends with a "
-            "letter or digit. Other letters can look like somebody else's name."
+            gettext(
+                "Choose a name of the letters A to Z, digits and @ . + - _ that begins and ends "
+                "with a letter or digit. Other characters can look like another person's name."
+            )
         )
 
 
@@ -91,7 +94,10 @@ def role_change(*, person: User, role: str, by: User) -> None:
     """
     person = _changeable(person, by)
     if role not in Role.values:
-        raise Invalid(f"Roles are {', '.join(Role.values)}.")
+        raise Invalid(
+            gettext("There is no such role. Choose one of these: %(roles)s.")
+            % {"roles": ", ".join(Role.values)}
+        )
     before, person.role = person.role, role
     person.save(update_fields=["role"])
     if role != Role.ADMIN and before != role:
@@ -139,7 +145,7 @@ def reset_link_make(*, person: User, by: User) -> str:
     """
     _check_not_own(person, by)
     if not person.is_active:
-        raise Invalid("Activate this person first; a link would not let them in.")
+        raise Invalid(gettext("This person cannot log in. Activate them first, then make a link."))
     audit.record("reset_link_made", target=person)
     return reset_path(int_to_base36(person.pk), default_token_generator.make_token(person))
 
@@ -158,7 +164,7 @@ def second_factor_remove(*, person: User, by: User) -> None:
     _check_not_own(person, by)
     removed, _ = Authenticator.objects.filter(user=person).delete()
     if not removed:
-        raise Invalid("This person has no second factor.")
+        raise Invalid(gettext("This person has no second factor. Reload the page."))
     audit.record("second_factor_removed", target=person, by_admin=True)
 
 
@@ -212,7 +218,7 @@ def _mentions(text: str, words: Sequence[str]) -> bool:
 
 def _check_not_own(person: User, by: User) -> None:
     if person.pk == by.pk:
-        raise Invalid("For yourself this is under “My account”, where your password is asked for.")
+        raise Invalid(gettext("You cannot do this for yourself here. Do it under “My account”."))
 
 
 def _changeable(person: User, by: User) -> User:
@@ -221,9 +227,11 @@ def _changeable(person: User, by: User) -> User:
     others = [admin for admin in admins if admin.pk != person.pk]
     person = User.objects.select_for_update().get(pk=person.pk)
     if person.pk == by.pk:
-        raise Invalid("Ask another admin to change your own role or to end your access.")
+        raise Invalid(
+            gettext("You cannot change your own role or access. Ask another admin to do it.")
+        )
     if person.erased_at:
-        raise Invalid("This person was erased; nothing is left to change.")
+        raise Invalid(gettext("This person was erased, so nothing is left to change."))
     if not others:
-        raise Invalid("This is the last admin. Make somebody else an admin first.")
+        raise Invalid(gettext("This is the last admin. Make another person an admin first."))
     return person

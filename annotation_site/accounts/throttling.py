@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import User
 from annotation_site.errors import TooManyRequests, refusal_response
@@ -73,10 +73,13 @@ class WriteThrottle:
         wait = seconds_to_wait(f"writes:{request.user.pk}", most=settings.WRITES_PER_MINUTE)
         if wait is None:
             return None
-        sentence = _(
-            "You changed things more than {most} times within a minute, so this was not done. "
-            "Wait {wait} seconds, then try again."
-        ).format(most=settings.WRITES_PER_MINUTE, wait=wait)
+        sentence = ngettext(
+            "You made more than %(most)s changes within a minute, so this one was not saved. Wait "
+            "%(wait)s second, then try again.",
+            "You made more than %(most)s changes within a minute, so this one was not saved. Wait "
+            "%(wait)s seconds, then try again.",
+            wait,
+        ) % {"most": settings.WRITES_PER_MINUTE, "wait": wait}
         response = refusal_response(request, TooManyRequests(sentence, retry_after=wait))
         response["Retry-After"] = str(wait)
         return response

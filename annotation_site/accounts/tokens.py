@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import ApiToken, Role, Scope, User
@@ -44,16 +45,29 @@ def token_create(
     """
     name = name.strip()
     if not user.is_active:
-        raise Invalid("This person may not log in, so a token would not work.")
+        raise Invalid(
+            gettext("This person cannot log in, so a token would not work. Activate them first.")
+        )
     if not 1 <= len(name) <= 100:
-        raise Invalid("Give the token a name of up to 100 letters that says what it is for.")
+        raise Invalid(
+            gettext("Give the token a name of 1 to 100 characters that says what it is for.")
+        )
     known = scopes_for(user)
     if not scopes or not set(scopes) <= set(known):
-        raise Invalid(f"Choose one or more of these scopes: {', '.join(known)}.")
+        raise Invalid(
+            gettext("Choose one or more of these scopes: %(scopes)s.")
+            % {"scopes": ", ".join(known)}
+        )
     if not 1 <= days <= MOST_DAYS:
-        raise Invalid(f"A token lives for 1 to {MOST_DAYS} days.")
+        raise Invalid(
+            gettext("A token lasts 1 to %(most)s days. Choose a number in this range.")
+            % {"most": MOST_DAYS}
+        )
     if tokens_of(user).count() >= MOST_TOKENS:
-        raise Invalid(f"You have {MOST_TOKENS} tokens. Revoke those that you do not need.")
+        raise Invalid(
+            gettext("You have %(most)s tokens, which is the limit. Revoke those you do not need.")
+            % {"most": MOST_TOKENS}
+        )
     token, secret = ApiToken.objects.create(
         user=user,
         expiry=timedelta(days=days),

@@ -21,6 +21,7 @@ CODES = "account/second-factor/recovery-codes/"
 
 own_pages = [
     path("account/", own.account, name="own"),
+    path("account/language/", own.language, name="language"),
     path("account/tokens/", tokens.listed, name="tokens"),
     path("account/tokens/new/", tokens.new, name="token_new"),
     path("account/tokens/<uuid:public_id>/revoke/", tokens.revoke, name="token_revoke"),

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Membership, Study
@@ -20,11 +22,10 @@ from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.exact_words import ATTRIBUTES
 
-CONSENT_HELP = "Annotators agree to it before their first list, and again after each change."
 MOST = 2**31 - 1  # the largest version that the database holds
 
 
-def _number(name: str, help_text: str = "", **changes: Any) -> forms.IntegerField:
+def _number(name: str, help_text: Any = "", **changes: Any) -> forms.IntegerField:
     """A field for a number of a plan, within the plan's bounds."""
     label, least, most = NUMBERS[name]
     default = StudyPlan.__dataclass_fields__[name].default
@@ -55,103 +56,120 @@ class _ExtractionsField(forms.ModelMultipleChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         """With its size and seed: a model can be extracted twice on one day."""
         lists, seed = obj.counts.get("vectors"), obj.parameters.get("seed")
-        return f"{obj}" + (f": {lists:,} lists, seed {seed}" if lists else "")
+        if not lists:
+            return str(obj)
+        values = {"model": obj, "n": f"{lists:,}", "seed": seed}
+        said = ngettext(
+            "%(model)s: %(n)s list, seed %(seed)s", "%(model)s: %(n)s lists, seed %(seed)s", lists
+        )
+        return said % values
 
 
 class RulesForm(forms.Form):
     """The rules of a StudyPlan: all of it but people and texts."""
 
-    title = forms.CharField(max_length=TITLE)
+    title = forms.CharField(label=_("Title"), max_length=TITLE)
     extractions = _ExtractionsField(
-        label="Models",
+        label=_("Models"),
         queryset=None,
         widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
-        help_text="Whose lists are judged. Several stand side by side in every table.",
+        help_text=_("Annotators judge the lists of these models. Tables compare several models."),
     )
     kinds = forms.MultipleChoiceField(
-        choices=Kind.choices, initial=Kind.values, widget=forms.CheckboxSelectMultiple
+        label=_("Kinds"),
+        choices=Kind.choices,
+        initial=Kind.values,
+        widget=forms.CheckboxSelectMultiple,
     )
-    lists_per_layer = _number("lists_per_layer", "Of each model and kind. More can be added later.")
-    seed = _number("seed", "Decides which lists are drawn and who gets which.")
+    lists_per_layer = _number(
+        "lists_per_layer", _("Of each model and kind. You can add more later.")
+    )
+    seed = _number("seed", _("Decides which lists are drawn and who gets which."))
     annotators_per_list = _number("annotators_per_list")
     lease_hours = _number(
-        "lease_hours", "Then it goes to somebody else; what was typed stays with its author."
+        "lease_hours", _("Then somebody else gets it. The first person keeps what they typed.")
     )
     team_may_annotate = forms.BooleanField(
-        label="People who run the study may annotate too",
+        label=_("People who run the study may annotate too"),
         required=False,
-        help_text="They can see where lists come from, so tables leave their answers out.",
+        help_text=_("They see where lists come from, so tables leave their annotations out."),
     )
     categories = forms.MultipleChoiceField(
+        label=_("Categories"),
         choices=[(name, name) for name in DEFAULT_CATEGORIES],
         initial=["semantic", "syntactic"],
         widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
     )
-    min_tokens = _number("min_tokens", "A pattern with fewer tokens does not count in results.")
+    min_tokens = _number("min_tokens", _("A pattern with fewer tokens does not count in results."))
     several_patterns_per_token = forms.BooleanField(
-        label="A token may be in several patterns", required=False
+        label=_("A token may be in several patterns"), required=False
     )
     show_glosses = forms.BooleanField(
-        label="Show glosses beside tokens", required=False, initial=True
+        label=_("Show glosses beside tokens"), required=False, initial=True
     )
     highlight_spellings = forms.BooleanField(
-        label="Underline tokens spelled like the current one",
+        label=_("Underline tokens spelled like the current one"),
         required=False,
-        help_text="Shows plurals and word families. The paper's annotators had no such help.",
+        help_text=_("Shows plurals and word families. The paper’s annotators had no such help."),
     )
     training_lists = _number(
         "training_lists",
-        "Everybody judges these first and reads your answer after each. They count nowhere.",
+        _("Every annotator gets these first and sees yours after each. They count in no table."),
     )
     training_pass_percent = forms.IntegerField(
-        label="Score that passes training, in percent",
+        label=_("Score that passes training, in percent"),
         min_value=0,
         max_value=100,
         required=False,
-        help_text="Overlap with your answers. Left empty, training is only a record.",
+        help_text=_("Overlap with your annotations. Empty means that everybody passes."),
     )
     reference_lists = _number(
         "reference_lists",
-        "Everybody gets these among the others, unmarked; you see how their answers compare "
-        "with yours.",
+        _(
+            "Every annotator gets these unmarked among the others. You see how far their "
+            "annotations overlap with yours."
+        ),
     )
     repeat_percent = _number(
         "repeat_percent",
-        "Of each person's lists, shown to them a second time: how consistent are they?",
+        _("Share of each person’s lists that they get a second time, to measure consistency."),
     )
     pilot_lists = _number(
-        "pilot_lists", "Everybody judges these in a pilot. They never enter the study's tables."
+        "pilot_lists",
+        _("Every annotator gets these in a pilot. They never count in the study’s tables."),
     )
     on_withdrawal = forms.ChoiceField(
-        label="When somebody withdraws, their submitted answers are",
+        label=_("When somebody withdraws, their submitted annotations are"),
         choices=[
-            (Study.OnWithdrawal.KEEP, "kept, under a code instead of a name"),
-            (Study.OnWithdrawal.REMOVE, "removed, and their lists given to other people"),
+            (Study.OnWithdrawal.KEEP, _("kept, under a code instead of a name")),
+            (Study.OnWithdrawal.REMOVE, _("removed, and other people get their lists")),
         ],
         initial=Study.OnWithdrawal.KEEP,
         widget=forms.RadioSelect,
-        help_text="Annotators read this before they agree, so it cannot be changed then. "
-        "Anybody can withdraw at any time.",
+        help_text=_(
+            "This cannot be changed after somebody has agreed to it. Anybody can withdraw at any "
+            "time."
+        ),
     )
 
     SECTIONS = (
-        ("What is judged", ("title", "extractions", "kinds", "lists_per_layer", "seed")),
-        ("Who judges", ("annotators", "annotators_per_list", "lease_hours", "team_may_annotate")),
+        (_("Lists"), ("title", "extractions", "kinds", "lists_per_layer", "seed")),
+        (_("People"), ("annotators", "annotators_per_list", "lease_hours", "team_may_annotate")),
         (
-            "What people mark",
+            _("Annotation"),
             (
                 "categories", "min_tokens", "several_patterns_per_token", "show_glosses",
                 "highlight_spellings",
             ),
         ),
         (
-            "Training and checks",
+            _("Training and checks"),
             (
                 "training_lists", "training_pass_percent", "reference_lists", "repeat_percent",
                 "pilot_lists",
             ),
         ),
-        ("What people read", ("guidelines", "consent", "on_withdrawal")),
+        (_("Texts"), ("guidelines", "consent", "on_withdrawal")),
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -163,14 +181,14 @@ class RulesForm(forms.Form):
             self.fields["extractions"].initial = only
         self.has_names = ready.filter(model__vocabulary=WORD_LEVEL).exists()
         if self.has_names:
-            self.fields["categories"].help_text = "Names need a model of whole words."
+            self.fields["categories"].help_text = _("Names need a model of whole words.")
         else:
             self.fields["categories"].choices = [  # type: ignore[attr-defined]
                 (name, name) for name in DEFAULT_CATEGORIES if name != "names"
             ]
 
     @property
-    def sections(self) -> Iterator[tuple[str, list[forms.BoundField]]]:
+    def sections(self) -> Iterator[tuple[Any, list[forms.BoundField]]]:
         """The form's fields under their headings."""
         for heading, names in self.SECTIONS:
             yield heading, [self[name] for name in names if name in self.fields]
@@ -188,20 +206,24 @@ class StudyForm(RulesForm):
     """A whole StudyPlan."""
 
     annotators: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
+        label=_("Annotators"),
         queryset=None,
         widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
         required=False,
-        help_text="Others can be added or invited later, too.",
+        help_text=_("You can add or invite others later."),
     )
     guidelines = _MarkdownField(
+        label=_("Guidelines"),
         rows=8,
-        help_text="Markdown. Left empty, annotators read the paper's protocol.",
+        help_text=_("Markdown. Empty means the paper’s protocol."),
     )
     consent = _MarkdownField(
-        label="Consent text",
+        label=_("Consent text"),
         rows=6,
-        help_text=f"Markdown. {CONSENT_HELP} "
-        "Left empty, they only read that lists can contain offensive words.",
+        help_text=_(
+            "Markdown. Annotators agree to it before their first list and after each change. Empty "
+            "means that they only read that lists can contain offensive words."
+        ),
     )
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
@@ -233,7 +255,7 @@ class ExtensionForm(forms.Form):
 class CopyForm(forms.Form):
     """A copy of a study."""
 
-    title = forms.CharField(label="Title of the copy", max_length=TITLE)
+    title = forms.CharField(label=_("Title of the copy"), max_length=TITLE)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -245,9 +267,9 @@ class AnnotatorForm(forms.Form):
 
     person: forms.ModelChoiceField = forms.ModelChoiceField(
         queryset=None,
-        label="Annotator",
+        label=_("Annotator"),
         to_field_name="public_id",
-        empty_label="Choose somebody",
+        empty_label=_("Choose somebody"),
         widget=forms.Select(attrs=ATTRIBUTES),
     )
 
@@ -269,13 +291,17 @@ class TextsForm(forms.Form):
     """The texts of a study that may change while people work on it."""
 
     guidelines = _MarkdownField(
+        label=_("Guidelines"),
         rows=14,
-        help_text="Markdown. Each submission keeps the version that it was made under.",
+        help_text=_("Markdown. Each submission records the version that the annotator read."),
     )
     consent = _MarkdownField(
-        label="Consent text",
+        label=_("Consent text"),
         rows=10,
-        help_text=f"Markdown. {CONSENT_HELP} An empty text asks for nothing.",
+        help_text=_(
+            "Markdown. Annotators agree to it before their first list and after each change. Empty "
+            "means that nothing is asked."
+        ),
     )
     guidelines_base = forms.IntegerField(min_value=0, max_value=MOST, widget=forms.HiddenInput)
     consent_base = forms.IntegerField(min_value=0, max_value=MOST, widget=forms.HiddenInput)

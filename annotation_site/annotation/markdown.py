@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import nh3
+from django.utils.translation import gettext as _
 from markdown_it import MarkdownIt
 
 from annotation_site.bounds import MARKDOWN
@@ -30,10 +31,13 @@ def safe_html(text: str) -> str:
     )
 
 
-def text_check(name: str, text: str) -> None:
+def text_check(text: str) -> None:
     """Raises Invalid for a text in Markdown that is too long."""
     if len(text.strip()) > MARKDOWN:
         raise Invalid(
-            f"The {name} has {len(text.strip()):,} characters; {MARKDOWN:,} are allowed. Shorten "
-            "it, or put a part of it on a page of your own and link to that."
+            _(
+                "The text has %(n)s characters; at most %(most)s are allowed. Shorten it, or put "
+                "a part of it on a page of your own and link to that."
+            )
+            % {"n": f"{len(text.strip()):,}", "most": f"{MARKDOWN:,}"}
         )

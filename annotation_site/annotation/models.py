@@ -2,10 +2,12 @@
 
 import secrets
 import uuid
+from types import MappingProxyType
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.corpus.models import Extraction, Vector
 
@@ -23,19 +25,40 @@ class Study(models.Model):
     """
 
     class State(models.TextChoices):
-        DRAFT = "draft", "draft"
-        PILOT = "pilot", "in its pilot phase"
-        OPEN = "open", "open"
-        PAUSED = "paused", "paused"
-        CLOSED = "closed", "closed"
-        ARCHIVED = "archived", "archived"
+        DRAFT = "draft", _("draft")
+        PILOT = "pilot", _("in its pilot phase")
+        OPEN = "open", _("open")
+        PAUSED = "paused", _("paused")
+        CLOSED = "closed", _("closed")
+        ARCHIVED = "archived", _("archived")
 
     # People can work in these; in a pilot, at its own lists.
     AT_WORK = (State.PILOT, State.OPEN)
+    NOT_OPEN = MappingProxyType(
+        {
+            State.DRAFT: _(
+                "This study is a draft. Nothing can be changed in it now; your work so far is kept."
+            ),
+            State.PILOT: _(
+                "This study is in its pilot phase. This list opens after it; your work so far is "
+                "kept."
+            ),
+            State.PAUSED: _(
+                "This study is paused. Nothing can be changed in it now; your work so far is kept."
+            ),
+            State.CLOSED: _(
+                "This study is closed. Nothing can be changed in it now; your work so far is kept."
+            ),
+            State.ARCHIVED: _(
+                "This study is archived. Nothing can be changed in it now; your work so far is "
+                "kept."
+            ),
+        }
+    )
 
     class OnWithdrawal(models.TextChoices):
-        KEEP = "keep", "keep"
-        REMOVE = "remove", "remove"
+        KEEP = "keep", _("keep")
+        REMOVE = "remove", _("remove")
 
     slug = models.SlugField(max_length=80, unique=True)
     title = models.CharField(max_length=200)
@@ -83,6 +106,11 @@ class Study(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    @property
+    def not_open(self) -> str:
+        """Why nobody can work at a list now, for its annotators; empty while the study is open."""
+        return str(self.NOT_OPEN.get(self.State(self.state), ""))
+
 
 class VersionedText(models.Model):
     """One version of a text of a study, in Markdown. A change is a new version."""
@@ -122,10 +150,10 @@ class Item(models.Model):
     """
 
     class Use(models.TextChoices):
-        STUDY = "study", "the study"
-        TRAINING = "training", "training"
-        REFERENCE = "reference", "silent reference"
-        PILOT = "pilot", "the pilot"
+        STUDY = "study", _("the study")
+        TRAINING = "training", _("training")
+        REFERENCE = "reference", _("silent reference")
+        PILOT = "pilot", _("the pilot")
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="items")
     vector = models.ForeignKey(Vector, on_delete=models.PROTECT, related_name="+")
@@ -144,8 +172,8 @@ class Membership(models.Model):
     """A person in a study."""
 
     class Role(models.TextChoices):
-        ANNOTATOR = "annotator", "annotator"
-        RESEARCHER = "researcher", "researcher"
+        ANNOTATOR = "annotator", _("annotator")
+        RESEARCHER = "researcher", _("researcher")
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(
@@ -176,20 +204,20 @@ class Assignment(models.Model):
     """A list for one person to judge, at a position in that person's own order."""
 
     class Purpose(models.TextChoices):
-        TRAINING = "training", "training"
-        ANNOTATION = "annotation", "annotation"
-        REPEAT = "repeat", "repeat"
-        REFERENCE = "reference", "reference"
-        PILOT = "pilot", "pilot"
-        ADJUDICATION = "adjudication", "adjudication"
+        TRAINING = "training", _("training")
+        ANNOTATION = "annotation", _("annotation")
+        REPEAT = "repeat", _("repeat")
+        REFERENCE = "reference", _("reference")
+        PILOT = "pilot", _("pilot")
+        ADJUDICATION = "adjudication", _("adjudication")
 
     class State(models.TextChoices):
-        WAITING = "waiting", "waiting"
-        IN_PROGRESS = "in progress", "in progress"
-        SUBMITTED = "submitted", "submitted"
-        SKIPPED = "skipped", "skipped"
-        EXPIRED = "expired", "expired"
-        WITHDRAWN = "withdrawn", "withdrawn"  # its person left the study; only the time is kept
+        WAITING = "waiting", _("waiting")
+        IN_PROGRESS = "in progress", _("in progress")
+        SUBMITTED = "submitted", _("submitted")
+        SKIPPED = "skipped", _("skipped")
+        EXPIRED = "expired", _("expired")
+        WITHDRAWN = "withdrawn", _("withdrawn")  # its person left the study; only the time is kept
 
     UNFINISHED = (State.WAITING, State.IN_PROGRESS)
     LIVE = (State.WAITING, State.IN_PROGRESS, State.SUBMITTED)  # these hold a place of the list
@@ -249,9 +277,9 @@ class WorkedDay(models.Model):
     """
 
     class Cut(models.TextChoices):
-        CLOCK = "clock", "more than the time that passed, all lists of the person together"
-        DAY = "day", "more than can count on one day"
-        NOT_OPENED = "not opened", "for a submitted list that was not opened again"
+        CLOCK = "clock", _("more than the time that passed, all lists of the person together")
+        DAY = "day", _("more than can count on one day")
+        NOT_OPENED = "not opened", _("for a submitted list that was not opened again")
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="worked_days")
     membership = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="worked_days")
@@ -312,7 +340,7 @@ class Pattern(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.description or f"Pattern {self.number}"
+        return self.description or f"pattern {self.number}"
 
 
 MOST_RANKS = 100  # no list is longer; the answer's own list decides more narrowly

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
+from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -19,13 +20,20 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
     if isinstance(error, SiteError):
         return _response(error.status, error.code, error.message, error.details)
     if isinstance(error, Http404):
-        return _response(404, "not_found", "There is no such thing here, or it is not yours.", {})
+        return _response(
+            404, "not_found", gettext("This does not exist, or you may not see it."), {}
+        )
     if isinstance(error, RequestDataTooBig):
-        return _response(413, TooLarge.default_code, TooLarge.default_detail, {})
+        return _response(413, TooLarge.default_code, str(TooLarge.default_detail), {})
     if isinstance(error, PermissionDenied):
-        return _response(403, "not_allowed", "You may not do this.", {})
+        return _response(403, "not_allowed", gettext("You may not do this."), {})
     if isinstance(error, exceptions.ValidationError):
-        return _response(400, "invalid_request", "The request is malformed.", error.detail)
+        return _response(
+            400,
+            "invalid_request",
+            gettext("The request is malformed. See the details."),
+            error.detail,
+        )
     if isinstance(error, exceptions.APIException):
         code = error.get_codes()
         response = _response(

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
@@ -83,7 +84,14 @@ def _key(request: PersonRequest) -> str | None:
     key = request.headers.get(HEADER)
     if key is None or (0 < len(key) <= MOST_LETTERS and key.isascii() and key.isprintable()):
         return key
-    raise ValidationError({HEADER: [f"A key has 1 to {MOST_LETTERS} printable ASCII letters."]})
+    raise ValidationError(
+        {
+            HEADER: [
+                gettext("A key has 1 to %(most)s printable ASCII characters. Send another key.")
+                % {"most": MOST_LETTERS}
+            ]
+        }
+    )
 
 
 def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:
@@ -95,8 +103,11 @@ def _remember(request: PersonRequest, key: str) -> tuple[RequestKey, bool]:
         require_room(
             own,
             most=MOST_A_DAY,
-            sentence=f"You sent {MOST_A_DAY} Idempotency-Keys today, which is as many as one day "
-            "allows. Send the request without one, or go on tomorrow (UTC).",
+            sentence=gettext(
+                "You sent %(most)s Idempotency-Keys today, which is the limit for one day. Send "
+                "the request without a key, or continue tomorrow (UTC)."
+            )
+            % {"most": MOST_A_DAY},
         )
     try:
         with transaction.atomic():
@@ -118,7 +129,9 @@ def _check_rights(request: PersonRequest, slugs: set[str | None]) -> None:
 def _repeated(kept: RequestKey, request: PersonRequest) -> Response:
     if kept.digest != _digest(request):
         raise KeyReused(
-            "This Idempotency-Key was sent with another request within a day. Use a new one."
+            gettext(
+                "This Idempotency-Key was used for another request within a day. Use a new key."
+            )
         )
     return Response(kept.response, status=kept.status, headers={"Idempotent-Replayed": "true"})
 

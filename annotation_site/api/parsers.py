@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import UnreadablePostError
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
+from django.utils.translation import gettext, gettext_lazy
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
@@ -25,7 +26,7 @@ class TooLarge(APIException):
 
     status_code = 413
     default_code = "too_large"
-    default_detail = "The request is too large. Send less at a time."
+    default_detail = gettext_lazy("The request is too large. Send less at a time.")
 
 
 class ShallowJSONParser(JSONParser):
@@ -44,7 +45,10 @@ class ShallowJSONParser(JSONParser):
         else:
             too_deep = _deeper_than(value, MOST_DEPTH)
         if too_deep:
-            raise ParseError(f"The request is nested deeper than {MOST_DEPTH} levels.")
+            raise ParseError(
+                gettext("The request is nested deeper than %(most)s levels. Send flatter data.")
+                % {"most": MOST_DEPTH}
+            )
         return value
 
 
@@ -74,7 +78,9 @@ def files_received(request: Request) -> Iterator[dict[str, Path]]:
         except RequestDataTooBig:
             raise
         except (MultiPartParserError, UnreadablePostError, SuspiciousOperation) as error:
-            raise ParseError("Send the files as multipart/form-data, whole.") from error
+            raise ParseError(
+                gettext("The files cannot be read. Send them whole, as multipart/form-data.")
+            ) from error
         if handler.refused:
             raise Invalid(handler.refused)
         received = [f for f in files.getlist("files") if isinstance(f, ReceivedFile)]

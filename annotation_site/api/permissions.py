@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -10,8 +12,8 @@ from annotation_site.annotation.people.joining import RANKS
 from annotation_site.errors import NotAllowed
 
 FOR = {
-    Role.RESEARCHER: "This is for researchers. Ask an admin to give you the role.",
-    Role.ADMIN: "This is for admins. Ask one to give you the role.",
+    Role.RESEARCHER: _("This is for researchers. Ask an admin to give you the role."),
+    Role.ADMIN: _("This is for admins. Ask an admin to give you the role."),
 }
 
 
@@ -36,7 +38,7 @@ class MayCall(BasePermission):
         if call is None:
             return True  # for the answer that there is no such method
         if RANKS.index(request.user.role) < RANKS.index(call.role):
-            raise NotAllowed(FOR[call.role])
+            raise NotAllowed(str(FOR[call.role]))
         if call.scope is not None:
             require_scope(request, call.scope)
         return True
@@ -46,6 +48,9 @@ def require_scope(request: Request, scope: Scope) -> None:
     """Raises ScopeMissing for a token without the scope; a page's session has all of them."""
     if isinstance(request.auth, ApiToken) and scope not in request.auth.scopes:
         raise ScopeMissing(
-            f"This token may not do this: it needs the scope “{scope}”. Make a token with it on "
-            "your account's page."
+            gettext(
+                "This token may not do this: it needs the scope “%(scope)s”. Make a token with it "
+                "on your account's page."
+            )
+            % {"scope": scope}
         )

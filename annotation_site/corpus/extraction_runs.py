@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from annotation_site.corpus import layers, services
 from annotation_site.corpus.importing import most_unpacked
@@ -24,7 +25,8 @@ from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLaye
 from annotation_site.corpus.selectors import unfinished_layers
 from annotation_site.corpus.services import bundle_path
 from annotation_site.errors import SiteError
-from annotation_site.workers.claims import ProgressReporter, report, wake, working
+from annotation_site.sentences import Sentence
+from annotation_site.workers.claims import Failure, ProgressReporter, report, wake, working
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract import apart
 from ffn_extract.apart import LAYER, LayersApart
@@ -35,6 +37,18 @@ from ffn_extract.progress import Report, Steps
 
 State = Extraction.State
 RunKey = tuple[int, datetime | None]  # an extraction, and when this try of it started
+NOT_UPLOADED = gettext_noop(
+    "The uploaded files are not in %(folder)s on the worker's machine. Let the web process and all "
+    "workers share that folder, then upload the files again."
+)
+DIFFERENT = gettext_noop("%(name)s is %(here)s there, and %(planned)s where the extraction began.")
+NOT_SHARED = gettext_noop(
+    "It does not find the finished layers in %(folder)s. Let all workers share one BUNDLES_DIR."
+)
+PACKAGE_MISSING = gettext_noop(
+    "The worker that took this lacks the package %(package)s. Install requirements/extract.txt "
+    "there, then try again."
+)
 TRY_AGAIN_SECONDS = 60  # until a worker that could not take part looks whether it can now
 
 
@@ -72,10 +86,7 @@ def load_upload(*, extraction: Extraction) -> None:
         services.extraction_report(extraction=extraction, step="check")
         path = bundle_path(extraction)
         if not path.is_dir():
-            raise SiteError(
-                f"The uploaded files are not in {settings.BUNDLES_DIR} where the worker runs. The "
-                "web process and all workers must share that folder; then upload them again."
-            )
+            raise SiteError(Sentence(NOT_UPLOADED, folder=str(settings.BUNDLES_DIR)))
         bundle = services.open_storable(path, most_unpacked())
         services.bundle_load(extraction=extraction, bundle=bundle)
 
@@ -209,8 +220,10 @@ class _Kept:
             return None
         try:
             opened = self.open(extraction, lambda _: None)
-            reason = _difference(extraction.plan, opened.inputs) or _not_shared(opened)
-        except (FFNExtractError, SiteError, ProcessEnded) as error:
+            reason: Failure = _difference(extraction.plan, opened.inputs) or _not_shared(opened)
+        except SiteError as error:
+            reason = error.sentence
+        except (FFNExtractError, ProcessEnded) as error:
             reason = str(error)
         if not reason:
             return self._opened
@@ -250,7 +263,7 @@ def _key(extraction: Extraction) -> RunKey:
     return extraction.pk, extraction.started_at
 
 
-def _difference(plan: Any, inputs: Any, name: str = "") -> str:
+def _difference(plan: Any, inputs: Any, name: str = "") -> Failure:
     """A sentence about the first thing in which this worker's inputs differ from the plan's."""
     if plan == inputs:
         return ""
@@ -258,16 +271,11 @@ def _difference(plan: Any, inputs: Any, name: str = "") -> str:
         for key in sorted({*plan, *inputs}):
             if plan.get(key) != inputs.get(key):
                 return _difference(plan.get(key), inputs.get(key), f"{name}.{key}".strip("."))
-    return f"{name} is {inputs} there, and {plan} where the extraction was prepared."
+    return Sentence(DIFFERENT, name=name, here=str(inputs), planned=str(plan))
 
 
-def _not_shared(opened: LayersApart) -> str:
-    if opened.begun:
-        return ""
-    return (
-        f"It does not find the finished layers in {settings.BUNDLES_DIR}. All workers must share "
-        "one BUNDLES_DIR."
-    )
+def _not_shared(opened: LayersApart) -> Failure:
+    return "" if opened.begun else Sentence(NOT_SHARED, folder=str(settings.BUNDLES_DIR))
 
 
 def _arguments(extraction: Extraction) -> tuple[str, Path, ExtractOptions]:
@@ -286,7 +294,4 @@ def _packages() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise SiteError(
-            f"The worker that took this lacks the package {error.name}. Install "
-            "requirements/extract.txt there, then try again."
-        ) from error
+        raise SiteError(Sentence(PACKAGE_MISSING, package=error.name)) from error

@@ -1,24 +1,36 @@
 """What an admin fills in to enqueue a model, to upload a bundle, and to look for lists."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.forms.utils import pretty_name
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site import bounds
-from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.exact_words import ATTRIBUTES
 from ffn_extract.errors import OptionError, OptionSentence
 from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
-from ffn_extract.options import ALL, KINDS, OPTIONS, WORDNET_CORPUS, ExtractOptions, Option
+from ffn_extract.options import ALL, OPTIONS, WORDNET_CORPUS, ExtractOptions, Option
+
+
+def _words(text: str | None) -> Any:
+    """What an option's declaration says, in the language of the page."""
+    return _(text) if text else text
+
+
+def _choices(words: Mapping[str, str]) -> list[tuple[str, Any]]:
+    return [(value, _words(text)) for value, text in words.items()]
 
 
 def _field(option: Option, **settings: Any) -> forms.Field:
     """The field of an option, from its declaration; `settings` are the page's own."""
     settings = {
-        "label": option.label,
-        "help_text": option.help if option.page_help is None else option.page_help,
+        "label": _words(option.label or pretty_name(option.name)),
+        "help_text": _words(option.help if option.page_help is None else option.page_help),
         "initial": option.default,
         "required": option.first and not option.optional,
         **settings,
@@ -27,16 +39,16 @@ def _field(option: Option, **settings: Any) -> forms.Field:
         case Flag():
             return forms.BooleanField(**settings)
         case Choice(meanings, unset):
-            none = [("", unset)] if option.optional else []
+            none = [("", _words(unset))] if option.optional else []
             settings |= {"help_text": "", "required": not option.optional}
-            return forms.ChoiceField(choices=[*none, *meanings.items()], **settings)
+            return forms.ChoiceField(choices=[*none, *_choices(meanings)], **settings)
         case Names(known, menu=menu) as names:
             settings["help_text"] = ""
             if menu is not None:
                 settings["initial"] = names.write(option.default)
-                return forms.ChoiceField(choices=list(menu.items()), **settings)
+                return forms.ChoiceField(choices=_choices(menu), **settings)
             return forms.MultipleChoiceField(
-                choices=list(known.items()), widget=forms.CheckboxSelectMultiple, **settings
+                choices=_choices(known), widget=forms.CheckboxSelectMultiple, **settings
             )
         case Integer(low, high, most=most):
             return forms.IntegerField(min_value=low, max_value=most or high, **settings)
@@ -54,28 +66,29 @@ class EnqueueForm(forms.Form):
     """Fields of an extraction, in the words of `ffn_extract extract`."""
 
     model = forms.CharField(
+        label=_("Model"),
         max_length=bounds.MODEL,
         widget=forms.TextInput(attrs={"list": "local-models", "autocomplete": "off"}),
     )
     extent = forms.ChoiceField(
-        label="How many value vectors",
+        label=_("How many value vectors"),
         choices=[
-            ("sample", "a sample of each layer"),
-            (ALL, "all of them: cut by layer, for any number of workers"),
+            ("sample", _("a sample of each layer")),
+            (ALL, _("all: split by layer, for any number of workers")),
         ],
         initial="sample",
         widget=forms.RadioSelect,
     )
     per_layer = _field(
         OPTIONS["per_layer"],
-        help_text="Of each kind; where all value vectors are taken, of the other kinds.",
+        help_text=_("Of each kind. With all value vectors: of each other kind."),
     )
     drawn_per_layer = _field(
         OPTIONS["drawn_per_layer"],
-        help_text="If not as many as above. Each update is drawn from a text of its own.",
+        help_text=_("Empty means as many as above. Each update comes from its own text."),
     )
     corpus = forms.ChoiceField(
-        label=OPTIONS["corpus"].label,
+        label=_words(OPTIONS["corpus"].label),
         required=False,
         initial=OPTIONS["corpus"].default,
         widget=forms.Select(attrs=ATTRIBUTES),
@@ -93,13 +106,17 @@ class EnqueueForm(forms.Form):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        there = f" Now there: {', '.join(local_models)}." if local_models else ""
         self.fields["model"].help_text = (
-            "A hub id such as gpt2, or the name of a folder or GGUF file in the models folder."
-            f"{there}"
+            gettext(
+                "A hub id such as gpt2, or a folder or GGUF file in the models folder. It holds: "
+                "%(models)s."
+            )
+            % {"models": ", ".join(local_models)}
+            if local_models
+            else gettext("A hub id such as gpt2, or a folder or GGUF file in the models folder.")
         )
         cast(forms.ChoiceField, self.fields["corpus"]).choices = [
-            (WORDNET_CORPUS, "WordNet's example sentences"),
+            (WORDNET_CORPUS, _("WordNet's example sentences")),
             *((name, name) for name in local_corpora),
         ]
 
@@ -122,7 +139,9 @@ class EnqueueForm(forms.Form):
         if self.errors:
             return data
         if data["extent"] == ALL and "value" not in data["kinds"]:
-            raise forms.ValidationError("All of them needs the kind value vectors. Choose it too.")
+            raise forms.ValidationError(
+                gettext("To extract all value vectors, choose the kind value vectors too.")
+            )
         try:
             data["options"] = self._options(data)
         except OptionError as error:
@@ -163,7 +182,7 @@ class ExtractionFilter(forms.Form):
     """Which extractions an admin wants to see."""
 
     state = forms.ChoiceField(
-        required=False, choices=[("", "any state"), *Extraction.State.choices]
+        required=False, label=_("State"), choices=[("", _("any state")), *Extraction.State.choices]
     )
 
 
@@ -171,16 +190,21 @@ class VectorFilter(forms.Form):
     """What an admin looks for among an extraction's vectors; anything may be left out."""
 
     token = forms.CharField(
+        label=_("Token"),
         max_length=bounds.SEARCHED_TOKEN,
         required=False,
         strip=True,
-        help_text="In the top tokens, in any case: king finds king, King and the piece ⋯king.",
+        help_text=_(
+            "Searches the top tokens and ignores case: king finds king, King and the piece ⋯king."
+        ),
     )
     kind = forms.ChoiceField(
-        required=False, choices=[("", "any"), *((kind, kind) for kind in KINDS)]
+        label=_("Kind"),
+        required=False,
+        choices=[("", _("any")), *Kind.choices],
     )
     layer = forms.IntegerField(
-        min_value=0, max_value=100_000, required=False, label="Layer, from 0"
+        min_value=0, max_value=100_000, required=False, label=_("Layer, from 0")
     )
     page = forms.IntegerField(
         min_value=1, max_value=1_000_000, required=False, widget=forms.HiddenInput

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import STEP_TITLES
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import ALIVE_FOR
 
+BEGIN = gettext_noop("Begin")
 State = Extraction.State
 
 
@@ -77,11 +79,16 @@ AtWork = dict[str, tuple[Extraction, str, datetime | None]]
 
 
 def _of_extractions(extractions: Iterable[Extraction]) -> AtWork:
-    return {e.worker: (e, STEP_TITLES.get(e.step, "Begin"), e.started_at) for e in extractions}
+    return {
+        e.worker: (e, gettext(STEP_TITLES.get(e.step, BEGIN)), e.started_at) for e in extractions
+    }
 
 
 def _of_layers(layers: Iterable[ExtractionLayer]) -> AtWork:
-    return {x.worker: (x.extraction, f"Layer {x.layer}", x.started_at) for x in layers}
+    return {
+        x.worker: (x.extraction, gettext("Layer %(n)s") % {"n": x.layer}, x.started_at)
+        for x in layers
+    }
 
 
 def _health_of(worker: Worker, alive_since: datetime, at_work: AtWork) -> WorkerHealth:

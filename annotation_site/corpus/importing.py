@@ -14,6 +14,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -37,10 +38,14 @@ _MOST_DIRECTORY_BYTES = 10_000
 _LEAST_HEADER_BYTES = 30  # in front of a member
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take dictionaries of any size
 _ENCRYPTED = 0x1 | 0x40  # flag bits: a password, or one for the whole
-_DAMAGED = "The .zip is damaged. Pack the folder again and send it again."
-_WHAT_TO_CHOOSE = (
-    f"Choose the three files of a bundle ({', '.join(sorted(BUNDLE_FILES))}), or one .zip of the "
-    "folder that holds them."
+_DAMAGED = gettext_lazy("The .zip is damaged. Pack the folder again and send it again.")
+_WHAT_TO_CHOOSE = gettext_lazy(
+    "Choose the three files of a bundle (manifest.json, tokens.parquet, vectors.parquet), or one "
+    ".zip of their folder."
+)
+_OTHER_FILES = gettext_lazy(
+    "The .zip holds files that are not a bundle's. Choose the three files of a bundle "
+    "(manifest.json, tokens.parquet, vectors.parquet), or one .zip of their folder."
 )
 
 
@@ -59,7 +64,7 @@ def bundle_import(
     if existing is not None:
         if existing.state == State.READY:
             return existing, False
-        raise SiteError("This bundle is being loaded at this moment. Wait until that has ended.")
+        raise SiteError(gettext("This bundle is being loaded now. Wait until that has ended."))
     extraction = Extraction.objects.create(
         model_source=bundle.manifest.model.name,
         parameters=bundle.manifest.parameters,
@@ -121,8 +126,10 @@ def upload_staged(*, files: Mapping[str, Path]) -> Iterator[Upload]:
             loading.require_storable(manifest)
         except BundleError as error:
             # The folder's name means nothing to who sent the files.
-            said = str(error).replace(str(staged), "the upload")
-            raise Invalid(f"{said} Send the bundle again, or make it again.") from error
+            said = str(error).replace(str(staged), gettext("the upload"))
+            raise Invalid(
+                gettext("%(problem)s Send the bundle again, or make it again.") % {"problem": said}
+            ) from error
         except OSError as error:
             if (sentence := storage_sentence(error)) is None:
                 raise
@@ -175,7 +182,7 @@ def _stage(files: Mapping[str, Path], folder: Path) -> None:
         for name, path in files.items():
             os.rename(path, folder / name)
     else:
-        raise Invalid(_WHAT_TO_CHOOSE)
+        raise Invalid(str(_WHAT_TO_CHOOSE))
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -190,9 +197,9 @@ def _unpack(archive: Path, folder: Path) -> None:
             wanted = {f"{within}/{name}" if within else name: name for name in BUNDLE_FILES}
             # One folder at most: `zip -r` writes the bundle's own, with an entry for it.
             if "/" in within or set(names) != set(wanted) or len(folders) > 1:
-                raise Invalid(f"The .zip holds other files than a bundle's. {_WHAT_TO_CHOOSE}")
+                raise Invalid(str(_OTHER_FILES))
             if len(opened.infolist()) != len(members):
-                raise Invalid("The .zip names a file twice. Pack the folder again.")
+                raise Invalid(gettext("The .zip names a file twice. Pack the folder again."))
             _require_plain([members[member] for member in wanted], archive.stat().st_size)
             left = settings.MAX_BUNDLE_BYTES
             for member, name in wanted.items():
@@ -202,25 +209,27 @@ def _unpack(archive: Path, folder: Path) -> None:
         zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, ValueError, OverflowError,
         struct.error,
     ) as error:  # fmt: skip
-        raise Invalid(_DAMAGED) from error
+        raise Invalid(str(_DAMAGED)) from error
 
 
 def _require_plain(entries: list[zipfile.ZipInfo], size: int) -> None:
     """Refuse members that only other programs can read, or that share bytes; nothing is opened."""
     if any(entry.flag_bits & _ENCRYPTED for entry in entries):
-        raise Invalid("The .zip is encrypted. Pack the folder without a password.")
+        raise Invalid(gettext("The .zip is encrypted. Pack the folder without a password."))
     if any(entry.compress_type not in _METHODS for entry in entries):
         raise Invalid(
-            "The .zip is packed with a method other than Deflate. Pack the folder again, with the "
-            "usual method."
+            gettext(
+                "The .zip is packed with a method other than Deflate. Pack the folder again with "
+                "the usual method."
+            )
         )
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
         if entry.header_offset < end:
-            raise Invalid(_DAMAGED)
+            raise Invalid(str(_DAMAGED))
         end = entry.header_offset + _LEAST_HEADER_BYTES + entry.compress_size
     if end > size:
-        raise Invalid(_DAMAGED)
+        raise Invalid(str(_DAMAGED))
 
 
 def _require_short_directory(archive: Path) -> None:
@@ -230,10 +239,10 @@ def _require_short_directory(archive: Path) -> None:
         tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) < end + 22:
-        raise Invalid("This is no whole .zip. Pack the folder again and send it again.")
+        raise Invalid(gettext("The .zip is incomplete. Pack the folder again and send it again."))
     size = int.from_bytes(tail[end + 12 : end + 16], "little")
     if size > _MOST_DIRECTORY_BYTES or tail[max(0, end - 20) : end].startswith(b"PK\x06\x07"):
-        raise Invalid(f"The .zip holds other files than a bundle's. {_WHAT_TO_CHOOSE}")
+        raise Invalid(str(_OTHER_FILES))
 
 
 def _unpack_member(
@@ -246,8 +255,11 @@ def _unpack_member(
             written += len(chunk)
             if written > most:
                 raise Invalid(
-                    f"Unpacked, this is larger than the {settings.MAX_BUNDLE_BYTES:,} bytes that "
-                    "may be uploaded. Copy it to the server and run `manage.py import_bundle`."
+                    gettext(
+                        "The unpacked .zip is larger than the limit of %(most)s bytes. Copy the "
+                        "bundle to the server and run `manage.py import_bundle` there."
+                    )
+                    % {"most": f"{settings.MAX_BUNDLE_BYTES:,}"}
                 )
             file.write(chunk)
     return written

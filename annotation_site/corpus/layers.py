@@ -6,14 +6,17 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import worker_is_extracting
 from annotation_site.corpus.services import extraction_fail, extraction_report
-from annotation_site.workers.claims import claim, report
+from annotation_site.sentences import Sentence
+from annotation_site.workers.claims import Failure, claim, report
 from annotation_site.workers.identity import this_worker, worker_label
 
+TAKES_NO_PART = gettext_noop("Worker %(worker)s does not take part. %(reason)s")
 State = ExtractionLayer.State
 
 
@@ -83,15 +86,15 @@ def layer_done(*, layer: ExtractionLayer) -> None:
     log_add(layer.extraction_id, f"Layer {layer.layer} done: {layer.total:,} vectors.")
 
 
-def layer_fail(layer: ExtractionLayer, reason: str) -> None:
+def layer_fail(layer: ExtractionLayer, reason: Failure) -> None:
     """End the whole extraction with a sentence, unless the layer is no longer ours."""
     if layer.held().exists():
         extraction_fail(extraction=layer.extraction, reason=reason)
 
 
-def worker_refuse(*, extraction: Extraction, reason: str) -> None:
+def worker_refuse(*, extraction: Extraction, reason: Failure) -> None:
     """Say on the extraction's page why this worker takes no part in its layers."""
-    notice = f"Worker {worker_label(this_worker())} takes no part. {reason}"
+    notice = Sentence(TAKES_NO_PART, worker=worker_label(this_worker()), reason=reason)
     at_work = Extraction.objects.filter(pk=extraction.pk, state=Extraction.State.LAYERS)
     if at_work.exclude(notice=notice).update(notice=notice):
-        log_add(extraction.pk, notice)
+        log_add(extraction.pk, notice.english)

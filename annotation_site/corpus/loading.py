@@ -4,14 +4,20 @@ import json
 from collections.abc import Callable
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.stopwords import is_stopword
 from annotation_site.corpus.models import LanguageModel, Token, Vector
 from annotation_site.errors import SiteError
+from annotation_site.sentences import Sentence
 from ffn_extract.bundle import Bundle, Manifest, ModelInfo, TokenRow, VectorRow
 
 CHUNK = 1000  # rows per transaction: a few tens of milliseconds, so that nobody waits for it
 CONTINUATION = "⋯"
+NUL = gettext_noop("The bundle's manifest holds NUL characters. Make the bundle again.")
+TOO_LONG = gettext_noop(
+    "The bundle's %(field)s of the model is longer than a %(field)s can be. Make the bundle again."
+)
 # Controls that are no white space, and signs that change the direction of what follows them.
 _UNSHOWN = dict.fromkeys(
     {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -42,14 +48,14 @@ def model_get_or_create(info: ModelInfo) -> LanguageModel:
 def require_storable(manifest: Manifest) -> None:
     """Refuse a manifest that a database could not hold. Raises SiteError."""
     if "\\u0000" in json.dumps([manifest.parameters, manifest.environment]):
-        raise SiteError("The bundle's manifest holds NUL characters. Write it again.")
+        raise SiteError(Sentence(NUL))
     too_long = [
         name
         for name, most in (("name", 300), ("revision", 200), ("model_type", 100))
         if len(getattr(manifest.model, name) or "") > most
     ]
     if too_long:
-        raise SiteError(f"The model's {too_long[0]} in the bundle is too long to be one.")
+        raise SiteError(Sentence(TOO_LONG, field=too_long[0]))
 
 
 def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Progress) -> None:

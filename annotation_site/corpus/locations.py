@@ -8,14 +8,24 @@ import re
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.errors import Invalid, SiteError
+from annotation_site.sentences import Sentence
 from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.estimate import require_possible
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
 
+NOT_IN_FOLDER = gettext_noop(
+    "The worker's machine has a file or folder %(source)s, but none of that name in %(folder)s. "
+    "Put the model there."
+)
+NO_TEXTS = gettext_noop(
+    "There are no texts “%(name)s” in %(folder)s. Put the file there and give its name, or give "
+    "wordnet."
+)
 _PART = r"[A-Za-z0-9][\w.-]*"
 MODEL_NAME = re.compile(f"{_PART}(/{_PART})?")  # of the hub, or a folder
 CORPUS_NAME = re.compile(_PART)
@@ -68,11 +78,16 @@ def require_model(source: str, options: ExtractOptions) -> None:
     Raises Invalid. What the hub has is known only when it is asked.
     """
     if not source:
-        raise Invalid("Name a model: a hub id such as gpt2, or a folder in the models folder.")
+        raise Invalid(
+            gettext("Give a model: a hub id such as gpt2, or the name of a folder in MODELS_DIR.")
+        )
     if not MODEL_NAME.fullmatch(source):
         raise Invalid(
-            f"“{source}” is no model's name. Give a hub id such as gpt2, or put the model's "
-            f"folder into {settings.MODELS_DIR} and give its name."
+            gettext(
+                "“%(source)s” is not the name of a model. Give a hub id such as gpt2, or put the "
+                "model's folder into %(folder)s and give its name."
+            )
+            % {"source": source, "folder": settings.MODELS_DIR}
         )
     folder = local_folder(source)
     if folder is None or not says_its_sizes(folder):
@@ -89,10 +104,7 @@ def model_location(source: str) -> str:
     if folder is not None:
         return str(folder)
     if Path(source).exists():
-        raise SiteError(
-            f"There is a file or folder {source} where the worker runs, but none in "
-            f"{settings.MODELS_DIR}. Put the model there."
-        )
+        raise SiteError(Sentence(NOT_IN_FOLDER, source=source, folder=str(settings.MODELS_DIR)))
     return source
 
 
@@ -107,8 +119,5 @@ def corpus_location(name: str) -> str:
         return name
     path = Path(settings.CORPORA_DIR) / name
     if not CORPUS_NAME.fullmatch(name) or not path.is_file():
-        raise Invalid(
-            f"There are no texts “{name}” in {settings.CORPORA_DIR}. Put the file there and give "
-            "its name, or take wordnet."
-        )
+        raise Invalid(Sentence(NO_TEXTS, name=name, folder=str(settings.CORPORA_DIR)))
     return str(path)

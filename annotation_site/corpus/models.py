@@ -10,7 +10,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
+from django.utils.translation import gettext_lazy as _
 
+from annotation_site.sentences import SentenceField
 from annotation_site.workers.claims import DEAD_AFTER, ClaimedWork
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.queues import EXTRACTION_QUEUE
@@ -78,14 +80,14 @@ class Extraction(ClaimedWork):
     at_work = ("running", "loading")
 
     class State(models.TextChoices):
-        QUEUED = "queued", "waiting for a worker"
-        RUNNING = "running", "extracting"
-        LAYERS = "layers", "extracting layer by layer"
-        LOADING = "loading", "loading"
-        READY = "ready", "ready"
-        FAILED = "failed", "failed"
-        CANCELLED = "cancelled", "cancelled"
-        DELETING = "deleting", "being deleted"
+        QUEUED = "queued", _("waiting for a worker")
+        RUNNING = "running", _("extracting")
+        LAYERS = "layers", _("extracting layer by layer")
+        LOADING = "loading", _("loading")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+        DELETING = "deleting", _("being deleted")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     model_source = models.CharField(max_length=300)  # a hub id or a folder's name
@@ -99,7 +101,7 @@ class Extraction(ClaimedWork):
     uploaded = models.BooleanField(default=False)  # from one that came by page; a worker loads it
     # What the lists depend on, as the worker found it that cut the layers; others must find it too.
     plan = models.JSONField(default=dict)
-    notice = models.TextField(blank=True)  # why a worker takes no part in the layers
+    notice = SentenceField(blank=True)  # why a worker takes no part in the layers
     # Null before there is a bundle: unlike "", null does not count as a duplicate.
     bundle_digest = models.CharField(max_length=80, unique=True, null=True)  # noqa: DJ001
     # A run that gave the very lists another extraction holds keeps none of its own.
@@ -176,9 +178,9 @@ class ExtractionLayer(ClaimedWork):
     share, asked_at, target = "extraction__requested_by", "extraction__created_at", "extraction"
 
     class State(models.TextChoices):
-        WAITING = "waiting", "waiting"
-        RUNNING = "running", "running"
-        DONE = "done", "done"
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
 
     extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="layers")
     layer = models.PositiveIntegerField()
@@ -241,9 +243,9 @@ class Token(models.Model):
 
 
 class Kind(models.TextChoices):
-    VALUE = "value", "value vectors"
-    RANDOM = "random", "random vectors"
-    UPDATE = "update", "FFN updates"
+    VALUE = "value", _("value vectors")
+    RANDOM = "random", _("random vectors")
+    UPDATE = "update", _("FFN updates")
 
 
 class Vector(models.Model):

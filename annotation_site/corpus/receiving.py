@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 MOST_FILES = 3
 KEEP_SECONDS = 24 * 3600  # of files whose process was killed while they came in
@@ -66,7 +67,10 @@ class BundleUploadHandler(FileUploadHandler):
         """Open a file for what follows."""
         super().new_file(*args, **kwargs)
         if len(self._paths) == MOST_FILES:
-            self._refuse(f"A bundle has {MOST_FILES} files at most. Choose those, or one .zip.")
+            self._refuse(
+                gettext("A bundle has at most %(most)s files. Choose those, or one .zip.")
+                % {"most": MOST_FILES}
+            )
         with self._on_disk():
             handle, name = tempfile.mkstemp(dir=incoming_folder())
             self._paths.append(Path(name))
@@ -77,8 +81,11 @@ class BundleUploadHandler(FileUploadHandler):
         self._bytes += len(raw_data)
         if self._bytes > settings.MAX_BUNDLE_BYTES:
             self._refuse(
-                f"This is larger than the {settings.MAX_BUNDLE_BYTES:,} bytes that may be "
-                "uploaded. Copy it to the server and run `manage.py import_bundle` there."
+                gettext(
+                    "The upload is larger than the limit of %(most)s bytes. Copy the bundle to the "
+                    "server and run `manage.py import_bundle` there."
+                )
+                % {"most": f"{settings.MAX_BUNDLE_BYTES:,}"}
             )
         with self._on_disk():
             self._file.write(raw_data)
@@ -107,7 +114,13 @@ class BundleUploadHandler(FileUploadHandler):
         try:
             yield
         except OSError as error:
-            self._refuse(f"The server cannot keep the upload: {error.strerror}. Make room there.")
+            self._refuse(
+                gettext(
+                    "The server cannot store the upload: %(reason)s. Free disk space there, then "
+                    "try again."
+                )
+                % {"reason": error.strerror}
+            )
 
     def _refuse(self, sentence: str) -> None:
         self.refused = sentence

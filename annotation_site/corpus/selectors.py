@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 
 from django.db.models import PROTECT, ManyToOneRel, OuterRef, QuerySet
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.corpus.models import Extraction, ExtractionLayer, LogLine, Vector
 from annotation_site.workers.identity import this_worker, worker_label
@@ -12,11 +14,14 @@ from ffn_extract.options import ALL
 from ffn_extract.progress import STEPS
 
 LOAD_STEPS = (
-    ("load_tokens", "Load the tokens"),
-    ("load_vectors", "Load the lists"),
+    ("load_tokens", gettext_noop("Load the tokens")),
+    ("load_vectors", gettext_noop("Load the lists")),
 )
-LOAD_ONLY = (("check", "Check the bundle"), *LOAD_STEPS)  # of what was made elsewhere
+LOAD_ONLY = (("check", gettext_noop("Check the bundle")), *LOAD_STEPS)  # of what was made elsewhere
 STEP_TITLES = dict((*STEPS, *LOAD_ONLY))
+STATE_WORDS = {
+    "waiting": _("waiting"), "running": _("running"), "done": _("done"), "failed": _("failed"),
+}  # fmt: skip
 
 AT_REST = (Extraction.State.QUEUED, Extraction.State.CANCELLED, Extraction.State.DELETING)
 WITHIN_LAYERS = ("vectors", "random", "updates")  # no steps of their own where layers are cut
@@ -31,6 +36,10 @@ class StepState:
     state: str
     done: int
     total: int
+
+    @property
+    def state_words(self) -> str:
+        return str(STATE_WORDS[self.state])
 
 
 def extractions(*, state: str = "") -> QuerySet[Extraction]:
@@ -51,7 +60,7 @@ def what_was_read(extraction: Extraction) -> dict[str, object]:
     manifest = json.loads(stored)
     model, parameters = manifest.get("model", {}), manifest.get("parameters", {})
     unembedding = model.get("unembedding")
-    words = UNEMBEDDINGS[unembedding["chosen"]] if unembedding else ""
+    words = gettext(UNEMBEDDINGS[unembedding["chosen"]]) if unembedding else ""
     return {
         "has_manifest": True,
         "unembedding": unembedding and {"tensors": unembedding["tensors"], "words": words},
@@ -107,7 +116,7 @@ def extraction_steps(extraction: Extraction) -> list[StepState]:
         else:
             state = "running"
         shown = (extraction.step_done, extraction.step_total) if state == "running" else (0, 0)
-        result.append(StepState(key, title, state, *shown))
+        result.append(StepState(key, gettext(title), state, *shown))
     return result
 
 
@@ -144,6 +153,10 @@ class LayerState:
     seconds: float | None
     rate: float | None
     attempts: int
+
+    @property
+    def state_words(self) -> str:
+        return str(STATE_WORDS[self.state])
 
 
 @dataclass(frozen=True)

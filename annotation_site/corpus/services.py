@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -24,14 +25,17 @@ from annotation_site.corpus.selectors import (
     worker_is_extracting,
 )
 from annotation_site.errors import Invalid, SiteError
-from annotation_site.workers.claims import claim, report, wake
+from annotation_site.sentences import Sentence, english
+from annotation_site.workers.claims import Failure, claim, report, wake
 from annotation_site.workers.identity import worker_label
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.bundle import Bundle
 from ffn_extract.bundle.apart import open_bundle_apart
 from ffn_extract.options import ExtractOptions
 
-INTERRUPTED = "The import was interrupted. Run `manage.py import_bundle` again."
+INTERRUPTED = gettext_noop("The import was interrupted. Run `manage.py import_bundle` again.")
+BEING_LOADED = gettext_noop("The same lists are being loaded now. Try again in a minute.")
+BEING_DELETED = gettext_noop("The same lists are being deleted now. Try again in a minute.")
 MOST_UNFINISHED = 100  # extractions and uploads of one person
 State = Extraction.State
 LayerState = ExtractionLayer.State
@@ -71,8 +75,11 @@ def require_turn(person: User | None) -> None:
     unfinished = Extraction.objects.filter(requested_by=person, state__in=UNFINISHED)
     if person is not None and unfinished.count() >= MOST_UNFINISHED:
         raise Invalid(
-            f"{MOST_UNFINISHED} of your models wait or are at work, which is as many as one person "
-            "may have. Go on when some are ready, or cancel some."
+            gettext(
+                "%(most)s of your models are waiting or running, which is the limit for one "
+                "person. Continue when some are ready, or cancel some."
+            )
+            % {"most": MOST_UNFINISHED}
         )
 
 
@@ -83,7 +90,9 @@ def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
     Raises Invalid for any other, and for an upload, whose files are gone.
     """
     if extraction.uploaded:
-        raise Invalid("The uploaded files were removed when this ended. Upload the bundle again.")
+        raise Invalid(
+            gettext("The uploaded files were removed when this ended. Upload the bundle again.")
+        )
     ended = Extraction.objects.filter(
         pk=extraction.pk, state__in=(State.FAILED, State.CANCELLED), imported=False
     )
@@ -91,7 +100,9 @@ def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
         state=State.QUEUED, error="", notice="", attempts=0, step="", step_done=0, step_total=0
     )
     if not retried:
-        raise Invalid("Only an extraction that failed or was cancelled can be tried again.")
+        raise Invalid(
+            gettext("Only an extraction that failed or was cancelled can be tried again.")
+        )
     extraction.layers.all().delete()
     log_add(extraction.pk, "Queued again.", person=by)
     audit.record("model_retried", target=extraction)
@@ -111,7 +122,9 @@ def extraction_cancel(*, extraction: Extraction, by: User | None = None) -> None
         state=State.CANCELLED,
     )
     if not cancelled:
-        raise Invalid("Only an extraction that is waiting or running here can be cancelled.")
+        raise Invalid(
+            gettext("Only an extraction that is waiting or running here can be cancelled.")
+        )
     audit.record("model_cancelled", target=extraction)
 
 
@@ -140,13 +153,16 @@ def _delete_begin(extraction: Extraction) -> int | None:
     """Put an extraction out of use, unless something holds it; returns its model's id."""
     locked = Extraction.objects.select_for_update().get(pk=extraction.pk)
     if locked.is_unfinished:
-        raise Invalid("This extraction is at work. Cancel it first, then delete it.")
+        raise Invalid(gettext("This extraction is running. Cancel it first, then delete it."))
     if Extraction.objects.filter(same_as=locked).exists():
         raise Invalid(
-            "Later extractions gave the same lists and point at these. Delete those first."
+            gettext("Later extractions gave the same lists and use these. Delete those first.")
         )
     if studies := judged_in(locked):
-        raise Invalid(f"Its lists are judged in {', '.join(studies)}, so it cannot be deleted.")
+        raise Invalid(
+            gettext("These studies use its lists: %(studies)s. You cannot delete it while they do.")
+            % {"studies": ", ".join(studies)}
+        )
     if locked.state != State.DELETING:
         audit.record("model_deleted", target=extraction, model_source=locked.model_source)
     locked.state = State.DELETING
@@ -195,14 +211,14 @@ def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
         log_add(extraction.pk, f"Step: {STEP_TITLES.get(step, step)}.")
 
 
-def extraction_fail(extraction: Extraction, reason: str) -> None:
+def extraction_fail(extraction: Extraction, reason: Failure) -> None:
     """End a run with a sentence for the admin; nothing half-loaded stays.
 
     A run that lost its claim ends nothing: the rows are another's by then.
     """
     _end(
         extraction.held().filter(state__in=UNFINISHED),
-        f"Failed: {reason}",
+        f"Failed: {english(reason)}",
         state=State.FAILED,
         error=reason,
     )
@@ -260,7 +276,7 @@ def bundle_load(
         except IntegrityError:
             twin = Extraction.objects.filter(bundle_digest=digest).first()
     if twin is not None and twin.state != State.READY:
-        raise SiteError("These very lists are being loaded at this moment. Try again in a minute.")
+        raise SiteError(Sentence(BEING_LOADED))
     model = loading.model_get_or_create(bundle.manifest.model)
     if twin is None:
 
@@ -270,7 +286,7 @@ def bundle_load(
         loading.rows_load(extraction.pk, bundle, progress, show)
     with transaction.atomic():
         if twin is not None and extraction_lock_ready(twin.pk) is None:
-            raise SiteError("These very lists are being deleted at this moment. Try again.")
+            raise SiteError(Sentence(BEING_DELETED))
         extraction_report(
             extraction=extraction,
             state=State.READY,

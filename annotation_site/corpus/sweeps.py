@@ -1,18 +1,21 @@
 """What workers look for every few seconds: extractions and layers that a dead worker left."""
 
 from django.db.models import Case, Exists, OuterRef, Value, When
+from django.utils.translation import gettext_noop
 
 from annotation_site.corpus.layers import layer_fail
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.corpus.receiving import old_files_remove
 from annotation_site.corpus.services import INTERRUPTED, extraction_fail
-from annotation_site.workers.claims import DEAD_AFTER, give_back
+from annotation_site.sentences import Sentence
+from annotation_site.workers.claims import DEAD_AFTER, Failure, give_back
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.identity import worker_label
 
 State = Extraction.State
 LayerState = ExtractionLayer.State
+OF_LAYER = gettext_noop("Layer %(layer)s: %(reason)s")
 GIVEN_BACK = "Worker {worker} sends no heartbeat any more; this waits for another."
 
 
@@ -35,8 +38,8 @@ def extractions_sweep() -> None:
     old_files_remove()
 
 
-def _fail_layer(layer: ExtractionLayer, reason: str) -> None:
-    layer_fail(layer=layer, reason=f"Layer {layer.layer}: {reason}")
+def _fail_layer(layer: ExtractionLayer, reason: Failure) -> None:
+    layer_fail(layer=layer, reason=Sentence(OF_LAYER, layer=layer.layer, reason=reason))
     # A claim may cross the end of its extraction; nothing is left to be ended then.
     mine = ExtractionLayer.objects.filter(pk=layer.pk, claim=layer.claim, state=LayerState.RUNNING)
     mine.update(state=LayerState.WAITING, claim=None, worker="")

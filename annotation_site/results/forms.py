@@ -3,6 +3,9 @@
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
@@ -21,26 +24,30 @@ class FilterForm(forms.Form):
     """
 
     min_tokens = forms.IntegerField(
-        label="A pattern counts from", min_value=1, max_value=MOST_RANKS, help_text="tokens on"
+        label=_("Tokens that a pattern needs to count"), min_value=1, max_value=MOST_RANKS
     )
-    kinds = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    kinds = forms.MultipleChoiceField(
+        label=_("Kinds"), required=False, widget=forms.CheckboxSelectMultiple
+    )
     layer_from = forms.IntegerField(
-        label="From layer", min_value=0, max_value=100_000, required=False
+        label=_("From layer"), min_value=0, max_value=100_000, required=False
     )
-    layer_to = forms.IntegerField(label="To layer", min_value=0, max_value=100_000, required=False)
+    layer_to = forms.IntegerField(
+        label=_("To layer"), min_value=0, max_value=100_000, required=False
+    )
     categories = forms.MultipleChoiceField(
-        required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
+        label=_("Categories"), required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
     )
     people = forms.MultipleChoiceField(
-        required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
+        label=_("People"), required=False, widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES)
     )
-    day_from = forms.DateField(label="Submitted from", required=False, widget=_DATE)
-    day_to = forms.DateField(label="Submitted until", required=False, widget=_DATE)
+    day_from = forms.DateField(label=_("Submitted from"), required=False, widget=_DATE)
+    day_to = forms.DateField(label=_("Submitted until"), required=False, widget=_DATE)
     adjudicated = forms.ChoiceField(
-        label="Adjudicated lists", choices=list(ADJUDICATED.items()), required=False
+        label=_("Adjudicated lists"), choices=list(ADJUDICATED.items()), required=False
     )
     machine_annotators = forms.BooleanField(
-        label="Count machine annotators as people", required=False
+        label=_("Count machine annotators as people"), required=False
     )
 
     def __init__(
@@ -67,22 +74,27 @@ class FilterForm(forms.Form):
         longest = longest_list(self.study)
         if longest is not None and number > longest:
             raise forms.ValidationError(
-                f"No list of this study has more than {longest} tokens, so that no pattern could "
-                f"count. Give a number from 1 to {longest}."
+                gettext(
+                    "No list of this study has more than %(longest)s tokens, so no pattern would "
+                    "count. Give a number from 1 to %(longest)s."
+                )
+                % {"longest": longest}
             )
         return number
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        for first, last, what in (
-            ("layer_from", "layer_to", "layer"),
-            ("day_from", "day_to", "day"),
+        for first, last, sentence in (
+            (
+                "layer_from",
+                "layer_to",
+                gettext("The first layer comes after the last one. Swap them."),
+            ),
+            ("day_from", "day_to", gettext("The first day comes after the last one. Swap them.")),
         ):
             low, high = data.get(first), data.get(last)
             if low is not None and high is not None and low > high:
-                raise forms.ValidationError(
-                    f"The first {what} comes after the last one. Exchange them."
-                )
+                raise forms.ValidationError(sentence)
         return data
 
     def filters(self) -> Filters:
@@ -115,18 +127,18 @@ class FilterForm(forms.Form):
             label = str(self.fields[name].label)
             if choices:
                 chosen = value if isinstance(value, list) else [value]
-                parts.append(", ".join(str(choices[one]) for one in chosen))
+                parts.append(f"{label}: {', '.join(str(choices[one]) for one in chosen)}")
             elif value is True:
-                parts.append(label.lower())
+                parts.append(label)
             else:
-                parts.append(f"{label.lower()} {value} {self.fields[name].help_text}".strip())
+                parts.append(f"{label}: {value}")
         return "; ".join(parts)
 
     def sentence(self) -> str:
         """What is wrong, in one sentence."""
         parts = []
         for name, errors in self.errors.items():
-            label = "" if name == "__all__" else f"{self.fields[name].label or name.title()}: "
+            label = "" if name == "__all__" else f"{self.fields[name].label}: "
             parts += [f"{label}{error}" for error in errors]
         return " ".join(parts)
 
@@ -135,15 +147,20 @@ class ExportForm(forms.Form):
     """Which file, and whether it names people."""
 
     content = forms.ChoiceField(
-        label="File",
-        choices=[(key, f"{content.title}: {content.help}") for key, content in CONTENTS.items()],
+        label=_("File"),
+        choices=[
+            (key, format_lazy("{}: {}", content.title, content.help))
+            for key, content in CONTENTS.items()
+        ],
         initial="archive",
         widget=forms.RadioSelect,
     )
     with_names = forms.BooleanField(
-        label="Name people in it",
+        label=_("Include people's names"),
         required=False,
-        help_text="Without this, everybody appears under a code that means nothing outside the "
-        "study. With it, the file is personal data: share it with nobody who may not know who "
-        "said what.",
+        help_text=_(
+            "Without names, people appear under codes that mean nothing outside the study. With "
+            "names, the file is personal data: share it only with people who may know who "
+            "annotated what."
+        ),
     )

@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.annotation.models import Study
 from annotation_site.workers.claims import ClaimedWork
@@ -21,10 +22,10 @@ class Snapshot(ClaimedWork):
     share, asked_at, turn = "study", "requested_at", 1
 
     class State(models.TextChoices):
-        DUE = "due", "due"
-        RUNNING = "running", "being computed"
-        READY = "ready", "ready"
-        FAILED = "failed", "failed"
+        DUE = "due", _("due")
+        RUNNING = "running", _("being computed")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("failed")
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="snapshots")
     data_version = models.PositiveBigIntegerField()
@@ -93,11 +94,11 @@ class ExportJob(ClaimedWork):
     share, asked_at = "study", "requested_at"
 
     class State(models.TextChoices):
-        DUE = "due", "waiting for a worker"
-        RUNNING = "running", "being written"
-        READY = "ready", "ready"
-        FAILED = "failed", "failed"
-        EXPIRED = "expired", "removed"
+        DUE = "due", _("waiting for a worker")
+        RUNNING = "running", _("being written")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("failed")
+        EXPIRED = "expired", _("removed")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="exports")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext
 
 from annotation_site.corpus.models import Kind
 
@@ -29,14 +30,20 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     if seconds < 9.95 and seconds != round(seconds):
-        return f"{seconds:.1f} s"
+        return _unit(f"{seconds:.1f}", gettext("%(n)s s"))
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        parts = ((minutes, "min"), (rest, "s"))
+        parts = ((minutes, gettext("%(n)s min")), (rest, gettext("%(n)s s")))
     else:
         hours, minutes = divmod(round(seconds / 60), 60)
-        parts = ((hours, "h"), (minutes, "min"))
-    return " ".join(f"{n:,} {unit}" for n, unit in parts if n) or "0 s"
+        parts = ((hours, gettext("%(n)s h")), (minutes, gettext("%(n)s min")))
+    return " ".join(_unit(f"{n:,}", unit) for n, unit in parts if n) or _unit(
+        "0", gettext("%(n)s s")
+    )
+
+
+def _unit(figure: str, unit: str) -> str:
+    return unit % {"n": figure}
 
 
 @register.filter
@@ -51,9 +58,9 @@ def rough_duration(seconds: float) -> str:
 @register.filter
 def rough_bytes(size: int) -> str:
     """An estimate: 831299584 → 830 MB; two figures, no more than are known."""
-    unit, name = (1e9, "GB") if size >= 1e9 else (1e6, "MB")
+    unit, name = (1e9, gettext("%(n)s GB")) if size >= 1e9 else (1e6, gettext("%(n)s MB"))
     amount = max(size / unit, 1)
-    return f"{amount:.1f} {name}" if amount < 10 else f"{float(f'{amount:.2g}'):,.0f} {name}"
+    return _unit(f"{amount:.1f}" if amount < 10 else f"{float(f'{amount:.2g}'):,.0f}", name)
 
 
 @register.filter
@@ -68,6 +75,12 @@ def in_words(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(in_words(item) for item in value)
     return str(value)
+
+
+@register.filter
+def translated(message: str) -> str:
+    """An English message that a worker stored, in the language of the page."""
+    return gettext(message) if message else ""
 
 
 @register.filter

@@ -1,5 +1,6 @@
 """The sentences of the page's scripts in the language of the request."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -20,12 +21,20 @@ def script_words() -> SafeString:
     """The catalogue that gettext.js reads, as a data block; nothing in English.
 
     `messages` holds a text, or a list of plural forms, per English sentence; `plural` the number
-    of the form for 0, 1, 2, …, so that the browser need not evaluate the catalogue's formula.
+    of the form for 0, 1, 2, …, the last one for all above, so that the browser need not evaluate
+    the catalogue's formula.
     """
     language = get_language() or settings.LANGUAGE_CODE
     if language == settings.LANGUAGE_CODE:
         return SafeString("")
-    return json_script(_catalogue(language), "catalogue")
+    return json_script(_catalogue(language), "catalogue", encoder=_Compact)
+
+
+class _Compact(json.JSONEncoder):
+    """Without the spaces that only people need: the catalogue is a part of every page of a list."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"separators": (",", ":"), "ensure_ascii": False})
 
 
 @cache
@@ -35,4 +44,6 @@ def _catalogue(language: str) -> dict[str, Any]:
         language, domain="djangojs", localedirs=[str(path) for path in settings.LOCALE_PATHS]
     )
     plural = [reader.translation.plural(n) for n in range(COUNTED)]
+    while len(plural) > 1 and plural[-1] == plural[-2]:
+        plural.pop()
     return {"messages": reader.get_catalog(), "plural": plural}

@@ -20,9 +20,11 @@ from django.apps import apps
 from django.db import connection, models, transaction
 from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from kombu.exceptions import OperationalError
 
 from annotation_site.errors import DATABASE_AWAY, SiteError, storage_sentence
+from annotation_site.sentences import Sentence, SentenceField
 from annotation_site.workers.clocks import just_now, silent_for
 from annotation_site.workers.identity import this_worker
 from annotation_site.workers.queues import EXTRACTION_QUEUE
@@ -35,10 +37,12 @@ HEARTBEAT_SECONDS = 2
 DEAD_AFTER = timedelta(seconds=20)
 MOST_ATTEMPTS = 3
 PAUSE_SECONDS = 30  # no request waits for a broker that was just seen to be down
-BUG = "A bug stopped this ({name}). The worker's log has the details."
-STOPPED = (
-    "The process that did this stopped without a word, {attempts} times in a row. The machine may "
-    "lack memory or disk space: look into the worker's log, then try again."
+BUG = gettext_noop(
+    "A bug stopped this work (%(name)s). The worker's log has the details. Report the bug."
+)
+STOPPED = gettext_noop(
+    "The worker process stopped without an error message. Attempts: %(attempts)s. The machine may "
+    "lack memory or disk space: check the worker's log, then try again."
 )
 _silent_until = 0.0
 
@@ -61,7 +65,7 @@ class ClaimedWork(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True)
     enqueued_at = models.DateTimeField(null=True)  # when a message was sent that nobody has taken
-    error = models.TextField(blank=True)
+    error = SentenceField(blank=True)
 
     queue: ClassVar[str]
     task: ClassVar[str]
@@ -119,14 +123,17 @@ def report(row: ClaimedWork, **changes: Any) -> None:
         raise ClaimLost
 
 
-def fail(row: ClaimedWork, reason: str) -> None:
+Failure = str | Sentence
+
+
+def fail(row: ClaimedWork, reason: Failure) -> None:
     """End the work with a sentence for people, unless the row is no longer ours."""
     ended: dict[str, Any] = {"state": "failed", "error": reason, "finished_at": timezone.now()}
     row.held().update(**ended, claim=None)
 
 
 @contextmanager
-def working(row: Row, *, fail: Callable[[Row, str], None] = fail) -> Iterator[None]:
+def working(row: Row, *, fail: Callable[[Row, Failure], None] = fail) -> Iterator[None]:
     """Do claimed work in the block: it ends well, or with a sentence, or it is another's.
 
     While the block runs, a thread renews the heartbeat. A bug is recorded, so that no page waits
@@ -140,11 +147,13 @@ def working(row: Row, *, fail: Callable[[Row, str], None] = fail) -> Iterator[No
         log.info("%s %s was taken over, or cancelled", type(row).__name__, row.pk)
     except (*DATABASE_AWAY, ProcessEnded):
         log.exception("%s %s waits for the sweep", type(row).__name__, row.pk)
-    except (FFNExtractError, SiteError) as error:
+    except SiteError as error:
+        fail(row, error.sentence)
+    except FFNExtractError as error:
         fail(row, str(error))
     except Exception as error:
         storage = storage_sentence(error) if isinstance(error, OSError) else None
-        fail(row, storage or BUG.format(name=type(error).__name__))
+        fail(row, storage or Sentence(BUG, name=type(error).__name__))
         raise
 
 
@@ -200,7 +209,7 @@ class ProgressReporter:
 
 
 def give_back(
-    rows: QuerySet[Row], *, fail: Callable[[Row, str], None] = fail, **changes: Any
+    rows: QuerySet[Row], *, fail: Callable[[Row, Failure], None] = fail, **changes: Any
 ) -> Iterator[Row]:
     """Give back those of the claimed `rows` whose worker is silent; yields each that was.
 
@@ -209,7 +218,7 @@ def give_back(
     stale = rows.filter(silent_for(DEAD_AFTER))
     for row in stale:
         if row.attempts >= MOST_ATTEMPTS:
-            fail(row, STOPPED.format(attempts=row.attempts))
+            fail(row, Sentence(STOPPED, attempts=row.attempts))
         # A worker whose heartbeat came since the row was read here is left alone.
         elif stale.filter(pk=row.pk, claim=row.claim).update(
             claim=None, enqueued_at=None, **changes

@@ -54,6 +54,7 @@ GET = {
     "openid_connect_login": (404, 404, 404, 404, 404, 404),  # no issuer is set
     "openid_connect_callback": (404, 404, 404, 404, 404, 404),
     "accounts:own": (302, 200, 200, 200, 200, 200),
+    "accounts:language": (302, 405, 405, 405, 405, 405),
     "accounts:tokens": (302, 200, 200, 200, 200, 200),
     "accounts:token_new": (302, 302, 302, 302, 302, 302),  # the password is asked for again
     "accounts:token_revoke": (302, 405, 405, 405, 405, 405),

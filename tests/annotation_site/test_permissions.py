@@ -182,7 +182,7 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
 def test_a_home_without_studies_says_what_comes_next():
     assert "No study to work on" in client_of(UserFactory()).get("/").content.decode()
     page = client_of(UserFactory(role=Role.RESEARCHER)).get("/").content.decode()
-    assert "Make the first one" in page
+    assert "Create the first study" in page
 
 
 def test_an_error_page_shows_its_sentence_and_status():

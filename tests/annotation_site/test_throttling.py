@@ -124,7 +124,7 @@ def test_a_text_of_a_study_has_an_end_of_versions_on_one_day(monkeypatch):
     change("one")
     change("one")  # equal: no version
     change("two")
-    with pytest.raises(Invalid, match="as often as one day allows"):
+    with pytest.raises(Invalid, match="times a day, and this one has"):
         change("three")
     assert Guidelines.objects.filter(study=study).count() == 3
     Guidelines.objects.update(created_at=timezone.now() - timedelta(days=1))
@@ -137,7 +137,7 @@ def test_invitations_have_an_end_on_one_day(monkeypatch):
     form = {"role": "annotator", "uses": 1, "days": 1}
     pages = [client.post("/invitations/new/", form) for _ in range(3)]
     assert [page.status_code for page in pages] == [200, 200, 422]
-    assert "as many as one day allows" in pages[-1].content.decode()
+    assert "the limit for one day" in pages[-1].content.decode()
     assert Invitation.objects.count() == 2
 
 
@@ -146,7 +146,7 @@ def test_studies_have_an_end_on_one_day(monkeypatch):
     researcher, extraction = UserFactory(role=Role.RESEARCHER), make_extraction()
     for _ in range(2):
         make_draft(researcher=researcher, extraction=extraction)
-    with pytest.raises(Invalid, match="as many as one day allows"):
+    with pytest.raises(Invalid, match="the limit for one day"):
         make_draft(researcher=researcher, extraction=extraction)
     assert Study.objects.count() == 2
 
@@ -164,7 +164,7 @@ def test_files_that_a_person_asks_for_have_an_end_on_one_day(monkeypatch):
         ExportJob.objects.update(state=ExportJob.State.READY)  # so that none waits
     refused = client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"})
     assert refused.status_code == 422
-    assert "as many as one day allows" in refused.content.decode()
+    assert "the limit for one day" in refused.content.decode()
     ExportJob.objects.update(requested_at=timezone.now() - timedelta(days=1))
     assert client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"}).status_code == 302
 

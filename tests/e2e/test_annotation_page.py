@@ -146,7 +146,7 @@ def test_an_older_tab_asks_before_it_replaces_a_newer_version(site: Site, enter)
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("This list was changed in another tab")
     assert first_list(site, "ann2", "draft['annotation']['patterns'][0]['ranks']") == [1, 2]
-    dialog.get_by_role("button", name="Keep this one").click()
+    dialog.get_by_role("button", name="Keep this version").click()
     expect_saved(page)
     assert first_list(site, "ann2", "draft['annotation']['patterns'][0]['ranks']") == [2]
 
@@ -254,9 +254,9 @@ def test_the_tutorial_from_the_first_key_to_the_comparison(enter):
     assert members(page, 1) == [1, 2, 3, 4]
     expect(page.locator("#steps .done")).to_have_count(7)
     press(page, "Enter")
-    expect(page.locator("#message-text")).to_contain_text("Pattern 2 has 2 of 4 tokens.")
+    expect(page.locator("#message-text")).to_contain_text("Pattern 2 has 2 tokens and needs 4")
     press(page, "Enter")
-    heading = page.get_by_role("heading", name="Your answer and the paper's")
+    heading = page.get_by_role("heading", name="Your annotation and the paper's")
     expect(heading).to_be_visible()
     expect(page.get_by_text("coverage is 24 of 30, not 27")).to_be_visible()
     expect(page.get_by_role("row", name="You 6 4 13.3%")).to_be_visible()

@@ -61,7 +61,7 @@ def test_the_demo_ends_at_a_page_where_real_lists_can_be_labelled(tmp_path, brow
         page.get_by_label("Password").fill(people["ada"])
         page.keyboard.press("Enter")
         page.get_by_role("link", name="Start").click()
-        page.get_by_role("button", name="I have read this, go on").click()
+        page.get_by_role("button", name="Continue to the lists").click()
         expect(page.get_by_role("option")).to_have_count(30)
     finally:
         assert first.stop() == 0

@@ -68,7 +68,7 @@ def join(page: Page, link: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Join").click()
     page.get_by_role("link", name="Start").click()
-    page.get_by_role("button", name="I have read this").click()
+    page.get_by_role("button", name="Continue to the lists").click()
     expect(page.get_by_role("option")).to_have_count(30)
 
 
@@ -79,7 +79,7 @@ def protect(page: Page, site: Site) -> str:
     look(page, "account")
     page.get_by_role("link", name="Set up a second factor").click()
     look(page, "second-factor")
-    page.get_by_role("link", name="Set it up").click()
+    page.get_by_role("link", name="Set up").click()
     look(page, "confirm")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm").click()
@@ -88,7 +88,7 @@ def protect(page: Page, site: Site) -> str:
     look(page, "second-factor-add")
     secret = page.get_by_label("Secret").input_value()
     page.get_by_label("code").fill(code_of(secret))
-    page.get_by_role("button", name="Set it up").click()
+    page.get_by_role("button", name="Set up").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     look(page, "recovery-codes")
     return secret

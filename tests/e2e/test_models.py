@@ -21,8 +21,8 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     page.get_by_label("Model", exact=True).fill(MODEL)
     page.get_by_label("all of them").check()
     page.get_by_label("FFN updates").uncheck()
-    page.get_by_role("button", name="See what it takes").click()
-    expect(page.get_by_role("heading", name="What it takes")).to_be_visible()
+    page.get_by_role("button", name="Estimate time and memory").click()
+    expect(page.get_by_role("heading", name="Estimate")).to_be_visible()
     expect(page.get_by_text("9,276")).to_be_visible()  # 6 layers of 1536 values and 10 random ones
     expect(page.get_by_label("all of them")).to_be_checked()
     expect_no_barrier(page)
@@ -49,6 +49,6 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
         page.get_by_role("link", name="Download the manifest").click()
     assert downloaded.value.path().read_bytes() == (bundle / "manifest.json").read_bytes()
     page.goto("/".join([site.address, "models/"]))
-    workers = page.get_by_role("region", name="What each worker does")
+    workers = page.get_by_role("region", name="Workers")
     expect(workers.get_by_text("alive")).to_have_count(2)
     assert [text for text in page.faults if "422" not in text] == []  # type: ignore[attr-defined]

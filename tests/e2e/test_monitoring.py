@@ -64,7 +64,7 @@ def page(page: Page) -> Page:
 def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site):
     page.clock.install()
     page.get_by_role("link", name="Progress", exact=True).click()
-    expect(page.get_by_text("10 of 48 answers")).to_be_visible()
+    expect(page.get_by_text("10 of 48 annotations")).to_be_visible()
     expect(page.get_by_text("Very fast: the median of the last 5 lists is 4 s")).to_be_visible()
     expect(page.get_by_text("31.0%")).to_be_visible()
     world.run(
@@ -77,7 +77,7 @@ def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site)
         " annotation={'patterns': [], 'no_pattern': True, 'comment': ''})",
     )  # fmt: skip
     page.clock.run_for(11_000)
-    expect(page.get_by_text("11 of 48 answers")).to_be_visible()
+    expect(page.get_by_text("11 of 48 annotations")).to_be_visible()
 
 
 def test_a_hidden_page_asks_for_nothing_and_looks_again_when_it_is_seen(page: Page):
@@ -110,7 +110,7 @@ def test_news_that_come_while_a_question_is_open_do_not_take_its_form_away(page:
     with page.expect_response("**/run/progress/**"):
         waiting[0].fulfill(content_type="text/html", body='<div id="progress">News</div>')
     page.get_by_role("dialog").get_by_role("button", name="Release").click()
-    expect(page.get_by_text("ben gave back")).to_be_visible()
+    expect(page.get_by_text("of ben are released")).to_be_visible()
 
 
 def test_unopened_lists_are_released_after_a_question(page: Page, world: Site):
@@ -118,11 +118,11 @@ def test_unopened_lists_are_released_after_a_question(page: Page, world: Site):
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="ben"))
     row.get_by_role("button", name="Release").click()
     expect(page.get_by_role("dialog")).to_contain_text("of \u2068ben\u2069?")
-    page.get_by_role("button", name="Go back").click()
+    page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     row.get_by_role("button", name="Release").press("Enter")
     page.get_by_role("dialog").get_by_role("button", name="Release").click()
-    expect(page.get_by_text("ben gave back")).to_be_visible()
+    expect(page.get_by_text("of ben are released")).to_be_visible()
     expect(row.get_by_role("button", name="Release")).to_have_count(0)
     left = world.query(
         "Assignment.objects.filter(membership__user__username='ben', state='waiting').count()"

@@ -72,7 +72,7 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     headline = page.get_by_role("region", name="By kind of vector and model")
     # 9 and 12 of 30 tokens, the mean of two people
     expect(headline.get_by_role("row", name="value vectors 35.0%")).to_be_visible()
-    expect(page.locator("#basis")).to_contain_text("16 annotations by 2 people; 8 lists; 0 skipped")
+    expect(page.locator("#basis")).to_contain_text("16 annotations, 2 people, 8 lists, 0 skipped")
 
     figure = page.get_by_role("img", name="Value vectors of model-0 (4 lists, 8 annotations)")
     expect(figure).to_be_visible()
@@ -85,7 +85,7 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
         page.get_by_role("link", name="Coverage across layers of model-0 as PNG").click()
     assert png.value.path().read_bytes().startswith(b"\x89PNG")
     with page.expect_download() as table:
-        page.get_by_role("link", name="Coverage by kind of vector: Data").click()
+        page.get_by_role("link", name="Data (Coverage by kind of vector)").click()
     lines = table.value.path().read_text().splitlines()
     assert lines[0].startswith("model,kind,stopwords_concepts,coverage,low,high")
     assert lines[1].startswith("model-0,value,without,0.35,0.35,0.35,1.0,4,4,8,0,")
@@ -95,13 +95,13 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     expect(page.get_by_text("matched one to one so that their Jaccard overlaps")).to_be_visible()
     expect(page.get_by_role("link", name="Jaccard (1912)")).to_be_visible()
 
-    page.get_by_text("choose kinds, layers, people, time").click()
+    page.get_by_text("filter by kind, layer, person, time").click()
     page.get_by_label("random vectors").check()
     page.get_by_role("button", name="Show").click()
-    expect(page.get_by_text("A choice of the answers")).to_be_visible()
+    expect(page.get_by_text("Filtered annotations")).to_be_visible()
     run(world, COMPUTE)
     # The page renews itself when the tables are there.
-    expect(page.locator("#basis")).to_contain_text("8 annotations by 2 people; 4 lists")
+    expect(page.locator("#basis")).to_contain_text("8 annotations, 2 people, 4 lists")
     expect(headline.get_by_role("row", name="value vectors")).to_have_count(0)
     expect(headline.get_by_role("row", name="random vectors 0.0%")).to_be_visible()
     page.get_by_role("link", name="Hide the paper’s numbers").click()
@@ -115,7 +115,7 @@ def test_a_file_is_asked_for_watched_and_fetched(
     page = opened(world, browser)
     page.goto(RESULTS.replace("results", "exports"))
     expect(page.get_by_text("No files yet")).to_be_visible()
-    page.get_by_label("Labels, JSON lines").check()
+    page.get_by_label("Labels as JSON Lines").check()
     page.get_by_role("button", name="Write the file").click()
     files = page.get_by_role("region", name="Files of this study")
     expect(files.get_by_text("waiting for a worker")).to_be_visible()
@@ -133,7 +133,7 @@ def test_a_file_is_asked_for_watched_and_fetched(
         written.result()
     # The page renews itself.
     with page.expect_download() as download:
-        files.get_by_role("link", name="Download Labels, JSON lines").click()
+        files.get_by_role("link", name="Download Labels as JSON Lines").click()
     content = download.value.path().read_bytes()
     assert files.locator("code").inner_text() == hashlib.sha256(content).hexdigest()
     assert download.value.suggested_filename == "shown-in-numbers-labels.jsonl"

@@ -91,8 +91,8 @@ def make_study(page: Page) -> None:
     page.get_by_label("Title").fill("Concepts in a small encoder")
     page.get_by_label("ada").check()
     page.get_by_label("ben").check()
-    expect(page.get_by_text("18 lists, each judged by 2")).to_be_visible()
-    page.get_by_role("button", name="Make and open").click()
+    expect(page.get_by_text("Lists of the study, 2 people per list")).to_be_visible()
+    page.get_by_role("button", name="Create and open").click()
     expect(page.get_by_text("is open. Its annotators see it now.")).to_be_visible()
 
 
@@ -133,7 +133,7 @@ def picture(page: Page, name: str, **options: Any) -> None:
 def annotate(page: Page, name: str) -> None:
     page.get_by_role("link", name="Start").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="I have read this, go on")).to_be_focused()
+    expect(page.get_by_role("button", name="Continue to the lists")).to_be_focused()
     page.keyboard.press("Enter")
     for position, patterns in enumerate(ANSWERS[name], 1):
         label_by_keyboard(page, patterns, position)
@@ -215,9 +215,8 @@ def calculation_by_hand(site: Site) -> dict:
 
 def read_results(page: Page, site: Site) -> bytes:
     page.get_by_role("link", name="Results").click()
-    expect(page.get_by_text("12 annotations by 2 people")).to_be_visible()
-    # With the comma: else it says "not from the newest answers", while tables are computed.
-    expect(page.get_by_text(", from the newest answers")).to_be_visible()
+    expect(page.get_by_text("12 annotations, 2 people")).to_be_visible()
+    expect(page.get_by_text("All annotations are included.")).to_be_visible()
     figure = page.get_by_role("img").first
     expect(figure).to_have_attribute("alt", re.compile("layer"))
     figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached

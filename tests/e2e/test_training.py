@@ -63,13 +63,13 @@ def log_out(page: Page) -> None:
 def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: Site):
     log_in(page, "rosa")
     page.goto(f"{STUDY}references/")
-    expect(page.get_by_text("1 of 3 has no reference answer yet")).to_be_visible()
+    expect(page.get_by_text("1 of 3 lists has no reference annotation yet")).to_be_visible()
     look(page, "training-references")
-    page.get_by_role("button", name="Answer", exact=True).click()
+    page.get_by_role("button", name="Annotate", exact=True).click()
     mark(page, [1, 2, 3, 4])
     expect(page.locator("#skip")).to_be_hidden()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("All 3 have a reference answer.")).to_be_visible()
+    expect(page.get_by_text("All 3 lists have a reference annotation.")).to_be_visible()
     run(world, OPEN)
     log_out(page)
 
@@ -80,14 +80,14 @@ def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: S
     for first in (True, False):
         mark(page, [1, 2, 3, 4] if first else [11, 12, 13, 14])
         page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Your answer and the reference")).to_be_visible()
+        expect(page.get_by_role("heading", name="and the reference annotation")).to_be_visible()
         if first:
             page.get_by_text("Token by token").click()
             look(page, "training-feedback")
-            page.get_by_role("link", name="Go on").click()
-    expect(page.get_by_role("link", name="Go on")).to_be_focused()
+            page.get_by_role("link", name="Continue").click()
+    expect(page.get_by_role("link", name="Continue")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("of the 70 percent that training asks for")).to_be_visible()
+    expect(page.get_by_text("70% are needed")).to_be_visible()
     look(page, "training-not-passed")
     page.goto("/")
     expect(page.get_by_role("link", name="Continue")).to_have_count(0)
@@ -101,7 +101,7 @@ def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: S
     page.goto(STUDY)
     expect(page.get_by_role("row", name="List 1 training")).to_be_visible()
     page.get_by_role("link", name="List 1", exact=True).click()
-    expect(page.get_by_role("heading", name="Your answer and the reference")).to_be_visible()
+    expect(page.get_by_role("heading", name="and the reference annotation")).to_be_visible()
 
 
 def test_who_passes_goes_straight_on_to_their_lists(page: Page, world: Site):
@@ -115,6 +115,6 @@ def test_who_passes_goes_straight_on_to_their_lists(page: Page, world: Site):
     for _ in range(2):
         mark(page, [1, 2, 3, 4])
         page.keyboard.press("Enter")
-        page.get_by_role("link", name="Go on").click()
+        page.get_by_role("link", name="Continue").click()
     expect(page.locator("#position")).to_contain_text("List 3")
     expect(page.get_by_role("option")).to_have_count(30)

@@ -115,7 +115,8 @@ def test_an_upload_is_refused_while_the_disk_is_full_and_taken_with_room(disk, s
     response = send(admin, files)
     assert response.status_code == 422
     assert (
-        f"The server cannot keep the upload: {FULL}. Make room there." in response.content.decode()
+        f"The server cannot store the upload: {FULL}. Free disk space there, then"
+        in response.content.decode()
     )
     assert left_behind(settings.BUNDLES_DIR) == []
     assert not Extraction.objects.exists()

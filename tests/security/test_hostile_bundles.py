@@ -286,7 +286,7 @@ def test_an_uploaded_bomb_fails_with_its_sentence_and_leaves_no_row(folder, bund
     extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == Extraction.State.FAILED
-    assert extraction.error.startswith("A text in column display has 1,000,000 bytes")
+    assert str(extraction.error).startswith("A text in column display has 1,000,000 bytes")
     assert (Token.objects.count(), os.listdir(bundles)) == (0, [".incoming"])
 
 

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
@@ -65,7 +66,7 @@ def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """End one of the person's invitations."""
     seen = invitations.invitations_seen_by(request.user)
     invitations.invitation_revoke(invitation=get_object_or_404(seen, public_id=public_id))
-    messages.success(request, "The link leads nowhere now.")
+    messages.success(request, gettext("The invitation is revoked. Its link no longer works."))
     return redirect("accounts:invitations")
 
 
@@ -95,7 +96,7 @@ def _join_as_member(request: HttpRequest, invitation: Invitation, token: str) ->
     if request.method == "POST":
         assert isinstance(request.user, User)  # noqa: S101  # for the type checker
         people.member_join(token=token, person=request.user)
-        messages.success(request, "Welcome. What you were invited to is on this page.")
+        messages.success(request, gettext("Welcome. Your invitation is accepted."))
         return redirect("home")
     return render(request, "accounts/join.html", {"invitation": invitation})
 
@@ -103,7 +104,11 @@ def _join_as_member(request: HttpRequest, invitation: Invitation, token: str) ->
 def _found(request: HttpRequest, token: str) -> Invitation:
     """The invitation; wrong links are counted per address, and too many stop all of them."""
     if not ratelimit.consume(request, dry_run=True, **WRONG_LINKS):
-        raise TooManyRequests("Too many links were tried from here. Wait a minute.")
+        raise TooManyRequests(
+            gettext(
+                "Too many wrong links were opened from your address. Wait a minute, then try again."
+            )
+        )
     try:
         return people.invitation_find(token)
     except NotFound:

@@ -9,7 +9,9 @@ from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
+from django.views.i18n import set_language
 
 from annotation_site.accounts import audit, services
 from annotation_site.accounts.forms import AccountForm
@@ -31,7 +33,7 @@ def account(request: PersonRequest) -> HttpResponse:
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, "Saved.")
+            messages.success(request, gettext("Saved."))
             return redirect("accounts:own")
     context = {
         "form": form,
@@ -44,6 +46,13 @@ def account(request: PersonRequest) -> HttpResponse:
         "is_connected": SocialAccount.objects.filter(user=user).exists(),
     }
     return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def language(request: PersonRequest) -> HttpResponseBase:
+    """Keep a language in this browser, over the one that it asks for."""
+    return set_language(request)
 
 
 @require_POST

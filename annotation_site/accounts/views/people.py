@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts import audit, selectors, services
@@ -43,7 +44,7 @@ def role(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Give another role."""
     found = _person(public_id)
     people.person_role_change(person=found, role=request.POST.get("role", ""), by=request.user)
-    messages.success(request, "The role is changed.")
+    messages.success(request, gettext("The role is changed."))
     return redirect("accounts:person", public_id)
 
 
@@ -55,9 +56,18 @@ def access(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     changes = {"yes": people.person_activate, "no": people.person_deactivate}
     active = request.POST.get("active", "")
     if active not in changes:
-        raise Invalid("Say whether this person may log in: open their page and press the button.")
+        raise Invalid(
+            gettext(
+                "The request does not say whether this person may log in. Open their page and use "
+                "the button there."
+            )
+        )
     changes[active](person=found, by=request.user)
-    messages.success(request, "They can log in." if active == "yes" else "They are logged out.")
+    done = {
+        "yes": gettext("The person is activated and can log in."),
+        "no": gettext("The person is deactivated and logged out."),
+    }
+    messages.success(request, done[active])
     return redirect("accounts:person", public_id)
 
 
@@ -76,7 +86,7 @@ def reset_link(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 def second_factor(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Remove a lost second factor."""
     services.second_factor_remove(person=_person(public_id), by=request.user)
-    messages.success(request, "The second factor is removed. The password stays as it is.")
+    messages.success(request, gettext("The second factor is removed. The password is unchanged."))
     return redirect("accounts:person", public_id)
 
 
@@ -89,7 +99,7 @@ def erase(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         wrong = request.POST.get("name", "") != found.username
         if not wrong:
             people.person_erase(person=found, by=request.user)
-            messages.success(request, "The person is erased.")
+            messages.success(request, gettext("The person is erased."))
             return redirect("accounts:people")
     context = {"person": found, "wrong": wrong}
     return render(request, "accounts/erase.html", context, status=422 if wrong else 200)

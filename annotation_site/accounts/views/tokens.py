@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -56,7 +57,7 @@ def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """End one of the person's tokens."""
     found = get_object_or_404(tokens.tokens_of(request.user), public_id=public_id)
     tokens.token_revoke(token=found)
-    messages.success(request, "The token opens nothing now.")
+    messages.success(request, gettext("The token is revoked."))
     return redirect("accounts:tokens")
 
 
@@ -64,4 +65,9 @@ def _check_second_factor(request: PersonRequest) -> None:
     """A session that is older than the person's second factor has not passed it."""
     methods = {record["method"] for record in get_authentication_records(request, request.user)}
     if is_mfa_enabled(request.user) and "mfa" not in methods:
-        raise NotAllowed("Log out and in again with your second factor. Then you can make a token.")
+        raise NotAllowed(
+            gettext(
+                "This session did not use your second factor. Log out, log in with it, then make "
+                "a token."
+            )
+        )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Avg, Count, Q
+from django.utils.translation import gettext as _
 
 from annotation_site.annotation.models import Assignment, Membership, Study
 
@@ -103,29 +104,22 @@ def refusal(assignment: Assignment) -> str:
     if (
         purpose == Purpose.ADJUDICATION
     ):  # a final answer is given before, while and after people work
-        return _not_open(study) if study.state == Study.State.ARCHIVED else ""
+        return study.not_open if study.state == Study.State.ARCHIVED else ""
     if study.state not in Study.AT_WORK:
-        return _not_open(study)
+        return study.not_open
     if purpose == Purpose.TRAINING:
         return (
-            "You have seen the reference answer to this list, so your answer stays as it is."
+            _("You have seen the reference annotation, so yours cannot be changed now.")
             if assignment.state == State.SUBMITTED
             else ""
         )
     if purpose == Purpose.PILOT and study.state == Study.State.OPEN:
-        return (
-            "This list was part of a pilot, which has ended. Your work so far is kept; go on with "
-            "your other lists."
+        return _(
+            "This list was part of a pilot, which has ended. Your work so far is kept; continue "
+            "with your other lists."
         )
     if purpose in QUEUE and study.state == Study.State.PILOT:
-        return _not_open(study)
+        return study.not_open
     if waits_for_training(assignment):
-        return "This list opens after your training. Go on from “My lists” of this study."
+        return _("This list opens after your training. Continue from “My lists” of this study.")
     return ""
-
-
-def _not_open(study: Study) -> str:
-    return (
-        f"This study is {study.get_state_display()}, so nothing can be changed in it now. "
-        "Your work so far is kept."
-    )

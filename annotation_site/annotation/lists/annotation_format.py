@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from annotation_site.analysis.stopwords import propose_stopwords_flag
 from annotation_site.bounds import ANSWER
 from annotation_site.errors import InvalidAnnotation
@@ -64,53 +66,77 @@ def annotation_parse(data: object, rules: Rules) -> Annotation:
     """
     if not isinstance(data, dict) or not isinstance(data.get("patterns"), list):
         raise InvalidAnnotation(
-            "The answer has no list of patterns. Reload the page and try again."
+            _("The annotation has no list of patterns. Reload the page and try again.")
         )
     if len(data["patterns"]) > MOST_PATTERNS:
-        raise InvalidAnnotation(f"An answer has at most {MOST_PATTERNS} patterns.")
+        raise InvalidAnnotation(
+            _("An annotation has at most %(most)s patterns. Remove some.") % {"most": MOST_PATTERNS}
+        )
     patterns = tuple(
         _pattern(entry, expected, rules) for expected, entry in enumerate(data["patterns"], 1)
     )
     no_pattern = data.get("no_pattern") is True
     if not patterns and not no_pattern:
-        raise InvalidAnnotation(
-            "Mark at least one pattern, or say that there is none in this list."
-        )
+        raise InvalidAnnotation(_("Mark at least one pattern, or check “No pattern in this list”."))
     if patterns and no_pattern:
-        raise InvalidAnnotation("There are patterns and “no pattern” is set: one of them must go.")
+        raise InvalidAnnotation(
+            _("“No pattern in this list” is checked, but there are patterns. Remove one.")
+        )
     if not rules.several_patterns_per_token:
         _each_rank_once(patterns)
-    return Annotation(patterns, no_pattern, _text(data.get("comment", ""), "The comment"))
+    return Annotation(patterns, no_pattern, _text(data.get("comment", ""), _("Comment")))
 
 
 def _pattern(entry: object, expected: int, rules: Rules) -> AnnotatedPattern:
     if not isinstance(entry, dict):
-        raise InvalidAnnotation(f"Pattern {expected} is malformed. Reload the page and try again.")
-    name = f"Pattern {expected}"
+        raise InvalidAnnotation(
+            _("Pattern %(number)s is malformed. Reload the page and try again.")
+            % {"number": expected}
+        )
     if entry.get("number") != expected or isinstance(entry.get("number"), bool):
-        raise InvalidAnnotation("Patterns are numbered 1, 2, 3 and so on, in order.")
+        raise InvalidAnnotation(_("Number the patterns 1, 2, 3 and so on, in order."))
     if entry.get("category") not in rules.categories:
-        raise InvalidAnnotation(f"{name} needs a category: {', '.join(rules.categories)}.")
+        raise InvalidAnnotation(
+            _("Pattern %(number)s needs a category: %(categories)s.")
+            % {"number": expected, "categories": ", ".join(rules.categories)}
+        )
     if not isinstance(entry.get("stopwords"), bool | None):
-        raise InvalidAnnotation(f"{name}: the stopwords flag is on, off or not set.")
+        raise InvalidAnnotation(
+            _("Pattern %(number)s: the stopwords flag is true, false or null.")
+            % {"number": expected}
+        )
     return AnnotatedPattern(
         number=expected,
-        description=_text(entry.get("description", ""), f"The description of pattern {expected}"),
+        description=_text(
+            entry.get("description", ""),
+            _("Description of pattern %(number)s") % {"number": expected},
+        ),
         category=entry["category"],
         stopwords=entry.get("stopwords"),
-        ranks=_ranks(entry.get("ranks"), name, rules.list_length),
+        ranks=_ranks(entry.get("ranks"), expected, rules.list_length),
     )
 
 
-def _ranks(data: object, name: str, list_length: int) -> tuple[int, ...]:
+def _ranks(data: object, number: int, list_length: int) -> tuple[int, ...]:
     if not isinstance(data, list) or not data:
-        raise InvalidAnnotation(f"{name} has no token. Give it some, or remove it.")
+        raise InvalidAnnotation(
+            _("Pattern %(number)s has no token. Add a token, or remove the pattern.")
+            % {"number": number}
+        )
     if any(not isinstance(r, int) or isinstance(r, bool) for r in data):
-        raise InvalidAnnotation(f"{name}: tokens are given by their ranks, as whole numbers.")
+        raise InvalidAnnotation(
+            _("Pattern %(number)s: give tokens by their ranks, as whole numbers.")
+            % {"number": number}
+        )
     if min(data) < 1 or max(data) > list_length:
-        raise InvalidAnnotation(f"{name}: this list has the ranks 1 to {list_length}.")
+        raise InvalidAnnotation(
+            _("Pattern %(number)s: this list has the ranks 1 to %(last)s.")
+            % {"number": number, "last": list_length}
+        )
     if len(set(data)) != len(data):
-        raise InvalidAnnotation(f"{name} holds a token twice.")
+        raise InvalidAnnotation(
+            _("Pattern %(number)s has a token twice. Remove one.") % {"number": number}
+        )
     return tuple(sorted(data))
 
 
@@ -120,8 +146,11 @@ def _each_rank_once(patterns: Sequence[AnnotatedPattern]) -> None:
         for rank in pattern.ranks:
             if rank in seen:
                 raise InvalidAnnotation(
-                    f"Token {rank} is in patterns {seen[rank]} and {pattern.number}; "
-                    "in this study a token belongs to one pattern."
+                    _(
+                        "Token %(rank)s is in patterns %(one)s and %(other)s. In this study a "
+                        "token belongs to one pattern: take it out of one."
+                    )
+                    % {"rank": rank, "one": seen[rank], "other": pattern.number}
                 )
             seen[rank] = pattern.number
 
@@ -133,7 +162,10 @@ def is_storable(text: str) -> bool:
 
 def _text(data: object, what: str) -> str:
     if not isinstance(data, str) or not is_storable(data):
-        raise InvalidAnnotation(f"{what} is not a text, or holds half of a character.")
+        raise InvalidAnnotation(_("%(what)s: send text of whole characters.") % {"what": what})
     if len(data) > ANSWER:
-        raise InvalidAnnotation(f"{what} has {len(data)} characters; {ANSWER} are allowed.")
+        raise InvalidAnnotation(
+            _("%(what)s: shorten the text from %(n)s to %(most)s characters.")
+            % {"what": what, "n": len(data), "most": ANSWER}
+        )
     return data

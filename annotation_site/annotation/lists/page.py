@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.access import refusal, waits_for_training
@@ -81,8 +82,10 @@ def require_readable(assignment: Any) -> None:
     """Raises NotAllowed for one of `own_assignments` that is open a second time, as a repeat."""
     if assignment.repeat_is_open:
         raise NotAllowed(
-            "This annotation cannot be opened now. Submit the lists that you have begun first; "
-            "then you can read and change it."
+            _(
+                "This annotation cannot be opened now. Submit the lists that you have begun first; "
+                "then you can read and change it."
+            )
         )
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from django.utils.translation import gettext as _
+
 RECENT = 50  # a person's last answers, which flags look at
 LAST = 20  # of these, the ones whose time is judged
 FEWEST = 5  # answers before time or repetition is judged: the first lists are still learning
@@ -42,6 +44,11 @@ class Flag:
 
     kind: Literal["fast", "empty", "identical"]
     sentence: str
+
+    @property
+    def label(self) -> str:
+        """The kind in the reader's language."""
+        return {"fast": _("fast"), "empty": _("empty"), "identical": _("identical")}[self.kind]
 
 
 def flags_of(
@@ -74,12 +81,18 @@ def fast_flag(seconds: Sequence[int], study_median: float | None) -> Flag | None
     slow_study = study_median is not None and median < FAST_SHARE * study_median
     if median >= FAST_SECONDS and not slow_study:
         return None
-    beside = f"; in the whole study it is {study_median:g} s" if study_median is not None else ""
-    return Flag(
-        "fast",
-        f"Very fast: the median of the last {len(seconds)} lists is {median:g} s of active "
-        f"time{beside}.",
-    )
+    values = {"n": len(seconds), "median": f"{median:g}"}
+    if study_median is None:
+        sentence = _(
+            "Very fast: the median of the last %(n)s lists is %(median)s s of active time."
+        )
+    else:
+        values["study"] = f"{study_median:g}"
+        sentence = _(
+            "Very fast: the median of the last %(n)s lists is %(median)s s of active time; in the "
+            "whole study it is %(study)s s."
+        )
+    return Flag("fast", sentence % values)
 
 
 def empty_flag(empty: int, answers: int, others_empty: int, others: int) -> Flag | None:
@@ -94,8 +107,11 @@ def empty_flag(empty: int, answers: int, others_empty: int, others: int) -> Flag
         return None
     return Flag(
         "empty",
-        f"Often empty: no pattern in {empty} of the last {answers} lists ({own:.0%}); the others "
-        f"say so of {theirs:.0%}.",
+        _(
+            "Often empty: no pattern in %(empty)s of the last %(n)s lists (%(own)s); for the other "
+            "annotators it is %(theirs)s."
+        )
+        % {"empty": empty, "n": answers, "own": f"{own:.0%}", "theirs": f"{theirs:.0%}"},
     )
 
 
@@ -106,12 +122,18 @@ def identical_flag(answers: Sequence[Patterns]) -> Flag | None:
     row = max((len(list(same)) for marked, same in groupby(answers) if marked), default=0)
     most = max(Counter(marked for marked in answers if marked).values(), default=0)
     if row >= SAME_IN_A_ROW:
-        return Flag("identical", f"Identical: the same ranks are marked in {row} lists in a row.")
+        return Flag(
+            "identical",
+            _("Identical: the same ranks are marked in %(n)s lists in a row.") % {"n": row},
+        )
     share = most / len(answers)
     if len(answers) >= FEWEST_FOR_SHARES and most >= SAME_IN_A_ROW and share > SAME_SHARE:
         return Flag(
             "identical",
-            f"Identical: the same ranks are marked in {most} of the last {len(answers)} lists "
-            f"({share:.0%}).",
+            _(
+                "Identical: the same ranks are marked in %(most)s of the last %(n)s lists "
+                "(%(share)s)."
+            )
+            % {"most": most, "n": len(answers), "share": f"{share:.0%}"},
         )
     return None

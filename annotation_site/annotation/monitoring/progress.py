@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Aggregate, Avg, Count, F, Max, Q, QuerySet, Sum, TextField, Window
 from django.db.models.functions import RowNumber
+from django.utils.translation import gettext as _
 
 from annotation_site.annotation.lists.access import Training, training_of
 from annotation_site.annotation.models import (
@@ -73,10 +74,10 @@ class PersonProgress:
     def is_away(self) -> str:
         """Why the person gets no lists, in a word; empty for whoever can work."""
         if self.membership.withdrawn_at:
-            return "has left"
+            return _("withdrew")
         if self.membership.removed_at:
-            return "removed"
-        return "" if self.membership.user.is_active else "deactivated"
+            return _("removed")
+        return "" if self.membership.user.is_active else _("deactivated")
 
 
 @dataclass(frozen=True)
@@ -307,7 +308,7 @@ def _recent_annotations(members: Sequence[Membership]) -> dict[int, list[RecentA
         ).values_list("assignment", "version", "snapshot__annotation")
     }
     found: dict[int, list[RecentAnnotation]] = defaultdict(list)
-    for _, pk, membership, seconds, version in sorted(rows):
+    for _at, pk, membership, seconds, version in sorted(rows):
         answer = said.get((pk, version))
         if answer is not None:  # else it was submitted again between the two queries
             marked = frozenset(frozenset(p["ranks"]) for p in answer["patterns"])

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
@@ -42,15 +43,13 @@ def study_texts_change(
         ("guidelines", Guidelines, guidelines, guidelines_base),
         ("consent text", ConsentText, consent, consent_base),
     )
-    changed = [
-        name for name, kind, text, base in changes if _text_change(study, name, kind, text, base)
-    ]
+    changed = [name for name, kind, text, base in changes if _text_change(study, kind, text, base)]
     if changed:
         audit.record("study_texts_changed", target=study, changed=changed)
     return changed
 
 
-def _text_change(study: Study, name: str, kind: type[VersionedText], text: str, base: int) -> bool:
+def _text_change(study: Study, kind: type[VersionedText], text: str, base: int) -> bool:
     text = text.strip()
     newest = newest_text(kind, study)
     seen = kind._default_manager.filter(study=study, version=base).first()
@@ -60,15 +59,25 @@ def _text_change(study: Study, name: str, kind: type[VersionedText], text: str, 
     current = newest.version if newest else 0
     if base != current:
         raise Invalid(
-            f"Nothing is saved: the {name} changed after you opened this page. Copy what you "
-            "wrote, open this page again, and add it to the newer text."
+            _(
+                "Nothing is saved: the guidelines changed after you opened this page. Copy what "
+                "you wrote, open this page again, and add it to the newer text."
+            )
+            if kind is Guidelines
+            else _(
+                "Nothing is saved: the consent text changed after you opened this page. Copy what "
+                "you wrote, open this page again, and add it to the newer text."
+            )
         )
-    text_check(name, text)
+    text_check(text)
     require_room(
         kind._default_manager.filter(study=study),
         most=MOST_VERSIONS_A_DAY,
-        sentence=f"The {name} changed {MOST_VERSIONS_A_DAY} times today, which is as often as one "
-        "day allows. Nothing is saved: copy what you wrote, and save it tomorrow (UTC).",
+        sentence=_(
+            "A text can change %(most)s times a day, and this one has. Nothing is saved: copy what "
+            "you wrote, and save it tomorrow (UTC)."
+        )
+        % {"most": MOST_VERSIONS_A_DAY},
     )
     version = current + 1
     kind._default_manager.create(study=study, version=version, text=text)
@@ -86,7 +95,7 @@ def consent_give(*, membership: Membership, version: int) -> None:
     seen.
     """
     if version != Study.objects.get(pk=membership.study_id).consent_version:
-        raise Invalid("The text has changed since you opened the page. Please read it again.")
+        raise Invalid(_("The text has changed since you opened the page. Read it again."))
     membership.consent_version = version
     membership.consented_at = timezone.now()
     membership.save(update_fields=["consent_version", "consented_at"])

@@ -1,6 +1,7 @@
 """What happens to a person's studies when they are invited, join, leave or are forgotten."""
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit, invitations
 from annotation_site.accounts import services as accounts
@@ -34,21 +35,31 @@ def person_invite(
             user=by, role=Membership.Role.RESEARCHER
         )
         if not by.is_researcher or not own or role != Role.ANNOTATOR:
-            raise NotAllowed("Researchers invite annotators into their own studies.")
+            raise NotAllowed(_("You can only invite annotators into your own studies."))
     if role not in Role.values:
-        raise Invalid(f"Roles are {', '.join(Role.values)}.")
+        raise Invalid(_("Choose one of the roles %(roles)s.") % {"roles": ", ".join(Role.values)})
     if study is None and study_role:
-        raise Invalid("A role in a study needs a study.")
+        raise Invalid(_("A role in a study needs a study. Choose one."))
     if study is not None:
         study_role = study_role or Membership.Role.ANNOTATOR
         if study.state in ENDED:
-            raise Invalid(f"This study is {study.get_state_display()}. Re-open it first.")
+            raise Invalid(_("This study has ended. Re-open it first."))
         if study_role == Membership.Role.RESEARCHER and role == Role.ANNOTATOR:
-            raise Invalid("To run a study, a person needs the role researcher or admin.")
+            raise Invalid(
+                _("To run a study, a person needs the role researcher or admin. Choose one.")
+            )
         if study_role == Membership.Role.ANNOTATOR and role == Role.ADMIN:
-            raise Invalid("Admins see where lists come from, so they cannot judge them blind.")
+            raise Invalid(
+                _(
+                    "Admins see where lists come from, so they cannot annotate them blind. Choose "
+                    "another role."
+                )
+            )
     if study_role and study_role not in Membership.Role.values:
-        raise Invalid(f"Roles in a study are {', '.join(Membership.Role.values)}.")
+        raise Invalid(
+            _("Choose one of the roles %(roles)s for the study.")
+            % {"roles": ", ".join(Membership.Role.values)}
+        )
     return invitations.invitation_create(
         created_by=by,
         role=role,
@@ -63,7 +74,7 @@ def invitation_find(token: str) -> Invitation:
     """The invitation that a link stands for. Raises NotFound unless it can be used now."""
     invitation = invitations.invitation_find(token)
     if invitation.study is not None and invitation.study.state in ENDED:
-        raise NotFound(invitations.GONE)
+        raise NotFound(str(invitations.GONE))
     return invitation
 
 
@@ -97,7 +108,7 @@ def member_join(*, token: str, person: User) -> None:
         or invitation.study.memberships.filter(user=person, role=invitation.study_role).exists()
     )
     if is_member and not promoted:
-        raise Invalid("This invitation adds nothing to what your account may do already.")
+        raise Invalid(_("Your account already allows everything that this invitation offers."))
     invitations.invitation_use(invitation=invitation)
     if promoted:
         _check_blinding(person, invitation.role)
@@ -117,7 +128,7 @@ def _enter(invitation: Invitation, person: User) -> None:
         return
     judges = study.memberships.filter(user=person, role=Membership.Role.ANNOTATOR).exists()
     if judges and not study.team_may_annotate:
-        raise NotAllowed("You judge lists of this study blind, so you cannot run it as well.")
+        raise NotAllowed(_("You annotate lists of this study blind, so you cannot run it as well."))
     Membership.objects.get_or_create(study=study, user=person, role=Membership.Role.RESEARCHER)
 
 
@@ -145,8 +156,11 @@ def _check_blinding(person: User, role: str) -> None:
     )
     if role == Role.ADMIN and judged is not None:
         raise Invalid(
-            f"{person} judges lists of “{judged.study}” blind, and admins see where lists come "
-            "from. Close that study first, or give this person a second account."
+            _(
+                "%(person)s annotates lists of “%(study)s” blind, and admins see where lists come "
+                "from. Close that study first, or give this person a second account."
+            )
+            % {"person": person, "study": judged.study}
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -29,14 +30,20 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     study = study_locked(study.pk)
     if not study.team_may_annotate and is_unblinded(study=study, user=user):
         raise NotAllowed(
-            f"{user} runs this study or is an admin, and so is not blind to where lists come "
-            "from. Only a study that allows it lets them annotate."
+            _(
+                "%(person)s runs this study or is an admin, and so sees where lists come from. "
+                "Choose somebody else, or let people who run the study annotate, in its rules."
+            )
+            % {"person": user}
         )
     membership, is_new = Membership.objects.get_or_create(
         study=study, user=user, role=Membership.Role.ANNOTATOR
     )
     if membership.withdrawn_at:
-        raise Invalid(f"{user} has withdrawn from this study, and that is for good.")
+        raise Invalid(
+            _("%(person)s has withdrawn from this study and cannot be added again.")
+            % {"person": user}
+        )
     if membership.removed_at:
         membership.removed_at = None
         membership.save(update_fields=["removed_at"])

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Avg, Count, Max, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
@@ -50,11 +52,15 @@ def adjudicated_annotation_open(*, item: Item, by: User) -> Assignment:
         user=by, role=Membership.Role.RESEARCHER, withdrawn_at=None
     ).first()
     if membership is None or not by.is_researcher:
-        raise NotAllowed("Only a study's own researchers give its final answers.")
+        raise NotAllowed(
+            _("Only a study’s own researchers write its adjudicated annotations. Ask one of them.")
+        )
     if study.state == Study.State.ARCHIVED:
-        raise Invalid("This study is archived. Take it out of the archive first.")
+        raise Invalid(_("This study is archived. Take it out of the archive first."))
     if item.use == Item.Use.PILOT:
-        raise Invalid("Lists of a pilot have no final answer: they are in no table.")
+        raise Invalid(
+            _("Pilot lists have no adjudicated annotation, because they count in no table.")
+        )
     last = membership.assignments.aggregate(last=Max("position"))["last"] or 0
     answer = (
         Assignment.objects.select_for_update(of=("self",))
@@ -72,7 +78,11 @@ def adjudicated_annotation_open(*, item: Item, by: User) -> Assignment:
     is_gone = not (owner.is_active and owner.is_researcher)
     if answer.version or (answer.draft is not None and not is_gone):
         raise NotAllowed(
-            f"{owner} has begun the final answer of this list. Ask them to finish or change it."
+            _(
+                "%(person)s has begun the adjudicated annotation of this list. Ask them to finish "
+                "or change it."
+            )
+            % {"person": owner}
         )
     answer.membership, answer.position = membership, last + 1
     answer.state, answer.opened_at = State.WAITING, None
@@ -127,9 +137,13 @@ def references_require(*, study: Study, uses: Collection[str] = WITH_REFERENCE) 
     """Raises Invalid unless every list of these uses has its reference answer."""
     missing = references_missing(study, uses)
     if missing:
-        what = " or ".join(Item.Use(use).label for use in uses)
-        lists = "list has" if missing == 1 else "lists have"
         raise Invalid(
-            f"{missing} {what} {lists} no reference answer yet. Give it on the study's page "
-            "“Reference answers” first."
+            ngettext(
+                "%(n)s training or reference list has no reference annotation yet. Write it on "
+                "the study’s page “Reference annotations” first.",
+                "%(n)s training or reference lists have no reference annotation yet. Write them "
+                "on the study’s page “Reference annotations” first.",
+                missing,
+            )
+            % {"n": missing}
         )

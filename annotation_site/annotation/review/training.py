@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -129,8 +130,10 @@ def reference_require_changeable(*, answer: Assignment) -> None:
     )
     if answer.version and told.exists():
         raise Invalid(
-            "People have been shown this reference answer, and some were let in by it, so it "
-            "stays as it is. Duplicate the study to train with another one."
+            _(
+                "Annotators have seen this reference annotation, and some have passed training by "
+                "it, so it is fixed. Duplicate the study to train with another one."
+            )
         )
 
 
@@ -174,9 +177,9 @@ def training_waive(*, membership: Membership, by: User) -> None:
     """
     runs_it = membership.study.memberships.filter(user=by, role=Membership.Role.RESEARCHER)
     if not by.is_admin and not (by.is_researcher and runs_it.exists()):
-        raise NotAllowed("Only a study's own researchers let people in.")
+        raise NotAllowed(_("Only a study’s own researchers let people in. Ask one of them."))
     if membership.role != Membership.Role.ANNOTATOR or membership.withdrawn_at:
-        raise Invalid("This person does not annotate in the study.")
+        raise Invalid(_("This person does not annotate in the study. Add them first."))
     now = timezone.now()
     first = Membership.objects.filter(pk=membership.pk, training_waived_at=None).update(
         training_waived_at=now

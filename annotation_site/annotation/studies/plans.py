@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotators_of
 from annotation_site.annotation.models import Assignment, Item, Study
@@ -20,9 +23,9 @@ Read the 30 tokens and look for **patterns**: several tokens that belong togethe
 - *Names* are names of people, places or organisations, where your study asks for them.
 
 Give every token of a pattern the same number, describe the pattern in a few words, and choose
-its category. A pattern counts from {min_tokens} tokens on. Most lists have one or two patterns;
-if there is none, say so: that is a full answer. You may look words up on the web.
-Switch the translation of pages off in your browser: you judge the words as they are written.
+its category. A pattern needs at least {min_tokens} tokens to count. Most lists have one or two
+patterns; if a list has none, say so: that is a full annotation. You may look words up on the web.
+Switch page translation off in your browser: you judge the words as they are written.
 
 Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation.
 The page proposes it; you decide.
@@ -30,15 +33,15 @@ The page proposes it; you decide.
 WORD_LEVEL = "word"
 # What is chosen as a number: what it is called, the least and the most.
 NUMBERS = {
-    "lists_per_layer": ("Lists per layer", 1, 100_000),
-    "annotators_per_list": ("People per list", 1, 100),
-    "min_tokens": ("Minimum tokens", 1, 30),
-    "training_lists": ("Training lists", 0, 100),
-    "reference_lists": ("Silent reference lists", 0, 1000),
-    "pilot_lists": ("Pilot lists", 0, 1000),
-    "repeat_percent": ("Repeated lists, in percent", 0, 100),
-    "lease_hours": ("Hours that an opened list is kept", 1, 8760),
-    "seed": ("Seed", 0, 2**63 - 1),
+    "lists_per_layer": (gettext_lazy("Lists per layer"), 1, 100_000),
+    "annotators_per_list": (gettext_lazy("People per list"), 1, 100),
+    "min_tokens": (gettext_lazy("Minimum tokens"), 1, 30),
+    "training_lists": (gettext_lazy("Training lists"), 0, 100),
+    "reference_lists": (gettext_lazy("Silent reference lists"), 0, 1000),
+    "pilot_lists": (gettext_lazy("Pilot lists"), 0, 1000),
+    "repeat_percent": (gettext_lazy("Repeated lists, in percent"), 0, 100),
+    "lease_hours": (gettext_lazy("Hours that an opened list is kept"), 1, 8760),
+    "seed": (gettext_lazy("Seed"), 0, 2**63 - 1),
 }
 
 
@@ -123,53 +126,68 @@ def is_frozen(study: Study) -> bool:
 def plan_check(plan: StudyPlan) -> None:
     """Raises Invalid, with what to do, for rules that cannot work."""
     if not plan.title.strip():
-        raise Invalid("Give the study a title.")
+        raise Invalid(_("Give the study a title."))
     if len(plan.title.strip()) > TITLE:
-        raise Invalid(f"Shorten the title to {TITLE} characters.")
+        raise Invalid(_("Shorten the title to %(most)s characters.") % {"most": TITLE})
     for name in NUMBERS:
         number_check(name, getattr(plan, name))
     _check_lists(plan)
     _check_categories(plan)
     _check_training(plan)
     if plan.on_withdrawal not in Study.OnWithdrawal.values:
-        raise Invalid("Say whether answers are kept or removed when somebody withdraws.")
+        raise Invalid(_("Say whether annotations are kept or removed when somebody withdraws."))
 
 
 def number_check(name: str, number: int) -> None:
     """Raises Invalid for a number of a plan that is out of bounds."""
     label, least, most = NUMBERS[name]
     if not least <= number <= most:
-        raise Invalid(f"{label}: choose a number from {least} to {most}.")
+        raise Invalid(
+            _("%(label)s: choose a number from %(least)s to %(most)s.")
+            % {"label": label, "least": least, "most": most}
+        )
 
 
 def _check_lists(plan: StudyPlan) -> None:
     if not plan.extractions:
-        raise Invalid("Choose at least one extraction, whose lists are judged.")
+        raise Invalid(_("Choose at least one model."))
     if not plan.kinds:
-        raise Invalid("Choose at least one kind of list.")
+        raise Invalid(_("Choose at least one kind of list."))
     if not set(plan.kinds) <= set(Kind.values) or len(set(plan.kinds)) != len(plan.kinds):
-        raise Invalid(f"Kinds are {', '.join(Kind.values)}, each only once.")
+        raise Invalid(
+            _("Choose among the kinds %(kinds)s, each once.") % {"kinds": ", ".join(Kind.values)}
+        )
     lengths = [extraction.parameters.get("top_k") for extraction in plan.extractions]
     longest = max((length for length in lengths if length is not None), default=plan.min_tokens)
     if plan.min_tokens > longest:
         raise Invalid(
-            f"Minimum tokens: the lists have {longest} tokens, so that no pattern could count. "
-            f"Choose a number from 1 to {longest}."
+            ngettext(
+                "Minimum tokens: the lists have %(n)s token, so no pattern could count. Choose 1.",
+                "Minimum tokens: the lists have %(n)s tokens, so no pattern could count. Choose a "
+                "number from 1 to %(n)s.",
+                longest,
+            )
+            % {"n": longest}
         )
 
 
 def _check_categories(plan: StudyPlan) -> None:
     if not plan.categories or len(set(plan.categories)) != len(plan.categories):
-        raise Invalid("Give at least one category, and each only once.")
+        raise Invalid(_("Choose at least one category, and each once."))
     if not set(plan.categories) <= set(DEFAULT_CATEGORIES):
-        raise Invalid(f"Categories are {', '.join(DEFAULT_CATEGORIES)}.")
+        raise Invalid(
+            _("Choose among the categories %(categories)s.")
+            % {"categories": ", ".join(DEFAULT_CATEGORIES)}
+        )
     if "names" in plan.categories and not any(
         extraction.model and extraction.model.vocabulary == WORD_LEVEL
         for extraction in plan.extractions
     ):
         raise Invalid(
-            "The category names needs a model whose vocabulary is whole words: pieces of words "
-            "are seldom names. Leave it out, or choose such a model."
+            _(
+                "The category “names” needs a model whose vocabulary is whole words. Remove the "
+                "category, or choose such a model."
+            )
         )
 
 
@@ -177,11 +195,13 @@ def _check_training(plan: StudyPlan) -> None:
     if plan.training_pass_percent is None:
         return
     if not 0 <= plan.training_pass_percent <= 100:
-        raise Invalid("The score that passes training is a percentage, from 0 to 100.")
+        raise Invalid(_("The score that passes training: choose a number from 0 to 100."))
     if not plan.training_lists:
         raise Invalid(
-            "There is a score that passes training, but no training list. Ask for training lists, "
-            "or leave the score empty."
+            _(
+                "There is a score that passes training, but no training list. Add training lists, "
+                "or leave the score empty."
+            )
         )
 
 
@@ -190,11 +210,20 @@ def plan_check_people(plan: StudyPlan, by: User) -> None:
     unblinded = [user for user in plan.annotators if user.is_admin or user == by]
     if unblinded and not plan.team_may_annotate:
         raise Invalid(
-            f"{', '.join(map(str, unblinded))} can see where lists come from, and so cannot judge "
-            "them blind. Choose other people."
+            ngettext(
+                "%(people)s sees where lists come from and cannot annotate them blind. Choose "
+                "other people.",
+                "%(people)s see where lists come from and cannot annotate them blind. Choose "
+                "other people.",
+                len(unblinded),
+            )
+            % {"people": ", ".join(map(str, unblinded))}
         )
     if plan.annotators and plan.annotators_per_list > len(plan.annotators):
         raise Invalid(
-            f"Every list is to be judged by {plan.annotators_per_list} people, but only "
-            f"{len(plan.annotators)} are chosen. Add people, or ask for fewer per list."
+            _(
+                "People per list: %(needed)s. People chosen: %(chosen)s. Choose more people, or "
+                "fewer per list."
+            )
+            % {"needed": plan.annotators_per_list, "chosen": len(plan.annotators)}
         )

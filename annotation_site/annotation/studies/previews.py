@@ -5,6 +5,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db.models import Count
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.tokens import ListToken, list_tokens
@@ -109,27 +111,35 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
 
 def _rows(plan: StudyPlan, drawn: dict[Stratum, int]) -> list[DrawnLists]:
     by_kind: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for (of, kind, _), n in drawn.items():
+    for (of, kind, _layer), n in drawn.items():
         by_kind[of, kind].append(n)
     rows = []
     for extraction in plan.extractions:
         for kind in plan.kinds:
             if found := by_kind.get((extraction.pk, kind)):
                 row = (len(found), min(found), max(found), sum(found))
-                rows.append(DrawnLists(str(extraction), Kind(kind).label, *row))
+                rows.append(DrawnLists(str(extraction), str(Kind(kind).label), *row))
     return rows
 
 
 def _parts(plan: StudyPlan, lists: int, people: int) -> list[Part]:
     answers = lists * plan.annotators_per_list
     parts = [
-        Part(f"{lists:,} lists, each judged by {plan.annotators_per_list}", answers),
-        Part("Lists shown a second time", round(answers * plan.repeat_percent / 100)),
+        Part(
+            ngettext(
+                "Lists of the study, %(n)s person per list",
+                "Lists of the study, %(n)s people per list",
+                plan.annotators_per_list,
+            )
+            % {"n": plan.annotators_per_list},
+            answers,
+        ),
+        Part(_("Lists shown a second time"), round(answers * plan.repeat_percent / 100)),
     ]
     for use, what in (
-        (Item.Use.TRAINING, "Training lists, for everybody"),
-        (Item.Use.REFERENCE, "Silent reference lists, for everybody"),
-        (Item.Use.PILOT, "Pilot lists, for everybody"),
+        (Item.Use.TRAINING, _("Training lists, for everybody")),
+        (Item.Use.REFERENCE, _("Silent reference lists, for everybody")),
+        (Item.Use.PILOT, _("Pilot lists, for everybody")),
     ):
         parts.append(Part(what, plan.others[use] * people))
     return [part for part in parts if part.annotations]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -60,18 +61,24 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
         return []
     if base not in (None, rules_base(now, frozen=frozen)):
         raise Invalid(
-            "Nothing is saved: the rules changed after you opened this page. What you chose is "
-            "still here. Open the page anew in another tab, and choose it again there."
+            _(
+                "Nothing is saved: the rules changed after you opened this page. Your choices are "
+                "still here. Open the page in another tab, and make them again there."
+            )
         )
     if set(changed) - ALWAYS and frozen:
         raise Invalid(
-            "Answers are in, so the rules are fixed. Duplicate the study to change them; more "
-            "lists per layer can be added here."
+            _(
+                "Annotations are in, so the rules are fixed. Duplicate the study to change them; "
+                "you can still add lists per layer here."
+            )
         )
     if "on_withdrawal" in changed and study.memberships.exclude(consented_at=None).exists():
         raise Invalid(
-            "People have agreed already to what happens to their answers when they withdraw. "
-            "Duplicate the study to change it."
+            _(
+                "People have agreed to what happens to their annotations when they withdraw. "
+                "Duplicate the study to change it."
+            )
         )
     rules_store(study, plan)
     if ANNOTATED_BY & set(changed):
@@ -126,8 +133,11 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
         count = list(kept.values()).count(use)
         if count > wanted:
             raise Invalid(
-                f"{count} lists for {Item.Use(use).label} have been begun already, so there can "
-                "be no fewer. Duplicate the study to start anew."
+                _(
+                    "Lists for %(use)s: %(n)s have been begun, so there can be no fewer. Duplicate "
+                    "the study to start again."
+                )
+                % {"use": Item.Use(use).label, "n": count}
             )
     # What is begun must be what the new rules would have drawn.
     study_lists = study.items.filter(use=Item.Use.STUDY)
@@ -144,14 +154,18 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
     too_many = held.filter(n__gt=study.annotators_per_list)
     if within.count() != study_lists.count() or crowded.exists() or too_many.exists():
         raise Invalid(
-            "People have begun lists that these rules would take away from them. Keep kinds, "
-            "extractions and numbers as they are, or duplicate the study."
+            _(
+                "People have begun lists that these rules would remove. Keep models, kinds and "
+                "numbers as they are, or duplicate the study."
+            )
         )
     lists_draw(study=study, others=plan.others)
     if study.state != Study.State.DRAFT and references_missing(study):
         raise Invalid(
-            "New training and reference lists need their reference answers before anybody sees "
-            "them, so only a draft can be given some. Duplicate the study."
+            _(
+                "New training and reference lists need reference annotations before anybody sees "
+                "them, so only a draft can get some. Duplicate the study."
+            )
         )
     slots_fill(study=study)
 
@@ -175,19 +189,19 @@ def study_extend(*, study: Study, lists_per_layer: int) -> int:
     """
     study = study_locked(study.pk)
     if study.state == Study.State.ARCHIVED:
-        raise Invalid("This study is archived. Take it out of the archive first.")
+        raise Invalid(_("This study is archived. Take it out of the archive first."))
     number_check("lists_per_layer", lists_per_layer)
     if lists_per_layer <= study.lists_per_layer:
         raise Invalid(
-            f"The study has up to {study.lists_per_layer} lists per layer already. "
-            "Ask for a larger number."
+            _("The study has up to %(n)s lists per layer already. Choose a larger number.")
+            % {"n": study.lists_per_layer}
         )
     before = study.lists_per_layer
     study.lists_per_layer = lists_per_layer
     study.save(update_fields=["lists_per_layer"])
     added = lists_draw(study=study, others={})
     if not added:
-        raise Invalid("The study has every list of its kinds already.")
+        raise Invalid(_("The study has every list of its kinds already. Nothing was added."))
     slots_fill(study=study, item_ids=added)
     tables_touch(study)
     audit.record("study_extended", target=study, before=before, after=lists_per_layer)

@@ -5,6 +5,8 @@ from collections.abc import Container, Iterable, Mapping
 
 from django.db import transaction
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
@@ -75,14 +77,17 @@ def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> St
     require_room(
         Study.objects.filter(created_by=by),
         most=MOST_STUDIES_A_DAY,
-        sentence=f"You made {MOST_STUDIES_A_DAY} studies today, which is as many as one day "
-        "allows. Go on tomorrow (UTC).",
+        sentence=_(
+            "You made %(most)s studies today, which is the limit for one day. Continue tomorrow "
+            "(UTC)."
+        )
+        % {"most": MOST_STUDIES_A_DAY},
     )
     study = Study(slug=_free_slug(plan.title), created_by=by)
     rules_store(study, plan)
     if copy_of is None:  # a text from before there was a bound can be copied
-        text_check("guidelines", plan.guidelines)
-        text_check("consent text", plan.consent)
+        text_check(plan.guidelines)
+        text_check(plan.consent)
     text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
     Guidelines.objects.create(study=study, version=1, text=text)
     if plan.consent.strip():
@@ -108,8 +113,8 @@ def rules_store(study: Study, plan: StudyPlan) -> None:
     for extraction in plan.extractions:
         if extraction_lock_ready(extraction.pk) is None:
             raise Invalid(
-                f"“{extraction}” has no lists of its own, or is being deleted. "
-                "Choose an extraction that is ready."
+                _("“%(model)s” has no lists, or is being deleted. Choose another model.")
+                % {"model": extraction}
             )
     study.title = plan.title.strip()
     study.kinds = list(plan.kinds)
@@ -160,12 +165,22 @@ def lists_check(
     or where there are not enough `candidates` for everything that is asked for."""
     for extraction in extractions:
         if extraction.pk not in holding:
-            raise Invalid(f"“{extraction}” holds no lists of the chosen kinds. Choose other kinds.")
+            raise Invalid(
+                _("“%(model)s” has no lists of the chosen kinds. Choose other kinds.")
+                % {"model": extraction}
+            )
     if not enough:
         raise Invalid(
-            f"There are only {candidates} lists of the chosen kinds, too few for the study and "
-            "for training, reference and pilot lists beside it. Ask for fewer of those, or choose "
-            "more kinds or models."
+            ngettext(
+                "There is only %(n)s list of the chosen kinds, too few for the study and its "
+                "training, reference and pilot lists. Choose fewer of those, or more kinds or "
+                "models.",
+                "There are only %(n)s lists of the chosen kinds, too few for the study and its "
+                "training, reference and pilot lists. Choose fewer of those, or more kinds or "
+                "models.",
+                candidates,
+            )
+            % {"n": candidates}
         )
 
 
@@ -197,8 +212,13 @@ def study_state_change(*, study: Study, state: str) -> None:
     study = study_locked(study.pk)
     before = State(study.state)
     if state not in TRANSITIONS[before]:
-        wanted = State(state).label if state in State.values else f"“{state}”"
-        raise Invalid(f"A study that is {before.label} cannot become {wanted}.")
+        raise Invalid(
+            _("The state of this study cannot change from “%(before)s” to “%(after)s”.")
+            % {
+                "before": before.label,
+                "after": State(state).label if state in State.values else state,
+            }
+        )
     if before in (State.DRAFT, State.PILOT):
         _check_start(study, state)
     study.state = state
@@ -212,13 +232,16 @@ def study_state_change(*, study: Study, state: str) -> None:
 def _check_start(study: Study, state: str) -> None:
     people = annotators_of(study).count()
     if state == State.PILOT and not study.items.filter(use=Item.Use.PILOT).exists():
-        raise Invalid("This study has no pilot lists. Ask for some in its rules, then start.")
+        raise Invalid(_("This study has no pilot lists. Add some in its rules, then start."))
     if state == State.PILOT and not people:
-        raise Invalid("Nobody can be given lists yet. Add annotators, then start the pilot.")
+        raise Invalid(_("This study has no annotators. Add some, then start the pilot."))
     if state == State.OPEN and people < study.annotators_per_list:
         raise Invalid(
-            f"Every list is to be judged by {study.annotators_per_list} people, but the study has "
-            f"{people}. Add annotators, or ask for fewer per list."
+            _(
+                "People per list: %(needed)s. Annotators in the study: %(people)s. Add annotators, "
+                "or choose fewer people per list."
+            )
+            % {"needed": study.annotators_per_list, "people": people}
         )
     shown = WITH_REFERENCE if state == State.OPEN else (Item.Use.TRAINING,)
     if state in Study.AT_WORK:

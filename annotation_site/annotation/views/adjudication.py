@@ -4,6 +4,7 @@ import uuid
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
@@ -43,6 +44,6 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         "study": assignment.item.study,
         "compared": adjudication.side_by_side(assignment.item),
         "guidelines_html": safe_html(guidelines.text) if guidelines else "",
-        "panel_title": "Answers",
+        "panel_title": _("Annotations"),
     }
     return render(request, "annotation/adjudication.html", context)

@@ -6,6 +6,8 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -28,9 +30,8 @@ def people(request: PersonRequest, slug: str) -> HttpResponse:
         except (Invalid, NotAllowed) as error:
             form.add_error(None, error.message)
         else:
-            messages.success(
-                request, format_html("{} annotates in this study now.", exact(added.user))
-            )
+            said = _("{person} annotates in this study now.")
+            messages.success(request, format_html(said, person=exact(added.user)))
             return redirect("annotation:people", slug)
     context = {"study": study, "form": form, "annotators": selectors.annotators(study)}
     return render(request, "annotation/people.html", context, status=422 if form.errors else 200)
@@ -45,10 +46,17 @@ def change(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpRespo
     actions = {"release": members.assignments_release, "remove": members.annotator_remove}
     action = request.POST.get("action", "")
     if action not in actions:
-        raise Invalid("Say what to do: open the study's people and press one of the buttons.")
+        raise Invalid(
+            _("Unknown action. Open the study’s annotators and press one of the buttons.")
+        )
     freed = actions[action](membership=membership, by=request.user)
-    done = (
-        "{0} unopened lists of {1} are free for others." if freed else "{1} had no unopened lists."
-    )
-    messages.success(request, format_html(done, freed, exact(membership.user)))
+    if freed:
+        done = ngettext(
+            "{n} unopened list of {person} is free for others.",
+            "{n} unopened lists of {person} are free for others.",
+            freed,
+        )
+    else:
+        done = _("{person} had no unopened lists.")
+    messages.success(request, format_html(done, n=freed, person=exact(membership.user)))
     return redirect("annotation:people", slug)

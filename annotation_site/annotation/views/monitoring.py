@@ -9,6 +9,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -65,20 +67,24 @@ def let_in(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse
     """Open the queue to somebody who has not passed the training."""
     membership = _annotator(request, slug, person)
     training_waive(membership=membership, by=request.user)
-    messages.success(
-        request, format_html("{} can go on with the study's lists now.", exact(membership.user))
-    )
+    said = _("{person} can continue with the study’s lists now.")
+    messages.success(request, format_html(said, person=exact(membership.user)))
     return redirect("annotation:run", slug)
 
 
 def _released(name: str, released: int, taken: int) -> SafeString:
     who = exact(name)
     if not released:
-        return format_html("{} has no unopened list left, so nothing changed.", who)
-    lists = f"{released} unopened list{'' if released == 1 else 's'}"
-    rest = released - taken
-    waiting = f"; {rest} wait for somebody who can take them" if rest else ""
-    return format_html("{} gave back {}: {} went to other people{}.", who, lists, taken, waiting)
+        said = _("{person} has no unopened list left, so nothing changed.")
+    else:
+        said = ngettext(
+            "{n} unopened list of {person} is released. Given to others: {taken}. Waiting for "
+            "somebody who can take it: {rest}.",
+            "{n} unopened lists of {person} are released. Given to others: {taken}. Waiting for "
+            "somebody who can take them: {rest}.",
+            released,
+        )
+    return format_html(said, n=released, person=who, taken=taken, rest=released - taken)
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:

@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpRe
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
@@ -121,8 +122,10 @@ def hours_file(request: PersonRequest, extension: str) -> HttpResponseBase:
     """The same as a file."""
     export = EXPORT_FORMATS.get(extension)
     if export is None:
-        raise Http404("There is no such format.")
-    table = own_work.work_days_table(own_work.work_days(request.user))
+        raise Http404
+    with override("en"):  # files are the same for everybody
+        days = own_work.work_days(request.user)
+    table = own_work.work_days_table(days)
     return StreamingHttpResponse(
         export.write(table),
         content_type=export.media_type,

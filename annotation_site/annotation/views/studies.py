@@ -7,6 +7,8 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -47,14 +49,13 @@ def new(request: PersonRequest) -> HttpResponse:
             plan = form.plan()
             if action == "draft":
                 study = studies.study_create(plan=plan, created_by=request.user)
-                messages.success(
-                    request, format_html("“{}” is saved as a draft.", exact(study.title))
-                )
+                said = _("“{study}” is saved as a draft.")
+                messages.success(request, format_html(said, study=exact(study.title)))
                 return redirect("annotation:rules", study.slug)
             if action == "open":
                 study = studies.study_create_open(plan=plan, created_by=request.user)
-                said = format_html("“{}” is open. Its annotators see it now.", exact(study.title))
-                messages.success(request, said)
+                said = _("“{study}” is open. Its annotators see it now.")
+                messages.success(request, format_html(said, study=exact(study.title)))
                 return redirect("home")
             plan_check_people(plan, request.user)
             context["preview"] = study_preview(plan=plan, by=request.user)
@@ -84,7 +85,7 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
             if request.POST.get("action") == "save":
                 base = request.POST.get("rules_base", "")
                 changed = rules_services.study_change(study=study, plan=plan, base=base)
-                messages.success(request, "Saved." if changed else "No change.")
+                messages.success(request, _("Saved.") if changed else _("Nothing changed."))
                 return redirect("annotation:rules", slug)
             context["preview"] = study_preview(plan=plan, by=request.user)
         except Invalid as error:
@@ -104,7 +105,8 @@ def extend(request: PersonRequest, slug: str) -> HttpResponse:
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"{added:,} lists are added.")
+            said = ngettext("%(n)s list was added.", "%(n)s lists were added.", added)
+            messages.success(request, said % {"n": f"{added:,}"})
             return redirect("annotation:rules", slug)
     return _rules_again(request, study, extension=form)
 
@@ -121,8 +123,8 @@ def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            said = format_html("“{}” is a draft now. Change what you like.", exact(copy.title))
-            messages.success(request, said)
+            said = _("“{study}” is a draft now. You can change its rules.")
+            messages.success(request, format_html(said, study=exact(copy.title)))
             return redirect("annotation:rules", copy.slug)
     return _rules_again(request, study, copy=form)
 
@@ -139,8 +141,9 @@ def texts(request: PersonRequest, slug: str) -> HttpResponse:
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            what = f"Saved as a new version: {' and '.join(changed)}." if changed else "No change."
-            messages.success(request, what)
+            messages.success(
+                request, _("Saved as a new version.") if changed else _("Nothing changed.")
+            )
             return redirect("annotation:texts", slug)
     context = {"study": found, "form": form}
     return render(request, "annotation/texts.html", context, status=422 if form.errors else 200)
@@ -172,7 +175,7 @@ def _rules_context(study: Study, form: RulesForm, plan: StudyPlan, frozen: bool)
         "frozen": frozen,
         "rules_base": rules_services.rules_base(plan, frozen=frozen),
         "extension": ExtensionForm(study=study),
-        "copy": CopyForm(initial={"title": f"{study.title} (copy)"}),
+        "copy": CopyForm(initial={"title": _("%(study)s (copy)") % {"study": study.title}}),
     }
 
 

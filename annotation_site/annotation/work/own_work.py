@@ -208,7 +208,7 @@ def work_days(user: User) -> list[WorkDay]:
 
 def cut_reasons(reasons: Iterable[str]) -> str:
     """Why time does not count, in words."""
-    return "; ".join(WorkedDay.Cut(reason).label for reason in sorted(reasons))
+    return "; ".join(str(WorkedDay.Cut(reason).label) for reason in sorted(reasons))
 
 
 def work_days_table(days: Iterable[WorkDay]) -> Table:

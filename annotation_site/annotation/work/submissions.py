@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Case, F, OuterRef, Subquery, Value, When
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
@@ -134,8 +135,10 @@ def assignment_submit(
     assignment.unblinded = assignment.is_unblinded
     if assignment.unblinded and not study.team_may_annotate and not is_final:
         raise NotAllowed(
-            "You can see where this study's lists come from now, so your answers could not count. "
-            "Ask the researcher to release your lists."
+            _(
+                "You can see now where this study’s lists come from, so your annotations cannot "
+                "count. Ask the researcher to release your lists."
+            )
         )
     _patterns_replace(assignment, parsed)
     _time_record(assignment, active_seconds, first=assignment.submitted_at is None)
@@ -185,11 +188,13 @@ def assignment_skip(
     _check_draft_version(assignment, base_version)
     _begin(assignment)
     if not reason.strip():
-        raise Invalid("Say in a few words why you skip this list.")
+        raise Invalid(_("Say in a few words why you skip this list."))
     if assignment.state == State.SUBMITTED:
-        raise Invalid("This list is submitted. Change the answer instead of skipping it.")
+        raise Invalid(_("This list is submitted. Change the annotation instead of skipping it."))
     if assignment.purpose == Purpose.ADJUDICATION:
-        raise Invalid("A final answer is not skipped: leave the page, and what you typed is kept.")
+        raise Invalid(
+            _("Adjudicated annotations cannot be skipped. Leave the page: what you typed is kept.")
+        )
     is_unfinished = assignment.state in Assignment.UNFINISHED
     held_a_slot = is_unfinished and assignment.purpose == Purpose.ANNOTATION
     assignment.state = State.SKIPPED
@@ -267,15 +272,17 @@ def _require_consent(assignment: Assignment) -> None:
     asked = assignment.purpose != Purpose.ADJUDICATION  # researchers take part in nothing
     if asked and needs_consent(assignment.membership, assignment.item.study):
         raise ConsentNeeded(
-            "Before you go on, please read what this study asks you to agree to: open it from "
-            "your studies. Your work so far is kept."
+            _(
+                "This study asks for your agreement first. Open the study from “Studies” and read "
+                "its text. Your work so far is kept."
+            )
         )
 
 
 def _check_draft_version(assignment: Assignment, base_version: int) -> None:
     if base_version != assignment.draft_version:
         raise DraftConflict(
-            "This list was changed in another tab or on another device.",
+            _("This list was changed in another tab or on another device. Reload the page."),
             version=assignment.draft_version,
             content=assignment.draft,
         )
@@ -407,9 +414,11 @@ def _finish(assignment: Assignment, key: uuid.UUID, said: dict[str, Any], *, dra
         require_room(
             assignment.revisions,
             most=MOST_REVISIONS_A_DAY,
-            sentence=f"This list was submitted or skipped {MOST_REVISIONS_A_DAY} times today, "
-            "which is as often as one day allows. What you typed is kept as a draft: submit it "
-            "tomorrow (UTC).",
+            sentence=_(
+                "This list was submitted or skipped %(most)s times today, the most that one day "
+                "allows. What you typed is kept as a draft: submit it tomorrow (UTC)."
+            )
+            % {"most": MOST_REVISIONS_A_DAY},
         )
     assignment.version += 1
     assignment.looked_at = None

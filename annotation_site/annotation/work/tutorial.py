@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from annotation_site.analysis.one_annotation import coverage_of_annotation
 from annotation_site.annotation.lists.annotation_format import (
@@ -109,7 +110,7 @@ def annotation_read(text: str) -> Annotation:
         data = json.loads(text[:LONGEST_ANNOTATION])
     except (ValueError, RecursionError) as error:
         raise InvalidAnnotation(
-            "This is no answer. Go back to the tutorial and try again."
+            _("The annotation did not arrive whole. Go back to the tutorial and try again.")
         ) from error
     return annotation_parse(data, example().rules)
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import Scope
@@ -69,8 +70,10 @@ class ListView(ApiView):
         elsewhere = page_instead(assignment)
         if elsewhere is not None:
             raise NotAllowed(
-                "This list is not open to you now: finish your training first, or, where you have "
-                "submitted it as training, read the feedback on it.",
+                gettext(
+                    "This list is not open to you now. Finish your training first. If you "
+                    "submitted this list as training, read the feedback on it."
+                ),
                 page=elsewhere,
             )
         submissions.assignment_open(assignment)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts import audit, invitations, selectors, tokens
@@ -45,7 +46,9 @@ class TokenView(ApiView):
     def delete(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         token = get_object_or_404(tokens.tokens_of(request.user), public_id=public_id)
         if isinstance(request.auth, ApiToken) and request.auth.pk != token.pk:
-            raise NotAllowed("A token revokes only itself. See your account's page for the others.")
+            raise NotAllowed(
+                gettext("A token can revoke only itself. Revoke others on your account's page.")
+            )
         tokens.token_revoke(token=token)
         return Response(status=204)
 
@@ -100,7 +103,9 @@ class EraseView(ApiView):
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         person = _person(public_id)
         if self.body["name"] != person.username:
-            raise Invalid("This is not the person's name. Nobody was erased.")
+            raise Invalid(
+                gettext("The name does not match, so nobody was erased. Send the person's name.")
+            )
         people.person_erase(person=person, by=request.user)
         return Response(status=204)
 
@@ -131,7 +136,7 @@ class InvitationsView(ApiView):
         slug = self.body.pop("study")
         study = studies_of(request.user).filter(slug=slug).first() if slug else None
         if slug and study is None:
-            raise Invalid("You run no study of this name. See /api/studies.")
+            raise Invalid(gettext("You run no study of this name. See /api/studies."))
         made, secret = people.person_invite(by=request.user, study=study, **self.body)
         made_known: Any = made
         made_known.link = request.build_absolute_uri(reverse("accounts:join", args=[secret]))

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts import audit
@@ -42,7 +43,9 @@ class ResultsView(ApiView):
         study = study_of(request, slug)
         filters = _filters(study, self.body)
         if not selectors.results_state(study).has_annotations:
-            raise Invalid("There are no answers yet. Results are computed after the first one.")
+            raise Invalid(
+                gettext("There are no annotations yet. Results are computed after the first one.")
+            )
         snapshot_request(study=study, filters=filters)
         return _standing(self, _results(study, filters))
 
@@ -112,7 +115,9 @@ def snapshot_of(study: Study, number: int | None) -> Snapshot:
         return found
     newest = selectors.results_state(study).snapshot
     if newest is None:
-        raise Invalid("There are no results yet. POST to the study's results, then ask again.")
+        raise Invalid(
+            gettext("There are no results yet. POST to the study's results, then ask again.")
+        )
     return newest
 
 

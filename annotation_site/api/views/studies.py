@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import Role, Scope, User
@@ -129,7 +130,9 @@ def people_of(request: PersonRequest, public_ids: Sequence[uuid.UUID]) -> list[U
     who = Q(role=Role.ANNOTATOR) | Q(pk=request.user.pk)
     found = list(User.objects.filter(who, is_active=True, public_id__in=public_ids))
     if len(found) != len(set(public_ids)):
-        raise Invalid("Not all of these are annotators who can log in. See /api/annotators.")
+        raise Invalid(
+            gettext("Not all of these are annotators who can log in. See /api/annotators.")
+        )
     return found
 
 
@@ -161,5 +164,7 @@ def _resolved(request: PersonRequest, body: dict[str, Any]) -> dict[str, Any]:
 def _ready(public_ids: Sequence[uuid.UUID]) -> list[Extraction]:
     found = list(extractions_ready().filter(public_id__in=public_ids))
     if len(found) != len(set(public_ids)):
-        raise Invalid("Not all of these have lists that can be judged. See /api/extractions.")
+        raise Invalid(
+            gettext("Not all of these have lists that can be judged. See /api/extractions.")
+        )
     return found

@@ -26,7 +26,7 @@ class Command(SiteCommand):
         except SiteError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(storage_sentence(error) or str(error)) from error
+            raise CommandError(str(storage_sentence(error) or error)) from error
         self.stdout.write(
             f"Restored {sum(counts.values())} rows into {database_described()}. People log in anew."
         )

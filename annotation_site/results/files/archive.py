@@ -7,6 +7,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 import pandas as pd
+from django.utils.translation import gettext_noop
 
 from annotation_site.annotation.models import Guidelines, Item, Study
 from annotation_site.corpus.models import Token
@@ -34,7 +35,9 @@ from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import skip_rows
 from annotation_site.results.tables.reading import one_moment
 from annotation_site.results.tables.registry import tables_of
+from annotation_site.sentences import Sentence
 
+NOTHING = gettext_noop("This study has no annotations yet, so there is nothing to export.")
 TABLE_FORMATS = ("csv", "json")
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "pyarrow", "matplotlib", "Django")
 
@@ -101,7 +104,7 @@ def _labels_write(
     for writer in writers:
         writer.close()
     if not written:
-        raise Invalid("Nothing has been submitted in this study, so there is nothing to pack.")
+        raise Invalid(Sentence(NOTHING))
     jsonl.seek(0)
 
 

@@ -16,6 +16,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
@@ -38,8 +41,8 @@ MOST_A_DAY = 100  # files that one person asks for: each is kept for EXPORT_DAYS
 class Content:
     """What can be asked for. `write` fills a file that is open for bytes."""
 
-    title: str
-    help: str
+    title: str | Promise
+    help: str | Promise
     extension: str
     media_type: str
     write: Callable[..., None]
@@ -63,22 +66,22 @@ def _archive(study: Study, file: IO[bytes], *, with_names: bool, report: Report)
 
 CONTENTS: dict[str, Content] = {
     "jsonl": Content(
-        title="Labels, JSON lines",
-        help="one answer a line; for scripts, and to read back into a study",
+        title=_("Labels as JSON Lines"),
+        help=_("One annotation per line. For scripts, and to load into a study again."),
         extension="jsonl",
         media_type="application/x-ndjson",
         write=_labels(labels_jsonl.JsonlWriter),
     ),
     "parquet": Content(
-        title="Labels, Parquet",
-        help="the same for pandas and datasets",
+        title=_("Labels as Parquet"),
+        help=_("The same for pandas and datasets."),
         extension="parquet",
         media_type="application/vnd.apache.parquet",
         write=_labels(labels_parquet.ParquetWriter),
     ),
     "archive": Content(
-        title="Replication archive",
-        help="labels, tables, figures, guidelines and parameters; everybody can verify its tables",
+        title=_("Replication archive"),
+        help=_("Labels, tables, figures, guidelines and parameters. Anyone can verify its tables."),
         extension="zip",
         media_type="application/zip",
         write=_archive,
@@ -94,16 +97,24 @@ def export_request(*, study: Study, content: str, with_names: bool, by: User) ->
     MOST_A_DAY of one person.
     """
     if content not in CONTENTS:
-        raise Invalid(f"Exports are {', '.join(CONTENTS)}.")
+        raise Invalid(
+            gettext("There is no such export. Choose one of these: %(contents)s.")
+            % {"contents": ", ".join(CONTENTS)}
+        )
     Study.objects.select_for_update().get(pk=study.pk)
     if jobs_unfinished().filter(study=study).count() >= MOST_WAITING:
-        raise Invalid("Many files of this study wait to be written. Ask again when they are.")
+        raise Invalid(
+            gettext("Too many files of this study are waiting to be written. Ask again later.")
+        )
     require_room(
         ExportJob.objects.filter(requested_by=by),
         most=MOST_A_DAY,
         at="requested_at",
-        sentence=f"You asked for {MOST_A_DAY} files today, which is as many as one day allows. "
-        "Those of before can be downloaded again.",
+        sentence=gettext(
+            "You asked for %(most)s files today, which is the limit for one day. You can download "
+            "earlier files again."
+        )
+        % {"most": MOST_A_DAY},
     )
     job = ExportJob.objects.create(
         study=study, content=content, with_names=with_names, requested_by=by
@@ -134,7 +145,7 @@ def _write(job: ExportJob) -> None:
     target = file_path(job)
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    progress = ProgressReporter(lambda _, done, total: report(job, done=done, total=total))
+    progress = ProgressReporter(lambda _step, done, total: report(job, done=done, total=total))
     try:
         with open(part, "wb", opener=_private) as file:
             CONTENTS[job.content].write(

@@ -9,6 +9,7 @@ from typing import IO
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -40,7 +41,7 @@ def export_lines(study: Study) -> list[ExportLine]:
     return [
         ExportLine(
             job=job,
-            title=CONTENTS[job.content].title if job.content in CONTENTS else job.content,
+            title=str(CONTENTS[job.content].title if job.content in CONTENTS else job.content),
             badge=BADGES.get(job.state, ""),
         )
         for job in jobs
@@ -68,7 +69,7 @@ def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
                 downloaded=True,
             )
             return file
-    raise NotFound("This file is not there any more, or not yet. Ask for a new one.")
+    raise NotFound(gettext("This file is no longer kept, or not written yet. Ask for a new one."))
 
 
 def exports_sweep() -> None:

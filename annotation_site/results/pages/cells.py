@@ -5,26 +5,29 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
 from annotation_site.analysis.paper import PAPER_TABLE_2
 from annotation_site.corpus.models import Kind
 from annotation_site.results.pages.remarks import no_significance, warnings_of
 
 Row = Mapping[str, Any]
-CONDITIONAL = "Intervals are 95%, conditional on these annotators."
+CONDITIONAL = _("Intervals are 95%, conditional on these annotators.")
 MISSING = "–"
-ALL_MODELS = "All models"
-PURPOSES = {"training": "training", "reference": "silent reference"}
+ALL_MODELS = _("All models")
+PURPOSES = {"training": _("training"), "reference": _("silent reference")}
 REAL_MEASURES = {
-    "coverage": "Coverage",
-    "coverage_with_stopwords": "With stopwords concepts",
+    "coverage": _("Coverage"),
+    "coverage_with_stopwords": _("With stopwords concepts"),
 }
 KIND_ROWS = {
-    ("value", "without"): "value vectors",
-    ("value", "with"): "value vectors + stopwords concepts",
-    ("random", "without"): "random vectors",
-    ("random", "with"): "random vectors + stopwords concepts",
-    ("update", "without"): "FFN updates",
-    ("update", "with"): "FFN updates + stopwords concepts",
+    ("value", "without"): _("value vectors"),
+    ("value", "with"): _("value vectors + stopwords concepts"),
+    ("random", "without"): _("random vectors"),
+    ("random", "with"): _("random vectors + stopwords concepts"),
+    ("update", "without"): _("FFN updates"),
+    ("update", "with"): _("FFN updates + stopwords concepts"),
 }
 
 
@@ -74,16 +77,24 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def translated(text: Any) -> str:
+    """A message that a worker stored, in the language of the page."""
+    return gettext(text) if text else ""
+
+
 def short(person: Any) -> str:
     """A person's code, or a machine's name."""
-    return "everybody" if person is None else str(person)
+    return gettext("everybody") if person is None else str(person)
 
 
 def valued(row: Row, write: Callable[[float | None], str], name: str = "value") -> Cell:
     """A value with its interval; a missing one says why, where that is known."""
     low, high = row.get("low"), row.get("high")
-    between = "" if low is None or high is None else f"{write(low).rstrip('%')} to {write(high)}"
-    remark = "" if row.get(name) is not None else str(row.get("undefined") or "")
+    between = ""
+    if low is not None and high is not None:
+        ends = {"low": write(low).rstrip("%"), "high": write(high)}
+        between = gettext("%(low)s to %(high)s") % ends
+    remark = "" if row.get(name) is not None else translated(row.get("undefined"))
     return Cell(write(row.get(name)), between, remark)
 
 
@@ -95,13 +106,17 @@ def number(value: Any) -> Cell:
     return Cell(MISSING if value is None else f"{value:,}")
 
 
+def _seconds(value: float | None) -> Cell:
+    return Cell(MISSING if value is None else gettext("%(n)s s") % {"n": f"{value:.0f}"})
+
+
 def kind_name(kind: str) -> str:
     return str(Kind(kind).label)
 
 
 def model_name(model: str | None) -> str:
     """A model's name; rows without one are of all models together."""
-    return ALL_MODELS if model is None else model
+    return str(ALL_MODELS) if model is None else model
 
 
 def group_name(row: Row) -> str:
@@ -110,7 +125,7 @@ def group_name(row: Row) -> str:
     if row.get("kind"):
         parts.append(kind_name(row["kind"]))
     if row.get("layer") is not None:
-        parts.append(f"layer {row['layer']}")
+        parts.append(gettext("layer %(n)s") % {"n": row["layer"]})
     if row.get("category"):
         parts.append(str(row["category"]))
     return ", ".join(parts)
@@ -135,16 +150,19 @@ def table_2(rows: Sequence[Row], *, paper: bool) -> PageTable:
                 for figures in PAPER_TABLE_2.values()
             ]
         body.append(cells)
-    columns = ["Lists of", *models]
+    columns = [gettext("Lists of"), *models]
     if paper:
-        columns += [f"the paper’s {name}" for name in PAPER_TABLE_2]
+        columns += [gettext("the paper’s %(model)s") % {"model": name} for name in PAPER_TABLE_2]
     return PageTable(
         "table_2",
-        "By kind of vector and model",
+        gettext("By kind of vector and model"),
         columns,
         body,
-        "The share of a list’s top tokens that people put into a concept: the mean over a list’s "
-        "annotators, then over lists, with 95% intervals, conditional on these annotators.",
+        gettext(
+            "The share of a list’s top tokens that people put into a concept: the mean over a "
+            "list’s annotators, then over lists. Intervals are 95%, conditional on these "
+            "annotators."
+        ),
         _warnings(rows),
     )
 
@@ -152,9 +170,15 @@ def table_2(rows: Sequence[Row], *, paper: bool) -> PageTable:
 def _headline(row: Row) -> Cell:
     cell = valued(row, percent, "coverage")
     total = row["lists_total"]
-    lists = f"{total:,}" if row["lists"] == total else f"{row['lists']:,} of {total:,}"
-    remark = f"{lists} lists, {row['annotations']:,} annotations, "
-    remark += f"{decimal(row['concepts_per_list'])} concepts per vector"
+    remark = gettext(
+        "lists: %(lists)s of %(total)s, annotations: %(annotations)s, concepts per vector: "
+        "%(concepts)s"
+    ) % {
+        "lists": f"{row['lists']:,}",
+        "total": f"{total:,}",
+        "annotations": f"{row['annotations']:,}",
+        "concepts": decimal(row["concepts_per_list"]),
+    }
     return Cell(cell.text, cell.between, remark)
 
 
@@ -166,10 +190,15 @@ def by_category(rows: Sequence[Row], categories: Sequence[str], *, layers: bool)
     """Coverage by category with intervals, of all layers together or of each."""
     shown = [row for row in rows if (row["layer"] is not None) == layers]
     measures = ["coverage", *categories, "coverage_with_stopwords", "concepts_per_list"]
-    labels = ["Coverage", *categories, "With stopwords concepts", "Concepts per vector"]
+    labels = [
+        gettext("Coverage"),
+        *categories,
+        gettext("With stopwords concepts"),
+        gettext("Concepts per vector"),
+    ]
     body = []
     keys = ("model", "kind", "layer")
-    for _, group in groupby(shown, key=lambda row: [row[key] for key in keys]):
+    for _key, group in groupby(shown, key=lambda row: [row[key] for key in keys]):
         known = {row["measure"]: row for row in group}
         first = next(iter(known.values()))
         cells = [words(group_name(first))]
@@ -179,10 +208,13 @@ def by_category(rows: Sequence[Row], categories: Sequence[str], *, layers: bool)
         body.append([*cells, number(first["lists"])])
     return PageTable(
         "coverage_intervals",
-        "Coverage by layer" if layers else "Coverage by category",
-        ["Lists of", *labels, "Lists"],
+        gettext("Coverage by layer") if layers else gettext("Coverage by category"),
+        [gettext("Lists of"), *labels, gettext("Lists")],
         body,
-        f"Layers count from 0. The categories add up to the coverage. {CONDITIONAL}",
+        gettext(
+            "Layers count from 0. The categories add up to the coverage. Intervals are 95%, "
+            "conditional on these annotators."
+        ),
         _warnings(shown),
     )
 
@@ -191,12 +223,11 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
     """Value vectors against random ones, over all layers or in each."""
     shown = [row for row in rows if (row["layer"] is not None) == layers]
     adjusted = any(row["p_adjusted"] is not None for row in shown)
-    over = "layers and models" if layers else "models"
     body = [
         [
             words(f"{REAL_MEASURES[row['measure']]}: {_all_layers(row)}"),
-            Cell(percent(row["mean_first"]), remark=f"{row['lists_first']:,} lists"),
-            Cell(percent(row["mean_second"]), remark=f"{row['lists_second']:,} lists"),
+            Cell(percent(row["mean_first"]), remark=lists_words(row["lists_first"])),
+            Cell(percent(row["mean_second"]), remark=lists_words(row["lists_second"])),
             valued(row, points, "difference"),
             Cell(decimal(row["cliffs_delta"])),
             Cell(p_value(_p_shown(row)), remark=no_significance(row)),
@@ -205,23 +236,49 @@ def real_against_random(rows: Sequence[Row], *, layers: bool) -> PageTable:
     ]
     return PageTable(
         "real_against_random",
-        "Real against random, by layer" if layers else "Real against random",
+        gettext("Real against random, by layer") if layers else gettext("Real against random"),
         [
-            "What",
-            "Value vectors",
-            "Random vectors",
-            "Difference in points",
-            "Cliff’s delta",
-            "p, adjusted" if adjusted else "p",
+            gettext("What"),
+            gettext("Value vectors"),
+            gettext("Random vectors"),
+            gettext("Difference in points"),
+            gettext("Cliff’s delta"),
+            gettext("p, adjusted") if adjusted else gettext("p"),
         ],
         body,
-        "The difference is taken within each layer, then averaged with the study’s lists as "
-        "weights; so it is not that of the two means where layers are unevenly judged. p from a "
-        "permutation test that shuffles kinds within layers"
-        + (f", adjusted by Holm’s method over {over}. " if adjusted else ". ")
-        + CONDITIONAL,
+        _real_caption(adjusted=adjusted, layers=layers),
         _warnings(shown),
     )
+
+
+def _real_caption(*, adjusted: bool, layers: bool) -> str:
+    sentences = [
+        gettext(
+            "The difference is taken within each layer, then averaged with the study’s lists as "
+            "weights, so it can differ from that of the two means where layers are unevenly judged."
+        )
+    ]
+    if not adjusted:
+        sentences.append(gettext("p is from a permutation test that shuffles kinds within layers."))
+    elif layers:
+        sentences.append(
+            gettext(
+                "p is from a permutation test that shuffles kinds within layers, adjusted by "
+                "Holm’s method over layers and models."
+            )
+        )
+    else:
+        sentences.append(
+            gettext(
+                "p is from a permutation test that shuffles kinds within layers, adjusted by "
+                "Holm’s method over models."
+            )
+        )
+    return " ".join([*sentences, str(CONDITIONAL)])
+
+
+def lists_words(count: int) -> str:
+    return ngettext("%(n)s list", "%(n)s lists", count) % {"n": f"{count:,}"}
 
 
 def _p_shown(row: Row) -> float | None:
@@ -230,7 +287,9 @@ def _p_shown(row: Row) -> float | None:
 
 
 def _all_layers(row: Row) -> str:
-    return group_name(row) if row["layer"] is not None else f"{row['model']}, all layers"
+    if row["layer"] is not None:
+        return group_name(row)
+    return gettext("%(model)s, all layers") % {"model": row["model"]}
 
 
 def agreement_across(name: str, title: str, rows: Sequence[Row], measures: Row) -> PageTable:
@@ -244,14 +303,19 @@ def agreement_across(name: str, title: str, rows: Sequence[Row], measures: Row) 
             + [valued(known[one], decimal) if one in known else Cell() for one in shown]
             + [number(max(row["lists"] for row in known.values()))]
         )
-    columns = ["Group", *(measures[one]["title"] for one in shown), "Lists"]
-    caption = CONDITIONAL if any("low" in row for row in rows) else ""
+    titles = (translated(measures[one]["title"]) for one in shown)
+    columns = [gettext("Group"), *titles, gettext("Lists")]
+    caption = str(CONDITIONAL) if any("low" in row for row in rows) else ""
     return PageTable(name, title, columns, body, caption, _warnings(rows))
+
+
+def pair_name(first: Any, second: Any) -> str:
+    return gettext("%(first)s and %(second)s") % {"first": short(first), "second": short(second)}
 
 
 def _group_of(row: Row) -> str:
     if "first" in row:
-        return f"{short(row['first'])} and {short(row['second'])}"
+        return pair_name(row["first"], row["second"])
     if "annotator" in row:
         return short(row["annotator"])
     return group_name(row)
@@ -267,10 +331,10 @@ def reference(rows: Sequence[Row]) -> PageTable:
         ]
         for row in rows
     ]
-    columns = ["Person", "Lists", "Mean score", "Lowest"]
+    columns = [gettext("Person"), gettext("Lists"), gettext("Mean score"), gettext("Lowest")]
     return PageTable(
-        "reference", "Against reference answers", columns, body,
-        "How near answers came to the reference answer: 100% is the same.",
+        "reference", gettext("Against reference annotations"), columns, body,
+        gettext("How near annotations came to the reference annotation: 100% is the same."),
     )  # fmt: skip
 
 
@@ -284,10 +348,18 @@ def machine_coverage(rows: Sequence[Row]) -> PageTable:
         ]
         for row in rows
     ]
-    columns = ["Machine annotator", "Coverage", "Concepts per vector", "Lists"]
+    columns = [
+        gettext("Machine annotator"),
+        gettext("Coverage"),
+        gettext("Concepts per vector"),
+        gettext("Lists"),
+    ]
     return PageTable(
-        "machine_coverage", "Coverage of machine annotators", columns, body,
-        "Programs, not people: a lower reference. They are in no other table unless asked for.",
+        "machine_coverage", gettext("Coverage of machine annotators"), columns, body,
+        gettext(
+            "Machine annotators are programs, not people. No other table includes them unless the "
+            "filter says so."
+        ),
     )  # fmt: skip
 
 
@@ -299,19 +371,30 @@ def people(rows: Sequence[Row]) -> PageTable:
             number(row["no_pattern"]),
             Cell(percent(row["coverage"])),
             Cell(decimal(row["concepts"])),
-            Cell(MISSING if row["median_seconds"] is None else f"{row['median_seconds']:.0f} s"),
+            _seconds(row["median_seconds"]),
             Cell(percent(row["percent_agreement_concept"])),
             Cell(decimal(row["krippendorff_alpha_concept"])),
             Cell(decimal(row["mean_matched_jaccard"])),
         ]
         for row in rows
     ]
-    columns = ["Person", "Annotations", "No pattern", "Coverage", "Concepts", "Median time"]
-    columns += ["Percent agreement", "Alpha", "Pattern overlap"]
+    columns = [
+        gettext("Person"),
+        gettext("Annotations"),
+        gettext("No pattern"),
+        gettext("Coverage"),
+        gettext("Concepts"),
+        gettext("Median time"),
+        gettext("Percent agreement"),
+        gettext("Alpha"),
+        gettext("Pattern overlap"),
+    ]
     return PageTable(
-        "people", "Each person’s answers", columns, body,
-        "People appear under codes, here as in files. Agreement is with everybody who judged the "
-        "same lists.",
+        "people", gettext("Each person’s annotations"), columns, body,
+        gettext(
+            "People appear under codes, here and in files. Agreement is with everybody who "
+            "annotated the same lists."
+        ),
     )  # fmt: skip
 
 
@@ -350,8 +433,10 @@ def disagreements(
         def called(side: str) -> str:
             pattern = row[f"{side}_pattern"]
             if pattern is None:
-                return "no such pattern"
-            return descriptions.get((row["list_id"], row[side], pattern), f"pattern {pattern}")
+                return gettext("no such pattern")
+            return descriptions.get(
+                (row["list_id"], row[side], pattern), gettext("pattern %(n)s") % {"n": pattern}
+            )
 
         def said(ranks: str) -> str:
             known = tokens.get(row["list_id"], ())
@@ -369,7 +454,7 @@ def disagreements(
             decimal(row["score"]),
             row["annotations"],
             [
-                (f"{short(first)} and {short(second)}", [couple(one) for one in rows])
+                (pair_name(first, second), [couple(one) for one in rows])
                 for (first, second), rows in groupby(
                     by_list[row["list_id"]], key=lambda one: (one["first"], one["second"])
                 )

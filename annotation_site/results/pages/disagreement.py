@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation_site.annotation.lists.tokens import tokens_of_lists
 from annotation_site.annotation.models import Assignment, Item, Study
@@ -113,9 +114,9 @@ def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[st
 
 
 ORDERS = {
-    "annotations": "fewest answers first",
-    "overlap": "least agreement first",
-    "skips": "most skips first",
+    "annotations": _("fewest annotations first"),
+    "overlap": _("least agreement first"),
+    "skips": _("most skips first"),
 }
 
 

@@ -3,19 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from annotation_site.results.pages.cells import Cell, PageTable, group_name, number, words
 
 Row = Mapping[str, Any]
 _LEFT = ("unblinded", "skipped", "expired", "withdrawn", "not_given")
 _COLUMNS = {
-    "lists": "Lists",
-    "slots": "Asked for",
-    "annotations": "Given",
-    "not_given": "Not given yet",
-    "skipped": "Skipped",
-    "expired": "Not submitted in time",
-    "unblinded": "Not blind",
-    "withdrawn": "Opened by people who withdrew",
+    "lists": _("Lists"),
+    "slots": _("Asked for"),
+    "annotations": _("Given"),
+    "not_given": _("Not given yet"),
+    "skipped": _("Skipped"),
+    "expired": _("Not submitted in time"),
+    "unblinded": _("Not blind"),
+    "withdrawn": _("Opened by people who withdrew"),
 }
 
 
@@ -29,12 +32,14 @@ def missing(rows: Sequence[Row], *, layers: bool) -> PageTable | None:
     body = [[words(group_name(row)), *(_cell(row, name) for name in names)] for row in shown]
     return PageTable(
         "missing",
-        "Missing annotations, by layer" if layers else "Missing annotations",
-        ["Lists of", *(_COLUMNS[name] for name in names)],
+        gettext("Missing annotations, by layer") if layers else gettext("Missing annotations"),
+        [gettext("Lists of"), *(str(_COLUMNS[name]) for name in names)],
         body,
-        "People seldom skip lists at random. If one kind of vector loses more than another, a "
-        "difference between the two may come from that. Whoever takes over a skipped list gives "
-        "its annotation, so skips are not part of what is not given yet.",
+        gettext(
+            "People seldom skip lists at random. If one kind of vector loses more than another, a "
+            "difference between the two may come from that. Another person annotates a skipped "
+            "list, so skips are not counted in “Not given yet”."
+        ),
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext
+
 _NO_SIGNIFICANCE = "no significance is possible"
 
 
@@ -15,12 +17,16 @@ def warnings_of(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
             if not warning.startswith(_NO_SIGNIFICANCE):
                 found.setdefault(warning, []).append(name)
     names = {name for name, _ in rows}
-    return [f"{_about(about, names)}: {warning}." for warning, about in found.items()]
+    return [
+        gettext("%(rows)s: %(warning)s.")
+        % {"rows": _about(about, names), "warning": gettext(warning)}
+        for warning, about in found.items()
+    ]
 
 
 def no_significance(row: Mapping[str, Any]) -> str:
     """That no significance is possible, where a row's warning says so."""
-    return next((one for one in _parts(row) if one.startswith(_NO_SIGNIFICANCE)), "")
+    return next((gettext(one) for one in _parts(row) if one.startswith(_NO_SIGNIFICANCE)), "")
 
 
 def _parts(row: Mapping[str, Any]) -> list[str]:
@@ -30,14 +36,12 @@ def _parts(row: Mapping[str, Any]) -> list[str]:
 def _about(about: Sequence[str], names: set[str]) -> str:
     """The rows a warning is about; what follows the same model stands behind it once."""
     if set(about) == names:
-        return "All rows"
+        return gettext("All rows")
     rest_of: dict[str, list[str]] = {}
     for name in dict.fromkeys(about):
         first, _, rest = name.partition(", ")
         rest_of.setdefault(first, []).append(rest)
     return "; ".join(
-        f"{first} ({' and '.join(rest)})"
-        if len(rest) > 1
-        else ", ".join(filter(None, (first, *rest)))
+        f"{first} ({'; '.join(rest)})" if len(rest) > 1 else ", ".join(filter(None, (first, *rest)))
         for first, rest in rest_of.items()
     )

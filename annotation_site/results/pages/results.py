@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext
+
 from annotation_site.annotation.models import Study
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages import cells as presentation
@@ -41,22 +43,22 @@ def page_context(study: Study, snapshot: Snapshot, *, paper: bool) -> dict[str, 
         "agreement_tables": [
             agreement_across(name, title, rows[name], measures)
             for name, title in (
-                ("agreement_by_kind", "By kind"),
-                ("agreement_by_layer", "By kind and layer"),
-                ("agreement_by_category", "By category"),
-                ("agreement_of_pairs", "By pair of people"),
+                ("agreement_by_kind", gettext("By kind")),
+                ("agreement_by_layer", gettext("By kind and layer")),
+                ("agreement_by_category", gettext("By category")),
+                ("agreement_of_pairs", gettext("By pair of people")),
             )
             if rows[name]
         ],
         "retest": _filled(
-            agreement_across("retest", "The same person, twice", rows["retest"], few)
+            agreement_across("retest", gettext("The same person, twice"), rows["retest"], few)
         ),
         "reference": _filled(presentation.reference(rows["reference"])),
         "machine_coverage": _filled(presentation.machine_coverage(rows["machine_coverage"])),
         "machine_agreement": _filled(
             agreement_across(
                 "machine_agreement",
-                "Agreement of machine annotators with people",
+                gettext("Agreement of machine annotators with people"),
                 rows["machine_agreement"],
                 few,
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from django.db.models import Count
+from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.annotation_frames import AnnotationFrames
@@ -42,10 +43,11 @@ Progress = Callable[[str, int, int], None]
 Files = dict[tuple[str, str], bytes]
 """Figures' files by name and extension."""
 _DEFINITION = ("title", "definition", "source", "url", "unit", "on")
+TABLES_STEP, FIGURES_STEP = gettext_noop("Tables"), gettext_noop("Figures")
 _STEPS = {
-    "coverage_intervals": "Intervals of coverage",
-    "real_against_random": "Real against random",
-    "agreement": "Agreement and its intervals",
+    "coverage_intervals": gettext_noop("Intervals of coverage"),
+    "real_against_random": gettext_noop("Real against random"),
+    "agreement": gettext_noop("Agreement and its intervals"),
 }
 """What takes long enough to be named while it runs."""
 
@@ -69,12 +71,12 @@ def compute(
     request, missing = table_request(study, answers, filters)
     total = len(TABLES) + 1
     frames: dict[str, pd.DataFrame] = {}
-    step = "Tables"
+    step = TABLES_STEP
     for number, (name, table) in enumerate(TABLES.items()):
-        step = _STEPS.get(name, "Tables")
+        step = _STEPS.get(name, TABLES_STEP)
         progress(step, number, total)
         frames[name] = table(request)
-    progress("Figures", total - 1, total)
+    progress(FIGURES_STEP, total - 1, total)
     figures, files = _drawn(study, frames, ["svg"])
     return Result(
         tables={name: table_json(frame) for name, frame in frames.items()},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Study
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 State = Snapshot.State
+READING = gettext_noop("Reading the annotations")
 RETRY_AFTER = timedelta(minutes=5)  # what a bug stopped; after MOST_ATTEMPTS a person decides
 MOST_DUE = 10  # results of one study that wait to be computed
 DRAW = "annotation_site.results.tasks.snapshot_draw"
@@ -60,8 +62,11 @@ def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapsho
         own = Filters.of(study).key
         if wanted.key != own and others.exclude(filter_key=own).count() >= MOST_DUE:
             raise Invalid(
-                f"{MOST_DUE} results of this study wait to be computed. Look at one of those, or "
-                "ask again in some minutes."
+                gettext(
+                    "%(most)s filters of this study are waiting to be computed, which is the "
+                    "limit. Look at one of those, or ask again in some minutes."
+                )
+                % {"most": MOST_DUE}
             )
         wake(RESULTS_QUEUE)
     return snapshot
@@ -88,7 +93,7 @@ def snapshot_retry(*, study: Study, filters: Filters) -> Snapshot:
         state=State.DUE, attempts=0, error=""
     )
     if not again:
-        raise Invalid("These results have not failed. Reload the page to see them.")
+        raise Invalid(gettext("These results have not failed. Reload the page to see them."))
     wake(RESULTS_QUEUE)
     return snapshot
 
@@ -111,7 +116,7 @@ def snapshot_compute(*, snapshot_id: int) -> None:
 
     snapshot = claim(
         Snapshot.waiting().select_related("study"), snapshot_id, state=State.RUNNING,
-        started_at=timezone.now(), step="Reading the answers", step_done=0, step_total=0, error="",
+        started_at=timezone.now(), step=READING, step_done=0, step_total=0, error="",
     )  # fmt: skip
     if snapshot is None:
         return
@@ -201,15 +206,17 @@ def figure_file(*, snapshot: Snapshot, name: str, extension: str) -> bytes:
     figure that there is not.
     """
     if name not in snapshot.figures or extension not in TYPES:
-        raise NotFound("There is no such figure.")
+        raise NotFound(gettext("There is no such figure."))
     try:
         return figure_path(snapshot, name, extension).read_bytes()
     except FileNotFoundError:
         pass
     if is_undrawable(snapshot):
-        raise Invalid(f"This figure cannot be drawn now. {snapshot.error}")
+        raise Invalid(
+            gettext("This figure cannot be drawn now. %(reason)s") % {"reason": snapshot.error}
+        )
     figures_draw_soon(snapshot=snapshot, for_print=extension != "svg")
-    raise BeingDrawn("This file is being drawn. Try again in a few seconds.")
+    raise BeingDrawn(gettext("This file is being drawn. Try again in a few seconds."))
 
 
 def is_undrawable(snapshot: Snapshot) -> bool:

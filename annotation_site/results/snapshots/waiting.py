@@ -11,6 +11,7 @@ from annotation_site.results.snapshots.services import (
     snapshot_refresh_now,
     snapshots_give_back,
 )
+from annotation_site.sentences import english
 
 SECONDS = 0.5  # between two looks at what a worker computes
 State = Snapshot.State
@@ -44,5 +45,5 @@ def snapshot_finished(
         snapshot_compute(snapshot_id=snapshot.pk)  # does nothing while a worker is alive
         snapshot = found.get()
     if snapshot.state == State.FAILED:
-        raise Invalid(f"These results could not be computed. {snapshot.error}")
+        raise Invalid(f"These results could not be computed. {english(snapshot.error)}")
     return snapshot

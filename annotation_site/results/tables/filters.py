@@ -5,12 +5,14 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from annotation_site.annotation.models import Study
 
 ADJUDICATED = {
-    "off": "what annotators said",
-    "on": "the final answer where a list has one",
-    "only": "lists with a final answer, and it",
+    "off": _("annotators' annotations"),
+    "on": _("the adjudicated annotation where a list has one"),
+    "only": _("only adjudicated annotations"),
 }
 """What becomes of adjudicated lists, in words."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import pandas as pd
+from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.machine_annotators import (
@@ -16,7 +17,7 @@ from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Token
 from ffn_extract.errors import WordNetError
 
-NO_WORDNET = "WordNet is not installed where the tables are computed."
+NO_WORDNET = gettext_noop("The worker does not have WordNet installed.")
 
 
 def machine_frames(

@@ -5,6 +5,7 @@ import uuid
 from django.contrib import messages
 from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
@@ -30,7 +31,7 @@ def exports(request: PersonRequest, slug: str) -> HttpResponse:
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, "A worker writes the file. You find it below.")
+            messages.success(request, gettext("A worker is writing the file. It appears below."))
             return redirect("results:exports", slug)
     context = {**_context(study), "form": form}
     return render(request, "results/exports.html", context, status=422 if form.errors else 200)

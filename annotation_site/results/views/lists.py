@@ -3,6 +3,7 @@
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from annotation_site.accounts import audit
@@ -85,7 +86,7 @@ def adjudicated_file(request: PersonRequest, slug: str, extension: str) -> HttpR
     study = _own_study(request, slug)
     export = adjudicated_export.ADJUDICATED_FORMATS.get(extension)
     if export is None:
-        raise Http404("There is no such format.")
+        raise Http404(gettext("There is no such format."))
     audit.record("exported", target=study, table="adjudicated", format=extension)
     return StreamingHttpResponse(
         export.write(study),

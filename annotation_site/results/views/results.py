@@ -10,6 +10,7 @@ from django.http import (
 )
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts import audit
@@ -72,7 +73,7 @@ def download(request: PersonRequest, slug: str, table: str, extension: str) -> H
     snapshot = _snapshot(request, study)
     export = EXPORT_FORMATS.get(extension)
     if export is None or table not in snapshot.tables:
-        raise Http404("There is no such table or format.")
+        raise Http404(gettext("There is no such table or format."))
     audit.record("exported", target=study, table=table, format=extension)
     body = export.write(selectors.table_of(snapshot, table))
     return StreamingHttpResponse(
@@ -129,11 +130,13 @@ def _snapshot(request: PersonRequest, study: Study) -> Snapshot:
     if number:
         found = selectors.snapshot_of(study, int(number)) if number.isdecimal() else None
         if found is None:
-            raise Http404("These results are no longer kept.")
+            raise Http404(gettext("These results are no longer kept."))
         return found
     snapshot = selectors.results_state(study).snapshot
     if snapshot is None:
-        raise Invalid("There are no results yet. They are computed after the first submission.")
+        raise Invalid(
+            gettext("There are no results yet. They are computed after the first submission.")
+        )
     return snapshot
 
 

@@ -4,8 +4,7 @@
 //   Pattern {number, description, category, stopwords, ranks}
 //   Rules   {length, categories, min_tokens, several_patterns_per_token, stopwords: Set of ranks}
 //
-// Nothing is changed in place: what an action does not touch keeps its identity, so that the view
-// redraws little, and an action without effect takes no step of history.
+// Nothing is changed in place: what an action leaves keeps its identity, so the view redraws little.
 
 export const MOST_PATTERNS = 30;
 export const MOST_DESCRIPTION = 500;
@@ -152,8 +151,7 @@ const ACTIONS = {
 export const reduce = (annotation, action, rules) => ACTIONS[action.type](annotation, action, rules);
 
 function blank(number) {
-  // No category in advance: a default would be every hurried person's answer and tilt the shares
-  // that are measured. Each category costs the same one key.
+  // No default category: it would tilt the shares that are measured.
   return {number, description: '', category: null, stopwords: null, ranks: []};
 }
 

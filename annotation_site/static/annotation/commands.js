@@ -86,7 +86,7 @@ watchPointer($('tokens'), {
   drag(from, to) {
     if (!drag || !desk.writable()) return;
     const {base, number, on, merge} = drag;
-    // From the answer at the drag's start every time, so that dragging back gives back.
+    // From the drag's start every time: dragging back gives back.
     const next = act(base, {type: 'assign', ranks: ranksBetween(from, to), number, on}, desk.rules);
     desk.perform({type: 'replace', annotation: next.annotation, merge});
     desk.state = {...desk.state, current: next.current};
@@ -102,7 +102,7 @@ watchPointer($('tokens'), {
 
 function choose({number}) {
   if (number > patterns().length) {
-    // A pattern that is still blank is the new pattern; a second would only be in the way.
+    // A blank pattern is the new pattern.
     const free = patterns().find(isBlank);
     if (free) desk.become({...desk.state, current: free.number});
     else desk.perform({type: 'add'});

@@ -19,8 +19,7 @@ export const isOpen = () => loading || document.querySelector('dialog[open]') !=
 
 /**
  * A promise of the pressed button's value; '' for Esc and for going back. `fill` comes first. The
- * dialogs are seldom wanted, so they come when the first one is: their script after their page,
- * since a browser may never ask again for a script that it could not get.
+ * dialogs are fetched when first wanted: the script last, as browsers may not fetch one twice.
  */
 export async function ask(id, fill) {
   if (isOpen()) return '';

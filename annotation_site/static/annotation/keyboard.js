@@ -42,14 +42,12 @@ const hasOn = (event, name) => event.getModifierState?.(name) ?? false;
 export const isModified = (event) =>
   event.ctrlKey || event.metaKey || event.altKey || hasOn(event, 'AltGraph');
 
-// Signs on a letter's key in other scripts (Greek, Hebrew, Bulgarian, Arabic, Persian). Other signs
-// are signs: Dvorak and Colemak have the letter itself on another key.
+// Signs on a letter's key in Greek, Hebrew, Bulgarian, Arabic and Persian. Other signs are signs.
 const SIGNS = {KeyQ: ';:/,', KeyW: "'", KeyU: '‘', KeyK: '،»'};
 
 /**
- * The character that a key press means. What the layout types comes first; where that means
- * nothing here, the key's place does: a digit of the digit row or the number pad, or the Latin
- * letter that is printed beside another script's. `letters`: picking by letter is on.
+ * The character that a key press means: what the layout types, else by the key's place a digit, or
+ * the Latin letter beside another script's. `letters`: picking by letter is on.
  */
 export function character(event, letters = false) {
   const {key = '', code, shiftKey} = event;

@@ -1,5 +1,4 @@
-// The annotation page: joins the answer, the view, the commands and the server. Nothing between a
-// key press and its picture waits for a request.
+// The annotation page: joins annotation, view, commands and server. No key waits for a request.
 
 import {finished} from './annotation.js';
 import {createActivity} from './activity.js';
@@ -66,7 +65,7 @@ function showSaveState(name, keepsCopies) {
   }
 }
 
-/** Seldom needed, so fetched only then; the server has just been reached. */
+/** Seldom needed, so fetched only then. */
 async function askConflict(conflict) {
   if (isOpen()) return;
   const {chooseVersion} = await import('./conflict.js');
@@ -94,7 +93,7 @@ async function leaveBy(request) {
   setBusy(true);
   view.message(null);
   const {status, body, message} = await request(() => {
-    // Waiting for a server can take long: the list may be changed meanwhile, which stops it.
+    // While it waits, a change stops it.
     setBusy(false);
     if (sync.state() === 'logged-out') return;
     view.message(sync.state() === 'busy' ? words.SUBMIT_BUSY : words.SUBMIT_WAITS, 'warning');

@@ -1,8 +1,7 @@
 // Keeps one list's draft on the server, and a copy on this computer until the server has
 // acknowledged it. Touches no document: it reports by callbacks.
 //
-// A 409 that shows what the server acknowledged before, what was sent without a reply, or what is
-// here now, is our own work coming back (a reply was lost); anything else is another hand's.
+// A 409 with work of this page is no conflict: a reply was lost.
 
 import {annotationOf, normalise, same} from './annotation.js';
 import {local} from './storage.js';
@@ -36,7 +35,7 @@ export async function send(method, url, body, keepalive = false) {
   const {code, message, details} = reply?.error ?? {};
   if (code === 'not_authenticated') return {status: 'logged-out'};
   if (code === 'draft_conflict') return {status: 'conflict', details};
-  // Without the site's own error it is something between us and the site that answered.
+  // Without the site's own error, something before the site answered.
   if (!message || response.status >= 500) return {status: 'server'};
   if (response.status === 429) {
     return {status: 'busy', message, seconds: Number(response.headers.get('Retry-After')) || 0};
@@ -220,8 +219,8 @@ export function createSync({page, person, rules, seconds, content, on}) {
   // Submitting and skipping
 
   /**
-   * POST until there is a reply (`once`: a single time), always with the same key, so that it is
-   * one submission however often it arrives. `send`'s result, or {status: 'cancelled'} by a change.
+   * POST until there is a reply (`once`: a single time), always with one key, so that it counts
+   * once. `send`'s result, or {status: 'cancelled'} by a change.
    */
   async function post(url, fields, {once = false, onWait} = {}) {
     clearTimeout(timer);
@@ -247,7 +246,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
         close();
         return reply;
       }
-      // Changed during a later attempt: what is here now is a draft on top of what was submitted.
+      // Changed during a later attempt: now there is a draft on top of the submission.
       if (reply.status === 'ok') reply.status = 'cancelled';
       const passing = PASSING.includes(reply.status);
       if (passing && !once) {

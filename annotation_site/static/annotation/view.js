@@ -98,7 +98,7 @@ export function render({annotation, current, cursor, past, future}, {anchor, let
     $('hint').textContent = annotation.no_pattern ? words.NO_PATTERN_HERE : words.NO_PATTERN_YET;
   }
   if (annotation !== drawn.annotation || current !== drawn.current) renderCards(annotation, current);
-  // Dimmed but still in reach, so that focus is not lost when the last step is undone.
+  // Dimmed, not disabled: focus stays when the last step is undone.
   $('undo').ariaDisabled = !past.length;
   $('redo').ariaDisabled = !future.length;
   renderSelection(cursor, Math.min(anchor ?? cursor, cursor), Math.max(anchor ?? cursor, cursor));
@@ -148,7 +148,7 @@ function kinOf(rank) {
   return others.length ? [rank, ...others] : others;
 }
 
-/** Marks the tokens spelled like the one under the cursor; only rows that differ are touched. */
+/** Marks the tokens spelled like the one under the cursor. */
 function renderKin(kin) {
   for (const rank of drawn.kin.filter((r) => !kin.includes(r))) rows[rank - 1].classList.remove('kin');
   for (const rank of kin.filter((r) => !drawn.kin.includes(r))) rows[rank - 1].classList.add('kin');

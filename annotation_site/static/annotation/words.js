@@ -35,9 +35,9 @@ export function countParts(n, minimum) {
 }
 export const covered = (n, length) => gettext('{n} of {length} tokens', {n, length});
 export const NO_CATEGORY = gettext('no category');
-export const NO_GLOSS = gettext('No description.');
-export const NO_PATTERN_YET = gettext('Click a token to begin pattern 1, or go to it with the arrow keys and press 1.');
-export const NO_PATTERN_HERE = gettext('No pattern in this list. Putting a token into a pattern takes this back.');
+export const NO_GLOSS = gettext('No gloss.');
+export const NO_PATTERN_YET = gettext('Click a token to start pattern 1, or go to it with the arrow keys and press 1.');
+export const NO_PATTERN_HERE = gettext('No pattern in this list. To change this, put a token into a pattern.');
 export const EMPTY_TOKEN = gettext('(empty)');
 
 export const listNow = (position, total) => gettext('List {position} of {total}', {position, total});
@@ -47,7 +47,7 @@ export const rowName = ({rank, display, gloss}, numbers) => [
 ].filter(Boolean).join(', ');
 export const assigned = (what, number, n) =>
   gettext('{what}: pattern {number}, {tokens}', {what, number, tokens: tokens(n)});
-export const cleared = (what) => gettext('{what}: taken out', {what});
+export const cleared = (what) => gettext('{what}: in no pattern', {what});
 const named = (number, ...more) => [gettext('Pattern {number}', {number}), ...more].filter(Boolean).join(', ');
 export const patternNow = ({number, description, ranks}) =>
   named(number, description && quoted(description), tokens(ranks.length));
@@ -55,50 +55,50 @@ export const categoryNow = (number, category) => named(number, quoted(category))
 export const stopwordsNow = (number, on) =>
   named(number, on ? gettext('stopwords or punctuation') : gettext('not stopwords or punctuation'));
 export function travelled(done, forward) {
-  if (forward) return done ? gettext('Done again') : gettext('Nothing to redo');
+  if (forward) return done ? gettext('Redone') : gettext('Nothing to redo');
   return done ? gettext('Undone') : gettext('Nothing to undo');
 }
-export const LETTERS_ON = gettext('Pick by letter. Esc to leave.');
+export const LETTERS_ON = gettext('Pick by letter. Press Esc to end.');
 
 export const UNDO = gettext('Undo');
 export const TRY_AGAIN = gettext('Try again');
 export const LOG_IN = gettext('Log in in a new tab');
 export const SUBMIT_ANYWAY = gettext('Submit anyway');
 export const COMPARE = gettext('Compare and choose');
-export const RESTORED = gettext('Changes that had not been saved were found on this computer and restored.');
+export const RESTORED = gettext('Your unsaved changes were restored from this computer.');
 export const removedForNone = (n) => ngettext('{n} pattern removed.', '{n} patterns removed.', n);
 
-export const REWRITTEN = gettext('Not submitted: words in this list were changed. Switch page translation off and load the page again.');
+export const REWRITTEN = gettext('Not submitted: another program changed words in this list. Switch page translation off and reload the page.');
 
 export const problem = ({kind, number}, keys) => ({
-  nothing: gettext('Mark at least one pattern, or say that there is none in this list (x).'),
-  'no-token': gettext('Pattern {number} has no token. Give it some, or remove it (r).', {number}),
+  nothing: gettext('Mark at least one pattern, or check “No pattern in this list” (x).'),
+  'no-token': gettext('Pattern {number} has no token. Add a token, or remove the pattern (r).', {number}),
   'no-category': gettext('Pattern {number} needs a category: press {keys}.', {number, keys: join(keys, 'disjunction')}),
 })[kind];
 export const tooSmall = (few, minimum) => [
-  ...few.map(({number, ranks}) =>
-    gettext('Pattern {number} has {n} of {minimum} tokens.', {number, n: ranks.length, minimum})),
-  ngettext('It will be kept but will not count.', 'They will be kept but will not count.', few.length),
-  gettext('Submit again to go on.'),
+  ...few.map(({number, ranks}) => ngettext(
+    'Pattern {number} has {n} token and needs {minimum} to count.',
+    'Pattern {number} has {n} tokens and needs {minimum} to count.', ranks.length, {number, minimum})),
+  gettext('Patterns with too few tokens are kept but do not count. Submit again to continue.'),
 ].join(' ');
 
-export const SUBMIT_WAITS = gettext('Not submitted yet: no answer from the server. It is tried again until it works; changing anything stops that.');
-export const SUBMIT_BUSY = gettext('Not submitted yet: too many changes within a minute. It is sent again by itself, unless you change anything.');
-export const SUBMIT_STOPPED = gettext('Submitting was stopped by your change. Submit again when ready.');
-export const NOT_SKIPPED = gettext('Not skipped: no answer from the server. Try again later.');
-export const NO_DIALOG = gettext('This cannot be shown now: no answer from the server. Try again later.');
+export const SUBMIT_WAITS = gettext('Not submitted yet: the server does not answer. This page tries again, unless you change something.');
+export const SUBMIT_BUSY = gettext('Not submitted yet: too many changes within a minute. This page sends it again, unless you change something.');
+export const SUBMIT_STOPPED = gettext('Your change stopped the submission. Submit again when ready.');
+export const NOT_SKIPPED = gettext('Not skipped: the server does not answer. Try again later.');
+export const NO_DIALOG = gettext('This cannot be shown: the server does not answer. Try again later.');
 export const LOGGED_OUT = gettext('You were logged out. Your work is kept on this computer.');
 export const refused = (message) => `${message} ${gettext('Your work is kept on this computer.')}`;
-export const CLOSED = gettext('This list is not open now: you can look at your work but not change it.');
+export const CLOSED = gettext('This list is not open now. You can read your annotation but not change it.');
 export const stateNotice = (state, version) => ({
   submitted: version > 1
-    ? gettext('You submitted this list (version {version} counts). A change counts once you submit again.', {version})
-    : gettext('You submitted this list. A change counts once you submit again.'),
-  skipped: gettext('You skipped this list. You can still answer it.'),
-  expired: gettext('The time for this list has run out. You can still submit it.'),
+    ? gettext('You submitted this list; version {version} counts. Changes count once you submit again.', {version})
+    : gettext('You submitted this list. Changes count once you submit again.'),
+  skipped: gettext('You skipped this list. You can still submit it.'),
+  expired: gettext('This list has expired. You can still submit it.'),
 })[state] ?? '';
 
-/** What tells a token from others: a piece of a word, equal strings, case variants, spelling. */
+/** What a token has in common with others. */
 export const likeness = ({inside, same, variants, alike}) => [
   inside && gettext('begins inside a word'),
   same.length && gettext('looks the same as {ranks}', {ranks: join(same)}),

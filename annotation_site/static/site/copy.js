@@ -11,10 +11,10 @@ if (navigator.clipboard) {
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(link.value);
-      said.textContent = "Copied.";
+      said.textContent = said.dataset.copied;
     } catch {
       link.focus();
-      said.textContent = "Press Ctrl+C to copy.";
+      said.textContent = said.dataset.notCopied;
     }
   });
 }

@@ -58,10 +58,10 @@ def test_its_forms_speak_as_the_other_pages_do():
     key = Client().get(link, follow=True).content.decode()
     asked = Client().get("/password/reset/").content.decode()
     change = log_in(user).get("/account/password/").content.decode()
-    help_text = "At least 8 characters, and nothing that is easy to guess."
+    help_text = "At least 8 characters, and not easy to guess."
     assert labels(asked) == ["E-mail"]
-    assert labels(key) == ["New password", "New password, once more"]
-    assert labels(change) == ["Your password now", "New password", "New password, once more"]
+    assert labels(key) == ["New password", "New password again"]
+    assert labels(change) == ["Current password", "New password", "New password again"]
     for page in (asked, key, change):
         assert "placeholder" not in page
         assert "<ul><li>" not in page  # a list of the checks
@@ -108,7 +108,7 @@ def test_an_admins_link_works_once_and_ends_all_sessions():
     assert "Your password is changed" in use(link)
     assert not is_in(logged_in)
     assert is_in(log_in(user, password=NEW))
-    assert "has been used" in use(link)
+    assert "was used already" in use(link)
     assert link not in repr(list(AuditEntry.objects.values()))
 
 
@@ -116,7 +116,7 @@ def test_an_admins_link_expires(settings):
     user, admin = UserFactory(), client_of(UserFactory(role=Role.ADMIN))
     link = link_in(admin.post(f"/people/{user.public_id}/reset-link/").content.decode())
     settings.PASSWORD_RESET_TIMEOUT = -1
-    assert "too old" in use(link)
+    assert "has expired" in use(link)
 
 
 def test_a_link_of_somebody_deactivated_lets_nobody_in():
@@ -212,7 +212,7 @@ def test_reset_mails_are_throttled_per_address_asked_for():
 
 def test_without_mail_the_page_says_whom_to_ask_and_sends_nothing():
     UserFactory(email="ada@example.org")
-    assert "sends no mail" in Client().get("/password/reset/").content.decode()
+    assert "sends no e-mail" in Client().get("/password/reset/").content.decode()
     assert Client().post("/password/reset/", {"email": "ada@example.org"}).status_code == 404
     assert mails() == []
 
@@ -228,7 +228,7 @@ def test_an_address_that_was_changed_brings_no_link_any_more(settings):
     log_in(user).post("/account/", sent)
     Client(REMOTE_ADDR="192.0.2.1").post("/password/reset/", {"email": "old@example.org"})
     assert "no account has it" in mails().pop().body
-    assert "has been used" in use(early)
+    assert "was used already" in use(early)
     assert not EmailAddress.objects.exists()
 
 

@@ -277,7 +277,7 @@ def test_an_answer_stays_blind_or_unblinded_as_it_was_given(admin):
     submit(mine)
     User.objects.filter(pk=mine.membership.user_id).update(role=Role.ADMIN)
     second = assignment_of(study, position=2)
-    with pytest.raises(NotAllowed, match="where this study's lists come from"):
+    with pytest.raises(NotAllowed, match="where this study’s lists come from"):
         submit(second)
     study.team_may_annotate = True
     study.save()

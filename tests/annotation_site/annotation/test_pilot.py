@@ -122,7 +122,7 @@ def test_a_pilot_needs_lists_and_people():
         studies.study_state_change(study=study, state="pilot")
     lonely = make_draft(lists_per_layer=1, pilot_lists=1)
     lonely.memberships.filter(role="annotator").delete()
-    with pytest.raises(Invalid, match="Add annotators"):
+    with pytest.raises(Invalid, match="has no annotators"):
         studies.study_state_change(study=lonely, state="pilot")
 
 

@@ -49,8 +49,9 @@ def test_a_preview_makes_nothing_and_tells_lists_answers_and_hours(desk):
     page = client.post("/studies/new/", form).content.decode()
     assert Study.objects.count() == 0
     for text in (
-        "8 lists, each judged by 2", "Lists shown a second time", "Training lists, for everybody",
-        "a guess, until your studies have 20 answers", "word1", "the meaning of 1",
+        "Lists of the study, 2 people per list", "Lists shown a second time",
+        "Training lists, for everybody",
+        "a guess, until your studies have 20 annotations", "word1", "the meaning of 1",
     ):  # fmt: skip
         assert text in page
 
@@ -62,11 +63,11 @@ def test_while_the_form_is_filled_in_only_the_preview_comes_back(desk):
     )
     page = response.content.decode()
     assert response.status_code == 200
-    assert "8 lists, each judged by 2" in page
+    assert "Lists of the study, 2 people per list" in page
     assert "<form" not in page
     refused = filled_in(extraction, people, annotators_per_list=3)
     page = client.post("/studies/new/", refused, headers={"HX-Request": "true"}).content.decode()
-    assert "only 2 are chosen" in page
+    assert "People chosen: 2" in page
 
 
 def test_the_numbers_of_a_preview_are_those_of_the_study_that_is_made(desk):
@@ -123,13 +124,13 @@ def test_a_study_is_saved_as_a_draft_or_opened(desk):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"annotators_per_list": 3}, "only 2 are chosen"),
+        ({"annotators_per_list": 3}, "People chosen: 2"),
         ({"training_pass_percent": 70}, "but no training list"),
-        ({"training_lists": 1}, "no reference answer"),
-        ({"reference_lists": 90}, "Ask for fewer"),
+        ({"training_lists": 1}, "no reference annotation"),
+        ({"reference_lists": 90}, "Choose fewer of those"),
         ({"kinds": []}, "This field is required"),
         ({"categories": ["names"]}, "names is not one of the available choices"),
-        ({"annotators": []}, "the study has 0"),
+        ({"annotators": []}, "Annotators in the study: 0"),
     ],
 )
 def test_a_study_that_cannot_open_is_told_why_and_not_made(desk, changes, sentence):
@@ -162,7 +163,7 @@ def test_the_rules_of_a_draft_are_a_form_and_those_of_a_running_study_a_text():
     study.memberships.update(consent_version=0)
     submit(assignment_of(study), answer())
     page = client.get(url).content.decode()
-    assert "Answers are in, so these rules stay" in page
+    assert "Annotations are in, so these rules are fixed" in page
     assert 'name="min_tokens"' not in page
     fixed = {"title": "Renamed", "lease_hours": 3, "min_tokens": 9, "action": "save"}
     # From the page as it was before the first answer:
@@ -221,7 +222,7 @@ def test_people_are_added_released_and_taken_out_on_their_page():
     assert not Assignment.objects.filter(membership__user=first, state="waiting").exists()
     client.post(person, {"action": "remove"})
     assert study.memberships.get(user=first).removed_at
-    assert "taken out" in client.get(url).content.decode()
+    assert "removed" in client.get(url).content.decode()
     client.post(url, {"person": first.public_id})
     assert not study.memberships.get(user=first).removed_at
     assert client.post(person, {"action": "praise"}).status_code == 422
@@ -252,7 +253,7 @@ def test_a_copy_opens_on_its_rules():
 
 
 def test_an_unknown_extraction_is_refused_with_a_sentence():
-    with pytest.raises(Invalid, match="at least one extraction"):
+    with pytest.raises(Invalid, match="at least one model"):
         study_preview(plan=StudyPlan(title="A study", extractions=[]), by=UserFactory())
 
 

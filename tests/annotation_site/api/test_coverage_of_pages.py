@@ -11,7 +11,7 @@ from tests.annotation_site.api.writes import methods
 pytestmark = pytest.mark.django_db
 
 SECRETS = "the way in, and one's own secrets: a token must not be able to take an account over"
-BROWSER = "a lesson, or a part of the annotation page, for a person in a browser; it stores nothing"
+BROWSER = "a lesson, a part of a page, or the language of one browser; it stores nothing"
 PROBE = "for what watches the server"
 NOT_BY_SCRIPT = {
     SECRETS: {
@@ -21,7 +21,9 @@ NOT_BY_SCRIPT = {
         *(name for name in names(get_resolver())
           if name.startswith(("account_", "mfa_", "socialaccount_"))),
     },
-    BROWSER: {"annotation:dialogs", "annotation:tutorial", "annotation:comparison"},
+    BROWSER: {
+        "accounts:language", "annotation:dialogs", "annotation:tutorial", "annotation:comparison",
+    },
     PROBE: {"healthz", "readyz", "metrics"},
 }  # fmt: skip
 # Read by script, and changed on the page alone: name and address are what one logs in with, and

@@ -73,7 +73,7 @@ def test_lists_that_are_here_already_are_answered_with_200(admin, made, bundles)
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        ({"x.zip": b"x"}, "no whole .zip"),
+        ({"x.zip": b"x"}, "The .zip is incomplete"),
         ({"a": b"", "b": b"", "c": b""}, "Choose the three files"),
         ({"a": b"", "b": b"", "c": b"", "d": b""}, "3 files at most"),
         ({}, "Choose the three files"),

@@ -207,15 +207,15 @@ def test_an_estimate_is_shown_before_anything_is_queued(admin, hub):
     assert "36,864" in shown
     assert re.search(r"<dd>\d+ min</dd>", shown)
     assert "Nothing is queued yet." in shown
-    assert "that would tell its own" in shown
+    assert "because no extraction has run on this site yet" in shown
     assert 'name="per_layer" value="3"' in shown  # what was filled in stays
     assert Extraction.objects.count() == 0
 
 
 def test_a_model_that_nobody_can_measure_yet_says_so_and_can_be_queued(admin, hub, capsys):
     shown = admin.post(URL, form(estimate="1")).content.decode()
-    assert "Not known until the model&#x27;s files are here" in shown or (
-        "Not known until the model's files are here" in shown
+    assert "Unknown until the model's files are downloaded" in shown or (
+        "Unknown until the model's files are downloaded" in shown
     )
     call_command("enqueue_model", "gpt2", "--estimate")
     assert "not known until" in capsys.readouterr().out
@@ -227,11 +227,11 @@ def test_too_little_disk_or_memory_is_warned_of(admin, hub, monkeypatch):
     hub(Outline(GPT2, {}, 548_000_000, 551_000_000))
     for room in ("_free_disk", "_free_memory"):  # whatever else this machine does
         monkeypatch.setattr(forecasts, room, lambda: 10**12)
-    assert "which is little for that" not in admin.post(URL, form(estimate="1")).content.decode()
+    assert "which may be too little" not in admin.post(URL, form(estimate="1")).content.decode()
     monkeypatch.setattr(forecasts, "_free_disk", lambda: 600_000_000)
     monkeypatch.setattr(forecasts, "_free_memory", lambda: 700_000_000)
     shown = admin.post(URL, form(estimate="1")).content.decode()
-    assert shown.count("which is little for that") == 2
+    assert shown.count("which may be too little") == 2
     assert "Make room first" in shown
 
 
@@ -268,9 +268,9 @@ def test_a_folder_outside_the_models_folder_is_no_model(admin, source):
     for button in ({}, {"estimate": "1"}):
         response = admin.post(URL, form(model=source, **button))
         assert response.status_code == 422
-        assert "is no model&#x27;s name" in response.content.decode()
+        assert "is not the name of a model" in response.content.decode()
     for arguments in ((), ("--estimate",)):
-        with pytest.raises(CommandError, match="no model's name"):
+        with pytest.raises(CommandError, match="is not the name of a model"):
             call_command("enqueue_model", source, *arguments)
     assert Extraction.objects.count() == 0
 

@@ -112,14 +112,14 @@ def test_files_that_are_no_bundle_are_refused_and_forgotten(admin, made, bundles
     choose = "Choose the three files of a bundle"
     refused(admin, bundles, {}, choose)
     refused(admin, bundles, {"manifest.json": files["manifest.json"]}, choose)
-    refused(admin, bundles, {**files, "more.txt": b"x"}, "A bundle has 3 files at most")
+    refused(admin, bundles, {**files, "more.txt": b"x"}, "A bundle has at most 3 files")
     renamed = {("other.parquet" if n == "tokens.parquet" else n): c for n, c in files.items()}
     refused(admin, bundles, renamed, choose)
     for name in files:
         refused(admin, bundles, {**files, name: b"x"}, "Send the bundle again")
-    refused(admin, bundles, {"x.zip": b""}, "no whole .zip")
-    refused(admin, bundles, {"x.zip": b"no zip at all"}, "no whole .zip")
-    refused(admin, bundles, {"x.zip": zipped(files)["bundle.zip"][:-30]}, "no whole .zip")
+    refused(admin, bundles, {"x.zip": b""}, "The .zip is incomplete")
+    refused(admin, bundles, {"x.zip": b"no zip at all"}, "The .zip is incomplete")
+    refused(admin, bundles, {"x.zip": zipped(files)["bundle.zip"][:-30]}, "The .zip is incomplete")
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_a_zip_with_other_names_is_refused_before_anything_is_unpacked(
 ):
     before = sorted(tmp_path.parent.rglob("*.parquet"))
     files = contents(made)
-    refused(admin, bundles, zipped({**files, name: b"x"}), "holds other files than")
+    refused(admin, bundles, zipped({**files, name: b"x"}), "holds files that are not a bundle")
     instead = {n: c for n, c in files.items() if n != "vectors.parquet"}
     refused(
         admin, bundles, zipped({**instead, name: files["vectors.parquet"]}),
-        "holds other files than",
+        "holds files that are not a bundle",
     )  # fmt: skip
     assert sorted(tmp_path.parent.rglob("*.parquet")) == before
 
@@ -155,12 +155,12 @@ def test_a_zip_that_unpacks_to_more_than_may_be_uploaded_is_stopped(admin, made,
     files = {**contents(made), "vectors.parquet": b"\0" * 10_000_000}
     packed = zipped(files)
     assert len(packed["bundle.zip"]) < 100_000
-    refused(admin, bundles, packed, "Unpacked, this is larger than the 100,000 bytes")
+    refused(admin, bundles, packed, "The unpacked .zip is larger than the limit of 100,000 bytes")
 
 
 def test_a_zip_with_a_long_directory_is_refused_before_it_is_read(admin, bundles, made):
     many = {f"{number}": b"" for number in range(1000)}
-    refused(admin, bundles, zipped({**contents(made), **many}), "holds other files than")
+    refused(admin, bundles, zipped({**contents(made), **many}), "holds files that are not a bundle")
 
 
 def altered(files, name, *, local=(), central=()):
@@ -236,7 +236,7 @@ def test_an_upload_beyond_the_limit_is_stopped_while_it_comes_in(
 
     monkeypatch.setattr(receiving.BundleUploadHandler, "receive_data_chunk", watched)
     monkeypatch.setattr(receiving.BundleUploadHandler, "chunk_size", 100)
-    refused(admin, bundles, {"x.zip": b"x" * 100_000}, "larger than the 1,000 bytes")
+    refused(admin, bundles, {"x.zip": b"x" * 100_000}, "larger than the limit of 1,000 bytes")
     assert sum(written) <= 1000
 
 

@@ -94,7 +94,7 @@ def test_a_foreign_folder_is_refused(tmp_path):
 def test_a_bundle_that_no_database_could_hold_is_refused_before_anything_is_written(tmp_path):
     for number, changes in enumerate(({"name": "x" * 301}, {"model_type": "x" * 101})):
         path = make_bundle(tmp_path / str(number), **changes)
-        with pytest.raises(SiteError, match="too long"):
+        with pytest.raises(SiteError, match=r"longer than a \w+ can be"):
             importing.bundle_import(path=path)
     with pytest.raises(SiteError, match="NUL"):
         importing.bundle_import(path=make_bundle(tmp_path / "nul", seed="\0"))
@@ -122,7 +122,7 @@ def test_an_import_whose_process_died_can_be_repeated(bundle):
     extraction, _ = importing.bundle_import(path=bundle)
     Extraction.objects.update(state=State.LOADING)
     Extraction.objects.update(heartbeat_at=timezone.now())
-    with pytest.raises(SiteError, match="being loaded at this moment"):
+    with pytest.raises(SiteError, match="being loaded now"):
         importing.bundle_import(path=bundle)
     long_ago = timezone.now() - claims.DEAD_AFTER - timedelta(seconds=1)
     Extraction.objects.update(heartbeat_at=long_ago)
@@ -165,7 +165,7 @@ def test_a_run_whose_worker_died_is_queued_again_and_given_up_in_the_end():
         extractions_sweep()
         claimed.refresh_from_db()
     assert claimed.state == State.FAILED
-    assert "stopped without a word" in claimed.error
+    assert "stopped without an error message" in claimed.error
 
 
 def test_a_run_that_lost_its_claim_changes_nothing_any_more(bundle):

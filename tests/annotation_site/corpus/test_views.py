@@ -69,12 +69,12 @@ def test_the_command_queues_what_the_form_can_and_nothing_that_cannot_work(capsy
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"model": "/etc"}, "no model&#x27;s name"),
+        ({"model": "/etc"}, "is not the name of a model"),
         ({"model": ""}, "This field is required"),
         ({"kinds": []}, "This field is required"),
         ({"per_layer": 0}, "greater than or equal to 1"),
         ({"extent": "most"}, "not one of the available choices"),
-        ({"extent": "all", "kinds": ["random"]}, "needs the kind value vectors"),
+        ({"extent": "all", "kinds": ["random"]}, "choose the kind value vectors too"),
         ({"seed": -1}, "greater than or equal to 0"),
         ({"projection": "sideways"}, "not one of the available choices"),
     ],
@@ -233,10 +233,10 @@ def test_the_page_shows_each_worker_and_what_it_does(admin):
     shown = " ".join(admin.get("/models/").content.decode().split())
     assert shown.count(">alive<") == 4
     assert shown.count(">silent<") == 1
-    assert f"{exact('gpt2')}</a>: layer 3" in shown
-    assert f"{exact('gpt2')}</a>: layer 4" in shown
-    assert f"{exact('bert')}</a>: project every vector onto the vocabulary" in shown
-    assert "1 extraction and 4 layers wait for a worker." in shown
+    assert f"{exact('gpt2')}</a>: Layer 3" in shown
+    assert f"{exact('gpt2')}</a>: Layer 4" in shown
+    assert f"{exact('bert')}</a>: Project every vector onto the vocabulary" in shown
+    assert "Waiting for a worker: extractions 1, layers 4." in shown
     assert ":abc" not in shown
     assert "No worker is running" not in shown
     Worker.objects.update(seen_at=at(600))

@@ -6,7 +6,6 @@ scripts, the page rendered in that language.
 """
 
 import re
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from django.conf import settings
 from django.utils.translation import trans_real
 from playwright.sync_api import Page, expect
 
+from annotation_site.languages import compiled
 from tests.annotation_site.js.driver import open_list, press, reload, row
 from tests.annotation_site.js.stub import Stub, tokens
 
@@ -54,18 +54,7 @@ def write_catalogue(path: Path, messages: set[tuple[str, str]]) -> None:
         entries["\0".join(filter(None, (one, many)))] = "\0".join(
             f"«{part}»" for part in filter(None, (one, many))
         )
-    keys, values = b"", b""
-    index: list[tuple[int, int, int, int]] = []
-    for key, value in sorted(entries.items(), key=lambda entry: entry[0].encode()):
-        k, v = key.encode(), value.encode()
-        index.append((len(k), len(keys), len(v), len(values)))
-        keys += k + b"\0"
-        values += v + b"\0"
-    start = 28 + 16 * len(index)
-    table = [struct.pack("<2I", n, start + at) for n, at, _, _ in index]
-    table += [struct.pack("<2I", n, start + len(keys) + at) for _, _, n, at in index]
-    header = struct.pack("<7I", 0x950412DE, 0, len(index), 28, 28 + 8 * len(index), 0, 0)
-    path.write_bytes(header + b"".join(table) + keys + values)
+    path.write_bytes(compiled(entries))
 
 
 @pytest.fixture
@@ -158,7 +147,7 @@ def test_it_reaches_what_is_said_when_something_goes_wrong(page: Page, pseudo: S
     assert hard_coded(page) == []
     pseudo.status = 503
     press(other, "j 1 ?")
-    expect(other.locator("#message-text")).to_contain_text("«This cannot be shown now")
+    expect(other.locator("#message-text")).to_contain_text("«This cannot be shown")
     expect(other.locator("#save-state")).to_contain_text("«kept on this computer»")
     assert hard_coded(other) == []
 

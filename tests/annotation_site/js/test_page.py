@@ -154,7 +154,7 @@ def test_a_submission_among_too_many_writes_is_sent_again_by_itself(page: Page, 
     expect_saved(page)
     stub.busy = "2"
     press(page, "Enter")
-    expect(page.locator("#message-text")).to_contain_text("It is sent again by itself")
+    expect(page.locator("#message-text")).to_contain_text("This page sends it again")
     stub.busy = ""
     expect(page).to_have_url(f"{stub.address}{stub.url(1)}")
     (first, *more) = stub.sent("submit")
@@ -191,7 +191,7 @@ def test_a_lost_reply_is_no_conflict(page: Page, stub: Stub):
     assert stub.answer()["patterns"][0]["ranks"] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("choice", ["Keep this one", "Use the one saved elsewhere"])
+@pytest.mark.parametrize("choice", ["Keep this version", "Use the version saved elsewhere"])
 def test_two_tabs_never_overwrite_each_other(page: Page, stub: Stub, choice: str):
     press(page, "1 1")
     expect_saved(page)
@@ -246,7 +246,7 @@ def test_a_change_stops_a_submission_that_waits(page: Page, stub: Stub):
     press(page, "Enter")
     expect(page.locator("#message")).to_contain_text("Not submitted yet")
     press(page, "1")
-    expect(page.locator("#message")).to_contain_text("stopped by your change")
+    expect(page.locator("#message")).to_contain_text("Your change stopped the submission")
     stub.status = 0
     expect_saved(page)
     assert (stub.lists[0]["submitted"], stub.answer()["patterns"][0]["ranks"]) == (0, [1])
@@ -276,7 +276,7 @@ def test_a_change_during_a_later_attempt_that_fails_stops_it_too(page: Page, stu
     with stub.answers_wait() as wait_for_one:
         wait_for_one()
         press(page, "1")
-    expect(page.locator("#message")).to_contain_text("stopped by your change")
+    expect(page.locator("#message")).to_contain_text("Your change stopped the submission")
     stub.status = 0
     expect_saved(page)
     assert (stub.lists[0]["submitted"], stub.answer()["patterns"][0]["ranks"]) == (0, [1])
@@ -309,7 +309,7 @@ def test_the_rules_are_said_before_submitting(page: Page, stub: Stub):
     press(page, "Enter Enter")
     expect(message).to_contain_text("Pattern 2 has no token")
     press(page, "r n Enter")  # a blank pattern goes silently
-    expect(message).to_contain_text("Pattern 1 has 3 of 4 tokens. It will be kept but will not")
+    expect(message).to_contain_text("3 tokens and needs 4 to count.")
     assert stub.sent("submit") == []
     press(page, "Enter")
     expect_list(page, 2)
@@ -404,7 +404,7 @@ def test_tokens_spelled_alike_are_underlined_where_the_study_wants_it(page: Page
 def test_help_that_cannot_be_fetched_says_so_and_comes_later(page: Page, stub: Stub):
     stub.status = 503
     press(page, "?")
-    expect(page.locator("#message-text")).to_contain_text("This cannot be shown now")
+    expect(page.locator("#message-text")).to_contain_text("This cannot be shown")
     stub.status = 0
     press(page, "?")
     expect(page.get_by_role("dialog")).to_contain_text("submit and next")
@@ -510,11 +510,20 @@ def test_a_key_press_touches_only_the_rows_that_change(page: Page):
     assert 1 <= max(touched) <= 4
 
 
-def test_the_page_weighs_less_than_102_kilobytes_and_asks_nobody_else(page: Page, stub: Stub):
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_page_weighs_less_than_102_kilobytes_and_asks_nobody_else(
+    page: Page, stub: Stub, language: str
+):
+    """A translation brings its own words besides, and only those of this page."""
+    stub.language = language
     page.wait_for_load_state("networkidle")  # a reply that a reload cuts off has no body
     replies = []
     page.on("response", lambda reply: replies.append(reply))
     reload(page)
     page.wait_for_load_state("networkidle")
     assert all(reply.url.startswith(stub.address) for reply in replies)
-    assert sum(len(reply.body()) for reply in replies) < 102_000
+    words = page.locator("#catalogue")
+    own = len(words.inner_text().encode()) if words.count() else 0
+    assert (own > 0) == (language != "en")
+    assert own < 6_500
+    assert sum(len(reply.body()) for reply in replies) - own < 102_000

@@ -97,9 +97,9 @@ def test_words_that_were_changed_are_noticed_and_not_judged_in_silence(page: Pag
     expect(notice).to_be_hidden()
     page.evaluate(WRAP, "word7")
     expect(notice).to_be_visible()
-    expect(notice).to_contain_text("Another program has changed words in this list")
+    expect(notice).to_contain_text("Another program changed words in this list")
     press(page, "Enter")
-    expect(page.locator("#message-text")).to_contain_text("Not submitted: words in this list")
+    expect(page.locator("#message-text")).to_contain_text("Not submitted: another program")
     assert stub.sent("submit") == []
     reload(page)
     expect(notice).to_be_hidden()

@@ -117,7 +117,7 @@ def test_a_run_that_was_killed_is_done_by_another_and_its_half_file_goes(study, 
     export_files.exports_sweep()
     job.refresh_from_db()
     assert job.state == State.FAILED
-    assert "3 times in a row" in job.error
+    assert "Attempts: 3." in job.error
 
 
 def test_a_run_that_lost_its_claim_leaves_nothing_and_changes_nothing(study, folder, monkeypatch):
@@ -148,14 +148,14 @@ def test_a_bug_ends_the_job_with_a_sentence_and_is_not_hidden(study, folder, mon
         jobs.export_run(job_id=job.pk)
     job.refresh_from_db()
     assert job.state == State.FAILED
-    assert job.error.startswith("A bug stopped this (ZeroDivisionError)")
+    assert str(job.error).startswith("A bug stopped this work (ZeroDivisionError)")
     assert files(folder) == []
 
 
 def test_an_archive_of_nothing_says_so():
     job = written(make_study(), "archive")
     assert job.state == State.FAILED
-    assert job.error.startswith("Nothing has been submitted")
+    assert str(job.error).startswith("This study has no annotations yet")
 
 
 def test_a_file_is_removed_when_its_days_are_over(study, folder):
@@ -201,11 +201,11 @@ def test_files_of_a_deleted_job_and_strangers_in_the_folder_go(study, folder):
 
 
 def test_what_is_not_offered_and_too_many_are_refused(study):
-    with pytest.raises(Invalid, match="Exports are jsonl"):
+    with pytest.raises(Invalid, match="Choose one of these: jsonl"):
         asked(study, "../secrets")
     for _ in range(jobs.MOST_WAITING):
         asked(study)
-    with pytest.raises(Invalid, match="wait to be written"):
+    with pytest.raises(Invalid, match="waiting to be written"):
         asked(study)
 
 

@@ -280,7 +280,7 @@ REFUSED = [
     ({"reference_score": 2}, "between 0 and 1"),
     ({"annotator": "../ada"}, "a code of small letters"),
     ({"schema_version": 2}, "has the schema 2"),
-    ({"no_pattern": True}, "one of them must go"),
+    ({"no_pattern": True}, "but there are patterns"),
     ({"layer": "0"}, "layer is '0', which is no int32"),
     ({"layer": True}, "layer is True, which is no int32"),
     ({"surplus": 1}, "surplus is 1, which is no bool"),

@@ -85,7 +85,7 @@ def test_a_usual_study_cites_what_stands_in_its_references(tmp_path):
 
 
 def test_a_study_without_annotations_has_no_archive():
-    with pytest.raises(Invalid, match="Nothing has been submitted"):
+    with pytest.raises(Invalid, match="has no annotations yet"):
         packed(make_study())
 
 

@@ -58,8 +58,10 @@ def test_a_page_asks_for_its_choice_once_and_says_so(messages):
     text = page(study, "?kinds=value&min_tokens=3").content.decode()
     # V0: (6 + 4 + 0) / 2 people … with patterns of 3: A 10, B 8 + 3 of 30; V1: 0 of 30
     assert "<strong>17.5%</strong>" in text
-    assert "A pattern counts from 3 tokens on." in text
-    assert "a pattern counts from 3 tokens on; value vectors" in text  # the choice, in words
+    assert "A pattern needs at least 3 tokens to count." in text
+    assert (
+        "Tokens that a pattern needs to count: 3; Kinds: value vectors" in text
+    )  # the choice, in words
     assert "random vectors</bdi></th>" not in text
     assert "the paper’s GPT2" in text
     without = page(study, "?kinds=value&min_tokens=3&paper=off").content.decode()
@@ -73,7 +75,10 @@ def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(me
     snapshot = services.snapshot_refresh_now(study=study)
     assert snapshot.counts["annotations"] == 0
     assert snapshot.counts["adjudicated"] == 0  # the reference answer is not one
-    for query, title in (("", "No answer that counts yet"), ("?kinds=value", "No answer in this")):
+    for query, title in (
+        ("", "No annotations that count yet"),
+        ("?kinds=value", "No annotations match this"),
+    ):
         page(study, query)
         for due in Snapshot.objects.filter(state=State.DUE):
             services.snapshot_compute(snapshot_id=due.pk)
@@ -86,7 +91,7 @@ def test_a_choice_that_makes_no_sense_is_refused_in_a_sentence(messages):
     study = labelled_study()
     response = page(study, "?layer_from=3&layer_to=1")
     assert response.status_code == 422
-    assert "The first layer comes after the last one. Exchange them." in response.content.decode()
+    assert "The first layer comes after the last one. Swap them." in response.content.decode()
     client = researcher_client(study)
     assert client.get(f"/studies/{study.slug}/results/status/?kinds=all").status_code == 422
     assert (Snapshot.objects.count(), messages) == (0, [])
@@ -132,7 +137,7 @@ def test_a_worker_that_died_is_followed_by_another_but_not_for_ever(messages):
     sweep()
     snapshot.refresh_from_db()
     assert (snapshot.state, len(messages)) == (State.FAILED, 1)
-    assert "stopped without a word, 3 times in a row" in snapshot.error
+    assert "stopped without an error message. Attempts: 3." in snapshot.error
 
 
 def test_results_of_other_measures_are_shown_as_stale_and_computed_again(

@@ -194,7 +194,7 @@ def test_the_summary_tells_coverage_overlap_and_whether_answers_are_missing(stud
     give(items_of(study)[4].assignments.get(membership__user__username="ben"), answer())
     assert summary_of(study).is_current is False
     page = client_of(researcher_of(study)).get(reverse("results:summary", args=[study.slug]))
-    assert "newer answers are not in it yet" in page.content.decode()
+    assert "Newer annotations are not included yet" in page.content.decode()
 
 
 def test_final_answers_change_no_table_of_peoples_answers(study):

@@ -59,7 +59,7 @@ def test_a_row_goes_to_the_first_who_claims_it():
     [
         (SiteError("Make room first."), "Make room first.", False),
         (OSError(28, "No space left on device"), "No space left on device", True),
-        (ZeroDivisionError(), "A bug stopped this (ZeroDivisionError)", True),
+        (ZeroDivisionError(), "A bug stopped this work (ZeroDivisionError)", True),
     ],
 )
 def test_work_ends_with_a_sentence_and_a_bug_is_not_hidden(error, said, raised):
@@ -163,7 +163,7 @@ def test_of_three_hundred_filters_those_beyond_the_limit_are_refused(messages):
     for filters in asked[: services.MOST_DUE]:
         services.snapshot_request(study=study, filters=filters)
     for filters in asked[services.MOST_DUE :]:
-        with pytest.raises(Invalid, match="10 results of this study wait"):
+        with pytest.raises(Invalid, match="10 filters of this study are waiting"):
             services.snapshot_request(study=study, filters=filters)
     assert Snapshot.waiting().count() == services.MOST_DUE
     assert len(messages) <= services.MOST_DUE
@@ -194,4 +194,4 @@ def test_what_a_dead_worker_held_waits_again_three_times():
         assert again == ([row] if attempt < claims.MOST_ATTEMPTS else [])
     row.refresh_from_db()
     assert (row.state, row.claim) == (State.FAILED, None)
-    assert "3 times in a row" in row.error
+    assert "Attempts: 3." in row.error

@@ -46,8 +46,8 @@ def test_fast_is_a_median_under_15_seconds_or_a_quarter_of_the_studys(seconds, m
 @pytest.mark.parametrize(
     ("own", "others", "sentence"),
     [
-        ((14, 20), (24, 200), "Often empty: no pattern in 14 of the last 20 lists (70%); the "
-                              "others say so of 12%."),
+        ((14, 20), (24, 200), "Often empty: no pattern in 14 of the last 20 lists (70%); "
+                              "for the other annotators it is 12%."),
         ((5, 20), (24, 200), None),  # 25% against 12%: that can be chance
         ((10, 10), (9, 9), None),  # too few others
         ((9, 9), (0, 200), None),  # too few of one's own

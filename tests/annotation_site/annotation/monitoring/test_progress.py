@@ -134,7 +134,7 @@ def test_hurried_work_is_named_and_nothing_is_rejected(study):
     assert [flag.kind for flag in flags] == ["fast", "identical"]
     assert "6 lists in a row" in flags[1].sentence
     page = client_of_researcher(study).get(reverse("annotation:flags", args=[study.slug]))
-    assert "rejects nothing" in page.content.decode()
+    assert "nothing is rejected" in page.content.decode()
     assert study_progress(study).done == 10
 
 
@@ -152,7 +152,7 @@ def test_the_page_renews_itself_only_when_something_changed(study, monkeypatch):
     submit(next(row for row in own_lists(study, ben) if row.state == State.WAITING), answer())
     renewed = client.get(url, {"have": shown})
     assert renewed.status_code == 200
-    assert "5 of 24 answers" in renewed.content.decode()
+    assert "5 of 24 annotations" in renewed.content.decode()
 
 
 def test_releasing_says_how_many_lists_went_to_others():
@@ -165,7 +165,7 @@ def test_releasing_says_how_many_lists_went_to_others():
     url = reverse("annotation:release", args=[study.slug, ada.public_id])
     page = client.post(url, follow=True).content.decode()
     n = len(waiting) - 1
-    assert f"{exact('ada')} gave back {n} unopened lists: {n} went to other people." in page
+    assert f"{n} unopened lists of {exact('ada')} are released. Given to others: {n}." in page
     states = [row.state for row in own_lists(study, ada)]
     assert states.count(State.SUBMITTED) == 1
     assert State.WAITING not in states
@@ -181,7 +181,8 @@ def test_lists_that_nobody_else_can_take_wait_and_the_page_says_so(study):
     ada = study.memberships.get(user__username="ada").user
     url = reverse("annotation:release", args=[study.slug, ada.public_id])
     page = client_of_researcher(study).post(url, follow=True).content.decode()
-    assert "8 unopened lists: 0 went to other people; 8 wait for somebody who can take" in page
+    assert "8 unopened lists of" in page
+    assert "Given to others: 0. Waiting for somebody who can take them: 8." in page
 
 
 def test_somebody_whose_training_failed_can_be_let_in(study):

@@ -103,7 +103,7 @@ def test_without_a_text_the_notice_about_offensive_words_is_read_once():
     study = make_study()
     assignment, client = newcomer(study)
     page = client.get(f"/studies/{study.slug}/next/", follow=True).content.decode()
-    assert "some lists hold offensive or upsetting ones" in page
+    assert "some lists contain offensive or upsetting words" in page
     client.post(f"/studies/{study.slug}/consent/", {"version": "0"})
     assert client.get(f"/lists/{assignment.public_id}/").status_code == 200
 
@@ -314,7 +314,7 @@ def test_leaving_is_for_good_and_once():
     version = data_version(study.pk)
     consent.study_withdraw(membership=first.membership)
     assert data_version(study.pk) == version
-    with pytest.raises(Invalid, match="for good"):
+    with pytest.raises(Invalid, match="cannot be added again"):
         members.annotator_add(study=study, user=first.membership.user)
     members.annotator_add(study=study, user=UserFactory())
     assert not Assignment.objects.filter(

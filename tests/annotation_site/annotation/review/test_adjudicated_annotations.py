@@ -70,20 +70,20 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
     client = client_of(researcher_of(study))
     url = f"/studies/{study.slug}/references/"
     page = text_of(client.get(url))
-    assert "2 of 2 have no reference answer yet" in page
+    assert "2 of 2 lists have no reference annotation yet" in page
     for item in study.items.filter(use__in=("training", "reference")):
         response = client.post(url, {"list": item.pk})
         assert client.get(response["Location"]).context["page"]["study"]["open"]
         final = Assignment.objects.get(item=item, purpose=Purpose.ADJUDICATION)
         assert final.state == State.IN_PROGRESS
-        with pytest.raises(Invalid, match="no reference answer yet"):
+        with pytest.raises(Invalid, match="no reference annotation yet"):
             study_open(study=study)
         api = f"/api/lists/{final.public_id}"
         saved = {"base_version": 0, "content": {"annotation": RIGHT}, "active_seconds": 0}
         assert client.put(f"{api}/draft", saved, "application/json").status_code == 200
         reply = client.post(f"{api}/submit", submission(final, RIGHT), "application/json")
         assert reply.json() == {"next": None, "next_url": url}
-    assert "All 2 have a reference answer." in text_of(client.get(url))
+    assert "All 2 lists have a reference annotation." in text_of(client.get(url))
     study_open(study=study)
 
 
@@ -100,7 +100,7 @@ def test_one_missing_answer_keeps_the_study_from_opening(use):
     study = draft()
     for item in study.items.filter(use__in={"training", "reference"} - {use}):
         submit(adjudicated_annotation_open(item=item, by=researcher_of(study)), RIGHT)
-    with pytest.raises(Invalid, match=r"^1 training or silent reference list has no reference"):
+    with pytest.raises(Invalid, match=r"^1 training or reference list has no"):
         study_open(study=study)
     study.refresh_from_db()
     assert study.state == Study.State.DRAFT
@@ -109,7 +109,7 @@ def test_one_missing_answer_keeps_the_study_from_opening(use):
 
 def test_a_pilot_needs_the_answers_that_it_shows():
     study = draft(pilot_lists=1)
-    with pytest.raises(Invalid, match="1 training list has no reference answer"):
+    with pytest.raises(Invalid, match="1 training or reference list has no reference annotation"):
         study_state_change(study=study, state=Study.State.PILOT)
     submit(adjudicated_annotation_open(item=item_of(study), by=researcher_of(study)), RIGHT)
     study_state_change(study=study, state=Study.State.PILOT)
@@ -118,7 +118,7 @@ def test_a_pilot_needs_the_answers_that_it_shows():
 def test_an_open_study_gets_no_new_lists_that_need_an_answer():
     study = make_study(extraction=make_extraction(per_layer=4), lists_per_layer=2)
     plan = plan_of(study).__class__(**{**vars(plan_of(study)), "training_lists": 1})
-    with pytest.raises(Invalid, match="only a draft can be given some"):
+    with pytest.raises(Invalid, match="only a draft can get some"):
         study_change(study=study, plan=plan)
     assert not study.items.filter(use="training").exists()
 
@@ -239,7 +239,7 @@ def test_only_researchers_of_the_study_give_final_answers():
 def test_a_list_of_the_pilot_has_none_and_an_archived_study_takes_none():
     study = draft(pilot_lists=1)
     by = researcher_of(study)
-    with pytest.raises(Invalid, match="Lists of a pilot"):
+    with pytest.raises(Invalid, match="Pilot lists have no"):
         adjudicated_annotation_open(item=item_of(study, "pilot"), by=by)
     Study.objects.update(state=Study.State.ARCHIVED)
     with pytest.raises(Invalid, match="archived"):
@@ -257,7 +257,7 @@ def test_a_final_answer_of_a_list_of_the_study_can_be_given_after_it_closed():
 def test_a_final_answer_is_not_skipped():
     study = draft()
     final = adjudicated_annotation_open(item=item_of(study), by=researcher_of(study))
-    with pytest.raises(Invalid, match="not skipped"):
+    with pytest.raises(Invalid, match="cannot be skipped"):
         submissions.assignment_skip(
             user=researcher_of(study), public_id=final.public_id, base_version=0,
             key=uuid.uuid4(), reason="x",
@@ -294,7 +294,7 @@ def test_a_reference_answer_that_somebody_was_shown_stays():
     final = Assignment.objects.get(item__use="training", purpose=Purpose.ADJUDICATION)
     submit(final, OTHER)  # nobody has seen it
     submit(assignment_of(study), RIGHT)
-    with pytest.raises(Invalid, match="People have been shown this reference answer"):
+    with pytest.raises(Invalid, match="Annotators have seen this reference annotation"):
         submit(final, RIGHT)
     assert final.patterns.count() == 2
 

@@ -159,8 +159,8 @@ def test_who_did_not_pass_reads_how_far_they_came_and_what_happens_next():
     client = client_of(member.user)
     for url in ("/", f"/studies/{study.slug}/"):
         page = text_of(client.get(url))
-        assert "You reached 50 of the 60 percent" in page, url
-        assert "The researcher is asked to decide" in page, url
+        assert "You reached 50% in training; 60% are needed." in page, url
+        assert "The researcher decides" in page, url
         assert "/next/" not in page, url
     response = client.get(f"/studies/{study.slug}/next/")
     assert response["Location"] == f"/studies/{study.slug}/"
@@ -196,10 +196,10 @@ def test_submitting_a_training_list_leads_to_its_feedback_and_on():
     ).json()
     assert reply == {"next": None, "next_url": f"/lists/{trained.public_id}/feedback/"}
     page = text_of(client.get(reply["next_url"]))
-    assert "Your patterns overlap with the reference patterns by 50 percent." in page
-    assert "Training lists submitted: 1 of 2, overlap 50 percent on average." in page
-    assert "Your other lists open at 60 percent" in page
-    assert "The reference answer has no such pattern." in page
+    assert "Your patterns overlap with the reference patterns by 50%." in page
+    assert "Training lists submitted: 1 of 2. Mean overlap: 50%." in page
+    assert "Your other lists open at a mean overlap of 60%" in page
+    assert "The reference annotation has no such pattern." in page
     tokens = list_tokens(trained.item.vector)
     assert tokens[0].display in page
     trained.refresh_from_db()
@@ -211,11 +211,11 @@ def test_after_feedback_a_training_list_stays_as_it_is():
     study = training_study()
     trained = submit(assignment_of(study), WRONG)
     who = {"user": trained.membership.user, "public_id": trained.public_id}
-    with pytest.raises(NotAllowed, match="You have seen the reference answer"):
+    with pytest.raises(NotAllowed, match="You have seen the reference annotation"):
         submissions.assignment_submit(
             **who, base_version=1, key=uuid.uuid4(), annotation=RIGHT, active_seconds=0
         )
-    with pytest.raises(NotAllowed, match="You have seen the reference answer"):
+    with pytest.raises(NotAllowed, match="You have seen the reference annotation"):
         submissions.draft_save(**who, base_version=1, content={}, active_seconds=0)
     trained.refresh_from_db()
     assert (trained.version, trained.reference_score) == (1, 0)
@@ -291,14 +291,14 @@ def test_scores_that_wait_for_a_worker_are_said_to_wait(page):
         extraction=make_extraction(per_layer=4), lists_per_layer=2, reference_lists=1
     )
     client, url = client_of(study.created_by), f"/studies/{study.slug}/{page}/"
-    waits = "1 answer to silent reference lists waits for a worker"
+    waits = "1 annotation of a silent reference list waits for a worker"
     assert waits not in client.get(url).content.decode()
     submit(Assignment.objects.filter(purpose=Purpose.REFERENCE).first(), HALF)
     said = client.get(url).content.decode()
     assert waits in said
     assert "No worker is running. Start one with" in said
     Worker.objects.create(name="w", seen_at=timezone.now())
-    assert "One is running, so this takes" in client.get(url).content.decode()
+    assert "A worker is running, so this takes" in client.get(url).content.decode()
     training.silent_scores_sweep()
     said = client.get(url).content.decode()
     assert waits not in said

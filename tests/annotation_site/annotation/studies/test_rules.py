@@ -100,7 +100,7 @@ def test_a_pilot_s_answers_fix_no_rules_and_stay():
     done.refresh_from_db()
     assert (done.state, done.item.use) == ("submitted", "pilot")
     assert study.items.filter(use="pilot").count() == 3
-    with pytest.raises(Invalid, match="1 lists for the pilot have been begun"):
+    with pytest.raises(Invalid, match="Lists for the pilot: 1 have been begun"):
         change(study, pilot_lists=0)
 
 
@@ -121,7 +121,7 @@ def test_nobody_loses_a_list_that_they_have_begun():
 def test_what_people_agreed_to_does_not_change():
     study = make_study()
     study.memberships.filter(role="annotator").update(consented_at=study.created_at)
-    with pytest.raises(Invalid, match="agreed already"):
+    with pytest.raises(Invalid, match="People have agreed to"):
         change(study, on_withdrawal="remove")
 
 

@@ -48,12 +48,12 @@ def test_a_study_draws_lists_per_kind_and_layer():
     ("changes", "sentence"),
     [
         ({"title": "  "}, "title"),
-        ({"annotators_per_list": 3}, "only 2 are chosen"),
+        ({"annotators_per_list": 3}, "People chosen: 2"),
         ({"annotators_per_list": 0}, "People per list: choose a number from 1"),
         ({"categories": ()}, "at least one category"),
         ({"categories": ("semantic", "lists")}, "semantic, syntactic, names"),
         ({"kinds": ()}, "at least one kind"),
-        ({"extractions": []}, "at least one extraction"),
+        ({"extractions": []}, "at least one model"),
         ({"categories": ("semantic", "names")}, "whole words"),
         ({"training_pass_percent": 70}, "no training list"),
         ({"title": "x" * 201}, "Shorten"),
@@ -148,7 +148,7 @@ def test_a_study_changes_state_only_along_sensible_ways(before):
             study.refresh_from_db()
             assert study.state == state
         else:
-            with pytest.raises(Invalid, match="cannot become"):
+            with pytest.raises(Invalid, match="cannot change from"):
                 studies.study_state_change(study=study, state=state)
 
 
@@ -163,7 +163,7 @@ def test_a_draft_waits_for_its_people():
     study = studies.study_create(
         plan=plan(annotators=[]), created_by=UserFactory(role=Role.RESEARCHER)
     )
-    with pytest.raises(Invalid, match="the study has 0"):
+    with pytest.raises(Invalid, match="Annotators in the study: 0"):
         studies.study_open(study=study)
     study.refresh_from_db()
     assert study.state == Study.State.DRAFT
@@ -175,7 +175,7 @@ def test_a_draft_waits_for_its_people():
 
 
 def test_making_and_opening_does_both_or_neither():
-    with pytest.raises(Invalid, match="no reference answer"):
+    with pytest.raises(Invalid, match="no reference annotation"):
         studies.study_create_open(
             plan=plan(training_lists=1, lists_per_layer=1),
             created_by=UserFactory(role=Role.RESEARCHER),
@@ -204,7 +204,7 @@ def test_lists_that_have_vanished_are_named_and_leave_nothing():
     extraction = make_extraction()
     gone = plan(extraction=extraction)
     extraction_delete(extraction=extraction)
-    with pytest.raises(Invalid, match="has no lists of its own, or is being deleted"):
+    with pytest.raises(Invalid, match="has no lists, or is being deleted"):
         studies.study_create(plan=gone, created_by=UserFactory(role=Role.RESEARCHER))
     assert Study.objects.count() == 0
 
@@ -244,7 +244,7 @@ def test_html_and_formulas_stay_text_wherever_they_are_shown():
 
 
 def test_a_category_is_one_of_those_that_are_known():
-    with pytest.raises(Invalid, match="Categories are"):
+    with pytest.raises(Invalid, match="among the categories"):
         studies.study_create(
             plan=plan(categories=("<b>bold</b>",)), created_by=UserFactory(role=Role.RESEARCHER)
         )

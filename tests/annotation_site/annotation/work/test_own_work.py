@@ -69,7 +69,7 @@ def test_nothing_left_takes_no_time():
 def test_home_shows_what_is_done_and_left_the_pace_and_where_to_go_on(clock):
     study = make_study(extraction=make_extraction(per_layer=4))
     client = client_of(assignment_of(study).membership.user)
-    assert "Start in A study" in text_of(client.get("/"))
+    assert "Start : A study" in text_of(client.get("/"))
     for position in range(1, 6):
         assignment = assignment_of(study, position)
         client.get(f"/lists/{assignment.public_id}/")
@@ -80,7 +80,7 @@ def test_home_shows_what_is_done_and_left_the_pace_and_where_to_go_on(clock):
     assert "typical time per list 1 min 30 s" in page
     assert "lists per hour of active time 40" in page
     assert "left for you, at your pace so far 25 min to 30 min" in page
-    assert "Continue with list 6 in A study" in page
+    assert "Continue with list 6 : A study" in page
 
 
 def test_one_button_stands_out_where_the_person_stopped(clock):
@@ -106,7 +106,7 @@ def test_home_says_which_lists_are_kept_for_how_long(clock):
     client.get(f"/lists/{assignment.public_id}/")
     assert "kept for you" not in text_of(client.get("/"))
     clock.after(hours=study.lease_hours - 3)
-    assert "List 1 is kept for you until 5 Mar 2026, 09:00 UTC ." in text_of(client.get("/"))
+    assert "List 1 is kept for you until: 5 Mar 2026, 09:00 UTC" in text_of(client.get("/"))
     clock.after(hours=4)
     assert "List 1 is no longer kept for you" in text_of(client.get("/"))
 
@@ -160,8 +160,8 @@ def test_lists_that_were_left_can_be_found_again():
         state="expired", opened_at=timezone.now()
     )
     page = client.get(f"/studies/{study.slug}/")
-    assert "skipped, “ &lt;b&gt;too rude&lt;/b&gt; ”" in text_of(page)
-    assert "its time ran out; what you typed is kept" in text_of(page)
+    assert "skipped, “&lt;b&gt;too rude&lt;/b&gt;”" in text_of(page)
+    assert "expired; what you typed is kept" in text_of(page)
 
 
 def test_a_session_that_ends_keeps_the_draft():

@@ -112,7 +112,7 @@ def test_a_computation_that_breaks_is_said_on_the_page(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         services.snapshot_refresh_now(study=study)
     page = researcher_client(study).get(f"/studies/{study.slug}/results/").content.decode()
-    assert "A bug stopped this (ZeroDivisionError)" in page
+    assert "A bug stopped this work (ZeroDivisionError)" in page
 
 
 def test_an_export_names_the_studies_there_are():
@@ -126,7 +126,7 @@ def test_the_results_page_shows_the_table_and_the_figure_in_words():
     services.snapshot_refresh_now(study=study)
     page = researcher_client(study).get(f"/studies/{study.slug}/results/").content.decode()
     assert "<strong>15.0%</strong>" in page
-    assert "7 annotations by 2 people" in page
+    assert "7 annotations, 2 people" in " ".join(page.split())
     assert 'alt="' in page
     address = f"/studies/{study.slug}/figures/coverage-across-layers-0.svg"
     assert address in page

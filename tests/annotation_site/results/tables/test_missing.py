@@ -158,7 +158,10 @@ def test_the_page_says_that_nothing_is_missing():
     last = second.assignments.get(item__vector__kind="random", item__vector__layer=1)
     submit(last)
     section = section_of(study)
-    assert "Nothing: nobody skipped a list, and every list has all its annotations." in section
+    assert (
+        "Nothing is missing: nobody skipped a list, and every list has all its annotations."
+        in section
+    )
     assert "<table" not in section
 
 
