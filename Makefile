@@ -5,6 +5,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
+ifdef COVERAGE
+LINES := COVERAGE_FILE=$(CURDIR)/var/coverage/lines
+COUNTED := $(LINES) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
+endif
 
 .PHONY: help demo test test-long crash faults load lint audit format bench docs wheel clean lock
 
@@ -15,7 +19,11 @@ demo: $(VENV)/.site ## Start a working site with lists from a real model; Ctrl-C
 	@$(PY) -m annotation_site.demo
 
 test: $(VENV)/.dev ## Run the test suite, or with ARGS="tests/test_docs.py -k links" a part of it
-	$(PYTEST) -m "not long" $(ARGS)
+	@rm -rf var/coverage && mkdir -p var/coverage
+	$(COUNTED) $(PYTEST) -m "not long" $(ARGS)
+ifdef COVERAGE
+	@$(LINES) $(PY) .ci/lines.py
+endif
 ifndef ARGS
 ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/annotation_site \

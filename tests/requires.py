@@ -1,7 +1,9 @@
 """What some tests need from the machine: skipped with a sentence without it, failed in CI."""
 
 import os
+import re
 import shutil
+import subprocess
 from typing import NoReturn
 
 import pytest
@@ -31,3 +33,14 @@ def nginx() -> str:
         if path := shutil.which(name):
             return path
     missing("No nginx: install the system's package nginx-light.")
+
+
+def node() -> str | None:
+    """The path of a node that can run the pages' modules, where there is one."""
+    path = shutil.which("node")
+    if path is None:
+        return None
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.match(r"v(\d+)\.(\d+)", said)
+    # Since then a program can say what an import means.
+    return path if version and (int(version[1]), int(version[2])) >= (18, 19) else None

@@ -5,10 +5,10 @@ A test that commits ends so on SQLite.
 
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +30,7 @@ WAKING = (
     "results.files.jobs",
 )
 TRIGGER = "audit_entry_no_DELETE"
+Stored = TypeVar("Stored")
 RESTORE = pytest.StashKey[Callable[[], None]]()
 
 
@@ -80,6 +81,43 @@ def _only_what_is_filled_is_emptied() -> Iterator[None]:
     operations.sql_flush = real  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="module")
+def store(django_db_setup: None, django_db_blocker: Any) -> Iterator[Callable[..., Any]]:
+    """Calls what makes rows that the tests of a module share.
+
+    They stand in a transaction around the module, and what a test changes is rolled back to them.
+    Objects in memory are not: return keys, and let each test fetch its own. Not for modules with
+    tests that commit.
+    """
+    around = transaction.atomic()
+    with django_db_blocker.unblock():
+        around.__enter__()
+
+    def store(make: Callable[..., Stored], *args: Any) -> Stored:
+        with django_db_blocker.unblock():
+            return make(*args)
+
+    yield store
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        around.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def world_stored(store: Callable[..., Any]) -> tuple[int, int]:
+    from tests.annotation_site.addresses import world_make
+
+    return store(world_make)
+
+
+@pytest.fixture
+def world(world_stored: tuple[int, int], db: None) -> Any:
+    """What every address is asked about, and the browsers of those who ask."""
+    from tests.annotation_site.addresses import world_read
+
+    return world_read(*world_stored)
+
+
 @pytest.fixture
 def messages(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What is sent to workers, (task, id): one worker lives, with places enough for results."""
@@ -103,7 +141,7 @@ def bundles(settings: Any, tmp_path: Path) -> Path:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A bundle that was made elsewhere."""
-    from tests.annotation_site.corpus.test_services import make_bundle
+    from tests.annotation_site.corpus.bundles import make_bundle
 
     return make_bundle(tmp_path / "made")
 

@@ -9,6 +9,12 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from tests.e2e.site import ROOT
+
+FOLDER = ROOT / "fixtures" / "upgrade"
+# Every release that somebody may come from. One that was made is never taken out.
+OLDER = ("first", "0.1")
+
 
 def older_version_read(path: Path) -> dict[str, Any]:
     """What `fixtures.upgrade.make` wrote: migrations, rows, and what the site said of them."""

@@ -30,7 +30,7 @@ from annotation_site.api.serializers import corpus, lists, people, studies
 from annotation_site.corpus.forms import EnqueueForm, VectorFilter
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
-from tests.annotation_site.api.test_permissions import bearer
+from tests.annotation_site.api.scripts import bearer
 from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
 
 MFA = settings.MFA_FORMS

@@ -10,28 +10,19 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.test import Client
 from django.urls import reverse
 from lxml import etree, html
 
-from annotation_site.accounts.models import Role, User
-from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.accounts.models import User
+from annotation_site.annotation.models import Item
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
-from annotation_site.corpus.models import LanguageModel, Token
-from annotation_site.results.files.jobs import export_request, export_run
-from annotation_site.results.snapshots import services
-from tests.annotation_site.accounts.test_second_factor import confirm
+from tests.annotation_site.accounts.second_factor import confirm
+from tests.annotation_site.addresses import GET, address
 from tests.annotation_site.factories import (
     UserFactory,
-    answer,
-    assignment_of,
-    client_of,
     log_in,
-    make_study,
-    pattern,
-    submit,
 )
-from tests.annotation_site.test_permissions import GET, address
+from tests.annotation_site.marked_words import world  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 TEMPLATES = Path(settings.BASE_DIR) / "annotation_site/templates"
@@ -61,56 +52,7 @@ def _for_older_tools(line: list[etree._Element]) -> bool:
     return any("notranslate" in e.get("class", "").split() for e in line)
 
 
-def plant(study: Study) -> None:
-    """Marker words into everything of a study that people or models wrote, but glosses."""
-    for token in Token.objects.all():
-        token.text = token.display = f"zqtoken{token.token_id}"
-        token.save()
-    for user in User.objects.all():
-        user.username = f"zquser{user.pk}"
-        user.save()
-    for model in LanguageModel.objects.all():
-        model.name, model.revision = f"zqmodel{model.pk}", "zqrevision"
-        model.weights_digest, model.model_type = f"zqdigest{model.pk}", "zqfamily"
-        model.save()
-    for item in Item.objects.filter(study=study):
-        extraction = item.vector.extraction
-        extraction.model_source, extraction.bundle_digest = "zqsource", f"zqbundle{extraction.pk}"
-        extraction.parameters = {**extraction.parameters, "token_source": "zqparameter"}
-        extraction.requested_by = User.objects.order_by("pk")[0]
-        extraction.save()
-
-
-@pytest.fixture
-def world() -> tuple[Study, Assignment, dict[str, Client]]:
-    """A study with training, answers, a final answer and everything made from them."""
-    study = make_study(title="zqtitle", training_lists=1, reference_lists=1)
-    people = [
-        m.user for m in study.memberships.filter(role=Membership.Role.ANNOTATOR).order_by("pk")
-    ]
-    content = answer(
-        pattern(1, [1, 2, 3, 4], description="zqdescription"),
-        pattern(2, [6, 7, 8, 9, 10], description="zqother", category="syntactic"),
-        comment="zqcomment",
-    )
-    for person in people:
-        for own in Assignment.objects.filter(membership__user=person).order_by("position")[:6]:
-            submit(own, content)
-    plant(study)
-    researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
-    services.snapshot_refresh_now(study=study)
-    job = export_request(study=study, content="jsonl", with_names=False, by=researcher)
-    export_run(job_id=job.pk)
-    clients = {
-        "stranger": Client(),
-        "annotator": client_of(people[0]),
-        "researcher": client_of(researcher),
-        "admin": client_of(UserFactory(role=Role.ADMIN, username="zqadmin")),
-    }
-    return study, assignment_of(study), clients
-
-
-def test_every_page_keeps_the_words_of_people_and_models(world):
+def test_every_page_keeps_the_words_of_people_and_models(world):  # noqa: F811
     study, assignment, clients = world
     faults, seen = [], set()
     for name in (name for name in GET if not name.startswith("api:")):
@@ -129,7 +71,7 @@ def test_every_page_keeps_the_words_of_people_and_models(world):
     assert seen >= set(planted.split())
 
 
-def test_pages_between_and_after_forms_keep_them_too(world):
+def test_pages_between_and_after_forms_keep_them_too(world):  # noqa: F811
     study, assignment, clients = world
     shown = []
 

@@ -17,11 +17,11 @@ from playwright.sync_api import Page, sync_playwright
 
 from annotation_site.annotation.models import Assignment, Membership, Study
 from tests import requires
-from tests.annotation_site.accounts.test_second_factor import confirm
+from tests.annotation_site.accounts.second_factor import confirm
+from tests.annotation_site.addresses import GET, address
 from tests.annotation_site.factories import client_of, log_in, make_invitation
 from tests.annotation_site.js.stub import POLICY, TYPES
-from tests.annotation_site.test_page_translation import world  # noqa: F401
-from tests.annotation_site.test_permissions import GET, address
+from tests.annotation_site.marked_words import world  # noqa: F401
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("page")]
 SMALL = """() => [...document.querySelectorAll('input, select, textarea')]
@@ -101,7 +101,7 @@ def served(rendered: dict[str, bytes]) -> Iterator[str]:
         do_POST = do_PUT = do_GET
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

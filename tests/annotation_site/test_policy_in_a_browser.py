@@ -10,10 +10,10 @@ from playwright.sync_api import BrowserContext, sync_playwright
 
 from annotation_site.annotation.models import Membership, Study
 from tests import requires
-from tests.annotation_site.accounts.test_second_factor import confirm
+from tests.annotation_site.accounts.second_factor import confirm
+from tests.annotation_site.addresses import GET, address
 from tests.annotation_site.factories import client_of, log_in, make_invitation
-from tests.annotation_site.test_page_translation import world  # noqa: F401
-from tests.annotation_site.test_permissions import GET, address
+from tests.annotation_site.marked_words import world  # noqa: F401
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("page")]
 LISTEN = """window.violations = [];

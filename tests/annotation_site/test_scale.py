@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from annotation_site.annotation.models import Assignment
 from benchmarks.scale import Person
 from benchmarks.synthetic import add_lists_of_others, make_own_study
-from tests.test_migrations import LARGE
+from tests.large_tables import LARGE
 
 LISTS = 20_000
 TABLES = {f"{app}_{model}" for app, model in LARGE}

@@ -24,7 +24,7 @@ from annotation_site.errors import Invalid
 from annotation_site.results.files import jobs
 from annotation_site.results.models import ExportJob
 from ffn_extract.options import ExtractOptions
-from tests.annotation_site.api.test_permissions import bearer
+from tests.annotation_site.api.scripts import bearer
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

@@ -24,12 +24,9 @@ from annotation_site.annotation.review.adjudicated_annotations import adjudicate
 from annotation_site.old_names import annotation_renamed
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import UserFactory, make_study
-from tests.annotation_site.older_version import older_version_read
+from tests.annotation_site.older_version import FOLDER, OLDER, older_version_read
 from tests.e2e.site import ROOT, Site, database_of_its_own
 
-FOLDER = ROOT / "fixtures" / "upgrade"
-# Every release that somebody may come from. One that was made is never taken out.
-OLDER = ("first", "0.1")
 SLUG = "an-older-study"
 DRAFT = 10  # of an assignment's values in `fixtures.upgrade.make`
 # How many lists three per layer add to the study, and how many a copy of it holds.

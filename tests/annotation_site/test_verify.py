@@ -7,13 +7,14 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 import ffn_extract
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.models import Guidelines
+from annotation_site.annotation.models import Guidelines, Study
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
 from annotation_site.results.files import archive
 from annotation_site.results.files.archive_annotations import TableSettings
@@ -23,55 +24,46 @@ from annotation_site.results.snapshots import services
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.verify import main, verify
 from ffn_extract import version
-from tests.annotation_site.results.snapshots.test_services import labelled_study
+from tests.annotation_site.archives import members, packed, repacked, stored
+from tests.annotation_site.results.by_hand import labelled_study
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def study(monkeypatch):
-    monkeypatch.setattr(
-        archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=100)
-    )
+def study_make() -> int:
     study = labelled_study()
     services.snapshot_refresh_now(study=study)
     Guidelines.objects.create(study=study, version=2, text="Look *twice*.")
-    return study
+    return study.pk
 
 
-def packed(study, **options) -> bytes:
-    file = io.BytesIO()
-    archive.archive_write(
-        study, file, **{"with_names": False, "report": lambda done, total: None, **options}
-    )
-    return file.getvalue()
+def packed_with_few_draws(study: Study, **options: Any) -> bytes:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=100)
+        )
+        return packed(study, **options)
 
 
-def members(data: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as opened:
-        return {name: opened.read(name) for name in opened.namelist()}
+@pytest.fixture(scope="module")
+def made(store) -> int:
+    return store(study_make)
 
 
-def repacked(data: bytes, **changes: bytes | None) -> bytes:
-    """The archive with other members and checksums that are right."""
-    found = {**members(data), **changes}
-    file = io.BytesIO()
-    with ArchiveWriter(file) as writer:
-        for name, content in found.items():
-            if name != CHECKSUMS and content is not None:
-                writer.add(name, [content])
-    return file.getvalue()
+@pytest.fixture
+def study(made, db) -> Study:
+    return Study.objects.get(pk=made)
 
 
-def stored(tmp_path: Path, data: bytes) -> Path:
-    path = tmp_path / "archive.zip"
-    path.write_bytes(data)
-    return path
+@pytest.fixture(scope="module")
+def data(made, store) -> bytes:
+    """The study's archive, which no test changes."""
+    return store(lambda: packed_with_few_draws(Study.objects.get(pk=made)))
 
 
-def test_an_archive_holds_all_that_a_reader_needs(study):
-    found = members(packed(study))
+def test_an_archive_holds_all_that_a_reader_needs(study, data):
+    found = members(data)
     tables = {f"tables/{name}.{end}" for name in TABLES for end in ("csv", "json")}
     assert set(found) == tables | {
         "README.md", "methods.md", "references.bib", "parameters.json", "environment.json",
@@ -108,13 +100,16 @@ def test_an_archive_holds_all_that_a_reader_needs(study):
     assert study.order_key.encode() not in b"".join(found.values())
 
 
-def test_the_same_study_gives_the_same_bytes(study):
-    assert packed(study) == packed(study)
+def test_the_same_study_gives_the_same_bytes(study, data):
+    assert packed_with_few_draws(study) == data
 
 
 def test_nobody_is_named_unless_that_was_asked_for(study):
     people = [m.user for m in study.memberships.all()]
-    plain, named = (b"".join(members(packed(study, with_names=n)).values()) for n in (False, True))
+    plain, named = (
+        b"".join(members(packed_with_few_draws(study, with_names=n)).values())
+        for n in (False, True)
+    )
     for person in people:
         assert str(person.public_id).encode() not in plain
         assert f'"{person.username}"'.encode() not in plain
@@ -122,8 +117,8 @@ def test_nobody_is_named_unless_that_was_asked_for(study):
             assert f'"{person.username}"'.encode() in named
 
 
-def test_the_methods_paragraph_says_the_numbers_of_the_tables(study):
-    text = members(packed(study))["methods.md"].decode()
+def test_the_methods_paragraph_says_the_numbers_of_the_tables(study, data):
+    text = members(data)["methods.md"].decode()
     model = study.extractions.get().model.name
     for sentence in (
         f"The study holds 4 lists of the top 30 tokens of vectors of {model}, projected onto the "
@@ -147,9 +142,8 @@ def test_the_methods_paragraph_says_the_numbers_of_the_tables(study):
         assert sentence in text, text
 
 
-def test_the_tables_are_the_results_page_s(study, monkeypatch):
+def test_the_tables_are_the_results_page_s(study):
     """Every cell, but for what lists are called."""
-    monkeypatch.setattr(archive, "TableSettings", TableSettings)
     found = members(packed(study))
     snapshot = services.snapshot_refresh_now(study=study)
     items = study.items.order_by("pk").values_list("pk", flat=True)
@@ -166,8 +160,8 @@ def test_the_tables_are_the_results_page_s(study, monkeypatch):
             assert row == pytest.approx(other), name
 
 
-def test_verifying_computes_every_table_from_the_labels(study, tmp_path, capsys):
-    path = stored(tmp_path, packed(study))
+def test_verifying_computes_every_table_from_the_labels(data, tmp_path, capsys):
+    path = stored(tmp_path, data)
     assert main([str(path)]) == 0
     tables = len(TABLES)
     said = capsys.readouterr().out
@@ -178,8 +172,8 @@ def test_verifying_computes_every_table_from_the_labels(study, tmp_path, capsys)
     assert all(where in said for where in NOT_CHECKED)
 
 
-def test_verifying_needs_no_site(study, tmp_path):
-    path = stored(tmp_path, packed(study))
+def test_verifying_needs_no_site(data, tmp_path):
+    path = stored(tmp_path, data)
     program = (
         "import sys; from annotation_site.verify import main; code = main(sys.argv[1:]);"
         "assert 'django' not in sys.modules; sys.exit(code)"
@@ -191,8 +185,7 @@ def test_verifying_needs_no_site(study, tmp_path):
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_cell_that_does_not_follow_is_named(study, tmp_path, capsys):
-    data = packed(study)
+def test_a_cell_that_does_not_follow_is_named(data, tmp_path, capsys):
     table = json.loads(members(data)["tables/coverage.json"])
     table["rows"][0]["coverage"] = 0.9
     path = stored(tmp_path, repacked(data, **{"tables/coverage.json": json.dumps(table).encode()}))
@@ -202,10 +195,9 @@ def test_a_cell_that_does_not_follow_is_named(study, tmp_path, capsys):
     assert "give 0.15" in said
 
 
-def test_a_label_that_was_changed_shows_in_the_tables(study, tmp_path, capsys):
+def test_a_label_that_was_changed_shows_in_the_tables(data, tmp_path, capsys):
     from annotation_site.exports import labels_jsonl, labels_parquet
 
-    data = packed(study)
     records = list(labels_jsonl.read(io.BytesIO(members(data)["labels/labels.jsonl"])))
     kept = [r for r in records if not (r.kind == "random" and r.layer == 1)]
     parquet = io.BytesIO()
@@ -231,8 +223,8 @@ def test_a_label_that_was_changed_shows_in_the_tables(study, tmp_path, capsys):
         ({"more.md": b""}, "more.md is no member of such an archive"),
     ],
 )
-def test_missing_and_added_tables_are_named(study, tmp_path, capsys, changes, sentence):
-    assert main([str(stored(tmp_path, repacked(packed(study), **changes)))]) == 1
+def test_missing_and_added_tables_are_named(data, tmp_path, capsys, changes, sentence):
+    assert main([str(stored(tmp_path, repacked(data, **changes)))]) == 1
     assert sentence in capsys.readouterr().out
 
 
@@ -248,13 +240,12 @@ def test_missing_and_added_tables_are_named(study, tmp_path, capsys, changes, se
         ({"labels/labels.jsonl": b"{}\n"}, "Line 1 lacks"),
     ],
 )
-def test_what_no_archive_holds_is_refused(study, tmp_path, capsys, changes, sentence):
-    assert main([str(stored(tmp_path, repacked(packed(study), **changes)))]) == 2
+def test_what_no_archive_holds_is_refused(data, tmp_path, capsys, changes, sentence):
+    assert main([str(stored(tmp_path, repacked(data, **changes)))]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_an_archive_that_asks_for_endless_work_is_refused(study, tmp_path, capsys):
-    data = packed(study)
+def test_an_archive_that_asks_for_endless_work_is_refused(data, tmp_path, capsys):
     parameters = json.loads(members(data)["parameters.json"])
     parameters["tables"]["resamples"] = 10**12
     changed = {"parameters.json": json.dumps(parameters).encode()}
@@ -262,8 +253,7 @@ def test_an_archive_that_asks_for_endless_work_is_refused(study, tmp_path, capsy
     assert "does not say what the tables depend on" in capsys.readouterr().err
 
 
-def test_damage_is_found_before_anything_is_computed(study, tmp_path):
-    data = packed(study)
+def test_damage_is_found_before_anything_is_computed(data, tmp_path):
     place = data.index(b"labels/labels.jsonl") + 200
     for broken in (
         data[:-30],
@@ -276,8 +266,8 @@ def test_damage_is_found_before_anything_is_computed(study, tmp_path):
             verify(stored(tmp_path, broken))
 
 
-def test_a_member_that_is_not_what_was_written_is_named(study, tmp_path):
-    found = members(packed(study))
+def test_a_member_that_is_not_what_was_written_is_named(data, tmp_path):
+    found = members(data)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as changed:
         for name, content in found.items():
@@ -336,8 +326,7 @@ def test_archives_name_the_one_version_that_pyproject_takes_too():
 
 
 @pytest.mark.parametrize("version", [MEASURES_VERSION - 1, MEASURES_VERSION + 1])
-def test_an_archive_of_other_measures_is_told_apart(study, tmp_path, capsys, version):
-    data = packed(study)
+def test_an_archive_of_other_measures_is_told_apart(data, tmp_path, capsys, version):
     parameters = json.loads(members(data)["parameters.json"])
     parameters["product"]["measures_version"] = version
     changed = {"parameters.json": json.dumps(parameters).encode()}

@@ -32,7 +32,8 @@ from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
 from annotation_site.results.tables import registry as tables
 from annotation_site.verify import main
-from tests.annotation_site.annotation.work.test_submissions import skip
+from tests.annotation_site.annotation.answering import skip
+from tests.annotation_site.archives import members, packed, repacked, stored
 from tests.annotation_site.factories import (
     answer,
     give_references,
@@ -41,7 +42,6 @@ from tests.annotation_site.factories import (
     pattern,
     submit,
 )
-from tests.annotation_site.test_verify import members, packed, repacked, stored
 
 pytestmark = pytest.mark.django_db
 Purpose = Assignment.Purpose

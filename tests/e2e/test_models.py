@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.annotation_site.corpus.test_services import make_bundle
+from tests.annotation_site.corpus.bundles import make_bundle
 from tests.e2e.site import MODEL, Site
 from tests.e2e.test_annotation_page import expect_no_barrier
 from tests.e2e.test_story import log_in

@@ -16,8 +16,7 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.results.files import jobs
 from annotation_site.results.models import ExportJob
 from ffn_extract.options import ExtractOptions
-from tests.annotation_site.corpus.test_importing import contents, left_behind, send
-from tests.annotation_site.corpus.test_services import make_bundle
+from tests.annotation_site.corpus.bundles import contents, left_behind, make_bundle, send
 from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
@@ -31,7 +30,6 @@ from tests.e2e.site import ROOT, Site, wait_for
 from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
 from tests.faults.marks import ONCE
 from tests.faults.small_disk import SmallDisk
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-web")]
 FULL = "No space left on device"
@@ -50,7 +48,7 @@ def test_an_extraction_says_that_the_disk_is_full_and_goes_on_with_room(
     disk,
     settings,
     tmp_path,
-    tiny_model,  # noqa: F811
+    tiny_model,
 ):
     settings.BUNDLES_DIR = disk.folder
     settings.MODELS_DIR = tmp_path / "models"
@@ -159,7 +157,7 @@ def test_people_are_told_while_the_sites_own_disk_is_full_and_nothing_is_lost(tm
 @ONCE
 def test_the_command_says_that_a_file_cannot_be_written_and_leaves_nothing(
     tmp_path,
-    tiny_model,  # noqa: F811
+    tiny_model,
 ):
     out = tmp_path / "out" / "bundle"
     command = [

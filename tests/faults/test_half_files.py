@@ -18,7 +18,6 @@ from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_study
 from tests.e2e.site import ROOT, wait_for
 from tests.faults.marks import ONCE
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-workers")]
 ASKED = """
@@ -78,7 +77,7 @@ def test_a_file_of_an_export_that_is_not_ready_is_never_handed_out(settings, tmp
 
 
 @pytest.mark.django_db
-def test_what_a_killed_run_left_of_its_bundle_goes_with_the_next(settings, tmp_path, tiny_model):  # noqa: F811
+def test_what_a_killed_run_left_of_its_bundle_goes_with_the_next(settings, tmp_path, tiny_model):
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path / "models"
     settings.MODELS_DIR.mkdir()
@@ -105,7 +104,7 @@ def test_what_a_killed_run_left_of_its_bundle_goes_with_the_next(settings, tmp_p
 
 
 @ONCE
-def test_the_lock_of_a_killed_command_holds_nobody_up(tmp_path, tiny_model):  # noqa: F811
+def test_the_lock_of_a_killed_command_holds_nobody_up(tmp_path, tiny_model):
     out = tmp_path / "bundle"
     (tmp_path / ".bundle.lock").write_bytes(b"")
     (tmp_path / ".bundle.abcd.partial").mkdir()

@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 
 from tests.faults.marks import ONCE
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
+from tests.ffn_extract.hub_files import NOWHERE, files_of, find
 from tests.ffn_extract.hub_server import MODEL, Hub, served
-from tests.ffn_extract.test_hub import NOWHERE, files, find  # noqa: F401
 
 pytestmark = [pytest.mark.xdist_group("faults-web"), ONCE]
 UNREACHED = "refused: The hub cannot be reached, or stopped in the middle ("
 
 
+@pytest.fixture
+def files(tiny_model) -> dict[str, bytes]:
+    return files_of(tiny_model("llama"))
+
+
 @pytest.mark.parametrize("where", ["/api/models/", "/model.safetensors"])
-def test_a_hub_that_hangs_costs_its_time_limit(files, tmp_path, where, monkeypatch):  # noqa: F811
+def test_a_hub_that_hangs_costs_its_time_limit(files, tmp_path, where, monkeypatch):
     """`find` itself fails where that takes five minutes."""
     monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
     with served(Hub(files, hangs=(where,))) as hub:
@@ -36,14 +40,14 @@ def test_a_hub_that_hangs_costs_its_time_limit(files, tmp_path, where, monkeypat
     ],
     ids=["500", "no JSON", "a list", "other types", "no names"],
 )
-def test_a_hub_that_talks_nonsense_is_as_good_as_none(files, tmp_path, said):  # noqa: F811
+def test_a_hub_that_talks_nonsense_is_as_good_as_none(files, tmp_path, said):
     with served(Hub(files, says=said)) as hub:
         assert find(hub.address, tmp_path, MODEL).startswith(UNREACHED)
         hub.says = None
         assert find(hub.address, tmp_path, MODEL).startswith(f"{MODEL} ")
 
 
-def test_a_file_with_another_content_than_named_is_refused_and_not_kept(files, tmp_path):  # noqa: F811
+def test_a_file_with_another_content_than_named_is_refused_and_not_kept(files, tmp_path):
     """The size is right, which is all that the hub's own client looks at."""
     with served(Hub(files, lies=frozenset({"model.safetensors"}))) as hub:
         said = find(hub.address, tmp_path, MODEL)

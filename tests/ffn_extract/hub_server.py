@@ -54,7 +54,7 @@ def served(hub: Hub):
     """The hub on a free port."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("_", (_Answer,), {"hub": hub}))
     hub.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield hub

@@ -18,7 +18,7 @@ from ffn_extract.architectures import (
 from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.options import ExtractOptions
-from tests.ffn_extract.conftest import edit_config
+from tests.ffn_extract.tiny_models import edit_config
 
 
 def weights_of(folder) -> ModelWeights:

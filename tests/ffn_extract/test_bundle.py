@@ -7,7 +7,7 @@ import pytest
 
 from ffn_extract.bundle import BundleError, VectorRow, open_bundle
 from ffn_extract.bundle.writing import require_target
-from tests.ffn_extract.conftest import small_tokens, small_vectors, write_small_bundle
+from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
 
 
 def test_rows_come_back_as_they_were_written(small_bundle):

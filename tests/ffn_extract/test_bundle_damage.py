@@ -13,7 +13,7 @@ import pytest
 from ffn_extract.bundle import BundleError, open_bundle
 from ffn_extract.bundle.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from ffn_extract.bundle.rows import TOKENS_SCHEMA, VECTORS_SCHEMA
-from tests.ffn_extract.conftest import small_tokens, small_vectors
+from tests.ffn_extract.small_bundles import small_tokens, small_vectors
 
 FILES = ("manifest.json", "vectors.parquet", "tokens.parquet")
 VECTORS, TOKENS = "vectors.parquet", "tokens.parquet"

@@ -11,7 +11,7 @@ from ffn_extract.cli import main
 from ffn_extract.errors import OptionError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import SENTENCES
+from tests.ffn_extract.tiny_models import SENTENCES
 
 WHOLE = ExtractOptions(kinds=("value",), per_layer="all", top_k=5, glosses=(), name="it")
 

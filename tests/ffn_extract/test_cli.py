@@ -20,20 +20,14 @@ from ffn_extract.names import folder_name
 from ffn_extract.options import OPTIONS, ExtractOptions, flag_of
 from ffn_extract.pipeline import extract
 from ffn_extract.target_lock import locked
-from tests.ffn_extract.conftest import SENTENCES, edit_config
+from tests.ffn_extract.fresh_process import run_module
+from tests.ffn_extract.tiny_models import SENTENCES, edit_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "ffn_extract", *map(str, arguments)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-    )
+    return run_module("ffn_extract", *arguments, environment={**os.environ, **environment})
 
 
 def refused(ended) -> str:
@@ -239,7 +233,11 @@ def test_help_shows_choices_in_groups_with_an_example():
 
 
 def test_the_version_is_the_projects():
-    assert run("--version").stdout == f"ffn_extract, version {__version__}\n"
+    command = [sys.executable, "-m", "ffn_extract", "--version"]
+    assert (
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        == f"ffn_extract, version {__version__}\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from transformers.activations import ACT2FN
 from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_of
 from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.errors import ArchitectureError
-from tests.ffn_extract.conftest import edit_config
 from tests.ffn_extract.tiny_families import (
     CAUSAL,
     ENCODERS,
@@ -22,6 +21,7 @@ from tests.ffn_extract.tiny_families import (
     WITH_EXPERTS,
     WITHOUT_EXPERTS,
 )
+from tests.ffn_extract.tiny_models import edit_config
 
 IDS = torch.tensor([[3, 5, 8, 4, 9]])
 BOTH_LAYERS = pytest.mark.parametrize("layer", [0, 1])

@@ -35,9 +35,9 @@ from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.vocabulary import open_vocabulary
-from tests.ffn_extract.conftest import SENTENCES, edit_config
 from tests.ffn_extract.tiny_families import NARROW
 from tests.ffn_extract.tiny_gguf import FAMILIES, write_gguf, write_tensors
+from tests.ffn_extract.tiny_models import SENTENCES, edit_config
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_TYPE = {title: number for number, (title, _, _) in TYPES.items()}

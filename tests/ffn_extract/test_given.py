@@ -18,8 +18,8 @@ from ffn_extract.model_sizes import sizes_of
 from ffn_extract.norm_check import compare_norm
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import SENTENCES, byte_level_tokenizer
 from tests.ffn_extract.tiny_families import LLAMA
+from tests.ffn_extract.tiny_models import SENTENCES, byte_level_tokenizer
 
 VOCABULARY = byte_level_tokenizer().get_vocab_size()
 D, D_FF, LAYERS, EXPERTS = 12, 20, 3, 4

@@ -1,9 +1,6 @@
 """Models on the hub, against a local server: which files, whose token, what goes wrong."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,40 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ffn_extract.checkpoints.find import find_checkpoint
+from tests.ffn_extract.hub_files import NOWHERE, files_of, find
 from tests.ffn_extract.hub_server import COMMIT, MODEL, OTHER_COMMIT, Hub, served
 from tests.ffn_extract.tiny_gguf import write_gguf
-
-NOWHERE = "http://127.0.0.1:9"
-FIND = (
-    "import sys; from ffn_extract.checkpoints.find import find_checkpoint;"
-    "from ffn_extract.errors import FFNExtractError\n"
-    "try:\n"
-    "    found = find_checkpoint(*sys.argv[1:]); print(found.name, found.revision, found.folder)\n"
-    "except FFNExtractError as error:\n"
-    "    print('refused:', error)"
-)
-
-
-def find(endpoint: str, cache: Path, *arguments: str, token: str | None = None) -> str:
-    """What a fresh process finds: huggingface_hub reads its settings when it is imported."""
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache)}
-    environment.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_XET="1")
-    environment.pop("HF_TOKEN", None)
-    if token is not None:
-        environment["HF_TOKEN"] = token
-    command = [sys.executable, "-c", FIND, *arguments]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended.stdout.strip()
 
 
 @pytest.fixture
 def files(tiny_model) -> dict[str, bytes]:
-    """A model's files on the hub, with some that nobody needs."""
-    folder = tiny_model("llama")
-    others = dict.fromkeys(("README.md", "tf_model.h5", "pytorch_model.bin", "logo.png"), b"other")
-    return {**{path.name: path.read_bytes() for path in folder.iterdir()}, **others}
+    return files_of(tiny_model("llama"))
 
 
 @pytest.fixture
@@ -194,17 +165,16 @@ GGUF = (
 )
 
 
-def test_of_a_gguf_model_on_the_hub_its_files_alone_are_fetched(tiny_model, tmp_path, monkeypatch):
+def test_of_a_gguf_model_on_the_hub_its_files_alone_are_fetched(tiny_model, tmp_path):
     path = tmp_path / "tiny.gguf"
     write_gguf(path, tiny_model("llama"))
     content = path.read_bytes()
     names = ("tiny-Q4_0.gguf", "tiny-Q8_0.gguf")
-    monkeypatch.setitem(globals(), "FIND", GGUF)
     with served(Hub({**dict.fromkeys(names, content), "config.json": b"{}"})) as hub:
-        said = find(hub.address, tmp_path / "cache", MODEL, "")
+        said = find(hub.address, tmp_path / "cache", MODEL, "", code=GGUF)
         assert said.startswith("refused:")
         assert "2 GGUF models: tiny-Q4_0.gguf, tiny-Q8_0.gguf" in said
         expected = f"{MODEL} {COMMIT} tiny-Q8_0.gguf llama"
-        assert find(hub.address, tmp_path / "cache", MODEL, names[1]) == expected
+        assert find(hub.address, tmp_path / "cache", MODEL, names[1], code=GGUF) == expected
         assert hub.fetched() == [names[1]]
-    assert find(NOWHERE, tmp_path / "cache", MODEL, names[1]) == expected
+    assert find(NOWHERE, tmp_path / "cache", MODEL, names[1], code=GGUF) == expected

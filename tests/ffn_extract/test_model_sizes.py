@@ -15,7 +15,7 @@ from ffn_extract.errors import FFNExtractError
 from ffn_extract.estimate import estimate
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
-from tests.ffn_extract.conftest import edit_config
+from tests.ffn_extract.tiny_models import edit_config
 
 FILE = "model.safetensors"
 Tensors = dict[str, torch.Tensor]

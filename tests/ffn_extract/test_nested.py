@@ -10,8 +10,8 @@ from ffn_extract.bundle import open_bundle
 from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import EXTRA_ROWS, byte_level_tokenizer
 from tests.ffn_extract.tiny_families import TINY_FAMILIES
+from tests.ffn_extract.tiny_models import EXTRA_ROWS, byte_level_tokenizer
 
 IMAGES = {
     "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,

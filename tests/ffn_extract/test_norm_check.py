@@ -27,7 +27,7 @@ from ffn_extract.norm_check import (
 from ffn_extract.norms import Norm
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import TOKENIZERS
+from tests.ffn_extract.tiny_models import TOKENIZERS
 
 TINY = ExtractOptions(("value", "random"), per_layer=6, top_k=5, glosses=(), name="tiny")
 

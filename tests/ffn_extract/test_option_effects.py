@@ -8,7 +8,7 @@ import pytest
 from ffn_extract.option_effects import RULES
 from ffn_extract.options import KINDS, OPTIONS, ExtractOptions, flag_of
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import SENTENCES
+from tests.ffn_extract.tiny_models import SENTENCES
 
 TENSORS = {
     "value_tensor": "transformer.h.{layer}.mlp.c_proj.weight",

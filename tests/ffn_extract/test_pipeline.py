@@ -30,8 +30,8 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.progress import STEPS
 from ffn_extract.projection import projector as projection
-from tests.ffn_extract.conftest import EXTRA_ROWS, SENTENCES, TOKENIZERS, edit_config
 from tests.ffn_extract.tiny_families import SHARED, TINY_FAMILIES
+from tests.ffn_extract.tiny_models import EXTRA_ROWS, SENTENCES, TOKENIZERS, edit_config
 
 TINY = ExtractOptions(per_layer=4, top_k=5, corpus=str(SENTENCES), glosses=(), name="tiny")
 

@@ -8,7 +8,7 @@ import pytest
 
 from ffn_extract.updates import UpdateReader
 from ffn_extract.vocabulary import load_tokenizer
-from tests.ffn_extract.test_tokenizer_files import LIKE_LLAMA, LIKE_T5, UNIGRAM, trained
+from tests.ffn_extract.trained_tokenizers import LIKE_LLAMA, LIKE_T5, UNIGRAM, trained
 
 SPELLED = {
     "gpt2": "a <|endoftext|> cat<|endoftext|>",

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from ffn_extract.bundle import ModelInfo, TokenRow, VectorRow
 from ffn_extract.cli import main
 from ffn_extract.terminal import printable
-from tests.ffn_extract.conftest import edit_config, write_small_bundle
+from tests.ffn_extract.small_bundles import write_small_bundle
+from tests.ffn_extract.tiny_models import edit_config
 
 HOSTILE = {
     "esc": "\x1b]0;PWNED\x07", "csi": "\x9b2J", "nul": "a\x00b", "line": "a\nError: all is well\r",

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ffn_extract.cli import main
-from tests.ffn_extract.test_tokenizer_files import LIKE_LLAMA, trained
+from tests.ffn_extract.trained_tokenizers import LIKE_LLAMA, trained
 
 
 def extracted(folder, out, *more):

@@ -12,8 +12,8 @@ from ffn_extract.errors import CheckpointError, CorpusError
 from ffn_extract.sampling import generator
 from ffn_extract.updates import BATCH_TEXTS, UpdateReader
 from ffn_extract.vocabulary import load_tokenizer
-from tests.ffn_extract.conftest import WORDS
 from tests.ffn_extract.tiny_families import SHARED, TINY_FAMILIES
+from tests.ffn_extract.tiny_models import WORDS
 
 TEXTS = ["the cat sat on a mat", "dogs running", "a mat, the cat.", "and saw", "the the the"]
 

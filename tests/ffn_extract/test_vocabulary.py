@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from ffn_extract.errors import CheckpointError
 from ffn_extract.tokens import BYTE_LEVEL, METASPACE, WORDPIECE
 from ffn_extract.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
-from tests.ffn_extract.conftest import EXTRA_ROWS
+from tests.ffn_extract.tiny_models import EXTRA_ROWS
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from ffn_extract.errors import ArchitectureError, CheckpointError, FFNExtractErr
 from ffn_extract.inspection import Wanted, describe
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import EXTRA_ROWS, edit_config
 from tests.ffn_extract.tiny_families import SHARED, TINY_FAMILIES
+from tests.ffn_extract.tiny_models import EXTRA_ROWS, edit_config
 
 VALUES = ExtractOptions(kinds=("value",), per_layer=6, top_k=5, glosses=(), name="tiny")
 WITH_HEADS = sorted(name for name, family in ARCHITECTURES.items() if family.heads)

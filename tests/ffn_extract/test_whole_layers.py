@@ -15,7 +15,7 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract, open_run
 from ffn_extract.progress import Steps, ignore
 from ffn_extract.whole_layers import LayeredExtraction
-from tests.ffn_extract.conftest import SENTENCES
+from tests.ffn_extract.tiny_models import SENTENCES
 
 D_FF, LAYERS, DRAWN = 24, 2, 3
 EVERY = ExtractOptions(

@@ -15,7 +15,7 @@ from ffn_extract.tokens import (
     Marking,
 )
 from ffn_extract.vocabulary import load_tokenizer, read_vocabulary
-from tests.ffn_extract.conftest import SENTENCES
+from tests.ffn_extract.tiny_models import SENTENCES
 
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False)
 SPLIT = pre_tokenizers.WhitespaceSplit()

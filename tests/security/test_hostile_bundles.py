@@ -27,7 +27,7 @@ from ffn_extract.bundle.rows import (
     VECTORS_SCHEMA,
     fitting,
 )
-from tests.ffn_extract.conftest import small_tokens, small_vectors, write_small_bundle
+from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
 
 MOST_OF_A_BOMB_MB = 300
 MOST_OF_ANY_MB = apart.MOST_MEMORY_MB + 64  # the program itself is beside its data

@@ -27,9 +27,8 @@ from ffn_extract.pipeline import extract
 from ffn_extract.tokenizer_files import MOST_ADDED, open_tokenizer
 from ffn_extract.tokens import BYTE_LEVEL, METASPACE, WORDPIECE, token_form
 from ffn_extract.vocabulary import read_vocabulary
-from tests.ffn_extract.conftest import small_tokens, small_vectors, tiny_model, write_small_bundle
+from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
 
-__all__ = ["tiny_model"]  # a fixture
 OPTIONS = ExtractOptions(glosses=(), kinds=("value",), per_layer=2, name="x")
 
 

@@ -14,8 +14,8 @@ from django.urls import get_resolver, reverse
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.corpus.models import Extraction
 from annotation_site.workers import selectors
+from tests.annotation_site.addresses import address, names
 from tests.annotation_site.factories import assignment_of, client_of
-from tests.annotation_site.test_permissions import address, names
 from tests.security.hostile import make_world, nasty
 
 pytestmark = pytest.mark.django_db

@@ -6,8 +6,8 @@ from django.test import Client
 from django.urls import get_resolver
 
 from annotation_site.accounts.models import Role
+from tests.annotation_site.addresses import address, names, world  # noqa: F401
 from tests.annotation_site.factories import UserFactory, client_of
-from tests.annotation_site.test_permissions import address, names, world  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 PRIVATE = "private, no-store"

@@ -13,7 +13,9 @@ from django.urls import get_resolver, reverse
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Membership
 from annotation_site.corpus.models import Extraction
-from tests.annotation_site.api.test_permissions import WRITES, bearer, body_of, methods, send
+from tests.annotation_site.addresses import GET, address, names, world  # noqa: F401
+from tests.annotation_site.api.scripts import bearer
+from tests.annotation_site.api.writes import WRITES, body_of, methods, send
 from tests.annotation_site.factories import (
     PASSWORD,
     UserFactory,
@@ -23,7 +25,6 @@ from tests.annotation_site.factories import (
     make_study,
     newcomer,
 )
-from tests.annotation_site.test_permissions import GET, address, names, world  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 EVIL = "https://evil.example"

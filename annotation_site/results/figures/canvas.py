@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any, Literal
 
@@ -154,6 +155,7 @@ def printed(draw: Draw, extension: str, *, title: str) -> bytes:
     return file.getvalue()
 
 
+@lru_cache(maxsize=10_000)  # each theme and layout asks for the same texts
 def text_width(text: str, size: float) -> float:
     """How wide a text is, in the pixels that its size is in."""
     path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans"))

@@ -15,7 +15,7 @@ from annotation_site.annotation.people.joining import person_erase
 from annotation_site.api.once import KEPT
 from annotation_site.results.files import jobs
 from annotation_site.results.files import storage as export_files
-from tests.annotation_site.api.test_permissions import bearer
+from tests.annotation_site.api.scripts import bearer
 from tests.annotation_site.factories import (
     PASSWORD,
     UserFactory,

@@ -12,7 +12,7 @@ from annotation_site.accounts import services
 from annotation_site.accounts.models import ApiToken, AuditEntry, Role, User
 from annotation_site.accounts.tokens import MOST_TOKENS, token_create
 from annotation_site.errors import Invalid
-from tests.annotation_site.accounts.test_second_factor import code_of, confirm, set_up
+from tests.annotation_site.accounts.second_factor import code_of, confirm, set_up
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, Membership, Study
-from tests.annotation_site.annotation.work.test_submissions import skip, submit
+from tests.annotation_site.annotation.answering import skip, submit
 from tests.annotation_site.factories import (
     answer,
     client_of,

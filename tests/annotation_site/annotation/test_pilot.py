@@ -10,7 +10,7 @@ from annotation_site.annotation.studies import services as studies
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.snapshots.services import snapshot_refresh_now
 from annotation_site.results.tables.dataframes import frames_of
-from tests.annotation_site.annotation.work.test_submissions import save, submit
+from tests.annotation_site.annotation.answering import save, submit
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

@@ -11,7 +11,7 @@ from annotation_site.annotation.studies.plans import StudyPlan
 from annotation_site.annotation.studies.previews import study_preview
 from annotation_site.annotation.studies.services import study_create
 from annotation_site.errors import Invalid
-from tests.annotation_site.annotation.work.test_submissions import submit
+from tests.annotation_site.annotation.answering import submit
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,

@@ -3,8 +3,8 @@
 import pytest
 
 from annotation_site.annotation.models import Membership
-from tests.annotation_site.api.test_requests import bearer
-from tests.annotation_site.results.snapshots.test_services import labelled_study
+from tests.annotation_site.api.scripts import bearer
+from tests.annotation_site.results.by_hand import labelled_study
 
 
 @pytest.fixture

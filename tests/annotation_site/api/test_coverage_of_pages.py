@@ -5,8 +5,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
-from tests.annotation_site.api.test_permissions import methods
-from tests.annotation_site.test_permissions import address, names, world  # noqa: F401  # a fixture
+from tests.annotation_site.addresses import address, names
+from tests.annotation_site.api.writes import methods
 
 pytestmark = pytest.mark.django_db
 
@@ -112,7 +112,7 @@ def test_what_the_table_names_is_there():
     assert wanted <= known, wanted - known
 
 
-def test_pages_that_write_have_methods_that_write(world):  # noqa: F811
+def test_pages_that_write_have_methods_that_write(world):
     study, assignment, clients = world
     writing = set()
     for name in BY_SCRIPT:
@@ -128,7 +128,7 @@ def test_pages_that_write_have_methods_that_write(world):  # noqa: F811
     assert only_read == CHANGED_ON_THE_PAGE
 
 
-def test_pages_that_are_said_to_store_nothing_store_nothing(world):  # noqa: F811
+def test_pages_that_are_said_to_store_nothing_store_nothing(world):
     study, assignment, clients = world
     for name in NOT_BY_SCRIPT[BROWSER] | NOT_BY_SCRIPT[PROBE]:
         for method in ("get", "post"):

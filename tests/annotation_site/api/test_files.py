@@ -9,18 +9,32 @@ from annotation_site.accounts.models import AuditEntry
 from annotation_site.annotation.models import Membership
 from annotation_site.results.figures.files import figure_path
 from annotation_site.results.files import jobs
-from annotation_site.results.models import ExportJob
+from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.results.snapshots import services
-from tests.annotation_site.api.test_requests import bearer, code, post
+from tests.annotation_site.api.scripts import bearer, code, post
 from tests.annotation_site.factories import make_extraction, make_study
+from tests.annotation_site.results.by_hand import labelled_study
 
 pytestmark = pytest.mark.django_db
 
 
+def computed_make() -> int:
+    return services.snapshot_refresh_now(study=labelled_study()).pk
+
+
+@pytest.fixture(scope="module")
+def computed(store) -> int:
+    return store(computed_make)
+
+
 class TestFigures:
     @pytest.fixture
-    def snapshot(self, study):
-        return services.snapshot_refresh_now(study=study)
+    def snapshot(self, computed, db):
+        return Snapshot.objects.get(pk=computed)
+
+    @pytest.fixture
+    def study(self, snapshot):
+        return snapshot.study
 
     def test_every_file_of_every_figure_can_be_fetched(self, study, snapshot, client, url):
         page = client.get(f"{url}/figures").json()

@@ -20,9 +20,9 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.workers.models import Worker
 from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.options import OPTIONS, ExtractOptions
-from tests.annotation_site.api.test_requests import bearer, code
-from tests.annotation_site.corpus.test_enqueueing import GPT2
-from tests.annotation_site.corpus.test_importing import contents, left_behind, zipped
+from tests.annotation_site.api.scripts import bearer, code
+from tests.annotation_site.corpus.bundles import contents, left_behind, zipped
+from tests.annotation_site.corpus.forms import GPT2
 from tests.annotation_site.factories import UserFactory, client_of, make_extraction
 from tests.e2e.site import wait_for
 

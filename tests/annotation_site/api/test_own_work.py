@@ -3,7 +3,7 @@
 import pytest
 
 from annotation_site.exports import EXPORT_FORMATS
-from tests.annotation_site.api.test_requests import bearer, code
+from tests.annotation_site.api.scripts import bearer, code
 from tests.annotation_site.factories import answer, assignment_of, client_of, make_study, pattern
 
 pytestmark = pytest.mark.django_db

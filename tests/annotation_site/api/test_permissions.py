@@ -1,106 +1,19 @@
 """Who may change what through the API: every method that writes, for every role and a stranger."""
 
-import json
-import uuid
-
 import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
-from rest_framework.test import APIClient
 
 from annotation_site.accounts.models import Role, Scope, User
-from annotation_site.accounts.tokens import scopes_for, token_create
 from annotation_site.annotation.models import Assignment
+from tests.annotation_site.addresses import status
 from tests.annotation_site.api import addresses
-from tests.annotation_site.factories import UserFactory, answer
-from tests.annotation_site.test_permissions import status, world  # noqa: F401  # a fixture
+from tests.annotation_site.api.scripts import bearer
+from tests.annotation_site.api.writes import WRITES, body_of, methods, send
+from tests.annotation_site.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-KEY = str(uuid.UUID(int=7))
-DRAFT = {"base_version": 0, "content": {}, "active_seconds": 0}
-SUBMISSION = {"base_version": 0, "key": KEY, "annotation": answer(), "active_seconds": 0}
-TEXTS = {"guidelines": "g", "guidelines_base": 1, "consent": "", "consent_base": 0}
-
-OWN = (401, 404, 200, 404, 404, 404)
-OWN_DONE = (401, 404, 204, 404, 404, 404)
-RUNS = (401, 403, 403, 404, 200, 200)
-MAKES = (401, 403, 403, 404, 201, 201)
-ADMINS = (401, 403, 403, 403, 403, 200)
-# What every method that changes something answers to the people of addresses.GET.
-WRITES = {
-    ("api:draft", "PUT"): (DRAFT, OWN),
-    ("api:submit", "POST"): (SUBMISSION, OWN),
-    ("api:skip", "POST"): ({"base_version": 0, "key": KEY, "reason": "x"}, OWN),
-    ("api:work_detail", "DELETE"): (None, OWN_DONE),
-    ("api:consent", "POST"): ({"version": 0}, OWN_DONE),
-    ("api:next", "POST"): (None, OWN),
-    ("api:token", "DELETE"): (None, (401, 404, 404, 404, 404, 404)),  # nobody's
-    ("api:role", "POST"): ({"role": "researcher"}, ADMINS),
-    ("api:access", "POST"): ({"active": False}, ADMINS),
-    ("api:erase", "POST"): ({"name": "somebody else"}, (401, 403, 403, 403, 403, 422)),
-    # Without a study only admins invite.
-    ("api:invitations", "POST"): ({"role": "annotator"}, (401, 403, 403, 403, 403, 201)),
-    ("api:invitation", "DELETE"): (None, (401, 403, 403, 404, 404, 404)),  # nobody's
-    ("api:extractions", "POST"): ({"model": "gpt2"}, (401, 403, 403, 403, 403, 201)),
-    ("api:estimates", "POST"): ({"model": "../etc"}, (401, 403, 403, 403, 403, 422)),
-    # The world sends JSON, and nothing but files is taken.
-    ("api:upload", "POST"): ({}, (401, 403, 403, 403, 403, 415)),
-    # The world's extraction is ready, and a study uses it.
-    ("api:extraction", "DELETE"): (None, (401, 403, 403, 403, 403, 422)),
-    ("api:cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),
-    ("api:retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
-    ("api:previews", "POST"): ("plan", (401, 403, 403, 200, 200, 200)),
-    ("api:studies", "POST"): ("plan", (401, 403, 403, 201, 201, 201)),
-    ("api:study", "PATCH"): ({"title": "Another title"}, RUNS),
-    ("api:state", "POST"): ({"state": "paused"}, RUNS),
-    # The study has every list already.
-    ("api:extend", "POST"): ({"lists_per_layer": 99}, (401, 403, 403, 404, 422, 422)),
-    ("api:duplicate", "POST"): ({"title": "A copy"}, MAKES),
-    ("api:texts", "PUT"): (TEXTS, RUNS),
-    ("api:study_people", "POST"): ("newcomer", MAKES),
-    ("api:study_person", "DELETE"): (None, RUNS),
-    ("api:release", "POST"): (None, RUNS),
-    ("api:let_in", "POST"): (None, (401, 403, 403, 404, 204, 204)),
-    # Final answers are for the study's own researchers.
-    ("api:adjudicate", "POST"): (None, (401, 403, 403, 404, 200, 403)),
-    ("api:results", "POST"): (None, (401, 403, 403, 404, 422, 422)),  # no answer yet
-    # What has not failed cannot be tried again.
-    ("api:retry_results", "POST"): (None, (401, 403, 403, 404, 422, 422)),
-    ("api:exports", "POST"): ({"content": "jsonl"}, (401, 403, 403, 404, 202, 202)),
-}
-
-
-def methods() -> dict[str, dict[str, object]]:
-    """By address: the declared calls, by method."""
-    (api,) = (r for r in get_resolver().url_patterns if getattr(r, "namespace", "") == "api")
-    found = {}
-    for pattern in api.url_patterns:
-        view = pattern.callback.view_class()
-        if view.schema is not None:
-            names = ("GET", "POST", "PUT", "PATCH", "DELETE")
-            calls = {method: view.call_of(method) for method in names}
-            found[f"api:{pattern.name}"] = {m: c for m, c in calls.items() if c is not None}
-    return found
-
-
-def body_of(body, assignment, person):
-    if body == "plan":
-        extraction = assignment.item.vector.extraction
-        return {"title": "New", "extractions": [str(extraction.public_id)]}
-    return {"person": str(person.public_id)} if body == "newcomer" else body
-
-
-def send(client, name, method, study, assignment, body):
-    url = reverse(name, kwargs=addresses.kwargs(name, study, assignment))
-    response = client.generic(method, url, *encoded(body))
-    if response.streaming:
-        list(response.streaming_content)  # a file is closed at its end
-    return response
-
-
-def encoded(body):
-    return (json.dumps(body), "application/json") if body is not None else ()
 
 
 def test_every_method_that_writes_is_in_the_table():
@@ -117,7 +30,7 @@ def test_every_method_of_a_view_is_declared():
                 assert view.call_of(method.upper()) is not None, (pattern.name, method)
 
 
-def test_who_may_change_what(world):  # noqa: F811
+def test_who_may_change_what(world):
     study, assignment, clients = world
     newcomer = UserFactory()
     for (name, method), (body, expected) in WRITES.items():
@@ -132,14 +45,7 @@ def test_who_may_change_what(world):  # noqa: F811
         assert not Assignment.objects.filter(version__gt=0).exists()
 
 
-def bearer(user, *scopes) -> APIClient:
-    _, secret = token_create(user=user, name="a test", scopes=scopes or scopes_for(user))
-    client = APIClient(enforce_csrf_checks=True)
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
-    return client
-
-
-def test_a_token_reads_what_its_persons_session_reads(world):  # noqa: F811
+def test_a_token_reads_what_its_persons_session_reads(world):
     study, assignment, clients = world
     scripts = [bearer(person_of(client)) for client in clients[1:]]
     for name, expected in addresses.GET.items():
@@ -153,7 +59,7 @@ def person_of(client: Client):
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_token_does_what_its_scope_says_and_nothing_else(world, scope):  # noqa: F811
+def test_a_token_does_what_its_scope_says_and_nothing_else(world, scope):
     study, assignment, _ = world
     admin = UserFactory(role=Role.ADMIN)
     client = bearer(admin, scope)

@@ -13,10 +13,11 @@ from rest_framework.test import APIClient
 
 from annotation_site.accounts import throttling
 from annotation_site.accounts.models import ApiToken, AuditEntry, Invitation, RequestKey, Role
-from annotation_site.accounts.tokens import scopes_for, token_create
+from annotation_site.accounts.tokens import token_create
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.people import joining as people
 from annotation_site.api.calls import MOST_ROWS
+from tests.annotation_site.api.scripts import bearer, code
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -29,25 +30,6 @@ from tests.annotation_site.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-def bearer(user, *scopes) -> APIClient:
-    _, secret = token_create(user=user, name="a test", scopes=scopes or scopes_for(user))
-    client = APIClient(enforce_csrf_checks=True)
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
-    return client
-
-
-def post(client, url, body=None):
-    return client.post(url, body or {}, format="json")
-
-
-def code(response) -> tuple[int, str]:
-    body = response.json()
-    assert set(body) == {"error"}
-    assert set(body["error"]) == {"code", "message", "details"}
-    assert body["error"]["message"]
-    return response.status_code, body["error"]["code"]
 
 
 @pytest.mark.parametrize(

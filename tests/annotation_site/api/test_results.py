@@ -12,7 +12,7 @@ from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots import computation, services
 from annotation_site.results.snapshots.selectors import people_of
 from annotation_site.results.tables.dataframes import counted_assignments
-from tests.annotation_site.api.test_requests import bearer, code, post
+from tests.annotation_site.api.scripts import bearer, code, post
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

@@ -20,7 +20,7 @@ from annotation_site.management.commands.enqueue_model import Command
 from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.estimate import DEFAULT_RATE
 from ffn_extract.options import OPTIONS, ExtractOptions
-from tests.annotation_site.corpus.test_views import form
+from tests.annotation_site.corpus.forms import GPT2, form
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,
@@ -28,7 +28,6 @@ from tests.annotation_site.factories import (
     make_extraction,
     make_study,
 )
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
 from tests.ffn_extract.tiny_gguf import write_gguf
 
 pytestmark = pytest.mark.django_db
@@ -61,13 +60,7 @@ def hub(monkeypatch):
     return answer
 
 
-GPT2 = {
-    "model_type": "gpt2", "n_layer": 12, "n_embd": 768, "vocab_size": 50257,
-    "activation_function": "gelu_new",
-}  # fmt: skip
-
-
-def model_folder(folders, tiny_model, family="bert"):  # noqa: F811
+def model_folder(folders, tiny_model, family="bert"):
     """A copy of a tiny model that a test may damage."""
     folder = folders.MODELS_DIR / "tiny"
     folder.mkdir()
@@ -294,7 +287,7 @@ def test_texts_outside_their_folder_are_refused(folders, name):
 def test_a_folder_that_cannot_be_read_is_refused_before_it_is_queued(
     admin,
     folders,
-    tiny_model,  # noqa: F811
+    tiny_model,
 ):
     weights = model_folder(folders, tiny_model) / "model.safetensors"
     whole = weights.read_bytes()
@@ -318,7 +311,7 @@ def test_a_folder_that_cannot_be_read_is_refused_before_it_is_queued(
 
 def test_weights_that_are_no_numbers_end_with_a_sentence_and_nothing_half_done(
     folders,
-    tiny_model,  # noqa: F811
+    tiny_model,
 ):
     weights = model_folder(folders, tiny_model) / "model.safetensors"
     tensors = load_file(weights)
@@ -346,7 +339,7 @@ def test_an_extraction_that_a_study_uses_is_not_deleted_and_the_study_is_named(a
     assert extraction.state == State.READY
 
 
-def test_the_command_says_what_it_would_take(folders, tiny_model, capsys):  # noqa: F811
+def test_the_command_says_what_it_would_take(folders, tiny_model, capsys):
     model_folder(folders, tiny_model)
     call_command("enqueue_model", "tiny", "--estimate", "--kinds", "value", "--per-layer", "5")
     assert re.fullmatch(
@@ -359,7 +352,7 @@ def test_the_command_says_what_it_would_take(folders, tiny_model, capsys):  # no
 
 
 def test_vectors_that_a_model_does_not_have_are_refused_before_it_is_queued(
-    admin, folders, tiny_model  # noqa: F811
+    admin, folders, tiny_model
 ):  # fmt: skip
     model_folder(folders, tiny_model)
     for text, said in (
@@ -378,7 +371,7 @@ def test_vectors_that_a_model_does_not_have_are_refused_before_it_is_queued(
 
 
 def test_what_has_no_effect_is_said_where_the_extraction_is_followed(
-    folders, tiny_model, capsys  # noqa: F811
+    folders, tiny_model, capsys
 ):  # fmt: skip
     model_folder(folders, tiny_model)
     call_command(
@@ -393,7 +386,7 @@ def test_what_has_no_effect_is_said_where_the_extraction_is_followed(
     assert "revision has no effect here: tiny is a folder." in line.text
 
 
-def test_a_gguf_file_is_a_model_by_itself_and_in_a_folder(admin, folders, tiny_model):  # noqa: F811
+def test_a_gguf_file_is_a_model_by_itself_and_in_a_folder(admin, folders, tiny_model):
     path = folders.MODELS_DIR / "tiny.gguf"
     write_gguf(path, tiny_model("llama"))
     inner = folders.MODELS_DIR / "several"

@@ -22,7 +22,6 @@ from ffn_extract import apart, child
 from ffn_extract.errors import CheckpointError, FFNExtractError, ProcessEnded
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.ffn_extract.conftest import tiny_model  # noqa: F401
 from tests.security.test_hostile_bundles import SECRETS
 
 pytestmark = [
@@ -37,7 +36,7 @@ PATHS = {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture
-def model(settings, tmp_path, tiny_model, messages):  # noqa: F811
+def model(settings, tmp_path, tiny_model, messages):
     """A tiny model in folders of this test's own."""
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path / "models"

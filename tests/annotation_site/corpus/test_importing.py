@@ -17,42 +17,17 @@ from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.workers import claims
 from ffn_extract.bundle import BUNDLE_FILES, open_bundle
+from tests.annotation_site.corpus.bundles import URL, contents, left_behind, send, zipped
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of
 from tests.e2e.site import wait_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bundles")]
 State = Extraction.State
-URL = "/models/import/"
 
 
 @pytest.fixture
 def admin():
     return client_of(UserFactory(role=Role.ADMIN))
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def zipped(files, *, within="", method=zipfile.ZIP_DEFLATED):
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", method) as archive:
-        if within:
-            archive.mkdir(within)
-        for name, content in files.items():
-            archive.writestr(f"{within}/{name}" if within else name, content)
-    return {"bundle.zip": target.getvalue()}
-
-
-def send(client, files):
-    return client.post(
-        URL, {"files": [SimpleUploadedFile(name, content) for name, content in files.items()]}
-    )
-
-
-def left_behind(bundles):
-    """Every file below the folder of bundles."""
-    return sorted(str(path.relative_to(bundles)) for path in bundles.rglob("*") if path.is_file())
 
 
 def refused(admin, bundles, files, sentence):

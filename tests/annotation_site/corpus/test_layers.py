@@ -21,7 +21,7 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract, open_run
 from ffn_extract.whole_layers import LayeredExtraction
 from tests.annotation_site.factories import UserFactory, client_of, make_extraction, make_study
-from tests.ffn_extract.conftest import SENTENCES, tiny_model  # noqa: F401
+from tests.ffn_extract.tiny_models import SENTENCES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Extraction.State
@@ -42,7 +42,7 @@ class Here(LayeredExtraction):
 
 
 @pytest.fixture
-def site(settings, tmp_path, tiny_model, messages, monkeypatch):  # noqa: F811
+def site(settings, tmp_path, tiny_model, messages, monkeypatch):
     """Folders of this test's own, with a tiny model in them; nothing kept open from before.
 
     Extractions run in this process; `test_extraction_apart.py` has those that do not.

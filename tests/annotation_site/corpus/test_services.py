@@ -17,42 +17,14 @@ from annotation_site.errors import Invalid, SiteError
 from annotation_site.workers import claims
 from ffn_extract.bundle import (
     BundleError,
-    ModelInfo,
-    TokenRow,
-    VectorRow,
     open_bundle,
-    write_bundle,
 )
 from ffn_extract.options import ExtractOptions
+from tests.annotation_site.corpus.bundles import make_bundle
 from tests.ffn_extract.tiny_wikilm import save as save_wikilm
 
 pytestmark = pytest.mark.django_db
 State = Extraction.State
-
-
-def make_bundle(path, *, seed=0, name="tiny", model_type="bert"):
-    """A small bundle: two lists of three tokens."""
-    write_bundle(
-        path,
-        model=ModelInfo(name, None, model_type, 1, 4, 8, 9, "subword", "0" * 64),
-        parameters={"kinds": ["value", "update"], "top_k": 3, "seed": seed},
-        vectors=[
-            VectorRow(
-                "value", 0, 5, 1.5, [1, 2, 3], [0.5, 0.25, 0.125], [4, 5, 6], [-3.0, -2.0, -1.0]
-            ),
-            VectorRow(
-                "update", 0, 0, 2.5, [3, 2, 1], [3.0, 2.0, 1.0], [6, 5, 4], [-3.0, -2.0, -1.0],
-                "the text", 1, "text",
-            ),
-        ],
-        tokens=[
-            TokenRow(i, f"t{i}", "the" if i == 1 else f"⋯{i}", *gloss)
-            for i in range(1, 7)
-            for gloss in [("a gloss", "wordnet", "lemma") if i == 2 else (None, None, None)]
-        ],
-        environment={"packages": {}},
-    )  # fmt: skip
-    return path
 
 
 @pytest.fixture
@@ -98,7 +70,8 @@ def test_two_bundles_of_one_model_share_its_row_and_keep_their_own_tokens(bundle
 @pytest.mark.parametrize("name", ["manifest.json", "vectors.parquet", "tokens.parquet"])
 def test_a_damaged_bundle_is_refused_before_anything_is_written(bundle, name):
     whole = (bundle / name).read_bytes()
-    for position in range(0, len(whole), max(1, len(whole) // 40)):
+    # Every byte is changed in tests/ffn_extract/test_bundle_damage.py.
+    for position in range(0, len(whole), max(1, len(whole) // 8)):
         damaged = bytearray(whole)
         damaged[position] ^= 0x20
         (bundle / name).write_bytes(damaged)

@@ -14,6 +14,7 @@ from annotation_site.corpus.models import Extraction, ExtractionLayer, LanguageM
 from annotation_site.exact_words import exact
 from annotation_site.workers.models import Worker
 from ffn_extract.options import ExtractOptions
+from tests.annotation_site.corpus.forms import form
 from tests.annotation_site.factories import UserFactory, client_of
 
 pytestmark = pytest.mark.django_db
@@ -22,21 +23,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def admin():
     return client_of(UserFactory(role=Role.ADMIN))
-
-
-def form(**changes):
-    return {
-        "model": "gpt2",
-        "revision": "",
-        "kinds": ["value", "random"],
-        "extent": "sample",
-        "per_layer": 3,
-        "seed": 7,
-        "projection": "raw",
-        "random_grain": "layer",
-        "glosses": "none",
-        **changes,
-    }
 
 
 def page(client, extraction):

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import requires
+from tests.annotation_site.js.driver import open_list
 from tests.annotation_site.js.stub import Stub
 from tests.e2e.pages import watched_page
 
@@ -35,8 +36,3 @@ def page(browser: Browser, stub: Stub) -> Iterator[Page]:
     with watched_page(browser, stub.address) as page:
         open_list(page, stub, 0)
         yield page
-
-
-def open_list(page: Page, stub: Stub, n: int) -> None:
-    page.goto(stub.address + stub.url(n))
-    page.locator("html[data-ready]").wait_for(state="attached")

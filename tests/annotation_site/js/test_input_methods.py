@@ -11,8 +11,8 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
+from tests.annotation_site.js.driver import expect_saved, members, press
 from tests.annotation_site.js.stub import Stub
-from tests.annotation_site.js.test_page import expect_saved, members, press
 
 pytestmark = pytest.mark.xdist_group("page")
 SCRIPTS = Path(settings.BASE_DIR) / "annotation_site/static"

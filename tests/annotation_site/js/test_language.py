@@ -15,9 +15,8 @@ from django.utils.translation import trans_real
 from playwright.sync_api import Page, expect
 
 from annotation_site.languages import compiled
-from tests.annotation_site.js.conftest import open_list
+from tests.annotation_site.js.driver import open_list, press, reload, row
 from tests.annotation_site.js.stub import Stub, tokens
-from tests.annotation_site.js.test_page import press, reload, row
 
 pytestmark = pytest.mark.xdist_group("page")
 SITE = Path(settings.BASE_DIR) / "annotation_site"

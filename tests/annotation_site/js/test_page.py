@@ -6,38 +6,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.annotation_site.js.conftest import open_list
+from tests.annotation_site.js.driver import (
+    expect_list,
+    expect_saved,
+    members,
+    open_list,
+    press,
+    reload,
+    row,
+)
 from tests.annotation_site.js.stub import Stub, tokens
 
 pytestmark = pytest.mark.xdist_group("page")
 LETTERS = "abcdefghijklmnopqrstuvwxyz,.-;"
-
-
-def press(page: Page, keys: str) -> None:
-    for key in keys.split():
-        page.keyboard.press(key)
-
-
-def members(page: Page, number: int) -> list[int]:
-    marks = page.locator(".row .marks").all_text_contents()
-    return [rank for rank, text in enumerate(marks, 1) if str(number) in text]
-
-
-def expect_saved(page: Page) -> None:
-    expect(page.locator("#save-state")).to_have_text("Saved")
-
-
-def expect_list(page: Page, position: int) -> None:
-    expect(page.locator("#position")).to_have_text(f"List {position} of 3")
-
-
-def reload(page: Page) -> None:
-    page.reload()
-    page.locator("html[data-ready]").wait_for(state="attached")
-
-
-def row(page: Page, rank: int):
-    return page.locator(f'.row[data-rank="{rank}"]')
 
 
 def drag(page: Page, *ranks: int) -> None:

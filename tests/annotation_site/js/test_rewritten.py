@@ -7,9 +7,8 @@ No translator runs here: what one would touch is what the browser says may be tr
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.annotation_site.js.conftest import open_list
+from tests.annotation_site.js.driver import expect_list, open_list, press, reload
 from tests.annotation_site.js.stub import Stub, tokens
-from tests.annotation_site.js.test_page import expect_list, press, reload
 
 pytestmark = pytest.mark.xdist_group("page")
 # Texts with a marker word that a translator may change, and how many it may not.

@@ -15,8 +15,7 @@ from django.core.management import CommandError, call_command
 from annotation_site.accounts.models import User
 from annotation_site.operations import backup
 from tests.annotation_site.factories import UserFactory
-from tests.annotation_site.older_version import older_version_read
-from tests.annotation_site.test_upgrade import FOLDER, OLDER
+from tests.annotation_site.older_version import FOLDER, OLDER, older_version_read
 
 pytestmark = pytest.mark.django_db
 BUNDLE = "bundles/one/vectors.parquet"

@@ -3,7 +3,6 @@ in exact fractions, by code that shares nothing with the product's measures."""
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,25 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl
-from annotation_site.results.files.archive import study_lists
-from annotation_site.results.files.archive_annotations import LIST_COLUMNS
-from annotation_site.results.files.labels_export import annotation_records
-from annotation_site.results.snapshots.computation import table_request
-from annotation_site.results.tables.dataframes import annotations_of
-from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES
-from annotation_site.results.tables.request import TableRequest
 from tests.annotation_site.oracle import people
 from tests.annotation_site.oracle.agreement import Agreement
 from tests.annotation_site.oracle.coverage import Coverage, Row, Rows
-from tests.annotation_site.oracle.records import Choice, Study, read
+from tests.annotation_site.oracle.records import Study
 from tests.annotation_site.oracle.shapes import Made, make
+from tests.annotation_site.oracle.studies import request_of, study_of
 
 pytestmark = pytest.mark.django_db
 NEAR = 1e-9
 MOST_SHOWN = 400
-RESAMPLES = 20  # what is drawn at random is looked at elsewhere
 GROUP = ("model", "kind", "layer")
 KEYS: dict[str, tuple[str, ...]] = {
     "coverage": GROUP,
@@ -51,24 +42,6 @@ KEYS: dict[str, tuple[str, ...]] = {
     "disagreement": ("list_id",),
 }
 """The tables that are compared, and what names a row of each."""
-
-
-def study_of(made: Made, **chosen: Any) -> Study:
-    """The study as the oracle knows it: from what is exported."""
-    table = Table("lists", LIST_COLUMNS, list(study_lists(made.study)))
-    lists = b"".join(EXPORT_FORMATS["csv"].write(table)).decode()
-    labels = [labels_jsonl.line_of(one).decode() for one in annotation_records(made.study)]
-    return read(
-        lists, labels, categories=made.shape.categories, populations=made.populations,
-        choice=Choice(**{"min_tokens": made.shape.least, **chosen}),
-    )  # fmt: skip
-
-
-def request_of(made: Made, **chosen: Any) -> TableRequest:
-    """What the product computes its tables from, with few resamples."""
-    filters = Filters(**{"min_tokens": made.shape.least, **chosen})
-    request, _ = table_request(made.study, annotations_of(made.study), filters)
-    return replace(request, resamples=RESAMPLES, machines=None)
 
 
 def expected_tables(study: Study, least: int) -> dict[str, Callable[[], Rows]]:

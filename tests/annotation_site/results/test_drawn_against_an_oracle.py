@@ -11,7 +11,7 @@ from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.oracle.agreement import Agreement, measures, percent
 from tests.annotation_site.oracle.coverage import Coverage, pools
 from tests.annotation_site.oracle.shapes import make
-from tests.annotation_site.results.test_against_an_oracle import request_of, study_of
+from tests.annotation_site.oracle.studies import request_of, study_of
 
 pytestmark = pytest.mark.django_db
 DRAWS = 4000

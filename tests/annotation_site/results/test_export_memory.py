@@ -12,7 +12,7 @@ from annotation_site.exports.annotation_records import AnnotationRecord
 from annotation_site.results.files import labels_export
 from annotation_site.results.files.jobs import CONTENTS
 from benchmarks.exports import MOST_GROWTH, measure
-from tests.annotation_site.annotation.work.test_submissions import submit
+from tests.annotation_site.annotation.answering import submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
 
 

@@ -20,7 +20,7 @@ from annotation_site.exports import labels_jsonl
 from annotation_site.results.files import jobs
 from annotation_site.results.files import storage as export_files
 from annotation_site.results.models import ExportJob
-from tests.annotation_site.annotation.work.test_submissions import submit
+from tests.annotation_site.annotation.answering import submit
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

@@ -24,7 +24,7 @@ from annotation_site.exports.annotation_records import (
 from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.models import Pseudonym
 from annotation_site.results.snapshots.versions import data_version
-from tests.annotation_site.annotation.work.test_submissions import skip, submit
+from tests.annotation_site.annotation.answering import skip, submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
 
 pytestmark = pytest.mark.django_db

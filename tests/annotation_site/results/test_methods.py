@@ -11,6 +11,7 @@ from annotation_site.results.files import archive
 from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.files.references import REFERENCES
 from annotation_site.verify import main
+from tests.annotation_site.archives import members, packed, stored
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     answer,
@@ -19,7 +20,6 @@ from tests.annotation_site.factories import (
     pattern,
     submit,
 )
-from tests.annotation_site.test_verify import members, packed, stored
 
 pytestmark = pytest.mark.django_db
 ANSWERS = (

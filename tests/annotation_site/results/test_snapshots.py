@@ -17,9 +17,9 @@ from annotation_site.results.snapshots.selectors import results_state
 from annotation_site.results.tables.filters import Filters
 from annotation_site.workers import claims
 from annotation_site.workers.queues import RESULTS_QUEUE
-from tests.annotation_site.annotation.work.test_submissions import submit
+from tests.annotation_site.annotation.answering import submit
 from tests.annotation_site.factories import answer, make_study, pattern
-from tests.annotation_site.results.snapshots.test_services import labelled_study, researcher_client
+from tests.annotation_site.results.by_hand import labelled_study, researcher_client
 
 pytestmark = pytest.mark.django_db
 State = Snapshot.State

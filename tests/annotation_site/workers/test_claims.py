@@ -15,7 +15,7 @@ from annotation_site.workers import claims
 from annotation_site.workers.models import Worker
 from annotation_site.workers.queues import RESULTS_QUEUE
 from tests.annotation_site.factories import UserFactory, make_study
-from tests.annotation_site.results.snapshots.test_services import labelled_study
+from tests.annotation_site.results.by_hand import labelled_study
 
 pytestmark = pytest.mark.django_db
 State = Snapshot.State

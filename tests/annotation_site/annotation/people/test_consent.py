@@ -22,7 +22,7 @@ from annotation_site.exact_words import exact
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.services import snapshot_refresh_now, snapshots_sweep
 from annotation_site.results.snapshots.versions import data_version
-from tests.annotation_site.annotation.work.test_submissions import save, skip, submit
+from tests.annotation_site.annotation.answering import save, skip, submit
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

@@ -14,7 +14,7 @@ from annotation_site.annotation.people import joining as people
 from annotation_site.annotation.review import training
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.snapshots.versions import data_version
-from tests.annotation_site.annotation.work.test_submissions import skip, submit
+from tests.annotation_site.annotation.answering import skip, submit
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

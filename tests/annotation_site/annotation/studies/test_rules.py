@@ -11,7 +11,7 @@ from annotation_site.annotation.studies import rules
 from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.studies.plans import plan_of
 from annotation_site.errors import Invalid
-from tests.annotation_site.annotation.work.test_submissions import save, skip, submit
+from tests.annotation_site.annotation.answering import save, skip, submit
 from tests.annotation_site.factories import (
     UserFactory,
     answer,

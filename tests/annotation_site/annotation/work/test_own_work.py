@@ -10,7 +10,7 @@ from annotation_site.annotation.models import Assignment, Study, WorkedDay
 from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.work import own_work
 from annotation_site.annotation.work.pace import Pace, pace_of
-from tests.annotation_site.annotation.work.test_submissions import save, skip, submit
+from tests.annotation_site.annotation.answering import save, skip, submit
 from tests.annotation_site.clock import Clock
 from tests.annotation_site.factories import (
     answer,

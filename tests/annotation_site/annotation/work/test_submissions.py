@@ -18,6 +18,7 @@ from annotation_site.annotation.people.members import assignments_release
 from annotation_site.annotation.work import submissions
 from annotation_site.errors import DraftConflict, Invalid, InvalidAnnotation, NotAllowed
 from annotation_site.results.snapshots.versions import data_version
+from tests.annotation_site.annotation.answering import save, skip, submit
 from tests.annotation_site.factories import (
     answer,
     assignment_of,
@@ -29,43 +30,6 @@ from tests.annotation_site.factories import (
 pytestmark = pytest.mark.django_db
 State = Assignment.State
 Purpose = Assignment.Purpose
-
-
-def submit(assignment, content, **changes):
-    assignment.refresh_from_db()
-    return submissions.assignment_submit(
-        user=assignment.membership.user,
-        public_id=assignment.public_id,
-        **{
-            "base_version": assignment.draft_version,
-            "key": uuid.uuid4(),
-            "annotation": content,
-            "active_seconds": 0,
-            **changes,
-        },
-    )
-
-
-def save(assignment, content, base_version, active_seconds=0):
-    return submissions.draft_save(
-        user=assignment.membership.user,
-        public_id=assignment.public_id,
-        base_version=base_version,
-        content=content,
-        active_seconds=active_seconds,
-    )
-
-
-def skip(assignment, reason="offensive", active_seconds=0):
-    assignment.refresh_from_db()
-    return submissions.assignment_skip(
-        user=assignment.membership.user,
-        public_id=assignment.public_id,
-        base_version=assignment.draft_version,
-        key=uuid.uuid4(),
-        reason=reason,
-        active_seconds=active_seconds,
-    )
 
 
 def stored_patterns(assignment):

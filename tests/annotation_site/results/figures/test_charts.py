@@ -18,7 +18,7 @@ from annotation_site.results.figures.charts import (
 from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
-from tests.annotation_site.results.tables.test_registry import CATEGORIES, request
+from tests.annotation_site.results.requests import CATEGORIES, request
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -15,10 +15,7 @@ from annotation_site.results.snapshots import services, waiting
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.results.snapshots.waiting import snapshot_finished
 from annotation_site.results.tables.filters import Filters
-from tests.annotation_site.results.snapshots.test_services import (
-    assert_is_the_calculation_by_hand,
-    labelled_study,
-)
+from tests.annotation_site.results.by_hand import assert_is_the_calculation_by_hand, labelled_study
 
 pytestmark = pytest.mark.django_db
 State = Snapshot.State

@@ -15,9 +15,9 @@ from annotation_site.results.tables.dataframes import (
     token_judgements_frame,
 )
 from annotation_site.results.tables.filters import Filters
-from tests.annotation_site.annotation.work.test_submissions import submit
+from tests.annotation_site.annotation.answering import submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
-from tests.annotation_site.results.snapshots.test_services import labelled_study
+from tests.annotation_site.results.by_hand import labelled_study
 
 pytestmark = pytest.mark.django_db
 

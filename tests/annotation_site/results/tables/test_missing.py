@@ -17,9 +17,9 @@ from annotation_site.results.snapshots.services import data_version
 from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES
-from tests.annotation_site.annotation.work.test_submissions import skip
+from tests.annotation_site.annotation.answering import skip
 from tests.annotation_site.factories import assignment_of, make_study, submit
-from tests.annotation_site.results.snapshots.test_services import labelled_study, researcher_client
+from tests.annotation_site.results.by_hand import labelled_study, researcher_client
 
 pytestmark = pytest.mark.django_db
 COLUMNS = ("lists", "slots", "annotations", "unblinded", "skipped", "expired", "withdrawn")

@@ -21,16 +21,7 @@ from annotation_site.results.tables.request import ONE_ANNOTATOR, TableRequest
 from benchmarks.coverage import frames_of
 from tests.annotation_site.analysis.agreement_frames import random_labels
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
-
-CATEGORIES = ["semantic", "syntactic", "names"]
-
-
-def request(labels: AnnotationFrames | None = None, **changes) -> TableRequest:
-    labels = labels or hand_worked_labels()
-    seconds = 10 * np.arange(1, len(labels.annotations) + 1)
-    times = labels.annotations[["annotation_id", "annotator"]].assign(active_seconds=seconds)
-    options = {"resamples": 200, "times": times, **changes}
-    return TableRequest(labels, CATEGORIES, 4, **options)
+from tests.annotation_site.results.requests import CATEGORIES, request
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -1,0 +1,254 @@
+"""Every address of the site, with what it answers to whom."""
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, reverse
+
+from annotation_site.accounts.models import Role
+from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.results.files.jobs import export_request, export_run
+from annotation_site.results.snapshots import services
+from tests.annotation_site.api import addresses
+from tests.annotation_site.factories import (
+    UserFactory,
+    assignment_of,
+    client_of,
+    make_study,
+)
+
+World = tuple[Study, Assignment, tuple[Client, ...]]
+# Statuses of GET for: stranger, annotator of another study, the list's own annotator,
+# another study's researcher, the study's researcher, admin. 302 sends a stranger to the login.
+GET = {
+    "home": (302, 200, 200, 200, 200, 200),
+    "healthz": (200, 200, 200, 200, 200, 200),  # says "ok" and nothing else
+    "readyz": (200, 200, 200, 200, 200, 200),
+    "metrics": (404, 404, 404, 404, 404, 404),  # METRICS_TOKEN is not set
+    "login": (200, 302, 302, 302, 302, 302),
+    "logout": (405, 405, 405, 405, 405, 405),
+    "account_login": (200, 302, 302, 302, 302, 302),
+    "account_logout": (405, 405, 405, 405, 405, 405),
+    "account_signup": (200, 200, 200, 200, 200, 200),
+    "account_inactive": (200, 200, 200, 200, 200, 200),
+    "account_reauthenticate": (302, 200, 200, 200, 200, 200),
+    "account_reset_password": (200, 200, 200, 200, 200, 200),
+    "account_reset_password_done": (200, 200, 200, 200, 200, 200),
+    "account_reset_password_from_key": (200, 200, 200, 200, 200, 200),  # says: no such link
+    "account_reset_password_from_key_done": (200, 200, 200, 200, 200, 200),
+    "account_change_password": (302, 200, 200, 200, 200, 200),
+    "usersessions_list": (302, 200, 200, 200, 200, 200),
+    # 302 of somebody who is logged in: no login is half-way, the password is asked for again, or
+    # there is no second factor that could confirm.
+    "mfa_authenticate": (302, 302, 302, 302, 302, 302),
+    "mfa_reauthenticate": (302, 302, 302, 302, 302, 302),
+    "mfa_index": (302, 200, 200, 200, 200, 200),
+    "mfa_activate_totp": (302, 302, 302, 302, 302, 302),
+    "mfa_deactivate_totp": (302, 404, 404, 404, 404, 404),
+    "mfa_view_recovery_codes": (302, 404, 404, 404, 404, 404),
+    "mfa_generate_recovery_codes": (302, 302, 302, 302, 302, 302),
+    "mfa_download_recovery_codes": (302, 404, 404, 404, 404, 404),
+    "socialaccount_connections": (302, 200, 200, 200, 200, 200),
+    "socialaccount_login_cancelled": (200, 200, 200, 200, 200, 200),
+    "socialaccount_login_error": (401, 401, 401, 401, 401, 401),
+    "socialaccount_signup": (200, 200, 200, 200, 200, 200),
+    "openid_connect_login": (404, 404, 404, 404, 404, 404),  # no issuer is set
+    "openid_connect_callback": (404, 404, 404, 404, 404, 404),
+    "accounts:own": (302, 200, 200, 200, 200, 200),
+    "accounts:language": (302, 405, 405, 405, 405, 405),
+    "accounts:tokens": (302, 200, 200, 200, 200, 200),
+    "accounts:token_new": (302, 302, 302, 302, 302, 302),  # the password is asked for again
+    "accounts:token_revoke": (302, 405, 405, 405, 405, 405),
+    "accounts:join": (404, 404, 404, 404, 404, 404),  # a link that nobody made
+    "accounts:invitations": (302, 403, 403, 200, 200, 200),
+    "accounts:invite": (302, 403, 403, 200, 200, 200),
+    "accounts:revoke": (302, 403, 403, 405, 405, 405),
+    "accounts:people": (302, 403, 403, 403, 403, 200),
+    "accounts:person": (302, 403, 403, 403, 403, 200),
+    "accounts:role": (302, 403, 403, 403, 403, 405),
+    "accounts:access": (302, 403, 403, 403, 403, 405),
+    "accounts:reset_link": (302, 403, 403, 403, 403, 405),
+    "accounts:second_factor": (302, 403, 403, 403, 403, 405),
+    "accounts:erase": (302, 403, 403, 403, 403, 200),
+    "accounts:log": (302, 403, 403, 403, 403, 200),
+    "corpus:models": (302, 403, 403, 403, 403, 200),
+    "corpus:enqueue": (302, 403, 403, 403, 403, 200),
+    "corpus:import": (302, 403, 403, 403, 403, 200),
+    "corpus:log": (302, 403, 403, 403, 403, 200),
+    "corpus:manifest": (302, 403, 403, 403, 403, 404),  # the world's was never written
+    "corpus:extraction": (302, 403, 403, 403, 403, 200),
+    "corpus:progress": (302, 403, 403, 403, 403, 200),
+    "corpus:cancel": (302, 403, 403, 403, 403, 405),
+    "corpus:vectors": (302, 403, 403, 403, 403, 200),
+    "corpus:retry": (302, 403, 403, 403, 403, 405),
+    "corpus:delete": (302, 403, 403, 403, 403, 405),
+    "annotation:new": (302, 403, 403, 200, 200, 200),
+    "annotation:study": (302, 404, 200, 404, 404, 404),
+    "annotation:next": (302, 404, 302, 404, 404, 404),
+    "annotation:state": (302, 403, 403, 405, 405, 405),
+    "annotation:rules": (302, 403, 403, 404, 200, 200),
+    "annotation:extend": (302, 403, 403, 405, 405, 405),
+    "annotation:duplicate": (302, 403, 403, 405, 405, 405),
+    "annotation:people": (302, 403, 403, 404, 200, 200),
+    "annotation:person": (302, 403, 403, 405, 405, 405),
+    "annotation:texts": (302, 403, 403, 404, 200, 200),
+    "annotation:run": (302, 403, 403, 404, 200, 200),
+    "annotation:progress": (302, 403, 403, 404, 200, 200),
+    "annotation:flags": (302, 403, 403, 404, 200, 200),
+    "annotation:release": (302, 403, 403, 405, 405, 405),
+    "annotation:let_in": (302, 403, 403, 405, 405, 405),
+    "annotation:adjudicate": (302, 403, 403, 405, 405, 405),
+    "annotation:adjudication": (302, 403, 403, 404, 404, 404),  # nobody has begun this answer
+    "results:summary": (302, 403, 403, 404, 200, 200),
+    "results:lists": (302, 403, 403, 404, 200, 200),
+    "results:adjudication": (302, 403, 403, 404, 200, 200),
+    "results:adjudicated": (302, 403, 403, 404, 200, 200),
+    "annotation:references": (302, 403, 403, 404, 200, 200),
+    "annotation:consent": (302, 404, 200, 404, 404, 404),
+    "annotation:withdraw": (302, 404, 200, 404, 404, 404),
+    "annotation:hours": (302, 200, 200, 200, 200, 200),
+    "annotation:hours_file": (302, 200, 200, 200, 200, 200),
+    "annotation:list": (302, 404, 200, 404, 404, 404),
+    "annotation:feedback": (302, 404, 404, 404, 404, 404),  # this list is no training
+    "annotation:dialogs": (302, 200, 200, 200, 200, 200),
+    "annotation:tutorial": (302, 200, 200, 200, 200, 200),
+    "annotation:comparison": (302, 200, 200, 200, 200, 200),
+    "results:results": (302, 403, 403, 404, 200, 200),
+    "results:status": (302, 403, 403, 404, 200, 200),
+    "results:download": (302, 403, 403, 404, 200, 200),
+    "results:retry": (302, 403, 403, 405, 405, 405),
+    "results:figure": (302, 403, 403, 404, 200, 200),
+    "results:exports": (302, 403, 403, 404, 200, 200),
+    "results:exports_status": (302, 403, 403, 404, 200, 200),
+    "results:export_file": (302, 403, 403, 404, 200, 200),
+    **addresses.GET,
+}
+
+
+def names(resolver: URLResolver, prefix: str = "") -> list[str]:
+    found = []
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLPattern):
+            found.append(prefix + entry.name)
+        else:
+            found += names(entry, f"{entry.namespace}:" if entry.namespace else prefix)
+    return found
+
+
+def world_make() -> tuple[int, int]:
+    """A study with results and a file, and another one; the keys of the first and of one list."""
+    study = make_study()
+    services.snapshot_refresh_now(study=study)
+    job = export_request(study=study, content="jsonl", with_names=False, by=study.created_by)
+    export_run(job_id=job.pk)
+    make_study()
+    return study.pk, assignment_of(study).pk
+
+
+def world_read(study_pk: int, assignment_pk: int) -> World:
+    """The study, a list of it, and a browser of everybody in `GET`."""
+    study = Study.objects.get(pk=study_pk)
+    assignment = Assignment.objects.get(pk=assignment_pk)
+    other = Study.objects.exclude(pk=study_pk).get()
+    researchers = [s.memberships.get(role=Membership.Role.RESEARCHER).user for s in (study, other)]
+    clients = (
+        Client(),
+        client_of(assignment_of(other).membership.user),
+        client_of(assignment.membership.user),
+        client_of(researchers[1]),
+        client_of(researchers[0]),
+        client_of(UserFactory(role=Role.ADMIN)),
+    )
+    return study, assignment, clients
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    return world_read(*world_make())
+
+
+def address(name: str, study, assignment) -> str:
+    extraction = assignment.item.vector.extraction
+    person = {"public_id": assignment.membership.user.public_id}
+    outside = {"provider_id": "oidc"}
+    kwargs = {
+        "account_reset_password_from_key": {"uidb36": "1", "key": "abc-def"},
+        "openid_connect_login": outside,
+        "openid_connect_callback": outside,
+        "accounts:join": {"token": "abc"},
+        "accounts:token_revoke": {"public_id": assignment.public_id},
+        "accounts:revoke": {"public_id": assignment.public_id},
+        "accounts:person": person,
+        "accounts:role": person,
+        "accounts:access": person,
+        "accounts:reset_link": person,
+        "accounts:second_factor": person,
+        "accounts:erase": person,
+        "corpus:extraction": {"public_id": extraction.public_id},
+        "corpus:progress": {"public_id": extraction.public_id},
+        "corpus:cancel": {"public_id": extraction.public_id},
+        "corpus:vectors": {"public_id": extraction.public_id},
+        "corpus:log": {"public_id": extraction.public_id},
+        "corpus:manifest": {"public_id": extraction.public_id},
+        "corpus:retry": {"public_id": extraction.public_id},
+        "corpus:delete": {"public_id": extraction.public_id},
+        "annotation:study": {"slug": study.slug},
+        "annotation:next": {"slug": study.slug},
+        "annotation:state": {"slug": study.slug},
+        "annotation:rules": {"slug": study.slug},
+        "annotation:extend": {"slug": study.slug},
+        "annotation:duplicate": {"slug": study.slug},
+        "annotation:people": {"slug": study.slug},
+        "annotation:person": {
+            "slug": study.slug,
+            "public_id": assignment.membership.user.public_id,
+        },
+        "annotation:texts": {"slug": study.slug},
+        **{
+            name: {"slug": study.slug}
+            for name in (
+                "annotation:run",
+                "annotation:progress",
+                "annotation:flags",
+                "annotation:adjudicate",
+                "results:summary",
+                "results:lists",
+                "results:adjudication",
+            )
+        },
+        "annotation:release": {"slug": study.slug, "person": person["public_id"]},
+        "annotation:let_in": {"slug": study.slug, "person": person["public_id"]},
+        "annotation:adjudication": {"public_id": assignment.public_id},
+        "results:adjudicated": {"slug": study.slug, "extension": "csv"},
+        "annotation:references": {"slug": study.slug},
+        "annotation:consent": {"slug": study.slug},
+        "annotation:withdraw": {"slug": study.slug},
+        "annotation:hours_file": {"extension": "csv"},
+        "annotation:list": {"public_id": assignment.public_id},
+        "annotation:feedback": {"public_id": assignment.public_id},
+        "results:results": {"slug": study.slug},
+        "results:status": {"slug": study.slug},
+        "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
+        "results:retry": {"slug": study.slug},
+        "results:figure": {
+            "slug": study.slug,
+            "name": "coverage-across-layers-0",
+            "extension": "svg",
+        },
+        "results:exports": {"slug": study.slug},
+        "results:exports_status": {"slug": study.slug},
+        "results:export_file": {
+            "slug": study.slug,
+            "public_id": study.exports.order_by("pk")[0].public_id,
+        },
+    }
+    if name.startswith("api:"):
+        return reverse(name, kwargs=addresses.kwargs(name, study, assignment))
+    return reverse(name, kwargs=kwargs.get(name, {}))
+
+
+def status(client: Client, url: str) -> int:
+    """Of a page or a file; a file is read to its end, which closes it."""
+    response = client.get(url)
+    if response.streaming:
+        list(response.streaming_content)
+    return response.status_code

@@ -1,0 +1,68 @@
+"""A study with marker words wherever people or models wrote something."""
+
+import pytest
+from django.test import Client
+
+from annotation_site.accounts.models import Role, User
+from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.corpus.models import LanguageModel, Token
+from annotation_site.results.files.jobs import export_request, export_run
+from annotation_site.results.snapshots import services
+from tests.annotation_site.factories import (
+    UserFactory,
+    answer,
+    assignment_of,
+    client_of,
+    make_study,
+    pattern,
+    submit,
+)
+
+
+def plant(study: Study) -> None:
+    """Marker words into everything of a study that people or models wrote, but glosses."""
+    for token in Token.objects.all():
+        token.text = token.display = f"zqtoken{token.token_id}"
+        token.save()
+    for user in User.objects.all():
+        user.username = f"zquser{user.pk}"
+        user.save()
+    for model in LanguageModel.objects.all():
+        model.name, model.revision = f"zqmodel{model.pk}", "zqrevision"
+        model.weights_digest, model.model_type = f"zqdigest{model.pk}", "zqfamily"
+        model.save()
+    for item in Item.objects.filter(study=study):
+        extraction = item.vector.extraction
+        extraction.model_source, extraction.bundle_digest = "zqsource", f"zqbundle{extraction.pk}"
+        extraction.parameters = {**extraction.parameters, "token_source": "zqparameter"}
+        extraction.requested_by = User.objects.order_by("pk")[0]
+        extraction.save()
+
+
+@pytest.fixture
+def world() -> tuple[Study, Assignment, dict[str, Client]]:
+    """A study with training, answers, a final answer and everything made from them."""
+    study = make_study(title="zqtitle", training_lists=1, reference_lists=1)
+    people = [
+        m.user for m in study.memberships.filter(role=Membership.Role.ANNOTATOR).order_by("pk")
+    ]
+    content = answer(
+        pattern(1, [1, 2, 3, 4], description="zqdescription"),
+        pattern(2, [6, 7, 8, 9, 10], description="zqother", category="syntactic"),
+        comment="zqcomment",
+    )
+    for person in people:
+        for own in Assignment.objects.filter(membership__user=person).order_by("position")[:6]:
+            submit(own, content)
+    plant(study)
+    researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
+    services.snapshot_refresh_now(study=study)
+    job = export_request(study=study, content="jsonl", with_names=False, by=researcher)
+    export_run(job_id=job.pk)
+    clients = {
+        "stranger": Client(),
+        "annotator": client_of(people[0]),
+        "researcher": client_of(researcher),
+        "admin": client_of(UserFactory(role=Role.ADMIN, username="zqadmin")),
+    }
+    return study, assignment_of(study), clients
