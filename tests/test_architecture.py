@@ -146,10 +146,6 @@ LATE = {
     "annotation_site/cli.py": {
         "annotation_site.operations.databases.what_is_wrong": "after django.setup(): of an error",
     },
-    "annotation_site/corpus/extraction_runs.py": {
-        "ffn_extract.pipeline": "light: in a worker that extracts",
-        "ffn_extract.whole_layers.LayeredExtraction": "light: in a worker that extracts",
-    },
     "annotation_site/demo.py": {
         "annotation_site.accounts.models.User": "after django.setup(): of the demo's own folder",
         "annotation_site.accounts.services.person_create": "after django.setup(): the same",
@@ -192,6 +188,11 @@ LATE = {
     },
     "annotation_site/results/tables/machine_annotators.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one machine annotator of several",
+    },
+    "ffn_extract/apart.py": {
+        "ffn_extract.pipeline.extract": "light: in the process that it starts",
+        "ffn_extract.pipeline.open_run": "light: in the process that it starts",
+        "ffn_extract.whole_layers.LayeredExtraction": "light: in the process that it starts",
     },
     "ffn_extract/architectures/__init__.py": {
         "ffn_extract.architectures.weights": "light: declarations do without",
