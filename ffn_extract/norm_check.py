@@ -1,4 +1,4 @@
-"""How much the norm in front of the unembedding changes a vector's top tokens.
+"""`compare-norm`: effect of the norm before the unembedding on top tokens.
 
 The paper projects value vectors without it and shows that little is lost: the intersection over
 union of the top tokens of E·v and of E·Norm(v), per layer, for value vectors beside random ones

@@ -1,4 +1,4 @@
-"""The figure of the layer norm check; the only module of extraction that needs matplotlib."""
+"""Figure of `compare-norm`; the only module of extraction that needs matplotlib."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _LINES = {
 
 
 def draw(rows: Sequence[Row], parameters: dict[str, Any]) -> bytes:
-    """A PNG: mean intersection over union per layer, bands of one standard deviation."""
+    """Draw a PNG: mean intersection over union per layer, with bands of one standard deviation."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
     for kind, (label, colour, marker, dash) in _LINES.items():

@@ -1,4 +1,4 @@
-"""One extraction, from a model's name to a bundle: the steps in their order."""
+"""Run an extraction, from a model's name to a bundle."""
 
 import logging
 import os
@@ -119,7 +119,7 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> Ru
 
 
 def open_weights(checkpoint: Checkpoint, options: ExtractOptions) -> ModelWeights:
-    """The weights as the options describe them, or config.json's family does.
+    """Open the weights, by the family in the options or in config.json.
 
     Says in the log what has no effect here, or looks left out. Raises FFNExtractError.
     """

@@ -1,4 +1,4 @@
-"""One run at a time for one target: two would do the same work, and one of it for nothing."""
+"""Exclusive lock on an output folder, so that two runs do not duplicate work."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from ffn_extract.errors import BundleError
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the target `out` until the block ends, or the process does, however it ends.
+    """Lock the target `out` until the block or the process ends, in any way.
 
     Raises BundleError when another process holds it.
     """
@@ -31,7 +31,7 @@ def locked(out: Path) -> Iterator[None]:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a lock file until the block ends, or the process does, however it ends.
+    """Lock a lock file until the block or the process ends, in any way.
 
     Raises BlockingIOError when another process holds it.
     """

@@ -1,4 +1,4 @@
-"""FFN updates: what a layer's FFN adds at positions of a corpus. The only part that runs a model.
+"""FFN updates: outputs of a layer's FFN at positions of a corpus. The only part that runs a model.
 
 float32 products differ in their last bits between thread counts and batch shapes, so the model runs
 on one thread, over batches that are always full: which texts share one depends on the seed and the
@@ -201,7 +201,7 @@ class UpdateReader:
         return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
 
     def require_modules(self, layers: Iterable[int]) -> None:
-        """Refuse a model whose modules do not hold the value matrices that somebody named.
+        """Refuse a model whose modules do not have the named value matrices.
 
         Raises CheckpointError.
         """
@@ -252,7 +252,7 @@ class UpdateReader:
 
 
 def require_runnable(architecture: Architecture) -> str:
-    """The family's value_module. Raises OptionError where transformers has no such model."""
+    """The family's value_module. Raises OptionError if transformers has no such model."""
     if architecture.value_module is None and "{layer}" not in architecture.ffns[0].value.name:
         raise OptionError(
             f"All layers of this {architecture.model_type} model share one FFN, so it has no "

@@ -1,4 +1,4 @@
-"""What people fill in about themselves and each other."""
+"""Forms about accounts, invitations, API tokens and the log."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def _email() -> forms.EmailField:
 
 
 class JoinForm(forms.Form):
-    """What an invited person chooses."""
+    """Name and password of an invited person."""
 
     username = _name()
     email = _email()
@@ -53,7 +53,7 @@ class JoinForm(forms.Form):
 
 
 class AccountForm(forms.Form):
-    """One's own name and address. The password is asked for, because mail can reset it."""
+    """A person's own name and address. It asks for the password, because mail can reset it."""
 
     username = _name()
     email = _email()
@@ -69,7 +69,7 @@ class AccountForm(forms.Form):
         super().__init__(*args, **kwargs)
 
     def clean_current_password(self) -> str:
-        """Checked by allauth, which counts failures."""
+        """Check the password by allauth, which counts failures."""
         password = self.cleaned_data["current_password"]
         if not get_adapter().reauthenticate(self.user, password):
             raise forms.ValidationError("This is not your password.")
@@ -77,7 +77,7 @@ class AccountForm(forms.Form):
 
 
 class InvitationForm(forms.Form):
-    """Whom a link lets in, for how long and how often. Without `roles`, annotators only."""
+    """Role, study, expiry and number of uses of an invitation. Without `roles`, annotators only."""
 
     role = forms.ChoiceField(
         choices=Role.choices, initial=Role.ANNOTATOR, help_text="On the whole site."
@@ -108,7 +108,7 @@ class InvitationForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    """What a token is for, what it may do and for how long."""
+    """Name, scopes and expiry of an API token."""
 
     name = forms.CharField(
         max_length=bounds.TOKEN_NAME,
@@ -131,7 +131,7 @@ class TokenForm(forms.Form):
 
 
 class LogFilter(forms.Form):
-    """Which entries of the log to show."""
+    """Filter of the audit log."""
 
     action = forms.ChoiceField(required=False, choices=[("", "everything"), *ACTIONS.items()])
     person = forms.CharField(required=False, max_length=bounds.LOGIN_NAME)

@@ -1,4 +1,4 @@
-"""Reading studies and lists. What an annotator may see is decided here and nowhere else.
+"""Queries of studies and lists. Only this module decides what an annotator may see.
 
 Blinding: `list_page` is all that reaches an annotator of a list. Model, kind, layer, index,
 scores, contexts and other people's work are not in it.
@@ -78,7 +78,7 @@ def tokens_of_lists(vectors: Iterable[Vector]) -> dict[int, list[ListToken]]:
 
 
 def stopword_ranks(vector: Vector, ranks: Iterable[int]) -> set[int]:
-    """Those of the ranks at which the vector's list has a stop word or punctuation."""
+    """The given ranks with a stopword or punctuation in the vector's list."""
     rank_of = {vector.token_ids[rank - 1]: rank for rank in ranks}
     found = Token.objects.filter(
         extraction_id=vector.extraction_id, token_id__in=rank_of, is_stopword=True
@@ -87,7 +87,7 @@ def stopword_ranks(vector: Vector, ranks: Iterable[int]) -> set[int]:
 
 
 def needs_consent(membership: Membership, study: Study) -> bool:
-    """Whether the person has to read the notice, or a consent text that is new to them, first."""
+    """Whether the person has to agree to the notice or to a new consent text first."""
     agreed = membership.consent_version
     return agreed is None or agreed < study.consent_version
 
@@ -116,7 +116,7 @@ def own_assignments(user: User) -> QuerySet[Assignment]:
 
 
 def repeat_is_open() -> Exists:
-    """Whether the list of an annotation is open to its person a second time, as a repeat.
+    """Whether the person has the list of an annotation open as a repeat.
 
     Until they submit it again, or nothing can be submitted, their first annotation is not
     readable: what they can copy from it is no retest.
@@ -135,7 +135,7 @@ def repeat_is_open() -> Exists:
 
 
 def require_readable(assignment: Any) -> None:
-    """Raises NotAllowed for one of `own_assignments` that is open a second time, as a repeat."""
+    """Raises NotAllowed for one of `own_assignments` that is open as a repeat."""
     if assignment.repeat_is_open:
         raise NotAllowed(
             "This annotation cannot be opened now. Submit the lists that you have begun first; "
@@ -154,7 +154,7 @@ def own_list(user: User, public_id: uuid.UUID) -> Any:
 
 
 def with_place(found: QuerySet[Assignment]) -> QuerySet[Any]:
-    """The assignments, each with its place in its person's order, as `list_page` shows it.
+    """The assignments, each with its position in its person's order, as `list_page` shows it.
 
     `total` lists are the person's, this is the `place`-th of them, and `previous` is the public id
     of the one before it.
@@ -196,7 +196,7 @@ def next_assignment(membership_id: int, *, after: Assignment | None = None) -> A
 
 
 def page_instead(assignment: Assignment) -> str | None:
-    """Where a list's own page sends its person instead: what is open to them, or feedback."""
+    """The page shown instead of a list's own page: what is open to its person, or feedback."""
     if assignment.purpose == Assignment.Purpose.TRAINING and assignment.state == State.SUBMITTED:
         return reverse("annotation:feedback", args=[assignment.public_id])
     if waits_for_training(assignment):
@@ -208,7 +208,7 @@ def page_instead(assignment: Assignment) -> str | None:
 
 
 def page_after(done: Assignment) -> str | None:
-    """Where a person goes after submitting or skipping a list; None: to their next list."""
+    """The page after a submission or a skip; None for the next list."""
     study = done.item.study
     if done.purpose == Assignment.Purpose.ADJUDICATION:
         adjudicated = done.item.use == Item.Use.STUDY
@@ -220,7 +220,7 @@ def page_after(done: Assignment) -> str | None:
 
 
 def list_page(assignment: Any) -> dict[str, Any]:
-    """Everything the annotation page knows of a list, an assignment `with_place`, as JSON."""
+    """All data of the annotation page for an assignment `with_place`, as JSON."""
     study = assignment.item.study
     tokens = list_tokens(assignment.item.vector)
     return {
@@ -267,7 +267,7 @@ def newest_text(kind: type[Text], study: Study) -> Text | None:
 
 
 def texts_of(study: Study) -> dict[str, str | int]:
-    """The study's texts as they are now, and as `…_base` the versions that they are, 0 for none."""
+    """The study's current texts, and as `…_base` their versions, 0 for none."""
     kinds: dict[str, type[VersionedText]] = {"guidelines": Guidelines, "consent": ConsentText}
     newest = {name: newest_text(kind, study) for name, kind in kinds.items()}
     texts = {name: text.text if text else "" for name, text in newest.items()}
@@ -275,7 +275,7 @@ def texts_of(study: Study) -> dict[str, str | int]:
 
 
 def studies_to_annotate(user: User) -> QuerySet[Any]:
-    """The person's Memberships as annotator, each with how many lists are done and left."""
+    """The person's memberships as annotator, each with the numbers of lists done and left."""
     return (
         Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
         .exclude(study__state__in=(Study.State.DRAFT, Study.State.ARCHIVED))
@@ -307,7 +307,7 @@ def studies_of(user: User) -> QuerySet[Study]:
 
 
 def with_answer_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
-    """Each study with its `places`, the lists that somebody has or had, and its `answers`."""
+    """Each study with `places`, its assigned lists, and `answers`, its submitted annotations."""
     counts = Q(
         items__assignments__purpose=Assignment.Purpose.ANNOTATION,
         items__assignments__surplus=False,
@@ -321,7 +321,7 @@ def with_answer_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
 
 
 def annotators(study: Study) -> QuerySet[Any]:
-    """The study's annotators, each with the state of the lists that are theirs to judge for it."""
+    """The study's annotators, each with the states of their lists."""
 
     def lists(**which: Any) -> Count:
         own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION, **which)

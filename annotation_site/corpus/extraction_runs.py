@@ -1,4 +1,4 @@
-"""What a worker does with an extraction: the whole of a sampled one, or a piece of one of layers.
+"""Extraction in a worker: a whole sampled extraction, or one piece of an extraction by layer.
 
 An extraction of every value vector is cut: one worker prepares it, any number do its layers, one
 makes the bundle of them. Each piece is a message of its own; what has to be done next stands in
@@ -67,7 +67,7 @@ def _work_of(claimed: Extraction) -> Callable[..., None]:
 
 
 def load_upload(*, extraction: Extraction) -> None:
-    """Check an uploaded bundle to the last byte and load it; what is refused is removed."""
+    """Check an uploaded bundle to the last byte and load it; a refused one is removed."""
     with working(extraction, fail=services.extraction_fail):
         services.extraction_report(extraction=extraction, step="check")
         path = bundle_path(extraction)
@@ -81,7 +81,7 @@ def load_upload(*, extraction: Extraction) -> None:
 
 
 def run_whole(*, extraction: Extraction) -> None:
-    """Extract and load in this process; the row says how it ended."""
+    """Extract and load in this process; the row stores the outcome."""
     with working(extraction, fail=services.extraction_fail):
         pipeline = _pipeline()
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
@@ -92,7 +92,7 @@ def run_whole(*, extraction: Extraction) -> None:
 
 
 def prepare(*, extraction: Extraction) -> None:
-    """Open an extraction of every value vector, cut it into layers, and call the workers."""
+    """Open an extraction of every value vector, create its layers, and wake the workers."""
     with working(extraction, fail=services.extraction_fail):
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)

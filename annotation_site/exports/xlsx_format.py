@@ -1,4 +1,4 @@
-"""A spreadsheet in which no text is a formula or a link.
+"""XLSX spreadsheets in which no text is a formula or a link.
 
 Texts are neutralised with apostrophes as in CSV, so that a copy into another program is
 safe too. A spreadsheet's numbers are 64-bit floats: larger integers than 2⁵³ lose digits. A cell

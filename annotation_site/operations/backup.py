@@ -1,4 +1,4 @@
-"""Backups that any of the two databases can be restored from, whichever they were made on.
+"""Backup and restore, between SQLite and PostgreSQL too.
 
 A backup is a tar file: `manifest.json`, one compressed file of rows per table, and the bundles.
 The rows are those of one moment, read in one transaction, so people may go on working. The tables

@@ -1,4 +1,4 @@
-"""Work in the background: one model of claim, heartbeat, progress, failure and sweep.
+"""Background work: claim, heartbeat, progress, failure and sweep in one model.
 
 The database says what is due. A message in the queue only wakes a worker: it may be delivered
 twice, late or never. A worker takes a row by a conditional UPDATE, renews its heartbeat until it
@@ -44,11 +44,11 @@ _silent_until = 0.0
 
 
 class ClaimLost(Exception):
-    """Another worker has the row, or it was cancelled or deleted: stop without a trace."""
+    """The claim is lost: another worker has the row, or it was cancelled or deleted."""
 
 
 class ClaimedWork(models.Model):
-    """A row that one worker at a time holds and does.
+    """Abstract model of a row that one worker at a time claims and does.
 
     A subclass names its queue and task, says which rows wait, and has the states that its pages
     show, those of `at_work` while a worker has it. `turn` orders kinds of work that share a queue:
@@ -76,16 +76,16 @@ class ClaimedWork(models.Model):
 
     @classmethod
     def waiting(cls) -> QuerySet[Any]:
-        """Rows that a worker could take now."""
+        """Rows that a worker could claim now."""
         raise NotImplementedError  # each kind of work says so; Django's models take no ABC
 
     @classmethod
     def being_done(cls) -> QuerySet[Any]:
-        """Rows that a worker has taken."""
+        """Rows that a worker has claimed."""
         return cls._default_manager.filter(**{"state__in": cls.at_work})
 
     def held(self) -> QuerySet[Self]:
-        """This row, as long as the claim on it is ours."""
+        """This row, as long as this process holds the claim on it."""
         return type(self)._default_manager.filter(pk=self.pk, claim=self.claim)
 
 
@@ -93,7 +93,7 @@ Row = TypeVar("Row", bound=ClaimedWork)
 
 
 def claim(rows: QuerySet[Row], pk: int, **changes: Any) -> Row | None:
-    """Take one of `rows` for this process; None when it is not among them any more.
+    """Claim one of `rows` for this process; None if it is no longer among them.
 
     A conditional UPDATE decides, so a message that is delivered twice is done once.
     """
@@ -114,20 +114,20 @@ def claim(rows: QuerySet[Row], pk: int, **changes: Any) -> Row | None:
 
 
 def report(row: ClaimedWork, **changes: Any) -> None:
-    """Write changes and a heartbeat. Raises ClaimLost when the row is no longer ours."""
+    """Write changes and a heartbeat. Raises ClaimLost if the claim is lost."""
     if not row.held().update(heartbeat_at=timezone.now(), **changes):
         raise ClaimLost
 
 
 def fail(row: ClaimedWork, reason: str) -> None:
-    """End the work with a sentence for people, unless the row is no longer ours."""
+    """End the work with a sentence for people, unless the claim is lost."""
     ended: dict[str, Any] = {"state": "failed", "error": reason, "finished_at": timezone.now()}
     row.held().update(**ended, claim=None)
 
 
 @contextmanager
 def working(row: Row, *, fail: Callable[[Row, str], None] = fail) -> Iterator[None]:
-    """Do claimed work in the block: it ends well, or with a sentence, or it is another's.
+    """Do claimed work in the block; an error ends it with a sentence, unless the claim is lost.
 
     While the block runs, a thread renews the heartbeat. A bug is recorded, so that no page waits
     for ever, and propagates. Where the database was away the row says nothing: it goes stale, and
@@ -181,7 +181,7 @@ def heartbeat(row: ClaimedWork, seconds: float = HEARTBEAT_SECONDS) -> Iterator[
 
 
 class ProgressReporter:
-    """Passes progress on at most twice a second, and always the first and last of a step.
+    """Report progress at most twice a second, and always the first and last of a step.
 
     Work reports far more often than a page can show or a database should write.
     """
@@ -202,7 +202,7 @@ class ProgressReporter:
 def give_back(
     rows: QuerySet[Row], *, fail: Callable[[Row, str], None] = fail, **changes: Any
 ) -> Iterator[Row]:
-    """Give back those of the claimed `rows` whose worker is silent; yields each that was.
+    """Release those of the claimed `rows` whose worker is silent; yields each of them.
 
     `changes` makes a row wait again. One that ended so `MOST_ATTEMPTS` times fails instead.
     """
@@ -218,7 +218,7 @@ def give_back(
 
 
 def wake(queue: str) -> None:
-    """Once the transaction has committed, send a message for each free place of a queue.
+    """After the commit, enqueue a message for each free child of a queue's workers.
 
     Rows wait in the database, not in the queue: there are never more messages than places, and
     each goes to the row that is next in turn at that moment.
@@ -280,7 +280,7 @@ def _places(queue: str) -> int:
 
 
 def send(task: str, *args: Any) -> None:
-    """Send a message now. A broker that cannot be reached is logged and no error."""
+    """Enqueue a message now. An unreachable broker is logged and no error."""
     global _silent_until
     if time.monotonic() < _silent_until:
         return

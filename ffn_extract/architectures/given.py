@@ -1,4 +1,4 @@
-"""A family that somebody describes by options instead of in a file of this folder.
+"""A model family described by options instead of by a file of this folder.
 
 `value_tensor` is the FFN's output matrix on disk, `{layer}` for the layer's number: value i is its
 row i or column i, as `orientation` says. With `{expert}` in the name, each expert has a tensor; a
@@ -378,7 +378,7 @@ def _missing(name: str, shapes: Shapes, axes: tuple[int, ...]) -> ArchitectureEr
 
 
 def names_of_norms_after_ffn(options: ExtractOptions, shapes: Shapes) -> Iterator[str]:
-    """Tensors that look like a norm behind the FFN, which `fold` and `norm` should apply first."""
+    """Tensors that look like a norm after the FFN, which `fold` and `norm` should apply first."""
     if options.projection == "raw" or options.norm_after_ffn_tensor is not None:
         return
     for name in sorted(shapes):

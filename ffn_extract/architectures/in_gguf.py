@@ -1,4 +1,4 @@
-"""The families as GGUF files keep them: one set of names for all, values always as columns.
+"""Model families in GGUF files: one set of names for all, values always as columns.
 
 llama.cpp transposes GPT-2's matrices and adds 1 to the gains of Gemma and its kin when it writes
 them, so that both are as in other families there.

@@ -1,4 +1,4 @@
-"""Which layers of a model have an FFN in the file, and how many layers the model has."""
+"""Find the layers with an FFN in the file, and the model's number of layers."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ _ON_REQUEST = "--allow-fewer-layers reads"
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers that are read, by their true numbers, of the `total` that the model has."""
+    """The layers to read, by their true numbers, of the model's `total`."""
 
     read: tuple[int, ...]
     total: int

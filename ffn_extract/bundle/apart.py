@@ -1,4 +1,4 @@
-"""Checks a bundle in a process of its own, which has little memory and no secrets.
+"""Check a bundle in a separate process with little memory and no secrets.
 
 A large library reads Parquet files. If a stranger's file makes it take gigabytes or crash, this
 process ends and the site goes on. Its environment is an allow-list: no key and no password.
@@ -36,13 +36,13 @@ _AGAIN = "Make the bundle again with `python -m ffn_extract extract`."
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: a sentence where it refused, and the memory it took, where it said so."""
+    """The outcome of a check: its sentence if it refused, and its memory if known."""
 
     refusal: str
     peak_mb: int | None = None
 
     def require(self) -> None:
-        """Raise BundleError where the check refused."""
+        """Raises BundleError if the check refused."""
         if self.refusal:
             raise BundleError(self.refusal)
 
@@ -61,14 +61,14 @@ def read_heads_apart(folder: Path, max_bytes: int | None = None) -> Manifest:
 
 
 def environment() -> dict[str, str]:
-    """The environment of the process: what it needs to start, and no secret."""
+    """The environment variables of the checking process, without secrets."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     found = [str(Path(ffn_extract.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return {**passed, **_OWN, "PYTHONPATH": os.pathsep.join(filter(None, found))}
 
 
 def check(what: str, folder: Path, max_bytes: int | None = None) -> Outcome:
-    """Have another process check "heads" or "rows" of a bundle."""
+    """Check "heads" or "rows" of a bundle in another process."""
     most = "" if max_bytes is None else str(max_bytes)
     done = subprocess.run(
         [sys.executable, "-P", "-m", __name__, what, os.path.abspath(folder), str(folder), most],
@@ -105,7 +105,7 @@ def _limit(what: int, most: int) -> None:
 
 
 def main(what: str, folder: str, called: str, most: str) -> None:
-    """Check the bundle in `folder`, which sentences call `called`; print the outcome as JSON."""
+    """Check the bundle in `folder`, called `called` in sentences; print the outcome as JSON."""
     _limit(resource.RLIMIT_DATA, MOST_MEMORY_MB << 20)
     _limit(resource.RLIMIT_CPU, MOST_CPU_SECONDS)
     _limit(resource.RLIMIT_CORE, 0)

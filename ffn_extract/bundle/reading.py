@@ -1,4 +1,4 @@
-"""Reading a bundle: everything is validated before the first row is handed out."""
+"""Read a bundle: everything is validated before the first row is returned."""
 
 import hashlib
 import os
@@ -73,7 +73,7 @@ def open_bundle(path: str | os.PathLike[str], max_bytes: int | None = None) -> B
 
 
 def read_heads(folder: Path, max_bytes: int | None = None) -> Manifest:
-    """The manifest of a bundle of which the manifest, sizes and Parquet footers have been checked.
+    """The manifest of a bundle, after checks of manifest, sizes and Parquet footers.
 
     Quick whatever the size: no row is read and no digest computed, which `open_bundle` does. With
     `max_bytes`, the rows must not be larger than that when they are unpacked.

@@ -1,4 +1,4 @@
-"""fairseq's checkpoints: a .pt file with weights and settings, and dict.txt beside it.
+"""fairseq checkpoints: a .pt file with weights and settings, and dict.txt beside it.
 
 The file pickles the settings as an argparse.Namespace, which is the one class that is loaded
 besides tensors; a file that holds others is refused and nothing in it is run.
@@ -44,7 +44,7 @@ def is_fairseq(folder: Path) -> bool:
 
 
 def open_fairseq(folder: Path) -> FairseqModel:
-    """The one .pt file of a folder, or the one with a usual name.
+    """Open the one .pt file of a folder, or the one with a usual name.
 
     Raises CheckpointError when there is none, it holds something else, or the dictionary is
     another model's.

@@ -1,4 +1,4 @@
-"""Find a model: a local folder, or a hub id of which only the needed files are fetched."""
+"""Find a model: a local folder, or a hub id of which only needed files are fetched."""
 
 import errno
 import hashlib
@@ -69,7 +69,7 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The content of config.json. Raises CheckpointError when it cannot be read."""
+        """The content of config.json. Raises CheckpointError if it cannot be read."""
         if self.gguf is not None:
             return self.gguf.config
         if self._fairseq is not None:
@@ -78,7 +78,7 @@ class Checkpoint:
 
     @cached_property
     def tensors(self) -> TensorFiles:
-        """The weights. Raises CheckpointError when they cannot be opened."""
+        """The weights. Raises CheckpointError if they cannot be opened."""
         if self.gguf is not None:
             from ffn_extract.gguf_format.tensors import GGUFFiles
 
@@ -87,7 +87,7 @@ class Checkpoint:
 
     @cached_property
     def gguf(self) -> GGUFModel | None:
-        """The model in the GGUF files; None where it is kept otherwise."""
+        """The model in the GGUF files; None in other formats."""
         return open_gguf([self.folder / n for n in self.gguf_files]) if self.gguf_files else None
 
     @cached_property

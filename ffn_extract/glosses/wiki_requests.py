@@ -1,4 +1,4 @@
-"""wptools, tamed: one bounded request per title, its status checked, its answer checked.
+"""Requests to a wiki by wptools: one bounded request per title, with status and response checked.
 
 As it comes, wptools ignores the HTTP status, follows redirects to any host, makes requests that
 nobody asked for, waits forever, and fails in many ways on an answer that it did not expect. Here it
@@ -38,7 +38,7 @@ _NOT_REACHED = {
 
 @dataclass(frozen=True)
 class Page:
-    """What a wiki says about a title, after its own redirects; `extract` is plain text."""
+    """A wiki's page of a title, after its own redirects; `extract` is plain text."""
 
     title: str
     description: str
@@ -47,11 +47,11 @@ class Page:
 
 
 class NoPage(Exception):
-    """The wiki has no page of that title: an answer like any other."""
+    """The wiki has no page of that title, which is a valid response."""
 
 
 class NotNow(Exception):
-    """No usable answer this time; `reason` says why, `retry_after` is what the wiki asked for."""
+    """No usable response this time; `reason` says why, `retry_after` is the wiki's request."""
 
     def __init__(self, reason: str, retry_after: float | None = None, *, limited: bool = False):
         super().__init__(reason)
@@ -61,19 +61,19 @@ class NotNow(Exception):
 
 
 class Unreachable(NotNow):
-    """No connection came about."""
+    """No connection was possible."""
 
 
 class TooLarge(NotNow):
-    """The answer was cut off at the limit, and would be another time."""
+    """The response was cut off at the limit, and would be again."""
 
 
 class Refused(Exception):
-    """The wiki answers no such request at all; the message says what it means."""
+    """The wiki refuses such requests; the message explains it."""
 
 
 def ask(title: str, settings: WikiSettings) -> Page:
-    """One request for one title.
+    """Send one request for one title.
 
     Raises NoPage, Refused, NotNow or one of its two kinds, Unreachable and TooLarge.
     """
@@ -93,7 +93,7 @@ def ask(title: str, settings: WikiSettings) -> Page:
 
 
 def user_agent(settings: WikiSettings) -> str:
-    """Who asks, in the form that Wikimedia's policy on user agents wants."""
+    """The user agent, in the form of Wikimedia's policy."""
     contact = settings.contact or "no contact given"
     asks_with = f"wptools/{wptools.__version__} {pycurl.version.split()[0]}"
     return f"ffn-concepts/{__version__} ({contact}) {asks_with}"

@@ -1,4 +1,4 @@
-"""Answers against reference answers: scores, feedback after training, and being let in."""
+"""Scores against reference annotations, feedback after training, and letting people in."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ SCORED = (Purpose.TRAINING, Purpose.REFERENCE)
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a person sees after a training list. `percent` is rounded down, as the training's."""
+    """Feedback after a training list. `percent` is rounded down, as the training's."""
 
     assignment: Assignment
     comparison: Comparison | None  # none where the list has lost its reference answer
@@ -33,7 +33,7 @@ class Feedback:
 
 
 def feedback_of(assignment: Assignment) -> Feedback:
-    """The person's answer to a submitted training list beside the reference answer."""
+    """A person's submitted training annotation beside the reference annotation."""
     study, membership = assignment.item.study, assignment.membership
     membership.study = study
     reference = _reference_of(assignment.item)
@@ -54,7 +54,7 @@ def feedback_of(assignment: Assignment) -> Feedback:
 
 
 def answer_of(assignment: Assignment) -> Answer:
-    """What was last submitted."""
+    """The last submitted version of an annotation."""
     patterns = tuple(
         PatternAnswer(
             number=row.number,
@@ -69,7 +69,7 @@ def answer_of(assignment: Assignment) -> Answer:
 
 
 def answer_score(assignment: Assignment, answer: Answer) -> float | None:
-    """How far an answer to a training list overlaps with the reference answer, 0 to 1.
+    """Overlap of a training annotation with the reference annotation, 0 to 1.
 
     None where there is no reference answer, and for all other lists: a silent reference list is
     scored by `silent_scores_ensure`. Scoring here what annotators cannot tell from other lists
@@ -82,13 +82,13 @@ def answer_score(assignment: Assignment, answer: Answer) -> float | None:
 
 
 def silent_scores_sweep() -> None:
-    """Score the answers to silent reference lists that nobody has scored; run by workers."""
+    """Score annotations of silent reference lists that have no score; run by workers."""
     for study in Study.objects.filter(pk__in=_unscored().values("item__study")):
         silent_scores_ensure(study=study)
 
 
 def silent_scores_ensure(*, study: Study) -> None:
-    """Score a study's answers to silent reference lists that have no score yet.
+    """Score a study's annotations of silent reference lists that have no score.
 
     Whoever reads scores in tables or files calls it before.
     """
@@ -106,7 +106,7 @@ def silent_scores_ensure(*, study: Study) -> None:
 
 
 def silent_scores_waiting(study: Study) -> int:
-    """How many answers to the study's silent reference lists wait for a worker to score them."""
+    """Number of annotations of silent reference lists that wait for a worker's score."""
     return _unscored().filter(item__study=study).count()
 
 
@@ -123,7 +123,7 @@ def _unscored() -> QuerySet[Assignment]:
 
 
 def reference_require_changeable(*, answer: Assignment) -> None:
-    """Raises Invalid for the final answer of a training list that somebody was shown."""
+    """Raises Invalid for the reference annotation of a training list that somebody has seen."""
     told = Assignment.objects.filter(
         item=answer.item_id, purpose=Purpose.TRAINING, state=State.SUBMITTED
     )
@@ -135,7 +135,7 @@ def reference_require_changeable(*, answer: Assignment) -> None:
 
 
 def scores_renew(*, item: Item, reference: Answer) -> None:
-    """Score what people said of a reference list anew, after its reference answer has changed."""
+    """Score a reference list's annotations again, after its reference annotation has changed."""
     answers = item.assignments.filter(purpose__in=SCORED).order_by(*Assignment.LOCK_ORDER)
     list(answers.select_for_update().values_list("pk"))  # one that is on its way comes first
     for row in answers.filter(state=State.SUBMITTED):
@@ -146,7 +146,7 @@ def scores_renew(*, item: Item, reference: Answer) -> None:
 
 
 def reference_scores_renew(*, item: Item) -> None:
-    """Score everything that was said of a list anew, by its reference answer as it is now.
+    """Score all annotations of a list again by its current reference annotation.
 
     Where it has none, nothing has a score.
     """
@@ -158,7 +158,7 @@ def reference_scores_renew(*, item: Item) -> None:
 
 
 def study_scores_renew(*, study: Study) -> None:
-    """Score everything anew after the study's minimum of tokens has changed."""
+    """Score all annotations again after the study's minimum of tokens has changed."""
     for item in study.items.filter(use__in=WITH_REFERENCE).select_related("vector", "study"):
         reference = _reference_of(item)
         if reference is not None:
@@ -167,7 +167,7 @@ def study_scores_renew(*, study: Study) -> None:
 
 @transaction.atomic
 def training_waive(*, membership: Membership, by: User) -> None:
-    """Let an annotator into the queue whatever their training says; once, and for good.
+    """Let an annotator into the queue in spite of their training; once, and for good.
 
     What is left of their training ends. Raises NotAllowed for somebody who does not run the
     study, Invalid for somebody who does not annotate in it.

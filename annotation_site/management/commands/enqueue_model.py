@@ -1,4 +1,4 @@
-"""`manage.py enqueue_model MODEL`: queue an extraction for a worker."""
+"""`manage.py enqueue_model MODEL`: enqueue an extraction for a worker."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Coverage across layers: a pure function from a dataframe to a figure, without pyplot."""
+"""Figure of coverage across layers: a pure function of a dataframe, without pyplot."""
 
 import itertools
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ def coverage_across_layers(
     layers: int | None = None,
     intervals: pd.DataFrame | None = None,
 ) -> Draw:
-    """The same figure, to be drawn for the page or for print.
+    """Draw coverage by layer, for the page or for print.
 
     `intervals` has ``model``, ``kind``, ``layer``, ``low`` and ``high`` of the coverage without
     stopwords concepts; they are drawn as lines from the lower to the upper end.
@@ -110,7 +110,7 @@ def coverage_alt_text(
     layers: int | None = None,
     intervals: pd.DataFrame | None = None,
 ) -> str:
-    """Say in words, with all its numbers, what `coverage_across_layers_svg` shows."""
+    """The alternative text of `coverage_across_layers_svg`, with all its numbers."""
     sentences = ["Share of top tokens in a concept; layers count from 0."]
     if title:
         sentences.insert(0, f"{title.rstrip('.')}.")

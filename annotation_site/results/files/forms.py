@@ -1,4 +1,4 @@
-"""What a researcher fills in to ask for a file."""
+"""Form of a file request."""
 
 from django import forms
 
@@ -6,7 +6,7 @@ from annotation_site.results.files.jobs import CONTENTS
 
 
 class ExportForm(forms.Form):
-    """Which file, and whether it names people."""
+    """The file to request, with or without names."""
 
     content = forms.ChoiceField(
         label="File",

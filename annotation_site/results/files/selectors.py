@@ -1,4 +1,4 @@
-"""Reading which files were asked for."""
+"""Queries of requested files."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""From a study's labels to everything a snapshot holds. Workers import this; the web does not."""
+"""Compute a snapshot from a study's annotations. Only workers import this."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Result:
 def compute(
     study: Study, filters: Filters, *, progress: Progress = lambda step, done, total: None
 ) -> Result:
-    """Tables, figures and counts of a study under a filter; says how far it is."""
+    """Compute tables, figures and counts of a study under a filter, reporting progress."""
     answers = answers_of(study)
     request, missing = table_request(study, answers, filters)
     total = len(TABLES) + 1
@@ -91,7 +91,7 @@ def compute(
 
 
 def printed_figures(study: Study, tables: dict[str, Any]) -> list[dict[str, Any]]:
-    """The figures of a snapshot's stored tables as PDF and PNG; slower than those for the page."""
+    """Draw a snapshot's figures as PDF and PNG, which is slower than those for the page."""
     frames = {name: _frame(stored) for name, stored in tables.items()}
     return [
         _file(plan, file)
@@ -120,7 +120,7 @@ def _frame(stored: dict[str, Any]) -> pd.DataFrame:
 def table_request(
     study: Study, answers: StudyAnswers, filters: Filters
 ) -> tuple[TableRequest, dict[str, str]]:
-    """What the tables are computed from, and the machine annotators that cannot work here."""
+    """The tables' input, and the machine annotators that cannot run here."""
     categories = list(study.categories)
     counted = answers.counted(filters)
     labels = answers.labels(counted, filters)
@@ -171,7 +171,7 @@ def _together(labels: Labels, machines: Labels) -> Labels:
 
 
 def populations_of(study: Study) -> Populations:
-    """How many value vectors each layer has that a study's lists are of, and which were chosen.
+    """Number of value vectors per layer of a study's extractions, and which were chosen.
 
     Random vectors and updates are draws from infinitely many.
     """
@@ -246,7 +246,7 @@ def _counts(study: Study, answers: StudyAnswers, labels: Labels) -> dict[str, An
 
 
 def table_json(frame: pd.DataFrame) -> dict[str, Any]:
-    """Columns with their kind, and rows in which missing values are null."""
+    """A table as JSON: columns with their kind, and rows with null for missing values."""
     table = table_from_frame("", frame)
     return {
         "columns": [[column.name, column.kind] for column in table.columns],
