@@ -124,7 +124,7 @@ def _whole(opened: _Opened) -> Checked:
 
 
 def _labels_alone(opened: _Opened, other: str) -> Checked:
-    """What does not depend on the version of the measures."""
+    """Checks that do not depend on the version of the measures."""
     tokens = None if opened.is_first_format else opened.rows("tokens")
     checks = RecordChecks(opened.rows("lists"), tokens, opened.parameters)
     with (

@@ -75,7 +75,7 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
 
 
 class _BadCorpus(Exception):
-    """What is wrong with a corpus, as the rest of a sentence that begins with its name."""
+    """The fault of a corpus, as the rest of a sentence that begins with its name."""
 
 
 def _stripped(text: str) -> str:

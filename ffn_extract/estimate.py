@@ -36,7 +36,7 @@ _MANY_TOKENS = 4  # distinct tokens per list are about as many while lists are f
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an extraction takes: seconds of one worker, bytes of memory and of disk, and lists."""
+    """Cost of an extraction: seconds of one worker, bytes of memory and of disk, and lists."""
 
     lists: int
     tokens: int

@@ -164,7 +164,7 @@ def _summary(bundle: Bundle) -> Iterator[str]:
 
 
 def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """What is unusual, or needed to make the bundle again."""
+    """Unusual parameters, and those needed to make the bundle again."""
     if parameters.get("vectors"):
         yield f"{len(parameters['vectors'])} value vectors chosen one by one, not drawn at random"
     if parameters.get("drop_special"):
@@ -183,7 +183,7 @@ def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _tokenizer(notes: object, n_rows: int) -> Iterator[str]:
-    """What is unusual about the tokenizer, where the bundle notes something."""
+    """Unusual facts about the tokenizer, if the bundle notes any."""
     if not isinstance(notes, dict):
         return
     if isinstance(notes.get("entries"), int):

@@ -175,7 +175,7 @@ def _parameters(
     corpus: Corpus | None,
     sources: Mapping[str, GlossSource],
 ) -> dict[str, Any]:
-    """What the lists depend on besides the model; nothing of this machine."""
+    """Everything that the lists depend on besides the model; nothing of this machine."""
     drawn = options.drawn_count
     per_layer = options.per_layer if options.vectors is None else LISTED
     return {

@@ -61,7 +61,7 @@ class Marking:
 
     @property
     def known(self) -> str:
-        """What the marks reveal: "starts" of words, only their "ends", or "nothing"."""
+        """Meaning of the marks: "starts" of words, only their "ends", or "nothing"."""
         if self.space or self.continues or self.whole_words:
             return "starts"
         return "ends" if self.ends or self.goes_on else "nothing"

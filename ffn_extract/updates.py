@@ -180,7 +180,7 @@ class UpdateReader:
         return outputs[range(len(batch)), [place.position for place in batch]]
 
     def _inputs(self, batch: Sequence[_Place]) -> dict[str, torch.Tensor]:
-        """What the model reads: ids of the batch, filled up at their ends and masked there."""
+        """Input of the model: ids of the batch, padded at their ends and masked there."""
         ids, mask = self._padded([place.ids for place in batch])
         if not self._model.config.is_encoder_decoder:
             return {"input_ids": ids, "attention_mask": mask}

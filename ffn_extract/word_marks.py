@@ -118,7 +118,7 @@ def _flat(part: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _space(parts: list[tuple[str, Mapping[str, Any]]]) -> str:
-    """What stands for a space: Metaspace's sign, or what a step puts in its place."""
+    """The sign for a space: Metaspace's, or the replacement in a step."""
     for stage, part in parts:
         if part["type"] == "Metaspace":
             return str(part.get("replacement") or part.get("str_rep") or METASPACE.space)

@@ -168,7 +168,7 @@ def finish(*, extraction: Extraction, opened: "LayeredExtraction") -> None:
 
 
 def _bundle_of_before(extraction: Extraction) -> Bundle | None:
-    """What a worker that died while it loaded had written; its layers' rows are gone by then."""
+    """The bundle of a worker that died while it loaded; its layers' files are gone by then."""
     try:
         return services.open_storable(bundle_path(extraction))
     except BundleError:
@@ -228,7 +228,7 @@ class _Kept:
             self._opened.rest()
 
     def forget_ended(self) -> None:
-        """Close what is open if that run has ended; another one opens it anew."""
+        """Close the open run if it has ended; another run opens it again."""
         if self._key is None:
             return
         pk, started_at = self._key
@@ -269,7 +269,7 @@ def _not_shared(opened: "LayeredExtraction") -> str:
 
 
 def _arguments(extraction: Extraction) -> tuple[str, Path, ExtractOptions]:
-    """What the functions of the pipeline take."""
+    """Arguments of the pipeline's functions."""
     path = bundle_path(extraction)
     path.parent.mkdir(parents=True, exist_ok=True)
     options = ExtractOptions.from_json(extraction.parameters)

@@ -63,7 +63,7 @@ class XlsxFormat:
 
 
 def _text(cell: Cell) -> str | None:
-    """What a cell holds of a text: all of it, or its beginning and a remark."""
+    """A text for a cell: all of it, or its beginning and a remark."""
     text = text_of(cell)
     if text is None:
         return None

@@ -304,7 +304,7 @@ def _bundles_moved(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _all_or_nothing(path: Path) -> Iterator[None]:
-    """One transaction. What it does not take is told in a sentence."""
+    """One transaction; a row that it refuses becomes an error sentence."""
     try:
         with transaction.atomic():
             yield

@@ -65,7 +65,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What reads weights loads torch, so it is imported when asked for; declarations do without."""
+    """Import lazily the functions that read weights, because they load torch; declarations do not."""
     if name in ("Dimensions", "ModelWeights"):
         from ffn_extract.architectures import weights
 

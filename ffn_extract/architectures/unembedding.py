@@ -114,7 +114,7 @@ def _outside(files: TensorFiles, prefix: str, names: Sequence[str]) -> str | Non
 def _project_out(
     family: Architecture, files: TensorFiles, prefix: str, rows: StoredRows, d_model: int
 ) -> LinearMap:
-    """What narrows d_model to the unembedding's rows."""
+    """The matrix that narrows d_model to the unembedding's rows."""
     width = rows.shape[1]
     matrix = family.project_out
     if matrix is None:

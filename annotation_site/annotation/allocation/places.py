@@ -88,7 +88,7 @@ def _pilot_fill(study: Study) -> int:
 
 
 def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
-    """Let the oldest surplus answers of lists with free places take them."""
+    """Give free slots to the oldest surplus annotations of their lists."""
     surplus = Assignment.objects.filter(
         item__in=items, purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=True
     )

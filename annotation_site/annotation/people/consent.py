@@ -121,7 +121,7 @@ def study_withdraw(*, membership: Membership) -> None:
 
 
 def _answers_remove(study: Study, own: QuerySet[Assignment]) -> None:
-    """Delete what the person said, and see to it that results are computed anew."""
+    """Delete a person's annotations, and have results computed again."""
     Pattern.objects.filter(assignment__in=own).delete()
     _, deleted = Revision.objects.filter(assignment__in=own).delete()
     study.removals += deleted.get("annotation.Revision", 0) + 1

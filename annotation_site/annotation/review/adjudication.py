@@ -239,7 +239,7 @@ def _match(
 
 
 def _content(patterns: Sequence[Pattern]) -> dict[str, Any]:
-    """An answer as the editor takes it; numbered anew, and without the comment, which is theirs."""
+    """An annotation for the editor, with new numbers and without its comment."""
     return {
         "patterns": [
             {

@@ -157,7 +157,7 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
 
 
 def _begun(study: Study) -> QuerySet[Item]:
-    """Lists that somebody has opened, or, as a final answer, has written something for."""
+    """Lists that a person has opened, or for which an adjudicated annotation has content."""
     written = Q(assignments__version__gt=0) | Q(assignments__draft__isnull=False)
     opened = Q(assignments__opened_at__isnull=False) & ~Q(
         assignments__purpose=Assignment.Purpose.ADJUDICATION

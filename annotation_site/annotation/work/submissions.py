@@ -223,7 +223,7 @@ def _is_new(assignment: Assignment) -> bool:
 
 
 def _begin(assignment: Assignment) -> None:
-    """Whoever writes has opened the list, also a script that did not say so."""
+    """Open the list on its first write, also for a script that did not open it."""
     if _is_new(assignment):
         assignment.opened_at = timezone.now()
         if assignment.state == State.WAITING:

@@ -180,7 +180,7 @@ def _membership(request: PersonRequest, slug: str) -> Any:
 
 
 def _after(done: Assignment) -> Response:
-    """What follows a list that was submitted or skipped."""
+    """The rest of the response after a submission or a skip."""
     elsewhere = selectors.page_after(done)
     if elsewhere is not None:
         return Response({"next": None, "next_url": elsewhere})

@@ -178,7 +178,7 @@ class _Import:
         return item
 
     def _taken(self, keys: list[AssignmentKey]) -> set[AssignmentKey]:
-        """Who has what of these lists. A list that only waits for its imported answer goes."""
+        """Holders of these lists. A list that only waits for its imported annotation is removed."""
         there = {
             (person, item, purpose): pk
             # Locked: an answer that is on its way since the study was open comes first.

@@ -50,7 +50,7 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Result:
-    """What a snapshot stores: JSON, and the files of its figures."""
+    """The content of a snapshot: JSON, and the files of its figures."""
 
     tables: dict[str, Any]
     figures: dict[str, Any]
@@ -110,7 +110,7 @@ def _file(plan: FigurePlan, file: FigureFile) -> dict[str, Any]:
 
 
 def _frame(stored: dict[str, Any]) -> pd.DataFrame:
-    """What `table_json` stored; missing numbers are NaN."""
+    """A dataframe of a stored table; missing numbers are NaN."""
     frame = pd.DataFrame(stored["rows"], columns=[name for name, _ in stored["columns"]])
     numbers = [name for name, kind in stored["columns"] if kind == "number"]
     frame[numbers] = frame[numbers].apply(pd.to_numeric)

@@ -155,7 +155,7 @@ class TableRequest:
 
     @cached_property
     def _annotators(self) -> dict[tuple[str, str, int | None], frozenset[object]]:
-        """Who judged the lists of each model and kind, and of each layer of them."""
+        """Annotators of the lists of each model and kind, and of each layer of them."""
         labels = self.covering
         who = labels.annotations.merge(labels.lists, on="list_id")
         who = who[["model", "kind", "layer", "annotator"]].drop_duplicates()
