@@ -139,7 +139,7 @@ def _without_wordnet() -> list[str]:
     command = [sys.executable, "-m", "ffn_extract", "fetch-wordnet"]
     if subprocess.run(command, cwd=ROOT, check=False).returncode == 0:
         return []
-    print("Going on without WordNet: no glosses, and no FFN updates.")
+    print("Continuing without WordNet: no glosses, and no FFN updates.")
     return ["--kinds", "value,random", "--glosses", "none"]
 
 

@@ -27,7 +27,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
     # Without waiting: nobody may ever write into a pipe.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UnreadableFile("it is no regular file")
+            raise UnreadableFile("it is not a regular file")
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise UnreadableFile(f"it is larger than {most_bytes:,} bytes")

@@ -115,7 +115,7 @@ class _Measured:
         )
         if name not in self.shapes:
             raise ArchitectureError(
-                f"The weights have no {name}, which a {family.model_type} model keeps there."
+                f"The weights have no {name}, which a {family.model_type} model needs."
             )
         self._require_plain(name)
         shape = self.shapes[name]
@@ -137,7 +137,7 @@ class _Measured:
                 if name not in self.names:
                     raise ArchitectureError(
                         f"The weights have no {name}, which a {self.family.model_type} model of "
-                        f"{n_layers} layers keeps there."
+                        f"{n_layers} layers needs."
                     )
 
     def _require_plain(self, name: str) -> None:

@@ -165,7 +165,7 @@ def _open_sources(names: Sequence[str]) -> dict[str, GlossSource]:
         try:
             sources[name] = GLOSS_SOURCES[name]()
         except FFNExtractError as error:
-            _log.warning("%s Going on without glosses from %s.", error, name)
+            _log.warning("%s Continuing without glosses from %s.", error, name)
     return sources
 
 

@@ -21,8 +21,8 @@ def locked(out: Path) -> Iterator[None]:
             stack.enter_context(held(out.parent / f".{out.name}.lock"))
         except BlockingIOError as error:
             raise BundleError(
-                f"Another process is extracting into {out} at this moment. Wait until it has "
-                "ended, or give another folder."
+                f"Another process is extracting into {out}. Wait until it ends, or give another "
+                "folder."
             ) from error
         except OSError as error:
             raise BundleError(f"Cannot write to {out.parent}: {error.strerror}.") from error

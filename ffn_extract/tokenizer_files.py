@@ -83,7 +83,7 @@ def tokenizer_json(folder: Path) -> dict[str, Any] | None:
 
 def _refusal(folder: Path, what: str, way_out: str = WAY_OUT) -> CheckpointError:
     return CheckpointError(
-        f"No tokenizer can be read in the model's folder {folder.name}: {what}. {way_out}"
+        f"The tokenizer in the model's folder {folder.name} cannot be read: {what}. {way_out}"
     )
 
 

@@ -260,8 +260,8 @@ def require_runnable(architecture: Architecture) -> str:
         )
     if architecture.value_module is None:
         raise OptionError(
-            f"A {architecture.model_type} model is read and not run, so it has no lists of the "
-            "kind update. Leave them out with --kinds value,random."
+            f"A {architecture.model_type} model cannot be run, so it has no updates. "
+            "Leave them out with --kinds value,random."
         )
     return architecture.value_module
 

@@ -142,8 +142,9 @@ class WeightedTest:
     weights: Sequence[int]
 
     def _factors(self) -> tuple[list[int], int]:
-        """What each layer's deviation is multiplied with, so that the sum is whole; and by what
-        the sum is divided to be the weighted mean of differences (of numerators)."""
+        """Factors of each layer's deviation that make the sum whole, and the divisor that makes the
+        sum the weighted mean of differences (of numerators).
+        """
         pairs = zip(self.weights, self.layers, strict=True)
         parts = [Fraction(weight, one.pairs) for weight, one in pairs]
         common = lcm(*(part.denominator for part in parts))

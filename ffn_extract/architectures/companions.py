@@ -112,9 +112,9 @@ def require_alone(name: str, names: frozenset[str]) -> None:
     companions = companions_of(name, names)
     if companions:
         raise ArchitectureError(
-            f"Beside {name} the weights have {companions[0]}, which may change it in a way that is "
-            "not known here. Load the model in the program that saved it, fold what belongs to a "
-            "matrix into it, and save the plain model."
+            f"Beside {name} the weights have {companions[0]}, which may change it in an unknown "
+            "way. Load the model in the program that saved it, merge such tensors into their "
+            "matrix, and save the plain model."
         )
 
 

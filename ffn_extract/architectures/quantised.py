@@ -36,7 +36,7 @@ def report_plain(files: TensorFiles, used: Iterable[str], config: Mapping[str, A
     types = sorted({files.dtype(name) for name in used})
     _log.warning(
         "config.json has a quantization_config (%s), but the tensors used are plain %s without "
-        "scales: they are read as they are.",
+        "scales. They are read unchanged.",
         said.get("quant_method", "no method named"),
         " and ".join(types),
     )

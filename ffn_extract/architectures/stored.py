@@ -147,7 +147,7 @@ class StoredVectors:
 def require_present(files: TensorFiles, name: str, model: str) -> None:
     """Raises ArchitectureError if the files have no such tensor; `model` names the model."""
     if name not in files.names:
-        raise ArchitectureError(f"The weights have no {name}, which {model} keeps there.")
+        raise ArchitectureError(f"The weights have no {name}, which {model} needs.")
 
 
 def read_vector(files: TensorFiles, name: str) -> torch.Tensor:
@@ -160,5 +160,8 @@ def require_finite(tensor: torch.Tensor, name: str) -> torch.Tensor:
     """The tensor itself. Raises CheckpointError if it has NaN or an infinite number."""
     # Their ends tell: NaN passes on to both. Several times as fast as a look at every number.
     if tensor.numel() and not all(torch.isfinite(torch.stack(torch.aminmax(tensor)))):
-        raise CheckpointError(f"{name} holds values that are not finite numbers (NaN or infinite).")
+        raise CheckpointError(
+            f"{name} holds values that are not finite numbers (NaN or infinite). Copy "
+            "the model again, or give another."
+        )
     return tensor

@@ -157,8 +157,8 @@ class ModelWeights:
         names, after = self.architecture.norm, self.architecture.after_ffn
         if names is None:
             raise ArchitectureError(
-                "No norm before the unembedding is known for this model, which the projections "
-                "fold and norm need; use the projection raw."
+                "The projections fold and norm need the norm before the unembedding, which is not "
+                "known for this model. Use the projection raw."
             )
         bias = self._norm_name(names.bias, layer)
         return Norm(

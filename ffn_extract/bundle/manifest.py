@@ -143,17 +143,22 @@ def parse_manifest(content: bytes) -> Manifest:
     version = stored.get("format_version")
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise BundleError(
-            f"The bundle has format version {version!r}; this program reads {FORMAT_VERSION}."
+            f"The bundle has format version {version!r}; this program reads version "
+            f"{FORMAT_VERSION}."
         )
     manifest = _manifest(stored)
     try:
         digest, canonical = manifest.digest, manifest.to_bytes()
     except UnicodeEncodeError:
-        raise BundleError(f"{MANIFEST_FILE} holds text that is no valid Unicode.") from None
+        raise BundleError(f"{MANIFEST_FILE} holds text that is not valid Unicode.") from None
     if stored.get("digest") != digest:
-        raise BundleError(f"The digest in {MANIFEST_FILE} does not match what it describes.")
+        raise BundleError(
+            f"The digest in {MANIFEST_FILE} does not match its content. Copy the bundle again."
+        )
     if content != canonical:
-        raise BundleError(f"{MANIFEST_FILE} has been changed, or not been written canonically.")
+        raise BundleError(
+            f"{MANIFEST_FILE} was changed, or not written canonically. Copy the bundle again."
+        )
     return manifest
 
 

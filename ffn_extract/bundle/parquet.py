@@ -83,7 +83,7 @@ def _require_short_footer(path: Path) -> None:
         file.seek(max(0, size - _FOOTER_TAIL))
         tail = file.read(_FOOTER_TAIL)
     if tail[4:] != _MAGIC:
-        raise BundleError(f"{path.name} is no whole Parquet file.")
+        raise BundleError(f"{path.name} is not a complete Parquet file. Copy the bundle again.")
     length = int.from_bytes(tail[:4], "little")
     if length > min(MAX_FOOTER_BYTES, size):
         raise BundleError(

@@ -96,7 +96,7 @@ class VectorCheck:
             place = (layer, KINDS.index(kind), index)
             if self._last is not None and place <= self._last:
                 raise BundleError(
-                    f"{kind} vector {index} of layer {layer} stands twice or out of order."
+                    f"{kind} vector {index} of layer {layer} is repeated or out of order."
                 )
             self._last = place
         for kind, group in groupby(sorted(kinds)):

@@ -52,7 +52,7 @@ def open_fairseq(folder: Path) -> FairseqModel:
     path = _weights_file(folder)
     content = load_weights_only(path, [argparse.Namespace])
     if not isinstance(content.get("model"), Mapping):
-        raise CheckpointError(f"{path.name} holds no model: it has no weights under the key model.")
+        raise CheckpointError(f"{path.name} is not a model: it has no weights under the key model.")
     tensors = TorchBinFiles(only_tensors(content["model"]))
     n_words = len(read_dictionary(folder))
     bands = [tensors.shape(name)[0] for name in tensors.names if _INPUT_BAND.fullmatch(name)]

@@ -129,7 +129,7 @@ def find_checkpoint(
         )
     if not model or folder.exists() or not _HUB_ID.fullmatch(model):
         raise CheckpointError(
-            f"{model or 'The empty name'} is no folder, and no hub id either (such as gpt2 or "
+            f"{model or 'The empty name'} is neither a folder nor a hub id (such as gpt2 or "
             "google-bert/bert-base-uncased)."
         )
     try:
@@ -226,8 +226,8 @@ def _require_named_content(path: Path, model: str) -> None:
     path.unlink()
     stored.unlink(missing_ok=True)
     raise CheckpointError(
-        f"What the hub sent as {path.name} of {model} is not what it says it has: its SHA-256 "
-        "differs. Nothing of it is kept. Try again; if it happens again, ask who runs the hub."
+        f"The hub sent {path.name} of {model} with another SHA-256 than it announced. The file "
+        "is not kept. Try again; if it happens again, tell the operator of the hub."
     )
 
 
@@ -249,10 +249,10 @@ def _from_cache(
     except (OSError, ValueError, CheckpointError):
         _refuse_a_cache_that_cannot_be_written(model, reason)
         raise CheckpointError(
-            f"The hub cannot be reached, or stopped in the middle ({_sentence(reason)}), and "
-            f"{model} is not in its cache on this machine, or not whole. Either give a local "
-            "folder with the model's config.json, safetensors and tokenizer files, or connect "
-            "(HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT another "
+            f"The hub cannot be reached, or the transfer stopped ({_sentence(reason)}), and "
+            f"{model} is not in its cache on this machine, or is incomplete there. Either give a "
+            "local folder with the model's config.json, safetensors and tokenizer files, or "
+            "connect (HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT another "
             "hub)."
         ) from reason
     return Checkpoint(folder, model, folder.name, gguf_files)

@@ -199,7 +199,7 @@ def _shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
                     shapes[name] = shapes[kept]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"{path.name} is no whole safetensors file: {error}. Copy the model again."
+                f"{path.name} is not a complete safetensors file: {error}. Copy the model again."
             ) from error
     return shapes
 

@@ -81,7 +81,7 @@ def open_gguf(paths: Sequence[Path]) -> GGUFModel:
     kind = settings.get("general.type", _MODEL)
     if kind != _MODEL:
         raise CheckpointError(
-            f"{name} is no model but of the type {str(kind)[:40]!r}. Name the model's own file "
+            f"{name} is not a model but of the type {str(kind)[:40]!r}. Name the model's own file "
             "with --gguf-file."
         )
     if not isinstance(settings.get("general.architecture"), str):

@@ -207,35 +207,35 @@ def _require_ok(status: int, complete: bool, retry_after: float | None) -> None:
         raise NotNow("too many requests (429)", retry_after, limited=True)
     if status in (401, 403):
         raise Refused(
-            f"it refuses us ({status}). Wikimedia does so when the User-Agent says nothing about "
-            "who asks: set FFN_CONTACT to your e-mail address or page. A private wiki must let "
-            "anybody read."
+            f"it refuses our requests ({status}). Wikimedia does so without a contact in the "
+            "User-Agent: set FFN_CONTACT to your e-mail address or page. A private wiki must let "
+            "everybody read."
         )
     if 300 <= status < 400:
         raise Refused(
-            f"it sends us to another address ({status}), which is not followed: set FFN_WIKI to "
-            "the address at which the wiki itself answers."
+            f"it redirects to another address ({status}), which is not followed: set FFN_WIKI to "
+            "the wiki's own address."
         )
     if status >= 500:
         raise NotNow(f"the server fails ({status})", retry_after)
     if status >= 400:
-        raise Refused(f"it has no API there ({status}): it is looked for at /w/api.php.")
+        raise Refused(f"it has no API at /w/api.php ({status}).")
     if complete and status != 200:
-        raise NotNow(f"an answer with status {status}")
+        raise NotNow(f"a response with status {status}")
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        raise NotNow("its answer is no JSON") from None
+        raise NotNow("its response is not JSON") from None
     if not isinstance(answer, dict):
-        raise NotNow("its answer is not that of MediaWiki's API")
+        raise NotNow("its response is not from MediaWiki's API")
     error = answer.get("error")
     if error is not None:
         code = str(error.get("code")) if isinstance(error, dict) else "unknown"
         if code == "readapidenied":
-            raise Refused("it lets nobody read without an account (readapidenied).")
+            raise Refused("reading needs an account there (readapidenied).")
         raise NotNow(f"its API reports {code[:60]}", limited=code in _BUSY_CODES)
     return answer
 
@@ -253,9 +253,9 @@ def _checked(answer: Mapping[str, Any]) -> dict[str, Any]:
         disambiguation = "disambiguation" in page.get("pageprops", {})
         texts = [page["title"], page.get("extract", ""), *descriptions]
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise NotNow("its answer is not that of MediaWiki's API") from None
+        raise NotNow("its response is not from MediaWiki's API") from None
     if not all(isinstance(text, str) for text in texts):
-        raise NotNow("its answer is not that of MediaWiki's API")
+        raise NotNow("its response is not from MediaWiki's API")
     kept = {
         "title": texts[0],
         "extract": html.escape(_plain(texts[1][:MAX_EXTRACT])),

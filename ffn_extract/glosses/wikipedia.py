@@ -171,8 +171,8 @@ class WikipediaGlosses:
         if not self._given_up:
             self._given_up = True
             _log.warning(
-                "%s Going on with the glosses from %s that are already here; a later run asks for "
-                "the rest.",
+                "%s Continuing with the glosses from %s in the cache; a later run requests the "
+                "rest.",
                 sentence,
                 SOURCE,
             )

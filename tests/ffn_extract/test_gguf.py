@@ -329,7 +329,7 @@ def test_what_is_no_such_model_is_refused(tiny_gguf, settings, sentence):
 def test_a_family_known_and_not_read_from_gguf_is_refused(tiny_gguf):
     folder, path, arrays = tiny_gguf("llama")
     write_gguf(path, folder, family="bert", arrays=arrays)
-    with pytest.raises(ArchitectureError, match="GGUF files of the family bert are not read"):
+    with pytest.raises(ArchitectureError, match="GGUF files of the family bert cannot be read"):
         weights_of(path)
 
 

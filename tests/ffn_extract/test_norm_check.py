@@ -140,7 +140,7 @@ def test_a_folder_that_holds_a_comparison_is_not_overwritten(tiny_model, tmp_pat
 
 def test_a_folder_that_cannot_be_written_is_named(tiny_model, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OptionError, match="Nothing can be written to"):
+    with pytest.raises(OptionError, match="Cannot write to"):
         compare_norm(str(tiny_model("bert")), tmp_path / "file" / "out", TINY)
 
 
