@@ -252,8 +252,8 @@ def _from_cache(
             f"The hub cannot be reached, or the transfer stopped ({_sentence(reason)}), and "
             f"{model} is not in its cache on this machine, or is incomplete there. Either give a "
             "local folder with the model's config.json, safetensors and tokenizer files, or "
-            "connect (HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT another "
-            "hub)."
+            "connect (HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT "
+            "another hub)."
         ) from reason
     return Checkpoint(folder, model, folder.name, gguf_files)
 
