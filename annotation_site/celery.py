@@ -34,7 +34,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 # Run by one worker at a time, every few seconds; each must be safe to run at once in many.
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
-    "annotation_site.annotation.allocation.places.leases_sweep",
+    "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
     "annotation_site.results.snapshots.services.snapshots_sweep",
     "annotation_site.results.files.storage.exports_sweep",
@@ -148,7 +148,7 @@ def _start_heartbeat(sender: Any, **_: Any) -> None:
     heartbeat.start(
         [import_string(name) for name in SWEEPS],
         extracts=EXTRACTION_QUEUE in taken,
-        places=sender.pool.num_processes if RESULTS_QUEUE in taken else 0,
+        tasks_at_once=sender.pool.num_processes if RESULTS_QUEUE in taken else 0,
     )
 
 

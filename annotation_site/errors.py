@@ -78,10 +78,10 @@ class Invalid(SiteError):
     status = 422
 
 
-class InvalidAnswer(Invalid):
+class InvalidAnnotation(Invalid):
     """An annotation that breaks the study's rules."""
 
-    code = "invalid_answer"
+    code = "invalid_annotation"
 
 
 class DraftConflict(SiteError):

@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
+from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader
-from annotation_site.exports.labels import LabelFileError, LabelRecord
 from annotation_site.results.files import archive_texts
-from annotation_site.results.files.archive_answers import (
+from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
     SKIP_COLUMNS,
     TOKEN_COLUMNS,
-    Choices,
+    TableSettings,
     request_of,
 )
 from annotation_site.results.files.archive_checks import NOT_CHECKED, RecordChecks
@@ -80,7 +80,7 @@ class _Opened:
 def verify(path: Path) -> Checked:
     """Check the archive, recompute it from its labels and compare.
 
-    Raises ArchiveError and LabelFileError for an archive that cannot be what this product wrote.
+    Raises ArchiveError and LabelsFileError for an archive that cannot be what this product wrote.
     """
     with ArchiveReader(path) as archive:
         archive.check()
@@ -181,7 +181,7 @@ def _of_members(opened: _Opened, tables: Mapping[str, Table]) -> Iterator[str]:
 
 
 def _of_parameters(
-    parameters: Mapping[str, Any], counts: Mapping[str, Any], choices: Choices
+    parameters: Mapping[str, Any], counts: Mapping[str, Any], choices: TableSettings
 ) -> Iterator[str]:
     study, stored = parameters["study"], parameters["counts"]
     for name in sorted({*counts, *stored}):
@@ -224,11 +224,11 @@ def _of_texts(
 class _Counted:
     """Records, counted as they pass."""
 
-    def __init__(self, records: Iterator[LabelRecord]) -> None:
+    def __init__(self, records: Iterator[AnnotationRecord]) -> None:
         self._records = records
         self.count = 0
 
-    def __iter__(self) -> Iterator[LabelRecord]:
+    def __iter__(self) -> Iterator[AnnotationRecord]:
         for record in self._records:
             self.count += 1
             yield record
@@ -246,9 +246,9 @@ def _parameters(archive: ArchiveReader) -> dict[str, Any]:
     return parameters
 
 
-def _choices(parameters: Mapping[str, Any]) -> Choices:
+def _choices(parameters: Mapping[str, Any]) -> TableSettings:
     try:
-        return Choices.of_json(parameters["tables"])
+        return TableSettings.of_json(parameters["tables"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArchiveError("parameters.json does not say what the tables depend on.") from error
 
@@ -263,12 +263,12 @@ def _unpacked(archive: ArchiveReader, extension: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _both(jsonl: IO[bytes], parquet: IO[bytes]) -> Iterator[LabelRecord]:
+def _both(jsonl: IO[bytes], parquet: IO[bytes]) -> Iterator[AnnotationRecord]:
     """The records of the one file, which are those of the other."""
     files = labels_jsonl.read(jsonl), labels_parquet.read(parquet)
     for number, (line, row) in enumerate(zip_longest(*files), start=1):
         if line != row or line is None:
-            raise LabelFileError(f"Record {number} differs in labels.jsonl and labels.parquet.")
+            raise LabelsFileError(f"Record {number} differs in labels.jsonl and labels.parquet.")
         yield line
 
 
@@ -312,7 +312,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         checked = verify(Path(arguments[0]))
-    except (ArchiveError, LabelFileError, ValueError) as error:
+    except (ArchiveError, LabelsFileError, ValueError) as error:
         print(f"Not verified: {error}", file=sys.stderr)
         return 2
     if checked.differences:

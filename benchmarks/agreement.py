@@ -20,6 +20,7 @@ from annotation_site.analysis.agreement.tables import (
     agreement_tables,
     measure_agreement,
 )
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.coverage import (
     DEFAULT_CATEGORIES,
@@ -28,9 +29,8 @@ from annotation_site.analysis.coverage import (
     list_coverage,
 )
 from annotation_site.analysis.intervals import RESAMPLES
-from annotation_site.analysis.labels import Labels
 from annotation_site.analysis.means import mean_intervals
-from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, labels_of, seconds
+from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, frames_of, seconds
 
 GROUPINGS = [(), ("kind",), ("layer",), ("kind", "layer"), ("category",), ("kind", "category")]
 COVERAGE = [("model",), ("model", "kind"), ("model", "kind", "layer")]
@@ -43,7 +43,7 @@ NLTK_MEASURES = {
 }
 
 
-def tables(labels: Labels) -> Agreement:
+def tables(labels: AnnotationFrames) -> Agreement:
     """Every table of coverage and agreement, without intervals."""
     for by in COVERAGE:
         coverage_table(labels, min_tokens=MIN_TOKENS, categories=DEFAULT_CATEGORIES, by=by)
@@ -53,7 +53,7 @@ def tables(labels: Labels) -> Agreement:
     return agreement
 
 
-def intervals(labels: Labels, agreement: Agreement, resamples: int) -> list[pd.DataFrame]:
+def intervals(labels: AnnotationFrames, agreement: Agreement, resamples: int) -> list[pd.DataFrame]:
     """Agreement tables with intervals, after those of coverage and real against random."""
     lists = list_coverage(labels, min_tokens=MIN_TOKENS, categories=DEFAULT_CATEGORIES)
     columns = ["coverage", "coverage_with_stopwords", *DEFAULT_CATEGORIES, "concepts_per_list"]
@@ -63,14 +63,14 @@ def intervals(labels: Labels, agreement: Agreement, resamples: int) -> list[pd.D
     return agreement_tables(agreement, by=GROUPINGS, resamples=resamples)
 
 
-def ours(labels: Labels) -> dict[str, float]:
+def ours(labels: AnnotationFrames) -> dict[str, float]:
     """From labels to the measures that NLTK has, by all lists together."""
     measures = {name: AGREEMENT_MEASURES[name] for name in NLTK_MEASURES}
     table = agreement_table(Agreement(encode(labels, min_tokens=MIN_TOKENS), measures))
     return dict(zip(table["measure"], table["value"], strict=True))
 
 
-def triples(labels: Labels) -> tuple[list[Any], list[Any]]:
+def triples(labels: AnnotationFrames) -> tuple[list[Any], list[Any]]:
     """NLTK's input, person, item and label: in a concept or not; the set of categories."""
     answers = encode(labels, min_tokens=MIN_TOKENS)[None]
     names = ["none", *answers.categories]
@@ -98,9 +98,9 @@ def theirs(concept: list[Any], category_sets: list[Any]) -> dict[str, float]:
 def main() -> None:
     lists = int(sys.argv[1]) if len(sys.argv) > 1 else 11_112
     resamples = int(sys.argv[2]) if len(sys.argv) > 2 else RESAMPLES
-    labels = labels_of(lists)
+    labels = frames_of(lists)
     print(f"{lists * PEOPLE * TOKENS:,} labels, {len(labels.members):,} pattern members")
-    tables(labels_of(60))  # first calls import and compile
+    tables(frames_of(60))  # first calls import and compile
     plain, agreement = seconds(tables, labels)
     print(f"tables of coverage and agreement       {plain:8.2f} s")
     with_intervals, _ = seconds(intervals, labels, agreement, resamples)

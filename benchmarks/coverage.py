@@ -11,18 +11,18 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
+from annotation_site.analysis.annotation_frames import KINDS
 from annotation_site.analysis.coverage import (
     DEFAULT_CATEGORIES,
-    Labels,
+    AnnotationFrames,
     annotation_coverage,
     coverage_table,
 )
-from annotation_site.analysis.labels import KINDS
 
 TOKENS, PEOPLE, LAYERS, MIN_TOKENS = 30, 3, 12, 4
 
 
-def labels_of(lists: int, seed: int = 0) -> Labels:
+def frames_of(lists: int, seed: int = 0) -> AnnotationFrames:
     """Answers with up to three patterns of every size, which may share tokens."""
     rng = np.random.default_rng(seed)
     annotations = lists * PEOPLE
@@ -31,7 +31,7 @@ def labels_of(lists: int, seed: int = 0) -> Labels:
     category = rng.integers(0, 3, (annotations, 3))[annotation, pattern]
     stopwords = (rng.random((annotations, 3)) < 0.15)[annotation, pattern]
     number = np.arange(lists)
-    return Labels(
+    return AnnotationFrames(
         lists=pd.DataFrame(
             {
                 "list_id": number,
@@ -60,7 +60,7 @@ def labels_of(lists: int, seed: int = 0) -> Labels:
     )
 
 
-def plain_loop(labels: Labels) -> pd.DataFrame:
+def plain_loop(labels: AnnotationFrames) -> pd.DataFrame:
     """The same numbers with dictionaries and sets, one annotation after another."""
     length = dict(zip(labels.lists["list_id"], labels.lists["length"], strict=True))
     patterns: dict[int, dict[int, tuple[set[int], str, bool]]] = defaultdict(dict)
@@ -105,9 +105,9 @@ def seconds(function, *arguments, **options):  # type: ignore[no-untyped-def]
 
 def main() -> None:
     lists = int(sys.argv[1]) if len(sys.argv) > 1 else 11_112
-    labels = labels_of(lists)
+    labels = frames_of(lists)
     frames = labels.lists, labels.annotations, labels.members
-    checking, _ = seconds(Labels, *frames)
+    checking, _ = seconds(AnnotationFrames, *frames)
     vectorised, ours = min(
         (seconds(annotation_coverage, labels, min_tokens=MIN_TOKENS) for _ in range(3)),
         key=lambda timed: timed[0],

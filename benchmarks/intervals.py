@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from annotation_site.analysis.agreement.tables import agreement_tables, measure_agreement
-from annotation_site.analysis.labels import LABEL_COLUMNS, Labels
+from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, AnnotationFrames
 from annotation_site.analysis.strata import FEW_OF_ONE_LAYER, FEW_PER_STRATUM_RESAMPLED, too_near
 from annotation_site.analysis.stratified import stratified_half_widths
 
@@ -147,9 +147,9 @@ CATEGORIES = ("semantic", "syntactic")
 SEEN, KEPT, OTHER_CATEGORY, OWN = 0.8, 0.85, 0.1, 0.15
 
 
-def labels_of(
+def frames_of(
     per_layer: int, count: int, generator: Generator, layers: Sequence[int] = range(LAYERS)
-) -> Labels:
+) -> AnnotationFrames:
     """Two people's patterns in so many studies.
 
     A list has no pattern, one or two, more often one in later layers. A person sees each with
@@ -180,7 +180,9 @@ def labels_of(
                         name = CATEGORIES[(category + (generator.random() < OTHER_CATEGORY)) % 2]
                         members += [(annotation, n, int(rank), name, False) for rank in ranks]
     frames = {"lists": lists, "annotations": annotations, "members": members}
-    return Labels(**{n: pd.DataFrame(f, columns=[*LABEL_COLUMNS[n]]) for n, f in frames.items()})
+    return AnnotationFrames(
+        **{n: pd.DataFrame(f, columns=[*FRAME_COLUMNS[n]]) for n, f in frames.items()}
+    )
 
 
 def batches(count: int, seed: int) -> Iterator[tuple[int, Generator]]:
@@ -195,7 +197,7 @@ def agreement_coverage(
     """By measure the share of intervals shown that hold the truth; missing where few are."""
     parts = []
     for size, generator in batches(count, 100 + per_layer):
-        agreement = measure_agreement(labels_of(per_layer, size, generator, layers), min_tokens=4)
+        agreement = measure_agreement(frames_of(per_layer, size, generator, layers), min_tokens=4)
         (table,) = agreement_tables(agreement, by=[("model",)], resamples=AGREEMENT_RESAMPLES)
         table = table[table["low"].notna()]
         truths = table["measure"].map(truth)
@@ -208,7 +210,7 @@ def agreement_coverage(
 def agreement_truth(layers: Sequence[int] = range(LAYERS)) -> "pd.Series[float]":
     """Each measure over very many lists."""
     per_layer = AGREEMENT_TRUTH // len(layers)
-    labels = labels_of(per_layer, 1, np.random.default_rng(11), layers)
+    labels = frames_of(per_layer, 1, np.random.default_rng(11), layers)
     (table,) = agreement_tables(measure_agreement(labels, min_tokens=4), by=[("model",)])
     return table.set_index("measure")["value"]
 

@@ -109,7 +109,9 @@ def fill(lists: int, people: int) -> None:
     )
     Revision.objects.bulk_create(
         (
-            Revision(assignment=row, version=1, key=uuid.uuid4(), snapshot={"answer": answer(rng)})
+            Revision(
+                assignment=row, version=1, key=uuid.uuid4(), snapshot={"annotation": answer(rng)}
+            )
             for row in assignments
             if row.version
         ),

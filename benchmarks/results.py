@@ -12,16 +12,16 @@ import time
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.baselines import BASELINES
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.coverage import DEFAULT_CATEGORIES
 from annotation_site.analysis.intervals import RESAMPLES
-from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import TableRequest
-from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, labels_of
+from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, frames_of
 
 
-def shared_out(labels: Labels, people: int, seed: int = 0) -> Labels:
+def shared_out(labels: AnnotationFrames, people: int, seed: int = 0) -> AnnotationFrames:
     """The same answers, given by three of so many people for each list."""
     if people == PEOPLE:
         return labels
@@ -29,13 +29,13 @@ def shared_out(labels: Labels, people: int, seed: int = 0) -> Labels:
     lists = len(labels.lists)
     who = np.argsort(generator.random((lists, people)), axis=1)[:, :PEOPLE].ravel()
     annotations = labels.annotations.assign(annotator=[f"p{one:03}" for one in who])
-    return Labels(labels.lists, annotations, labels.members)
+    return AnnotationFrames(labels.lists, annotations, labels.members)
 
 
-def request(labels: Labels, resamples: int) -> TableRequest:
+def request(labels: AnnotationFrames, resamples: int) -> TableRequest:
     """With two machine annotators, and a tenth of everybody's lists answered twice."""
-    other = labels_of(len(labels.lists), seed=1)
-    machines = dict(zip(("ana", "ben"), BASELINES, strict=True))
+    other = frames_of(len(labels.lists), seed=1)
+    machines = dict(zip(("ana", "ben"), MACHINE_ANNOTATORS, strict=True))
     proposals = other.annotations[other.annotations["annotator"].isin(machines)]
     proposals = proposals.assign(annotator=proposals["annotator"].map(machines))
     again = labels.annotations[labels.annotations["list_id"] % 10 == 0]
@@ -51,13 +51,13 @@ def request(labels: Labels, resamples: int) -> TableRequest:
     )
 
 
-def answers(labels: Labels, annotations: pd.DataFrame) -> Labels:
+def answers(labels: AnnotationFrames, annotations: pd.DataFrame) -> AnnotationFrames:
     """Some answers with their members."""
     inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
-    return Labels(labels.lists, annotations, labels.members[inside])
+    return AnnotationFrames(labels.lists, annotations, labels.members[inside])
 
 
-def all_tables(labels: Labels, resamples: int) -> dict[str, float]:
+def all_tables(labels: AnnotationFrames, resamples: int) -> dict[str, float]:
     """Seconds of processor time of each table, in the order in which a snapshot computes them."""
     wanted = request(labels, resamples)
     taken = {}
@@ -72,8 +72,8 @@ def main() -> None:
     lists = int(sys.argv[1]) if len(sys.argv) > 1 else 11_112
     resamples = int(sys.argv[2]) if len(sys.argv) > 2 else RESAMPLES
     people = int(sys.argv[3]) if len(sys.argv) > 3 else PEOPLE
-    all_tables(labels_of(60), 10)  # first calls import and compile
-    labels = shared_out(labels_of(lists), people)
+    all_tables(frames_of(60), 10)  # first calls import and compile
+    labels = shared_out(frames_of(lists), people)
     print(f"{lists * PEOPLE * TOKENS:,} labels, {len(labels.members):,} pattern members, ", end="")
     print(f"{people} people")
     plain = all_tables(labels, 0)

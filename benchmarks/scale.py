@@ -82,12 +82,16 @@ class Person:
         self._ask("get", self.list["page"])
 
     def autosave(self) -> None:
-        body = {"content": {"answer": ANSWER}, "base_version": self.version, "active_seconds": 1}
+        body = {
+            "content": {"annotation": ANSWER},
+            "base_version": self.version,
+            "active_seconds": 1,
+        }
         self.version = self._ask("put", self.list["draft"], body).json()["version"]
 
     def submit(self) -> None:
         body = {
-            "answer": ANSWER, "key": str(uuid.uuid4()), "base_version": self.version,
+            "annotation": ANSWER, "key": str(uuid.uuid4()), "base_version": self.version,
             "active_seconds": 1,
         }  # fmt: skip
         self._list_is(self._ask("post", self.list["submit"], body).json()["next"])

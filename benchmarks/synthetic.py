@@ -107,7 +107,7 @@ def _add_answers(study: Study, first_member: int) -> None:
     said = factories.answer(factories.pattern(1, [1, 2, 3, 4]))
     assignment = "annotation_assignment.id"
     _insert(
-        Revision, submitted, {"snapshot": {"answer": said}},
+        Revision, submitted, {"snapshot": {"annotation": said}},
         assignment_id=assignment, version="1", key=_uuid(), created_at=now,
     )  # fmt: skip
     kind = {"category": "semantic", "stopwords": False, "stopwords_proposed": False}

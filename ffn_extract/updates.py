@@ -23,7 +23,7 @@ from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.checkpoints.tensor_files import first_present
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
-from ffn_extract.gguf_format.running import model_in_gguf
+from ffn_extract.gguf_format.runnable_model import model_in_gguf
 from ffn_extract.tokenizer_files import sentences_for
 
 MAX_TOKENS = 512

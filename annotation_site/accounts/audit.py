@@ -47,7 +47,7 @@ ACTIONS = {
     "annotator_removed": "took an annotator out of a study",
     "lists_released": "released somebody's unopened lists",
     "study_left": "withdrew from a study",
-    "final_answer_given": "gave a list its final answer",
+    "adjudicated_annotation_given": "gave a list its final answer",
     "training_waived": "let somebody in without passing training",
     "model_enqueued": "enqueued a model",
     "model_uploaded": "uploaded a bundle",
@@ -55,7 +55,7 @@ ACTIONS = {
     "model_cancelled": "cancelled an extraction",
     "model_deleted": "deleted an extraction",
     "exported": "exported results",
-    "labels_imported": "imported labels",
+    "annotations_imported": "imported labels",
 }
 
 

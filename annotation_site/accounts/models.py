@@ -127,7 +127,7 @@ class RequestKey(models.Model):
     key = models.CharField(max_length=100)
     digest = models.CharField(max_length=64)  # of method, address and body
     status = models.PositiveSmallIntegerField(default=0)
-    answer = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    response = models.JSONField(null=True, encoder=DjangoJSONEncoder)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:

@@ -196,7 +196,7 @@ def person_forget(*, person: User, by: User) -> None:
 def _answers_forget(person: User) -> None:
     """Delete what others were answered about a person, and would be again under the same key."""
     words = [str(person.public_id), person.username.lower(), person.email.lower()]
-    kept = RequestKey.objects.values_list("pk", "key", "answer")
+    kept = RequestKey.objects.values_list("pk", "key", "response")
     # In Python: databases store the letters of a JSON text in different ways.
     naming = [
         pk

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from annotation_site.analysis.labels import KINDS, LABEL_COLUMNS, Labels
+from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, KINDS, AnnotationFrames
 
 __all__ = [
     "DEFAULT_CATEGORIES",
     "RESERVED_COLUMNS",
-    "Labels",
+    "AnnotationFrames",
     "annotation_coverage",
     "coverage_of_lists",
     "coverage_table",
@@ -35,12 +35,12 @@ _GROUPS = ("model", "kind", "layer")
 
 RESERVED_COLUMNS = frozenset(
     [*_SHARES, *_CONCEPTS, *_CONCEPTS_PER_LIST, *_COUNTS, *_GROUPS, "patterns", "skipped"]
-    + [column for columns in LABEL_COLUMNS.values() for column in columns]
+    + [column for columns in FRAME_COLUMNS.values() for column in columns]
 )
 """Names that the tables' own columns have; no category can be called like one of them."""
 
 
-def annotation_coverage(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
+def annotation_coverage(labels: AnnotationFrames, *, min_tokens: int) -> pd.DataFrame:
     r"""Compute every measure of coverage for each annotation.
 
     Parameters
@@ -86,7 +86,9 @@ def annotation_coverage(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
     return table.join(counted[list(_CONCEPTS)])
 
 
-def _annotation_counts(labels: Labels, *, min_tokens: int) -> tuple[pd.DataFrame, dict[str, float]]:
+def _annotation_counts(
+    labels: AnnotationFrames, *, min_tokens: int
+) -> tuple[pd.DataFrame, dict[str, float]]:
     """`annotation_coverage` in whole numbers: tokens, not shares of a list's ``length``.
 
     A category's are multiples of the share of a token that it can have; the second value says, by
@@ -115,7 +117,9 @@ def _annotation_counts(labels: Labels, *, min_tokens: int) -> tuple[pd.DataFrame
     return table, dict.fromkeys(by_category, units)
 
 
-def list_coverage(labels: Labels, *, min_tokens: int, categories: Sequence[str]) -> pd.DataFrame:
+def list_coverage(
+    labels: AnnotationFrames, *, min_tokens: int, categories: Sequence[str]
+) -> pd.DataFrame:
     """Average the annotations of each list, the unit of tables and of resampling.
 
     Parameters
@@ -160,7 +164,7 @@ def list_coverage(labels: Labels, *, min_tokens: int, categories: Sequence[str])
     return pd.concat(parts, axis=1)
 
 
-def list_counts(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
+def list_counts(labels: AnnotationFrames, *, min_tokens: int) -> pd.DataFrame:
     """The integers behind the shares of `list_coverage`, for comparisons without rounding.
 
     Parameters
@@ -188,14 +192,14 @@ def list_counts(labels: Labels, *, min_tokens: int) -> pd.DataFrame:
     return pd.concat([lists, summed.reset_index(drop=True)], axis=1)
 
 
-def _ordered_lists(labels: Labels) -> pd.DataFrame:
+def _ordered_lists(labels: AnnotationFrames) -> pd.DataFrame:
     lists = labels.lists[["list_id", *_GROUPS]]
     lists = lists.assign(kind=pd.Categorical(lists["kind"], categories=KINDS, ordered=True))
     return lists.sort_values([*_GROUPS, "list_id"], ignore_index=True)
 
 
 def coverage_table(
-    labels: Labels,
+    labels: AnnotationFrames,
     *,
     min_tokens: int,
     categories: Sequence[str],

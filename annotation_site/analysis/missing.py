@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.labels import KINDS, Labels
+from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 
 MISSING_COLUMNS = {"list_id": int, "annotator": str, "state": str, "reason": str}
 """A row per list that one person had and that gave no annotation that counts."""
@@ -33,7 +33,9 @@ def skips_by_group(
     return pd.Series(counts.to_numpy(), index=lists.index, dtype=np.int64).groupby(keys).sum()
 
 
-def missing_table(labels: Labels, missing: pd.DataFrame, *, slots: int | None) -> pd.DataFrame:
+def missing_table(
+    labels: AnnotationFrames, missing: pd.DataFrame, *, slots: int | None
+) -> pd.DataFrame:
     """Count missing annotations, over all layers and then by layer.
 
     Parameters

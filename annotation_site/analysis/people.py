@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from annotation_site.analysis.agreement.tables import Agreement, agreement_table
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.coverage import annotation_coverage
-from annotation_site.analysis.labels import Labels
 
 COMPARED = ("percent_agreement_concept", "krippendorff_alpha_concept", "mean_matched_jaccard")
 """What a person's row says about agreement with the others."""
@@ -15,7 +15,7 @@ LESSON = 5
 
 
 def people_table(
-    labels: Labels, times: pd.DataFrame, pairs: pd.DataFrame, *, min_tokens: int
+    labels: AnnotationFrames, times: pd.DataFrame, pairs: pd.DataFrame, *, min_tokens: int
 ) -> pd.DataFrame:
     """One row per person: annotations, means, time, agreement.
 
@@ -61,7 +61,7 @@ def people_table(
     return people.reset_index().astype({"annotator": "object"})
 
 
-def times_table(labels: Labels, times: pd.DataFrame) -> pd.DataFrame:
+def times_table(labels: AnnotationFrames, times: pd.DataFrame) -> pd.DataFrame:
     """Active time per list, by model and kind.
 
     Returns
@@ -83,7 +83,9 @@ def times_table(labels: Labels, times: pd.DataFrame) -> pd.DataFrame:
     return table.assign(order=order).sort_values(["model", "order"]).drop(columns="order")
 
 
-def learning_table(labels: Labels, times: pd.DataFrame, agreement: Agreement) -> pd.DataFrame:
+def learning_table(
+    labels: AnnotationFrames, times: pd.DataFrame, agreement: Agreement
+) -> pd.DataFrame:
     """Time and agreement by the number of lists a person had submitted before.
 
     Parameters
@@ -106,7 +108,7 @@ def learning_table(labels: Labels, times: pd.DataFrame, agreement: Agreement) ->
     rows = times.merge(labels.annotations[["annotation_id", "list_id"]], on="annotation_id")
     rows = rows.assign(step=rows.groupby("annotator").cumcount() // LESSON)
     measure = "percent_agreement_concept"
-    one = Agreement({None: agreement.answers[None]}, {measure: agreement.measures[measure]})
+    one = Agreement({None: agreement.annotations[None]}, {measure: agreement.measures[measure]})
     by_list = agreement_table(one, by=["list_id"])[["list_id", "value"]]
     rows = rows.merge(by_list, on="list_id", how="left")
     table = rows.groupby("step").agg(

@@ -297,7 +297,7 @@ def studies_of(user: User) -> QuerySet[Study]:
     """The studies that the person runs: their own; all of them for an admin.
 
     The one rule of it. Nothing is counted here, so that a page about one study stays quick; see
-    `with_answer_counts`.
+    `with_annotation_counts`.
     """
     studies = Study.objects.order_by("-created_at", "-pk")
     if user.is_admin:
@@ -306,7 +306,7 @@ def studies_of(user: User) -> QuerySet[Study]:
     return studies.filter(pk__in=own.values("study"))
 
 
-def with_answer_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
+def with_annotation_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
     """Each study with `places`, its assigned lists, and `answers`, its submitted annotations."""
     counts = Q(
         items__assignments__purpose=Assignment.Purpose.ANNOTATION,
@@ -315,8 +315,8 @@ def with_answer_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
     answered = counts & Q(items__assignments__state=State.SUBMITTED)
     held = counts & Q(items__assignments__state__in=Assignment.LIVE)
     return studies.annotate(
-        answers=Count("items__assignments", filter=answered, distinct=True),
-        places=Count("items__assignments", filter=held, distinct=True),
+        annotations=Count("items__assignments", filter=answered, distinct=True),
+        slots=Count("items__assignments", filter=held, distinct=True),
     )
 
 

@@ -9,16 +9,16 @@ from annotation_site.annotation.views import (
     monitoring,
     own,
     references,
+    studies,
     tutorial,
 )
-from annotation_site.annotation.views import studies as running
 
 app_name = "annotation"
 urlpatterns = [
-    path("studies/new/", running.new, name="new"),
+    path("studies/new/", studies.new, name="new"),
     path("studies/<slug:slug>/", own.study, name="study"),
     path("studies/<slug:slug>/next/", lists.next_list, name="next"),
-    path("studies/<slug:slug>/state/", running.change_state, name="state"),
+    path("studies/<slug:slug>/state/", studies.change_state, name="state"),
     path("studies/<slug:slug>/run/", monitoring.run, name="run"),
     path("studies/<slug:slug>/run/progress/", monitoring.progress, name="progress"),
     path("studies/<slug:slug>/run/flags/", monitoring.flags, name="flags"),
@@ -26,12 +26,12 @@ urlpatterns = [
     path("studies/<slug:slug>/run/<uuid:person>/let-in/", monitoring.let_in, name="let_in"),
     path("studies/<slug:slug>/adjudication/open/", adjudication.adjudicate, name="adjudicate"),
     path("adjudication/<uuid:public_id>/", adjudication.one_list, name="adjudication"),
-    path("studies/<slug:slug>/rules/", running.rules, name="rules"),
-    path("studies/<slug:slug>/extend/", running.extend, name="extend"),
-    path("studies/<slug:slug>/duplicate/", running.duplicate, name="duplicate"),
+    path("studies/<slug:slug>/rules/", studies.rules, name="rules"),
+    path("studies/<slug:slug>/extend/", studies.extend, name="extend"),
+    path("studies/<slug:slug>/duplicate/", studies.duplicate, name="duplicate"),
     path("studies/<slug:slug>/people/", annotators.people, name="people"),
     path("studies/<slug:slug>/people/<uuid:public_id>/", annotators.change, name="person"),
-    path("studies/<slug:slug>/texts/", running.texts, name="texts"),
+    path("studies/<slug:slug>/texts/", studies.texts, name="texts"),
     path("studies/<slug:slug>/references/", references.references, name="references"),
     path("studies/<slug:slug>/consent/", own.consent, name="consent"),
     path("studies/<slug:slug>/withdraw/", own.withdraw, name="withdraw"),

@@ -49,12 +49,12 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
             with transaction.atomic():
                 kept, known = _remember(request, key)
                 if known:
-                    _check_rights(request, {kwargs.get("slug"), (kept.answer or {}).get("slug")})
+                    _check_rights(request, {kwargs.get("slug"), (kept.response or {}).get("slug")})
                     return _repeated(kept, request)
                 response = method(view, request, **kwargs)
                 kept.status = response.status_code
-                kept.answer = {**response.data, **dict.fromkeys(not_kept)}
-                kept.save(update_fields=["status", "answer"])
+                kept.response = {**response.data, **dict.fromkeys(not_kept)}
+                kept.save(update_fields=["status", "response"])
                 return response
 
         return described(repeatable)
@@ -121,7 +121,7 @@ def _repeated(kept: RequestKey, request: PersonRequest) -> Response:
         raise KeyReused(
             "This Idempotency-Key was sent with another request within a day. Use a new one."
         )
-    return Response(kept.answer, status=kept.status, headers={"Idempotent-Replayed": "true"})
+    return Response(kept.response, status=kept.status, headers={"Idempotent-Replayed": "true"})
 
 
 def _digest(request: PersonRequest) -> str:

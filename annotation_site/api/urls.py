@@ -2,8 +2,17 @@
 
 from django.urls import path, re_path
 
-from annotation_site.api.views import contents, corpus, files, lists, people, results, site, studies
-from annotation_site.api.views import monitoring as running
+from annotation_site.api.views import (
+    contents,
+    corpus,
+    files,
+    lists,
+    monitoring,
+    people,
+    results,
+    site,
+    studies,
+)
 
 app_name = "api"
 STUDY = "studies/<slug:slug>"
@@ -56,14 +65,22 @@ urlpatterns = [
     path(f"{STUDY}/people", contents.StudyPeopleView.as_view(), name="study_people"),
     path(PERSON, contents.StudyPersonView.as_view(), name="study_person"),
     path(f"{PERSON}/release", contents.ReleaseView.as_view(), name="release"),
-    path(f"{PERSON}/let-in", running.LetInView.as_view(), name="let_in"),
-    path(f"{STUDY}/progress", running.ProgressView.as_view(), name="progress"),
-    path(f"{STUDY}/flags", running.FlagsView.as_view(), name="flags"),
-    path(f"{STUDY}/lists", running.StudyListsView.as_view(), name="study_lists"),
-    path(f"{STUDY}/references", running.ReferencesView.as_view(), name="references"),
-    path(f"{STUDY}/adjudication", running.AdjudicationView.as_view(), name="adjudication"),
-    path(f"{STUDY}/items/<int:item>/final", running.FinalView.as_view(), name="final"),
-    path(f"{STUDY}/gold.<slug:extension>", running.GoldView.as_view(), name="gold"),
+    path(f"{PERSON}/let-in", monitoring.LetInView.as_view(), name="let_in"),
+    path(f"{STUDY}/progress", monitoring.ProgressView.as_view(), name="progress"),
+    path(f"{STUDY}/flags", monitoring.FlagsView.as_view(), name="flags"),
+    path(f"{STUDY}/lists", monitoring.StudyListsView.as_view(), name="study_lists"),
+    path(f"{STUDY}/references", monitoring.ReferencesView.as_view(), name="references"),
+    path(f"{STUDY}/adjudication", monitoring.AdjudicationView.as_view(), name="adjudication"),
+    path(
+        f"{STUDY}/items/<int:item>/adjudicate",
+        monitoring.AdjudicateView.as_view(),
+        name="adjudicate",
+    ),
+    path(
+        f"{STUDY}/adjudicated.<slug:extension>",
+        monitoring.AdjudicatedFileView.as_view(),
+        name="adjudicated",
+    ),
     path(f"{STUDY}/items", contents.ItemsView.as_view(), name="items"),
     path(f"{STUDY}/assignments", contents.AssignmentsView.as_view(), name="assignments"),
     path(f"{STUDY}/annotations", contents.AnnotationsView.as_view(), name="annotations"),

@@ -5,7 +5,12 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
-from annotation_site.exports.labels import LabelFileError, LabelRecord, moment_text, record_of
+from annotation_site.exports.annotation_records import (
+    AnnotationRecord,
+    LabelsFileError,
+    moment_text,
+    record_of,
+)
 
 LONGEST_LINE = 4_000_000  # bytes; a list has 100 tokens at most and an answer 30 patterns
 
@@ -16,7 +21,7 @@ class JsonlWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def write(self, record: LabelRecord) -> None:
+    def write(self, record: AnnotationRecord) -> None:
         """Add a line."""
         self._file.write(line_of(record))
 
@@ -24,7 +29,7 @@ class JsonlWriter:
         """No-op: the caller closes the file."""
 
 
-def line_of(record: LabelRecord) -> bytes:
+def line_of(record: AnnotationRecord) -> bytes:
     """The record as a line, with its end."""
     values: dict[str, Any] = record.values()
     for name in ("opened_at", "submitted_at"):
@@ -33,8 +38,8 @@ def line_of(record: LabelRecord) -> bytes:
     return text.encode() + b"\n"
 
 
-def read(file: IO[bytes]) -> Iterator[LabelRecord]:
-    """Yield the records one by one. Raises LabelFileError with the number of the line.
+def read(file: IO[bytes]) -> Iterator[AnnotationRecord]:
+    """Yield the records one by one. Raises LabelsFileError with the number of the line.
 
     A byte-order mark, CRLF and empty lines at the end, which editors add, are no part of them.
     """
@@ -48,13 +53,13 @@ def read(file: IO[bytes]) -> Iterator[LabelRecord]:
             empty = empty or number
             continue
         if empty:
-            raise LabelFileError(f"Line {empty} is empty. Remove it, or add the record it had.")
+            raise LabelsFileError(f"Line {empty} is empty. Remove it, or add the record it had.")
         if not line.endswith(b"\n"):
-            raise LabelFileError(_unfinished(where, line))
+            raise LabelsFileError(_unfinished(where, line))
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise LabelFileError(f"{where} is not JSON.") from error
+            raise LabelsFileError(f"{where} is not JSON.") from error
         yield record_of(values, where)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from annotation_site.exports.labels import (
-    LABEL_FIELDS,
+from annotation_site.exports.annotation_records import (
     PATTERN_FIELDS,
+    RECORD_FIELDS,
+    AnnotationRecord,
     Field,
-    LabelFileError,
-    LabelRecord,
+    LabelsFileError,
     record_of,
 )
 
@@ -27,7 +27,7 @@ class ParquetWriter:
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
         self._waiting: list[dict[str, Any]] = []
 
-    def write(self, record: LabelRecord) -> None:
+    def write(self, record: AnnotationRecord) -> None:
         """Add a row."""
         self._waiting.append(record.values())
         if len(self._waiting) == ROWS:
@@ -50,11 +50,11 @@ def schema() -> Any:
     """The file's pyarrow schema."""
     import pyarrow as pa
 
-    return pa.schema([_column(pa, field) for field in LABEL_FIELDS])
+    return pa.schema([_column(pa, field) for field in RECORD_FIELDS])
 
 
-def read(path: Path | IO[bytes]) -> Iterator[LabelRecord]:
-    """Yield the records one by one. Raises LabelFileError with the number of the row."""
+def read(path: Path | IO[bytes]) -> Iterator[AnnotationRecord]:
+    """Yield the records one by one. Raises LabelsFileError with the number of the row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -62,14 +62,14 @@ def read(path: Path | IO[bytes]) -> Iterator[LabelRecord]:
     try:
         with pq.ParquetFile(path) as file:
             if not file.schema_arrow.equals(expected):
-                raise LabelFileError(_difference(file.schema_arrow, expected))
+                raise LabelsFileError(_difference(file.schema_arrow, expected))
             number = 0
             for batch in file.iter_batches(batch_size=ROWS, use_threads=False):
                 for values in batch.to_pylist():
                     number += 1
                     yield record_of(values, f"Row {number}")
     except (pa.ArrowException, OSError) as error:
-        raise LabelFileError("The file is damaged, or no Parquet file.") from error
+        raise LabelsFileError("The file is damaged, or no Parquet file.") from error
 
 
 def _column(pa: Any, field: Field) -> Any:

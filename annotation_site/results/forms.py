@@ -38,7 +38,9 @@ class FilterForm(forms.Form):
     adjudicated = forms.ChoiceField(
         label="Adjudicated lists", choices=list(ADJUDICATED.items()), required=False
     )
-    machine = forms.BooleanField(label="Count machine annotators as people", required=False)
+    machine_annotators = forms.BooleanField(
+        label="Count machine annotators as people", required=False
+    )
 
     def __init__(
         self, data: Any = None, *, study: Study, people: dict[str, str], **kwargs: Any
@@ -101,7 +103,7 @@ class FilterForm(forms.Form):
             day_from=data["day_from"].isoformat() if data["day_from"] else None,
             day_to=data["day_to"].isoformat() if data["day_to"] else None,
             adjudicated=data["adjudicated"] or "off",
-            machine=data["machine"],
+            machine_annotators=data["machine_annotators"],
         )
 
     def in_words(self) -> str:

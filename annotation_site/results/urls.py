@@ -3,7 +3,7 @@
 from django.urls import path
 
 from annotation_site.results.views import exports as export_views
-from annotation_site.results.views import lists as running_views
+from annotation_site.results.views import lists as list_views
 from annotation_site.results.views import results as views
 
 app_name = "results"
@@ -16,13 +16,13 @@ urlpatterns = [
         name="export_file",
     ),
     path("studies/<slug:slug>/results/", views.results, name="results"),
-    path("studies/<slug:slug>/results/summary/", running_views.results_summary, name="summary"),
-    path("studies/<slug:slug>/run/lists/", running_views.lists, name="lists"),
-    path("studies/<slug:slug>/adjudication/", running_views.adjudication, name="adjudication"),
+    path("studies/<slug:slug>/results/summary/", list_views.results_summary, name="summary"),
+    path("studies/<slug:slug>/run/lists/", list_views.lists, name="lists"),
+    path("studies/<slug:slug>/adjudication/", list_views.adjudication, name="adjudication"),
     path(
-        "studies/<slug:slug>/adjudication/gold.<str:extension>",
-        running_views.gold_file,
-        name="gold",
+        "studies/<slug:slug>/adjudication/adjudicated.<str:extension>",
+        list_views.adjudicated_file,
+        name="adjudicated",
     ),
     path("studies/<slug:slug>/results/status/", views.status, name="status"),
     path("studies/<slug:slug>/results/retry/", views.retry, name="retry"),

@@ -276,7 +276,7 @@ def _places(queue: str) -> int:
     """How many rows of a queue the workers that live can do at once: one extraction each."""
     if queue == EXTRACTION_QUEUE:
         return workers_extracting().count()
-    return workers_alive().aggregate(places=Sum("places"))["places"] or 0
+    return workers_alive().aggregate(tasks_at_once=Sum("tasks_at_once"))["tasks_at_once"] or 0
 
 
 def send(task: str, *args: Any) -> None:

@@ -28,14 +28,16 @@ _stopped = threading.Event()
 _thread: threading.Thread | None = None
 
 
-def start(sweeps: Sequence[Callable[[], None]], *, extracts: bool = True, places: int = 0) -> None:
+def start(
+    sweeps: Sequence[Callable[[], None]], *, extracts: bool = True, tasks_at_once: int = 0
+) -> None:
     """Start the thread; the first heartbeat and sweep come at once.
 
-    `places` is how many tasks of the results queue this worker does at once.
+    `tasks_at_once` is how many tasks of the results queue this worker does at once.
     """
     global _thread
     _stopped.clear()
-    about = {"extracts": extracts, "places": places}
+    about = {"extracts": extracts, "tasks_at_once": tasks_at_once}
     _thread = threading.Thread(target=_run, args=(sweeps, about), name="heartbeat", daemon=True)
     _thread.start()
 

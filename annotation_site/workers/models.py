@@ -12,7 +12,8 @@ class Worker(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()
     extracts = models.BooleanField(default=True)  # takes work from the queue of extractions
-    places = models.PositiveSmallIntegerField(default=0)  # how much of the other it does at once
+    # how much of the other it does at once
+    tasks_at_once = models.PositiveSmallIntegerField(default=0)
 
     def __str__(self) -> str:
         return self.name

@@ -58,7 +58,7 @@ def _log_can_be_emptied(request: pytest.FixtureRequest, django_db_blocker: Any) 
 def messages(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What is sent to workers, (task, id): one worker lives, with places enough for results."""
     sent: list[tuple[str, int]] = []
-    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), extracts=True, places=1_000)
+    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), extracts=True, tasks_at_once=1_000)
     monkeypatch.setattr(claims, "send", lambda task, pk: sent.append((task.split(".")[-1], pk)))
     # Sent at once: most tests end before their transaction commits.
     monkeypatch.setattr(claims, "wake", claims._wake)

@@ -11,7 +11,10 @@ from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.people.consent import consent_give
 from annotation_site.annotation.people.joining import person_invite
-from annotation_site.annotation.review.final_answers import WITH_REFERENCE, final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import (
+    WITH_REFERENCE,
+    adjudicated_annotation_open,
+)
 from annotation_site.annotation.studies.plans import StudyPlan
 from annotation_site.annotation.studies.services import study_create, study_open
 from annotation_site.annotation.work.submissions import assignment_submit
@@ -130,7 +133,7 @@ def give_references(study: Study, content: dict[str, Any] | None = None) -> None
     """The researcher's answer to every training and reference list: tokens 1 to 4."""
     researcher = study.memberships.filter(role=Membership.Role.RESEARCHER).first().user
     for item in study.items.filter(use__in=WITH_REFERENCE):
-        final = final_answer_open(item=item, by=researcher)
+        final = adjudicated_annotation_open(item=item, by=researcher)
         submit(final, content or answer(pattern(1, [1, 2, 3, 4])))
 
 
@@ -178,7 +181,7 @@ def submission(assignment: Assignment, content: dict[str, Any], **changes: Any) 
     return {
         "base_version": assignment.draft_version,
         "key": str(uuid.uuid4()),
-        "answer": content,
+        "annotation": content,
         "active_seconds": 5,
         **changes,
     }

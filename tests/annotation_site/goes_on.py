@@ -36,7 +36,7 @@ def go_on(slug: str) -> dict[str, Any]:
     researcher = User.objects.get(memberships__study=study, memberships__role="researcher")
     run = _client(researcher)
     shown = {page: run.get(f"/studies/{slug}/{page}").status_code for page in PAGES}
-    done = {"submit": _answer_next(study, "submit", {"answer": ANSWER})}
+    done = {"submit": _answer_next(study, "submit", {"annotation": ANSWER})}
     done["skip"] = _answer_next(study, "skip", {"reason": "No word that I know."})
     done["change"] = _change(study)
     done["adjudicate"] = _adjudicate(study, run)
@@ -55,7 +55,7 @@ def export_all(folder: str) -> None:
             *((table, "csv") for table in TABLES),
             ("labels", "jsonl"),
             ("labels", "parquet"),
-            ("gold", "csv"),
+            ("adjudicated", "csv"),
             ("archive", "zip"),
         ):
             out = Path(folder) / f"{study.slug}-{what}.{form}"
@@ -103,7 +103,7 @@ def _change(study: Study) -> list[int]:
         membership__role=Membership.Role.ANNOTATOR, membership__withdrawn_at=None,
     ).order_by("pk")[0]  # fmt: skip
     before = row.version
-    _post(_client(row.membership.user), row, "submit", {"answer": ANSWER})
+    _post(_client(row.membership.user), row, "submit", {"annotation": ANSWER})
     return [before, row.version]
 
 
@@ -118,4 +118,4 @@ def _adjudicate(study: Study, run: Client) -> str:
     run.post(f"/studies/{study.slug}/adjudication/open/", {"list": item.pk})
     row = Assignment.objects.get(item=item, purpose="adjudication")
     assert run.get(f"/adjudication/{row.public_id}/").status_code == 200
-    return _post(run, row, "submit", {"answer": ANSWER})
+    return _post(run, row, "submit", {"annotation": ANSWER})

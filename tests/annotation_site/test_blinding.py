@@ -148,7 +148,7 @@ def everything_an_annotator_reaches(study, person):
     forbidden = [
         f"/studies/{study.slug}/run/", f"/studies/{study.slug}/run/progress/",
         f"/studies/{study.slug}/run/flags/", f"/studies/{study.slug}/run/lists/",
-        f"/studies/{study.slug}/adjudication/", f"/studies/{study.slug}/adjudication/gold.csv",
+        f"/studies/{study.slug}/adjudication/", f"/studies/{study.slug}/adjudication/adjudicated.csv",
         f"/studies/{study.slug}/results/summary/",
         f"/adjudication/{uuid.UUID(int=101)}/",
         f"/studies/{study.slug}/results/", f"/studies/{study.slug}/results/status/",
@@ -174,15 +174,15 @@ def everything_an_annotator_reaches(study, person):
 def _work(client: Client, n: int):
     """What the page sends of a list, and what else can be sent."""
     base = f"/api/lists/{uuid.UUID(int=100 + n)}"
-    draft = {"base_version": 0, "content": {"answer": {}}, "active_seconds": 0}
+    draft = {"base_version": 0, "content": {"annotation": {}}, "active_seconds": 0}
     submitted = {
         "base_version": 1,
         "key": str(uuid.UUID(int=n)),
-        "answer": answer(pattern(1, [1, 2, 3, 4])),
+        "annotation": answer(pattern(1, [1, 2, 3, 4])),
         "active_seconds": 0,
     }
     skipped = {"base_version": 1, "key": str(uuid.UUID(int=n)), "reason": "x"}
-    broken = {**submitted, "answer": answer(pattern(1, [99]))}
+    broken = {**submitted, "annotation": answer(pattern(1, [99]))}
     yield base, *_response(client, "put", f"{base}/draft", draft)
     yield base, *_response(client, "put", f"{base}/draft", draft)  # a conflict
     yield base, *_response(client, "post", f"{base}/submit", broken)

@@ -31,7 +31,7 @@ try:
     done = []
     for page in ("/", "/hours/", path, "/tutorial/"):
         assert client.get(page).status_code == 200, page
-    compared = client.post("/tutorial/comparison/", {"answer": json.dumps(said)})
+    compared = client.post("/tutorial/comparison/", {"annotation": json.dumps(said)})
     assert compared.status_code == 200, compared.status_code
     while True:
         arrived = client.get(path + "next/", follow=True)
@@ -48,7 +48,7 @@ try:
             reply = client.post(url + "skip", {**body, "reason": "too hard"}, **send)
             done.append("skip")
         else:
-            reply = client.post(url + "submit", {**body, "answer": said}, **send)
+            reply = client.post(url + "submit", {**body, "annotation": said}, **send)
             done.append(own.purpose)
         assert reply.status_code == 200, reply.content
         if own.purpose == "training":

@@ -16,7 +16,7 @@ from lxml import etree, html
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.corpus.models import LanguageModel, Token
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
@@ -148,7 +148,7 @@ def test_pages_between_and_after_forms_keep_them_too(world):
         visit("annotator", reverse("annotation:list", args=[own.public_id]))
     researcher = User.objects.get(memberships__study=study, memberships__role="researcher")
     item = Item.objects.filter(study=study, use="study", assignments__version__gt=0).first()
-    final = final_answer_open(item=item, by=researcher)
+    final = adjudicated_annotation_open(item=item, by=researcher)
     visit("researcher", reverse("annotation:adjudication", args=[final.public_id]))
     person = assignment.membership.user
     visit("admin", reverse("accounts:reset_link", args=[person.public_id]), {})

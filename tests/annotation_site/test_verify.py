@@ -16,7 +16,7 @@ from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Guidelines
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
 from annotation_site.results.files import archive
-from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
 from annotation_site.results.files.product import VERSION
 from annotation_site.results.snapshots import services
@@ -31,7 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def study(monkeypatch):
-    monkeypatch.setattr(archive, "Choices", lambda *chosen: Choices(*chosen, resamples=100))
+    monkeypatch.setattr(
+        archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=100)
+    )
     study = labelled_study()
     services.snapshot_refresh_now(study=study)
     Guidelines.objects.create(study=study, version=2, text="Look *twice*.")
@@ -147,7 +149,7 @@ def test_the_methods_paragraph_says_the_numbers_of_the_tables(study):
 
 def test_the_tables_are_the_results_page_s(study, monkeypatch):
     """Every cell, but for what lists are called."""
-    monkeypatch.setattr(archive, "Choices", Choices)
+    monkeypatch.setattr(archive, "TableSettings", TableSettings)
     found = members(packed(study))
     snapshot = services.snapshot_refresh_now(study=study)
     items = study.items.order_by("pk").values_list("pk", flat=True)

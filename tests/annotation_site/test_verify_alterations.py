@@ -17,14 +17,18 @@ from django.utils import timezone
 
 from annotation_site import verify
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.corpus.models import Token
 from annotation_site.exports import json_format, labels_jsonl, labels_parquet
+from annotation_site.exports.annotation_records import (
+    PATTERN_FIELDS,
+    RECORD_FIELDS,
+    AnnotationRecord,
+)
 from annotation_site.exports.archive import CHECKSUMS
-from annotation_site.exports.labels import LABEL_FIELDS, PATTERN_FIELDS, LabelRecord
 from annotation_site.results.files import archive
-from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
 from annotation_site.results.tables import registry as tables
 from annotation_site.verify import main
@@ -52,7 +56,9 @@ def data(db, monkeypatch) -> bytes:
     with reasons, a lease that ended, and patterns too small to count. Made once: what is done with
     it here needs no database."""
     if not _MADE:
-        monkeypatch.setattr(archive, "Choices", lambda *chosen: Choices(*chosen, resamples=20))
+        monkeypatch.setattr(
+            archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=20)
+        )
         _MADE.append(packed(every_record(), with_names=True))
     return _MADE[0]
 
@@ -86,16 +92,18 @@ def every_record() -> Study:
     skip(skipped, "too hard")
     Assignment.objects.filter(pk=surplus.pk).update(surplus=True)
     Assignment.objects.filter(pk=unblinded.pk).update(unblinded=True)
-    final = final_answer_open(item=study.items.filter(use="study").first(), by=study.created_by)
+    final = adjudicated_annotation_open(
+        item=study.items.filter(use="study").first(), by=study.created_by
+    )
     submit(final, answer(pattern(1, [1, 2, 3, 4, 5])))
     return study
 
 
-def records_of(data: bytes) -> list[LabelRecord]:
+def records_of(data: bytes) -> list[AnnotationRecord]:
     return list(labels_jsonl.read(io.BytesIO(members(data)["labels/labels.jsonl"])))
 
 
-def with_records(data: bytes, records: list[LabelRecord]) -> bytes:
+def with_records(data: bytes, records: list[AnnotationRecord]) -> bytes:
     """The archive with these records in both files."""
     parquet = io.BytesIO()
     writer = labels_parquet.ParquetWriter(parquet)
@@ -126,7 +134,7 @@ def other(value: Any, name: str = "") -> Any:
     return value + timedelta(seconds=1)
 
 
-def kind_of(record: LabelRecord) -> str:
+def kind_of(record: AnnotationRecord) -> str:
     """What the tables make of a record."""
     if record.purpose == "annotation" and (record.surplus or record.unblinded):
         return "surplus" if record.surplus else "unblinded"
@@ -161,11 +169,11 @@ def is_found(data, tmp_path, capsys, monkeypatch) -> Callable[[bytes], bool]:
     return check
 
 
-FIELDS = [field.name for field in LABEL_FIELDS if field.name not in ("schema_version", "patterns")]
+FIELDS = [field.name for field in RECORD_FIELDS if field.name not in ("schema_version", "patterns")]
 PATTERN = [f"patterns.{field.name}" for field in PATTERN_FIELDS]
 
 
-def altered(record: LabelRecord, name: str) -> LabelRecord:
+def altered(record: AnnotationRecord, name: str) -> AnnotationRecord:
     if not name.startswith("patterns."):
         return replace(record, **{name: other(getattr(record, name), name)})
     first, *rest = record.patterns

@@ -146,7 +146,7 @@ class Annotator:
 
     def save(self, own: Own, answer: Any, seconds: int = 1) -> None:
         """Autosave until it is acknowledged."""
-        content = {"answer": answer}
+        content = {"annotation": answer}
         own.unanswered.append(content)
         while True:
             body = {
@@ -165,11 +165,11 @@ class Annotator:
 
     def submit(self, own: Own, answer: Any, seconds: int = 1) -> dict[str, Any] | None:
         """Submit until it is acknowledged, with one key; the next list's page, if there is one."""
-        key, content = str(uuid.uuid4()), {"answer": answer}
+        key, content = str(uuid.uuid4()), {"annotation": answer}
         own.unanswered.append(content)
         while True:
             body = {
-                "base_version": own.version, "key": key, "answer": answer,
+                "base_version": own.version, "key": key, "annotation": answer,
                 "active_seconds": seconds,
             }  # fmt: skip
             status, reply = self.persist("POST", f"/api/lists/{own.id}/submit", body)
@@ -220,7 +220,7 @@ def require_all_stored(site: Site, annotators: Iterable[Annotator]) -> int:
     assert {id: (version, said) for id, version, said in drafts} == expected
     revisions = site.query(
         "list(Revision.objects.order_by('assignment', 'version').values_list("
-        "'assignment__public_id', 'version', 'key', 'snapshot__answer'))"
+        "'assignment__public_id', 'version', 'key', 'snapshot__annotation'))"
     )
     stored: dict[str, list[Any]] = {}
     for list_id, *revision in revisions:

@@ -140,10 +140,10 @@ def test_the_network_is_cut_and_comes_back(site: Site, enter):
     page.context.set_offline(True)
     press(page, "1 1 1 s")
     expect(page.locator("#save-state")).to_contain_text("no connection, kept on this computer")
-    assert first_list(site, "ann1", "draft['answer']['patterns'][0]['ranks']") == [1]
+    assert first_list(site, "ann1", "draft['annotation']['patterns'][0]['ranks']") == [1]
     page.context.set_offline(False)
     expect_saved(page)
-    assert first_list(site, "ann1", "draft['answer']['patterns'][0]['ranks']") == [1, 2, 3, 4]
+    assert first_list(site, "ann1", "draft['annotation']['patterns'][0]['ranks']") == [1, 2, 3, 4]
 
 
 def test_an_older_tab_asks_before_it_replaces_a_newer_version(site: Site, enter):
@@ -157,10 +157,10 @@ def test_an_older_tab_asks_before_it_replaces_a_newer_version(site: Site, enter)
     press(page, "j 1")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("This list was changed in another tab")
-    assert first_list(site, "ann2", "draft['answer']['patterns'][0]['ranks']") == [1, 2]
+    assert first_list(site, "ann2", "draft['annotation']['patterns'][0]['ranks']") == [1, 2]
     dialog.get_by_role("button", name="Keep this one").click()
     expect_saved(page)
-    assert first_list(site, "ann2", "draft['answer']['patterns'][0]['ranks']") == [2]
+    assert first_list(site, "ann2", "draft['annotation']['patterns'][0]['ranks']") == [2]
 
 
 def test_a_double_click_submits_once_and_the_back_button_submits_nothing(site: Site, enter):
@@ -193,7 +193,7 @@ def test_a_session_that_ends_takes_nothing_along(site: Site, enter):
     opened.value.close()
     page.get_by_role("button", name="Try again").click()
     expect_saved(page)
-    draft = first_list(site, "ann4", "draft['answer']['patterns'][0]")
+    draft = first_list(site, "ann4", "draft['annotation']['patterns'][0]")
     assert (draft["ranks"], draft["description"]) == ([1, 2, 3, 4], "kept")
 
 

@@ -42,11 +42,11 @@ for row in own[:8]:
     if row.position == 3:
         submissions.assignment_skip(**send, reason="Offensive or upsetting words")
     elif row.position < 8:
-        submissions.assignment_submit(**send, answer=content)
+        submissions.assignment_submit(**send, annotation=content)
 again = own[1]
 again.refresh_from_db()
 submissions.draft_save(user=ada, public_id=again.public_id, base_version=again.draft_version,
-    content={"answer": answer(pattern(1, [9]))}, active_seconds=0)
+    content={"annotation": answer(pattern(1, [9]))}, active_seconds=0)
 WorkedDay.objects.filter(assignment__position__lt=4).update(day=now.date() - timedelta(days=1))
 """
 
@@ -129,7 +129,7 @@ def test_what_could_not_be_saved_is_sent_from_home_and_before_logging_out(page: 
     log_out(page)
     assert page.evaluate("Object.keys(localStorage).filter((k) => /draft/.test(k))") == []
     draft = world.query("Assignment.objects.exclude(draft=None).get(position=8).draft")
-    assert draft["answer"]["patterns"][0]["ranks"] == [1]
+    assert draft["annotation"]["patterns"][0]["ranks"] == [1]
 
 
 def test_logging_out_never_waits_long_for_a_server_and_keeps_what_it_did_not_take(page: Page):

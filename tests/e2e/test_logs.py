@@ -31,7 +31,7 @@ def test_a_request_and_the_task_that_it_starts_share_an_id(stopped_site: Site):
     page = script.post(f"{site.address}/api/work/concepts/next").json()["next"]
     sent = {
         "base_version": page["draft"]["version"], "key": "0" * 8 + "-0000-4000-8000-" + "0" * 12,
-        "answer": ANSWER, "active_seconds": 5,
+        "annotation": ANSWER, "active_seconds": 5,
     }  # fmt: skip
     answer = script.post(f"{site.address}/api/lists/{page['list']['id']}/submit", json=sent)
     assert answer.status_code == 200

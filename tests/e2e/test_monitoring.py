@@ -35,7 +35,7 @@ shared = [i for i in study.items.order_by("pk")
 def send(user, item, content, seconds):
     row = item.assignments.get(membership__user=user)
     submissions.assignment_submit(user=user, public_id=row.public_id, base_version=0,
-        key=uuid.uuid4(), answer=content, active_seconds=0)
+        key=uuid.uuid4(), annotation=content, active_seconds=0)
     Assignment.objects.filter(pk=row.pk).update(active_seconds=seconds)
 for n, item in enumerate(shared[:5]):
     birds = pattern(1, [1, 2, 3, 4, 5 + n], description="birds that sing")
@@ -109,7 +109,7 @@ def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site)
         "row = Assignment.objects.filter(membership__user__username='cleo').first()\n"
         "submissions.assignment_submit(user=row.membership.user, public_id=row.public_id,"
         " base_version=0, key=uuid.uuid4(), active_seconds=0,"
-        " answer={'patterns': [], 'no_pattern': True, 'comment': ''})",
+        " annotation={'patterns': [], 'no_pattern': True, 'comment': ''})",
     )  # fmt: skip
     page.clock.run_for(11_000)
     expect(page.get_by_text("11 of 48 answers")).to_be_visible()
@@ -184,7 +184,7 @@ def test_a_list_is_adjudicated_by_mouse(page: Page, world: Site):
     ready(page)
     assert re.search(r"\b(ada|ben|cleo)\b", page.content()) is None
     page.get_by_role("button", name="Take this").first.click()
-    tools = page.locator(".answer").filter(has_text="tools")
+    tools = page.locator(".annotation").filter(has_text="tools")
     tools.get_by_role("button", name="Take this").click()
     expect(page.locator("#patterns .describe")).to_have_count(2)
     picture(page, "adjudicating.png")

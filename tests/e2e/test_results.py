@@ -33,7 +33,7 @@ for row in own.order_by("pk"):
             "key": uuid.uuid4(), "active_seconds": 30}
     value = row.item.vector.kind == "value"
     found = [pattern(1, list(range(1, 13 if row.membership_id % 2 else 10)))] if value else []
-    submissions.assignment_submit(**send, answer=answer(*found))
+    submissions.assignment_submit(**send, annotation=answer(*found))
 snapshot = services.snapshot_refresh_now(study=study)
 services.figures_print(snapshot_id=snapshot.pk)
 """

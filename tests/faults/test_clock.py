@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from annotation_site.accounts.models import ApiToken, Role
 from annotation_site.accounts.tokens import token_create
-from annotation_site.annotation.allocation.places import leases_sweep
+from annotation_site.annotation.allocation.slots import leases_sweep
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus import sweeps
 from annotation_site.corpus.models import Extraction, ExtractionLayer
@@ -88,7 +88,7 @@ def test_what_was_asked_for_in_the_future_is_found_now(monkeypatch):
     researcher = study.memberships.get(role="researcher").user
     job = export_request(study=study, content="jsonl", with_names=False, by=researcher)
     ExportJob.objects.update(requested_at=later, enqueued_at=later)
-    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), places=1)
+    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), tasks_at_once=1)
     for queue in (EXTRACTION_QUEUE, RESULTS_QUEUE):
         claims._wake(queue)
     assert sent == [extraction.pk, job.pk]

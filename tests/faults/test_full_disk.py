@@ -11,8 +11,7 @@ import pytest
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Membership
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import services
+from annotation_site.corpus import extraction_runs, services
 from annotation_site.corpus.models import Extraction
 from annotation_site.results.files import jobs
 from annotation_site.results.models import ExportJob
@@ -74,7 +73,7 @@ def test_an_extraction_says_that_the_disk_is_full_and_goes_on_with_room(
 
 def worked_on(extraction: Extraction) -> None:
     for _ in range(10):
-        running.extraction_work(extraction_id=extraction.pk)
+        extraction_runs.extraction_work(extraction_id=extraction.pk)
         extraction.refresh_from_db()
         if not extraction.is_unfinished:
             break
@@ -126,7 +125,7 @@ def test_an_upload_is_refused_while_the_disk_is_full_and_taken_with_room(disk, s
     disk.grow("16m")
     assert send(admin, files).status_code == 302
     extraction = Extraction.objects.get()
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == Extraction.State.READY
 

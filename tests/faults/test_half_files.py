@@ -8,8 +8,7 @@ import uuid
 
 import pytest
 
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import services
+from annotation_site.corpus import extraction_runs, services
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import NotFound
 from annotation_site.results.files.jobs import export_request, file_path
@@ -96,7 +95,7 @@ def test_what_a_killed_run_left_of_its_bundle_goes_with_the_next(settings, tmp_p
     for folder in (half, whole, of_another):  # `whole` has its name and not its manifest
         folder.mkdir(parents=True)
         (folder / "vectors.parquet").write_bytes(b"PAR1 half of it")
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.error) == (Extraction.State.READY, "")
     assert not half.exists()

@@ -110,7 +110,7 @@ def _answer(study: Study, membership: Any) -> None:
         said = pattern(1, [1, 2, 3, 4], description=nasty("description"))
         submit(assignment, answer(said, comment=nasty("comment")))
     for assignment in membership.assignments.filter(position=first.position + 2):
-        assignment.draft = {"answer": answer(pattern(1, [1], description=nasty("draft")))}
+        assignment.draft = {"annotation": answer(pattern(1, [1], description=nasty("draft")))}
         assignment.save()
 
 

@@ -202,7 +202,7 @@ def test_labelling_through_a_tls_proxy_below_a_path(proxied):
 
     urls = json.loads(re.search(r'type="application/json">(.+?)</script>', page.text)[1])["urls"]
     answer = {"patterns": [], "no_pattern": True, "comment": "none"}
-    draft = {"base_version": 0, "content": {"answer": answer}, "active_seconds": 3}
+    draft = {"base_version": 0, "content": {"annotation": answer}, "active_seconds": 3}
     headers = {"Referer": page.url, "X-CSRFToken": cookies["csrftoken"].value}
     assert ada.put(host + urls["draft"], json=draft).status_code == 403  # no token
     for lie in ({"Origin": "https://evil.example"}, {"Referer": "https://evil.example/"}):
@@ -212,7 +212,7 @@ def test_labelling_through_a_tls_proxy_below_a_path(proxied):
     assert (saved.status_code, saved.json()["version"]) == (200, 1)
     body = {
         "base_version": 1, "key": "0" * 8 + "-0000-4000-8000-" + "0" * 12,
-        "answer": answer, "active_seconds": 5,
+        "annotation": answer, "active_seconds": 5,
     }  # fmt: skip
     submitted = ada.post(host + urls["submit"], json=body, headers=headers)
     assert submitted.status_code == 200

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import importing
+from annotation_site.corpus import extraction_runs, importing
 from annotation_site.corpus.models import Extraction, Token
 from ffn_extract.bundle import BundleError, TokenRow, VectorRow, apart, open_bundle, parquet
 from ffn_extract.bundle.manifest import parse_manifest
@@ -282,7 +281,7 @@ def test_an_uploaded_bomb_fails_with_its_sentence_and_leaves_no_row(folder, bund
     files = {path.name: path for path in folder.iterdir()}
     with importing.upload_staged(files=files) as upload:
         extraction, _ = importing.upload_take(upload=upload)
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == Extraction.State.FAILED
     assert extraction.error.startswith("A text in column display has 1,000,000 bytes")

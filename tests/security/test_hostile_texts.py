@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.corpus.models import Extraction
 from annotation_site.workers import selectors
 from tests.annotation_site.factories import assignment_of, client_of
@@ -99,7 +99,7 @@ def world(monkeypatch):
     for mine in people["annotator"].memberships.get().assignments.filter(position__lte=3):
         url = reverse("annotation:list", kwargs={"public_id": mine.public_id})
         addresses[f"list {mine.position}"] = url
-    final = final_answer_open(item=assignment_of(study).item, by=people["researcher"])
+    final = adjudicated_annotation_open(item=assignment_of(study).item, by=people["researcher"])
     addresses["final"] = reverse("annotation:adjudication", args=[final.public_id])
     for extra in ("?page=1&name=%3Cx-name%3E&token=%3Cx-query%3E&error=%3Cx-error%3E",):
         addresses |= {

@@ -231,7 +231,7 @@ def test_no_download_leaves_its_folder(world, name):  # noqa: F811
         f"/studies/{study.slug}/results/{name}.csv",
         f"/studies/{study.slug}/results/coverage.{name}",
         f"/studies/{study.slug}/figures/{name}.wide-light.svg",
-        f"/studies/{study.slug}/adjudication/gold.{name}",
+        f"/studies/{study.slug}/adjudication/adjudicated.{name}",
         f"/studies/{study.slug}/exports/{name}/",
         f"/hours.{name}",
         f"/static/{name}",
@@ -332,7 +332,7 @@ def test_a_page_of_one_study_shows_nothing_of_another(world):  # noqa: F811
         ("DELETE", f"/api/studies/{study.slug}/people/{stranger.user.public_id}"),
         ("POST", f"/api/studies/{study.slug}/people/{stranger.user.public_id}/release"),
         ("POST", f"/api/studies/{study.slug}/people/{stranger.user.public_id}/let-in"),
-        ("POST", f"/api/studies/{study.slug}/items/{item.pk}/final"),
+        ("POST", f"/api/studies/{study.slug}/items/{item.pk}/adjudicate"),
     ):
         response = researcher.generic(method, url)
         assert response.status_code == 404, url

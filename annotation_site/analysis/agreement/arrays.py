@@ -24,7 +24,7 @@ class Patterns:
     annotation
         Row of the annotation.
     row
-        Row in `Labels.members` of its first member, to find the pattern again.
+        Row in `AnnotationFrames.members` of its first member, to find the pattern again.
     size
         Number of members.
     words

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import OUTSIDE, Grid, Integers, Pairs, Patterns
 from annotation_site.analysis.agreement.matching import match
 from annotation_site.analysis.strata import STRATA
@@ -18,7 +18,9 @@ from annotation_site.analysis.strata import STRATA
 SIDES = ("first", "second")
 
 
-def couples(first: Answers, second: Answers, *, on: Sequence[str] = ()) -> pd.DataFrame:
+def couples(
+    first: EncodedAnnotations, second: EncodedAnnotations, *, on: Sequence[str] = ()
+) -> pd.DataFrame:
     """Find the annotations of the same list that also have equal values in the columns `on`.
 
     Returns
@@ -40,7 +42,9 @@ def couples(first: Answers, second: Answers, *, on: Sequence[str] = ()) -> pd.Da
     return found.drop(columns="given").rename(columns={"list_id": "answered"})
 
 
-def beside(first: Answers, second: Answers, chosen: pd.DataFrame) -> Answers:
+def beside(
+    first: EncodedAnnotations, second: EncodedAnnotations, chosen: pd.DataFrame
+) -> EncodedAnnotations:
     """Some of the `couples`, each as a list of its own annotated by "first" and "second".
 
     A measure of pairs of people has a pair for each person of `first`.
@@ -59,7 +63,7 @@ def beside(first: Answers, second: Answers, chosen: pd.DataFrame) -> Answers:
         people=person.astype(np.int64),
         people_pairs=np.arange(2 * len(names)).reshape(-1, 2),
     )
-    return Answers(
+    return EncodedAnnotations(
         lists=chosen.drop(columns=list(SIDES)).assign(list_id=rows, annotations=2),
         annotations=pd.concat([first.annotations, second.annotations]),
         people=tuple((name, side) for name in names for side in SIDES),
@@ -78,7 +82,7 @@ def beside(first: Answers, second: Answers, chosen: pd.DataFrame) -> Answers:
     )
 
 
-def _named(answers: Answers, categories: tuple[str, ...]) -> Answers:
+def _named(answers: EncodedAnnotations, categories: tuple[str, ...]) -> EncodedAnnotations:
     """The same answers, their categories among more of them."""
     if answers.categories == categories:
         return answers

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import OUTSIDE, Integers, Pairs, Patterns
 from annotation_site.analysis.agreement.matching import match
-from annotation_site.analysis.labels import KINDS, Labels
+from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 
 
 def encode(
-    labels: Labels, *, min_tokens: int, categories: Sequence[str] = ()
-) -> dict[str | None, Answers]:
+    labels: AnnotationFrames, *, min_tokens: int, categories: Sequence[str] = ()
+) -> dict[str | None, EncodedAnnotations]:
     """Encode annotations; see `Answers`.
 
     Parameters
@@ -68,7 +68,7 @@ def _answers(
     pairs: Pairs,
     members: "_Members",
     category: str | None,
-) -> Answers:
+) -> EncodedAnnotations:
     width = int(length.max(initial=0))
     outside = np.arange(width) >= length[:, None]
     in_concept = np.where(outside, OUTSIDE, 0).astype(np.int8)
@@ -76,7 +76,7 @@ def _answers(
     several = np.bincount(members.annotation, minlength=len(length)) > (in_concept == 1).sum(axis=1)
     category_set, sets = _category_sets(members, outside)
     patterns = members.patterns(len(length), width)
-    return Answers(
+    return EncodedAnnotations(
         lists=lists,
         annotations=annotations,
         people=people,
@@ -103,10 +103,10 @@ class _Members:
     category: Integers
     categories: tuple[str, ...]
     pattern: Integers  # a number of each pattern's own, ascending
-    row: Integers  # in `Labels.members`
+    row: Integers  # in `AnnotationFrames.members`
 
     @classmethod
-    def of(cls, labels: Labels, order: Integers, *, min_tokens: int) -> "_Members":
+    def of(cls, labels: AnnotationFrames, order: Integers, *, min_tokens: int) -> "_Members":
         """The members of patterns with at least `min_tokens`; `order` lists the annotations."""
         rows = labels.members
         codes, names = pd.factorize(rows["category"], sort=True)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import Integers
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.measure import Measure, Statistics
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
-from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.strata import STRATA, Marks, Populations, Strata
 
 Cell = tuple[str | None, str]
@@ -58,7 +58,7 @@ class Agreement:
         A column of `lists`: those with the same value are drawn together.
     """
 
-    answers: Mapping[str | None, Answers]
+    annotations: Mapping[str | None, EncodedAnnotations]
     measures: Mapping[str, Measure]
     strata: tuple[str, ...] = STRATA
     unit: str = "list_id"
@@ -66,14 +66,14 @@ class Agreement:
     @property
     def lists(self) -> pd.DataFrame:
         """One row per list; see `Answers.lists`."""
-        return self.answers[None].lists
+        return self.annotations[None].lists
 
     @cached_property
     def statistics(self) -> dict[Cell, Statistics]:
         """Statistics by category (None for all) and measure, where the measure is defined."""
         return {
             (category, name): measure.function(answers)
-            for category, answers in self.answers.items()
+            for category, answers in self.annotations.items()
             for name, measure in self.measures.items()
             if not (answers.one_category and measure.needs_categories)
         }
@@ -93,12 +93,12 @@ class Agreement:
 
     def by_pair(self) -> "Agreement":
         """The agreement of every two people, with the columns ``first`` and ``second``."""
-        pairs = {category: answers.by_pair() for category, answers in self.answers.items()}
+        pairs = {category: answers.by_pair() for category, answers in self.annotations.items()}
         return Agreement(pairs, self.measures)
 
 
 def measure_agreement(
-    labels: Labels,
+    labels: AnnotationFrames,
     *,
     min_tokens: int,
     categories: Sequence[str] = (),
@@ -142,7 +142,7 @@ class Grouping:
         known = {*lists.columns, "category"} - {"annotations"}
         if not set(by) <= known or len(set(by)) < len(by):
             raise ValueError(f"by is {tuple(by)}; it takes {', '.join(sorted(known))}, each once.")
-        categories = tuple(agreement.answers)
+        categories = tuple(agreement.annotations)
         if "category" in by and len(categories) == 1:
             raise ValueError("by names category, but no categories were given.")
         if columns:

@@ -12,8 +12,8 @@ from annotation_site.analysis.agreement.couples import beside, couples
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import Agreement, agreement_tables
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.intervals import SEED
-from annotation_site.analysis.labels import Labels
 from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 
 RANKED_BY = ("mean_matched_jaccard", "pattern_f1", "percent_agreement_concept")
@@ -23,7 +23,7 @@ _FIRST, _SECOND = "first", "second"
 _ROUNDING = 1e-12
 
 
-def matched_patterns(labels: Labels, *, list_id: object, min_tokens: int) -> pd.DataFrame:
+def matched_patterns(labels: AnnotationFrames, *, list_id: object, min_tokens: int) -> pd.DataFrame:
     """Put every two people's patterns of one list side by side.
 
     Parameters
@@ -48,7 +48,7 @@ def matched_patterns(labels: Labels, *, list_id: object, min_tokens: int) -> pd.
     annotations = labels.annotations[labels.annotations["list_id"] == list_id]
     inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
     members = labels.members[inside].reset_index(drop=True)
-    answers = encode(Labels(lists, annotations, members), min_tokens=min_tokens)[None]
+    answers = encode(AnnotationFrames(lists, annotations, members), min_tokens=min_tokens)[None]
     patterns, pairs, matching = answers.patterns, answers.pairs, answers.matching
     found = matching.candidates
     number = members["pattern"].to_numpy()[patterns.row]
@@ -110,7 +110,7 @@ def disagreement_ranking(agreement: Agreement) -> pd.DataFrame:
         model, kind, layer and id.
     """
     measures = {name: AGREEMENT_MEASURES[name] for name in RANKED_BY}
-    every = Agreement({None: agreement.answers[None]}, measures)
+    every = Agreement({None: agreement.annotations[None]}, measures)
     keys = ["list_id", "model", "kind", "layer", "annotations"]
     lists = every.lists.reset_index(names="row")
     for name, statistics in every.statistics.items():
@@ -161,7 +161,7 @@ def retest_table(
         each person who answered a list twice. ``lists`` counts one person's pair of answers to
         one list. A repeat without a first answer does not enter.
     """
-    first, second = agreement.answers[None], repeats.answers[None]
+    first, second = agreement.annotations[None], repeats.annotations[None]
     same_person = couples(first, second, on=["annotator"])
     both = Agreement({None: beside(first, second, same_person)}, agreement.measures)
     options: dict[str, Any] = {"resamples": resamples, "seed": seed, "populations": populations}
@@ -172,7 +172,7 @@ def retest_table(
     return pd.concat([everybody.astype({"annotator": "object"}), of_person], ignore_index=True)
 
 
-def program_table(
+def machine_table(
     agreement: Agreement,
     program: Agreement,
     *,
@@ -199,7 +199,7 @@ def program_table(
     DataFrame
         As `agreement_table`; ``lists`` counts people's answers.
     """
-    first, second = agreement.answers[None], program.answers[None]
+    first, second = agreement.annotations[None], program.annotations[None]
     found = couples(first, second)
     chosen = found[~found["annotator"].isin(list(apart))]
     both = Agreement({None: beside(first, second, chosen)}, agreement.measures)

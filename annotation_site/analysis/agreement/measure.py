@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import Floats, Integers
 
 Sums = Mapping[str, Floats]
@@ -78,7 +78,7 @@ class Measure:
     url: str
     unit: str
     on: str
-    function: Callable[[Answers], Statistics]
+    function: Callable[[EncodedAnnotations], Statistics]
     needs_categories: bool = False
 
 
@@ -90,14 +90,14 @@ def ratio(numerator: Any, denominator: Any) -> Floats:
     return result
 
 
-def per_list(answers: Answers, values: Any) -> Floats:
+def per_list(answers: EncodedAnnotations, values: Any) -> Floats:
     """Sum values of pairs of annotations by list; shape (lists,)."""
     return np.bincount(answers.pairs.list, weights=values, minlength=len(answers.lists)).astype(
         np.float64
     )
 
 
-def annotators(answers: Answers, valid: NDArray[np.bool_] | None = None) -> Integers:
+def annotators(answers: EncodedAnnotations, valid: NDArray[np.bool_] | None = None) -> Integers:
     """Number of valid annotations per list, 0 if that gives no pair; shape (lists,)."""
     kept = np.ones(len(answers.pairs.list)) if valid is None else valid
     pairs = np.rint(per_list(answers, kept)).astype(np.int64)

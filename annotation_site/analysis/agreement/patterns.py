@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import Floats, Integers
 from annotation_site.analysis.agreement.measure import (
     Statistics,
@@ -25,7 +25,7 @@ ALL_OR_NOTHING = (
 )
 
 
-def matched_jaccard(answers: Answers) -> Statistics:
+def matched_jaccard(answers: EncodedAnnotations) -> Statistics:
     """Summed overlap of matched patterns over the number of patterns, matched ones once."""
     found = answers.matching
     overlap = found.summed(found.candidates.jaccard)
@@ -33,14 +33,14 @@ def matched_jaccard(answers: Answers) -> Statistics:
     return _mean_over_lists(answers, ratio(overlap, found.patterns - matched), NO_PATTERN)
 
 
-def pattern_f1(answers: Answers) -> Statistics:
+def pattern_f1(answers: EncodedAnnotations) -> Statistics:
     """Twice the matched patterns that share half of their tokens, over all patterns."""
     found = answers.matching
     half = found.summed(found.half)
     return _mean_over_lists(answers, ratio(2 * half, found.patterns), NO_PATTERN)
 
 
-def matched_category(answers: Answers) -> Statistics:
+def matched_category(answers: EncodedAnnotations) -> Statistics:
     """The share of matched patterns, overlap at least one half, that have the same category."""
     found = answers.matching
     category = answers.patterns.category
@@ -62,7 +62,7 @@ def matched_category(answers: Answers) -> Statistics:
     )
 
 
-def adjusted_rand(answers: Answers) -> Statistics:
+def adjusted_rand(answers: EncodedAnnotations) -> Statistics:
     """The adjusted Rand index of two groupings of a list; tokens without pattern are alone."""
     found, pairs, patterns = answers.matching.candidates, answers.pairs, answers.patterns
     together = np.bincount(
@@ -84,7 +84,9 @@ def adjusted_rand(answers: Answers) -> Statistics:
     return replace(_mean_over_lists(answers, index, ALL_OR_NOTHING), left_out=left_out)
 
 
-def _mean_over_lists(answers: Answers, values: Floats, undefined: tuple[str, str]) -> Statistics:
+def _mean_over_lists(
+    answers: EncodedAnnotations, values: Floats, undefined: tuple[str, str]
+) -> Statistics:
     """The mean over the pairs of annotations of each list, where defined, then over lists."""
     defined = ~np.isnan(values)
     pairs = per_list(answers, defined)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from annotation_site.analysis.agreement.answers import Answers
+from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import Floats, Integers
 from annotation_site.analysis.agreement.measure import (
     Statistics,
@@ -43,17 +43,17 @@ class Codes:
         self.valid = valid
 
     @classmethod
-    def concept(cls, answers: Answers) -> "Codes":
+    def concept(cls, answers: EncodedAnnotations) -> "Codes":
         """Code a token as 1 if it is in a concept, else 0."""
         return cls(answers.in_concept, 2, np.ones(len(answers.length), dtype=np.bool_))
 
     @classmethod
-    def category(cls, answers: Answers) -> "Codes":
+    def category(cls, answers: EncodedAnnotations) -> "Codes":
         """Code a token by its category, 0 for none; undefined if it is in several patterns."""
         return cls(answers.category, 1 + len(answers.categories), ~answers.overlapping)
 
     @classmethod
-    def category_set(cls, answers: Answers) -> "Codes":
+    def category_set(cls, answers: EncodedAnnotations) -> "Codes":
         """Code a token by the set of its categories, {none} if it has none."""
         everybody = np.ones(len(answers.length), dtype=np.bool_)
         return cls(answers.category_set, len(answers.sets), everybody)
@@ -68,9 +68,9 @@ class Codes:
 class Compared:
     """Judgements compared between annotations, from which every token measure is computed."""
 
-    def __init__(self, answers: Answers, codes: Codes) -> None:
+    def __init__(self, answers: EncodedAnnotations, codes: Codes) -> None:
         pairs = answers.pairs
-        self.answers = answers
+        self.annotations = answers
         self.codes = codes
         self.valid = codes.valid[pairs.first] & codes.valid[pairs.second]
         self.first, self.second = pairs.first[self.valid], pairs.second[self.valid]
@@ -82,7 +82,7 @@ class Compared:
         """Sum one value per valid pair of annotations by list; shape (lists,)."""
         everywhere = np.zeros(len(self.valid))
         everywhere[self.valid] = values
-        return per_list(self.answers, everywhere)
+        return per_list(self.annotations, everywhere)
 
     def agreeing(self) -> Integers:
         """Number of tokens with equal judgements, shape (valid pairs,)."""
@@ -99,7 +99,7 @@ class Compared:
     def values(self) -> Floats:
         """Count of each value in the compared lists, shape (lists, size)."""
         # Each annotation stands in one pair with every other one of its list.
-        share = 1 / np.maximum(self.annotators[self.answers.pairs.list[self.valid]] - 1, 1)
+        share = 1 / np.maximum(self.annotators[self.annotations.pairs.list[self.valid]] - 1, 1)
         given = (self.counts[self.first] + self.counts[self.second]) * share[:, None]
         return np.stack([self.per_list(column) for column in given.T], axis=1)
 
@@ -110,18 +110,18 @@ class Compared:
 
     def left_out(self) -> dict[tuple[str, str], Floats]:
         """Annotations that cannot be compared, of lists with two or more."""
-        pairs, invalid = self.answers.pairs, ~self.codes.valid
+        pairs, invalid = self.annotations.pairs, ~self.codes.valid
         if not invalid.any():
             return {}
-        share = 1 / np.maximum(annotators(self.answers)[pairs.list] - 1, 1)
+        share = 1 / np.maximum(annotators(self.annotations)[pairs.list] - 1, 1)
         dropped = (invalid[pairs.first].astype(np.int64) + invalid[pairs.second]) * share
-        return {SEVERAL_PATTERNS: np.rint(per_list(self.answers, dropped))}
+        return {SEVERAL_PATTERNS: np.rint(per_list(self.annotations, dropped))}
 
 
-Coding = Callable[[Answers], Codes]
+Coding = Callable[[EncodedAnnotations], Codes]
 
 
-def percent_agreement(answers: Answers, *, coding: Coding) -> Statistics:
+def percent_agreement(answers: EncodedAnnotations, *, coding: Coding) -> Statistics:
     """The share of pairs of judgements of one token that agree."""
     compared = Compared(answers, coding(answers))
     labels = compared.per_list(compared.length)
@@ -134,7 +134,7 @@ def percent_agreement(answers: Answers, *, coding: Coding) -> Statistics:
     )
 
 
-def cohen_kappa(answers: Answers, *, coding: Coding) -> Statistics:
+def cohen_kappa(answers: EncodedAnnotations, *, coding: Coding) -> Statistics:
     """Cohen's kappa of every two people, averaged with their number of common tokens as weight."""
     compared = Compared(answers, coding(answers))
     pairs = answers.pairs
@@ -182,7 +182,7 @@ def _cohen_terms(sums: Sums, *, size: int) -> tuple[Floats, Floats]:
     return weights - ratio(weights * labels * sums["differing"], np.maximum(expected, 1)), weights
 
 
-def fleiss_kappa(answers: Answers, *, coding: Coding) -> Statistics:
+def fleiss_kappa(answers: EncodedAnnotations, *, coding: Coding) -> Statistics:
     """Fleiss' kappa; undefined unless every list has the same number of annotators."""
     compared = Compared(answers, coding(answers))
     annotators_of = compared.annotators.astype(np.float64)
@@ -216,13 +216,13 @@ def _fleiss_kappa(sums: Sums) -> Floats:
     return np.where(_spread(sums) == 0, ratio(observed - chance, 1 - chance), np.nan)
 
 
-def krippendorff_alpha(answers: Answers, *, coding: Coding) -> Statistics:
+def krippendorff_alpha(answers: EncodedAnnotations, *, coding: Coding) -> Statistics:
     """Krippendorff's alpha with nominal distances; lists may have different people."""
     codes = coding(answers)
     return _alpha(answers, codes, 1 - np.eye(codes.size))
 
 
-def masi_alpha(answers: Answers) -> Statistics:
+def masi_alpha(answers: EncodedAnnotations) -> Statistics:
     """Krippendorff's alpha of the sets of categories, with MASI distances."""
     return _alpha(answers, Codes.category_set(answers), masi_distances(answers.sets))
 
@@ -247,7 +247,7 @@ def masi_distances(sets: NDArray[np.bool_]) -> Floats:
     return np.asarray(1 - shared / union * weight)
 
 
-def _alpha(answers: Answers, codes: Codes, distances: Floats) -> Statistics:
+def _alpha(answers: EncodedAnnotations, codes: Codes, distances: Floats) -> Statistics:
     compared = Compared(answers, codes)
     of_list = answers.pairs.list[compared.valid]
     share = 2 / np.maximum(compared.annotators[of_list] - 1, 1)

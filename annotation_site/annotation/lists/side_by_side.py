@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from annotation_site.annotation.lists.answer_format import Answer, PatternAnswer
+from annotation_site.annotation.lists.annotation_format import AnnotatedPattern, Annotation
 from annotation_site.annotation.selectors import ListToken
 
 
@@ -13,8 +13,8 @@ class Pair:
     alone.
     """
 
-    theirs: PatternAnswer | None
-    yours: PatternAnswer | None
+    theirs: AnnotatedPattern | None
+    yours: AnnotatedPattern | None
     both: list[ListToken]
     only_theirs: list[ListToken]
     only_yours: list[ListToken]
@@ -25,8 +25,8 @@ class Row:
     """A token with its patterns in each of the two annotations."""
 
     token: ListToken
-    theirs: list[PatternAnswer]
-    yours: list[PatternAnswer]
+    theirs: list[AnnotatedPattern]
+    yours: list[AnnotatedPattern]
     agrees: bool
 
     @property
@@ -43,15 +43,15 @@ class Comparison:
     """Comparison of two annotations. `too_small` are patterns of the other that do not count."""
 
     pairs: list[Pair]
-    too_small: list[PatternAnswer]
+    too_small: list[AnnotatedPattern]
     rows: list[Row]
     agreeing: int
     length: int
     min_tokens: int
 
 
-def answers_compare(
-    tokens: Sequence[ListToken], theirs: Answer, yours: Answer | None, *, min_tokens: int
+def annotations_compare(
+    tokens: Sequence[ListToken], theirs: Annotation, yours: Annotation | None, *, min_tokens: int
 ) -> Comparison:
     """Compare a person's annotation with another one; without the first, show only the other."""
     pairs = _pairs(tokens, theirs.patterns, yours.patterns if yours else ())
@@ -73,7 +73,9 @@ def answers_compare(
 
 
 def _pairs(
-    tokens: Sequence[ListToken], theirs: Sequence[PatternAnswer], yours: Sequence[PatternAnswer]
+    tokens: Sequence[ListToken],
+    theirs: Sequence[AnnotatedPattern],
+    yours: Sequence[AnnotatedPattern],
 ) -> list[Pair]:
     """One to one, those that share most tokens first."""
     shared = [(len({*a.ranks} & {*b.ranks}), a.number, b.number) for a in theirs for b in yours]
@@ -90,7 +92,7 @@ def _pairs(
 
 
 def _pair(
-    tokens: Sequence[ListToken], theirs: PatternAnswer | None, yours: PatternAnswer | None
+    tokens: Sequence[ListToken], theirs: AnnotatedPattern | None, yours: AnnotatedPattern | None
 ) -> Pair:
     a = set(theirs.ranks) if theirs else set()
     b = set(yours.ranks) if yours else set()
@@ -100,5 +102,5 @@ def _pair(
     return Pair(theirs, yours, both, only_a, only_b)
 
 
-def _patterns_of(answer: Answer | None, token: ListToken) -> list[PatternAnswer]:
+def _patterns_of(answer: Annotation | None, token: ListToken) -> list[AnnotatedPattern]:
     return [p for p in (answer.patterns if answer else ()) if token.rank in p.ranks]

@@ -29,7 +29,7 @@ Patterns = frozenset[frozenset[int]]
 
 
 @dataclass(frozen=True)
-class RecentAnswer:
+class RecentAnnotation:
     """One submitted annotation: its active time and marked ranks; empty means "no pattern"."""
 
     active_seconds: int
@@ -45,7 +45,7 @@ class Flag:
 
 
 def flags_of(
-    recent: Mapping[int, Sequence[RecentAnswer]], *, study_median: float | None
+    recent: Mapping[int, Sequence[RecentAnnotation]], *, study_median: float | None
 ) -> dict[int, list[Flag]]:
     """The flags of every person, from their last annotations, oldest first.
 
@@ -53,10 +53,10 @@ def flags_of(
     while there is none. Nobody's flags depend on how people or their answers are numbered.
     """
     empty = {person: sum(not a.patterns for a in answers) for person, answers in recent.items()}
-    all_empty, all_answers = sum(empty.values()), sum(map(len, recent.values()))
+    all_empty, all_annotations = sum(empty.values()), sum(map(len, recent.values()))
     found = {}
     for person, answers in recent.items():
-        others = (all_empty - empty[person], all_answers - len(answers))
+        others = (all_empty - empty[person], all_annotations - len(answers))
         flags = (
             fast_flag([a.active_seconds for a in answers[-LAST:]], study_median),
             empty_flag(empty[person], len(answers), *others),

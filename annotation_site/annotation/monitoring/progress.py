@@ -23,14 +23,14 @@ from annotation_site.annotation.models import (
     Study,
     WorkedDay,
 )
-from annotation_site.annotation.monitoring.flags import RECENT, Flag, RecentAnswer, flags_of
+from annotation_site.annotation.monitoring.flags import RECENT, Flag, RecentAnnotation, flags_of
 from annotation_site.annotation.work.own_work import cut_reasons
 
 State = Assignment.State
 Purpose = Assignment.Purpose
 # A person's queue; training comes before it and is told apart.
 QUEUE = (Purpose.ANNOTATION, Purpose.REPEAT, Purpose.REFERENCE, Purpose.PILOT)
-SUBMITTED_ANSWER = Q(purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=False)
+SUBMITTED_ANNOTATION = Q(purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=False)
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ class PersonProgress:
 
 @dataclass(frozen=True)
 class StudyProgress:
-    """The progress page; `answered` counts lists by their number of annotations, from 0."""
+    """The progress page; `annotated` counts lists by their number of annotations, from 0."""
 
     people: list[PersonProgress]
     lists: int
     pilot_lists: int
-    places: int
+    slots: int
     done: int
-    answered: list[tuple[int, int]]
+    annotated: list[tuple[int, int]]
     median_seconds: float | None
 
     @property
@@ -116,7 +116,7 @@ class StudyProgress:
     @property
     def most_lists(self) -> int:
         """The longest bar of the histogram."""
-        return max((lists for _, lists in self.answered), default=0)
+        return max((lists for _, lists in self.annotated), default=0)
 
 
 def study_progress(study: Study) -> StudyProgress:
@@ -126,7 +126,7 @@ def study_progress(study: Study) -> StudyProgress:
     uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
     lists = uses.get(Item.Use.STUDY, 0)
     members = list(_annotators(study))
-    answered = _lists_by_answers(study, uses, members)
+    answered = _lists_by_annotations(study, uses, members)
     work, cut = _work_by_person(members), _cut_by_person(members)
     # Nobody has training where the study has none, which spares a large one a query.
     training = training_of(members if uses.get(Item.Use.TRAINING) else [])
@@ -142,9 +142,9 @@ def study_progress(study: Study) -> StudyProgress:
         ],
         lists=lists,
         pilot_lists=uses.get(Item.Use.PILOT, 0),
-        places=lists * study.annotators_per_list,
+        slots=lists * study.annotators_per_list,
         done=sum(answers * n for answers, n in answered),
-        answered=answered,
+        annotated=answered,
         median_seconds=_median(seconds for one in work.values() for seconds in one.times),
     )
 
@@ -257,12 +257,12 @@ def _median(times: Iterable[int]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _lists_by_answers(
+def _lists_by_annotations(
     study: Study, uses: Mapping[str, int], members: Sequence[Membership]
 ) -> list[tuple[int, int]]:
     """How many lists have 0, 1, 2, … answers that count; at most k of them hold a place."""
     most = study.annotators_per_list
-    answers = Assignment.objects.filter(SUBMITTED_ANSWER, membership__in=members)
+    answers = Assignment.objects.filter(SUBMITTED_ANNOTATION, membership__in=members)
     if set(uses) - {Item.Use.STUDY}:
         answers = answers.filter(item__use=Item.Use.STUDY)
     by_list = answers.order_by().values("item").annotate(n=Count("*"))
@@ -276,7 +276,7 @@ def _lists_by_answers(
 def flags_by_person(study: Study) -> list[tuple[Membership, list[Flag]]]:
     """Flags of each person's recent work; four queries."""
     members = list(_annotators(study))
-    flags = flags_of(_recent_answers(members), study_median=_study_median(members))
+    flags = flags_of(_recent_annotations(members), study_median=_study_median(members))
     return [(member, flags[member.pk]) for member in members if flags.get(member.pk)]
 
 
@@ -292,7 +292,7 @@ def _study_median(members: Sequence[Membership]) -> float | None:
     return _median(seconds for seconds, n in counted for _ in range(n))
 
 
-def _recent_answers(members: Sequence[Membership]) -> dict[int, list[RecentAnswer]]:
+def _recent_annotations(members: Sequence[Membership]) -> dict[int, list[RecentAnnotation]]:
     """Everybody's last answers, oldest first, as they were submitted."""
     newest_first = Window(
         RowNumber(),
@@ -306,12 +306,12 @@ def _recent_answers(members: Sequence[Membership]) -> dict[int, list[RecentAnswe
         (assignment, version): answer
         for assignment, version, answer in Revision.objects.filter(
             assignment__in=[pk for _, pk, *_ in rows]
-        ).values_list("assignment", "version", "snapshot__answer")
+        ).values_list("assignment", "version", "snapshot__annotation")
     }
-    found: dict[int, list[RecentAnswer]] = defaultdict(list)
+    found: dict[int, list[RecentAnnotation]] = defaultdict(list)
     for _, pk, membership, seconds, version in sorted(rows):
         answer = said.get((pk, version))
         if answer is not None:  # else it was submitted again between the two queries
             marked = frozenset(frozenset(p["ranks"]) for p in answer["patterns"])
-            found[membership].append(RecentAnswer(seconds, marked))
+            found[membership].append(RecentAnnotation(seconds, marked))
     return found

@@ -10,7 +10,7 @@ from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
-from annotation_site.annotation.review.adjudication import counted_answers
+from annotation_site.annotation.review.adjudication import counted_annotations
 from annotation_site.corpus.models import Token
 
 State = Assignment.State
@@ -45,10 +45,10 @@ def study_items(
         found = found.filter(vector__layer=layer)
     if use:
         found = found.filter(use=use)
-    counted = counted_answers(study).filter(item=OuterRef("pk")).order_by().values("item")
+    counted = counted_annotations(study).filter(item=OuterRef("pk")).order_by().values("item")
     return (
         found.select_related("vector__extraction__model")
-        .annotate(answers=Coalesce(Subquery(counted.annotate(n=Count("pk")).values("n")), 0))
+        .annotate(annotations=Coalesce(Subquery(counted.annotate(n=Count("pk")).values("n")), 0))
         .order_by("pk")
     )
 
@@ -129,7 +129,7 @@ def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
             "kind": item["vector__kind"],
             "layer": item["vector__layer"],
             "index": item["vector__index"],
-            "answers": 0,
+            "annotations": 0,
             "working": 0,
             "surplus": 0,
             "unblinded": 0,
@@ -143,7 +143,7 @@ def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
     for item, state, surplus, unblinded, reason in assignments.order_by("pk"):
         row = found[item]
         if state == State.SUBMITTED:
-            row["unblinded" if unblinded else "surplus" if surplus else "answers"] += 1
+            row["unblinded" if unblinded else "surplus" if surplus else "annotations"] += 1
         elif state == State.IN_PROGRESS:
             row["working"] += 1
         elif state == State.SKIPPED:

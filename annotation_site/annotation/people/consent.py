@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
-from annotation_site.annotation.allocation.places import places_fill
+from annotation_site.annotation.allocation.slots import slots_fill
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -110,17 +110,17 @@ def study_withdraw(*, membership: Membership) -> None:
     audit.record("study_left", target=study, person=membership.user.public_id)
     if study.on_withdrawal == Study.OnWithdrawal.REMOVE:
         left = own
-        _answers_remove(study, own)
+        _annotations_remove(study, own)
     else:
         left = own.filter(state__in=Assignment.UNFINISHED)
     freed = list(left.values_list("item_id", flat=True))
     left.update(state=State.WITHDRAWN)
     # Other tabs hold the version before this one, so whatever they still send is refused.
     own.update(draft=None, draft_version=F("draft_version") + 1)
-    places_fill(study=study, item_ids=freed)
+    slots_fill(study=study, item_ids=freed)
 
 
-def _answers_remove(study: Study, own: QuerySet[Assignment]) -> None:
+def _annotations_remove(study: Study, own: QuerySet[Assignment]) -> None:
     """Delete a person's annotations, and have results computed again."""
     Pattern.objects.filter(assignment__in=own).delete()
     _, deleted = Revision.objects.filter(assignment__in=own).delete()

@@ -5,7 +5,7 @@ from django.db import transaction
 from annotation_site.accounts import audit, invitations
 from annotation_site.accounts import services as accounts
 from annotation_site.accounts.models import Invitation, Role, User
-from annotation_site.annotation.allocation.places import places_fill, study_locked
+from annotation_site.annotation.allocation.slots import slots_fill, study_locked
 from annotation_site.annotation.models import Membership, Study, TakenTime
 from annotation_site.annotation.people.consent import study_withdraw
 from annotation_site.annotation.people.members import annotator_add, lists_release, lists_return
@@ -168,7 +168,7 @@ def person_activate(*, person: User, by: User) -> None:
         study = study_locked(membership.study_id)
         if not membership.removed_at:
             lists_return(study=study, membership=membership)
-        places_fill(study=study)
+        slots_fill(study=study)
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.places import places_fill, study_locked
+from annotation_site.annotation.allocation.slots import slots_fill, study_locked
 from annotation_site.annotation.lists.access import QUEUE
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.errors import Invalid, NotAllowed
@@ -44,7 +44,7 @@ def annotator_add(*, study: Study, user: User) -> Membership:
         is_new = True
     if is_new:
         audit.record("annotator_added", target=study, person=user.public_id)
-    places_fill(study=study)
+    slots_fill(study=study)
     return membership
 
 
@@ -98,7 +98,7 @@ def lists_release(
     )
     locked = list(waiting.order_by(*Assignment.LOCK_ORDER).select_for_update())
     Assignment.objects.filter(pk__in=[row.pk for row in locked]).update(state=State.EXPIRED)
-    places_fill(study=study)
+    slots_fill(study=study)
     return sum(row.purpose == Purpose.ANNOTATION for row in locked)
 
 

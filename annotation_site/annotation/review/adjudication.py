@@ -25,7 +25,7 @@ from annotation_site.annotation.selectors import (
 
 State = Assignment.State
 Purpose = Assignment.Purpose
-FEWEST_ANSWERS = 2
+FEWEST_ANNOTATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ class Match:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """All annotations of a list. `answers` is their JSON by letter, for the page's script."""
+    """All annotations of a list. `annotations` is their JSON by letter, for the page's script."""
 
     letters: list[str]
     matches: list[Match]
     without: list[str]  # answers that say "no pattern"
-    answers: dict[str, dict[str, Any]]
+    annotations: dict[str, dict[str, Any]]
 
 
-def final_answers_of(user: User) -> QuerySet[Assignment]:
+def adjudicated_annotations_of(user: User) -> QuerySet[Assignment]:
     """The person's own adjudicated annotations in studies that they run."""
     return assignments_of(user).filter(
         purpose=Purpose.ADJUDICATION,
@@ -72,7 +72,7 @@ def final_answers_of(user: User) -> QuerySet[Assignment]:
     )
 
 
-def counted_answers(study: Study) -> QuerySet[Assignment]:
+def counted_annotations(study: Study) -> QuerySet[Assignment]:
     """The annotations that can be adjudicated: those that results use."""
     return Assignment.objects.filter(
         item__study=study,
@@ -86,8 +86,8 @@ def counted_answers(study: Study) -> QuerySet[Assignment]:
 
 def adjudicable_lists(study: Study) -> QuerySet[Any]:
     """The ids, as `item`, of lists with at least two annotations that count."""
-    answered = counted_answers(study).order_by().values("item").annotate(n=Count("pk"))
-    return answered.filter(n__gte=FEWEST_ANSWERS)
+    answered = counted_annotations(study).order_by().values("item").annotate(n=Count("pk"))
+    return answered.filter(n__gte=FEWEST_ANNOTATIONS)
 
 
 def adjudication_page(assignment: Assignment) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def adjudication_page(assignment: Assignment) -> dict[str, Any]:
 def side_by_side(item: Item) -> SideBySide:
     """All annotations of a list as A, B and so on, their patterns matched."""
     study = item.study
-    rows = counted_answers(study).filter(item=item).prefetch_related("patterns__members")
+    rows = counted_annotations(study).filter(item=item).prefetch_related("patterns__members")
     # A name drawn from the list's random id: the same at every visit, and tells nothing.
     ordered = sorted(rows, key=lambda row: _place(study, row))
     answers = dict(zip(_letters(len(ordered)), ordered, strict=True))
@@ -133,7 +133,7 @@ def side_by_side(item: Item) -> SideBySide:
             _match(group, patterns, list(answers), tokens, study.min_tokens) for group in groups
         ],
         without=[letter for letter, row in answers.items() if not row.patterns.all()],
-        answers={
+        annotations={
             letter: _content([patterns[key][0] for key in patterns if key[0] == letter])
             for letter in answers
         },
@@ -183,7 +183,7 @@ def _matched_pairs(
     import pandas as pd
 
     from annotation_site.analysis.agreement.lists import matched_patterns
-    from annotation_site.analysis.labels import Labels
+    from annotation_site.analysis.annotation_frames import AnnotationFrames
 
     letters = sorted({letter for letter, _ in patterns})
     members = [
@@ -191,7 +191,7 @@ def _matched_pairs(
         for (letter, number), ranks in patterns.items()
         for rank in ranks
     ]
-    labels = Labels(
+    labels = AnnotationFrames(
         lists=pd.DataFrame(
             {"list_id": [0], "model": [""], "kind": ["value"], "layer": [0], "length": [length]}
         ),
@@ -200,7 +200,7 @@ def _matched_pairs(
             members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
         ).astype({"pattern": int, "rank": int, "stopwords": bool}),
     )
-    if len(letters) < FEWEST_ANSWERS:
+    if len(letters) < FEWEST_ANNOTATIONS:
         return []
     found = matched_patterns(labels, list_id=0, min_tokens=1)
     found = found[found["jaccard"] > 0].sort_values("jaccard", ascending=False, kind="stable")

@@ -10,10 +10,10 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.annotation.lists.access import Training, training_of
-from annotation_site.annotation.lists.answer_format import Answer, PatternAnswer
-from annotation_site.annotation.lists.side_by_side import Comparison, answers_compare
+from annotation_site.annotation.lists.annotation_format import AnnotatedPattern, Annotation
+from annotation_site.annotation.lists.side_by_side import Comparison, annotations_compare
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.review.final_answers import WITH_REFERENCE
+from annotation_site.annotation.review.adjudicated_annotations import WITH_REFERENCE
 from annotation_site.annotation.selectors import list_tokens
 from annotation_site.errors import Invalid, NotAllowed
 
@@ -40,10 +40,10 @@ def feedback_of(assignment: Assignment) -> Feedback:
     score = assignment.reference_score
     return Feedback(
         assignment=assignment,
-        comparison=answers_compare(
+        comparison=annotations_compare(
             list_tokens(assignment.item.vector),
             reference,
-            answer_of(assignment),
+            annotation_of(assignment),
             min_tokens=study.min_tokens,
         )
         if reference
@@ -53,10 +53,10 @@ def feedback_of(assignment: Assignment) -> Feedback:
     )
 
 
-def answer_of(assignment: Assignment) -> Answer:
+def annotation_of(assignment: Assignment) -> Annotation:
     """The last submitted version of an annotation."""
     patterns = tuple(
-        PatternAnswer(
+        AnnotatedPattern(
             number=row.number,
             description=row.description,
             category=row.category,
@@ -65,10 +65,10 @@ def answer_of(assignment: Assignment) -> Answer:
         )
         for row in assignment.patterns.order_by("number").prefetch_related("members")
     )
-    return Answer(patterns, no_pattern=not patterns, comment=assignment.comment)
+    return Annotation(patterns, no_pattern=not patterns, comment=assignment.comment)
 
 
-def answer_score(assignment: Assignment, answer: Answer) -> float | None:
+def annotation_score(assignment: Assignment, answer: Annotation) -> float | None:
     """Overlap of a training annotation with the reference annotation, 0 to 1.
 
     None where there is no reference answer, and for all other lists: a silent reference list is
@@ -134,12 +134,12 @@ def reference_require_changeable(*, answer: Assignment) -> None:
         )
 
 
-def scores_renew(*, item: Item, reference: Answer) -> None:
+def scores_renew(*, item: Item, reference: Annotation) -> None:
     """Score a reference list's annotations again, after its reference annotation has changed."""
     answers = item.assignments.filter(purpose__in=SCORED).order_by(*Assignment.LOCK_ORDER)
     list(answers.select_for_update().values_list("pk"))  # one that is on its way comes first
     for row in answers.filter(state=State.SUBMITTED):
-        score = _score(item, answer_of(row), reference)
+        score = _score(item, annotation_of(row), reference)
         # An answer that is changed at this moment waits for the next sweep.
         same = Assignment.objects.filter(pk=row.pk, version=row.version)
         same.update(reference_score=score)
@@ -190,13 +190,13 @@ def training_waive(*, membership: Membership, by: User) -> None:
     audit.record("training_waived", target=membership.study, actor=by, person=person)
 
 
-def _reference_of(item: Item, *, lock: bool = False) -> Answer | None:
+def _reference_of(item: Item, *, lock: bool = False) -> Annotation | None:
     found = item.assignments.filter(purpose=Purpose.ADJUDICATION, state=State.SUBMITTED)
     final = (found.select_for_update() if lock else found).first()
-    return answer_of(final) if final else None
+    return annotation_of(final) if final else None
 
 
-def _score(item: Item, answer: Answer, reference: Answer) -> float:
+def _score(item: Item, answer: Annotation, reference: Annotation) -> float:
     return reference_score(
         [p.ranks for p in answer.patterns],
         [p.ranks for p in reference.patterns],

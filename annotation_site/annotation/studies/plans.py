@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.places import annotators_of
+from annotation_site.annotation.allocation.slots import annotators_of
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
 from annotation_site.bounds import MARKDOWN, TITLE

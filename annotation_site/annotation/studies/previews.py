@@ -14,7 +14,7 @@ from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
 from annotation_site.annotation.studies.services import lists_check
 from annotation_site.corpus.models import Kind, Vector
 
-FEWEST_ANSWERS = 20  # below that, a few slow lists would decide the estimate
+FEWEST_ANNOTATIONS = 20  # below that, a few slow lists would decide the estimate
 SECONDS_PER_LIST = 180  # what the protocol takes, where nobody has been measured yet
 
 
@@ -35,7 +35,7 @@ class Part:
     """Number of annotations for one purpose."""
 
     what: str
-    answers: int
+    annotations: int
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ class Preview:
         return sum(row.lists for row in self.rows)
 
     @property
-    def answers(self) -> int:
-        return sum(part.answers for part in self.parts)
+    def annotations(self) -> int:
+        return sum(part.annotations for part in self.parts)
 
     @property
-    def answers_each(self) -> int:
-        return round(self.answers / self.people)
+    def annotations_each(self) -> int:
+        return round(self.annotations / self.people)
 
     @property
     def hours(self) -> float:
-        return self.answers * self.seconds_per_list / 3600
+        return self.annotations * self.seconds_per_list / 3600
 
     @property
     def hours_each(self) -> float:
@@ -132,7 +132,7 @@ def _parts(plan: StudyPlan, lists: int, people: int) -> list[Part]:
         (Item.Use.PILOT, "Pilot lists, for everybody"),
     ):
         parts.append(Part(what, plan.others[use] * people))
-    return [part for part in parts if part.answers]
+    return [part for part in parts if part.annotations]
 
 
 def _seconds_before(by: User) -> list[int]:
@@ -145,4 +145,4 @@ def _seconds_before(by: User) -> list[int]:
         active_seconds__gt=0,
     ).values_list("active_seconds", flat=True)
     seconds = list(found)
-    return seconds if len(seconds) >= FEWEST_ANSWERS else []
+    return seconds if len(seconds) >= FEWEST_ANNOTATIONS else []

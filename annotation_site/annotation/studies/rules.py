@@ -8,15 +8,15 @@ from django.db.models import Count, F, Q, QuerySet
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.places import (
-    places_fill,
-    places_held,
+from annotation_site.annotation.allocation.slots import (
+    slots_fill,
+    slots_held,
     study_locked,
     tables_touch,
 )
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.people import members
-from annotation_site.annotation.review.final_answers import references_missing
+from annotation_site.annotation.review.adjudicated_annotations import references_missing
 from annotation_site.annotation.review.training import study_scores_renew
 from annotation_site.annotation.studies.plans import (
     StudyPlan,
@@ -32,7 +32,7 @@ from annotation_site.errors import Invalid
 ALWAYS = {"title", "lease_hours"}
 # Texts and people have services of their own.
 ELSEWHERE = {"guidelines", "consent", "annotators"}
-ANSWERED_BY = {"categories", "several_patterns_per_token"}
+ANNOTATED_BY = {"categories", "several_patterns_per_token"}
 DRAWN_BY = {
     "extractions", "kinds", "lists_per_layer", "seed", "annotators_per_list",
     "training_lists", "reference_lists", "pilot_lists",
@@ -74,7 +74,7 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
             "Duplicate the study to change it."
         )
     rules_store(study, plan)
-    if ANSWERED_BY & set(changed):
+    if ANNOTATED_BY & set(changed):
         # What is on its way, or written on a page that is open, was given under other rules.
         own.update(draft_version=F("draft_version") + 1)
     if DRAWN_BY & set(changed):
@@ -140,7 +140,7 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
         .annotate(n=Count("pk"))
         .filter(n__gt=study.lists_per_layer)
     )
-    held = places_held(study_lists).values("item").annotate(n=Count("pk"))
+    held = slots_held(study_lists).values("item").annotate(n=Count("pk"))
     too_many = held.filter(n__gt=study.annotators_per_list)
     if within.count() != study_lists.count() or crowded.exists() or too_many.exists():
         raise Invalid(
@@ -153,7 +153,7 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
             "New training and reference lists need their reference answers before anybody sees "
             "them, so only a draft can be given some. Duplicate the study."
         )
-    places_fill(study=study)
+    slots_fill(study=study)
 
 
 def _begun(study: Study) -> QuerySet[Item]:
@@ -188,7 +188,7 @@ def study_extend(*, study: Study, lists_per_layer: int) -> int:
     added = lists_draw(study=study, others={})
     if not added:
         raise Invalid("The study has every list of its kinds already.")
-    places_fill(study=study, item_ids=added)
+    slots_fill(study=study, item_ids=added)
     tables_touch(study)
     audit.record("study_extended", target=study, before=before, after=lists_per_layer)
     return len(added)

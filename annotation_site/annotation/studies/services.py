@@ -9,7 +9,7 @@ from django.utils.text import slugify
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.places import annotators_of, places_fill, study_locked
+from annotation_site.annotation.allocation.slots import annotators_of, slots_fill, study_locked
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -18,7 +18,10 @@ from annotation_site.annotation.models import (
     Membership,
     Study,
 )
-from annotation_site.annotation.review.final_answers import WITH_REFERENCE, references_require
+from annotation_site.annotation.review.adjudicated_annotations import (
+    WITH_REFERENCE,
+    references_require,
+)
 from annotation_site.annotation.studies import sampling as drawing
 from annotation_site.annotation.studies.plans import (
     DEFAULT_GUIDELINES,
@@ -203,7 +206,7 @@ def study_state_change(*, study: Study, state: str) -> None:
     study.save(update_fields=["state"])
     if before == State.PILOT:
         _pilot_end(study)
-    places_fill(study=study)
+    slots_fill(study=study)
     audit.record("study_state_changed", target=study, state=state)
 
 

@@ -12,7 +12,7 @@ from annotation_site.annotation import selectors
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Guidelines, Item
 from annotation_site.annotation.review import adjudication
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.work import submissions
 
 
@@ -24,7 +24,7 @@ def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
     wanted = request.POST.get("list", "")
     number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else 0
     item = get_object_or_404(study.items.filter(use=Item.Use.STUDY), pk=number)
-    assignment = final_answer_open(item=item, by=request.user)
+    assignment = adjudicated_annotation_open(item=item, by=request.user)
     return redirect("annotation:adjudication", assignment.public_id)
 
 
@@ -33,7 +33,9 @@ def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
 @ensure_csrf_cookie
 def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page for adjudication, with people's annotations beside it."""
-    assignment = get_object_or_404(adjudication.final_answers_of(request.user), public_id=public_id)
+    assignment = get_object_or_404(
+        adjudication.adjudicated_annotations_of(request.user), public_id=public_id
+    )
     submissions.assignment_open(assignment)
     guidelines = selectors.newest_text(Guidelines, assignment.item.study)
     context = {

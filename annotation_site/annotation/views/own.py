@@ -31,7 +31,7 @@ def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
     runs: list[Any] = []
     if request.user.is_researcher:
-        runs = list(selectors.with_answer_counts(selectors.studies_of(request.user)))
+        runs = list(selectors.with_annotation_counts(selectors.studies_of(request.user)))
     archived = [found for found in runs if found.state == Study.State.ARCHIVED]
     shows_archived = "archived" in request.GET
     context = {

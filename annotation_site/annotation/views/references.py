@@ -6,7 +6,7 @@ from django.views.decorators.http import require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import selectors
-from annotation_site.annotation.review import final_answers
+from annotation_site.annotation.review import adjudicated_annotations
 from annotation_site.annotation.review.training import silent_scores_waiting
 from annotation_site.workers.selectors import workers_alive
 
@@ -18,17 +18,17 @@ def references(request: PersonRequest, slug: str) -> HttpResponse:
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     if request.method == "POST":
         number = request.POST.get("list", "")
-        items = study.items.filter(use__in=final_answers.WITH_REFERENCE)
+        items = study.items.filter(use__in=adjudicated_annotations.WITH_REFERENCE)
         known = number.isascii() and number.isdecimal() and len(number) < 10
         item = get_object_or_404(items, pk=int(number) if known else 0)
-        answer = final_answers.final_answer_open(item=item, by=request.user)
+        answer = adjudicated_annotations.adjudicated_annotation_open(item=item, by=request.user)
         return redirect("annotation:list", answer.public_id)
-    found = final_answers.references_of(study)
+    found = adjudicated_annotations.references_of(study)
     waiting = silent_scores_waiting(study)
     context = {
         "study": study,
         "references": found,
-        "missing": sum(not reference.is_answered for reference in found),
+        "missing": sum(not reference.is_annotated for reference in found),
         "scores_waiting": waiting,
         "workers": bool(waiting) and workers_alive().exists(),
     }

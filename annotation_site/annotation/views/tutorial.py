@@ -23,6 +23,6 @@ def comparison(request: PersonRequest) -> HttpResponse:
     """The posted annotation of the example beside the paper's; nothing is stored."""
     yours = None
     if request.method == "POST":
-        yours = tutorials.answer_read(request.POST.get("answer", ""))
+        yours = tutorials.annotation_read(request.POST.get("annotation", ""))
     context = {"comparison": tutorials.compare(yours)}
     return render(request, "annotation/comparison.html", context)

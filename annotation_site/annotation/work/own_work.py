@@ -151,8 +151,8 @@ def submitted_lists(membership: Membership) -> QuerySet[Assignment]:
 def with_unsubmitted_changes(rows: Sequence[Assignment]) -> list[tuple[Assignment, bool]]:
     """Submitted lists, each with whether it has changes that are not submitted."""
     newest = Revision.objects.filter(assignment__in=rows, version=F("assignment__version"))
-    said = dict(newest.values_list("assignment_id", "snapshot__answer"))
-    return [(row, (row.draft or {}).get("answer") != said[row.pk]) for row in rows]
+    said = dict(newest.values_list("assignment_id", "snapshot__annotation"))
+    return [(row, (row.draft or {}).get("annotation") != said[row.pk]) for row in rows]
 
 
 def set_aside_lists(membership: Membership) -> QuerySet[Assignment]:

@@ -12,9 +12,9 @@ from django.utils import timezone
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.places import places_fill
+from annotation_site.annotation.allocation.slots import slots_fill
 from annotation_site.annotation.lists.access import refusal
-from annotation_site.annotation.lists.answer_format import Answer, Rules, answer_parse
+from annotation_site.annotation.lists.annotation_format import Annotation, Rules, annotation_parse
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -99,13 +99,13 @@ def assignment_submit(
     public_id: uuid.UUID,
     base_version: int,
     key: uuid.UUID,
-    answer: Any,
+    annotation: Any,
     active_seconds: int,
 ) -> Assignment:
     """Submit an annotation; it replaces the person's earlier version for this list.
 
     The same `key` again changes nothing, and the answer that counts already adds only its time.
-    Raises Invalid beyond MOST_REVISIONS_A_DAY, InvalidAnswer for a broken rule, DraftConflict
+    Raises Invalid beyond MOST_REVISIONS_A_DAY, InvalidAnnotation for a broken rule, DraftConflict
     when a newer draft exists, NotAllowed when the list is not open (see `access.refusal`),
     ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
     lease ended takes its place back where that is free, and else is kept as surplus. Answers to
@@ -126,7 +126,7 @@ def assignment_submit(
     _begin(assignment)
     study, vector = assignment.item.study, assignment.item.vector
     rules = Rules(len(vector.token_ids), study.categories, study.several_patterns_per_token)
-    parsed = answer_parse(answer, rules)
+    parsed = annotation_parse(annotation, rules)
     if _is_equal(assignment, parsed):
         return _keep(assignment, parsed, active_seconds)
     is_final = assignment.purpose == Purpose.ADJUDICATION
@@ -134,7 +134,7 @@ def assignment_submit(
         training.reference_require_changeable(answer=assignment)
     left = assignment.surplus or assignment.state in (State.EXPIRED, State.SKIPPED)
     if left and assignment.purpose == Purpose.ANNOTATION:
-        assignment.surplus = not _place_is_free(assignment)
+        assignment.surplus = not _slot_is_free(assignment)
     assignment.unblinded = assignment.is_unblinded
     if assignment.unblinded and not study.team_may_annotate and not is_final:
         raise NotAllowed(
@@ -149,11 +149,15 @@ def assignment_submit(
     assignment.submitted_at = max(now, assignment.opened_at or now)
     assignment.guidelines_version = assignment.newest_guidelines
     assignment.comment = parsed.comment
-    assignment.reference_score = training.answer_score(assignment, parsed)
-    _finish(assignment, key, {"answer": parsed.to_json()}, draft={"answer": parsed.to_json()})
+    assignment.reference_score = training.annotation_score(assignment, parsed)
+    _finish(
+        assignment, key, {"annotation": parsed.to_json()}, draft={"annotation": parsed.to_json()}
+    )
     if is_final:
         training.scores_renew(item=assignment.item, reference=parsed)
-        audit.record("final_answer_given", target=study, actor=user, list=str(assignment.public_id))
+        audit.record(
+            "adjudicated_annotation_given", target=study, actor=user, list=str(assignment.public_id)
+        )
     return assignment
 
 
@@ -191,13 +195,13 @@ def assignment_skip(
     if assignment.purpose == Purpose.ADJUDICATION:
         raise Invalid("A final answer is not skipped: leave the page, and what you typed is kept.")
     is_unfinished = assignment.state in Assignment.UNFINISHED
-    held_a_place = is_unfinished and assignment.purpose == Purpose.ANNOTATION
+    held_a_slot = is_unfinished and assignment.purpose == Purpose.ANNOTATION
     assignment.state = State.SKIPPED
     assignment.skip_reason = reason.strip()
     _time_record(assignment, active_seconds)
     _finish(assignment, key, {"skip_reason": assignment.skip_reason}, draft=assignment.draft)
-    if held_a_place:
-        places_fill(study=assignment.item.study, item_ids=[assignment.item_id])
+    if held_a_slot:
+        slots_fill(study=assignment.item.study, item_ids=[assignment.item_id])
     return assignment
 
 
@@ -234,7 +238,7 @@ def _is_repeated(assignment: Assignment, key: uuid.UUID) -> bool:
     return assignment.version > 0 and assignment.revisions.filter(key=key).exists()
 
 
-def _is_equal(assignment: Any, answer: Answer) -> bool:
+def _is_equal(assignment: Any, answer: Annotation) -> bool:
     """Whether the answer counts already, given under these guidelines and as blind as now."""
     if (
         assignment.state != State.SUBMITTED
@@ -244,12 +248,12 @@ def _is_equal(assignment: Any, answer: Answer) -> bool:
     ):
         return False
     newest = assignment.revisions.filter(version=assignment.version)
-    return newest.values_list("snapshot__answer", flat=True).first() == answer.to_json()
+    return newest.values_list("snapshot__annotation", flat=True).first() == answer.to_json()
 
 
-def _keep(assignment: Assignment, answer: Answer, active_seconds: int) -> Assignment:
+def _keep(assignment: Assignment, answer: Annotation, active_seconds: int) -> Assignment:
     """Leave a submitted answer as it is: no revision, so no new version of the study's data."""
-    draft = {"answer": answer.to_json()}
+    draft = {"annotation": answer.to_json()}
     if assignment.draft != draft:
         assignment.draft = draft
         assignment.draft_version += 1
@@ -358,7 +362,7 @@ def _time_count(assignment: Any, now: datetime, seconds: int) -> tuple[int, str]
     return counted, WorkedDay.Cut.DAY if counted == of_day < seconds else WorkedDay.Cut.CLOCK
 
 
-def _place_is_free(assignment: Assignment) -> bool:
+def _slot_is_free(assignment: Assignment) -> bool:
     """Whether the list has fewer than k live answers; holds the list's lock until commit."""
     item = Item.objects.select_for_update().get(pk=assignment.item_id)
     others = Assignment.objects.filter(
@@ -370,7 +374,7 @@ def _place_is_free(assignment: Assignment) -> bool:
     return others.count() < assignment.item.study.annotators_per_list
 
 
-def _patterns_replace(assignment: Assignment, answer: Answer) -> None:
+def _patterns_replace(assignment: Assignment, answer: Annotation) -> None:
     if assignment.version:
         assignment.patterns.all().delete()
     if not answer.patterns:

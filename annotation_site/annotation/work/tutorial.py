@@ -8,21 +8,21 @@ from typing import Any
 
 from django.urls import reverse
 
-from annotation_site.analysis.one_answer import answer_coverage
-from annotation_site.annotation.lists.answer_format import (
-    Answer,
-    PatternAnswer,
+from annotation_site.analysis.one_annotation import coverage_of_annotation
+from annotation_site.annotation.lists.annotation_format import (
+    AnnotatedPattern,
+    Annotation,
     Rules,
-    answer_parse,
+    annotation_parse,
 )
-from annotation_site.annotation.lists.side_by_side import Comparison, answers_compare
+from annotation_site.annotation.lists.side_by_side import Comparison, annotations_compare
 from annotation_site.annotation.selectors import ListToken
 from annotation_site.annotation.studies.plans import DEFAULT_CATEGORIES
-from annotation_site.errors import InvalidAnswer
+from annotation_site.errors import InvalidAnnotation
 
 EXAMPLE = Path(__file__).with_name("tutorial.json")
 MIN_TOKENS = 4  # the paper's
-LONGEST_ANSWER = 200_000  # characters of JSON
+LONGEST_ANNOTATION = 200_000  # characters of JSON
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Example:
     """The example list and the paper's annotation of it (Geva et al. 2022, appendix A.2)."""
 
     tokens: tuple[ListToken, ...]
-    answer: Answer
+    answer: Annotation
 
     @property
     def rules(self) -> Rules:
@@ -65,7 +65,7 @@ def example() -> Example:
         for row in data["tokens"]
     )
     patterns = tuple(
-        PatternAnswer(
+        AnnotatedPattern(
             number=pattern["number"],
             description=pattern["description"],
             category=pattern["category"],
@@ -74,7 +74,7 @@ def example() -> Example:
         )
         for pattern in data["patterns"]
     )
-    return Example(tokens, Answer(patterns, no_pattern=False, comment=""))
+    return Example(tokens, Annotation(patterns, no_pattern=False, comment=""))
 
 
 def tutorial_page() -> dict[str, Any]:
@@ -103,35 +103,37 @@ def tutorial_page() -> dict[str, Any]:
     }
 
 
-def answer_read(text: str) -> Answer:
-    """Read an annotation of the example from JSON. Raises InvalidAnswer for anything else."""
+def annotation_read(text: str) -> Annotation:
+    """Read an annotation of the example from JSON. Raises InvalidAnnotation for anything else."""
     try:
-        data = json.loads(text[:LONGEST_ANSWER])
+        data = json.loads(text[:LONGEST_ANNOTATION])
     except (ValueError, RecursionError) as error:
-        raise InvalidAnswer("This is no answer. Go back to the tutorial and try again.") from error
-    return answer_parse(data, example().rules)
+        raise InvalidAnnotation(
+            "This is no answer. Go back to the tutorial and try again."
+        ) from error
+    return annotation_parse(data, example().rules)
 
 
-def compare(yours: Answer | None) -> TutorialComparison:
+def compare(yours: Annotation | None) -> TutorialComparison:
     """Compare a person's annotation with the paper's."""
     theirs = example().answer
-    found = answers_compare(example().tokens, theirs, yours, min_tokens=MIN_TOKENS)
+    found = annotations_compare(example().tokens, theirs, yours, min_tokens=MIN_TOKENS)
     return TutorialComparison(
         **vars(found), theirs=_side(theirs), yours=_side(yours) if yours else None
     )
 
 
-def _side(answer: Answer) -> Side:
+def _side(answer: Annotation) -> Side:
     """Coverage as the results compute it, for this one annotation."""
     length = len(example().tokens)
     flags = {token.rank: token.is_stopword for token in example().tokens}
-    coverage = answer_coverage(
+    coverage = coverage_of_annotation(
         [(p.ranks, _flag(p, flags)) for p in answer.patterns], length=length, min_tokens=MIN_TOKENS
     )
     ranks = {rank for pattern in answer.patterns for rank in pattern.ranks}
     return Side(len(ranks), round(coverage * length), coverage)
 
 
-def _flag(pattern: PatternAnswer, flags: dict[int, bool]) -> bool:
+def _flag(pattern: AnnotatedPattern, flags: dict[int, bool]) -> bool:
     proposed = pattern.proposed_stopwords(flags)
     return proposed if pattern.stopwords is None else pattern.stopwords

@@ -46,7 +46,7 @@ class ItemFields(serializers.Serializer):
     kind = serializers.ChoiceField(Kind.choices, source="vector.kind")
     layer = serializers.IntegerField(source="vector.layer")
     index = serializers.IntegerField(source="vector.index")
-    answers = serializers.IntegerField()
+    annotations = serializers.IntegerField()
     tokens = serializers.SerializerMethodField()
 
     def get_tokens(self, item: Item) -> list[str]:

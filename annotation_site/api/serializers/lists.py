@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation_site.annotation.lists.answer_format import MOST_PATTERNS, is_storable
+from annotation_site.annotation.lists.annotation_format import MOST_PATTERNS, is_storable
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.annotation.work.submissions import MOST_DRAFT_BYTES
 from annotation_site.api.calls import MOST, Fields, PageQuery
@@ -15,7 +15,7 @@ from annotation_site.bounds import ANSWER, SKIP_REASON
 MOST_SECONDS = 10_000_000
 
 
-MOST_ANSWER_BYTES = (MOST_PATTERNS + 2) * ANSWER * len(r"\uffff")  # every letter written out
+MOST_ANNOTATION_BYTES = (MOST_PATTERNS + 2) * ANSWER * len(r"\uffff")  # every letter written out
 
 
 class BoundedJSON(serializers.JSONField):
@@ -70,7 +70,7 @@ class Submission(Fields):
 
     base_version = serializers.IntegerField(min_value=0, max_value=MOST)
     key = serializers.UUIDField()
-    answer = BoundedJSON(max_bytes=MOST_ANSWER_BYTES)
+    annotation = BoundedJSON(max_bytes=MOST_ANNOTATION_BYTES)
     active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS)
 
 

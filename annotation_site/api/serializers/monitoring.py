@@ -5,7 +5,7 @@ from rest_framework import serializers
 
 from annotation_site.annotation.models import Item
 from annotation_site.annotation.monitoring.progress import StudyProgress
-from annotation_site.annotation.review.final_answers import Reference
+from annotation_site.annotation.review.adjudicated_annotations import Reference
 from annotation_site.api.calls import PageQuery
 from annotation_site.api.serializers.lists import ListPage, SaidPattern, TrainingFields
 from annotation_site.corpus.models import Kind
@@ -45,10 +45,10 @@ class PersonProgressFields(serializers.Serializer):
     training = TrainingFields(allow_null=True)
 
 
-class AnsweredFields(serializers.Serializer):
+class AnnotatedFields(serializers.Serializer):
     """The number of lists with so many annotations."""
 
-    answers = serializers.IntegerField()
+    annotations = serializers.IntegerField()
     lists = serializers.IntegerField()
 
 
@@ -56,28 +56,28 @@ class Progress(serializers.Serializer):
     """Progress of a study."""
 
     lists = serializers.IntegerField()
-    places = serializers.IntegerField()
+    slots = serializers.IntegerField()
     done = serializers.IntegerField()
     active_seconds = serializers.IntegerField()
     median_seconds = serializers.FloatField(allow_null=True)
-    answered = serializers.SerializerMethodField()
+    annotated = serializers.SerializerMethodField()
     people = PersonProgressFields(many=True)
 
-    @extend_schema_field(AnsweredFields(many=True))
-    def get_answered(self, progress: StudyProgress) -> list[dict[str, int]]:
-        return [{"answers": answers, "lists": lists} for answers, lists in progress.answered]
+    @extend_schema_field(AnnotatedFields(many=True))
+    def get_annotated(self, progress: StudyProgress) -> list[dict[str, int]]:
+        return [{"annotations": answers, "lists": lists} for answers, lists in progress.annotated]
 
 
 class RankedQuery(PageQuery):
     """The order of lists."""
 
-    order = serializers.ChoiceField(list(ORDERS.items()), default="answers")
+    order = serializers.ChoiceField(list(ORDERS.items()), default="annotations")
 
 
 class Ranked(serializers.Serializer):
     """One of the study's own lists: its origin, people at work on it, and agreement.
 
-    `answers` are those that tables count, `working` have opened it, `surplus` answered when it had
+    `annotations` are those that tables count, `working` have opened it, `surplus` answered when it had
     its answers, `unblinded` were not blind; `reasons` are those of the people who skipped it.
     `overlap` is from 0 to 1, null where it is undefined or not computed.
     """
@@ -87,7 +87,7 @@ class Ranked(serializers.Serializer):
     kind = serializers.ChoiceField(Kind.choices)
     layer = serializers.IntegerField()
     index = serializers.IntegerField()
-    answers = serializers.IntegerField()
+    annotations = serializers.IntegerField()
     working = serializers.IntegerField()
     surplus = serializers.IntegerField()
     unblinded = serializers.IntegerField()
@@ -96,7 +96,7 @@ class Ranked(serializers.Serializer):
 
 
 class ReferenceFields(serializers.Serializer):
-    """A training or reference list; `answered`: it has its reference annotation.
+    """A training or reference list; `annotated`: it has its reference annotation.
 
     `submitted` counts people, `score` is their mean overlap with that answer, from 0 to 1.
     """
@@ -104,7 +104,7 @@ class ReferenceFields(serializers.Serializer):
     id = serializers.IntegerField(source="item.pk")
     use = serializers.ChoiceField(Item.Use.choices, source="item.use")
     tokens = serializers.SerializerMethodField()
-    answered = serializers.BooleanField(source="is_answered")
+    annotated = serializers.BooleanField(source="is_annotated")
     submitted = serializers.IntegerField()
     score = serializers.FloatField(allow_null=True)
 
@@ -122,21 +122,21 @@ class Queued(serializers.Serializer):
     """A list with annotations, without its origin."""
 
     id = serializers.IntegerField()
-    place = serializers.IntegerField()
+    position = serializers.IntegerField()
     tokens = serializers.ListField(child=serializers.CharField())
-    answers = serializers.IntegerField()
+    annotations = serializers.IntegerField()
     overlap = serializers.FloatField(allow_null=True)
 
 
-class SaidAnswer(serializers.Serializer):
+class SaidAnnotation(serializers.Serializer):
     """One person's annotation, as A, B and so on."""
 
     letter = serializers.CharField()
     patterns = SaidPattern(many=True)
 
 
-class Final(serializers.Serializer):
+class Adjudicated(serializers.Serializer):
     """A list opened for adjudication, with people's annotations. It is submitted as any other."""
 
     page = ListPage()
-    answers = SaidAnswer(many=True)
+    annotations = SaidAnnotation(many=True)

@@ -38,7 +38,7 @@ class Filter(Fields):
     day_from = serializers.DateField(required=False, help_text="both days are included; UTC")
     day_to = serializers.DateField(required=False)
     adjudicated = serializers.ChoiceField(list(ADJUDICATED.items()), required=False)
-    machine = serializers.BooleanField(
+    machine_annotators = serializers.BooleanField(
         required=False, help_text="whether machine annotators count as people"
     )
 
@@ -101,7 +101,7 @@ class Results(serializers.Serializer):
     answered, which a filter takes.
     """
 
-    has_answers = serializers.BooleanField()
+    has_annotations = serializers.BooleanField()
     is_current = serializers.BooleanField()
     people = serializers.ListField(child=serializers.CharField())
     snapshot = SnapshotFields(allow_null=True)

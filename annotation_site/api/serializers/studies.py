@@ -39,8 +39,8 @@ class StudyFields(serializers.Serializer):
     team_may_annotate = serializers.BooleanField()
     seed = serializers.IntegerField()
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices)
-    places = serializers.IntegerField()
-    answers = serializers.IntegerField()
+    slots = serializers.IntegerField()
+    annotations = serializers.IntegerField()
     created_at = serializers.DateTimeField()
 
     def get_extractions(self, study: Study) -> list[uuid.UUID]:
@@ -129,7 +129,7 @@ class PartFields(serializers.Serializer):
     """Number of annotations for one purpose."""
 
     what = serializers.CharField()
-    answers = serializers.IntegerField()
+    annotations = serializers.IntegerField()
 
 
 class PreviewFields(serializers.Serializer):
@@ -140,9 +140,9 @@ class PreviewFields(serializers.Serializer):
     rows = DrawnFields(many=True)
     parts = PartFields(many=True)
     lists = serializers.IntegerField()
-    answers = serializers.IntegerField()
+    annotations = serializers.IntegerField()
     people = serializers.IntegerField()
-    answers_each = serializers.IntegerField()
+    annotations_each = serializers.IntegerField()
     seconds_per_list = serializers.FloatField()
     measured = serializers.IntegerField()
     hours = serializers.FloatField()

@@ -13,13 +13,16 @@ from annotation_site.annotation import selectors
 from annotation_site.annotation.models import Assignment, Item
 from annotation_site.annotation.monitoring import progress as monitoring
 from annotation_site.annotation.review import adjudication, training
-from annotation_site.annotation.review.final_answers import final_answer_open, references_of
+from annotation_site.annotation.review.adjudicated_annotations import (
+    adjudicated_annotation_open,
+    references_of,
+)
 from annotation_site.annotation.work import submissions
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import monitoring as fields
 from annotation_site.api.views.contents import annotator_of
 from annotation_site.api.views.studies import MANAGE, READ, study_of
-from annotation_site.results.files import gold
+from annotation_site.results.files import adjudicated_export
 from annotation_site.results.pages import disagreement
 
 
@@ -65,7 +68,7 @@ class StudyListsView(ApiView):
 
 
 class ReferencesView(ApiView):
-    """GET the training and reference lists; a POST to `final` of one opens its reference
+    """GET the training and reference lists; a POST to `adjudicate` of one opens its reference
     annotation.
     """
 
@@ -87,41 +90,48 @@ class AdjudicationView(ApiView):
         return Response({**around, "results": self.given(found, many=True)})
 
 
-class FinalView(ApiView):
+class AdjudicateView(ApiView):
     """POST to open a list for adjudication, with people's annotations as A, B and so on.
 
     Of a training or reference list this is the reference answer, given before anybody answers.
     """
 
-    @call(*MANAGE, gives=fields.Final, errors=(422,))
+    @call(*MANAGE, gives=fields.Adjudicated, errors=(422,))
     def post(self, request: PersonRequest, slug: str, item: int) -> Response:
         found = get_object_or_404(study_of(request, slug).items, pk=item)
-        opened = final_answer_open(item=found, by=request.user)
+        opened = adjudicated_annotation_open(item=found, by=request.user)
         final: Assignment = selectors.assignments_of(request.user).get(pk=opened.pk)
         submissions.assignment_open(final)
         if found.use != Item.Use.STUDY:  # the reference answer of a training or reference list
-            return self.answer({"page": selectors.list_page(final), "answers": []})
-        said: dict[str, Any] = adjudication.side_by_side(found).answers
+            return self.answer({"page": selectors.list_page(final), "annotations": []})
+        said: dict[str, Any] = adjudication.side_by_side(found).annotations
         return self.answer(
             {
                 "page": adjudication.adjudication_page(final),
-                "answers": [{"letter": letter, **answer} for letter, answer in said.items()],
+                "annotations": [{"letter": letter, **answer} for letter, answer in said.items()],
             }
         )
 
 
 @counted
-class GoldView(ApiView):
+class AdjudicatedFileView(ApiView):
     """GET a study's adjudicated annotations as a file of their own."""
 
-    @call(*READ, media=tuple(sorted({export.media_type for export in gold.GOLD_FORMATS.values()})))
+    @call(
+        *READ,
+        media=tuple(
+            sorted(
+                {export.media_type for export in adjudicated_export.ADJUDICATED_FORMATS.values()}
+            )
+        ),
+    )
     def get(self, request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
         study = study_of(request, slug)
-        export = gold.GOLD_FORMATS.get(extension)
+        export = adjudicated_export.ADJUDICATED_FORMATS.get(extension)
         if export is None:
             raise Http404
-        audit.record("exported", target=study, table="gold", format=extension)
-        name = f"{study.slug}-gold.{extension}"
+        audit.record("exported", target=study, table="adjudicated", format=extension)
+        name = f"{study.slug}-adjudicated.{extension}"
         return StreamingHttpResponse(
             export.write(study),
             content_type=export.media_type,

@@ -41,7 +41,7 @@ class ResultsView(ApiView):
     def post(self, request: PersonRequest, slug: str) -> Response:
         study = study_of(request, slug)
         filters = _filters(study, self.body)
-        if not selectors.results_state(study).has_answers:
+        if not selectors.results_state(study).has_annotations:
             raise Invalid("There are no answers yet. Results are computed after the first one.")
         snapshot_request(study=study, filters=filters)
         return _standing(self, _results(study, filters))

@@ -37,7 +37,7 @@ class StudiesView(ApiView):
 
     @call(*READ, query=fields.StudiesQuery, gives=fields.StudyFields, paged=True)
     def get(self, request: PersonRequest) -> Response:
-        found = selectors.with_answer_counts(selectors.studies_of(request.user))
+        found = selectors.with_annotation_counts(selectors.studies_of(request.user))
         found = found.prefetch_related("extractions")
         state = self.query["state"]
         found = found.filter(state=state) if state else found
@@ -134,7 +134,7 @@ def people_of(request: PersonRequest, public_ids: Sequence[uuid.UUID]) -> list[U
 
 
 def _whole(request: PersonRequest, slug: str) -> Any:
-    studies = selectors.with_answer_counts(selectors.studies_of(request.user))
+    studies = selectors.with_annotation_counts(selectors.studies_of(request.user))
     study = get_object_or_404(studies, slug=slug)
     uses = list(study.items.values_list("use", flat=True))
     study.training_lists = uses.count(Item.Use.TRAINING)

@@ -13,7 +13,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.management.base import SiteCommand
-from annotation_site.results.files.gold import GOLD_FORMATS
+from annotation_site.results.files.adjudicated_export import ADJUDICATED_FORMATS
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
@@ -32,7 +32,9 @@ class Command(SiteCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="the study's short name, as in its address")
-        parser.add_argument("what", help="a table such as coverage, or labels, gold or archive")
+        parser.add_argument(
+            "what", help="a table such as coverage, or labels, adjudicated or archive"
+        )
         parser.add_argument("--format", help="csv for tables and jsonl for labels, if not given")
         parser.add_argument("--with-names", action="store_true", help="name people in labels")
         parser.add_argument(
@@ -49,8 +51,8 @@ class Command(SiteCommand):
         try:
             if what in ("labels", "archive"):
                 self._content(found, what, part, **options)
-            elif what == "gold":
-                self._gold(found, part, **options)
+            elif what == "adjudicated":
+                self._adjudicated(found, part, **options)
             else:
                 self._table(found, what, part, **options)
             os.replace(part, out)  # a file that exists is a whole one
@@ -87,13 +89,13 @@ class Command(SiteCommand):
             self.stderr.write(text, self.style.NOTICE)
             self._told = text
 
-    def _gold(self, study: Study, part: Path, **options: Any) -> None:
+    def _adjudicated(self, study: Study, part: Path, **options: Any) -> None:
         name = options["format"] or "csv"
-        if name not in GOLD_FORMATS:
-            raise CommandError(f"Final answers are written as {', '.join(GOLD_FORMATS)}.")
+        if name not in ADJUDICATED_FORMATS:
+            raise CommandError(f"Final answers are written as {', '.join(ADJUDICATED_FORMATS)}.")
         with part.open("wb") as file:
-            file.writelines(GOLD_FORMATS[name].write(study))
-        audit.record("exported", target=study, table="gold", format=name)
+            file.writelines(ADJUDICATED_FORMATS[name].write(study))
+        audit.record("exported", target=study, table="adjudicated", format=name)
 
     def _table(self, study: Study, table: str, part: Path, **options: Any) -> None:
         name = options["format"] or "csv"
@@ -104,7 +106,7 @@ class Command(SiteCommand):
             study=study, wait=not options["no_wait"], report=self._tell_snapshot
         )
         if table not in snapshot.tables:
-            known = ", ".join([*snapshot.tables, "labels", "gold", "archive"])
+            known = ", ".join([*snapshot.tables, "labels", "adjudicated", "archive"])
             raise CommandError(f"There is no table {table}. There are: {known}.")
         with part.open("wb") as file:
             file.writelines(export.write(table_of(snapshot, table)))

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from annotation_site.annotation.models import Study
 from annotation_site.errors import SiteError
 from annotation_site.exports import labels_jsonl, labels_parquet
-from annotation_site.exports.labels import LabelFileError, LabelRecord
+from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.management.base import SiteCommand
 from annotation_site.results.files.labels_import import Imported, labels_import
 
@@ -43,7 +43,7 @@ class Command(SiteCommand):
                 people=people,
                 called="Line" if file.suffix == ".jsonl" else "Row",
             )
-        except (SiteError, LabelFileError) as error:
+        except (SiteError, LabelsFileError) as error:
             raise CommandError(f"{error} Nothing was imported.") from error
         self.stdout.write(
             f"Imported {imported.annotations} annotations into “{found}”; "
@@ -66,7 +66,7 @@ class Command(SiteCommand):
             self.stdout.write(f"The study has no guidelines of version {missing}, which they name.")
 
 
-def _records(path: Path) -> Iterator[LabelRecord]:
+def _records(path: Path) -> Iterator[AnnotationRecord]:
     if path.suffix not in (".jsonl", ".parquet"):
         raise CommandError("Labels are read from files that end in .jsonl or .parquet.")
     try:

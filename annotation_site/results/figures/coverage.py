@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from annotation_site.analysis.labels import KINDS
+from annotation_site.analysis.annotation_frames import KINDS
 from annotation_site.results.figures.canvas import (
     PX,
     Draw,

@@ -15,22 +15,22 @@ from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl, labels_
 from annotation_site.exports.archive import ArchiveWriter
 from annotation_site.exports.pieces import PIECE_BYTES
 from annotation_site.results.files import archive_texts
-from annotation_site.results.files.archive_answers import (
+from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
     SKIP_COLUMNS,
     TOKEN_COLUMNS,
-    Choices,
+    TableSettings,
     machine_rows,
     request_of,
 )
 from annotation_site.results.files.archive_facts import Facts
-from annotation_site.results.files.labels_export import Report, label_records
+from annotation_site.results.files.labels_export import Report, annotation_records
 from annotation_site.results.snapshots.computation import populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.results.tables.dataframes import model_names
-from annotation_site.results.tables.machines import machine_labels
+from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import skip_rows
 from annotation_site.results.tables.reading import one_moment
 from annotation_site.results.tables.registry import tables_of
@@ -54,7 +54,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
             "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
         }
-        choices = Choices(tuple(study.categories), study.min_tokens, populations_of(study))
+        choices = TableSettings(tuple(study.categories), study.min_tokens, populations_of(study))
         guidelines = Guidelines.objects.filter(study=study).order_by("version")
         facts = Facts(guidelines.values_list("version", flat=True))
         # From the file, so that the tables are those that everybody gets who has it.
@@ -94,7 +94,7 @@ def _labels_write(
     jsonl, parquet = files
     writers = labels_jsonl.JsonlWriter(jsonl), labels_parquet.ParquetWriter(parquet)
     written = 0
-    for record in label_records(study, with_names=with_names, report=report):
+    for record in annotation_records(study, with_names=with_names, report=report):
         written += 1
         for writer in writers:
             writer.write(record)
@@ -159,7 +159,7 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
     ]
     frame = pd.DataFrame(rows, columns=["list_id", "model", "kind", "layer", "length"])
     options = {"min_tokens": study.min_tokens, "categories": study.categories}
-    labels, _ = machine_labels(study, frame, **options)
+    labels, _ = machine_frames(study, frame, **options)
     numbers = {pk: number for number, pk in enumerate(items, start=1)}
     for name, pk, *said in machine_rows(labels):
         yield (name, numbers[pk], *said)
@@ -168,7 +168,7 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
 def _parameters(
     study: Study,
     version: int,
-    choices: Choices,
+    choices: TableSettings,
     counts: Mapping[str, Any],
     *,
     with_names: bool,

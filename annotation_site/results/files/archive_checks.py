@@ -6,8 +6,8 @@ from typing import Any
 
 from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.analysis.stopwords import propose_stopwords_flag
-from annotation_site.exports.labels import LabelPattern, LabelRecord
-from annotation_site.results.files.archive_answers import list_numbers
+from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
+from annotation_site.results.files.archive_annotations import list_numbers
 from annotation_site.results.files.archive_facts import PURPOSES
 
 Ranks = list[tuple[int, ...]]
@@ -81,7 +81,7 @@ class RecordChecks:
         self._found: list[str] = []
         self._number = 0
 
-    def watch(self, records: Iterable[LabelRecord]) -> Iterator[LabelRecord]:
+    def watch(self, records: Iterable[AnnotationRecord]) -> Iterator[AnnotationRecord]:
         """Yield the records, comparing each."""
         for record in records:
             self._number += 1
@@ -102,7 +102,7 @@ class RecordChecks:
             if len(names) > 1:
                 yield f"labels: annotator_name of {annotator} differs from record to record"
 
-    def _differences(self, record: LabelRecord) -> Iterator[str]:
+    def _differences(self, record: AnnotationRecord) -> Iterator[str]:
         item = self._numbers.get(record.list_key)
         if item is None:
             return  # `request_of` refuses it
@@ -164,7 +164,7 @@ class RecordChecks:
         if "populations" in self._tables and held.keys() - sizes.keys():
             yield "parameters.json: tables.populations lacks a layer of the lists"
 
-    def _of_list(self, record: LabelRecord, row: Sequence[Any]) -> Iterator[str]:
+    def _of_list(self, record: AnnotationRecord, row: Sequence[Any]) -> Iterator[str]:
         digest, length, use = row[1], row[6], row[7]
         made = self._extractions.get(digest, {})
         expected = {
@@ -190,7 +190,7 @@ class RecordChecks:
             if getattr(record, name) != told:
                 yield f"{name} differ from labels/tokens.csv"
 
-    def _of_person(self, record: LabelRecord, item: int) -> Iterator[str]:
+    def _of_person(self, record: AnnotationRecord, item: int) -> Iterator[str]:
         person = (record.annotator, record.role)
         if record.role not in ("annotator", "researcher"):
             yield f"role {record.role!r:.40} is unknown"
@@ -208,14 +208,16 @@ class RecordChecks:
             yield "the record is out of order"
         self._last = order
 
-    def _of_patterns(self, record: LabelRecord) -> Iterator[str]:
+    def _of_patterns(self, record: AnnotationRecord) -> Iterator[str]:
         members = [rank for pattern in record.patterns for rank in pattern.ranks]
         if not self._study["several_patterns_per_token"] and len(set(members)) < len(members):
             yield "patterns.ranks: a token is in several patterns, which the study does not allow"
         for number, pattern in enumerate(record.patterns, start=1):
             yield from self._of_pattern(record, number, pattern)
 
-    def _of_pattern(self, record: LabelRecord, number: int, pattern: LabelPattern) -> Iterator[str]:
+    def _of_pattern(
+        self, record: AnnotationRecord, number: int, pattern: RecordPattern
+    ) -> Iterator[str]:
         if pattern.number != number:
             yield "patterns.number does not count from 1"
         if pattern.category not in self._study["categories"]:

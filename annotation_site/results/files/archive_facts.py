@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from annotation_site.analysis.labels import KINDS
-from annotation_site.exports.labels import LabelRecord
+from annotation_site.analysis.annotation_frames import KINDS
+from annotation_site.exports.annotation_records import AnnotationRecord
 from annotation_site.results.tables.request import TableRequest
 
 PURPOSES = ("annotation", "training", "repeat", "reference", "pilot", "adjudication")
@@ -27,13 +27,13 @@ class Facts:
         self._versions: Counter[int] = Counter()
         self.all: Counter[str] = Counter()
 
-    def watch(self, records: Iterable[LabelRecord]) -> Iterator[LabelRecord]:
+    def watch(self, records: Iterable[AnnotationRecord]) -> Iterator[AnnotationRecord]:
         """Yield the records, counting each."""
         for record in records:
             self._add(record)
             yield record
 
-    def _add(self, record: LabelRecord) -> None:
+    def _add(self, record: AnnotationRecord) -> None:
         self._of_purpose[record.purpose] += 1
         if record.purpose == "annotation":
             self._flags["surplus"] += record.surplus

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.exports.labels import LABEL_FIELDS
+from annotation_site.exports.annotation_records import RECORD_FIELDS
 from annotation_site.exports.markdown_format import escaped
 from annotation_site.exports.table import Table
 from annotation_site.results.files import product as own
@@ -97,7 +97,7 @@ def _readme(parameters: Mapping[str, Any]) -> str:
 def fields_table() -> str:
     """The documented fields of a record, as a Markdown table; docs/exports.md holds the same."""
     lines = ["| field | type | meaning |", "|---|---|---|"]
-    for field in LABEL_FIELDS:
+    for field in RECORD_FIELDS:
         can_be = " or missing" if field.nullable else ""
         lines.append(f"| `{field.name}` | {field.type}{can_be} | {field.meaning} |")
     return "\n".join(lines) + "\n"

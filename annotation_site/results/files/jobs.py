@@ -22,7 +22,7 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Study
 from annotation_site.errors import Invalid
 from annotation_site.exports import labels_jsonl, labels_parquet
-from annotation_site.results.files.labels_export import Report, label_records
+from annotation_site.results.files.labels_export import Report, annotation_records
 from annotation_site.results.models import ExportJob
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.workers.claims import ProgressReporter, claim, report, wake, working
@@ -46,7 +46,7 @@ class Content:
 def _labels(writer_of: Callable[[IO[bytes]], Any]) -> Callable[..., None]:
     def write(study: Study, file: IO[bytes], *, with_names: bool, report: Report) -> None:
         writer = writer_of(file)
-        for record in label_records(study, with_names=with_names, report=report):
+        for record in annotation_records(study, with_names=with_names, report=report):
             writer.write(record)
         writer.close()
 

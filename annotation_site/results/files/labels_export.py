@@ -11,7 +11,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token, Vector
-from annotation_site.exports.labels import LabelPattern, LabelRecord
+from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
 from annotation_site.results.models import Pseudonym
 from annotation_site.results.pseudonyms import pseudonyms_ensure
 from annotation_site.results.tables.reading import one_moment
@@ -45,9 +45,9 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def label_records(
+def annotation_records(
     study: Study, *, with_names: bool = False, report: Report = lambda done, total: None
-) -> Iterator[LabelRecord]:
+) -> Iterator[AnnotationRecord]:
     """Every submitted annotation of the study, whatever its purpose, in a fixed order.
 
     The order is that of list (bundle, kind, layer, index), annotator's code, purpose and role. Each
@@ -104,7 +104,7 @@ def _submitted(study: Study) -> QuerySet[Assignment]:
 
 def _records(
     study: Study, which: QuerySet[Assignment], order: "array[int]", with_names: bool
-) -> Iterator[LabelRecord]:
+) -> Iterator[AnnotationRecord]:
     with one_moment():
         rows = _rows(which)
         patterns = _patterns(rows)
@@ -127,7 +127,7 @@ def _records(
         yield _record(row, patterns[row["pk"]], lists[row["vector"]], with_names)
 
 
-def _ranks(patterns: list[LabelPattern]) -> list[tuple[int, ...]]:
+def _ranks(patterns: list[RecordPattern]) -> list[tuple[int, ...]]:
     return [pattern.ranks for pattern in patterns]
 
 
@@ -137,7 +137,7 @@ def _rows(which: QuerySet[Assignment]) -> dict[int, Row]:
     return {row["pk"]: row for row in rows}
 
 
-def _patterns(rows: dict[int, Row]) -> dict[int, list[LabelPattern]]:
+def _patterns(rows: dict[int, Row]) -> dict[int, list[RecordPattern]]:
     ranks: dict[int, list[int]] = defaultdict(list)
     for pattern, rank in (
         PatternMember.objects.filter(pattern__assignment__in=list(rows))
@@ -145,14 +145,14 @@ def _patterns(rows: dict[int, Row]) -> dict[int, list[LabelPattern]]:
         .values_list("pattern_id", "rank")
     ):
         ranks[pattern].append(rank)
-    found: dict[int, list[LabelPattern]] = defaultdict(list)
+    found: dict[int, list[RecordPattern]] = defaultdict(list)
     said = ("number", "description", "category", "stopwords", "stopwords_proposed")
     for row in (
         Pattern.objects.filter(assignment__in=list(rows))
         .order_by("number")
         .values("pk", "assignment_id", *said)
     ):
-        said_here = LabelPattern(
+        said_here = RecordPattern(
             **{name: row[name] for name in said}, ranks=tuple(ranks[row["pk"]])
         )
         found[row["assignment_id"]].append(said_here)
@@ -199,10 +199,12 @@ def stopwords_shown(vectors: set[int]) -> dict[int, frozenset[int]]:
     return found
 
 
-def _record(row: Row, patterns: list[LabelPattern], tokens: Row, with_names: bool) -> LabelRecord:
+def _record(
+    row: Row, patterns: list[RecordPattern], tokens: Row, with_names: bool
+) -> AnnotationRecord:
     said = {name: value for name, value in row.items() if name not in ("pk", "vector")}
     if not with_names:
         said["annotator_name"] = None
     for name in ("opened_at", "submitted_at"):
         said[name] = said[name].astimezone(UTC) if said[name] else None
-    return LabelRecord(**said, **tokens, no_pattern=not patterns, patterns=tuple(patterns))
+    return AnnotationRecord(**said, **tokens, no_pattern=not patterns, patterns=tuple(patterns))

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Count
 
 from annotation_site.accounts import audit
-from annotation_site.annotation.lists.answer_format import Answer, Rules, answer_parse
+from annotation_site.annotation.lists.annotation_format import Annotation, Rules, annotation_parse
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -21,10 +21,10 @@ from annotation_site.annotation.models import (
     Revision,
     Study,
 )
-from annotation_site.annotation.review.final_answers import WITH_REFERENCE
+from annotation_site.annotation.review.adjudicated_annotations import WITH_REFERENCE
 from annotation_site.annotation.review.training import SCORED, reference_scores_renew
 from annotation_site.errors import Invalid
-from annotation_site.exports.labels import LabelRecord
+from annotation_site.exports.annotation_records import AnnotationRecord
 from annotation_site.results.files.labels_export import lists_shown, stopwords_shown
 from annotation_site.results.files.labels_import_checks import People, check_record
 
@@ -51,7 +51,7 @@ class Imported:
 def labels_import(
     *,
     study: Study,
-    records: Iterable[LabelRecord],
+    records: Iterable[AnnotationRecord],
     people: Mapping[str, str],
     called: str = "Record",
 ) -> Imported:
@@ -78,10 +78,10 @@ def labels_import(
     numbered = enumerate(records, start=1)
     while chunk := list(islice(numbered, CHUNK)):
         run.store(chunk)
-    run.check_places()
+    run.check_slots()
     run.score()
     run.imported.people_created = run.people.created
-    audit.record("labels_imported", target=study, annotations=run.imported.annotations)
+    audit.record("annotations_imported", target=study, annotations=run.imported.annotations)
     return run.imported
 
 
@@ -110,7 +110,7 @@ class _Import:
             )
         )
 
-    def store(self, chunk: list[tuple[int, LabelRecord]]) -> None:
+    def store(self, chunk: list[tuple[int, AnnotationRecord]]) -> None:
         """Check the records, then write them."""
         found = [(f"{self.called} {n}", record, self._item(n, record)) for n, record in chunk]
         shown = lists_shown({item.vector_id for _, _, item in found})
@@ -122,7 +122,7 @@ class _Import:
             for (_, record, item), membership in zip(found, memberships, strict=True)
         ]
         taken = self._taken(keys)
-        rows: list[tuple[Assignment, Answer, LabelRecord]] = []
+        rows: list[tuple[Assignment, Annotation, AnnotationRecord]] = []
         for (where, record, item), membership, key in zip(found, memberships, keys, strict=True):
             answer = self._answer(where, record)
             if key in taken:
@@ -141,7 +141,7 @@ class _Import:
         self._touched.update(item.pk for _, _, item in found)
         self.imported.annotations += len(rows)
 
-    def check_places(self) -> None:
+    def check_slots(self) -> None:
         """Refuse more answers than the study asks for. Raises Invalid."""
         k = self.study.annotators_per_list
         live = Assignment.objects.filter(
@@ -167,7 +167,7 @@ class _Import:
             not _is_same_score(score, computed[pk]) for pk, score in self._scores.items()
         )
 
-    def _item(self, number: int, record: LabelRecord) -> Item:
+    def _item(self, number: int, record: AnnotationRecord) -> Item:
         item = self._items.get(record.list_key)
         if item is None:
             raise Invalid(
@@ -200,7 +200,7 @@ class _Import:
         Assignment.objects.filter(pk__in=gone).delete()
         return {key for key, pk in there.items() if pk not in gone}
 
-    def _answer(self, where: str, record: LabelRecord) -> Answer:
+    def _answer(self, where: str, record: AnnotationRecord) -> Annotation:
         rules = Rules(
             len(record.tokens), self.study.categories, self.study.several_patterns_per_token
         )
@@ -219,11 +219,11 @@ class _Import:
             "comment": record.comment,
         }
         try:
-            return answer_parse(content, rules)
+            return annotation_parse(content, rules)
         except Invalid as error:
             raise Invalid(f"{where}: {error.message}") from error
 
-    def _check_final(self, where: str, record: LabelRecord, item: Item) -> None:
+    def _check_final(self, where: str, record: AnnotationRecord, item: Item) -> None:
         if record.purpose != Purpose.ADJUDICATION:
             return
         if item.pk in self._finals:
@@ -231,7 +231,7 @@ class _Import:
         self._finals.add(item.pk)
 
     def _assignment(
-        self, membership: Membership, item: Item, record: LabelRecord, answer: Answer
+        self, membership: Membership, item: Item, record: AnnotationRecord, answer: Annotation
     ) -> Assignment:
         if record.guidelines_version and record.guidelines_version not in self._guidelines:
             self.imported.guidelines_missing.add(record.guidelines_version)
@@ -244,7 +244,7 @@ class _Import:
             unblinded=record.unblinded,
             surplus=record.surplus,
             version=record.version,
-            draft={"answer": answer.to_json()},
+            draft={"annotation": answer.to_json()},
             draft_version=record.version,
             active_seconds=record.active_seconds,
             comment=answer.comment,
@@ -271,7 +271,7 @@ def _is_same_score(one: float | None, other: float | None) -> bool:
 
 
 def _write(
-    rows: list[tuple[Assignment, Answer, LabelRecord]], stopwords: Mapping[int, Set[int]]
+    rows: list[tuple[Assignment, Annotation, AnnotationRecord]], stopwords: Mapping[int, Set[int]]
 ) -> int:
     """Store the rows; returns how many proposed flags the file has otherwise."""
     Assignment.objects.bulk_create(assignment for assignment, _, _ in rows)
@@ -288,7 +288,7 @@ def _write(
             version=assignment.version,
             key=uuid.uuid4(),
             snapshot={
-                "answer": answer.to_json(),
+                "annotation": answer.to_json(),
                 "state": assignment.state,
                 "surplus": assignment.surplus,
                 "active_seconds": assignment.active_seconds,
@@ -306,7 +306,7 @@ def _write(
 
 
 def _patterns(
-    rows: list[tuple[Assignment, Answer, LabelRecord]], stopwords: Mapping[int, Set[int]]
+    rows: list[tuple[Assignment, Annotation, AnnotationRecord]], stopwords: Mapping[int, Set[int]]
 ) -> Iterator[Pattern]:
     for assignment, answer, _ in rows:
         flagged = stopwords[assignment.item.vector_id]

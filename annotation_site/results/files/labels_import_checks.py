@@ -7,10 +7,10 @@ from typing import Any
 from django.utils import timezone
 
 from annotation_site.accounts.models import Role, User
-from annotation_site.annotation.allocation.places import MOST_CLOCK_DIFFERENCE
+from annotation_site.annotation.allocation.slots import MOST_CLOCK_DIFFERENCE
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.errors import Invalid
-from annotation_site.exports.labels import LabelRecord
+from annotation_site.exports.annotation_records import AnnotationRecord
 from annotation_site.results.models import Pseudonym
 
 Purpose = Assignment.Purpose
@@ -69,7 +69,7 @@ class People:
 
 
 def check_record(
-    where: str, record: LabelRecord, item: Item, shown: Mapping[str, tuple[Any, ...]]
+    where: str, record: AnnotationRecord, item: Item, shown: Mapping[str, tuple[Any, ...]]
 ) -> None:
     """Refuse a record that does not suit its list, or has impossible values. Raises Invalid."""
     for name in ("token_ids", "tokens", "glosses"):
@@ -91,7 +91,7 @@ def check_record(
     _check_use(where, record, item)
 
 
-def _check_numbers(where: str, record: LabelRecord) -> None:
+def _check_numbers(where: str, record: AnnotationRecord) -> None:
     bounds = (
         ("position", record.position, 1, MOST),
         ("version", record.version, 1, MOST),
@@ -107,7 +107,7 @@ def _check_numbers(where: str, record: LabelRecord) -> None:
         raise Invalid(f"{where}: reference_score lies between 0 and 1.")
 
 
-def _check_times(where: str, record: LabelRecord) -> None:
+def _check_times(where: str, record: AnnotationRecord) -> None:
     latest = timezone.now() + MOST_CLOCK_DIFFERENCE
     if record.submitted_at > latest:
         raise Invalid(f"{where}: submitted_at lies in the future. Check the clock that wrote it.")
@@ -123,7 +123,7 @@ def _check_times(where: str, record: LabelRecord) -> None:
         )
 
 
-def _check_use(where: str, record: LabelRecord, item: Item) -> None:
+def _check_use(where: str, record: AnnotationRecord, item: Item) -> None:
     purposes = PURPOSES_OF[Item.Use(item.use)]
     if record.purpose not in purposes:
         raise Invalid(

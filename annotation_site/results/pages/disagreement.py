@@ -14,7 +14,7 @@ from django.db.models import Count, Q
 
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.monitoring.records import lists_by_id
-from annotation_site.annotation.review.adjudication import adjudicable_lists, counted_answers
+from annotation_site.annotation.review.adjudication import adjudicable_lists, counted_annotations
 from annotation_site.annotation.selectors import tokens_of_lists
 from annotation_site.results.models import Snapshot
 from annotation_site.results.tables.filters import Filters
@@ -94,16 +94,16 @@ def adjudication_queue(study: Study) -> Queue:
 def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[str, Any]]:
     """Rows of the queue's page: blind, so without the lists' origin."""
     found = {item.pk: item for item in study.items.filter(pk__in=lists).select_related("vector")}
-    answers = counted_answers(study).filter(item__in=lists).order_by().values("item")
+    answers = counted_annotations(study).filter(item__in=lists).order_by().values("item")
     answered = dict(answers.annotate(n=Count("pk")).values_list("item", "n"))
     tokens = tokens_of_lists([item.vector for item in found.values()])
-    place = {pk: n for n, pk in enumerate(queue.lists, 1)}
+    position = {pk: n for n, pk in enumerate(queue.lists, 1)}
     return [
         {
             "id": pk,
-            "place": place[pk],
+            "position": position[pk],
             "tokens": tokens[found[pk].vector_id][:PREVIEW],
-            "answers": answered.get(pk, 0),
+            "annotations": answered.get(pk, 0),
             "overlap": queue.ranking.overlap.get(pk) if queue.ranking else None,
             "final": queue.final.get(pk),
         }
@@ -113,7 +113,7 @@ def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[st
 
 
 ORDERS = {
-    "answers": "fewest answers first",
+    "annotations": "fewest answers first",
     "overlap": "least agreement first",
     "skips": "most skips first",
 }

@@ -8,7 +8,7 @@ import pandas as pd
 from django.db.models import Count
 
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
-from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.strata import Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
@@ -23,13 +23,13 @@ from annotation_site.results.figures.charts import (
 )
 from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
 from annotation_site.results.tables.dataframes import (
-    StudyAnswers,
-    answers_of,
-    final_labels,
+    StudyAnnotations,
+    annotations_of,
+    frames_with_adjudicated,
     model_names,
 )
 from annotation_site.results.tables.filters import Filters
-from annotation_site.results.tables.machines import machine_labels
+from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import missing_frame
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import TableRequest
@@ -63,7 +63,7 @@ def compute(
     study: Study, filters: Filters, *, progress: Progress = lambda step, done, total: None
 ) -> Result:
     """Compute tables, figures and counts of a study under a filter, reporting progress."""
-    answers = answers_of(study)
+    answers = annotations_of(study)
     request, missing = table_request(study, answers, filters)
     total = len(TABLES) + 1
     frames: dict[str, pd.DataFrame] = {}
@@ -118,13 +118,13 @@ def _frame(stored: dict[str, Any]) -> pd.DataFrame:
 
 
 def table_request(
-    study: Study, answers: StudyAnswers, filters: Filters
+    study: Study, answers: StudyAnnotations, filters: Filters
 ) -> tuple[TableRequest, dict[str, str]]:
     """The tables' input, and the machine annotators that cannot run here."""
     categories = list(study.categories)
     counted = answers.counted(filters)
     labels = answers.labels(counted, filters)
-    machines, missing = machine_labels(
+    machines, missing = machine_frames(
         study,
         answers.chosen_lists(filters),
         min_tokens=filters.min_tokens,
@@ -133,8 +133,8 @@ def table_request(
     )
     final = None
     if len(answers.of(Purpose.ADJUDICATION)):
-        final = final_labels(answers, filters)
-    if filters.machine:
+        final = frames_with_adjudicated(answers, filters)
+    if filters.machine_annotators:
         labels = _together(labels, machines)
         final = None if final is None else _together(final, machines)
     repeats = answers.of(Purpose.REPEAT)
@@ -161,9 +161,9 @@ def table_request(
     return request, missing
 
 
-def _together(labels: Labels, machines: Labels) -> Labels:
+def _together(labels: AnnotationFrames, machines: AnnotationFrames) -> AnnotationFrames:
     """People and machines; only where somebody asked for it."""
-    return Labels(
+    return AnnotationFrames(
         labels.lists,
         pd.concat([labels.annotations, machines.annotations], ignore_index=True),
         pd.concat([labels.members, machines.members], ignore_index=True),
@@ -226,7 +226,7 @@ def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[Fi
         )
 
 
-def _counts(study: Study, answers: StudyAnswers, labels: Labels) -> dict[str, Any]:
+def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -> dict[str, Any]:
     of_annotation, final = answers.of(Purpose.ANNOTATION), answers.of(Purpose.ADJUDICATION)
     people = labels.annotations[labels.annotations["annotation_id"] > 0]
     return {

@@ -32,7 +32,7 @@ class ResultsState:
     snapshot: Snapshot | None
     pending: Snapshot | None
     is_current: bool
-    has_answers: bool
+    has_annotations: bool
 
     @property
     def measures_changed(self) -> bool:
@@ -59,7 +59,7 @@ def results_state(study: Study, filters: Filters | None = None) -> ResultsState:
         pending=pending,
         is_current=ready is not None
         and (ready.data_version, ready.measures_version) == (version, MEASURES_VERSION),
-        has_answers=version > study.other_changes,
+        has_annotations=version > study.other_changes,
     )
 
 

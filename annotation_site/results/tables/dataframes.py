@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 from django.db.models import QuerySet
 
-from annotation_site.analysis.labels import Labels, typed_frame
+from annotation_site.analysis.annotation_frames import AnnotationFrames, typed_frame
 from annotation_site.annotation.models import (
     Assignment,
     Item,
@@ -58,12 +58,12 @@ def counted_assignments(study: Study) -> QuerySet[Assignment]:
 
 
 @dataclass(frozen=True, eq=False)
-class StudyAnswers:
+class StudyAnnotations:
     """All submissions of a study, for every purpose, in three dataframes.
 
-    `lists`: as in `Labels`, with ``use``; `annotations`: as in `Labels`, with ``purpose``,
+    `lists`: as in `AnnotationFrames`, with ``use``; `annotations`: as in `AnnotationFrames`, with ``purpose``,
     ``surplus``, ``unblinded``, ``active_seconds``, ``submitted_at`` and ``reference_score``;
-    `members`: as in `Labels`.
+    `members`: as in `AnnotationFrames`.
     """
 
     lists: pd.DataFrame
@@ -72,8 +72,8 @@ class StudyAnswers:
 
     def labels(
         self, annotations: pd.DataFrame, filters: Filters, *, lists: pd.DataFrame | None = None
-    ) -> Labels:
-        """These annotations with their members, as `Labels`.
+    ) -> AnnotationFrames:
+        """These annotations with their members, as `AnnotationFrames`.
 
         Of the lists that the filter takes; with the categories that it takes, as if the other
         patterns had not been there.
@@ -83,7 +83,7 @@ class StudyAnswers:
         members = self.members[self.members["annotation_id"].isin(annotations["annotation_id"])]
         if filters.categories is not None:
             members = members[members["category"].isin(filters.categories)]
-        return Labels(
+        return AnnotationFrames(
             lists=lists[list(_LISTS)],
             annotations=annotations[["annotation_id", "list_id", "annotator"]],
             members=members[_MEMBERS],
@@ -120,7 +120,7 @@ class StudyAnswers:
         return found
 
 
-def answers_of(study: Study) -> StudyAnswers:
+def annotations_of(study: Study) -> StudyAnnotations:
     """Load all submissions of a study in a few queries, however many there are.
 
     Each is there whole, as of one moment, also while people go on submitting. People are named by
@@ -130,10 +130,10 @@ def answers_of(study: Study) -> StudyAnswers:
     pseudonyms_ensure(study=study)
     silent_scores_ensure(study=study)
     with one_moment():
-        return _answers_now(study)
+        return _annotations_now(study)
 
 
-def _answers_now(study: Study) -> StudyAnswers:
+def _annotations_now(study: Study) -> StudyAnnotations:
     codes = pseudonyms_of(study)
     submitted = Assignment.objects.filter(item__study=study, state=Assignment.State.SUBMITTED)
     patterns = typed_frame(
@@ -166,7 +166,7 @@ def _answers_now(study: Study) -> StudyAnswers:
     )
     members = members.merge(patterns, on="pattern_id").drop(columns="pattern_id")
     members = members[members["annotation_id"].isin(annotations["annotation_id"])]
-    return StudyAnswers(_lists(study), annotations, members.reset_index(drop=True))
+    return StudyAnnotations(_lists(study), annotations, members.reset_index(drop=True))
 
 
 def _lists(study: Study) -> pd.DataFrame:
@@ -207,14 +207,14 @@ def model_names(study: Study) -> dict[int, str]:
     }
 
 
-def labels_of(study: Study) -> Labels:
+def frames_of(study: Study) -> AnnotationFrames:
     """The study's own lists and the annotations that count, without any filter."""
     filters = Filters.of(study)
-    answers = answers_of(study)
+    answers = annotations_of(study)
     return answers.labels(answers.counted(filters), filters)
 
 
-def labels_frame(answers: StudyAnswers) -> pd.DataFrame:
+def token_judgements_frame(answers: StudyAnnotations) -> pd.DataFrame:
     """One row per rank in a pattern of an annotation, with all its attributes.
 
     An answer without patterns keeps one row, with ``pattern`` and ``rank`` missing.
@@ -224,7 +224,7 @@ def labels_frame(answers: StudyAnswers) -> pd.DataFrame:
     )
 
 
-def final_labels(answers: StudyAnswers, filters: Filters) -> Labels:
+def frames_with_adjudicated(answers: StudyAnnotations, filters: Filters) -> AnnotationFrames:
     """People's annotations, replaced by the adjudicated annotation of each list that has one."""
     final = answers.of(Purpose.ADJUDICATION).assign(annotator=FINAL)
     counted = answers.counted(filters)
@@ -232,8 +232,8 @@ def final_labels(answers: StudyAnswers, filters: Filters) -> Labels:
     return answers.labels(pd.concat([counted, final], ignore_index=True), filters)
 
 
-def gold_labels(study: Study) -> Labels:
-    """The study's own lists with only adjudicated annotations, in the shape of `labels_of`."""
+def adjudicated_frames(study: Study) -> AnnotationFrames:
+    """The study's own lists with only adjudicated annotations, in the shape of `frames_of`."""
     filters = Filters.of(study)
-    answers = answers_of(study)
+    answers = annotations_of(study)
     return answers.labels(answers.of(Purpose.ADJUDICATION), filters)

@@ -32,7 +32,7 @@ class Filters:
     day_from: str | None = None
     day_to: str | None = None
     adjudicated: str = field(default="off")
-    machine: bool = False
+    machine_annotators: bool = False
 
     @classmethod
     def of(cls, study: Study) -> "Filters":

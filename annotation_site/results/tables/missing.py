@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 from django.db.models import OuterRef, Q, Subquery
 
-from annotation_site.analysis.labels import typed_frame
+from annotation_site.analysis.annotation_frames import typed_frame
 from annotation_site.analysis.missing import MISSING_COLUMNS
 from annotation_site.annotation.models import Assignment, Revision, Study
-from annotation_site.exports.labels import moment_text
+from annotation_site.exports.annotation_records import moment_text
 from annotation_site.results.pseudonyms import pseudonyms_of
-from annotation_site.results.tables.dataframes import StudyAnswers
+from annotation_site.results.tables.dataframes import StudyAnnotations
 from annotation_site.results.tables.filters import Filters
 
 State = Assignment.State
@@ -43,7 +43,7 @@ def skip_rows(study: Study) -> Iterator[tuple[Any, ...]]:
     yield from sorted(rows)
 
 
-def missing_frame(study: Study, answers: StudyAnswers, filters: Filters) -> pd.DataFrame:
+def missing_frame(study: Study, answers: StudyAnnotations, filters: Filters) -> pd.DataFrame:
     """The input of `missing_table`, for the people and days of a filter.
 
     A skip's day is when it was skipped, that of a list that expired when it was opened.

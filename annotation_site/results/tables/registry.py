@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 
 from annotation_site.analysis.agreement.lists import (
+    machine_table,
     matched_patterns,
-    program_table,
     retest_table,
 )
 from annotation_site.analysis.agreement.tables import COLUMNS, measure_agreement
-from annotation_site.analysis.baselines import BASELINES
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.coverage import (
     coverage_of_lists,
     coverage_table,
     list_coverage,
 )
-from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table, skips_by_group
 from annotation_site.analysis.paper import TABLE_2_ROWS
 from annotation_site.analysis.people import learning_table, people_table, times_table
@@ -66,8 +66,10 @@ def _with_skips(request: TableRequest, table: pd.DataFrame, by: tuple[str, ...])
 def missing(request: TableRequest) -> pd.DataFrame:
     """Missing annotations by model and kind, then also by layer, with the reasons for skips."""
     annotations = request.labels.annotations
-    people = annotations[~annotations["annotator"].isin(BASELINES)]  # machines hold no slot
-    labels = Labels(request.labels.lists, people, request.labels.members.head(0))
+    people = annotations[
+        ~annotations["annotator"].isin(MACHINE_ANNOTATORS)
+    ]  # machines hold no slot
+    labels = AnnotationFrames(request.labels.lists, people, request.labels.members.head(0))
     return missing_table(labels, request.missing, slots=request.slots)
 
 
@@ -198,7 +200,7 @@ def machine_agreement(request: TableRequest) -> pd.DataFrame:
     for name, labels in request.of_machines.items():
         machine = measure_agreement(labels, min_tokens=request.min_tokens)
         # Where machines are counted as people, they are not their own partners.
-        part = program_table(request.agreement, machine, apart=BASELINES, **request.draws)
+        part = machine_table(request.agreement, machine, apart=MACHINE_ANNOTATORS, **request.draws)
         part.insert(0, "annotator", name)
         parts.append(part)
     columns = ["annotator", *COLUMNS]

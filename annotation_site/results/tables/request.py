@@ -14,9 +14,9 @@ from annotation_site.analysis.agreement.tables import (
     agreement_tables,
     measure_agreement,
 )
-from annotation_site.analysis.coverage import Labels, list_counts, list_coverage
+from annotation_site.analysis.annotation_frames import typed_frame
+from annotation_site.analysis.coverage import AnnotationFrames, list_counts, list_coverage
 from annotation_site.analysis.intervals import RESAMPLES, SEED
-from annotation_site.analysis.labels import typed_frame
 from annotation_site.analysis.means import mean_intervals
 from annotation_site.analysis.missing import MISSING_COLUMNS
 from annotation_site.analysis.strata import NOTHING_KNOWN, Populations, joined
@@ -75,15 +75,15 @@ class TableRequest:
         Annotators per list; None where a filter takes a part of the annotations.
     """
 
-    labels: Labels
+    labels: AnnotationFrames
     categories: list[str]
     min_tokens: int
     resamples: int = RESAMPLES
     seed: int = SEED
-    final: Labels | None = None
+    final: AnnotationFrames | None = None
     adjudicated: bool = False
-    repeats: Labels | None = None
-    machines: Labels | None = None
+    repeats: AnnotationFrames | None = None
+    machines: AnnotationFrames | None = None
     times: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(
             {"annotation_id": [], "annotator": [], "active_seconds": []}
@@ -104,12 +104,12 @@ class TableRequest:
         return {**known, "populations": self.populations}
 
     @property
-    def with_final(self) -> Labels:
+    def with_final(self) -> AnnotationFrames:
         """Annotations, replaced by adjudicated ones where lists have one."""
         return self.labels if self.final is None else self.final
 
     @property
-    def covering(self) -> Labels:
+    def covering(self) -> AnnotationFrames:
         """The annotations that coverage uses."""
         return self.with_final if self.adjudicated else self.labels
 
@@ -194,7 +194,7 @@ class TableRequest:
         return found
 
     @cached_property
-    def of_machines(self) -> dict[str, Labels]:
+    def of_machines(self) -> dict[str, AnnotationFrames]:
         """The annotations of each machine annotator, by its name."""
         if self.machines is None:
             return {}
@@ -210,7 +210,7 @@ class TableRequest:
         return disagreement_ranking(self.agreement)
 
 
-def _of(labels: Labels, annotations: pd.DataFrame) -> Labels:
+def _of(labels: AnnotationFrames, annotations: pd.DataFrame) -> AnnotationFrames:
     """Some of the annotations with their members."""
     inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
-    return Labels(labels.lists, annotations, labels.members[inside])
+    return AnnotationFrames(labels.lists, annotations, labels.members[inside])

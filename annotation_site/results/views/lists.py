@@ -10,7 +10,7 @@ from annotation_site.accounts.permissions import PersonRequest, researcher_requi
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
-from annotation_site.results.files import gold
+from annotation_site.results.files import adjudicated_export
 from annotation_site.results.pages import disagreement, summary
 from annotation_site.workers.selectors import workers_alive
 
@@ -37,7 +37,7 @@ def lists(request: PersonRequest, slug: str) -> HttpResponse:
     """Every list of a study, with annotations, skips and agreement."""
     study = _own_study(request, slug)
     order = request.GET.get("order", "")
-    order = order if order in disagreement.ORDERS else "answers"
+    order = order if order in disagreement.ORDERS else "annotations"
     ranking = disagreement.ranking_of(study)
     ids = disagreement.lists_in_order(study, order, ranking)
     page = Paginator(ids, LISTS_PER_PAGE).get_page(request.GET.get("page"))
@@ -72,7 +72,7 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
         "page": page,
         "rows": disagreement.queue_rows(study, queue, list(page)),
         "query": f"show={show}",
-        "formats": list(gold.GOLD_FORMATS),
+        "formats": list(adjudicated_export.ADJUDICATED_FORMATS),
     }
     return render(request, "results/adjudication.html", context)
 
@@ -80,17 +80,19 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
 @counted
 @researcher_required
 @require_GET
-def gold_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
+def adjudicated_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
     """The study's adjudicated annotations as a file of their own."""
     study = _own_study(request, slug)
-    export = gold.GOLD_FORMATS.get(extension)
+    export = adjudicated_export.ADJUDICATED_FORMATS.get(extension)
     if export is None:
         raise Http404("There is no such format.")
-    audit.record("exported", target=study, table="gold", format=extension)
+    audit.record("exported", target=study, table="adjudicated", format=extension)
     return StreamingHttpResponse(
         export.write(study),
         content_type=export.media_type,
-        headers={"Content-Disposition": f'attachment; filename="{study.slug}-gold.{extension}"'},
+        headers={
+            "Content-Disposition": f'attachment; filename="{study.slug}-adjudicated.{extension}"'
+        },
     )
 
 

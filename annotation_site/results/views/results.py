@@ -26,7 +26,7 @@ from annotation_site.results.snapshots import selectors, services
 from annotation_site.results.tables.filters import Filters
 from annotation_site.workers.selectors import workers_alive
 
-_NOT_CHOICES = ("have", "snapshot", "paper")  # in an address beside the filter
+_NOT_FILTERS = ("have", "snapshot", "paper")  # in an address beside the filter
 
 
 @researcher_required
@@ -120,7 +120,7 @@ def _valid(form: FilterForm) -> FilterForm:
 def _query(request: PersonRequest) -> str:
     """The choices of an address, and nothing else."""
     chosen = request.GET.copy()
-    for name in _NOT_CHOICES:
+    for name in _NOT_FILTERS:
         chosen.pop(name, None)
     return chosen.urlencode()
 
@@ -141,9 +141,11 @@ def _snapshot(request: PersonRequest, study: Study) -> Snapshot:
 def _has_tables(state: selectors.ResultsState) -> bool:
     """Whether any answer counts: training, pilot and the rest of a choice fill no table."""
     if state.snapshot is None:
-        return state.has_answers
+        return state.has_annotations
     counted = state.snapshot.counts.get("annotations", 1) > 0
-    return state.has_answers and (counted or state.snapshot.filters.get("machine", False))
+    return state.has_annotations and (
+        counted or state.snapshot.filters.get("machine_annotators", False)
+    )
 
 
 def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str
         "workers": workers,
         "failed": failed,
         "has_tables": _has_tables(state),
-        "shown": f"{newest}.{state.is_current:d}.{state.has_answers:d}.{failed:d}."
+        "shown": f"{newest}.{state.is_current:d}.{state.has_annotations:d}.{failed:d}."
         f"{workers > 0:d}.{step}",
         "formats": list(EXPORT_FORMATS),
     }

@@ -2,25 +2,25 @@
 // there on it is edited, undone, saved and submitted like any other answer.
 
 import './list.js';
-import {MOST_PATTERNS} from './answer.js';
+import {MOST_PATTERNS} from './annotation.js';
 import {desk} from './desk.js';
 import {isOpen, keysEverywhere} from './dialogs.js';
 import {character, isComposing, isModified} from './keyboard.js';
 import {takeAll, takePattern} from './taking.js';
 import {$, announce, focusCursor} from './view.js';
 
-const answers = JSON.parse($('answers-data').textContent);
+const answers = JSON.parse($('annotations-data').textContent);
 const buttons = [...document.querySelectorAll('[data-take]')];
 
 function take({dataset: {take: letter, pattern: number, said}}) {
-  const {answer} = desk.state;
+  const {annotation} = desk.state;
   const theirs = answers[letter];
-  const next = number === undefined ? takeAll(answer, theirs)
-    : takePattern(answer, theirs.patterns[Number(number) - 1], desk.rules);
+  const next = number === undefined ? takeAll(annotation, theirs)
+    : takePattern(annotation, theirs.patterns[Number(number) - 1], desk.rules);
   if (next.patterns.length > MOST_PATTERNS) return;
-  desk.perform({type: 'replace', answer: next});
+  desk.perform({type: 'replace', annotation: next});
   // The pattern that was taken last is the one that clicks and keys go to.
-  if (number !== undefined) desk.become({...desk.state, current: desk.state.answer.patterns.length});
+  if (number !== undefined) desk.become({...desk.state, current: desk.state.annotation.patterns.length});
   announce(said);
 }
 

@@ -1,6 +1,6 @@
 // What the keys and buttons do to the answer.
 
-import {canonical, isBlank, patternsOf, problem, stopwordsOf, tooSmall} from './answer.js';
+import {canonical, isBlank, patternsOf, problem, stopwordsOf, tooSmall} from './annotation.js';
 import {desk} from './desk.js';
 import {help, toggleGuidelines} from './dialogs.js';
 import {act, redo, undo} from './history.js';
@@ -8,7 +8,7 @@ import {watchPointer} from './pointer.js';
 import {$, announce, card, focusCursor, isRewritten, message, showComment, wantCategory} from './view.js';
 import * as words from './words.js';
 
-const patterns = () => desk.state.answer.patterns;
+const patterns = () => desk.state.annotation.patterns;
 const pattern = (number = desk.state.current) => patterns()[number - 1];
 /** The pattern that clicks go to; there is always a first one to begin. */
 const target = () => desk.state.current || 1;
@@ -32,7 +32,7 @@ const extendTo = (rank) => moveTo(rank, true);
 function say(ranks, number) {
   const {display} = desk.page.list.tokens[ranks[0] - 1];
   const what = ranks.length === 1 ? `${ranks[0]} ${words.quoted(display)}` : words.tokens(ranks.length);
-  const inside = ranks.every((r) => patternsOf(desk.state.answer, r).includes(number));
+  const inside = ranks.every((r) => patternsOf(desk.state.annotation, r).includes(number));
   announce(inside ? words.assigned(what, number, pattern(number).ranks.length) : words.cleared(what));
 }
 
@@ -88,7 +88,7 @@ watchPointer($('tokens'), {
     const {base, number, on, merge} = drag;
     // From the answer at the drag's start every time, so that dragging back gives back.
     const next = act(base, {type: 'assign', ranks: ranksBetween(from, to), number, on}, desk.rules);
-    desk.perform({type: 'replace', answer: next.answer, merge});
+    desk.perform({type: 'replace', annotation: next.annotation, merge});
     desk.state = {...desk.state, current: next.current};
     moveTo(to);
   },
@@ -142,7 +142,7 @@ function describe() {
 
 function toggleNone() {
   const n = patterns().length;
-  const on = !desk.state.answer.no_pattern;
+  const on = !desk.state.annotation.no_pattern;
   if (!desk.perform({type: 'none', on}) || !on) return;
   announce(words.NO_PATTERN_HERE);
   if (n) message(words.removedForNone(n), 'info', [[words.UNDO, () => travel(undo)]]);
@@ -158,20 +158,20 @@ let warned = ''; // the list and answer whose small patterns the person has been
 
 /** Whether the answer may go now; says what is missing, and warns once of small patterns. */
 export function readyToSubmit(submit) {
-  const {answer} = desk.state;
+  const {annotation} = desk.state;
   if (isRewritten()) {
     message(words.REWRITTEN, 'error');
     return false;
   }
-  const trouble = problem(answer);
+  const trouble = problem(annotation);
   if (trouble) {
     if (trouble.number) choose(trouble);
     if (trouble.kind === 'no-category') wantCategory(trouble.number);
     message(words.problem(trouble, [...desk.keys.keys()]), 'error');
     return false;
   }
-  const few = tooSmall(answer, desk.rules);
-  const asked = desk.page.list.id + canonical(answer);
+  const few = tooSmall(annotation, desk.rules);
+  const asked = desk.page.list.id + canonical(annotation);
   if (few.length === 0 || warned === asked) return true;
   warned = asked;
   message(words.tooSmall(few, desk.rules.min_tokens), 'warning', [[words.SUBMIT_ANYWAY, submit]]);

@@ -1,7 +1,7 @@
 // The same list was changed elsewhere: both versions in words, and the person chooses. Fetched
 // when it happens, which is seldom and when the server has just been reached.
 
-import {finished, normalise} from './answer.js';
+import {finished, normalise} from './annotation.js';
 import {desk} from './desk.js';
 import {ask} from './dialogs.js';
 import {element, sentence} from './elements.js';
@@ -12,13 +12,13 @@ import {NO_CATEGORY, quoted, tokens as count} from './words.js';
 
 /** Shows the choice and puts the chosen version on the desk; 'mine', 'theirs' or '' for not now. */
 export async function chooseVersion({content}) {
-  const mine = desk.state.answer;
-  const theirs = normalise(content?.answer, desk.rules);
+  const mine = desk.state.annotation;
+  const theirs = normalise(content?.annotation, desk.rules);
   const choice = await askFor(differences(finished(mine), finished(theirs), desk.page.list.tokens));
   if (!choice) return '';
   // Whatever is chosen, the other version stays one undo away.
   const [keep, drop] = choice === 'mine' ? [mine, theirs] : [theirs, mine];
-  desk.state = act({...desk.state, answer: drop}, {type: 'replace', answer: keep}, desk.rules);
+  desk.state = act({...desk.state, annotation: drop}, {type: 'replace', annotation: keep}, desk.rules);
   desk.draw();
   message(null);
   focusCursor();

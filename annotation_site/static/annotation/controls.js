@@ -83,7 +83,7 @@ export function listen(commands, leaveTo = () => true) {
     sitting += 1;
     choose(numberAt(target));
   });
-  $('comment').addEventListener('blur', () => showComment(desk.state.answer.comment !== ''));
+  $('comment').addEventListener('blur', () => showComment(desk.state.annotation.comment !== ''));
 }
 
 /** In a text field only the keys that end typing do something. */

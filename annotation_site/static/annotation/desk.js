@@ -1,6 +1,6 @@
 // What the page works on. Everything that changes an answer goes through `perform`.
 
-import {normalise} from './answer.js';
+import {normalise} from './annotation.js';
 import {act, start} from './history.js';
 import {categoryKeys} from './keyboard.js';
 import * as view from './view.js';
@@ -36,8 +36,8 @@ export const desk = {
 
   /** What `toContent` of history.js made, or null for an empty answer. */
   lay(content) {
-    desk.state = start(normalise(content?.answer, desk.rules), content?.ui, desk.rules);
-    view.showComment(desk.state.answer.comment !== '');
+    desk.state = start(normalise(content?.annotation, desk.rules), content?.ui, desk.rules);
+    view.showComment(desk.state.annotation.comment !== '');
     desk.draw();
   },
 
@@ -47,7 +47,7 @@ export const desk = {
     if (next === before) return false;
     desk.state = next;
     desk.draw();
-    if (next.answer !== before.answer) desk.changed();
+    if (next.annotation !== before.annotation) desk.changed();
     return true;
   },
 

@@ -1,7 +1,7 @@
 // The annotation page: joins the answer, the view, the commands and the server. Nothing between a
 // key press and its picture waits for a request.
 
-import {finished} from './answer.js';
+import {finished} from './annotation.js';
 import {createActivity} from './activity.js';
 import {COMMANDS, readyToSubmit} from './commands.js';
 import {listen} from './controls.js';
@@ -80,7 +80,7 @@ function submit() {
   // A second Enter meant for the list before must not submit this one unseen.
   if (replaced && !touched && performance.now() - openedAt < 600) return;
   if (!readyToSubmit(submit)) return;
-  leaveBy((onWait) => sync.submit(finished(desk.state.answer), onWait));
+  leaveBy((onWait) => sync.submit(finished(desk.state.annotation), onWait));
 }
 
 async function skip() {

@@ -4,7 +4,7 @@
 // A 409 that shows what the server acknowledged before, what was sent without a reply, or what is
 // here now, is our own work coming back (a reply was lost); anything else is another hand's.
 
-import {normalise, same} from './answer.js';
+import {normalise, same} from './annotation.js';
 import {local} from './storage.js';
 
 const DEBOUNCE = 400;
@@ -45,17 +45,17 @@ export async function send(method, url, body, keepalive = false) {
 }
 
 /**
- * page: as the server sent it; rules: as in answer.js; seconds(): active seconds now;
+ * page: as the server sent it; rules: as in annotation.js; seconds(): active seconds now;
  * content(): what to save, made only when it is sent;
  * on: {state(name, keepsCopies), conflict({version, content}), refused(message)}.
  */
 export function createSync({page, person, rules, seconds, content, on}) {
   const {draft, urls} = page;
   const key = `${COPIES}${person}:${page.list.id}`;
-  const answerIn = (raw) => normalise(raw?.answer, rules);
+  const annotationIn = (raw) => normalise(raw?.annotation, rules);
 
   let {version} = draft;
-  let acknowledged = answerIn(draft.content);
+  let acknowledged = annotationIn(draft.content);
   let unanswered = [];
   let revision = 0; // counts changes
   let savedRevision = 0;
@@ -110,7 +110,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
   function restore() {
     const copy = local.json(key); // unreadable: as if none
     if (!copy) return null;
-    if (same(answerIn(copy.content), acknowledged)) {
+    if (same(annotationIn(copy.content), acknowledged)) {
       dropCopy();
       return null;
     }
@@ -145,7 +145,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
     const sentRevision = revision;
     const body = draftNow();
     oldestChange = 0;
-    unanswered.push(body.content.answer);
+    unanswered.push(body.content.annotation);
     const reply = await send('PUT', urls.draft, body);
     if (closed) return;
     if (PASSING.includes(reply.status)) {
@@ -164,16 +164,16 @@ export function createSync({page, person, rules, seconds, content, on}) {
     }
     if (reply.status === 'ok') {
       sentSeconds = body.active_seconds;
-      accept(reply.body.version, body.content.answer, sentRevision);
+      accept(reply.body.version, body.content.annotation, sentRevision);
     } else {
       settle(reply.details);
     }
     if (unsaved() && !conflict) schedule();
   }
 
-  function accept(newVersion, answer, sentRevision) {
+  function accept(newVersion, annotation, sentRevision) {
     version = newVersion;
-    acknowledged = answer;
+    acknowledged = annotation;
     unanswered = [];
     savedRevision = sentRevision;
     if (unsaved()) keepCopy();
@@ -183,8 +183,8 @@ export function createSync({page, person, rules, seconds, content, on}) {
 
   /** True when the server's newer draft holds nothing that is not ours. */
   function settle({version: newer, content: stored}) {
-    const theirs = answerIn(stored);
-    if (same(theirs, content().answer)) {
+    const theirs = annotationIn(stored);
+    if (same(theirs, content().annotation)) {
       accept(newer, theirs, revision);
       return true;
     }
@@ -204,7 +204,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
   function resolve({keepMine}) {
     const {version: newer, content: stored} = conflict;
     conflict = null;
-    accept(newer, answerIn(stored), revision);
+    accept(newer, annotationIn(stored), revision);
     if (keepMine) changed();
   }
 
@@ -233,7 +233,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
     }
     const postKey = uuid();
     const started = revision;
-    if (fields().answer) unanswered.push(fields().answer);
+    if (fields().annotation) unanswered.push(fields().annotation);
     for (;;) {
       show('submitting');
       const reply = await send('POST', url, {base_version: version, key: postKey, ...fields()});
@@ -291,8 +291,8 @@ export function createSync({page, person, rules, seconds, content, on}) {
       if (waiting) waiting();
       else save();
     },
-    submit: (answer, onWait) => post(
-      urls.submit, () => ({answer, active_seconds: seconds()}), {onWait}),
+    submit: (annotation, onWait) => post(
+      urls.submit, () => ({annotation, active_seconds: seconds()}), {onWait}),
     skip: (reason) => post(
       urls.skip, () => ({reason, active_seconds: seconds()}), {once: true}),
   };

@@ -1,7 +1,7 @@
 // The paper's example on the annotation page: the same list, keys and patterns, with steps that tick
 // themselves off. What is done is kept while the tab is open; comparing posts it once.
 
-import {finished} from './answer.js';
+import {finished} from './annotation.js';
 import {COMMANDS, readyToSubmit} from './commands.js';
 import {listen} from './controls.js';
 import {desk} from './desk.js';
@@ -15,12 +15,12 @@ const steps = [...view.$('steps').children];
 /** Whether a step has been done, by its name. */
 const DONE = {
   move: ({cursor}) => cursor > 1,
-  assign: ({answer}) => answer.patterns.some((p) => p.ranks.length > 0),
+  assign: ({annotation}) => annotation.patterns.some((p) => p.ranks.length > 0),
   undo: ({future}) => future.length > 0,
-  minimum: ({answer}) => answer.patterns.some((p) => p.ranks.length >= desk.rules.min_tokens),
-  describe: ({answer}) => answer.patterns.some((p) => p.description.trim() !== ''),
-  category: ({answer}) => answer.patterns.some((p) => p.category !== null),
-  second: ({answer}) => answer.patterns.filter((p) => p.ranks.length > 0).length > 1,
+  minimum: ({annotation}) => annotation.patterns.some((p) => p.ranks.length >= desk.rules.min_tokens),
+  describe: ({annotation}) => annotation.patterns.some((p) => p.description.trim() !== ''),
+  category: ({annotation}) => annotation.patterns.some((p) => p.category !== null),
+  second: ({annotation}) => annotation.patterns.filter((p) => p.ranks.length > 0).length > 1,
   compare: () => false,
 };
 
@@ -44,7 +44,7 @@ function tick() {
 function submit() {
   if (!readyToSubmit(submit)) return;
   const form = view.$('compare');
-  form.elements.answer.value = JSON.stringify(finished(desk.state.answer));
+  form.elements.annotation.value = JSON.stringify(finished(desk.state.annotation));
   form.submit();
 }
 

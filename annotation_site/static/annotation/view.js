@@ -2,7 +2,7 @@
 //
 // `render` touches only what differs from what was drawn, so that a key press costs a row or two.
 
-import {coveredCount, isBlank, patternsOf, stopwordsOf, stopwordsProposed} from './answer.js';
+import {coveredCount, isBlank, patternsOf, stopwordsOf, stopwordsProposed} from './annotation.js';
 import {element, exact, sentence} from './elements.js';
 import {LETTERS, categoryKeys} from './keyboard.js';
 import {likenesses} from './spelling.js';
@@ -87,17 +87,17 @@ function buildRow(token, index) {
   tokenNode(token), element('bdi', {class: 'gloss', translate: 'yes'}, token.gloss));
 }
 
-export function render({answer, current, cursor, past, future}, {anchor, letters}) {
-  if (answer !== drawn.answer) {
-    rows.forEach((row, i) => renderMarks(row, i, patternsOf(answer, i + 1)));
-    $('covered').textContent = words.covered(coveredCount(answer), rules.length);
-    $('none').checked = answer.no_pattern;
-    setValue($('comment'), answer.comment);
-    if (answer.comment) showComment(true);
-    $('hint').hidden = answer.patterns.length > 0;
-    $('hint').textContent = answer.no_pattern ? words.NO_PATTERN_HERE : words.NO_PATTERN_YET;
+export function render({annotation, current, cursor, past, future}, {anchor, letters}) {
+  if (annotation !== drawn.annotation) {
+    rows.forEach((row, i) => renderMarks(row, i, patternsOf(annotation, i + 1)));
+    $('covered').textContent = words.covered(coveredCount(annotation), rules.length);
+    $('none').checked = annotation.no_pattern;
+    setValue($('comment'), annotation.comment);
+    if (annotation.comment) showComment(true);
+    $('hint').hidden = annotation.patterns.length > 0;
+    $('hint').textContent = annotation.no_pattern ? words.NO_PATTERN_HERE : words.NO_PATTERN_YET;
   }
-  if (answer !== drawn.answer || current !== drawn.current) renderCards(answer, current);
+  if (annotation !== drawn.annotation || current !== drawn.current) renderCards(annotation, current);
   // Dimmed but still in reach, so that focus is not lost when the last step is undone.
   $('undo').ariaDisabled = !past.length;
   $('redo').ariaDisabled = !future.length;
@@ -106,7 +106,7 @@ export function render({answer, current, cursor, past, future}, {anchor, letters
     list.classList.toggle('letters', letters);
     $('letters-note').hidden = !letters;
   }
-  Object.assign(drawn, {answer, current, cursor, letters});
+  Object.assign(drawn, {annotation, current, cursor, letters});
 }
 
 function renderMarks(row, index, numbers) {

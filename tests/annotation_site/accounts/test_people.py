@@ -40,7 +40,7 @@ def is_in(client) -> bool:
 def submit(assignment: Assignment) -> None:
     submissions.assignment_submit(
         user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
-        key=uuid.uuid4(), answer=answer(pattern(1, [1, 2, 3, 4])), active_seconds=5,
+        key=uuid.uuid4(), annotation=answer(pattern(1, [1, 2, 3, 4])), active_seconds=5,
     )  # fmt: skip
 
 

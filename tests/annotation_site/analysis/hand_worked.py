@@ -1,4 +1,4 @@
-"""The hand-worked study of docs/measures.md as `Labels`."""
+"""The hand-worked study of docs/measures.md as `AnnotationFrames`."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from annotation_site.analysis.labels import LABEL_COLUMNS, Labels
+from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, AnnotationFrames
 
 FIXTURE = Path(__file__).parents[3] / "fixtures" / "hand_worked_study.json"
 
@@ -16,11 +16,11 @@ def hand_worked_study() -> dict[str, Any]:
     return json.loads(FIXTURE.read_text(encoding="utf-8"))
 
 
-def hand_worked_labels(*, third_person: bool = False) -> Labels:
+def hand_worked_labels(*, third_person: bool = False) -> AnnotationFrames:
     """The study; agreement is worked out with a third person's answers."""
     study = hand_worked_study()
     answers = study["annotations"] + (study["third_person"] if third_person else [])
-    return labels_of(
+    return frames_of(
         lists=[
             (one["list_id"], one["model"], one["kind"], one["layer"], len(one["tokens"]))
             for one in study["lists"]
@@ -36,14 +36,14 @@ def hand_worked_labels(*, third_person: bool = False) -> Labels:
     )
 
 
-def labels_of(
+def frames_of(
     *,
     lists: Iterable[tuple[Any, ...]],
     annotations: Iterable[tuple[Any, ...]] = (),
     members: Iterable[tuple[Any, ...]] = (),
-) -> Labels:
+) -> AnnotationFrames:
     """Labels from rows in the order of the documented columns."""
     rows = {"lists": lists, "annotations": annotations, "members": members}
-    return Labels(
-        **{name: pd.DataFrame(list(rows[name]), columns=LABEL_COLUMNS[name]) for name in rows}
+    return AnnotationFrames(
+        **{name: pd.DataFrame(list(rows[name]), columns=FRAME_COLUMNS[name]) for name in rows}
     )

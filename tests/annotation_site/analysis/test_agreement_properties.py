@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation_site.analysis.agreement.lists import program_table
+from annotation_site.analysis.agreement.lists import machine_table
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import (
     agreement_table,
     agreement_tables,
     measure_agreement,
 )
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.coverage import DEFAULT_CATEGORIES
-from annotation_site.analysis.labels import Labels
-from tests.annotation_site.analysis.agreement_labels import (
+from tests.annotation_site.analysis.agreement_frames import (
     LENGTH,
     PEOPLE,
     random_labels,
@@ -29,7 +29,7 @@ examples = settings(max_examples=20, deadline=None)
 sizes = st.integers(1, 3)
 
 
-def tables(labels: Labels, min_tokens: int) -> list[pd.DataFrame]:
+def tables(labels: AnnotationFrames, min_tokens: int) -> list[pd.DataFrame]:
     agreement = measure_agreement(labels, min_tokens=min_tokens, categories=DEFAULT_CATEGORIES)
     return agreement_tables(agreement, by=[(), ("kind", "layer"), ("category",)])
 
@@ -42,10 +42,10 @@ def assert_same(left: list[pd.DataFrame], right: list[pd.DataFrame]) -> None:
 @examples
 @given(some_labels(), sizes)
 def test_renaming_people_and_renumbering_patterns_changes_nothing(
-    labels: Labels, min_tokens: int
+    labels: AnnotationFrames, min_tokens: int
 ) -> None:
     names = dict(zip(PEOPLE, ("z9", "a1", "k5"), strict=True))
-    renamed = Labels(
+    renamed = AnnotationFrames(
         labels.lists,
         labels.annotations.assign(annotator=labels.annotations["annotator"].map(names)),
         labels.members.assign(pattern=100 - 7 * labels.members["pattern"]),
@@ -56,18 +56,18 @@ def test_renaming_people_and_renumbering_patterns_changes_nothing(
 @examples
 @given(some_labels(), sizes)
 def test_the_order_of_rows_changes_nothing_not_even_a_last_digit(
-    labels: Labels, min_tokens: int
+    labels: AnnotationFrames, min_tokens: int
 ) -> None:
     frames = (labels.lists, labels.annotations, labels.members)
-    shuffled = Labels(*(frame.sample(frac=1, random_state=1) for frame in frames))
+    shuffled = AnnotationFrames(*(frame.sample(frac=1, random_state=1) for frame in frames))
     for one, other in zip(tables(labels, min_tokens), tables(shuffled, min_tokens), strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 @examples
 @given(some_labels(), sizes)
-def test_permuting_lists_changes_nothing(labels: Labels, min_tokens: int) -> None:
-    permuted = Labels(
+def test_permuting_lists_changes_nothing(labels: AnnotationFrames, min_tokens: int) -> None:
+    permuted = AnnotationFrames(
         labels.lists.assign(list_id=99 - labels.lists["list_id"]),
         labels.annotations.assign(list_id=99 - labels.annotations["list_id"]),
         labels.members,
@@ -78,7 +78,7 @@ def test_permuting_lists_changes_nothing(labels: Labels, min_tokens: int) -> Non
 @examples
 @given(some_labels(), some_labels(), sizes)
 def test_what_others_answer_to_other_lists_changes_no_group_and_no_pair(
-    labels: Labels, others: Labels, min_tokens: int
+    labels: AnnotationFrames, others: AnnotationFrames, min_tokens: int
 ) -> None:
     """An annotator unknown to these lists, and lists of another model, are added."""
     lists = others.lists.assign(list_id=others.lists["list_id"] + 50, model="other")
@@ -88,13 +88,13 @@ def test_what_others_answer_to_other_lists_changes_no_group_and_no_pair(
         annotator=others.annotations["annotator"].map(dict(zip(PEOPLE, "abc", strict=True))),
     )
     members = others.members.assign(annotation_id=others.members["annotation_id"] + 500)
-    more = Labels(
+    more = AnnotationFrames(
         pd.concat([labels.lists, lists]),
         pd.concat([labels.annotations, annotations]),
         pd.concat([labels.members, members]),
     )
 
-    def of(some: Labels, by: tuple[str, ...]) -> pd.DataFrame:
+    def of(some: AnnotationFrames, by: tuple[str, ...]) -> pd.DataFrame:
         agreement = measure_agreement(some, min_tokens=min_tokens)
         table = agreement_table(agreement.by_pair() if "first" in by else agreement, by=by)
         return table[table["model"] == "toy"].reset_index(drop=True)
@@ -108,9 +108,11 @@ def test_what_others_answer_to_other_lists_changes_no_group_and_no_pair(
 
 @examples
 @given(some_labels(), sizes)
-def test_the_same_tokens_and_categories_are_full_agreement(labels: Labels, min_tokens: int) -> None:
+def test_the_same_tokens_and_categories_are_full_agreement(
+    labels: AnnotationFrames, min_tokens: int
+) -> None:
     """Descriptions are no part of the labels; numbers and the order of patterns differ here."""
-    copy = Labels(
+    copy = AnnotationFrames(
         labels.lists,
         labels.annotations.assign(
             annotation_id=labels.annotations["annotation_id"] + 500,
@@ -121,7 +123,7 @@ def test_the_same_tokens_and_categories_are_full_agreement(labels: Labels, min_t
             pattern=9 - labels.members["pattern"],
         ),
     )
-    both = Labels(
+    both = AnnotationFrames(
         labels.lists,
         pd.concat([labels.annotations, copy.annotations]),
         pd.concat([labels.members, copy.members]),
@@ -139,7 +141,7 @@ def test_the_same_tokens_and_categories_are_full_agreement(labels: Labels, min_t
 
 @examples
 @given(some_labels(), sizes)
-def test_a_value_is_a_number_or_says_why_not(labels: Labels, min_tokens: int) -> None:
+def test_a_value_is_a_number_or_says_why_not(labels: AnnotationFrames, min_tokens: int) -> None:
     for table in tables(labels, min_tokens):
         missing = table["value"].isna()
         assert (missing == table["undefined"].str.startswith("undefined, because ")).all()
@@ -150,7 +152,9 @@ def test_a_value_is_a_number_or_says_why_not(labels: Labels, min_tokens: int) ->
 
 @examples
 @given(some_labels(overlap=False), sizes)
-def test_without_overlap_sets_of_categories_are_categories(labels: Labels, min_tokens: int) -> None:
+def test_without_overlap_sets_of_categories_are_categories(
+    labels: AnnotationFrames, min_tokens: int
+) -> None:
     values = values_of(labels, min_tokens)
     masi, nominal = values["krippendorff_alpha_masi"], values["krippendorff_alpha_category"]
     assert masi == pytest.approx(nominal, abs=1e-12, nan_ok=True)
@@ -158,7 +162,9 @@ def test_without_overlap_sets_of_categories_are_categories(labels: Labels, min_t
 
 @examples
 @given(some_labels(), sizes)
-def test_the_mean_over_pairs_of_people_is_the_whole(labels: Labels, min_tokens: int) -> None:
+def test_the_mean_over_pairs_of_people_is_the_whole(
+    labels: AnnotationFrames, min_tokens: int
+) -> None:
     agreement = measure_agreement(labels, min_tokens=min_tokens)
     pairs = agreement_table(agreement.by_pair(), by=["first", "second"])
     values = agreement_table(agreement).set_index("measure")["value"]
@@ -169,7 +175,7 @@ def test_the_mean_over_pairs_of_people_is_the_whole(labels: Labels, min_tokens: 
             assert values[name] == pytest.approx(mean, abs=1e-12)
 
 
-def token_values(labels: Labels, min_tokens: int) -> dict[tuple[int, str], list[bool]]:
+def token_values(labels: AnnotationFrames, min_tokens: int) -> dict[tuple[int, str], list[bool]]:
     """Per list and person whether each token is in a qualifying pattern, from the rows."""
     length = dict(zip(labels.lists["list_id"], labels.lists["length"], strict=True))
     found = {}
@@ -184,7 +190,7 @@ def token_values(labels: Labels, min_tokens: int) -> dict[tuple[int, str], list[
 @examples
 @given(some_labels(), sizes)
 def test_alpha_and_percent_agreement_have_the_values_of_the_definition(
-    labels: Labels, min_tokens: int
+    labels: AnnotationFrames, min_tokens: int
 ) -> None:
     answers = token_values(labels, min_tokens)
     units = [
@@ -225,7 +231,7 @@ def test_every_measure_tells_noise_from_agreement(name: str) -> None:
             lambda ranks: ranks.map(dict(zip(range(1, 11), rng.permutation(10) + 1, strict=True)))
         )
     )
-    noise = Labels(labels.lists, labels.annotations, shuffled)
+    noise = AnnotationFrames(labels.lists, labels.annotations, shuffled)
     few = {name: AGREEMENT_MEASURES[name]}
     agreed = values_of(labels, measures=few)[name]
     if name == "matched_category_agreement":
@@ -237,20 +243,22 @@ def test_every_measure_tells_noise_from_agreement(name: str) -> None:
 @examples
 @given(some_labels(), sizes)
 def test_answers_read_apart_are_compared_as_if_they_had_been_read_together(
-    labels: Labels, min_tokens: int
+    labels: AnnotationFrames, min_tokens: int
 ) -> None:
     annotations = labels.annotations
-    ana, ben = (answers_of(labels, annotations["annotator"] == one) for one in ("ana", "ben"))
+    ana, ben = (annotations_of(labels, annotations["annotator"] == one) for one in ("ana", "ben"))
     shared = set(ana.annotations["list_id"]) & set(ben.annotations["list_id"])
     of_both = annotations["annotator"].isin(["ana", "ben"]) & annotations["list_id"].isin(shared)
-    two = answers_of(labels, of_both)
+    two = annotations_of(labels, of_both)
     lists = labels.lists[labels.lists["list_id"].isin(shared)]
-    together = measure_agreement(Labels(lists, two.annotations, two.members), min_tokens=min_tokens)
-    apart = program_table(*(measure_agreement(one, min_tokens=min_tokens) for one in (ana, ben)))
+    together = measure_agreement(
+        AnnotationFrames(lists, two.annotations, two.members), min_tokens=min_tokens
+    )
+    apart = machine_table(*(measure_agreement(one, min_tokens=min_tokens) for one in (ana, ben)))
     assert_same([apart], [agreement_table(together)])
 
 
-def answers_of(labels: Labels, chosen: pd.Series) -> Labels:
+def annotations_of(labels: AnnotationFrames, chosen: pd.Series) -> AnnotationFrames:
     annotations = labels.annotations[chosen]
     inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
-    return Labels(labels.lists, annotations, labels.members[inside])
+    return AnnotationFrames(labels.lists, annotations, labels.members[inside])

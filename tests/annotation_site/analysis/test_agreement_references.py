@@ -14,8 +14,8 @@ from sklearn.metrics import adjusted_rand_score, cohen_kappa_score, f1_score
 from statsmodels.stats.inter_rater import fleiss_kappa
 
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
-from annotation_site.analysis.labels import Labels
-from tests.annotation_site.analysis.agreement_labels import grid_labels, random_labels, values_of
+from annotation_site.analysis.annotation_frames import AnnotationFrames
+from tests.annotation_site.analysis.agreement_frames import grid_labels, random_labels, values_of
 
 # `import nltk.metrics.agreement` is shadowed by names that NLTK's packages export.
 AnnotationTask = importlib.import_module("nltk.metrics.agreement").AnnotationTask
@@ -40,7 +40,7 @@ KRIPPENDORFF_NOMINAL = {
 }
 
 
-def observed(rows: dict[str, str], none: str = "") -> Labels:
+def observed(rows: dict[str, str], none: str = "") -> AnnotationFrames:
     """Units as lists of one token; "." is missing, and `none` is a token without a pattern."""
     return grid_labels(
         {
@@ -82,7 +82,7 @@ def test_fleiss_published_example() -> None:
     assert values["fleiss_kappa_category"] == pytest.approx(fleiss_kappa(counts), abs=1e-12)
 
 
-def codes(labels: Labels) -> dict[str, dict[tuple[int, int], frozenset[str]]]:
+def codes(labels: AnnotationFrames) -> dict[str, dict[tuple[int, int], frozenset[str]]]:
     """Per person the set of categories of every token, read from the rows one by one."""
     found: dict[str, dict[tuple[int, int], frozenset[str]]] = {}
     length = dict(zip(labels.lists["list_id"], labels.lists["length"], strict=True))
@@ -96,7 +96,7 @@ def codes(labels: Labels) -> dict[str, dict[tuple[int, int], frozenset[str]]]:
     return found
 
 
-def task(labels: Labels, convert: Any, **options: Any) -> Any:
+def task(labels: AnnotationFrames, convert: Any, **options: Any) -> Any:
     people = codes(labels)
     return AnnotationTask(
         [
@@ -183,6 +183,6 @@ def test_f1_is_scikit_learn_s_where_patterns_are_equal_or_apart() -> None:
     members = grid.members.assign(pattern=(grid.members["rank"] + 1) // 2)
     people = members["annotation_id"].map(dict(enumerate(of_person)))
     kept = [n in of_person[person] for n, person in zip(members["pattern"], people, strict=True)]
-    values = values_of(Labels(grid.lists, grid.annotations, members[kept]))
+    values = values_of(AnnotationFrames(grid.lists, grid.annotations, members[kept]))
     marks = [[n in of_person[person] for n in range(1, 6)] for person in of_person]
     assert values["pattern_f1"] == pytest.approx(f1_score(*marks), abs=1e-12)

@@ -12,9 +12,9 @@ from annotation_site.analysis.agreement.tables import (
     agreement_tables,
     measure_agreement,
 )
-from annotation_site.analysis.labels import Labels
-from tests.annotation_site.analysis.agreement_labels import grid_labels, random_labels
-from tests.annotation_site.analysis.hand_worked import hand_worked_labels, labels_of
+from annotation_site.analysis.annotation_frames import AnnotationFrames
+from tests.annotation_site.analysis.agreement_frames import grid_labels, random_labels
+from tests.annotation_site.analysis.hand_worked import frames_of, hand_worked_labels
 
 NOBODY_TWICE = "undefined, because no list has answers of two people."
 SAME_LABEL = (
@@ -22,7 +22,7 @@ SAME_LABEL = (
 )
 
 
-def reasons(labels: Labels, **options: object) -> dict[str, str]:
+def reasons(labels: AnnotationFrames, **options: object) -> dict[str, str]:
     table = agreement_table(measure_agreement(labels, min_tokens=1), **options)
     return dict(zip(table["measure"], table["undefined"], strict=True))
 
@@ -30,14 +30,14 @@ def reasons(labels: Labels, **options: object) -> dict[str, str]:
 @pytest.mark.parametrize(
     "labels",
     [
-        labels_of(lists=[]),
-        labels_of(lists=[("A", "toy", "value", 0, 3)]),
+        frames_of(lists=[]),
+        frames_of(lists=[("A", "toy", "value", 0, 3)]),
         grid_labels({"ana": [["names", None]]}),
         grid_labels({"ana": [["names"], None], "ben": [None, ["names"]]}),
     ],
     ids=["no list", "no answer", "one person", "two people with different lists"],
 )
-def test_without_two_answers_to_one_list_everything_is_undefined(labels: Labels) -> None:
+def test_without_two_answers_to_one_list_everything_is_undefined(labels: AnnotationFrames) -> None:
     assert reasons(labels) == dict.fromkeys(AGREEMENT_MEASURES, NOBODY_TWICE)
 
 
@@ -85,7 +85,7 @@ def test_fleiss_kappa_needs_equal_numbers_of_annotators() -> None:
 
 def test_min_tokens_is_applied_to_each_person_before_anything_is_matched() -> None:
     # ben's pattern of 3 tokens would overlap more with ana's than his pattern of 4 does.
-    labels = labels_of(
+    labels = frames_of(
         lists=[("L", "toy", "value", 0, 8)],
         annotations=[(0, "L", "ana"), (1, "L", "ben")],
         members=[(0, 1, rank, "names", False) for rank in (1, 2, 3, 4)]
@@ -100,7 +100,9 @@ def test_min_tokens_is_applied_to_each_person_before_anything_is_matched() -> No
 
 def test_patterns_flagged_as_stopwords_take_part() -> None:
     labels = grid_labels({"ana": [["names", None]], "ben": [["names", None]]})
-    flagged = Labels(labels.lists, labels.annotations, labels.members.assign(stopwords=True))
+    flagged = AnnotationFrames(
+        labels.lists, labels.annotations, labels.members.assign(stopwords=True)
+    )
     tables = [agreement_table(measure_agreement(one, min_tokens=1)) for one in (labels, flagged)]
     pd.testing.assert_frame_equal(*tables)
     assert tables[0].set_index("measure").at["mean_matched_jaccard", "value"] == 1
@@ -172,7 +174,7 @@ def test_an_interval_is_that_of_lists_drawn_and_measured_again() -> None:
         )
         answers["new"] = np.arange(len(answers))
         members = answers[["new", "annotation_id"]].merge(labels.members, on="annotation_id")
-        sample = Labels(
+        sample = AnnotationFrames(
             copies,
             answers[["new", "list_id", "annotator"]].rename(columns={"new": "annotation_id"}),
             members.drop(columns="annotation_id").rename(columns={"new": "annotation_id"}),
@@ -190,7 +192,7 @@ def test_intervals_warn_of_what_weakens_them() -> None:
     lists = [(n, "toy", "value", layer, 2) for n, layer in enumerate((0, 0, 1))]
     annotations = [(2 * n + side, n, "ab"[side]) for n in range(3) for side in (0, 1)]
     members = [(a, 1, 1, "names", False) for a in (0, 1, 2)]
-    labels = labels_of(lists=lists, annotations=annotations, members=members)
+    labels = frames_of(lists=lists, annotations=annotations, members=members)
     agreement = measure_agreement(labels, min_tokens=1)
     everywhere, by_layer = agreement_tables(agreement, by=[(), ("layer",)], resamples=200)
     warning = everywhere.set_index("measure").at["percent_agreement_concept", "warning"]
@@ -232,7 +234,7 @@ def test_two_answers_of_one_person_and_no_minimum_are_refused() -> None:
     labels = hand_worked_labels()
     twice = labels.annotations.assign(annotator="ana")
     with pytest.raises(ValueError, match="two answers of one person to one list"):
-        measure_agreement(Labels(labels.lists, twice, labels.members), min_tokens=4)
+        measure_agreement(AnnotationFrames(labels.lists, twice, labels.members), min_tokens=4)
     with pytest.raises(ValueError, match="at least 1 member"):
         measure_agreement(labels, min_tokens=0)
 
@@ -263,7 +265,7 @@ def test_lists_with_equal_means_are_ranked_by_what_comes_next() -> None:
     for person, ranks in zip("abc", sets, strict=True):
         annotations.append((len(annotations), 9, person))
         members += [(len(annotations) - 1, 1, rank, "names", False) for rank in sorted(ranks)]
-    labels = labels_of(lists=lists, annotations=annotations, members=members)
+    labels = frames_of(lists=lists, annotations=annotations, members=members)
     ranking = disagreement_ranking(measure_agreement(labels, min_tokens=4))
     assert ranking["list_id"].to_list() == [*range(6), 9]
     assert np.ptp(ranking["mean_matched_jaccard"]) < 1e-15
@@ -278,7 +280,7 @@ def test_everybody_s_kappa_of_repeats_is_the_mean_over_people_weighted_by_tokens
     asked = np.random.default_rng(seed).random(len(again.annotations))
     few = again.annotations[asked < again.annotations["annotator"].map(some)]
     members = again.members[again.members["annotation_id"].isin(few["annotation_id"])]
-    table = retest(labels, Labels(again.lists, few, members))
+    table = retest(labels, AnnotationFrames(again.lists, few, members))
     checked = 0
     for name in ("cohen_kappa_concept", "cohen_kappa_category"):
         rows = table[table["measure"] == name]
@@ -291,14 +293,14 @@ def test_everybody_s_kappa_of_repeats_is_the_mean_over_people_weighted_by_tokens
     assert checked
 
 
-def retest(labels: Labels, repeats: Labels) -> pd.DataFrame:
+def retest(labels: AnnotationFrames, repeats: AnnotationFrames) -> pd.DataFrame:
     return retest_table(*(measure_agreement(one, min_tokens=4) for one in (labels, repeats)))
 
 
 def test_test_and_retest_compares_people_with_themselves() -> None:
     labels = hand_worked_labels(third_person=True)
     # ana answers A again as ben did at first, and D as before; cem answers C, new to him.
-    repeats = labels_of(
+    repeats = frames_of(
         lists=labels.lists.itertuples(index=False, name=None),
         annotations=[("r1", "A", "ana"), ("r2", "D", "ana"), ("r3", "C", "cem")],
         members=[("r1", 1, rank, "semantic", False) for rank in (1, 2, 3, 4, 7, 10)],
@@ -316,6 +318,6 @@ def test_test_and_retest_compares_people_with_themselves() -> None:
 
 def test_test_and_retest_without_repeats_is_undefined() -> None:
     labels = hand_worked_labels()
-    nothing = labels_of(lists=labels.lists.itertuples(index=False, name=None))
+    nothing = frames_of(lists=labels.lists.itertuples(index=False, name=None))
     table = retest(labels, nothing)
     assert table["undefined"].to_list() == [NOBODY_TWICE] * len(AGREEMENT_MEASURES)

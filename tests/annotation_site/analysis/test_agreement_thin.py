@@ -8,14 +8,14 @@ import pytest
 
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import agreement_tables, measure_agreement
+from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.intervals import drawn_weights
-from annotation_site.analysis.labels import Labels
-from tests.annotation_site.analysis.agreement_labels import random_labels
+from tests.annotation_site.analysis.agreement_frames import random_labels
 
 BY = [("model",), ("model", "kind"), ("model", "kind", "layer"), ("model", "category")]
 
 
-def many_people() -> Labels:
+def many_people() -> AnnotationFrames:
     """Forty lists, each with two or three of nine people."""
     return random_labels(40, 9, share=0.3, overlap=True)
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from annotation_site.analysis.coverage import annotation_coverage, coverage_table, list_coverage
-from tests.annotation_site.analysis.hand_worked import hand_worked_labels, labels_of
+from tests.annotation_site.analysis.hand_worked import frames_of, hand_worked_labels
 
 CATEGORIES = ["semantic", "syntactic", "names"]
 
@@ -96,7 +96,7 @@ def test_example_of_the_paper(min_tokens: int, covered: int) -> None:
     """Geva et al. (2022), table 7: of 30 tokens, 24 in pattern 1 and 3 in pattern 2."""
     naming = {9, 26, 28}
     none = {19, 21, 23}
-    labels = labels_of(
+    labels = frames_of(
         lists=[("7", "WikiLM", "value", 0, 30)],
         annotations=[("a", "7", "author")],
         members=[
@@ -119,7 +119,7 @@ def test_groups_come_in_a_fixed_order_whatever_the_order_of_the_lists() -> None:
         for model in ("wikilm", "gpt2")
     ]
     table = coverage_table(
-        labels_of(lists=lists), min_tokens=4, categories=CATEGORIES, by=("model", "kind", "layer")
+        frames_of(lists=lists), min_tokens=4, categories=CATEGORIES, by=("model", "kind", "layer")
     )
     assert list(table[["model", "kind", "layer"]].itertuples(index=False, name=None)) == [
         (model, kind, layer)
@@ -131,7 +131,7 @@ def test_groups_come_in_a_fixed_order_whatever_the_order_of_the_lists() -> None:
 
 def test_no_labels_at_all_give_a_table_of_missing_values() -> None:
     table = coverage_table(
-        labels_of(lists=[("A", "toy", "value", 0, 30)]), min_tokens=4, categories=CATEGORIES
+        frames_of(lists=[("A", "toy", "value", 0, 30)]), min_tokens=4, categories=CATEGORIES
     )
     assert table.iloc[0, :6].to_list() == ["toy", "value", 1, 0, 0, 0]
     assert table.iloc[0, 6:].isna().all()
@@ -139,7 +139,7 @@ def test_no_labels_at_all_give_a_table_of_missing_values() -> None:
 
 
 def test_no_lists_at_all_give_the_same_columns() -> None:
-    empty = coverage_table(labels_of(lists=[]), min_tokens=4, categories=CATEGORIES)
+    empty = coverage_table(frames_of(lists=[]), min_tokens=4, categories=CATEGORIES)
     full = coverage_table(hand_worked_labels(), min_tokens=4, categories=CATEGORIES)
     assert empty.empty
     assert list(empty.columns) == list(full.columns)

@@ -5,14 +5,14 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotation_site.analysis.annotation_frames import KINDS
 from annotation_site.analysis.coverage import (
     DEFAULT_CATEGORIES,
-    Labels,
+    AnnotationFrames,
     annotation_coverage,
     coverage_table,
 )
-from annotation_site.analysis.labels import KINDS
-from tests.annotation_site.analysis.hand_worked import labels_of
+from tests.annotation_site.analysis.hand_worked import frames_of
 
 LENGTH = 8
 SHARES = ["coverage", "coverage_with_stopwords", *DEFAULT_CATEGORIES]
@@ -27,7 +27,7 @@ patterns = st.lists(
 
 
 @st.composite
-def some_labels(draw: st.DrawFn) -> Labels:
+def some_labels(draw: st.DrawFn) -> AnnotationFrames:
     """A few lists of every kind and layer, each annotated by none to three people."""
     groups = draw(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 2)), max_size=6))
     lists, annotations, members = [], [], []
@@ -38,10 +38,10 @@ def some_labels(draw: st.DrawFn) -> Labels:
             for pattern, (ranks, category, flag) in enumerate(draw(patterns), start=1):
                 answer = annotations[-1][0]
                 members += [(answer, pattern, rank, category, flag) for rank in sorted(ranks)]
-    return labels_of(lists=lists, annotations=annotations, members=members)
+    return frames_of(lists=lists, annotations=annotations, members=members)
 
 
-def table_of(labels: Labels, min_tokens: int = 3) -> pd.DataFrame:
+def table_of(labels: AnnotationFrames, min_tokens: int = 3) -> pd.DataFrame:
     return coverage_table(
         labels,
         min_tokens=min_tokens,
@@ -54,7 +54,7 @@ def assert_same(left: pd.DataFrame, right: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(left, right, rtol=0, atol=1e-12)
 
 
-def defined(labels: Labels, annotation: int, min_tokens: int) -> dict[str, Fraction]:
+def defined(labels: AnnotationFrames, annotation: int, min_tokens: int) -> dict[str, Fraction]:
     """The definition of docs/measures.md with sets and fractions, for one annotation."""
     rows = labels.members[labels.members["annotation_id"] == annotation]
     of_list = labels.annotations.set_index("annotation_id")["list_id"][annotation]
@@ -82,7 +82,9 @@ def defined(labels: Labels, annotation: int, min_tokens: int) -> dict[str, Fract
 
 @examples
 @given(some_labels(), st.integers(1, 5))
-def test_every_annotation_has_the_values_of_the_definition(labels: Labels, min_tokens: int) -> None:
+def test_every_annotation_has_the_values_of_the_definition(
+    labels: AnnotationFrames, min_tokens: int
+) -> None:
     for row in annotation_coverage(labels, min_tokens=min_tokens).to_dict("records"):
         wanted = defined(labels, row["annotation_id"], min_tokens)
         assert {name: round(row[name], 12) for name in wanted} == {
@@ -92,7 +94,7 @@ def test_every_annotation_has_the_values_of_the_definition(labels: Labels, min_t
 
 @examples
 @given(some_labels(), st.integers(1, 5))
-def test_categories_add_up_to_the_headline(labels: Labels, min_tokens: int) -> None:
+def test_categories_add_up_to_the_headline(labels: AnnotationFrames, min_tokens: int) -> None:
     table = table_of(labels, min_tokens)
     parts = table[list(DEFAULT_CATEGORIES)].sum(axis=1, skipna=False)
     pd.testing.assert_series_equal(parts, table["coverage"], check_names=False, atol=1e-12)
@@ -100,7 +102,9 @@ def test_categories_add_up_to_the_headline(labels: Labels, min_tokens: int) -> N
 
 @examples
 @given(some_labels(), st.integers(1, 5))
-def test_leaving_stopwords_out_never_raises_a_number(labels: Labels, min_tokens: int) -> None:
+def test_leaving_stopwords_out_never_raises_a_number(
+    labels: AnnotationFrames, min_tokens: int
+) -> None:
     table = table_of(labels, min_tokens).dropna()
     for measure in ("coverage", "concepts_per_list"):
         assert (table[measure] <= table[f"{measure}_with_stopwords"] + 1e-12).all()
@@ -109,7 +113,7 @@ def test_leaving_stopwords_out_never_raises_a_number(labels: Labels, min_tokens:
 @examples
 @given(some_labels(), st.integers(1, 5))
 def test_raising_the_minimum_never_raises_coverage_or_concepts(
-    labels: Labels, min_tokens: int
+    labels: AnnotationFrames, min_tokens: int
 ) -> None:
     lower, higher = table_of(labels, min_tokens), table_of(labels, min_tokens + 1)
     for measure in MEASURES:
@@ -122,17 +126,17 @@ def test_raising_the_minimum_never_raises_coverage_or_concepts(
 
 @examples
 @given(some_labels())
-def test_the_order_of_rows_changes_nothing_not_even_a_last_digit(labels: Labels) -> None:
-    shuffled = Labels(*(frame.sample(frac=1, random_state=1) for frame in parts(labels)))
+def test_the_order_of_rows_changes_nothing_not_even_a_last_digit(labels: AnnotationFrames) -> None:
+    shuffled = AnnotationFrames(*(frame.sample(frac=1, random_state=1) for frame in parts(labels)))
     pd.testing.assert_frame_equal(table_of(labels), table_of(shuffled), check_exact=True)
 
 
 @examples
 @given(some_labels())
-def test_names_of_people_and_numbers_of_patterns_change_nothing(labels: Labels) -> None:
+def test_names_of_people_and_numbers_of_patterns_change_nothing(labels: AnnotationFrames) -> None:
     lists, annotations, members = parts(labels)
     people = {"ana": "z9", "ben": "a1", "cem": "k5"}
-    renamed = Labels(
+    renamed = AnnotationFrames(
         lists,
         annotations.assign(annotator=annotations["annotator"].map(people)),
         members.assign(pattern=100 - 7 * members["pattern"]),
@@ -142,9 +146,9 @@ def test_names_of_people_and_numbers_of_patterns_change_nothing(labels: Labels) 
 
 @examples
 @given(some_labels())
-def test_ids_change_nothing(labels: Labels) -> None:
+def test_ids_change_nothing(labels: AnnotationFrames) -> None:
     lists, annotations, members = parts(labels)
-    renamed = Labels(
+    renamed = AnnotationFrames(
         lists.assign(list_id="l" + (99 - lists["list_id"]).astype(str)),
         annotations.assign(
             annotation_id="a" + (99 - annotations["annotation_id"]).astype(str),
@@ -157,15 +161,15 @@ def test_ids_change_nothing(labels: Labels) -> None:
 
 @examples
 @given(some_labels())
-def test_a_group_is_computed_from_its_own_lists_alone(labels: Labels) -> None:
+def test_a_group_is_computed_from_its_own_lists_alone(labels: AnnotationFrames) -> None:
     lists, annotations, members = parts(labels)
     values = lists[lists["kind"] == "value"]
     of_values = annotations[annotations["list_id"].isin(values["list_id"])]
     inside = members["annotation_id"].isin(of_values["annotation_id"])
-    alone = table_of(Labels(values, of_values, members[inside]))
+    alone = table_of(AnnotationFrames(values, of_values, members[inside]))
     together = table_of(labels)
     assert_same(together[together["kind"] == "value"].reset_index(drop=True), alone)
 
 
-def parts(labels: Labels) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def parts(labels: AnnotationFrames) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return labels.lists, labels.annotations, labels.members

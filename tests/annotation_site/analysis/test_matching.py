@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from annotation_site.analysis.agreement import matching as module
 from annotation_site.analysis.agreement.lists import matched_patterns
-from annotation_site.analysis.labels import Labels
-from tests.annotation_site.analysis.hand_worked import hand_worked_labels, labels_of
+from annotation_site.analysis.annotation_frames import AnnotationFrames
+from tests.annotation_site.analysis.hand_worked import frames_of, hand_worked_labels
 
 examples = settings(max_examples=60, deadline=None)
 people = st.lists(st.sets(st.integers(1, 6), min_size=1).map(frozenset), max_size=4)
@@ -19,8 +19,10 @@ people = st.lists(st.sets(st.integers(1, 6), min_size=1).map(frozenset), max_siz
 Pattern = frozenset[int]
 
 
-def answers(one: list[Pattern], other: list[Pattern], length: int = 6, **names: str) -> Labels:
-    return labels_of(
+def answers(
+    one: list[Pattern], other: list[Pattern], length: int = 6, **names: str
+) -> AnnotationFrames:
+    return frames_of(
         lists=[("L", "toy", "value", 0, length)],
         annotations=[(0, "L", names.get("one", "ana")), (1, "L", names.get("other", "ben"))],
         members=[
@@ -32,7 +34,7 @@ def answers(one: list[Pattern], other: list[Pattern], length: int = 6, **names: 
     )
 
 
-def matched(labels: Labels, one: str = "ana") -> set[tuple[Pattern, Pattern]]:
+def matched(labels: AnnotationFrames, one: str = "ana") -> set[tuple[Pattern, Pattern]]:
     """Matched patterns as token sets, the person `one`'s first."""
     table = matched_patterns(labels, list_id="L", min_tokens=1)
     found = set()
@@ -163,7 +165,7 @@ def test_equal_optima_are_decided_by_the_better_ranks() -> None:
 
 def test_equal_tokens_are_matched_to_the_same_category() -> None:
     both = [("ana", 1, "semantic"), ("ana", 2, "syntactic"), ("ben", 1, "syntactic")]
-    labels = labels_of(
+    labels = frames_of(
         lists=[("L", "toy", "value", 0, 4)],
         annotations=[("ana", "L", "ana"), ("ben", "L", "ben")],
         members=[(person, n, rank, name, False) for person, n, name in both for rank in (1, 2)],

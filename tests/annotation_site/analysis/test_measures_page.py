@@ -10,13 +10,13 @@ import pytest
 
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES, Measure
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
-from annotation_site.analysis.baselines import BASELINES
 from annotation_site.analysis.coverage import (
-    Labels,
+    AnnotationFrames,
     annotation_coverage,
     coverage_table,
     list_coverage,
 )
+from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.stopwords import is_stopword, propose_stopwords_flag
 from annotation_site.results.tables.registry import TABLES as RESULT_TABLES
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels, hand_worked_study
@@ -25,7 +25,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "measures.md").read_text(encoding="
 CATEGORIES = hand_worked_study()["categories"]
 
 
-def agreement(_: Labels) -> pd.DataFrame:
+def agreement(_: AnnotationFrames) -> pd.DataFrame:
     labels = hand_worked_labels(third_person=True)
     return agreement_table(measure_agreement(labels, min_tokens=4))
 
@@ -43,7 +43,7 @@ def wide_agreement(*by: str) -> pd.DataFrame:
     )
 
 
-TABLES: dict[str, Callable[[Labels], pd.DataFrame]] = {
+TABLES: dict[str, Callable[[AnnotationFrames], pd.DataFrame]] = {
     "annotations": lambda labels: annotation_coverage(labels, min_tokens=4),
     "lists": lambda labels: list_coverage(labels, min_tokens=4, categories=CATEGORIES),
     "kinds, min_tokens 4": lambda labels: coverage_table(
@@ -121,7 +121,7 @@ def test_every_measure_of_agreement_says_what_it_is(measure: Measure) -> None:
 
 
 def test_machine_annotators_are_on_the_page() -> None:
-    assert re.findall("^- `(machine-[a-z]+)`", PAGE, re.M) == list(BASELINES)
+    assert re.findall("^- `(machine-[a-z]+)`", PAGE, re.M) == list(MACHINE_ANNOTATORS)
 
 
 def test_every_table_of_the_results_page_is_on_this_page() -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from annotation_site.accounts.bounds import DayIsFull
 from annotation_site.annotation import selectors
-from annotation_site.annotation.allocation import places
+from annotation_site.annotation.allocation import slots
 from annotation_site.annotation.models import (
     Assignment,
     Membership,
@@ -33,8 +33,8 @@ from annotation_site.annotation.people.members import (
 from annotation_site.annotation.studies.plans import plan_of
 from annotation_site.annotation.studies.rules import study_change
 from annotation_site.annotation.work import submissions
-from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer
-from annotation_site.results.files.labels_export import label_records
+from annotation_site.errors import DraftConflict, Invalid, InvalidAnnotation
+from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.files.labels_import import labels_import
 from annotation_site.results.pseudonyms import pseudonyms_of
 from tests.annotation_site.factories import (
@@ -69,7 +69,7 @@ def work(membership_id: int) -> int:
             if assignment.position % 3 == 0:
                 submissions.assignment_skip(**arguments, reason="crowded")
             else:
-                submission = {**arguments, "answer": answer(), "active_seconds": 1}
+                submission = {**arguments, "annotation": answer(), "active_seconds": 1}
                 submissions.assignment_submit(**submission)
                 submissions.assignment_submit(**submission)  # a retry
             done += 1
@@ -122,7 +122,7 @@ def test_32_clients_at_once_never_fill_a_list_twice(k):
             Assignment.objects.filter(membership=idle, state="waiting").update(
                 state="in progress", opened_at=timezone.now() - timedelta(days=9)
             )
-            places.leases_sweep()
+            slots.leases_sweep()
             assignments_release(membership=clients[0], by=study.created_by)
             annotator_remove(membership=clients[1], by=study.created_by)
             annotator_add(study=study, user=clients[1].user)
@@ -160,7 +160,7 @@ def test_of_32_late_answers_to_one_list_at_once_exactly_k_count_and_none_is_lost
             start.wait(timeout=60)
             submissions.assignment_submit(
                 user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
-                key=uuid.uuid4(), answer=answer(), active_seconds=1,
+                key=uuid.uuid4(), annotation=answer(), active_seconds=1,
             )  # fmt: skip
         finally:
             connection.close()
@@ -218,7 +218,7 @@ def test_of_two_tabs_that_save_at_once_one_wins_and_one_is_told():
         try:
             submissions.draft_save(
                 user=user, public_id=assignment.public_id, base_version=0,
-                content={"answer": text}, active_seconds=0,
+                content={"annotation": text}, active_seconds=0,
             )  # fmt: skip
         except DraftConflict:
             return "conflict"
@@ -240,7 +240,7 @@ def test_a_submission_that_is_under_way_wins_over_the_end_of_its_lease():
 
     def sweep() -> None:
         try:
-            places.leases_sweep()
+            slots.leases_sweep()
         finally:
             connection.close()
 
@@ -248,7 +248,7 @@ def test_a_submission_that_is_under_way_wins_over_the_end_of_its_lease():
     with transaction.atomic():
         submissions.assignment_submit(
             user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
-            key=uuid.uuid4(), answer=answer(), active_seconds=0,
+            key=uuid.uuid4(), annotation=answer(), active_seconds=0,
         )  # fmt: skip
         sweeper.start()
         sweeper.join(timeout=0.5)  # long enough to reach the lock that this transaction holds
@@ -274,7 +274,7 @@ def test_a_submission_that_is_under_way_wins_over_a_change_of_rules():
     with transaction.atomic():
         submissions.assignment_submit(
             user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
-            key=uuid.uuid4(), answer=answer(), active_seconds=0,
+            key=uuid.uuid4(), annotation=answer(), active_seconds=0,
         )  # fmt: skip
         changer.start()
         changer.join(timeout=0.5)  # long enough to reach the lock that this transaction holds
@@ -317,14 +317,14 @@ def test_no_answer_is_stored_under_rules_that_changed_while_it_waited(way):
     def submit() -> None:
         submissions.assignment_submit(
             user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
-            key=uuid.uuid4(), answer=content, active_seconds=0,
+            key=uuid.uuid4(), annotation=content, active_seconds=0,
         )  # fmt: skip
 
     with transaction.atomic():
         study_change(study=study, plan=replace(plan_of(study), categories=["semantic"]))
         thread, raised = beside(submit)
     thread.join()
-    assert isinstance(raised[0], DraftConflict | InvalidAnswer)
+    assert isinstance(raised[0], DraftConflict | InvalidAnnotation)
     assert not Pattern.objects.exists()
 
 
@@ -337,7 +337,7 @@ def test_a_late_answer_and_its_authors_return_do_not_wait_for_each_other():
     def submit() -> None:
         submissions.assignment_submit(
             user=assignment.membership.user, public_id=assignment.public_id, base_version=0,
-            key=uuid.uuid4(), answer=answer(), active_seconds=0,
+            key=uuid.uuid4(), annotation=answer(), active_seconds=0,
         )  # fmt: skip
 
     with transaction.atomic():
@@ -364,7 +364,7 @@ def test_a_final_answer_does_not_wait_in_a_circle_with(what):
     give_references(study)
     final = Assignment.objects.get(purpose="adjudication")
     assert older.pk < final.pk
-    (record,) = label_records(study)
+    (record,) = annotation_records(study)
     code = pseudonyms_of(study)[second.user_id]
     record = replace(record, purpose="reference", role="annotator", annotator=code)
 
@@ -392,7 +392,7 @@ def test_a_silent_reference_that_is_on_its_way_is_scored_by_the_answer_that_chan
     def submit(row: Assignment) -> None:
         submissions.assignment_submit(
             user=row.membership.user, public_id=row.public_id, base_version=row.draft_version,
-            key=uuid.uuid4(), answer=answer(pattern(1, ranks)), active_seconds=0,
+            key=uuid.uuid4(), annotation=answer(pattern(1, ranks)), active_seconds=0,
         )  # fmt: skip
 
     with transaction.atomic():
@@ -415,7 +415,7 @@ def test_reports_of_one_person_at_once_take_no_moment_twice():
         try:
             submissions.assignment_submit(
                 user=member.user, public_id=assignment.public_id, base_version=0,
-                key=uuid.uuid4(), answer=answer(), active_seconds=10_000_000,
+                key=uuid.uuid4(), annotation=answer(), active_seconds=10_000_000,
             )  # fmt: skip
         finally:
             connection.close()
@@ -441,7 +441,7 @@ def test_submissions_of_one_list_at_once_pass_the_days_number_by_none(monkeypatc
                 with contextlib.suppress(DraftConflict):
                     submissions.assignment_submit(
                         user=user, public_id=assignment.public_id, base_version=version,
-                        key=uuid.uuid4(), answer=answer(pattern(1, [rank])), active_seconds=0,
+                        key=uuid.uuid4(), annotation=answer(pattern(1, [rank])), active_seconds=0,
                     )  # fmt: skip
                     return
         except DayIsFull:

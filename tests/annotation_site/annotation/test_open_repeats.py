@@ -84,7 +84,7 @@ def telling(first) -> set[str]:
     stale = {"base_version": 99, "active_seconds": 0}
     bodies = {
         "draft": {**stale, "content": {}},
-        "submit": {**stale, "key": str(uuid.uuid4()), "answer": answer()},
+        "submit": {**stale, "key": str(uuid.uuid4()), "annotation": answer()},
         "skip": {**stale, "key": str(uuid.uuid4()), "reason": "too hard"},
     }
     for route in addresses(get_resolver().url_patterns):

@@ -9,7 +9,7 @@ from annotation_site.annotation.people import members
 from annotation_site.annotation.studies import services as studies
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.snapshots.services import snapshot_refresh_now
-from annotation_site.results.tables.dataframes import labels_of
+from annotation_site.results.tables.dataframes import frames_of
 from tests.annotation_site.annotation.work.test_submissions import save, submit
 from tests.annotation_site.factories import (
     UserFactory,
@@ -57,7 +57,7 @@ def test_people_work_in_a_pilot_as_they_will_later():
     client = client_of(first.membership.user)
     assert client.get(f"/studies/{study.slug}/next/")["Location"] == f"/lists/{first.public_id}/"
     assert client.get(f"/lists/{first.public_id}/").status_code == 200
-    save(first, {"answer": "half"}, 0)
+    save(first, {"annotation": "half"}, 0)
     submit(first, MARKED)
     first.refresh_from_db()
     assert (first.state, first.surplus) == (State.SUBMITTED, False)
@@ -74,12 +74,12 @@ def test_the_end_of_a_pilot_ends_what_is_unfinished_and_keeps_what_was_submitted
     study = make_pilot()
     done, begun, *_ = Assignment.objects.order_by("pk")
     submit(done, MARKED)
-    save(begun, {"answer": "half"}, 0)
+    save(begun, {"annotation": "half"}, 0)
     studies.study_state_change(study=study, state=after)
     done.refresh_from_db()
     begun.refresh_from_db()
     assert (done.state, done.purpose) == (State.SUBMITTED, "pilot")
-    assert (begun.state, begun.draft) == (State.EXPIRED, {"answer": "half"})
+    assert (begun.state, begun.draft) == (State.EXPIRED, {"annotation": "half"})
     assert not Assignment.objects.filter(purpose="pilot", state__in=Assignment.UNFINISHED).exists()
 
 
@@ -105,7 +105,7 @@ def test_what_a_pilot_says_changes_no_table():
         submit(pilot, MARKED)
     studies.study_state_change(study=study, state="open")
     study.refresh_from_db()
-    labels = labels_of(study)
+    labels = frames_of(study)
     own = set(study.items.filter(use=Item.Use.STUDY).values_list("pk", flat=True))
     assert set(labels.lists["list_id"]) == own
     assert labels.annotations.empty
@@ -157,7 +157,7 @@ def test_a_second_pilot_goes_on_with_what_the_first_left_unfinished():
     done, begun, *_ = Assignment.objects.order_by("pk")
     submit(done, MARKED)
     Assignment.objects.filter(pk=begun.pk).update(
-        state=State.IN_PROGRESS, opened_at=timezone.now(), draft={"answer": "half"}
+        state=State.IN_PROGRESS, opened_at=timezone.now(), draft={"annotation": "half"}
     )
     before = list(Assignment.objects.order_by("pk").values_list("pk", "state", "position"))
     for state in ("draft", "pilot"):

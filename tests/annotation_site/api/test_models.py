@@ -13,8 +13,7 @@ from annotation_site.accounts.models import RequestKey, Role
 from annotation_site.accounts.tokens import token_create
 from annotation_site.api import parsers
 from annotation_site.api.serializers.corpus import NewExtraction
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import forecasts, importing, receiving
+from annotation_site.corpus import extraction_runs, forecasts, importing, receiving
 from annotation_site.corpus.forms import EnqueueForm
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction
@@ -51,7 +50,7 @@ def test_an_upload_is_loaded_by_a_worker_and_tells_its_log_and_manifest(admin, m
     assert contents(bundles / reply.json()["id"]) == contents(made)
     url = f"/api/extractions/{reply.json()['id']}"
     assert code(admin.get(f"{url}/manifest")) == (404, "not_found")  # it is not loaded yet
-    running.extraction_work(extraction_id=Extraction.objects.get().pk)
+    extraction_runs.extraction_work(extraction_id=Extraction.objects.get().pk)
     assert admin.get(url).json()["state"] == "ready"
     manifest = admin.get(f"{url}/manifest")
     assert manifest.content == (made / "manifest.json").read_bytes()

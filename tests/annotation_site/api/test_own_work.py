@@ -37,7 +37,7 @@ def test_own_work_is_told_as_on_the_pages(study):
     another = answer(pattern(1, [20, 21, 22, 23]), comment="again")
     body = {
         "base_version": page["draft"]["version"],
-        "content": {"answer": another},
+        "content": {"annotation": another},
         "active_seconds": 1,
     }
     saved = client.put(f"/api/lists/{changed['id']}/draft", body, format="json")

@@ -19,7 +19,7 @@ from tests.annotation_site.test_permissions import status, world  # noqa: F401  
 pytestmark = pytest.mark.django_db
 KEY = str(uuid.UUID(int=7))
 DRAFT = {"base_version": 0, "content": {}, "active_seconds": 0}
-SUBMISSION = {"base_version": 0, "key": KEY, "answer": answer(), "active_seconds": 0}
+SUBMISSION = {"base_version": 0, "key": KEY, "annotation": answer(), "active_seconds": 0}
 TEXTS = {"guidelines": "g", "guidelines_base": 1, "consent": "", "consent_base": 0}
 
 OWN = (401, 404, 200, 404, 404, 404)
@@ -63,7 +63,7 @@ WRITES = {
     ("api:release", "POST"): (None, RUNS),
     ("api:let_in", "POST"): (None, (401, 403, 403, 404, 204, 204)),
     # Final answers are for the study's own researchers.
-    ("api:final", "POST"): (None, (401, 403, 403, 404, 200, 403)),
+    ("api:adjudicate", "POST"): (None, (401, 403, 403, 404, 200, 403)),
     ("api:results", "POST"): (None, (401, 403, 403, 404, 422, 422)),  # no answer yet
     # What has not failed cannot be tried again.
     ("api:retry_results", "POST"): (None, (401, 403, 403, 404, 422, 422)),

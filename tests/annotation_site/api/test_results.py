@@ -77,7 +77,7 @@ def test_the_filter_is_that_of_the_page(study, client, url):
         "day_from": "2026-01-01",
         "day_to": "2030-01-01",
         "adjudicated": "on",
-        "machine": True,
+        "machine_annotators": True,
     }
     assert set(everything) == set(Filter().fields)
     query = {name: "on" if value is True else value for name, value in everything.items()}
@@ -166,7 +166,7 @@ def test_the_answers_of_a_list_are_those_that_results_count(study, client, url):
     Assignment.objects.filter(pk=unblinded.pk).update(unblinded=True)
     counted = counted_assignments(study)
     assert counted.count() == rows.count() - 2
-    told = {row["id"]: row["answers"] for row in client.get(f"{url}/items").json()["results"]}
+    told = {row["id"]: row["annotations"] for row in client.get(f"{url}/items").json()["results"]}
     assert told == {item.pk: counted.filter(item=item).count() for item in study.items.all()}
 
 
@@ -180,7 +180,7 @@ def test_lists_are_told_in_the_order_of_disagreement_with_answers_and_skips(stud
     assert overlaps == sorted(overlaps)
     assert overlaps
     fewest = client.get(f"{url}/lists").json()["results"][0]
-    assert (fewest["kind"], fewest["layer"], fewest["answers"], fewest["reasons"]) == (
+    assert (fewest["kind"], fewest["layer"], fewest["annotations"], fewest["reasons"]) == (
         "random", 1, 1, [],
     )  # fmt: skip
 
@@ -190,7 +190,7 @@ def test_reference_lists_are_told_with_their_scores():
     trained = submit(assignment_of(study), answer(pattern(1, [1, 2, 3, 4])))
     client = bearer(study.memberships.get(role=Membership.Role.RESEARCHER).user)
     found = client.get(f"/api/studies/{study.slug}/references").json()["results"]
-    assert [(row["use"], row["answered"]) for row in found] == [
+    assert [(row["use"], row["annotated"]) for row in found] == [
         (Item.Use.TRAINING, True), (Item.Use.REFERENCE, True),
     ]  # fmt: skip
     assert (found[0]["id"], found[0]["submitted"], found[0]["score"]) == (trained.item_id, 1, 1.0)

@@ -96,7 +96,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "lists": [str(following.public_id), str(done.public_id)],
         "extractions": [str(study.extractions.get().public_id)],
         "people": [str(other.public_id), str(done.membership.user.public_id)],
-        "answer": [answer()],
+        "annotation": [answer()],
         "base_version": [0],
         "version": [1],
         "guidelines_base": [1],

@@ -39,7 +39,7 @@ def client(assignment):
 
 
 def draft(version=0, **changes):
-    return {"base_version": version, "content": {"answer": {}}, "active_seconds": 3, **changes}
+    return {"base_version": version, "content": {"annotation": {}}, "active_seconds": 3, **changes}
 
 
 def test_a_draft_is_stored_under_the_next_version(client, assignment):
@@ -48,14 +48,14 @@ def test_a_draft_is_stored_under_the_next_version(client, assignment):
 
 
 def test_a_draft_from_an_older_version_gets_the_newer_one(client, assignment):
-    send(client, "put", "draft", assignment, draft(content={"answer": "newer"}))
+    send(client, "put", "draft", assignment, draft(content={"annotation": "newer"}))
     response = send(client, "put", "draft", assignment, draft())
     assert response.status_code == 409
     assert response.json() == {
         "error": {
             "code": "draft_conflict",
             "message": "This list was changed in another tab or on another device.",
-            "details": {"version": 1, "content": {"answer": "newer"}},
+            "details": {"version": 1, "content": {"annotation": "newer"}},
         }
     }
 
@@ -86,7 +86,7 @@ def test_the_last_submission_leads_to_the_studys_page(client, assignment):
 def test_an_answer_that_breaks_a_rule_is_refused_with_its_sentence(client, assignment):
     response = send(client, "post", "submit", assignment, submission(assignment, {"patterns": []}))
     assert response.status_code == 422
-    assert response.json()["error"]["code"] == "invalid_answer"
+    assert response.json()["error"]["code"] == "invalid_annotation"
 
 
 def test_a_skip_returns_the_next_list_and_keeps_the_time_it_took(client, assignment):
@@ -114,7 +114,7 @@ def test_a_skip_returns_the_next_list_and_keeps_the_time_it_took(client, assignm
         ("put", "draft", draft(active_seconds=-1)),
         ("put", "draft", draft(active_seconds=10**9)),
         ("post", "submit", {"base_version": 0}),
-        ("post", "submit", {"base_version": 0, "key": "x", "answer": {}, "active_seconds": 0}),
+        ("post", "submit", {"base_version": 0, "key": "x", "annotation": {}, "active_seconds": 0}),
         ("post", "skip", {"base_version": 0, "key": str(uuid.uuid4()), "reason": ""}),
     ],
 )

@@ -11,8 +11,7 @@ from django.utils import timezone
 from safetensors.numpy import load_file, save_file
 
 from annotation_site.accounts.models import Role
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import forecasts, services
+from annotation_site.corpus import extraction_runs, forecasts, services
 from annotation_site.corpus.forms import EnqueueForm
 from annotation_site.corpus.locations import local_models
 from annotation_site.corpus.models import Extraction, Vector
@@ -328,7 +327,7 @@ def test_weights_that_are_no_numbers_end_with_a_sentence_and_nothing_half_done(
     save_file(tensors, weights)
     options = ExtractOptions(kinds=("value",), per_layer=24, top_k=5, glosses=())
     extraction = services.extraction_enqueue(model_source="tiny", options=options)
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == State.FAILED
     assert "not finite numbers (NaN or infinite)" in extraction.error

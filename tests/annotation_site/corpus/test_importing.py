@@ -12,8 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from annotation_site.accounts.models import AuditEntry, Role
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import importing, receiving, services
+from annotation_site.corpus import extraction_runs, importing, receiving, services
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.workers import claims
@@ -78,7 +77,7 @@ def test_an_upload_is_loaded_by_a_worker_as_the_command_loads_it(admin, made, bu
         State.QUEUED, True, "tiny",
     )  # fmt: skip
     assert "Check the bundle" in admin.get(response.url).content.decode()
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.error) == (State.READY, "")
     assert extraction.bundle_digest == open_bundle(made).manifest.digest
@@ -111,7 +110,7 @@ def test_content_that_does_not_match_its_digest_fails_with_a_sentence_and_leaves
     damaged[40] ^= 0x20
     send(admin, {**files, "vectors.parquet": bytes(damaged)})
     extraction = Extraction.objects.get()
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == State.FAILED
     assert extraction.error == "The content of vectors.parquet does not match its digest."
@@ -272,7 +271,7 @@ def test_a_cancelled_upload_leaves_no_files(admin, made, bundles):
     admin.post(f"/models/{extraction.public_id}/cancel/")
     extraction.refresh_from_db()
     assert (extraction.state, left_behind(bundles)) == (State.CANCELLED, [])
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == State.CANCELLED
 
@@ -283,7 +282,7 @@ def test_an_upload_whose_worker_died_is_loaded_by_another(admin, made):
     services.extraction_claim(extraction_id=extraction.pk)
     Extraction.objects.update(heartbeat_at=extraction.created_at - 9 * claims.DEAD_AFTER)
     extractions_sweep()
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.vectors.count()) == (State.READY, 2)
     assert "sends no heartbeat" in "".join(extraction.log.values_list("text", flat=True))

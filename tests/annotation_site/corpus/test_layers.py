@@ -10,8 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from annotation_site.accounts.models import Role
-from annotation_site.corpus import extraction_runs as running
-from annotation_site.corpus import layers, selectors, services
+from annotation_site.corpus import extraction_runs, layers, selectors, services
 from annotation_site.corpus.models import Extraction, ExtractionLayer, LanguageModel, Vector
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid
@@ -40,9 +39,9 @@ def site(settings, tmp_path, tiny_model, messages):  # noqa: F811
     settings.CORPORA_DIR = SENTENCES.parent
     settings.MODELS_DIR.mkdir()
     (settings.MODELS_DIR / "tiny").symlink_to(tiny_model("bert"))
-    running._kept.forget()
+    extraction_runs._kept.forget()
     yield settings
-    running._kept.forget()
+    extraction_runs._kept.forget()
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def enqueued():
 def prepared():
     """An extraction that is cut into layers, none of them begun."""
     extraction = enqueued()
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == State.LAYERS, extraction.error
     return extraction
@@ -70,7 +69,7 @@ def work_until_it_ends(extraction):
         extraction.refresh_from_db()
         if not extraction.is_unfinished:
             break
-        running.extraction_work(extraction_id=extraction.pk)
+        extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
 
 
@@ -139,8 +138,8 @@ def test_a_layer_that_was_stored_before_its_worker_died_is_not_computed_again(
 ):
     extraction = prepared()
     layer = layers.layer_claim(extraction=extraction)
-    opened = running._kept.taking_part(extraction)
-    opened.layer(layer.layer, running.Steps(lambda p: None), lambda done: None)
+    opened = extraction_runs._kept.taking_part(extraction)
+    opened.layer(layer.layer, extraction_runs.Steps(lambda p: None), lambda done: None)
     died(ExtractionLayer.objects.all())
     extractions_sweep()
     computed = []
@@ -176,7 +175,7 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_any_more(site):
         claims.report(late, done=1)
     again = layers.layer_claim(extraction=extraction)
     layers.layer_fail(layer=late, reason="too late")
-    running.do_layer(layer=late, opened=running._kept.taking_part(extraction))
+    extraction_runs.do_layer(layer=late, opened=extraction_runs._kept.taking_part(extraction))
     extraction.refresh_from_db()
     again.refresh_from_db()
     assert (extraction.state, again.state, again.layer) == (State.LAYERS, "running", late.layer)
@@ -191,7 +190,7 @@ def test_an_error_in_a_layer_ends_the_extraction_and_the_work_of_others(site, mo
         raise BundleError("The disk is full.")
 
     monkeypatch.setattr(LayeredExtraction, "layer", full)
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.error) == (State.FAILED, "The disk is full.")
     with pytest.raises(claims.ClaimLost):
@@ -201,24 +200,24 @@ def test_an_error_in_a_layer_ends_the_extraction_and_the_work_of_others(site, mo
 @pytest.mark.parametrize("ending", ["cancelled", "failed"])
 def test_a_worker_keeps_nothing_open_of_an_extraction_that_ended(site, ending):
     extraction = prepared()
-    running.extraction_work(extraction_id=extraction.pk)
-    assert running._kept._opened is not None
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
+    assert extraction_runs._kept._opened is not None
     if ending == "cancelled":
         services.extraction_cancel(extraction=extraction)
     else:
         services.extraction_fail(extraction=extraction, reason="The disk is full.")
-    running.extraction_work(extraction_id=extraction.pk)
-    assert running._kept._opened is None
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
+    assert extraction_runs._kept._opened is None
 
 
 def test_a_worker_that_loses_its_layer_gives_back_what_layers_need(site):
     extraction = prepared()
-    running.extraction_work(extraction_id=extraction.pk)
-    opened = running._kept.taking_part(extraction)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
+    opened = extraction_runs._kept.taking_part(extraction)
     assert opened._projector is not None
     layer = layers.layer_claim(extraction=extraction)
     ExtractionLayer.objects.filter(pk=layer.pk).update(claim=None)
-    running.do_layer(layer=layer, opened=opened)
+    extraction_runs.do_layer(layer=layer, opened=opened)
     assert (opened._projector, opened._run._reader) == (None, None)
 
 
@@ -251,9 +250,9 @@ def test_a_layer_left_running_by_an_extraction_that_ended_holds_up_no_worker(sit
 
 def test_a_worker_with_other_packages_takes_no_part_and_says_so(site, monkeypatch):
     extraction = prepared()
-    running._kept.forget()
+    extraction_runs._kept.forget()
     monkeypatch.setattr("ffn_extract.whole_layers.packages", lambda: {"torch": "0.1"})
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == State.LAYERS
     assert "takes no part. packages." in extraction.notice
@@ -262,9 +261,9 @@ def test_a_worker_with_other_packages_takes_no_part_and_says_so(site, monkeypatc
 
 def test_a_worker_that_does_not_share_the_folder_takes_no_part(site, tmp_path):
     extraction = prepared()
-    running._kept.forget()
+    extraction_runs._kept.forget()
     site.BUNDLES_DIR = tmp_path / "another machine's"
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert "All workers must share one BUNDLES_DIR." in extraction.notice
     assert attempts(extraction) == [0] * LAYERS
@@ -273,11 +272,11 @@ def test_a_worker_that_does_not_share_the_folder_takes_no_part(site, tmp_path):
 def test_a_finisher_that_died_while_it_loaded_is_followed_by_one_that_only_loads(site, digest):
     extraction = prepared()
     for _ in range(LAYERS):
-        running.extraction_work(extraction_id=extraction.pk)
+        extraction_runs.extraction_work(extraction_id=extraction.pk)
     claimed = services.extraction_claim_finish(extraction_id=extraction.pk)
-    opened = running._kept.taking_part(extraction)
-    opened.finish(running.Steps(lambda p: None), keep_parts=True)
-    running._kept.forget()  # the next worker opens the extraction anew
+    opened = extraction_runs._kept.taking_part(extraction)
+    opened.finish(extraction_runs.Steps(lambda p: None), keep_parts=True)
+    extraction_runs._kept.forget()  # the next worker opens the extraction anew
     died(Extraction.objects.filter(pk=claimed.pk))
     extractions_sweep()
     work_until_it_ends(extraction)
@@ -303,12 +302,12 @@ def test_a_lost_message_is_sent_again_while_a_worker_has_nothing_to_do(site, mes
 
 def test_a_cancelled_extraction_stops_its_workers_and_goes_on_where_it_was(site, digest):
     extraction = prepared()
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     layer = layers.layer_claim(extraction=extraction)
     services.extraction_cancel(extraction=extraction)
     with pytest.raises(claims.ClaimLost):
         claims.report(layer, done=1)
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == State.CANCELLED
     with pytest.raises(Invalid):
@@ -327,8 +326,8 @@ def test_a_layer_that_is_cancelled_in_its_middle_stops_and_stores_nothing(site, 
             services.extraction_cancel(extraction=extraction)
         claims.report(layer, **changes)
 
-    monkeypatch.setattr(running, "report", cancelled)
-    running.extraction_work(extraction_id=extraction.pk)
+    monkeypatch.setattr(extraction_runs, "report", cancelled)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     (parts,) = site.BUNDLES_DIR.iterdir()
     assert list(parts.iterdir()) == []
     extraction.refresh_from_db()
@@ -338,10 +337,10 @@ def test_a_layer_that_is_cancelled_in_its_middle_stops_and_stores_nothing(site, 
 def test_an_extraction_cancelled_while_it_loads_leaves_no_rows(site):
     extraction = prepared()
     for _ in range(LAYERS):
-        running.extraction_work(extraction_id=extraction.pk)
+        extraction_runs.extraction_work(extraction_id=extraction.pk)
     claimed = services.extraction_claim_finish(extraction_id=extraction.pk)
-    opened = running._kept.taking_part(extraction)
-    opened.finish(running.Steps(lambda p: None))
+    opened = extraction_runs._kept.taking_part(extraction)
+    opened.finish(extraction_runs.Steps(lambda p: None))
     bundle = services.open_storable(services.bundle_path(extraction))
 
     def cancel(step, done, total):
@@ -359,7 +358,7 @@ def test_an_extraction_cancelled_while_it_loads_leaves_no_rows(site):
 def test_what_ends_while_it_loads_computes_no_layer_again(site, digest, monkeypatch, ending):
     extraction = prepared()
     for _ in range(LAYERS):
-        running.extraction_work(extraction_id=extraction.pk)
+        extraction_runs.extraction_work(extraction_id=extraction.pk)
 
     def end(*_):
         if ending == "failed":
@@ -371,7 +370,7 @@ def test_what_ends_while_it_loads_computes_no_layer_again(site, digest, monkeypa
         patched.setattr(
             services.loading, "rows_load", lambda pk, bundle, *_: rows_load(pk, bundle, end, end)
         )
-        running.extraction_work(extraction_id=extraction.pk)
+        extraction_runs.extraction_work(extraction_id=extraction.pk)
     extraction.refresh_from_db()
     assert extraction.state == ending
     services.extraction_retry(extraction=extraction)
@@ -385,7 +384,7 @@ def test_an_extraction_is_deleted_whole_with_its_files(site):
     extraction = prepared()
     with pytest.raises(Invalid, match="Cancel it first"):
         services.extraction_delete(extraction=extraction)
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     services.extraction_cancel(extraction=extraction)
     services.extraction_delete(extraction=extraction)
     assert list(site.BUNDLES_DIR.iterdir()) == []
@@ -440,7 +439,7 @@ def test_a_deletion_that_is_cut_short_is_taken_up_and_its_lists_are_used_no_more
     died(Extraction.objects.all())
     claims.wake(EXTRACTION_QUEUE)
     assert messages == [("extraction_work", extraction.pk)]
-    running.extraction_work(extraction_id=extraction.pk)
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
     assert not Extraction.objects.exists()
     assert not Vector.objects.exists()
     assert not LanguageModel.objects.exists()

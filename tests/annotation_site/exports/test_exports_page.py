@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from annotation_site.exports import EXPORT_FORMATS
-from annotation_site.exports.labels import LABEL_FIELDS
+from annotation_site.exports.annotation_records import RECORD_FIELDS
 from annotation_site.exports.labels_parquet import schema
 from annotation_site.results.files.archive_texts import fields_table
 
@@ -24,7 +24,7 @@ def test_every_format_is_described() -> None:
 
 def test_every_field_of_a_label_is_described_in_its_order() -> None:
     assert fields_table().strip() in PAGE
-    assert first_cells("| field | type") == [field.name for field in LABEL_FIELDS]
+    assert first_cells("| field | type") == [field.name for field in RECORD_FIELDS]
 
 
 def test_the_parquet_schema_is_the_documented_one() -> None:
@@ -42,6 +42,6 @@ def test_the_parquet_schema_is_the_documented_one() -> None:
         "ranks: list<item: int32> not null>>",
     }
     assert [(column.name, str(column.type), column.nullable) for column in schema()] == [
-        (field.name, types[field.type], field.nullable) for field in LABEL_FIELDS
+        (field.name, types[field.type], field.nullable) for field in RECORD_FIELDS
     ]
-    assert all(field.name.isidentifier() for field in LABEL_FIELDS)
+    assert all(field.name.isidentifier() for field in RECORD_FIELDS)

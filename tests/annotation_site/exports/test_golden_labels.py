@@ -5,8 +5,8 @@ import zipfile
 from datetime import UTC, datetime
 
 from annotation_site.exports import labels_jsonl, labels_parquet
+from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
 from annotation_site.exports.archive import ArchiveWriter
-from annotation_site.exports.labels import LabelPattern, LabelRecord
 
 WHERE = {
     "model": "gpt2",
@@ -22,7 +22,7 @@ WHERE = {
     "glosses": ("", 'an "article"'),
 }
 RECORDS = [
-    LabelRecord(
+    AnnotationRecord(
         **WHERE,
         annotator="p12ab34cd56",
         annotator_name="ada",
@@ -40,11 +40,11 @@ RECORDS = [
         no_pattern=False,
         comment="=1+1\n",
         patterns=(
-            LabelPattern(1, "“words”", "semantic", False, True, (1, 2)),
-            LabelPattern(2, "", "names", True, False, ()),
+            RecordPattern(1, "“words”", "semantic", False, True, (1, 2)),
+            RecordPattern(2, "", "names", True, False, ()),
         ),
     ),
-    LabelRecord(
+    AnnotationRecord(
         **WHERE,
         annotator="p65dc43ba21",
         annotator_name=None,

@@ -1,10 +1,10 @@
-import {EMPTY} from '/static/annotation/answer.js';
+import {EMPTY} from '/static/annotation/annotation.js';
 import {sendLeftovers} from '/static/annotation/leftovers.js';
 
 const PERSON = 'somebody';
 const OWN_PAGE = `<body data-person="${PERSON}">`;
 const copy = (n, changes) => JSON.stringify({
-  base_version: 0, content: {answer: {...EMPTY, comment: 'mine'}}, active_seconds: 1, url: `/api/lists/${n}/draft`, ...changes});
+  base_version: 0, content: {annotation: {...EMPTY, comment: 'mine'}}, active_seconds: 1, url: `/api/lists/${n}/draft`, ...changes});
 const error = (code, status, details = {}) => [status, {error: {code, message: 'No.', details}}];
 
 /** Puts copies where the page keeps them and sends them to a server that answers by address. */
@@ -50,7 +50,7 @@ export async function testNothingIsDroppedWhenSomebodyElseHasLoggedIn(equal) {
 export async function testWhatCanStillReachTheServerIsWaiting(equal) {
   equal(await visit({a: copy(1), b: copy(2)}, [[502, 'a proxy']]),
     {waiting: true, sent: 1, left: ['a', 'b']});
-  const theirs = {version: 3, content: {answer: {...EMPTY, comment: 'theirs'}}};
+  const theirs = {version: 3, content: {annotation: {...EMPTY, comment: 'theirs'}}};
   equal(await visit({a: copy(1), b: copy(2)}, [error('draft_conflict', 409, theirs)]),
     {waiting: true, sent: 2, left: ['a']});
 }

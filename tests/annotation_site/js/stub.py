@@ -94,7 +94,7 @@ class Stub:
         return f"/lists/{self.ids[n]}/"
 
     def answer(self, n: int = 0) -> dict[str, Any]:
-        return self.lists[n]["draft"]["answer"]
+        return self.lists[n]["draft"]["annotation"]
 
     def sent(self, what: str) -> list[dict[str, Any]]:
         return [body for name, body in self.requests if name == what]
@@ -136,7 +136,9 @@ class Stub:
             return _error(409, "draft_conflict", "Changed elsewhere.", details)
         if what != "skip":
             entry["version"] += 1
-            entry["draft"] = body["content"] if what == "draft" else {"answer": body["answer"]}
+            entry["draft"] = (
+                body["content"] if what == "draft" else {"annotation": body["annotation"]}
+            )
         if what == "draft":
             return 200, {"version": entry["version"]}
         self.keys.add(body["key"])

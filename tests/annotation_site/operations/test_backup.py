@@ -25,9 +25,9 @@ from tests.annotation_site.factories import *
 study = make_study(title="Bäckup — ☃", consent="We keep **it**.")
 for row in Assignment.objects.filter(position__lte=3).select_related("membership__user"):
     submissions.draft_save(user=row.membership.user, public_id=row.public_id, base_version=0,
-        content={"answer": answer(pattern(1, [1, 2]))}, active_seconds=3)
+        content={"annotation": answer(pattern(1, [1, 2]))}, active_seconds=3)
     submissions.assignment_submit(user=row.membership.user, public_id=row.public_id,
-        base_version=1, key=uuid.uuid4(), answer=answer(pattern(1, [1, 2, 3, 4, 5])),
+        base_version=1, key=uuid.uuid4(), annotation=answer(pattern(1, [1, 2, 3, 4, 5])),
         active_seconds=7)
 make_invitation()
 """

@@ -51,7 +51,12 @@ def test_every_file_of_every_command_and_server_is_private(usual_umask, tmp_path
         site.add_person("ada", "admin")
         site.manage("import_bundle", str(ROOT / "fixtures" / "upgrade" / "0.1-bundle"))
         slug = site.manage("shell", "--verbosity", "0", "-c", STUDY).split()[-1]
-        for what, *more in (("labels", "--with-names"), ("archive",), ("coverage",), ("gold",)):
+        for what, *more in (
+            ("labels", "--with-names"),
+            ("archive",),
+            ("coverage",),
+            ("adjudicated",),
+        ):
             site.manage("export", slug, what, *more, "--out", str(folder / f"{what}.out"))
         site.manage("backup", str(folder / "site.tar"))
         assert readable_by_others(folder) == made_here

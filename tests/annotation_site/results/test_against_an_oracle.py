@@ -13,10 +13,10 @@ import pytest
 
 from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl
 from annotation_site.results.files.archive import study_lists
-from annotation_site.results.files.archive_answers import LIST_COLUMNS
-from annotation_site.results.files.labels_export import label_records
+from annotation_site.results.files.archive_annotations import LIST_COLUMNS
+from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.snapshots.computation import table_request
-from annotation_site.results.tables.dataframes import answers_of
+from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import TableRequest
@@ -57,7 +57,7 @@ def study_of(made: Made, **chosen: Any) -> Study:
     """The study as the oracle knows it: from what is exported."""
     table = Table("lists", LIST_COLUMNS, list(study_lists(made.study)))
     lists = b"".join(EXPORT_FORMATS["csv"].write(table)).decode()
-    labels = [labels_jsonl.line_of(one).decode() for one in label_records(made.study)]
+    labels = [labels_jsonl.line_of(one).decode() for one in annotation_records(made.study)]
     return read(
         lists, labels, categories=made.shape.categories, populations=made.populations,
         choice=Choice(**{"min_tokens": made.shape.least, **chosen}),
@@ -67,7 +67,7 @@ def study_of(made: Made, **chosen: Any) -> Study:
 def request_of(made: Made, **chosen: Any) -> TableRequest:
     """What the product computes its tables from, with few resamples."""
     filters = Filters(**{"min_tokens": made.shape.least, **chosen})
-    request, _ = table_request(made.study, answers_of(made.study), filters)
+    request, _ = table_request(made.study, annotations_of(made.study), filters)
     return replace(request, resamples=RESAMPLES, machines=None)
 
 
@@ -191,7 +191,7 @@ def request_choice(chosen: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Machine annotators take their time, and are in none of these tables."""
-    monkeypatch.setattr("annotation_site.results.tables.machines.BASELINES", {})
+    monkeypatch.setattr("annotation_site.results.tables.machine_annotators.MACHINE_ANNOTATORS", {})
 
 
 NUMBERS = {

@@ -19,7 +19,7 @@ DRAWS = 4000
 
 @pytest.fixture(autouse=True)
 def _people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotation_site.results.tables.machines.BASELINES", {})
+    monkeypatch.setattr("annotation_site.results.tables.machine_annotators.MACHINE_ANNOTATORS", {})
 
 
 @pytest.mark.parametrize("name", ["several patterns", "two models"])

@@ -8,7 +8,7 @@ import pytest
 
 from annotation_site.annotation.models import Assignment
 from annotation_site.exports import labels_parquet
-from annotation_site.exports.labels import LabelRecord
+from annotation_site.exports.annotation_records import AnnotationRecord
 from annotation_site.results.files import labels_export
 from annotation_site.results.files.jobs import CONTENTS
 from benchmarks.exports import MOST_GROWTH, measure
@@ -18,7 +18,7 @@ from tests.annotation_site.factories import answer, make_extraction, make_study,
 
 def records_alive() -> int:
     # Asking a lazy object for its class, as isinstance does, would evaluate it.
-    return sum(type(thing) is LabelRecord for thing in gc.get_objects())
+    return sum(type(thing) is AnnotationRecord for thing in gc.get_objects())
 
 
 @pytest.mark.django_db

@@ -16,8 +16,12 @@ from annotation_site.annotation.studies.plans import StudyPlan
 from annotation_site.annotation.studies.services import study_create
 from annotation_site.corpus.models import Token
 from annotation_site.exports import labels_jsonl, labels_parquet
-from annotation_site.exports.labels import LABEL_FIELDS, LabelFileError, LabelRecord
-from annotation_site.results.files.labels_export import label_records
+from annotation_site.exports.annotation_records import (
+    RECORD_FIELDS,
+    AnnotationRecord,
+    LabelsFileError,
+)
+from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.models import Pseudonym
 from annotation_site.results.snapshots.versions import data_version
 from tests.annotation_site.annotation.work.test_submissions import skip, submit
@@ -66,20 +70,20 @@ def twin_of(study: Study, **changes) -> Study:
 
 
 def jsonl(study: Study, **options) -> bytes:
-    return b"".join(map(labels_jsonl.line_of, label_records(study, **options)))
+    return b"".join(map(labels_jsonl.line_of, annotation_records(study, **options)))
 
 
 def parquet(study: Study) -> bytes:
     file = io.BytesIO()
     writer = labels_parquet.ParquetWriter(file)
-    for record in label_records(study):
+    for record in annotation_records(study):
         writer.write(record)
     writer.close()
     return file.getvalue()
 
 
-def records(study: Study) -> list[LabelRecord]:
-    return list(label_records(study))
+def records(study: Study) -> list[AnnotationRecord]:
+    return list(annotation_records(study))
 
 
 def write(tmp_path: Path, content: bytes, name: str = "labels.jsonl") -> Path:
@@ -101,7 +105,7 @@ def test_a_record_says_where_the_list_came_from_and_what_was_answered(study):
     values = json.loads(line)
     assignment = Assignment.objects.get(item__vector__kind="value", comment="")
     vector = assignment.item.vector
-    assert list(values) == [field.name for field in LABEL_FIELDS]
+    assert list(values) == [field.name for field in RECORD_FIELDS]
     code = Pseudonym.objects.get(study=study, user=assignment.membership.user).name
     assert values == {
         "schema_version": 1,
@@ -180,7 +184,7 @@ def test_a_person_keeps_their_code_in_a_study_and_has_another_in_the_next(study)
     Membership.objects.create(
         study=twin, user=User.objects.filter(role="annotator").first(), role="annotator"
     )
-    list(label_records(twin))
+    list(annotation_records(twin))
     assert Pseudonym.objects.count() == 5  # with both researchers
     assert len(set(Pseudonym.objects.values_list("name", flat=True))) == 5
 
@@ -204,7 +208,7 @@ def test_both_formats_hold_the_same_records(study):
 
 def test_pandas_reads_the_labels_as_they_are(study):
     frame = pd.read_parquet(io.BytesIO(parquet(study)))
-    assert list(frame.columns) == [field.name for field in LABEL_FIELDS]
+    assert list(frame.columns) == [field.name for field in RECORD_FIELDS]
     assert frame["layer"].dtype == "int32"
     assert str(frame["submitted_at"].dtype) == "datetime64[us, UTC]"
     assert list(frame.iloc[0]["patterns"][0]["ranks"]) == [1, 2, 3, 4, 5]
@@ -340,7 +344,7 @@ def test_a_person_of_the_file_gets_the_answer_in_place_of_the_list_that_waited(t
     waiting = Assignment.objects.get(item__study=twin)
     code, name = records(study)[0].annotator, waiting.membership.user.username
     if begun:  # as a final answer that was taken over and not looked at yet
-        Assignment.objects.filter(pk=waiting.pk).update(draft={"answer": {}}, draft_version=1)
+        Assignment.objects.filter(pk=waiting.pk).update(draft={"annotation": {}}, draft_version=1)
     refused = pytest.raises(CommandError, match="has answered") if begun else nullcontext()
     with refused:
         call_command("import_annotations", twin.slug, str(path), "--person", f"{code}={name}")
@@ -361,7 +365,7 @@ def test_a_person_of_the_file_gets_the_answer_in_place_of_the_list_that_waited(t
     ],
 )
 def test_lines_that_are_no_labels_are_refused(content, sentence):
-    with pytest.raises(LabelFileError, match=sentence):
+    with pytest.raises(LabelsFileError, match=sentence):
         list(labels_jsonl.read(io.BytesIO(content)))
 
 
@@ -374,7 +378,7 @@ def test_parquet_that_holds_no_labels_is_refused(study):
         (b"PAR1", "damaged"),
         (other.getvalue(), "no column schema_version"),
     ):
-        with pytest.raises(LabelFileError, match=sentence):
+        with pytest.raises(LabelsFileError, match=sentence):
             list(labels_parquet.read(io.BytesIO(content)))
 
 
@@ -402,7 +406,7 @@ def scored():
     first = study.memberships.filter(role="annotator").first()
     for number, own in enumerate(Assignment.objects.filter(membership=first), start=2):
         submit(own, answer(pattern(1, list(range(1, number + 4)), stopwords=None)))
-    list(label_records(study))
+    list(annotation_records(study))
     return study
 
 
@@ -487,7 +491,7 @@ def test_marks_line_ends_and_empty_lines_that_editors_add_are_no_records(study, 
 
 def test_an_empty_line_between_records_is_named(study):
     first, *rest = jsonl(study).splitlines(keepends=True)
-    with pytest.raises(LabelFileError, match="Line 2 is empty"):
+    with pytest.raises(LabelsFileError, match="Line 2 is empty"):
         list(labels_jsonl.read(io.BytesIO(b"".join([first, b"\n", *rest]))))
 
 

@@ -8,7 +8,7 @@ import pytest
 from annotation_site.annotation.models import Assignment
 from annotation_site.errors import Invalid
 from annotation_site.results.files import archive
-from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.files.references import REFERENCES
 from annotation_site.verify import main
 from tests.annotation_site.factories import (
@@ -31,7 +31,9 @@ ANSWERS = (
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
-    monkeypatch.setattr(archive, "Choices", lambda *chosen: Choices(*chosen, resamples=20))
+    monkeypatch.setattr(
+        archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=20)
+    )
 
 
 def made(*, kinds=("value", "random"), parameters=None, d_ff=16, models=1, annotators=2, **rules):

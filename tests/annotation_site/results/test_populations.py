@@ -7,7 +7,7 @@ import pytest
 
 from annotation_site.analysis.strata import Populations
 from annotation_site.corpus.models import Extraction
-from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.snapshots.computation import populations_of
 from tests.annotation_site.factories import LanguageModelFactory, make_extraction, make_study
 
@@ -70,8 +70,8 @@ def test_vectors_that_somebody_chose_are_no_sample_but_the_other_kinds_are(param
 @pytest.mark.parametrize("chosen", [frozenset(), frozenset({("m, 2", "value")})])
 def test_choices_are_read_as_they_were_written(chosen):
     sizes = {("m, 2", "value", layer): 10 + layer for layer in range(3)}
-    choices = Choices(("semantic",), 3, Populations(sizes, chosen), 500, 7)
-    assert Choices.of_json(choices.to_json()) == choices
+    choices = TableSettings(("semantic",), 3, Populations(sizes, chosen), 500, 7)
+    assert TableSettings.of_json(choices.to_json()) == choices
 
 
 EARLIER = {"categories": ["semantic"], "min_tokens": 4, "resamples": 100, "seed": 1}
@@ -79,7 +79,7 @@ EARLIER = {"categories": ["semantic"], "min_tokens": 4, "resamples": 100, "seed"
 
 @pytest.mark.parametrize("whole", [[], [["m", "value"]], [["m", "value"], ["n", "random"]]])
 def test_an_archive_of_an_earlier_version_says_which_kinds_were_taken_whole(whole):
-    choices = Choices.of_json({**EARLIER, "whole": whole})
+    choices = TableSettings.of_json({**EARLIER, "whole": whole})
     rows = list(product(("m", "n"), ("value", "random"), (0, 3), range(2)))
     lists = pd.DataFrame(rows, columns=["model", "kind", "layer", "number"])
     expected = {(model, kind, layer): 2 for model, kind in whole for layer in (0, 3)}
@@ -99,4 +99,4 @@ def test_an_archive_of_an_earlier_version_says_which_kinds_were_taken_whole(whol
 )
 def test_choices_that_nothing_wrote_are_refused(change):
     with pytest.raises((KeyError, TypeError, ValueError)):
-        Choices.of_json({**EARLIER, **change})
+        TableSettings.of_json({**EARLIER, **change})

@@ -80,7 +80,7 @@ def test_a_choice_that_makes_no_sense_is_refused_in_a_sentence(messages):
 
 def test_a_failure_is_tried_again_three_times_and_then_left_to_people(monkeypatch, messages):
     study = labelled_study()
-    monkeypatch.setattr(computation, "answers_of", lambda study: 1 / 0)
+    monkeypatch.setattr(computation, "annotations_of", lambda study: 1 / 0)
     for attempt in range(claims.MOST_ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
             services.snapshot_refresh_now(study=study)

@@ -11,15 +11,15 @@ import pytest
 from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, Membership, Study
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results.files.archive import study_lists, study_skips
-from annotation_site.results.files.archive_answers import Choices, request_of
-from annotation_site.results.files.labels_export import label_records
+from annotation_site.results.files.archive_annotations import TableSettings, request_of
+from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.snapshots import services
 from annotation_site.results.snapshots.computation import table_json, table_request
-from annotation_site.results.tables.dataframes import answers_of, labels_of
+from annotation_site.results.tables.dataframes import annotations_of, frames_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES, tables_of
 from tests.annotation_site.factories import (
@@ -43,18 +43,18 @@ FEW = 20  # draws of an interval; here only what they rest on matters
 
 def tables(study):
     """Every table: those of the results page, those of an archive, and what they rest on."""
-    answers = answers_of(study)
+    answers = annotations_of(study)
     request, _ = table_request(study, answers, Filters.of(study))
     request = replace(request, resamples=FEW)
     found = {name: table_json(table(request)) for name, table in TABLES.items()}
-    labels = labels_of(study)
+    labels = frames_of(study)
     for name in ("lists", "annotations", "members"):
         frame = getattr(labels, name)
         frame = frame.sort_values(list(frame.columns), ignore_index=True)
         found[f"labels: {name}"] = frame.to_dict()
-    choices = Choices(tuple(study.categories), study.min_tokens, resamples=FEW)
+    choices = TableSettings(tuple(study.categories), study.min_tokens, resamples=FEW)
     archived = request_of(
-        study_lists(study), (), label_records(study), choices,
+        study_lists(study), (), annotation_records(study), choices,
         skips=study_skips(study), slots=study.annotators_per_list,
     )  # fmt: skip
     for name, table in tables_of(archived):
@@ -118,7 +118,7 @@ def test_final_answers_change_no_table_of_what_people_said(study):
     before = tables(study)
     researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
     for item in study.items.filter(use__in=("study", "reference")):
-        submit(final_answer_open(item=item, by=researcher), ALL)
+        submit(adjudicated_annotation_open(item=item, by=researcher), ALL)
     assert changed(before, tables(study)) == {
         "coverage_adjudicated",
         ARCHIVED + "coverage_adjudicated",

@@ -37,7 +37,7 @@ def due(study, count, *, minutes_ago=0):
 
 def places(count):
     Worker.objects.all().delete()
-    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), places=count)
+    Worker.objects.create(name="m:1:a", seen_at=timezone.now(), tasks_at_once=count)
 
 
 def test_a_row_goes_to_the_first_who_claims_it():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from annotation_site.annotation.monitoring.flags import (
     FEWEST,
-    RecentAnswer,
+    RecentAnnotation,
     empty_flag,
     fast_flag,
     flags_of,
@@ -78,7 +78,9 @@ def test_identical_is_a_row_of_three_or_a_fifth_of_the_lists(answers, sentence):
 
 
 answers = st.builds(
-    RecentAnswer, st.integers(0, 500), st.sampled_from([NONE, ONE, *(marks(n) for n in range(6))])
+    RecentAnnotation,
+    st.integers(0, 500),
+    st.sampled_from([NONE, ONE, *(marks(n) for n in range(6))]),
 )
 people = st.dictionaries(st.integers(0, 50), st.lists(answers, max_size=50), max_size=6)
 medians = st.none() | st.floats(1, 600)
@@ -105,7 +107,7 @@ def test_every_flag_has_one_sentence_with_a_number_and_each_kind_comes_once(rece
 
 @given(people, medians)
 def test_slow_varied_work_is_never_flagged(recent, median):
-    careful = [RecentAnswer(600, marks(n)) for n in range(50)]
+    careful = [RecentAnnotation(600, marks(n)) for n in range(50)]
     assert flags_of({**recent, 99: careful}, study_median=median)[99] == []
 
 

@@ -43,7 +43,7 @@ def submit(row, content, seconds=0):
         public_id=row.public_id,
         base_version=row.draft_version,
         key=uuid.uuid4(),
-        answer=content,
+        annotation=content,
         active_seconds=0,
     )
     Assignment.objects.filter(pk=done.pk).update(active_seconds=seconds)
@@ -79,8 +79,8 @@ def client_of_researcher(study):
 
 def test_progress_counts_answers_lists_times_and_what_is_left(study):
     found = study_progress(study)
-    assert (found.lists, found.places, found.done) == (12, 24, 4)
-    assert found.answered == [(0, 9), (1, 2), (2, 1)]
+    assert (found.lists, found.slots, found.done) == (12, 24, 4)
+    assert found.annotated == [(0, 9), (1, 2), (2, 1)]
     assert found.median_seconds == 35
     ada, ben = found.people
     assert (ada.membership.user.username, ben.membership.user.username) == ("ada", "ben")
@@ -118,8 +118,8 @@ def test_the_number_of_queries_grows_with_neither_people_nor_lists(study):
 def test_lists_are_told_with_their_answers_and_the_reasons_of_skips(study):
     adas = own_lists(study, study.memberships.get(user__username="ada").user)
     first, skipped = lists_by_id(study, [adas[0].item_id, adas[3].item_id])
-    assert (first["answers"], first["working"], first["reasons"]) == (2, 0, [])
-    assert (skipped["answers"], skipped["reasons"]) == (0, ["Too hard"])
+    assert (first["annotations"], first["working"], first["reasons"]) == (2, 0, [])
+    assert (skipped["annotations"], skipped["reasons"]) == (0, ["Too hard"])
     kinds = [adas[n].item.vector.kind for n in (0, 3)]
     assert [first["kind"], skipped["kind"]] == kinds
 
@@ -169,7 +169,7 @@ def test_releasing_says_how_many_lists_went_to_others():
     states = [row.state for row in own_lists(study, ada)]
     assert states.count(State.SUBMITTED) == 1
     assert State.WAITING not in states
-    assert study_progress(study).places == 24
+    assert study_progress(study).slots == 24
     held = Assignment.objects.filter(item__study=study, state__in=Assignment.LIVE)
     assert held.count() == 24
     entry = AuditEntry.objects.get(action="lists_released")

@@ -6,7 +6,7 @@ import pytest
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation import selectors
-from annotation_site.annotation.allocation import places
+from annotation_site.annotation.allocation import slots
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -56,7 +56,12 @@ def api_statuses(client, assignment):
     bodies = {
         "draft": {"base_version": version, "content": {}, "active_seconds": 0},
         "skip": {"base_version": version, "key": key, "reason": "x"},
-        "submit": {"base_version": version, "key": key, "answer": answer(), "active_seconds": 0},
+        "submit": {
+            "base_version": version,
+            "key": key,
+            "annotation": answer(),
+            "active_seconds": 0,
+        },
     }
     found = {}
     for name, body in bodies.items():
@@ -141,7 +146,7 @@ def test_a_repeated_submission_does_not_show_the_next_list_under_a_text_not_agre
     assignment = assignment_of(study)
     client = client_of(assignment.membership.user)
     body = {
-        "base_version": 0, "key": str(uuid.uuid4()), "answer": answer(), "active_seconds": 0,
+        "base_version": 0, "key": str(uuid.uuid4()), "annotation": answer(), "active_seconds": 0,
     }  # fmt: skip
     url = f"/api/lists/{assignment.public_id}/submit"
     assert client.post(url, body, content_type="application/json").json()["next"]
@@ -227,7 +232,7 @@ def worked_and_left(**changes):
     skip(assignment_of(study, position=2))
     begun = assignment_of(study, position=3)
     client_of(first.membership.user).get(f"/lists/{begun.public_id}/")
-    save(begun, {"answer": "half"}, 0)
+    save(begun, {"annotation": "half"}, 0)
     consent.study_withdraw(membership=first.membership)
     return study, first
 
@@ -326,6 +331,6 @@ def test_a_lease_does_not_end_for_the_sake_of_somebody_who_has_left():
     others = study.memberships.filter(role="annotator").exclude(pk=begun.membership_id)
     never_had = others.exclude(assignments__item=begun.item).get()
     consent.study_withdraw(membership=never_had)
-    places.leases_sweep()
+    slots.leases_sweep()
     begun.refresh_from_db()
     assert begun.state == State.IN_PROGRESS

@@ -7,7 +7,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Role
-from annotation_site.annotation.allocation import places
+from annotation_site.annotation.allocation import slots
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.people import consent, members
 from annotation_site.annotation.people import joining as people
@@ -40,7 +40,7 @@ def busy_study(**changes):
 
 
 def live_per_list(study):
-    rows = places.places_held(study.items.all()).values("item").annotate(n=Count("pk"))
+    rows = slots.slots_held(study.items.all()).values("item").annotate(n=Count("pk"))
     return set(rows.values_list("n", flat=True))
 
 
@@ -147,7 +147,7 @@ def test_a_place_that_becomes_free_goes_to_the_oldest_surplus_answer(way):
         Assignment.objects.filter(pk=live[0].pk).update(
             state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=30)
         )
-        places.leases_sweep()
+        slots.leases_sweep()
     for row in surplus:
         row.refresh_from_db()
     assert [row.surplus for row in surplus] == [False, True]
@@ -183,5 +183,5 @@ def test_a_place_that_becomes_free_while_nobody_works_goes_to_a_surplus_answer(s
 
 def test_a_surplus_answer_stays_surplus_while_every_place_is_taken():
     study, _, surplus = with_surplus()
-    places.places_fill(study=study)
+    slots.slots_fill(study=study)
     assert all(Assignment.objects.get(pk=row.pk).surplus for row in surplus)

@@ -16,8 +16,8 @@ from annotation_site.annotation.models import (
     Revision,
     Study,
 )
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.review.adjudication import side_by_side
-from annotation_site.annotation.review.final_answers import final_answer_open
 from annotation_site.annotation.work import submissions
 from tests.annotation_site.factories import (
     UserFactory,
@@ -41,7 +41,7 @@ def give(row, content):
         public_id=row.public_id,
         base_version=0,
         key=uuid.uuid4(),
-        answer=content,
+        annotation=content,
         active_seconds=0,
     )
 
@@ -90,7 +90,7 @@ def test_an_answer_without_a_pattern_is_said_to_be_one():
     _, item = make_world(answer(BIRDS), answer())
     compared = side_by_side(item)
     (empty,) = compared.without
-    assert compared.answers[empty] == {"patterns": [], "no_pattern": True, "comment": ""}
+    assert compared.annotations[empty] == {"patterns": [], "no_pattern": True, "comment": ""}
     assert len(compared.matches) == 1
 
 
@@ -103,7 +103,7 @@ def test_letters_are_the_same_at_every_visit_and_do_not_follow_the_people():
             row = item.assignments.get(membership__user=person)
             if row.state != "submitted":
                 give(row, content)
-        said = [side_by_side(item).answers["A"] for _ in range(2)]
+        said = [side_by_side(item).annotations["A"] for _ in range(2)]
         assert said[0] == said[1]
         first.append(bool(said[0]["patterns"]) and said[0]["patterns"][0]["description"])
     assert {"birds", "owls"} <= set(first)
@@ -172,7 +172,7 @@ def test_a_final_answer_is_its_own_record_and_no_original_changes(world):
     assert (final.state, final.version) == ("submitted", 2)
     assert final.patterns.get().description == "birds"
     assert originals(study) == before
-    given = AuditEntry.objects.filter(action="final_answer_given")
+    given = AuditEntry.objects.filter(action="adjudicated_annotation_given")
     assert given.count() == 2
     assert given[0].actor == researcher.public_id
 
@@ -180,7 +180,7 @@ def test_a_final_answer_is_its_own_record_and_no_original_changes(world):
 def test_final_answers_are_given_in_a_closed_study_too(world):
     study, item = world
     Study.objects.filter(pk=study.pk).update(state=Study.State.CLOSED)
-    final = final_answer_open(item=item, by=researcher_of(study))
+    final = adjudicated_annotation_open(item=item, by=researcher_of(study))
     page = client_of(researcher_of(study)).get(
         reverse("annotation:adjudication", args=[final.public_id])
     )
@@ -191,7 +191,7 @@ def test_final_answers_are_given_in_a_closed_study_too(world):
 
 def test_the_ordinary_page_of_a_final_answer_leads_to_the_one_with_the_answers(world):
     study, item = world
-    final = final_answer_open(item=item, by=researcher_of(study))
+    final = adjudicated_annotation_open(item=item, by=researcher_of(study))
     response = client_of(researcher_of(study)).get(
         reverse("annotation:list", args=[final.public_id])
     )
@@ -200,7 +200,7 @@ def test_the_ordinary_page_of_a_final_answer_leads_to_the_one_with_the_answers(w
 
 def test_a_second_researcher_cannot_open_somebody_elses_final_answer(world):
     study, item = world
-    final = final_answer_open(item=item, by=researcher_of(study))
+    final = adjudicated_annotation_open(item=item, by=researcher_of(study))
     give(final, answer(OWLS))
     other = UserFactory(role=Role.RESEARCHER)
     Membership.objects.create(study=study, user=other, role=Membership.Role.RESEARCHER)

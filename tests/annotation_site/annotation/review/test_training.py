@@ -23,8 +23,8 @@ from annotation_site.annotation.studies.rules import study_change
 from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.annotation.work import submissions
 from annotation_site.errors import Invalid, NotAllowed
-from annotation_site.results.files.labels_export import label_records
-from annotation_site.results.tables.dataframes import answers_of
+from annotation_site.results.files.labels_export import annotation_records
+from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.workers.models import Worker
 from tests.annotation_site.factories import (
     UserFactory,
@@ -142,7 +142,7 @@ def test_lists_behind_training_can_be_neither_opened_nor_drafted_nor_submitted_n
     with pytest.raises(NotAllowed, match="after your training"):
         submissions.draft_save(**who, content={}, active_seconds=0)
     with pytest.raises(NotAllowed, match="after your training"):
-        submissions.assignment_submit(**who, key=uuid.uuid4(), answer=RIGHT, active_seconds=0)
+        submissions.assignment_submit(**who, key=uuid.uuid4(), annotation=RIGHT, active_seconds=0)
     with pytest.raises(NotAllowed, match="after your training"):
         submissions.assignment_skip(**who, key=uuid.uuid4(), reason="x")
     client = client_of(member.user)
@@ -212,7 +212,7 @@ def test_after_feedback_a_training_list_stays_as_it_is():
     who = {"user": trained.membership.user, "public_id": trained.public_id}
     with pytest.raises(NotAllowed, match="You have seen the reference answer"):
         submissions.assignment_submit(
-            **who, base_version=1, key=uuid.uuid4(), answer=RIGHT, active_seconds=0
+            **who, base_version=1, key=uuid.uuid4(), annotation=RIGHT, active_seconds=0
         )
     with pytest.raises(NotAllowed, match="You have seen the reference answer"):
         submissions.draft_save(**who, base_version=1, content={}, active_seconds=0)
@@ -277,10 +277,10 @@ def test_whoever_reads_scores_reads_those_of_the_newest_answers():
     )
     silent = Assignment.objects.filter(purpose=Purpose.REFERENCE).first()
     submit(silent, HALF)
-    loaded = answers_of(study).of(Purpose.REFERENCE)
+    loaded = annotations_of(study).of(Purpose.REFERENCE)
     assert loaded["reference_score"].tolist() == [0.5]
     submit(silent, RIGHT)
-    written = [row for row in label_records(study) if row.purpose == Purpose.REFERENCE]
+    written = [row for row in annotation_records(study) if row.purpose == Purpose.REFERENCE]
     assert [row.reference_score for row in written] == [1]
 
 
@@ -413,5 +413,5 @@ def test_training_of_somebody_else_is_not_found():
     with pytest.raises(Http404):
         submissions.assignment_submit(
             user=UserFactory(), public_id=trained.public_id, base_version=0, key=uuid.uuid4(),
-            answer=RIGHT, active_seconds=0,
+            annotation=RIGHT, active_seconds=0,
         )  # fmt: skip

@@ -109,13 +109,13 @@ def test_nobody_loses_a_list_that_they_have_begun():
     begun = assignment_of(study)
     begun.item.vector.refresh_from_db()
     Assignment.objects.filter(pk=begun.pk).update(state="in progress", opened_at=study.created_at)
-    save(begun, {"answer": "half"}, 0)
+    save(begun, {"annotation": "half"}, 0)
     kinds = {"value", "random", "update"} - {begun.item.vector.kind}
     with pytest.raises(Invalid, match="People have begun lists"):
         change(study, kinds=sorted(kinds))
     change(study, seed=77)
     begun.refresh_from_db()
-    assert (begun.state, begun.draft) == ("in progress", {"answer": "half"})
+    assert (begun.state, begun.draft) == ("in progress", {"annotation": "half"})
 
 
 def test_what_people_agreed_to_does_not_change():

@@ -146,9 +146,9 @@ def test_a_list_that_was_changed_and_not_submitted_again_says_so():
     client = client_of(assignment.membership.user)
     submit(assignment, answer(pattern(1, [1, 2])))
     assert "changes not submitted" not in text_of(client.get(f"/studies/{study.slug}/"))
-    save(assignment, {"answer": answer(pattern(1, [1]))}, 1)
+    save(assignment, {"annotation": answer(pattern(1, [1]))}, 1)
     assert "changes not submitted" in text_of(client.get(f"/studies/{study.slug}/"))
-    save(assignment, {"answer": answer(pattern(1, [1, 2])), "ui": {"undo": []}}, 2)
+    save(assignment, {"annotation": answer(pattern(1, [1, 2])), "ui": {"undo": []}}, 2)
     assert "changes not submitted" not in text_of(client.get(f"/studies/{study.slug}/"))
 
 
@@ -169,7 +169,11 @@ def test_a_session_that_ends_keeps_the_draft():
     client = client_of(assignment.membership.user)
     url = f"/lists/{assignment.public_id}/"
     client.get(url)
-    body = {"base_version": 0, "content": {"answer": answer(pattern(1, [7]))}, "active_seconds": 0}
+    body = {
+        "base_version": 0,
+        "content": {"annotation": answer(pattern(1, [7]))},
+        "active_seconds": 0,
+    }
     client.put(f"/api{url}draft", body, content_type="application/json")
     client.post("/logout/")
     assert client.get(url).status_code == 302

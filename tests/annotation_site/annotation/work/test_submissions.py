@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation.allocation import places
+from annotation_site.annotation.allocation import slots
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -16,7 +16,7 @@ from annotation_site.annotation.models import (
 )
 from annotation_site.annotation.people.members import assignments_release
 from annotation_site.annotation.work import submissions
-from annotation_site.errors import DraftConflict, Invalid, InvalidAnswer, NotAllowed
+from annotation_site.errors import DraftConflict, Invalid, InvalidAnnotation, NotAllowed
 from annotation_site.results.snapshots.versions import data_version
 from tests.annotation_site.factories import (
     answer,
@@ -39,7 +39,7 @@ def submit(assignment, content, **changes):
         **{
             "base_version": assignment.draft_version,
             "key": uuid.uuid4(),
-            "answer": content,
+            "annotation": content,
             "active_seconds": 0,
             **changes,
         },
@@ -99,7 +99,7 @@ def test_a_submission_stores_patterns_members_and_one_revision():
     ]
     revision = Revision.objects.get(assignment=assignment)
     assert revision.version == 1
-    assert revision.snapshot["answer"]["patterns"][0]["ranks"] == [1, 2, 3, 4]
+    assert revision.snapshot["annotation"]["patterns"][0]["ranks"] == [1, 2, 3, 4]
 
 
 def test_the_stopwords_flag_follows_the_proposal_until_a_person_sets_it():
@@ -137,14 +137,14 @@ def test_submitting_again_replaces_the_answer_and_keeps_the_revision():
     submit(assignment, answer())
     assert stored_patterns(assignment) == []
     versions = Revision.objects.filter(assignment=assignment).order_by("version")
-    assert [len(r.snapshot["answer"]["patterns"]) for r in versions] == [1, 0]
+    assert [len(r.snapshot["annotation"]["patterns"]) for r in versions] == [1, 0]
 
 
 def test_an_autosave_after_submission_changes_no_result():
     assignment = assignment_of(make_study())
     submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
     assignment.refresh_from_db()
-    save(assignment, {"answer": answer(pattern(1, [9]))}, assignment.draft_version)
+    save(assignment, {"annotation": answer(pattern(1, [9]))}, assignment.draft_version)
     assignment.refresh_from_db()
     assert assignment.state == State.SUBMITTED
     assert stored_patterns(assignment)[0][-1] == [1, 2, 3, 4]
@@ -152,21 +152,21 @@ def test_an_autosave_after_submission_changes_no_result():
 
 def test_a_second_tab_cannot_overwrite_a_newer_version():
     assignment = assignment_of(make_study())
-    assert save(assignment, {"answer": "first tab"}, 0) == 1
+    assert save(assignment, {"annotation": "first tab"}, 0) == 1
     with pytest.raises(DraftConflict) as caught:
-        save(assignment, {"answer": "second tab"}, 0)
-    assert caught.value.details == {"version": 1, "content": {"answer": "first tab"}}
+        save(assignment, {"annotation": "second tab"}, 0)
+    assert caught.value.details == {"version": 1, "content": {"annotation": "first tab"}}
     with pytest.raises(DraftConflict):
         submit(assignment, answer(), base_version=0)
     assignment.refresh_from_db()
-    assert assignment.draft == {"answer": "first tab"}
+    assert assignment.draft == {"annotation": "first tab"}
     assert assignment.version == 0
 
 
 def test_a_refused_answer_leaves_everything_as_it_was():
     assignment = assignment_of(make_study())
     submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidAnnotation):
         submit(assignment, answer(pattern(1, [31])))
     assert stored_patterns(assignment)[0][-1] == [1, 2, 3, 4]
     assert Revision.objects.count() == 1
@@ -200,14 +200,14 @@ def test_an_ended_lease_gives_the_list_to_another_and_keeps_the_draft():
     study = make_study(annotators=3)
     assignment = assignment_of(study)
     submissions.assignment_open(assignment)
-    save(assignment, {"answer": "half done"}, 0)
+    save(assignment, {"annotation": "half done"}, 0)
     Assignment.objects.filter(pk=assignment.pk).update(
         opened_at=timezone.now() - timedelta(hours=study.lease_hours, seconds=1)
     )
-    places.leases_sweep()
+    slots.leases_sweep()
     assignment.refresh_from_db()
     assert assignment.state == State.EXPIRED
-    assert assignment.draft == {"answer": "half done"}
+    assert assignment.draft == {"annotation": "half done"}
     live = Assignment.objects.filter(item=assignment.item, state__in=Assignment.LIVE)
     assert live.count() == 2
 
@@ -218,7 +218,7 @@ def test_a_late_answer_is_surplus_when_its_place_is_taken():
     Assignment.objects.filter(pk=assignment.pk).update(
         state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10)
     )
-    places.leases_sweep()
+    slots.leases_sweep()
     submit(assignment, answer())
     assignment.refresh_from_db()
     assert (assignment.state, assignment.surplus) == (State.SUBMITTED, True)
@@ -253,7 +253,7 @@ def test_a_lease_that_nobody_could_take_over_does_not_end():
     Assignment.objects.filter(pk=assignment.pk).update(
         state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10)
     )
-    places.leases_sweep()
+    slots.leases_sweep()
     assignment.refresh_from_db()
     assert assignment.state == State.IN_PROGRESS
 
@@ -267,7 +267,7 @@ def test_the_end_of_a_lease_does_not_tell_what_a_list_is_for(people, purpose):
     other = rows.filter(purpose=purpose).exclude(item=plain.item).first()
     both = Assignment.objects.filter(pk__in=(plain.pk, other.pk))
     both.update(state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=10))
-    places.leases_sweep()
+    slots.leases_sweep()
     ended = State.EXPIRED if people > 2 else State.IN_PROGRESS
     assert list(both.values_list("state", flat=True)) == [ended, ended]
     other.refresh_from_db()
@@ -350,7 +350,7 @@ def test_a_list_whose_release_met_its_opening_counts_its_time():
 
 def test_a_script_that_saves_a_draft_without_opening_has_opened_the_list():
     assignment = assignment_of(make_study())
-    save(assignment, {"answer": None}, 0)
+    save(assignment, {"annotation": None}, 0)
     assignment.refresh_from_db()
     assert assignment.state == State.IN_PROGRESS
     assert assignment.opened_at is not None
@@ -385,10 +385,10 @@ def test_an_answer_taken_back_to_what_counts_is_no_unsubmitted_change():
     assignment = assignment_of(make_study())
     submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
     assignment.refresh_from_db()
-    save(assignment, {"answer": answer(pattern(1, [9]))}, assignment.draft_version)
+    save(assignment, {"annotation": answer(pattern(1, [9]))}, assignment.draft_version)
     submit(assignment, answer(pattern(1, [1, 2, 3, 4])))
     assignment.refresh_from_db()
-    assert (assignment.draft["answer"]["patterns"][0]["ranks"], assignment.version) == (
+    assert (assignment.draft["annotation"]["patterns"][0]["ranks"], assignment.version) == (
         [1, 2, 3, 4], 1,
     )  # fmt: skip
     assert assignment.draft_version == 3  # other tabs see it
@@ -411,7 +411,7 @@ def test_a_list_has_an_end_of_revisions_on_one_day_and_the_draft_stays(monkeypat
     for rank in (1, 2, 3):
         submit(assignment, answer(pattern(1, [rank])))
     assignment.refresh_from_db()
-    save(assignment, {"answer": answer(pattern(1, [4]))}, assignment.draft_version)
+    save(assignment, {"annotation": answer(pattern(1, [4]))}, assignment.draft_version)
     with pytest.raises(Invalid, match="3 times today"):
         submit(assignment, answer(pattern(1, [4])))
     assert submit(assignment, answer(pattern(1, [3]))).version == 3  # it counts already

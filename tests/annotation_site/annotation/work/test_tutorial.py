@@ -7,16 +7,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from annotation_site.analysis.stopwords import is_stopword
-from annotation_site.annotation.lists.answer_format import answer_parse
+from annotation_site.annotation.lists.annotation_format import annotation_parse
 from annotation_site.annotation.work import tutorial
-from annotation_site.errors import InvalidAnswer
+from annotation_site.errors import InvalidAnnotation
 from tests.annotation_site.factories import UserFactory, answer, client_of, pattern
 
 FRONT = [r for r in range(1, 31) if r not in (9, 19, 21, 23, 26, 28)]
 
 
 def compared(*patterns):
-    return tutorial.compare(answer_parse(answer(*patterns), tutorial.example().rules))
+    return tutorial.compare(annotation_parse(answer(*patterns), tutorial.example().rules))
 
 
 def texts(tokens):
@@ -69,14 +69,14 @@ def test_a_flagged_pattern_is_not_in_the_headline():
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, json.dumps({"patterns": []})])
 def test_what_is_no_answer_is_refused(text):
-    with pytest.raises(InvalidAnswer):
-        tutorial.answer_read(text)
+    with pytest.raises(InvalidAnnotation):
+        tutorial.annotation_read(text)
 
 
 @pytest.mark.django_db
 def test_comparing_writes_nothing():
     client = client_of(UserFactory())
-    body = {"answer": json.dumps(answer(pattern(1, [9, 26, 28], description="<b>names</b>")))}
+    body = {"annotation": json.dumps(answer(pattern(1, [9, 26, 28], description="<b>names</b>")))}
     with CaptureQueriesContext(connection) as queries:
         response = client.post("/tutorial/comparison/", body)
     assert response.status_code == 200
@@ -90,7 +90,7 @@ def test_comparing_writes_nothing():
 
 @pytest.mark.django_db
 def test_an_answer_that_breaks_a_rule_says_which():
-    response = client_of(UserFactory()).post("/tutorial/comparison/", {"answer": "{}"})
+    response = client_of(UserFactory()).post("/tutorial/comparison/", {"annotation": "{}"})
     assert response.status_code == 422
     assert "no list of patterns" in response.content.decode()
 

@@ -187,7 +187,7 @@ def test_a_computation_that_breaks_is_said_on_the_page(monkeypatch):
     from annotation_site.results.snapshots import computation
 
     study = labelled_study()
-    monkeypatch.setattr(computation, "answers_of", lambda study: 1 / 0)
+    monkeypatch.setattr(computation, "annotations_of", lambda study: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         services.snapshot_refresh_now(study=study)
     page = researcher_client(study).get(f"/studies/{study.slug}/results/").content.decode()
@@ -258,4 +258,4 @@ def test_an_extended_study_without_answers_has_none():
     study = make_study(lists_per_layer=1)
     study_extend(study=study, lists_per_layer=2)
     study.refresh_from_db()
-    assert not results_state(study).has_answers
+    assert not results_state(study).has_annotations

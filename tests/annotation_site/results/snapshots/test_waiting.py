@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from annotation_site.errors import Invalid
 from annotation_site.results.files import archive
-from annotation_site.results.files.archive_answers import Choices
+from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots import services, waiting
 from annotation_site.results.snapshots.versions import data_version
@@ -119,7 +119,9 @@ def test_the_command_does_not_wait_where_it_was_told_not_to(study, tmp_path):
 
 @pytest.mark.parametrize("what", ["labels", "archive"])
 def test_labels_and_archives_tell_how_far_they_are(study, tmp_path, monkeypatch, what):
-    monkeypatch.setattr(archive, "Choices", lambda *chosen: Choices(*chosen, resamples=20))
+    monkeypatch.setattr(
+        archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=20)
+    )
     out, err = io.StringIO(), io.StringIO()
     file = tmp_path / "file"
     call_command("export", study.slug, what, "--out", str(file), stdout=out, stderr=err)

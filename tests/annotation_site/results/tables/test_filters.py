@@ -9,7 +9,11 @@ from annotation_site.corpus.models import Vector
 from annotation_site.results.forms import FilterForm
 from annotation_site.results.pseudonyms import pseudonyms_ensure
 from annotation_site.results.snapshots.selectors import people_of
-from annotation_site.results.tables.dataframes import answers_of, final_labels, labels_frame
+from annotation_site.results.tables.dataframes import (
+    annotations_of,
+    frames_with_adjudicated,
+    token_judgements_frame,
+)
 from annotation_site.results.tables.filters import Filters
 from tests.annotation_site.annotation.work.test_submissions import submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
@@ -30,7 +34,7 @@ def form(study, **chosen) -> FilterForm:
 def counted(study, **chosen) -> set[tuple[str, int, str]]:
     """Kind, layer and person of what a filter takes."""
     filters = Filters(min_tokens=4, **chosen)
-    answers = answers_of(study)
+    answers = annotations_of(study)
     labels = answers.labels(answers.counted(filters), filters)
     rows = labels.annotations.merge(labels.lists, on="list_id")
     return set(zip(rows["kind"], rows["layer"], rows["annotator"], strict=True))
@@ -56,7 +60,7 @@ def test_choices_survive_storing_and_do_not_depend_on_their_order():
     filters = one.filters()
     assert filters.canonical() == {
         "min_tokens": 4, "kinds": ["random", "value"], "layer_from": 1, "day_to": "2026-01-31",
-        "machine": True,
+        "machine_annotators": True,
     }  # fmt: skip
     assert Filters.read(filters.canonical()) == filters
     assert other.filters().key == filters.key != Filters.of(study).key
@@ -102,7 +106,7 @@ def test_kinds_layers_people_and_days_are_taken():
 def test_other_categories_are_as_if_they_were_not_there():
     study = labelled_study()
     filters = Filters(min_tokens=4, categories=("syntactic",))
-    answers = answers_of(study)
+    answers = annotations_of(study)
     labels = answers.labels(answers.counted(filters), filters)
     assert set(labels.members["category"]) == {"syntactic"}
     assert len(labels.annotations) == 7
@@ -116,10 +120,10 @@ def test_a_final_answer_stands_for_the_annotators_answers():
         item=item, membership=researcher, purpose="adjudication", position=1, state="submitted",
         submitted_at=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
-    answers = answers_of(study)
+    answers = annotations_of(study)
     whose = {}
     for choice in ("on", "only"):
-        labels = final_labels(answers, Filters(min_tokens=4, adjudicated=choice))
+        labels = frames_with_adjudicated(answers, Filters(min_tokens=4, adjudicated=choice))
         whose[choice] = labels.annotations.set_index("annotation_id")["annotator"]
         assert set(whose[choice][labels.annotations["list_id"].eq(item.pk).to_numpy()]) == {
             "adjudicated"
@@ -133,7 +137,7 @@ def test_lists_for_training_stand_in_no_table():
     study.extractions.add(make_extraction())
     spare = Vector.objects.exclude(pk__in=study.items.values("vector")).first()
     Item.objects.create(study=study, vector=spare, use="training")
-    answers = answers_of(study)
+    answers = annotations_of(study)
     assert len(answers.lists) == 5
     assert len(answers.chosen_lists(Filters.of(study))) == 4
 
@@ -146,7 +150,7 @@ def test_every_label_is_a_row_with_all_about_it():
         strict=True,
     ):
         submit(row, content)
-    frame = labels_frame(answers_of(study))
+    frame = token_judgements_frame(annotations_of(study))
     first = Assignment.objects.order_by("position")[0]
     own = frame[frame["annotation_id"] == first.pk].sort_values("rank")
     assert own[["pattern", "rank", "category", "purpose", "kind"]].to_numpy().tolist() == [
@@ -164,7 +168,7 @@ def test_loading_takes_eight_queries_however_many_answers(django_assert_num_quer
     # whether everybody has a code, whether silent reference lists have their scores; codes,
     # patterns, members, annotations, the models' names, lists
     with django_assert_num_queries(8):
-        answers_of(study)
+        annotations_of(study)
 
 
 @pytest.mark.django_db

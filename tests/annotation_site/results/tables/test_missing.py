@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation.allocation import places
+from annotation_site.annotation.allocation import slots
 from annotation_site.annotation.models import Assignment, Revision
 from annotation_site.annotation.studies.plans import DEFAULT_CATEGORIES
 from annotation_site.annotation.work import submissions
@@ -14,7 +14,7 @@ from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
 from annotation_site.results.snapshots import services
 from annotation_site.results.snapshots.computation import table_request
 from annotation_site.results.snapshots.services import data_version
-from annotation_site.results.tables.dataframes import answers_of
+from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.annotation.work.test_submissions import skip
@@ -47,7 +47,7 @@ def study():
 
 def rows_of(study, name="missing", **chosen):
     filters = replace(Filters.of(study), **chosen)
-    request, _ = table_request(study, answers_of(study), filters)
+    request, _ = table_request(study, annotations_of(study), filters)
     table = TABLES[name](replace(request, resamples=20)).astype(object)
     return table.where(table.notna(), None).to_dict("records")
 
@@ -131,11 +131,11 @@ def test_a_lease_that_ends_makes_new_tables():
     Assignment.objects.filter(pk=assignment.pk).update(
         opened_at=timezone.now() - timedelta(hours=study.lease_hours, seconds=1)
     )
-    places.leases_sweep()
+    slots.leases_sweep()
     assignment.refresh_from_db()
     assert assignment.state == Assignment.State.EXPIRED
     assert data_version(study.pk) == before + 1
-    places.leases_sweep()
+    slots.leases_sweep()
     assert data_version(study.pk) == before + 1
 
 

@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 
 from annotation_site.annotation.models import Assignment, Study
-from annotation_site.annotation.review.final_answers import final_answer_open
-from annotation_site.results.files.gold import gold_records
-from annotation_site.results.files.labels_export import label_records
-from annotation_site.results.tables.dataframes import answers_of, labels_frame
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
+from annotation_site.results.files.adjudicated_export import adjudicated_records
+from annotation_site.results.files.labels_export import annotation_records
+from annotation_site.results.tables.dataframes import annotations_of, token_judgements_frame
 from annotation_site.results.tables.reading import one_moment
 from tests.annotation_site.factories import answer, make_study, pattern, submit
 
@@ -20,7 +20,7 @@ LONG = answer(pattern(1, list(range(1, 9))), pattern(2, [20, 21, 22, 23], catego
 
 def said(answers):
     columns = ["annotation_id", "pattern", "rank"]
-    return sorted(labels_frame(answers)[columns].itertuples(index=False, name=None))
+    return sorted(token_judgements_frame(answers)[columns].itertuples(index=False, name=None))
 
 
 def in_another_process(work):
@@ -43,26 +43,26 @@ def test_a_submission_between_two_queries_is_seen_whole_or_not_at_all(after):
     study = make_study(lists_per_layer=1)
     one, other = Assignment.objects.filter(item__study=study)[:2]
     submit(one, SHORT)
-    answers_of(study)  # gives everybody their code
-    before = said(answers_of(study))
+    annotations_of(study)  # gives everybody their code
+    before = said(annotations_of(study))
     seen = interrupted(
-        lambda: said(answers_of(study)),
+        lambda: said(annotations_of(study)),
         after=after,
         by=lambda: [submit(row, LONG) for row in (one, other)],
     )
-    assert seen in (before, said(answers_of(study)))
+    assert seen in (before, said(annotations_of(study)))
 
 
 @pytest.mark.parametrize("after", range(1, 8))
 def test_a_final_answer_that_changes_while_it_is_exported_is_whole(after):
     study = make_study(lists_per_layer=1)
-    final = final_answer_open(item=study.items.first(), by=study.created_by)
+    final = adjudicated_annotation_open(item=study.items.first(), by=study.created_by)
     submit(final, SHORT)
-    before = list(gold_records(study))
+    before = list(adjudicated_records(study))
     seen = interrupted(
-        lambda: list(gold_records(study)), after=after, by=lambda: submit(final, LONG)
+        lambda: list(adjudicated_records(study)), after=after, by=lambda: submit(final, LONG)
     )
-    assert seen in (before, list(gold_records(study)))
+    assert seen in (before, list(adjudicated_records(study)))
 
 
 @pytest.mark.parametrize("after", range(1, 8))
@@ -71,11 +71,11 @@ def test_labels_that_change_while_they_are_exported_are_whole(after):
     study = make_study(lists_per_layer=1)
     one = Assignment.objects.filter(item__study=study, purpose="annotation").first()
     submit(one, SHORT)
-    before = list(label_records(study))  # gives everybody their code
+    before = list(annotation_records(study))  # gives everybody their code
     seen = interrupted(
-        lambda: list(label_records(study)), after=after, by=lambda: submit(one, LONG)
+        lambda: list(annotation_records(study)), after=after, by=lambda: submit(one, LONG)
     )
-    assert seen in (before, list(label_records(study)))
+    assert seen in (before, list(annotation_records(study)))
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="of SQLite's kinds of transactions")

@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
+from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 from annotation_site.analysis.intervals import resampled_sums
-from annotation_site.analysis.labels import KINDS, Labels
 from annotation_site.analysis.paper import PAPER_TABLE_2, TABLE_2_ROWS
 from annotation_site.analysis.strata import ALL_VECTORS, Populations
 from annotation_site.results.pages import cells as presentation
 from annotation_site.results.pages.remarks import warnings_of
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import ONE_ANNOTATOR, TableRequest
-from benchmarks.coverage import labels_of
-from tests.annotation_site.analysis.agreement_labels import random_labels
+from benchmarks.coverage import frames_of
+from tests.annotation_site.analysis.agreement_frames import random_labels
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
 
 CATEGORIES = ["semantic", "syntactic", "names"]
 
 
-def request(labels: Labels | None = None, **changes) -> TableRequest:
+def request(labels: AnnotationFrames | None = None, **changes) -> TableRequest:
     labels = labels or hand_worked_labels()
     seconds = 10 * np.arange(1, len(labels.annotations) + 1)
     times = labels.annotations[["annotation_id", "annotator"]].assign(active_seconds=seconds)
@@ -35,7 +35,7 @@ def request(labels: Labels | None = None, **changes) -> TableRequest:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_can_be_made_of_a_study_and_of_nothing(name):
-    nothing = Labels(
+    nothing = AnnotationFrames(
         hand_worked_labels().lists,
         hand_worked_labels().annotations.head(0),
         hand_worked_labels().members.head(0),
@@ -83,14 +83,14 @@ def test_vectors_that_were_all_taken_have_no_sampling_interval():
     assert ALL_VECTORS not in set(table.loc["random", "warning"])
 
 
-def lists_per_layer(labels: Labels, kind: str, more: int = 0) -> Populations:
+def lists_per_layer(labels: AnnotationFrames, kind: str, more: int = 0) -> Populations:
     lists = labels.lists[labels.lists["kind"] == kind]
     counts = lists.groupby(["model", "kind", "layer"]).size() + more
     return Populations(counts.to_dict())
 
 
 def test_agreement_on_vectors_that_were_all_taken_has_no_sampling_interval():
-    drawn = request(labels_of(180))
+    drawn = request(frames_of(180))
     every = request(drawn.labels, populations=lists_per_layer(drawn.labels, "value"))
     before, after = (
         one.agreements["agreement_by_kind"].set_index("kind") for one in (drawn, every)
@@ -111,7 +111,7 @@ def test_agreement_on_vectors_that_were_all_taken_has_no_sampling_interval():
 @pytest.mark.parametrize("kind", ["value", "random", "update"])
 def test_no_table_has_a_sampling_interval_of_what_was_taken_whole_or_chosen(kind):
     """Whichever kind: a number that rests on it alone has no interval, in no table."""
-    labels = labels_of(120)
+    labels = frames_of(120)
     whole = lists_per_layer(labels, kind)
     chosen = Populations(chosen=frozenset({("gpt2", kind)}))
     for populations, word in ((whole, "all vectors"), (chosen, "chosen")):
@@ -132,7 +132,7 @@ def test_one_annotator_alone_is_said_where_the_numbers_are():
     both = hand_worked_labels()
     ana = both.annotations[both.annotations["annotator"] == "ana"]
     members = both.members[both.members["annotation_id"].isin(ana["annotation_id"])]
-    for labels, said in ((both, False), (Labels(both.lists, ana, members), True)):
+    for labels, said in ((both, False), (AnnotationFrames(both.lists, ana, members), True)):
         for name in ("table_2", "real_against_random"):
             table = TABLES[name](request(labels))
             assert len(table)
@@ -180,11 +180,11 @@ def test_lists_are_ranked_by_disagreement_with_their_patterns_side_by_side():
     assert first["jaccard"] == pytest.approx(5 / 6)
 
 
-def machine_that_says_what(person: str) -> Labels:
+def machine_that_says_what(person: str) -> AnnotationFrames:
     labels = hand_worked_labels(third_person=True)
     rows = labels.annotations[labels.annotations["annotator"] == person]
     members = labels.members[labels.members["annotation_id"].isin(rows["annotation_id"])]
-    return Labels(
+    return AnnotationFrames(
         labels.lists,
         rows.assign(annotator="machine-affixes", annotation_id="machine " + rows["annotation_id"]),
         members.assign(annotation_id="machine " + members["annotation_id"]),
@@ -223,7 +223,7 @@ def test_practice_counts_each_persons_lists_in_the_order_of_submission():
 
 def test_a_second_answer_is_compared_with_the_first():
     first = hand_worked_labels()
-    again = Labels(
+    again = AnnotationFrames(
         first.lists,
         first.annotations[first.annotations["annotator"] == "ana"],
         first.members[first.members["annotation_id"].str.endswith("ana")],
@@ -240,7 +240,7 @@ def test_the_papers_figures_have_the_rows_of_table_2():
     assert PAPER_TABLE_2["GPT2"]["update", True] == 0.46
 
 
-def program_that_answers(lists: pd.DataFrame) -> Labels:
+def program_that_answers(lists: pd.DataFrame) -> AnnotationFrames:
     """A machine that puts the first five tokens of every list together."""
     ids = -1 - np.arange(len(lists))
     annotations = pd.DataFrame(
@@ -250,7 +250,7 @@ def program_that_answers(lists: pd.DataFrame) -> Labels:
         {"annotation_id": np.repeat(ids, 5), "rank": np.tile(np.arange(1, 6), len(ids))}
     )
     members = members.assign(pattern=1, category="names", stopwords=False)
-    return Labels(lists, annotations, members)
+    return AnnotationFrames(lists, annotations, members)
 
 
 def test_agreement_with_a_machine_has_an_interval_over_lists_with_all_their_answers():
@@ -282,7 +282,7 @@ def test_test_and_retest_has_intervals_of_everybody_and_of_each_person():
     other = random_labels(40, 3, share=0.5, seed=7)
     both = first.annotations.merge(other.annotations, on=["list_id", "annotator"])
     kept = other.annotations["annotation_id"].isin(both["annotation_id_y"])
-    again = Labels(
+    again = AnnotationFrames(
         other.lists,
         other.annotations[kept],
         other.members[other.members["annotation_id"].isin(both["annotation_id_y"])],
@@ -299,7 +299,7 @@ def test_test_and_retest_has_intervals_of_everybody_and_of_each_person():
 
 def test_models_stand_together_where_there_are_several():
     labels = random_labels(40, 2)
-    two = Labels(
+    two = AnnotationFrames(
         labels.lists.assign(model=["toy", "other"] * 20), labels.annotations, labels.members
     )
     study = TableRequest(two, CATEGORIES, 1, resamples=50)
@@ -326,7 +326,7 @@ def test_models_stand_together_where_there_are_several():
 def test_a_final_answer_counts_in_the_table_named_after_it_and_elsewhere_where_chosen():
     people = hand_worked_labels()
     nothing_in_a = people.annotations["list_id"] != "A"
-    final = Labels(
+    final = AnnotationFrames(
         people.lists,
         pd.concat(
             [

@@ -48,15 +48,15 @@ function ranksOf(value, rules, taken) {
 export const isBlank = ({ranks, description}) => ranks.length === 0 && description.trim() === '';
 
 /** What is submitted: blank patterns dropped, the others numbered 1, 2, … */
-export function finished(answer) {
-  const patterns = answer.patterns.filter((p) => !isBlank(p))
+export function finished(annotation) {
+  const patterns = annotation.patterns.filter((p) => !isBlank(p))
     .map((p, i) => ({...p, number: i + 1, description: p.description.trim()}));
-  return {patterns, no_pattern: answer.no_pattern, comment: answer.comment.trim()};
+  return {patterns, no_pattern: annotation.no_pattern, comment: annotation.comment.trim()};
 }
 
 /** One text per meaning: a database may reorder keys. */
-export function canonical(answer) {
-  const {patterns, no_pattern, comment} = finished(answer);
+export function canonical(annotation) {
+  const {patterns, no_pattern, comment} = finished(annotation);
   return JSON.stringify([
     patterns.map((p) => [p.description, p.category, p.stopwords, p.ranks]), no_pattern, comment]);
 }
@@ -73,15 +73,15 @@ export const stopwordsOf = (pattern, rules) =>
   pattern.stopwords ?? stopwordsProposed(pattern, rules);
 
 /** The numbers of the patterns that hold a rank. */
-export const patternsOf = (answer, rank) =>
-  answer.patterns.filter((p) => p.ranks.includes(rank)).map((p) => p.number);
+export const patternsOf = (annotation, rank) =>
+  annotation.patterns.filter((p) => p.ranks.includes(rank)).map((p) => p.number);
 
-export const coveredCount = (answer) => new Set(answer.patterns.flatMap((p) => p.ranks)).size;
+export const coveredCount = (annotation) => new Set(annotation.patterns.flatMap((p) => p.ranks)).size;
 
 /** The first thing that keeps an answer from being submitted, or null. */
-export function problem(answer) {
-  const patterns = answer.patterns.filter((p) => !isBlank(p));
-  if (patterns.length === 0) return answer.no_pattern ? null : {kind: 'nothing'};
+export function problem(annotation) {
+  const patterns = annotation.patterns.filter((p) => !isBlank(p));
+  if (patterns.length === 0) return annotation.no_pattern ? null : {kind: 'nothing'};
   for (const {number, ranks, category} of patterns) {
     if (ranks.length === 0) return {kind: 'no-token', number};
     if (category === null) return {kind: 'no-category', number};
@@ -90,15 +90,15 @@ export function problem(answer) {
 }
 
 /** Patterns that are kept but will not count. */
-export const tooSmall = (answer, rules) =>
-  answer.patterns.filter((p) => p.ranks.length > 0 && p.ranks.length < rules.min_tokens);
+export const tooSmall = (annotation, rules) =>
+  annotation.patterns.filter((p) => p.ranks.length > 0 && p.ranks.length < rules.min_tokens);
 
 const ACTIONS = {
   /** Ranks into a pattern or out of it; the number after the last begins one. */
-  assign(answer, {ranks, number, on = true}, rules) {
-    let patterns = answer.patterns;
+  assign(annotation, {ranks, number, on = true}, rules) {
+    let patterns = annotation.patterns;
     if (number === patterns.length + 1 && on) patterns = [...patterns, blank(number)];
-    if (number < 1 || number > patterns.length) return answer;
+    if (number < 1 || number > patterns.length) return annotation;
     const chosen = new Set(ranks);
     const without = (p) => withRanks(p, p.ranks.filter((r) => !chosen.has(r)));
     const joined = (p) => withRanks(p, [...new Set([...p.ranks, ...ranks])].sort((a, b) => a - b));
@@ -106,47 +106,47 @@ const ACTIONS = {
       if (p.number === number) return on ? joined(p) : without(p);
       return on && !rules.several_patterns_per_token ? without(p) : p;
     });
-    return withPatterns(answer, next);
+    return withPatterns(annotation, next);
   },
 
-  clear(answer, {ranks}) {
+  clear(annotation, {ranks}) {
     const chosen = new Set(ranks);
-    return withPatterns(answer, answer.patterns.map(
+    return withPatterns(annotation, annotation.patterns.map(
       (p) => withRanks(p, p.ranks.filter((r) => !chosen.has(r)))));
   },
 
-  add(answer) {
-    if (answer.patterns.length >= MOST_PATTERNS) return answer;
-    return withPatterns(answer, [...answer.patterns, blank(answer.patterns.length + 1)]);
+  add(annotation) {
+    if (annotation.patterns.length >= MOST_PATTERNS) return annotation;
+    return withPatterns(annotation, [...annotation.patterns, blank(annotation.patterns.length + 1)]);
   },
 
-  remove(answer, {number}) {
-    const rest = answer.patterns.filter((p) => p.number !== number);
-    return withPatterns(answer, rest.map((p, i) => (p.number === i + 1 ? p : {...p, number: i + 1})));
+  remove(annotation, {number}) {
+    const rest = annotation.patterns.filter((p) => p.number !== number);
+    return withPatterns(annotation, rest.map((p, i) => (p.number === i + 1 ? p : {...p, number: i + 1})));
   },
 
-  describe: (answer, {number, description}) =>
-    change(answer, number, {description: text(description, MOST_DESCRIPTION)}),
+  describe: (annotation, {number, description}) =>
+    change(annotation, number, {description: text(description, MOST_DESCRIPTION)}),
 
-  category: (answer, {number, category}) => change(answer, number, {category}),
+  category: (annotation, {number, category}) => change(annotation, number, {category}),
 
-  stopwords: (answer, {number, stopwords}) => change(answer, number, {stopwords}),
+  stopwords: (annotation, {number, stopwords}) => change(annotation, number, {stopwords}),
 
   /** "No pattern" and patterns exclude each other; what goes comes back with one undo. */
-  none(answer, {on}) {
-    if (answer.no_pattern === on) return answer;
-    return {...answer, no_pattern: on, patterns: on ? EMPTY.patterns : answer.patterns};
+  none(annotation, {on}) {
+    if (annotation.no_pattern === on) return annotation;
+    return {...annotation, no_pattern: on, patterns: on ? EMPTY.patterns : annotation.patterns};
   },
 
-  comment(answer, {comment}) {
+  comment(annotation, {comment}) {
     const kept = text(comment, MOST_COMMENT);
-    return kept === answer.comment ? answer : {...answer, comment: kept};
+    return kept === annotation.comment ? annotation : {...annotation, comment: kept};
   },
 
-  replace: (answer, {answer: other}) => other,
+  replace: (annotation, {annotation: other}) => other,
 };
 
-export const reduce = (answer, action, rules) => ACTIONS[action.type](answer, action, rules);
+export const reduce = (annotation, action, rules) => ACTIONS[action.type](annotation, action, rules);
 
 function blank(number) {
   // No category in advance: a default would be every hurried person's answer and tilt the shares
@@ -158,15 +158,15 @@ function withRanks(pattern, ranks) {
   return ranks.length === pattern.ranks.length ? pattern : {...pattern, ranks};
 }
 
-function withPatterns(answer, patterns) {
-  const unchanged = patterns.length === answer.patterns.length
-    && patterns.every((p, i) => p === answer.patterns[i]);
-  if (unchanged) return answer;
-  return {...answer, patterns, no_pattern: answer.no_pattern && patterns.length === 0};
+function withPatterns(annotation, patterns) {
+  const unchanged = patterns.length === annotation.patterns.length
+    && patterns.every((p, i) => p === annotation.patterns[i]);
+  if (unchanged) return annotation;
+  return {...annotation, patterns, no_pattern: annotation.no_pattern && patterns.length === 0};
 }
 
-function change(answer, number, fields) {
-  return withPatterns(answer, answer.patterns.map((p) => {
+function change(annotation, number, fields) {
+  return withPatterns(annotation, annotation.patterns.map((p) => {
     const differs = p.number === number && Object.keys(fields).some((k) => p[k] !== fields[k]);
     return differs ? {...p, ...fields} : p;
   }));

@@ -10,7 +10,7 @@ from typing import Any
 
 from annotation_site.analysis.stopwords import propose_stopwords_flag
 from annotation_site.bounds import ANSWER
-from annotation_site.errors import InvalidAnswer
+from annotation_site.errors import InvalidAnnotation
 
 MOST_PATTERNS = 30
 
@@ -25,7 +25,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class PatternAnswer:
+class AnnotatedPattern:
     """One pattern of an annotation. `stopwords` None follows the proposal."""
 
     number: int
@@ -40,15 +40,15 @@ class PatternAnswer:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Annotation:
     """One annotation. No patterns and `no_pattern` mean "no pattern in this list"."""
 
-    patterns: tuple[PatternAnswer, ...]
+    patterns: tuple[AnnotatedPattern, ...]
     no_pattern: bool
     comment: str
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON that `answer_parse` reads back."""
+        """The JSON that `annotation_parse` reads back."""
         data = asdict(self)
         data["patterns"] = [
             {**pattern, "ranks": list(pattern["ranks"])} for pattern in data["patterns"]
@@ -56,40 +56,44 @@ class Answer:
         return data
 
 
-def answer_parse(data: object, rules: Rules) -> Answer:
+def annotation_parse(data: object, rules: Rules) -> Annotation:
     """Read an annotation from JSON.
 
-    Raises InvalidAnswer with the first broken rule, as a sentence for the annotator. Patterns
+    Raises InvalidAnnotation with the first broken rule, as a sentence for the annotator. Patterns
     below the study's minimum are kept: the minimum is applied when results are computed.
     """
     if not isinstance(data, dict) or not isinstance(data.get("patterns"), list):
-        raise InvalidAnswer("The answer has no list of patterns. Reload the page and try again.")
+        raise InvalidAnnotation(
+            "The answer has no list of patterns. Reload the page and try again."
+        )
     if len(data["patterns"]) > MOST_PATTERNS:
-        raise InvalidAnswer(f"An answer has at most {MOST_PATTERNS} patterns.")
+        raise InvalidAnnotation(f"An answer has at most {MOST_PATTERNS} patterns.")
     patterns = tuple(
         _pattern(entry, expected, rules) for expected, entry in enumerate(data["patterns"], 1)
     )
     no_pattern = data.get("no_pattern") is True
     if not patterns and not no_pattern:
-        raise InvalidAnswer("Mark at least one pattern, or say that there is none in this list.")
+        raise InvalidAnnotation(
+            "Mark at least one pattern, or say that there is none in this list."
+        )
     if patterns and no_pattern:
-        raise InvalidAnswer("There are patterns and “no pattern” is set: one of them must go.")
+        raise InvalidAnnotation("There are patterns and “no pattern” is set: one of them must go.")
     if not rules.several_patterns_per_token:
         _each_rank_once(patterns)
-    return Answer(patterns, no_pattern, _text(data.get("comment", ""), "The comment"))
+    return Annotation(patterns, no_pattern, _text(data.get("comment", ""), "The comment"))
 
 
-def _pattern(entry: object, expected: int, rules: Rules) -> PatternAnswer:
+def _pattern(entry: object, expected: int, rules: Rules) -> AnnotatedPattern:
     if not isinstance(entry, dict):
-        raise InvalidAnswer(f"Pattern {expected} is malformed. Reload the page and try again.")
+        raise InvalidAnnotation(f"Pattern {expected} is malformed. Reload the page and try again.")
     name = f"Pattern {expected}"
     if entry.get("number") != expected or isinstance(entry.get("number"), bool):
-        raise InvalidAnswer("Patterns are numbered 1, 2, 3 and so on, in order.")
+        raise InvalidAnnotation("Patterns are numbered 1, 2, 3 and so on, in order.")
     if entry.get("category") not in rules.categories:
-        raise InvalidAnswer(f"{name} needs a category: {', '.join(rules.categories)}.")
+        raise InvalidAnnotation(f"{name} needs a category: {', '.join(rules.categories)}.")
     if not isinstance(entry.get("stopwords"), bool | None):
-        raise InvalidAnswer(f"{name}: the stopwords flag is on, off or not set.")
-    return PatternAnswer(
+        raise InvalidAnnotation(f"{name}: the stopwords flag is on, off or not set.")
+    return AnnotatedPattern(
         number=expected,
         description=_text(entry.get("description", ""), f"The description of pattern {expected}"),
         category=entry["category"],
@@ -100,22 +104,22 @@ def _pattern(entry: object, expected: int, rules: Rules) -> PatternAnswer:
 
 def _ranks(data: object, name: str, list_length: int) -> tuple[int, ...]:
     if not isinstance(data, list) or not data:
-        raise InvalidAnswer(f"{name} has no token. Give it some, or remove it.")
+        raise InvalidAnnotation(f"{name} has no token. Give it some, or remove it.")
     if any(not isinstance(r, int) or isinstance(r, bool) for r in data):
-        raise InvalidAnswer(f"{name}: tokens are given by their ranks, as whole numbers.")
+        raise InvalidAnnotation(f"{name}: tokens are given by their ranks, as whole numbers.")
     if min(data) < 1 or max(data) > list_length:
-        raise InvalidAnswer(f"{name}: this list has the ranks 1 to {list_length}.")
+        raise InvalidAnnotation(f"{name}: this list has the ranks 1 to {list_length}.")
     if len(set(data)) != len(data):
-        raise InvalidAnswer(f"{name} holds a token twice.")
+        raise InvalidAnnotation(f"{name} holds a token twice.")
     return tuple(sorted(data))
 
 
-def _each_rank_once(patterns: Sequence[PatternAnswer]) -> None:
+def _each_rank_once(patterns: Sequence[AnnotatedPattern]) -> None:
     seen: dict[int, int] = {}
     for pattern in patterns:
         for rank in pattern.ranks:
             if rank in seen:
-                raise InvalidAnswer(
+                raise InvalidAnnotation(
                     f"Token {rank} is in patterns {seen[rank]} and {pattern.number}; "
                     "in this study a token belongs to one pattern."
                 )
@@ -129,7 +133,7 @@ def is_storable(text: str) -> bool:
 
 def _text(data: object, what: str) -> str:
     if not isinstance(data, str) or not is_storable(data):
-        raise InvalidAnswer(f"{what} is not a text, or holds half of a character.")
+        raise InvalidAnnotation(f"{what} is not a text, or holds half of a character.")
     if len(data) > ANSWER:
-        raise InvalidAnswer(f"{what} has {len(data)} characters; {ANSWER} are allowed.")
+        raise InvalidAnnotation(f"{what} has {len(data)} characters; {ANSWER} are allowed.")
     return data

@@ -31,14 +31,14 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class GoldFormat:
+class AdjudicatedFormat:
     """A format for a study's adjudicated annotations."""
 
     media_type: str
     write: Callable[[Study], Iterator[bytes]]
 
 
-def final_answers(study: Study) -> Any:
+def adjudicated_annotations(study: Study) -> Any:
     """The submitted adjudicated annotations of the study's own lists, by model, kind, layer."""
     members = PatternMember.objects.order_by("rank")
     patterns = Pattern.objects.order_by("number").prefetch_related(
@@ -63,7 +63,7 @@ def final_answers(study: Study) -> Any:
     )
 
 
-def gold_records(study: Study) -> Iterator[dict[str, Any]]:
+def adjudicated_records(study: Study) -> Iterator[dict[str, Any]]:
     """One dictionary per adjudicated annotation, with the columns of COLUMNS; tokens and patterns
     as lists.
 
@@ -73,7 +73,7 @@ def gold_records(study: Study) -> Iterator[dict[str, Any]]:
     pseudonyms_ensure(study=study)
     codes = pseudonyms_of(study)
     texts: dict[int, dict[int, str]] = {}
-    for answer in _in_pieces(final_answers(study)):
+    for answer in _in_pieces(adjudicated_annotations(study)):
         vector = answer.item.vector
         of_extraction = texts.setdefault(vector.extraction_id, {})
         _read_missing(of_extraction, vector.extraction_id, vector.token_ids)
@@ -117,31 +117,31 @@ def _read_missing(texts: dict[int, str], extraction_id: int, token_ids: list[int
         texts.update(found.values_list("token_id", "text"))
 
 
-def gold_table(study: Study) -> Table:
+def adjudicated_table(study: Study) -> Table:
     """Adjudicated annotations as a table; tokens and patterns as JSON in a cell each."""
     rows = (
         tuple(
             json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
             for value in record.values()
         )
-        for record in gold_records(study)
+        for record in adjudicated_records(study)
     )
-    return Table("gold", COLUMNS, rows)
+    return Table("adjudicated", COLUMNS, rows)
 
 
 def _json_lines(study: Study) -> Iterator[bytes]:
-    for record in gold_records(study):
+    for record in adjudicated_records(study):
         yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
 
 
 def _written(name: str, study: Study) -> Iterator[bytes]:
-    return EXPORT_FORMATS[name].write(gold_table(study))
+    return EXPORT_FORMATS[name].write(adjudicated_table(study))
 
 
-GOLD_FORMATS = {
-    "jsonl": GoldFormat("application/jsonl", _json_lines),
+ADJUDICATED_FORMATS = {
+    "jsonl": AdjudicatedFormat("application/jsonl", _json_lines),
     **{
-        name: GoldFormat(export.media_type, partial(_written, name))
+        name: AdjudicatedFormat(export.media_type, partial(_written, name))
         for name, export in EXPORT_FORMATS.items()
     },
 }

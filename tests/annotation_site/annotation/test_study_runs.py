@@ -79,8 +79,8 @@ def test_the_numbers_of_a_preview_are_those_of_the_study_that_is_made(desk):
     preview = study_preview(plan=plan, by=researcher)
     study = study_create(plan=plan, created_by=researcher)
     assert preview.lists == study.items.filter(use="study").count()
-    assert preview.answers == 2 * preview.lists + preview.lists + 2 * (5 + 2 + 4)
-    assert [part.answers for part in preview.parts] == [
+    assert preview.annotations == 2 * preview.lists + preview.lists + 2 * (5 + 2 + 4)
+    assert [part.annotations for part in preview.parts] == [
         2 * preview.lists, preview.lists, 10, 4, 8
     ]  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_hours_come_from_the_researcher_s_own_studies_once_there_are_enough_answ
     )
     preview = study_preview(plan=plan, by=study.created_by)
     assert (preview.seconds_per_list, preview.measured) == (90, 60)
-    assert preview.hours == pytest.approx(preview.answers * 90 / 3600)
+    assert preview.hours == pytest.approx(preview.annotations * 90 / 3600)
     stranger = study_preview(plan=plan, by=UserFactory(role=Role.RESEARCHER))
     assert (stranger.seconds_per_list, stranger.measured) == (180, 0)
     few = Assignment.objects.order_by("pk").values_list("pk", flat=True)[:19]

@@ -5,8 +5,12 @@ from functools import lru_cache
 
 import pandas as pd
 
-from annotation_site.analysis.baselines import BASELINES, ProposedPattern, SynsetLookup
-from annotation_site.analysis.labels import Labels
+from annotation_site.analysis.annotation_frames import AnnotationFrames
+from annotation_site.analysis.machine_annotators import (
+    MACHINE_ANNOTATORS,
+    ProposedPattern,
+    SynsetLookup,
+)
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Token
@@ -14,14 +18,14 @@ from annotation_site.corpus.models import Token
 NO_WORDNET = "WordNet is not installed where the tables are computed."
 
 
-def machine_labels(
+def machine_frames(
     study: Study,
     lists: pd.DataFrame,
     *,
     min_tokens: int,
     categories: Sequence[str],
     chosen: Sequence[str] | None = None,
-) -> tuple[Labels, dict[str, str]]:
+) -> tuple[AnnotationFrames, dict[str, str]]:
     """The annotations of each machine annotator, and why some have none.
 
     Patterns of categories that the study does not have, or that `chosen` leaves out, are dropped.
@@ -29,13 +33,15 @@ def machine_labels(
     """
     wordnet = _wordnet()
     missing = {
-        name: NO_WORDNET for name, one in BASELINES.items() if one.needs_wordnet and wordnet is None
+        name: NO_WORDNET
+        for name, one in MACHINE_ANNOTATORS.items()
+        if one.needs_wordnet and wordnet is None
     }
     wanted = set(categories) if chosen is None else set(chosen) & set(categories)
     words = _words(study, lists["list_id"].tolist())
     annotations: list[tuple[int, int, str]] = []
     members: list[tuple[int, int, int, str, bool]] = []
-    for name in BASELINES:
+    for name in MACHINE_ANNOTATORS:
         if name in missing:
             continue
         for list_id in lists["list_id"].tolist():
@@ -49,7 +55,7 @@ def machine_labels(
     frame = pd.DataFrame(
         members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
     )
-    labels = Labels(
+    labels = AnnotationFrames(
         lists=lists[["list_id", "model", "kind", "layer", "length"]],
         annotations=pd.DataFrame(annotations, columns=["annotation_id", "list_id", "annotator"]),
         members=frame.astype({"stopwords": bool}),
@@ -59,7 +65,7 @@ def machine_labels(
 
 @lru_cache(maxsize=50_000)  # lists never change, and every snapshot asks again
 def _propose(name: str, tokens: tuple[str, ...], min_tokens: int) -> tuple[ProposedPattern, ...]:
-    return tuple(BASELINES[name].propose(tokens, min_tokens, _wordnet()))
+    return tuple(MACHINE_ANNOTATORS[name].propose(tokens, min_tokens, _wordnet()))
 
 
 def _wordnet() -> SynsetLookup | None:

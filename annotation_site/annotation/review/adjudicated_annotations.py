@@ -27,17 +27,17 @@ class Reference:
 
     item: Item
     tokens: list[ListToken]
-    answer: Assignment | None  # submitted or not
+    annotation: Assignment | None  # submitted or not
     submitted: int  # by how many people
     score: float | None  # their mean overlap with the answer
 
     @property
-    def is_answered(self) -> bool:
-        return self.answer is not None and self.answer.state == State.SUBMITTED
+    def is_annotated(self) -> bool:
+        return self.annotation is not None and self.annotation.state == State.SUBMITTED
 
 
 @transaction.atomic
-def final_answer_open(*, item: Item, by: User) -> Assignment:
+def adjudicated_annotation_open(*, item: Item, by: User) -> Assignment:
     """Open a list's adjudicated annotation for a researcher; made if there is none.
 
     Asked again, it is the same one. One that another researcher has left untouched, or left

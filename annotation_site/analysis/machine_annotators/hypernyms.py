@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from annotation_site.analysis.baselines.proposal import (
+from annotation_site.analysis.machine_annotators.proposal import (
     Group,
     ProposedPattern,
     Synset,

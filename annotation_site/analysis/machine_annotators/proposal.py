@@ -33,7 +33,7 @@ class SynsetLookup(Protocol):
 
 
 @dataclass(frozen=True)
-class Baseline:
+class MachineAnnotator:
     """A machine annotator.
 
     `propose` takes a list's tokens, without marks for word starts, and gives disjoint patterns of

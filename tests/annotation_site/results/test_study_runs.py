@@ -11,8 +11,8 @@ from django.utils import timezone
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Membership
 from annotation_site.annotation.monitoring.records import lists_by_id
-from annotation_site.annotation.review.adjudication import counted_answers
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
+from annotation_site.annotation.review.adjudication import counted_annotations
 from annotation_site.annotation.work import submissions
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages.disagreement import (
@@ -23,7 +23,7 @@ from annotation_site.results.pages.disagreement import (
 from annotation_site.results.pages.summary import summary_of
 from annotation_site.results.snapshots import computation
 from annotation_site.results.snapshots.versions import data_version
-from annotation_site.results.tables.dataframes import answers_of, gold_labels, labels_of
+from annotation_site.results.tables.dataframes import adjudicated_frames, annotations_of, frames_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import (
@@ -50,7 +50,7 @@ def give(row, content):
         public_id=row.public_id,
         base_version=row.draft_version,
         key=uuid.uuid4(),
-        answer=content,
+        annotation=content,
         active_seconds=0,
     )
 
@@ -73,7 +73,7 @@ def study():
 def snapshot(study):
     """A snapshot with the two tables that these pages read; the others take seconds."""
     filters = Filters.of(study)
-    request, _ = computation.table_request(study, answers_of(study), filters)
+    request, _ = computation.table_request(study, annotations_of(study), filters)
     tables = {
         name: computation.table_json(TABLES[name](request)) for name in ("coverage", "disagreement")
     }
@@ -93,7 +93,7 @@ def researcher_of(study):
 
 
 def decide(study, item, content):
-    return give(final_answer_open(item=item, by=researcher_of(study)), content)
+    return give(adjudicated_annotation_open(item=item, by=researcher_of(study)), content)
 
 
 def test_without_a_snapshot_the_order_is_random_but_stays_and_the_page_says_so(study):
@@ -155,7 +155,7 @@ def test_lists_can_be_ordered_by_answers_skips_and_agreement(study):
     )  # fmt: skip
     snapshot(study)
     ranking = ranking_of(study)
-    assert lists_in_order(study, "answers", ranking)[:2] == [items[5].pk, items[4].pk]
+    assert lists_in_order(study, "annotations", ranking)[:2] == [items[5].pk, items[4].pk]
     assert lists_in_order(study, "skips", ranking)[0] == items[5].pk
     assert lists_in_order(study, "overlap", ranking)[:2] == [items[2].pk, items[1].pk]
     client = client_of(researcher_of(study))
@@ -173,15 +173,15 @@ def test_lists_count_answers_as_tables_do(study):
     assert before > 1
     Assignment.objects.filter(pk=answered.first().pk).update(unblinded=True)
     (row,) = lists_by_id(study, [item.pk])
-    assert (row["answers"], row["unblinded"]) == (before - 1, 1)
+    assert (row["annotations"], row["unblinded"]) == (before - 1, 1)
     answered.update(unblinded=True)
     none = {pk for pk in study.items.values_list("pk", flat=True) if not counted(study, pk)}
     assert item.pk in none
-    assert set(lists_in_order(study, "answers", None)[: len(none)]) == none
+    assert set(lists_in_order(study, "annotations", None)[: len(none)]) == none
 
 
 def counted(study, pk):
-    return counted_answers(study).filter(item=pk).count()
+    return counted_annotations(study).filter(item=pk).count()
 
 
 def test_the_summary_tells_coverage_overlap_and_whether_answers_are_missing(study):
@@ -207,7 +207,7 @@ def test_gold_labels_have_the_shape_of_labels_and_only_final_answers(study):
     item = items_of(study)[1]
     final = decide(study, item, answer(pattern(1, [1, 2, 3, 9], description="birds")))
     decide(study, items_of(study)[3], answer())
-    gold, people = gold_labels(study), labels_of(study)
+    gold, people = adjudicated_frames(study), frames_of(study)
     assert gold.lists.equals(people.lists)
     assert list(gold.members.dtypes) == list(people.members.dtypes)
     assert gold.annotations["list_id"].tolist() == [item.pk, items_of(study)[3].pk]
@@ -215,16 +215,16 @@ def test_gold_labels_have_the_shape_of_labels_and_only_final_answers(study):
     assert set(gold.members["annotation_id"]) == {final.pk}
 
 
-def gold_of(study, extension):
+def adjudicated_of(study, extension):
     client = client_of(researcher_of(study))
-    response = client.get(reverse("results:gold", args=[study.slug, extension]))
+    response = client.get(reverse("results:adjudicated", args=[study.slug, extension]))
     return response, b"".join(response.streaming_content).decode()
 
 
 def test_gold_is_exported_apart_whole_file(study, tmp_path):
     item = items_of(study)[1]
     final = decide(study, item, answer(pattern(1, [9, 1, 2, 3], description="=cmd()"), comment="c"))
-    response, csv = gold_of(study, "csv")
+    response, csv = adjudicated_of(study, "csv")
     tokens = json.dumps([f"word{i}" for i in item.vector.token_ids])
     patterns = json.dumps(
         [{"number": 1, "description": "=cmd()", "category": "semantic", "stopwords": False,
@@ -240,17 +240,19 @@ def test_gold_is_exported_apart_whole_file(study, tmp_path):
         "submitted_at\r\n"
         f"{model},{digest},value,0,1,{cell[0]},{cell[1]},c,{adjudicator},1,{at}\r\n"
     )
-    assert response["Content-Disposition"] == 'attachment; filename="a-study-gold.csv"'
-    _, lines = gold_of(study, "jsonl")
+    assert response["Content-Disposition"] == 'attachment; filename="a-study-adjudicated.csv"'
+    _, lines = adjudicated_of(study, "jsonl")
     record = json.loads(lines)
     assert record["patterns"] == json.loads(patterns)
     assert record["tokens"] == json.loads(tokens)
     assert "zoe" not in csv + lines
     out = tmp_path / "gold.jsonl"
-    call_command("export", study.slug, "gold", "--format", "jsonl", "--out", str(out), verbosity=0)
+    call_command(
+        "export", study.slug, "adjudicated", "--format", "jsonl", "--out", str(out), verbosity=0
+    )
     assert out.read_text() == lines
 
 
 def test_there_is_no_gold_in_an_unknown_format(study):
     client = client_of(researcher_of(study))
-    assert client.get(reverse("results:gold", args=[study.slug, "exe"])).status_code == 404
+    assert client.get(reverse("results:adjudicated", args=[study.slug, "exe"])).status_code == 404

@@ -11,7 +11,7 @@ from annotation_site.analysis.agreement.matching import Matching
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class EncodedAnnotations:
     """Encoded annotations, filtered by `min_tokens` and, if asked, to one category.
 
     Attributes
@@ -20,7 +20,7 @@ class Answers:
         ``list_id``, ``model``, ``kind``, ``layer``, ``annotations`` (how many), by which tables
         are grouped; ordered by model, kind, layer and id.
     annotations
-        `Labels.annotations` in the order of all that is said per annotation: by list, then
+        `AnnotationFrames.annotations` in the order of all that is said per annotation: by list, then
         person. The index is the row there.
     people, categories
         Ids of annotators and names of categories, sorted.
@@ -57,7 +57,7 @@ class Answers:
     matching: Matching
     one_category: bool = False
 
-    def by_pair(self) -> "Answers":
+    def by_pair(self) -> "EncodedAnnotations":
         """The same annotations, with every pair of annotations as a list of its own.
 
         Its `lists` have the columns ``first`` and ``second``, the two people, and each measure

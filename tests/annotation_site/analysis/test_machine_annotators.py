@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation_site.analysis.baselines import BASELINES, Baseline, ProposedPattern
+from annotation_site.analysis.machine_annotators import (
+    MACHINE_ANNOTATORS,
+    MachineAnnotator,
+    ProposedPattern,
+)
 from ffn_extract.errors import WordNetError
 from ffn_extract.wordnet import open_wordnet
 from tests.annotation_site.analysis.hand_worked import hand_worked_study
@@ -66,7 +70,7 @@ def wordnet():
 
 
 def propose(name: str, tokens: Sequence[str], wordnet=None, min_tokens: int = 4):
-    return BASELINES[name].propose(tokens, min_tokens, wordnet)
+    return MACHINE_ANNOTATORS[name].propose(tokens, min_tokens, wordnet)
 
 
 def test_shared_hypernyms_make_a_semantic_pattern() -> None:
@@ -127,11 +131,11 @@ OTHERS = ["walked", "jumped", "asked", "kicked", "dislike", "disarm", "disown", 
 words = st.sampled_from([*NOUNS, *OTHERS])
 
 
-@pytest.mark.parametrize("baseline", BASELINES.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize("baseline", MACHINE_ANNOTATORS.values(), ids=lambda one: one.name)
 @settings(max_examples=60, deadline=None)
 @given(tokens=st.lists(words, max_size=30), min_tokens=st.integers(1, 5))
 def test_every_baseline_annotates_as_a_person_may(
-    baseline: Baseline, tokens: list[str], min_tokens: int
+    baseline: MachineAnnotator, tokens: list[str], min_tokens: int
 ) -> None:
     patterns = baseline.propose(tokens, min_tokens, FakeWordNet())
     assert patterns == baseline.propose(tokens, min_tokens, FakeWordNet())
@@ -147,8 +151,8 @@ def test_every_baseline_annotates_as_a_person_may(
 
 def test_proposals_do_not_depend_on_the_order_of_hashes() -> None:
     program = (
-        "from annotation_site.analysis.baselines import BASELINES\n"
-        f"print(BASELINES['machine-affixes'].propose({[*LISTS['A'], *LISTS['C']]!r}, 2, None))"
+        "from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS\n"
+        f"print(MACHINE_ANNOTATORS['machine-affixes'].propose({[*LISTS['A'], *LISTS['C']]!r}, 2, None))"
     )
     answers = {
         subprocess.run(
@@ -164,7 +168,7 @@ def test_proposals_do_not_depend_on_the_order_of_hashes() -> None:
 
 
 def test_names_say_machine() -> None:
-    for name, baseline in BASELINES.items():
+    for name, baseline in MACHINE_ANNOTATORS.items():
         assert name == baseline.name
         assert name.startswith("machine-")
         assert baseline.title.startswith("Machine: ")

@@ -17,7 +17,7 @@ Purpose = Assignment.Purpose
 MOST_CLOCK_DIFFERENCE = timedelta(minutes=1)  # of machines that share a database
 
 
-def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
+def slots_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
     """Allocate free slots of the study's lists (or of some of them) to its annotators.
 
     A surplus answer takes a place before anybody is asked for another one, and where nobody works
@@ -52,7 +52,7 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
         order_key=study.order_key,
         existing=Existing(
             had=frozenset(assigned.values_list("membership_id", "item_id")),
-            live=dict(places_held(items).values_list("item").annotate(n=Count("pk"))),
+            live=dict(slots_held(items).values_list("item").annotate(n=Count("pk"))),
             load=load,
         ),
     )
@@ -60,7 +60,7 @@ def places_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
     return queues_extend(study=study, orders=orders)
 
 
-def places_held(items: QuerySet[Item]) -> QuerySet[Assignment]:
+def slots_held(items: QuerySet[Item]) -> QuerySet[Assignment]:
     """The assignments that hold slots of these lists; a list has k slots."""
     return Assignment.objects.filter(
         item__in=items, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
@@ -95,7 +95,7 @@ def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
     # One that is being submitted again just now decides for itself; waiting for it here, with its
     # list locked, could wait for ever.
     rows = list(surplus.order_by("submitted_at", "pk").select_for_update(skip_locked=True))
-    held = dict(places_held(items).values_list("item").annotate(n=Count("pk")))
+    held = dict(slots_held(items).values_list("item").annotate(n=Count("pk")))
     promoted = []
     for row in rows:
         if held.get(row.item_id, 0) < study.annotators_per_list:
@@ -146,7 +146,7 @@ def _leases_end(study: Study) -> None:
     Assignment.objects.filter(pk__in=[row.pk for row in ended]).update(state=State.EXPIRED)
     if any(row.purpose == Purpose.ANNOTATION for row in ended):
         tables_touch(study)  # which count what was not submitted in time
-    places_fill(study=study, item_ids=[row.item_id for row in ended])
+    slots_fill(study=study, item_ids=[row.item_id for row in ended])
 
 
 def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:

@@ -1,13 +1,13 @@
-import {EMPTY, canonical, finished, normalise, problem, reduce, same, stopwordsOf, tooSmall} from '/static/annotation/answer.js';
+import {EMPTY, canonical, finished, normalise, problem, reduce, same, stopwordsOf, tooSmall} from '/static/annotation/annotation.js';
 
 const rules = {length: 30, categories: ['semantic', 'names'], min_tokens: 4, several_patterns_per_token: false, stopwords: new Set([1, 2])};
 const several = {...rules, several_patterns_per_token: true};
-const assign = (answer, number, ranks, on = true, by = rules) => reduce(answer, {type: 'assign', number, ranks, on}, by);
-const ranks = (answer) => answer.patterns.map((p) => p.ranks);
+const assign = (annotation, number, ranks, on = true, by = rules) => reduce(annotation, {type: 'assign', number, ranks, on}, by);
+const ranks = (annotation) => annotation.patterns.map((p) => p.ranks);
 
 export function testATokenLeavesItsOldPattern(equal) {
-  const answer = assign(assign(EMPTY, 1, [3, 1]), 2, [3]);
-  equal(ranks(answer), [[1], [3]]);
+  const annotation = assign(assign(EMPTY, 1, [3, 1]), 2, [3]);
+  equal(ranks(annotation), [[1], [3]]);
 }
 
 export function testATokenStaysInItsOldPatternWhereSeveralAreAllowed(equal) {
@@ -15,21 +15,21 @@ export function testATokenStaysInItsOldPatternWhereSeveralAreAllowed(equal) {
 }
 
 export function testAnActionWithoutEffectGivesTheSameAnswer(equal) {
-  const answer = assign(EMPTY, 1, [1]);
-  equal(assign(answer, 1, [1]) === answer, true);
-  equal(assign(answer, 7, [1]) === answer, true);
-  equal(reduce(answer, {type: 'clear', ranks: [9]}, rules) === answer, true);
-  equal(reduce(answer, {type: 'describe', number: 1, description: ''}, rules) === answer, true);
+  const annotation = assign(EMPTY, 1, [1]);
+  equal(assign(annotation, 1, [1]) === annotation, true);
+  equal(assign(annotation, 7, [1]) === annotation, true);
+  equal(reduce(annotation, {type: 'clear', ranks: [9]}, rules) === annotation, true);
+  equal(reduce(annotation, {type: 'describe', number: 1, description: ''}, rules) === annotation, true);
 }
 
 export function testWhatIsUntouchedKeepsItsIdentity(equal) {
-  const answer = assign(assign(EMPTY, 1, [1]), 2, [2]);
-  equal(assign(answer, 2, [5]).patterns[0] === answer.patterns[0], true);
+  const annotation = assign(assign(EMPTY, 1, [1]), 2, [2]);
+  equal(assign(annotation, 2, [5]).patterns[0] === annotation.patterns[0], true);
 }
 
 export function testRemovingAPatternRenumbersTheOthers(equal) {
-  const answer = assign(assign(assign(EMPTY, 1, [1]), 2, [2]), 3, [3]);
-  const rest = reduce(answer, {type: 'remove', number: 2}, rules);
+  const annotation = assign(assign(assign(EMPTY, 1, [1]), 2, [2]), 3, [3]);
+  const rest = reduce(annotation, {type: 'remove', number: 2}, rules);
   equal(rest.patterns.map((p) => [p.number, p.ranks]), [[1, [1]], [2, [3]]]);
 }
 
@@ -40,9 +40,9 @@ export function testNoPatternAndPatternsExcludeEachOther(equal) {
 }
 
 export function testBlankPatternsAreDroppedAndTheOthersNumbered(equal) {
-  const answer = assign(reduce(EMPTY, {type: 'add'}, rules), 2, [4]);
-  equal(finished(answer).patterns.map((p) => [p.number, p.ranks]), [[1, [4]]]);
-  equal(same(answer, assign(EMPTY, 1, [4])), true);
+  const annotation = assign(reduce(EMPTY, {type: 'add'}, rules), 2, [4]);
+  equal(finished(annotation).patterns.map((p) => [p.number, p.ranks]), [[1, [4]]]);
+  equal(same(annotation, assign(EMPTY, 1, [4])), true);
   equal(canonical(reduce(EMPTY, {type: 'add'}, rules)), canonical(EMPTY));
 }
 

@@ -7,21 +7,21 @@ import numpy as np
 from hypothesis import strategies as st
 
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
+from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 from annotation_site.analysis.coverage import DEFAULT_CATEGORIES
-from annotation_site.analysis.labels import KINDS, Labels
-from tests.annotation_site.analysis.hand_worked import labels_of
+from tests.annotation_site.analysis.hand_worked import frames_of
 
 LENGTH = 7
 PEOPLE = ("ana", "ben", "cem")
 
 
-def values_of(labels: Labels, min_tokens: int = 1, **options: Any) -> dict[str, float]:
+def values_of(labels: AnnotationFrames, min_tokens: int = 1, **options: Any) -> dict[str, float]:
     """Every measure over all lists."""
     table = agreement_table(measure_agreement(labels, min_tokens=min_tokens, **options))
     return dict(zip(table["measure"], table["value"], strict=True))
 
 
-def grid_labels(grid: Mapping[str, Sequence[Sequence[str | None] | None]]) -> Labels:
+def grid_labels(grid: Mapping[str, Sequence[Sequence[str | None] | None]]) -> AnnotationFrames:
     """Lists of tokens whose categories each person gives.
 
     `grid` has a row per person and list: the categories of its tokens, None for no pattern; or
@@ -44,11 +44,11 @@ def grid_labels(grid: Mapping[str, Sequence[Sequence[str | None] | None]]) -> La
                 if category is not None
             ]
     lists = [(number, "toy", "value", 0, length) for number, length in enumerate(lengths)]
-    return labels_of(lists=lists, annotations=annotations, members=members)
+    return frames_of(lists=lists, annotations=annotations, members=members)
 
 
 @st.composite
-def some_labels(draw: st.DrawFn, *, overlap: bool = True) -> Labels:
+def some_labels(draw: st.DrawFn, *, overlap: bool = True) -> AnnotationFrames:
     """A few lists, each annotated by none to three people; tokens in several patterns or not."""
     groups = draw(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 1)), max_size=4))
     lists, annotations, members = [], [], []
@@ -65,12 +65,12 @@ def some_labels(draw: st.DrawFn, *, overlap: bool = True) -> Labels:
                 category = draw(st.sampled_from(DEFAULT_CATEGORIES))
                 row = (len(annotations) - 1, pattern)
                 members += [(*row, rank, category, False) for rank in kept]
-    return labels_of(lists=lists, annotations=annotations, members=members)
+    return frames_of(lists=lists, annotations=annotations, members=members)
 
 
 def random_labels(
     lists: int, people: int, *, share: float = 1.0, overlap: bool = False, seed: int = 0
-) -> Labels:
+) -> AnnotationFrames:
     """Answers in which people see noisy copies of the same patterns; all of them, or a share."""
     rng = np.random.default_rng(seed)
     annotations, members = [], []
@@ -89,4 +89,4 @@ def random_labels(
                     for rank in np.flatnonzero((seen == pattern) | extra)
                 ]
     rows = [(number, "toy", KINDS[number % 3], number // 3 % 3, 10) for number in range(lists)]
-    return labels_of(lists=rows, annotations=annotations, members=members)
+    return frames_of(lists=rows, annotations=annotations, members=members)

@@ -10,7 +10,7 @@ import pandas as pd
 KINDS = ("value", "random", "update")
 """The kinds of vector, in the order of every table and figure."""
 
-LABEL_COLUMNS = {
+FRAME_COLUMNS = {
     "lists": ("list_id", "model", "kind", "layer", "length"),
     "annotations": ("annotation_id", "list_id", "annotator"),
     "members": ("annotation_id", "pattern", "rank", "category", "stopwords"),
@@ -18,7 +18,7 @@ LABEL_COLUMNS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class AnnotationFrames:
     """Annotations as dataframes; the caller decides which annotations count.
 
     Coverage takes people's latest submitted annotations, without surplus answers and unblinded
@@ -50,7 +50,7 @@ class Labels:
     members: pd.DataFrame
 
     def __post_init__(self) -> None:
-        for name, columns in LABEL_COLUMNS.items():
+        for name, columns in FRAME_COLUMNS.items():
             _check_complete(name, getattr(self, name), columns)
         _check_lists(self.lists)
         _check_annotations(self.annotations, self.lists)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from annotation_site.annotation.lists.answer_format import Rules, answer_parse
+from annotation_site.annotation.lists.annotation_format import Rules, annotation_parse
 from annotation_site.bounds import ANSWER
-from annotation_site.errors import InvalidAnswer
+from annotation_site.errors import InvalidAnnotation
 from tests.annotation_site.factories import answer, pattern
 
 RULES = Rules(30, ("semantic", "syntactic"), several_patterns_per_token=False)
@@ -12,15 +12,15 @@ RULES = Rules(30, ("semantic", "syntactic"), several_patterns_per_token=False)
 
 def test_an_answer_survives_the_way_through_json():
     data = answer(pattern(1, [1, 2]), pattern(2, [30], stopwords=True), comment="fine")
-    assert answer_parse(data, RULES).to_json() == data
+    assert annotation_parse(data, RULES).to_json() == data
 
 
 def test_no_pattern_is_an_answer():
-    assert answer_parse(answer(), RULES).no_pattern is True
+    assert annotation_parse(answer(), RULES).no_pattern is True
 
 
 def test_a_pattern_below_the_minimum_is_kept():
-    assert answer_parse(answer(pattern(1, [7])), RULES).patterns[0].ranks == (7,)
+    assert annotation_parse(answer(pattern(1, [7])), RULES).patterns[0].ranks == (7,)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_a_pattern_below_the_minimum_is_kept():
     ],
 )
 def test_a_broken_rule_is_named(data, sentence):
-    with pytest.raises(InvalidAnswer, match=sentence):
-        answer_parse(data, RULES)
+    with pytest.raises(InvalidAnnotation, match=sentence):
+        annotation_parse(data, RULES)
 
 
 def test_a_study_can_allow_several_patterns_per_token():
     rules = Rules(30, ("semantic",), several_patterns_per_token=True)
-    parsed = answer_parse(answer(pattern(1, [1, 2]), pattern(2, [2, 3])), rules)
+    parsed = annotation_parse(answer(pattern(1, [1, 2]), pattern(2, [2, 3])), rules)
     assert [p.ranks for p in parsed.patterns] == [(1, 2), (2, 3)]

@@ -9,7 +9,10 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Assignment, Membership, Pattern, Revision, Study
-from annotation_site.annotation.review.final_answers import final_answer_open, references_of
+from annotation_site.annotation.review.adjudicated_annotations import (
+    adjudicated_annotation_open,
+    references_of,
+)
 from annotation_site.annotation.review.training import silent_scores_sweep
 from annotation_site.annotation.studies.plans import plan_of
 from annotation_site.annotation.studies.rules import study_change, study_duplicate
@@ -76,7 +79,7 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
         with pytest.raises(Invalid, match="no reference answer yet"):
             study_open(study=study)
         api = f"/api/lists/{final.public_id}"
-        saved = {"base_version": 0, "content": {"answer": RIGHT}, "active_seconds": 0}
+        saved = {"base_version": 0, "content": {"annotation": RIGHT}, "active_seconds": 0}
         assert client.put(f"{api}/draft", saved, "application/json").status_code == 200
         reply = client.post(f"{api}/submit", submission(final, RIGHT), "application/json")
         assert reply.json() == {"next": None, "next_url": url}
@@ -86,7 +89,7 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
 
 def test_the_page_of_a_final_answer_tells_no_provenance():
     study = draft()
-    final = final_answer_open(item=item_of(study), by=researcher_of(study))
+    final = adjudicated_annotation_open(item=item_of(study), by=researcher_of(study))
     page = client_of(researcher_of(study)).get(f"/lists/{final.public_id}/")
     assert study.extractions.get().model.name not in page.content.decode()
     assert page.context["page"]["urls"]["skip"] is None
@@ -96,7 +99,7 @@ def test_the_page_of_a_final_answer_tells_no_provenance():
 def test_one_missing_answer_keeps_the_study_from_opening(use):
     study = draft()
     for item in study.items.filter(use__in={"training", "reference"} - {use}):
-        submit(final_answer_open(item=item, by=researcher_of(study)), RIGHT)
+        submit(adjudicated_annotation_open(item=item, by=researcher_of(study)), RIGHT)
     with pytest.raises(Invalid, match=r"^1 training or silent reference list has no reference"):
         study_open(study=study)
     study.refresh_from_db()
@@ -108,7 +111,7 @@ def test_a_pilot_needs_the_answers_that_it_shows():
     study = draft(pilot_lists=1)
     with pytest.raises(Invalid, match="1 training list has no reference answer"):
         study_state_change(study=study, state=Study.State.PILOT)
-    submit(final_answer_open(item=item_of(study), by=researcher_of(study)), RIGHT)
+    submit(adjudicated_annotation_open(item=item_of(study), by=researcher_of(study)), RIGHT)
     study_state_change(study=study, state=Study.State.PILOT)
 
 
@@ -124,8 +127,8 @@ def test_a_copy_asks_for_answers_of_its_own():
     study = draft()
     give_references(study)
     copy = study_duplicate(study=study, title="Again", by=researcher_of(study))
-    assert [r.is_answered for r in references_of(study)] == [True, True]
-    assert [r.is_answered for r in references_of(copy)] == [False, False]
+    assert [r.is_annotated for r in references_of(study)] == [True, True]
+    assert [r.is_annotated for r in references_of(copy)] == [False, False]
 
 
 # One per list
@@ -134,9 +137,9 @@ def test_a_copy_asks_for_answers_of_its_own():
 def test_opened_again_it_is_the_same_answer():
     study = draft()
     by, item = researcher_of(study), item_of(study)
-    final = final_answer_open(item=item, by=by)
+    final = adjudicated_annotation_open(item=item, by=by)
     submit(final, RIGHT)
-    assert final_answer_open(item=item, by=by) == final
+    assert adjudicated_annotation_open(item=item, by=by) == final
     assert Assignment.objects.filter(purpose=Purpose.ADJUDICATION).count() == 1
 
 
@@ -145,36 +148,36 @@ def test_another_researcher_takes_over_only_what_nobody_has_begun():
     other = UserFactory(role=Role.RESEARCHER)
     Membership.objects.create(study=study, user=other, role=Membership.Role.RESEARCHER)
     item = item_of(study)
-    final = final_answer_open(item=item, by=researcher_of(study))
-    assert final_answer_open(item=item, by=other) == final
+    final = adjudicated_annotation_open(item=item, by=researcher_of(study))
+    assert adjudicated_annotation_open(item=item, by=other) == final
     final.refresh_from_db()
     assert final.membership.user == other
     submissions.draft_save(
         user=other, public_id=final.public_id, base_version=0, content={}, active_seconds=0
     )
     with pytest.raises(NotAllowed, match=f"{other} has begun"):
-        final_answer_open(item=item, by=researcher_of(study))
+        adjudicated_annotation_open(item=item, by=researcher_of(study))
 
 
 def test_what_a_researcher_left_unfinished_can_be_finished_by_another():
     study = draft()
     gone, other = researcher_of(study), UserFactory(role=Role.RESEARCHER)
     Membership.objects.create(study=study, user=other, role=Membership.Role.RESEARCHER)
-    final = final_answer_open(item=item_of(study), by=gone)
-    content = {"answer": RIGHT}
+    final = adjudicated_annotation_open(item=item_of(study), by=gone)
+    content = {"annotation": RIGHT}
     submissions.draft_save(
         user=gone, public_id=final.public_id, base_version=0, content=content, active_seconds=0
     )
     gone.is_active = False
     gone.save()
-    assert final_answer_open(item=item_of(study), by=other).draft == content
+    assert adjudicated_annotation_open(item=item_of(study), by=other).draft == content
 
 
 def test_hours_at_a_final_answer_stay_with_whoever_worked_them():
     study = draft()
     gone, other = researcher_of(study), UserFactory(role=Role.RESEARCHER)
     Membership.objects.create(study=study, user=other, role=Membership.Role.RESEARCHER)
-    final = final_answer_open(item=item_of(study), by=gone)
+    final = adjudicated_annotation_open(item=item_of(study), by=gone)
     long_ago = timezone.now() - timedelta(hours=1)
     Assignment.objects.update(opened_at=long_ago, state=State.IN_PROGRESS)
     submissions.draft_save(
@@ -182,7 +185,7 @@ def test_hours_at_a_final_answer_stay_with_whoever_worked_them():
     )
     gone.is_active = False
     gone.save()
-    taken = final_answer_open(item=item_of(study), by=other)
+    taken = adjudicated_annotation_open(item=item_of(study), by=other)
     assert (taken.active_seconds, taken.opened_at, taken.state) == (0, None, State.WAITING)
     submissions.assignment_open(taken)
     Assignment.objects.update(opened_at=long_ago)
@@ -203,7 +206,7 @@ def test_hours_at_a_final_answer_that_comes_back_go_on_from_where_they_were():
         User.objects.filter(pk__in=[user.pk for user in people]).update(is_active=False)
         User.objects.filter(pk=people[turn].pk).update(is_active=True)
         user = User.objects.get(pk=people[turn].pk)
-        final = final_answer_open(item=item_of(study), by=user)
+        final = adjudicated_annotation_open(item=item_of(study), by=user)
         if (turn, seconds) == (0, 660):
             assert final.active_seconds == 600  # what the page goes on counting from
         Assignment.objects.update(opened_at=long_ago, state=State.IN_PROGRESS)
@@ -223,37 +226,37 @@ def test_only_researchers_of_the_study_give_final_answers():
     annotator = study.memberships.filter(role=Membership.Role.ANNOTATOR).first().user
     for by in (annotator, UserFactory(role=Role.RESEARCHER), UserFactory(role=Role.ADMIN)):
         with pytest.raises(NotAllowed):
-            final_answer_open(item=item_of(study), by=by)
+            adjudicated_annotation_open(item=item_of(study), by=by)
     researcher = researcher_of(study)
-    final = final_answer_open(item=item_of(study), by=researcher)
+    final = adjudicated_annotation_open(item=item_of(study), by=researcher)
     researcher.role = Role.ANNOTATOR
     researcher.save()
     assert client_of(researcher).get(f"/lists/{final.public_id}/").status_code == 404
     with pytest.raises(NotAllowed):
-        final_answer_open(item=item_of(study), by=researcher)
+        adjudicated_annotation_open(item=item_of(study), by=researcher)
 
 
 def test_a_list_of_the_pilot_has_none_and_an_archived_study_takes_none():
     study = draft(pilot_lists=1)
     by = researcher_of(study)
     with pytest.raises(Invalid, match="Lists of a pilot"):
-        final_answer_open(item=item_of(study, "pilot"), by=by)
+        adjudicated_annotation_open(item=item_of(study, "pilot"), by=by)
     Study.objects.update(state=Study.State.ARCHIVED)
     with pytest.raises(Invalid, match="archived"):
-        final_answer_open(item=item_of(study), by=by)
+        adjudicated_annotation_open(item=item_of(study), by=by)
 
 
 def test_a_final_answer_of_a_list_of_the_study_can_be_given_after_it_closed():
     study = make_study()
     Study.objects.update(state=Study.State.CLOSED)
-    final = final_answer_open(item=item_of(study, "study"), by=researcher_of(study))
+    final = adjudicated_annotation_open(item=item_of(study, "study"), by=researcher_of(study))
     assert submit(final, RIGHT).state == State.SUBMITTED
     assert final.reference_score is None
 
 
 def test_a_final_answer_is_not_skipped():
     study = draft()
-    final = final_answer_open(item=item_of(study), by=researcher_of(study))
+    final = adjudicated_annotation_open(item=item_of(study), by=researcher_of(study))
     with pytest.raises(Invalid, match="not skipped"):
         submissions.assignment_skip(
             user=researcher_of(study), public_id=final.public_id, base_version=0,
@@ -339,7 +342,7 @@ def test_a_list_that_is_none_of_the_studys_is_not_found(number):
 
 def test_draft_and_submission_of_a_final_answer_go_through_the_ordinary_api():
     study = draft()
-    final = final_answer_open(item=item_of(study), by=researcher_of(study))
+    final = adjudicated_annotation_open(item=item_of(study), by=researcher_of(study))
     stranger = client_of(UserFactory(role=Role.RESEARCHER))
     body = json.dumps(submission(final, RIGHT))
     url = f"/api/lists/{final.public_id}/submit"

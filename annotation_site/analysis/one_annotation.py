@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 
-def answer_coverage(
+def coverage_of_annotation(
     patterns: Iterable[tuple[Sequence[int], bool]], *, length: int, min_tokens: int
 ) -> float:
     """The share of a list's tokens that one annotation puts into a concept, 0 to 1.

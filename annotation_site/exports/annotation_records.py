@@ -19,7 +19,7 @@ Type = Literal[
 ]
 
 
-class LabelFileError(ValueError):
+class LabelsFileError(ValueError):
     """A file has no labels in this product's format; the sentence says where."""
 
 
@@ -33,7 +33,7 @@ class Field:
     nullable: bool = False
 
 
-LABEL_FIELDS = (
+RECORD_FIELDS = (
     Field("schema_version", "int32", f"{SCHEMA_VERSION}; another number, another meaning"),
     Field("model", "string", "name of the language model"),
     Field("model_revision", "string", "its revision, or empty"),
@@ -78,7 +78,7 @@ LABEL_FIELDS = (
 
 
 @dataclass(frozen=True)
-class LabelPattern:
+class RecordPattern:
     """A pattern of an annotation."""
 
     number: int
@@ -90,7 +90,7 @@ class LabelPattern:
 
 
 @dataclass(frozen=True)
-class LabelRecord:
+class AnnotationRecord:
     """One submitted annotation of one person for one list, with the list's origin."""
 
     model: str
@@ -119,7 +119,7 @@ class LabelRecord:
     token_ids: tuple[int, ...]
     tokens: tuple[str, ...]
     glosses: tuple[str, ...]
-    patterns: tuple[LabelPattern, ...]
+    patterns: tuple[RecordPattern, ...]
 
     @property
     def list_key(self) -> tuple[str, str, int, int]:
@@ -136,31 +136,31 @@ def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(_MOMENT)
 
 
-def record_of(values: object, where: str) -> LabelRecord:
-    """Make a record from the values in a file, as `LabelRecord.values` gave them.
+def record_of(values: object, where: str) -> AnnotationRecord:
+    """Make a record from the values in a file, as `AnnotationRecord.values` gave them.
 
-    Raises LabelFileError, `where` being the place it names, for a missing or unknown field, a value
+    Raises LabelsFileError, `where` being the place it names, for a missing or unknown field, a value
     of another type, an unknown schema, and an annotator's code that is none.
     """
     if not isinstance(values, Mapping):
-        raise LabelFileError(f"{where} is not a record. Was the file written by another program?")
-    names = {field.name for field in LABEL_FIELDS}
+        raise LabelsFileError(f"{where} is not a record. Was the file written by another program?")
+    names = {field.name for field in RECORD_FIELDS}
     if set(values) != names:
         missing, unknown = sorted(names - set(values)), sorted(map(str, set(values) - names))
         what = f"lacks {', '.join(missing)}" if missing else f"has the field {unknown[0]}"
-        raise LabelFileError(f"{where} {what}. docs/exports.md lists the fields of a record.")
+        raise LabelsFileError(f"{where} {what}. docs/exports.md lists the fields of a record.")
     if values["schema_version"] != SCHEMA_VERSION:
-        raise LabelFileError(
+        raise LabelsFileError(
             f"{where} has the schema {values['schema_version']!r}; this version of the product "
             f"reads {SCHEMA_VERSION}."
         )
-    read = {field.name: _value(field, values[field.name], where) for field in LABEL_FIELDS}
+    read = {field.name: _value(field, values[field.name], where) for field in RECORD_FIELDS}
     del read["schema_version"]
-    record = LabelRecord(**read)
+    record = AnnotationRecord(**read)
     if not PSEUDONYM.fullmatch(record.annotator):
-        raise LabelFileError(f"{where}: annotator is a code of small letters and digits.")
+        raise LabelsFileError(f"{where}: annotator is a code of small letters and digits.")
     if not len(record.token_ids) == len(record.tokens) == len(record.glosses):
-        raise LabelFileError(f"{where}: token_ids, tokens and glosses differ in length.")
+        raise LabelsFileError(f"{where}: token_ids, tokens and glosses differ in length.")
     return record
 
 
@@ -187,13 +187,13 @@ def _checked(type_: Type, value: Any, name: str, where: str) -> Any:
     else:
         fits = is_bool if type_ == "bool" else isinstance(value, str)
     if not fits:
-        raise LabelFileError(f"{where}: {name} is {value!r:.60}, which is no {type_}.")
+        raise LabelsFileError(f"{where}: {name} is {value!r:.60}, which is no {type_}.")
     return float(value) if type_ == "float64" else value
 
 
 def _list(field: Field, value: Any, where: str) -> list[Any]:
     if not isinstance(value, list | tuple):
-        raise LabelFileError(f"{where}: {field.name} is {value!r:.60}, which is no list.")
+        raise LabelsFileError(f"{where}: {field.name} is {value!r:.60}, which is no list.")
     return list(value)
 
 
@@ -203,7 +203,7 @@ def _moment(field: Field, value: Any, where: str) -> datetime:
     try:
         return datetime.strptime(value, _MOMENT).replace(tzinfo=UTC)
     except (TypeError, ValueError) as error:
-        raise LabelFileError(
+        raise LabelsFileError(
             f"{where}: {field.name} is {value!r:.60}; a time looks like "
             "2026-03-02T09:00:00.000000Z."
         ) from error
@@ -218,11 +218,11 @@ _PATTERN_TYPES: dict[str, Type] = {
     "ranks": "list<int32>",
 }
 PATTERN_FIELDS = tuple(
-    Field(field.name, _PATTERN_TYPES[field.name], "") for field in fields(LabelPattern)
+    Field(field.name, _PATTERN_TYPES[field.name], "") for field in fields(RecordPattern)
 )
 
 
-def _pattern(value: Any, where: str) -> LabelPattern:
+def _pattern(value: Any, where: str) -> RecordPattern:
     if not isinstance(value, Mapping) or set(value) != set(_PATTERN_TYPES):
-        raise LabelFileError(f"{where}: a pattern has {', '.join(_PATTERN_TYPES)}.")
-    return LabelPattern(**{f.name: _value(f, value[f.name], where) for f in PATTERN_FIELDS})
+        raise LabelsFileError(f"{where}: a pattern has {', '.join(_PATTERN_TYPES)}.")
+    return RecordPattern(**{f.name: _value(f, value[f.name], where) for f in PATTERN_FIELDS})

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, AnnotationFrames, typed_frame
 from annotation_site.analysis.intervals import RESAMPLES, SEED
-from annotation_site.analysis.labels import LABEL_COLUMNS, Labels, typed_frame
 from annotation_site.analysis.missing import MISSING_COLUMNS
 from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
-from annotation_site.exports.labels import LabelFileError, LabelRecord
+from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.table import Column
 from annotation_site.results.tables.request import FINAL, TableRequest
 
@@ -69,7 +69,7 @@ MOST_RESAMPLES = 100_000  # a file that asks for more is none of ours
 
 
 @dataclass(frozen=True)
-class Choices:
+class TableSettings:
     """The tables' settings besides the annotations; `populations` as in `TableRequest`.
 
     Archives of the measures' versions up to 3 name no sizes: instead, `whole` has model and kind
@@ -96,7 +96,7 @@ class Choices:
         }
 
     @classmethod
-    def of_json(cls, values: Mapping[str, Any]) -> "Choices":
+    def of_json(cls, values: Mapping[str, Any]) -> "TableSettings":
         """Read the JSON of `to_json`. Raises KeyError, TypeError or ValueError."""
         populations, whole = NOTHING_KNOWN, frozenset[tuple[str, str]]()
         if "populations" in values:
@@ -134,8 +134,8 @@ def _pairs(values: Iterable[Sequence[Any]]) -> frozenset[tuple[str, str]]:
 def request_of(
     lists: Iterable[Sequence[Any]],
     machines: Iterable[Sequence[Any]],
-    records: Iterable[LabelRecord],
-    choices: Choices,
+    records: Iterable[AnnotationRecord],
+    choices: TableSettings,
     *,
     skips: Iterable[Sequence[Any]] = (),
     slots: int | None = None,
@@ -145,7 +145,7 @@ def request_of(
     `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list.
 
     Counted are annotations that are neither surplus nor unblinded (docs/measures.md). Raises
-    LabelFileError for a record, and ValueError for a machine's answer, of a list that is not among
+    LabelsFileError for a record, and ValueError for a machine's answer, of a list that is not among
     `lists`.
     """
     rows = list(lists)
@@ -169,7 +169,7 @@ def request_of(
     for number, record in enumerate(records, start=1):
         list_id = numbers.get(record.list_key)
         if list_id is None:
-            raise LabelFileError(f"Record {number} is of a list that the study does not have.")
+            raise LabelsFileError(f"Record {number} is of a list that the study does not have.")
         if record.purpose in ("training", "reference") and not record.unblinded:
             scores.append((record.annotator, record.purpose, list_id, record.reference_score))
         if list_id not in own:
@@ -210,7 +210,7 @@ def list_numbers(rows: Iterable[Sequence[Any]]) -> dict[ListKey, int]:
     return {(digest, kind, layer, index): n for n, digest, _, kind, layer, index, *_ in rows}
 
 
-def machine_rows(machines: Labels) -> Iterator[tuple[Any, ...]]:
+def machine_rows(machines: AnnotationFrames) -> Iterator[tuple[Any, ...]]:
     """Rows of `MACHINE_COLUMNS`, by annotator and list as they are given."""
     members = {
         key: list(rows[["pattern", "rank", "category"]].itertuples(index=False, name=None))
@@ -223,7 +223,7 @@ def machine_rows(machines: Labels) -> Iterator[tuple[Any, ...]]:
             yield name, list_id, pattern, rank, category
 
 
-def _machines(rows: Iterable[Sequence[Any]], lists: pd.DataFrame) -> Labels:
+def _machines(rows: Iterable[Sequence[Any]], lists: pd.DataFrame) -> AnnotationFrames:
     found = _Rows()
     numbers: dict[tuple[str, int], int] = {}
     for name, list_id, pattern, rank, category in rows:
@@ -243,7 +243,7 @@ class _Rows:
         self.annotations: list[tuple[int, int, str]] = []
         self.members: list[tuple[int, int, int, str, bool]] = []
 
-    def add(self, number: int, list_id: int, record: LabelRecord, annotator: str) -> None:
+    def add(self, number: int, list_id: int, record: AnnotationRecord, annotator: str) -> None:
         self.annotations.append((number, list_id, annotator))
         self.members += [
             (number, pattern.number, rank, pattern.category, pattern.stopwords)
@@ -251,14 +251,14 @@ class _Rows:
             for rank in pattern.ranks
         ]
 
-    def labels(self, lists: pd.DataFrame) -> Labels:
-        annotations = dict(zip(LABEL_COLUMNS["annotations"], (int, int, str), strict=True))
-        members = dict(zip(LABEL_COLUMNS["members"], (int, int, int, str, bool), strict=True))
-        return Labels(
+    def labels(self, lists: pd.DataFrame) -> AnnotationFrames:
+        annotations = dict(zip(FRAME_COLUMNS["annotations"], (int, int, str), strict=True))
+        members = dict(zip(FRAME_COLUMNS["members"], (int, int, int, str, bool), strict=True))
+        return AnnotationFrames(
             lists, typed_frame(self.annotations, annotations), typed_frame(self.members, members)
         )
 
-    def instead_of(self, others: "_Rows", lists: pd.DataFrame) -> Labels:
+    def instead_of(self, others: "_Rows", lists: pd.DataFrame) -> AnnotationFrames:
         """These answers, and the others' to lists that have none here."""
         here = {list_id for _, list_id, _ in self.annotations}
         kept = {number for number, list_id, _ in others.annotations if list_id not in here}

@@ -1,23 +1,23 @@
 """Machine annotators: two programs that annotate as a lower reference, never mixed with people.
 
-To add one, write a function like those below and one entry in `BASELINES`.
+To add one, write a function like those below and one entry in `MACHINE_ANNOTATORS`.
 """
 
 from collections.abc import Mapping
 
-from annotation_site.analysis.baselines.affixes import propose_by_affixes
-from annotation_site.analysis.baselines.hypernyms import propose_by_hypernyms
-from annotation_site.analysis.baselines.proposal import (
-    Baseline,
+from annotation_site.analysis.machine_annotators.affixes import propose_by_affixes
+from annotation_site.analysis.machine_annotators.hypernyms import propose_by_hypernyms
+from annotation_site.analysis.machine_annotators.proposal import (
+    MachineAnnotator,
     ProposedPattern,
     Synset,
     SynsetLookup,
 )
 
-__all__ = ["BASELINES", "Baseline", "ProposedPattern", "Synset", "SynsetLookup"]
+__all__ = ["MACHINE_ANNOTATORS", "MachineAnnotator", "ProposedPattern", "Synset", "SynsetLookup"]
 
-_BASELINES = (
-    Baseline(
+_MACHINE_ANNOTATORS = (
+    MachineAnnotator(
         name="machine-hypernyms",
         title="Machine: shared hypernyms",
         description="A program that proposes semantic patterns: nouns with a hypernym in common "
@@ -25,7 +25,7 @@ _BASELINES = (
         needs_wordnet=True,
         propose=propose_by_hypernyms,
     ),
-    Baseline(
+    MachineAnnotator(
         name="machine-affixes",
         title="Machine: shared affixes",
         description="A program that proposes syntactic patterns: words with a prefix, a suffix or "
@@ -35,5 +35,5 @@ _BASELINES = (
     ),
 )
 
-BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _BASELINES}
+MACHINE_ANNOTATORS: Mapping[str, MachineAnnotator] = {one.name: one for one in _MACHINE_ANNOTATORS}
 """Every machine annotator by name; the names start with "machine-"."""

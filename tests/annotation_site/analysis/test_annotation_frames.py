@@ -1,7 +1,7 @@
 import pytest
 
-from annotation_site.analysis.labels import Labels
-from tests.annotation_site.analysis.hand_worked import hand_worked_labels, labels_of
+from annotation_site.analysis.annotation_frames import AnnotationFrames
+from tests.annotation_site.analysis.hand_worked import frames_of, hand_worked_labels
 
 LIST = ("A", "toy", "value", 0, 5)
 ANNOTATION = ("a1", "A", "ana")
@@ -35,10 +35,10 @@ ANNOTATION = ("a1", "A", "ana")
 )
 def test_labels_that_contradict_themselves_are_refused(rows: dict, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        labels_of(**{"lists": [LIST], "annotations": [ANNOTATION], "members": [], **rows})
+        frames_of(**{"lists": [LIST], "annotations": [ANNOTATION], "members": [], **rows})
 
 
 def test_a_missing_column_is_named() -> None:
     labels = hand_worked_labels()
     with pytest.raises(ValueError, match="members lacks the columns category, stopwords"):
-        Labels(labels.lists, labels.annotations, labels.members.iloc[:, :3])
+        AnnotationFrames(labels.lists, labels.annotations, labels.members.iloc[:, :3])

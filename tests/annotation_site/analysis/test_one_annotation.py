@@ -3,7 +3,7 @@
 import pytest
 
 from annotation_site.analysis.coverage import annotation_coverage
-from annotation_site.analysis.one_answer import answer_coverage
+from annotation_site.analysis.one_annotation import coverage_of_annotation
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
 
 
@@ -18,5 +18,5 @@ def test_it_is_the_same_as_in_tables():
             (list(members["rank"]), bool(members["stopwords"].iloc[0]))
             for _, members in own.groupby("pattern")
         ]
-        found = answer_coverage(patterns, length=int(lengths[row.list_id]), min_tokens=4)
+        found = coverage_of_annotation(patterns, length=int(lengths[row.list_id]), min_tokens=4)
         assert found == pytest.approx(row.coverage)
