@@ -14,7 +14,7 @@ from ffn_extract.architectures.declaration import FFN, NEVER_NEGATIVE, Architect
 from ffn_extract.architectures.heads import choose_unembedding
 from ffn_extract.architectures.layers import find_layers
 from ffn_extract.architectures.naming import find_prefix, name_on_disk
-from ffn_extract.architectures.settings import settings_for, size_of
+from ffn_extract.architectures.settings import settings_for, size_of, width_of
 from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.limits import MOST_EXPERTS, MOST_LAYERS, MOST_VOCABULARY
@@ -162,11 +162,9 @@ def _chain(ffn: FFN | None) -> Iterator[FFN]:
 def _count(ffn: FFN, settings: Mapping[str, Any], d_model: int, shapes: Shapes, name: str) -> int:
     """How many value vectors an FFN has, all experts together; `name` is its value tensor's."""
     experts = _experts(ffn, settings)
-    known = any(settings.get(key) is not None for key in ffn.d_ff_keys)
-    if ffn.d_ff_factor is not None and not known:
-        return experts * ffn.d_ff_factor * d_model
-    if ffn.d_ff_keys:
-        return experts * size_of(settings, ffn.d_ff_keys)
+    said = width_of(ffn, settings, d_model)
+    if said is not None:
+        return experts * said
     if name not in shapes:
         raise ArchitectureError(f"The weights have no {name}. Look up the tensor's name.")
     return experts * shapes[name][-2 if ffn.value.orientation == "row" else -1]

@@ -49,6 +49,12 @@ ALLOWED = {
     ("annotation", "0007_taken_and_cut_time", "AddIndex workedday.cut_days"): (
         "it holds no row yet, so the table is read once"
     ),
+    ("annotation", "0008_annotations_in_json", "RunPython answers_to_annotations"): (
+        "it writes in batches, each for a moment"
+    ),
+    ("results", "0005_machine_annotators_in_filters", "RunPython machine_to_machine_annotators"): (
+        "it writes to snapshots, which are few"
+    ),
     ("corpus", "0001_initial", "RunPython index_token_ids"): "its table is new",
 }
 OWN = {"accounts", "annotation", "corpus", "results", "workers"}

@@ -11,6 +11,7 @@ from allauth.core import context
 from django.db.models import Model, QuerySet
 
 from annotation_site.accounts.models import AuditEntry, User
+from annotation_site.old_names import action_always
 
 # What can be logged, as the log's page says it.
 ACTIONS = {
@@ -82,7 +83,7 @@ def entries(*, action: str = "", person: uuid.UUID | None = None) -> QuerySet[Au
     """Log entries, newest first; optionally of one action, or by or about one person."""
     found = AuditEntry.objects.order_by("-pk")
     if action:
-        found = found.filter(action=action)
+        found = found.filter(action__in=action_always(action))
     if person:
         found = found.filter(actor=person) | found.filter(target=f"user:{person}")
     return found

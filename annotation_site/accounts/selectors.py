@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 
 from annotation_site.accounts.audit import ACTIONS
 from annotation_site.accounts.models import AuditEntry, Role, User
+from annotation_site.old_names import action_today
 
 
 def people(name: str = "") -> QuerySet[User]:
@@ -40,7 +41,7 @@ def log_rows(entries: Iterable[AuditEntry]) -> list[dict[str, object]]:
         {
             "at": entry.at,
             "actor": names.get(entry.actor, str(entry.actor)) if entry.actor else "",
-            "action": ACTIONS.get(entry.action, entry.action),
+            "action": ACTIONS.get(action_today(entry.action), entry.action),
             "target": named(entry.target),
             "details": entry.details,
         }

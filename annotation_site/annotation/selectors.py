@@ -307,7 +307,7 @@ def studies_of(user: User) -> QuerySet[Study]:
 
 
 def with_annotation_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
-    """Each study with `places`, its assigned lists, and `answers`, its submitted annotations."""
+    """Each study with `slots`, its assigned lists, and `annotations`, its submitted ones."""
     counts = Q(
         items__assignments__purpose=Assignment.Purpose.ANNOTATION,
         items__assignments__surplus=False,

@@ -139,8 +139,8 @@ def moment_text(moment: datetime) -> str:
 def record_of(values: object, where: str) -> AnnotationRecord:
     """Make a record from the values in a file, as `AnnotationRecord.values` gave them.
 
-    Raises LabelsFileError, `where` being the place it names, for a missing or unknown field, a value
-    of another type, an unknown schema, and an annotator's code that is none.
+    Raises LabelsFileError, `where` being the place it names, for a missing or unknown field, a
+    value of another type, an unknown schema, and an annotator's code that is none.
     """
     if not isinstance(values, Mapping):
         raise LabelsFileError(f"{where} is not a record. Was the file written by another program?")

@@ -38,6 +38,8 @@ class FFN:
         width is d_ff_factor · d_model or, without a factor, what the value matrix has.
     d_ff_factor
         d_ff / d_model where config.json gives no width; None where it always does.
+    d_ff_times
+        An entry of config.json by which that width is multiplied, where it is there.
     experts_keys
         The number of experts' name in config.json; empty for an FFN without experts. A name with
         `{expert}` is one expert's tensor, one without holds all experts along its first axis. Value
@@ -51,6 +53,7 @@ class FFN:
     up: Matrix | None = None
     d_ff_keys: tuple[str, ...] = ("intermediate_size",)
     d_ff_factor: int | None = None
+    d_ff_times: str | None = None
     experts_keys: tuple[str, ...] = ()
     then: "FFN | None" = None
 
@@ -130,6 +133,8 @@ class Architecture:
         are counted in the file and d_model is the width of the unembedding.
     default_activation
         What an absent activation_key means.
+    only
+        Entries of config.json that make it another model where they are there with another value.
     """
 
     model_type: str
@@ -148,3 +153,4 @@ class Architecture:
     d_model_keys: tuple[str, ...] = ("hidden_size",)
     activation_key: str = "hidden_act"
     default_activation: str | None = None
+    only: tuple[tuple[str, int], ...] = ()

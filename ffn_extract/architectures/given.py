@@ -13,7 +13,7 @@ gain of an RMSNorm between the FFN and the residual stream. Sizes are the tensor
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ffn_extract.architectures.declaration import (
@@ -102,7 +102,7 @@ class _Description:
             experts_keys=(_OWN + "experts",) if _OWN + "experts" in own else (),
         )
         if not self.shapes and "{expert}" in self.value:
-            ffn = FFN(ffn.key, ffn.value, None, FFN_WIDTHS, 4, EXPERTS)
+            ffn = replace(ffn, d_ff_keys=FFN_WIDTHS, d_ff_factor=4, experts_keys=EXPERTS)
         architecture = Architecture(
             model_type=model_type if usable and isinstance(model_type, str) else "unknown",
             prefixes=("",),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ffn_extract.architectures.declaration import Architecture
+from ffn_extract.architectures.declaration import FFN, Architecture
 from ffn_extract.errors import ArchitectureError
 from ffn_extract.limits import MOST_WIDTH
 
@@ -45,6 +45,21 @@ def size_of(settings: Mapping[str, Any], keys: tuple[str, ...], most: int = MOST
             f"config.json gives {key} as more than {most:,}, the most that can be read. Correct it."
         )
     return size
+
+
+def width_of(ffn: FFN, settings: Mapping[str, Any], d_model: int) -> int | None:
+    """The number of an FFN's (or of each expert's) value vectors; None where only files tell.
+
+    Raises ArchitectureError as `size_of` does.
+    """
+    known = any(settings.get(key) is not None for key in ffn.d_ff_keys)
+    if ffn.d_ff_factor is not None and not known:
+        return ffn.d_ff_factor * d_model
+    if not ffn.d_ff_keys:
+        return None
+    times = ffn.d_ff_times is not None and settings.get(ffn.d_ff_times) is not None
+    factor = size_of(settings, (str(ffn.d_ff_times),)) if times else 1
+    return factor * size_of(settings, ffn.d_ff_keys)
 
 
 def tie_word_embeddings(config: Mapping[str, Any]) -> bool | None:

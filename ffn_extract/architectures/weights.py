@@ -19,7 +19,7 @@ from ffn_extract.architectures.declaration import (
 from ffn_extract.architectures.layers import find_layers
 from ffn_extract.architectures.naming import find_prefix, matrices_of
 from ffn_extract.architectures.quantised import report_plain, require_plain, require_readable
-from ffn_extract.architectures.settings import settings_for, size_of
+from ffn_extract.architectures.settings import settings_for, size_of, width_of
 from ffn_extract.architectures.stored import (
     StoredRows,
     StoredVectors,
@@ -83,6 +83,7 @@ class ModelWeights:
     ) -> None:
         self.architecture = architecture
         self._config = settings_for(architecture, config)
+        self._require_only()
         self._files = files
         require_unadapted(files.names)
         self._prefix = find_prefix(architecture, files.names)
@@ -212,6 +213,15 @@ class ModelWeights:
     def _vector(self, name: str) -> Floats:
         return read_vector(self._files, name).to(torch.float64).numpy()
 
+    def _require_only(self) -> None:
+        for key, value in self.architecture.only:
+            if self._config.get(key, value) != value:
+                raise ArchitectureError(
+                    f"config.json gives {key} as {self._config[key]!r}; models of the family "
+                    f"{self.architecture.model_type} are read where it is {value}. Describe the "
+                    "model by its tensors' names instead: docs/extending.md says how."
+                )
+
     def _size(self, keys: tuple[str, ...]) -> int:
         return size_of(self._config, keys)
 
@@ -270,11 +280,9 @@ class ModelWeights:
         return block
 
     def _d_ff(self, ffn: FFN, layer: int, d_model: int) -> int:
-        known = any(self._config.get(key) is not None for key in ffn.d_ff_keys)
-        if ffn.d_ff_factor is not None and not known:
-            return ffn.d_ff_factor * d_model
-        if ffn.d_ff_keys:
-            return self._size(ffn.d_ff_keys)
+        said = width_of(ffn, self._config, d_model)
+        if said is not None:
+            return said
         name = self._name(ffn.value, layer, 0)
         self._require_present(name)
         return self._files.shape(name)[-2 if ffn.value.orientation == "row" else -1]

@@ -94,7 +94,8 @@ def test_what_only_reads_but_for_the_logs_row_is_counted_too(minute):
     study = make_study()
     client = client_of(study.created_by)
     addresses = (
-        f"/studies/{study.slug}/adjudication/adjudicated.jsonl", f"/api/studies/{study.slug}/adjudicated.jsonl",
+        f"/studies/{study.slug}/adjudication/adjudicated.jsonl",
+        f"/api/studies/{study.slug}/adjudicated.jsonl",
     )  # fmt: skip
     found = [client.get(addresses[n % 2]).status_code for n in range(5)]
     assert found == [200, 200, 200, 429, 429]

@@ -16,7 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from annotation_site.accounts.models import User
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.review.final_answers import final_answer_open
+from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
+from annotation_site.old_names import annotation_renamed
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import UserFactory, make_study
 from tests.annotation_site.older_version import older_version_read
@@ -26,6 +27,7 @@ FOLDER = ROOT / "fixtures" / "upgrade"
 # Every release that somebody may come from. One that was made is never taken out.
 OLDER = ("first", "0.1")
 SLUG = "an-older-study"
+DRAFT = 10  # of an assignment's values in `fixtures.upgrade.make`
 # How many lists three per layer add to the study, and how many a copy of it holds.
 EXTENDED = {"first": (6, 18), "0.1": (10, 37)}
 LOAD = """
@@ -71,7 +73,17 @@ def bring_up_to_date(site: Site, name: str) -> dict[str, Any]:
     """A site with the older database, migrated; returns what the older version said."""
     path = FOLDER / f"{name}.json.gz"
     run(site, LOAD.format(path=str(path)))
-    return older_version_read(path)["answers"]
+    return in_todays_names(older_version_read(path)["answers"])
+
+
+def in_todays_names(said: dict[str, Any]) -> dict[str, Any]:
+    """Drafts, on pages and as they are stored, call the annotation in them by today's name."""
+    for row in said.get("assignments", {}).values():
+        row[DRAFT] = annotation_renamed(row[DRAFT])
+    for page in said["pages"].values():
+        if "draft" in page:
+            page["draft"]["content"] = annotation_renamed(page["draft"]["content"])
+    return said
 
 
 def test_no_older_version_is_forgotten():
@@ -108,6 +120,21 @@ def test_an_older_database_keeps_its_answers(site: Site, name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", OLDER)
+def test_everything_stored_has_todays_names(site: Site, name: str):
+    made = older_version_read(FOLDER / f"{name}.json.gz")["rows"]
+    bring_up_to_date(site, name)
+    for model, column in (("Assignment", "draft"), ("Revision", "snapshot")):
+        (table,) = (one for label, one in made.items() if label.endswith(f".{model.lower()}"))
+        at = table["columns"].index(column)
+        before = sorted(row[0] for row in table["rows"] if "answer" in (row[at] or {}))
+        holding = (
+            f"sorted({model}.objects.filter({column}__has_key=%r).values_list('pk', flat=True))"
+        )
+        assert site.query(holding % "annotation") == before != []
+        assert site.query(holding % "answer") == []
+
+
+@pytest.mark.parametrize("name", OLDER)
 def test_an_older_database_gives_every_file(site: Site, name: str, tmp_path: Path):
     expected = bring_up_to_date(site, name)
     code = "from tests.annotation_site.goes_on import export_all; export_all({!r}); print(0)"
@@ -127,7 +154,7 @@ def test_an_older_database_gives_every_file(site: Site, name: str, tmp_path: Pat
         assert slugs == {one[0] for one in kept}
     for slug in slugs:
         assert {file for file in files if file.startswith(f"{slug}-")} == {
-            *(f"{slug}-{table}.csv" for table in (*TABLES, "gold")),
+            *(f"{slug}-{table}.csv" for table in (*TABLES, "adjudicated")),
             *(f"{slug}-{one}" for one in ("labels.jsonl", "labels.parquet", "archive.zip")),
         }
         status, out = verified(files[f"{slug}-archive.zip"])
@@ -208,7 +235,7 @@ def within(before: Any, after: Any) -> Any:
 
 @pytest.mark.django_db(transaction=True)
 def test_days_of_a_list_that_two_people_worked_at_can_go_back():
-    final = final_answer_open(
+    final = adjudicated_annotation_open(
         item=make_study(reference_lists=1).items.filter(use="study").first(),
         by=User.objects.get(role="researcher"),
     )

@@ -51,7 +51,7 @@ def test_a_head_in_the_file_is_the_unembedding(tiny_model, tmp_path):
         ("gpt2", {}, True), ("gpt2", {"activation_function": "relu"}, False),
         ("bert", {"hidden_act": "relu"}, False), ("llama", {"hidden_act": "relu"}, True),
         ("opt", {}, False), ("falcon", {}, True), ("bloom", {}, True),
-        ("t5", {}, False), ("t5-gated", {}, True), ("mixtral", {"hidden_act": "relu"}, True),
+        ("t5", {}, False), ("t5+gated", {}, True), ("mixtral", {"hidden_act": "relu"}, True),
     ],
 )  # fmt: skip
 def test_a_bottom_exists_where_coefficients_can_be_negative(
@@ -142,7 +142,7 @@ def test_what_an_old_config_leaves_out_is_the_familys_own(tiny_model, tmp_path):
 
 
 def test_a_discriminator_with_narrow_embeddings_is_refused(tiny_model, tmp_path):
-    folder = copied(tiny_model("electra-narrow"), tmp_path)
+    folder = copied(tiny_model("electra+narrow"), tmp_path)
     tensors = load_file(folder / "model.safetensors")
     del tensors["generator_predictions.dense.weight"]
     save_file(tensors, folder / "model.safetensors")

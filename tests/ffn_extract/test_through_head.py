@@ -22,10 +22,16 @@ TINY = ExtractOptions(
     kinds=("value",), per_layer=24, top_k=5, glosses=(), name="tiny", through_head=True
 )
 HEADS = {
+    "albert": ("predictions.dense", "predictions.LayerNorm"),
     "bert": ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
+    "camembert": ("lm_head.dense", "lm_head.layer_norm"),
+    "deberta-v2": ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
     "distilbert": ("vocab_transform", "vocab_layer_norm"),
     "electra": ("generator_predictions.dense", "generator_predictions.LayerNorm"),
+    "modernbert": ("head.dense", "head.norm"),
+    "mpnet": ("lm_head.dense", "lm_head.layer_norm"),
     "roberta": ("lm_head.dense", "lm_head.layer_norm"),
+    "xlm-roberta": ("lm_head.dense", "lm_head.layer_norm"),
 }
 EVERY_ENCODER = pytest.mark.parametrize("family", ENCODERS)
 
@@ -41,7 +47,7 @@ def model_of(folder, family):
 
 
 def head_of(model, family):
-    return [model.get_submodule(name) for name in HEADS[family.split("-")[0]]]
+    return [model.get_submodule(name) for name in HEADS[family.split("+")[0]]]
 
 
 @EVERY_ENCODER
@@ -50,7 +56,8 @@ def test_the_way_is_the_heads_own_dense_and_norm_without_activation_and_biases(t
     dense, norm = head_of(model, family)
     output = model.get_output_embeddings()
     for module in (dense, norm):
-        torch.nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            torch.nn.init.zeros_(module.bias)
     vectors = torch.randn(4, 16)
     with torch.inference_mode():
         logits = torch.nn.functional.linear(norm(dense(vectors)), output.weight)
@@ -64,10 +71,10 @@ def test_the_way_is_the_heads_own_dense_and_norm_without_activation_and_biases(t
     torch.testing.assert_close(scores.to(torch.float32), logits, rtol=1e-4, atol=1e-5)
 
 
-@EVERY_ENCODER
+@pytest.mark.parametrize("family", sorted(set(ENCODERS) - {"modernbert"}))  # which is newer
 def test_old_names_of_the_heads_norm_are_read(tiny_model, tmp_path, family):
     folder = copied(tiny_model(family), tmp_path)
-    _, norm = HEADS[family.split("-")[0]]
+    _, norm = HEADS[family.split("+")[0]]
     edit(folder, lambda name: name.replace(f"{norm}.weight", f"{norm}.gamma"))
     vectors = np.eye(16)
     np.testing.assert_array_equal(
@@ -113,7 +120,7 @@ def test_the_command_line_knows_it(tiny_model, tmp_path):
     assert open_bundle(tmp_path / "out").manifest.parameters["through_head"] is True
 
 
-@pytest.mark.parametrize("family", ["gpt2", "t5", "opt-350m"])
+@pytest.mark.parametrize("family", ["gpt2", "t5", "opt+350m"])
 def test_a_family_without_such_a_head_is_refused(tiny_model, tmp_path, family):
     with pytest.raises(ArchitectureError, match=r"no masked-language-model head .* --through-head"):
         extract(str(tiny_model(family)), tmp_path / "out", TINY)
@@ -121,7 +128,7 @@ def test_a_family_without_such_a_head_is_refused(tiny_model, tmp_path, family):
 
 @EVERY_ENCODER
 def test_a_file_without_its_head_is_refused_by_the_tensors_name(tiny_model, tmp_path, family):
-    dense, norm = HEADS[family.split("-")[0]]
+    dense, norm = HEADS[family.split("+")[0]]
     for missing in (dense, norm):
         folder = shutil.copytree(tiny_model(family), tmp_path / missing)
         tensors = load_file(folder / "model.safetensors")

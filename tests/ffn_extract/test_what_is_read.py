@@ -18,7 +18,7 @@ from ffn_extract.inspection import Wanted, describe
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.conftest import EXTRA_ROWS, edit_config
-from tests.ffn_extract.tiny_families import TINY_FAMILIES
+from tests.ffn_extract.tiny_families import SHARED, TINY_FAMILIES
 
 VALUES = ExtractOptions(kinds=("value",), per_layer=6, top_k=5, glosses=(), name="tiny")
 WITH_HEADS = sorted(name for name, family in ARCHITECTURES.items() if family.heads)
@@ -187,7 +187,7 @@ def layers_key(folder, family):
     return next(k for k in ARCHITECTURES[family].layers_keys if config.get(k) is not None)
 
 
-@pytest.mark.parametrize("family", sorted(set(ARCHITECTURES) - {"wikilm"}))
+@pytest.mark.parametrize("family", sorted(set(ARCHITECTURES) - {"wikilm", *SHARED}))
 @pytest.mark.parametrize("said", [1, 3])
 def test_config_and_file_that_disagree_about_layers_are_refused(tiny_model, tmp_path, family, said):
     folder = copied(tiny_model(family), tmp_path)

@@ -47,6 +47,10 @@ class TinyFamily:
         return model
 
 
+DEEPSEEK = {
+    **LLAMA, **EXPERTS, "n_routed_experts": 4, "n_group": 1, "topk_group": 1,
+    "moe_intermediate_size": 12, "first_k_dense_replace": 1, "n_shared_experts": 2,
+}  # fmt: skip
 BERT_NORM = "encoder.layer.{layer}.output.LayerNorm"
 
 TINY_FAMILIES = {
@@ -64,7 +68,7 @@ TINY_FAMILIES = {
     "electra": TinyFamily(
         t.ElectraForMaskedLM, {**PLAIN, "embedding_size": 16}, BERT_NORM, causal=False
     ),
-    "electra-narrow": TinyFamily(
+    "electra+narrow": TinyFamily(
         t.ElectraForMaskedLM, {**PLAIN, "embedding_size": 8}, BERT_NORM, causal=False
     ),
     "falcon": TinyFamily(
@@ -82,15 +86,23 @@ TINY_FAMILIES = {
     "gpt_neo": TinyFamily(
         t.GPTNeoForCausalLM,
         {
-            "hidden_size": 16, "num_layers": 2, "num_heads": 2, "max_position_embeddings": 32,
+            "hidden_size": 16,
+            "num_layers": 2,
+            "num_heads": 2,
+            "max_position_embeddings": 32,
             "attention_types": [[["global", "local"], 1]],
         },
         "transformer.ln_f",
     ),
     "gpt_oss": TinyFamily(
         t.GptOssForCausalLM,
-        {**NARROW, **EXPERTS, "max_position_embeddings": 64, "num_local_experts": 4,
-         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+        {
+            **NARROW,
+            **EXPERTS,
+            "max_position_embeddings": 64,
+            "num_local_experts": 4,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        },
         "model.norm",
     ),
     "gpt_neox": TinyFamily(t.GPTNeoXForCausalLM, PLAIN, "gpt_neox.final_layer_norm"),
@@ -110,7 +122,7 @@ TINY_FAMILIES = {
     "opt": TinyFamily(
         t.OPTForCausalLM, {**OPT, "word_embed_proj_dim": 16}, "model.decoder.final_layer_norm"
     ),
-    "opt-350m": TinyFamily(
+    "opt+350m": TinyFamily(
         t.OPTForCausalLM,
         {**OPT, "word_embed_proj_dim": 8, "do_layer_norm_before": False},
         "model.decoder.layers.1.final_layer_norm",
@@ -131,13 +143,106 @@ TINY_FAMILIES = {
     "stablelm": TinyFamily(t.StableLmForCausalLM, LLAMA, "model.norm"),
     "starcoder2": TinyFamily(t.Starcoder2ForCausalLM, LLAMA, "model.norm"),
     "t5": TinyFamily(t.T5ForConditionalGeneration, T5, "decoder.final_layer_norm"),
-    "t5-gated": TinyFamily(
+    "t5+gated": TinyFamily(
         t.T5ForConditionalGeneration,
         {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "decoder.final_layer_norm",
     ),
-}  # fmt: skip
-WITH_EXPERTS = ["gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"]
-WITHOUT_EXPERTS = sorted(set(TINY_FAMILIES) - set(WITH_EXPERTS))
+    "albert": TinyFamily(
+        t.AlbertForMaskedLM,
+        {**PLAIN, "embedding_size": 8},
+        "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm",
+        causal=False,
+    ),
+    "bart": TinyFamily(
+        t.BartForConditionalGeneration,
+        {
+            "d_model": 16,
+            "encoder_layers": 3,
+            "decoder_layers": 2,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "encoder_ffn_dim": 20,
+            "decoder_ffn_dim": 24,
+            "max_position_embeddings": 32,
+            "decoder_start_token_id": 0,
+        },
+        "model.decoder.layers.1.final_layer_norm",
+    ),
+    "camembert": TinyFamily(
+        t.CamembertForMaskedLM, {**PLAIN, "max_position_embeddings": 514}, BERT_NORM, causal=False
+    ),
+    "codegen": TinyFamily(
+        t.CodeGenForCausalLM, {**GPT, "n_head": 4, "rotary_dim": 4}, "transformer.ln_f"
+    ),
+    "cohere2": TinyFamily(t.Cohere2ForCausalLM, LLAMA, "model.norm"),
+    "deberta-v2": TinyFamily(t.DebertaV2ForMaskedLM, PLAIN, BERT_NORM, causal=False),
+    "deepseek_v3": TinyFamily(
+        t.DeepseekV3ForCausalLM,
+        {
+            **DEEPSEEK,
+            "q_lora_rank": 8,
+            "kv_lora_rank": 8,
+            "qk_rope_head_dim": 4,
+            "qk_nope_head_dim": 4,
+            "v_head_dim": 8,
+        },
+        "model.norm",
+    ),
+    "exaone4": TinyFamily(t.Exaone4ForCausalLM, NARROW, "model.norm"),
+    "glm4": TinyFamily(t.Glm4ForCausalLM, NARROW, "model.norm"),
+    "glm4_moe": TinyFamily(t.Glm4MoeForCausalLM, {**DEEPSEEK, "head_dim": 8}, "model.norm"),
+    "granite": TinyFamily(
+        t.GraniteForCausalLM,
+        {**LLAMA, "residual_multiplier": 0.5, "logits_scaling": 2.0},
+        "model.norm",
+    ),
+    "llama4_text": TinyFamily(
+        t.Llama4ForCausalLM,
+        {
+            **NARROW,
+            "intermediate_size_mlp": 20,
+            "num_local_experts": 4,
+            "interleave_moe_layer_step": 2,
+        },
+        "model.norm",
+    ),
+    "ministral3": TinyFamily(t.Ministral3ForCausalLM, NARROW, "model.norm"),
+    "modernbert": TinyFamily(
+        t.ModernBertForMaskedLM,
+        {**PLAIN, "cls_token_id": 1, "sep_token_id": 2},
+        "final_norm",
+        causal=False,
+    ),
+    "mpnet": TinyFamily(
+        t.MPNetForMaskedLM, {**PLAIN, "max_position_embeddings": 514}, BERT_NORM, causal=False
+    ),
+    "mt5": TinyFamily(t.MT5ForConditionalGeneration, T5, "decoder.final_layer_norm"),
+    "olmo3": TinyFamily(t.Olmo3ForCausalLM, LLAMA, "model.norm"),
+    "olmoe": TinyFamily(t.OlmoeForCausalLM, {**LLAMA, **EXPERTS, "num_experts": 4}, "model.norm"),
+    "qwen3_5_text": TinyFamily(
+        t.Qwen3_5ForCausalLM,
+        {
+            **NARROW,
+            "layer_types": ["full_attention", "linear_attention"],
+            "linear_num_value_heads": 2,
+            "linear_num_key_heads": 2,
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+        },
+        "model.norm",
+    ),
+    "smollm3": TinyFamily(t.SmolLM3ForCausalLM, LLAMA, "model.norm"),
+    "xlm-roberta": TinyFamily(
+        t.XLMRobertaForMaskedLM, {**PLAIN, "max_position_embeddings": 514}, BERT_NORM, causal=False
+    ),
+}
+WITH_EXPERTS = [
+    "deepseek_v3", "glm4_moe", "gpt_oss", "llama4_text", "mixtral", "olmoe", "qwen2_moe",
+    "qwen3_moe",
+]  # fmt: skip
+SHARED = ["albert"]
+"""One FFN for all layers."""
+WITHOUT_EXPERTS = sorted(set(TINY_FAMILIES) - set(WITH_EXPERTS) - set(SHARED))
 CAUSAL = sorted(name for name, tiny in TINY_FAMILIES.items() if tiny.causal)
 ENCODERS = sorted(set(TINY_FAMILIES) - set(CAUSAL))

@@ -20,8 +20,8 @@ class EncodedAnnotations:
         ``list_id``, ``model``, ``kind``, ``layer``, ``annotations`` (how many), by which tables
         are grouped; ordered by model, kind, layer and id.
     annotations
-        `AnnotationFrames.annotations` in the order of all that is said per annotation: by list, then
-        person. The index is the row there.
+        `AnnotationFrames.annotations` in the order of all that is said per annotation: by list,
+        then person. The index is the row there.
     people, categories
         Ids of annotators and names of categories, sorted.
     length

@@ -16,7 +16,7 @@ from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 def encode(
     labels: AnnotationFrames, *, min_tokens: int, categories: Sequence[str] = ()
 ) -> dict[str | None, EncodedAnnotations]:
-    """Encode annotations; see `Answers`.
+    """Encode annotations; see `EncodedAnnotations`.
 
     Parameters
     ----------

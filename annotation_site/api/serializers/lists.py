@@ -11,6 +11,7 @@ from annotation_site.annotation.models import Assignment, Study
 from annotation_site.annotation.work.submissions import MOST_DRAFT_BYTES
 from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.bounds import ANSWER, SKIP_REASON
+from annotation_site.old_names import annotation_renamed
 
 MOST_SECONDS = 10_000_000
 
@@ -36,7 +37,7 @@ class DraftContent(BoundedJSON):
     """A draft: an object of bounded size, otherwise unchecked."""
 
     def to_internal_value(self, data: Any) -> Any:
-        value = super().to_internal_value(data)
+        value = annotation_renamed(super().to_internal_value(data))
         if not isinstance(value, dict):
             raise serializers.ValidationError("A draft is a JSON object.")
         if not all(is_storable(text) for text in _texts(value)):
@@ -72,6 +73,9 @@ class Submission(Fields):
     key = serializers.UUIDField()
     annotation = BoundedJSON(max_bytes=MOST_ANNOTATION_BYTES)
     active_seconds = serializers.IntegerField(min_value=0, max_value=MOST_SECONDS)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(annotation_renamed(data))
 
 
 class Skip(Fields):

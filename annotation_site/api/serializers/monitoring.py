@@ -77,8 +77,8 @@ class RankedQuery(PageQuery):
 class Ranked(serializers.Serializer):
     """One of the study's own lists: its origin, people at work on it, and agreement.
 
-    `annotations` are those that tables count, `working` have opened it, `surplus` answered when it had
-    its answers, `unblinded` were not blind; `reasons` are those of the people who skipped it.
+    `annotations` are those that tables count, `working` have opened it, `surplus` came when it had
+    its k, `unblinded` were not blind; `reasons` are those of the people who skipped it.
     `overlap` is from 0 to 1, null where it is undefined or not computed.
     """
 

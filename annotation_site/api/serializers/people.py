@@ -8,10 +8,11 @@ from rest_framework import serializers
 from annotation_site import bounds
 from annotation_site.accounts.audit import ACTIONS
 from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
-from annotation_site.accounts.models import ApiToken, Role, Scope
+from annotation_site.accounts.models import ApiToken, AuditEntry, Role, Scope
 from annotation_site.accounts.tokens import scopes_now
 from annotation_site.annotation.models import Membership
 from annotation_site.api.calls import Fields, PageQuery
+from annotation_site.old_names import action_today
 
 
 class Me(serializers.Serializer):
@@ -132,6 +133,9 @@ class LogEntry(serializers.Serializer):
 
     at = serializers.DateTimeField()
     actor = serializers.UUIDField(allow_null=True)
-    action = serializers.CharField()
+    action = serializers.SerializerMethodField()
     target = serializers.CharField()
     details = serializers.JSONField()
+
+    def get_action(self, entry: AuditEntry) -> str:
+        return action_today(entry.action)

@@ -19,7 +19,7 @@ class StudiesQuery(PageQuery):
 
 
 class StudyFields(serializers.Serializer):
-    """A study and its rules. `places` counts assigned lists, `answers` submitted annotations."""
+    """A study and its rules. `slots` counts assigned lists, `annotations` submitted ones."""
 
     slug = serializers.SlugField()
     title = serializers.CharField()

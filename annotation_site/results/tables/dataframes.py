@@ -61,7 +61,7 @@ def counted_assignments(study: Study) -> QuerySet[Assignment]:
 class StudyAnnotations:
     """All submissions of a study, for every purpose, in three dataframes.
 
-    `lists`: as in `AnnotationFrames`, with ``use``; `annotations`: as in `AnnotationFrames`, with ``purpose``,
+    `lists`: as in `AnnotationFrames`, with ``use``; `annotations`: as there, with ``purpose``,
     ``surplus``, ``unblinded``, ``active_seconds``, ``submitted_at`` and ``reference_score``;
     `members`: as in `AnnotationFrames`.
     """

@@ -13,6 +13,9 @@ export const MOST_COMMENT = 2000;
 
 export const EMPTY = {patterns: [], no_pattern: false, comment: ''};
 
+/** The annotation in a draft, or in one of its steps; version 0.1 left some in browsers as `answer`. */
+export const annotationOf = (kept) => kept?.annotation ?? kept?.answer;
+
 /** An answer as the rules allow it, from any JSON. */
 export function normalise(raw, rules) {
   if (!raw || !Array.isArray(raw.patterns)) return EMPTY;

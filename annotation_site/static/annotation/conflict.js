@@ -1,7 +1,7 @@
 // The same list was changed elsewhere: both versions in words, and the person chooses. Fetched
 // when it happens, which is seldom and when the server has just been reached.
 
-import {finished, normalise} from './annotation.js';
+import {annotationOf, finished, normalise} from './annotation.js';
 import {desk} from './desk.js';
 import {ask} from './dialogs.js';
 import {element, sentence} from './elements.js';
@@ -13,7 +13,7 @@ import {NO_CATEGORY, quoted, tokens as count} from './words.js';
 /** Shows the choice and puts the chosen version on the desk; 'mine', 'theirs' or '' for not now. */
 export async function chooseVersion({content}) {
   const mine = desk.state.annotation;
-  const theirs = normalise(content?.annotation, desk.rules);
+  const theirs = normalise(annotationOf(content), desk.rules);
   const choice = await askFor(differences(finished(mine), finished(theirs), desk.page.list.tokens));
   if (!choice) return '';
   // Whatever is chosen, the other version stays one undo away.

@@ -1,6 +1,6 @@
 // What the page works on. Everything that changes an answer goes through `perform`.
 
-import {normalise} from './annotation.js';
+import {annotationOf, normalise} from './annotation.js';
 import {act, start} from './history.js';
 import {categoryKeys} from './keyboard.js';
 import * as view from './view.js';
@@ -36,7 +36,7 @@ export const desk = {
 
   /** What `toContent` of history.js made, or null for an empty answer. */
   lay(content) {
-    desk.state = start(normalise(content?.annotation, desk.rules), content?.ui, desk.rules);
+    desk.state = start(normalise(annotationOf(content), desk.rules), content?.ui, desk.rules);
     view.showComment(desk.state.annotation.comment !== '');
     desk.draw();
   },

@@ -5,7 +5,7 @@
 // {annotation, current, cursor}. Actions with the same `merge` (one drag, one stay in a text field)
 // make one step.
 
-import {normalise, reduce} from './annotation.js';
+import {annotationOf, normalise, reduce} from './annotation.js';
 
 const MOST_STEPS = 100;
 const MOST_CHARACTERS = 30_000; // a draft is sent with every change and has a limit on the server
@@ -24,7 +24,7 @@ export function start(annotation, ui, rules) {
     };
   };
   const readAll = (steps) => (Array.isArray(steps) ? steps : [])
-    .map((s) => read(normalise(s?.annotation, rules), s));
+    .map((s) => read(normalise(annotationOf(s), rules), s));
   return {...read(annotation, ui), past: readAll(ui?.past), future: readAll(ui?.future), merge: null};
 }
 

@@ -1,7 +1,7 @@
 // Sends what earlier visits to other lists could not save. Conflicts wait until the list is
 // opened, where a person can see them.
 
-import {EMPTY, canonical} from './annotation.js';
+import {EMPTY, annotationOf, canonical} from './annotation.js';
 import {local} from './storage.js';
 import {PASSING, send} from './sync.js';
 
@@ -17,7 +17,7 @@ export async function sendLeftovers(keys, person) {
     if (PASSING.includes(reply.status)) return true;
     const conflict = reply.status === 'conflict';
     const echo = conflict
-      && canonical(content.annotation) === canonical(reply.details.content?.annotation ?? EMPTY);
+      && canonical(annotationOf(content)) === canonical(annotationOf(reply.details.content) ?? EMPTY);
     const gone = reply.code === 'not_found' && await isLoggedIn(person);
     const done = reply.status === 'ok' || echo || gone;
     if (done && local.get(key) === kept) local.remove(key);
@@ -30,7 +30,7 @@ export async function sendLeftovers(keys, person) {
 function readable(kept) {
   try {
     const copy = JSON.parse(kept);
-    canonical(copy.content.annotation);
+    canonical(annotationOf(copy.content));
     return copy.url.startsWith('/') ? copy : null;
   } catch {
     return null;

@@ -4,7 +4,7 @@
 // A 409 that shows what the server acknowledged before, what was sent without a reply, or what is
 // here now, is our own work coming back (a reply was lost); anything else is another hand's.
 
-import {normalise, same} from './annotation.js';
+import {annotationOf, normalise, same} from './annotation.js';
 import {local} from './storage.js';
 
 const DEBOUNCE = 400;
@@ -52,7 +52,7 @@ export async function send(method, url, body, keepalive = false) {
 export function createSync({page, person, rules, seconds, content, on}) {
   const {draft, urls} = page;
   const key = `${COPIES}${person}:${page.list.id}`;
-  const annotationIn = (raw) => normalise(raw?.annotation, rules);
+  const annotationIn = (raw) => normalise(annotationOf(raw), rules);
 
   let {version} = draft;
   let acknowledged = annotationIn(draft.content);

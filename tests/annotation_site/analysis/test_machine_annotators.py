@@ -152,7 +152,8 @@ def test_every_baseline_annotates_as_a_person_may(
 def test_proposals_do_not_depend_on_the_order_of_hashes() -> None:
     program = (
         "from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS\n"
-        f"print(MACHINE_ANNOTATORS['machine-affixes'].propose({[*LISTS['A'], *LISTS['C']]!r}, 2, None))"
+        "affixes = MACHINE_ANNOTATORS['machine-affixes']\n"
+        f"print(affixes.propose({[*LISTS['A'], *LISTS['C']]!r}, 2, None))"
     )
     answers = {
         subprocess.run(
