@@ -38,7 +38,7 @@ class ItemsQuery(PageQuery):
 
 
 class ItemFields(serializers.Serializer):
-    """A list of a study, with its origin. `answers` counts the annotations that results use."""
+    """A list of a study, with its origin. `annotations` counts those that results use."""
 
     id = serializers.IntegerField()
     use = serializers.ChoiceField(Item.Use.choices)
