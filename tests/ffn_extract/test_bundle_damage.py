@@ -104,7 +104,7 @@ def test_a_foreign_manifest_is_refused(small_bundle, content, sentence):
 
 @pytest.mark.parametrize("version", [0, 2, "1", True, None])
 def test_an_unknown_version_is_refused(small_bundle, version):
-    with pytest.raises(BundleError, match=r"has format version .*; this program reads 1"):
+    with pytest.raises(BundleError, match=r"has format version .*; this program reads version 1"):
         _edit_manifest(small_bundle, ("format_version",), version)
 
 

@@ -306,7 +306,7 @@ def test_another_host_is_not_followed(open_source, wiki, caplog, status):
 
 def test_a_server_that_is_no_wiki_is_named(open_source, wiki, caplog):
     assert open_source(url=f"{wiki.url}/mediawiki").look_up("london") is None
-    assert "has no API there (404)" in warnings_in(caplog)[0]
+    assert "has no API at /w/api.php (404)" in warnings_in(caplog)[0]
 
 
 def test_a_wiki_for_members_only_is_named(open_source, wiki, caplog):
