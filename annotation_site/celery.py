@@ -25,6 +25,7 @@ from kombu import Exchange, Queue
 from annotation_site.logs import request_id
 from annotation_site.orphans import forks_end_with_this_process, stop_in_time
 from annotation_site.private_files import keep_files_private
+from annotation_site.workers.identity import this_worker
 from annotation_site.workers.memory import release
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
 
@@ -66,6 +67,8 @@ try:
     settings.REDIS_URL  # noqa: B018  (the first that is read, where celery's own command starts)
 except ImproperlyConfigured as error:
     raise SystemExit(str(error)) from None
+if settings.REDIS_URL:  # 20 MB that no other queue needs
+    from annotation_site.workers.redis_queue import let_go_of_what_redis_forgot
 
 app = Celery("annotation_site")
 app.conf.update(
@@ -119,14 +122,10 @@ def _wake_for_the_next(task: Any, **_: Any) -> None:
 
 @worker_init.connect
 def _prepare_worker(**_: Any) -> None:
-    from annotation_site.workers.identity import this_worker
-
     keep_files_private()
     this_worker()  # before the first child is forked
     forks_end_with_this_process()
     if settings.REDIS_URL:
-        from annotation_site.workers.redis_queue import let_go_of_what_redis_forgot
-
         let_go_of_what_redis_forgot()
 
 

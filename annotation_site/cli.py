@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
+from annotation_site.private_files import keep_files_private
 from ffn_extract.version import __version__
+
+if find_spec("django") is not None:  # an extra brings it; `_need` says which
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from django.db import DatabaseError
+
+    from annotation_site.demo import main as demo_start
+    from annotation_site.errors import storage_sentence
 
 PROGRAM = "ffn-concepts"
 # A module that each extra brings.
@@ -19,12 +28,6 @@ EXTRAS = {"site": "django", "extract": "torch"}
 def run_django(argv: list[str]) -> None:
     """Run a command of Django or of this site; a known problem ends as one sentence."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
-    from django.db import DatabaseError
-
-    from annotation_site.private_files import keep_files_private
-
     keep_files_private()
     try:
         execute_from_command_line(argv)
@@ -37,8 +40,6 @@ def run_django(argv: list[str]) -> None:
             sys.exit(sentence)
         raise
     except OSError as error:
-        from annotation_site.errors import storage_sentence
-
         if sentence := storage_sentence(error):
             sys.exit(sentence)
         raise
@@ -85,9 +86,7 @@ def main() -> None:
 def demo(port: int | None, install_models: bool) -> None:
     """Start a working site with lists from a small model."""
     _need("site", "extract")
-    from annotation_site.demo import main as start
-
-    start(first_port=port, install_models=install_models)
+    demo_start(first_port=port, install_models=install_models)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -15,6 +15,10 @@ from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
+import django
+from django.core.management import CommandError, call_command
+
+from annotation_site import serving
 from annotation_site.environment import site_folders
 from annotation_site.private_files import keep_files_private
 
@@ -50,11 +54,7 @@ def main(*, first_port: int | None = None, install_models: bool = False) -> None
         _install_models()
     model = _model_folder()
 
-    import django
-
     django.setup()
-    from annotation_site import serving
-
     port = first_port or int(os.environ.get("PORT", "8000"))
     serving.serve("127.0.0.1", port, fill=lambda: _fill(var, model))
 
@@ -111,8 +111,6 @@ def _link_model(var: Path, target: Path) -> None:
 
 def _lists(var: Path) -> None:
     """Extract from the demo model and load the bundle."""
-    from django.core.management import CommandError, call_command
-
     from annotation_site.corpus.selectors import extractions_ready
 
     if extractions_ready().exists():

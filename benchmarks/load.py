@@ -141,7 +141,7 @@ def load(
     lists = 2 + int(seconds / (think * (SAVES + 2)) / STRATA)
     persons = people_of(site, people, lists_per_layer=lists)
     fill = f"from benchmarks.exports import fill; fill({labels})"
-    site.manage("shell", "--verbosity", "0", "-c", fill)
+    site.run(fill)
     study = site.query("Study.objects.exclude(slug='benchmark').get().slug")
     session = admin_of(site)
     site.start()

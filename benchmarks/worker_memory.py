@@ -46,7 +46,6 @@ def measure(times: int, *, give_back: bool) -> list[int]:
     snapshot = _snapshot()
     sizes = []
     for number in range(times):
-        snapshot.figure_files.all().delete()
         Snapshot.objects.update(state=Snapshot.State.DUE, attempts=0)
         snapshot_compute_due.apply((snapshot.pk,)).get()
         sizes.append(resident_bytes())

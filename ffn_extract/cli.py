@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from ffn_extract import cli_options as asked
+from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.chosen_vectors import places_given
 from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
@@ -170,8 +171,6 @@ def compare_norm(model: str, out: Path, **rest: Any) -> None:
 @main.command()
 def architectures() -> None:
     """List the model families that can be read."""
-    from ffn_extract.architectures import ARCHITECTURES
-
     for name, architecture in sorted(ARCHITECTURES.items()):
         ffn = architecture.ffns[0]
         gated = ", gated" if ffn.up else ""

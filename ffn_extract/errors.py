@@ -73,5 +73,9 @@ class GlossError(FFNExtractError):
     """A gloss source, or its cache, cannot be used."""
 
 
+class ProcessEnded(Exception):
+    """A process that was asked to do the work was killed, or crashed. It may go well elsewhere."""
+
+
 class BundleError(FFNExtractError):
     """A folder is not a valid bundle, or a bundle cannot be written."""

@@ -5,8 +5,10 @@ union of the top tokens of E·v and of E·Norm(v), per layer, for value vectors 
 (appendix A.1, figure 4).
 """
 
+import contextlib
+import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,11 @@ TABLE_FILE = "compare-norm.csv"
 FIGURE_FILE = "compare-norm.png"
 PARAMETERS_FILE = "compare-norm.json"
 KINDS = ("value", "random")
+_LINES = {
+    "value": ("value vectors", "#0072b2", "o", "-"),
+    "random": ("random vectors", "#d55e00", "s", "--"),
+}
+"""Label, colour (Okabe and Ito's), marker and dash of each kind: no need to tell colours apart."""
 NO_MATPLOTLIB = (
     "No figure was drawn: matplotlib is not installed. pip install matplotlib, and run this again "
     "in another folder; the table holds what the figure shows."
@@ -168,18 +175,42 @@ def _write(out: Path, rows: Sequence[Row], parameters: dict[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / TABLE_FILE).write_text(table_csv(rows), encoding="utf-8")
-        draw = _drawing()
-        if draw is not None:
-            (out / FIGURE_FILE).write_bytes(draw(rows, parameters))
+        with contextlib.suppress(ImportError):
+            (out / FIGURE_FILE).write_bytes(_figure(rows, parameters))
         text = json.dumps(parameters, sort_keys=True, indent=2, ensure_ascii=False)
         (out / PARAMETERS_FILE).write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
         raise OptionError(f"Cannot write to {out}: {error.strerror}.") from error
 
 
-def _drawing() -> Callable[[Sequence[Row], dict[str, Any]], bytes] | None:
-    try:
-        from ffn_extract.norm_figure import draw
-    except ImportError:
-        return None
-    return draw
+def _figure(rows: Sequence[Row], parameters: dict[str, Any]) -> bytes:
+    """A PNG: mean intersection over union per layer, bands of one standard deviation.
+
+    Raises ImportError where there is no matplotlib; nothing else of extraction needs it.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for kind, (label, colour, marker, dash) in _LINES.items():
+        own = [row for row in rows if row.kind == kind]
+        layers = [row.layer for row in own]
+        means = [row.mean_iou for row in own]
+        low = [max(0.0, row.mean_iou - row.std_iou) for row in own]
+        high = [min(1.0, row.mean_iou + row.std_iou) for row in own]
+        axes.fill_between(layers, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(layers, means, color=colour, marker=marker, linestyle=dash, label=label)
+    top_k = parameters["parameters"]["top_k"]
+    axes.set_xlabel("layer (counted from 0)")
+    axes.set_ylabel("intersection over union")
+    name = parameters["model"]["name"]
+    axes.set_title(f"Top {top_k} tokens with and without the norm\n{name}", fontsize=10)
+    axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", color="#e4e3de")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150, metadata={"Software": None})
+    return content.getvalue()

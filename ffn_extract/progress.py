@@ -44,13 +44,13 @@ class Steps:
     """Reports progress and measures the time of each step."""
 
     def __init__(self, report: Report) -> None:
-        self._report = report
+        self.report = report
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def step(self, key: str) -> Iterator["_Done"]:
         start = time.monotonic()
-        yield _Done(self._report, key)
+        yield _Done(self.report, key)
         self.seconds[key] = round(time.monotonic() - start, 3)
 
 

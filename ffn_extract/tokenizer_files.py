@@ -186,7 +186,7 @@ def _processor(folder: Path, name: str) -> Any:
     """The SentencePiece model in a file, as the library of that name reads it; untyped."""
     try:
         import_module("google.protobuf")  # what transformers reads the file with
-        from sentencepiece import SentencePieceProcessor
+        library = import_module("sentencepiece")
     except ImportError as error:
         raise _refusal(
             folder,
@@ -199,7 +199,7 @@ def _processor(folder: Path, name: str) -> Any:
         what = f"{name} is a tiktoken file in spite of its name, which is not read"
         raise _refusal(folder, what)
     try:
-        processor = SentencePieceProcessor(model_proto=content)
+        processor = library.SentencePieceProcessor(model_proto=content)
         if processor.get_piece_size() > 0:
             return processor
     except (RuntimeError, ValueError, OSError) as error:

@@ -104,7 +104,7 @@ class Machine:
         ended = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self.here(commands)],
             cwd=self.project, env=self.environment, input=PASSWORD + "\n", text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=300,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=600,
         )  # fmt: skip
         assert (ended.returncode != 0) is fails, ended.stdout
         assert "Traceback" not in ended.stdout, ended.stdout
@@ -129,7 +129,7 @@ class Machine:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(60)
+                process.wait(120)
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
@@ -138,7 +138,7 @@ class Machine:
 
 def page(port: int, path: str, host: str) -> tuple[int, str]:
     """What a proxy with TLS gets for a page."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Host": host, "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"}
     try:
         connection.request("GET", path, headers=headers)

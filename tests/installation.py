@@ -68,7 +68,7 @@ class Installation:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT, env=self.environment, input=text, capture_output=True, text=True,
-            check=False, timeout=120, preexec_fn=before,
+            check=False, timeout=300, preexec_fn=before,
         )  # fmt: skip
 
     def sql(self, statement: str, *values: object) -> None:

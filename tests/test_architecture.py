@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,26 +22,229 @@ ALLOWED = {
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
 }
+# What each room of the two large packages may import from the others; `models` is everybody's.
+ROOMS = {
+    "annotation": {
+        "selectors": set(),
+        "markdown": set(),
+        "lists": set(),
+        "allocation": set(),
+        "review": {"lists"},
+        "people": {"allocation", "lists", "markdown", "selectors"},
+        "studies": {"allocation", "lists", "markdown", "people", "review", "selectors"},
+        "work": {"allocation", "lists", "people", "review", "selectors", "studies"},
+        "monitoring": {"lists", "review", "work"},
+        "forms": {"studies"},
+        "views": {
+            "forms", "lists", "markdown", "monitoring", "people", "review", "selectors", "studies",
+            "work",
+        },
+        "urls": {"views"},
+    },
+    "results": {
+        "pseudonyms": set(),
+        "figures": set(),
+        "tables": {"pseudonyms"},
+        "snapshots": {"figures", "pseudonyms", "tables"},
+        "files": {"figures", "pseudonyms", "snapshots", "tables"},
+        "pages": {"snapshots", "tables"},
+        "forms": {"files", "snapshots", "tables"},
+        "views": {"figures", "files", "forms", "pages", "snapshots", "tables"},
+        "tasks": {"files", "snapshots"},
+        "urls": {"views"},
+    },
+}  # fmt: skip
+MOST_ENTRIES = 15  # of a package's folder, `__init__` and `migrations` among them
+# Each folder's modules: a new one is a decision about where things are.
+FILES = {
+    "accounts": (
+        "adapters apps audit bounds forms invitations known_devices models password_forms "
+        "permissions second_factors selectors services throttling tokens urls"
+    ),
+    "accounts/views": "joining own people tokens",
+    "analysis": (
+        "annotation_frames comparisons coverage intervals means missing one_annotation paper "
+        "people permutations stopwords strata stratified"
+    ),
+    "analysis/agreement": (
+        "annotations arrays couples encoding groups lists matching measure patterns reference "
+        "registry resampling tables thin tokens"
+    ),
+    "analysis/machine_annotators": "affixes hypernyms proposal",
+    "annotation": "forms markdown models selectors urls",
+    "annotation/allocation": "plan queues slots",
+    "annotation/lists": "access annotation_format page side_by_side tokens",
+    "annotation/monitoring": "flags progress records",
+    "annotation/people": "consent joining members",
+    "annotation/review": "adjudicated_annotations adjudication training",
+    "annotation/studies": "plans previews rules sampling services",
+    "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
+    "annotation/work": "own_work pace submissions tutorial worked_time",
+    "api": (
+        "authentication calls errors negotiation once parsers permissions schema throttling urls"
+    ),
+    "api/serializers": "contents corpus files lists monitoring people results studies",
+    "api/views": "contents corpus files lists monitoring people results site studies",
+    "corpus": (
+        "browsing extraction_runs forecasts forms health importing layers loading locations log "
+        "models receiving selectors services sweeps tasks urls views"
+    ),
+    "exports": (
+        "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "
+        "latex_format markdown_format parquet_format pieces table xlsx_format"
+    ),
+    "management": "base",
+    "management/commands": (
+        "backup createadmin createtoken doctor enqueue_model export import_annotations "
+        "import_bundle migrate restore serve tidy"
+    ),
+    "operations": "backup databases doctor health metrics requests tidy",
+    "results": "forms models pseudonyms tasks urls",
+    "results/figures": "canvas charts coverage files",
+    "results/files": (
+        "adjudicated_export archive archive_annotations archive_checks archive_facts "
+        "archive_methods archive_texts jobs labels_export labels_import labels_import_checks "
+        "product references storage"
+    ),
+    "results/pages": "cells disagreement missing remarks results summary",
+    "results/snapshots": "computation selectors services versions waiting",
+    "results/tables": "dataframes filters machine_annotators missing reading registry request",
+    "results/views": "exports lists results",
+    "workers": (
+        "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
+        "selectors"
+    ),
+}
+# Libraries that a process does without for as long as it can. NLTK takes pandas and scikit-learn
+# along where they are installed.
+HEAVY = {
+    "torch", "transformers", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn", "wptools",
+    "nltk",
+}  # fmt: skip
+# Imports inside functions, and why they are there. "light: …" is a heavy library, or a module of
+# ours that loads one; "after django.setup(): …" one that cannot be loaded before it.
+LATE = {
+    "annotation_site/accounts/apps.py": {
+        "allauth.mfa.signals": "after django.setup(): Django asks an AppConfig when it is ready",
+        "annotation_site.accounts.audit": "after django.setup(): the log is a model",
+    },
+    "annotation_site/analysis/agreement/matching.py": {
+        "scipy.optimize.linear_sum_assignment": "light: for lists with many patterns alone",
+    },
+    "annotation_site/analysis/stopwords.py": {
+        "sklearn.feature_extraction.text.ENGLISH_STOP_WORDS": "light: one list of words of it",
+    },
+    "annotation_site/annotation/review/adjudication.py": {
+        "pandas": "light: in a web process, for the page that sets two answers side by side",
+        "annotation_site.analysis.agreement.lists.matched_patterns": "light: the same page",
+        "annotation_site.analysis.annotation_frames.AnnotationFrames": "light: the same page",
+    },
+    "annotation_site/celery.py": {
+        "annotation_site.workers.claims.wake": "after django.setup(): workers load the app first",
+        "annotation_site.workers.heartbeat": "after django.setup(): the same",
+    },
+    "annotation_site/cli.py": {
+        "annotation_site.operations.databases.what_is_wrong": "after django.setup(): of an error",
+    },
+    "annotation_site/demo.py": {
+        "annotation_site.accounts.models.User": "after django.setup(): of the demo's own folder",
+        "annotation_site.accounts.services.person_create": "after django.setup(): the same",
+        "annotation_site.annotation.models.Study": "after django.setup(): the same",
+        "annotation_site.annotation.studies.plans.StudyPlan": "after django.setup(): the same",
+        "annotation_site.annotation.studies.services.study_create": "after django.setup(): too",
+        "annotation_site.annotation.studies.services.study_open": "after django.setup(): too",
+        "annotation_site.corpus.selectors.extractions_ready": "after django.setup(): the same",
+    },
+    "annotation_site/exports/labels_parquet.py": {
+        "pyarrow": "light: one format of several",
+        "pyarrow.parquet": "light: one format of several",
+    },
+    "annotation_site/exports/parquet_format.py": {
+        "pyarrow": "light: one format of several",
+        "pyarrow.parquet": "light: one format of several",
+    },
+    "annotation_site/operations/doctor.py": {
+        "ffn_extract.wordnet.wordnet_is_at_hand": "light: and not on a machine that serves pages",
+    },
+    "annotation_site/operations/metrics.py": {
+        # The client looks once, when it is first imported, for a folder that the settings name.
+        "prometheus_client.CONTENT_TYPE_LATEST": "after django.setup(): as above",
+        "prometheus_client.CollectorRegistry": "after django.setup(): as above",
+        "prometheus_client.Counter": "after django.setup(): as above",
+        "prometheus_client.Histogram": "after django.setup(): as above",
+        "prometheus_client.generate_latest": "after django.setup(): as above",
+        "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
+        "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
+    },
+    "annotation_site/results/files/jobs.py": {
+        "annotation_site.results.files.archive.archive_write": "light: in a worker",
+    },
+    "annotation_site/results/snapshots/selectors.py": {
+        "annotation_site.results.tables.registry.TABLES": "light: for researchers' pages alone",
+    },
+    "annotation_site/results/snapshots/services.py": {
+        "annotation_site.results.snapshots.computation.compute": "light: in a worker",
+        "annotation_site.results.snapshots.computation.figures_again": "light: in a worker",
+    },
+    "annotation_site/results/tables/machine_annotators.py": {
+        "ffn_extract.wordnet.open_wordnet": "light: and for one machine annotator of several",
+    },
+    "ffn_extract/apart.py": {
+        "ffn_extract.pipeline.extract": "light: in the process that it starts",
+        "ffn_extract.pipeline.open_run": "light: in the process that it starts",
+        "ffn_extract.whole_layers.LayeredExtraction": "light: in the process that it starts",
+    },
+    "ffn_extract/architectures/__init__.py": {
+        "ffn_extract.architectures.weights": "light: declarations do without",
+    },
+    "ffn_extract/cli.py": {
+        "ffn_extract.inspection.Wanted": "light: one command of several",
+        "ffn_extract.inspection.describe": "light: one command of several",
+        "ffn_extract.listing.tensor_lines": "light: one command of several",
+        "ffn_extract.norm_check.FIGURE_FILE": "light: one command of several",
+        "ffn_extract.norm_check.NO_MATPLOTLIB": "light: one command of several",
+        "ffn_extract.norm_check.TABLE_FILE": "light: one command of several",
+        "ffn_extract.norm_check.compare_norm": "light: one command of several",
+        "ffn_extract.pipeline.extract": "light: one command of several",
+        "ffn_extract.wordnet.find_wordnet": "light: one command of several",
+    },
+    "ffn_extract/corpora.py": {
+        "ffn_extract.wordnet.open_wordnet": "light: the default corpus, which others replace",
+        "pyarrow": "light: one kind of corpus file of several",
+        "pyarrow.parquet": "light: one kind of corpus file of several",
+    },
+    "ffn_extract/glosses/__init__.py": {
+        "ffn_extract.glosses.wikipedia.WikipediaGlosses": "light: one source of several",
+        "ffn_extract.glosses.wordnet.WordNetGlosses": "light: one source of several",
+    },
+    "ffn_extract/norm_check.py": {
+        "matplotlib.figure.Figure": "light: the table needs none, and is written without",
+        "matplotlib.ticker.MaxNLocator": "light: the same",
+    },
+}
 # The worker's entry point is what a task registers with.
 TASKS_MAY = {"celery"}
 # Pages about people see what joining and leaving do to studies; no other page crosses stages.
 ACCOUNTS_VIEWS_MAY = {"annotation"}
-# The bundle is all that passes between extraction and site, and before it an estimate; these load
-# without torch.
+# The bundle is all that passes between extraction and site, before it an estimate, and meanwhile
+# questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
-    "bundle", "checkpoints.outline", "chosen_vectors", "errors", "estimate", "formulas",
-    "model_sizes", "option_types", "options", "progress", "target_lock", "version",
+    "apart", "bundle", "checkpoints.outline", "chosen_vectors", "data_folder", "errors", "estimate",
+    "formulas", "model_sizes", "option_types", "options", "progress", "target_lock", "version",
 }  # fmt: skip
 
 
-def imports(path: Path, *, everywhere: bool) -> Iterator[tuple[str, int]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path, *, everywhere: bool) -> list[tuple[str, int]]:
     """Modules that a file imports; at the top only, or inside functions too."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree) if everywhere else tree.body:
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+    tree = parsed(path)
+    nodes = ast.walk(tree) if everywhere else tree.body
+    return [(name, node.lineno) for node in nodes for name in imported(node)]
 
 
 def python_files(folder: str) -> list[Path]:
@@ -77,8 +281,11 @@ def test_no_circle_of_imports(package):
     names = {module_name(path) for path in python_files(package)}
     needs = {}
     for path in python_files(package):
-        found = {module for module, _ in imports(path, everywhere=True)}
-        found |= {module.rpartition(".")[0] for module in found}  # a name from a module
+        # A module of a package, or else a name from a module.
+        found = {
+            module if module in names else module.rpartition(".")[0]
+            for module, _ in imports(path, everywhere=True)
+        }
         needs[module_name(path)] = (found & names) - {module_name(path)}
     while alone := {name for name, of in needs.items() if not of}:
         needs = {name: of - alone for name, of in needs.items() if of}
@@ -87,6 +294,108 @@ def test_no_circle_of_imports(package):
 
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("app", sorted(ROOMS))
+def test_a_room_imports_only_what_its_line_says(app):
+    found = []
+    for path in python_files(f"annotation_site/{app}"):
+        room = path.relative_to(ROOT / "annotation_site" / app).parts[0].removesuffix(".py")
+        may = ROOMS[app].get(room, set()) | {room, "models"}
+        for module, line in imports(path, everywhere=True):
+            parts = module.split(".")
+            if parts[:2] == ["annotation_site", app] and len(parts) > 2 and parts[2] not in may:
+                found.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
+    assert not found, "\n".join(found)
+
+
+def test_each_folder_holds_the_modules_that_are_listed():
+    found = {}
+    for path in python_files("annotation_site"):
+        folder = str(path.parent.relative_to(ROOT / "annotation_site"))
+        if path.stem != "__init__" and folder.split("/")[0] in {key.split("/")[0] for key in FILES}:
+            found.setdefault(folder, []).append(path.stem)
+    assert found == {folder: names.split() for folder, names in FILES.items()}
+
+
+@pytest.mark.parametrize("app", sorted(ROOMS))
+def test_a_large_package_can_be_read_at_a_glance(app):
+    folder = ROOT / "annotation_site" / app
+    entries = [path.name for path in folder.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= MOST_ENTRIES, sorted(entries)
+
+
+def late_imports() -> dict[str, set[str]]:
+    """What each file imports inside its functions."""
+    found: dict[str, set[str]] = {}
+    for path in (*python_files("annotation_site"), *python_files("ffn_extract")):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = {name for child in ast.walk(node) for name in imported(child)}
+                if names:
+                    found.setdefault(str(path.relative_to(ROOT)), set()).update(names)
+    return found
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_functions_import_only_what_is_listed_with_its_reason():
+    assert late_imports() == {file: set(reasons) for file, reasons in LATE.items()}
+
+
+def loads(module: str, sources: dict[str, Path]) -> set[str]:
+    """The names of all modules that importing one loads, ours by what stands at their top."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])
+        if name in sources:
+            waiting += (found for found, _ in imports(sources[name], everywhere=False))
+    return seen
+
+
+def test_what_is_imported_late_to_stay_light_is_heavy():
+    paths = (*python_files("annotation_site"), *python_files("ffn_extract"))
+    sources = {module_name(path): path for path in paths}
+    late = {name for of in LATE.values() for name, why in of.items() if why.startswith("light: ")}
+    assert late
+    light = {name for name in late if not {m.split(".")[0] for m in loads(name, sources)} & HEAVY}
+    assert not light, "these load nothing heavy, so they belong at the top: " + ", ".join(light)
+
+
+def test_what_is_imported_after_django_cannot_be_loaded_before():
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: importlib.import_module(name)\n"
+        "    except Exception as error:\n"
+        "        if type(error).__name__ == 'AppRegistryNotReady': continue\n"
+        "        raise\n"
+        "    print(name)\n"
+    )
+    sources = {module_name(path) for path in python_files("annotation_site")}
+    late = set()
+    for of in LATE.values():
+        for name, why in of.items():
+            # What Prometheus' client needs is a folder that the settings name, not Django's apps.
+            if why.startswith("after django.setup(): ") and "prometheus" not in name:
+                late.add(name if name in sources or "allauth" in name else name.rpartition(".")[0])
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PATH": ""}
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *sorted(late)], cwd=ROOT, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
 
 
 @pytest.mark.parametrize("package", sorted(PURE))

@@ -296,12 +296,12 @@ def test_the_demo_runs_from_the_wheel_and_writes_to_its_own_folder_alone(install
     try:
         wait_for(lambda: "Ctrl-C" in log.read_text(), lambda: log.read_text()[-3000:], 300)
         address = re.findall(r"http://[\d.:]+", log.read_text())[-1]
-        with urlopen(f"{address}/readyz", timeout=30) as answer:
+        with urlopen(f"{address}/readyz", timeout=120) as answer:
             assert answer.status == 200
-        with urlopen(address, timeout=30) as answer:
+        with urlopen(address, timeout=120) as answer:
             page = answer.read().decode()
         (style, *_) = re.findall(r'href="(/static/[^"]+\.css)"', page)
-        with urlopen(address + style, timeout=30) as answer:
+        with urlopen(address + style, timeout=120) as answer:
             assert answer.status == 200
     finally:
         process.send_signal(signal.SIGINT)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.socialaccount import signals as outside
 from django.apps import AppConfig
 
 
@@ -10,7 +11,6 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from allauth.mfa import signals as mfa
-        from allauth.socialaccount import signals as outside
 
         mfa.authentication_failed.connect(_log("second_factor_failed"), weak=False)
         mfa.authenticator_added.connect(_log("second_factor_added"), weak=False)

@@ -11,6 +11,7 @@ from allauth.mfa.totp import views as totp
 from allauth.socialaccount import views as outside
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions import views as sessions
+from django.contrib.auth.decorators import login_required
 from django.urls import include, path, re_path
 
 from annotation_site.accounts.views import joining, own, people, tokens
@@ -61,11 +62,16 @@ urlpatterns = [
     path("account/password/", account.password_change, name="account_change_password"),
     path("account/sessions/", sessions.list_usersessions, name="usersessions_list"),
     path("account/second-factor/", mfa.index, name="mfa_index"),
-    path("account/second-factor/add/", totp.activate_totp, name="mfa_activate_totp"),
+    # Without a login allauth would keep what was sent, in a session, until somebody logs in.
+    path(
+        "account/second-factor/add/", login_required(totp.activate_totp), name="mfa_activate_totp"
+    ),
     path("account/second-factor/remove/", totp.deactivate_totp, name="mfa_deactivate_totp"),
     path(CODES, recovery_codes.view_recovery_codes, name="mfa_view_recovery_codes"),
     path(
-        CODES + "new/", recovery_codes.generate_recovery_codes, name="mfa_generate_recovery_codes"
+        CODES + "new/",
+        login_required(recovery_codes.generate_recovery_codes),
+        name="mfa_generate_recovery_codes",
     ),
     path(
         CODES + "file/", recovery_codes.download_recovery_codes, name="mfa_download_recovery_codes"

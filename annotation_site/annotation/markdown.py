@@ -5,6 +5,9 @@ from functools import lru_cache
 import nh3
 from markdown_it import MarkdownIt
 
+from annotation_site.bounds import MARKDOWN
+from annotation_site.errors import Invalid
+
 _TAGS = {
     "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "hr", "li", "ol", "p", "pre",
     "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -25,3 +28,12 @@ def safe_html(text: str) -> str:
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer",
     )
+
+
+def text_check(name: str, text: str) -> None:
+    """Raises Invalid for a text in Markdown that is too long."""
+    if len(text.strip()) > MARKDOWN:
+        raise Invalid(
+            f"The {name} has {len(text.strip()):,} characters; {MARKDOWN:,} are allowed. Shorten "
+            "it, or put a part of it on a page of your own and link to that."
+        )

@@ -2,16 +2,18 @@
 
 An extraction of every value vector is cut: one worker prepares it, any number do its layers, one
 makes the bundle of them. Each piece is a message of its own; what has to be done next stands in
-the database. A process keeps the extraction that it works on open between its layers.
+the database. What strangers wrote is read in a process of its own (`ffn_extract.apart`), which is
+kept between the layers of an extraction.
 """
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 
@@ -24,17 +26,15 @@ from annotation_site.corpus.services import bundle_path
 from annotation_site.errors import SiteError
 from annotation_site.workers.claims import ProgressReporter, report, wake, working
 from annotation_site.workers.queues import EXTRACTION_QUEUE
+from ffn_extract import apart
+from ffn_extract.apart import LAYER, LayersApart
 from ffn_extract.bundle import Bundle
-from ffn_extract.errors import BundleError, FFNExtractError
+from ffn_extract.errors import BundleError, FFNExtractError, ProcessEnded
 from ffn_extract.options import ALL, ExtractOptions
 from ffn_extract.progress import Report, Steps
 
-if TYPE_CHECKING:
-    from ffn_extract.whole_layers import LayeredExtraction
-
 State = Extraction.State
 RunKey = tuple[int, datetime | None]  # an extraction, and when this try of it started
-LAYER = "layer"  # the step that counts a layer's vectors
 TRY_AGAIN_SECONDS = 60  # until a worker that could not take part looks whether it can now
 
 
@@ -83,10 +83,10 @@ def load_upload(*, extraction: Extraction) -> None:
 def run_whole(*, extraction: Extraction) -> None:
     """Extract and load in this process; the row stores the outcome."""
     with working(extraction, fail=services.extraction_fail):
-        pipeline = _pipeline()
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
-        pipeline.extract(*_arguments(extraction), _reporter(extraction))
+        with _packages():
+            apart.extract(*_arguments(extraction), _reporter(extraction))
         bundle = services.open_storable(bundle_path(extraction))
         services.bundle_load(extraction=extraction, bundle=bundle)
 
@@ -132,7 +132,7 @@ def _waiting(extraction: Extraction) -> bool:
     return unfinished_layers(extraction.pk).filter(state=waiting).exists()
 
 
-def do_layer(*, layer: ExtractionLayer, opened: "LayeredExtraction") -> None:
+def do_layer(*, layer: ExtractionLayer, opened: LayersApart) -> None:
     """Do a claimed layer; an error ends the whole extraction, with its sentence."""
 
     def write(step: str, done: int, total: int) -> None:
@@ -150,10 +150,10 @@ def do_layer(*, layer: ExtractionLayer, opened: "LayeredExtraction") -> None:
             is_done = True
     finally:
         if not is_done:
-            opened.rest()
+            _kept.rest(layer.extraction)
 
 
-def finish(*, extraction: Extraction, opened: "LayeredExtraction") -> None:
+def finish(*, extraction: Extraction, opened: LayersApart) -> None:
     """Make the bundle of all layers and load it."""
     with working(extraction, fail=services.extraction_fail):
         bundle = _bundle_of_before(extraction)
@@ -189,21 +189,18 @@ class _Kept:
 
     def __init__(self) -> None:
         self._key: RunKey | None = None
-        self._opened: LayeredExtraction | None = None
+        self._opened: LayersApart | None = None
         self._refused: dict[RunKey, float] = {}
 
-    def open(self, extraction: Extraction, report: Report) -> "LayeredExtraction":
+    def open(self, extraction: Extraction, report: Report) -> LayersApart:
         """Open an extraction in place of the one before. Raises FFNExtractError, SiteError."""
         self.forget()
-        pipeline = _pipeline()
-        from ffn_extract.whole_layers import LayeredExtraction
-
-        run = pipeline.open_run(*_arguments(extraction), Steps(report))
-        self._opened = LayeredExtraction(run)
+        with _packages():
+            self._opened = apart.LayersApart(*_arguments(extraction), report)
         self._key = _key(extraction)
         return self._opened
 
-    def taking_part(self, extraction: Extraction) -> "LayeredExtraction | None":
+    def taking_part(self, extraction: Extraction) -> LayersApart | None:
         """The extraction, open here; None, with a notice on its page, where that cannot be."""
         key = _key(extraction)
         if self._opened is not None and self._key == key:
@@ -213,7 +210,7 @@ class _Kept:
         try:
             opened = self.open(extraction, lambda _: None)
             reason = _difference(extraction.plan, opened.inputs) or _not_shared(opened)
-        except (FFNExtractError, SiteError) as error:
+        except (FFNExtractError, SiteError, ProcessEnded) as error:
             reason = str(error)
         if not reason:
             return self._opened
@@ -225,7 +222,10 @@ class _Kept:
     def rest(self, extraction: Extraction) -> None:
         """Give back the memory that only layers need."""
         if self._opened is not None and self._key == _key(extraction):
-            self._opened.rest()
+            try:
+                self._opened.rest()
+            except ProcessEnded:
+                self.forget()
 
     def forget_ended(self) -> None:
         """Close the open run if it has ended; another run opens it again."""
@@ -238,6 +238,8 @@ class _Kept:
 
     def forget(self) -> None:
         """Close what is open."""
+        if self._opened is not None:
+            self._opened.close()
         self._opened, self._key = None, None
 
 
@@ -259,7 +261,7 @@ def _difference(plan: Any, inputs: Any, name: str = "") -> str:
     return f"{name} is {inputs} there, and {plan} where the extraction was prepared."
 
 
-def _not_shared(opened: "LayeredExtraction") -> str:
+def _not_shared(opened: LayersApart) -> str:
     if opened.begun:
         return ""
     return (
@@ -278,13 +280,13 @@ def _arguments(extraction: Extraction) -> tuple[str, Path, ExtractOptions]:
     return model_location(source), path, here
 
 
-def _pipeline() -> Any:
-    """`ffn_extract.pipeline`, imported late: it loads torch, which only workers have."""
+@contextmanager
+def _packages() -> Iterator[None]:
+    """Say in a sentence what the process lacks that only workers need."""
     try:
-        from ffn_extract import pipeline
+        yield
     except ModuleNotFoundError as error:
         raise SiteError(
             f"The worker that took this lacks the package {error.name}. Install "
             "requirements/extract.txt there, then try again."
         ) from error
-    return pipeline

@@ -141,6 +141,7 @@ def upload_take(*, upload: Upload, by: User | None = None) -> tuple[Extraction, 
     ready = Extraction.objects.filter(bundle_digest=digest, state=State.READY).first()
     if ready is not None:
         return ready, False
+    services.require_turn(by)
     return _upload_queue(upload.folder, upload.manifest, by), True
 
 

@@ -63,16 +63,18 @@ def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Pr
     done = 0
     for tokens in bundle.iter_tokens(CHUNK):
         done += len(tokens)
+        made = [_token(extraction_id, row) for row in tokens]
         with transaction.atomic():
             progress("load_tokens", done, counts.tokens)
-            Token.objects.bulk_create([_token(extraction_id, row) for row in tokens])
+            Token.objects.bulk_create(made)
         report("load_tokens", done, counts.tokens)
     done = 0
     for vectors in bundle.iter_vectors(CHUNK):
         done += len(vectors)
+        lists = [_vector(extraction_id, row) for row in vectors]
         with transaction.atomic():
             progress("load_vectors", done, counts.vectors)
-            Vector.objects.bulk_create([_vector(extraction_id, row) for row in vectors])
+            Vector.objects.bulk_create(lists)
         report("load_vectors", done, counts.vectors)
 
 

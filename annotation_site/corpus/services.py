@@ -32,6 +32,7 @@ from ffn_extract.bundle.apart import open_bundle_apart
 from ffn_extract.options import ExtractOptions
 
 INTERRUPTED = "The import was interrupted. Run `manage.py import_bundle` again."
+MOST_UNFINISHED = 100  # extractions and uploads of one person
 State = Extraction.State
 LayerState = ExtractionLayer.State
 
@@ -43,8 +44,9 @@ def extraction_enqueue(
     """Enqueue an extraction of a hub model or of a folder below MODELS_DIR.
 
     Raises Invalid for a name that is neither, for a folder that holds no model that can be read,
-    and for texts that are not in CORPORA_DIR.
+    for texts that are not in CORPORA_DIR, and beyond MOST_UNFINISHED of one person.
     """
+    require_turn(requested_by)
     model_source = model_source.strip()
     require_model(model_source, options)
     require_corpus(options.corpus)
@@ -59,6 +61,19 @@ def extraction_enqueue(
     audit.record("model_enqueued", target=extraction, actor=requested_by, model_source=model_source)
     wake(EXTRACTION_QUEUE)
     return extraction
+
+
+def require_turn(person: User | None) -> None:
+    """Raises Invalid where MOST_UNFINISHED of a person's extractions wait or are at work.
+
+    Each may keep gigabytes and is looked at whenever a worker is free.
+    """
+    unfinished = Extraction.objects.filter(requested_by=person, state__in=UNFINISHED)
+    if person is not None and unfinished.count() >= MOST_UNFINISHED:
+        raise Invalid(
+            f"{MOST_UNFINISHED} of your models wait or are at work, which is as many as one person "
+            "may have. Go on when some are ready, or cancel some."
+        )
 
 
 @transaction.atomic

@@ -14,6 +14,9 @@ class SiteCommand(BaseCommand):
     Typed without the settings of its installation, it would act on an SQLite file of its own.
     """
 
+    # They find mistakes of the code, as its tests do, and take longer than most commands.
+    requires_system_checks = ()
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Check the database, then run the command."""
         try:

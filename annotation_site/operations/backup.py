@@ -29,6 +29,7 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
+from annotation_site.accounts.models import User
 from annotation_site.errors import Invalid, storage_sentence
 from annotation_site.operations.databases import database_described, plain, require_database
 from annotation_site.results.tables.reading import one_moment
@@ -251,8 +252,6 @@ def _members(archive: tarfile.TarFile, path: Path) -> dict[str, tarfile.TarInfo]
 
 
 def _refuse_a_database_in_use() -> None:
-    from annotation_site.accounts.models import User
-
     if User.objects.exists():
         raise Invalid(
             f"There are people in this database already ({database_described()}), and a restore "

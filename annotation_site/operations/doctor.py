@@ -20,11 +20,14 @@ from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
 from django.db import DatabaseError, connection
 from django.utils import timezone
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from annotation_site.accounts.models import User
+from annotation_site.celery import app  # celery's own default is RabbitMQ on this machine
 from annotation_site.operations.databases import (
     OTHER_SETTINGS,
     database_described,
+    database_file,
     database_is_new,
     migrations_unknown,
     migrations_waiting,
@@ -33,6 +36,7 @@ from annotation_site.operations.databases import (
 from annotation_site.static_files import static_sources
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import workers_alive, workers_extracting
+from ffn_extract.data_folder import data_folder
 
 LEAST_FREE_BYTES = 2_000_000_000
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -85,8 +89,6 @@ def database() -> Finding:
 
 def queue() -> Finding:
     """Check that messages can be sent to the queue of this site's settings."""
-    from annotation_site.celery import app  # celery's own default is RabbitMQ on this machine
-
     where = f"Redis at {_without_password(settings.REDIS_URL)}"
     if not settings.REDIS_URL:
         where = f"a folder of files, {settings.VAR_DIR / 'queue'}"
@@ -166,8 +168,9 @@ def storage() -> Finding:
                 f"{path} cannot be written: {error.strerror}. Change its owner, or set VAR_DIR, "
                 "BUNDLES_DIR or EXPORTS_DIR."
             )
-    if folder.stat().st_mode & 0o007:
-        return worth_a_look(f"{folder} can be read by everybody on this machine: chmod 700 it.")
+    if is_open := [path for path in _private_places() if path.stat().st_mode & 0o007]:
+        modes = "; ".join(f"chmod {600 if path.is_file() else 700} {path}" for path in is_open)
+        return worth_a_look(f"everybody on this machine can read or write what is private: {modes}")
     free, path = min(
         (shutil.disk_usage(path).free, path)
         for path in (folder, settings.BUNDLES_DIR, settings.EXPORTS_DIR)
@@ -177,14 +180,22 @@ def storage() -> Finding:
     return fine(f"{free / 1e9:.0f} GB are free under {folder}.")
 
 
+def _private_places() -> list[Path]:
+    """What holds names, answers or secrets: older versions, or a copy, may have left it open.
+
+    Of folders themselves, since what is in a closed one is closed.
+    """
+    places = [settings.VAR_DIR, settings.BUNDLES_DIR, settings.EXPORTS_DIR]
+    places.append(settings.VAR_DIR / "secret_key")
+    if (file := database_file()) is not None:
+        places += [file, *file.parent.glob(f"{file.name}-*")]  # SQLite's log beside it
+    return [path for path in places if path.exists()]
+
+
 def caches() -> Finding:
     """Check that models, WordNet and a wiki's responses can be kept, on the extracting machine."""
     if find_spec("nltk") is None:
         return fine("not needed here: this machine has no extraction packages.")
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    from ffn_extract.data_folder import data_folder
-
     folders = {"HF_HOME": Path(HF_HUB_CACHE), "FFN_DATA_DIR": data_folder()}
     for name, folder in folders.items():
         try:

@@ -19,6 +19,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from annotation_site.annotation.models import Revision
+from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.workers.models import Worker
+from annotation_site.workers.selectors import workers_alive
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import GaugeMetricFamily
 
@@ -97,10 +103,6 @@ class FromDatabase:
         """The families, each from one or two queries."""
         from prometheus_client.metrics_core import GaugeMetricFamily
 
-        from annotation_site.annotation.models import Revision
-        from annotation_site.workers.models import Worker
-        from annotation_site.workers.selectors import workers_alive
-
         now = timezone.now()
         yield GaugeMetricFamily(
             "ffn_submissions", "Submitted answers that are kept, every revision counted.",
@@ -129,9 +131,6 @@ class FromDatabase:
 
 
 def _waiting() -> dict[str, int]:
-    from annotation_site.corpus.models import Extraction, ExtractionLayer
-    from annotation_site.results.models import ExportJob, Snapshot
-
     return {
         "extractions": Extraction.objects.filter(state=Extraction.State.QUEUED).count(),
         "layers": ExtractionLayer.objects.filter(
@@ -143,8 +142,6 @@ def _waiting() -> dict[str, int]:
 
 
 def _snapshots() -> "Iterator[tuple[str, Any]]":
-    from annotation_site.results.models import Snapshot
-
     ready = Snapshot.objects.filter(state=Snapshot.State.READY, finished_at__isnull=False)
     yield from (
         ready.values_list("study__slug").annotate(newest=Max("finished_at")).order_by("study__slug")

@@ -28,6 +28,7 @@ from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
 from annotation_site.database_pages import log_empty
 from annotation_site.operations.metrics import metrics_of_gone_machines
+from annotation_site.results.figures.files import stray_figures
 from annotation_site.results.files.jobs import file_path
 from annotation_site.results.files.storage import exports_expire, exports_over, stray_files
 from annotation_site.results.models import ExportJob
@@ -75,7 +76,7 @@ def tidy_daily() -> None:
 def export_files(dry_run: bool) -> list[str]:
     """Remove requested files past EXPORT_DAYS, and files without a row."""
     found = [str(file_path(job)) for job in exports_over()]
-    found += [str(path) for path in stray_files()]
+    found += [str(path) for path in (*stray_files(), *stray_figures())]
     if not dry_run:
         exports_expire()
     return found

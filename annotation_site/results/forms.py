@@ -7,6 +7,7 @@ from django import forms
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
 from annotation_site.exact_words import ATTRIBUTES
+from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.snapshots.selectors import longest_list
 from annotation_site.results.tables.filters import ADJUDICATED, Filters
 
@@ -128,3 +129,21 @@ class FilterForm(forms.Form):
             label = "" if name == "__all__" else f"{self.fields[name].label or name.title()}: "
             parts += [f"{label}{error}" for error in errors]
         return " ".join(parts)
+
+
+class ExportForm(forms.Form):
+    """Which file, and whether it names people."""
+
+    content = forms.ChoiceField(
+        label="File",
+        choices=[(key, f"{content.title}: {content.help}") for key, content in CONTENTS.items()],
+        initial="archive",
+        widget=forms.RadioSelect,
+    )
+    with_names = forms.BooleanField(
+        label="Name people in it",
+        required=False,
+        help_text="Without this, everybody appears under a code that means nothing outside the "
+        "study. With it, the file is personal data: share it with nobody who may not know who "
+        "said what.",
+    )

@@ -36,7 +36,7 @@ class Snapshot(ClaimedWork):
     step_done = models.PositiveSmallIntegerField(default=0)
     step_total = models.PositiveSmallIntegerField(default=0)
     tables = models.JSONField(default=dict)
-    figures = models.JSONField(default=dict)  # name → title, alt, table; the files are Figure's
+    figures = models.JSONField(default=dict)  # name → title, alt, table, sizes of the SVG
     counts = models.JSONField(default=dict)
     measures = models.JSONField(default=dict)  # what each measure of agreement means, by name
     requested_at = models.DateTimeField(auto_now_add=True)
@@ -57,32 +57,6 @@ class Snapshot(ClaimedWork):
     @classmethod
     def waiting(cls) -> QuerySet["Snapshot"]:
         return cls.objects.filter(state=cls.State.DUE)
-
-
-FIGURE_TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
-
-
-class Figure(models.Model):
-    """One file of a snapshot's figure: a variant for the page, or for print.
-
-    Rows of their own, so that reading a snapshot's tables does not read every picture.
-    """
-
-    snapshot = models.ForeignKey(Snapshot, on_delete=models.CASCADE, related_name="figure_files")
-    name = models.SlugField(max_length=80)
-    variant = models.CharField(max_length=20)  # wide-light … narrow-dark, print
-    extension = models.CharField(max_length=4)  # svg, pdf, png
-    content = models.BinaryField()
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(
-                fields=["snapshot", "name", "variant", "extension"], name="figure_file_once"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.name}.{self.variant}.{self.extension}"
 
 
 class Pseudonym(models.Model):

@@ -9,14 +9,13 @@ from annotation_site.results.snapshots import services
 @shared_task
 def snapshot_compute_due(snapshot_id: int) -> None:
     """Compute a due snapshot; a no-op if it is ready or in progress."""
-    if services.snapshot_compute(snapshot_id=snapshot_id):
-        services.figures_print(snapshot_id=snapshot_id)
+    services.snapshot_compute(snapshot_id=snapshot_id)
 
 
 @shared_task
-def snapshot_print(snapshot_id: int) -> None:
-    """Draw the figures of a snapshot for print; a no-op if they exist."""
-    services.figures_print(snapshot_id=snapshot_id)
+def snapshot_draw(snapshot_id: int, for_print: bool) -> None:
+    """Draw the figures of a snapshot, for the page or for print, unless somebody does so."""
+    services.figures_draw(snapshot_id=snapshot_id, for_print=for_print)
 
 
 @shared_task

@@ -30,7 +30,7 @@ urlpatterns = [
         "studies/<slug:slug>/results/<str:table>.<str:extension>", views.download, name="download"
     ),
     path(
-        "studies/<slug:slug>/figures/<slug:name>.<slug:variant>.<slug:extension>",
+        "studies/<slug:slug>/figures/<slug:name>.<slug:extension>",
         views.figure,
         name="figure",
     ),

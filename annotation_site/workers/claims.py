@@ -27,7 +27,7 @@ from annotation_site.workers.clocks import just_now, silent_for
 from annotation_site.workers.identity import this_worker
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from annotation_site.workers.selectors import workers_alive, workers_extracting
-from ffn_extract.errors import FFNExtractError
+from ffn_extract.errors import FFNExtractError, ProcessEnded
 
 log = logging.getLogger(__name__)
 
@@ -130,15 +130,15 @@ def working(row: Row, *, fail: Callable[[Row, str], None] = fail) -> Iterator[No
     """Do claimed work in the block; an error ends it with a sentence, unless the claim is lost.
 
     While the block runs, a thread renews the heartbeat. A bug is recorded, so that no page waits
-    for ever, and propagates. Where the database was away the row says nothing: it goes stale, and
-    a sweep gives it to a worker again.
+    for ever, and propagates. Where the database was away, or a process that does the work was
+    killed, the row says nothing: it goes stale, and a sweep gives it to a worker again.
     """
     try:
         with heartbeat(row):
             yield
     except ClaimLost:
         log.info("%s %s was taken over, or cancelled", type(row).__name__, row.pk)
-    except DATABASE_AWAY:
+    except (*DATABASE_AWAY, ProcessEnded):
         log.exception("%s %s waits for the sweep", type(row).__name__, row.pk)
     except (FFNExtractError, SiteError) as error:
         fail(row, str(error))

@@ -30,7 +30,7 @@ from ffn_extract.bundle.validation import TokenCheck, VectorCheck, top_k_of
 from ffn_extract.errors import BundleError
 
 BUNDLE_FILES = frozenset({MANIFEST_FILE, VECTORS_FILE, TOKENS_FILE})
-_BATCH = 1_000
+BATCH = 1_000
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Bundle:
     path: Path
     manifest: Manifest
 
-    def iter_tokens(self, batch_size: int = _BATCH) -> Iterator[list[TokenRow]]:
+    def iter_tokens(self, batch_size: int = BATCH) -> Iterator[list[TokenRow]]:
         """Rows of tokens.parquet by ascending id, in lists of at most `batch_size`."""
         for batch in _token_batches(self.path, self.manifest, batch_size):
             yield [TokenRow(*values) for values in _values(batch)]
 
-    def iter_vectors(self, batch_size: int = _BATCH) -> Iterator[list[VectorRow]]:
+    def iter_vectors(self, batch_size: int = BATCH) -> Iterator[list[VectorRow]]:
         """Rows of vectors.parquet by layer, kind and index, in lists of at most `batch_size`."""
         for batch in _vector_batches(self.path, self.manifest, batch_size):
             yield [VectorRow(*values) for values in _values(batch)]
@@ -66,8 +66,7 @@ def open_bundle(path: str | os.PathLike[str], max_bytes: int | None = None) -> B
     folder = Path(path)
     manifest = read_heads(folder, max_bytes)
     with _faults(folder):
-        for name, record in manifest.files.items():
-            _require_digest(folder / name, record)
+        require_digests(folder, manifest)
         _check_rows(folder, manifest, max_bytes)
     return Bundle(folder, manifest)
 
@@ -154,20 +153,22 @@ def _require_size(path: Path, record: FileRecord) -> None:
         raise BundleError(f"{path.name} has {size} bytes; the manifest says {record.bytes}.")
 
 
-def _require_digest(path: Path, record: FileRecord) -> None:
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
-            raise BundleError(f"The content of {path.name} does not match its digest.")
+def require_digests(folder: Path, manifest: Manifest) -> None:
+    """Refuse content that is not what the manifest says. Raises BundleError."""
+    for name, record in manifest.files.items():
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
+                raise BundleError(f"The content of {name} does not match its digest.")
 
 
 def _check_rows(folder: Path, manifest: Manifest, max_bytes: int | None) -> None:
     tokens, vectors = TokenCheck(manifest), VectorCheck(manifest)
     unpacked = 0  # counted, because no footer says how often a text or a number is repeated
-    for batch in _token_batches(folder, manifest, _BATCH):
+    for batch in _token_batches(folder, manifest, BATCH):
         tokens.add(batch)
         _require_small(unpacked := unpacked + batch.nbytes, max_bytes)
     token_ids = tokens.finish()
-    for batch in _vector_batches(folder, manifest, _BATCH):
+    for batch in _vector_batches(folder, manifest, BATCH):
         vectors.add(batch, token_ids)
         _require_small(unpacked := unpacked + batch.nbytes, max_bytes)
     vectors.finish()

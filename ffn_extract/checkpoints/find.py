@@ -42,6 +42,7 @@ from ffn_extract.checkpoints.tensor_files import TensorFiles, open_tensors
 from ffn_extract.errors import CheckpointError
 from ffn_extract.gguf_format.choice import chosen_files, is_gguf, stem_of
 from ffn_extract.gguf_format.model import GGUFModel, open_gguf
+from ffn_extract.gguf_format.tensors import GGUFFiles
 
 HUB_SECONDS = 10.0
 # The base class of what the hub's HTTP client raises, whichever client that is.
@@ -80,8 +81,6 @@ class Checkpoint:
     def tensors(self) -> TensorFiles:
         """The weights. Raises CheckpointError if they cannot be opened."""
         if self.gguf is not None:
-            from ffn_extract.gguf_format.tensors import GGUFFiles
-
             return GGUFFiles(self.gguf)
         return open_tensors(self.folder) if self._fairseq is None else self._fairseq.tensors
 

@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
 from ffn_extract.checkpoints.config import read_config
 from ffn_extract.checkpoints.model_files import (
     CONFIG,
@@ -98,19 +106,11 @@ def outline_on_hub(
 
     Raises CheckpointError when the hub answers that there is no such model, or revision.
     """
-    try:
-        from huggingface_hub import HfApi, hf_hub_download
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            HFValidationError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
-    except ImportError:
-        return None
     revision = revision or "main"
     try:
-        info = HfApi().model_info(model, revision=revision, timeout=seconds, files_metadata=True)
+        info = huggingface_hub.HfApi().model_info(
+            model, revision=revision, timeout=seconds, files_metadata=True
+        )
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         if chosen_files(sizes, gguf_file, f"{model} on the hub"):
             return None
@@ -125,7 +125,9 @@ def outline_on_hub(
                 f"{model} on the hub has none of {', '.join(WEIGHT_FILES)}.{other_format(sizes)}"
             )
         require_small(model, sizes)
-        path = hf_hub_download(model, CONFIG, revision=revision, etag_timeout=seconds)
+        path = huggingface_hub.hf_hub_download(
+            model, CONFIG, revision=revision, etag_timeout=seconds
+        )
         config = read_json(Path(path))
     except GatedRepoError as error:
         raise CheckpointError(

@@ -154,7 +154,7 @@ def everything_an_annotator_reaches(study, person):
         f"/adjudication/{uuid.UUID(int=101)}/",
         f"/studies/{study.slug}/results/", f"/studies/{study.slug}/results/status/",
         f"/studies/{study.slug}/results/coverage.csv",
-        f"/studies/{study.slug}/figures/0-wide-light.svg",
+        f"/studies/{study.slug}/figures/coverage-by-kind.svg",
         "/models/", "/models/enqueue/", "/studies/new/", f"/studies/{study.slug}/texts/",
         "/people/", "/invitations/", "/log/", "/join/a-guess/",
         f"/studies/{study.slug}/references/",

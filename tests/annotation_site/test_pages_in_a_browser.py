@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, sync_playwright
 
-from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.models import Assignment, Membership, Study
 from tests import requires
 from tests.annotation_site.accounts.test_second_factor import confirm
 from tests.annotation_site.factories import client_of, log_in, make_invitation
@@ -38,10 +38,21 @@ FULL = """Storage.prototype.setItem = () => {
 };"""
 
 
+@pytest.fixture(scope="module")
+def kept() -> dict[str, bytes]:
+    """What is rendered once for all tests."""
+    return {}
+
+
 @pytest.fixture
-def rendered(world) -> dict[str, bytes]:  # noqa: F811
+def rendered(request: pytest.FixtureRequest, kept: dict[str, bytes]) -> dict[str, bytes]:
     """The pages by a path of their own."""
-    study, assignment, clients = world
+    if not kept:
+        kept.update(_render(*request.getfixturevalue("world")))
+    return kept
+
+
+def _render(study: Study, assignment: Assignment, clients: dict[str, Client]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name in (name for name in GET if not name.startswith("api:")):
         for role, client in clients.items():
@@ -82,6 +93,8 @@ def served(rendered: dict[str, bytes]) -> Iterator[str]:
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Security-Policy", POLICY)
+            if self.path.startswith("/static/"):
+                self.send_header("Cache-Control", "max-age=600")
             self.end_headers()
             self.wfile.write(body or b"")
 
@@ -101,16 +114,22 @@ def test_no_field_of_any_page_makes_a_phone_zoom_in(rendered: dict[str, bytes], 
         )
         narrow = {"viewport": {"width": 390, "height": 844}}
         phone = {**narrow, "has_touch": True, "is_mobile": True, "device_scale_factor": 3}
-        tablet = {"viewport": {"width": 1180, "height": 820}, "has_touch": True, "is_mobile": True}
+        page = chromium.new_context(**phone).new_page()
+        devices = page.context.new_cdp_session(page)
         fields = 0
-        for profile in (phone, tablet, narrow):
-            page = chromium.new_context(**profile).new_page()
-            small = {}
-            for path in rendered:
-                page.goto(served + path)
-                fields += page.locator("input, select, textarea").count()
-                small[path] = page.evaluate(SMALL)
-            assert {path: found for path, found in small.items() if found} == {}
+        small = {}
+        for path in rendered:
+            page.set_viewport_size(narrow["viewport"])
+            devices.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+            page.goto(served + path)
+            fields += page.locator("input, select, textarea").count()
+            small[f"a phone: {path}"] = page.evaluate(SMALL)
+            page.set_viewport_size({"width": 1180, "height": 820})
+            small[f"a tablet: {path}"] = page.evaluate(SMALL)
+            page.set_viewport_size(narrow["viewport"])
+            devices.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+            small[f"a narrow window: {path}"] = page.evaluate(SMALL)
+        assert {path: found for path, found in small.items() if found} == {}
         assert fields > 100
         chromium.close()
 

@@ -239,7 +239,6 @@ def address(name: str, study, assignment) -> str:
         "results:figure": {
             "slug": study.slug,
             "name": "coverage-across-layers-0",
-            "variant": "wide-light",
             "extension": "svg",
         },
         "results:exports": {"slug": study.slug},

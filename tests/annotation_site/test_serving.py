@@ -45,7 +45,7 @@ def test_a_redirect_to_https_is_an_answer_so_that_the_worker_starts(redirecting)
         daemon=True,
     )
     waited.start()
-    waited.join(timeout=30)
+    waited.join(timeout=120)
     assert not waited.is_alive()
 
 

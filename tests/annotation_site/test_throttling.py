@@ -19,7 +19,11 @@ from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.work import submissions
 from annotation_site.annotation.work.worked_time import MOST_A_DAY
 from annotation_site.api import once
+from annotation_site.corpus import importing, services
 from annotation_site.errors import Invalid
+from annotation_site.results.files import jobs
+from annotation_site.results.models import ExportJob
+from ffn_extract.options import ExtractOptions
 from tests.annotation_site.api.test_permissions import bearer
 from tests.annotation_site.factories import (
     UserFactory,
@@ -145,6 +149,50 @@ def test_studies_have_an_end_on_one_day(monkeypatch):
     with pytest.raises(Invalid, match="as many as one day allows"):
         make_draft(researcher=researcher, extraction=extraction)
     assert Study.objects.count() == 2
+
+
+def test_files_that_a_person_asks_for_have_an_end_on_one_day(monkeypatch):
+    """Each is kept for days, so without an end one person could fill the disk."""
+    monkeypatch.setattr(jobs, "MOST_A_DAY", 2)
+    study = make_study()
+    researcher = study.memberships.get(role="researcher").user
+    client = client_of(researcher)
+    for _ in range(2):
+        assert (
+            client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"}).status_code == 302
+        )
+        ExportJob.objects.update(state=ExportJob.State.READY)  # so that none waits
+    refused = client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"})
+    assert refused.status_code == 422
+    assert "as many as one day allows" in refused.content.decode()
+    ExportJob.objects.update(requested_at=timezone.now() - timedelta(days=1))
+    assert client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"}).status_code == 302
+
+
+def test_models_of_one_person_that_wait_have_an_end_and_others_have_their_turn(
+    monkeypatch, made, bundles
+):
+    monkeypatch.setattr(services, "MOST_UNFINISHED", 2)
+    first, second = (UserFactory(role=Role.ADMIN) for _ in range(2))
+    options = ExtractOptions(glosses=())
+
+    def ask(by):
+        return services.extraction_enqueue(model_source="a/b", options=options, requested_by=by)
+
+    rows = [ask(first) for _ in range(2)]
+    with pytest.raises(Invalid, match="as many as one person may have"):
+        ask(first)
+    # An upload keeps files while it waits.
+    files = {path.name: path for path in made.iterdir()}
+    with (
+        importing.upload_staged(files=files) as upload,
+        pytest.raises(Invalid, match="as many as one person may have"),
+    ):
+        importing.upload_take(upload=upload, by=first)
+    ask(second)
+    ask(None)  # by command
+    services.extraction_cancel(extraction=rows[0])
+    ask(first)
 
 
 def test_idempotency_keys_have_an_end_on_one_day_and_known_ones_work(monkeypatch):

@@ -1,10 +1,14 @@
 """Databases of older versions, brought up to date: nothing that people did is lost or changed."""
 
+import atexit
 import csv
+import functools
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -51,7 +55,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def run(site: Site, code: str) -> Any:
     """The JSON that some code prints last, in the site."""
-    return json.loads(site.manage("shell", "--verbosity", "0", "-c", code).splitlines()[-1])
+    return json.loads(site.run(code).splitlines()[-1])
 
 
 def said(site: Site) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def said(site: Site) -> dict[str, Any]:
 OPEN_AS_REPEATS = """
 import json
 from annotation_site.annotation.models import Assignment
-from annotation_site.annotation.selectors import repeat_is_open
+from annotation_site.annotation.lists.page import repeat_is_open
 own = Assignment.objects.filter(repeat_is_open(), purpose="annotation")
 print(json.dumps([str(one) for one in own.values_list("public_id", flat=True)]))
 """
@@ -72,7 +76,10 @@ print(json.dumps([str(one) for one in own.values_list("public_id", flat=True)]))
 def bring_up_to_date(site: Site, name: str) -> dict[str, Any]:
     """A site with the older database, migrated; returns what the older version said."""
     path = FOLDER / f"{name}.json.gz"
-    run(site, LOAD.format(path=str(path)))
+    if "DATABASE_URL" in site.environment:
+        run(site, LOAD.format(path=str(path)))
+    else:
+        shutil.copytree(brought_up_to_date(path), site.folder, dirs_exist_ok=True)
     return in_todays_names(older_version_read(path)["answers"])
 
 
@@ -84,6 +91,16 @@ def in_todays_names(said: dict[str, Any]) -> dict[str, Any]:
         if "draft" in page:
             page["draft"]["content"] = annotation_renamed(page["draft"]["content"])
     return said
+
+
+@functools.cache
+def brought_up_to_date(path: Path) -> Path:
+    """The folder of such a site on SQLite: made once, to be copied."""
+    folder = Path(tempfile.mkdtemp(prefix="ffn-concepts-older-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    site = Site(folder / "var", models=False)
+    run(site, LOAD.format(path=str(path)))
+    return site.folder
 
 
 def test_no_older_version_is_forgotten():

@@ -5,13 +5,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.e2e.site import PASSWORD, Site
 
 # Milliseconds until an expectation fails: what is expected of a page has no deadline, and on a busy
 # machine a login alone can take longer than Playwright's own five seconds.
-expect.set_options(timeout=30_000)
+PATIENCE = 180_000
+expect.set_options(timeout=PATIENCE)
+# Each theme and each width of a window once: colours depend on the one, places on the other.
+LOOKS = (("light", 1280), ("dark", 390))
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -66,6 +70,20 @@ def log_in(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
 
 
+def look(page: Page, name: str) -> None:
+    """The page as it is, wide and narrow, in both themes: no barrier that axe finds, and nothing
+    to scroll sideways."""
+    page.wait_for_load_state()  # a click only waits until the next page begins
+    for scheme, width in LOOKS:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        found = Axe().run(page, options={"runOnly": RULES})
+        assert found.violations_count == 0, (name, scheme, width, found.generate_report())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+        picture(page, f"{name}-{scheme}-{width}.png")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
 def picture(page: Page, name: str) -> None:
     """Kept in the folder that PICTURES names, for somebody to look at."""
     if folder := os.environ.get("PICTURES"):
@@ -73,4 +91,4 @@ def picture(page: Page, name: str) -> None:
 
 
 def run(site: Site, code: str) -> None:
-    site.manage("shell", "--verbosity", "0", "-c", code)
+    site.run(code)

@@ -15,8 +15,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,9 +41,11 @@ class Site:
         self.process: subprocess.Popen[bytes] | None = None
         self.address = ""
         self.port = 0
+        self._started: Shell | None = None
+        self._shell_is_mine = threading.Lock()
         self.environment = {
             **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")},
-            "DJANGO_SETTINGS_MODULE": "annotation_site.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.e2e.settings",
             "VAR_DIR": str(folder),
             "SECRET_KEY": uuid.uuid4().hex * 2,
             "QUEUE_PREFIX": f"ffn-concepts-tests-{uuid.uuid4().hex[:8]}:",
@@ -72,7 +76,7 @@ class Site:
             "from annotation_site.accounts.models import *; "
             f"print(json.dumps({expression}, default=str))"
         )
-        return json.loads(self.manage("shell", "--verbosity", "0", "-c", code).splitlines()[-1])
+        return json.loads(self.run(code).splitlines()[-1])
 
     def rows(self, sql: str) -> list[tuple]:
         """A query straight from the database: the state of a moment, without starting Django."""
@@ -87,8 +91,33 @@ class Site:
             cursor.execute(sql)
             return cursor.fetchall()
 
-    def add_person(self, name: str, role: str) -> None:
-        self.manage("createadmin", name, "--role", role, text=PASSWORD + "\n")
+    def run(self, code: str) -> str:
+        """Run some Python in the site; returns what it printed, and fails with its errors."""
+        with self._shell_is_mine:
+            said, failed = self._shell().ask(code)
+        assert failed == "", failed
+        return said
+
+    def _shell(self) -> "Shell":
+        """What runs it: another where the site's settings have changed since."""
+        if self._started is None or self._started.environment != self.environment:
+            self._started = Shell(self.environment)
+        return self._started
+
+    def keep_database(self) -> None:
+        """Keep the database as it is, for `put_database_back`. On SQLite."""
+        copy_database(self.folder / "db.sqlite3", self.folder / "kept.sqlite3")
+
+    def put_database_back(self) -> None:
+        """The database as it was kept, under a server that goes on."""
+        copy_database(self.folder / "kept.sqlite3", self.folder / "db.sqlite3")
+
+    def add_people(self, **roles: str) -> None:
+        """People by name, with a role each."""
+        self.run(
+            "from tests.annotation_site.factories import UserFactory\n"
+            f"for name, role in {roles}.items(): UserFactory(username=name, role=role)"
+        )
 
     def start(self, *, first_port: int = 8300) -> None:
         """Start web server and worker; returns when pages are served."""
@@ -102,17 +131,13 @@ class Site:
         self.address = re.findall(r"http://[\d.:]+", self.log.read_text())[-1]
 
     def prepare(self) -> None:
-        """What `serve` does before it starts its servers; on SQLite, a copy of what it makes."""
-        if "DATABASE_URL" in self.environment:
-            self._prepare()
-        else:
-            shutil.copytree(prepared_folder(), self.folder, dirs_exist_ok=True)
-
-    def _prepare(self) -> None:
-        self.manage(
-            "shell", "--verbosity", "0", "-c",
-            "from annotation_site.serving import prepare; prepare()",
-        )  # fmt: skip
+        """What `serve` does before it starts its servers: a copy of what it makes."""
+        shutil.copytree(prepared_folder(), self.folder, dirs_exist_ok=True)
+        if url := self.environment.get("DATABASE_URL"):
+            name = urlsplit(url).path[1:]
+            with database_server() as ask:
+                ask(f'DROP DATABASE "{name}" WITH (FORCE)')
+                ask(f'CREATE DATABASE "{name}" TEMPLATE "{prepared_database()}"')
 
     def start_web(self, first_port: int | None = None, *, web_workers: int = 2) -> None:
         """Start the web server alone, as `serve` does; returns when pages are served.
@@ -158,14 +183,81 @@ class Site:
         return self.log.read_text()[-4000:]
 
 
+class Shell:
+    """A process that runs pieces of Python in a site, until nobody refers to it any more."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = {**environment}
+        # Its errors go to ours: what a piece says there is of no use to the test.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.shell"],
+            cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        weakref.finalize(self, end_of, self._process)
+
+    def ask(self, code: str) -> tuple[str, str]:
+        """What a piece printed, and the traceback of its failure."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(code) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "The site's shell has ended: what it said is above."
+        said, failed = json.loads(line)
+        return said, failed
+
+
+def end_of(process: "subprocess.Popen[str]") -> None:
+    """Wait until a process without anything more to read is gone."""
+    with process:
+        assert process.stdin is not None
+        process.stdin.close()
+
+
 @functools.cache
 def prepared_folder() -> Path:
     """The folder of a site that nobody has used: made once, since migrating takes seconds."""
     folder = Path(tempfile.mkdtemp(prefix="ffn-concepts-prepared-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     site = Site(folder / "var", models=False)
-    site._prepare()
+    site.run("from annotation_site.serving import prepare; prepare()")
     return site.folder
+
+
+@functools.cache
+def prepared_database() -> str:
+    """The name of a PostgreSQL database that nobody has used, on the tests' server."""
+    url, name = os.environ["TEST_DATABASE_URL"], f"ffn_concepts_prepared_{secrets.token_hex(5)}"
+    with tempfile.TemporaryDirectory() as folder, database_server() as ask:
+        site = Site(Path(folder) / "var", models=False)
+        site.environment["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        ask(f'CREATE DATABASE "{name}"')
+        atexit.register(_drop_database, name)
+        site.manage("migrate", "--verbosity", "0")
+    return name
+
+
+def _drop_database(name: str) -> None:
+    with database_server() as ask:
+        ask(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def database_server() -> Iterator[Callable[[str], None]]:
+    """What runs a statement on the tests' PostgreSQL, in none of the sites' own databases."""
+    import psycopg2
+
+    server = psycopg2.connect(os.environ["TEST_DATABASE_URL"])
+    server.autocommit = True
+    with contextlib.closing(server), contextlib.closing(server.cursor()) as cursor:
+        yield cursor.execute
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """One SQLite over another, in one step for everybody who has it open."""
+    connections = (sqlite3.connect(path, timeout=60) for path in (source, target))
+    with contextlib.closing(next(connections)) as one, contextlib.closing(next(connections)) as two:
+        one.backup(two)
 
 
 def demo_model() -> Path:
@@ -201,7 +293,7 @@ def wait_for(
     condition: Callable[[], Any],
     explain: Callable[[], str] = str,
     seconds: float = 300,
-    pause: float = 0.2,
+    pause: float = 0.1,
 ) -> Any:
     """Wait until a condition holds and return its value, or fail with an explanation.
 
@@ -221,21 +313,18 @@ def database_of_its_own(environment: dict[str, str]) -> Iterator[None]:
     if os.environ.get("FFN_TEST_SERVICES") != "1":
         yield
         return
-    import psycopg2
     import redis
 
     url = os.environ["TEST_DATABASE_URL"]
     name = f"ffn_concepts_{uuid.uuid4().hex[:10]}"
-    server = psycopg2.connect(url)
-    server.autocommit = True
-    server.cursor().execute(f'CREATE DATABASE "{name}"')
+    with database_server() as ask:
+        ask(f'CREATE DATABASE "{name}"')
     environment["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     environment["REDIS_URL"] = os.environ["TEST_REDIS_URL"]
     try:
         yield
     finally:
-        server.cursor().execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        server.close()
+        _drop_database(name)
         with redis.Redis.from_url(os.environ["TEST_REDIS_URL"]) as client:
             for key in client.scan_iter(environment["QUEUE_PREFIX"] + "*"):
                 client.delete(key)

@@ -29,9 +29,8 @@ def test_the_script_is_about_forty_lines_of_requests_and_pandas():
 
 
 def test_a_whole_campaign_runs_by_the_script_of_the_documentation(site: Site, tmp_path):
-    for name, role in PEOPLE.items():
-        site.add_person(name, role)
-    site.manage("shell", "--verbosity", "0", "-c", WORLD)
+    site.add_people(**PEOPLE)
+    site.run(WORLD)
     scopes = {"researcher": "read,manage", "annotator": "read,annotate"}
     tokens = {
         name: site.manage("createtoken", name, "--scopes", scopes[role]).strip()

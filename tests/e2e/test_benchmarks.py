@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.annotators import PEOPLE, measure
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.xdist_group("e2e")]
 
 
 def test_annotators_are_not_slower_by_an_order_of_magnitude():

@@ -16,6 +16,7 @@ from tests.e2e.site import ROOT, wait_for
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.long,
     pytest.mark.xdist_group("e2e"),
     pytest.mark.skipif(
         os.environ.get("FFN_TEST_SERVICES") == "1", reason="The demo has its own embedded services."

@@ -1,19 +1,16 @@
 """How a person comes in: an invitation's link, a name and a password, and the first list."""
 
-import os
 import re
 import time
-from pathlib import Path
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.e2e.pages import look
 from tests.e2e.site import PASSWORD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
-LOOKS = (("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390))
 STUDY = (
     "from tests.annotation_site.factories import *; "
     "make_study(title='Concepts in a small encoder', annotators=1, annotators_per_list=1)"
@@ -31,21 +28,6 @@ def new_context(browser: Browser, **options) -> BrowserContext:
         lambda said: context.faults.append(said.text) if "Security Policy" in said.text else None,  # type: ignore[attr-defined]
     )
     return context
-
-
-def look(page: Page, name: str) -> None:
-    """No barrier that axe finds and nothing that sticks out, in either theme, wide and narrow."""
-    page.wait_for_load_state()  # a click only waits until the next page begins
-    for scheme, width in LOOKS:
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.set_viewport_size({"width": width, "height": 800})
-        found = Axe().run(page)
-        assert found.violations_count == 0, (name, scheme, width, found.generate_report())
-        inside = "document.documentElement.scrollWidth <= window.innerWidth"
-        assert page.evaluate(inside), (name, width)
-        if folder := os.environ.get("SCREENSHOTS"):
-            page.screenshot(path=Path(folder) / f"{name}-{scheme}-{width}.png", full_page=True)
-    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def log_in(page: Page, site: Site, name: str) -> None:
@@ -117,10 +99,12 @@ def code_of(secret: str, steps: int = 0) -> str:
 
 
 def test_from_an_invitation_to_the_first_list_and_back_in_with_a_second_factor(
-    site: Site, browser: Browser
+    stopped_site: Site, browser: Browser
 ):
-    site.add_person("root", "admin")
-    site.manage("shell", "--verbosity", "0", "-c", STUDY)
+    site = stopped_site
+    site.start_web()
+    site.add_people(root="admin")
+    site.run(STUDY)
     hers = new_context(browser, permissions=["clipboard-read", "clipboard-write"])
     admin = hers.new_page()
     log_in(admin, site, "root")

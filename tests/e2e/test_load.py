@@ -8,7 +8,7 @@ import pytest
 from benchmarks.load import MOST_GROWTH, load
 from tests.e2e.site import Site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.xdist_group("e2e")]
 PEOPLE = 10
 
 

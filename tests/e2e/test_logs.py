@@ -21,9 +21,8 @@ ANSWER = {"patterns": [], "no_pattern": True, "comment": "a secret remark"}
 def test_a_request_and_the_task_that_it_starts_share_an_id(stopped_site: Site):
     site = stopped_site
     site.environment["LOG_FORMAT"] = "json"
-    site.add_person("ada", "annotator")
-    site.add_person("ben", "researcher")
-    site.manage("shell", "--verbosity", "0", "-c", WORLD)
+    site.add_people(ada="annotator", ben="researcher")
+    site.run(WORLD)
     token = site.manage("createtoken", "ada", "--scopes", "read,annotate").strip()
     site.start()
     script = requests.Session()

@@ -9,13 +9,12 @@ from tests.e2e.test_annotation_page import expect_no_barrier
 from tests.e2e.test_story import log_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
-SLOW = 120_000  # milliseconds that a busy machine may take
 
 
 def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     site: Site, browser: Browser, tmp_path
 ):
-    site.add_person("root", "admin")
+    site.add_people(root="admin")
     page = log_in(browser, site, "root")
     page.get_by_role("link", name="Models").click()
     page.get_by_role("link", name="Enqueue a model").click()
@@ -41,7 +40,7 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     expect(page.get_by_role("alert")).to_contain_text("Choose the three files of a bundle")
     page.get_by_label("Files").set_input_files(files)
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("ready", exact=True)).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("ready", exact=True)).to_be_visible()
     log = page.get_by_role("region", name="Lines of the log")
     expect(log).to_contain_text("Uploaded, and queued to be checked and loaded. by root")
     expect(log).to_contain_text("Ready: 2 lists are loaded.")

@@ -1,16 +1,16 @@
 """A researcher and a study, in a real browser: preview, pilot, open, extend, close, archive."""
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.pages import RULES, log_in, run
-from tests.e2e.site import Site, database_of_its_own
+from tests.e2e.site import Site
+from tests.faults.marks import ONCE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
-LISTS = """
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies"), ONCE]
+PEOPLE = {"ada": "annotator", "ben": "annotator", "rosa": "researcher"}
+WORLD = """
 from tests.annotation_site.factories import *
 make_extraction(per_layer=6)
 """
@@ -30,20 +30,6 @@ make_study(
     min_tokens=6,
 )
 """
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site with lists and people; each test makes a study of its own."""
-    site = Site(tmp_path_factory.mktemp("researcher") / "var", models=False)
-    with database_of_its_own(site.environment):
-        site.prepare()
-        for name, role in (("ada", "annotator"), ("ben", "annotator"), ("rosa", "researcher")):
-            site.add_person(name, role)
-        run(site, LISTS)
-        site.start_web()
-        yield site
-        site.stop()
 
 
 def press(page: Page, name: str) -> None:

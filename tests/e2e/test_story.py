@@ -27,7 +27,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 # The pictures of the README: made by `UPDATE_IMAGES=1 make test`, else looked at by nobody.
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 LISTS_EACH = 6
-SLOW = 120_000  # milliseconds that an extraction may take on a small machine
 
 # What the annotators mark, list by list: (category, ranks, stopwords). Ranks follow each other, so
 # that a person types the number of the pattern once per token and the cursor walks down.
@@ -83,7 +82,7 @@ def enqueue(page: Page) -> None:
     page.get_by_label("Vectors per layer").fill("1")
     page.get_by_role("button", name="Enqueue").click()
     expect(page.get_by_role("list").filter(has_text="Project every vector")).to_be_visible()
-    expect(page.get_by_text("ready", exact=True)).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("ready", exact=True)).to_be_visible()
     expect(page.get_by_text("18: 6 value, 6 random, 6 update")).to_be_visible()
 
 
@@ -216,9 +215,9 @@ def calculation_by_hand(site: Site) -> dict:
 
 def read_results(page: Page, site: Site) -> bytes:
     page.get_by_role("link", name="Results").click()
-    expect(page.get_by_text("12 annotations by 2 people")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("12 annotations by 2 people")).to_be_visible()
     # With the comma: else it says "not from the newest answers", while tables are computed.
-    expect(page.get_by_text(", from the newest answers")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(", from the newest answers")).to_be_visible()
     figure = page.get_by_role("img").first
     expect(figure).to_have_attribute("alt", re.compile("layer"))
     figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached
@@ -233,10 +232,7 @@ def test_from_a_models_weights_to_a_coverage_table(
     stopped_site: Site, browser: Browser, wordnet, tmp_path
 ):
     site = stopped_site
-    for name, role in (
-        ("root", "admin"), ("rosa", "researcher"), ("ada", "annotator"), ("ben", "annotator"),
-    ):  # fmt: skip
-        site.add_person(name, role)
+    site.add_people(root="admin", rosa="researcher", ada="annotator", ben="annotator")
     site.start()
 
     enqueue(log_in(browser, site, "root"))

@@ -1,16 +1,14 @@
 """Training in a real browser: reference answers, feedback, too low a score, being let in."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.pages import RULES, log_in, picture, run
-from tests.e2e.site import Site, database_of_its_own
+from tests.e2e.pages import log_in, look, run
+from tests.e2e.site import Site
+from tests.faults.marks import ONCE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies"), ONCE]
+PEOPLE = {"ada": "annotator", "ben": "annotator", "rosa": "researcher"}
 STUDY = "/studies/concepts-with-training/"
 # A draft in which one of two training lists still lacks its reference answer.
 WORLD = """
@@ -47,20 +45,6 @@ training_waive(membership=Membership.objects.get(user=ada), by=rosa)
 """
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Site]:
-    """A site of its own, without workers."""
-    site = Site(tmp_path / "var", models=False)
-    with database_of_its_own(site.environment):
-        site.prepare()
-        for name, role in (("ada", "annotator"), ("ben", "annotator"), ("rosa", "researcher")):
-            site.add_person(name, role)
-        run(site, WORLD)
-        site.start_web()
-        yield site
-        site.stop()
-
-
 def mark(page: Page, ranks: list[int]) -> None:
     """Put tokens into a first pattern, with the mouse, and call it semantic by its key."""
     page.locator("html[data-ready]").wait_for(state="attached")
@@ -76,24 +60,11 @@ def log_out(page: Page) -> None:
     expect(page.get_by_label("Password")).to_be_visible()
 
 
-def look(page: Page, name: str) -> None:
-    """The page as it is, in light and dark, wide and narrow: no barrier that axe finds."""
-    for scheme in ("light", "dark"):
-        for width in (1280, 390):
-            page.set_viewport_size({"width": width, "height": 844})
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-            found = Axe().run(page, options={"runOnly": RULES})
-            assert found.violations_count == 0, (name, found.generate_report())
-            assert page.evaluate("document.documentElement.scrollWidth") == width, name
-            picture(page, f"training-{name}-{scheme}-{width}.png")
-    page.set_viewport_size({"width": 1280, "height": 800})
-
-
 def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: Site):
     log_in(page, "rosa")
     page.goto(f"{STUDY}references/")
     expect(page.get_by_text("1 of 3 has no reference answer yet")).to_be_visible()
-    look(page, "references")
+    look(page, "training-references")
     page.get_by_role("button", name="Answer", exact=True).click()
     mark(page, [1, 2, 3, 4])
     expect(page.locator("#skip")).to_be_hidden()
@@ -104,7 +75,7 @@ def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: S
 
     log_in(page, "ada")
     expect(page.get_by_text("Your first 2 lists are training")).to_be_visible()
-    look(page, "home-before")
+    look(page, "training-home-before")
     page.get_by_role("link", name="Start").click()
     for first in (True, False):
         mark(page, [1, 2, 3, 4] if first else [11, 12, 13, 14])
@@ -112,12 +83,12 @@ def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: S
         expect(page.get_by_role("heading", name="Your answer and the reference")).to_be_visible()
         if first:
             page.get_by_text("Token by token").click()
-            look(page, "feedback")
+            look(page, "training-feedback")
             page.get_by_role("link", name="Go on").click()
     expect(page.get_by_role("link", name="Go on")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_text("of the 70 percent that training asks for")).to_be_visible()
-    look(page, "not-passed")
+    look(page, "training-not-passed")
     page.goto("/")
     expect(page.get_by_role("link", name="Continue")).to_have_count(0)
 

@@ -2,8 +2,9 @@
 
 At the CALL-th call of a function (or class) that a module calls by its own name for it, the whole
 process group gets SIGKILL, as by a power cut or a want of memory: nothing is tidied up or said.
-Until then the worker is the site's own, but for the sweeps: what another worker's death left is
-not for this one, which on a slow machine lives long enough to find it.
+What extraction calls is replaced in the process that extracts, which is of the same group. Until
+then the worker is the site's own, but for the sweeps: what another worker's death left is not for
+this one, which on a slow machine lives long enough to find it.
 """
 
 import itertools
@@ -14,6 +15,10 @@ from importlib import import_module
 from typing import Any
 
 from celery.signals import worker_process_init
+
+from ffn_extract import apart
+
+APART = "apart"
 
 
 def die_in(place: str) -> None:
@@ -32,13 +37,22 @@ def die_in(place: str) -> None:
 
 def main() -> None:
     place, *arguments = sys.argv[1:]
+    if arguments[0] == APART:
+        die_in(place)
+        apart.main(arguments[1])
+        return
 
     @worker_process_init.connect(weak=False)
     def _prepare(**_: Any) -> None:
         import django
 
         django.setup()
-        die_in(place)
+        if place.startswith("ffn_extract."):
+            apart.command = lambda _: [
+                sys.executable, "-m", "tests.faults.dying", place, APART, str(os.getpid()),
+            ]  # fmt: skip
+        else:
+            die_in(place)
 
     from annotation_site import celery
 

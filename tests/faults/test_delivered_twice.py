@@ -34,7 +34,7 @@ for _ in range({copies}):
 
 def test_each_is_done_once_however_often_its_message_comes(cluster: Cluster):
     cluster.start(2, TAKING_EVERYTHING)
-    cluster.site.manage("shell", "--verbosity", "0", "-c", BEGUN.format(model=MODEL, copies=COPIES))
+    cluster.site.run(BEGUN.format(model=MODEL, copies=COPIES))
     wait_for(lambda: states(cluster) == ["ready"] * 3, cluster.said, 300)
     wait_for(lambda: waiting(cluster) == 0, cluster.said, 120)  # every copy has been taken
     assert states(cluster) == ["ready"] * 3
@@ -47,13 +47,11 @@ def test_each_is_done_once_however_often_its_message_comes(cluster: Cluster):
     vectors = "SELECT count(*) FROM corpus_vector WHERE extraction_id IN "
     mine = "(SELECT id FROM corpus_extraction WHERE model_source <> 'model')"
     assert cluster.rows(vectors + mine) == [(6 * 5,)]
-    (written,) = (cluster.site.folder / "exports").iterdir()
+    exports = cluster.site.folder / "exports"
+    (written,) = (path for path in exports.iterdir() if path.is_file())
     ((digest,),) = cluster.rows("SELECT sha256 FROM results_exportjob")
     assert hashlib.sha256(written.read_bytes()).hexdigest() == digest
-    twice = (
-        "SELECT name, variant, extension FROM results_figure GROUP BY 1, 2, 3 HAVING count(*) > 1"
-    )
-    assert cluster.rows(twice) == []
+    assert len(list((exports / "figures").iterdir())) == 1
 
 
 def states(cluster: Cluster) -> list[str]:

@@ -35,7 +35,7 @@ def site(tmp_path: Path) -> Site:
     """A site at work, on a disk with room."""
     site = Site(tmp_path / "var", models=False)
     site.prepare()
-    site.manage("shell", "--verbosity", "0", "-c", STUDY)
+    site.run(STUDY)
     bundle = site.folder / "bundles" / "one"
     bundle.mkdir(parents=True)
     (bundle / "vectors.parquet").write_bytes(b"\0" * 100_000)
@@ -104,7 +104,7 @@ def test_commands_say_that_the_folder_of_data_is_read_only(disk, tmp_path):
     disk.grow("64m")
     site = Site(disk.folder / "var", models=False)
     site.prepare()
-    site.add_person("ada", "admin")
+    site.add_people(ada="admin")
     disk.set_read_only()
     out = str(tmp_path / "out")
     for command in (

@@ -53,7 +53,7 @@ def test_a_site_starts_and_works_among_what_a_power_cut_left(stopped_site):
     (folder / "static" / "collected").unlink()  # the copying of static files was cut short
 
     stopped_site.start()
-    stopped_site.manage("shell", "--verbosity", "0", "-c", ASKED)
+    stopped_site.run(ASKED)
     job = "SELECT state, attempts, error FROM results_exportjob"
     wait_for(lambda: stopped_site.rows(job) == [("ready", 1, "")], stopped_site.said)
     wait_for(lambda: not any(stray.exists() for stray in strays), stopped_site.said)

@@ -15,7 +15,7 @@ from tests.faults.cluster import TAKING_EVERYTHING, Cluster
 from tests.ffn_extract.hub_server import MODEL as HUB_MODEL
 from tests.ffn_extract.hub_server import OTHER_COMMIT, Hub, served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-layers")]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.xdist_group("faults-layers")]
 LAYERS, D_FF, DRAWN = 6, 1536, 10
 ARGUMENTS = ("--kinds", "value,random", "--per-layer", "all", "--glosses", "none")
 
@@ -81,7 +81,7 @@ def test_four_workers_share_an_extraction_whose_messages_come_twice(cluster, dig
         f"call_command('enqueue_model', {MODEL!r}, *{ARGUMENTS})\n"
         "for _ in range(20): extraction_work.delay(Extraction.objects.get().pk)"
     )
-    cluster.site.manage("shell", "--verbosity", "0", "-c", code)
+    cluster.site.run(code)
     let_another_join(cluster)
     wait_for(cluster.finished, cluster.said)
     assert cluster.finished() == [("ready", digest, "")]

@@ -19,7 +19,7 @@ PEOPLE = 3
 def site(tmp_path, postgres):
     site = Site(tmp_path / "var", models=False)
     site.environment["DATABASE_URL"] = postgres.url
-    site.prepare()
+    site.run("from annotation_site.serving import prepare; prepare()")
     yield site
     site.kill()
 
@@ -43,7 +43,7 @@ def test_people_are_told_to_wait_and_nothing_is_lost_or_counted_twice(site, post
 def require_sentences(site: Site) -> None:
     """While the database is away pages and the API say so, and ask to come again."""
     for path, media_type in (("/", "text/html"), ("/api/me", "application/json")):
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=90)
         connection.request("GET", path, headers={"Cookie": "sessionid=" + "a" * 32})
         response = connection.getresponse()
         assert (response.status, response.headers.get_content_type()) == (503, media_type)

@@ -43,9 +43,10 @@ def cluster(stopped_site, broker):
     cluster.stop()
 
 
+@pytest.mark.long
 def test_messages_that_redis_lost_are_sent_again_and_workers_go_on(cluster, broker):
     """Killed with four messages that nobody has taken; and again with workers connected to it."""
-    cluster.site.manage("shell", "--verbosity", "0", "-c", BEGUN.format(model=MODEL))
+    cluster.site.run(BEGUN.format(model=MODEL))
     broker.kill()
     broker.start()
     cluster.start(1, EXTRACTING, COMPUTING)
@@ -59,7 +60,7 @@ def test_messages_that_redis_lost_are_sent_again_and_workers_go_on(cluster, brok
 def test_a_person_submits_and_asks_for_files_while_redis_is_away(cluster, broker):
     """Nothing but the database is asked; what is due then is found when workers look."""
     broker.kill()
-    cluster.site.manage("shell", "--verbosity", "0", "-c", BEGUN.format(model=MODEL))
+    cluster.site.run(BEGUN.format(model=MODEL))
     assert states(cluster) == ["queued", "queued", "due", "due"]
     broker.start()
     cluster.start(1, COMPUTING)
@@ -73,14 +74,14 @@ def test_who_cannot_acknowledge_a_message_asks_on_and_hears_of_the_loss(broker, 
         queue = connection.SimpleQueue("work")
         queue.consumer.qos(prefetch_count=1)
         queue.put("first")
-        first = queue.get(timeout=10)
+        first = queue.get(timeout=120)
         assert not queue.channel.qos.can_consume()
         broker.kill()
         first.ack_log_error(logging.getLogger(__name__), connection.connection_errors)
         assert queue.channel.qos.can_consume()
         broker.start()
         with pytest.raises(connection.connection_errors):  # at which a worker connects again
-            queue.get(timeout=10)
+            queue.get(timeout=120)
 
 
 def states(cluster: Cluster) -> list[str]:

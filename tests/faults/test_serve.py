@@ -81,7 +81,7 @@ def test_the_queues_folder_comes_back_by_itself(stopped_site: Site):
     jobs = "SELECT state, attempts, error FROM results_exportjob"
     for folder, asked in ((queue, ASKED), (queue / "messages", ASKED_AGAIN)):
         shutil.rmtree(folder)
-        site.manage("shell", "--verbosity", "0", "-c", asked)
+        site.run(asked)
         wait_for(lambda: set(site.rows(jobs)) == {("ready", 1, "")}, site.said)
     assert len(site.rows(jobs)) == 2
     assert children(site) == before
@@ -93,7 +93,7 @@ def test_the_queues_folder_comes_back_by_itself(stopped_site: Site):
 
 def test_one_site_runs_from_a_folder(stopped_site: Site):
     site = stopped_site
-    site.add_person("ada", "admin")
+    site.add_people(ada="admin")
     before = sorted(site.folder.rglob("*"))
     with held(site.folder / serving.LOCK):
         for command in (["manage.py", "serve"], ["-m", "annotation_site.demo"]):
@@ -146,7 +146,7 @@ def test_nothing_outlives_a_killed_serve_though_it_is_busy(stopped_site: Site, t
     every_python_runs(BUSY, site, tmp_path / "python")
     site.start(first_port=some_port())
     wait_for(lambda: workers(site) == 2, site.said)
-    site.manage("shell", "--verbosity", "0", "-c", SNAPSHOT)
+    site.run(SNAPSHOT)
     wait_for(lambda: (site.folder / "busy").exists(), site.said)
     assert len(alive(site)) > 6  # three servers, and children of each
     site.process.kill()
@@ -161,7 +161,7 @@ def test_children_of_a_killed_server_end_at_once_though_they_are_busy(stopped_si
     every_python_runs(BUSY, site, tmp_path / "python")
     site.start(first_port=some_port())
     wait_for(lambda: workers(site) == 2, site.said)
-    site.manage("shell", "--verbosity", "0", "-c", SNAPSHOT)
+    site.run(SNAPSHOT)
     wait_for(lambda: (site.folder / "busy").exists(), site.said)
     web, _, results = children(site)
     families = [pid for parent in (web, results) for pid in children_of(parent)]
@@ -182,8 +182,13 @@ def alive(site: Site) -> list[int]:
     return [
         int(pid)
         for pid, state, arguments in found
-        if not state.startswith("Z") and "python" in arguments and belongs_to(site, int(pid))
+        if not state.startswith("Z") and is_server(arguments) and belongs_to(site, int(pid))
     ]
+
+
+def is_server(arguments: str) -> bool:
+    """Whether a command line is not that of the process in which tests ask the site's database."""
+    return "python" in arguments and "tests.e2e.shell" not in arguments
 
 
 def children_of(pid: int) -> list[int]:

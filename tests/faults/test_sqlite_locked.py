@@ -17,7 +17,7 @@ from tests.faults.bookkeeping import require_nothing_lost_or_double
 from tests.faults.cluster import Cluster
 from tests.faults.marks import ONCE
 
-pytestmark = [pytest.mark.xdist_group("faults-web"), ONCE]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("faults-web"), ONCE]
 PATIENCE = 20  # seconds that the settings give SQLite
 OPTIONS = ("--kinds", "value", "--per-layer", "5", "--glosses", "none")
 

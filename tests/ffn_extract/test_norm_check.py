@@ -118,7 +118,6 @@ def test_the_table_is_a_line_per_layer_and_kind():
 def test_without_matplotlib_the_table_is_written_and_it_is_said_why_there_is_no_figure(
     tiny_model, tmp_path, monkeypatch
 ):
-    monkeypatch.delitem(sys.modules, "ffn_extract.norm_figure", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     out = tmp_path / "out"
     ended = CliRunner().invoke(

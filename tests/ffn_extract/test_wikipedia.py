@@ -179,7 +179,7 @@ def test_a_refusal_is_said_once_and_not_tried_again(open_source, wiki, clock, ca
     (warning,) = warnings_in(caplog)
     assert f"refuses our requests ({status})" in warning
     assert "set FFN_CONTACT" in warning
-    assert "a later run asks for the rest" in warning
+    assert "a later run requests the rest" in warning
     wiki.reply = by_title
     assert open_source().look_up("obama") is not None
 

@@ -100,10 +100,10 @@ def make_certificate(folder: Path) -> None:
     )
 
 
-@pytest.fixture
-def proxied(tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site below /ffn/ of an nginx that ends TLS; `address` is what people type."""
-    nginx = requires.nginx()
+    nginx, tmp_path = requires.nginx(), tmp_path_factory.mktemp("proxied")
     port = free_port("127.0.0.1", some_port())
     site = Site(tmp_path / "var", models=False)
     site.environment |= {"SITE_URL": f"https://127.0.0.1:{port}/ffn", "BEHIND_PROXY": "true"}
@@ -112,9 +112,8 @@ def proxied(tmp_path: Path) -> Iterator[Site]:
     make_certificate(folder)
     with database_of_its_own(site.environment):
         site.prepare()
-        for name, role in (("ada", "annotator"), ("rosa", "researcher"), ("root", "admin")):
-            site.add_person(name, role)
-        site.manage("shell", "--verbosity", "0", "-c", WORLD)
+        site.add_people(ada="annotator", rosa="researcher", root="admin")
+        site.run(WORLD)
         site.start_web()
         user = "user root;" if os.geteuid() == 0 else ""
         (folder / "nginx.conf").write_text(
@@ -136,7 +135,7 @@ def proxied(tmp_path: Path) -> Iterator[Site]:
             yield site
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=60)
             site.stop()
 
 
@@ -150,7 +149,7 @@ def browser(site: Site) -> requests.Session:
 
 def reached(session: requests.Session, site: Site) -> bool:
     try:
-        return session.get(f"{site.address}/healthz", timeout=5).ok
+        return session.get(f"{site.address}/healthz", timeout=60).ok
     except requests.ConnectionError:
         return False
 
@@ -368,7 +367,7 @@ def test_forwarded_headers_are_trusted_only_where_the_setting_says_so(tmp_path):
             site.start_web(web_workers=1)
             try:
                 answer = requests.get(
-                    f"{site.address}/login/", headers=forged, allow_redirects=False, timeout=30
+                    f"{site.address}/login/", headers=forged, allow_redirects=False, timeout=60
                 )
             finally:
                 site.stop()

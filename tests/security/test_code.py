@@ -80,6 +80,7 @@ def test_sql_is_written_by_django_but_for_these():
         and name != "super().execute"  # a command's own, which writes no SQL
     }
     assert raw == {
+        "annotation_site/accounts/throttling.py",
         "annotation_site/database_cache.py",
         "annotation_site/database_pages.py",
         "annotation_site/operations/backup.py",

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import pytest
 
 from annotation_site.corpus import extraction_runs, importing
 from annotation_site.corpus.models import Extraction, Token
+from ffn_extract import child
 from ffn_extract.bundle import BundleError, TokenRow, VectorRow, apart, open_bundle, parquet
 from ffn_extract.bundle.manifest import parse_manifest
 from ffn_extract.bundle.rows import (
@@ -270,7 +272,7 @@ def test_the_process_that_checks_sees_no_secret(folder, monkeypatch):
 
     monkeypatch.setattr(apart.subprocess, "run", watched)
     assert apart.open_bundle_apart(folder).manifest.counts.vectors == 12
-    assert set(seen) <= {*apart.PASSED_ON, *apart._OWN, "PYTHONPATH", "LC_CTYPE"}
+    assert set(seen) <= {*child.TO_START, *apart._OWN, "PYTHONPATH", "LC_CTYPE"}
     assert not set(SECRETS.values()) & set(seen.values())
     assert "PATH" in seen
 
@@ -288,22 +290,64 @@ def test_an_uploaded_bomb_fails_with_its_sentence_and_leaves_no_row(folder, bund
     assert (Token.objects.count(), os.listdir(bundles)) == (0, [".incoming"])
 
 
-@pytest.mark.parametrize("what", ["upload_staged", "bundle_import"])
+@pytest.mark.parametrize("what", ["upload", "command"])
 @pytest.mark.django_db
-def test_no_parquet_of_a_stranger_is_opened_in_the_site_before_it_was_checked(
-    folder, bundles, monkeypatch, what
+def test_no_parquet_of_a_stranger_is_opened_in_the_site_itself(
+    folder, tmp_path, bundles, monkeypatch, what
 ):
+    """Neither to be checked nor to be loaded."""
+    bomb = shutil.copytree(folder, tmp_path / "bomb")
+    dictionary_bomb(bomb)
+
     def opened(*_, **__):
         raise AssertionError("opened in the site's own process")
 
-    dictionary_bomb(folder)
     monkeypatch.setattr(parquet.pq, "ParquetFile", opened)
-    if what == "bundle_import":
+    if what == "command":
         with pytest.raises(BundleError, match="A text in column display"):
-            importing.bundle_import(path=folder)
+            importing.bundle_import(path=bomb)
+        extraction, _ = importing.bundle_import(path=folder)
     else:
         with importing.upload_staged(files={p.name: p for p in folder.iterdir()}) as upload:
-            assert upload.manifest.counts.tokens == N
+            extraction, _ = importing.upload_take(upload=upload)
+        extraction_runs.extraction_work(extraction_id=extraction.pk)
+        extraction.refresh_from_db()
+    assert (extraction.state, extraction.error) == (Extraction.State.READY, "")
+    assert extraction.vectors.count() == 12
+
+
+def test_rows_that_are_read_apart_are_the_bundles_own(folder):
+    here, there = open_bundle(folder), apart.open_bundle_apart(folder)
+    assert list(there.iter_tokens(5)) == list(here.iter_tokens(5))
+    assert list(there.iter_vectors(5)) == list(here.iter_vectors(5))
+
+
+@pytest.mark.parametrize("name", [TOKENS_FILE, VECTORS_FILE, "manifest.json"])
+def test_a_bundle_that_changed_after_it_was_checked_gives_no_row(folder, tmp_path, name):
+    bundle = apart.open_bundle_apart(folder)
+    if name == "manifest.json":  # a whole other bundle, which would pass a check of its own
+        shutil.rmtree(folder)
+        rows = [dataclasses.replace(row, norm=9.0) for row in small_vectors()]
+        write_small_bundle(folder, vectors=rows, tokens=small_tokens())
+        open_bundle(folder)
+    else:
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 3] ^= 1
+        (folder / name).write_bytes(content)
+    for rows in (bundle.iter_tokens(), bundle.iter_vectors()):
+        with pytest.raises(BundleError, match=r"changed while it was read|does not match its dig"):
+            next(rows)
+
+
+def test_rows_that_kill_what_reads_them_are_a_sentence(folder, monkeypatch):
+    """And so is a process that says something else than rows."""
+    bundle = apart.open_bundle_apart(folder)
+    for program in ("import os; os.abort()", "print('[1')", "print('7')"):
+        monkeypatch.setattr(
+            apart, "command", lambda *_, program=program: [sys.executable, "-c", program]
+        )
+        with pytest.raises(BundleError, match="crashes what reads it"):
+            list(bundle.iter_tokens())
 
 
 def test_what_is_written_always_fits_what_is_read(tmp_path):

@@ -1,6 +1,7 @@
 """No answer but a static file may be kept by a browser or a proxy."""
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import get_resolver
 
@@ -26,11 +27,26 @@ def test_no_answer_of_any_address_may_be_kept(world):  # noqa: F811
     for name in names(get_resolver()):
         url = address(name, study, assignment)
         for client in clients:
-            for method in ("GET", "HEAD", "OPTIONS"):
+            # The other two are answered alike whoever asks; the admin sees most.
+            for method in ("GET", "HEAD", "OPTIONS") if client is clients[-1] else ("GET",):
                 status, said = kept(client, method, url)
                 assert said == PRIVATE, (method, name, status)
                 seen.add(status)
     assert {200, 302, 401, 403, 404, 405} <= seen
+
+
+def test_no_address_keeps_a_session_for_a_stranger(world):  # noqa: F811
+    """Anybody could ask again and again, and each session is a row for two weeks."""
+    study, assignment, _ = world
+    count, found = Session.objects.count(), []
+    for name in names(get_resolver()):
+        url = address(name, study, assignment)
+        for method in ("GET", "POST"):
+            kept(Client(), method, url)
+            if Session.objects.count() > count:
+                count = Session.objects.count()
+                found.append((method, name))
+    assert found == []
 
 
 def test_no_refusal_and_no_error_may_be_kept(monkeypatch, settings):

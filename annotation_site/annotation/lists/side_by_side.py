@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotation_site.annotation.lists.annotation_format import AnnotatedPattern, Annotation
-from annotation_site.annotation.selectors import ListToken
+from annotation_site.annotation.lists.tokens import ListToken
 
 
 @dataclass(frozen=True)

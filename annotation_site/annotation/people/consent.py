@@ -7,6 +7,7 @@ from django.utils import timezone
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.annotation.allocation.slots import slots_fill
+from annotation_site.annotation.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -18,7 +19,6 @@ from annotation_site.annotation.models import (
     VersionedText,
 )
 from annotation_site.annotation.selectors import newest_text
-from annotation_site.annotation.studies.plans import text_check
 from annotation_site.errors import Invalid
 
 State = Assignment.State

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import Avg, Count, Max, Q
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.selectors import ListToken, tokens_of_lists
 from annotation_site.errors import Invalid, NotAllowed
 
 State = Assignment.State

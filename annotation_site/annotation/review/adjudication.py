@@ -15,13 +15,9 @@ from django.db.models import Count, QuerySet
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.lists.page import assignments_of, list_page
+from annotation_site.annotation.lists.tokens import ListToken, list_tokens
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
-from annotation_site.annotation.selectors import (
-    ListToken,
-    assignments_of,
-    list_page,
-    list_tokens,
-)
 
 State = Assignment.State
 Purpose = Assignment.Purpose

@@ -12,9 +12,9 @@ from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.annotation.lists.access import Training, training_of
 from annotation_site.annotation.lists.annotation_format import AnnotatedPattern, Annotation
 from annotation_site.annotation.lists.side_by_side import Comparison, annotations_compare
+from annotation_site.annotation.lists.tokens import list_tokens
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.review.adjudicated_annotations import WITH_REFERENCE
-from annotation_site.annotation.selectors import list_tokens
 from annotation_site.errors import Invalid, NotAllowed
 
 State = Assignment.State

@@ -7,7 +7,7 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotators_of
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
-from annotation_site.bounds import MARKDOWN, TITLE
+from annotation_site.bounds import TITLE
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.errors import Invalid
 
@@ -109,15 +109,6 @@ def plan_of(study: Study) -> StudyPlan:
         consent=str(texts["consent"]),
         **{name: getattr(study, name) for name in STORED},
     )
-
-
-def text_check(name: str, text: str) -> None:
-    """Raises Invalid for a text in Markdown that is too long."""
-    if len(text.strip()) > MARKDOWN:
-        raise Invalid(
-            f"The {name} has {len(text.strip()):,} characters; {MARKDOWN:,} are allowed. Shorten "
-            "it, or put a part of it on a page of your own and link to that."
-        )
 
 
 def is_frozen(study: Study) -> bool:

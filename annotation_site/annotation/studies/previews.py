@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.db.models import Count
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.lists.tokens import ListToken, list_tokens
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.selectors import ListToken, list_tokens
 from annotation_site.annotation.studies.plans import StudyPlan, plan_check
 from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
 from annotation_site.annotation.studies.services import lists_check

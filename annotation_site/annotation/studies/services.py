@@ -10,6 +10,7 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotators_of, slots_fill, study_locked
+from annotation_site.annotation.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -29,7 +30,6 @@ from annotation_site.annotation.studies.plans import (
     StudyPlan,
     plan_check,
     plan_check_people,
-    text_check,
 )
 from annotation_site.annotation.studies.sampling import Candidate
 from annotation_site.corpus.models import Extraction, Vector

@@ -10,6 +10,14 @@ from django.views.decorators.http import require_GET
 
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import selectors
+from annotation_site.annotation.lists.page import (
+    assignments_of,
+    list_page,
+    needs_consent,
+    next_assignment,
+    own_list,
+    page_instead,
+)
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Assignment, Guidelines
 from annotation_site.annotation.review import training
@@ -23,9 +31,9 @@ from annotation_site.errors import ConsentNeeded
 def next_list(request: PersonRequest, slug: str) -> HttpResponse:
     """Redirect to the person's next list, or to the study's page if none is left."""
     membership = membership_of(request, slug)
-    if selectors.needs_consent(membership, membership.study):
+    if needs_consent(membership, membership.study):
         return redirect("annotation:consent", slug)
-    following = selectors.next_assignment(membership.pk)
+    following = next_assignment(membership.pk)
     if following is None:
         return redirect("annotation:study", slug)
     return redirect("annotation:list", following.public_id)
@@ -36,9 +44,9 @@ def next_list(request: PersonRequest, slug: str) -> HttpResponse:
 @ensure_csrf_cookie
 def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The annotation page."""
-    assignment = selectors.own_list(request.user, public_id)
+    assignment = own_list(request.user, public_id)
     study = assignment.item.study
-    elsewhere = selectors.page_instead(assignment)
+    elsewhere = page_instead(assignment)
     if elsewhere is not None:
         return redirect(elsewhere)
     try:
@@ -47,7 +55,7 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         return redirect("annotation:consent", study.slug)
     guidelines = selectors.newest_text(Guidelines, study)
     context = {
-        "page": selectors.list_page(assignment),
+        "page": list_page(assignment),
         "study": study,
         "guidelines_html": safe_html(guidelines.text) if guidelines else "",
     }
@@ -59,7 +67,7 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The person's annotation of a training list beside the reference annotation."""
     assignment = get_object_or_404(
-        selectors.assignments_of(request.user),
+        assignments_of(request.user),
         public_id=public_id,
         purpose=Assignment.Purpose.TRAINING,
     )

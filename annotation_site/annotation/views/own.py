@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import selectors
 from annotation_site.annotation.lists import access
+from annotation_site.annotation.lists.page import needs_consent
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.annotation.people import consent as consent_services
@@ -81,7 +82,7 @@ def consent(request: PersonRequest, slug: str) -> HttpResponse:
     context = {
         "membership": membership,
         "text_html": safe_html(text.text) if text else "",
-        "needed": selectors.needs_consent(membership, membership.study),
+        "needed": needs_consent(membership, membership.study),
         "changed": changed,
     }
     return render(request, "annotation/consent.html", context, status=422 if changed else 200)

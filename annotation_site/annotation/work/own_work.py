@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.access import Training, training_of
+from annotation_site.annotation.lists.page import needs_consent, repeat_is_open
 from annotation_site.annotation.models import (
     Assignment,
     Membership,
@@ -24,7 +25,7 @@ from annotation_site.annotation.models import (
     Study,
     WorkedDay,
 )
-from annotation_site.annotation.selectors import needs_consent, repeat_is_open, studies_to_annotate
+from annotation_site.annotation.selectors import studies_to_annotate
 from annotation_site.annotation.work.pace import Pace, pace_of
 from annotation_site.exports import Column, Table
 

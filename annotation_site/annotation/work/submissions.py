@@ -15,6 +15,8 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import slots_fill
 from annotation_site.annotation.lists.access import refusal
 from annotation_site.annotation.lists.annotation_format import Annotation, Rules, annotation_parse
+from annotation_site.annotation.lists.page import needs_consent, own_assignments, require_readable
+from annotation_site.annotation.lists.tokens import stopword_ranks
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -28,12 +30,6 @@ from annotation_site.annotation.models import (
 )
 from annotation_site.annotation.people.members import unblinded_in
 from annotation_site.annotation.review import training
-from annotation_site.annotation.selectors import (
-    needs_consent,
-    own_assignments,
-    require_readable,
-    stopword_ranks,
-)
 from annotation_site.annotation.work import worked_time
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
@@ -407,12 +403,14 @@ def _finish(assignment: Assignment, key: uuid.UUID, said: dict[str, Any], *, dra
 
     Raises Invalid where the day has as many revisions as one list may have.
     """
-    require_room(
-        assignment.revisions,
-        most=MOST_REVISIONS_A_DAY,
-        sentence=f"This list was submitted or skipped {MOST_REVISIONS_A_DAY} times today, which is "
-        "as often as one day allows. What you typed is kept as a draft: submit it tomorrow (UTC).",
-    )
+    if assignment.version >= MOST_REVISIONS_A_DAY:  # else there are fewer on all days together
+        require_room(
+            assignment.revisions,
+            most=MOST_REVISIONS_A_DAY,
+            sentence=f"This list was submitted or skipped {MOST_REVISIONS_A_DAY} times today, "
+            "which is as often as one day allows. What you typed is kept as a draft: submit it "
+            "tomorrow (UTC).",
+        )
     assignment.version += 1
     assignment.looked_at = None
     assignment.draft = draft

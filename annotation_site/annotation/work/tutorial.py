@@ -16,7 +16,7 @@ from annotation_site.annotation.lists.annotation_format import (
     annotation_parse,
 )
 from annotation_site.annotation.lists.side_by_side import Comparison, annotations_compare
-from annotation_site.annotation.selectors import ListToken
+from annotation_site.annotation.lists.tokens import ListToken
 from annotation_site.annotation.studies.plans import DEFAULT_CATEGORIES
 from annotation_site.errors import InvalidAnnotation
 

@@ -1,7 +1,6 @@
 """Files of a study: its figures, and exports by a worker."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
@@ -9,11 +8,10 @@ from rest_framework import serializers
 
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.api.serializers.results import SnapshotQuery
+from annotation_site.results.figures.files import TYPES
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import ExportJob
 
-VARIANTS = ["wide-light", "wide-dark", "narrow-light", "narrow-dark"]
-"""Layouts and themes of an SVG; a PDF or PNG is for print and has one."""
 DATA = "csv"
 
 
@@ -21,17 +19,10 @@ class FiguresQuery(PageQuery, SnapshotQuery):
     """Filter of figures and snapshot."""
 
 
-class FigureQuery(SnapshotQuery):
-    """The snapshot of a figure, and for an SVG its layout and theme."""
-
-    variant = serializers.ChoiceField(VARIANTS, default=VARIANTS[0])
-
-
 class FigureFile(serializers.Serializer):
     """One file of a figure; `variant` is null if there is only one."""
 
     extension = serializers.CharField()
-    variant = serializers.CharField(allow_null=True)
     url = serializers.CharField()
 
 
@@ -47,17 +38,13 @@ class FigureFields(serializers.Serializer):
     @extend_schema_field(FigureFile(many=True))
     def get_files(self, figure: dict[str, Any]) -> list[dict[str, Any]]:
         slug, snapshot = self.context["slug"], self.context["snapshot"]
-        found: list[tuple[str, str | None]] = [("svg", variant) for variant in VARIANTS]
-        found += [(extension, None) for extension in ("pdf", "png", DATA)]
         return [
             {
                 "extension": extension,
-                "variant": variant,
                 "url": reverse("api:figure", args=[slug, figure["name"], extension])
-                + "?"
-                + urlencode({"snapshot": snapshot} | ({"variant": variant} if variant else {})),
+                + f"?snapshot={snapshot}",
             }
-            for extension, variant in found
+            for extension in (*TYPES, DATA)
         ]
 
 

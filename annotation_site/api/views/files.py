@@ -14,9 +14,9 @@ from annotation_site.api.serializers import files as fields
 from annotation_site.api.views.results import snapshot_of, table_file
 from annotation_site.api.views.studies import MANAGE, READ, study_of
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results.figures.files import TYPES
 from annotation_site.results.files import jobs
 from annotation_site.results.files.storage import export_open
-from annotation_site.results.models import FIGURE_TYPES
 from annotation_site.results.snapshots.selectors import figures_of
 from annotation_site.results.snapshots.services import figure_file
 
@@ -38,28 +38,27 @@ class FiguresView(ApiView):
 class FigureView(ApiView):
     """GET a figure as SVG, PDF or PNG, or its numbers as CSV.
 
-    A worker draws those for print; until they are there, the answer is 422.
+    A worker draws them, PDF and PNG when they are asked for; until they are there, the answer is
+    422.
     """
 
     @call(
         *READ,
-        query=fields.FigureQuery,
-        media=(*sorted(FIGURE_TYPES.values()), EXPORT_FORMATS[fields.DATA].media_type),
+        query=fields.SnapshotQuery,
+        media=(*sorted(TYPES.values()), EXPORT_FORMATS[fields.DATA].media_type),
         errors=(422,),
     )
     def get(self, request: PersonRequest, slug: str, name: str, extension: str) -> HttpResponseBase:
         study = study_of(request, slug)
         snapshot = snapshot_of(study, self.query["snapshot"])
         about = snapshot.figures.get(name)
-        if about is None or extension not in (*FIGURE_TYPES, fields.DATA):
+        if about is None or extension not in (*TYPES, fields.DATA):
             raise Http404
         if extension == fields.DATA:
             return table_file(study, snapshot, about["table"], extension)
-        variant = self.query["variant"] if extension == "svg" else "print"
-        file = figure_file(snapshot=snapshot, name=name, variant=variant, extension=extension)
         return HttpResponse(
-            bytes(file.content),
-            content_type=FIGURE_TYPES[extension],
+            figure_file(snapshot=snapshot, name=name, extension=extension),
+            content_type=TYPES[extension],
             headers={
                 "Content-Disposition": f'attachment; filename="{study.slug}-{name}.{extension}"'
             },

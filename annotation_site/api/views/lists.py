@@ -10,6 +10,15 @@ from rest_framework.response import Response
 
 from annotation_site.accounts.models import Scope
 from annotation_site.annotation import selectors
+from annotation_site.annotation.lists.page import (
+    assignments_of,
+    list_page,
+    needs_consent,
+    next_assignment,
+    own_list,
+    page_after,
+    page_instead,
+)
 from annotation_site.annotation.models import Assignment, ConsentText, Guidelines
 from annotation_site.annotation.people import consent as consents
 from annotation_site.annotation.review import training
@@ -56,8 +65,8 @@ class ListView(ApiView):
 
     @call(Scope.ANNOTATE, gives=fields.ListPage)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        assignment = selectors.own_list(request.user, public_id)
-        elsewhere = selectors.page_instead(assignment)
+        assignment = own_list(request.user, public_id)
+        elsewhere = page_instead(assignment)
         if elsewhere is not None:
             raise NotAllowed(
                 "This list is not open to you now: finish your training first, or, where you have "
@@ -65,7 +74,7 @@ class ListView(ApiView):
                 page=elsewhere,
             )
         submissions.assignment_open(assignment)
-        return Response(selectors.list_page(assignment))
+        return Response(list_page(assignment))
 
 
 class FeedbackView(ApiView):
@@ -73,7 +82,7 @@ class FeedbackView(ApiView):
 
     @call(Scope.READ, gives=fields.Feedback)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        submitted = selectors.assignments_of(request.user).filter(
+        submitted = assignments_of(request.user).filter(
             purpose=Assignment.Purpose.TRAINING, state=Assignment.State.SUBMITTED
         )
         assignment = get_object_or_404(submitted, public_id=public_id)
@@ -126,7 +135,7 @@ class NextView(ApiView):
     @call(Scope.ANNOTATE, gives=fields.Next)
     def post(self, request: PersonRequest, slug: str) -> Response:
         membership = _membership(request, slug)
-        if selectors.needs_consent(membership, membership.study):
+        if needs_consent(membership, membership.study):
             return Response({"next": None, "next_url": reverse("annotation:consent", args=[slug])})
         return _next(membership.pk, slug)
 
@@ -181,16 +190,16 @@ def _membership(request: PersonRequest, slug: str) -> Any:
 
 def _after(done: Assignment) -> Response:
     """The rest of the response after a submission or a skip."""
-    elsewhere = selectors.page_after(done)
+    elsewhere = page_after(done)
     if elsewhere is not None:
         return Response({"next": None, "next_url": elsewhere})
     return _next(done.membership_id, done.item.study.slug, after=done)
 
 
 def _next(membership_id: int, slug: str, *, after: Assignment | None = None) -> Response:
-    following = selectors.next_assignment(membership_id, after=after)
+    following = next_assignment(membership_id, after=after)
     if following is None:
         return Response({"next": None, "next_url": reverse("annotation:study", args=[slug])})
     submissions.assignment_open(following)
-    page = selectors.list_page(following)
+    page = list_page(following)
     return Response({"next": page, "next_url": page["urls"]["page"]})

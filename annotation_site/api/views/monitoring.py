@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.throttling import counted
-from annotation_site.annotation import selectors
+from annotation_site.annotation.lists.page import assignments_of, list_page
 from annotation_site.annotation.models import Assignment, Item
 from annotation_site.annotation.monitoring import progress as monitoring
 from annotation_site.annotation.review import adjudication, training
@@ -100,10 +100,10 @@ class AdjudicateView(ApiView):
     def post(self, request: PersonRequest, slug: str, item: int) -> Response:
         found = get_object_or_404(study_of(request, slug).items, pk=item)
         opened = adjudicated_annotation_open(item=found, by=request.user)
-        final: Assignment = selectors.assignments_of(request.user).get(pk=opened.pk)
+        final: Assignment = assignments_of(request.user).get(pk=opened.pk)
         submissions.assignment_open(final)
         if found.use != Item.Use.STUDY:  # the reference answer of a training or reference list
-            return self.answer({"page": selectors.list_page(final), "annotations": []})
+            return self.answer({"page": list_page(final), "annotations": []})
         said: dict[str, Any] = adjudication.side_by_side(found).annotations
         return self.answer(
             {

@@ -9,6 +9,7 @@ from annotation_site.serving import WEB_WORKERS, serve
 
 class Command(BaseCommand):
     help = "Start the web server and a worker; Ctrl-C stops both."
+    requires_system_checks = ()  # the web server loads what they would look at
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")

@@ -1,16 +1,18 @@
 """Shared drawing of figures: two themes, two layouts, and the bytes of SVG, PDF and PNG.
 
+An SVG is one file for every page: it holds the figure for a wide and for a narrow place, and its
+colours are CSS variables with the values of a light and of a dark page.
+
 Text in an SVG stays text, so that it can be read, searched and copied. matplotlib places it by
 the widths of DejaVu Sans, which it brings along; the page shows the reader's own font. That is
 narrower as a rule, so nothing overlaps, and the bytes do not depend on the fonts of the server.
 """
 
-import hashlib
 import io
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, Literal
 
@@ -56,17 +58,45 @@ INKS: dict[Theme, Ink] = {
     ),
 }  # fmt: skip
 
+# Colours that no figure uses, one for each that a theme changes: `_themed` finds them.
+_MARKS = Ink(
+    text="#01f1a1", soft="#01f1a2", grid="#01f1a3", empty="#01f1a4", edge="#01f1a5",
+    under="#01f1a6",
+)  # fmt: skip
+_NAMES = {colour: name for name, colour in asdict(_MARKS).items()}
+
+
+def _values(ink: Ink) -> str:
+    return "".join(f" --{name}: {colour};" for name, colour in asdict(ink).items())
+
+
+_STYLE = f"""svg {{{_values(INKS["light"])} }}
+@media (prefers-color-scheme: dark) {{ svg {{{_values(INKS["dark"])} }} }}
+@media (max-width: 420px) {{ .wide {{ display: none }} .narrow {{ display: inline }} }}"""
+_HEAD = """<?xml version="1.0" encoding="utf-8"?>
+<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" \
+width="100%" height="100%" role="img" aria-labelledby="title" aria-describedby="description">
+<title id="title">{title}</title>
+<desc id="description">{description}</desc>
+<style>
+{style}
+</style>
+"""
+
 Draw = Callable[[Ink, int], Figure]
 """Draws one figure with an ink, so many pixels wide."""
 
 
-@dataclass(frozen=True)
-class FigureFile:
-    """One file of a figure; `variant` is a layout and a theme, or print."""
+Size = tuple[int, int]
+"""Width and height in CSS pixels."""
 
-    variant: str
-    extension: str
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure's SVG, and how large it is in each layout: the file itself says no size."""
+
     content: bytes
+    sizes: dict[Layout, Size]
 
 
 def page_figure(width: int, height: float) -> tuple[Figure, Transform]:
@@ -93,38 +123,26 @@ def quiet(axes: Axes, ink: Ink, *, grid: Literal["x", "y", "both"] = "y") -> Non
     axes.spines["bottom"].set_color(ink.soft)
 
 
-def svg(draw: Draw, *, theme: Theme, layout: Layout, title: str, description: str) -> bytes:
+def svg(draw: Draw, *, title: str, description: str) -> PageFigure:
     """An SVG for the page, named and described; the same bytes for the same arguments."""
-    with style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": f"{title}{theme}"}]):
-        file = io.BytesIO()
-        # No date and no version of matplotlib: the same data give the same file.
-        draw(INKS[theme], WIDTHS[layout]).savefig(
-            file, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
-    return _accessible(file.getvalue().decode(), title=title, description=description)
+    parts, sizes = [], {}
+    for layout, width in WIDTHS.items():
+        options = {"svg.fonttype": "none", "svg.hashsalt": f"{title} {layout}"}
+        with style.context(["default", options]):
+            file = io.BytesIO()
+            figure = draw(_MARKS, width)
+            # No date and no version of matplotlib: the same data give the same file.
+            figure.savefig(
+                file, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+            )
+        sizes[layout] = (width, round(float(figure.get_figheight()) * 72 / PX))
+        parts.append(_drawing(file.getvalue().decode(), layout))
+    text = _HEAD.format(title=escape(title), description=escape(description), style=_STYLE)
+    return PageFigure(f"{text}{''.join(parts)}</svg>\n".encode(), sizes)
 
 
-def page_files(draw: Draw, *, title: str, description: str) -> list[FigureFile]:
-    """The figure for the page: wide and narrow, light and dark."""
-    layouts: tuple[Layout, ...] = ("wide", "narrow")
-    themes: tuple[Theme, ...] = ("light", "dark")
-    return [
-        FigureFile(
-            f"{layout}-{theme}",
-            "svg",
-            svg(draw, theme=theme, layout=layout, title=title, description=description),
-        )
-        for layout in layouts
-        for theme in themes
-    ]
-
-
-def print_files(draw: Draw, *, title: str) -> list[FigureFile]:
-    """The figure to download and print, on white: PDF with its fonts inside, and PNG."""
-    return [_printed(draw, title, extension) for extension in PRINTED]
-
-
-def _printed(draw: Draw, title: str, extension: str) -> FigureFile:
+def printed(draw: Draw, extension: str, *, title: str) -> bytes:
+    """The figure to download and print, on white: PDF with its fonts inside, or PNG."""
     named: dict[str, Any] = {"Title": title}
     undated = {"CreationDate": None} if extension == "pdf" else {"Software": None}
     # Type 42 embeds the font itself, as journals ask.
@@ -133,7 +151,7 @@ def _printed(draw: Draw, title: str, extension: str) -> FigureFile:
         draw(INKS["light"], WIDTHS["wide"]).savefig(
             file, format=extension, facecolor="white", dpi=_PRINT_DPI, metadata=named | undated
         )
-    return FigureFile("print", extension, file.getvalue())
+    return file.getvalue()
 
 
 def text_width(text: str, size: float) -> float:
@@ -174,12 +192,23 @@ def write(
     )
 
 
-def _accessible(svg: str, *, title: str, description: str) -> bytes:
-    """Name and describe the picture for screen readers, and give its text the page's fonts."""
-    # Ids are global in a page that shows several figures.
-    key = hashlib.sha256(svg.encode()).hexdigest()[:12]
-    names = f'role="img" aria-labelledby="t{key}" aria-describedby="d{key}"'
-    head = f'<title id="t{key}">{escape(title)}</title>\n <desc id="d{key}">{escape(description)}'
-    opened = re.compile("<svg ([^>]*>)")
-    svg = opened.sub(lambda tag: f"<svg {names} {tag[1]}\n {head}</desc>", svg, count=1)
-    return svg.replace("'DejaVu Sans'", _FONTS).encode()
+def _drawing(svg: str, layout: Layout) -> str:
+    """One layout's part of the file: themed, with the page's fonts, and hidden in the other."""
+    box = re.search(r'viewBox="([^"]+)"', svg)
+    assert box is not None  # noqa: S101  # for the type checker
+    inner = svg[svg.index("<defs>", box.end()) : svg.rindex("</svg>")]
+    # Both parts number what is in them from one.
+    inner = re.sub(r'( id="|href="#|url\(#)', rf"\1{layout}-", inner)
+    inner = re.sub(r"(fill|stroke|color): (#[0-9a-f]{6})", _themed, inner)
+    inner = inner.replace("'DejaVu Sans'", _FONTS)
+    hidden = ' display="none"' if layout == "narrow" else ""
+    size = f'viewBox="{box[1]}" width="100%" height="100%"'
+    return f'<svg class="{layout}" {size}{hidden}>\n{inner}</svg>\n'
+
+
+def _themed(found: re.Match[str]) -> str:
+    """A mark as what a light page shows, and for whoever knows variables as the page's own."""
+    name = _NAMES.get(found[2])
+    if name is None:
+        return found[0]
+    return f"{found[1]}: {getattr(INKS['light'], name)}; {found[1]}: var(--{name})"

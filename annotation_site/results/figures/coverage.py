@@ -16,13 +16,10 @@ from annotation_site.results.figures.canvas import (
     PX,
     Draw,
     Ink,
-    Layout,
-    Theme,
     axes_at,
     clipped,
     page_figure,
     quiet,
-    svg,
     text_width,
     write,
 )
@@ -40,47 +37,6 @@ _BAND_OF: dict[str, tuple[str, str]] = {
 _MORE_BANDS = [("#56b4e9", "..."), ("#cc79a7", "xxx"), ("#009e73", "---"), ("#d55e00", "\\\\\\")]
 
 
-def coverage_across_layers_svg(
-    table: pd.DataFrame,
-    *,
-    categories: Sequence[str],
-    title: str,
-    theme: Theme,
-    layout: Layout = "wide",
-    layers: int | None = None,
-) -> bytes:
-    """Draw coverage by layer as stacked bars, one panel per model and kind.
-
-    Parameters
-    ----------
-    table
-        `coverage_table` by ("model", "kind", "layer").
-    categories
-        The bands, from the bottom; the share of stopwords concepts is one more, hatched, on top.
-    title
-        Heading of the figure and its accessible name.
-    theme
-        For a light or a dark page; the background is transparent.
-    layout
-        "wide" is 900 px wide, "narrow" 390 px with its panels below one another, for a phone.
-    layers
-        Number of layers of the model; without it the axis ends at the table's last layer.
-
-    Returns
-    -------
-    bytes
-        An SVG file, the same for the same arguments. Its description is `coverage_alt_text`.
-
-    Notes
-    -----
-    After figure 2 of Geva et al. (2022). A layer without an annotated list is shaded, so that it
-    cannot be taken for one with a coverage of 0.
-    """
-    alt_text = coverage_alt_text(table, categories=categories, title=title, layers=layers)
-    draw = coverage_across_layers(table, categories=categories, title=title, layers=layers)
-    return svg(draw, theme=theme, layout=layout, title=title, description=alt_text)
-
-
 def coverage_across_layers(
     table: pd.DataFrame,
     *,
@@ -91,8 +47,24 @@ def coverage_across_layers(
 ) -> Draw:
     """Draw coverage by layer, for the page or for print.
 
-    `intervals` has ``model``, ``kind``, ``layer``, ``low`` and ``high`` of the coverage without
-    stopwords concepts; they are drawn as lines from the lower to the upper end.
+    Parameters
+    ----------
+    table
+        `coverage_table` by ("model", "kind", "layer").
+    categories
+        The bands, from the bottom; the share of stopwords concepts is one more, hatched, on top.
+    title
+        Heading of the figure.
+    layers
+        Number of layers of the model; without it the axis ends at the table's last layer.
+    intervals
+        ``model``, ``kind``, ``layer``, ``low`` and ``high`` of the coverage without stopwords
+        concepts, drawn as lines from the lower to the upper end.
+
+    Notes
+    -----
+    After figure 2 of Geva et al. (2022). A layer without an annotated list is shaded, so that it
+    cannot be taken for one with a coverage of 0.
     """
     panels = _panels(table, layers, intervals)
 

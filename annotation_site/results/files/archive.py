@@ -26,7 +26,7 @@ from annotation_site.results.files.archive_annotations import (
 )
 from annotation_site.results.files.archive_facts import Facts
 from annotation_site.results.files.labels_export import Report, annotation_records
-from annotation_site.results.snapshots.computation import populations_of
+from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.results.tables.dataframes import model_names
@@ -217,18 +217,18 @@ def _environment() -> dict[str, str]:
 
 
 def _figures(study: Study) -> Iterator[tuple[str, bytes]]:
-    """The newest snapshot's figures by file name: as on a light page, and for print.
+    """The newest snapshot's figures by file name: as on the page, and for print.
 
     Without the matrix, which names people by what the site calls them, not by their codes.
     """
     snapshot = results_state(study).snapshot
     if snapshot is None:
         return
-    files = snapshot.figure_files.filter(variant__in=("wide-light", "print"))
-    files = files.exclude(extension="png").exclude(name="agreement-matrix")
+    _, files = figures_again(study, snapshot.tables, ("pdf", "svg"))
     for figure in figures_of(snapshot):
-        for file in files.filter(name=figure["name"]).order_by("extension"):
-            yield f"{file.name}.{file.extension}", bytes(file.content)
+        for (name, extension), content in files.items():
+            if name == figure["name"] != "agreement-matrix":
+                yield f"{name}.{extension}", content
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

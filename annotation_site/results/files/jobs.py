@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Study
 from annotation_site.errors import Invalid
@@ -30,6 +31,7 @@ from annotation_site.workers.queues import RESULTS_QUEUE
 
 State = ExportJob.State
 MOST_WAITING = 10  # files of a study that are not written yet
+MOST_A_DAY = 100  # files that one person asks for: each is kept for EXPORT_DAYS
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,21 @@ CONTENTS: dict[str, Content] = {
 def export_request(*, study: Study, content: str, with_names: bool, by: User) -> ExportJob:
     """Request a file; a worker writes it.
 
-    Raises Invalid for something that is not offered, and where too many wait already.
+    Raises Invalid for something that is not offered, where too many wait already, and beyond
+    MOST_A_DAY of one person.
     """
     if content not in CONTENTS:
         raise Invalid(f"Exports are {', '.join(CONTENTS)}.")
     Study.objects.select_for_update().get(pk=study.pk)
     if jobs_unfinished().filter(study=study).count() >= MOST_WAITING:
         raise Invalid("Many files of this study wait to be written. Ask again when they are.")
+    require_room(
+        ExportJob.objects.filter(requested_by=by),
+        most=MOST_A_DAY,
+        at="requested_at",
+        sentence=f"You asked for {MOST_A_DAY} files today, which is as many as one day allows. "
+        "Those of before can be downloaded again.",
+    )
     job = ExportJob.objects.create(
         study=study, content=content, with_names=with_names, requested_by=by
     )

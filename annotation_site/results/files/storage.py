@@ -1,6 +1,8 @@
 """Files of export jobs: open, expire, sweep."""
 
 import logging
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -10,14 +12,39 @@ from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Membership
+from annotation_site.annotation.models import Membership, Study
 from annotation_site.errors import NotFound
+from annotation_site.results.figures.files import stray_figures
 from annotation_site.results.files.jobs import CONTENTS, file_path
 from annotation_site.results.models import ExportJob
 from annotation_site.workers.claims import give_back
 
 log = logging.getLogger(__name__)
 State = ExportJob.State
+SHOWN = 50
+BADGES = {"due": "", "running": "badge-running", "ready": "badge-done", "failed": "badge-failed"}
+
+
+@dataclass(frozen=True)
+class ExportLine:
+    """A file as the page shows it."""
+
+    job: ExportJob
+    title: str
+    badge: str
+
+
+def export_lines(study: Study) -> list[ExportLine]:
+    """The newest files of a study, also those that have been removed since."""
+    jobs = ExportJob.objects.filter(study=study).select_related("requested_by")[:SHOWN]
+    return [
+        ExportLine(
+            job=job,
+            title=CONTENTS[job.content].title if job.content in CONTENTS else job.content,
+            badge=BADGES.get(job.state, ""),
+        )
+        for job in jobs
+    ]
 
 
 def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
@@ -54,7 +81,8 @@ def exports_sweep() -> None:
 def exports_expire() -> int:
     """Remove expired files, and files with removed annotations or names.
 
-    Files that belong to no job go too. Returns how many jobs lost their file.
+    Files that belong to no job go too, and figures that belong to no snapshot. Returns how many
+    jobs lost their file.
     """
     expired = 0
     for job in exports_over():
@@ -63,6 +91,8 @@ def exports_expire() -> int:
         )
     for path in stray_files():
         path.unlink(missing_ok=True)
+    for path in stray_figures():
+        shutil.rmtree(path, ignore_errors=True)
     return expired
 
 
@@ -85,7 +115,8 @@ def stray_files() -> list[Path]:
     folder = Path(settings.EXPORTS_DIR)
     if not folder.is_dir():
         return []
-    found = sorted(folder.iterdir())  # before the rows: a file that comes later has its row
+    # Before the rows: a file that comes later has its row.
+    found = sorted(path for path in folder.iterdir() if not path.is_dir())
     kept = {
         file_path(job).name
         for job in ExportJob.objects.filter(state__in=(State.READY, State.RUNNING))

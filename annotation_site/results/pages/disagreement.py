@@ -12,10 +12,10 @@ from typing import Any
 
 from django.db.models import Count, Q
 
+from annotation_site.annotation.lists.tokens import tokens_of_lists
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.monitoring.records import lists_by_id
 from annotation_site.annotation.review.adjudication import adjudicable_lists, counted_annotations
-from annotation_site.annotation.selectors import tokens_of_lists
 from annotation_site.results.models import Snapshot
 from annotation_site.results.tables.filters import Filters
 

@@ -1,6 +1,6 @@
 """Compute a snapshot from a study's annotations. Only workers import this."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from annotation_site.analysis.strata import Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.exports.table import table_from_frame
-from annotation_site.results.figures.canvas import FigureFile, page_files, print_files
+from annotation_site.results.figures.canvas import printed, svg
 from annotation_site.results.figures.charts import (
     FigurePlan,
     agreement_matrix,
@@ -39,6 +39,8 @@ LISTED = "listed"
 """What an extraction has in place of a number of vectors per layer where somebody chose them."""
 
 Progress = Callable[[str, int, int], None]
+Files = dict[tuple[str, str], bytes]
+"""Figures' files by name and extension."""
 _DEFINITION = ("title", "definition", "source", "url", "unit", "on")
 _STEPS = {
     "coverage_intervals": "Intervals of coverage",
@@ -54,7 +56,7 @@ class Result:
 
     tables: dict[str, Any]
     figures: dict[str, Any]
-    files: list[dict[str, Any]]
+    files: Files
     counts: dict[str, Any]
     measures: dict[str, Any]
 
@@ -73,11 +75,7 @@ def compute(
         progress(step, number, total)
         frames[name] = table(request)
     progress("Figures", total - 1, total)
-    figures, files = {}, []
-    for plan in _plans(study, frames):
-        figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
-        drawn = page_files(plan.draw, title=plan.title, description=plan.alt)
-        files += [_file(plan, file) for file in drawn]
+    figures, files = _drawn(study, frames, ["svg"])
     return Result(
         tables={name: table_json(frame) for name, frame in frames.items()},
         figures=figures,
@@ -90,23 +88,28 @@ def compute(
     )
 
 
-def printed_figures(study: Study, tables: dict[str, Any]) -> list[dict[str, Any]]:
-    """Draw a snapshot's figures as PDF and PNG, which is slower than those for the page."""
-    frames = {name: _frame(stored) for name, stored in tables.items()}
-    return [
-        _file(plan, file)
-        for plan in _plans(study, frames)
-        for file in print_files(plan.draw, title=plan.title)
-    ]
+def figures_again(
+    study: Study, tables: dict[str, Any], extensions: Collection[str]
+) -> tuple[dict[str, Any], Files]:
+    """The figures of a snapshot's stored tables: what pages say of them, and such files of each."""
+    return _drawn(study, {name: _frame(stored) for name, stored in tables.items()}, extensions)
 
 
-def _file(plan: FigurePlan, file: FigureFile) -> dict[str, Any]:
-    return {
-        "name": plan.name,
-        "variant": file.variant,
-        "extension": file.extension,
-        "content": file.content,
-    }
+def _drawn(
+    study: Study, frames: dict[str, pd.DataFrame], extensions: Collection[str]
+) -> tuple[dict[str, Any], Files]:
+    figures: dict[str, Any] = {}
+    files: Files = {}
+    for plan in _plans(study, frames):
+        figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
+        for extension in extensions:
+            if extension == "svg":
+                drawn = svg(plan.draw, title=plan.title, description=plan.alt)
+                figures[plan.name]["sizes"] = drawn.sizes
+                files[plan.name, extension] = drawn.content
+            else:
+                files[plan.name, extension] = printed(plan.draw, extension, title=plan.title)
+    return figures, files
 
 
 def _frame(stored: dict[str, Any]) -> pd.DataFrame:

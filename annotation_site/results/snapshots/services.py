@@ -5,16 +5,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.errors import Invalid, NotFound
-from annotation_site.results.models import Figure, Snapshot
+from annotation_site.results.figures.files import TYPES, figure_path, figures_remove, figures_write
+from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.results.tables.filters import Filters
 from annotation_site.workers.claims import (
+    DEAD_AFTER,
     MOST_ATTEMPTS,
     claim,
     give_back,
@@ -33,8 +35,8 @@ log = logging.getLogger(__name__)
 State = Snapshot.State
 RETRY_AFTER = timedelta(minutes=5)  # what a bug stopped; after MOST_ATTEMPTS a person decides
 MOST_DUE = 10  # results of one study that wait to be computed
-PRINT = "annotation_site.results.tasks.snapshot_print"
-PRINT_AGAIN_AFTER = timedelta(minutes=1)
+DRAW = "annotation_site.results.tasks.snapshot_draw"
+DRAW_AGAIN_AFTER = timedelta(minutes=1)
 KEEP = 20  # versions of a study's own results
 KEEP_FILTERED = 20  # snapshots of other filters, all of a study's together
 # Fresh tables after submissions take a worker's time at most one part in so many; somebody who
@@ -99,7 +101,7 @@ def snapshot_refresh_now(*, study: Study, filters: Filters | None = None) -> Sna
     return snapshot
 
 
-def snapshot_compute(*, snapshot_id: int) -> bool:
+def snapshot_compute(*, snapshot_id: int) -> None:
     """Claim and compute a due snapshot; False if there is no need.
 
     All of its tables and figures are stored together, or its failure is: a reader sees a whole
@@ -112,17 +114,20 @@ def snapshot_compute(*, snapshot_id: int) -> bool:
         started_at=timezone.now(), step="Reading the answers", step_done=0, step_total=0, error="",
     )  # fmt: skip
     if snapshot is None:
-        return False
+        return
 
     def progress(step: str, done: int, total: int) -> None:
         report(snapshot, step=step, step_done=done, step_total=total)
 
-    is_stored = False
     with working(snapshot):
         result = compute(snapshot.study, Filters.read(snapshot.filters), progress=progress)
-        _store(snapshot, result)
-        is_stored = True
-    return is_stored
+        snapshot.finished_at = timezone.now()
+        try:
+            figures_write(snapshot, result.files)
+            _store(snapshot, result)
+        except BaseException:
+            figures_remove(snapshot)
+            raise
 
 
 @transaction.atomic
@@ -132,65 +137,95 @@ def _store(snapshot: Snapshot, result: "Result") -> None:
         snapshot,
         state=State.READY,
         claim=None,
-        finished_at=timezone.now(),
+        finished_at=snapshot.finished_at,
         tables=result.tables,
         figures=result.figures,
         counts=result.counts,
         measures=result.measures,
     )
-    Figure.objects.filter(snapshot=snapshot).delete()
-    Figure.objects.bulk_create(Figure(snapshot=snapshot, **file) for file in result.files)
     _forget_old(snapshot)
 
 
-def figures_print(*, snapshot_id: int) -> None:
-    """Draw a snapshot's figures as PDF and PNG, unless they exist or it is not ready.
+class BeingDrawn(Invalid):
+    """A worker draws the file that was asked for."""
 
-    From its stored tables, so that a file is never of other data than the page. Two workers that
-    do it at once store the same.
+
+def figures_draw(*, snapshot_id: int, for_print: bool) -> None:
+    """Claim a ready snapshot and draw its figures, for the page or for print.
+
+    From its stored tables, so that a file is never of other data than the page. Does nothing for a
+    snapshot that another worker draws, that is gone, or that could not be drawn
+    just now.
     """
-    from annotation_site.results.snapshots.computation import printed_figures
+    from annotation_site.results.snapshots.computation import figures_again
 
-    snapshot = (
-        Snapshot.objects.filter(pk=snapshot_id, state=State.READY)
-        .exclude(figure_files__variant="print")
-        .select_related("study")
-        .first()
-    )
+    snapshot = claim(_can_be_drawn(), snapshot_id, error="")
     if snapshot is None:
         return
-    files = printed_figures(snapshot.study, snapshot.tables)
-    with transaction.atomic():
-        if Snapshot.objects.select_for_update().filter(pk=snapshot_id).exists():
-            Figure.objects.bulk_create(
-                (Figure(snapshot=snapshot, **file) for file in files), ignore_conflicts=True
-            )
+    with working(snapshot, fail=_not_drawn):
+        extensions = ["pdf", "png"] if for_print else ["svg"]
+        figures, files = figures_again(snapshot.study, snapshot.tables, extensions)
+        figures_write(snapshot, files)
+        known = snapshot.figures if for_print else figures
+        report(snapshot, claim=None, figures=known)
 
 
-def figures_print_soon(*, snapshot: Snapshot) -> None:
-    """Ask a worker to draw a snapshot's missing printed figures; once a minute."""
+def _can_be_drawn() -> QuerySet[Snapshot]:
+    return Snapshot.objects.filter(
+        Q(claim=None) | Q(silent_for(DEAD_AFTER)),
+        Q(error="") | Q(silent_for(RETRY_AFTER)),
+        state=State.READY,
+    )
+
+
+def _not_drawn(snapshot: Snapshot, reason: str) -> None:
+    """The tables stay what they are; after a while whoever looks has it tried again."""
+    log.error("The figures of snapshot %s cannot be drawn: %s", snapshot.pk, reason)
+    snapshot.held().update(claim=None, error=reason)
+
+
+def figures_draw_soon(*, snapshot: Snapshot, for_print: bool) -> None:
+    """Ask a worker for figures that have no file; once a minute."""
     now = timezone.now()
-    asked = Snapshot.objects.filter(
-        Q(enqueued_at=None) | Q(silent_for(PRINT_AGAIN_AFTER, "enqueued_at")), pk=snapshot.pk
+    asked = _can_be_drawn().filter(
+        Q(enqueued_at=None) | Q(silent_for(DRAW_AGAIN_AFTER, "enqueued_at")), pk=snapshot.pk
     )
     if asked.update(enqueued_at=now):
-        transaction.on_commit(lambda: send(PRINT, snapshot.pk))
+        transaction.on_commit(lambda: send(DRAW, snapshot.pk, for_print))
 
 
-def figure_file(*, snapshot: Snapshot, name: str, variant: str, extension: str) -> Figure:
+def figure_file(*, snapshot: Snapshot, name: str, extension: str) -> bytes:
     """A figure as a file.
 
-    Where those for print are not drawn yet, a worker is asked for them. Raises Invalid then, and
-    NotFound for a figure or variant that there is not.
+    Where it is not drawn yet, a worker is asked for it. Raises BeingDrawn then, and NotFound for a
+    figure that there is not.
     """
-    files = snapshot.figure_files
-    if variant == "print" and not files.filter(variant=variant).exists():
-        figures_print_soon(snapshot=snapshot)
-        raise Invalid("This file is being drawn. Try again in a few seconds.")
-    found = files.filter(name=name, variant=variant, extension=extension).first()
-    if found is None:
+    if name not in snapshot.figures or extension not in TYPES:
         raise NotFound("There is no such figure.")
-    return found
+    try:
+        return figure_path(snapshot, name, extension).read_bytes()
+    except FileNotFoundError:
+        pass
+    if is_undrawable(snapshot):
+        raise Invalid(f"This figure cannot be drawn now. {snapshot.error}")
+    figures_draw_soon(snapshot=snapshot, for_print=extension != "svg")
+    raise BeingDrawn("This file is being drawn. Try again in a few seconds.")
+
+
+def is_undrawable(snapshot: Snapshot) -> bool:
+    """Whether drawing the figures of a ready snapshot failed just now."""
+    return bool(snapshot.error)
+
+
+def figures_ready(*, snapshot: Snapshot) -> bool:
+    """Whether all figures of the page are there; where not, a worker is asked for them."""
+    there = all(
+        "sizes" in about and figure_path(snapshot, name, "svg").is_file()
+        for name, about in snapshot.figures.items()
+    )
+    if not there:
+        figures_draw_soon(snapshot=snapshot, for_print=False)
+    return there
 
 
 def _rested(study: Study, filters: Filters) -> bool:

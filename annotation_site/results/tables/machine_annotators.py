@@ -14,6 +14,7 @@ from annotation_site.analysis.machine_annotators import (
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Token
+from ffn_extract.errors import WordNetError
 
 NO_WORDNET = "WordNet is not installed where the tables are computed."
 
@@ -69,7 +70,6 @@ def _propose(name: str, tokens: tuple[str, ...], min_tokens: int) -> tuple[Propo
 
 
 def _wordnet() -> SynsetLookup | None:
-    from ffn_extract.errors import WordNetError
     from ffn_extract.wordnet import open_wordnet
 
     try:

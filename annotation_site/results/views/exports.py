@@ -13,9 +13,8 @@ from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
 from annotation_site.results.files import jobs
-from annotation_site.results.files.forms import ExportForm
-from annotation_site.results.files.selectors import export_lines
-from annotation_site.results.files.storage import export_open
+from annotation_site.results.files.storage import export_lines, export_open
+from annotation_site.results.forms import ExportForm
 from annotation_site.workers.selectors import workers_alive
 
 

@@ -19,8 +19,9 @@ from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results.figures.files import TYPES
 from annotation_site.results.forms import FilterForm
-from annotation_site.results.models import FIGURE_TYPES, Snapshot
+from annotation_site.results.models import Snapshot
 from annotation_site.results.pages.results import page_context
 from annotation_site.results.snapshots import selectors, services
 from annotation_site.results.tables.filters import Filters
@@ -85,22 +86,20 @@ def download(request: PersonRequest, slug: str, table: str, extension: str) -> H
 
 @researcher_required
 @require_GET
-def figure(
-    request: PersonRequest, slug: str, name: str, variant: str, extension: str
-) -> HttpResponse:
-    """A figure of the newest results, or of the given snapshot.
-
-    Variants are wide or narrow, light or dark: "narrow-dark", as SVG; "print" is PDF or PNG.
-    """
+def figure(request: PersonRequest, slug: str, name: str, extension: str) -> HttpResponse:
+    """A figure of the newest results, or of the given snapshot."""
     study = _own_study(request, slug)
     snapshot = _snapshot(request, study)
-    file = services.figure_file(snapshot=snapshot, name=name, variant=variant, extension=extension)
+    try:
+        file = services.figure_file(snapshot=snapshot, name=name, extension=extension)
+    except services.BeingDrawn:
+        page = render(request, "results/drawing.html", {"study": study}, status=202)
+        page["Refresh"] = "2"  # what comes then is a download, at which the page stays
+        return page
     headers = {}
-    if variant == "print":
+    if extension != "svg":
         headers["Content-Disposition"] = f'attachment; filename="{study.slug}-{name}.{extension}"'
-    return HttpResponse(
-        bytes(file.content), content_type=FIGURE_TYPES[file.extension], headers=headers
-    )
+    return HttpResponse(file, content_type=TYPES[extension], headers=headers)
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:
@@ -157,6 +156,7 @@ def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str
     workers = workers_alive().count()
     failed = state.pending is not None and state.pending.state == Snapshot.State.FAILED
     newest = state.snapshot.pk if state.snapshot else 0
+    drawn = state.snapshot is not None and services.figures_ready(snapshot=state.snapshot)
     step = state.pending.step_done if state.pending and not failed else 0
     context: dict[str, Any] = {
         "study": study,
@@ -171,7 +171,9 @@ def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str
         "failed": failed,
         "has_tables": _has_tables(state),
         "shown": f"{newest}.{state.is_current:d}.{state.has_annotations:d}.{failed:d}."
-        f"{workers > 0:d}.{step}",
+        f"{workers > 0:d}.{step}.{drawn:d}",
+        "drawn": drawn,
+        "undrawable": state.snapshot is not None and services.is_undrawable(state.snapshot),
         "formats": list(EXPORT_FORMATS),
     }
     if state.snapshot:

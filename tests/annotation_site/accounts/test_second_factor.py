@@ -123,6 +123,20 @@ def test_guessing_codes_is_stopped_whatever_the_address():
     assert AuditEntry.objects.filter(action="second_factor_failed").count() == 5
 
 
+def test_who_lacks_the_password_keeps_nobody_from_their_codes():
+    """Codes are counted for the person, and only of who got as far as being asked for one."""
+    user = UserFactory()
+    secret, _ = set_up(user)
+    for n in range(25):  # fewer wrong passwords than a name has, from all addresses together
+        stranger = log_in(user, password="wrong", client=Client(REMOTE_ADDR=f"192.0.2.{n}"))
+        for _ in range(2):
+            stranger.post("/login/second-factor/", {"code": "000000"})
+    assert not AuditEntry.objects.filter(action="second_factor_failed").exists()
+    client = log_in(user, client=Client(REMOTE_ADDR="198.51.100.7"))
+    client.post("/login/second-factor/", {"code": code_of(secret)})
+    assert is_in(client)
+
+
 def test_setting_up_asks_for_the_password_again():
     user = UserFactory()
     old = log_in(user)

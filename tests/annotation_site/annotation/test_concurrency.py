@@ -14,8 +14,8 @@ from django.http import Http404
 from django.utils import timezone
 
 from annotation_site.accounts.bounds import DayIsFull
-from annotation_site.annotation import selectors
 from annotation_site.annotation.allocation import slots
+from annotation_site.annotation.lists.page import next_assignment
 from annotation_site.annotation.models import (
     Assignment,
     Membership,
@@ -58,7 +58,7 @@ def work(membership_id: int) -> int:
     try:
         user = Membership.objects.get(pk=membership_id).user
         done = 0
-        while (assignment := selectors.next_assignment(membership_id)) is not None:
+        while (assignment := next_assignment(membership_id)) is not None:
             submissions.assignment_open(assignment)
             arguments = {
                 "user": user,

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation import selectors
+from annotation_site.annotation.lists.page import next_assignment
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.people import members
 from annotation_site.annotation.studies import services as studies
@@ -53,7 +53,7 @@ def test_everybody_gets_every_pilot_list_in_an_order_of_their_own_and_no_other()
 
 def test_people_work_in_a_pilot_as_they_will_later():
     study = make_pilot()
-    first = selectors.next_assignment(study.memberships.filter(role="annotator")[0].pk)
+    first = next_assignment(study.memberships.filter(role="annotator")[0].pk)
     client = client_of(first.membership.user)
     assert client.get(f"/studies/{study.slug}/next/")["Location"] == f"/lists/{first.public_id}/"
     assert client.get(f"/lists/{first.public_id}/").status_code == 200
@@ -147,7 +147,7 @@ def test_somebody_who_is_added_again_during_the_pilot_goes_on_with_it():
     person = study.memberships.filter(role="annotator").first()
     before = list(person.assignments.order_by("pk").values_list("pk", "state"))
     members.annotator_remove(membership=person, by=study.created_by)
-    assert selectors.next_assignment(person.pk) is None
+    assert next_assignment(person.pk) is None
     members.annotator_add(study=study, user=person.user)
     assert list(person.assignments.order_by("pk").values_list("pk", "state")) == before
 

@@ -18,7 +18,7 @@ from annotation_site.workers import claims
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.errors import BundleError
 from ffn_extract.options import ExtractOptions
-from ffn_extract.pipeline import extract
+from ffn_extract.pipeline import extract, open_run
 from ffn_extract.whole_layers import LayeredExtraction
 from tests.annotation_site.factories import UserFactory, client_of, make_extraction, make_study
 from tests.ffn_extract.conftest import SENTENCES, tiny_model  # noqa: F401
@@ -31,9 +31,23 @@ EVERY = ExtractOptions(
 )
 
 
+class Here(LayeredExtraction):
+    """Held open in this process, so that tests can look into it."""
+
+    def __init__(self, model, out, options, report):
+        super().__init__(open_run(model, out, options, extraction_runs.Steps(report)))
+
+    def close(self):
+        """There is no process to be ended."""
+
+
 @pytest.fixture
-def site(settings, tmp_path, tiny_model, messages):  # noqa: F811
-    """Folders of this test's own, with a tiny model in them; nothing kept open from before."""
+def site(settings, tmp_path, tiny_model, messages, monkeypatch):  # noqa: F811
+    """Folders of this test's own, with a tiny model in them; nothing kept open from before.
+
+    Extractions run in this process; `test_extraction_apart.py` has those that do not.
+    """
+    monkeypatch.setattr(extraction_runs.apart, "LayersApart", Here)
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path / "models"
     settings.CORPORA_DIR = SENTENCES.parent

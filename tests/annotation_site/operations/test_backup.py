@@ -45,7 +45,7 @@ print(json.dumps(found))
 
 
 def rows(site: Site) -> dict[str, list[str]]:
-    printed = site.manage("shell", "--verbosity", "0", "-c", ROWS).splitlines()[-1]
+    printed = site.run(ROWS).splitlines()[-1]
     return json.loads(printed)
 
 
@@ -66,7 +66,7 @@ def empty_sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
 def two_sites(empty_sites: tuple[Site, Site]) -> tuple[Site, Site]:
     """One with people and work in it, and an empty one."""
     old, new = empty_sites
-    old.manage("shell", "--verbosity", "0", "-c", WORLD)
+    old.run(WORLD)
     bundle = old.folder / "bundles" / "one"
     bundle.mkdir(parents=True)
     (bundle / "vectors.parquet").write_bytes(b"the bytes of a bundle")
@@ -87,11 +87,10 @@ def test_a_restored_site_has_every_row_and_file(two_sites, tmp_path):
         "UserFactory(username='later')\n"
         "Guidelines.objects.create(study=Study.objects.get(), version=9)"
     )
-    new.manage(
-        "shell", "--verbosity", "0", "-c",
+    new.run(
         "from tests.annotation_site.factories import *\n"
         f"from annotation_site.annotation.models import *\n{later}",
-    )  # fmt: skip
+    )
 
 
 def test_sqlite_moves_to_another_database_with_equal_exports(two_sites, tmp_path):
@@ -99,7 +98,7 @@ def test_sqlite_moves_to_another_database_with_equal_exports(two_sites, tmp_path
     _, other = two_sites
     old = Site(tmp_path / "sqlite", models=False)
     old.prepare()
-    old.manage("shell", "--verbosity", "0", "-c", WORLD)
+    old.run(WORLD)
     file = tmp_path / "site.tar"
     old.manage("backup", str(file))
     other.manage("restore", str(file))
@@ -123,15 +122,14 @@ def test_people_go_on_working_and_the_backup_is_of_one_moment(two_sites, tmp_pat
             number += 1
             try:
                 # Two rows that belong together: a backup has both or neither.
-                old.manage(
-                    "shell", "--verbosity", "0", "-c",
+                old.run(
                     "from django.db import transaction\n"
                     "from annotation_site.annotation.models import *\n"
                     "s = Study.objects.first()\n"
                     "with transaction.atomic():\n"
                     f"    Guidelines.objects.create(study=s, version={100 + number}, text='x')\n"
                     f"    ConsentText.objects.create(study=s, version={100 + number}, text='x')\n",
-                )  # fmt: skip
+                )
             except AssertionError as error:
                 faults.append(str(error))
             begun.set()

@@ -74,10 +74,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, settings):
     assert str(settings.VAR_DIR) in finding.said
 
 
-def test_a_folder_that_everybody_reads_is_worth_a_look(tmp_path, settings):
-    settings.VAR_DIR = tmp_path
-    tmp_path.chmod(0o755)
-    assert "chmod 700" in doctor.storage().said
+@pytest.mark.parametrize(
+    "what", ["VAR_DIR", "EXPORTS_DIR", "BUNDLES_DIR", "secret_key", "db", "db-wal"]
+)
+def test_what_everybody_reads_is_worth_a_look(tmp_path, settings, monkeypatch, what):
+    """As it was left by a version that did not set its own umask, or by a copy."""
+    for name in ("VAR_DIR", "EXPORTS_DIR", "BUNDLES_DIR"):
+        setattr(settings, name, tmp_path / name)
+        (tmp_path / name).mkdir(mode=0o700)
+    monkeypatch.setattr(doctor, "database_file", lambda: tmp_path / "db")
+    for path in (tmp_path / "db", tmp_path / "db-wal", settings.VAR_DIR / "secret_key"):
+        path.touch(mode=0o600)
+    assert doctor.storage().level == "ok"
+    path = settings.VAR_DIR / what if what == "secret_key" else tmp_path / what
+    path.chmod(path.stat().st_mode | 0o044)
+    finding = doctor.storage()
+    mode = 600 if path.is_file() else 700
+    assert (finding.level, finding.said.endswith(f": chmod {mode} {path}")) == ("look", True)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from django.test import Client
 
 from annotation_site.accounts.models import Role
 from annotation_site.logs import exception_text, logging_settings, request_id
-from annotation_site.results.tasks import snapshot_print
+from annotation_site.results.tasks import snapshot_draw
 from tests.annotation_site.factories import (
     UserFactory,
     client_of,
@@ -120,12 +120,12 @@ def test_of_an_exception_its_class_and_place_are_logged_and_not_its_text(written
 
 
 def test_of_a_task_that_fails_the_text_is_not_logged_either(written, monkeypatch):
-    def fail(*, snapshot_id):
+    def fail(**_):
         raise IntegrityError("DETAIL: Failing row contains (ada, an answer)")
 
     stream = written(as_json=True)
-    monkeypatch.setattr("annotation_site.results.snapshots.services.figures_print", fail)
-    snapshot_print.apply(args=[1])
+    monkeypatch.setattr("annotation_site.results.snapshots.services.figures_draw", fail)
+    snapshot_draw.apply(args=[1, True])
     (line,) = [line for line in lines(stream) if line["level"] == "ERROR"]
     assert line["message"].endswith("raised unexpected: django.db.utils.IntegrityError")
     assert "an answer" not in stream.getvalue()
@@ -153,12 +153,12 @@ def test_a_task_carries_the_id_of_the_request_that_started_it(written):
     token = request_id.set("abcdefgh")
     before_task_publish.send("a.task", headers=headers)
     request_id.reset(token)
-    snapshot_print.push_request(headers=None, **headers)
-    task_prerun.send(snapshot_print, task=snapshot_print)
-    snapshot_print.pop_request()
+    snapshot_draw.push_request(headers=None, **headers)
+    task_prerun.send(snapshot_draw, task=snapshot_draw)
+    snapshot_draw.pop_request()
     logging.getLogger("x").info("in the task")
     said = [(line["message"], line["request_id"]) for line in lines(stream)]
     assert said == [
-        ("begins annotation_site.results.tasks.snapshot_print", "abcdefgh"),
+        ("begins annotation_site.results.tasks.snapshot_draw", "abcdefgh"),
         ("in the task", "abcdefgh"),
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import ROOT, Site, database_of_its_own, wait_for
+from tests.e2e.site import PASSWORD, ROOT, Site, database_of_its_own, wait_for
 from tests.faults.cluster import COMPUTING, Cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-workers")]
@@ -48,9 +48,9 @@ def test_every_file_of_every_command_and_server_is_private(usual_umask, tmp_path
     with database_of_its_own(site.environment):
         site.manage("migrate", "--verbosity", "0")
         site.manage("collectstatic", "--noinput", "--verbosity", "0")
-        site.add_person("ada", "admin")
+        site.manage("createadmin", "ada", text=PASSWORD + "\n")
         site.manage("import_bundle", str(ROOT / "fixtures" / "upgrade" / "0.1-bundle"))
-        slug = site.manage("shell", "--verbosity", "0", "-c", STUDY).split()[-1]
+        slug = site.run(STUDY).split()[-1]
         for what, *more in (
             ("labels", "--with-names"),
             ("archive",),
@@ -65,7 +65,7 @@ def test_every_file_of_every_command_and_server_is_private(usual_umask, tmp_path
         site.start_web()
         try:
             cluster.start(1, COMPUTING)
-            site.manage("shell", "--verbosity", "0", "-c", ASKED)
+            site.run(ASKED)
             job = "SELECT state FROM results_exportjob"
             wait_for(lambda: site.rows(job) == [("ready",)], cluster.said)
             # Now, while the database's files beside it are there.

@@ -1,13 +1,17 @@
 """Snapshots: messages for by a page, computed by a worker, kept for a while, tried again."""
 
+import errno
+import uuid
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, Item
+from annotation_site.results.figures.files import figure_path, figures_remove
 from annotation_site.results.files import archive
-from annotation_site.results.models import Figure, Snapshot
+from annotation_site.results.files.storage import exports_sweep
+from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots import computation, services
 from annotation_site.results.snapshots.selectors import results_state
 from annotation_site.results.tables.filters import Filters
@@ -24,8 +28,18 @@ State = Snapshot.State
 @pytest.fixture
 def quick(monkeypatch):
     """A computation that takes no time."""
-    result = computation.Result({}, {}, [], {}, {})
+    result = computation.Result({}, {}, {}, {}, {})
     monkeypatch.setattr(computation, "compute", lambda *_, **__: result)
+
+
+@pytest.fixture
+def drawings(monkeypatch):
+    """What workers are asked to draw: the snapshot, and whether for print."""
+    sent = []
+    monkeypatch.setattr(services, "send", lambda task, *which: sent.append(which))
+    # Sent at once: tests end before their transaction commits.
+    monkeypatch.setattr(services.transaction, "on_commit", lambda send, **_: send())
+    return sent
 
 
 def page(study, query=""):
@@ -186,24 +200,105 @@ def test_figures_and_tables_stand_in_their_order_on_any_database():
     assert [figure["name"] for figure in reply["results"]] == planned
     reply = client.get(f"/api/studies/{study.slug}/snapshots/{snapshot.pk}").json()
     assert [table["name"] for table in reply["tables"]] == computed
-    packed = [name.removesuffix(".svg") for name, _ in archive._figures(study)]
-    assert packed == [name for name in planned if name != "agreement-matrix"]
+    packed = [name for name, _ in archive._figures(study)]
+    wanted = [name for name in planned if name != "agreement-matrix"]
+    assert packed == [f"{name}.{extension}" for name in wanted for extension in ("pdf", "svg")]
 
 
-def test_figures_for_print_are_drawn_after_the_tables_and_once():
+def test_figures_are_drawn_with_the_tables_and_for_print_when_asked(drawings):
     study = labelled_study()
     client = researcher_client(study)
     snapshot = services.snapshot_refresh_now(study=study)
-    address = f"/studies/{study.slug}/figures/coverage-by-kind.print.pdf"
-    assert client.get(address).status_code == 422
-    assert "being drawn" in client.get(address).content.decode()
+    address = f"/studies/{study.slug}/figures/coverage-by-kind"
+    folder = figure_path(snapshot, "coverage-by-kind", "svg").parent
+    assert {path.name for path in folder.iterdir()} == {f"{name}.svg" for name in snapshot.figures}
+    assert folder.stat().st_mode & 0o077 == 0
+    page = client.get(f"{address}.svg")
+    assert page.getvalue() == (folder / "coverage-by-kind.svg").read_bytes()
+    assert page["Cache-Control"] == "private, no-store"
     for _ in range(2):
-        services.figures_print(snapshot_id=snapshot.pk)
-    printed = Figure.objects.filter(variant="print")
-    assert printed.count() == 2 * len(snapshot.figures) > 0
-    response = client.get(address)
+        waits = client.get(f"{address}.pdf")
+        assert (waits.status_code, waits["Refresh"]) == (202, "2")
+        assert "being drawn" in waits.content.decode()
+    assert drawings == [(snapshot.pk, True)]  # once a minute
+    services.figures_draw(snapshot_id=snapshot.pk, for_print=True)
+    assert len(list(folder.iterdir())) == 3 * len(snapshot.figures)
+    response = client.get(f"{address}.pdf")
     assert response["Content-Disposition"] == 'attachment; filename="by-hand-coverage-by-kind.pdf"'
-    assert response.content.startswith(b"%PDF")
+    assert response.getvalue().startswith(b"%PDF")
+
+
+def test_figures_whose_files_are_gone_are_drawn_by_a_worker(drawings):
+    """As for a snapshot of an older version, or of a database that was restored."""
+    study = labelled_study()
+    client = researcher_client(study)
+    snapshot = services.snapshot_refresh_now(study=study)
+    path = figure_path(snapshot, "coverage-by-kind", "svg")
+    before = path.read_bytes()
+    figures_remove(snapshot)
+    for about in snapshot.figures.values():
+        del about["sizes"]
+    snapshot.save()
+    results = f"/studies/{study.slug}/results/"
+    page = client.get(results)
+    assert "This figure is being drawn." in page.content.decode()
+    assert "<picture>" not in page.content.decode()
+    assert drawings == [(snapshot.pk, False)]
+    shown = page.context["shown"]
+    assert client.get(f"{results}status/?have={shown}").status_code == 204
+    services.figures_draw(snapshot_id=snapshot.pk, for_print=False)
+    renewed = client.get(f"{results}status/?have={shown}").content.decode()
+    assert "<picture>" in renewed
+    assert "being drawn" not in renewed
+    assert path.read_bytes() == before
+    assert Snapshot.objects.get().claim is None
+
+
+def test_two_workers_do_not_draw_at_once_and_a_dead_one_is_replaced():
+    snapshot = services.snapshot_refresh_now(study=labelled_study())
+    figures_remove(snapshot)
+    own = Snapshot.objects.filter(pk=snapshot.pk)
+    own.update(claim=uuid.uuid4(), heartbeat_at=timezone.now())
+    services.figures_draw(snapshot_id=snapshot.pk, for_print=False)
+    assert not services.figures_ready(snapshot=own.get())
+    own.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    services.figures_draw(snapshot_id=snapshot.pk, for_print=False)
+    assert services.figures_ready(snapshot=own.get())
+
+
+def test_a_figure_that_cannot_be_drawn_says_so_and_is_tried_again_later(monkeypatch):
+    study = labelled_study()
+    client = researcher_client(study)
+    snapshot = services.snapshot_refresh_now(study=study)
+    figures_remove(snapshot)
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(services, "figures_write", fail)
+    with pytest.raises(OSError, match="No space left"):
+        services.figures_draw(snapshot_id=snapshot.pk, for_print=False)
+    monkeypatch.undo()
+    page = client.get(f"/studies/{study.slug}/results/").content.decode()
+    assert "This figure cannot be drawn now." in page
+    assert client.get(f"/studies/{study.slug}/figures/coverage-by-kind.svg").status_code == 422
+    services.figures_draw(snapshot_id=snapshot.pk, for_print=False)  # too soon
+    assert not services.figures_ready(snapshot=snapshot)
+    own = Snapshot.objects.filter(pk=snapshot.pk, state="ready")
+    own.update(heartbeat_at=timezone.now() - services.RETRY_AFTER - timedelta(seconds=1))
+    services.figures_draw(snapshot_id=snapshot.pk, for_print=False)
+    assert services.figures_ready(snapshot=own.get())
+    assert own.get().error == ""
+
+
+def test_figures_go_with_their_snapshot():
+    study = labelled_study()
+    kept, gone = (services.snapshot_refresh_now(study=study, filters=Filters(n)) for n in (2, 3))
+    folders = [figure_path(one, "x", "svg").parent for one in (kept, gone)]
+    assert [folder.is_dir() for folder in folders] == [True, True]
+    gone.delete()
+    exports_sweep()
+    assert [folder.is_dir() for folder in folders] == [True, False]
 
 
 def test_files_of_another_studys_snapshot_are_not_found(quick):

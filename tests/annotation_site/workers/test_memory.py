@@ -11,10 +11,7 @@ DRAWING = f"""
 import json
 from pathlib import Path
 from annotation_site.celery import app
-from annotation_site.results.figures import canvas as drawing
-from annotation_site.results.figures.canvas import page_figure, print_files, write
-
-drawing.PRINTED = ("png",)  # it is the one with a picture of megabytes
+from annotation_site.results.figures.canvas import page_figure, printed, write
 
 def draw(ink, width):
     figure, pixels = page_figure(width, 1200)
@@ -23,7 +20,7 @@ def draw(ink, width):
 
 @app.task
 def print_figure():
-    print_files(draw, title="A figure")
+    printed(draw, "png", title="A figure")  # the one with a picture of megabytes
 
 sizes = []
 for _ in range({TASKS}):

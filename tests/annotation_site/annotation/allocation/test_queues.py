@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation import selectors
 from annotation_site.annotation.allocation.plan import REPEAT_AFTER
+from annotation_site.annotation.lists.page import assignments_of, list_page, next_assignment
 from annotation_site.annotation.models import Assignment, Membership
 from annotation_site.annotation.people.joining import person_deactivate
 from annotation_site.annotation.people.members import (
@@ -92,7 +92,7 @@ def test_the_number_of_lists_that_a_person_reads_holds_everything():
     member = members_of(study)[0]
     first, last = queue_of(member)[0], queue_of(member)[-1]
     for row, position in ((first, 1), (last, 18)):
-        page = selectors.list_page(selectors.assignments_of(member.user).get(pk=row.pk))
+        page = list_page(assignments_of(member.user).get(pk=row.pk))
         assert (page["list"]["position"], page["list"]["total"]) == (position, 18)
 
 
@@ -126,7 +126,7 @@ def test_a_skipped_list_is_not_shown_again_and_the_queue_stays_as_long():
 def test_skipping_everything_else_leaves_no_repeat_without_its_list():
     study = mixed_study(annotators=3)
     member = members_of(study)[0]
-    while (following := selectors.next_assignment(member.pk)) is not None:
+    while (following := next_assignment(member.pk)) is not None:
         check(member)
         if following.purpose == Purpose.ANNOTATION and following.position % 4:
             submissions.assignment_skip(
@@ -197,7 +197,7 @@ def test_a_repeat_is_an_answer_of_its_own():
     repeat = next(row for row in queue_of(member) if row.purpose == Purpose.REPEAT)
     original = member.assignments.get(item=repeat.item_id, purpose=Purpose.ANNOTATION)
     submit(original)
-    page = selectors.list_page(selectors.assignments_of(member.user).get(pk=repeat.pk))
+    page = list_page(assignments_of(member.user).get(pk=repeat.pk))
     assert page["draft"] == {"version": 0, "content": None}
     submit(repeat)
     original.refresh_from_db()

@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Role, User
-from annotation_site.annotation import selectors
 from annotation_site.annotation.lists.access import training_of
+from annotation_site.annotation.lists.page import next_assignment
+from annotation_site.annotation.lists.tokens import list_tokens
 from annotation_site.annotation.models import Assignment, Membership, Study, TakenTime
 from annotation_site.annotation.people.members import annotator_add, assignments_release
 from annotation_site.annotation.review import training
@@ -111,7 +112,7 @@ def test_somebody_who_joins_later_is_trained_too():
 def test_the_queue_opens_when_all_of_training_is_in_and_its_mean_passes(answers, percent, passed):
     member, found = train(training_study(), *answers)
     assert (found.percent, found.passed) == (percent, passed)
-    following = selectors.next_assignment(member.pk)
+    following = next_assignment(member.pk)
     if passed:
         assert following.purpose == Purpose.ANNOTATION
     elif len(answers) == 2:
@@ -123,7 +124,7 @@ def test_the_queue_opens_when_all_of_training_is_in_and_its_mean_passes(answers,
 def test_without_a_score_to_pass_training_is_a_record():
     member, found = train(training_study(training_pass_percent=None), WRONG, WRONG)
     assert (found.percent, found.passed) == (0, True)
-    assert selectors.next_assignment(member.pk).purpose == Purpose.ANNOTATION
+    assert next_assignment(member.pk).purpose == Purpose.ANNOTATION
 
 
 def test_a_score_just_below_is_told_as_below():
@@ -173,11 +174,11 @@ def test_a_skipped_training_list_can_be_done_after_all():
         user=member.user, public_id=skipped.public_id, base_version=0, key=uuid.uuid4(), reason="x"
     )
     submit(assignment_of(study, 2), RIGHT)
-    assert selectors.next_assignment(member.pk) is None
+    assert next_assignment(member.pk) is None
     page = text_of(client_of(member.user).get(f"/studies/{study.slug}/"))
     assert "You skipped 1 training list." in page
     submit(skipped, RIGHT)
-    assert selectors.next_assignment(member.pk).purpose == Purpose.ANNOTATION
+    assert next_assignment(member.pk).purpose == Purpose.ANNOTATION
     assert not Assignment.objects.filter(surplus=True).exists()
 
 
@@ -199,7 +200,7 @@ def test_submitting_a_training_list_leads_to_its_feedback_and_on():
     assert "Training lists submitted: 1 of 2, overlap 50 percent on average." in page
     assert "Your other lists open at 60 percent" in page
     assert "The reference answer has no such pattern." in page
-    tokens = selectors.list_tokens(trained.item.vector)
+    tokens = list_tokens(trained.item.vector)
     assert tokens[0].display in page
     trained.refresh_from_db()
     assert trained.reference_score == 0.5
@@ -356,7 +357,7 @@ def test_a_researcher_lets_somebody_in_once():
     researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
     for _ in range(2):
         training.training_waive(membership=member, by=researcher)
-    assert selectors.next_assignment(member.pk).purpose == Purpose.ANNOTATION
+    assert next_assignment(member.pk).purpose == Purpose.ANNOTATION
     page = text_of(client_of(member.user).get("/"))
     assert "You reached" not in page
     assert f'href="/studies/{study.slug}/next/"' in page
@@ -369,7 +370,7 @@ def test_whoever_is_let_in_early_has_no_training_left():
     member, _ = train(study, RIGHT)
     researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
     training.training_waive(membership=member, by=researcher)
-    assert selectors.next_assignment(member.pk).purpose == Purpose.ANNOTATION
+    assert next_assignment(member.pk).purpose == Purpose.ANNOTATION
     page = text_of(client_of(member.user).get(f"/studies/{study.slug}/"))
     assert "Lists you left" not in page
 
@@ -399,12 +400,12 @@ def test_a_pilot_trains_people_too_and_its_own_lists_wait():
     Membership.objects.update(consent_version=0, consented_at=timezone.now())
     member = newcomer(study)
     seen = []
-    while (following := selectors.next_assignment(member.pk)) is not None:
+    while (following := next_assignment(member.pk)) is not None:
         seen.append(following.purpose)
         submit(following, RIGHT)
     assert seen == [Purpose.TRAINING, Purpose.PILOT, Purpose.PILOT]
     study_state_change(study=study, state=Study.State.OPEN)
-    assert selectors.next_assignment(member.pk).purpose == Purpose.ANNOTATION
+    assert next_assignment(member.pk).purpose == Purpose.ANNOTATION
     assert member.assignments.filter(purpose=Purpose.TRAINING).count() == 1
 
 

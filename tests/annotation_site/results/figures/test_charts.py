@@ -1,11 +1,14 @@
 """Figures of results: what they say in words, and that each can be drawn for page and print."""
 
+import re
 import struct
+from dataclasses import asdict
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 
-from annotation_site.results.figures.canvas import INKS, page_files, print_files
+from annotation_site.results.figures.canvas import INKS, PRINTED, printed, svg
 from annotation_site.results.figures.charts import (
     agreement_matrix,
     coverage_by_kind,
@@ -16,6 +19,8 @@ from annotation_site.results.figures.coverage import coverage_across_layers, cov
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
 from tests.annotation_site.results.tables.test_registry import CATEGORIES, request
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
@@ -46,25 +51,42 @@ def test_alt_texts_say_the_numbers(frames):
 
 def test_every_figure_is_drawn_for_the_page_and_for_print(frames):
     for plan in plans(frames):
-        page = page_files(plan.draw, title=plan.title, description=plan.alt)
-        assert [file.variant for file in page] == [
-            "wide-light", "wide-dark", "narrow-light", "narrow-dark",
-        ]  # fmt: skip
-        for file in page:
-            assert b'role="img"' in file.content
-            assert b"<text" in file.content  # text stays text
-        pdf, png = print_files(plan.draw, title=plan.title)
-        assert pdf.content.startswith(b"%PDF")
-        assert b"/FontFile2" in pdf.content  # a real font, not drawn letters
-        assert png.content.startswith(b"\x89PNG")
-        assert struct.unpack(">I", png.content[16:20])[0] >= 2000  # pixels: 300 to the inch
+        drawn = svg(plan.draw, title=plan.title, description=plan.alt)
+        assert b'role="img"' in drawn.content
+        assert b"<text" in drawn.content  # text stays text
+        assert [drawn.sizes[layout][0] for layout in ("wide", "narrow")] == [900, 390]
+        pdf, png = (printed(plan.draw, kind, title=plan.title) for kind in PRINTED)
+        assert pdf.startswith(b"%PDF")
+        assert b"/FontFile2" in pdf  # a real font, not drawn letters
+        assert png.startswith(b"\x89PNG")
+        assert struct.unpack(">I", png[16:20])[0] >= 2000  # pixels: 300 to the inch
+
+
+def test_one_file_serves_light_and_dark_pages_and_both_layouts(frames):
+    for plan in plans(frames):
+        text = svg(plan.draw, title=plan.title, description=plan.alt).content.decode()
+        root = ElementTree.fromstring(text)
+        wide, narrow = root.findall(f"{SVG}svg")
+        assert (wide.get("class"), wide.get("display")) == ("wide", None)
+        assert (narrow.get("class"), narrow.get("display")) == ("narrow", "none")
+        assert "@media (prefers-color-scheme: dark)" in text
+        for theme in INKS.values():
+            for name, colour in asdict(theme).items():
+                assert f"--{name}: {colour};" in text
+        # Every text has a colour of the theme but those on the matrix's cells, which are no page.
+        for one in root.iter(f"{SVG}text"):
+            colours = re.findall(r"(?:^|[; ])fill: ([^;]+)", one.get("style", "")) or ["#000000"]
+            assert re.fullmatch(r"var\(--\w+\)|#ffffff|#000000", colours[-1]), colours
+        ids = [one.get("id") for one in root.iter() if one.get("id")]
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r"url\(#([^)]+)", text)) <= set(ids)
 
 
 def test_the_same_table_gives_the_same_files(frames):
     plan = coverage_by_kind(frames["table_2"])
-    once, again = ((*page_files(plan.draw, title="t", description="d"),
-                    *print_files(plan.draw, title="t")) for _ in range(2))  # fmt: skip
-    assert once == again
+    assert svg(plan.draw, title="t", description="d") == svg(plan.draw, title="t", description="d")
+    for kind in PRINTED:
+        assert printed(plan.draw, kind, title="t") == printed(plan.draw, kind, title="t")
 
 
 def test_there_is_no_figure_of_nothing(frames):
@@ -82,7 +104,7 @@ def test_intervals_stand_on_the_bars_and_in_the_words(frames):
     words = coverage_alt_text(rows, **options | {"intervals": known})
     assert "layer 1: 60.0%, 95% from 40.0% to 80.0% (semantic" in words
     draw = coverage_across_layers(rows, **options)
-    assert len(page_files(draw, title="Coverage", description=words)) == 4
+    assert svg(draw, title="Coverage", description=words).content.startswith(b"<?xml")
 
 
 def test_a_long_model_name_stays_beside_its_points(frames):
