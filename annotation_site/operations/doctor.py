@@ -181,7 +181,7 @@ def storage() -> Finding:
 
 
 def _private_places() -> list[Path]:
-    """What holds names, answers or secrets: older versions, or a copy, may have left it open.
+    """Places with names, annotations or secrets, which older versions or a copy may have left open.
 
     Of folders themselves, since what is in a closed one is closed.
     """
