@@ -1,4 +1,4 @@
-"""How long a text may be, in pages, API and files alike: one number for each kind of text.
+"""Limits on the length of texts, the same in pages, API and files: one number per kind of text.
 
 In characters. Nothing that people send is larger than DATA_UPLOAD_MAX_MEMORY_SIZE in any case.
 """

@@ -1,4 +1,4 @@
-"""The worker's entry point: `celery -A annotation_site worker`.
+"""The Celery app, the worker's entry point: `celery -A annotation_site worker`.
 
 A message only wakes a worker. Each task takes an id, claims the row in the database and may be
 delivered twice, late or never; `SWEEPS` find what a lost message or a dead worker left behind.
@@ -130,8 +130,9 @@ def _prepare_worker(**_: Any) -> None:
 
 
 def prepare_to_send() -> None:
-    """Load what sending a message needs, connecting to nothing: else the first person to submit in
-    each web process waits for the imports."""
+    """Import at the start what sending a message needs, without a connection; otherwise the first
+    submission in each web process waits for the imports.
+    """
     app.loader.import_default_modules()
     app.amqp.router  # noqa: B018
     with app.connection_for_write() as connection:

@@ -1,4 +1,4 @@
-"""The cache in the database, with counters that lose nothing when processes count at once."""
+"""Database cache with atomic counters."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.db import connections, router, transaction
 
 
 class DatabaseCache(django_cache.DatabaseCache):
-    """Django's own reads a counter and writes it in two steps, between which others count."""
+    """Django's database cache, with `incr` in one locked step instead of two."""
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
         """Add to a counter and return it, its row locked. Raises ValueError where it is gone."""

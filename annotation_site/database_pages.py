@@ -1,4 +1,4 @@
-"""What stays in the files of a database after a row is changed or deleted.
+"""Remove deleted content from the files of an SQLite database.
 
 SQLite writes zeros over it (`PRAGMA secure_delete` in the settings), but first into its log, whose
 older pages stay until the log is copied into the database and cut. PostgreSQL keeps what was
@@ -13,13 +13,13 @@ log = logging.getLogger(__name__)
 
 
 def leave_nothing_behind() -> None:
-    """Once the transaction is through, let no older page hold what it changed or deleted."""
+    """After the commit, remove changed and deleted content from old pages and the log."""
     # What was erased stays erased where this fails, so the request must not.
     transaction.on_commit(log_empty, robust=True)
 
 
 def log_empty() -> None:
-    """Copy SQLite's log into the database and cut it; say so where somebody still reads from it."""
+    """Checkpoint and truncate SQLite's log; report if a reader prevents it."""
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         return
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""`make demo`: a working site with a real model's lists, from nothing, in one command.
+"""`make demo`: start a working site with a real model's lists, in one command.
 
 A second run finds what the first one made and only starts the servers.
 """
@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(*, first_port: int | None = None, install_models: bool = False) -> None:
-    """Prepare what is missing, print who can log in, and serve until Ctrl-C."""
+    """Prepare missing data, print the logins, and serve until Ctrl-C."""
     keep_files_private()
     base, default = site_folders(os.environ)
     var = base / (os.environ.get("VAR_DIR") or default)
@@ -137,7 +137,7 @@ def _without_wordnet() -> list[str]:
     command = [sys.executable, "-m", "ffn_extract", "fetch-wordnet"]
     if subprocess.run(command, cwd=ROOT, check=False).returncode == 0:
         return []
-    print("Going on without WordNet: no glosses, and no FFN updates.")
+    print("Continuing without WordNet: no glosses, and no FFN updates.")
     return ["--kinds", "value,random", "--glosses", "none"]
 
 

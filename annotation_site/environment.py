@@ -49,7 +49,7 @@ def site_folders(variables: MutableMapping[str, str], package: Path = PACKAGE) -
 
 
 class Environment:
-    """Reads settings from `variables`; those of a file come in beside them."""
+    """Reader of settings from `variables`, and from a file beside them."""
 
     def __init__(self, variables: MutableMapping[str, str]) -> None:
         self._variables = variables
@@ -57,7 +57,7 @@ class Environment:
         self.in_file: set[str] = set()
 
     def read_file(self, path: Path, *, required: bool) -> None:
-        """Add what a file in the form of `.env` says; a variable that is set already stays.
+        """Add the settings of a file in the form of `.env`; a variable that is set already stays.
 
         The file means here what it means to docker compose: comments after a space are dropped,
         single quotes keep everything as it stands. Raises ImproperlyConfigured for a file that is
@@ -87,7 +87,7 @@ class Environment:
             self._variables.setdefault(one.key, one.value)
 
     def mistyped(self) -> dict[str, str]:
-        """Names in the file that nobody reads, with the setting that was likely meant."""
+        """Unknown names in the file, with the setting that was probably meant."""
         return {
             name: near[0]
             for name in sorted(self.in_file - self.asked_for)
@@ -95,12 +95,12 @@ class Environment:
         }
 
     def secret(self, name: str) -> str:
-        """As it stands: a password may hold any signs, and is no other variable's name."""
+        """A secret as it stands: it may have any characters, and names no other variable."""
         self.asked_for.add(name)
         return self._variables.get(name, "").strip()
 
     def text(self, name: str, default: str = "") -> str:
-        """A line of text."""
+        """A setting that is a line of text."""
         value = self.secret(name)
         if _COMMENT.search(value):
             raise ImproperlyConfigured(
@@ -111,14 +111,14 @@ class Environment:
         return value or default
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """True or false, and nothing that is neither."""
+        """A setting that is true or false."""
         value = self.text(name).lower()
         if value and value not in TRUE + FALSE:
             raise ImproperlyConfigured(f"{name} is {value!r}; it must be true or false.")
         return value in TRUE if value else default
 
     def whole_number(self, name: str, default: int, *, least: int = 1, most: int = 10**15) -> int:
-        """A whole number between two bounds, both allowed."""
+        """A setting that is a whole number between two bounds, both allowed."""
         value = self.text(name, str(default))
         if not re.fullmatch(r"-?[0-9]{1,18}", value) or not least <= int(value) <= most:
             raise ImproperlyConfigured(
@@ -127,7 +127,7 @@ class Environment:
         return int(value)
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        """One of some words, in capitals or not; returns it as it stands in `choices`."""
+        """A setting that is one of some words, in any case; returned as in `choices`."""
         value = self.text(name, default)
         found = [one for one in choices if one.lower() == value.lower()]
         if not found:
@@ -135,12 +135,12 @@ class Environment:
         return found[0]
 
     def folder(self, name: str, default: Path, base: Path) -> Path:
-        """An absolute path; a relative one is below `base`, from wherever a command is typed."""
+        """A setting that is a folder; a relative path is below `base`, from any current folder."""
         value = self.text(name)
         return (base / Path(value).expanduser()).resolve() if value else default
 
     def web_address(self, name: str, default: str = "", *, example: str) -> str:
-        """A whole address with http or https, without a name, query or fragment."""
+        """A setting that is an address with http or https, without a user, query or fragment."""
         value = self.text(name, default)
         if not value:
             return ""
@@ -177,7 +177,9 @@ class Environment:
         return found
 
     def broker(self, name: str) -> str:
-        """Redis' address; over TLS its certificate is checked unless the address says otherwise."""
+        """The address of Redis; over TLS its certificate is checked unless the address turns this
+        off.
+        """
         value = self.text(name)
         if not value:
             return ""
@@ -210,7 +212,7 @@ class Environment:
         return found
 
     def mail_address(self, name: str, default: str) -> str:
-        """A sender, with or without a name before it."""
+        """A mail sender, with or without a name before it."""
         value = self.text(name, default)
         if not re.fullmatch(r"[^<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+", value):
             raise ImproperlyConfigured(
@@ -219,7 +221,7 @@ class Environment:
         return value
 
     def host(self, name: str, *, example: str) -> str:
-        """A host, or a whole address."""
+        """A setting that is a host, or a whole address."""
         value = self.text(name)
         whole = value if "://" in value else f"https://{value}"
         if value and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", whole):
@@ -227,14 +229,14 @@ class Environment:
         return value
 
     def number(self, name: str) -> str:
-        """A number of at least 0, as it is written; empty when unset."""
+        """A setting that is a number of at least 0, as written; empty if unset."""
         value = self.text(name)
         if value and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
             raise ImproperlyConfigured(f"{name} is {value!r}; it must be a number of at least 0.")
         return value
 
     def pass_on(self, name: str, value: str) -> None:
-        """Leave a value, checked, where extraction and its libraries look; nothing where unset."""
+        """Pass a checked value on to extraction and its libraries; nothing if unset."""
         self._variables.pop(name, None)
         if value:
             self._variables[name] = value
@@ -251,7 +253,7 @@ def strong(name: str, secret: str, *, advice: str = "") -> str:
 
 
 def is_this_machine(host: str | None) -> bool:
-    """Whether an address with this host leads nowhere else."""
+    """Whether a host is this machine."""
     try:
         return ip_address(host or "").is_loopback
     except ValueError:
@@ -259,7 +261,7 @@ def is_this_machine(host: str | None) -> bool:
 
 
 def cache_folder(fallback: Path) -> Path | None:
-    """`fallback` where the user's own cache cannot be made or written, as below a protected home.
+    """The user's cache, or `fallback` if that is not writable, as below a protected home.
 
     None where it can, or where XDG_CACHE_HOME says what to take.
     """

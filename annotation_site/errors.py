@@ -1,4 +1,4 @@
-"""Errors that a person can act on: one base class, one sentence, shown wherever they surface.
+"""Errors that a person can act on: one base class, one sentence, the same in pages and API.
 
 Services raise them; pages render the sentence, the API returns it as JSON and commands print
 it. Anything else that is raised is a bug and propagates.
@@ -34,7 +34,8 @@ _STORAGE = {
 
 
 class SiteError(Exception):
-    """Base class. `code` is stable for programs, `status` is the HTTP status.
+    """Base class of errors with a sentence. `code` is stable for programs, `status` is the HTTP
+    status.
 
     What a worker may raise, and then keeps, is a Sentence, not yet in any language.
     """
@@ -67,41 +68,41 @@ class ConsentNeeded(NotAllowed):
 
 
 class NotFound(SiteError):
-    """There is no such thing, or not for this person: the two look alike."""
+    """The object does not exist, or is not this person's: both look alike."""
 
     code = "not_found"
     status = 404
 
 
 class TooManyRequests(SiteError):
-    """Somebody tries too much in too short a time."""
+    """Too many attempts in too short a time."""
 
     code = "too_many_requests"
     status = 429
 
 
 class Invalid(SiteError):
-    """What was sent breaks a rule; the sentence says which."""
+    """The input breaks a rule; the sentence says which."""
 
     code = "invalid"
     status = 422
 
 
 class InvalidAnnotation(Invalid):
-    """An answer that the study's rules do not allow."""
+    """An annotation that breaks the study's rules."""
 
     code = "invalid_annotation"
 
 
 class DraftConflict(SiteError):
-    """Somebody saved a newer draft; `details` carries it with its version."""
+    """A newer draft was saved elsewhere; `details` has it with its version."""
 
     code = "draft_conflict"
     status = 409
 
 
 def storage_sentence(error: OSError) -> Sentence | None:
-    """What to do about a disk that is full or cannot be written; None for any other error."""
+    """The sentence for a full or read-only disk, with a remedy; None for any other error."""
     if error.errno not in _STORAGE:
         return None
     return Sentence(
@@ -114,7 +115,7 @@ def storage_sentence(error: OSError) -> Sentence | None:
 
 
 def fault(request: HttpRequest) -> HttpResponse:
-    """The answer to what nobody caught: 503 while the database is away, else 500.
+    """The response to an unhandled exception: 503 while the database is down, else 500.
 
     Django calls this inside its `except`, also for errors of middleware. No page of the site's own
     look: that one asks the database who is logged in.
@@ -130,7 +131,7 @@ def fault(request: HttpRequest) -> HttpResponse:
 
 
 def refusal_response(request: HttpRequest, error: SiteError) -> HttpResponse:
-    """The error's sentence: JSON for the API, else a page."""
+    """The response to a SiteError: JSON for the API, else a page."""
     if request.path_info.startswith("/api/"):
         body = {"error": {"code": error.code, "message": error.message, "details": error.details}}
         return JsonResponse(body, status=error.status)
@@ -138,7 +139,7 @@ def refusal_response(request: HttpRequest, error: SiteError) -> HttpResponse:
 
 
 class SiteErrorMiddleware:
-    """Turns a SiteError that a page raised into a page with its sentence."""
+    """Middleware that turns a SiteError of a page into a page with its sentence."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Words that nothing may change: what people typed, names, codes.
+"""Mark words that page translation must not change: typed texts, names, codes.
 
 Browsers translate pages, some of them unasked; `translate="no"` keeps an element out of it, and the
 class is for tools that know only that.
@@ -11,5 +11,5 @@ ATTRIBUTES = {"translate": "no", "class": "notranslate"}
 
 
 def exact(words: object) -> SafeString:
-    """Words inside a sentence, as an element of their own."""
+    """Wrap words in an element that page translation leaves alone."""
     return format_html('<bdi class="notranslate" translate="no">{}</bdi>', words)

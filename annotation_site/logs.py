@@ -1,4 +1,4 @@
-"""What a line of the log is: readable, or JSON; with its request's id, and with nothing personal.
+"""Logging settings: readable lines or JSON, with request ids and without personal data.
 
 Addresses are logged as patterns, because they can hold a token; of an exception its class and
 place, because its text can hold a name or an answer.
@@ -41,11 +41,10 @@ def logging_settings(*, as_json: bool, level: str) -> dict[str, Any]:
 
 
 class Private(logging.Filter):
-    """Adds the request's id, and replaces the address in what Django logs about a request, and
-    the exception in what Celery logs about a task."""
+    """Logging filter that adds the request's id and removes personal data."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Everything passes."""
+        """Let every record pass."""
         record.request_id = request_id.get()
         request: Any = getattr(record, "request", None)
         if hasattr(request, "path") and isinstance(record.args, tuple):
@@ -59,21 +58,21 @@ class Private(logging.Filter):
 
 
 class Line(logging.Formatter):
-    """One readable line, and below it where an exception came from."""
+    """Formatter of one readable line, with the places of an exception below it."""
 
     def __init__(self) -> None:
         super().__init__(_TEXT, style="{")
 
     def formatException(self, ei: _ExcInfo) -> str:  # the base class's name
-        """Places and classes; see the module."""
+        """Format the places and classes of an exception; see the module."""
         return exception_text(ei[1])
 
 
 class JsonLine(logging.Formatter):
-    """One JSON object: time, level, logger, request_id, message, and what else is known."""
+    """Formatter of one JSON object: time, level, logger, request_id, message, and extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Format the record as JSON."""
         said: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -88,7 +87,7 @@ class JsonLine(logging.Formatter):
 
 
 def exception_text(error: BaseException | None) -> str:
-    """Where an exception was raised and of which class, with those that it came from."""
+    """The classes and places of an exception and of its causes, without texts."""
     parts: list[str] = []
     seen: set[int] = set()  # one can come from itself, in a circle
     while error is not None and id(error) not in seen:

@@ -33,10 +33,10 @@ def _renamed(content: Any) -> Any:
 
 
 def action_today(action: str) -> str:
-    """What an action of the log is called now."""
+    """The current name of a log action."""
     return ACTIONS.get(action, action)
 
 
 def action_always(action: str) -> list[str]:
-    """What an action of the log is called now, and was before."""
+    """The current name of a log action, and its old one."""
     return [action, *(old for old, new in ACTIONS.items() if new == action)]

@@ -1,4 +1,4 @@
-"""No process outlives the one that started it: children end with a parent that is killed.
+"""Child processes end with a parent that is killed.
 
 Linux only. Elsewhere, what a killed `serve` leaves behind goes on until it is stopped by hand. That
 does no harm to what is stored: all share one database.
@@ -18,7 +18,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before 
 
 
 def end_with(parent: int) -> None:
-    """In a child before it executes its program: be asked to stop when `parent` is killed."""
+    """In a child before it executes its program: have it asked to stop when `parent` is killed."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # killed before that was said
@@ -26,7 +26,7 @@ def end_with(parent: int) -> None:
 
 
 def stop_in_time() -> None:
-    """In a process that `end_with` prepared and that was asked to stop: do so in GRACE_SECONDS.
+    """In a process prepared by `end_with` and asked to stop: stop within GRACE_SECONDS.
 
     A task may take minutes, and the parent that would insist may be the one that was killed.
     """
@@ -41,7 +41,7 @@ def stop_in_time() -> None:
 
 
 def forks_end_with_this_process() -> None:
-    """From here on, what this process forks is killed by the kernel when this process is gone.
+    """From now on the kernel kills this process's children when it ends.
 
     By a pipe of which only this process has the writing end: at its end the kernel signals those
     who read. Not by PR_SET_PDEATHSIG, which looks at threads: a worker without an event loop

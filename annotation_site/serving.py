@@ -1,4 +1,4 @@
-"""Web server and workers as processes that start and stop together."""
+"""`serve`: web server and workers as processes that start and stop together."""
 
 import contextlib
 import errno
@@ -38,7 +38,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the ter
 
 
 def taken_port(host: str, first: int) -> socket.socket:
-    """A socket bound to the first port from `first` on that nobody has: from here on it is ours.
+    """A socket bound to the first free port from `first` on, which reserves it.
 
     Looking for a free one and binding it later would let another program in between.
     """
@@ -58,7 +58,7 @@ def taken_port(host: str, first: int) -> socket.socket:
 
 
 def free_port(host: str, first: int) -> int:
-    """A port that nobody has now; another program may take it the moment after."""
+    """A port that is free now; another program may take it a moment later."""
     with taken_port(host, first) as taken:
         return int(taken.getsockname()[1])
 
@@ -227,7 +227,7 @@ def _say(sentence: str) -> None:
 
 
 def worker_command(queue: str, *, concurrency: int) -> list[str]:
-    """What starts a worker that takes from one queue, with so many children."""
+    """The command that starts a worker of one queue with so many children."""
     return [
         sys.executable, "-m", "celery", "--quiet", "--app", "annotation_site", "worker",
         "--queues", queue, "--hostname", f"{queue}@%h", "--concurrency", str(concurrency),

@@ -1,4 +1,4 @@
-"""All settings of the site, from the environment; docs/deploying.md lists them.
+"""Django settings of the site, from the environment; docs/deploying.md lists them.
 
 Two variables decide between the embedded default and real services: DATABASE_URL
 (SQLite in VAR_DIR when unset) and REDIS_URL (a queue of files in VAR_DIR when unset).

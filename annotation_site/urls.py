@@ -1,4 +1,4 @@
-"""Addresses of the site. An annotator's pages live under /lists/ and /studies/."""
+"""Addresses of the site. An annotator's pages are under /lists/ and /studies/."""
 
 from django.urls import include, path
 

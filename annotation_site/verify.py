@@ -1,4 +1,4 @@
-"""`python -m annotation_site.verify ARCHIVE`: compute an archive again from its labels.
+"""`python -m annotation_site.verify ARCHIVE`: recompute an archive from its labels.
 
 Tables, texts and counts are computed and compared, and records with each other and with lists,
 tokens and parameters. Needs the packages of the analysis and no database. Ends with 0 where
@@ -49,7 +49,7 @@ _GUIDELINES = re.compile(r"guidelines/version-([1-9][0-9]{0,8})\.md")
 
 @dataclass
 class Checked:
-    """What was compared. `other_version` says why tables and texts were not."""
+    """Result of a verification. `other_version` says why tables and texts were not checked."""
 
     annotations: int
     tables: int
@@ -78,7 +78,7 @@ class _Opened:
 
 
 def verify(path: Path) -> Checked:
-    """Check the archive, compute it again from its labels and compare.
+    """Check the archive, recompute it from its labels and compare.
 
     Raises ArchiveError and LabelsFileError for an archive that cannot be what this product wrote.
     """
@@ -124,7 +124,7 @@ def _whole(opened: _Opened) -> Checked:
 
 
 def _labels_alone(opened: _Opened, other: str) -> Checked:
-    """What does not depend on the version of the measures."""
+    """Checks that do not depend on the version of the measures."""
     tokens = None if opened.is_first_format else opened.rows("tokens")
     checks = RecordChecks(opened.rows("lists"), tokens, opened.parameters)
     with (
@@ -306,7 +306,7 @@ def _is_equal(one: Any, other: Any) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what was found; the exit status says it to programs."""
+    """Print the result; the exit status gives it to programs."""
     if len(arguments) != 1:
         print("Give one archive: python -m annotation_site.verify ARCHIVE.zip", file=sys.stderr)
         return 2

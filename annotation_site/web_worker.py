@@ -1,4 +1,4 @@
-"""The web server's worker process: no thread waits for a client that sends or reads slowly.
+"""gunicorn worker in which no thread waits for a client that sends or reads slowly.
 
 gunicorn's `gthread` gives a connection a thread as soon as its first byte is there, and that thread
 then waits for the rest without end. Here the main loop collects a request until it is whole and
@@ -43,7 +43,7 @@ PIECE = 65_536
 
 
 class Line:
-    """A client's socket as gunicorn's threads see it; the socket itself never blocks."""
+    """A client's socket for gunicorn's threads; the socket itself never blocks."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -56,15 +56,15 @@ class Line:
         return getattr(self._sock, name)
 
     def begin(self) -> None:
-        """Forget what the request before was given."""
+        """Reset the state of the previous request."""
         self.streams = False  # whether a thread may wait for more of the request
         self._credit = float(PATIENCE_SECONDS)
 
     def setblocking(self, flag: bool) -> None:
-        """Nothing: a thread waits in `_wait` only."""
+        """No-op: a thread waits in `_wait` only."""
 
     def settimeout(self, seconds: float | None) -> None:
-        """Nothing, as above."""
+        """No-op, as above."""
 
     def _moved(self, count: int) -> None:
         self._credit = min(PATIENCE_SECONDS, self._credit + count / SLOWEST)
@@ -79,7 +79,7 @@ class Line:
         return bool(ready)
 
     def recv(self, size: int) -> bytes:
-        """What has come of a large body; the end where it comes too slowly, as from one that left.
+        """Receive a part of a large body; too slow a client counts as gone.
 
         All of any other request was there before a thread took it.
         """
@@ -106,12 +106,12 @@ class Line:
                 self.flush()
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
-        """As `sendall`; gunicorn sends one small answer so, and does not look at the number."""
+        """As `sendall`; gunicorn sends one small response so, and ignores the number."""
         self.sendall(data)
         return memoryview(data).nbytes
 
     def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
-        """Through `sendall`: the kernel's own way waits for ever."""
+        """Send through `sendall`: the kernel's own way waits for ever."""
         file.seek(offset)
         sent = 0
         while count is None or sent < count:
@@ -132,7 +132,7 @@ class Line:
 
 
 class Connection(TConn):
-    """What gunicorn keeps of a connection, and the bytes of the request that is coming in."""
+    """State of a connection: gunicorn's, and the bytes of the incoming request."""
 
     def __init__(self, cfg: Config, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, Line(sock), client, server)
@@ -144,23 +144,25 @@ class Connection(TConn):
         self.gone = False
 
     def next_request(self) -> None:
-        """Begin again with what was sent ahead of it."""
+        """Start the next request, with the bytes that were sent ahead."""
         if self.parser is not None:
             self.received += self.parser.unreader.take_buffered()
         self.wanted = 0
         self.sock.begin()
 
     def buffered(self) -> int:
-        """Bytes that this connection holds in memory."""
+        """Number of bytes in memory for this connection."""
         return len(self.received) + len(self.sock.unsent)
 
 
 class Refused(Exception):
-    """A request that no thread has to see: a status and its reason."""
+    """A request refused before a thread sees it: a status and its reason."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's `gthread` with whole requests; `_slow` holds what its main loop waits for."""
+    """gunicorn's `gthread` worker for complete requests; `_slow` holds connections that its main
+    loop waits for.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -174,13 +176,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     @classmethod
     def check_config(cls, cfg: Config, log: Any) -> None:
-        """TLS and HTTP/2 end at the proxy: this process reads HTTP/1 itself."""
+        """Refuse TLS and HTTP/2, which end at the proxy: this process reads HTTP/1 itself."""
         super().check_config(cfg, log)
         if cfg.is_ssl or cfg.http2_cleartext != "off" or cfg.protocol != "http":
             raise ConfigError("This web server speaks plain HTTP/1.1. Let a proxy end TLS.")
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection; where there are as many as may be, one that waits makes room."""
+        """Accept a connection; at the limit, one that waits is closed."""
         try:
             sock, client = listener.accept()
         except OSError as error:
@@ -308,7 +310,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         return bool(super()._keepalive_after(conn, keepalive))
 
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
-        """Back in the main loop: send what is left of the answer, and give the next its turn."""
+        """Back in the main loop: send the rest of the response, then handle the next request."""
         self._handed -= conn.handed
         if conn.sock.streams:
             conn.sock.streams = False
@@ -375,7 +377,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._drop(conn)
 
     def murder_pending(self) -> None:
-        """End what is past its time: gunicorn's main loop calls this in each turn."""
+        """Close connections past their time: gunicorn's main loop calls this in each turn."""
         now = time.monotonic()
         for conn in [conn for conn in self._slow if conn.deadline < now]:
             if conn.received:

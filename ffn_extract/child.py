@@ -15,14 +15,14 @@ _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 def to_start(names: Iterable[str] = ()) -> dict[str, str]:
-    """What such a process needs of this one's environment to start, and `names`; no more."""
+    """The environment variables that such a process needs to start, and `names`; no others."""
     passed = {name: os.environ[name] for name in (*TO_START, *names) if name in os.environ}
     found = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return {**passed, "PYTHONPATH": os.pathsep.join(filter(None, found))}
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """What starts `module` in a process that calls `end_with` this one."""
+    """The command that starts `module` in a process that ends with this one (`end_with`)."""
     return [sys.executable, "-P", "-m", module, str(os.getpid()), *arguments]
 
 

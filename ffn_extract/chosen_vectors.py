@@ -1,4 +1,4 @@
-"""Value vectors that somebody chooses, each as LAYER:INDEX; importable without torch."""
+"""Chosen value vectors, each as LAYER:INDEX; importable without torch."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ Place = tuple[int, int]
 
 
 def places_of(text: str, where: str | None = None) -> tuple[Place, ...]:
-    """The vectors that a text names: `14:518, 14:72`, or one on each line, `#` before a comment.
+    """Parse chosen vectors: `14:518, 14:72`, or one per line, `#` before a comment.
 
     `where` is the file, whose lines the sentences number.
 
@@ -36,7 +36,7 @@ def places_of(text: str, where: str | None = None) -> tuple[Place, ...]:
 
 
 def place_of(word: object) -> Place | None:
-    """The layer and index of `14:518` or of a pair of numbers; None where it is neither."""
+    """The layer and index of `14:518` or of a pair of numbers; None for anything else."""
     if isinstance(word, str):
         found = _PAIR.fullmatch(word.strip())
         return None if found is None else (int(found[1]), int(found[2]))
@@ -48,7 +48,7 @@ def place_of(word: object) -> Place | None:
 
 
 def read_places(path: Path) -> tuple[Place, ...]:
-    """The vectors that a file names. Raises OptionError."""
+    """Read chosen vectors from a file. Raises OptionError."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
@@ -65,7 +65,7 @@ def read_places(path: Path) -> tuple[Place, ...]:
 
 
 def places_given(text: str | None, file: Path | None) -> tuple[Place, ...] | None:
-    """The vectors of a command's two options; None without either. Raises OptionError."""
+    """The chosen vectors of a command's two options; None without either. Raises OptionError."""
     if text is not None and not text.strip():
         raise _refusal(
             lambda say: f"{say('vectors')} names no vector. Give LAYER:INDEX, such as 14:518."
@@ -76,7 +76,7 @@ def places_given(text: str | None, file: Path | None) -> tuple[Place, ...] | Non
 
 
 def require_places(places: Iterable[Place], sizes: Sequence[int]) -> None:
-    """Refuse a vector that a model does not have; `sizes` are its layers' numbers of values.
+    """Refuse a vector that a model does not have; `sizes` are the layers' numbers of values.
 
     A size of 0 is that of a layer without an FFN in the file. Raises OptionError.
     """
@@ -110,7 +110,7 @@ def require_enough(per_layer: int, sizes: Sequence[int]) -> None:
 
 
 def words_of(places: Iterable[Place]) -> list[str]:
-    """Places as they are written: `14:518`."""
+    """Chosen vectors as text: `14:518`."""
     return [f"{layer}:{index}" for layer, index in places]
 
 

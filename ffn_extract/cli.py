@@ -1,4 +1,4 @@
-"""The command line: it only translates. What computes is imported when a command needs it."""
+"""The command line. It imports heavy modules only when a command needs them."""
 
 import logging
 from collections.abc import Callable
@@ -181,7 +181,7 @@ def architectures() -> None:
 @main.command("fetch-wordnet")
 @_sentences
 def fetch_wordnet() -> None:
-    """Find WordNet, or fetch it, and print where it is."""
+    """Find WordNet, or fetch it, and print its place."""
     from ffn_extract.wordnet import find_wordnet
 
     _say(str(find_wordnet()))

@@ -1,4 +1,4 @@
-"""The options of the command line, from their declarations, under the headings of `--help`."""
+"""Command-line options, generated from the declarations, grouped in `--help`."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -51,7 +51,7 @@ def options_of(**values: Any) -> ExtractOptions:
 
 
 def declared(names: Iterable[str]) -> Callable[[F], F]:
-    """Some options of `ExtractOptions`, and the file that can stand for `--vectors`."""
+    """Some options of `ExtractOptions`, and the file option for `--vectors`."""
     wanted = sorted(map(OPTIONS.__getitem__, names), key=lambda one: HEADINGS.index(one.heading))
     return _all(*(_typed(one) for one in wanted))
 
@@ -104,7 +104,7 @@ of_a_comparison = declared(
 
 
 def per_layer(default: int) -> Callable[[F], F]:
-    """The number of vectors where every one of a layer is no choice."""
+    """The option for the number of vectors per layer, without "all"."""
     return option(SAMPLING)(
         "--per-layer", type=int, default=default, metavar="N", help="Vectors per layer and kind."
     )

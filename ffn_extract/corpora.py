@@ -1,4 +1,4 @@
-"""The texts at which FFN updates are read."""
+"""Corpora: the texts at which FFN updates are read."""
 
 import codecs
 import csv
@@ -30,7 +30,7 @@ _WAYS_OUT = (
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts in a fixed order. `name` is "wordnet" or "file": a path means nothing elsewhere."""
+    """Texts in a fixed order. `name` is "wordnet" or "file", never a path."""
 
     name: str
     texts: Sequence[str]
@@ -75,7 +75,7 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
 
 
 class _BadCorpus(Exception):
-    """What is wrong with a corpus, as the rest of a sentence that begins with its name."""
+    """The fault of a corpus, as the rest of a sentence that begins with its name."""
 
 
 def _stripped(text: str) -> str:

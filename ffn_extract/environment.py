@@ -1,4 +1,4 @@
-"""What may differ between two extractions with the same digest."""
+"""Environment of an extraction, which may differ for the same digest."""
 
 import platform
 from collections.abc import Mapping

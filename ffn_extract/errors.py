@@ -1,4 +1,4 @@
-"""Errors whose message is a sentence that a person can act on."""
+"""Errors of extraction, each with a sentence that a person can act on."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ LONGEST_SENTENCE = 4_000
 
 
 def reason_of(error: OSError) -> str:
-    """The system's words for it; pyarrow wraps them in its own."""
+    """The system's reason in an OSError; pyarrow wraps it in its own text."""
     return os.strerror(error.errno) if error.errno else str(error)
 
 
 class FFNExtractError(Exception):
-    """Base class of everything that extraction refuses; bugs are never wrapped in it.
+    """Base class of all refusals of extraction; bugs are never wrapped in it.
 
     A message is cut at `LONGEST_SENTENCE`: it may quote a stranger's file.
     """
@@ -29,7 +29,7 @@ class FFNExtractError(Exception):
 
 @dataclass(frozen=True)
 class OptionSentence:
-    """A sentence about `option`, written with the names that its reader knows options by."""
+    """A sentence about `option`, with the option names of its reader."""
 
     option: str
     write: Callable[[Naming], str]
@@ -39,7 +39,7 @@ class OptionSentence:
 
 
 class OptionError(FFNExtractError):
-    """An option has a value that extraction cannot work with.
+    """An option has an unusable value.
 
     `problems` are the sentences one by one, where the options themselves are at fault.
     """
@@ -49,7 +49,7 @@ class OptionError(FFNExtractError):
         self.problems = tuple(problems)
 
     def named(self, naming: Naming) -> str:
-        """The whole message, with options called as `naming` calls them."""
+        """The whole message, with option names by `naming`."""
         return " ".join(one.write(naming) for one in self.problems) or str(self)
 
 
@@ -58,19 +58,19 @@ class CheckpointError(FFNExtractError):
 
 
 class ArchitectureError(FFNExtractError):
-    """The model's family is unknown, or its tensors are not where the family keeps them."""
+    """The model's family is unknown, or its tensors are not where the family has them."""
 
 
 class CorpusError(FFNExtractError):
-    """No corpus can be had, or it has too few texts."""
+    """There is no corpus, or it has too few texts."""
 
 
 class WordNetError(FFNExtractError):
-    """WordNet cannot be had on this machine."""
+    """WordNet is not available on this machine."""
 
 
 class GlossError(FFNExtractError):
-    """A source of glosses, or the cache of its answers, cannot be used."""
+    """A gloss source, or its cache, cannot be used."""
 
 
 class ProcessEnded(Exception):
@@ -78,4 +78,4 @@ class ProcessEnded(Exception):
 
 
 class BundleError(FFNExtractError):
-    """A folder is no valid bundle, or cannot be written as one."""
+    """A folder is not a valid bundle, or a bundle cannot be written."""

@@ -1,4 +1,4 @@
-"""What an extraction will take, from a model's outline; importable without torch.
+"""Estimate of an extraction from a model's outline; importable without torch.
 
 Orders of magnitude for a person who decides, not promises: the constants were measured with small
 models on a machine of two cores. Where a site has run extractions of its own, their rate counts.
@@ -36,7 +36,7 @@ _MANY_TOKENS = 4  # distinct tokens per list are about as many while lists are f
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an extraction takes: seconds of one worker, bytes of memory and of disk, and lists."""
+    """Cost of an extraction: seconds of one worker, bytes of memory and of disk, and lists."""
 
     lists: int
     tokens: int
@@ -55,7 +55,7 @@ def require_possible(sizes: Sizes, options: ExtractOptions) -> None:
 
 
 def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RATE) -> Estimate:
-    """What an extraction with these options takes.
+    """Estimate the cost of an extraction with these options.
 
     Parameters
     ----------

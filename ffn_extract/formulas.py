@@ -1,4 +1,4 @@
-"""Texts in files for spreadsheets: none of them is taken for a formula, whatever splits the cells.
+"""Neutralise formulas in texts for spreadsheets, whatever separates the cells.
 
 A program that takes ``;``, a tab, ``|`` or ``:`` for the separator begins a cell in the middle of a
 text that was written with commas, and quotes around the text do not keep it from that. So a text is
@@ -28,7 +28,7 @@ _QUOTED = (
 
 
 def neutralised(text: str) -> str:
-    r"""The text with an apostrophe wherever a spreadsheet could find a formula.
+    r"""The text with an apostrophe before everything that a spreadsheet could run.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def neutralised(text: str) -> str:
 
 
 def restored(text: str) -> str:
-    """The text that `neutralised` was given.
+    """The original text of a `neutralised` one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Commands whose `--help` shows options under headings, and an example."""
+"""Click commands with grouped options and an example in `--help`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class GroupedOption(click.Option):
-    """An option that stands under a heading."""
+    """Click option with a group."""
 
     def __init__(self, *names: Any, heading: str = "Options", **settings: Any) -> None:
         super().__init__(*names, **settings)
@@ -17,14 +17,14 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command with its options under their headings, in the order of the first of each."""
+    """Click command with grouped options, in the order of the first of each group."""
 
     def __init__(self, *args: Any, example: str = "", **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.example = example
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options and the example."""
+        """Write the options by group, and the example."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in sorted(self.get_params(ctx), key=_is_general):
             record = parameter.get_help_record(ctx)
@@ -43,7 +43,7 @@ def _is_general(parameter: click.Parameter) -> bool:
 
 
 def option(heading: str) -> Callable[..., Callable[[F], F]]:
-    """`click.option` under a heading."""
+    """`click.option` with a group."""
 
     def make(*names: str, **settings: Any) -> Callable[[F], F]:
         return click.option(*names, cls=GroupedOption, heading=heading, **settings)

@@ -31,7 +31,7 @@ Tokens = Mapping[int, TokenRow]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which lists of the bundle in `folder`; None for any, and a limit of 0 for all."""
+    """The lists of the bundle in `folder` to show; None means any, and a limit of 0 all."""
 
     folder: Path
     layer: int | None = None
@@ -41,7 +41,7 @@ class Wanted:
     glosses: bool = False
 
     def fits(self, row: VectorRow) -> bool:
-        """Whether the vector is one of those."""
+        """Whether the vector is to be shown."""
         pairs = ((self.layer, row.layer), (self.kind, row.kind), (self.index, row.index))
         return all(wanted is None or wanted == found for wanted, found in pairs)
 
@@ -164,7 +164,7 @@ def _summary(bundle: Bundle) -> Iterator[str]:
 
 
 def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """What is unusual, or needed to make the bundle again."""
+    """Unusual parameters, and those needed to make the bundle again."""
     if parameters.get("vectors"):
         yield f"{len(parameters['vectors'])} value vectors chosen one by one, not drawn at random"
     if parameters.get("drop_special"):
@@ -183,7 +183,7 @@ def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _tokenizer(notes: object, n_rows: int) -> Iterator[str]:
-    """What is unusual about the tokenizer, where the bundle notes something."""
+    """Unusual facts about the tokenizer, if the bundle notes any."""
     if not isinstance(notes, dict):
         return
     if isinstance(notes.get("entries"), int):
@@ -292,7 +292,7 @@ def _csv(
 def entries(
     rows: Iterable[VectorRow], tokens: Tokens, *, glosses: bool
 ) -> Iterator[dict[str, Any]]:
-    """Each entry of each list, by the names of `CSV_COLUMNS`."""
+    """All entries of all lists, with the names of `CSV_COLUMNS`."""
     for row in rows:
         of_list = {
             name: getattr(row, name)

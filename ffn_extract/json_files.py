@@ -1,4 +1,4 @@
-"""JSON files that strangers wrote: read only where they are files, small and shallow."""
+"""Read untrusted JSON files: regular files only, small and shallow."""
 
 import json
 import os
@@ -16,7 +16,7 @@ MOST_DEPTH = 100
 
 
 class UnreadableFile(ValueError):
-    """A file is too large, nested too deep, or no file at all; the message follows its name."""
+    """A file is too large, nested too deep, or not a regular file; the message follows its name."""
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:
@@ -27,7 +27,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
     # Without waiting: nobody may ever write into a pipe.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UnreadableFile("it is no regular file")
+            raise UnreadableFile("it is not a regular file")
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise UnreadableFile(f"it is larger than {most_bytes:,} bytes")
@@ -43,7 +43,7 @@ def read_json(path: Path, most_bytes: int = MOST_CONFIG_BYTES) -> Any:
 
 
 def parse_json(content: bytes) -> Any:
-    """The value that some JSON holds. Raises ValueError, also where it is nested too deep."""
+    """Parse JSON. Raises ValueError, also if it is nested too deep."""
     try:
         value = json.loads(content.decode("utf-8"))
     except RecursionError:

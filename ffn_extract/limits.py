@@ -1,4 +1,4 @@
-"""The largest sizes that a model can have here; a file that says more is damaged, or hostile."""
+"""Upper limits on a model's sizes; a file beyond them is damaged or hostile."""
 
 MOST_LAYERS = 10_000
 MOST_WIDTH = 1 << 20

@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint as lines: names, shapes and types; no weight is read."""
+"""List the tensors of a checkpoint: names, shapes and types; no weight is read."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from ffn_extract.tensor_names import Folded, folded, ranges
 def tensor_lines(
     model: str, revision: str | None, *, every: bool, form: str, gguf_file: str | None = None
 ) -> Iterator[str]:
-    """Lines about the tensors of a folder or a hub id: patterns, or `every` tensor by itself.
+    """Lines about the tensors of a folder or a hub id: patterns, or `every` single tensor.
 
     `form` "json" gives one JSON array of objects. Raises CheckpointError.
     """

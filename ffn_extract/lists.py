@@ -1,4 +1,4 @@
-"""From vectors to a bundle's rows: what is projected, and what is written about it."""
+"""Rows of a bundle from vectors: projection and lists."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 def prepared(vectors: Sequence[Vector], mode: str, weights: ModelWeights) -> Floats:
-    """What is multiplied with the unembedding in a projection mode, shape (n, its width)."""
+    """The input of the unembedding in a projection mode, shape (n, its width)."""
     values = np.stack([vector.values for vector in vectors])
     layers = np.array([vector.layer for vector in vectors])
     for layer in np.unique(layers).tolist() if mode != "raw" else ():
@@ -28,7 +28,7 @@ def prepared(vectors: Sequence[Vector], mode: str, weights: ModelWeights) -> Flo
 def rows_of(
     vectors: Sequence[Vector], projection: Projection, vocabulary: Vocabulary
 ) -> Iterator[VectorRow]:
-    """The rows of vectors and their lists, in the order given."""
+    """The rows of vectors and their lists, in the given order."""
     norms = fixed_order_norm(np.stack([vector.values for vector in vectors]))
     top, bottom = projection.top, projection.bottom
     for i, vector in enumerate(vectors):
@@ -49,7 +49,7 @@ def rows_of(
 
 
 def token_ids_of(projection: Projection) -> list[int]:
-    """The ids that occur in a list, ascending."""
+    """The ids in all lists, ascending."""
     sides = [side for side in (projection.top, projection.bottom) if side]
     ids: list[int] = np.unique(np.concatenate([side.token_ids.ravel() for side in sides])).tolist()
     return ids

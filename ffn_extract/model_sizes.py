@@ -1,4 +1,4 @@
-"""A model's sizes from its outline, judged as an extraction judges it; importable without torch."""
+"""Sizes of a model from its outline, by the rules of an extraction; importable without torch."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a model: `values` counts the value vectors of each layer, 0 where none is read."""
+    """Sizes of a model: `values` counts the value vectors of each layer, 0 for unread layers."""
 
     d_model: int
     vocab_size: int
@@ -34,17 +34,17 @@ class Sizes:
 
     @property
     def n_layers(self) -> int:
-        """How many layers there are."""
+        """Number of layers."""
         return len(self.values)
 
     @property
     def n_read(self) -> int:
-        """How many layers are read."""
+        """Number of layers that are read."""
         return sum(1 for n in self.values if n)
 
 
 def sizes_of(outline: Outline, options: ExtractOptions) -> Sizes:
-    """The sizes of a model; by config.json alone where no file says the tensors' shapes.
+    """The sizes of a model; by config.json alone if no file gives the tensors' shapes.
 
     Raises ArchitectureError where its family is not known, or the tensors are not those that an
     extraction would read.
@@ -115,7 +115,7 @@ class _Measured:
         )
         if name not in self.shapes:
             raise ArchitectureError(
-                f"The weights have no {name}, which a {family.model_type} model keeps there."
+                f"The weights have no {name}, which a {family.model_type} model needs."
             )
         self._require_plain(name)
         shape = self.shapes[name]
@@ -137,7 +137,7 @@ class _Measured:
                 if name not in self.names:
                     raise ArchitectureError(
                         f"The weights have no {name}, which a {self.family.model_type} model of "
-                        f"{n_layers} layers keeps there."
+                        f"{n_layers} layers needs."
                     )
 
     def _require_plain(self, name: str) -> None:

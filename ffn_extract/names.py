@@ -1,4 +1,4 @@
-"""What a model is called where nobody says it."""
+"""Name of a model without the option `--name`."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ _HUB_CACHE = "models--"
 
 
 def model_name(checkpoint: Checkpoint, options: ExtractOptions) -> str:
-    """The name that the options give, else the hub id, else that of the folder.
+    """The name in the options, else the hub id, else that of the folder.
 
     A folder called as any other is (`model`) goes by the folder around it; one in the hub's cache
     by its hub id; a GGUF file by its own name. Raises OptionError for a name that no bundle can
@@ -36,7 +36,7 @@ def model_name(checkpoint: Checkpoint, options: ExtractOptions) -> str:
 
 
 def folder_name(folder: Path) -> str:
-    """What a folder calls the model in it.
+    """The model's name by its folder.
 
     Examples
     --------

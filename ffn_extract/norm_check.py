@@ -1,4 +1,4 @@
-"""How much the norm in front of the unembedding changes a vector's top tokens.
+"""`compare-norm`: effect of the norm before the unembedding on top tokens.
 
 The paper projects value vectors without it and shows that little is lost: the intersection over
 union of the top tokens of E·v and of E·Norm(v), per layer, for value vectors beside random ones
@@ -131,7 +131,7 @@ def intersection_over_union(first: Ids, second: Ids) -> NDArray[np.float64]:
 
 def _require_new(out: Path) -> None:
     if any((out / name).exists() for name in (TABLE_FILE, FIGURE_FILE, PARAMETERS_FILE)):
-        raise OptionError(f"{out} holds a comparison already; give another folder with --out.")
+        raise OptionError(f"{out} holds a comparison already. Give another folder with --out.")
 
 
 def _vectors(weights: ModelWeights, options: ExtractOptions, report: Report) -> Iterator[Vector]:
@@ -180,7 +180,7 @@ def _write(out: Path, rows: Sequence[Row], parameters: dict[str, Any]) -> None:
         text = json.dumps(parameters, sort_keys=True, indent=2, ensure_ascii=False)
         (out / PARAMETERS_FILE).write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
-        raise OptionError(f"Nothing can be written to {out}: {error.strerror}.") from error
+        raise OptionError(f"Cannot write to {out}: {error.strerror}.") from error
 
 
 def _figure(rows: Sequence[Row], parameters: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""The table of the layer norm check."""
+"""Table of `compare-norm`."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ class Row:
 
 
 def table_csv(rows: Sequence[Row]) -> str:
-    """The table with a header, a line per layer and kind."""
+    """The table as CSV with a header, a line per layer and kind."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(Row.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()

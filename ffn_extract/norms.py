@@ -1,4 +1,4 @@
-"""The norm in front of the unembedding, and what each projection mode makes of it."""
+"""The norm before the unembedding, in each projection mode."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What extraction options need of each other; a sentence for each that is lacking."""
+"""Checks of extraction options against each other, with a sentence for each problem."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ _NEEDS = {
 
 
 def lacking(options: Any) -> Iterator[OptionSentence]:
-    """A sentence for each option that does not go with the others, each good by itself.
+    """A sentence for each pair of options that do not go together, although each is valid.
 
     `options` are ExtractOptions, whose module imports this one.
     """

@@ -1,4 +1,4 @@
-"""Which options cannot change a list beside the others; they are set back to their defaults.
+"""Ineffective options, which cannot change a list given the others, are set to their defaults.
 
 Two extractions with the same lists then have the same parameters, and so the same digest. It is
 said, not done in silence: each rule has its reason.
@@ -13,7 +13,7 @@ from ffn_extract.errors import Naming, OptionSentence
 
 @dataclass(frozen=True)
 class Rule:
-    """Options that have no effect `when` something holds, and `why`, as the end of a sentence."""
+    """Options without effect `when` a condition holds, and `why`, as the end of a sentence."""
 
     options: tuple[str, ...]
     when: Callable[[Any], bool]
@@ -72,7 +72,7 @@ RULES = (
 
 
 def normalised(options: Any) -> tuple[dict[str, Any], tuple[OptionSentence, ...]]:
-    """The options to set back, with the values to set, and a sentence about each.
+    """The options to reset, with the new values, and a sentence about each.
 
     `options` are ExtractOptions, whose module imports this one.
     """

@@ -1,4 +1,4 @@
-"""The types of extraction options: what a value can be, how people type it and how JSON holds it.
+"""Types of extraction options: valid values, their text form and their JSON form.
 
 A type's `fault` is the end of a sentence that the option's name begins.
 """
@@ -19,7 +19,7 @@ _BRACES = re.compile(r"\{[^{}]*\}|[{}]")
 
 
 class OptionType:
-    """A type whose values look the same in Python, in JSON and on a command line."""
+    """Type of an option, the same in Python, in JSON and on a command line."""
 
     metavar: str | None = None
     """What a command's help shows in place of a value."""
@@ -27,7 +27,7 @@ class OptionType:
     """How a value is typed, as a sentence for a command's help."""
 
     def fault(self, value: Any) -> str | None:
-        """Why an option cannot have this value; None where it can."""
+        """The reason why a value is invalid; None if it is valid."""
         raise NotImplementedError
 
     def problem(self, option: str, value: Any) -> OptionSentence | None:
@@ -36,15 +36,17 @@ class OptionType:
         return fault and OptionSentence(option, lambda say: f"{say(option)} {fault}")  # type: ignore[return-value]
 
     def read(self, text: str) -> Any:
-        """The value of what somebody typed. Raises OptionError."""
+        """Parse a typed value. Raises OptionError."""
         return text
 
     def to_json(self, value: Any) -> Any:
-        """The value as JSON holds it."""
+        """Convert a value to JSON."""
         return value
 
     def from_json(self, value: Any) -> Any:
-        """The value that `to_json` gave; any other value as it is, for `fault` to name."""
+        """Convert a value of `to_json` back; other values are returned unchanged, for `fault` to
+        name.
+        """
         return value
 
 
@@ -93,7 +95,7 @@ class Flag(OptionType):
 
 @dataclass(frozen=True)
 class Choice(OptionType):
-    """One of some words, each with its meaning for people; `unset` is the meaning of none."""
+    """One of some words, each with an explanation; `unset` explains none of them."""
 
     meanings: Mapping[str, str]
     unset: str = ""
@@ -106,7 +108,7 @@ class Choice(OptionType):
 
 @dataclass(frozen=True)
 class Names(OptionType):
-    """Several words that are known. The page offers `menu` instead, where there is one."""
+    """Several known words. The page offers `menu` instead, if there is one."""
 
     known: Mapping[str, Any]
     metavar: str
@@ -116,7 +118,7 @@ class Names(OptionType):
 
     @property
     def typed(self) -> str:  # type: ignore[override]
-        """The words, for a command's help."""
+        """The words in a command's help."""
         or_none = f'; or "{self.none}"' if self.none else ""
         return f"Of {', '.join(self.known)}, separated by commas{or_none}."
 
@@ -217,7 +219,7 @@ class GgufName(Text):
 
 
 class ModelName(Text):
-    """What a model can be called."""
+    """A model's name."""
 
     def fault(self, value: Any) -> str | None:
         fault = super().fault(value)
@@ -228,7 +230,7 @@ class ModelName(Text):
 
 @dataclass(frozen=True)
 class Device(Text):
-    """What computes, as torch calls it."""
+    """A torch device."""
 
     metavar: str = "NAME"
     most: int = 20
@@ -241,7 +243,7 @@ class Device(Text):
 
 @dataclass(frozen=True)
 class TensorName(Text):
-    """A tensor's name, in which `marks` may stand in braces, each once at most."""
+    """A tensor's name with placeholders `marks` in braces, each at most once."""
 
     metavar: str = "NAME"
     marks: tuple[str, ...] = ()
@@ -259,7 +261,7 @@ class TensorName(Text):
 
 
 def name_fault(name: str) -> str | None:
-    """Why a model cannot be called so, as the end of a sentence; None where it can."""
+    """The reason why a model name is invalid, as the end of a sentence; None if it is valid."""
     if len(name) > MAX_NAME:
         return f"has {len(name):,} characters; a name has at most {MAX_NAME}"
     if not name.isprintable():
@@ -269,5 +271,5 @@ def name_fault(name: str) -> str | None:
 
 
 def braces_of(name: object) -> frozenset[str]:
-    """What stands in braces in a tensor's name."""
+    """The placeholders in a tensor's name."""
     return frozenset(_BRACES.findall(str(name)))

@@ -1,4 +1,4 @@
-"""Every option of an extraction, declared once; importable without torch.
+"""Options of an extraction, each declared once; importable without torch.
 
 Command lines, the page, the API and a bundle's parameters are made from these declarations: a new
 option is one more field of `ExtractOptions`.
@@ -69,18 +69,18 @@ class Option:
 
     @property
     def optional(self) -> bool:
-        """Whether None is a value: the option may stay unsaid."""
+        """Whether None is valid: the option may stay unset."""
         return self.default is None
 
     def problem(self, value: Any) -> OptionSentence | None:
-        """A sentence about a value that cannot be used."""
+        """A sentence about an invalid value."""
         if self.optional and value is None:
             return None
         return self.type.problem(self.name, value)
 
 
 def option(default: Any, kind: OptionType, heading: str, help: str = "", **more: Any) -> Any:
-    """A field of `ExtractOptions` with its declaration."""
+    """Declare an option as a field of `ExtractOptions`."""
     declared = Option(default=default, type=kind, heading=heading, help=help, **more)
     return field(default=default, metadata={"option": declared})
 
@@ -328,17 +328,17 @@ class ExtractOptions:
 
     @property
     def describes_family(self) -> bool:
-        """Whether the options describe the FFN, so that config.json's family is not asked."""
+        """Whether the options describe the FFN, which replaces config.json's family."""
         return self.value_tensor is not None
 
     @property
     def tensors(self) -> dict[str, str | float] | None:
-        """What describes the family, by option, where it is given."""
+        """The options that describe the family, as far as given."""
         return self._given("tensors") or None
 
     @property
     def drawn_count(self) -> int:
-        """Random vectors, and updates, per layer."""
+        """Number of random vectors, and of updates, per layer."""
         if self.drawn_per_layer is not None:
             return self.drawn_per_layer
         if self.per_layer == ALL or self.vectors is not None:
@@ -346,7 +346,7 @@ class ExtractOptions:
         return self.per_layer
 
     def recorded(self) -> dict[str, Any]:
-        """What a bundle's parameters say of the options, as each one's `bundle` has it."""
+        """The options in a bundle's parameters, as each one's `bundle` has it."""
         stored = self.to_json()
         always = {name: stored[name] for name, one in OPTIONS.items() if one.bundle == "always"}
         given = {name: stored[name] for name in self._given("given")}
@@ -377,7 +377,7 @@ class ExtractOptions:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "ExtractOptions":
-        """Options from what people typed, as text, or chose. Raises OptionError."""
+        """Parse options from typed texts and choices. Raises OptionError."""
         return cls.from_json(
             {
                 name: OPTIONS[name].type.read(value) if isinstance(value, str) else value
@@ -395,7 +395,7 @@ OPTIONS: dict[str, Option] = {
 
 
 def flag_of(name: str) -> str:
-    """An option as it is typed: `--top-k`.
+    """An option's name on the command line: `--top-k`.
 
     Examples
     --------

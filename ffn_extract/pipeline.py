@@ -1,4 +1,4 @@
-"""One extraction, from a model's name to a bundle: the steps in their order."""
+"""Run an extraction, from a model's name to a bundle."""
 
 import logging
 import os
@@ -119,7 +119,7 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> Ru
 
 
 def open_weights(checkpoint: Checkpoint, options: ExtractOptions) -> ModelWeights:
-    """The weights as the options describe them, or config.json's family does.
+    """Open the weights, by the family in the options or in config.json.
 
     Says in the log what has no effect here, or looks left out. Raises FFNExtractError.
     """
@@ -165,7 +165,7 @@ def _open_sources(names: Sequence[str]) -> dict[str, GlossSource]:
         try:
             sources[name] = GLOSS_SOURCES[name]()
         except FFNExtractError as error:
-            _log.warning("%s Going on without glosses from %s.", error, name)
+            _log.warning("%s Continuing without glosses from %s.", error, name)
     return sources
 
 
@@ -175,7 +175,7 @@ def _parameters(
     corpus: Corpus | None,
     sources: Mapping[str, GlossSource],
 ) -> dict[str, Any]:
-    """What the lists depend on besides the model; nothing of this machine."""
+    """Everything that the lists depend on besides the model; nothing of this machine."""
     drawn = options.drawn_count
     per_layer = options.per_layer if options.vectors is None else LISTED
     return {

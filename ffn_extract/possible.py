@@ -1,4 +1,4 @@
-"""What options ask of a model, compared with the model before any work."""
+"""Check options against a model before any work."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from ffn_extract.options import ALL, ExtractOptions
 
 
 def require_possible(options: ExtractOptions, weights: ModelWeights) -> None:
-    """Refuse vectors that the model does not have, and a norm that is not known.
+    """Refuse vectors that the model does not have, and an unknown norm.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def require_top_k(top_k: int, n_tokens: int) -> None:
 
 
 def layers_of(options: ExtractOptions, read: Sequence[int]) -> Sequence[int]:
-    """The layers that get random vectors and updates, ascending, of those that are read."""
+    """The layers that get random vectors and updates, ascending, among those that are read."""
     if options.vectors is None:
         return read
     return sorted({layer for layer, _ in options.vectors})

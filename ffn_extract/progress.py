@@ -1,4 +1,4 @@
-"""What extraction tells about its progress; light, so that a web page can name the steps."""
+"""Progress of an extraction; light to import, so that a web page can name the steps."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,11 +37,11 @@ Report = Callable[[Progress], None]
 
 
 def ignore(_: Progress) -> None:
-    """Report to nobody."""
+    """Progress callback that does nothing."""
 
 
 class Steps:
-    """Passes progress on and measures how long each step takes."""
+    """Reports progress and measures the time of each step."""
 
     def __init__(self, report: Report) -> None:
         self.report = report

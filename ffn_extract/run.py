@@ -1,4 +1,4 @@
-"""An extraction whose inputs are open: from vectors to rows, and to the bundle."""
+"""An extraction with open inputs: from vectors to rows and the bundle."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ from ffn_extract.vocabulary import Vocabulary
 
 @dataclass
 class Run:
-    """An extraction whose inputs are open: what the steps from vectors to the bundle share."""
+    """An extraction with open inputs, shared by the steps from vectors to the bundle."""
 
     out: Path
     options: ExtractOptions
@@ -60,7 +60,8 @@ class Run:
     _of_model: Moments | None = None
 
     def sampled(self, count: int, steps: Steps) -> tuple[Iterable[VectorRow], list[int]]:
-        """The lists of `count` value vectors per layer, or of those chosen, and of what is drawn.
+        """The lists of `count` value vectors per layer, or of chosen ones, with baseline and
+        updates.
 
         Rows in the bundle's order, and the ascending ids in them.
         """
@@ -124,7 +125,7 @@ class Run:
         return vectors
 
     def open_reader(self) -> UpdateReader:
-        """The model that gives updates, opened where it is not. Raises CheckpointError."""
+        """The model for updates, opened on first use. Raises CheckpointError."""
         if self.corpus is None:
             raise ValueError("no texts, no updates")
         if self._reader is None:
@@ -135,7 +136,7 @@ class Run:
         return self._reader
 
     def forget_model(self) -> None:
-        """Give back the memory of the model that gave updates."""
+        """Release the memory of the model for updates."""
         self._reader = None
 
     def allowed(self) -> NDArray[np.bool_]:

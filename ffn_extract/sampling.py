@@ -1,4 +1,4 @@
-"""Which value vectors are taken, and the random baseline; pure, with explicit generators."""
+"""Sampling of value vectors, and the random baseline; pure, with explicit generators."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def generator(seed: int, kind: str, layer: int) -> np.random.Generator:
-    """The generator of one kind in one layer: what others draw never changes what it draws."""
+    """The random generator of one kind in one layer, independent of all others."""
     sequence = np.random.SeedSequence(seed, spawn_key=(KINDS.index(kind), layer))
     return np.random.Generator(np.random.PCG64(sequence))
 

@@ -15,7 +15,7 @@ from ffn_extract.pipeline import extract
 def top_tokens(
     model: str | os.PathLike[str], vectors: Iterable[str | tuple[int, int]], **options: Any
 ) -> list[dict[str, Any]]:
-    """The highest-scoring tokens of chosen value vectors; nothing is kept on disk.
+    """The highest-scoring tokens of chosen value vectors; nothing is written to disk.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One run at a time for one target: two would do the same work, and one of it for nothing."""
+"""Exclusive lock on an output folder, so that two runs do not duplicate work."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from ffn_extract.errors import BundleError
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the target `out` until the block ends, or the process does, however it ends.
+    """Lock the target `out` until the block or the process ends, in any way.
 
     Raises BundleError when another process holds it.
     """
@@ -21,8 +21,8 @@ def locked(out: Path) -> Iterator[None]:
             stack.enter_context(held(out.parent / f".{out.name}.lock"))
         except BlockingIOError as error:
             raise BundleError(
-                f"Another process is extracting into {out} at this moment. Wait until it has "
-                "ended, or give another folder."
+                f"Another process is extracting into {out}. Wait until it ends, or give another "
+                "folder."
             ) from error
         except OSError as error:
             raise BundleError(f"Cannot write to {out.parent}: {error.strerror}.") from error
@@ -31,7 +31,7 @@ def locked(out: Path) -> Iterator[None]:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a lock file until the block ends, or the process does, however it ends.
+    """Lock a lock file until the block or the process ends, in any way.
 
     Raises BlockingIOError when another process holds it.
     """

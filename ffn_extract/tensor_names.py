@@ -1,4 +1,4 @@
-"""The names of a checkpoint's tensors: folded over layers and experts, and near to another name."""
+"""Names of a checkpoint's tensors: folded over layers and experts, and similar names."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ _MOST_DIGITS = 6  # a longer number is no layer's and no expert's
 
 @dataclass(frozen=True)
 class Folded:
-    """Tensors of one shape and type whose names differ in the layer and the expert alone.
+    """Tensors of one shape and type whose names differ only in layer and expert.
 
     `layers` and `experts` are the numbers that occur, ascending; empty where the name has none.
     """
@@ -68,7 +68,7 @@ def folded(tensors: Iterable[tuple[str, Shape, str]]) -> list[Folded]:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Ascending numbers in few words: `0–2, 5`."""
+    """Format ascending numbers: `0–2, 5`."""
     runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and runs[-1][1] == number - 1:
@@ -92,7 +92,7 @@ def pattern_of(name: str) -> re.Pattern[str]:
 
 
 def near_names(name: str, shapes: Mapping[str, Shape], axes: Iterable[int] = (1, 2, 3)) -> str:
-    """A sentence that names tensors whose names are near to one that is not there.
+    """A sentence with names similar to a missing one.
 
     A name with braces is compared with folded names. `axes` are the numbers of axes that count.
     """

@@ -1,4 +1,4 @@
-"""Text of strangers on a terminal: nothing in it can move the cursor or hide another text."""
+"""Escape untrusted text for a terminal."""
 
 import logging
 
@@ -6,7 +6,7 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: str) -> str:
-    r"""The text with every character that cannot be seen as an escape, such as \x1b or \u202e.
+    r"""Escape every invisible character, such as \x1b or \u202e.
 
     That takes in controls, line ends, bidirectional marks, zero widths and lone surrogates.
 
@@ -30,7 +30,7 @@ def _escaped(character: str) -> str:
 
 
 class PrintableFormatter(logging.Formatter):
-    """A log's lines, escaped."""
+    """Log formatter that escapes lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""

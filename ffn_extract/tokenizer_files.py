@@ -1,4 +1,4 @@
-"""Opens the tokenizer that lies beside a model's weights, and makes sure that it is that one.
+"""Open the tokenizer in a model's folder, and check that it is the right one.
 
 transformers falls back in silence: where a folder's files are not those that a class reads, it
 makes a tokenizer of a handful of special tokens, or one that cuts texts in another way. So what it
@@ -45,7 +45,7 @@ _MOST_GROWTH = 1_000
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model's folder; no code that the folder brings is ever run.
+    """The tokenizer in a model's folder; no code in the folder is ever run.
 
     Raises CheckpointError, with the file that was found and what to do, when there is none that
     can be read, or transformers makes something else of it.
@@ -75,7 +75,7 @@ def _require_small(folder: Path) -> None:
 
 
 def tokenizer_json(folder: Path) -> dict[str, Any] | None:
-    """The content of tokenizer.json, where the folder has one."""
+    """The content of tokenizer.json, if the folder has one."""
     path = folder / "tokenizer.json"
     content = _json(folder, path.name) if path.is_file() else None
     return content if isinstance(content, dict) else None
@@ -83,7 +83,7 @@ def tokenizer_json(folder: Path) -> dict[str, Any] | None:
 
 def _refusal(folder: Path, what: str, way_out: str = WAY_OUT) -> CheckpointError:
     return CheckpointError(
-        f"No tokenizer can be read in the model's folder {folder.name}: {what}. {way_out}"
+        f"The tokenizer in the model's folder {folder.name} cannot be read: {what}. {way_out}"
     )
 
 
@@ -167,7 +167,7 @@ def _growth(normalizer: Any) -> int:
 
 @contextmanager
 def sentences_for(folder: Path, doing: str) -> Iterator[None]:
-    """Turn whatever a stranger's tokenizer raises into a CheckpointError.
+    """Turn any exception of an untrusted tokenizer into a CheckpointError.
 
     Its backend panics, which is no Exception, for instance where a pattern backtracks without end.
     """

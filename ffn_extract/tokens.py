@@ -1,4 +1,4 @@
-r"""Tokens as a person should see them, the same way for every tokenizer.
+r"""Display forms of tokens, the same for every tokenizer.
 
 A token that starts a word is shown plain (`the`), a piece that continues a word behind U+22EF
 (`⋯ing`). Tokens without a letter, digit or combining mark are not pieces of words: they are shown
@@ -45,7 +45,7 @@ _BLANKS = frozenset((0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xF
 
 @dataclass(frozen=True, slots=True)
 class Marking:
-    """How a vocabulary marks where words start, go on and end; each sign is "" where it has none.
+    """A vocabulary's marks of where words start, continue and end; each is "" if there is none.
 
     `space` stands for the space in front of a word. `continues` begins a piece that continues a
     word. `ends` closes a piece that ends a word; `goes_on` one that the word goes on after.
@@ -61,7 +61,7 @@ class Marking:
 
     @property
     def known(self) -> str:
-        """What the marks tell of a token: "starts" of words, only their "ends", or "nothing"."""
+        """Meaning of the marks: "starts" of words, only their "ends", or "nothing"."""
         if self.space or self.continues or self.whole_words:
             return "starts"
         return "ends" if self.ends or self.goes_on else "nothing"
@@ -76,7 +76,7 @@ UNMARKED = Marking()
 
 @dataclass(frozen=True, slots=True)
 class TokenForm:
-    """What a token looks like, and the word to look up for it (None: nothing to look up)."""
+    """A token's display form, and the word to look up for it (None: nothing to look up)."""
 
     display: str
     surface: str | None

@@ -1,4 +1,4 @@
-"""FFN updates: what a layer's FFN adds at positions of a corpus. The only part that runs a model.
+"""FFN updates: outputs of a layer's FFN at positions of a corpus. The only part that runs a model.
 
 float32 products differ in their last bits between thread counts and batch shapes, so the model runs
 on one thread, over batches that are always full: which texts share one depends on the seed and the
@@ -180,7 +180,7 @@ class UpdateReader:
         return outputs[range(len(batch)), [place.position for place in batch]]
 
     def _inputs(self, batch: Sequence[_Place]) -> dict[str, torch.Tensor]:
-        """What the model reads: ids of the batch, filled up at their ends and masked there."""
+        """Input of the model: ids of the batch, padded at their ends and masked there."""
         ids, mask = self._padded([place.ids for place in batch])
         if not self._model.config.is_encoder_decoder:
             return {"input_ids": ids, "attention_mask": mask}
@@ -201,7 +201,7 @@ class UpdateReader:
         return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
 
     def require_modules(self, layers: Iterable[int]) -> None:
-        """Refuse a model whose modules do not hold the value matrices that somebody named.
+        """Refuse a model whose modules do not have the named value matrices.
 
         Raises CheckpointError.
         """
@@ -252,7 +252,7 @@ class UpdateReader:
 
 
 def require_runnable(architecture: Architecture) -> str:
-    """The family's value_module. Raises OptionError where transformers has no such model."""
+    """The family's value_module. Raises OptionError if transformers has no such model."""
     if architecture.value_module is None and "{layer}" not in architecture.ffns[0].value.name:
         raise OptionError(
             f"All layers of this {architecture.model_type} model share one FFN, so it has no "
@@ -260,8 +260,8 @@ def require_runnable(architecture: Architecture) -> str:
         )
     if architecture.value_module is None:
         raise OptionError(
-            f"A {architecture.model_type} model is read and not run, so it has no lists of the "
-            "kind update. Leave them out with --kinds value,random."
+            f"A {architecture.model_type} model cannot be run, so it has no updates. "
+            "Leave them out with --kinds value,random."
         )
     return architecture.value_module
 

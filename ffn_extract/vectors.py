@@ -1,4 +1,4 @@
-"""The vectors of one extraction: every layer's values, random baseline and updates."""
+"""Vectors of an extraction: every layer's values, random baseline and updates."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ CHUNK_ROWS = 1024  # of the moments' single pass; another size changes their las
 
 @dataclass(frozen=True)
 class Vector:
-    """A vector, shape (d_model,), and its place; `update` tells where an update was read."""
+    """A vector, shape (d_model,), with its layer, kind and index; `update` is the place of an
+    update.
+    """
 
     kind: str
     layer: int

@@ -1,4 +1,4 @@
-"""A model's vocabulary, read through its own tokenizer."""
+"""A model's vocabulary, read with its own tokenizer."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ _UNUSED = re.compile(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The entries of a vocabulary by token id, its special ids and its way to mark words.
+    """Entries of a vocabulary by token id, its special ids and its word marks.
 
     `added` are the ids that were added to a tokenizer after it was trained, special or not.
     """
@@ -47,11 +47,11 @@ class Vocabulary:
         return "word" if self.marking.whole_words else "subword"
 
     def form(self, token_id: int) -> TokenForm:
-        """What people see of a token."""
+        """The display form of a token."""
         return token_form(self.texts[token_id], self.marking, special=token_id in self.special)
 
     def allowed(self, n_rows: int, *, drop_special: bool) -> NDArray[np.bool_]:
-        """Which rows of the unembedding may appear in lists, shape (n_rows,).
+        """The rows of the unembedding that may appear in lists, shape (n_rows,).
 
         Rows that no entry names never do; special and unused tokens do unless they are dropped.
         """
@@ -103,7 +103,7 @@ class Vocabulary:
         )
 
     def spare_rows(self, n_rows: int) -> int:
-        """Rows that no entry names, where they are more than a model's padding; else 0.
+        """Number of rows without an entry, if more than a model's padding; else 0.
 
         Padding is at most 2% of the rows, or at most 8, or below 128 where the rows are a multiple
         of 8.
@@ -113,7 +113,7 @@ class Vocabulary:
         return 0 if padded or spare <= max(8, n_rows // 50) else spare
 
     def notes(self, n_rows: int) -> dict[str, Any]:
-        """What a bundle's reader should know of the tokenizer; empty where it is as usual."""
+        """Notes on an unusual tokenizer for readers of a bundle; empty if it is usual."""
         notes: dict[str, Any] = {}
         if self.marking.known != "starts":
             notes["words_marked_by"] = self.marking.known
@@ -140,7 +140,7 @@ def open_vocabulary(checkpoint: Checkpoint) -> tuple[PreTrainedTokenizerBase, Vo
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model's folder; no code of the model's is ever run.
+    """The tokenizer in a model's folder; no code of the model is ever run.
 
     Raises CheckpointError when the folder has none that can be read, with what to do.
     """

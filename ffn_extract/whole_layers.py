@@ -1,4 +1,4 @@
-"""Every value vector of a model: layer after layer, in memory that no number of vectors fills."""
+"""Extraction of every value vector of a model, layer by layer, in bounded memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -46,7 +46,7 @@ class LayeredExtraction:
         self._drawn: dict[int, list[Vector]] = {}
 
     def begin(self) -> None:
-        """Make the place where finished layers are kept. Raises BundleError."""
+        """Make the folder of finished layers. Raises BundleError."""
         self._parts.begin()
 
     @property
@@ -55,7 +55,7 @@ class LayeredExtraction:
         return self._parts.begun
 
     def unfinished(self) -> list[int]:
-        """The layers that are still to be done, ascending."""
+        """The unfinished layers, ascending."""
         return sorted(set(range(len(self.sizes))) - set(self._parts.finished(len(self.sizes))))
 
     def draw(self, layers: Sequence[int], steps: Steps) -> None:
@@ -66,7 +66,7 @@ class LayeredExtraction:
             self._drawn[vector.layer].append(vector)
 
     def layer(self, layer: int, steps: Steps, report: Callable[[int], None]) -> None:
-        """Do one layer: its value vectors, then what is drawn beside them.
+        """Do one layer: its value vectors, then its random vectors and updates.
 
         `report` gets the number of vectors done; what it or `steps` raises ends the work without
         a trace.
@@ -78,7 +78,7 @@ class LayeredExtraction:
         del self._drawn[layer]
 
     def every_layer(self, steps: Steps) -> Manifest:
-        """Do what is unfinished in this process, and finish."""
+        """Do all unfinished layers in this process, and finish."""
         self.begin()
         layers = self.unfinished()
         self.draw(layers, steps)
@@ -93,7 +93,7 @@ class LayeredExtraction:
         return self.finish(steps)
 
     def finish(self, steps: Steps, *, keep_parts: bool = False) -> Manifest:
-        """Write the bundle from all layers and forget the parts. Raises BundleError.
+        """Write the bundle from all layers and remove the parts. Raises BundleError.
 
         With `keep_parts` they stay until `forget_parts`: for who has more to do with the bundle.
         """
@@ -110,7 +110,7 @@ class LayeredExtraction:
         self._parts.remove()
 
     def rest(self) -> None:
-        """Give back the memory that only layers need; the next layer opens it again."""
+        """Release the memory that only layers need; the next layer loads it again."""
         self._projector = None
         self._run.forget_model()
 

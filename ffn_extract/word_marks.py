@@ -1,4 +1,4 @@
-"""How a tokenizer marks words, as its own files or its class declare it; never guessed.
+"""Word marks of a tokenizer, as its own files or its class declare them; never guessed.
 
 A tokenizer.json says it in its model, its pre-tokenizer, its normalizer and its decoder. A
 tokenizer that transformers runs in Python has no such file; there its class says it. Everything
@@ -45,7 +45,7 @@ _INTO_WORDS = {
 def marking_of(
     tokenizer: PreTrainedTokenizerBase, description: Mapping[str, Any] | None, texts: Iterable[str]
 ) -> Marking:
-    """The marking of a tokenizer; `description` is its tokenizer.json, None where it has none."""
+    """The marking of a tokenizer; `description` is its tokenizer.json, None if it has none."""
     if description is not None:
         return declared_marking(description, list(texts))
     names = (kind.__name__ for kind in type(tokenizer).__mro__)
@@ -118,7 +118,7 @@ def _flat(part: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _space(parts: list[tuple[str, Mapping[str, Any]]]) -> str:
-    """What stands for a space: Metaspace's sign, or what a step puts in its place."""
+    """The sign for a space: Metaspace's, or the replacement in a step."""
     for stage, part in parts:
         if part["type"] == "Metaspace":
             return str(part.get("replacement") or part.get("str_rep") or METASPACE.space)

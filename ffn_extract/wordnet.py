@@ -98,7 +98,7 @@ def open_wordnet() -> WordNetCorpusReader:
 
 
 def find_wordnet() -> Path:
-    """The place of an installed WordNet, a folder or inside an archive; else fetches one.
+    """The place of an installed WordNet, a folder or inside an archive; else fetch one.
 
     Raises WordNetError, within about ten seconds where there is no connection.
     """
@@ -106,7 +106,7 @@ def find_wordnet() -> Path:
 
 
 def wordnet_is_at_hand() -> bool:
-    """Whether WordNet can be opened without fetching it; asks no server."""
+    """Whether WordNet can be opened without fetching it; makes no request."""
     return _installed() is not None or all(
         (DEBIAN_FOLDER / name).is_file() for name in _DEBIAN_FILES
     )

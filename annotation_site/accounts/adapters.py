@@ -1,4 +1,4 @@
-"""Where allauth asks the site: what is closed, which links are safe, what is logged."""
+"""allauth adapters: closed sign-up, safe redirects, second factors, the log of logins."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ MAILS = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Login, logout and passwords."""
+    """allauth's adapter for login, logout and passwords."""
 
     error_messages = {  # noqa: RUF012  # as the base class has it
         **DefaultAccountAdapter.error_messages,
@@ -50,16 +50,16 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def is_safe_url(self, url: str) -> bool:
-        """Only addresses of this site that name no host at all."""
+        """Allow redirects only to addresses of this site that name no host."""
         return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        """For a mail: the site's own address, whatever the request called its host."""
+        """Build a reset link for a mail from SITE_URL, whatever host the request claims."""
         number, _, token = key.partition("-")
         return urljoin(settings.SITE_URL, reset_path(number, token))
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count an attempt: by name and address and by name alone, or by a device that is known.
+        """Count a login attempt: by name and address and by name alone, or by a known device.
 
         The last so that a stranger's wrong passwords keep nobody out of where they have logged in
         before. The base class counts by name and the request's host, whose port a client can vary.
@@ -88,13 +88,13 @@ class AccountAdapter(DefaultAccountAdapter):
         audit.record("login")
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponseBase:
-        """Past the second factor too, where there is one."""
+        """Finish a login, after the second factor if there is one."""
         response = super().post_login(request, user, **kwargs)
         device_remember(request, response, user.username)
         return response
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
-        """A new password ends every API token, and every session but the one it was typed in."""
+        """Set a password; this ends every API token and every other session."""
         super().set_password(user, password)
         request = self.request
         own = request is not None and request.user == user
@@ -103,22 +103,24 @@ class AccountAdapter(DefaultAccountAdapter):
         audit.record("password_changed", target=user)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Sent after the answer: how long the mail server takes, or that it fails, must not tell a
-        stranger which addresses are known."""
+        """Send a mail after the response, so that neither its duration nor its failure tells a
+        stranger which addresses are known.
+        """
         request = self.request
         message = self.render_mail(template_prefix, email, {"request": request, **context})
         MAILS.submit(_send, message)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
-    """What the second factor rests on is stored encrypted, so that a copy of the database alone
-    does not make codes."""
+    """allauth's MFA adapter; it stores the secrets of second factors encrypted."""
 
     def encrypt(self, text: str) -> str:
         return encrypted(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Raises NotAllowed for what another secret key encrypted, unless it is a fallback."""
+        """Decrypt a secret. Raises NotAllowed if a key outside SECRET_KEY and its fallbacks
+        encrypted it.
+        """
         try:
             return decrypted(encrypted_text)
         except InvalidToken as error:
@@ -131,7 +133,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
 
 class LoginServiceAdapter(DefaultSocialAccountAdapter):
-    """Login by an outside service: for people who have connected it, and nobody else."""
+    """OpenID Connect login, only for people who have connected their account."""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         return False

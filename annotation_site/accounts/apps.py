@@ -1,4 +1,4 @@
-"""What allauth does by itself also goes into the log."""
+"""App configuration; signals that log allauth's own actions."""
 
 from typing import Any
 

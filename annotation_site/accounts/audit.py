@@ -1,4 +1,4 @@
-"""The log: who did what, when, to what. Written by services, read by admins.
+"""The audit log: actions with person, time and object. Services write it, admins read it.
 
 An entry holds no name, address, password or token: people appear by their public id alone, so
 that the log stays as it is when a person is erased.
@@ -81,7 +81,7 @@ def record(
 
 
 def entries(*, action: str = "", person: uuid.UUID | None = None) -> QuerySet[AuditEntry]:
-    """The log, newest first; of one action, or of what one person did or had done to them."""
+    """Log entries, newest first; optionally of one action, or by or about one person."""
     found = AuditEntry.objects.order_by("-pk")
     if action:
         found = found.filter(action__in=action_always(action))

@@ -1,4 +1,4 @@
-"""How many rows one person or one thing may add on a day: what can be repeated has an end."""
+"""Daily limits: how many rows a person or an object may add per day."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from annotation_site.errors import Invalid
 
 
 class DayIsFull(Invalid):
-    """As many were made today as one day allows; nothing is deleted for more."""
+    """The day's limit of rows is reached; nothing is deleted to make room."""
 
     code = "day_is_full"
 
 
 def require_room(rows: Any, *, most: int, sentence: str, at: str = "created_at") -> None:
-    """Raises DayIsFull with the sentence where `most` of the rows were made today, in UTC.
+    """Raises DayIsFull with the sentence if `most` of the rows were made today, in UTC.
 
     The caller holds a lock under which rows are added, or lets two at once pass by one.
     """

@@ -1,4 +1,4 @@
-"""What people fill in about themselves and each other."""
+"""Forms about accounts, invitations, API tokens and the log."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ def _email() -> forms.EmailField:
 
 
 class JoinForm(forms.Form):
-    """What an invited person chooses."""
+    """Name and password of an invited person."""
 
     username = _name()
     email = _email()
@@ -56,7 +56,7 @@ class JoinForm(forms.Form):
 
 
 class AccountForm(forms.Form):
-    """One's own name and address. The password is asked for, because mail can reset it."""
+    """A person's own name and address. It asks for the password, because mail can reset it."""
 
     username = _name()
     email = _email()
@@ -72,7 +72,7 @@ class AccountForm(forms.Form):
         super().__init__(*args, **kwargs)
 
     def clean_current_password(self) -> str:
-        """Checked by allauth, which counts failures."""
+        """Check the password by allauth, which counts failures."""
         password = self.cleaned_data["current_password"]
         if not get_adapter().reauthenticate(self.user, password):
             raise forms.ValidationError(gettext("This is not your password. Try again."))
@@ -80,7 +80,7 @@ class AccountForm(forms.Form):
 
 
 class InvitationForm(forms.Form):
-    """Whom a link lets in, for how long and how often. Without `roles`, annotators only."""
+    """Role, study, expiry and number of uses of an invitation. Without `roles`, annotators only."""
 
     role = forms.ChoiceField(
         label=_("Role"),
@@ -116,7 +116,7 @@ class InvitationForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    """What a token is for, what it may do and for how long."""
+    """Name, scopes and expiry of an API token."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -140,7 +140,7 @@ class TokenForm(forms.Form):
 
 
 class LogFilter(forms.Form):
-    """Which entries of the log to show."""
+    """Filter of the audit log."""
 
     action = forms.ChoiceField(
         label=_("Action"), required=False, choices=[("", _("all actions")), *ACTIONS.items()]

@@ -1,4 +1,4 @@
-"""Invitations: links by which people join. Sign-up is closed otherwise."""
+"""Invitations: links by which people join. There is no other sign-up."""
 
 import hashlib
 import secrets
@@ -34,7 +34,7 @@ def invitation_create(
     study_id: int | None = None,
     study_role: str = "",
 ) -> tuple[Invitation, str]:
-    """Make an invitation; returns it and its token, which is stored nowhere.
+    """Make an invitation; returns it and its token, which is not stored.
 
     Who may invite whom is for `annotation.people.person_invite`. Raises Invalid for a number of
     uses or days that is not sensible, and beyond MOST_A_DAY of one person.
@@ -75,7 +75,7 @@ def invitation_create(
 
 
 def invitation_find(token: str) -> Invitation:
-    """The invitation that a link stands for. Raises NotFound unless it can be used now."""
+    """The invitation of a token. Raises NotFound unless it can be used now."""
     found = usable().filter(token_digest=_digest(token)).select_related("study").first()
     if found is None:
         raise NotFound(str(GONE))
@@ -93,26 +93,26 @@ def invitation_use(*, invitation: Invitation) -> None:
 
 @transaction.atomic
 def invitation_revoke(*, invitation: Invitation) -> None:
-    """From now on the link leads nowhere. Revoking twice changes nothing."""
+    """Revoke an invitation, so that its link no longer works. Revoking twice is a no-op."""
     unrevoked = Invitation.objects.filter(pk=invitation.pk, revoked_at=None)
     if unrevoked.update(revoked_at=timezone.now()):
         audit.record("invitation_revoked", target=invitation)
 
 
 def invitations_revoke_of(*, person: User) -> None:
-    """Revoke all that a person has made and that still work."""
+    """Revoke all working invitations that a person has made."""
     for invitation in usable().filter(created_by=person):
         invitation_revoke(invitation=invitation)
 
 
 def invitations_seen_by(person: User) -> QuerySet[Invitation]:
-    """All of them for an admin, otherwise one's own; newest first."""
+    """All invitations for an admin, otherwise the person's own; newest first."""
     found = Invitation.objects.select_related("study", "created_by").order_by("-created_at", "-pk")
     return found if person.is_admin else found.filter(created_by=person)
 
 
 def usable() -> QuerySet[Invitation]:
-    """Invitations that somebody can accept at this moment."""
+    """Invitations that can be accepted now."""
     return Invitation.objects.filter(
         Q(uses__lt=F("uses_allowed")), revoked_at=None, expires_at__gt=timezone.now()
     )

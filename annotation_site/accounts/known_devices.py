@@ -1,4 +1,4 @@
-"""Browsers in which a person has logged in before: a stranger's guesses do not keep them out.
+"""Known devices: browsers in which a person has logged in, exempt from limits on guesses by others.
 
 The browser keeps a signed cookie with a number of its own and digests of the names. Wrong passwords
 from it are counted for it alone. Who takes the cookie away guesses as often as anybody else could,
@@ -22,13 +22,13 @@ MOST_PEOPLE = 10  # of one browser; the last ones
 
 
 def known_device(request: HttpRequest, name: str) -> str | None:
-    """The browser's number where somebody of this name has logged in from it, else None."""
+    """The device number of a browser in which this person has logged in before, else None."""
     device = _device_of(request)
     return device["id"] if device and _digest(name, device["id"]) in device["names"] else None
 
 
 def device_remember(request: HttpRequest, response: HttpResponseBase, name: str) -> None:
-    """Add the name to those that the answer's browser knows, and keep the others."""
+    """Add the name to the device cookie of the response, and keep the others."""
     device = _device_of(request) or {"id": secrets.token_hex(16), "names": []}
     digest = _digest(name, device["id"])
     names = [known for known in device["names"] if known != digest]

@@ -1,4 +1,4 @@
-"""People, invitations, API tokens and the log. What a person may do in a study is a membership."""
+"""People, invitations, API tokens and the audit log. Roles in a study are memberships."""
 
 import uuid
 
@@ -102,7 +102,7 @@ class Invitation(models.Model):
 
 
 class Scope(models.TextChoices):
-    """What a token may be used for; never more than its person may do."""
+    """Scopes of an API token; they never exceed the rights of its person."""
 
     READ = "read", _("read what I can see")
     ANNOTATE = "annotate", _("annotate lists as me")
@@ -111,7 +111,7 @@ class Scope(models.TextChoices):
 
 
 class ApiToken(AbstractAuthToken):
-    """A secret by which a script acts as a person. Only a digest of it is stored."""
+    """An API token, with which a script acts as a person. Only a digest of it is stored."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100)
@@ -127,7 +127,7 @@ class ApiToken(AbstractAuthToken):
 
 
 class RequestKey(models.Model):
-    """What a request with an Idempotency-Key was and was answered, for a day."""
+    """The response to a request with an Idempotency-Key, kept for a day."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=100)
@@ -144,7 +144,7 @@ class RequestKey(models.Model):
 
 
 class RequestCount(models.Model):
-    """How many requests of one kind a person made in the newest window: `accounts.throttling`."""
+    """The number of a person's requests of one kind in the newest window: `accounts.throttling`."""
 
     counter = models.CharField(max_length=60, primary_key=True)  # kind and person
     window = models.BigIntegerField()
@@ -155,11 +155,11 @@ class RequestCount(models.Model):
 
 
 class AppendOnly(Exception):
-    """A bug: somebody tried to change what is written once."""
+    """Raised when code tries to change an append-only row, which is a bug."""
 
 
 class AuditEntries(models.QuerySet["AuditEntry"]):
-    """Entries of the log, which can be read and added."""
+    """QuerySet of log entries, which can be read and added."""
 
     def update(self, **kwargs: object) -> int:
         raise AppendOnly
@@ -169,7 +169,7 @@ class AuditEntries(models.QuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """Who did what, when, to what. Triggers in the database refuse changes as well.
+    """A log entry: person, action, object, time. Database triggers refuse changes too.
 
     It names people by their public id only, so that erasing a person needs no change here.
     """

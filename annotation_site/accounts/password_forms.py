@@ -1,4 +1,4 @@
-"""allauth's forms about passwords and codes: bounded, and in the words of the other pages."""
+"""allauth's forms for passwords and codes, with bounded fields and the site's own words."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ WORDS: dict[str, tuple[Any, Any]] = {
 
 
 class Bounded:
-    """What is only compared with a hash, such as a password, is bounded too."""
+    """Mixin that bounds fields that are only compared with a hash, such as passwords."""
 
     fields: dict[str, forms.Field]
 
@@ -37,7 +37,7 @@ class Bounded:
 
     @staticmethod
     def bound(fields: dict[str, forms.Field]) -> None:
-        """Let no text of these fields be longer than a password may be."""
+        """Limit these fields to the longest password."""
         for field in fields.values():
             if isinstance(field, forms.CharField) and field.max_length is None:
                 field.validators = [*field.validators, MaxLengthValidator(PASSWORD)]
@@ -54,32 +54,32 @@ class _InOurWords(Bounded):
 
 
 class ChangeForm(_InOurWords, ChangePasswordForm):  # type: ignore[misc]
-    """Another password, by somebody who knows the one until now."""
+    """Change of password, with the current one."""
 
 
 class ResetForm(_InOurWords, ResetPasswordForm):  # type: ignore[misc]
-    """Where the link goes that sets a new one."""
+    """Request of a password reset link."""
 
 
 class ResetKeyForm(_InOurWords, ResetPasswordKeyForm):  # type: ignore[misc]
-    """The new password of somebody who came by that link."""
+    """New password after a reset link."""
 
 
 class BoundedLoginForm(Bounded, LoginForm):  # type: ignore[misc]
-    """Name and password."""
+    """Login with name and password."""
 
 
 class ConfirmForm(Bounded, ReauthenticateForm):  # type: ignore[misc]
-    """The password once more, before what decides who gets in is changed."""
+    """Password confirmation before a change of login settings."""
 
 
 class CodeForm(Bounded, factors.AuthenticateForm):  # type: ignore[misc]
-    """A second factor's code, after the password."""
+    """Code of a second factor, after the password."""
 
 
 class CodeConfirmForm(Bounded, factors.ReauthenticateForm):  # type: ignore[misc]
-    """A second factor's code once more."""
+    """Confirmation by the code of a second factor."""
 
 
 class FactorForm(Bounded, ActivateTOTPForm):  # type: ignore[misc]
-    """The first code of a second factor."""
+    """First code of a new second factor."""

@@ -1,4 +1,4 @@
-"""Which pages a role may open. What may be seen inside them is scoped by each selector."""
+"""View decorators by role. Selectors scope the objects inside a page."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,14 +16,14 @@ View = Callable[..., HttpResponseBase]
 
 
 class PersonRequest(HttpRequest):
-    """A request of somebody who is logged in, as views behind a login receive it."""
+    """A request of a logged-in person, for the types of views."""
 
     user: User
     htmx: HtmxDetails
 
 
 def admin_required(view: View) -> View:
-    """Only admins; others read why, strangers log in first."""
+    """Allow only admins; others get a sentence, strangers the login page."""
 
     @login_required
     @wraps(view)
@@ -36,7 +36,7 @@ def admin_required(view: View) -> View:
 
 
 def researcher_required(view: View) -> View:
-    """Only researchers and admins."""
+    """Allow only researchers and admins."""
 
     @login_required
     @wraps(view)

@@ -1,4 +1,4 @@
-"""What second factors rest on, encrypted with a key made from the secret key."""
+"""Encryption of second factors with a key made from SECRET_KEY."""
 
 import base64
 import hashlib
@@ -13,12 +13,12 @@ ENCRYPTED = "fernet:"
 
 
 def encrypted(text: str) -> str:
-    """The text as the database keeps it."""
+    """Encrypt a secret for the database."""
     return ENCRYPTED + _cipher().encrypt(text.encode()).decode()
 
 
 def decrypted(stored: str) -> str:
-    """The text; also one that was stored before it was encrypted.
+    """Decrypt a secret; a secret stored before encryption was introduced is returned as it is.
 
     Raises InvalidToken where neither the secret key nor one of its fallbacks reads it.
     """
@@ -28,7 +28,7 @@ def decrypted(stored: str) -> str:
 
 
 def second_factors_renew(*, dry_run: bool = False) -> int:
-    """Encrypt anew, under the secret key, what is not; returns the number of factors.
+    """Encrypt second factors of older keys under SECRET_KEY; returns their number.
 
     Afterwards the fallbacks can go. What none of the keys reads stays as it is.
     """

@@ -1,4 +1,4 @@
-"""Reading people and the log."""
+"""Queries for people and the audit log."""
 
 import uuid
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from annotation_site.old_names import action_today
 
 
 def people(name: str = "") -> QuerySet[User]:
-    """Everybody, by name, with whether they have a second factor; erased people last."""
+    """Everybody by name, with whether they have a second factor; erased people last."""
     factor = Authenticator.objects.filter(user=OuterRef("pk"), type=Authenticator.Type.TOTP)
     found = User.objects.annotate(has_second_factor=Exists(factor))
     if name:
@@ -26,7 +26,7 @@ def annotators() -> QuerySet[User]:
 
 
 def log_rows(entries: Iterable[AuditEntry]) -> list[dict[str, object]]:
-    """Entries of the log in words: whoever they name is looked up here, at one query."""
+    """Log entries as sentences; the people in them are looked up in one query."""
     entries = list(entries)
     ids = {e.actor for e in entries if e.actor} | {
         uuid.UUID(e.target[5:]) for e in entries if e.target.startswith("user:")

@@ -1,4 +1,4 @@
-"""What changes people: creating, roles, leaving, being let back in, being forgotten."""
+"""Services that change people: create, change role, deactivate, activate, erase."""
 
 import json
 import re
@@ -28,7 +28,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9@.+_-]*[A-Za-z0-9])?")
 
 
 def name_require_plain(username: str) -> None:
-    """Raises Invalid for a name that could be made to look like somebody else's.
+    """Raises Invalid for a login name that could look like another person's.
 
     Unicode has several letters that look alike, wide and combined ones, and some that nobody sees.
     Names are shown as they are to researchers and admins, so new ones are of A to Z.
@@ -65,7 +65,7 @@ def person_create(
 
 @transaction.atomic
 def account_change(*, user: User, username: str, email: str) -> None:
-    """Change one's own name and e-mail address.
+    """Change a person's own name and e-mail address.
 
     Raises Invalid for a name that is taken, or new and not plain; older ones go on working.
     """
@@ -108,7 +108,7 @@ def role_change(*, person: User, role: str, by: User) -> None:
 
 @transaction.atomic
 def person_deactivate(*, person: User, by: User) -> bool:
-    """Keep a person out: no login, no session, no invitation, no API token of theirs goes on.
+    """Deactivate a person: end their login, sessions, invitations and API tokens.
 
     False, with nothing done, when that is so already. Raises Invalid for oneself, for somebody
     erased and for the last admin.
@@ -127,7 +127,7 @@ def person_deactivate(*, person: User, by: User) -> bool:
 
 @transaction.atomic
 def person_activate(*, person: User, by: User) -> bool:
-    """Let a person log in again; False, with nothing done, when they can. Raises as the above."""
+    """Let a person log in again; False if they already can. Raises as the above."""
     person = _changeable(person, by)
     if person.is_active:
         return False
@@ -138,7 +138,7 @@ def person_activate(*, person: User, by: User) -> bool:
 
 
 def reset_link_make(*, person: User, by: User) -> str:
-    """The path where the person sets a new password: works once, for PASSWORD_RESET_TIMEOUT.
+    """Make the path of a password reset: it works once, for PASSWORD_RESET_TIMEOUT.
 
     It is stored nowhere. Raises Invalid for somebody who may not log in, and for oneself, so that
     a session left open is not enough to take an account over.
@@ -151,13 +151,13 @@ def reset_link_make(*, person: User, by: User) -> str:
 
 
 def reset_path(number: str, token: str) -> str:
-    """Where a person's number, in base 36, and a token for it lead."""
+    """The path of a reset link for a person's number, in base 36, and a token."""
     return reverse("account_reset_password_from_key", kwargs={"uidb36": number, "key": token})
 
 
 @transaction.atomic
 def second_factor_remove(*, person: User, by: User) -> None:
-    """For somebody who lost telephone and recovery codes. The password still stands.
+    """Remove the second factor of a person who lost it. The password stays.
 
     Raises Invalid where there is none, and for one's own.
     """
@@ -176,7 +176,7 @@ def sessions_end(*, user: User, keep: str | None = None) -> None:
 
 @transaction.atomic
 def person_forget(*, person: User, by: User) -> None:
-    """Remove what names a person or lets them in; the public id stays as their pseudonym.
+    """Erase a person's name and logins; the public id stays as their pseudonym.
 
     What they did in studies is for `annotation.people.person_erase`, which calls this.
     """

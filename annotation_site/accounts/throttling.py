@@ -1,4 +1,4 @@
-"""How many requests a person may make in a minute, counted for all processes together."""
+"""Rate limits: a person's requests per minute, counted for all processes together."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ RETURNING count
 
 
 def seconds_to_wait(counter: str, *, most: int) -> int | None:
-    """Count one; beyond `most` in this minute, the seconds until the next one begins.
+    """Count a request; beyond `most` in this minute, return the seconds until the next.
 
     Counted in the database, which all processes share.
     """
@@ -44,13 +44,13 @@ Counted = TypeVar("Counted")
 
 
 def counted(view: Counted) -> Counted:
-    """Count a view's GET as a write: the log keeps a row of each."""
+    """Count a view's GET as a write, because the log stores a row for each."""
     view.counts_as_write = True  # type: ignore[attr-defined]
     return view
 
 
 class WriteThrottle:
-    """WRITES_PER_MINUTE for what one person's sessions change, by pages and API together.
+    """Limit the changes by one person's sessions, pages and API together (WRITES_PER_MINUTE).
 
     Requests with a token are counted by `api.throttling`; what strangers may do, by allauth.
     """
@@ -64,7 +64,7 @@ class WriteThrottle:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        """Answer 429 before the body is read and anything is done."""
+        """Return 429 before the body is read and anything is done."""
         writes = request.method not in READS
         if not writes and not hasattr(getattr(view, "cls", view), "counts_as_write"):
             return None

@@ -1,4 +1,4 @@
-"""API tokens: secrets by which scripts act as a person, for a while and for some purposes."""
+"""API tokens: secrets with scopes and an expiry, by which scripts act as a person."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -30,7 +30,7 @@ def scopes_for(user: User) -> tuple[Scope, ...]:
 
 
 def scopes_now(user: User, token: ApiToken | None) -> list[str]:
-    """What a token may do now, or without one a session of the pages: never more than the role."""
+    """The scopes of a token or, without one, of a session; never more than the role allows."""
     return [scope for scope in scopes_for(user) if token is None or scope in token.scopes]
 
 
@@ -38,7 +38,7 @@ def scopes_now(user: User, token: ApiToken | None) -> list[str]:
 def token_create(
     *, user: User, name: str, scopes: Sequence[str], days: int = DEFAULT_DAYS
 ) -> tuple[ApiToken, str]:
-    """Make a token; returns it and its secret, which is stored nowhere.
+    """Make a token; returns it and its secret, which is not stored.
 
     Raises Invalid without a name, for scopes that the person's role does not have, for days outside
     1 to MOST_DAYS, for somebody who may not log in, and beyond MOST_TOKENS of one person.
@@ -80,7 +80,7 @@ def token_create(
 
 @transaction.atomic
 def token_revoke(*, token: ApiToken) -> None:
-    """From now on the token opens nothing. Revoking twice changes nothing."""
+    """Revoke a token, so that it no longer works. Revoking twice is a no-op."""
     deleted, _ = ApiToken.objects.filter(pk=token.pk).delete()
     if deleted:
         audit.record("token_revoked", target=token, person=token.user.public_id)
@@ -98,7 +98,7 @@ def tokens_of(user: User) -> QuerySet[ApiToken]:
 
 
 def token_note_use(*, token: ApiToken) -> None:
-    """Note that the token was used, at most once in USE_NOTED_EVERY."""
+    """Store when the token was used, at most once per USE_NOTED_EVERY."""
     now = timezone.now()
     if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
         earlier = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_NOTED_EVERY)

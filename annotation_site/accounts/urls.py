@@ -1,4 +1,4 @@
-"""Addresses of people: the way in, one's own account, and what admins see of others.
+"""Addresses of login, a person's account, and the admins' pages about people.
 
 allauth's views are named one by one, so that nothing of it is reachable by accident; the names
 that begin with account_, mfa_ and so on are those that allauth itself asks for.

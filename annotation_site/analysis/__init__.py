@@ -1,4 +1,4 @@
-"""Measures: pure functions over dataframes and plain values; nothing here knows Django.
+"""Measures: pure functions over dataframes and plain values, without Django.
 
 Import the modules by name (``from annotation_site.analysis.coverage import coverage_table``):
 this file imports none of them, so that the web process can propose stopword flags without

@@ -1,4 +1,4 @@
-"""The labels that every measure starts from, as three dataframes that are checked once."""
+"""Annotations as three checked dataframes, the input of every measure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ FRAME_COLUMNS = {
 
 @dataclass(frozen=True, eq=False)
 class AnnotationFrames:
-    """What people answered; the caller decides which answers count.
+    """Annotations as dataframes; the caller decides which annotations count.
 
     Coverage takes people's latest submitted annotations, without surplus answers and unblinded
     people. Rows may come in any order; ids are integers or strings; no cell is missing.
@@ -58,7 +58,7 @@ class AnnotationFrames:
 
 
 def typed_frame(rows: Iterable[Sequence[Any]], types: Mapping[str, type]) -> pd.DataFrame:
-    """Rows with the types named, by column; an empty frame keeps them too."""
+    """Make a dataframe with the given column types, also if it is empty."""
     return pd.DataFrame(list(rows), columns=list(types)).astype(dict(types))
 
 

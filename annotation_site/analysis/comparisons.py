@@ -1,4 +1,4 @@
-"""Real against random: the difference of two kinds of vector, and whether chance explains it.
+"""Real against random: difference of two kinds of vector, Cliff's delta, permutation test.
 
 The definitions are in ``docs/measures.md``.
 """
@@ -49,7 +49,7 @@ def kind_comparison(
     seed: int = SEED,
     intervals: bool = True,
 ) -> pd.DataFrame:
-    """Compare shares of two kinds of vector, per model: over all layers, and in each layer.
+    """Compare two kinds of vector per model: over all layers, and in each layer.
 
     Parameters
     ----------

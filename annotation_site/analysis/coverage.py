@@ -120,7 +120,7 @@ def _annotation_counts(
 def list_coverage(
     labels: AnnotationFrames, *, min_tokens: int, categories: Sequence[str]
 ) -> pd.DataFrame:
-    """Average the annotations of each list: the unit that tables, and resampling, rest on.
+    """Average the annotations of each list, the unit of tables and of resampling.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def list_coverage(
 
 
 def list_counts(labels: AnnotationFrames, *, min_tokens: int) -> pd.DataFrame:
-    """The whole numbers behind the shares of `list_coverage`, for comparisons without rounding.
+    """The integers behind the shares of `list_coverage`, for comparisons without rounding.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def coverage_table(
 def coverage_of_lists(
     lists: pd.DataFrame, *, categories: Sequence[str], by: Sequence[str] = ("model", "kind")
 ) -> pd.DataFrame:
-    """The same table from what `list_coverage` gave, for several tables of the same lists."""
+    """The coverage table from the result of `list_coverage`."""
     _check_groups(by)
     lists = lists.assign(lists_total=1, lists=(lists["annotations"] > 0).astype(np.int64))
     groups = lists.groupby(list(by), observed=True)

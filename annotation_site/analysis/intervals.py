@@ -1,4 +1,4 @@
-"""Resampled intervals, for numbers that no variance formula fits: agreement above all.
+"""Percentile intervals from resamples, for values without a variance formula, such as agreement.
 
 The definitions are in ``docs/measures.md``. All intervals are conditional on the annotators. Those
 of means and of their differences stand in `annotation_site.analysis.stratified`.
@@ -26,7 +26,7 @@ _ROUNDING = 1e-12  # a bound this near its value is the value: sums in another o
 
 @dataclass(frozen=True)
 class Interval:
-    """A percentile interval, and what weakens it.
+    """A percentile interval with its warnings.
 
     `low` and `high` are NaN where there is none. `undefined` counts resamples without a value.
     """
@@ -37,7 +37,7 @@ class Interval:
     undefined: int
 
     def warnings(self) -> list[str]:
-        """What a reader must know about it."""
+        """Sentences of warning about the interval."""
         if self.undefined == self.resamples:
             return ["no interval: undefined in every resample"]
         said = []
@@ -52,7 +52,7 @@ class Interval:
 
 
 def percentile_interval(values: Floats, *, value: float, level: float = LEVEL) -> Interval:
-    """The middle `level` of resampled values.
+    """Interval that holds the middle `level` of resampled values.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def resampled_sums(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Iterator[Floats]:
-    """Draw lists anew within each stratum and add up their weighted rows.
+    """Resample lists within each stratum and sum their weighted rows.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def drawn_weights(
     block: int,
     fixed: Marks | None = None,
 ) -> Iterator[list[Floats]]:
-    """The weight of each list, a block of resamples after the other; see `resampled_sums`.
+    """The weight of each list, one block of resamples after another; see `resampled_sums`.
 
     `rows` are the lists of each stratum, see `rows_of`; a block has an array per stratum, shape
     (resamples of the block, lists). The same seed gives the same draws, however large blocks are.

@@ -1,4 +1,4 @@
-"""Means over lists, coverage above all, with their intervals.
+"""Means over lists, such as coverage, with their intervals.
 
 The definitions are in ``docs/measures.md``. All intervals are conditional on the annotators.
 """

@@ -1,4 +1,4 @@
-"""Missing annotations: what people skipped, let expire or have not given yet.
+"""Missing annotations: skips, expired leases and empty slots.
 
 Skips are rarely random: people skip lists that offend or tire them. So each table of coverage says
 how many there are, and `missing_table` counts them with their reasons, for a test of missingness.
@@ -36,7 +36,7 @@ def skips_by_group(
 def missing_table(
     labels: AnnotationFrames, missing: pd.DataFrame, *, slots: int | None
 ) -> pd.DataFrame:
-    """Count what is missing, over all layers and then by layer.
+    """Count missing annotations, over all layers and then by layer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Measures of one answer alone, for pages: dataframes would take longer to load than to fill."""
+"""Measures of a single annotation for pages, without dataframes, which load too slowly."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 def coverage_of_annotation(
     patterns: Iterable[tuple[Sequence[int], bool]], *, length: int, min_tokens: int
 ) -> float:
-    """The share of a list's tokens that one answer puts into a concept, 0 to 1.
+    """The share of a list's tokens that one annotation puts into a concept, 0 to 1.
 
     Parameters
     ----------

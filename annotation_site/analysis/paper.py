@@ -1,4 +1,4 @@
-"""The paper's own figures, to stand beside ours: never a test of our data."""
+"""The figures of the 2022 paper, for comparison on pages; never a test of our data."""
 
 PAPER_TABLE_2 = {
     "GPT2": {

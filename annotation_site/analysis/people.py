@@ -1,4 +1,4 @@
-"""Tables about people: their answers, their time, and how both change with practice."""
+"""Tables about people: annotations, active time, and both by practice."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ LESSON = 5
 def people_table(
     labels: AnnotationFrames, times: pd.DataFrame, pairs: pd.DataFrame, *, min_tokens: int
 ) -> pd.DataFrame:
-    """Each person's answers beside each other.
+    """One row per person: annotations, means, time, agreement.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def people_table(
 
 
 def times_table(labels: AnnotationFrames, times: pd.DataFrame) -> pd.DataFrame:
-    """How long people work at a list, by model and kind.
+    """Active time per list, by model and kind.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def times_table(labels: AnnotationFrames, times: pd.DataFrame) -> pd.DataFrame:
 def learning_table(
     labels: AnnotationFrames, times: pd.DataFrame, agreement: Agreement
 ) -> pd.DataFrame:
-    """Time and agreement by how many lists a person had submitted before.
+    """Time and agreement by the number of lists a person had submitted before.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether chance explains a difference of two kinds: an exact comparison of shuffled sums.
+"""Permutation test of the difference of two kinds, with exact sums.
 
 Everything is compared in whole numbers, so that no rounding makes equal differences unequal. The
 definitions are in ``docs/measures.md``.
@@ -26,7 +26,7 @@ _BASE = 2**24  # of digits: sums of 2**29 lists are exact
 
 
 def common_numerators(numerators: Integers, denominators: Integers) -> tuple[Numbers, int]:
-    """Fractions with one denominator: their numerators in its units, and the denominator.
+    """Fractions with a common denominator: their numerators and the denominator.
 
     `numerators` have shape (lists, columns) and lie between 0 and `denominators`, shape (lists,).
     """
@@ -41,7 +41,7 @@ def common_numerators(numerators: Integers, denominators: Integers) -> tuple[Num
 
 @dataclass(frozen=True, eq=False)
 class LayerTest:
-    """One layer's lists of two kinds, both there, and how they come out when kinds are shuffled.
+    """One layer's lists of two kinds, and their sums when kinds are shuffled.
 
     A **deviation** is n · S − T · n₁: n lists with the sum T, n₁ of them of the first kind with
     the sum S. It is the difference of the two means times n₁ · (n − n₁).
@@ -67,7 +67,7 @@ class LayerTest:
     def of(
         cls, values: Numbers, is_first: Marks, *, permutations: int, seed: Sequence[int]
     ) -> "LayerTest":
-        """Shuffle who is first; the same seed gives the same shuffles."""
+        """Shuffle the kinds; the same seed gives the same shuffles."""
         firsts, lists = int(is_first.sum()), len(values)
         rest = values.sum(axis=0) * firsts
         observed = lists * values[is_first].sum(axis=0) - rest
@@ -76,12 +76,14 @@ class LayerTest:
 
     @property
     def pairs(self) -> int:
-        """n₁ · (n − n₁): pairs of a list of the one and one of the other kind."""
+        """n₁ · (n − n₁), the number of pairs of one list of each kind."""
         firsts = int(self.is_first.sum())
         return firsts * (len(self.is_first) - firsts)
 
     def extremes(self, column: int) -> tuple[tuple[int, int], tuple[int, int], int]:
-        """The largest and the smallest deviation with how many ways lead there, and all ways."""
+        """The largest and the smallest deviation with their numbers of arrangements, and all
+        arrangements.
+        """
         values = sorted(int(value) for value in self.values[:, column])
         firsts, lists = int(self.is_first.sum()), len(values)
         rest = sum(values) * firsts
@@ -140,8 +142,9 @@ class WeightedTest:
     weights: Sequence[int]
 
     def _factors(self) -> tuple[list[int], int]:
-        """What each layer's deviation is multiplied with, so that the sum is whole; and by what
-        the sum is divided to be the weighted mean of differences (of numerators)."""
+        """Factors of each layer's deviation that make the sum whole, and the divisor that makes the
+        sum the weighted mean of differences (of numerators).
+        """
         pairs = zip(self.weights, self.layers, strict=True)
         parts = [Fraction(weight, one.pairs) for weight, one in pairs]
         common = lcm(*(part.denominator for part in parts))
@@ -154,7 +157,8 @@ class WeightedTest:
         return Fraction(sum(f * o for f, o in zip(factors, observed, strict=True)), divisor)
 
     def p(self, column: int) -> float:
-        """Two-sided: (b + 1) / (shuffles + 1), b those at least as far from 0 as the observed.
+        """Two-sided p = (b + 1) / (shuffles + 1); b counts shuffles at least as far from 0 as the
+        observed.
 
         Source: Phipson and Smyth (2010), https://doi.org/10.2202/1544-6115.1585
         """
@@ -173,7 +177,7 @@ class WeightedTest:
         return float((np.abs(far) >= observed).sum() + 1) / (len(far) + 1)
 
     def smallest_p(self, column: int) -> float:
-        """The smallest p that any assignment of kinds to these lists has, of all of them."""
+        """The smallest p of any assignment of kinds to these lists."""
         factors, _ = self._factors()
         found = [one.extremes(column) for one in self.layers]
         high = sum(f * top for f, ((top, _), _, _) in zip(factors, found, strict=True))
@@ -190,7 +194,7 @@ class WeightedTest:
 
 
 def holm(p: Floats) -> Floats:
-    """Adjust p-values for their number by Holm's step-down method; same order as given.
+    """Adjust p-values by Holm's step-down method; same order as given.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Which tokens are stopwords or punctuation, and which patterns look made of them."""
+"""Stopwords and punctuation: of tokens, and as a proposed flag of patterns."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from functools import cache
 
 
 def is_stopword(text: str) -> bool:
-    """Say whether a token is an English stopword, or punctuation and symbols only.
+    """Whether a token is an English stopword, or punctuation and symbols only.
 
     Parameters
     ----------

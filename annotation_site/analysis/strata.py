@@ -1,4 +1,4 @@
-"""How lists were sampled, and what that says about the interval of a number that rests on them.
+"""Strata of the sample of lists, and their warnings for intervals.
 
 The definitions are in ``docs/measures.md``.
 """
@@ -37,7 +37,7 @@ NO_SPREAD = "within each layer all lists have the same value, so that the interv
 
 @dataclass(frozen=True)
 class Populations:
-    """What lists were drawn from.
+    """Sizes of the populations that lists were drawn from.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ NOTHING_KNOWN = Populations()
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """Groups of lists that were sampled apart; one entry each, ordered by group, then layer.
+    """Strata: groups of lists that were sampled apart, ordered by group, then layer.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Strata:
 
     @classmethod
     def of(cls, keys: pd.DataFrame, size: Integers, populations: Populations) -> "Strata":
-        """From a row per stratum, ordered by its columns: `STRATA`, and others before them."""
+        """Make strata from a row each, ordered by the columns `STRATA`, after others."""
         others = [column for column in keys.columns if column != "layer"]
         known = zip(keys["model"], keys["kind"].astype(str), keys["layer"], strict=True)
         where = [(str(model), kind, int(layer)) for model, kind, layer in known]
@@ -96,17 +96,17 @@ class Strata:
         return len(self.size)
 
     def taking(self, rows: Marks) -> "Strata":
-        """Some of them, as if there were no others."""
+        """A subset of the strata, as if there were no others."""
         return Strata(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
 
     @property
     def whole(self) -> Marks:
-        """Strata of which every vector is there: nothing was left to chance."""
+        """Strata with all of their vectors, which have no sampling error."""
         return np.asarray(self.size >= self.population)
 
     @cached_property
     def pools(self) -> Integers:
-        """Numbers from 0 on; strata that vary as one have the same.
+        """Pool numbers from 0 on; strata with one joint variance have the same number.
 
         A stratum with one list has no variance of its own. It is joined with the nearest layer of
         its group, the lower of two equally near ones; strata that were taken whole stay alone.
@@ -129,7 +129,7 @@ class Strata:
     def judged(
         self, rows: Marks, *, lists: int | None = None, few: int = FEW_PER_STRATUM
     ) -> tuple[str, list[str]]:
-        """Why a number that rests on these strata has no interval, else what weakens it.
+        """The reason why a value over these strata has no interval, or its warnings.
 
         `rows` marks the strata; `lists` says how many of their lists enter, where not all do; a
         stratum with less than `few` lists is warned of.
@@ -164,7 +164,7 @@ class Strata:
 
 
 def too_near(values: Floats, *, most: float = 1.0) -> str:
-    """Why values of one layer are too near a bound for an interval, else "".
+    """The reason if values of one layer are too near a bound for an interval, else "".
 
     `most` is the largest possible value; infinite for counts.
     """
@@ -175,5 +175,5 @@ def too_near(values: Floats, *, most: float = 1.0) -> str:
 
 
 def joined(parts: Sequence[str]) -> str:
-    """Reasons and warnings as a table holds them, each once."""
+    """Reasons and warnings as one text, each once."""
     return "; ".join(dict.fromkeys(part for part in parts if part))

@@ -1,4 +1,4 @@
-"""Intervals of means and of differences of means: Student's t for a stratified sample.
+"""Stratified t intervals of means and of differences of means.
 
 Pure functions of arrays. The definitions are in ``docs/measures.md``.
 
@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 
 def cut_bounds(value: float, half: float, *, least: float, most: float) -> tuple[float, float]:
-    """value ± half, cut at the least and the most that is possible; NaN where `half` is NaN.
+    """value ± half, cut at the least and the greatest possible value; NaN if `half` is NaN.
 
     That takes no possible truth away, so that intervals hold it as often as before. The bounds
     hold the value itself, which rounding can carry a last digit beyond what is possible.

@@ -1,4 +1,4 @@
-"""What a researcher fills in about a study."""
+"""Forms of studies: rules, people, texts, extension, copy."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -66,7 +66,7 @@ class _ExtractionsField(forms.ModelMultipleChoiceField):
 
 
 class RulesForm(forms.Form):
-    """The rules of a StudyPlan: all of it but people and texts."""
+    """The rules of a StudyPlan, without people and texts."""
 
     title = forms.CharField(label=_("Title"), max_length=TITLE)
     extractions = _ExtractionsField(
@@ -194,7 +194,7 @@ class RulesForm(forms.Form):
             yield heading, [self[name] for name in names if name in self.fields]
 
     def plan(self, base: StudyPlan | None = None) -> StudyPlan:
-        """The plan that a valid form describes; what it does not ask for is the base's."""
+        """The plan of a valid form; missing fields come from the base."""
         data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
@@ -233,7 +233,7 @@ class StudyForm(RulesForm):
 
 
 class FixedRulesForm(RulesForm):
-    """What can still change once answers are in."""
+    """The fields that can change after the first annotation that counts."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -263,7 +263,7 @@ class CopyForm(forms.Form):
 
 
 class AnnotatorForm(forms.Form):
-    """Somebody who is to annotate in a study."""
+    """An annotator to add to a study."""
 
     person: forms.ModelChoiceField = forms.ModelChoiceField(
         queryset=None,
@@ -288,7 +288,7 @@ class AnnotatorForm(forms.Form):
 
 
 class TextsForm(forms.Form):
-    """The texts of a study that may change while people work on it."""
+    """The texts of a study, which may change while people annotate."""
 
     guidelines = _MarkdownField(
         label=_("Guidelines"),

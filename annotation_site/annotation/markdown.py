@@ -1,4 +1,4 @@
-"""Guidelines and consent texts: Markdown of a bounded length, as HTML that is safe to show."""
+"""Render the Markdown of guidelines and consent texts as safe HTML."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Who judges what, and what they said."""
+"""Studies, lists, assignments and annotations."""
 
 import secrets
 import uuid
@@ -13,12 +13,12 @@ from annotation_site.corpus.models import Extraction, Vector
 
 
 def order_key() -> str:
-    """A secret of a study, on which its annotators' orders depend."""
+    """Make a study's secret, on which its annotators' orders depend."""
     return secrets.token_hex(16)
 
 
 class Study(models.Model):
-    """A set of lists, the rules by which people judge them, and the people.
+    """A study: lists, rules and people.
 
     Lists, categories, min_tokens, one-or-several, k and seed are fixed by the first submission;
     guidelines may change, and each submission stores their version.
@@ -131,14 +131,14 @@ class VersionedText(models.Model):
 
 
 class Guidelines(VersionedText):
-    """What annotators are asked to do; each submission stores the version."""
+    """A version of a study's guidelines; each submission stores its version."""
 
     class Meta(VersionedText.Meta):
         verbose_name_plural = "guidelines"
 
 
 class ConsentText(VersionedText):
-    """What annotators agree to before their first list. An empty text asks for nothing."""
+    """A version of a study's consent text. An empty text needs no consent."""
 
 
 class Item(models.Model):
@@ -201,7 +201,7 @@ class Membership(models.Model):
 
 
 class Assignment(models.Model):
-    """A list for one person to judge, at a position in that person's own order."""
+    """A list assigned to one person, at a position in that person's order."""
 
     class Purpose(models.TextChoices):
         TRAINING = "training", _("training")
@@ -268,7 +268,7 @@ class Assignment(models.Model):
 
 
 class WorkedDay(models.Model):
-    """A list on a day on which it was worked at; what people are paid by.
+    """Active time of a person on one list and day, the basis of pay.
 
     `active_seconds` is the list's total at the day's last save: an autosave that is repeated
     writes the same, and a day's own time is the difference to the days before. The time is that of
@@ -304,7 +304,7 @@ class WorkedDay(models.Model):
 
 
 class TakenTime(models.Model):
-    """Which moments of a person count as work already, over all lists: `worked_time` explains it.
+    """Moments of a person that already count as work, over all lists: see `worked_time`.
 
     Locked by every write of the person's, so that two at once take no moment twice.
     """
@@ -325,7 +325,7 @@ class TakenTime(models.Model):
 
 
 class Pattern(models.Model):
-    """A concept that a person recognised in a list: the last submitted version."""
+    """A pattern in the last submitted version of an annotation."""
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="patterns")
     number = models.PositiveSmallIntegerField()
@@ -365,7 +365,7 @@ class PatternMember(models.Model):
 
 
 class Revision(models.Model):
-    """What was submitted, skipped or submitted again: written once, never changed.
+    """A submission or a skip: written once, never changed.
 
     `key` is the client's idempotency key: the same key again is the same submission.
     """

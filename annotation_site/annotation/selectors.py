@@ -1,4 +1,4 @@
-"""Reading studies: who runs them, who works in them, and what they ask people to read."""
+"""Queries of studies and lists. Only this module decides what an annotator may see."""
 
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ def newest_text(kind: type[Text], study: Study) -> Text | None:
 
 
 def texts_of(study: Study) -> dict[str, str | int]:
-    """The study's texts as they are now, and as `…_base` the versions that they are, 0 for none."""
+    """The study's current texts, and as `…_base` their versions, 0 for none."""
     kinds: dict[str, type[VersionedText]] = {"guidelines": Guidelines, "consent": ConsentText}
     newest = {name: newest_text(kind, study) for name, kind in kinds.items()}
     texts = {name: text.text if text else "" for name, text in newest.items()}
@@ -32,7 +32,7 @@ def texts_of(study: Study) -> dict[str, str | int]:
 
 
 def studies_to_annotate(user: User) -> QuerySet[Any]:
-    """The person's Memberships as annotator, each with how many lists are done and left."""
+    """The person's memberships as annotator, each with the numbers of lists done and left."""
     return (
         Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
         .exclude(study__state__in=(Study.State.DRAFT, Study.State.ARCHIVED))
@@ -64,7 +64,7 @@ def studies_of(user: User) -> QuerySet[Study]:
 
 
 def with_annotation_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
-    """Each study with its `places`, the lists that somebody has or had, and its `answers`."""
+    """Each study with `slots`, its assigned lists, and `annotations`, its submitted ones."""
     counts = Q(
         items__assignments__purpose=Assignment.Purpose.ANNOTATION,
         items__assignments__surplus=False,
@@ -78,7 +78,7 @@ def with_annotation_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
 
 
 def annotators(study: Study) -> QuerySet[Any]:
-    """The study's annotators, each with the state of the lists that are theirs to judge for it."""
+    """The study's annotators, each with the states of their lists."""
 
     def lists(**which: Any) -> Count:
         own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION, **which)

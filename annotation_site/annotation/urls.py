@@ -1,4 +1,4 @@
-"""Pages of studies."""
+"""Addresses of studies and lists."""
 
 from django.urls import path
 

@@ -1,1 +1,1 @@
-"""The JSON API, in one place, so that permissions and blinding are reviewed in one place."""
+"""The JSON API, in one package, so that permissions and blinding can be reviewed in one place."""

@@ -1,4 +1,4 @@
-"""Who calls the API: a script with a token, or a page with its session."""
+"""Authentication of the API: a script with a token, or a page with its session."""
 
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication

@@ -1,4 +1,4 @@
-"""What an endpoint takes and gives, declared once: permissions, checks and the schema read it.
+"""API calls declared once: permissions, checks and the schema read the declaration.
 
 Whatever is not declared is refused: a query parameter, a field of the body, a method.
 """
@@ -22,7 +22,7 @@ MOST = 2**31 - 1  # the largest number that the database holds in an ordinary co
 
 
 class Fields(serializers.Serializer):
-    """A query or a body: fields that are not declared are refused with those that are."""
+    """Serializer of a query or a body; it refuses undeclared fields."""
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
@@ -34,7 +34,7 @@ class Fields(serializers.Serializer):
 
 
 class PageQuery(Fields):
-    """Which rows of a long answer."""
+    """Paging of a long response."""
 
     limit = serializers.IntegerField(min_value=1, max_value=MOST_ROWS, default=50)
     offset = serializers.IntegerField(min_value=0, max_value=MOST, default=0)
@@ -42,7 +42,8 @@ class PageQuery(Fields):
 
 @dataclass(frozen=True)
 class Call:
-    """One method of a view. Without `gives` the answer is empty; `scope` None: any token will do.
+    """Declaration of one method of a view. Without `gives` the response is empty; `scope` None: any
+    token will do.
 
     `also` are other good statuses of an answer in the same shape. `media` is given where the answer
     is a file. Where the view `streams`, it reads the body itself, which `takes` only describes.
@@ -65,7 +66,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def call(*args: Any, **kwargs: Any) -> Callable[[Method], Method]:
-    """Declare a method of a view: the arguments are those of Call."""
+    """Declare a method of a view; the arguments are those of Call."""
 
     def declare(method: Method) -> Method:
         method.call = Call(*args, **kwargs)  # type: ignore[attr-defined]
@@ -75,13 +76,15 @@ def call(*args: Any, **kwargs: Any) -> Callable[[Method], Method]:
 
 
 class PersonRequest(Request):
-    """A request of somebody who is logged in."""
+    """A request of a logged-in person, for the types of views."""
 
     user: User
 
 
 class ApiView(APIView):
-    """Checks a request against its call before the method runs: `self.query`, `self.body`."""
+    """API view that checks a request against its call before the method runs: `self.query`,
+    `self.body`.
+    """
 
     query: dict[str, Any]
     body: dict[str, Any]
@@ -102,7 +105,7 @@ class ApiView(APIView):
             self.body = {} if call.streams else _checked(call.takes, sent)
 
     def page(self, found: "QuerySet[Any] | list[Any]") -> "tuple[Any, dict[str, Any]]":
-        """The rows that the query asks for, and what the answer says around them."""
+        """The rows of the requested page, with the counts around them."""
         count = len(found) if isinstance(found, list) else found.count()
         limit, offset = self.query["limit"], self.query["offset"]
         around = {
@@ -125,11 +128,11 @@ class ApiView(APIView):
         return call.gives(value, many=many, context=self.get_serializer_context()).data
 
     def get_serializer_context(self) -> dict[str, Any]:
-        """What serializers may look at."""
+        """Context for serializers."""
         return {"request": self.request}
 
     def answer(self, value: Any, *, status: int | None = None) -> Response:
-        """The value as a whole answer, with the call's status or another that it declares."""
+        """A whole response of the value, with the call's status or another that it declares."""
         call = self.call_of(self.request.method)
         assert call is not None  # noqa: S101
         assert status is None or status in (call.status, *call.also)  # noqa: S101

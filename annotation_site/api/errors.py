@@ -15,7 +15,7 @@ from annotation_site.errors import SiteError
 
 
 def error_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """The answer to an error that a person can act on; None lets a bug propagate."""
+    """The response to an error that a person can act on; None lets a bug propagate."""
     set_rollback()
     if isinstance(error, SiteError):
         return _response(error.status, error.code, error.message, error.details)

@@ -1,4 +1,4 @@
-"""Every answer is JSON, whatever the request says it would like better."""
+"""Content negotiation: every response is JSON, whatever the request accepts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 
 class AlwaysJSON(DefaultContentNegotiation):
-    """The one renderer that there is, rather than 406."""
+    """Choose the only renderer instead of returning 406."""
 
     def select_renderer(  # type: ignore[override]
         self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None

@@ -1,4 +1,4 @@
-"""Requests that are sent again, because an answer was lost, happen once."""
+"""Idempotency keys: repeated requests are executed once."""
 
 import hashlib
 import json
@@ -27,13 +27,14 @@ MOST_A_DAY = 5_000  # keys of one person
 
 
 class KeyReused(Invalid):
-    """A key came again with something else."""
+    """An Idempotency-Key was used with another request."""
 
     code = "key_reused"
 
 
 def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]], Any]:
-    """Let a method be repeated under its Idempotency-Key: the same answer, nothing done twice.
+    """Decorator that lets a method be repeated under its Idempotency-Key: same response, executed
+    once.
 
     Fields named in `not_kept` are secrets: they are null in the answer's repetition. A request that
     was refused is not remembered. Two at the same moment: the second waits for the first. Without
@@ -63,13 +64,13 @@ def once(*, not_kept: tuple[str, ...] = ()) -> Callable[[Callable[..., Response]
 
 
 def described(method: Callable[..., Response]) -> Callable[..., Response]:
-    """Say in the API's description that a method takes the header."""
+    """Add the Idempotency-Key header to a method's description."""
     method.is_repeatable = True  # type: ignore[attr-defined]
     return method
 
 
 def answered(request: PersonRequest) -> Response | None:
-    """What this request was answered under its key, before its body is read; else None.
+    """The stored response of this request's key, before its body is read; else None.
 
     For a view that streams: what it does after the body is in is decorated with `once`, so that no
     transaction waits for a slow line.

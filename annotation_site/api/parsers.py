@@ -1,4 +1,4 @@
-"""Reading request bodies."""
+"""Parsers of request bodies."""
 
 import io
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ MOST_DEPTH = 20
 
 
 class TooLarge(APIException):
-    """As Django's own limit, which does not hold for bodies that are read as a stream."""
+    """Django's size limit, for bodies that are read as a stream."""
 
     status_code = 413
     default_code = "too_large"
@@ -30,7 +30,7 @@ class TooLarge(APIException):
 
 
 class ShallowJSONParser(JSONParser):
-    """JSON that is nested as deep as the page ever sends, and no deeper; no larger than allowed."""
+    """JSON parser with limits on nesting and size."""
 
     def parse(self, stream: IO[bytes], media_type: Any = None, parser_context: Any = None) -> Any:
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -53,7 +53,7 @@ class ShallowJSONParser(JSONParser):
 
 
 class FilesLater(BaseParser):
-    """Leaves files unread until somebody who may send them is known: `files_received` reads them.
+    """Parser that leaves files unread until the sender is authorised: `files_received` reads them.
 
     The request's data is the body's length, which is what an Idempotency-Key is compared with.
     """
@@ -66,7 +66,7 @@ class FilesLater(BaseParser):
 
 @contextmanager
 def files_received(request: Request) -> Iterator[dict[str, Path]]:
-    """The files of a request as they came to disk, by their names; what nobody moved away goes.
+    """The received files of a request by name; files that nobody moved are deleted.
 
     Nothing is held in memory. Raises Invalid beyond the limits, ParseError for what is no form.
     """

@@ -1,4 +1,4 @@
-"""Who may call what: the person's role, and the token's scopes. Objects are scoped by selectors."""
+"""API permissions: a person's role and a token's scopes. Selectors scope objects."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ FOR = {
 
 
 class ScopeMissing(NotAllowed):
-    """The person may do this, and this token may not."""
+    """The person may do this, but this token may not."""
 
     code = "scope_missing"
 
 
 class MayCall(BasePermission):
-    """Somebody who is logged in, in the role and with the scope that the view's call asks for.
+    """Permission for a logged-in person with the role and scope of the view's call.
 
     A view without calls is a bug and lets nobody in.
     """

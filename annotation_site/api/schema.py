@@ -1,4 +1,4 @@
-"""The OpenAPI description, read off the calls that views declare."""
+"""The OpenAPI description, generated from the declared calls."""
 
 import re
 from functools import lru_cache
@@ -15,7 +15,7 @@ from annotation_site.api.once import HEADER, MOST_LETTERS
 
 
 class ErrorDetail(serializers.Serializer):
-    """What went wrong: a word for programs, a sentence for people, and what belongs to it."""
+    """An error: a code for programs, a sentence for people, and details."""
 
     code = serializers.CharField()
     message = serializers.CharField()
@@ -114,7 +114,7 @@ class CallSchema(AutoSchema):
 
 @lru_cache(maxsize=1)
 def openapi() -> dict[str, Any]:
-    """The whole description; made once in a process."""
+    """The whole description; made once per process."""
     return SchemaGenerator().get_schema(request=None, public=True)
 
 

@@ -1,4 +1,4 @@
-"""How many requests a person's tokens may make."""
+"""Rate limit for API tokens."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from annotation_site.accounts.throttling import seconds_to_wait
 
 
 class TokenThrottle(BaseThrottle):
-    """API_REQUESTS_PER_MINUTE for all tokens of one person together; 429 says how long to wait.
+    """API_REQUESTS_PER_MINUTE for all tokens of one person together; 429 has the seconds to wait.
 
     Requests of the pages' own session are counted by `accounts.throttling`: an autosave must not
     wait for a script.

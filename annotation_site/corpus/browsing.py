@@ -1,4 +1,4 @@
-"""Looking through an extraction's vectors: by layer, or by a token in their lists."""
+"""Search an extraction's vectors: by layer, or by a token in their lists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MOST_COUNTED = 1000
 
 @dataclass(frozen=True)
 class ShownToken:
-    """A token at its 1-based rank; `wanted` where it is one that was searched for."""
+    """A token at its 1-based rank; `wanted` if the search was for it."""
 
     rank: int
     display: str
@@ -26,7 +26,7 @@ class ShownToken:
 
 @dataclass(frozen=True)
 class ShownVector:
-    """A vector with its highest-scoring tokens and, where they were stored, its lowest."""
+    """A vector with its highest-scoring tokens and, if stored, its lowest."""
 
     vector: Vector
     top: Sequence[ShownToken]
@@ -35,7 +35,7 @@ class ShownVector:
 
 @dataclass(frozen=True)
 class VectorsPage:
-    """Some of the vectors found. `count` stops at MOST_COUNTED + 1, which says "more"."""
+    """One page of the vectors found. `count` stops at MOST_COUNTED + 1, which means "more"."""
 
     vectors: Sequence[ShownVector]
     count: int
@@ -49,7 +49,7 @@ class VectorsPage:
 
 
 def tokens_spelled(extraction: Extraction, word: str) -> QuerySet[Token]:
-    """Tokens that read `word` in any case, at a word's start or within one."""
+    """Tokens that read `word` in any case, at a word's start or within a word."""
     piece = word.removeprefix(CONTINUATION)
     forms = [word] if word != piece else [piece, CONTINUATION + piece]
     # Lowered here and by the database: SQLite's lower() leaves all but ASCII as it is.

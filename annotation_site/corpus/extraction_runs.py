@@ -1,4 +1,4 @@
-"""What a worker does with an extraction: the whole of a sampled one, or a piece of one of layers.
+"""Extraction in a worker: a whole sampled extraction, or one piece of an extraction by layer.
 
 An extraction of every value vector is cut: one worker prepares it, any number do its layers, one
 makes the bundle of them. Each piece is a message of its own; what has to be done next stands in
@@ -81,7 +81,7 @@ def _work_of(claimed: Extraction) -> Callable[..., None]:
 
 
 def load_upload(*, extraction: Extraction) -> None:
-    """Check an uploaded bundle to the last byte and load it; what is refused is removed."""
+    """Check an uploaded bundle to the last byte and load it; a refused one is removed."""
     with working(extraction, fail=services.extraction_fail):
         services.extraction_report(extraction=extraction, step="check")
         path = bundle_path(extraction)
@@ -92,7 +92,7 @@ def load_upload(*, extraction: Extraction) -> None:
 
 
 def run_whole(*, extraction: Extraction) -> None:
-    """Extract and load; the row says how it ended."""
+    """Extract and load in this process; the row stores the outcome."""
     with working(extraction, fail=services.extraction_fail):
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
@@ -103,7 +103,7 @@ def run_whole(*, extraction: Extraction) -> None:
 
 
 def prepare(*, extraction: Extraction) -> None:
-    """Open an extraction of every value vector, cut it into layers, and call the workers."""
+    """Open an extraction of every value vector, create its layers, and wake the workers."""
     with working(extraction, fail=services.extraction_fail):
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
@@ -179,7 +179,7 @@ def finish(*, extraction: Extraction, opened: LayersApart) -> None:
 
 
 def _bundle_of_before(extraction: Extraction) -> Bundle | None:
-    """What a worker that died while it loaded had written; its layers' rows are gone by then."""
+    """The bundle of a worker that died while it loaded; its layers' files are gone by then."""
     try:
         return services.open_storable(bundle_path(extraction))
     except BundleError:
@@ -233,7 +233,7 @@ class _Kept:
         return None
 
     def rest(self, extraction: Extraction) -> None:
-        """Give back the memory that only layers need, or forget a process that is gone."""
+        """Give back the memory that only layers need."""
         if self._opened is not None and self._key == _key(extraction):
             try:
                 self._opened.rest()
@@ -241,7 +241,7 @@ class _Kept:
                 self.forget()
 
     def forget_ended(self) -> None:
-        """Close what is open if that run has ended; another one opens it anew."""
+        """Close the open run if it has ended; another run opens it again."""
         if self._key is None:
             return
         pk, started_at = self._key
@@ -279,7 +279,7 @@ def _not_shared(opened: LayersApart) -> Failure:
 
 
 def _arguments(extraction: Extraction) -> tuple[str, Path, ExtractOptions]:
-    """What the functions of the pipeline take."""
+    """Arguments of the pipeline's functions."""
     path = bundle_path(extraction)
     path.parent.mkdir(parents=True, exist_ok=True)
     options = ExtractOptions.from_json(extraction.parameters)

@@ -1,4 +1,4 @@
-"""What an extraction will take here, told before it is queued."""
+"""Forecast of an extraction's time, memory and disk on this machine, before it is enqueued."""
 
 import shutil
 import statistics
@@ -23,7 +23,7 @@ _LEAST_ROOM = 500_000_000  # bytes that should stay free beside what an extracti
 
 @dataclass(frozen=True)
 class Forecast:
-    """An estimate beside what this machine has; `estimate` is None where nothing is known yet.
+    """An estimate beside this machine's resources; `estimate` is None if the sizes are unknown.
 
     `measured` tells whether the time rests on extractions of this site.
     """
@@ -35,12 +35,12 @@ class Forecast:
 
     @property
     def disk_is_short(self) -> bool:
-        """Whether it would fill this machine's disk."""
+        """Whether the extraction would fill this machine's disk."""
         return self.estimate is not None and _is_short(self.estimate.disk_bytes, self.free_disk)
 
     @property
     def memory_is_short(self) -> bool:
-        """Whether it needs more memory than this machine has free."""
+        """Whether the extraction needs more memory than this machine has free."""
         found = self.estimate
         return found is not None and _is_short(found.memory_bytes, self.free_memory)
 
@@ -50,7 +50,7 @@ def _is_short(needed: int, free: int | None) -> bool:
 
 
 def extraction_forecast(*, model_source: str, options: ExtractOptions) -> Forecast:
-    """What the extraction will take; a model on the hub is asked for there, for a few seconds.
+    """Estimate an extraction; for a model on the hub this takes a few seconds there.
 
     Raises Invalid where it is plain already that it cannot work.
     """

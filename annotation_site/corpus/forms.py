@@ -1,4 +1,4 @@
-"""What an admin fills in to enqueue a model, to upload a bundle, and to look for lists."""
+"""Forms to enqueue a model, to upload a bundle, and to search lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -63,7 +63,7 @@ def _field(option: Option, **settings: Any) -> forms.Field:
 
 
 class EnqueueForm(forms.Form):
-    """Fields of an extraction, in the words of `ffn_extract extract`."""
+    """Form of an extraction, with the options of `ffn_extract extract`."""
 
     model = forms.CharField(
         label=_("Model"),
@@ -121,16 +121,16 @@ class EnqueueForm(forms.Form):
         ]
 
     def first_fields(self) -> Iterator[BoundField]:
-        """The fields that matter to everybody."""
+        """The fields that are always open."""
         return (field for field in self if field.name not in MORE_OPTIONS)
 
     def more_fields(self) -> Iterator[BoundField]:
-        """The others."""
+        """The fields under "More options"."""
         return (field for field in self if field.name in MORE_OPTIONS)
 
     @property
     def more_is_open(self) -> bool:
-        """Whether one of the others has something wrong or is not as it was."""
+        """Whether a field under "More options" has an error or a changed value."""
         named = {*self.errors, *self.changed_data} if self.is_bound else set()
         return not MORE_OPTIONS.isdisjoint(named)
 
@@ -179,7 +179,7 @@ MORE_OPTIONS = frozenset(name for name, option in OPTIONS.items() if not option.
 
 
 class ExtractionFilter(forms.Form):
-    """Which extractions an admin wants to see."""
+    """Filter of extractions by state."""
 
     state = forms.ChoiceField(
         required=False, label=_("State"), choices=[("", _("any state")), *Extraction.State.choices]
@@ -187,7 +187,7 @@ class ExtractionFilter(forms.Form):
 
 
 class VectorFilter(forms.Form):
-    """What an admin looks for among an extraction's vectors; anything may be left out."""
+    """Search among an extraction's vectors; every field is optional."""
 
     token = forms.CharField(
         label=_("Token"),

@@ -1,4 +1,4 @@
-"""Which workers live, what they do, and what waits for one."""
+"""Workers' state: which are alive, their work, and the waiting work."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ State = Extraction.State
 
 @dataclass(frozen=True)
 class WorkerHealth:
-    """One worker. `doing` is the extraction that it is at, `what` the step or layer."""
+    """One worker. `doing` is its extraction, `what` the step or layer."""
 
     host: str
     process: str
@@ -33,7 +33,7 @@ class WorkerHealth:
 
 @dataclass(frozen=True)
 class Health:
-    """All workers, and how much waits: extractions in the queue, and layers of those at work."""
+    """All workers and the waiting work: enqueued extractions, and layers of those in progress."""
 
     workers: list[WorkerHealth]
     extractions_waiting: int
@@ -41,12 +41,12 @@ class Health:
 
     @property
     def extracting(self) -> int:
-        """How many workers live that take extractions."""
+        """Number of live workers that take extractions."""
         return sum(worker.is_alive and worker.extracts for worker in self.workers)
 
     @property
     def shown(self) -> list[tuple[object, ...]]:
-        """What a page shows of it, so that it can tell whether that changed."""
+        """The content that a page shows, to tell whether it changed."""
         return [
             (w.host, w.process, w.is_alive, w.doing.pk if w.doing else 0, w.what)
             for w in self.workers
@@ -54,7 +54,7 @@ class Health:
 
 
 def health() -> Health:
-    """The workers of today and what waits for them."""
+    """Query today's workers and the waiting work."""
     workers = list(Worker.objects.order_by("name"))
     names = [worker.name for worker in workers]
     whole = Extraction.objects.filter(worker__in=names, state__in=(State.RUNNING, State.LOADING))

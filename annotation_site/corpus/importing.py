@@ -1,4 +1,4 @@
-"""Bundles made elsewhere: loaded by a command, or taken from an upload for a worker to load."""
+"""Import bundles from elsewhere: by a command, or from an upload by a worker."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ _OTHER_FILES = gettext_lazy(
 def bundle_import(
     *, path: Path, report: Callable[[str, int, int], None] = lambda *_: None
 ) -> tuple[Extraction, bool]:
-    """Load a bundle made elsewhere; returns the extraction and whether it is new.
+    """Load a bundle from elsewhere; returns the extraction and whether it is new.
 
     Idempotent by the bundle's digest. The bundle is validated before anything is written, and
     what is loaded becomes visible at the end, in one step. Raises FFNExtractError for a bundle
@@ -98,13 +98,13 @@ def _release_stale_imports() -> None:
 
 
 def most_unpacked() -> int:
-    """How many bytes the rows of an upload may take when they are unpacked."""
+    """The most bytes that the rows of an upload may take when unpacked."""
     return _UNPACKED_BY * int(settings.MAX_BUNDLE_BYTES)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A bundle that came in, unpacked and looked at, in a folder of its own."""
+    """An uploaded bundle, unpacked and checked, in a folder of its own."""
 
     folder: Path
     manifest: Manifest
@@ -112,7 +112,7 @@ class Upload:
 
 @contextmanager
 def upload_staged(*, files: Mapping[str, Path]) -> Iterator[Upload]:
-    """The received files of a bundle, by their names; what `upload_take` does not take goes.
+    """The received files of a bundle by name; files that `upload_take` does not take are removed.
 
     What can be seen without reading rows is checked here, the rest by a worker. It can take as
     long as unpacking does, so no transaction should wait for it. Raises Invalid.
@@ -140,7 +140,7 @@ def upload_staged(*, files: Mapping[str, Path]) -> Iterator[Upload]:
 
 
 def upload_take(*, upload: Upload, by: User | None = None) -> tuple[Extraction, bool]:
-    """Queue a bundle that came in for a worker, who loads it.
+    """Enqueue an uploaded bundle for a worker, which loads it.
 
     Returns the extraction and whether it is new: lists that are here already are not taken twice.
     """

@@ -1,4 +1,4 @@
-"""What changes the layers of an extraction: one worker at a time holds each."""
+"""Services for the layers of an extraction: one worker at a time claims each."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,7 @@ def layers_plan(
     unfinished: Collection[int],
     inputs: Mapping[str, Any],
 ) -> None:
-    """Cut a claimed extraction into layers, and hand it over to all workers.
+    """Create the layers of a claimed extraction, and release it to all workers.
 
     `sizes` are vectors per layer; `inputs` is what the lists depend on, as this worker found it.
     Raises ClaimLost when the run is no longer ours.
@@ -63,7 +63,7 @@ def layers_plan(
 
 
 def layer_claim(*, extraction: Extraction) -> ExtractionLayer | None:
-    """Take the first layer that waits; None when there is none, or this worker is at work.
+    """Claim the first waiting layer; None if there is none, or this worker is busy.
 
     None of an extraction that has ended meanwhile, either.
     """
@@ -81,19 +81,19 @@ def layer_claim(*, extraction: Extraction) -> ExtractionLayer | None:
 
 
 def layer_done(*, layer: ExtractionLayer) -> None:
-    """Mark a layer whose rows are stored. Raises ClaimLost when it is no longer ours."""
+    """Mark a layer whose rows are stored. Raises ClaimLost if the claim is lost."""
     report(layer, state=State.DONE, done=layer.total, claim=None, finished_at=timezone.now())
     log_add(layer.extraction_id, f"Layer {layer.layer} done: {layer.total:,} vectors.")
 
 
 def layer_fail(layer: ExtractionLayer, reason: Failure) -> None:
-    """End the whole extraction with a sentence, unless the layer is no longer ours."""
+    """End the whole extraction with a sentence, unless the claim is lost."""
     if layer.held().exists():
         extraction_fail(extraction=layer.extraction, reason=reason)
 
 
 def worker_refuse(*, extraction: Extraction, reason: Failure) -> None:
-    """Say on the extraction's page why this worker takes no part in its layers."""
+    """Show on the extraction's page why this worker takes no layer."""
     notice = Sentence(TAKES_NO_PART, worker=worker_label(this_worker()), reason=reason)
     at_work = Extraction.objects.filter(pk=extraction.pk, state=Extraction.State.LAYERS)
     if at_work.exclude(notice=notice).update(notice=notice):

@@ -1,4 +1,4 @@
-"""Rows of a bundle into the database, chunk by chunk."""
+"""Load the rows of a bundle into the database, chunk by chunk."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def model_get_or_create(info: ModelInfo) -> LanguageModel:
-    """The row of the bundle's model."""
+    """Get or create the row of the bundle's model."""
     model, _ = LanguageModel.objects.get_or_create(
         name=info.name,
         revision=info.revision or "",
@@ -46,7 +46,7 @@ def model_get_or_create(info: ModelInfo) -> LanguageModel:
 
 
 def require_storable(manifest: Manifest) -> None:
-    """Refuse a manifest that a database could not hold. Raises SiteError."""
+    """Refuse a manifest that a database cannot store. Raises SiteError."""
     if "\\u0000" in json.dumps([manifest.parameters, manifest.environment]):
         raise SiteError(Sentence(NUL))
     too_long = [
@@ -59,7 +59,7 @@ def require_storable(manifest: Manifest) -> None:
 
 
 def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Progress) -> None:
-    """Write all tokens and vectors, in place of what an interrupted run left.
+    """Write all tokens and vectors, replacing those of an interrupted run.
 
     `progress(step, done, total)` runs in each chunk's transaction, before its rows: what it raises
     keeps them out. `report` follows it.

@@ -1,4 +1,4 @@
-"""Where models and texts may lie: in two folders, under plain names; nothing else can be asked for.
+"""Names of local models and corpora: plain names in two folders, nothing else.
 
 A link inside these folders is followed: only who may write there could have made it, and no page
 can.
@@ -51,12 +51,12 @@ def local_corpora() -> list[str]:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder looks like a model of transformers, or of fairseq; or a file of GGUF."""
+    """Whether a path looks like a model: a folder of transformers or fairseq, or a GGUF file."""
     return says_its_sizes(folder) or (folder / _FAIRSEQ_DICTIONARY).exists()
 
 
 def says_its_sizes(folder: Path) -> bool:
-    """Whether the model's files say its sizes before they are read: fairseq's do not."""
+    """Whether the model's files give its sizes before they are read; fairseq's do not."""
     if folder.is_dir() and not (folder / _CONFIG).exists():
         return any(_is_gguf(path) for path in folder.iterdir())
     return folder.is_dir() or _is_gguf(folder)
@@ -73,7 +73,7 @@ def local_folder(source: str) -> Path | None:
 
 
 def require_model(source: str, options: ExtractOptions) -> None:
-    """Refuse what is no model's name, and a folder of which it is plain that it cannot be read.
+    """Refuse an invalid model name, and a folder that clearly cannot be read.
 
     Raises Invalid. What the hub has is known only when it is asked.
     """
@@ -99,7 +99,7 @@ def require_model(source: str, options: ExtractOptions) -> None:
 
 
 def model_location(source: str) -> str:
-    """A folder below MODELS_DIR where there is one of that name, else the hub id itself."""
+    """The folder of that name below MODELS_DIR if there is one, else the hub id itself."""
     folder = local_folder(source)
     if folder is not None:
         return str(folder)

@@ -1,4 +1,4 @@
-"""What people judge: lists of tokens from a model's vectors. Imported whole, never edited."""
+"""Models, extractions, tokens and vectors. Imported whole, never edited."""
 
 import uuid
 from typing import Any
@@ -34,7 +34,7 @@ class TokenIdsField(models.JSONField):
 
 @TokenIdsField.register_lookup
 class Holds(models.Lookup):
-    """Whether one token id is among a vector's."""
+    """Database lookup whether one token id is among a vector's."""
 
     lookup_name = "holds"
     prepare_rhs = False
@@ -49,7 +49,7 @@ class Holds(models.Lookup):
 
 
 class LanguageModel(models.Model):
-    """A model whose vectors were read: one row per name, revision and weights."""
+    """A language model with extracted vectors: one row per name, revision and weights."""
 
     name = models.CharField(max_length=300)
     revision = models.CharField(max_length=200, blank=True)
@@ -73,7 +73,7 @@ class LanguageModel(models.Model):
 
 
 class Extraction(ClaimedWork):
-    """One run of `ffn_extract`, made here or elsewhere, and the bundle that came of it."""
+    """One run of `ffn_extract`, here or elsewhere, and its bundle."""
 
     queue, task = EXTRACTION_QUEUE, "annotation_site.corpus.tasks.extraction_work"
     share, asked_at = "requested_by", "created_at"
@@ -128,7 +128,7 @@ class Extraction(ClaimedWork):
 
     @classmethod
     def waiting(cls) -> QuerySet["Extraction"]:
-        """Those to begin, those whose layers are all done, and deletions that were cut short."""
+        """Waiting extractions: new ones, those with all layers done, interrupted deletions."""
         layers = ExtractionLayer.objects.filter(extraction=OuterRef("pk"))
         unfinished = layers.exclude(state=ExtractionLayer.State.DONE)
         return cls.objects.filter(
@@ -147,7 +147,7 @@ UNFINISHED = (
 
 
 class LogLine(models.Model):
-    """What happened to an extraction, in a sentence. Lines are added, never changed.
+    """An entry of an extraction's log. Entries are added, never changed.
 
     A person is named by a reference, so that a line stays as it is when somebody is erased.
     """
@@ -167,12 +167,12 @@ class LogLine(models.Model):
 
     @property
     def in_full(self) -> str:
-        """The line with who did it."""
+        """The entry with the name of its actor."""
         return f"{self.text} ({self.person})" if self.person else self.text
 
 
 class ExtractionLayer(ClaimedWork):
-    """One layer of an extraction of every value vector: what one worker does at a time."""
+    """One layer of an extraction of every value vector, done by one worker at a time."""
 
     queue, task = Extraction.queue, Extraction.task
     share, asked_at, target = "extraction__requested_by", "extraction__created_at", "extraction"
@@ -199,7 +199,7 @@ class ExtractionLayer(ClaimedWork):
 
     @classmethod
     def of_those_at_work(cls) -> QuerySet["ExtractionLayer"]:
-        """Layers of the extractions that are at their layers.
+        """Layers of extractions in the layer step.
 
         By a subquery, not a join: an UPDATE would put a join and with it the layer's own conditions
         into a subquery, which PostgreSQL does not look at again after waiting for another's UPDATE.

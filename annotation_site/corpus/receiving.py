@@ -1,4 +1,4 @@
-"""Files of a bundle as they come in: straight to disk, counted, and gone unless they are taken."""
+"""Upload handler: files of a bundle go straight to disk, counted, and are removed unless taken."""
 
 import contextlib
 import os
@@ -20,14 +20,14 @@ KEEP_SECONDS = 24 * 3600  # of files whose process was killed while they came in
 
 
 def incoming_folder() -> Path:
-    """Where unfinished uploads lie: on the disk of the bundles, so that none is copied."""
+    """The folder of unfinished uploads, on the disk of the bundles so that none is copied."""
     folder = Path(settings.BUNDLES_DIR) / ".incoming"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def old_files() -> list[Path]:
-    """What killed processes left."""
+    """Files that killed processes left."""
     found = []
     for path in (Path(settings.BUNDLES_DIR) / ".incoming").glob("*"):
         with contextlib.suppress(FileNotFoundError):  # taken meanwhile
@@ -37,19 +37,19 @@ def old_files() -> list[Path]:
 
 
 def old_files_remove() -> None:
-    """Forget what killed processes left."""
+    """Remove files that killed processes left."""
     for path in old_files():
         path_remove(path)
 
 
 def path_remove(path: Path) -> None:
-    """Remove a file or a folder; whoever removes the same at this moment is no error."""
+    """Remove a file or a folder; a concurrent removal is no error."""
     with contextlib.suppress(OSError):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 class BundleUploadHandler(FileUploadHandler):
-    """Writes an upload to disk as it comes and stops at the limits, with a sentence in `refused`.
+    """Upload handler that writes to disk and stops at the limits, with a sentence in `refused`.
 
     Nothing is kept in memory. Whoever uses it calls `discard` at the end, whatever happened.
     """
@@ -64,7 +64,7 @@ class BundleUploadHandler(FileUploadHandler):
         self._file: Any = None
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        """Open a file for what follows."""
+        """Open a file for the next bytes."""
         super().new_file(*args, **kwargs)
         if len(self._paths) == MOST_FILES:
             self._refuse(
@@ -91,14 +91,14 @@ class BundleUploadHandler(FileUploadHandler):
             self._file.write(raw_data)
 
     def file_complete(self, file_size: int) -> UploadedFile | None:
-        """What the view gets: a closed file's path and the name that the browser gave."""
+        """Return the closed file's path and the name that the browser gave."""
         with self._on_disk():  # what was buffered is written now
             self._file.close()
         self._file = None
         return ReceivedFile(self._paths[-1], str(self.file_name), file_size)
 
     def discard(self) -> None:
-        """Remove everything that nobody has moved away."""
+        """Remove all files that were not moved."""
         self._close()
         for path in self._paths:
             path.unlink(missing_ok=True)
@@ -129,11 +129,11 @@ class BundleUploadHandler(FileUploadHandler):
 
 
 class ReceivedFile(UploadedFile):
-    """A file of an upload, on disk and closed."""
+    """An uploaded file, on disk and closed."""
 
     def __init__(self, path: Path, name: str, size: int) -> None:
         super().__init__(file=None, name=name, size=size)
         self.path = path
 
     def close(self) -> None:
-        """Nothing is open."""
+        """No-op: the file is closed already."""

@@ -1,4 +1,4 @@
-"""Reading the corpus."""
+"""Queries of models, extractions, layers and logs."""
 
 import json
 from dataclasses import dataclass
@@ -43,14 +43,14 @@ class StepState:
 
 
 def extractions(*, state: str = "") -> QuerySet[Extraction]:
-    """All extractions, or those in a state, newest first, with what their list shows."""
+    """All extractions, or those in a state, newest first, with the columns of their list."""
     found = Extraction.objects.select_related("model", "requested_by", "same_as")
     found = found.defer("manifest", "plan", "same_as__manifest", "same_as__plan")
     return found.filter(state=state) if state else found
 
 
 def what_was_read(extraction: Extraction) -> dict[str, object]:
-    """What a manifest tells of tensors and tokenizer; `has_manifest` is whether one was kept.
+    """The tensors and the tokenizer in a manifest; `has_manifest` is whether one was kept.
 
     Manifests of version 0.1 name no unembedding.
     """
@@ -75,7 +75,7 @@ def extraction_log(extraction: Extraction, *, at_most: int | None = None) -> lis
 
 
 def extractions_ready() -> QuerySet[Extraction]:
-    """Extractions whose lists can be judged."""
+    """Extractions whose lists can be annotated."""
     return extractions().filter(state=Extraction.State.READY, same_as=None)
 
 
@@ -94,7 +94,7 @@ def judged_in(extraction: Extraction) -> list[str]:
 
 
 def extraction_steps(extraction: Extraction) -> list[StepState]:
-    """Every step of the run in order, with where it stands."""
+    """Every step of an extraction in order, with its state."""
     steps = [*STEPS, *LOAD_STEPS]
     if extraction.uploaded or extraction.imported:
         steps = list(LOAD_ONLY)
@@ -121,7 +121,7 @@ def extraction_steps(extraction: Extraction) -> list[StepState]:
 
 
 def unfinished_layers(extraction_id: int | OuterRef) -> QuerySet[ExtractionLayer]:
-    """Layers of an extraction that are still to be done."""
+    """Layers of an extraction that are not done."""
     return ExtractionLayer.objects.filter(extraction_id=extraction_id).exclude(
         state=ExtractionLayer.State.DONE
     )
@@ -143,7 +143,7 @@ def worker_is_extracting() -> bool:
 
 @dataclass(frozen=True)
 class LayerState:
-    """One layer, as a page shows it. `rate` is in vectors per second; None where nobody knows."""
+    """One layer, as a page shows it. `rate` is in vectors per second; None if unknown."""
 
     layer: int
     state: str
@@ -161,7 +161,7 @@ class LayerState:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """What one worker has done for an extraction, and the layer that it is at."""
+    """A worker's finished layers of an extraction, and its current one."""
 
     name: str
     layers_done: int
@@ -171,7 +171,7 @@ class WorkerState:
 
 @dataclass(frozen=True)
 class LayersState:
-    """All layers of an extraction. `rate` is that of the workers that are at work now."""
+    """All layers of an extraction. `rate` is that of the workers that are busy now."""
 
     layers: list[LayerState]
     workers: list[WorkerState]
@@ -183,7 +183,7 @@ class LayersState:
 
 
 def layers_state(extraction: Extraction) -> LayersState | None:
-    """How far the layers are, by whom and how fast; None where an extraction has none."""
+    """Progress of the layers with workers and speed; None if an extraction has none."""
     layers = [_layer_state(layer) for layer in extraction.layers.all()]
     if not layers:
         return None

@@ -1,4 +1,4 @@
-"""What changes the corpus: enqueueing, running and loading extractions."""
+"""Services of extractions: enqueue, claim, report, load, delete."""
 
 import shutil
 from collections.abc import Callable
@@ -45,7 +45,7 @@ LayerState = ExtractionLayer.State
 def extraction_enqueue(
     *, model_source: str, options: ExtractOptions, requested_by: User | None = None
 ) -> Extraction:
-    """Queue an extraction of a hub model or of a folder below MODELS_DIR.
+    """Enqueue an extraction of a hub model or of a folder below MODELS_DIR.
 
     Raises Invalid for a name that is neither, for a folder that holds no model that can be read,
     for texts that are not in CORPORA_DIR, and beyond MOST_UNFINISHED of one person.
@@ -85,7 +85,7 @@ def require_turn(person: User | None) -> None:
 
 @transaction.atomic
 def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
-    """Queue a failed or cancelled extraction again; layers whose rows are kept are not done again.
+    """Enqueue a failed or cancelled extraction again; finished layers are kept.
 
     Raises Invalid for any other, and for an upload, whose files are gone.
     """
@@ -110,7 +110,7 @@ def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
 
 
 def extraction_cancel(*, extraction: Extraction, by: User | None = None) -> None:
-    """End an unfinished extraction; its workers stop at their next report, within seconds.
+    """Cancel an unfinished extraction; its workers stop at their next report, within seconds.
 
     Nothing half-loaded stays. Raises Invalid for one that has ended, and for an import, which is
     stopped where it was started.
@@ -173,7 +173,7 @@ def _delete_begin(extraction: Extraction) -> int | None:
 
 
 def extraction_claim(*, extraction_id: int) -> Extraction | None:
-    """Take a queued extraction for this process; None when another has it or it is done.
+    """Claim an enqueued extraction for this process; None if another has it or it is done.
 
     Each worker extracts one thing at a time, so that its other places stay free for results.
     """
@@ -184,7 +184,7 @@ def extraction_claim(*, extraction_id: int) -> Extraction | None:
 
 
 def extraction_claim_finish(*, extraction_id: int) -> Extraction | None:
-    """Take an extraction whose layers are all done, to make the bundle of them; else None."""
+    """Claim an extraction with all layers done, to make its bundle; else None."""
     if worker_is_extracting():
         return None
     whole = Extraction.objects.filter(state=State.LAYERS).exclude(
@@ -203,7 +203,7 @@ def _claimed(which: QuerySet[Extraction], extraction_id: int, **changes: Any) ->
 
 
 def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
-    """Write progress and a heartbeat. Raises ClaimLost when the run is no longer ours."""
+    """Write progress and a heartbeat. Raises ClaimLost if the claim is lost."""
     report(extraction, **changes)
     step = changes.get("step", extraction.step)
     if step != extraction.step:
@@ -212,7 +212,7 @@ def extraction_report(*, extraction: Extraction, **changes: Any) -> None:
 
 
 def extraction_fail(extraction: Extraction, reason: Failure) -> None:
-    """End a run with a sentence for the admin; nothing half-loaded stays.
+    """End an extraction with a sentence for the admin; no partial rows stay.
 
     A run that lost its claim ends nothing: the rows are another's by then.
     """
@@ -247,12 +247,12 @@ def _end(
 
 
 def bundle_path(extraction: Extraction) -> Path:
-    """Where this site keeps the bundle of an extraction that it ran."""
+    """The path of the bundle of an extraction that ran on this site."""
     return Path(settings.BUNDLES_DIR) / str(extraction.public_id)
 
 
 def partial_remove(extraction: Extraction) -> None:
-    """Forget what a killed run had written of its bundle; only who holds the claim may ask."""
+    """Remove the partial bundle of a killed run; only the holder of the claim may call this."""
     for folder in Path(settings.BUNDLES_DIR).glob(f".{extraction.public_id}.*.partial"):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -305,13 +305,13 @@ def bundle_load(
 
 
 def extraction_lock_ready(extraction_id: int) -> Extraction | None:
-    """An extraction with lists of its own, kept from deletion until the transaction ends."""
+    """Lock a ready extraction against deletion until the transaction ends."""
     ready = Extraction.objects.filter(pk=extraction_id, state=State.READY, same_as=None)
     return ready.select_for_update().first()
 
 
 def open_storable(path: Path, max_bytes: int | None = None) -> Bundle:
-    """A validated bundle that the database can hold, before anything is written."""
+    """Open a validated bundle that the database can store, before anything is written."""
     bundle = open_bundle_apart(path, max_bytes)
     loading.require_storable(bundle.manifest)
     return bundle

@@ -1,4 +1,4 @@
-"""What workers look for every few seconds: extractions and layers that a dead worker left."""
+"""Sweep of extractions and layers: release the claims of dead workers."""
 
 from django.db.models import Case, Exists, OuterRef, Value, When
 from django.utils.translation import gettext_noop
@@ -20,7 +20,7 @@ GIVEN_BACK = "Worker {worker} sends no heartbeat any more; this waits for anothe
 
 
 def extractions_sweep() -> None:
-    """Give back what a dead worker held; safe in many workers at once."""
+    """Release extractions and layers of dead workers; safe in many workers at once."""
     running = Extraction.objects.filter(state__in=(State.RUNNING, State.LOADING))
     for extraction in running.filter(silent_for(DEAD_AFTER), imported=True):
         extraction_fail(extraction=extraction, reason=INTERRUPTED)

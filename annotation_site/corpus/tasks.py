@@ -1,4 +1,4 @@
-"""Work on the corpus that a worker does."""
+"""Celery tasks of the corpus."""
 
 from celery import shared_task
 
@@ -8,5 +8,5 @@ from annotation_site.corpus import extraction_runs
 # Acknowledged late, so that a busy worker fetches no message that an idle one could take.
 @shared_task(acks_late=True)
 def extraction_work(extraction_id: int) -> None:
-    """Do the next piece of an extraction: all of it, or one layer; nothing when others have it."""
+    """Do the next piece of an extraction: all of it, or one layer; a no-op if others have it."""
     extraction_runs.extraction_work(extraction_id=extraction_id)

@@ -1,4 +1,4 @@
-"""Pages about models and extractions, for admins."""
+"""Addresses of the pages about models and extractions."""
 
 from django.urls import path
 

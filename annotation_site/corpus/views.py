@@ -1,4 +1,4 @@
-"""Pages about models and extractions, for admins."""
+"""Views of models and extractions, for admins."""
 
 import hashlib
 import uuid
@@ -28,7 +28,7 @@ LINES_ON_PAGE = 12
 @admin_required
 @require_GET
 def models(request: PersonRequest) -> HttpResponse:
-    """The extractions, page by page, and who works on them."""
+    """The extractions, page by page, with their workers."""
     form = ExtractionFilter(request.GET)
     state = form.cleaned_data["state"] if form.is_valid() else ""
     found = selectors.extractions(state=state)
@@ -57,7 +57,7 @@ def models(request: PersonRequest) -> HttpResponse:
 
 @admin_required
 def enqueue(request: PersonRequest) -> HttpResponse:
-    """The form that enqueues a model, or tells first what that would take."""
+    """The form that enqueues a model, or estimates its extraction first."""
     local_models = locations.local_models()
     form = EnqueueForm(
         request.POST or None, local_models=local_models, local_corpora=locations.local_corpora()
@@ -84,7 +84,7 @@ def enqueue(request: PersonRequest) -> HttpResponse:
 @admin_required
 @require_http_methods(["GET", "POST"])
 def import_bundle(request: PersonRequest) -> HttpResponse:
-    """The form that takes a bundle made elsewhere."""
+    """The form that uploads a bundle from elsewhere."""
     handler = BundleUploadHandler(request)
     request.upload_handlers = [handler]
     try:
@@ -122,14 +122,14 @@ def extraction(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_GET
 def progress(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """The part of the page above that renews itself while the run goes on."""
+    """The part of the extraction's page that refreshes itself during the run."""
     return render(request, "corpus/progress.html", _context(public_id))
 
 
 @admin_required
 @require_POST
 def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """End an extraction that waits or runs."""
+    """Cancel an extraction that waits or runs."""
     services.extraction_cancel(extraction=_one(public_id), by=request.user)
     return redirect("corpus:extraction", public_id)
 
@@ -137,7 +137,7 @@ def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_POST
 def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Queue a failed or cancelled extraction again."""
+    """Enqueue a failed or cancelled extraction again."""
     services.extraction_retry(extraction=_one(public_id), by=request.user)
     return redirect("corpus:extraction", public_id)
 
@@ -145,7 +145,7 @@ def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_POST
 def delete(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Delete an extraction that nobody uses."""
+    """Delete an unused extraction."""
     services.extraction_delete(extraction=_one(public_id))
     return redirect("corpus:models")
 
@@ -162,7 +162,7 @@ def log(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_GET
 def manifest(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """The manifest of the bundle that was loaded."""
+    """The manifest of the loaded bundle."""
     found = _one(public_id)
     if not found.manifest:
         raise Http404

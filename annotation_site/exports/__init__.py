@@ -15,7 +15,7 @@ __all__ = ["EXPORT_FORMATS", "Column", "ExportFormat", "Table", "table_from_fram
 
 
 class ExportFormat(Protocol):
-    """Knows how to write a table, and nothing about what is in it."""
+    """Protocol of a table format."""
 
     @property
     def media_type(self) -> str:
@@ -23,7 +23,7 @@ class ExportFormat(Protocol):
 
     @property
     def extension(self) -> str:
-        """The end of the file's name, without the dot, and the format's name in the registry."""
+        """The file's extension without the dot, and the format's name in the registry."""
 
     def write(self, table: Table) -> Iterator[bytes]:
         """Yield the file piece by piece, reading the table's rows once."""

@@ -20,7 +20,7 @@ Type = Literal[
 
 
 class LabelsFileError(ValueError):
-    """A file that holds no labels as this product writes them; the sentence says where."""
+    """A file has no labels in this product's format; the sentence says where."""
 
 
 @dataclass(frozen=True)
@@ -36,35 +36,39 @@ class Field:
 RECORD_FIELDS = (
     Field("schema_version", "int32", f"{SCHEMA_VERSION}; another number, another meaning"),
     Field("model", "string", "name of the language model"),
-    Field("model_revision", "string", "its revision, empty where none was named"),
-    Field("weights_digest", "string", "digest of its weights"),
-    Field("bundle_digest", "string", "digest of the bundle that the list came from"),
+    Field("model_revision", "string", "its revision, or empty"),
+    Field("weights_digest", "string", "fingerprint of its weights"),
+    Field("bundle_digest", "string", "digest of the list's bundle"),
     Field("kind", "string", "value, random or update"),
     Field("layer", "int32", "layer of the vector, from 0"),
     Field("index", "int32", "index of the vector in its layer, from 0"),
-    Field("list_use", "string", "what the list was for: study, training, reference or pilot"),
-    Field("annotator", "string", "who answered: a code that means nothing outside the study"),
-    Field("annotator_name", "string", "their user name, only where names were asked for", True),
-    Field("role", "string", "what they were in the study: annotator or researcher"),
+    Field("list_use", "string", "the use of the list: study, training, reference or pilot"),
+    Field("annotator", "string", "code of the person, which means nothing outside the study"),
+    Field("annotator_name", "string", "the person's user name, only if names were requested", True),
+    Field("role", "string", "the person's role in the study: annotator or researcher"),
     Field(
         "purpose",
         "string",
-        "annotation, training, repeat, reference, pilot or adjudication; tables rest on annotation",
+        "annotation, training, repeat, reference, pilot or adjudication; tables use annotation",
     ),
-    Field("position", "int32", "place of the list in the person's own order, from 1"),
-    Field("surplus", "bool", "true: the list had its answers already; in no table"),
+    Field("position", "int32", "position of the list in the person's order, from 1"),
+    Field("surplus", "bool", "true: all slots of the list were taken; in no table"),
     Field("unblinded", "bool", "true: the person could see where lists come from; in no table"),
-    Field("reference_score", "float64", "agreement with the reference answer, 0 to 1", True),
-    Field("version", "int32", "how often the person submitted this answer; the last one is here"),
-    Field("guidelines_version", "int32", "version of the guidelines they had", True),
-    Field("opened_at", "timestamp", "when the list was opened first, UTC", True),
-    Field("submitted_at", "timestamp", "when this answer was submitted, UTC"),
-    Field("active_seconds", "int32", "seconds of work at the list"),
-    Field("no_pattern", "bool", "true: the answer is that there is no pattern"),
+    Field("reference_score", "float64", "overlap with the reference annotation, 0 to 1", True),
+    Field(
+        "version",
+        "int32",
+        "number of submissions of this annotation; the record holds the last one",
+    ),
+    Field("guidelines_version", "int32", "version of the guidelines that the person had", True),
+    Field("opened_at", "timestamp", "time of the first opening, UTC", True),
+    Field("submitted_at", "timestamp", "time of the submission, UTC"),
+    Field("active_seconds", "int32", "seconds of active time"),
+    Field("no_pattern", "bool", "true: the person found no pattern"),
     Field("comment", "string", "the person's comment"),
     Field("token_ids", "list<int32>", "the list's tokens by rank, as the vocabulary numbers them"),
-    Field("tokens", "list<string>", "the same tokens as people saw them"),
-    Field("glosses", "list<string>", "their descriptions, empty where there is none"),
+    Field("tokens", "list<string>", "the same tokens as people see them"),
+    Field("glosses", "list<string>", "their glosses, or empty"),
     Field(
         "patterns",
         "patterns",
@@ -75,7 +79,7 @@ RECORD_FIELDS = (
 
 @dataclass(frozen=True)
 class RecordPattern:
-    """A pattern of an answer."""
+    """A pattern of an annotation."""
 
     number: int
     description: str
@@ -87,7 +91,7 @@ class RecordPattern:
 
 @dataclass(frozen=True)
 class AnnotationRecord:
-    """One submitted answer of one person for one list, with where the list came from."""
+    """One submitted annotation of one person for one list, with the list's origin."""
 
     model: str
     model_revision: str
@@ -119,7 +123,7 @@ class AnnotationRecord:
 
     @property
     def list_key(self) -> tuple[str, str, int, int]:
-        """What names the list in any database."""
+        """The key of the list in any database."""
         return self.bundle_digest, self.kind, self.layer, self.index
 
     def values(self) -> dict[str, Any]:
@@ -128,12 +132,12 @@ class AnnotationRecord:
 
 
 def moment_text(moment: datetime) -> str:
-    """A time as JSON holds it: 2026-03-02T09:00:00.000000Z."""
+    """A time in the JSON format: 2026-03-02T09:00:00.000000Z."""
     return moment.astimezone(UTC).strftime(_MOMENT)
 
 
 def record_of(values: object, where: str) -> AnnotationRecord:
-    """The record that `AnnotationRecord.values` gave, from a file.
+    """Make a record from the values in a file, as `AnnotationRecord.values` gave them.
 
     Raises LabelsFileError, `where` being the place it names, for a missing or unknown field, a
     value of another type, an unknown schema, and an annotator's code that is none.

@@ -1,4 +1,4 @@
-"""Zip files that are the same, byte for byte, for the same content, and that are read with care.
+"""Deterministic zip files, and a careful reader for them.
 
 A member `checksums.sha256` names every other one, so that damage is seen and nothing is added.
 """
@@ -21,11 +21,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ArchiveError(ValueError):
-    """An archive that is damaged, or that no one should unpack; the sentence says why."""
+    """An archive is damaged or unsafe to unpack; the sentence says why."""
 
 
 class ArchiveWriter:
-    """Adds members in the order given; times and rights are the same in every archive."""
+    """Writes members in the given order; times and rights are the same in every archive."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
@@ -58,10 +58,10 @@ class ArchiveWriter:
 
 
 class ArchiveReader:
-    """A checked archive. Nothing is unpacked beyond what its own table of contents admits."""
+    """Reader of a checked archive; it unpacks no more than the table of contents declares."""
 
     def __init__(self, path: Path) -> None:
-        """Open and look through the table of contents. Raises ArchiveError."""
+        """Open the archive and check its table of contents. Raises ArchiveError."""
         try:
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
@@ -82,11 +82,11 @@ class ArchiveReader:
 
     @property
     def names(self) -> list[str]:
-        """Its members."""
+        """The names of the members."""
         return self._zip.namelist()
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """A member, piece by piece. Raises ArchiveError where there is none, or it is damaged."""
+        """Yield a member piece by piece. Raises ArchiveError if it is missing or damaged."""
         try:
             with self._zip.open(name) as member:
                 while piece := member.read(_BLOCK):
@@ -97,7 +97,7 @@ class ArchiveReader:
             raise ArchiveError(f"{name} is damaged.") from error
 
     def read(self, name: str, *, most: int) -> bytes:
-        """A whole member of at most so many bytes. Raises ArchiveError."""
+        """Read a whole member of at most so many bytes. Raises ArchiveError."""
         content = b""
         for piece in self.pieces(name):
             content += piece

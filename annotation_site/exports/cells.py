@@ -1,4 +1,4 @@
-"""What every format does to a cell: check it, and write it as its kind."""
+"""Checks and conversion of table cells, for every format."""
 
 import math
 from numbers import Integral, Real
@@ -9,14 +9,14 @@ DECIMALS = 3
 
 
 def text_of(cell: Cell) -> str | None:
-    """A text cell. Raises TypeError for anything else."""
+    """Check a text cell. Raises TypeError for anything else."""
     if cell is not None and not isinstance(cell, str):
         raise TypeError(f"{cell!r} is not a text.")
     return cell
 
 
 def number_of(cell: Cell) -> int | float | None:
-    """A number as Python's own type, None for NaN.
+    """Convert a number to Python's own type, None for NaN.
 
     Raises TypeError for anything else and ValueError for infinite numbers.
     """
@@ -35,7 +35,7 @@ def number_of(cell: Cell) -> int | float | None:
 
 
 def rounded(number: int | float) -> str:
-    """A number for readers: three decimals, or two digits where that would leave nothing."""
+    """Round a number for readers: three decimals, or two digits if that would leave nothing."""
     if isinstance(number, int):
         return str(number)
     if number and abs(number) < 0.5 * 10**-DECIMALS:

@@ -26,11 +26,11 @@ class JsonlWriter:
         self._file.write(line_of(record))
 
     def close(self) -> None:
-        """Nothing is left to write."""
+        """No-op: the caller closes the file."""
 
 
 def line_of(record: AnnotationRecord) -> bytes:
-    """The record's line, with its end."""
+    """The record as a line, with its end."""
     values: dict[str, Any] = record.values()
     for name in ("opened_at", "submitted_at"):
         values[name] = moment_text(values[name]) if values[name] else None

@@ -34,7 +34,7 @@ class ParquetWriter:
             self._flush()
 
     def close(self) -> None:
-        """Write what waits, and the file's end."""
+        """Write the remaining rows and the footer."""
         if self._waiting:
             self._flush()
         self._writer.close()

@@ -1,4 +1,4 @@
-r"""A LaTeX tabular with booktabs' rules, for ``\input``; nothing in a text is a command.
+r"""LaTeX tables with booktabs, for ``\input``; texts are escaped.
 
 Floats are rounded for readers. pdfLaTeX sets Latin letters; for other scripts compile with LuaLaTeX
 or XeLaTeX and a font that has them.
@@ -84,6 +84,6 @@ def _with_dollars(digits: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text as LaTeX sets it; whitespace and control signs become single spaces."""
+    """Escape a text for LaTeX; whitespace and control characters become single spaces."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], words)

@@ -1,4 +1,4 @@
-"""A Markdown table (GitHub's dialect): numbers are rounded, nothing in a text is markup."""
+"""Markdown tables (GitHub's dialect): numbers are rounded, texts are escaped."""
 
 import re
 from collections.abc import Iterator
@@ -43,6 +43,6 @@ def _cell(column: Column, cell: Cell) -> str:
 
 
 def escaped(text: str) -> str:
-    """Escape all that Markdown or HTML gives a meaning; a line break becomes a space."""
+    """Escape all special characters of Markdown and HTML; a line break becomes a space."""
     plain = _MARKUP.sub(r"\\\1", " ".join(text.split()))
     return re.sub(r"[&<>]", lambda found: _HTML[found[0]], plain)

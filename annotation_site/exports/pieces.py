@@ -1,4 +1,4 @@
-"""Lines as pieces of a file, large enough to be worth sending."""
+"""Join lines to pieces of a file that are large enough to send."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""What an export format is given: a named table with typed columns."""
+"""The input of an export format: a named table with typed columns."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

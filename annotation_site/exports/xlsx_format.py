@@ -1,4 +1,4 @@
-"""A spreadsheet in which no text is a formula or a link.
+"""XLSX spreadsheets in which no text is a formula or a link.
 
 Texts are neutralised with apostrophes as in CSV, so that a copy into another program is
 safe too. A spreadsheet's numbers are 64-bit floats: larger integers than 2⁵³ lose digits. A cell
@@ -63,7 +63,7 @@ class XlsxFormat:
 
 
 def _text(cell: Cell) -> str | None:
-    """What a cell holds of a text: all of it, or its beginning and a remark."""
+    """A text for a cell: all of it, or its beginning and a remark."""
     text = text_of(cell)
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""What the site's own commands have in common."""
+"""Base class of the site's commands."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from annotation_site.operations.databases import require_database
 
 
 class SiteCommand(BaseCommand):
-    """A command that acts on a site that is set up: it refuses a database without its tables.
+    """Base class of the site's commands; it refuses a database without its tables.
 
     Typed without the settings of its installation, it would act on an SQLite file of its own.
     """
@@ -18,7 +18,7 @@ class SiteCommand(BaseCommand):
     requires_system_checks = ()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Look at the database, then run the command."""
+        """Check the database, then run the command."""
         try:
             require_database()
         except Invalid as error:

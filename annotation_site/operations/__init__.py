@@ -1,1 +1,1 @@
-"""Keeping the site healthy: backups, the doctor, what load balancers ask."""
+"""Operation of the site: backups, `doctor`, `tidy`, metrics, health checks."""

@@ -1,4 +1,4 @@
-"""Backups that any of the two databases can be restored from, whichever they were made on.
+"""Backup and restore, between SQLite and PostgreSQL too.
 
 A backup is a tar file: `manifest.json`, one compressed file of rows per table, and the bundles.
 The rows are those of one moment, read in one transaction, so people may go on working. The tables
@@ -303,7 +303,7 @@ def _bundles_moved(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _all_or_nothing(path: Path) -> Iterator[None]:
-    """One transaction. What it does not take is told in a sentence."""
+    """One transaction; a row that it refuses becomes an error sentence."""
     try:
         with transaction.atomic():
             yield

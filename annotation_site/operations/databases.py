@@ -1,4 +1,4 @@
-"""Which database a command acts on, and whether it is one that a site was set up on.
+"""Checks of the database that a command uses, and sentences about it.
 
 A command that is typed without the installation's settings finds an SQLite file of its own: nothing
 may act on that without a word.
@@ -24,7 +24,7 @@ OTHER_SETTINGS = (
 
 
 def database_described() -> str:
-    """Its kind and place, without a password."""
+    """The database's kind and place, without a password."""
     of = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"SQLite, {of['NAME']}"
@@ -33,12 +33,12 @@ def database_described() -> str:
 
 
 def database_file() -> Path | None:
-    """SQLite's file; None for a server."""
+    """The path of SQLite's file; None for a server."""
     return Path(str(connection.settings_dict["NAME"])) if connection.vendor == "sqlite" else None
 
 
 def database_make_file() -> None:
-    """Make SQLite's file and its folder, for their owner alone. Raises Invalid where that fails."""
+    """Make SQLite's file and its folder, private to their owner. Raises Invalid if that fails."""
     file = database_file()
     if file is None or file.exists():
         return
@@ -52,7 +52,7 @@ def database_make_file() -> None:
 
 
 def database_answers() -> bool:
-    """Whether it can be asked at all."""
+    """Whether the database responds."""
     try:
         connection.introspection.table_names()
     except DatabaseError:
@@ -61,7 +61,7 @@ def database_answers() -> bool:
 
 
 def database_is_new() -> bool:
-    """Whether no migration ever ran on it. Looks without making SQLite's file."""
+    """Whether no migration ever ran on it. Does not create SQLite's file."""
     file = database_file()
     if file is not None and not file.exists():
         return True
@@ -69,13 +69,13 @@ def database_is_new() -> bool:
 
 
 def migrations_waiting() -> int:
-    """How many migrations are not applied."""
+    """Number of unapplied migrations."""
     executor = MigrationExecutor(connection)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def migrations_unknown() -> list[str]:
-    """Those of the site that are applied and that this version, an older one, does not have."""
+    """Applied migrations of the site that this older version does not have."""
     loader = MigrationLoader(connection)
     ours = {app.label for app in apps.get_app_configs() if app.name.startswith("annotation_site.")}
     applied = {(app, name) for app, name in loader.applied_migrations or () if app in ours}
@@ -83,7 +83,7 @@ def migrations_unknown() -> list[str]:
 
 
 def require_database(*, with_people: bool = False) -> None:
-    """Raise Invalid, saying which database, unless it answers and its tables are up to date.
+    """Raises Invalid, naming the database, unless it responds and its tables are up to date.
 
     `with_people` also refuses one in which nobody is: nothing that is worth keeping is there.
     """
@@ -114,8 +114,9 @@ _NOT_TAKEN = re.compile(r"disk is full|readonly|read-only|No space left|disk I/O
 
 
 def what_is_wrong(error: DatabaseError) -> str | None:
-    """Why a command failed at the database, where that is no bug: it is new, does not answer, or
-    its disk is full or read-only."""
+    """The reason why a command failed at the database, if it is no bug: it is new, is down, or its
+    disk is full or read-only.
+    """
     if isinstance(error, OperationalError) and _NOT_TAKEN.search(str(error)):
         return (
             f"The database ({database_described()}) takes nothing: {plain(error)} Make room, or "
@@ -129,7 +130,7 @@ def what_is_wrong(error: DatabaseError) -> str | None:
 
 
 def plain(error: Exception) -> str:
-    """An error of a server as one line, without any password of the settings."""
+    """A server's error as one line, without any password of the settings."""
     said = re.sub(r"\s+", " ", str(error)).strip()
     for secret in _secrets():
         said = said.replace(secret, "…")

@@ -1,4 +1,4 @@
-"""What is wrong with this installation, in plain words: `manage.py doctor`.
+"""Checks of `manage.py doctor`, with problems and remedies as sentences.
 
 Every check is a function in CHECKS; it says what it found and, where that is needed, what to do.
 """
@@ -45,7 +45,7 @@ LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. `level`: fine, worth a look, or wrong."""
+    """The finding of a check. `level`: fine, worth a look, or wrong."""
 
     level: str
     said: str
@@ -64,7 +64,7 @@ def wrong(said: str) -> Finding:
 
 
 def database() -> Finding:
-    """Whether it answers, is the site's, and has every table."""
+    """Check that the database responds, is the site's, and has every table."""
     where = database_described()
     try:
         if database_is_new():
@@ -88,7 +88,7 @@ def database() -> Finding:
 
 
 def queue() -> Finding:
-    """Whether messages can be sent, to the queue of this site's settings and no other."""
+    """Check that messages can be sent to the queue of this site's settings."""
     where = f"Redis at {_without_password(settings.REDIS_URL)}"
     if not settings.REDIS_URL:
         where = f"a folder of files, {settings.VAR_DIR / 'queue'}"
@@ -118,7 +118,7 @@ def _write_into(folder: Path) -> None:
 
 
 def workers() -> Finding:
-    """Whether somebody extracts, and somebody computes."""
+    """Check that a worker extracts and a worker computes."""
     alive, extracting = workers_alive().count(), workers_extracting().count()
     if not alive:
         return wrong(
@@ -133,7 +133,7 @@ def workers() -> Finding:
 
 
 def this_worker() -> Finding:
-    """Whether a worker of this machine is alive: what its container asks."""
+    """Check that a worker of this machine is alive, for its container's health check."""
     if _a_worker_is_here():
         return fine("alive.")
     return wrong("no worker of this machine is alive. Look at its log, and start it again.")
@@ -144,7 +144,7 @@ def _a_worker_is_here() -> bool:
 
 
 def wordnet() -> Finding:
-    """Whether glosses can be had; asked of the machine that extracts."""
+    """Check that glosses are available, on the machine that extracts."""
     if find_spec("nltk") is None:
         return fine("not needed here: this machine serves pages and has no extraction packages.")
     from ffn_extract.wordnet import wordnet_is_at_hand
@@ -158,7 +158,7 @@ def wordnet() -> Finding:
 
 
 def storage() -> Finding:
-    """Whether files can be written, and there is room for them."""
+    """Check that files can be written and disks have room."""
     folder = settings.VAR_DIR
     for path in (folder, settings.BUNDLES_DIR, settings.EXPORTS_DIR):
         try:
@@ -181,7 +181,7 @@ def storage() -> Finding:
 
 
 def _private_places() -> list[Path]:
-    """What holds names, answers or secrets: older versions, or a copy, may have left it open.
+    """Places with names, annotations or secrets, which older versions or a copy may have left open.
 
     Of folders themselves, since what is in a closed one is closed.
     """
@@ -193,7 +193,7 @@ def _private_places() -> list[Path]:
 
 
 def caches() -> Finding:
-    """Whether models, WordNet and a wiki's answers can be kept; asked of the extracting machine."""
+    """Check that models, WordNet and a wiki's responses can be kept, on the extracting machine."""
     if find_spec("nltk") is None:
         return fine("not needed here: this machine has no extraction packages.")
     folders = {"HF_HOME": Path(HF_HUB_CACHE), "FFN_DATA_DIR": data_folder()}
@@ -209,7 +209,7 @@ def caches() -> Finding:
 
 
 def static_files() -> Finding:
-    """Whether every page finds its scripts and styles, as they are in this version."""
+    """Check that every page finds the scripts and styles of this version."""
     manifest = settings.STATIC_ROOT / "staticfiles.json"
     do = "Run `manage.py collectstatic --noinput`, then restart the web servers."
     try:
@@ -240,7 +240,7 @@ def _never_collected(do: str) -> Finding:
 
 
 def certificates() -> Finding:
-    """Whether connections over TLS check who answers."""
+    """Check that TLS connections verify the server."""
     if "ssl_cert_reqs=none" in settings.REDIS_URL or "ssl_cert_reqs=optional" in settings.REDIS_URL:
         return worth_a_look(
             "REDIS_URL says not to check the server's certificate, so anybody on the way can "
@@ -256,7 +256,7 @@ def certificates() -> Finding:
 
 
 def clock() -> Finding:
-    """Whether this machine, the database and the workers agree about the time.
+    """Check that the clocks of this machine, the database and the workers agree.
 
     Leases and heartbeats compare times of different machines.
     """
@@ -284,7 +284,7 @@ def _time_of_database() -> datetime | None:
 
 
 def configuration() -> Finding:
-    """Django's own checks for a server that strangers reach, and what they cannot know."""
+    """Check the configuration: Django's deployment checks, and others."""
     host = settings.ALLOWED_HOSTS[0]
     for name, meant in settings.MISTYPED_SETTINGS.items():
         return worth_a_look(f"{settings.ENV_FILE} sets {name}, which nothing reads: {meant}?")
@@ -337,7 +337,7 @@ def _database_fails() -> bool:
 
 
 def examine(names: Sequence[str] = tuple(CHECKS)) -> dict[str, Finding]:
-    """The findings of some checks. Where the database fails, what needs it is not asked."""
+    """Run some checks. If the database fails, checks that need it are skipped."""
     found: dict[str, Finding] = {}
     broken = bool(NEED_THE_DATABASE & set(names)) and _database_fails()
     for name in names:

@@ -1,4 +1,4 @@
-"""What load balancers and container engines ask; the answers say nothing about the site."""
+"""Health checks for load balancers and container engines; they reveal nothing about the site."""
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
@@ -9,13 +9,15 @@ from annotation_site.workers.selectors import workers_alive
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """This process answers. No database is asked: a restart of this process would not mend one."""
+    """Whether this process responds. It does not query the database, which a restart would not
+    repair.
+    """
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """This process can serve pages: the database answers. Otherwise 503.
+    """Whether this process can serve pages, with a database that responds. Otherwise 503.
 
     Without a worker it can too, so that is said and is no reason to send people elsewhere.
     """

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, at /metrics where METRICS_TOKEN is set.
+"""Metrics for Prometheus, at /metrics if METRICS_TOKEN is set.
 
 Requests are counted by each process into files of its own, which the process that is asked adds
 up; everything else is read from the database at that moment.
@@ -37,7 +37,7 @@ _making = Lock()
 
 
 def metrics_prepare() -> None:
-    """Before the first request: make this machine's folder, and forget processes that are gone."""
+    """Before the first request: make this machine's folder, and remove ended processes."""
     if not settings.METRICS_TOKEN:
         return
     folder = _folders() / socket.gethostname()
@@ -49,7 +49,7 @@ def metrics_prepare() -> None:
 
 
 def metrics_of_gone_machines() -> list[Path]:
-    """The folders of other machines in which nothing was counted for a week.
+    """The folders of other machines without a request for a week.
 
     A new container has a new name, and nobody comes back for the old one's. A server that load
     balancers ask whether it is well counts that as requests, so an old folder has no server.
@@ -73,7 +73,7 @@ def _last_written(folder: Path) -> float:
 
 
 def request_count(method: str, view: str, status: int, seconds: float) -> None:
-    """Count a request of a view; nothing where no metrics are wanted."""
+    """Count a request of a view; a no-op without metrics."""
     if settings.METRICS_TOKEN:
         requests, durations = _made()
         # Strangers choose the method; each would be a series of its own.
@@ -83,7 +83,7 @@ def request_count(method: str, view: str, status: int, seconds: float) -> None:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus' text, for whoever sends the token; for others there is no such page."""
+    """The metrics page for a client with the token; for others it does not exist."""
     wanted, sent = settings.METRICS_TOKEN, request.headers.get("Authorization", "")
     if not wanted or not hmac.compare_digest(sent.encode(), f"Bearer {wanted}".encode()):
         raise Http404
@@ -97,7 +97,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class FromDatabase:
-    """What waits, who works, and how old results are."""
+    """Collector of metrics from the database: waiting work, workers, age of results."""
 
     def collect(self) -> "Iterator[GaugeMetricFamily]":
         """The families, each from one or two queries."""

@@ -1,4 +1,4 @@
-"""Each request has an id, in its answer and in every line that is logged for it, and is counted."""
+"""Request ids in responses and log lines, and counts of requests."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ log = logging.getLogger("annotation_site.requests")
 
 
 class NoFiles(FileUploadHandler):
-    """Files that come to an address that takes none are read past, and kept nowhere."""
+    """Upload handler of addresses that take no files: it reads past them and keeps nothing."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Refuse each before its first byte."""
@@ -29,7 +29,7 @@ class NoFiles(FileUploadHandler):
 
 
 class RequestMiddleware:
-    """Gives a request its id: the one that the proxy sent if it is well-formed, else a new one.
+    """Middleware that gives a request its id: the proxy's if it is well-formed, else a new one.
 
     Without a proxy the sender is a stranger, who could hide among another request's lines.
     """
@@ -59,7 +59,7 @@ class RequestMiddleware:
 
 
 class NothingKept:
-    """No browser and no proxy keeps an answer: names would stay on a shared computer.
+    """Middleware that forbids browsers and proxies to store responses, which hold names.
 
     Static files say themselves that they are public and may be kept.
     """

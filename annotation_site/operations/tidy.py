@@ -1,4 +1,4 @@
-"""Removing what is over: `manage.py tidy`, and once a day by a worker.
+"""Removal of expired files and rows: `manage.py tidy`, and once a day by a worker.
 
 A rule is a function in RULES: it says what would go, one line each, and removes it unless it is
 asked only to say. What a rule leaves out stays for ever: answers, studies, people, the log.
@@ -44,7 +44,7 @@ _looked_at = 0.0
 
 
 def tidy(*, dry_run: bool = False) -> dict[str, list[str]]:
-    """What each rule removed, or would; one line for each file and one for each kind of row.
+    """Run every rule; returns what each removed, or would: a line per file and per kind of row.
 
     A rule that fails keeps no other from its work; the first such error is raised in the end.
     """
@@ -64,7 +64,7 @@ def tidy(*, dry_run: bool = False) -> dict[str, list[str]]:
 
 
 def tidy_daily() -> None:
-    """Tidy, unless somebody did within a day; safe in many workers at once, and cheap."""
+    """Run `tidy` unless it ran within a day; safe in many workers at once, and cheap."""
     global _looked_at
     if _looked_at and time.monotonic() - _looked_at < LOOK_EVERY:
         return
@@ -74,7 +74,7 @@ def tidy_daily() -> None:
 
 
 def export_files(dry_run: bool) -> list[str]:
-    """Files that were asked for and are past EXPORT_DAYS, or belong to no row."""
+    """Remove requested files past EXPORT_DAYS, and files without a row."""
     found = [str(file_path(job)) for job in exports_over()]
     found += [str(path) for path in (*stray_files(), *stray_figures())]
     if not dry_run:
@@ -83,7 +83,7 @@ def export_files(dry_run: bool) -> list[str]:
 
 
 def export_rows(dry_run: bool) -> list[str]:
-    """What the exports page says of files that are gone, KEEP_ENDED_DAYS after they were asked."""
+    """Remove rows of removed files, KEEP_ENDED_DAYS after their request."""
     over = ExportJob.objects.filter(
         state__in=(ExportJob.State.EXPIRED, ExportJob.State.FAILED),
         requested_at__lt=_ended_before(),
@@ -92,43 +92,43 @@ def export_rows(dry_run: bool) -> list[str]:
 
 
 def uploads(dry_run: bool) -> list[str]:
-    """Uploads that stopped half-way a day ago."""
+    """Remove interrupted uploads after a day."""
     return _paths(old_files(), dry_run)
 
 
 def bundle_folders(dry_run: bool) -> list[str]:
-    """Bundles and layers of extractions that are not in the database any more, for a day."""
+    """Remove bundles and layers of extractions that are not in the database, after a day."""
     return _paths(_orphans(), dry_run)
 
 
 def log_lines(dry_run: bool) -> list[str]:
-    """Lines about extractions that have ended, past KEEP_LOG_DAYS."""
+    """Remove log entries of ended extractions past KEEP_LOG_DAYS."""
     before = timezone.now() - timedelta(days=settings.KEEP_LOG_DAYS)
     ended = ~Q(extraction__state__in=(*UNFINISHED, Extraction.State.DELETING))
     return _rows("lines about extractions", LogLine.objects.filter(ended, at__lt=before), dry_run)
 
 
 def request_keys(dry_run: bool) -> list[str]:
-    """Answers kept for an Idempotency-Key, after a day."""
+    """Remove responses kept for an Idempotency-Key, after a day."""
     over = RequestKey.objects.filter(created_at__lt=timezone.now() - KEPT)
     return _rows("idempotency keys", over, dry_run)
 
 
 def api_tokens(dry_run: bool) -> list[str]:
-    """API tokens that expired more than KEEP_ENDED_DAYS ago; the log still says who made them."""
+    """Remove API tokens that expired more than KEEP_ENDED_DAYS ago; the log keeps their makers."""
     over = ApiToken.objects.filter(expiry__lt=_ended_before())
     return _rows("expired API tokens", over, dry_run)
 
 
 def invitations(dry_run: bool) -> list[str]:
-    """Invitations that let nobody in any more, KEEP_ENDED_DAYS after they could."""
+    """Remove ended invitations after KEEP_ENDED_DAYS."""
     over = Q(expires_at__lt=_ended_before()) | Q(revoked_at__lt=_ended_before())
     used_up = Q(uses=F("uses_allowed"), created_at__lt=_ended_before())
     return _rows("ended invitations", Invitation.objects.filter(over | used_up), dry_run)
 
 
 def sessions(dry_run: bool) -> list[str]:
-    """Logins that have expired, and what the page of sessions keeps about them."""
+    """Remove expired logins, and their rows on the page of sessions."""
     expired = Session.objects.filter(expire_date__lt=timezone.now())
     found = _rows("expired sessions", expired, dry_run)
     living = Session.objects.filter(
@@ -140,18 +140,18 @@ def sessions(dry_run: bool) -> list[str]:
 
 
 def metrics(dry_run: bool) -> list[str]:
-    """Counters of requests of machines that are gone."""
+    """Remove request counters of machines that no longer exist."""
     return _paths(metrics_of_gone_machines(), dry_run)
 
 
 def second_factors(dry_run: bool) -> list[str]:
-    """Of second factors, what was encrypted under a key of SECRET_KEY_FALLBACKS: so they can go."""
+    """Encrypt second factors of SECRET_KEY_FALLBACKS again, so that the old keys can be removed."""
     count = second_factors_renew(dry_run=dry_run)
     return [f"{count} under an older secret key"] if count else []
 
 
 def counters(dry_run: bool) -> list[str]:
-    """Counters of failed logins and of requests whose time is over: they hold what was typed."""
+    """Remove expired counters of failed logins and requests, which hold typed names."""
     table = connection.ops.quote_name(str(settings.CACHES["default"]["LOCATION"]))
     now = connection.ops.adapt_datetimefield_value(timezone.now().replace(microsecond=0))
     with connection.cursor() as cursor:

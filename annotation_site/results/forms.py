@@ -1,4 +1,4 @@
-"""What a researcher fills in: the line of choices above results, and which file to write."""
+"""The filter form of a study's results."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _DATE = forms.DateInput(attrs={"type": "date"})
 
 
 class FilterForm(forms.Form):
-    """What a researcher chooses; anything left alone leaves everything in.
+    """Filter of results; an empty field means all.
 
     Only what the study holds can be chosen: its kinds, categories and people.
     """
@@ -98,7 +98,7 @@ class FilterForm(forms.Form):
         return data
 
     def filters(self) -> Filters:
-        """The choices; everything ticked is the same as nothing ticked. Call after is_valid."""
+        """The filter of the form; everything ticked equals nothing ticked. Call after is_valid."""
         data = self.cleaned_data
 
         def some(name: str) -> tuple[str, ...] | None:
@@ -120,7 +120,7 @@ class FilterForm(forms.Form):
         )
 
     def in_words(self) -> str:
-        """What is chosen, for the head of the page. Call after is_valid."""
+        """The filter in words, for the head of the page. Call after is_valid."""
         parts = []
         for name, value in self.filters().canonical().items():
             choices = dict(getattr(self.fields[name], "choices", ()))
@@ -135,7 +135,7 @@ class FilterForm(forms.Form):
         return "; ".join(parts)
 
     def sentence(self) -> str:
-        """What is wrong, in one sentence."""
+        """The form's error as one sentence."""
         parts = []
         for name, errors in self.errors.items():
             label = "" if name == "__all__" else f"{self.fields[name].label}: "

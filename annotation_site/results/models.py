@@ -1,4 +1,4 @@
-"""Computed tables, kept with what they were computed from, and files that were asked for."""
+"""Snapshots, figures, pseudonyms and export jobs."""
 
 import uuid
 
@@ -61,7 +61,7 @@ class Snapshot(ClaimedWork):
 
 
 class Pseudonym(models.Model):
-    """What a person is called in a study's exports: drawn at random, so that nothing leads back.
+    """A person's code in a study's exports, drawn at random.
 
     It stays the same in every export of the study, and is another one in every other study.
     """
@@ -83,8 +83,7 @@ class Pseudonym(models.Model):
 
 
 class ExportJob(ClaimedWork):
-    """A file that a researcher asked for: labels or an archive. A worker writes it, and it goes
-    after some days.
+    """A requested file: labels or an archive. A worker writes it, and it expires after some days.
 
     The file's name holds the claim, so that a run that lost its claim never writes what another
     one said is whole.

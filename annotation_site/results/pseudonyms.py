@@ -1,4 +1,4 @@
-"""What people are called in a study's tables and files: codes that lead back to nobody."""
+"""Pseudonyms: random codes of people in a study's tables and files."""
 
 import secrets
 
@@ -9,7 +9,7 @@ from annotation_site.results.models import Pseudonym
 
 
 def pseudonyms_ensure(*, study: Study) -> None:
-    """Give everybody in the study a code; whoever has one keeps it."""
+    """Give everybody in the study a code; existing codes stay."""
     coded = Pseudonym.objects.filter(study=study).values("user")
     without = study.memberships.exclude(user__in=coded).values_list("user", flat=True).distinct()
     if not without.exists():
@@ -23,5 +23,5 @@ def pseudonyms_ensure(*, study: Study) -> None:
 
 
 def pseudonyms_of(study: Study) -> dict[int, str]:
-    """The codes by the id of the user, of those who have one."""
+    """Existing codes by the id of the user."""
     return dict(Pseudonym.objects.filter(study=study).values_list("user", "name"))

@@ -1,4 +1,4 @@
-"""Results that a worker computes."""
+"""Celery tasks of results."""
 
 from celery import shared_task
 
@@ -8,7 +8,7 @@ from annotation_site.results.snapshots import services
 
 @shared_task
 def snapshot_compute_due(snapshot_id: int) -> None:
-    """Compute a snapshot that is due; does nothing when it is there or being made."""
+    """Compute a due snapshot; a no-op if it is ready or in progress."""
     services.snapshot_compute(snapshot_id=snapshot_id)
 
 
@@ -20,5 +20,5 @@ def snapshot_draw(snapshot_id: int, for_print: bool) -> None:
 
 @shared_task
 def export_write(job_id: int) -> None:
-    """Write a file that was asked for; does nothing when it is there or being written."""
+    """Write a requested file; a no-op if it exists or is in progress."""
     jobs.export_run(job_id=job_id)

@@ -1,4 +1,4 @@
-"""Pages of results, for researchers."""
+"""Addresses of results, for researchers."""
 
 from django.urls import path
 

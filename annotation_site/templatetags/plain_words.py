@@ -1,4 +1,4 @@
-"""Stored values as people read them."""
+"""Template filters: stored values as people read them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -65,7 +65,7 @@ def rough_bytes(size: int) -> str:
 
 @register.filter
 def in_words(value: Any) -> str:
-    """A parameter's JSON value as a line of text."""
+    """Format a parameter's JSON value as a line of text."""
     if value is None or value == []:
         return "none"
     if isinstance(value, bool):
@@ -85,7 +85,7 @@ def translated(message: str) -> str:
 
 @register.filter
 def pairs(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Keys and values; `.items` in a template would find a key of that name first."""
+    """The keys and values of a dictionary; `.items` in a template would look up a key first."""
     return list(value.items())
 
 

@@ -1,4 +1,4 @@
-"""The sentences of the page's scripts in the language of the request."""
+"""Template tag: translations for the page's scripts in the language of the request."""
 
 import json
 from functools import cache
@@ -18,7 +18,7 @@ COUNTED = 101  # the forms of plurals are told for 0 … 100
 
 @register.simple_tag
 def script_words() -> SafeString:
-    """The catalogue that gettext.js reads, as a data block; nothing in English.
+    """The catalogue for gettext.js as a data block; empty in English.
 
     `messages` holds a text, or a list of plural forms, per English sentence; `plural` the number
     of the form for 0, 1, 2, …, the last one for all above, so that the browser need not evaluate

@@ -1,4 +1,4 @@
-"""The workers' app: every process of the site knows the queue that the settings name."""
+"""App configuration: every process of the site uses the queue in the settings."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class Workers(AppConfig):
-    """Makes the site's Celery app the current one, also where no worker runs."""
+    """Make the site's Celery app the current one, also outside workers."""
 
     name = "annotation_site.workers"
 

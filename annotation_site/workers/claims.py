@@ -1,4 +1,4 @@
-"""Work in the background: one model of claim, heartbeat, progress, failure and sweep.
+"""Background work: claim, heartbeat, progress, failure and sweep in one model.
 
 The database says what is due. A message in the queue only wakes a worker: it may be delivered
 twice, late or never. A worker takes a row by a conditional UPDATE, renews its heartbeat until it
@@ -48,11 +48,11 @@ _silent_until = 0.0
 
 
 class ClaimLost(Exception):
-    """Another worker has the row, or it was cancelled or deleted: stop without a trace."""
+    """The claim is lost: another worker has the row, or it was cancelled or deleted."""
 
 
 class ClaimedWork(models.Model):
-    """A row that one worker at a time holds and does.
+    """Abstract model of a row that one worker at a time claims and does.
 
     A subclass names its queue and task, says which rows wait, and has the states that its pages
     show, those of `at_work` while a worker has it. `turn` orders kinds of work that share a queue:
@@ -80,16 +80,16 @@ class ClaimedWork(models.Model):
 
     @classmethod
     def waiting(cls) -> QuerySet[Any]:
-        """Rows that a worker could take now."""
+        """Rows that a worker could claim now."""
         raise NotImplementedError  # each kind of work says so; Django's models take no ABC
 
     @classmethod
     def being_done(cls) -> QuerySet[Any]:
-        """Rows that a worker has taken."""
+        """Rows that a worker has claimed."""
         return cls._default_manager.filter(**{"state__in": cls.at_work})
 
     def held(self) -> QuerySet[Self]:
-        """This row, as long as the claim on it is ours."""
+        """This row, as long as this process holds the claim on it."""
         return type(self)._default_manager.filter(pk=self.pk, claim=self.claim)
 
 
@@ -97,7 +97,7 @@ Row = TypeVar("Row", bound=ClaimedWork)
 
 
 def claim(rows: QuerySet[Row], pk: int, **changes: Any) -> Row | None:
-    """Take one of `rows` for this process; None when it is not among them any more.
+    """Claim one of `rows` for this process; None if it is no longer among them.
 
     A conditional UPDATE decides, so a message that is delivered twice is done once.
     """
@@ -118,7 +118,7 @@ def claim(rows: QuerySet[Row], pk: int, **changes: Any) -> Row | None:
 
 
 def report(row: ClaimedWork, **changes: Any) -> None:
-    """Write changes and a heartbeat. Raises ClaimLost when the row is no longer ours."""
+    """Write changes and a heartbeat. Raises ClaimLost if the claim is lost."""
     if not row.held().update(heartbeat_at=timezone.now(), **changes):
         raise ClaimLost
 
@@ -127,14 +127,14 @@ Failure = str | Sentence
 
 
 def fail(row: ClaimedWork, reason: Failure) -> None:
-    """End the work with a sentence for people, unless the row is no longer ours."""
+    """End the work with a sentence for people, unless the claim is lost."""
     ended: dict[str, Any] = {"state": "failed", "error": reason, "finished_at": timezone.now()}
     row.held().update(**ended, claim=None)
 
 
 @contextmanager
 def working(row: Row, *, fail: Callable[[Row, Failure], None] = fail) -> Iterator[None]:
-    """Do claimed work in the block: it ends well, or with a sentence, or it is another's.
+    """Do claimed work in the block; an error ends it with a sentence, unless the claim is lost.
 
     While the block runs, a thread renews the heartbeat. A bug is recorded, so that no page waits
     for ever, and propagates. Where the database was away, or a process that does the work was
@@ -190,7 +190,7 @@ def heartbeat(row: ClaimedWork, seconds: float = HEARTBEAT_SECONDS) -> Iterator[
 
 
 class ProgressReporter:
-    """Passes progress on at most twice a second, and always the first and last of a step.
+    """Report progress at most twice a second, and always the first and last of a step.
 
     Work reports far more often than a page can show or a database should write.
     """
@@ -211,7 +211,7 @@ class ProgressReporter:
 def give_back(
     rows: QuerySet[Row], *, fail: Callable[[Row, Failure], None] = fail, **changes: Any
 ) -> Iterator[Row]:
-    """Give back those of the claimed `rows` whose worker is silent; yields each that was.
+    """Release those of the claimed `rows` whose worker is silent; yields each of them.
 
     `changes` makes a row wait again. One that ended so `MOST_ATTEMPTS` times fails instead.
     """
@@ -227,7 +227,7 @@ def give_back(
 
 
 def wake(queue: str) -> None:
-    """Once the transaction has committed, send a message for each free place of a queue.
+    """After the commit, enqueue a message for each free child of a queue's workers.
 
     Rows wait in the database, not in the queue: there are never more messages than places, and
     each goes to the row that is next in turn at that moment.
@@ -289,7 +289,7 @@ def _places(queue: str) -> int:
 
 
 def send(task: str, *args: Any) -> None:
-    """Send a message now. A broker that cannot be reached is logged and no error."""
+    """Enqueue a message now. An unreachable broker is logged and no error."""
     global _silent_until
     if time.monotonic() < _silent_until:
         return

@@ -1,4 +1,4 @@
-"""The thread in every worker that says "alive", and in one worker at a time sweeps.
+"""Heartbeat thread of every worker; in one worker at a time it also sweeps.
 
 It runs in the worker's main process, so it beats while tasks are busy; a task that died inside
 a living worker is seen by the heartbeat of its own row (`workers.claims`).
@@ -31,7 +31,7 @@ _thread: threading.Thread | None = None
 def start(
     sweeps: Sequence[Callable[[], None]], *, extracts: bool = True, tasks_at_once: int = 0
 ) -> None:
-    """Start the thread; the first beat and sweep come at once.
+    """Start the thread; the first heartbeat and sweep come at once.
 
     `tasks_at_once` is how many tasks of the results queue this worker does at once.
     """
@@ -43,7 +43,7 @@ def start(
 
 
 def stop() -> None:
-    """End the thread and take this worker off the list, so that pages know within a second."""
+    """Stop the thread and remove this worker's row, so that pages know within a second."""
     _stopped.set()
     if _thread is not None:
         _thread.join(timeout=5)

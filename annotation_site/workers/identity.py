@@ -1,4 +1,4 @@
-"""Which worker a process belongs to."""
+"""Name of the worker that a process belongs to."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Giving memory back after each task: a worker is as large after a year as after an hour."""
+"""Release memory after each task, so that a worker does not grow."""
 
 import ctypes
 import gc
@@ -9,7 +9,7 @@ _trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linu
 
 
 def release() -> None:
-    """Free what a task has left in cycles, and give what is free to the system.
+    """Collect garbage cycles of a task, and return free memory to the system.
 
     A drawn figure is a cycle of some ten thousand objects with a picture of megabytes. Python looks
     for such cycles by the number of objects, not by their size, and what it frees stays with the C

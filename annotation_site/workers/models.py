@@ -1,10 +1,12 @@
-"""Which worker processes are alive."""
+"""Rows of live workers, and of the last sweep."""
 
 from django.db import models
 
 
 class Worker(models.Model):
-    """One running worker process. It renews `seen_at` every few seconds and goes when it stops."""
+    """A running worker process. It renews `seen_at` every few seconds and deletes its row at the
+    end.
+    """
 
     name = models.CharField(max_length=200, unique=True)
     started_at = models.DateTimeField(auto_now_add=True)
@@ -18,7 +20,7 @@ class Worker(models.Model):
 
 
 class Sweep(models.Model):
-    """The one row that says when a worker last swept, so that one of them sweeps at a time."""
+    """The one row with the time of the last sweep, so that one worker sweeps at a time."""
 
     swept_at = models.DateTimeField()
 

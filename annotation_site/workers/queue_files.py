@@ -1,4 +1,4 @@
-"""The embedded queue: a folder of files, for Kombu.
+"""Embedded queue: a Kombu transport in a folder of files.
 
 A message appears whole or not at all, and the folder comes back by itself. Kombu's own queue of
 files ends its worker where a process was killed while it wrote, where the disk was full, or where
@@ -23,14 +23,14 @@ _refusal = ""  # the last one that was logged: an idle worker looks five times a
 
 
 class Channel(virtual.Channel):  # type: ignore[misc]
-    """Queues as files of one folder, named by time and queue."""
+    """Kombu channel with queues as files of one folder, named by time and queue."""
 
     @property
     def _folder(self) -> Path:
         return Path(self.connection.client.transport_options["folder"])
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """The queue of a direct exchange: that of its name. Nothing on disk that can be lost.
+        """The queue of a direct exchange, which has its name, without a file that could be lost.
 
         Others carry the events of workers, which nobody reads.
         """

@@ -1,4 +1,4 @@
-"""The names of the queues, which both the worker's entry point and the site's apps need."""
+"""Names of the queues, for the worker's entry point and the site's apps."""
 
 # Extractions have a queue of their own, so that results never wait behind one. A worker takes both
 # unless it is told which (--queues).

@@ -1,4 +1,4 @@
-"""Kombu's queue in Redis, for a worker whose Redis ends while it holds a message.
+"""Patch of Kombu's Redis transport for a connection that is lost while a worker holds a message.
 
 A worker takes no more messages than it may hold unacknowledged. Where Redis is away when a message
 is to be acknowledged, kombu logs that and goes on holding it: with one message at a time the worker
@@ -11,8 +11,9 @@ from kombu.transport import redis, virtual
 
 
 class QoS(redis.QoS):  # type: ignore[misc]
-    """Lets a message go that cannot be acknowledged; Redis may deliver it again, which is harmless
-    since tasks look up in the database what is to be done."""
+    """Drop a message that cannot be acknowledged; Redis may deliver it again, which is harmless
+    since tasks look up their work in the database.
+    """
 
     def ack(self, delivery_tag: Any) -> None:
         try:
@@ -23,6 +24,6 @@ class QoS(redis.QoS):  # type: ignore[misc]
 
 
 def let_go_of_what_redis_forgot() -> None:
-    """For every connection to Redis that this process opens from here on."""
+    """Install the patch for every later connection to Redis of this process."""
     # Not by a transport of our own: kombu would not know it for TLS when it reads rediss://.
     redis.Channel.QoS = QoS

@@ -1,4 +1,4 @@
-"""Reading which workers are alive."""
+"""Queries of live workers."""
 
 from datetime import timedelta
 
@@ -17,5 +17,5 @@ def workers_alive() -> QuerySet[Worker]:
 
 
 def workers_extracting() -> QuerySet[Worker]:
-    """Those of them that take extractions."""
+    """Live workers that take extractions."""
     return workers_alive().filter(extracts=True)

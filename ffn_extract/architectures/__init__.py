@@ -86,7 +86,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What reads weights loads torch, so it is imported when asked for; declarations do without."""
+    """Import lazily what reads weights, because it loads torch; declarations do not need it."""
     if name in ("Dimensions", "ModelWeights"):
         from ffn_extract.architectures import weights
 
@@ -176,14 +176,14 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture:
             return in_gguf(family, config) if config.get(IN_GGUF) else family
     if isinstance(model_type, str) and model_type in WITHOUT_FFN:
         raise ArchitectureError(
-            f"A {model_type} model has no FFN: its layers mix tokens in a state space and nothing "
-            "else, so it has no value vectors to read."
+            f"A {model_type} model has no FFN: its layers only mix tokens in a state "
+            "space, so it has no value vectors. Give a model of another family."
         )
     text = f", with a text part of model_type {of_text!r}" if of_text else ""
     raise ArchitectureError(
-        f"The model's family (model_type {model_type!r}{text}) is not known. To read it all the "
-        "same, give the names of two tensors - the FFN's value matrix and the unembedding - and "
-        "whether value i is row i or column i of the value matrix: --value-tensor NAME "
+        f"The model's family (model_type {model_type!r}{text}) is not known. To read it "
+        "anyway, name the FFN's value matrix and the unembedding, and say whether value i is row i "
+        "or column i of the value matrix: --value-tensor NAME "
         "--unembedding-tensor NAME --orientation row|col, with {layer} for the layer's number and "
         f"{{expert}} for an expert's. {LIST_TENSORS} `python -m ffn_extract architectures` lists "
         "the known families, and docs/extending.md shows how to add one."

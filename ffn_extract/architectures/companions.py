@@ -1,4 +1,4 @@
-"""What stands beside a tensor in the file and changes what it means, by names alone. No torch.
+"""Checks of tensors beside a tensor that change its meaning, by names alone. No torch.
 
 A linear layer, an embedding or an expert has a weight and at most a bias. Whatever else carries its
 name (a scale, a code, an adapter's matrix, a mask) takes part in the numbers that the model
@@ -56,7 +56,7 @@ def require_unadapted(names: frozenset[str]) -> None:
 
 
 def companions_of(name: str, names: frozenset[str]) -> list[str]:
-    """The tensors that carry the name of `name`'s layer, besides a weight and a bias."""
+    """The tensors of the same layer as `name`, besides a weight and a bias."""
     stem = name.removesuffix("weight")
     ordered = _ordered(names)
     places = range(bisect_left(ordered, stem), len(ordered))
@@ -71,7 +71,7 @@ def companions_of(name: str, names: frozenset[str]) -> list[str]:
 
 
 def quantisation_of(name: str, names: frozenset[str]) -> tuple[str, str] | None:
-    """The format in which a tensor is quantised, and the tensor that shows it; else None."""
+    """The quantisation format of a tensor, and the tensor that shows it; else None."""
     companions = companions_of(name, names)
     stem = name.removesuffix("weight")
     for title, pattern in _QUANTISED if companions else ():
@@ -84,7 +84,7 @@ def quantisation_of(name: str, names: frozenset[str]) -> tuple[str, str] | None:
 def require_unquantised(
     name: str, names: frozenset[str], config: Mapping[str, Any], stored_as: str | None = None
 ) -> None:
-    """Refuse a tensor that is stored quantised, whether it is there or its parts are.
+    """Refuse a quantised tensor, stored whole or in parts.
 
     `stored_as` is its type, where that cannot be read. Raises ArchitectureError with the format's
     name.
@@ -105,16 +105,16 @@ def require_unquantised(
 
 
 def require_alone(name: str, names: frozenset[str]) -> None:
-    """Refuse a tensor beside which the file has one that is not known to leave it as it is.
+    """Refuse a tensor with an unknown companion that may change it.
 
     Raises ArchitectureError.
     """
     companions = companions_of(name, names)
     if companions:
         raise ArchitectureError(
-            f"Beside {name} the weights have {companions[0]}, which may change it in a way that is "
-            "not known here. Load the model in the program that saved it, fold what belongs to a "
-            "matrix into it, and save the plain model."
+            f"Beside {name} the weights have {companions[0]}, which may change it in an unknown "
+            "way. Load the model in the program that saved it, merge such tensors into their "
+            "matrix, and save the plain model."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a model family declares about its tensors."""
+"""Declaration of a model family's tensors."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -59,7 +59,7 @@ class FFN:
 
     @property
     def mark(self) -> Matrix:
-        """The matrix by which a layer is known to have this form: the key, else the value."""
+        """The matrix that identifies a layer of this form: the key, else the value."""
         return self.key or self.value
 
 
@@ -82,7 +82,7 @@ class NormNames:
 
 @dataclass(frozen=True, slots=True)
 class MaskedHead:
-    """What a masked-language-model head has in front of its embeddings, without prefix.
+    """The tensors of a masked-language-model head before its embeddings, without prefix.
 
     `dense` is a matrix of d_model columns with its vectors as rows; `gain` is that of the LayerNorm
     after it (the first name that the file has); `decoder` is the unembedding where the file has it.

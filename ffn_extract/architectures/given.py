@@ -1,4 +1,4 @@
-"""A family that somebody describes by options instead of in a file of this folder.
+"""A model family described by options instead of by a file of this folder.
 
 `value_tensor` is the FFN's output matrix on disk, `{layer}` for the layer's number: value i is its
 row i or column i, as `orientation` says. With `{expert}` in the name, each expert has a tensor; a
@@ -217,7 +217,7 @@ class _Description:
         ]
         those = f"Those that do: {', '.join(sorted(fitting)[:4])}." if fitting else "Name another."
         raise ArchitectureError(
-            f"{self.unembedding} has {rows:,} rows, and config.json says a vocabulary of "
+            f"{self.unembedding} has {rows:,} rows, and config.json gives a vocabulary of "
             f"{vocab_size:,}: it has no row for each token. {those}"
         )
 
@@ -298,8 +298,8 @@ class _Description:
         width, d_model = self.shapes[self.unembedding][1], self._d_model()
         if width == d_model:
             raise ArchitectureError(
-                f"The rows of {self.unembedding} have {width} entries, as value vectors have: "
-                "nothing stands between them. Leave out --projection-tensor."
+                f"The rows of {self.unembedding} have {width} entries, as many as value "
+                "vectors, so no matrix is between them. Leave out --projection-tensor."
             )
         orientations: dict[Shape, Orientation] = {(width, d_model): "row", (d_model, width): "col"}
         found = orientations.get(self.shapes[name])
@@ -354,7 +354,7 @@ class _Description:
             own[key] = options.norm_epsilon
         elif key is None and options.projection == "norm":
             raise ArchitectureError(
-                "config.json gives no epsilon of the norm under a name that is known. Give "
+                "config.json gives no epsilon of the norm under a known name. Give "
                 "--norm-epsilon; --projection fold needs none."
             )
         bias = options.norm_bias_tensor
@@ -378,7 +378,7 @@ def _missing(name: str, shapes: Shapes, axes: tuple[int, ...]) -> ArchitectureEr
 
 
 def names_of_norms_after_ffn(options: ExtractOptions, shapes: Shapes) -> Iterator[str]:
-    """Tensors that look like a norm behind the FFN, which `fold` and `norm` should apply first."""
+    """Tensors that look like a norm after the FFN, which `fold` and `norm` should apply first."""
     if options.projection == "raw" or options.norm_after_ffn_tensor is not None:
         return
     for name in sorted(shapes):

@@ -1,4 +1,4 @@
-"""Which tensor is the unembedding: the file's head, else the embeddings where they are tied."""
+"""Choice of the unembedding: the file's head, else the embeddings if they are tied."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The families as GGUF files keep them: one set of names for all, values always as columns.
+"""Model families in GGUF files: one set of names for all, values always as columns.
 
 llama.cpp transposes GPT-2's matrices and adds 1 to the gains of Gemma and its kin when it writes
 them, so that both are as in other families there.
@@ -36,14 +36,14 @@ def in_gguf(family: Architecture, config: Mapping[str, Any]) -> Architecture:
     """
     if config.get("num_experts"):
         raise ArchitectureError(
-            f"The GGUF file's FFN has {config['num_experts']} experts in each layer, and of GGUF "
-            "files those without experts are read. Give the model from which the file was made, as "
-            "a folder with config.json and safetensors."
+            f"The GGUF file's FFN has {config['num_experts']} experts in each layer; "
+            "GGUF files with experts cannot be read. Give the model from which the file was made, "
+            "as a folder with config.json and safetensors."
         )
     if family.model_type not in MODEL_TYPES.values():
         raise ArchitectureError(
-            f"GGUF files of the family {family.model_type} are not read. Give the model from which "
-            "the file was made, as a folder with config.json and safetensors."
+            f"GGUF files of the family {family.model_type} cannot be read. Give the model from "
+            "which the file was made, as a folder with config.json and safetensors."
         )
     return replace(
         family,

@@ -1,4 +1,4 @@
-"""Which layers of a model have an FFN in the file, and how many layers the model has."""
+"""Find the layers with an FFN in the file, and the model's number of layers."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ _ON_REQUEST = "--allow-fewer-layers reads"
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers that are read, by their true numbers, of the `total` that the model has."""
+    """The layers to read, by their true numbers, of the model's `total`."""
 
     read: tuple[int, ...]
     total: int
@@ -60,7 +60,7 @@ def find_layers(
     if not read:
         raise ArchitectureError(
             f"The weights have no {first}, which a {family.model_type} model of {total} layers "
-            "keeps there."
+            "needs."
         )
     if len(read) == total or allow_fewer:
         return Layers(read, total)
@@ -73,7 +73,7 @@ def find_layers(
     gap = next(layer for layer in range(total) if layer not in read)
     raise ArchitectureError(
         f"The weights have no {name_on_disk(prefix, mark, gap)}, which a "
-        f"{family.model_type} model of {total} layers keeps there: {len(read)} of {total} layers "
+        f"{family.model_type} model of {total} layers needs: {len(read)} of {total} layers "
         f"have the FFN's tensors (layer {ranges(read)}). Give the whole model; {_ON_REQUEST} those "
         "layers alone."
     )

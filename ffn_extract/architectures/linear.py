@@ -50,7 +50,7 @@ class Rescaled:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """x to M_1·x, M_2·x, … one after the other; None stands for x itself."""
+    """x to M_1·x, M_2·x, … concatenated; None stands for x itself."""
 
     maps: tuple[LinearMap | None, ...]
 

@@ -1,4 +1,4 @@
-"""Where a checkpoint keeps a family's tensors: prefixes and heads, by names alone. No torch."""
+"""Find a family's tensors in a checkpoint: prefixes and heads, by names alone. No torch."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -11,7 +11,7 @@ LIST_TENSORS = "`python -m ffn_extract tensors MODEL` lists the tensors of a mod
 
 
 def first_of(names: Collection[str], wanted: Iterable[str]) -> str | None:
-    """The first of the wanted names that is there."""
+    """The first of the wanted names that exists."""
     return next((name for name in wanted if name in names), None)
 
 
@@ -21,7 +21,7 @@ def name_on_disk(prefix: str, matrix: Matrix, layer: int, expert: int = 0) -> st
 
 
 def matrices_of(ffns: Iterable[FFN]) -> list[Matrix]:
-    """The key and value matrices of the forms that an FFN can have; shared experts left out."""
+    """The key and value matrices of an FFN's possible forms, without shared experts."""
     return [matrix for ffn in ffns for matrix in (ffn.key, ffn.value) if matrix is not None]
 
 
@@ -31,7 +31,7 @@ def pattern_of(matrix: Matrix) -> str:
 
 
 def find_prefix(family: Architecture, names: Collection[str]) -> str:
-    """What stands before the family's names in this file: its usual prefix, or a wrapper's too.
+    """The prefix of the family's names in this file: its usual one, or a wrapper's too.
 
     Wrappers are what compiling (`_orig_mod.`), data parallelism (`module.`), adapters
     (`base_model.model.`) and multimodal models (`model.language_model.`) put in front. Found by the
@@ -69,13 +69,13 @@ def _prefixes_of_ffn(family: Architecture, names: Collection[str]) -> set[str]:
 
 
 def beside(prefix: str, name: str) -> list[str]:
-    """Where a tensor outside the base model can stand: at the top, or in any part of the prefix."""
+    """Possible places of a tensor outside the base model: the top, or any part of the prefix."""
     parts = prefix.split(".")
     return [".".join([*parts[:n], name]) for n in range(len(parts))]
 
 
 def find_head(heads: Iterable[str], names: Collection[str], prefix: str) -> str | None:
-    """The head that the file has, of the family's names for one.
+    """The head in the file, of the family's possible names.
 
     Raises ArchitectureError when it has several.
     """

@@ -1,4 +1,4 @@
-"""Tell quantised weights from plain ones, by the tensors and not by what config.json says."""
+"""Detect quantised weights by their tensors, not by config.json."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ _READ = FLOAT_TYPES | READABLE
 
 
 def require_plain(files: TensorFiles, name: str, config: Mapping[str, Any]) -> None:
-    """Refuse a tensor that is stored quantised, whether it is there or its parts are.
+    """Refuse a quantised tensor, stored whole or in parts.
 
     Raises ArchitectureError with the format's name.
     """
@@ -23,20 +23,20 @@ def require_plain(files: TensorFiles, name: str, config: Mapping[str, Any]) -> N
 
 
 def require_readable(files: TensorFiles, name: str, config: Mapping[str, Any]) -> None:
-    """Refuse a tensor whose type is no plain float: cheap, so every tensor used is asked."""
+    """Refuse a tensor whose type is no plain float; cheap, so every used tensor is checked."""
     if name in files.names and files.dtype(name) not in _READ:
         require_plain(files, name, config)
 
 
 def report_plain(files: TensorFiles, used: Iterable[str], config: Mapping[str, Any]) -> None:
-    """Say it once when config.json speaks of a quantisation that the tensors do not have."""
+    """Log once that config.json declares a quantisation that the tensors do not have."""
     said = config.get("quantization_config")
     if not isinstance(said, Mapping):
         return
     types = sorted({files.dtype(name) for name in used})
     _log.warning(
         "config.json has a quantization_config (%s), but the tensors used are plain %s without "
-        "scales: they are read as they are.",
+        "scales. They are read unchanged.",
         said.get("quant_method", "no method named"),
         " and ".join(types),
     )

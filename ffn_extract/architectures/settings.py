@@ -1,4 +1,4 @@
-"""What config.json says, in models of text and in those that have text for one part."""
+"""Settings in config.json, of text models and of the text part of others."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ def settings_for(family: Architecture, config: Mapping[str, Any]) -> dict[str, A
 
 
 def size_of(settings: Mapping[str, Any], keys: tuple[str, ...], most: int = MOST_WIDTH) -> int:
-    """The size under the first key that is there.
+    """The size under the first key that exists.
 
     Raises ArchitectureError when none is, or it is no whole number from 1 to `most`.
     """

@@ -1,4 +1,4 @@
-"""Matrices on disk, of which only the vectors that are asked for are read."""
+"""Matrices on disk, read row by row on request."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _BLOCK_ELEMENTS = 1 << 22  # of a tensor that is only looked through
 
 @dataclass(frozen=True)
 class StoredRows:
-    """A matrix on disk whose rows are read when they are asked for, shape `shape`.
+    """A matrix on disk whose rows are read on request, shape `shape`.
 
     Of a matrix that ends in rows of another meaning, the first `count` are its rows. Rows that
     `unnamed` marks, shape (rows,), are read as zeros.
@@ -36,7 +36,7 @@ class StoredRows:
         return [self.name]
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
-        """Rows start..stop in stored precision. Raises CheckpointError when one is not finite."""
+        """Rows start..stop in stored precision. Raises CheckpointError if one is not finite."""
         rows = self.files.rows(self.name, start, stop)
         if self.unnamed is not None and self.unnamed[start:stop].any():
             rows = rows.clone()
@@ -63,7 +63,7 @@ class StoredBands:
         return [band.name for band in self.bands]
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
-        """Rows start..stop in stored precision. Raises CheckpointError when one is not finite."""
+        """Rows start..stop in stored precision. Raises CheckpointError if one is not finite."""
         pieces: list[torch.Tensor] = []
         first = 0
         for band in self.bands:
@@ -100,7 +100,7 @@ class StoredVectors:
         return shape if self.expert is None else (self.experts, *shape)
 
     def require(self, model_type: str, which: str) -> None:
-        """Raise ArchitectureError when the tensor is not there or has another shape.
+        """Raises ArchitectureError if the tensor is missing or has another shape.
 
         `which` describes the model in the sentence about a tensor that is not there.
         """
@@ -145,20 +145,23 @@ class StoredVectors:
 
 
 def require_present(files: TensorFiles, name: str, model: str) -> None:
-    """Raise ArchitectureError when the files have no such tensor; `model` is whose it should be."""
+    """Raises ArchitectureError if the files have no such tensor; `model` names the model."""
     if name not in files.names:
-        raise ArchitectureError(f"The weights have no {name}, which {model} keeps there.")
+        raise ArchitectureError(f"The weights have no {name}, which {model} needs.")
 
 
 def read_vector(files: TensorFiles, name: str) -> torch.Tensor:
-    """A tensor of one axis in stored precision. Raises CheckpointError when it is not finite."""
+    """A tensor of one axis in stored precision. Raises CheckpointError if it is not finite."""
     (size,) = files.shape(name)
     return require_finite(files.rows(name, 0, size), name)
 
 
 def require_finite(tensor: torch.Tensor, name: str) -> torch.Tensor:
-    """The tensor itself. Raises CheckpointError when it holds NaN or an infinite number."""
+    """The tensor itself. Raises CheckpointError if it has NaN or an infinite number."""
     # Their ends tell: NaN passes on to both. Several times as fast as a look at every number.
     if tensor.numel() and not all(torch.isfinite(torch.stack(torch.aminmax(tensor)))):
-        raise CheckpointError(f"{name} holds values that are not finite numbers (NaN or infinite).")
+        raise CheckpointError(
+            f"{name} holds values that are not finite numbers (NaN or infinite). Copy "
+            "the model again, or give another."
+        )
     return tensor

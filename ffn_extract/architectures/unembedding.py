@@ -1,4 +1,4 @@
-"""From d_model to the vocabulary: the unembedding's rows, and the maps in front of them."""
+"""The unembedding: its rows, and the maps before them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Map(Protocol):
 
 @dataclass(frozen=True)
 class Unembedding:
-    """The unembedding's rows, the maps that a vector goes through before them, and why these.
+    """The unembedding's rows, the maps before them, and how they were chosen.
 
     `chosen` is a key of `ffn_extract.bundle.manifest.UNEMBEDDINGS`.
     """
@@ -57,7 +57,7 @@ def find_unembedding(
     through_head: bool,
     named: str | None = None,
 ) -> Unembedding:
-    """The unembedding: `named`, else the file's head, else the embeddings where they are tied.
+    """Find the unembedding: `named`, else the file's head, else the embeddings if they are tied.
 
     Without `d_model`, it is the width of the rows. `through_head` leads through a masked-LM head:
     its dense layer, then the part of its norm that `fold` keeps.
@@ -114,7 +114,7 @@ def _outside(files: TensorFiles, prefix: str, names: Sequence[str]) -> str | Non
 def _project_out(
     family: Architecture, files: TensorFiles, prefix: str, rows: StoredRows, d_model: int
 ) -> LinearMap:
-    """What narrows d_model to the unembedding's rows."""
+    """The matrix that narrows d_model to the unembedding's rows."""
     width = rows.shape[1]
     matrix = family.project_out
     if matrix is None:

@@ -59,7 +59,7 @@ class _Block:
 
 
 class ModelWeights:
-    """Value vectors, unembedding and norms of one checkpoint; nothing is read before it is asked.
+    """Value vectors, unembedding and norms of one checkpoint, read on request.
 
     `through_head` leads an encoder's vectors to the unembedding through its masked-LM head;
     `unembedding` names another tensor than the family's. `layers` are the numbers of those that are
@@ -121,14 +121,14 @@ class ModelWeights:
 
     @property
     def signed(self) -> bool:
-        """Whether coefficients can be negative, so that a list's bottom means something too."""
+        """Whether coefficients can be negative, so that a list's lowest scores have a meaning."""
         family = self.architecture
         gated = any(block.up is not None for blocks in self._layers for block in blocks)
         activation = self._config.get(family.activation_key, family.default_activation)
         return gated or str(activation) not in NEVER_NEGATIVE
 
     def n_values(self, layer: int) -> int:
-        """The number of value vectors of a layer, all experts together; 0 where none is read."""
+        """The number of value vectors of a layer, all experts together; 0 if it is not read."""
         if not self._layers[layer]:
             return 0
         last = self._layers[layer][-1]
@@ -154,12 +154,12 @@ class ModelWeights:
         return _read([(b.start, b.value) for b in self._layers[layer]], start, stop)
 
     def norm(self, layer: int) -> Norm:
-        """What stands between `layer`'s FFN (or the last layer's output) and the unembedding."""
+        """The norm between `layer`'s FFN (or the last layer's output) and the unembedding."""
         names, after = self.architecture.norm, self.architecture.after_ffn
         if names is None:
             raise ArchitectureError(
-                "No norm before the unembedding is known for this model, which the projections "
-                "fold and norm need; use the projection raw."
+                "The projections fold and norm need the norm before the unembedding, which is not "
+                "known for this model. Use the projection raw."
             )
         bias = self._norm_name(names.bias, layer)
         return Norm(
@@ -171,7 +171,7 @@ class ModelWeights:
         )
 
     def before_unembedding(self, vectors: Floats) -> Floats:
-        """Vectors as the unembedding takes them: (n, d_model) to (n, width of its rows).
+        """Apply the maps before the unembedding: (n, d_model) to (n, width of its rows).
 
         They are unchanged unless something stands between the two.
         """
@@ -241,7 +241,7 @@ class ModelWeights:
                 block.value.require_finite()
 
     def forget_rows(self, unnamed: NDArray[np.bool_]) -> None:
-        """Read rows of the unembedding that no token names as zeros."""
+        """Read rows of the unembedding without a token as zeros."""
         if isinstance(self.unembedding, StoredRows):
             self.unembedding = replace(self.unembedding, unnamed=unnamed)
 

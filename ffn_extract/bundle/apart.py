@@ -1,4 +1,4 @@
-"""Reads a bundle in a process of its own, which has little memory and no secrets.
+"""Check a bundle in a separate process with little memory and no secrets.
 
 A large library reads Parquet files. If a stranger's file makes it take gigabytes or crash, this
 process ends and the site goes on. Its environment is an allow-list: no key and no password. Rows
@@ -43,7 +43,7 @@ _AGAIN = "Make the bundle again with `python -m ffn_extract extract`."
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: a sentence where it refused, and the memory it took, where it said so."""
+    """The outcome of a check: its sentence if it refused, and its memory if known."""
 
     refusal: str
     peak_mb: int | None = None
@@ -92,7 +92,7 @@ class BundleApart(Bundle):
 
 
 def open_bundle_apart(path: str | os.PathLike[str], max_bytes: int | None = None) -> Bundle:
-    """As `open_bundle`, checked and read in other processes. Raises BundleError."""
+    """As `open_bundle`, checked in another process. Raises BundleError."""
     folder = Path(path)
     return BundleApart(folder, check("rows", folder, max_bytes).manifest(folder))
 
@@ -103,12 +103,12 @@ def read_heads_apart(folder: Path, max_bytes: int | None = None) -> Manifest:
 
 
 def environment() -> dict[str, str]:
-    """The environment of the process: what it needs to start, and no secret."""
+    """The environment variables of the checking process, without secrets."""
     return {**to_start(), **_OWN}
 
 
 def check(what: str, folder: Path, max_bytes: int | None = None) -> Outcome:
-    """Have another process check "heads" or "rows" of a bundle."""
+    """Check "heads" or "rows" of a bundle in another process."""
     most = "" if max_bytes is None else str(max_bytes)
     done = subprocess.run(
         command(__name__, what, os.path.abspath(folder), str(folder), most),
@@ -145,7 +145,7 @@ def _limit(what: int, most: int) -> None:
 
 
 def main(parent: str, what: str, folder: str, called: str, *how: str) -> None:
-    """Read the bundle in `folder`, which sentences call `called`; print rows and outcome as JSON.
+    """Check the bundle in `folder`, called `called` in sentences; print the outcome as JSON.
 
     `how` is the most bytes for a check, and for rows the digest that was checked and how many rows
     are a line.

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a bundle holds, where it comes from, and its digests."""
+"""`manifest.json`: content, origin and digests of a bundle."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ UNEMBEDDINGS = {
 
 @dataclass(frozen=True)
 class UnembeddingInfo:
-    """The tensors that were the unembedding, and how they were chosen: a key of `UNEMBEDDINGS`."""
+    """The tensors of the unembedding, and how they were chosen: a key of `UNEMBEDDINGS`."""
 
     tensors: list[str]
     chosen: str
@@ -40,7 +40,7 @@ class UnembeddingInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The model that the vectors come from.
+    """The model of the vectors.
 
     `d_ff` is the largest number of value vectors that a layer has, `vocab_size` the number of rows
     of the unembedding. `weights_digest` identifies the weights whatever files they are stored in;
@@ -63,7 +63,7 @@ class ModelInfo:
     stored_as: dict[str, list[str]] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest's entries; what older bundles do not tell is left out where it is None."""
+        """The manifest's entries, without those that an older bundle lacks."""
         optional = ("unembedding", "layers_read", "stored_as")
         return {k: v for k, v in asdict(self).items() if v is not None or k not in optional}
 
@@ -115,7 +115,7 @@ class Manifest:
         }
 
     def to_bytes(self) -> bytes:
-        """The one permitted serialisation: sorted keys, two spaces, UTF-8, a final newline."""
+        """The canonical serialisation: sorted keys, two spaces, UTF-8, a final newline."""
         return _pretty(self.to_json())
 
 
@@ -130,7 +130,7 @@ def _pretty(value: object) -> bytes:
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """The manifest in `content`, with its form, types and digests checked.
+    """Parse a manifest and check its form, types and digests.
 
     Raises BundleError when it is not valid, with a sentence that says why.
     """
@@ -143,17 +143,22 @@ def parse_manifest(content: bytes) -> Manifest:
     version = stored.get("format_version")
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise BundleError(
-            f"The bundle has format version {version!r}; this program reads {FORMAT_VERSION}."
+            f"The bundle has format version {version!r}; this program reads version "
+            f"{FORMAT_VERSION}."
         )
     manifest = _manifest(stored)
     try:
         digest, canonical = manifest.digest, manifest.to_bytes()
     except UnicodeEncodeError:
-        raise BundleError(f"{MANIFEST_FILE} holds text that is no valid Unicode.") from None
+        raise BundleError(f"{MANIFEST_FILE} holds text that is not valid Unicode.") from None
     if stored.get("digest") != digest:
-        raise BundleError(f"The digest in {MANIFEST_FILE} does not match what it describes.")
+        raise BundleError(
+            f"The digest in {MANIFEST_FILE} does not match its content. Copy the bundle again."
+        )
     if content != canonical:
-        raise BundleError(f"{MANIFEST_FILE} has been changed, or not been written canonically.")
+        raise BundleError(
+            f"{MANIFEST_FILE} was changed, or not written canonically. Copy the bundle again."
+        )
     return manifest
 
 

@@ -1,4 +1,4 @@
-"""The Parquet files of a bundle, read so that no file can take much more memory than its rows.
+"""Read the Parquet files of a bundle in bounded memory.
 
 A dictionary or a run length makes gigabytes of a file of kilobytes, and no footer says so. So texts
 are read as the dictionaries that they are stored as, measured there, and only then written out.
@@ -24,7 +24,7 @@ _MOST_ENTRIES = 200_000  # of lists in one batch
 
 
 def footer(path: Path, schema: pa.Schema, rows: int) -> pq.FileMetaData:
-    """What the end of a Parquet file says, where it fits the schema and the manifest.
+    """The footer of a Parquet file, checked against the schema and the manifest.
 
     Raises BundleError. Errors of pyarrow go to the caller.
     """
@@ -37,7 +37,7 @@ def footer(path: Path, schema: pa.Schema, rows: int) -> pq.FileMetaData:
 def batches(
     path: Path, schema: pa.Schema, rows: int, most: int, top_k: int
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, at most so many at once, and no text longer than its column takes.
+    """Rows of a file in batches of limited size, with limited lengths of texts.
 
     Raises BundleError for a longer one, before it is repeated in memory.
     """
@@ -60,7 +60,7 @@ def batches(
 
 
 def unpacked_bytes(metadata: pq.FileMetaData) -> int:
-    """What the rows take when they are unpacked, by the footer; repetition is not in it."""
+    """The unpacked size of the rows by the footer, without repetition."""
     return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
 
 
@@ -83,7 +83,7 @@ def _require_short_footer(path: Path) -> None:
         file.seek(max(0, size - _FOOTER_TAIL))
         tail = file.read(_FOOTER_TAIL)
     if tail[4:] != _MAGIC:
-        raise BundleError(f"{path.name} is no whole Parquet file.")
+        raise BundleError(f"{path.name} is not a complete Parquet file. Copy the bundle again.")
     length = int.from_bytes(tail[:4], "little")
     if length > min(MAX_FOOTER_BYTES, size):
         raise BundleError(

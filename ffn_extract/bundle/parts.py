@@ -1,4 +1,4 @@
-"""Finished layers of a long extraction, kept beside its target until the bundle is there."""
+"""Finished layers of a long extraction, kept beside its target until the bundle is complete."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class Parts:
         self.folder = out.parent / f".{out.name}.{key}.parts"
 
     def begin(self) -> None:
-        """Make the folder. Raises BundleError when that is not possible."""
+        """Make the folder. Raises BundleError if that fails."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -42,15 +42,15 @@ class Parts:
 
     @property
     def begun(self) -> bool:
-        """Whether a run with equal inputs, here or on a machine that shares the folder, began."""
+        """Whether a run with equal inputs began, on any machine that shares the folder."""
         return self.folder.is_dir()
 
     def finished(self, n_layers: int) -> list[int]:
-        """The layers that need no more work, ascending."""
+        """The finished layers, ascending."""
         return [layer for layer in range(n_layers) if self._path(layer).is_file()]
 
     def write(self, layer: int, rows: Iterable[VectorRow]) -> None:
-        """Write a layer's rows as they come. Raises BundleError when that is not possible.
+        """Write a layer's rows as they come. Raises BundleError if that fails.
 
         Also when the folder is gone: a run that others finished meanwhile must not make it again.
         """
@@ -68,14 +68,14 @@ class Parts:
             raise BundleError(f"Cannot write to {self.folder}: {reason_of(error)}.") from error
 
     def rows(self, n_layers: int) -> Iterator[VectorRow]:
-        """Every row of every layer in the bundle's order, some thousands in memory at once."""
+        """Every row of every layer in the bundle's order, in batches of some thousands."""
         for layer in range(n_layers):
             for batch in self._batches(layer, VECTORS_SCHEMA.names):
                 columns = (column.to_pylist() for column in batch.columns)
                 yield from (VectorRow(*values) for values in zip(*columns, strict=True))
 
     def token_ids(self, n_layers: int) -> list[int]:
-        """The ids that occur in a list, ascending."""
+        """The ids in all lists, ascending."""
         ids = np.empty(0, dtype=np.int64)
         for layer in range(n_layers):
             for batch in self._batches(layer, _ID_COLUMNS):
@@ -85,7 +85,7 @@ class Parts:
         return listed
 
     def remove(self) -> None:
-        """Forget every part."""
+        """Remove all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, layer: int) -> Path:

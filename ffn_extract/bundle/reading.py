@@ -1,4 +1,4 @@
-"""Reading a bundle: everything is validated before the first row is handed out."""
+"""Read a bundle: everything is validated before the first row is returned."""
 
 import hashlib
 import os
@@ -72,7 +72,7 @@ def open_bundle(path: str | os.PathLike[str], max_bytes: int | None = None) -> B
 
 
 def read_heads(folder: Path, max_bytes: int | None = None) -> Manifest:
-    """The manifest of a bundle of which the manifest, sizes and Parquet footers have been checked.
+    """The manifest of a bundle, after checks of manifest, sizes and Parquet footers.
 
     Quick whatever the size: no row is read and no digest computed, which `open_bundle` does. With
     `max_bytes`, the rows must not be larger than that when they are unpacked.
@@ -109,7 +109,7 @@ def _faults(folder: Path) -> Iterator[None]:
         raise BundleError(f"Cannot read {folder}: {error.strerror or error}.") from error
     except MemoryError as error:  # pyarrow's own is one too
         raise BundleError(
-            f"The rows of {folder} need more memory than there is; make the bundle again."
+            f"The rows of {folder} need more memory than is available. Make the bundle again."
         ) from error
     except (pa.ArrowException, ValueError) as error:
         raise BundleError(f"The Parquet files of {folder} cannot be read: {error}.") from error
@@ -129,9 +129,11 @@ def _require_files(folder: Path) -> None:
     present = {entry.name for entry in folder.iterdir()}
     missing, extra = sorted(BUNDLE_FILES - present), sorted(present - BUNDLE_FILES)
     if missing:
-        raise BundleError(f"{folder} is no complete bundle: it lacks {', '.join(missing)}.")
+        raise BundleError(f"{folder} is not a complete bundle: it lacks {', '.join(missing)}.")
     if extra:
-        raise BundleError(f"{folder} holds files that are no part of a bundle: {', '.join(extra)}.")
+        raise BundleError(
+            f"{folder} holds files that do not belong to a bundle: {', '.join(extra)}."
+        )
     odd = sorted(name for name in BUNDLE_FILES if not (folder / name).is_file())
     if odd:
         raise BundleError(f"{', '.join(odd)} in {folder} is not a file.")

@@ -22,7 +22,7 @@ CUT = "…"
 
 
 def fitting(text: str, column: str) -> str:
-    """The text, cut and ended with `CUT` where it is longer than its column takes.
+    """Cut a text that is longer than its column allows, and end it with `CUT`.
 
     Examples
     --------

@@ -15,7 +15,7 @@ Ids = NDArray[np.int64]
 
 
 class TokenCheck:
-    """Checks tokens.parquet: ascending ids inside the vocabulary, whole glosses, counts."""
+    """Checks tokens.parquet: ascending ids inside the vocabulary, complete glosses, counts."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
@@ -96,7 +96,7 @@ class VectorCheck:
             place = (layer, KINDS.index(kind), index)
             if self._last is not None and place <= self._last:
                 raise BundleError(
-                    f"{kind} vector {index} of layer {layer} stands twice or out of order."
+                    f"{kind} vector {index} of layer {layer} is repeated or out of order."
                 )
             self._last = place
         for kind, group in groupby(sorted(kinds)):
@@ -139,7 +139,7 @@ class VectorCheck:
 
 
 def top_k_of(manifest: Manifest) -> int:
-    """The length of the lists. Raises BundleError when it is none."""
+    """The length of the lists. Raises BundleError if it is invalid."""
     top_k = manifest.parameters.get("top_k")
     if not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= MAX_TOP_K:
         raise BundleError(f"The manifest's top_k is {top_k!r}, not a number up to {MAX_TOP_K}.")

@@ -1,4 +1,4 @@
-"""Writing a bundle: everything in a temporary folder beside the target, then one rename."""
+"""Write a bundle into a temporary folder beside the target, then rename it."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ ROWS_PER_GROUP = 4_000
 
 
 def require_target(out: Path, model_name: str, parameters: Mapping[str, Any]) -> None:
-    """Refuse a folder that holds anything but a bundle of the same model and parameters.
+    """Refuse a folder that has anything but a bundle of the same model and parameters.
 
     Asked before the work starts, so that nobody waits for an extraction that has no place to go.
     Raises BundleError.

@@ -1,4 +1,4 @@
-"""A model's config.json."""
+"""Read a model's config.json."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from ffn_extract.json_files import read_json
 
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:
-    """The content of config.json. Raises CheckpointError, with the model's name, where it fails."""
+    """The content of config.json. Raises CheckpointError, with the model's name, if it fails."""
     try:
         config = read_json(folder / CONFIG)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""fairseq's checkpoints: a .pt file with weights and settings, and dict.txt beside it.
+"""fairseq checkpoints: a .pt file with weights and settings, and dict.txt beside it.
 
 The file pickles the settings as an argparse.Namespace, which is the one class that is loaded
 besides tensors; a file that holds others is refused and nothing in it is run.
@@ -44,7 +44,7 @@ def is_fairseq(folder: Path) -> bool:
 
 
 def open_fairseq(folder: Path) -> FairseqModel:
-    """The one .pt file of a folder, or the one with a usual name.
+    """Open the one .pt file of a folder, or the one with a usual name.
 
     Raises CheckpointError when there is none, it holds something else, or the dictionary is
     another model's.
@@ -52,7 +52,7 @@ def open_fairseq(folder: Path) -> FairseqModel:
     path = _weights_file(folder)
     content = load_weights_only(path, [argparse.Namespace])
     if not isinstance(content.get("model"), Mapping):
-        raise CheckpointError(f"{path.name} holds no model: it has no weights under the key model.")
+        raise CheckpointError(f"{path.name} is not a model: it has no weights under the key model.")
     tensors = TorchBinFiles(only_tensors(content["model"]))
     n_words = len(read_dictionary(folder))
     bands = [tensors.shape(name)[0] for name in tensors.names if _INPUT_BAND.fullmatch(name)]

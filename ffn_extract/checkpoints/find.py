@@ -1,4 +1,4 @@
-"""Find a model: a local folder, or a hub id of which only the needed files are fetched."""
+"""Find a model: a local folder, or a hub id of which only needed files are fetched."""
 
 import errno
 import hashlib
@@ -70,7 +70,7 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The content of config.json. Raises CheckpointError when it cannot be read."""
+        """The content of config.json. Raises CheckpointError if it cannot be read."""
         if self.gguf is not None:
             return self.gguf.config
         if self._fairseq is not None:
@@ -79,14 +79,14 @@ class Checkpoint:
 
     @cached_property
     def tensors(self) -> TensorFiles:
-        """The weights. Raises CheckpointError when they cannot be opened."""
+        """The weights. Raises CheckpointError if they cannot be opened."""
         if self.gguf is not None:
             return GGUFFiles(self.gguf)
         return open_tensors(self.folder) if self._fairseq is None else self._fairseq.tensors
 
     @cached_property
     def gguf(self) -> GGUFModel | None:
-        """The model in the GGUF files; None where it is kept otherwise."""
+        """The model in the GGUF files; None in other formats."""
         return open_gguf([self.folder / n for n in self.gguf_files]) if self.gguf_files else None
 
     @cached_property
@@ -128,7 +128,7 @@ def find_checkpoint(
         )
     if not model or folder.exists() or not _HUB_ID.fullmatch(model):
         raise CheckpointError(
-            f"{model or 'The empty name'} is no folder, and no hub id either (such as gpt2 or "
+            f"{model or 'The empty name'} is neither a folder nor a hub id (such as gpt2 or "
             "google-bert/bert-base-uncased)."
         )
     try:
@@ -225,8 +225,8 @@ def _require_named_content(path: Path, model: str) -> None:
     path.unlink()
     stored.unlink(missing_ok=True)
     raise CheckpointError(
-        f"What the hub sent as {path.name} of {model} is not what it says it has: its SHA-256 "
-        "differs. Nothing of it is kept. Try again; if it happens again, ask who runs the hub."
+        f"The hub sent {path.name} of {model} with another SHA-256 than it announced. The file "
+        "is not kept. Try again; if it happens again, tell the operator of the hub."
     )
 
 
@@ -248,11 +248,11 @@ def _from_cache(
     except (OSError, ValueError, CheckpointError):
         _refuse_a_cache_that_cannot_be_written(model, reason)
         raise CheckpointError(
-            f"The hub cannot be reached, or stopped in the middle ({_sentence(reason)}), and "
-            f"{model} is not in its cache on this machine, or not whole. Either give a local "
-            "folder with the model's config.json, safetensors and tokenizer files, or connect "
-            "(HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT another "
-            "hub)."
+            f"The hub cannot be reached, or the transfer stopped ({_sentence(reason)}), and "
+            f"{model} is not in its cache on this machine, or is incomplete there. Either give a "
+            "local folder with the model's config.json, safetensors and tokenizer files, or "
+            "connect (HF_HOME names a filled cache, HF_TOKEN a private model's token, HF_ENDPOINT "
+            "another hub)."
         ) from reason
     return Checkpoint(folder, model, folder.name, gguf_files)
 

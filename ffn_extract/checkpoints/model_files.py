@@ -1,4 +1,4 @@
-"""Which files a model is made of; importable without torch."""
+"""Names and sizes of a model's files; importable without torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +54,7 @@ MOST_BYTES = {
 
 
 def require_small(model: str, sizes: Mapping[str, int]) -> None:
-    """Refuse a model of the hub whose files are too large to be what their names say.
+    """Refuse a model of the hub with files that are too large for their names.
 
     Raises CheckpointError before any is fetched.
     """
@@ -67,7 +67,7 @@ def require_small(model: str, sizes: Mapping[str, int]) -> None:
 
 
 def shard_names(index: Path) -> list[str]:
-    """The files that an index of shards names; plain names only, so none lies elsewhere."""
+    """The files that an index of shards names; plain names only, so none is outside the folder."""
     try:
         weight_map = read_json(index, MOST_INDEX_BYTES)["weight_map"]
         names = sorted({str(name) for name in weight_map.values()})

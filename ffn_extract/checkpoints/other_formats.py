@@ -1,4 +1,4 @@
-"""What a folder or repository holds when it is no model that can be read; loads without torch."""
+"""Recognise folders and repositories in formats that cannot be read; loads without torch."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -48,7 +48,7 @@ def _adapter(path: Path) -> str:
 
 
 def other_format(names: Collection[str]) -> str:
-    """A sentence about the first file of a known other format, and the way out; else empty."""
+    """A sentence about the first file of a known other format, with a remedy; else empty."""
     for ending, title, way_out in _FORMATS:
         found = next((name for name in sorted(names) if name.lower().endswith(ending)), None)
         if found is not None:
@@ -57,7 +57,7 @@ def other_format(names: Collection[str]) -> str:
 
 
 def require_content(path: Path) -> None:
-    """Refuse a Git LFS pointer in the place of a file. Raises CheckpointError."""
+    """Refuse a Git LFS pointer in place of a file. Raises CheckpointError."""
     try:
         with path.open("rb") as file:
             pointer = file.read(len(_LFS)) == _LFS

@@ -1,4 +1,4 @@
-"""What a model's config.json and the heads of its files say, without its weights and torch."""
+"""Outline of a model: config.json and the headers of its files, without weights and torch."""
 
 import math
 import os
@@ -38,7 +38,7 @@ _MOST_NAME = 1_000  # characters of a tensor's name
 
 @dataclass(frozen=True)
 class Outline:
-    """A model before anything of it is read.
+    """A model's settings and tensor shapes, without its weights.
 
     `shapes` are those of its tensors, by name, and empty where no file says them; `unreadable` are
     the types of those that are stored in one that is not read. `weight_bytes` is the size of the
@@ -53,7 +53,7 @@ class Outline:
 
     @property
     def parameters(self) -> int:
-        """Numbers in the weights; a guess from the size where the tensors are not known."""
+        """Number of parameters; a guess from the size if the tensors are not known."""
         if self.shapes:
             return sum(math.prod(shape) for shape in self.shapes.values())
         return self.weight_bytes // 2
@@ -100,7 +100,7 @@ def _outline_of_gguf(folder: Path, names: Sequence[str]) -> Outline:
 def outline_on_hub(
     model: str, revision: str | None, seconds: float, gguf_file: str | None = None
 ) -> Outline | None:
-    """The outline of a model on the hub; None when nobody answers within about `seconds`.
+    """The outline of a model on the hub; None if there is no response within about `seconds`.
 
     Of a GGUF model too nothing is known before its file is fetched.
 
@@ -201,7 +201,7 @@ def _shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
                     shapes[name] = shapes[kept]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"{path.name} is no whole safetensors file: {error}. Copy the model again."
+                f"{path.name} is not a complete safetensors file: {error}. Copy the model again."
             ) from error
     return shapes
 

@@ -183,7 +183,7 @@ def open_tensors(folder: Path) -> TensorFiles:
 
 
 def load_weights_only(path: Path, allowed: Sequence[type] = ()) -> dict[Any, Any]:
-    """The dictionary that a torch file holds, mapped into memory where its format can be.
+    """The dictionary in a torch file, memory-mapped if its format allows.
 
     Of pickled objects, plain values and tensors are made, and those of the classes in `allowed`;
     nothing that the file names is called. Raises CheckpointError for any other file.
@@ -206,7 +206,7 @@ def load_weights_only(path: Path, allowed: Sequence[type] = ()) -> dict[Any, Any
 
 
 def only_tensors(content: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a dictionary by their names; of a trainer's, those of the model in it."""
+    """The tensors of a dictionary by name; in a trainer's file, those of the model in it."""
     while not any(isinstance(value, torch.Tensor) for value in content.values()):
         inner = (content.get(key) for key in _MODEL_KEYS)
         found = next((part for part in inner if isinstance(part, Mapping)), None)
@@ -232,5 +232,5 @@ def _floats(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def first_present(files: TensorFiles, names: Sequence[str]) -> str | None:
-    """The first of the names that the files have."""
+    """The first of the names that exist in the files."""
     return next((name for name in names if name in files.names), None)

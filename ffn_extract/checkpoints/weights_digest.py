@@ -1,4 +1,4 @@
-"""One digest for a model's weights, whatever files they are stored in."""
+"""Fingerprint of a model's weights, independent of the files that store them."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,8 @@ WINDOW_BYTES = 4 << 10
 
 
 def weights_digest(files: TensorFiles, names: Iterable[str]) -> str:
-    """sha256 over the name, type, shape and content of tensors, in the order of their names.
+    """Fingerprint: sha256 over name, type, shape and sampled content of tensors, in the order of
+    their names.
 
     Tensors above 1 MiB, or above their equal share of 256 MiB where that is less, enter by windows
     of whole rows (about 4 KiB each, and as many as fill that size) spread evenly from the first

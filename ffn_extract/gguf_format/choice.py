@@ -1,4 +1,4 @@
-"""Which GGUF file of a folder or repository is the model, and the files it is split into."""
+"""Choose the GGUF file, or the split files, of a folder or repository."""
 
 import re
 from collections.abc import Collection
@@ -13,12 +13,12 @@ _BESIDE = "mmproj"
 
 
 def is_gguf(name: str) -> bool:
-    """Whether a file's name ends as GGUF files' names do."""
+    """Whether a file name ends in .gguf."""
     return name.lower().endswith(SUFFIX)
 
 
 def chosen_files(names: Collection[str], wanted: str | None, model: str) -> tuple[str, ...]:
-    """The files of the GGUF model among `names`, in order; empty where there is another format.
+    """The files of the GGUF model among `names`, in order; empty if there is another format.
 
     A model of transformers comes first unless `wanted` names a file. Of a split model any part
     names the whole. Raises CheckpointError where several could be meant, or a part is missing.
@@ -45,7 +45,7 @@ def chosen_files(names: Collection[str], wanted: str | None, model: str) -> tupl
 
 
 def stem_of(name: str) -> str:
-    """A file's name without its ending and the number of its part.
+    """A file's name without its extension and the number of its part.
 
     Examples
     --------

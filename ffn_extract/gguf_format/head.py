@@ -1,4 +1,4 @@
-"""What a GGUF file begins with: its settings, and where its tensors are. No torch.
+"""Header of a GGUF file: settings, and the places of tensors. No torch.
 
 Nothing that a file says is believed before it is held against the file's size, and nothing is read
 because a number asks for it: memory stays within the limits below, whatever a file claims. What
@@ -55,7 +55,7 @@ Scalar = int | float | bool | str
 
 @dataclass(frozen=True)
 class Listed:
-    """A list among the settings: where it is in the file. Its entries are read when asked for."""
+    """A list among the settings, whose entries are read on request."""
 
     kind: int
     count: int
@@ -64,7 +64,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor is. `shape` counts rows first; each row is `row_bytes` long."""
+    """Place of a tensor. `shape` counts rows first; each row has `row_bytes`."""
 
     path: Path
     shape: tuple[int, ...]
@@ -80,14 +80,14 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Head:
-    """The settings by their names and the tensors by theirs."""
+    """The header: settings and tensors by name."""
 
     path: Path
     settings: dict[str, Scalar | Listed]
     tensors: dict[str, StoredTensor]
 
     def entries(self, key: str) -> list[Scalar]:
-        """The entries of a list; empty where there is none of that name."""
+        """The entries of a list; empty if there is none of that name."""
         found = self.settings.get(key)
         if not isinstance(found, Listed):
             return []
@@ -101,7 +101,7 @@ class _Fault(Exception):
 
 
 def read_head(path: Path) -> Head:
-    """The head of a file.
+    """Read the header of a file.
 
     Raises CheckpointError where it is cut off, claims what the file does not hold, names something
     twice, or is of a kind that is not known.

@@ -1,4 +1,4 @@
-"""A model in GGUF files: settings as config.json would say them, and tensors. No torch."""
+"""A model in GGUF files: tensors, and settings in the form of config.json. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ _MODEL = "model"
 
 @dataclass(frozen=True)
 class GGUFModel:
-    """The files of one model. The settings are the first one's."""
+    """The files of one model. The settings are those of the first file."""
 
     heads: tuple[Head, ...]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Every setting by its whole name; a list stands for itself, unread."""
+        """All settings by their whole name; a list is returned unread."""
         return dict(self.heads[0].settings)
 
     @property
@@ -44,7 +44,7 @@ class GGUFModel:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What lists depend on, under transformers' names."""
+        """The settings that lists depend on, under transformers' names."""
         own = {
             name: value
             for key, name in _SIZES.items()
@@ -58,7 +58,7 @@ class GGUFModel:
         }  # fmt: skip
 
     def types_of(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """The names by the type in which their tensors are stored."""
+        """Names of tensors by the type in which they are stored."""
         types: dict[str, list[str]] = {}
         for name in sorted(names):
             types.setdefault(self.tensors[name].type, []).append(name)
@@ -66,12 +66,12 @@ class GGUFModel:
 
     @property
     def unreadable(self) -> dict[str, str]:
-        """The types of tensors that cannot be read, by the tensors' names."""
+        """Unreadable types of tensors, by the tensors' names."""
         return {n: t.type for n, t in self.tensors.items() if t.type not in READABLE}
 
 
 def open_gguf(paths: Sequence[Path]) -> GGUFModel:
-    """The model in these files, the first of which has the settings.
+    """Open a model in these files, the first of which has the settings.
 
     Raises CheckpointError where they are damaged, no model, or not the parts of one.
     """
@@ -81,7 +81,7 @@ def open_gguf(paths: Sequence[Path]) -> GGUFModel:
     kind = settings.get("general.type", _MODEL)
     if kind != _MODEL:
         raise CheckpointError(
-            f"{name} is no model but of the type {str(kind)[:40]!r}. Name the model's own file "
+            f"{name} is not a model but of the type {str(kind)[:40]!r}. Name the model's own file "
             "with --gguf-file."
         )
     if not isinstance(settings.get("general.architecture"), str):

@@ -1,4 +1,4 @@
-"""The model in GGUF files as transformers runs it, which updates are read from.
+"""Load a GGUF model into transformers, to read updates from it.
 
 transformers' own loader leaves out in silence what it does not know. Here each tensor of the file
 must have a place in the model, each parameter of the model a tensor, and each setting that changes
@@ -42,7 +42,7 @@ setting says so, and llama.cpp knows it by the number of layers too."""
 
 
 def model_in_gguf(model: GGUFModel, files: TensorFiles) -> Any:
-    """The base model in float32, of the dequantised weights.
+    """The base model in float32, with the dequantised weights.
 
     Raises CheckpointError where what transformers makes of the files is not all that they say.
     """

@@ -89,8 +89,8 @@ def _floats(name: str, tensor: StoredTensor, stored: NDArray[np.uint8]) -> torch
         return torch.from_numpy(stored).view(_PLAIN[tensor.type])
     if tensor.type not in READABLE:
         raise CheckpointError(
-            f"{name} is stored as {tensor.type}, which is not read; of GGUF's types these are: "
-            f"{', '.join(sorted(READABLE))}. Give a file in one of them."
+            f"{name} is stored as {tensor.type}, which cannot be read. The readable types of GGUF "
+            f"are {', '.join(sorted(READABLE))}. Give a file in one of them."
         )
     if not stored.size:
         return torch.empty((len(stored), 0))

@@ -1,4 +1,4 @@
-"""The tokenizer in a GGUF file, by transformers' converter and held against the file."""
+"""Tokenizer of a GGUF file, by transformers' converter, checked against the file."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Short descriptions of tokens: one source per file, each a line in `GLOSS_SOURCES`.
+"""Glosses, short descriptions of tokens: one source per file, each a line in `GLOSS_SOURCES`.
 
 Importing this package loads no source; a source's module is imported when it is opened.
 """
@@ -38,7 +38,7 @@ GLOSS_SOURCES: dict[str, Callable[[], GlossSource]] = {
 def gloss_each(
     surfaces: Sequence[str | None], sources: Sequence[GlossSource]
 ) -> Iterator[Gloss | None]:
-    """The first gloss that any of the sources, asked in order, gives for each surface form.
+    """The first gloss of each surface form that any of the sources has, asked in order.
 
     A surface of None (a piece that continues a word, punctuation, a special token) has none.
     """

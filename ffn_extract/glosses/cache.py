@@ -1,4 +1,4 @@
-"""Answers of slow gloss sources, kept on disk and shared by every run on this machine.
+"""Cache of responses of slow gloss sources, shared by every run on this machine.
 
 One SQLite file. Each answer is committed before the next question, so an interrupted run loses
 none; several processes may read and write at once. The journal is SQLite's default and not WAL,
@@ -34,14 +34,14 @@ CREATE TABLE IF NOT EXISTS answers (
 
 @dataclass(frozen=True)
 class Answer:
-    """What a source said about a word: a gloss, or None where it does not know the word."""
+    """A source's response about a word: a gloss, or None if it does not know the word."""
 
     gloss: Gloss | None
     seconds_old: float
 
 
 class GlossCache:
-    """The answers of one version of one source.
+    """Cache of the responses of one version of one source.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class GlossCache:
             self._connection.execute(_TABLE)
 
     def get(self, surface: str) -> Answer | None:
-        """The stored answer about a word, or None when the word was never asked for."""
+        """The stored response about a word, or None if there is none."""
         with self._sentences():
             row = self._connection.execute(
                 "SELECT gloss, gloss_source, lemma, stored_at FROM answers"
@@ -79,7 +79,7 @@ class GlossCache:
         return Answer(gloss, max(0.0, self._now() - stored_at))
 
     def put(self, surface: str, gloss: Gloss | None) -> None:
-        """Store an answer for good; it replaces an older one."""
+        """Store a response for good; it replaces an older one."""
         fields = (gloss.text, gloss.source, gloss.lemma) if gloss else (None, None, None)
         with self._sentences():
             self._connection.execute(

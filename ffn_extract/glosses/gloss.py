@@ -1,4 +1,4 @@
-"""What every source of glosses gives, and how it is asked."""
+"""Interface of gloss sources."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +14,7 @@ class Gloss:
 
 
 class GlossSource(Protocol):
-    """Something that describes words.
+    """Protocol of a gloss source.
 
     A source is used by one thread only. `version` goes into the bundle's parameters, because
     another version of the source gives other glosses. A source that cannot be asked any more says
@@ -25,5 +25,5 @@ class GlossSource(Protocol):
     def version(self) -> str: ...
 
     def look_up(self, surface: str) -> Gloss | None:
-        """The gloss of a word as it stands in text, or None when the source does not know it."""
+        """The gloss of a word as it stands in text, or None if the source does not know it."""
         ...

@@ -1,4 +1,4 @@
-"""wptools, tamed: one bounded request per title, its status checked, its answer checked.
+"""Requests to a wiki by wptools: one bounded request per title, with status and response checked.
 
 As it comes, wptools ignores the HTTP status, follows redirects to any host, makes requests that
 nobody asked for, waits forever, and fails in many ways on an answer that it did not expect. Here it
@@ -38,7 +38,7 @@ _NOT_REACHED = {
 
 @dataclass(frozen=True)
 class Page:
-    """What a wiki says about a title, after its own redirects; `extract` is plain text."""
+    """A wiki's page of a title, after its own redirects; `extract` is plain text."""
 
     title: str
     description: str
@@ -47,11 +47,11 @@ class Page:
 
 
 class NoPage(Exception):
-    """The wiki has no page of that title: an answer like any other."""
+    """The wiki has no page of that title, which is a valid response."""
 
 
 class NotNow(Exception):
-    """No usable answer this time; `reason` says why, `retry_after` is what the wiki asked for."""
+    """No usable response this time; `reason` says why, `retry_after` is the wiki's request."""
 
     def __init__(self, reason: str, retry_after: float | None = None, *, limited: bool = False):
         super().__init__(reason)
@@ -61,19 +61,19 @@ class NotNow(Exception):
 
 
 class Unreachable(NotNow):
-    """No connection came about."""
+    """No connection was possible."""
 
 
 class TooLarge(NotNow):
-    """The answer was cut off at the limit, and would be another time."""
+    """The response was cut off at the limit, and would be again."""
 
 
 class Refused(Exception):
-    """The wiki answers no such request at all; the message says what it means."""
+    """The wiki refuses such requests; the message explains it."""
 
 
 def ask(title: str, settings: WikiSettings) -> Page:
-    """One request for one title.
+    """Send one request for one title.
 
     Raises NoPage, Refused, NotNow or one of its two kinds, Unreachable and TooLarge.
     """
@@ -93,7 +93,7 @@ def ask(title: str, settings: WikiSettings) -> Page:
 
 
 def user_agent(settings: WikiSettings) -> str:
-    """Who asks, in the form that Wikimedia's policy on user agents wants."""
+    """The user agent, in the form of Wikimedia's policy."""
     contact = settings.contact or "no contact given"
     asks_with = f"wptools/{wptools.__version__} {pycurl.version.split()[0]}"
     return f"ffn-concepts/{__version__} ({contact}) {asks_with}"
@@ -207,35 +207,35 @@ def _require_ok(status: int, complete: bool, retry_after: float | None) -> None:
         raise NotNow("too many requests (429)", retry_after, limited=True)
     if status in (401, 403):
         raise Refused(
-            f"it refuses us ({status}). Wikimedia does so when the User-Agent says nothing about "
-            "who asks: set FFN_CONTACT to your e-mail address or page. A private wiki must let "
-            "anybody read."
+            f"it refuses our requests ({status}). Wikimedia does so without a contact in the "
+            "User-Agent: set FFN_CONTACT to your e-mail address or page. A private wiki must let "
+            "everybody read."
         )
     if 300 <= status < 400:
         raise Refused(
-            f"it sends us to another address ({status}), which is not followed: set FFN_WIKI to "
-            "the address at which the wiki itself answers."
+            f"it redirects to another address ({status}), which is not followed: set FFN_WIKI to "
+            "the wiki's own address."
         )
     if status >= 500:
         raise NotNow(f"the server fails ({status})", retry_after)
     if status >= 400:
-        raise Refused(f"it has no API there ({status}): it is looked for at /w/api.php.")
+        raise Refused(f"it has no API at /w/api.php ({status}).")
     if complete and status != 200:
-        raise NotNow(f"an answer with status {status}")
+        raise NotNow(f"a response with status {status}")
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        raise NotNow("its answer is no JSON") from None
+        raise NotNow("its response is not JSON") from None
     if not isinstance(answer, dict):
-        raise NotNow("its answer is not that of MediaWiki's API")
+        raise NotNow("its response is not from MediaWiki's API")
     error = answer.get("error")
     if error is not None:
         code = str(error.get("code")) if isinstance(error, dict) else "unknown"
         if code == "readapidenied":
-            raise Refused("it lets nobody read without an account (readapidenied).")
+            raise Refused("reading needs an account there (readapidenied).")
         raise NotNow(f"its API reports {code[:60]}", limited=code in _BUSY_CODES)
     return answer
 
@@ -253,9 +253,9 @@ def _checked(answer: Mapping[str, Any]) -> dict[str, Any]:
         disambiguation = "disambiguation" in page.get("pageprops", {})
         texts = [page["title"], page.get("extract", ""), *descriptions]
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise NotNow("its answer is not that of MediaWiki's API") from None
+        raise NotNow("its response is not from MediaWiki's API") from None
     if not all(isinstance(text, str) for text in texts):
-        raise NotNow("its answer is not that of MediaWiki's API")
+        raise NotNow("its response is not from MediaWiki's API")
     kept = {
         "title": texts[0],
         "extract": html.escape(_plain(texts[1][:MAX_EXTRACT])),

@@ -1,4 +1,4 @@
-"""How a wiki is asked, from the environment."""
+"""Settings of requests to a wiki, from the environment."""
 
 import math
 import os
@@ -14,7 +14,7 @@ _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[\w.~-]+)*", re.ASCII)
 
 @dataclass(frozen=True)
 class WikiSettings:
-    """Where the wiki is, who asks, and how patiently.
+    """Address of the wiki, contact, and limits of requests.
 
     `url` has no slash at its end; the API is at `url`/w/api.php. `contact` is an address or a page
     of whoever runs the extraction. `days` is how old an answer in the cache may be before the wiki

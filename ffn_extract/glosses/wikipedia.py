@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class WikipediaGlosses:
-    """Asks a wiki word by word and remembers what it said, for every later run.
+    """Looks words up in a wiki one by one, and caches the responses for later runs.
 
     Nothing is asked before the first look-up. When the wiki cannot be reached or refuses, that is
     said once, and the source goes on with what its cache holds, whatever its age.
@@ -171,15 +171,15 @@ class WikipediaGlosses:
         if not self._given_up:
             self._given_up = True
             _log.warning(
-                "%s Going on with the glosses from %s that are already here; a later run asks for "
-                "the rest.",
+                "%s Continuing with the glosses from %s in the cache; a later run requests the "
+                "rest.",
                 sentence,
                 SOURCE,
             )
 
 
 def is_title(word: str) -> bool:
-    """Whether a wiki can have a page of that title; what it cannot have is never asked for."""
+    """Whether a wiki can have a page of that title; other titles are never requested."""
     return (
         bool(word)
         and word not in (".", "..")
@@ -190,7 +190,7 @@ def is_title(word: str) -> bool:
 
 
 def gloss_of(page: Page) -> Gloss | None:
-    """A page's gloss; None when it has neither a description nor an extract."""
+    """A page's gloss; None if it has neither a description nor an extract."""
     text = _shortened(_clean(page.description) or first_sentence(page.extract))
     title = _clean(page.title)
     if not text or not title:
@@ -199,7 +199,7 @@ def gloss_of(page: Page) -> Gloss | None:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of the first paragraph, where full stops of abbreviations end none."""
+    """The first sentence of the first paragraph; full stops of abbreviations do not end it."""
     paragraph = next((line for line in text.splitlines() if _clean(line)), "")
     paragraph = _clean(paragraph)
     for end in _SENTENCE_END.finditer(paragraph):

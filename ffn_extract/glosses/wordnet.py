@@ -30,7 +30,7 @@ class WordNetGlosses:
         return Gloss(first.definition(), "wordnet", self._lemma(first, word))
 
     def _first_synset(self, word: str) -> Synset | None:
-        """What `reader.synsets(word)[0]` is, without making the others: a verb can have fifty."""
+        """The first synset, without making the others: a verb can have fifty."""
         for part in _PARTS_OF_SPEECH:
             synsets = self._reader.synsets(word, part)
             if synsets:

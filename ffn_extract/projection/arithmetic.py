@@ -1,4 +1,4 @@
-"""In which precision the projection's first pass runs, and how far its scores can be off."""
+"""Precision of the projection's first pass, and error bounds of its scores."""
 
 import math
 from collections.abc import Iterator
@@ -43,11 +43,11 @@ class Arithmetic:
     spare_by_width: float
 
     def candidates(self, top_k: int, d: int) -> int:
-        """How many candidates to take for a list of `top_k` by vectors of d dimensions."""
+        """Number of candidates to take for a list of `top_k` by vectors of d dimensions."""
         return math.ceil(top_k * (1 + self.spare + self.spare_by_width * d / 1024))
 
     def errors(self, vectors: Floats, rounded: Floats, rows: "RowBounds") -> Floats:
-        """How far a score can be from e·v before it is stored, shape (n,).
+        """Largest error of a score against e·v before it is stored, shape (n,).
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ BFLOAT16 = Arithmetic(torch.bfloat16, 2.0**-8, summation=4.0, spare=1.0, spare_b
 
 
 def arithmetics_for(device: torch.device) -> tuple[Arithmetic, ...]:
-    """The passes to make on a device, fastest first; each takes what the one before left open."""
+    """The passes on a device, fastest first; each takes what the one before left open."""
     return (BFLOAT16, FLOAT32) if _has_bfloat16(device) else (FLOAT32,)
 
 

@@ -1,4 +1,4 @@
-"""The first pass of the projection: candidates in low precision, with a bound on what they miss."""
+"""First pass of the projection: candidates in low precision, with a bound on all other tokens."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
-"""The projection's last resort: every allowed token, for lists that no set of candidates proves
-(exact ties, vectors of zeros, near-ties closer than float32 can tell)."""
+"""Exact search over every allowed token, for lists that no set of candidates proves (exact ties,
+vectors of zeros, near-ties closer than float32 can tell).
+"""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Scores of vectors over the vocabulary and their exact top tokens.
+"""Projection of vectors onto the vocabulary, with exact top tokens.
 
 A first pass in low precision finds candidates, float64 in a fixed order decides among them, and an
 error bound proves that no other token can belong to the list; where it cannot, a pass in float32
@@ -35,7 +35,7 @@ class TopTokens:
 
 @dataclass(frozen=True)
 class Projection:
-    """Lists of the highest scores and, where asked for, of the lowest.
+    """Lists of the highest scores and, if requested, of the lowest.
 
     `unproved` counts the lists that each pass could not prove; those of the last pass were searched
     in float64.
@@ -47,7 +47,7 @@ class Projection:
 
     @property
     def fallbacks(self) -> int:
-        """How many lists were searched in float64."""
+        """Number of lists that needed a search in float64."""
         return self.unproved[-1]
 
 

@@ -1,4 +1,4 @@
-"""Float64 scores of chosen pairs of vector and token, in an order of additions that is fixed."""
+"""Float64 scores of chosen pairs of vector and token, in a fixed order of additions."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""The unembedding as the first pass multiplies it: allowed rows, rounded, block by block."""
+"""The unembedding in the precision of the first pass: allowed rows, rounded, block by block."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class RowReader(Protocol):
 
 @dataclass(frozen=True)
 class HeldRows:
-    """A matrix held in memory as it is stored."""
+    """A matrix in memory, in stored precision."""
 
     tensor: torch.Tensor
 

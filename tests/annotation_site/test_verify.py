@@ -121,18 +121,18 @@ def test_the_methods_paragraph_says_the_numbers_of_the_tables(study, data):
     text = members(data)["methods.md"].decode()
     model = study.extractions.get().model.name
     for sentence in (
-        f"The study holds 4 lists of the top 30 tokens of vectors of {model}, projected onto the "
-        "vocabulary (Geva et al., 2021; Geva et al., 2022): 2 lists of value vectors and 2 lists "
-        "of random vectors.",
-        "Annotators judged 4 of the 4 lists: 2 of 2 lists of value vectors and 2 of 2 lists of "
+        "The study has 4 lists: 2 lists of value vectors and 2 lists of random vectors.",
+        f"Each list shows the top 30 tokens of one vector of {model}, projected onto the "
+        "vocabulary (Geva et al., 2021; Geva et al., 2022).",
+        "People annotated 4 of the 4 lists: 2 of 2 lists of value vectors and 2 of 2 lists of "
         "random vectors.",
-        "2 annotators, who saw neither the model nor a vector's kind, layer or index, gave 7 "
-        "annotations; 2 of them say that the list has no pattern.",
-        "The design asks for 2 annotations per list; judged lists have a median of 2 (range: 1 to "
-        "2).",
+        "2 annotators submitted 7 annotations without seeing the model or the kind, layer and "
+        "index of a vector; 2 of them say that the list has no pattern.",
+        "The design asks for 2 annotations per list; annotated lists have a median of 2 (range: 1 "
+        "to 2).",
         "Annotators skipped no list. The results exclude no submitted annotation.",
         "A pattern (semantic or syntactic) needs at least 4 tokens to count; 2 of the 8 patterns "
-        "have fewer.",
+        "have fewer tokens.",
         f"Coverage of the value vectors of {model} is 15.0% (",
         f"The coverage of the value vectors of {model} minus that of its random vectors is 0.0 "
         "points (",

@@ -12,7 +12,7 @@ from tests.ffn_extract.hub_files import NOWHERE, files_of, find
 from tests.ffn_extract.hub_server import MODEL, Hub, served
 
 pytestmark = [pytest.mark.xdist_group("faults-web"), ONCE]
-UNREACHED = "refused: The hub cannot be reached, or stopped in the middle ("
+UNREACHED = "refused: The hub cannot be reached, or the transfer stopped ("
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ def test_a_file_with_another_content_than_named_is_refused_and_not_kept(files, t
     """The size is right, which is all that the hub's own client looks at."""
     with served(Hub(files, lies=frozenset({"model.safetensors"}))) as hub:
         said = find(hub.address, tmp_path, MODEL)
-        assert said.startswith(f"refused: What the hub sent as model.safetensors of {MODEL} is not")
+        assert said.startswith(
+            f"refused: The hub sent model.safetensors of {MODEL} with another SHA-256"
+        )
         assert no_model_is_kept(tmp_path)
         hub.lies = frozenset()
         folder = find(hub.address, tmp_path, MODEL).split()[2]

@@ -90,7 +90,7 @@ def test_inspect_refuses_what_a_bundle_cannot_have(demo_bundle, arguments, sente
 
 
 def test_inspect_refuses_a_folder_that_is_no_bundle(tmp_path):
-    assert "is no complete bundle" in refused(run("inspect", tmp_path))
+    assert "is not a complete bundle" in refused(run("inspect", tmp_path))
 
 
 def test_a_hub_that_cannot_be_reached_names_both_ways_out(tmp_path):

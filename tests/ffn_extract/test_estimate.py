@@ -136,9 +136,15 @@ def test_nothing_of_it_loads_torch(demo_model):
     ("damage", "sentence"),
     [
         (lambda weights: weights.write_bytes(b""), "model.safetensors is empty"),
-        (lambda weights: weights.write_bytes(b"\xff" * 100), "no whole safetensors file"),
-        (lambda weights: weights.write_bytes(weights.read_bytes()[:50]), "no whole safetensors"),
-        (lambda weights: weights.write_bytes(b"\x02\0\0\0\0\0\0\0[]"), "no whole safetensors file"),
+        (lambda weights: weights.write_bytes(b"\xff" * 100), "not a complete safetensors file"),
+        (
+            lambda weights: weights.write_bytes(weights.read_bytes()[:50]),
+            "not a complete safetensors",
+        ),
+        (
+            lambda weights: weights.write_bytes(b"\x02\0\0\0\0\0\0\0[]"),
+            "not a complete safetensors file",
+        ),
         (lambda weights: weights.unlink(), "has no weights"),
         (lambda weights: weights.with_name("config.json").unlink(), "no readable config.json"),
         (lambda weights: weights.with_name("config.json").write_text("{"), "no valid JSON"),

@@ -197,7 +197,7 @@ REFUSED = {
     "no matrix between": (layout(width=5), {"projection_tensor": None},
                           "Name the matrix between the two with --projection-tensor"),
     "a matrix between nothing": (layout(), {"projection_tensor": "net.tokens"},
-                                 "nothing stands between them. Leave out --projection-tensor"),
+                                 "so no matrix is between them. Leave out --projection-tensor"),
     "a matrix that does not fit": (layout(width=5), {"projection_tensor": "net.tokens"},
                                    r"should be \(5, 12\) or \(12, 5\)"),
     "an unembedding that is none": (

@@ -127,7 +127,7 @@ def test_a_file_that_is_cut_short_is_no_model_until_a_later_run_has_the_rest(fil
     names, _ = sharded(files, tmp_path, "safetensors")
     with served(Hub(files, cut=frozenset(names[1:]))) as hub:
         said = find(hub.address, tmp_path / "cache", MODEL)
-        assert said.startswith("refused: The hub cannot be reached, or stopped in the middle (")
+        assert said.startswith("refused: The hub cannot be reached, or the transfer stopped (")
         # What arrived of it is not taken for the model without a connection either.
         assert "not whole" in find(NOWHERE, tmp_path / "cache", MODEL)
         hub.cut = frozenset()

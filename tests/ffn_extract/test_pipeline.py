@@ -304,7 +304,7 @@ def test_without_wordnet_it_is_said_once_and_lists_have_no_glosses(
         manifest = extract(str(tiny_model("gpt2")), tmp_path / "out", options)
     (record,) = caplog.records
     assert "wordnet-base" in record.getMessage()
-    assert record.getMessage().endswith("Going on without glosses from wordnet.")
+    assert record.getMessage().endswith("Continuing without glosses from wordnet.")
     assert manifest.counts.glossed == 0
     assert manifest.parameters["glosses"] == []
 

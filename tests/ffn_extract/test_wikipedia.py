@@ -177,9 +177,9 @@ def test_a_refusal_is_said_once_and_not_tried_again(open_source, wiki, clock, ca
     assert found == [None, LONDON, None, LONDON]
     assert wiki.titles == ["london", "lima"]
     (warning,) = warnings_in(caplog)
-    assert f"refuses us ({status})" in warning
+    assert f"refuses our requests ({status})" in warning
     assert "set FFN_CONTACT" in warning
-    assert "a later run asks for the rest" in warning
+    assert "a later run requests the rest" in warning
     wiki.reply = by_title
     assert open_source().look_up("obama") is not None
 
@@ -233,16 +233,16 @@ def test_a_failure_is_not_remembered_as_an_answer(open_source, wiki):
 
 WHOLE = by_title("london")[2]
 BAD_ANSWERS = {
-    "no JSON": (failing(body=b"<html>Hello</html>"), "its answer is no JSON"),
-    "no UTF-8": (failing(body=b"\xff\xfe{}"), "its answer is no JSON"),
-    "empty": (failing(body=b""), "its answer is no JSON"),
-    "cut JSON": (failing(body=WHOLE[:-9]), "its answer is no JSON"),
-    "nested": (failing(body=b"[" * 100_000), "its answer is no JSON"),
+    "no JSON": (failing(body=b"<html>Hello</html>"), "its response is not JSON"),
+    "no UTF-8": (failing(body=b"\xff\xfe{}"), "its response is not JSON"),
+    "empty": (failing(body=b""), "its response is not JSON"),
+    "cut JSON": (failing(body=WHOLE[:-9]), "its response is not JSON"),
+    "nested": (failing(body=b"[" * 100_000), "its response is not JSON"),
     "list": (failing(body=b"[]"), "not that of MediaWiki's API"),
     "no pages": (failing(body=b'{"query": {}}'), "not that of MediaWiki's API"),
     "odd pages": (failing(body=b'{"query": {"pages": {"1": {}}}}'), "not that of MediaWiki's API"),
     "odd title": (failing(body=b'{"query": {"pages": [{"title": 1}]}}'), "not that of MediaWiki's"),
-    "status": (failing(status=204), "an answer with status 204"),
+    "status": (failing(status=204), "a response with status 204"),
     "server": (failing(status=502), "the server fails (502)"),
     "lag": (failing(body=b'{"error": {"code": "maxlag"}}'), "its API reports maxlag"),
     "truncated": (failing(200, {"Content-Length": "99999"}, WHOLE), "missing|outstanding"),
@@ -301,12 +301,12 @@ def test_another_host_is_not_followed(open_source, wiki, caplog, status):
         assert elsewhere.requests == []
     finally:
         elsewhere.close()
-    assert "sends us to another address" in warnings_in(caplog)[0]
+    assert "redirects to another address" in warnings_in(caplog)[0]
 
 
 def test_a_server_that_is_no_wiki_is_named(open_source, wiki, caplog):
     assert open_source(url=f"{wiki.url}/mediawiki").look_up("london") is None
-    assert "has no API there (404)" in warnings_in(caplog)[0]
+    assert "has no API at /w/api.php (404)" in warnings_in(caplog)[0]
 
 
 def test_a_wiki_for_members_only_is_named(open_source, wiki, caplog):

@@ -32,8 +32,8 @@ for _ in range(MOST_DEPTH):
 
 # What cannot be read at all, and what it is called.
 FILES = {
-    "a device": (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
-    "a pipe": (os.mkfifo, "no regular file"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    "a pipe": (os.mkfifo, "not a regular file"),
     "a folder": (lambda path: path.mkdir(), "Is a directory"),
     "too large": (
         lambda path: path.write_bytes(b" " * (MOST_CONFIG_BYTES + 1)),

@@ -1,1 +1,1 @@
-"""Pages about people. As entry points they see annotation too; the rest of accounts does not."""
+"""Views about people. As entry points they may import annotation; the rest of accounts may not."""

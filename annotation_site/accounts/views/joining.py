@@ -1,4 +1,4 @@
-"""Invitations: making and revoking them, and the page that a link leads to."""
+"""Views of invitations: make, revoke, accept."""
 
 import uuid
 from typing import Any
@@ -29,7 +29,7 @@ WRONG_LINKS: dict[str, Any] = {"app": "allauth.account", "action": "invitation",
 @researcher_required
 @require_GET
 def listed(request: PersonRequest) -> HttpResponse:
-    """The invitations a person may see, with what is left of each."""
+    """The invitations that a person may see, with their remaining uses."""
     working = set(invitations.usable().values_list("pk", flat=True))
     rows = [
         {"invitation": invitation, "works": invitation.pk in working}
@@ -40,7 +40,7 @@ def listed(request: PersonRequest) -> HttpResponse:
 
 @researcher_required
 def new(request: PersonRequest) -> HttpResponse:
-    """The form that makes an invitation; its answer is the only page that shows the link."""
+    """The form that makes an invitation; only its response shows the link."""
     studies = studies_of(request.user).exclude(state__in=people.ENDED)
     form = InvitationForm(request.POST or None, studies=studies, by=request.user)
     if request.method == "POST" and form.is_valid():
@@ -63,7 +63,7 @@ def new(request: PersonRequest) -> HttpResponse:
 @researcher_required
 @require_POST
 def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """End one of the person's invitations."""
+    """Revoke one of the person's invitations."""
     seen = invitations.invitations_seen_by(request.user)
     invitations.invitation_revoke(invitation=get_object_or_404(seen, public_id=public_id))
     messages.success(request, gettext("The invitation is revoked. Its link no longer works."))
@@ -73,7 +73,7 @@ def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @sensitive_post_parameters("password")
 @sensitive_variables("token")
 def join(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Where an invitation's link leads: a name and a password, or one button for a member."""
+    """Accept an invitation: with a name and a password, or one button for a member."""
     invitation = _found(request, token)
     if isinstance(request.user, User):
         return _join_as_member(request, invitation, token)

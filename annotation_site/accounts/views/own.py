@@ -1,4 +1,4 @@
-"""Pages about oneself, and the way in and out."""
+"""Views of a person's own account, login and logout."""
 
 from allauth.account.views import password_reset as mailed_password_reset
 from allauth.mfa.models import Authenticator
@@ -22,7 +22,7 @@ from annotation_site.errors import Invalid
 
 @login_required
 def account(request: PersonRequest) -> HttpResponse:
-    """My account: name and address, and the ways to everything else."""
+    """My account: name and address, with links to the other settings."""
     user = request.user
     before = {"username": user.username, "email": user.email}
     form = AccountForm(request.POST or None, user=user, initial=before)
@@ -57,7 +57,7 @@ def language(request: PersonRequest) -> HttpResponseBase:
 
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
-    """Ends the session on the server; also of somebody half-way through a login."""
+    """End the session on the server, also during a half-finished login."""
     if request.user.is_authenticated:
         audit.record("logout")
     auth.logout(request)
@@ -66,12 +66,12 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def signup(request: HttpRequest) -> HttpResponse:
-    """Says that people join by invitation."""
+    """Explain that people join by invitation."""
     return render(request, "account/signup_closed.html")
 
 
 def password_reset(request: HttpRequest) -> HttpResponseBase:
-    """Asks where to mail a link; without mail, says whom to ask for one."""
+    """Ask for the address of a reset mail; without mail, name the people who can help."""
     if not settings.MAIL_IS_SET_UP:
         status = 200 if request.method == "GET" else 404
         return render(request, "accounts/no_mail.html", status=status)

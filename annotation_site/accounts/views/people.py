@@ -1,4 +1,4 @@
-"""Pages about other people, for admins: who they are, what they may do, what they did."""
+"""Views for admins about people: roles, access, resets, erasing, the log."""
 
 import uuid
 
@@ -22,7 +22,7 @@ PER_PAGE = 100
 @admin_required
 @require_GET
 def listed(request: PersonRequest) -> HttpResponse:
-    """Everybody on this site."""
+    """The list of everybody on this site."""
     name = request.GET.get("name", "").strip()
     page = Paginator(selectors.people(name), PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "accounts/people.html", {"page": page, "name": name})
@@ -31,7 +31,7 @@ def listed(request: PersonRequest) -> HttpResponse:
 @admin_required
 @require_GET
 def person(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """One person, and what an admin can do about them."""
+    """One person, with the actions of an admin."""
     found = _person(public_id)
     recent = selectors.log_rows(audit.entries(person=found.public_id)[:10])
     context = {"person": found, "roles": Role.choices, "recent": recent}
@@ -41,7 +41,7 @@ def person(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_POST
 def role(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Give another role."""
+    """Change a person's role."""
     found = _person(public_id)
     people.person_role_change(person=found, role=request.POST.get("role", ""), by=request.user)
     messages.success(request, gettext("The role is changed."))
@@ -51,7 +51,7 @@ def role(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_POST
 def access(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Deactivate a person, or let them in again, whichever the form says: never the opposite."""
+    """Deactivate or activate a person, as the form says; never toggle."""
     found = _person(public_id)
     changes = {"yes": people.person_activate, "no": people.person_deactivate}
     active = request.POST.get("active", "")
@@ -74,7 +74,7 @@ def access(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_POST
 def reset_link(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Make a link for a new password; this answer is the only page that shows it."""
+    """Make a link for a new password; only this response shows it."""
     found = _person(public_id)
     link = request.build_absolute_uri(services.reset_link_make(person=found, by=request.user))
     context = {"person": found, "link": link}
@@ -92,7 +92,7 @@ def second_factor(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 
 @admin_required
 def erase(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Says what erasing does; does it once the name is typed."""
+    """Explain erasing; erase the person once the name is typed."""
     found = _person(public_id)
     wrong = False
     if request.method == "POST":
@@ -108,7 +108,7 @@ def erase(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 @require_GET
 def log(request: PersonRequest) -> HttpResponse:
-    """Who did what, newest first."""
+    """The audit log, newest first."""
     form = LogFilter(request.GET)
     action, name = form.cleaned_data.values() if form.is_valid() else ("", "")
     whose = User.objects.filter(username=name).first() if name else None

@@ -1,4 +1,4 @@
-"""One's own API tokens: made where the second factor was passed, shown once, revoked."""
+"""Views of a person's own API tokens: make (after the second factor), show once, revoke."""
 
 import uuid
 
@@ -36,7 +36,7 @@ def listed(request: PersonRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @sensitive_variables("secret")
 def new(request: PersonRequest) -> HttpResponse:
-    """The form that makes a token; its answer is the only page that shows the secret."""
+    """The form that makes a token; only its response shows the secret."""
     _check_second_factor(request)
     form = TokenForm(request.POST or None, scopes=tokens.scopes_for(request.user))
     if request.method == "POST" and form.is_valid():
@@ -54,7 +54,7 @@ def new(request: PersonRequest) -> HttpResponse:
 @login_required
 @require_POST
 def revoke(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """End one of the person's tokens."""
+    """Revoke one of the person's tokens."""
     found = get_object_or_404(tokens.tokens_of(request.user), public_id=public_id)
     tokens.token_revoke(token=found)
     messages.success(request, gettext("The token is revoked."))

@@ -1,4 +1,4 @@
-"""People's answers as arrays: what every measure of agreement is computed from."""
+"""People's annotations as arrays, the input of every measure of agreement."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from annotation_site.analysis.agreement.matching import Matching
 
 @dataclass(frozen=True, eq=False)
 class EncodedAnnotations:
-    """Encoded labels, filtered by `min_tokens` (and, where asked for, to one category).
+    """Encoded annotations, filtered by `min_tokens` and, if asked, to one category.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class EncodedAnnotations:
     one_category: bool = False
 
     def by_pair(self) -> "EncodedAnnotations":
-        """The same answers with every pair of annotations as a list of its own.
+        """The same annotations, with every pair of annotations as a list of its own.
 
         Its `lists` have the columns ``first`` and ``second``, the two people, and each measure
         of such a list knows these two answers only.

@@ -1,4 +1,4 @@
-"""The arrays that answers and their matching are made of."""
+"""Arrays of patterns and of pairs of annotations."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,5 @@
-"""Two answers to one list that were encoded apart: a person's two, or a person's and a program's.
+"""Pairs of separately encoded annotations of one list: a person's two, or a person's and a
+machine's.
 
 People's answers are read once and compared with anybody's, and nobody's with more than is asked.
 """
@@ -20,7 +21,7 @@ SIDES = ("first", "second")
 def couples(
     first: EncodedAnnotations, second: EncodedAnnotations, *, on: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Find the answers to the same list that have equal values in the columns `on` as well.
+    """Find the annotations of the same list that also have equal values in the columns `on`.
 
     Returns
     -------
@@ -44,7 +45,7 @@ def couples(
 def beside(
     first: EncodedAnnotations, second: EncodedAnnotations, chosen: pd.DataFrame
 ) -> EncodedAnnotations:
-    """Some of their `couples`, each a list of its own that "first" and "second" answered.
+    """Some of the `couples`, each as a list of its own annotated by "first" and "second".
 
     A measure of pairs of people has a pair for each person of `first`.
     """

@@ -1,4 +1,4 @@
-"""From labels to the arrays that measures of agreement are computed from."""
+"""Encode annotations as arrays for measures of agreement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 def encode(
     labels: AnnotationFrames, *, min_tokens: int, categories: Sequence[str] = ()
 ) -> dict[str | None, EncodedAnnotations]:
-    """Encode labels; see `Answers`.
+    """Encode annotations; see `EncodedAnnotations`.
 
     Parameters
     ----------

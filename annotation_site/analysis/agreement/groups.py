@@ -1,4 +1,4 @@
-"""Statistics of every measure, and the groups of lists over which tables add them up."""
+"""Statistics of every measure of agreement, and the groups of lists of a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Cell = tuple[str | None, str]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What is drawn anew: units, each some lists that are drawn together.
+    """The units of a resample, each some lists that are drawn together.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Statistics of every measure, from which tables are added up.
+    """Statistics of every measure of agreement; tables are sums of them.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Agreement:
 
     @cached_property
     def statistics(self) -> dict[Cell, Statistics]:
-        """By category (None for all) and name of the measure, where that makes sense."""
+        """Statistics by category (None for all) and measure, where the measure is defined."""
         return {
             (category, name): measure.function(answers)
             for category, answers in self.annotations.items()
@@ -79,7 +79,7 @@ class Agreement:
         }
 
     def drawn(self, populations: Populations) -> "Drawn":
-        """What is drawn anew for intervals: the lists with two answers or more."""
+        """The units of a resample for intervals: the lists with two annotations or more."""
         rows = np.flatnonzero(self.lists["annotations"].to_numpy() > 1)
         lists = self.lists.iloc[rows]
         keys = lists.groupby([*self.strata, self.unit], observed=True, sort=False)
@@ -136,7 +136,7 @@ class Grouping:
 
     @classmethod
     def of(cls, agreement: Agreement, by: Sequence[str]) -> "Grouping":
-        """Lists with equal values in the columns `by`. Raises ValueError for unknown columns."""
+        """Group lists by equal values in the columns `by`. Raises ValueError if one is unknown."""
         lists = agreement.lists
         columns = [column for column in by if column != "category"]
         known = {*lists.columns, "category"} - {"annotations"}
@@ -157,7 +157,7 @@ class Grouping:
         return cls(tuple(by), keys, codes, categories[1:] if "category" in by else categories[:1])
 
     def indicator(self) -> sparse.csr_array:
-        """Which lists are in which group, shape (groups, lists)."""
+        """Membership of lists in groups, shape (groups, lists)."""
         ones = np.ones(len(self.codes))
         shape = len(self.keys), len(self.codes)
         return sparse.csr_array((ones, (self.codes, np.arange(len(self.codes)))), shape=shape)
@@ -167,7 +167,7 @@ class Grouping:
         return [(category, name) for category in self.categories for name in agreement.measures]
 
     def members(self, rows: Integers, units: Integers, groups: Integers) -> Marks:
-        """Which groups of units make up each of these groups, shape (groups, groups of units).
+        """Membership of groups of units in these groups, shape (groups, groups of units).
 
         `rows` are lists with their `units`, and `groups` says the group of each unit.
         """

@@ -1,4 +1,4 @@
-"""Agreement list by list: patterns side by side, the lists people disagree on, test and retest."""
+"""Agreement per list: patterns side by side, disagreement ranking, test and retest."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -99,7 +99,7 @@ def _ranks(members: pd.DataFrame, rows: Integers) -> list[frozenset[int]]:
 
 
 def disagreement_ranking(agreement: Agreement) -> pd.DataFrame:
-    """Rank the lists with two answers or more by how little people agree on them.
+    """Rank the lists with two annotations or more by agreement, lowest first.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def retest_table(
     seed: int = SEED,
     populations: Populations = NOTHING_KNOWN,
 ) -> pd.DataFrame:
-    """Agreement of people with themselves: each one's first and repeated answers to a list.
+    """Agreement of people with themselves: first and repeated annotations of a list.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def machine_table(
     seed: int = SEED,
     populations: Populations = NOTHING_KNOWN,
 ) -> pd.DataFrame:
-    """Agreement of people with a program: every answer to a list beside the program's.
+    """Agreement of people with a machine annotator, list by list.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ _EXACT = 2**53  # floats below it hold every whole number
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Every pattern of the first person beside every one of the second; one entry each.
+    """All pairs of a pattern of the first and one of the second person; one entry each.
 
     Ordered by pair of annotations, then the first person's pattern, then the second's. `start`
     and `shape` say per pair of annotations where its entries begin and how many patterns the two
@@ -39,29 +39,29 @@ class Candidates:
 
     @property
     def jaccard(self) -> Floats:
-        """Overlap |p ∩ q| / |p ∪ q|; equal fractions are equal floats, as division rounds right."""
+        """Jaccard overlap |p ∩ q| / |p ∪ q|; equal fractions are equal floats."""
         return np.asarray(self.shared / self.union)
 
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """The candidates, and which of them are matched: `chosen`, shape (candidates,)."""
+    """The candidates with their matching: `chosen`, shape (candidates,)."""
 
     candidates: Candidates
     chosen: NDArray[np.bool_]
 
     @property
     def half(self) -> NDArray[np.bool_]:
-        """Matched, with an overlap of at least one half."""
+        """Matched pairs with an overlap of at least one half."""
         return self.chosen & (2 * self.candidates.shared >= self.candidates.union)
 
     @property
     def patterns(self) -> Integers:
-        """How many patterns the two people have together, shape (pairs,)."""
+        """Number of patterns of both people together, shape (pairs,)."""
         return np.asarray(self.candidates.shape.sum(axis=1))
 
     def summed(self, values: NDArray[Any]) -> Floats:
-        """Add `values`, shape (candidates,), over the matched ones; shape (pairs,)."""
+        """Sum of `values`, shape (candidates,), over the matched pairs; shape (pairs,)."""
         kept = np.where(self.chosen, values, 0)
         pairs = len(self.candidates.start)
         return np.bincount(self.candidates.pair, weights=kept, minlength=pairs).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a measure of agreement is: a definition, and sums over lists that its value follows from."""
+"""The definition of a measure of agreement: sums over lists, and the value as their function."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class Measure:
 
 
 def ratio(numerator: Any, denominator: Any) -> Floats:
-    """Divide; NaN, without a warning, where the denominator is 0."""
+    """Divide; NaN, without a warning, if the denominator is 0."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     result = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator != 0)
@@ -91,14 +91,14 @@ def ratio(numerator: Any, denominator: Any) -> Floats:
 
 
 def per_list(answers: EncodedAnnotations, values: Any) -> Floats:
-    """Add up what belongs to pairs of annotations; shape (lists,)."""
+    """Sum values of pairs of annotations by list; shape (lists,)."""
     return np.bincount(answers.pairs.list, weights=values, minlength=len(answers.lists)).astype(
         np.float64
     )
 
 
 def annotators(answers: EncodedAnnotations, valid: NDArray[np.bool_] | None = None) -> Integers:
-    """How many (valid) annotations each list has, 0 where that gives no pair; shape (lists,)."""
+    """Number of valid annotations per list, 0 if that gives no pair; shape (lists,)."""
     kept = np.ones(len(answers.pairs.list)) if valid is None else valid
     pairs = np.rint(per_list(answers, kept)).astype(np.int64)
     # m (m − 1) / 2 pairs come from m annotations.

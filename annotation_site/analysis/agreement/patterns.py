@@ -1,4 +1,4 @@
-"""Agreement on patterns: which tokens two people group together, whatever they call it.
+"""Measures of agreement on patterns, whatever people call them.
 
 Each function takes `Answers` and gives `Statistics`. The definitions are in ``docs/measures.md``.
 """
@@ -106,5 +106,5 @@ def _couples(size: Integers) -> Floats:
 
 
 def never(sums: Sums) -> str:
-    """For measures that are defined wherever they have units."""
+    """`degenerate` of measures that are defined wherever they have units."""
     raise AssertionError("A value that rests on some units is defined.")

@@ -1,4 +1,4 @@
-"""One person's answer against a list's reference answer."""
+"""Score of a person's annotation against a list's reference annotation."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ def reference_score(
     length: int,
     min_tokens: int,
 ) -> float:
-    r"""Mean matched Jaccard overlap of an answer with a reference answer.
+    r"""Mean matched Jaccard overlap of an annotation with a reference annotation.
 
     Parameters
     ----------

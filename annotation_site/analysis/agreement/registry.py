@@ -1,4 +1,4 @@
-"""Agreement between people: one registry of measures, each defined in ``docs/measures.md``.
+"""Registry of the measures of agreement, each defined in ``docs/measures.md``.
 
 To add a measure, write a function from `Answers` to `Statistics` and one entry here.
 """

@@ -1,4 +1,4 @@
-"""Every measure in every resample, for several groupings at once."""
+"""Resampling: every measure of agreement in every resample, for several groupings at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

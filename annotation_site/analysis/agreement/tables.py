@@ -159,7 +159,7 @@ def _rows(
 def _left_out(
     statistics: Statistics, groups: sparse.csr_array, few_annotations: Floats
 ) -> Iterator[str]:
-    """What does not enter each group's value, in words."""
+    """Sentences about everything that does not enter each group's value."""
     counts = {("lists", "fewer than two people answered"): few_annotations}
     counts |= {what: groups @ count for what, count in statistics.left_out.items()}
     for group in range(groups.shape[0]):

@@ -1,4 +1,4 @@
-"""Resampling of measures that are a mean over pairs of people: most pairs share few lists.
+"""Resampling of measures that are means over pairs of people, most of whom share few lists.
 
 A part with a column per pair of people is wide and nearly empty. A pair that shares one list of a
 group has the same value whenever that list is drawn, so it adds up over lists like any other
@@ -16,7 +16,7 @@ from annotation_site.analysis.agreement.measure import Terms, ratio
 
 
 class ThinSums:
-    """The parts of one measure: an entry for every unit that is drawn and pair of people in it."""
+    """Sparse sums of one measure: an entry per drawn unit and pair of people in it."""
 
     def __init__(
         self,

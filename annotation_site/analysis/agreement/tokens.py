@@ -1,4 +1,4 @@
-"""Agreement on tokens: what two people say about the same rank of the same list.
+"""Measures of agreement on tokens: two people's judgements of the same rank.
 
 Each function takes `Answers` and gives `Statistics`. The definitions are in ``docs/measures.md``.
 """
@@ -25,7 +25,7 @@ SEVERAL_PATTERNS = ("annotations", "a token is in several of its patterns")
 
 
 class Codes:
-    """The label of every rank of every annotation, as one of `size` values.
+    """The judgement of every rank of every annotation, as one of `size` values.
 
     Attributes
     ----------
@@ -44,29 +44,29 @@ class Codes:
 
     @classmethod
     def concept(cls, answers: EncodedAnnotations) -> "Codes":
-        """1 where a token is in some concept, else 0."""
+        """Code a token as 1 if it is in a concept, else 0."""
         return cls(answers.in_concept, 2, np.ones(len(answers.length), dtype=np.bool_))
 
     @classmethod
     def category(cls, answers: EncodedAnnotations) -> "Codes":
-        """A token's category, 0 for none; not where a token is in several patterns."""
+        """Code a token by its category, 0 for none; undefined if it is in several patterns."""
         return cls(answers.category, 1 + len(answers.categories), ~answers.overlapping)
 
     @classmethod
     def category_set(cls, answers: EncodedAnnotations) -> "Codes":
-        """The set of a token's categories, {none} where it has none."""
+        """Code a token by the set of its categories, {none} if it has none."""
         everybody = np.ones(len(answers.length), dtype=np.bool_)
         return cls(answers.category_set, len(answers.sets), everybody)
 
     def counts(self) -> Integers:
-        """How often each annotation gives each value, shape (annotations, size)."""
+        """Count each value per annotation, shape (annotations, size)."""
         return np.stack(
             [(self.grid == code).sum(axis=1, dtype=np.int64) for code in range(self.size)], axis=1
         )
 
 
 class Compared:
-    """Codes beside each other: what the statistics of every token measure are made of."""
+    """Judgements compared between annotations, from which every token measure is computed."""
 
     def __init__(self, answers: EncodedAnnotations, codes: Codes) -> None:
         pairs = answers.pairs
@@ -79,32 +79,32 @@ class Compared:
         self.counts = codes.counts()
 
     def per_list(self, values: Any) -> Floats:
-        """Add up one value per valid pair of annotations; shape (lists,)."""
+        """Sum one value per valid pair of annotations by list; shape (lists,)."""
         everywhere = np.zeros(len(self.valid))
         everywhere[self.valid] = values
         return per_list(self.annotations, everywhere)
 
     def agreeing(self) -> Integers:
-        """Tokens to which both people give the same value, shape (valid pairs,)."""
+        """Number of tokens with equal judgements, shape (valid pairs,)."""
         one, other = self.codes.grid[self.first], self.codes.grid[self.second]
         return np.asarray(((one == other) & (one >= 0)).sum(axis=1, dtype=np.int64))
 
     def distance(self, distances: Floats) -> Floats:
-        """Summed distance of the values that two people give, shape (valid pairs,)."""
+        """Summed distance of two people's judgements, shape (valid pairs,)."""
         # An extra row and column of zeros stands for ranks outside the list, coded -1.
         padded = np.pad(distances, (0, 1))
         found = padded[self.codes.grid[self.first], self.codes.grid[self.second]]
         return np.asarray(found.sum(axis=1))
 
     def values(self) -> Floats:
-        """How often each value was given in lists that are compared, shape (lists, size)."""
+        """Count of each value in the compared lists, shape (lists, size)."""
         # Each annotation stands in one pair with every other one of its list.
         share = 1 / np.maximum(self.annotators[self.annotations.pairs.list[self.valid]] - 1, 1)
         given = (self.counts[self.first] + self.counts[self.second]) * share[:, None]
         return np.stack([self.per_list(column) for column in given.T], axis=1)
 
     def tokens(self) -> Floats:
-        """Tokens with two labels or more, shape (lists,)."""
+        """Number of tokens with two judgements or more, shape (lists,)."""
         pairs = np.maximum(self.per_list(np.ones(len(self.first))), 1)
         return np.rint(self.per_list(self.length) / pairs)
 
@@ -122,7 +122,7 @@ Coding = Callable[[EncodedAnnotations], Codes]
 
 
 def percent_agreement(answers: EncodedAnnotations, *, coding: Coding) -> Statistics:
-    """The share of pairs of labels for one token that are the same."""
+    """The share of pairs of judgements of one token that agree."""
     compared = Compared(answers, coding(answers))
     labels = compared.per_list(compared.length)
     return Statistics(
@@ -217,7 +217,7 @@ def _fleiss_kappa(sums: Sums) -> Floats:
 
 
 def krippendorff_alpha(answers: EncodedAnnotations, *, coding: Coding) -> Statistics:
-    """Krippendorff's alpha with nominal distances; a list's labels may come from any people."""
+    """Krippendorff's alpha with nominal distances; lists may have different people."""
     codes = coding(answers)
     return _alpha(answers, codes, 1 - np.eye(codes.size))
 

@@ -1,4 +1,4 @@
-"""Two annotators that are programs: a lower reference, never mixed with people.
+"""Machine annotators: two programs that annotate as a lower reference, never mixed with people.
 
 To add one, write a function like those below and one entry in `MACHINE_ANNOTATORS`.
 """

@@ -1,4 +1,4 @@
-"""Syntactic patterns: words that share a prefix, a suffix or an inflection."""
+"""Machine annotator of syntactic patterns: words that share a prefix, a suffix or an inflection."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Semantic patterns: words whose senses have a hypernym in common in WordNet."""
+"""Machine annotator of semantic patterns: words whose senses share a hypernym in WordNet."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a machine annotator proposes, and how the largest patterns are taken one after another."""
+"""Patterns proposed by a machine annotator; the largest groups are taken first."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ class ProposedPattern:
 
 
 class Synset(Protocol):
-    """A sense of a word, as NLTK's WordNet reader gives it."""
+    """A sense of a word: the part of NLTK's WordNet interface in use."""
 
     def name(self) -> str: ...
     def lemma_names(self) -> Sequence[str]: ...
@@ -26,7 +26,7 @@ class Synset(Protocol):
 
 
 class SynsetLookup(Protocol):
-    """WordNet, as the caller opened it; NLTK's reader is one."""
+    """WordNet reader opened by the caller, such as NLTK's."""
 
     def synsets(self, lemma: str, pos: str) -> Sequence[Synset]:
         """Senses of a word, most frequent first; `pos` is "n" for nouns."""
@@ -34,7 +34,7 @@ class SynsetLookup(Protocol):
 
 @dataclass(frozen=True)
 class MachineAnnotator:
-    """A program as annotator.
+    """A machine annotator.
 
     `propose` takes a list's tokens, without marks for word starts, and gives disjoint patterns of
     at least `min_tokens` tokens; WordNet is used only where `needs_wordnet` says so. The same
@@ -50,7 +50,7 @@ class MachineAnnotator:
 
 @dataclass(frozen=True)
 class Group:
-    """Tokens that share something: `words` by rank; `weight` says how telling sharing it is."""
+    """Tokens with something in common: `words` by rank; `weight` says how specific it is."""
 
     description: str
     weight: float

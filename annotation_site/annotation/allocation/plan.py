@@ -1,4 +1,4 @@
-"""Who judges which list: a pure function of the study's seed. No database.
+"""Allocation plan: people's lists as a pure function of the study's seed. No database.
 
 Written up front, once. When places become free (a skip, an ended lease, a person who leaves) the
 same function runs again over the free places only, so what exists is never moved.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ListToJudge:
-    """A list with what balances its allocation; none of it reaches an annotator."""
+    """A list with the attributes that allocation balances; annotators see none of them."""
 
     id: int
     kind: str
@@ -21,7 +21,7 @@ class ListToJudge:
 
 @dataclass(frozen=True)
 class Existing:
-    """What has been allocated before.
+    """Earlier allocations.
 
     `had` holds every (person, list) that ever was assigned, so that nobody gets a list twice.
     `live` counts the places of a list that are held by waiting, open or submitted answers.
@@ -41,7 +41,7 @@ def allocate(
     order_key: str,
     existing: Existing = Existing(),
 ) -> dict[int, list[int]]:
-    """Give every list's free places to different people; return each person's order.
+    """Allocate every list's free slots to different people; return each person's order.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def queue_compose(
     repeats: int = 0,
     earlier: Mapping[int, int] | None = None,
 ) -> list[tuple[int, str]]:
-    """What is added to one person's queue: (list id, purpose) in the order to judge them.
+    """Additions to one person's queue: (list id, purpose) in order.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _to_repeat(
 
 
 def repeats_due(lists: int, percent: int, had: int) -> int:
-    """How many more repeats a person with so many lists is to get; half a list counts as one."""
+    """Number of further repeats for a person with so many lists; half a list rounds up."""
     return max((lists * percent + 50) // 100 - had, 0)
 
 

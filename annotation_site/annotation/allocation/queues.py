@@ -67,7 +67,7 @@ def queues_extend(
 def repeats_move(
     *, study: Study, item_ids: Collection[int] | QuerySet[Item, Any] | None = None
 ) -> None:
-    """Let every repeat that waits for a list that its person no longer has show another one.
+    """Point each waiting repeat of a list that its person no longer has to another list.
 
     Nobody sees a list again that they have skipped or that went to others; and their queue does
     not change its length, which would tell that there was a repeat. The other list stands far

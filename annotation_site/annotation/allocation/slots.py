@@ -1,4 +1,4 @@
-"""Who gets which list: free places are given out, and leases end."""
+"""Allocation of free slots to annotators, and the end of leases."""
 
 import random
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ MOST_CLOCK_DIFFERENCE = timedelta(minutes=1)  # of machines that share a databas
 
 
 def slots_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
-    """Give free places of the study's lists (or of some of them) to its annotators.
+    """Allocate free slots of the study's lists (or of some of them) to its annotators.
 
     A surplus answer takes a place before anybody is asked for another one, and where nobody works
     (the study is paused or closed) nobody is asked. In a pilot everybody gets every pilot list
@@ -61,7 +61,7 @@ def slots_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
 
 
 def slots_held(items: QuerySet[Item]) -> QuerySet[Assignment]:
-    """The assignments that hold places of these lists; a list has k."""
+    """The assignments that hold slots of these lists; a list has k slots."""
     return Assignment.objects.filter(
         item__in=items, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
     )
@@ -88,7 +88,7 @@ def _pilot_fill(study: Study) -> int:
 
 
 def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
-    """Let the oldest surplus answers of lists with free places take them."""
+    """Give free slots to the oldest surplus annotations of their lists."""
     surplus = Assignment.objects.filter(
         item__in=items, purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surplus=True
     )
@@ -107,7 +107,7 @@ def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
 
 
 def annotators_of(study: Study) -> QuerySet[Membership]:
-    """Who can be given lists: nobody who has left, was taken out, or cannot log in."""
+    """Memberships that can get lists: not left, not removed, able to log in."""
     return study.memberships.filter(
         role=Membership.Role.ANNOTATOR, withdrawn_at=None, removed_at=None, user__is_active=True
     )
@@ -120,7 +120,7 @@ def _load(people: QuerySet[Membership]) -> dict[int, int]:
 
 
 def leases_sweep() -> None:
-    """End leases that ran out and give their places to others; drafts stay with their authors.
+    """End expired leases and give their slots to others; drafts stay with their authors.
 
     A list that everybody in the study has had already stays with its author: ending the lease
     would lose the place and help nobody.
@@ -178,10 +178,10 @@ def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
 
 
 def tables_touch(study: Study) -> None:
-    """Have results computed anew though nothing was submitted."""
+    """Mark the study's results as stale although nothing was submitted."""
     Study.objects.filter(pk=study.pk).update(other_changes=F("other_changes") + 1)
 
 
 def study_locked(study_id: int) -> Study:
-    """The study, locked until the transaction ends."""
+    """Lock the study until the transaction ends, and return it."""
     return Study.objects.select_for_update().get(pk=study_id)

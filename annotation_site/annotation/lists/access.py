@@ -1,4 +1,4 @@
-"""Which of a person's lists can be worked at now, and why not the others. Reads, never writes."""
+"""Access to a person's lists: which can be changed now, and why not the others. Reads only."""
 
 import math
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ QUEUE = (Purpose.ANNOTATION, Purpose.REPEAT, Purpose.REFERENCE)
 
 @dataclass(frozen=True)
 class Training:
-    """How far a person is with a study's training.
+    """A person's progress in a study's training.
 
     `score` is the mean overlap with the reference answers so far, 0 to 1; `needed` the percentage
     that opens the queue, None where training is only a record.
@@ -32,12 +32,12 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Nothing of it is left to do, whether or not all of it was submitted."""
+        """Whether nothing of the training is left, submitted or not."""
         return not self.left
 
     @property
     def percent(self) -> int:
-        """The score as whole percent, rounded down: nobody reads "70 of 70" who has not passed."""
+        """The score in percent, rounded down, so that a failed score stays below the threshold."""
         return math.floor((self.score or 0) * 100 + 1e-9)
 
     @property
@@ -49,7 +49,7 @@ class Training:
 
     @property
     def failed(self) -> bool:
-        """Whether nothing that the person can do would open the queue."""
+        """Whether no action of the person could open the queue."""
         return self.submitted == self.lists and not self.passed
 
     @property
@@ -58,7 +58,7 @@ class Training:
 
 
 def training_of(memberships: Iterable[Membership]) -> dict[int, Training]:
-    """The training of each membership, whose study is loaded; one query for all of them."""
+    """The training of each membership with a loaded study, in one query."""
     members = {membership.pk: membership for membership in memberships}
     submitted = Q(state=State.SUBMITTED)
     rows = (
@@ -88,7 +88,7 @@ def training_of(memberships: Iterable[Membership]) -> dict[int, Training]:
 
 
 def waits_for_training(assignment: Assignment) -> bool:
-    """Whether this list opens only after training that the person has not passed."""
+    """Whether this list is closed until the person passes training."""
     study, membership = assignment.item.study, assignment.membership
     if assignment.purpose not in QUEUE or study.training_pass_percent is None:
         return False
@@ -99,7 +99,7 @@ def waits_for_training(assignment: Assignment) -> bool:
 
 
 def refusal(assignment: Assignment) -> str:
-    """Why nothing can be changed in this list now, as a sentence for its person; empty: it can."""
+    """The sentence why this list cannot be changed now; empty if it can."""
     study, purpose = assignment.item.study, assignment.purpose
     if (
         purpose == Purpose.ADJUDICATION

@@ -1,4 +1,4 @@
-"""The shape of an answer and the rules it must keep. Pure: no database, no request.
+"""Format and rules of an annotation's JSON. Pure: no database, no request.
 
 METHOD: an annotator gives every pattern a number, assigns ranks to patterns, describes each and
 classifies it; "no pattern here" is an explicit answer (Geva et al. 2022, appendix A.2).
@@ -19,7 +19,7 @@ MOST_PATTERNS = 30
 
 @dataclass(frozen=True)
 class Rules:
-    """What a study asks of an answer."""
+    """A study's rules for annotations."""
 
     list_length: int
     categories: Sequence[str]
@@ -28,7 +28,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class AnnotatedPattern:
-    """One pattern. `stopwords` None follows the proposal."""
+    """One pattern of an annotation. `stopwords` None follows the proposal."""
 
     number: int
     description: str
@@ -43,7 +43,7 @@ class AnnotatedPattern:
 
 @dataclass(frozen=True)
 class Annotation:
-    """A whole answer for one list. No pattern and `no_pattern` is "no pattern here"."""
+    """One annotation. No patterns and `no_pattern` mean "no pattern in this list"."""
 
     patterns: tuple[AnnotatedPattern, ...]
     no_pattern: bool
@@ -59,7 +59,7 @@ class Annotation:
 
 
 def annotation_parse(data: object, rules: Rules) -> Annotation:
-    """Read an answer from JSON.
+    """Read an annotation from JSON.
 
     Raises InvalidAnnotation with the first broken rule, as a sentence for the annotator. Patterns
     below the study's minimum are kept: the minimum is applied when results are computed.

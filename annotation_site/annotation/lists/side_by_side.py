@@ -1,4 +1,4 @@
-"""Two answers to one list side by side, for a person to read. Pure; no measure rests on it."""
+"""Two annotations of one list side by side, for reading only. Pure; no measure uses it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ from annotation_site.annotation.lists.tokens import ListToken
 
 @dataclass(frozen=True)
 class Pair:
-    """A pattern of theirs beside the person's that shares most tokens with it, or alone."""
+    """A pattern of the other annotation with the person's pattern that shares most tokens, or
+    alone.
+    """
 
     theirs: AnnotatedPattern | None
     yours: AnnotatedPattern | None
@@ -20,7 +22,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """One token with the patterns that each of the two puts it into."""
+    """A token with its patterns in each of the two annotations."""
 
     token: ListToken
     theirs: list[AnnotatedPattern]
@@ -38,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a page of differences shows. `too_small` are patterns of theirs that do not count."""
+    """Comparison of two annotations. `too_small` are patterns of the other that do not count."""
 
     pairs: list[Pair]
     too_small: list[AnnotatedPattern]
@@ -51,7 +53,7 @@ class Comparison:
 def annotations_compare(
     tokens: Sequence[ListToken], theirs: Annotation, yours: Annotation | None, *, min_tokens: int
 ) -> Comparison:
-    """Set a person's answer beside another one; without the person's, only the other's."""
+    """Compare a person's annotation with another one; without the first, show only the other."""
     pairs = _pairs(tokens, theirs.patterns, yours.patterns if yours else ())
     partner = {pair.yours.number: pair.theirs for pair in pairs if pair.yours}
     rows = []

@@ -1,4 +1,4 @@
-"""What looks unlike careful work. Pure: no database.
+"""Flags: hints at hurried work. Pure: no database.
 
 A flag informs the researcher and rejects nothing: each is one sentence with its numbers, and the
 person it is about may have a good reason.
@@ -32,7 +32,7 @@ Patterns = frozenset[frozenset[int]]
 
 @dataclass(frozen=True)
 class RecentAnnotation:
-    """One submitted answer: its active time and what it marks; empty says "no pattern"."""
+    """One submitted annotation: its active time and marked ranks; empty means "no pattern"."""
 
     active_seconds: int
     patterns: Patterns
@@ -40,7 +40,7 @@ class RecentAnnotation:
 
 @dataclass(frozen=True)
 class Flag:
-    """One thing worth a look, and a sentence with its numbers."""
+    """One hint at hurried work, as a sentence with its numbers."""
 
     kind: Literal["fast", "empty", "identical"]
     sentence: str
@@ -54,7 +54,7 @@ class Flag:
 def flags_of(
     recent: Mapping[int, Sequence[RecentAnnotation]], *, study_median: float | None
 ) -> dict[int, list[Flag]]:
-    """The flags of every person, from their last answers, oldest first.
+    """The flags of every person, from their last annotations, oldest first.
 
     `study_median` is the active time in seconds of a typical answer of the whole study, None
     while there is none. Nobody's flags depend on how people or their answers are numbered.
@@ -74,7 +74,7 @@ def flags_of(
 
 
 def fast_flag(seconds: Sequence[int], study_median: float | None) -> Flag | None:
-    """Very fast: a median under 15 seconds, or under a quarter of the study's."""
+    """Flag "fast": a median under 15 seconds, or under a quarter of the study's."""
     if len(seconds) < FEWEST:
         return None
     median = statistics.median(seconds)
@@ -96,7 +96,7 @@ def fast_flag(seconds: Sequence[int], study_median: float | None) -> Flag | None
 
 
 def empty_flag(empty: int, answers: int, others_empty: int, others: int) -> Flag | None:
-    """Says "no pattern" far more often than the other people together."""
+    """Flag "empty": "no pattern" far more often than the other people together."""
     if answers < FEWEST_FOR_SHARES or others < FEWEST_FOR_SHARES:
         return None
     own, theirs = empty / answers, others_empty / others
@@ -116,7 +116,9 @@ def empty_flag(empty: int, answers: int, others_empty: int, others: int) -> Flag
 
 
 def identical_flag(answers: Sequence[Patterns]) -> Flag | None:
-    """Marks the same ranks in list after list, or in many; "no pattern" is left to `empty_flag`."""
+    """Flag "identical": the same ranks in list after list, or in many; "no pattern" is for
+    `empty_flag`.
+    """
     if len(answers) < FEWEST:
         return None
     row = max((len(list(same)) for marked, same in groupby(answers) if marked), default=0)

@@ -1,4 +1,4 @@
-"""How a study is going, for its researchers: progress by person and by list, live.
+"""Progress of a study by person and by list, live, for its researchers.
 
 Everything is added up in the database, in a number of queries that depends neither on people nor
 on lists. Tables of results are not read here: this is the work, not what it says.
@@ -36,7 +36,7 @@ SUBMITTED_ANNOTATION = Q(purpose=Purpose.ANNOTATION, state=State.SUBMITTED, surp
 
 @dataclass(frozen=True)
 class Work:
-    """What one person did and has to do. Lists of the whole queue count; training does not."""
+    """Work of one person, done and left. It counts lists of the whole queue, without training."""
 
     done: int = 0
     left: int = 0
@@ -51,13 +51,13 @@ class Work:
 
     @property
     def median_seconds(self) -> float | None:
-        """Active time of a typical list."""
+        """Median active time per list."""
         return _median(self.times)
 
 
 @dataclass(frozen=True)
 class PersonProgress:
-    """One annotator's row."""
+    """One annotator's row of the progress table."""
 
     membership: Membership
     work: Work
@@ -67,12 +67,12 @@ class PersonProgress:
 
     @property
     def can_be_let_in(self) -> bool:
-        """Whether training keeps the queue shut for somebody who could work."""
+        """Whether only training keeps this person's queue closed."""
         return self.training is not None and not self.training.passed and not self.is_away
 
     @property
     def is_away(self) -> str:
-        """Why the person gets no lists, in a word; empty for whoever can work."""
+        """The reason why the person gets no lists, in a word; empty if they can work."""
         if self.membership.withdrawn_at:
             return _("withdrew")
         if self.membership.removed_at:
@@ -82,7 +82,7 @@ class PersonProgress:
 
 @dataclass(frozen=True)
 class StudyProgress:
-    """What the page shows; `annotated` counts lists by how many answers they have, from 0."""
+    """The progress page; `annotated` counts lists by their number of annotations, from 0."""
 
     people: list[PersonProgress]
     lists: int
@@ -94,12 +94,12 @@ class StudyProgress:
 
     @property
     def active_seconds(self) -> int:
-        """Everybody's active time."""
+        """Active time of all people."""
         return sum(person.work.active_seconds for person in self.people)
 
     @property
     def has_training(self) -> bool:
-        """Whether the table needs a column for it."""
+        """Whether the table needs a column for training."""
         return any(person.training for person in self.people)
 
     @property
@@ -111,7 +111,7 @@ class StudyProgress:
 
     @property
     def unscored(self) -> int:
-        """Everybody's answers to silent reference lists that have no overlap yet."""
+        """Number of annotations of silent reference lists without a score."""
         return sum(person.work.unscored for person in self.people)
 
     @property
@@ -121,7 +121,9 @@ class StudyProgress:
 
 
 def study_progress(study: Study) -> StudyProgress:
-    """All of it in six queries: lists by use, people, answers, work, cut time, training."""
+    """The progress of a study, in six queries: lists by use, people, annotations, work, cut time,
+    training.
+    """
     uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
     lists = uses.get(Item.Use.STUDY, 0)
     members = list(_annotators(study))
@@ -158,7 +160,7 @@ def _annotators(study: Study) -> QuerySet[Membership]:
 
 
 class AllValues(Aggregate):
-    """Every value of a group in one cell: fewer rows to send where only a median is wanted."""
+    """SQL aggregate of all values of a group in one cell, for medians with fewer rows."""
 
     name = "AllValues"
     output_field = TextField()
@@ -273,7 +275,7 @@ def _lists_by_annotations(
 
 
 def flags_by_person(study: Study) -> list[tuple[Membership, list[Flag]]]:
-    """Whose recent work is worth a look, and why; four queries."""
+    """Flags of each person's recent work; four queries."""
     members = list(_annotators(study))
     flags = flags_of(_recent_annotations(members), study_median=_study_median(members))
     return [(member, flags[member.pk]) for member in members if flags.get(member.pk)]

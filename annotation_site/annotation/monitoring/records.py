@@ -1,4 +1,4 @@
-"""A study's rows as its researchers read them one by one: lists, who has them, what was said.
+"""A study's rows for its researchers: people, lists, assignments, annotations.
 
 Not for annotators: lists come with model, kind, layer and index, and answers with their authors.
 """
@@ -18,7 +18,7 @@ Purpose = Assignment.Purpose
 
 
 def study_people(study: Study) -> QuerySet[Any]:
-    """Everybody in the study, each with how far they are; annotators first, then by name."""
+    """Everybody in the study with their progress; annotators first, then by name."""
     return (
         Membership.objects.filter(study=study)
         .select_related("user")
@@ -37,7 +37,7 @@ def study_people(study: Study) -> QuerySet[Any]:
 def study_items(
     study: Study, *, kind: str = "", layer: int | None = None, use: str = ""
 ) -> QuerySet[Any]:
-    """The study's lists, each with where it comes from and its number of answers that count."""
+    """The study's lists, with their origin and number of annotations that count."""
     found = study.items.all()
     if kind:
         found = found.filter(vector__kind=kind)
@@ -54,7 +54,7 @@ def study_items(
 
 
 def item_tokens(items: Iterable[Item]) -> dict[int, list[str]]:
-    """The tokens of some lists, best first, by the list's id; one query an extraction."""
+    """The tokens of some lists, best first, by the list's id; one query per extraction."""
     by_extraction: dict[int, list[Item]] = {}
     for item in items:
         by_extraction.setdefault(item.vector.extraction_id, []).append(item)
@@ -70,7 +70,7 @@ def item_tokens(items: Iterable[Item]) -> dict[int, list[str]]:
 def study_assignments(
     study: Study, *, states: Sequence[str] = (), purpose: str = "", person: Any = None
 ) -> QuerySet[Assignment]:
-    """Who has which list, in the order of each person's own queue."""
+    """Assignments of a study, in the order of each person's queue."""
     found = Assignment.objects.filter(item__study=study).select_related("membership__user")
     if states:
         found = found.filter(state__in=states)
@@ -82,7 +82,7 @@ def study_assignments(
 
 
 def study_annotations(study: Study, *, purpose: str = "", person: Any = None) -> QuerySet[Any]:
-    """The submitted answers, each with its patterns, in the order of their submission."""
+    """Submitted annotations with their patterns, in order of submission."""
     patterns = Pattern.objects.order_by("number").prefetch_related("members")
     return (
         study_assignments(study, states=[State.SUBMITTED], purpose=purpose, person=person)
@@ -101,7 +101,7 @@ def unopened_lists(membership: Membership) -> list[int]:
 
 
 def lists_taken(study: Study, lists: Sequence[int]) -> int:
-    """How many of these lists have a person for every one of their places."""
+    """Number of these lists whose slots are all taken."""
     held = (
         Assignment.objects.filter(
             item__in=lists, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
@@ -114,7 +114,7 @@ def lists_taken(study: Study, lists: Sequence[int]) -> int:
 
 
 def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
-    """Some lists of the study with where they come from, their answers and their skips.
+    """Some lists of the study with their origin, annotations and skips.
 
     `rows` are the lists' ids, whose order is kept.
     """

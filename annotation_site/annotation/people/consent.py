@@ -1,4 +1,4 @@
-"""What people agree to before they judge, and how they leave a study again."""
+"""Consent to a study's texts, and withdrawal from a study."""
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -30,7 +30,7 @@ MOST_VERSIONS_A_DAY = 50  # of one text of a study
 def study_texts_change(
     *, study: Study, guidelines: str, guidelines_base: int, consent: str, consent_base: int
 ) -> list[str]:
-    """Change the texts that annotators read, at any time; returns the names of those that changed.
+    """Change a study's texts, at any time; returns the names of the changed texts.
 
     A changed text is a new version: submissions keep the number of the guidelines they were made
     under, and a changed consent text is shown to everybody again before their next list. The
@@ -89,7 +89,7 @@ def _text_change(study: Study, kind: type[VersionedText], text: str, base: int) 
 
 @transaction.atomic
 def consent_give(*, membership: Membership, version: int) -> None:
-    """Note that a person has read the notice and agrees to this version of the consent text.
+    """Record that a person has read the notice and agrees to this version of the consent text.
 
     Raises Invalid when another version is asked for by now: nobody agrees to what they have not
     seen.
@@ -103,7 +103,7 @@ def consent_give(*, membership: Membership, version: int) -> None:
 
 @transaction.atomic
 def study_withdraw(*, membership: Membership) -> None:
-    """End a person's part in a study, for good; only their hours stay as they are.
+    """Withdraw a person from a study for good; only their hours stay as they are.
 
     What they have not submitted is gone, and those lists go to other people. Submitted answers are
     kept or removed, as the study says. Withdrawing twice changes nothing.
@@ -130,7 +130,7 @@ def study_withdraw(*, membership: Membership) -> None:
 
 
 def _annotations_remove(study: Study, own: QuerySet[Assignment]) -> None:
-    """Delete what the person said, and see to it that results are computed anew."""
+    """Delete a person's annotations, and have results computed again."""
     Pattern.objects.filter(assignment__in=own).delete()
     _, deleted = Revision.objects.filter(assignment__in=own).delete()
     study.removals += deleted.get("annotation.Revision", 0) + 1

@@ -1,4 +1,4 @@
-"""What happens to a person's studies when they are invited, join, leave or are forgotten."""
+"""Effects on a person's studies when they are invited, join, are deactivated or erased."""
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -71,7 +71,7 @@ def person_invite(
 
 
 def invitation_find(token: str) -> Invitation:
-    """The invitation that a link stands for. Raises NotFound unless it can be used now."""
+    """The invitation of a token. Raises NotFound unless it can be used now."""
     invitation = invitations.invitation_find(token)
     if invitation.study is not None and invitation.study.state in ENDED:
         raise NotFound(str(invitations.GONE))
@@ -80,7 +80,7 @@ def invitation_find(token: str) -> Invitation:
 
 @transaction.atomic
 def person_join(*, token: str, username: str, password: str, email: str = "") -> User:
-    """Create the person whom an invitation lets in, with their place in its study, or nothing.
+    """Create the invited person with their membership in its study, or nothing.
 
     Raises NotFound when the invitation cannot be used, Invalid for the name or the password.
     """
@@ -96,7 +96,7 @@ def person_join(*, token: str, username: str, password: str, email: str = "") ->
 
 @transaction.atomic
 def member_join(*, token: str, person: User) -> None:
-    """Let somebody who has an account accept an invitation; it never takes a role away.
+    """Let a person with an account accept an invitation; it never removes a role.
 
     Whoever is in the study already uses nothing up. Raises as `person_join`, and NotAllowed for
     somebody who is not blind to the study's lists.
@@ -166,7 +166,7 @@ def _check_blinding(person: User, role: str) -> None:
 
 @transaction.atomic
 def person_deactivate(*, person: User, by: User) -> None:
-    """Keep a person out, and give the lists they have not opened to others; once."""
+    """Deactivate a person, and give their unopened lists to others; once."""
     if not accounts.person_deactivate(person=person, by=by):
         return
     for membership in _places(person):
@@ -175,7 +175,7 @@ def person_deactivate(*, person: User, by: User) -> None:
 
 @transaction.atomic
 def person_activate(*, person: User, by: User) -> None:
-    """Let a person log in again; in open studies they take over free places; once."""
+    """Let a person log in again; in open studies they get free slots; once."""
     if not accounts.person_activate(person=person, by=by):
         return
     for membership in _places(person):
@@ -187,7 +187,7 @@ def person_activate(*, person: User, by: User) -> None:
 
 @transaction.atomic
 def person_erase(*, person: User, by: User) -> None:
-    """Forget a person: no name, no address, no login; their public id stays as a pseudonym.
+    """Erase a person: no name, no address, no login; their public id stays as a pseudonym.
 
     Their answers stay under it, or go, as each study says.
     """

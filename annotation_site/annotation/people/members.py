@@ -1,4 +1,4 @@
-"""Who is a study's annotator, who may be, and what becomes of a person's unopened lists."""
+"""A study's annotators: add, remove, release their unopened lists."""
 
 from collections.abc import Collection
 
@@ -20,7 +20,7 @@ Purpose = Assignment.Purpose
 
 @transaction.atomic
 def annotator_add(*, study: Study, user: User) -> Membership:
-    """Add an annotator; in a study at work they take over free places.
+    """Add an annotator; in an open study they get free slots.
 
     Somebody who was taken out gets their unopened lists back, as far as nobody else has them.
 
@@ -57,7 +57,8 @@ def annotator_add(*, study: Study, user: User) -> Membership:
 
 @transaction.atomic
 def annotator_remove(*, membership: Membership, by: User) -> int:
-    """Take an annotator out of a study: their unopened lists go to others, and no new ones come.
+    """Remove an annotator from a study: their unopened lists go to others, and they get no new
+    ones.
 
     What they have opened or submitted stays theirs to finish. Returns how many lists were freed;
     somebody who is out already frees none.
@@ -73,7 +74,7 @@ def annotator_remove(*, membership: Membership, by: User) -> int:
 
 @transaction.atomic
 def assignments_release(*, membership: Membership, by: User) -> int:
-    """Free a person's unopened lists for others; returns how many.
+    """Release a person's unopened lists to others; returns their number.
 
     A list that everybody else has had already stays free until somebody joins. What the person has
     opened stays theirs.
@@ -94,7 +95,7 @@ def lists_release(
     membership: Membership,
     purposes: Collection[str] = QUEUE,
 ) -> int:
-    """With the study locked: end a person's unopened lists, and give free places to others.
+    """With the study locked: end a person's unopened lists, and give free slots to others.
 
     Repeats and silent references go with the lists between which they stand: what stays would tell
     its person what it is. Returns how many lists of the study's own were freed.
@@ -109,7 +110,7 @@ def lists_release(
 
 
 def lists_return(*, study: Study, membership: Membership) -> None:
-    """With the study locked: give a person the unopened lists back that went to nobody else."""
+    """With the study locked: return a person's unopened lists that nobody else took."""
     taken = Assignment.objects.filter(membership=membership, state=State.EXPIRED, opened_at=None)
     # Locks are taken in one order everywhere: study, assignment, list.
     list(taken.order_by(*Assignment.LOCK_ORDER).select_for_update().values_list("pk"))
@@ -138,7 +139,7 @@ def is_unblinded(*, study: Study, user: User) -> bool:
 
 
 def unblinded_in(study: OuterRef, *, user: User) -> Exists | Value:
-    """The same of each row's study, within a query."""
+    """`is_unblinded` for each row's study, within a query."""
     return Value(True) if user.is_admin else Exists(_running(user).filter(study=study))
 
 

@@ -1,4 +1,4 @@
-"""Final answers: what a researcher says a list's answer is. One per list, as its own record.
+"""Adjudicated and reference annotations by researchers: one record per list.
 
 The final answer of a training or silent reference list is its reference answer; that of a list of
 the study its adjudicated one. It is an assignment of purpose adjudication on the researcher's own
@@ -25,7 +25,7 @@ WITH_REFERENCE = (Item.Use.TRAINING, Item.Use.REFERENCE)
 
 @dataclass(frozen=True)
 class Reference:
-    """A training or silent reference list, as the page of reference answers shows it."""
+    """A training or silent reference list on the page of reference annotations."""
 
     item: Item
     tokens: list[ListToken]
@@ -40,7 +40,7 @@ class Reference:
 
 @transaction.atomic
 def adjudicated_annotation_open(*, item: Item, by: User) -> Assignment:
-    """The assignment in which a researcher gives a list's final answer; made where there is none.
+    """Open a list's adjudicated annotation for a researcher; made if there is none.
 
     Asked again, it is the same one. One that another researcher has left untouched, or left
     unfinished with the project, is taken over; its hours so far stay with them. Raises NotAllowed
@@ -125,7 +125,7 @@ def references_of(study: Study) -> list[Reference]:
 
 
 def references_missing(study: Study, uses: Collection[str] = WITH_REFERENCE) -> int:
-    """How many training and reference lists have no final answer yet."""
+    """Number of training and reference lists without a reference annotation."""
     answered = Assignment.objects.filter(
         item__study=study, purpose=Purpose.ADJUDICATION, state=State.SUBMITTED
     )
@@ -134,7 +134,7 @@ def references_missing(study: Study, uses: Collection[str] = WITH_REFERENCE) -> 
 
 
 def references_require(*, study: Study, uses: Collection[str] = WITH_REFERENCE) -> None:
-    """Raises Invalid unless every list of these uses has its reference answer."""
+    """Raises Invalid unless every list of these uses has a reference annotation."""
     missing = references_missing(study, uses)
     if missing:
         raise Invalid(

@@ -1,4 +1,4 @@
-"""Adjudication: people's answers to one list side by side, for its final answer. Reads only.
+"""Adjudication: annotations of one list side by side. Reads only.
 
 Blind: the answers are A, B and so on, in an order that is random for each list and stays. Names,
 times and where the list comes from are not in what this module returns. The final answer itself is
@@ -26,7 +26,7 @@ FEWEST_ANNOTATIONS = 2
 
 @dataclass(frozen=True)
 class SidePattern:
-    """One pattern of answer `letter`; `others` are its tokens that not all of the row share."""
+    """One pattern of annotation `letter`; `others` are its tokens that the row does not share."""
 
     letter: str
     number: int
@@ -40,7 +40,7 @@ class SidePattern:
 
 @dataclass(frozen=True)
 class Match:
-    """Patterns of different people that belong together, in the order of the letters.
+    """Matching patterns of different people, in the order of the letters.
 
     None stands for an answer without such a pattern; `shared` are the tokens of all the others.
     """
@@ -51,7 +51,7 @@ class Match:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """All annotations of a list; `annotations` is their JSON by letter, as the script takes it."""
+    """All annotations of a list. `annotations` is their JSON by letter, for the page's script."""
 
     letters: list[str]
     matches: list[Match]
@@ -60,7 +60,7 @@ class SideBySide:
 
 
 def adjudicated_annotations_of(user: User) -> QuerySet[Assignment]:
-    """The person's own final answers to lists of studies that they run."""
+    """The person's own adjudicated annotations in studies that they run."""
     return assignments_of(user).filter(
         purpose=Purpose.ADJUDICATION,
         item__use=Item.Use.STUDY,
@@ -69,7 +69,7 @@ def adjudicated_annotations_of(user: User) -> QuerySet[Assignment]:
 
 
 def counted_annotations(study: Study) -> QuerySet[Assignment]:
-    """The answers that can be adjudicated: those that results rest on."""
+    """The annotations that can be adjudicated: those that results use."""
     return Assignment.objects.filter(
         item__study=study,
         item__use=Item.Use.STUDY,
@@ -81,13 +81,13 @@ def counted_annotations(study: Study) -> QuerySet[Assignment]:
 
 
 def adjudicable_lists(study: Study) -> QuerySet[Any]:
-    """The ids, as `item`, of lists with at least two answers that count."""
+    """The ids, as `item`, of lists with at least two annotations that count."""
     answered = counted_annotations(study).order_by().values("item").annotate(n=Count("pk"))
     return answered.filter(n__gte=FEWEST_ANNOTATIONS)
 
 
 def adjudication_page(assignment: Assignment) -> dict[str, Any]:
-    """The annotation page's JSON, counting lists as adjudication does; "back" is the queue."""
+    """The annotation page's JSON for adjudication; "back" is the adjudication queue."""
     page = list_page(assignment)
     study = assignment.item.study
     decided = Assignment.objects.filter(
@@ -110,7 +110,7 @@ def adjudication_page(assignment: Assignment) -> dict[str, Any]:
 
 
 def side_by_side(item: Item) -> SideBySide:
-    """Everybody's answers to a list, their patterns matched, as A, B and so on."""
+    """All annotations of a list as A, B and so on, their patterns matched."""
     study = item.study
     rows = counted_annotations(study).filter(item=item).prefetch_related("patterns__members")
     # A name drawn from the list's random id: the same at every visit, and tells nothing.
@@ -235,7 +235,7 @@ def _match(
 
 
 def _content(patterns: Sequence[Pattern]) -> dict[str, Any]:
-    """An answer as the editor takes it; numbered anew, and without the comment, which is theirs."""
+    """An annotation for the editor, with new numbers and without its comment."""
     return {
         "patterns": [
             {

@@ -1,4 +1,4 @@
-"""Answers against reference answers: scores, feedback after training, and being let in."""
+"""Scores against reference annotations, feedback after training, and letting people in."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ SCORED = (Purpose.TRAINING, Purpose.REFERENCE)
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a person sees after a training list. `percent` is rounded down, as the training's."""
+    """Feedback after a training list. `percent` is rounded down, as the training's."""
 
     assignment: Assignment
     comparison: Comparison | None  # none where the list has lost its reference answer
@@ -34,7 +34,7 @@ class Feedback:
 
 
 def feedback_of(assignment: Assignment) -> Feedback:
-    """The person's answer to a submitted training list beside the reference answer."""
+    """A person's submitted training annotation beside the reference annotation."""
     study, membership = assignment.item.study, assignment.membership
     membership.study = study
     reference = _reference_of(assignment.item)
@@ -55,7 +55,7 @@ def feedback_of(assignment: Assignment) -> Feedback:
 
 
 def annotation_of(assignment: Assignment) -> Annotation:
-    """What was last submitted."""
+    """The last submitted version of an annotation."""
     patterns = tuple(
         AnnotatedPattern(
             number=row.number,
@@ -70,7 +70,7 @@ def annotation_of(assignment: Assignment) -> Annotation:
 
 
 def annotation_score(assignment: Assignment, answer: Annotation) -> float | None:
-    """How far an answer to a training list overlaps with the reference answer, 0 to 1.
+    """Overlap of a training annotation with the reference annotation, 0 to 1.
 
     None where there is no reference answer, and for all other lists: a silent reference list is
     scored by `silent_scores_ensure`. Scoring here what annotators cannot tell from other lists
@@ -83,13 +83,13 @@ def annotation_score(assignment: Assignment, answer: Annotation) -> float | None
 
 
 def silent_scores_sweep() -> None:
-    """Score the answers to silent reference lists that nobody has scored; run by workers."""
+    """Score annotations of silent reference lists that have no score; run by workers."""
     for study in Study.objects.filter(pk__in=_unscored().values("item__study")):
         silent_scores_ensure(study=study)
 
 
 def silent_scores_ensure(*, study: Study) -> None:
-    """Score a study's answers to silent reference lists that have no score yet.
+    """Score a study's annotations of silent reference lists that have no score.
 
     Whoever reads scores in tables or files calls it before.
     """
@@ -107,7 +107,7 @@ def silent_scores_ensure(*, study: Study) -> None:
 
 
 def silent_scores_waiting(study: Study) -> int:
-    """How many answers to the study's silent reference lists wait for a worker to score them."""
+    """Number of annotations of silent reference lists that wait for a worker's score."""
     return _unscored().filter(item__study=study).count()
 
 
@@ -124,7 +124,7 @@ def _unscored() -> QuerySet[Assignment]:
 
 
 def reference_require_changeable(*, answer: Assignment) -> None:
-    """Raises Invalid for the final answer of a training list that somebody was shown."""
+    """Raises Invalid for the reference annotation of a training list that somebody has seen."""
     told = Assignment.objects.filter(
         item=answer.item_id, purpose=Purpose.TRAINING, state=State.SUBMITTED
     )
@@ -138,7 +138,7 @@ def reference_require_changeable(*, answer: Assignment) -> None:
 
 
 def scores_renew(*, item: Item, reference: Annotation) -> None:
-    """Score what people said of a reference list anew, after its reference answer has changed."""
+    """Score a reference list's annotations again, after its reference annotation has changed."""
     answers = item.assignments.filter(purpose__in=SCORED).order_by(*Assignment.LOCK_ORDER)
     list(answers.select_for_update().values_list("pk"))  # one that is on its way comes first
     for row in answers.filter(state=State.SUBMITTED):
@@ -149,7 +149,7 @@ def scores_renew(*, item: Item, reference: Annotation) -> None:
 
 
 def reference_scores_renew(*, item: Item) -> None:
-    """Score everything that was said of a list anew, by its reference answer as it is now.
+    """Score all annotations of a list again by its current reference annotation.
 
     Where it has none, nothing has a score.
     """
@@ -161,7 +161,7 @@ def reference_scores_renew(*, item: Item) -> None:
 
 
 def study_scores_renew(*, study: Study) -> None:
-    """Score everything anew after the study's minimum of tokens has changed."""
+    """Score all annotations again after the study's minimum of tokens has changed."""
     for item in study.items.filter(use__in=WITH_REFERENCE).select_related("vector", "study"):
         reference = _reference_of(item)
         if reference is not None:
@@ -170,7 +170,7 @@ def study_scores_renew(*, study: Study) -> None:
 
 @transaction.atomic
 def training_waive(*, membership: Membership, by: User) -> None:
-    """Let an annotator into the queue whatever their training says; once, and for good.
+    """Let an annotator into the queue in spite of their training; once, and for good.
 
     What is left of their training ends. Raises NotAllowed for somebody who does not run the
     study, Invalid for somebody who does not annotate in it.

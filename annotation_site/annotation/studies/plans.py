@@ -1,4 +1,4 @@
-"""What a researcher chooses for a study, and whether it can work."""
+"""Study plans: a researcher's choices, and checks that they can work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a researcher chooses for a study.
+    """A researcher's choices for a study.
 
     `training_lists`, `reference_lists` and `pilot_lists` are numbers of lists that the study holds
     beside its own.
@@ -78,7 +78,7 @@ class StudyPlan:
 
     @property
     def others(self) -> dict[str, int]:
-        """How many lists of each use stand beside the study's own."""
+        """Numbers of training, reference and pilot lists, beside the study's own."""
         return {
             Item.Use.TRAINING: self.training_lists,
             Item.Use.REFERENCE: self.reference_lists,
@@ -95,7 +95,7 @@ STORED = (
 
 
 def plan_of(study: Study) -> StudyPlan:
-    """The plan that a study follows now, with the annotators who can be given lists."""
+    """The current plan of a study, with the annotators who can get lists."""
     uses = list(study.items.exclude(use=Item.Use.STUDY).values_list("use", flat=True))
     people = annotators_of(study).select_related("user").order_by("pk")
     texts = texts_of(study)
@@ -115,7 +115,7 @@ def plan_of(study: Study) -> StudyPlan:
 
 
 def is_frozen(study: Study) -> bool:
-    """Whether an answer that counts has been submitted, which fixes the study's rules."""
+    """Whether a submitted annotation counts, which fixes the study's rules."""
     return Assignment.objects.filter(
         item__study=study,
         purpose=Assignment.Purpose.ANNOTATION,
@@ -124,7 +124,7 @@ def is_frozen(study: Study) -> bool:
 
 
 def plan_check(plan: StudyPlan) -> None:
-    """Raises Invalid, with what to do, for rules that cannot work."""
+    """Raises Invalid, with a remedy, for rules that cannot work."""
     if not plan.title.strip():
         raise Invalid(_("Give the study a title."))
     if len(plan.title.strip()) > TITLE:
@@ -206,7 +206,7 @@ def _check_training(plan: StudyPlan) -> None:
 
 
 def plan_check_people(plan: StudyPlan, by: User) -> None:
-    """Raises Invalid where the chosen people cannot judge; nobody may be chosen yet."""
+    """Raises Invalid if a chosen person cannot annotate; nobody may be chosen yet."""
     unblinded = [user for user in plan.annotators if user.is_admin or user == by]
     if unblinded and not plan.team_may_annotate:
         raise Invalid(

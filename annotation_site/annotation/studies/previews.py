@@ -1,4 +1,4 @@
-"""What a plan would come to, before anything is made: lists, answers, hours, a list to look at."""
+"""Preview of a plan before anything is stored: lists, annotations, hours, a list to look at."""
 
 import statistics
 from collections import defaultdict
@@ -34,7 +34,7 @@ class DrawnLists:
 
 @dataclass(frozen=True)
 class Part:
-    """Answers of one purpose: what for, and how many in all."""
+    """Number of annotations for one purpose."""
 
     what: str
     annotations: int
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a plan comes to. `people` is how many share the work, chosen or at least needed."""
+    """Preview of a plan. `people` is the number who share the work, chosen or at least needed."""
 
     rows: list[DrawnLists]
     parts: list[Part]
@@ -75,7 +75,7 @@ class Preview:
 
 
 def study_preview(*, plan: StudyPlan, by: User) -> Preview:
-    """What the plan comes to; few queries whatever its size.
+    """Compute the preview of a plan; few queries whatever its size.
 
     Raises Invalid for rules that cannot work.
     """

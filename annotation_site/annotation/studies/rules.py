@@ -1,4 +1,4 @@
-"""What changes in a study after it was made: its rules, how many lists it holds, a copy of it."""
+"""Changes to an existing study: its rules, its number of lists, a copy of it."""
 
 import hashlib
 from dataclasses import replace
@@ -42,7 +42,7 @@ DRAWN_BY = {
 
 @transaction.atomic
 def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> list[str]:
-    """Give a study other rules; returns the names of those that changed.
+    """Change a study's rules; returns the names of the changed ones.
 
     Its texts and people stay as they are. Lists that nobody has begun are drawn anew where the
     rules ask for others, and given out again. `base` is the `rules_base` of the rules that the
@@ -95,7 +95,7 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
 
 
 def rules_base(plan: StudyPlan, *, frozen: bool) -> str:
-    """A sign of the rules that can be changed now: another wherever one of them is another."""
+    """A digest of the changeable rules: it changes whenever one of them does."""
     names = sorted(ALWAYS) if frozen else _names(plan)
     said = repr([(name, _comparable(plan, name)) for name in names])
     return hashlib.sha256(said.encode()).hexdigest()
@@ -171,7 +171,7 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
 
 
 def _begun(study: Study) -> QuerySet[Item]:
-    """Lists that somebody has opened, or, as a final answer, has written something for."""
+    """Lists that a person has opened, or for which an adjudicated annotation has content."""
     written = Q(assignments__version__gt=0) | Q(assignments__draft__isnull=False)
     opened = Q(assignments__opened_at__isnull=False) & ~Q(
         assignments__purpose=Assignment.Purpose.ADJUDICATION
@@ -181,7 +181,7 @@ def _begun(study: Study) -> QuerySet[Item]:
 
 @transaction.atomic
 def study_extend(*, study: Study, lists_per_layer: int) -> int:
-    """Let a study hold more lists of each kind and layer; returns how many were added.
+    """Add lists of each kind and layer to a study; returns their number.
 
     They are those that the study would have had from the start with this number, as far as they
     are not used for training, reference or a pilot. Nothing that exists is touched, so it works
@@ -210,7 +210,8 @@ def study_extend(*, study: Study, lists_per_layer: int) -> int:
 
 @transaction.atomic
 def study_duplicate(*, study: Study, title: str, by: User) -> Study:
-    """A new draft with the same rules, texts and people, for `by` and its other researchers.
+    """Copy a study: a new draft with the same rules, texts and people, for `by` and its other
+    researchers.
 
     Left out are people who have left, and who could not judge blind now. Its orders are its own.
     Raises Invalid for a title that is missing or too long.

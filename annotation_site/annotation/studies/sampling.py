@@ -1,4 +1,4 @@
-"""Which lists a study holds: a pure function of its seed. No database.
+"""Sampling of a study's lists: a pure function of its seed. No database.
 
 Each stratum (extraction, kind, layer) has one fixed random order. The study's own lists are its
 beginning, so that asking for more later adds lists and takes none away. Lists for other uses come
@@ -37,7 +37,7 @@ def draw(
     seed: int,
     kept: Mapping[int, str] | None = None,
 ) -> dict[int, str]:
-    """What every drawn list is for: list id → use.
+    """Draw the lists of a study: list id → use.
 
     Parameters
     ----------

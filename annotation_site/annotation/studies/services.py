@@ -1,4 +1,4 @@
-"""What changes studies: creating them, drawing their lists, and their states."""
+"""Services of studies: create, draw lists, change state."""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
@@ -72,7 +72,7 @@ def study_create_open(*, plan: StudyPlan, created_by: User) -> Study:
 
 
 def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> Study:
-    """The same within a transaction, whatever the number of people."""
+    """`study_create` within a transaction, for any number of people."""
     plan_check(plan)
     require_room(
         Study.objects.filter(created_by=by),
@@ -126,7 +126,7 @@ def rules_store(study: Study, plan: StudyPlan) -> None:
 
 
 def lists_draw(*, study: Study, others: Mapping[str, int]) -> list[int]:
-    """Give a study the lists that its rules ask for, beside those it has; returns the new items.
+    """Draw the lists that a study's rules need beyond its own; returns the new items.
 
     The caller holds the study's lock. Raises Invalid, naming what is missing, where there are too
     few lists.
@@ -161,8 +161,9 @@ def lists_draw(*, study: Study, others: Mapping[str, int]) -> list[int]:
 def lists_check(
     *, extractions: Iterable[Extraction], holding: Container[int], candidates: int, enough: bool
 ) -> None:
-    """Raises Invalid where an extraction is not among those that are `holding` lists to draw from,
-    or where there are not enough `candidates` for everything that is asked for."""
+    """Raises Invalid if an extraction is not among those `holding` lists, or if there are too few
+    `candidates`.
+    """
     for extraction in extractions:
         if extraction.pk not in holding:
             raise Invalid(
@@ -196,14 +197,14 @@ def _free_slug(title: str) -> str:
 
 @transaction.atomic
 def study_open(*, study: Study) -> None:
-    """Let people judge, as `study_state_change`; a study that is open stays so."""
+    """Open a study for annotators, as `study_state_change`; opening twice is a no-op."""
     if study_locked(study.pk).state != State.OPEN:
         study_state_change(study=study, state=State.OPEN)
 
 
 @transaction.atomic
 def study_state_change(*, study: Study, state: str) -> None:
-    """Move a study along TRANSITIONS; whoever can be given lists then has theirs.
+    """Move a study along TRANSITIONS; people who can get lists then have theirs.
 
     The end of a pilot ends what is unfinished in it; what was submitted stays, as the pilot's.
     Raises Invalid for a change that makes no sense, and for a start without enough people, without

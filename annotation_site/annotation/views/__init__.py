@@ -1,1 +1,1 @@
-"""Pages of studies: where people find their work and do it."""
+"""Views of studies and annotation."""

@@ -1,4 +1,4 @@
-"""Giving a list its final answer."""
+"""Views of adjudication."""
 
 import uuid
 
@@ -20,7 +20,7 @@ from annotation_site.annotation.work import submissions
 @researcher_required
 @require_POST
 def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
-    """Open one of a study's lists for its final answer."""
+    """Open one of a study's lists for adjudication."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     wanted = request.POST.get("list", "")
     number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else 0
@@ -33,7 +33,7 @@ def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 @ensure_csrf_cookie
 def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """The annotation page, with people's answers beside it."""
+    """The annotation page for adjudication, with people's annotations beside it."""
     assignment = get_object_or_404(
         adjudication.adjudicated_annotations_of(request.user), public_id=public_id
     )

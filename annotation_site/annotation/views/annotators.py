@@ -1,4 +1,4 @@
-"""Who judges in a study, for its researchers."""
+"""Views of a study's annotators, for its researchers."""
 
 import uuid
 
@@ -40,7 +40,7 @@ def people(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_POST
 def change(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponse:
-    """Release an annotator's unopened lists, or take the person out of the study."""
+    """Release an annotator's unopened lists, or remove the person from the study."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     membership = get_object_or_404(selectors.annotators(study), user__public_id=public_id)
     actions = {"release": members.assignments_release, "remove": members.annotator_remove}

@@ -1,4 +1,4 @@
-"""The annotation page and the way to it."""
+"""Views of the annotation page."""
 
 import uuid
 
@@ -29,7 +29,7 @@ from annotation_site.errors import ConsentNeeded
 @login_required
 @require_GET
 def next_list(request: PersonRequest, slug: str) -> HttpResponse:
-    """Straight to the person's next list, or to the study's page when none is left."""
+    """Redirect to the person's next list, or to the study's page if none is left."""
     membership = membership_of(request, slug)
     if needs_consent(membership, membership.study):
         return redirect("annotation:consent", slug)
@@ -65,7 +65,7 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """The person's answer to a training list beside the reference answer."""
+    """The person's annotation of a training list beside the reference annotation."""
     assignment = get_object_or_404(
         assignments_of(request.user),
         public_id=public_id,
@@ -80,5 +80,5 @@ def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def dialogs(request: PersonRequest) -> HttpResponse:
-    """The dialogs of the annotation page, which it fetches when the first one is wanted."""
+    """The dialogs of the annotation page, which it fetches on first use."""
     return render(request, "annotation/_dialogs.html")

@@ -1,4 +1,4 @@
-"""How a study is going: the page that its researchers keep open."""
+"""Views of a study's progress, for its researchers."""
 
 import hashlib
 import uuid
@@ -34,7 +34,7 @@ def run(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def progress(request: PersonRequest, slug: str) -> HttpResponse:
-    """The part of that page that renews itself, when there is something new to show."""
+    """The part of the progress page that refreshes itself, if there is something new."""
     context = _context(_own_study(request, slug))
     if request.GET.get("have") == context["shown"]:
         return HttpResponse(status=204)  # htmx leaves the page as it is, scrolled tables and all
@@ -44,7 +44,7 @@ def progress(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def flags(request: PersonRequest, slug: str) -> HttpResponse:
-    """Whose last lists are worth a look; asked for apart, as nothing waits for it."""
+    """Hints at hurried work, requested separately so that nothing waits for them."""
     flagged = monitoring.flags_by_person(_own_study(request, slug))
     return render(request, "annotation/_flags.html", {"flagged": flagged})
 
@@ -52,7 +52,7 @@ def flags(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_POST
 def release(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse:
-    """Give the lists that a person has not opened to others."""
+    """Release a person's unopened lists to others."""
     membership = _annotator(request, slug, person)
     unopened = study_records.unopened_lists(membership)
     released = assignments_release(membership=membership, by=request.user)
@@ -64,7 +64,7 @@ def release(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpRespons
 @researcher_required
 @require_POST
 def let_in(request: PersonRequest, slug: str, person: uuid.UUID) -> HttpResponse:
-    """Open the queue to somebody who has not passed the training."""
+    """Let in a person who has not passed the training."""
     membership = _annotator(request, slug, person)
     training_waive(membership=membership, by=request.user)
     said = _("{person} can continue with the study’s lists now.")

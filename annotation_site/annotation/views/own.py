@@ -1,4 +1,4 @@
-"""A person's own studies and work: home, what is done, consent, hours."""
+"""Views of a person's own work: home, submitted lists, consent, hours."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def home(request: PersonRequest) -> HttpResponse:
 @login_required
 @require_GET
 def study(request: PersonRequest, slug: str) -> HttpResponse:
-    """An annotator's own work in a study: what is left, and what was submitted or set aside."""
+    """A person's own work in a study: lists left, submitted, skipped and expired."""
     membership = membership_of(request, slug)
     training = access.training_of([membership])[membership.pk]
     pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
@@ -67,7 +67,7 @@ def study(request: PersonRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def consent(request: PersonRequest, slug: str) -> HttpResponse:
-    """What a person reads, and agrees to, before the first list of a study."""
+    """The consent text, before the first list of a study."""
     membership = membership_of(request, slug)
     changed = ""
     if request.method == "POST":
@@ -92,7 +92,7 @@ def consent(request: PersonRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def withdraw(request: PersonRequest, slug: str) -> HttpResponse:
-    """Leave a study, after a page that says what becomes of the work."""
+    """Withdraw from a study, after a page that explains the effect."""
     membership = membership_of(request, slug)
     if request.method == "POST":
         consent_services.study_withdraw(membership=membership)
@@ -119,7 +119,7 @@ def hours(request: PersonRequest) -> HttpResponse:
 @login_required
 @require_GET
 def hours_file(request: PersonRequest, extension: str) -> HttpResponseBase:
-    """The same as a file."""
+    """The hours as a file."""
     export = EXPORT_FORMATS.get(extension)
     if export is None:
         raise Http404

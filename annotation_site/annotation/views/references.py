@@ -1,4 +1,4 @@
-"""Where researchers give the reference answers of training and silent reference lists."""
+"""View of the reference annotations of training and silent reference lists."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,7 +14,7 @@ from annotation_site.workers.selectors import workers_alive
 @researcher_required
 @require_http_methods(["GET", "POST"])
 def references(request: PersonRequest, slug: str) -> HttpResponse:
-    """The study's training and reference lists; posting one opens its answer for writing."""
+    """The study's training and reference lists; posting one opens its reference annotation."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     if request.method == "POST":
         number = request.POST.get("list", "")

@@ -1,4 +1,4 @@
-"""What researchers do with their studies."""
+"""Views of a researcher's studies: make, change, extend, copy."""
 
 from contextlib import suppress
 from typing import Any
@@ -40,7 +40,7 @@ from annotation_site.exact_words import exact
 @researcher_required
 @require_http_methods(["GET", "POST"])
 def new(request: PersonRequest) -> HttpResponse:
-    """The form that makes a study, with what it would come to; saves it as a draft or opens it."""
+    """The form that makes a study, with its preview; saves it as a draft or opens it."""
     form = StudyForm(request.POST or None, by=request.user)
     context: dict[str, Any] = {"form": form, "has_extractions": extractions_ready().exists()}
     if request.method == "POST" and form.is_valid():
@@ -67,7 +67,7 @@ def new(request: PersonRequest) -> HttpResponse:
 @researcher_required
 @require_http_methods(["GET", "POST"])
 def rules(request: PersonRequest, slug: str) -> HttpResponse:
-    """The rules of one of the person's own studies, to change while that is possible."""
+    """Change the rules of one of the person's own studies, as long as possible."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     plan = plan_of(study)
     frozen = is_frozen(study)
@@ -96,7 +96,7 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_POST
 def extend(request: PersonRequest, slug: str) -> HttpResponse:
-    """Let one of the person's own studies hold more lists."""
+    """Extend one of the person's own studies by more lists."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     form = ExtensionForm(request.POST, study=study)
     if form.is_valid():
@@ -114,7 +114,7 @@ def extend(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_POST
 def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
-    """Make a draft with the rules, texts and people of one of the person's own studies."""
+    """Copy one of the person's own studies to a draft."""
     study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     form = CopyForm(request.POST)
     if form.is_valid():
@@ -132,7 +132,7 @@ def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_http_methods(["GET", "POST"])
 def texts(request: PersonRequest, slug: str) -> HttpResponse:
-    """Change what the annotators of one of the person's own studies read."""
+    """Change the texts of one of the person's own studies."""
     found = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     form = TextsForm(request.POST or None, initial=selectors.texts_of(found))
     if request.method == "POST" and form.is_valid():
@@ -152,7 +152,7 @@ def texts(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_POST
 def change_state(request: PersonRequest, slug: str) -> HttpResponse:
-    """Move one of the person's own studies on: pilot, open, pause, close, archive."""
+    """Change the state of one of the person's own studies: pilot, open, pause, close, archive."""
     found = get_object_or_404(selectors.studies_of(request.user), slug=slug)
     studies.study_state_change(study=found, state=request.POST.get("state", ""))
     if (back := request.POST.get("back")) in ("rules", "run"):

@@ -20,7 +20,7 @@ def tutorial(request: PersonRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def comparison(request: PersonRequest) -> HttpResponse:
-    """The paper's answer to the example, beside the one that was posted; nothing is stored."""
+    """The posted annotation of the example beside the paper's; nothing is stored."""
     yours = None
     if request.method == "POST":
         yours = tutorials.annotation_read(request.POST.get("annotation", ""))

@@ -1,4 +1,4 @@
-"""What people read about their own work: home, submitted lists, hours. Nothing of anybody else's.
+"""Queries of a person's own work: home, submitted lists, hours.
 
 Blinding: of a list only its number in the person's own order and what the person did is told, and
 whether it is training, which they know: they were shown the reference answer.
@@ -36,7 +36,7 @@ SOON = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Lease:
-    """Until when a list that was begun is kept for its person."""
+    """The lease of an opened list: the time until which it is kept for its person."""
 
     position: int
     public_id: uuid.UUID
@@ -46,7 +46,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class OwnStudy:
-    """One study on a person's home. `resume` marks the one to go on with."""
+    """One study on a person's home page. `resume` marks the one to continue."""
 
     membership: Any  # a Membership of `studies_to_annotate`, with its counts
     pace: Pace | None
@@ -150,14 +150,14 @@ def submitted_lists(membership: Membership) -> QuerySet[Assignment]:
 
 
 def with_unsubmitted_changes(rows: Sequence[Assignment]) -> list[tuple[Assignment, bool]]:
-    """Submitted lists, each with whether it was re-opened, changed and not submitted again."""
+    """Submitted lists, each with whether it has changes that are not submitted."""
     newest = Revision.objects.filter(assignment__in=rows, version=F("assignment__version"))
     said = dict(newest.values_list("assignment_id", "snapshot__annotation"))
     return [(row, (row.draft or {}).get("annotation") != said[row.pk]) for row in rows]
 
 
 def set_aside_lists(membership: Membership) -> QuerySet[Assignment]:
-    """Lists that the person skipped, or began and that are no longer kept for them.
+    """Lists that the person skipped, or whose lease has expired.
 
     Without what ended with its training or its pilot.
     """
@@ -172,7 +172,7 @@ def set_aside_lists(membership: Membership) -> QuerySet[Assignment]:
 
 
 def work_days(user: User) -> list[WorkDay]:
-    """Every day on which the person worked, by study, the newest first.
+    """Days of work by study, newest first.
 
     Studies that they have withdrawn from stay: time that was worked is time that is paid.
     """
@@ -207,12 +207,12 @@ def work_days(user: User) -> list[WorkDay]:
 
 
 def cut_reasons(reasons: Iterable[str]) -> str:
-    """Why time does not count, in words."""
+    """The reasons why time does not count, as sentences."""
     return "; ".join(str(WorkedDay.Cut(reason).label) for reason in sorted(reasons))
 
 
 def work_days_table(days: Iterable[WorkDay]) -> Table:
-    """The same for an export; hours are seconds in other units, for the payroll."""
+    """Days of work for an export, with hours as decimal numbers for the payroll."""
     columns = (
         Column("day", "text"),
         Column("study", "text"),

@@ -1,4 +1,4 @@
-"""A person's own pace, and what it says about the time that is left. Pure: no database."""
+"""A person's own pace, and the estimated time left. Pure: no database."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ ROUND_TO = 300  # seconds; an estimate to the minute would promise too much
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast somebody works, from the active seconds of the lists they have submitted.
+    """A person's pace, from the active seconds of their submitted lists.
 
     `median_seconds` is a typical list, `lists_per_hour` counts active time only. `left_seconds` is
     a range for all that is left: one standard deviation to either side, in steps of five minutes.
@@ -23,7 +23,7 @@ class Pace:
 
 
 def pace_of(active_seconds: Sequence[int], left: int) -> Pace | None:
-    """The pace, or None while there are too few lists to tell.
+    """The pace, or None while there are too few lists.
 
     The time left rests on the mean, because the slow lists of what is left take their time too;
     its spread on how lists differ and on how well so few of them tell the mean.

@@ -1,4 +1,4 @@
-"""What an annotator writes: drafts, submissions, skips. The only module that stores answers."""
+"""Services of annotators: drafts, submissions, skips. The only module that stores annotations."""
 
 import uuid
 from datetime import datetime
@@ -42,7 +42,7 @@ MOST_REVISIONS_A_DAY = 50  # of one list
 
 
 def assignment_open(assignment: Assignment) -> None:
-    """Start the lease at the first look; later looks change nothing.
+    """Open a list: start its lease. Opening again is a no-op.
 
     A list that has been taken away or answered meanwhile, in another tab, keeps that state. Raises
     ConsentNeeded before the person has agreed to the study's consent text as it is now.
@@ -70,7 +70,7 @@ def assignment_open(assignment: Assignment) -> None:
 def draft_save(
     *, user: User, public_id: uuid.UUID, base_version: int, content: Any, active_seconds: int
 ) -> int:
-    """Store an unfinished answer; returns the draft's new version.
+    """Store a draft; returns its new version.
 
     Raises DraftConflict, with the newer draft, when `base_version` is not the stored one: a
     second tab or device never overwrites silently. Changes no result. A list that was opened
@@ -99,7 +99,7 @@ def assignment_submit(
     annotation: Any,
     active_seconds: int,
 ) -> Assignment:
-    """Make an answer count; it replaces the person's earlier answer for this list.
+    """Submit an annotation; it replaces the person's earlier version for this list.
 
     The same `key` again changes nothing, and the answer that counts already adds only its time.
     Raises Invalid beyond MOST_REVISIONS_A_DAY, InvalidAnnotation for a broken rule, DraftConflict
@@ -170,7 +170,7 @@ def assignment_skip(
     reason: str,
     active_seconds: int = 0,
 ) -> Assignment:
-    """Give a list back with a reason. It is no annotation; its place goes to another person.
+    """Skip a list with a reason. A skip is no annotation, and frees the slot for another person.
 
     The time it took is kept. Raises Invalid without a reason, for a list that was already
     submitted and for a final answer, and NotAllowed and ConsentNeeded as submitting does.
@@ -228,7 +228,7 @@ def _is_new(assignment: Assignment) -> bool:
 
 
 def _begin(assignment: Assignment) -> None:
-    """Whoever writes has opened the list, also a script that did not say so."""
+    """Open the list on its first write, also for a script that did not open it."""
     if _is_new(assignment):
         assignment.opened_at = timezone.now()
         if assignment.state == State.WAITING:

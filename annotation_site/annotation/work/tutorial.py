@@ -1,4 +1,4 @@
-"""The paper's worked example, for a newcomer to label and to compare with. Nothing is stored."""
+"""The tutorial: the paper's worked example, to annotate and compare. Nothing is stored."""
 
 import json
 from dataclasses import dataclass
@@ -28,20 +28,20 @@ LONGEST_ANNOTATION = 200_000  # characters of JSON
 
 @dataclass(frozen=True)
 class Example:
-    """The list and what the paper's annotators said of it (Geva et al. 2022, appendix A.2)."""
+    """The example list and the paper's annotation of it (Geva et al. 2022, appendix A.2)."""
 
     tokens: tuple[ListToken, ...]
     answer: Annotation
 
     @property
     def rules(self) -> Rules:
-        """As for a list of a study with the paper's choices."""
+        """The rules of the example, by the paper's choices."""
         return Rules(len(self.tokens), DEFAULT_CATEGORIES, several_patterns_per_token=False)
 
 
 @dataclass(frozen=True)
 class Side:
-    """One answer's figures. `in_patterns` counts tokens; `counted` those that coverage counts."""
+    """One annotation's figures. `in_patterns` counts tokens, `counted` those that count."""
 
     in_patterns: int
     counted: int
@@ -50,7 +50,7 @@ class Side:
 
 @dataclass(frozen=True)
 class TutorialComparison(Comparison):
-    """The comparison with coverage; without an answer of the person's, only the paper's."""
+    """The comparison with coverage; without the person's annotation, only the paper's."""
 
     theirs: Side
     yours: Side | None
@@ -58,7 +58,7 @@ class TutorialComparison(Comparison):
 
 @cache
 def example() -> Example:
-    """The worked example, from its file."""
+    """Read the worked example from its file."""
     data = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     tokens = tuple(
         # Of the file, as telling stop words by their spelling takes a second to load.
@@ -105,7 +105,7 @@ def tutorial_page() -> dict[str, Any]:
 
 
 def annotation_read(text: str) -> Annotation:
-    """An answer to the example from JSON. Raises InvalidAnnotation where it is none."""
+    """Read an annotation of the example from JSON. Raises InvalidAnnotation for anything else."""
     try:
         data = json.loads(text[:LONGEST_ANNOTATION])
     except (ValueError, RecursionError) as error:
@@ -116,7 +116,7 @@ def annotation_read(text: str) -> Annotation:
 
 
 def compare(yours: Annotation | None) -> TutorialComparison:
-    """Set a person's answer beside the paper's."""
+    """Compare a person's annotation with the paper's."""
     theirs = example().answer
     found = annotations_compare(example().tokens, theirs, yours, min_tokens=MIN_TOKENS)
     return TutorialComparison(

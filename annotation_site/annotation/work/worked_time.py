@@ -1,4 +1,4 @@
-"""How much of the time that a page reports counts: no moment of a person counts twice. Pure.
+"""Active time that counts: no moment of a person counts twice. Pure.
 
 Pages report a list's active seconds so far, and nobody can check them against what somebody did.
 What can be checked is the clock: one person has one life, whatever the number of lists, tabs and
@@ -50,7 +50,7 @@ def time_take(
 
 
 def clock_follow(taken: Iterable[Span], *, last: float, now: float) -> list[Span]:
-    """`taken`, moved back with a clock that was set back since `last`.
+    """Move `taken` back with a clock that was set back since `last`.
 
     Left where it is, a person's time would not count until the clock has come to where it was.
     """

@@ -1,1 +1,1 @@
-"""What the API takes and gives, field by field; one module per area, as the views."""
+"""Requests and responses of the API, field by field; one module per area, as the views."""

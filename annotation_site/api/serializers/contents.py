@@ -1,4 +1,4 @@
-"""What is in a study: people, lists, who has which, and the answers."""
+"""Contents of a study: people, lists, assignments, annotations."""
 
 from rest_framework import serializers
 
@@ -8,7 +8,7 @@ from annotation_site.corpus.models import Kind
 
 
 class Member(serializers.Serializer):
-    """A person in a study, and how far they are."""
+    """A person in a study, with their progress."""
 
     person = serializers.UUIDField(source="user.public_id")
     name = serializers.CharField(source="user.username")
@@ -38,7 +38,7 @@ class ItemsQuery(PageQuery):
 
 
 class ItemFields(serializers.Serializer):
-    """A list of a study, with where it comes from. `answers` are those that results rest on."""
+    """A list of a study, with its origin. `annotations` counts those that results use."""
 
     id = serializers.IntegerField()
     use = serializers.ChoiceField(Item.Use.choices)
@@ -62,7 +62,7 @@ class AssignmentsQuery(PageQuery):
 
 
 class AssignmentFields(serializers.Serializer):
-    """Who has which list, and how far it is."""
+    """An assignment of a list to a person, with its state."""
 
     id = serializers.UUIDField(source="public_id")
     item = serializers.IntegerField(source="item_id")
@@ -79,14 +79,14 @@ class AssignmentFields(serializers.Serializer):
 
 
 class AnnotationsQuery(PageQuery):
-    """Answers of one person or for one purpose."""
+    """Annotations of one person or for one purpose."""
 
     person = serializers.UUIDField(default=None, allow_null=True)
     purpose = serializers.ChoiceField(Assignment.Purpose.choices, default="", allow_blank=True)
 
 
 class PatternFields(serializers.Serializer):
-    """A concept that a person recognised; ranks count from 1."""
+    """A pattern of an annotation; ranks count from 1."""
 
     number = serializers.IntegerField()
     description = serializers.CharField()
@@ -100,7 +100,7 @@ class PatternFields(serializers.Serializer):
 
 
 class Annotation(serializers.Serializer):
-    """A submitted answer; without patterns it says that there is none."""
+    """A submitted annotation; without patterns it says that there is none."""
 
     id = serializers.UUIDField(source="public_id")
     item = serializers.IntegerField(source="item_id")
@@ -117,6 +117,6 @@ class Annotation(serializers.Serializer):
 
 
 class Count(serializers.Serializer):
-    """A number of things that were done."""
+    """The number of affected objects."""
 
     count = serializers.IntegerField()

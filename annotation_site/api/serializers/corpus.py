@@ -19,7 +19,7 @@ MAX_PLACE = 30
 
 
 class Model(serializers.Serializer):
-    """A model whose vectors were read."""
+    """A model with extracted vectors."""
 
     id = serializers.IntegerField()
     name = serializers.CharField()
@@ -40,7 +40,7 @@ class ExtractionsQuery(PageQuery):
 
 
 class Brief(serializers.Serializer):
-    """An extraction in a list."""
+    """An extraction in a collection."""
 
     id = serializers.UUIDField(source="public_id")
     model_source = serializers.CharField()
@@ -65,7 +65,7 @@ class Step(serializers.Serializer):
 
 
 class Layer(serializers.Serializer):
-    """One layer of a run that is cut by layer; `rate` in vectors a second."""
+    """One layer of an extraction of all vectors; `rate` in vectors a second."""
 
     layer = serializers.IntegerField()
     state = serializers.CharField()
@@ -78,7 +78,7 @@ class Layer(serializers.Serializer):
 
 
 class Layers(serializers.Serializer):
-    """How far the layers are."""
+    """Progress of the layers."""
 
     layers = Layer(many=True)
     layers_done = serializers.IntegerField()
@@ -150,17 +150,19 @@ def _field(option: Option) -> serializers.Field:
 
 
 class NewExtraction(Fields):
-    """What to extract, in the words of `ffn_extract extract`; ExtractOptions checks the whole."""
+    """An extraction to enqueue, with the options of `ffn_extract extract`; ExtractOptions checks
+    them.
+    """
 
     model = serializers.CharField(max_length=bounds.MODEL)
 
     def get_fields(self) -> dict[str, serializers.Field]:
-        """The model, and a field of each option."""
+        """The model, and a field for each option."""
         return {**super().get_fields(), **{o.name: _field(o) for o in OPTIONS.values()}}
 
 
 class Estimate(serializers.Serializer):
-    """What an extraction takes: seconds of one worker, bytes of memory and of disk."""
+    """Estimate of an extraction: seconds of one worker, bytes of memory and of disk."""
 
     lists = serializers.IntegerField()
     tokens = serializers.IntegerField()
@@ -170,7 +172,7 @@ class Estimate(serializers.Serializer):
 
 
 class Forecast(serializers.Serializer):
-    """An estimate beside what the machine has; null where a model's sizes are not known yet.
+    """An estimate beside the machine's resources; null while a model's sizes are unknown.
 
     `measured` tells whether the time rests on extractions of this site.
     """
@@ -194,7 +196,7 @@ class BundleFiles(Fields):
 
 
 class LogLine(serializers.Serializer):
-    """What happened to an extraction, in a sentence; `person`: who did it, where somebody did."""
+    """An entry of an extraction's log; `person` is the actor, if there is one."""
 
     at = serializers.DateTimeField()
     text = serializers.CharField()
@@ -202,7 +204,9 @@ class LogLine(serializers.Serializer):
 
 
 class WorkerFields(serializers.Serializer):
-    """One worker; `extraction` is what it is at, `what` the step or layer, `since` when."""
+    """One worker; `extraction` is its current extraction, `what` the step or layer, `since` its
+    start.
+    """
 
     host = serializers.CharField()
     process = serializers.CharField()
@@ -216,7 +220,7 @@ class WorkerFields(serializers.Serializer):
 
 
 class Workers(serializers.Serializer):
-    """All workers, how many of them live and extract, and how much waits for one."""
+    """All workers, how many are alive and extract, and how much work waits."""
 
     workers = WorkerFields(many=True)
     extracting = serializers.IntegerField()
@@ -239,7 +243,7 @@ class VectorsQuery(Fields):
 
 
 class ShownToken(serializers.Serializer):
-    """A token at its rank; `wanted` where it is one that was searched for."""
+    """A token at its rank; `wanted` if the query searched for it."""
 
     rank = serializers.IntegerField()
     display = serializers.CharField()

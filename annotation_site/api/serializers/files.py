@@ -1,4 +1,4 @@
-"""Files of a study: its figures, and what a worker writes when it is asked."""
+"""Files of a study: its figures, and exports by a worker."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ DATA = "csv"
 
 
 class FiguresQuery(PageQuery, SnapshotQuery):
-    """Which figures, and whose."""
+    """Filter of figures and snapshot."""
 
 
 class FigureFile(serializers.Serializer):
-    """One file of a figure."""
+    """One file of a figure; `variant` is null if there is only one."""
 
     extension = serializers.CharField()
     url = serializers.CharField()
 
 
 class FigureFields(serializers.Serializer):
-    """A figure; `alt` says in words what it shows, `table` where its numbers come from."""
+    """A figure; `alt` describes it in words, `table` names the source of its numbers."""
 
     name = serializers.CharField()
     title = serializers.CharField()
@@ -49,7 +49,7 @@ class FigureFields(serializers.Serializer):
 
 
 class NewExport(Fields):
-    """Which file, and whether it names people; without names, everybody is a code."""
+    """A file to request, with or without names; without names, everybody is a code."""
 
     content = serializers.ChoiceField(
         [(key, f"{content.title}: {content.help}") for key, content in CONTENTS.items()]
@@ -58,7 +58,7 @@ class NewExport(Fields):
 
 
 class ExportFields(serializers.Serializer):
-    """A file that somebody asked for; `done` of `total` annotations are in it.
+    """A requested file; `done` of `total` annotations are in it.
 
     Once it is ready it has its `size` in bytes, its `sha256`, and the time when it is removed.
     """

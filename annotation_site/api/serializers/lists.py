@@ -1,4 +1,4 @@
-"""Own work: studies to annotate, lists, answers. Answers are checked by annotation.answers."""
+"""A person's own work: studies to annotate, lists, annotations."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class BoundedJSON(serializers.JSONField):
 
 
 class DraftContent(BoundedJSON):
-    """An unfinished answer: an object of bounded size, otherwise the page's own business."""
+    """A draft: an object of bounded size, otherwise unchecked."""
 
     def to_internal_value(self, data: Any) -> Any:
         value = annotation_renamed(super().to_internal_value(data))
@@ -59,7 +59,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 class Draft(Fields):
-    """An unfinished answer; `base_version` is the draft's version that it was made from."""
+    """A draft; `base_version` is the version that it was made from."""
 
     base_version = serializers.IntegerField(min_value=0, max_value=MOST)
     content = DraftContent(max_bytes=MOST_DRAFT_BYTES)
@@ -67,7 +67,7 @@ class Draft(Fields):
 
 
 class Submission(Fields):
-    """An answer. The same `key` again is the same submission."""
+    """An annotation to submit. The same `key` again is the same submission."""
 
     base_version = serializers.IntegerField(min_value=0, max_value=MOST)
     key = serializers.UUIDField()
@@ -79,7 +79,7 @@ class Submission(Fields):
 
 
 class Skip(Fields):
-    """Why a list is given back. The same `key` again is the same skip."""
+    """The reason for skipping a list. The same `key` again is the same skip."""
 
     base_version = serializers.IntegerField(min_value=0, max_value=MOST)
     key = serializers.UUIDField()
@@ -94,7 +94,7 @@ class Saved(serializers.Serializer):
 
 
 class ShownList(serializers.Serializer):
-    """A list as its annotator sees it: [token, gloss] by rank, and which are stop words."""
+    """A list as its annotator sees it: [token, gloss] by rank, and its stopwords."""
 
     id = serializers.UUIDField()
     position = serializers.IntegerField()
@@ -118,14 +118,14 @@ class ShownRules(serializers.Serializer):
 
 
 class ShownDraft(serializers.Serializer):
-    """What was saved last."""
+    """The last saved draft."""
 
     version = serializers.IntegerField()
     content = serializers.JSONField(allow_null=True)
 
 
 class ShownUrls(serializers.Serializer):
-    """Where to send the answer, and the pages for people."""
+    """Addresses for the annotation, and the pages for people."""
 
     draft = serializers.CharField()
     submit = serializers.CharField()
@@ -135,7 +135,7 @@ class ShownUrls(serializers.Serializer):
 
 
 class ListPage(serializers.Serializer):
-    """Everything that an annotator knows of a list."""
+    """All data of a list for its annotator."""
 
     list = ShownList()
     study = ShownRules()
@@ -145,14 +145,14 @@ class ListPage(serializers.Serializer):
 
 
 class Next(serializers.Serializer):
-    """The next list, already opened; null when nothing is left or consent is needed first."""
+    """The next list, already opened; null if none is left or consent is needed first."""
 
     next = ListPage(allow_null=True)
     next_url = serializers.CharField()
 
 
 class SaidPattern(serializers.Serializer):
-    """A pattern as it was submitted."""
+    """A submitted pattern."""
 
     number = serializers.IntegerField()
     description = serializers.CharField()
@@ -161,21 +161,21 @@ class SaidPattern(serializers.Serializer):
 
 
 class MatchedPatterns(serializers.Serializer):
-    """A pattern of the reference answer and the one that matches it; null where there is none."""
+    """A pattern of the reference annotation and its match; null if there is none."""
 
     reference = SaidPattern(source="theirs", allow_null=True)
     yours = SaidPattern(allow_null=True)
 
 
 class Feedback(serializers.Serializer):
-    """How a training answer compares; null where the list has lost its reference answer."""
+    """Comparison of a training annotation; null if the list has lost its reference annotation."""
 
     percent = serializers.IntegerField(allow_null=True)
     patterns = MatchedPatterns(many=True, source="comparison.pairs", allow_null=True, default=None)
 
 
 class TrainingFields(serializers.Serializer):
-    """How far a person is with training; `score` from 0 to 1."""
+    """A person's progress in training; `score` from 0 to 1."""
 
     lists = serializers.IntegerField()
     submitted = serializers.IntegerField()
@@ -187,7 +187,7 @@ class TrainingFields(serializers.Serializer):
 
 
 class PaceFields(serializers.Serializer):
-    """How fast a person works in active time; `left_seconds` from, to, for what is left."""
+    """A person's pace in active time; `left_seconds` is a range for the rest."""
 
     median_seconds = serializers.FloatField()
     lists_per_hour = serializers.FloatField()
@@ -195,7 +195,7 @@ class PaceFields(serializers.Serializer):
 
 
 class KeptFields(serializers.Serializer):
-    """A list that was begun, and until when it is kept for the person."""
+    """An opened list, and the end of its lease."""
 
     id = serializers.UUIDField(source="public_id")
     position = serializers.IntegerField()
@@ -204,7 +204,7 @@ class KeptFields(serializers.Serializer):
 
 
 class Work(serializers.Serializer):
-    """A study that the person annotates, and how far they are.
+    """A study that the person annotates, with their progress.
 
     `pace` is null while there are too few lists to tell; `kept` are lists that others get soon.
     """
@@ -223,7 +223,7 @@ class Work(serializers.Serializer):
 
 
 class WorkDetail(Work):
-    """The same with what people read: guidelines, and what they are asked to agree to."""
+    """The same with guidelines and consent text."""
 
     consent_version = serializers.IntegerField(source="membership.study.consent_version")
     consent = serializers.CharField(source="membership.consent")
@@ -234,13 +234,13 @@ class WorkDetail(Work):
 
 
 class Consent(Fields):
-    """The version of the consent text that is agreed to; 0 where the study has none."""
+    """The version of the consent text to agree to; 0 if the study has none."""
 
     version = serializers.IntegerField(min_value=0, max_value=MOST)
 
 
 class OwnListsQuery(PageQuery):
-    """Own lists that are no longer waiting."""
+    """The person's own lists that are no longer waiting."""
 
     state = serializers.ChoiceField(
         ["submitted", "set aside"],
@@ -250,7 +250,7 @@ class OwnListsQuery(PageQuery):
 
 
 class OwnList(serializers.Serializer):
-    """One of the person's own lists, by its number in their own order.
+    """One of the person's own lists, by its number in their order.
 
     `changed`: it was re-opened and changed, and not submitted again.
     """
@@ -273,7 +273,7 @@ class OwnList(serializers.Serializer):
 
 
 class WorkDay(serializers.Serializer):
-    """One day's work in one study."""
+    """A day's work in one study."""
 
     day = serializers.DateField()
     study = serializers.CharField()

@@ -1,4 +1,4 @@
-"""A study under way: progress, flags, and lists that wait for a final answer."""
+"""A study in progress: progress, flags, adjudication."""
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -13,14 +13,14 @@ from annotation_site.results.pages.disagreement import ORDERS
 
 
 class FlagFields(serializers.Serializer):
-    """One thing worth a look. It informs and rejects nothing."""
+    """One hint at hurried work. It is a hint only and rejects nothing."""
 
     kind = serializers.ChoiceField(["fast", "empty", "identical"])
     sentence = serializers.CharField()
 
 
 class PersonFlags(serializers.Serializer):
-    """Somebody whose work is worth a look."""
+    """A person with hints at hurried work."""
 
     person = serializers.UUIDField()
     flags = FlagFields(many=True)
@@ -46,14 +46,14 @@ class PersonProgressFields(serializers.Serializer):
 
 
 class AnnotatedFields(serializers.Serializer):
-    """How many lists have so many answers."""
+    """The number of lists with so many annotations."""
 
     annotations = serializers.IntegerField()
     lists = serializers.IntegerField()
 
 
 class Progress(serializers.Serializer):
-    """How far a study is."""
+    """Progress of a study."""
 
     lists = serializers.IntegerField()
     slots = serializers.IntegerField()
@@ -69,13 +69,13 @@ class Progress(serializers.Serializer):
 
 
 class RankedQuery(PageQuery):
-    """In which order."""
+    """The order of lists."""
 
     order = serializers.ChoiceField(list(ORDERS.items()), default="annotations")
 
 
 class Ranked(serializers.Serializer):
-    """One of the study's own lists: where it comes from, who is at it, how far people agree.
+    """One of the study's own lists: its origin, people at work on it, and agreement.
 
     `annotations` are those that tables count, `working` have opened it, `surplus` came when it had
     its k, `unblinded` were not blind; `reasons` are those of the people who skipped it.
@@ -96,7 +96,7 @@ class Ranked(serializers.Serializer):
 
 
 class ReferenceFields(serializers.Serializer):
-    """A training or reference list; `annotated`: it has its reference answer.
+    """A training or reference list; `annotated`: it has its reference annotation.
 
     `submitted` counts people, `score` is their mean overlap with that answer, from 0 to 1.
     """
@@ -113,13 +113,13 @@ class ReferenceFields(serializers.Serializer):
 
 
 class QueueQuery(PageQuery):
-    """Lists with or without a final answer."""
+    """Lists with or without an adjudicated annotation."""
 
     show = serializers.ChoiceField(["undecided", "decided"], default="undecided")
 
 
 class Queued(serializers.Serializer):
-    """A list that people have answered, without where it comes from."""
+    """A list with annotations, without its origin."""
 
     id = serializers.IntegerField()
     position = serializers.IntegerField()
@@ -129,14 +129,14 @@ class Queued(serializers.Serializer):
 
 
 class SaidAnnotation(serializers.Serializer):
-    """What one person said, as A, B and so on."""
+    """One person's annotation, as A, B and so on."""
 
     letter = serializers.CharField()
     patterns = SaidPattern(many=True)
 
 
 class Adjudicated(serializers.Serializer):
-    """A list opened for its final answer, which is submitted as any other, and what people said."""
+    """A list opened for adjudication, with people's annotations. It is submitted as any other."""
 
     page = ListPage()
     annotations = SaidAnnotation(many=True)

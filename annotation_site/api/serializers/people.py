@@ -16,7 +16,7 @@ from annotation_site.old_names import action_today
 
 
 class Me(serializers.Serializer):
-    """Who asks, and what this token may do."""
+    """The requesting person, and the rights of this token."""
 
     id = serializers.UUIDField(source="public_id")
     name = serializers.CharField(source="username")
@@ -45,20 +45,20 @@ class Token(serializers.Serializer):
 
 
 class Annotator(serializers.Serializer):
-    """Somebody who can be chosen for a study."""
+    """A person who can be chosen for a study."""
 
     id = serializers.UUIDField(source="public_id")
     name = serializers.CharField(source="username")
 
 
 class PeopleQuery(PageQuery):
-    """People whose name holds some letters."""
+    """People whose name contains a text."""
 
     name = serializers.CharField(max_length=bounds.LOGIN_NAME, default="", allow_blank=True)
 
 
 class Person(serializers.Serializer):
-    """Somebody on this site."""
+    """A person on this site."""
 
     id = serializers.UUIDField(source="public_id")
     name = serializers.CharField(source="username")
@@ -71,25 +71,25 @@ class Person(serializers.Serializer):
 
 
 class RoleChange(Fields):
-    """Another role."""
+    """The new role of a person."""
 
     role = serializers.ChoiceField(Role.choices)
 
 
 class Access(Fields):
-    """Whether somebody may log in."""
+    """Whether a person may log in."""
 
     active = serializers.BooleanField()
 
 
 class Erasure(Fields):
-    """The person's name, so that nobody else is erased."""
+    """The name of the person to erase, as a safeguard."""
 
     name = serializers.CharField(max_length=bounds.LOGIN_NAME)
 
 
 class NewInvitation(Fields):
-    """Whom a link lets in, for how long and how often."""
+    """Role, study, expiry and number of uses of a new invitation."""
 
     role = serializers.ChoiceField(Role.choices, default=Role.ANNOTATOR)
     study = serializers.SlugField(max_length=80, default=None, allow_null=True)
@@ -116,20 +116,20 @@ class Invitation(serializers.Serializer):
 
 
 class MadeInvitation(Invitation):
-    """An invitation with its link, which is told once: null when the request is repeated."""
+    """An invitation with its link, shown once: null if the request is repeated."""
 
     link = serializers.URLField(allow_null=True)
 
 
 class LogQuery(PageQuery):
-    """Entries of one action, or of what one person did or had done to them."""
+    """Log entries of one action, or by or about one person."""
 
     action = serializers.ChoiceField(list(ACTIONS), default="", allow_blank=True)
     person = serializers.UUIDField(default=None, allow_null=True)
 
 
 class LogEntry(serializers.Serializer):
-    """Who did what, when, to what. People appear by their id."""
+    """A log entry: person, action, object, time. People appear by their id."""
 
     at = serializers.DateTimeField()
     actor = serializers.UUIDField(allow_null=True)

@@ -1,4 +1,4 @@
-"""Results as snapshots hold them."""
+"""Results as stored in snapshots."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from annotation_site.results.tables.filters import ADJUDICATED
 
 
 def some(child: serializers.Field) -> serializers.ListField:
-    """At least one of the choices; left out, all of them."""
+    """A choice of at least one value; all of them if left out."""
     return serializers.ListField(child=child, required=False, allow_empty=False, max_length=1000)
 
 
@@ -24,7 +24,7 @@ def layer() -> serializers.IntegerField:
 
 
 class Filter(Fields):
-    """Which answers results rest on, as on the page; what is left out leaves everything in.
+    """The filter of results, as on the page; missing fields exclude nothing.
 
     `people` are their codes in the study. `min_tokens` is the study's own where it is left out.
     """
@@ -44,13 +44,13 @@ class Filter(Fields):
 
 
 class SnapshotQuery(Fields):
-    """Whose results: those of a snapshot, or the newest of the study's own."""
+    """The snapshot: by its number, or the newest unfiltered one."""
 
     snapshot = serializers.IntegerField(min_value=1, max_value=MOST, default=None, allow_null=True)
 
 
 class TableQuery(PageQuery, SnapshotQuery):
-    """Which rows, and whose."""
+    """Rows of a table, and the snapshot."""
 
 
 class TableEntry(serializers.Serializer):
@@ -61,7 +61,7 @@ class TableEntry(serializers.Serializer):
 
 
 class SnapshotBrief(serializers.Serializer):
-    """Results of one version of a study's data, and how far their computation is.
+    """Results of one version of a study's data, with the progress of their computation.
 
     `step` says what is being done, `step_done` of `step_total` how much.
     """
@@ -81,7 +81,7 @@ class SnapshotBrief(serializers.Serializer):
 
 
 class SnapshotFields(SnapshotBrief):
-    """The same with its tables, and what each measure in them means."""
+    """The same with its tables, and the definition of each measure in them."""
 
     tables = serializers.SerializerMethodField()
     measures = serializers.JSONField()
@@ -95,7 +95,7 @@ class SnapshotFields(SnapshotBrief):
 
 
 class Results(serializers.Serializer):
-    """Where results stand; `is_current`: the snapshot is computed from the newest answers.
+    """State of the results; `is_current`: the snapshot is computed from the newest annotations.
 
     `pending` is the one that is to come, or that failed. `people` are the codes of those who have
     answered, which a filter takes.
@@ -109,7 +109,7 @@ class Results(serializers.Serializer):
 
 
 class Column(serializers.Serializer):
-    """A column; cells of numbers are null where nothing is defined."""
+    """A column; undefined numbers are null."""
 
     name = serializers.CharField()
     kind = serializers.ChoiceField(["text", "number"])

@@ -1,4 +1,4 @@
-"""Studies, and what is in them."""
+"""Studies, their rules, plans and texts."""
 
 import uuid
 from typing import Any
@@ -19,7 +19,7 @@ class StudiesQuery(PageQuery):
 
 
 class StudyFields(serializers.Serializer):
-    """A study and its rules. `places` are lists that somebody has or had, `answers` submitted."""
+    """A study and its rules. `slots` counts assigned lists, `annotations` submitted ones."""
 
     slug = serializers.SlugField()
     title = serializers.CharField()
@@ -48,7 +48,7 @@ class StudyFields(serializers.Serializer):
 
 
 class StudyWhole(StudyFields):
-    """The same with the lists that stand beside the study's own; `frozen`: the rules are fixed."""
+    """The same with the other lists of the study; `frozen`: the rules are fixed."""
 
     training_lists = serializers.IntegerField()
     reference_lists = serializers.IntegerField()
@@ -63,7 +63,7 @@ def number(name: str, **options: Any) -> serializers.IntegerField:
 
 
 class Rules(Fields):
-    """Rules of a study; what is left out stays as it is."""
+    """Rules of a study; missing fields stay as they are."""
 
     title = serializers.CharField(max_length=TITLE, required=False)
     extractions = serializers.ListField(
@@ -97,7 +97,7 @@ class Rules(Fields):
 
 
 class Plan(Rules):
-    """A whole plan; rules that are left out are those that the form proposes."""
+    """A whole plan; missing rules have the form's defaults."""
 
     title = serializers.CharField(max_length=TITLE)
     extractions = serializers.ListField(child=serializers.UUIDField(), max_length=100)
@@ -109,7 +109,7 @@ class Plan(Rules):
 
 
 class NewStudy(Plan):
-    """The plan of a study, which begins as a draft, or open where `open` is true."""
+    """The plan of a study, which begins as a draft, or open if `open` is true."""
 
     open = serializers.BooleanField(default=False)
 
@@ -126,14 +126,16 @@ class DrawnFields(serializers.Serializer):
 
 
 class PartFields(serializers.Serializer):
-    """Answers of one purpose."""
+    """Number of annotations for one purpose."""
 
     what = serializers.CharField()
     annotations = serializers.IntegerField()
 
 
 class PreviewFields(serializers.Serializer):
-    """What a plan would come to; `measured` answers say how long a list takes, 0 for a guess."""
+    """The preview of a plan; `measured` is the number of annotations behind the time per list, 0
+    for a guess.
+    """
 
     rows = DrawnFields(many=True)
     parts = PartFields(many=True)
@@ -160,13 +162,13 @@ class Copy(Fields):
 
 
 class StateChange(Fields):
-    """Another state."""
+    """The new state of a study."""
 
     state = serializers.ChoiceField(Study.State.choices)
 
 
 class Texts(serializers.Serializer):
-    """What annotators read, and the versions that this is."""
+    """The texts of a study, and their versions."""
 
     guidelines = serializers.CharField(allow_blank=True)
     guidelines_base = serializers.IntegerField()
@@ -175,7 +177,7 @@ class Texts(serializers.Serializer):
 
 
 class NewTexts(Fields):
-    """New texts, with the versions that they were written from."""
+    """New texts, with the versions that they edit."""
 
     guidelines = serializers.CharField(allow_blank=True, max_length=MARKDOWN)
     guidelines_base = serializers.IntegerField(min_value=0, max_value=MOST)

@@ -1,4 +1,4 @@
-"""What is in one's own studies: people, lists, who has which, and the answers."""
+"""Contents of a person's own studies: people, lists, assignments, annotations."""
 
 import uuid
 from typing import Any
@@ -16,7 +16,7 @@ from annotation_site.api.views.studies import MANAGE, READ, people_of, study_of
 
 
 class StudyPeopleView(ApiView):
-    """GET who is in a study and how far they are; POST an annotator to add."""
+    """GET the people of a study with their progress; POST an annotator to add."""
 
     @call(*READ, query=PageQuery, gives=fields.Member, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -32,7 +32,7 @@ class StudyPeopleView(ApiView):
 
 
 class StudyPersonView(ApiView):
-    """DELETE an annotator: their unopened lists go to others, what they have begun stays theirs."""
+    """DELETE an annotator: unopened lists go to others, opened ones stay with the person."""
 
     @call(*MANAGE, gives=fields.Count)
     def delete(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:
@@ -43,7 +43,7 @@ class StudyPersonView(ApiView):
 
 
 class ReleaseView(ApiView):
-    """POST to free an annotator's unopened lists for others; the answer says how many."""
+    """POST to release an annotator's unopened lists to others; returns their number."""
 
     @call(*MANAGE, gives=fields.Count)
     def post(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:
@@ -54,7 +54,7 @@ class ReleaseView(ApiView):
 
 
 class ItemsView(ApiView):
-    """GET the lists of a study, with where they come from."""
+    """GET the lists of a study, with their origin."""
 
     @call(*READ, query=fields.ItemsQuery, gives=fields.ItemFields, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -74,7 +74,7 @@ class ItemsView(ApiView):
 
 
 class AssignmentsView(ApiView):
-    """GET who has which list of a study, and how far it is."""
+    """GET the assignments of a study, with their states."""
 
     @call(*READ, query=fields.AssignmentsQuery, gives=fields.AssignmentFields, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -88,7 +88,7 @@ class AssignmentsView(ApiView):
 
 
 class AnnotationsView(ApiView):
-    """GET the submitted answers of a study, oldest first."""
+    """GET the submitted annotations of a study, oldest first."""
 
     @call(*READ, query=fields.AnnotationsQuery, gives=fields.Annotation, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:

@@ -1,4 +1,4 @@
-"""Models and extractions, for admins; researchers see those that a study can be made of."""
+"""Models and extractions, for admins; researchers see those with lists for a study."""
 
 import uuid
 from typing import Any
@@ -22,7 +22,7 @@ from ffn_extract.options import ExtractOptions
 
 
 class ModelsView(ApiView):
-    """GET the models whose vectors were read."""
+    """GET the models with extracted vectors."""
 
     @call(Scope.READ, Role.ADMIN, query=PageQuery, gives=fields.Model, paged=True)
     def get(self, request: PersonRequest) -> Response:
@@ -55,7 +55,7 @@ class ExtractionsView(ApiView):
 
 
 class EstimatesView(ApiView):
-    """POST what to extract to read what it would take here; nothing is queued.
+    """POST an extraction to estimate its cost here; nothing is enqueued.
 
     A model on the hub is asked for there, for a few seconds.
     """
@@ -101,7 +101,7 @@ class UploadView(ApiView):
 
 
 class WorkersView(ApiView):
-    """GET which workers live, what they do, and what waits for one."""
+    """GET the live workers, their work, and the waiting work."""
 
     @call(Scope.READ, Role.ADMIN, gives=fields.Workers)
     def get(self, request: PersonRequest) -> Response:
@@ -109,7 +109,7 @@ class WorkersView(ApiView):
 
 
 class ExtractionView(ApiView):
-    """GET an extraction with steps, layers, parameters and digests; DELETE one nobody uses."""
+    """GET an extraction with steps, layers, parameters and digests; DELETE an unused one."""
 
     @call(Scope.READ, Role.ADMIN, gives=fields.Whole)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -122,7 +122,7 @@ class ExtractionView(ApiView):
 
 
 class CancelView(ApiView):
-    """POST to end an extraction that waits or runs."""
+    """POST to cancel an extraction that waits or runs."""
 
     @call(Scope.ADMIN, Role.ADMIN, gives=fields.Whole, errors=(422,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -131,7 +131,7 @@ class CancelView(ApiView):
 
 
 class RetryView(ApiView):
-    """POST to queue a failed or cancelled extraction again."""
+    """POST to enqueue a failed or cancelled extraction again."""
 
     @call(Scope.ADMIN, Role.ADMIN, gives=fields.Whole, errors=(422,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -140,7 +140,7 @@ class RetryView(ApiView):
 
 
 class ExtractionLogView(ApiView):
-    """GET what happened to an extraction, newest first."""
+    """GET the log of an extraction, newest first."""
 
     @call(Scope.READ, Role.ADMIN, query=PageQuery, gives=fields.LogLine, paged=True)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -148,7 +148,7 @@ class ExtractionLogView(ApiView):
 
 
 class ManifestView(ApiView):
-    """GET the manifest of the bundle that was loaded, byte for byte."""
+    """GET the manifest of the loaded bundle, byte for byte."""
 
     @call(Scope.READ, Role.ADMIN, media=("application/json",))
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Files of one's own studies: figures, and exports that a worker writes."""
+"""Files of a person's own studies: figures, and exports by a worker."""
 
 import base64
 import uuid
@@ -22,7 +22,7 @@ from annotation_site.results.snapshots.services import figure_file
 
 
 class FiguresView(ApiView):
-    """GET the figures of the newest results, or of the snapshot that is named."""
+    """GET the figures of the newest results, or of the given snapshot."""
 
     @call(*READ, query=fields.FiguresQuery, gives=fields.FigureFields, paged=True, errors=(422,))
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -66,7 +66,7 @@ class FigureView(ApiView):
 
 
 class ExportsView(ApiView):
-    """GET the files that were asked for, newest first; POST to ask for one, which a worker writes.
+    """GET the requested files, newest first; POST to request a file, which a worker writes.
 
     A file with names in it is personal data.
     """
@@ -83,7 +83,7 @@ class ExportsView(ApiView):
 
 
 class ExportStateView(ApiView):
-    """GET how far a file is."""
+    """GET the progress of a file."""
 
     @call(*READ, gives=fields.ExportFields)
     def get(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:

@@ -1,4 +1,4 @@
-"""An annotator's own work: the queue, and what the annotation page sends."""
+"""A person's own work: the queue, drafts, submissions, skips."""
 
 import uuid
 from typing import Any
@@ -31,7 +31,7 @@ from annotation_site.exports import EXPORT_FORMATS
 
 
 class DraftView(ApiView):
-    """PUT an unfinished answer; 409 with the newer draft when another tab was faster."""
+    """PUT a draft; 409 with the newer draft if another tab saved first."""
 
     @call(Scope.ANNOTATE, takes=fields.Draft, gives=fields.Saved, errors=(409,))
     def put(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -40,7 +40,7 @@ class DraftView(ApiView):
 
 
 class SubmitView(ApiView):
-    """POST an answer; the reply holds the next list, so that one round trip does both."""
+    """POST an annotation; the response holds the next list, so that one round trip does both."""
 
     @call(Scope.ANNOTATE, takes=fields.Submission, gives=fields.Next, errors=(409,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -51,7 +51,7 @@ class SubmitView(ApiView):
 
 
 class SkipView(ApiView):
-    """POST a reason; the list goes to another person."""
+    """POST a reason to skip a list; it goes to another person."""
 
     @call(Scope.ANNOTATE, takes=fields.Skip, gives=fields.Next, errors=(409,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -62,7 +62,7 @@ class SkipView(ApiView):
 
 
 class ListView(ApiView):
-    """GET one's own list as its annotator sees it. The first look starts the time it is kept."""
+    """GET one of your lists as its annotator sees it. The first GET starts its lease."""
 
     @call(Scope.ANNOTATE, gives=fields.ListPage)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -81,7 +81,7 @@ class ListView(ApiView):
 
 
 class FeedbackView(ApiView):
-    """GET one's answer to a training list beside the reference answer."""
+    """GET your annotation of a training list beside the reference annotation."""
 
     @call(Scope.READ, gives=fields.Feedback)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -93,7 +93,7 @@ class FeedbackView(ApiView):
 
 
 class WorkView(ApiView):
-    """GET the studies that one annotates."""
+    """GET the studies that you annotate."""
 
     @call(Scope.READ, query=PageQuery, gives=fields.Work, paged=True)
     def get(self, request: PersonRequest) -> Response:
@@ -101,7 +101,7 @@ class WorkView(ApiView):
 
 
 class WorkDetailView(ApiView):
-    """GET one of them with its guidelines and what it asks to agree to; DELETE withdraws for good.
+    """GET one of them with its guidelines and consent text; DELETE withdraws for good.
 
     What was not submitted goes to others; `on_withdrawal` says what becomes of the rest.
     """
@@ -124,7 +124,7 @@ class WorkDetailView(ApiView):
 
 
 class ConsentView(ApiView):
-    """POST the version of the consent text that one has read and agrees to."""
+    """POST the version of the consent text that you agree to."""
 
     @call(Scope.ANNOTATE, takes=fields.Consent, status=204)
     def post(self, request: PersonRequest, slug: str) -> Response:
@@ -133,7 +133,7 @@ class ConsentView(ApiView):
 
 
 class NextView(ApiView):
-    """POST to open one's next list; null when none is left, or when consent is needed first."""
+    """POST to open your next list; null if none is left, or if consent is needed first."""
 
     @call(Scope.ANNOTATE, gives=fields.Next)
     def post(self, request: PersonRequest, slug: str) -> Response:
@@ -144,7 +144,7 @@ class NextView(ApiView):
 
 
 class OwnListsView(ApiView):
-    """GET one's own lists of a study that are no longer waiting."""
+    """GET your lists of a study that are no longer waiting."""
 
     @call(Scope.READ, query=fields.OwnListsQuery, gives=fields.OwnList, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -161,7 +161,7 @@ class OwnListsView(ApiView):
 
 
 class HoursView(ApiView):
-    """GET one's own active time, by day and study."""
+    """GET your active time, by day and study."""
 
     @call(Scope.READ, query=PageQuery, gives=fields.WorkDay, paged=True)
     def get(self, request: PersonRequest) -> Response:
@@ -169,7 +169,7 @@ class HoursView(ApiView):
 
 
 class HoursFileView(ApiView):
-    """GET the same as a file."""
+    """GET your active time as a file."""
 
     @call(
         Scope.READ,
@@ -192,7 +192,7 @@ def _membership(request: PersonRequest, slug: str) -> Any:
 
 
 def _after(done: Assignment) -> Response:
-    """What follows a list that was submitted or skipped."""
+    """The rest of the response after a submission or a skip."""
     elsewhere = page_after(done)
     if elsewhere is not None:
         return Response({"next": None, "next_url": elsewhere})

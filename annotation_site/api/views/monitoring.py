@@ -1,4 +1,4 @@
-"""One's own studies under way: progress, letting people in, final answers."""
+"""A person's own studies in progress: progress, letting people in, adjudication."""
 
 import uuid
 from typing import Any
@@ -27,7 +27,7 @@ from annotation_site.results.pages import disagreement
 
 
 class ProgressView(ApiView):
-    """GET how far a study and each of its annotators are."""
+    """GET the progress of a study and of each of its annotators."""
 
     @call(*READ, gives=fields.Progress)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -35,7 +35,7 @@ class ProgressView(ApiView):
 
 
 class FlagsView(ApiView):
-    """GET whose recent work is worth a look, and why. Flags inform and reject nothing."""
+    """GET hints at hurried work. They are hints only and reject nothing."""
 
     @call(*READ, query=PageQuery, gives=fields.PersonFlags, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -45,7 +45,7 @@ class FlagsView(ApiView):
 
 
 class LetInView(ApiView):
-    """POST to let an annotator in although training was not passed."""
+    """POST to let an annotator in who did not pass the training."""
 
     @call(*MANAGE, status=204, errors=(422,))
     def post(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> Response:
@@ -55,7 +55,7 @@ class LetInView(ApiView):
 
 
 class StudyListsView(ApiView):
-    """GET a study's own lists with their answers, skips and how far people agree, in an order."""
+    """GET a study's own lists with annotations, skips and agreement, in an order."""
 
     @call(*READ, query=fields.RankedQuery, gives=fields.Ranked, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -68,7 +68,9 @@ class StudyListsView(ApiView):
 
 
 class ReferencesView(ApiView):
-    """GET the training and reference lists; a POST to `adjudicate` of one opens its answer."""
+    """GET the training and reference lists; a POST to `adjudicate` of one opens its reference
+    annotation.
+    """
 
     @call(*READ, query=PageQuery, gives=fields.ReferenceFields, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -76,7 +78,7 @@ class ReferencesView(ApiView):
 
 
 class AdjudicationView(ApiView):
-    """GET the lists that can have a final answer, those on which people differ most first."""
+    """GET the lists that can be adjudicated, those with the lowest agreement first."""
 
     @call(*READ, query=fields.QueueQuery, gives=fields.Queued, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -89,7 +91,7 @@ class AdjudicationView(ApiView):
 
 
 class AdjudicateView(ApiView):
-    """POST to open a list for its final answer, with what people said as A, B and so on.
+    """POST to open a list for adjudication, with people's annotations as A, B and so on.
 
     Of a training or reference list this is the reference answer, given before anybody answers.
     """
@@ -113,7 +115,7 @@ class AdjudicateView(ApiView):
 
 @counted
 class AdjudicatedFileView(ApiView):
-    """GET a study's final answers as a file, apart from everything else."""
+    """GET a study's adjudicated annotations as a file of their own."""
 
     @call(
         *READ,

@@ -1,4 +1,4 @@
-"""People: oneself and one's tokens, the others for admins, and invitations.
+"""People: your account and tokens; for admins everybody; invitations.
 
 Reset links and lost second factors are for the pages alone: whoever finds a token must not be able
 to take an account over with it.
@@ -24,7 +24,7 @@ from annotation_site.errors import Invalid, NotAllowed
 
 
 class MeView(ApiView):
-    """GET who one is, and what this token may do."""
+    """GET your person, and the rights of this token."""
 
     @call(None, gives=fields.Me)
     def get(self, request: PersonRequest) -> Response:
@@ -32,7 +32,7 @@ class MeView(ApiView):
 
 
 class TokensView(ApiView):
-    """GET one's own tokens. They are made on the account's page, or by `manage.py createtoken`."""
+    """GET your tokens. Make them on the account's page, or by `manage.py createtoken`."""
 
     @call(Scope.READ, query=PageQuery, gives=fields.Token, paged=True)
     def get(self, request: PersonRequest) -> Response:
@@ -40,7 +40,7 @@ class TokensView(ApiView):
 
 
 class TokenView(ApiView):
-    """DELETE a token of one's own. A token revokes itself; the others need the account's page."""
+    """DELETE one of your tokens. A token revokes itself; the others need the account's page."""
 
     @call(None, status=204)
     def delete(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -78,7 +78,7 @@ class PersonView(ApiView):
 
 
 class RoleView(ApiView):
-    """POST another role."""
+    """POST the new role of a person."""
 
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.RoleChange, gives=fields.Person)
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -87,7 +87,7 @@ class RoleView(ApiView):
 
 
 class AccessView(ApiView):
-    """POST whether somebody may log in. Without access their tokens are revoked as well."""
+    """POST whether a person may log in. Without access their tokens are revoked as well."""
 
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.Access, gives=fields.Person)
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -97,7 +97,7 @@ class AccessView(ApiView):
 
 
 class EraseView(ApiView):
-    """POST somebody's name to erase them for good."""
+    """POST a person's name to erase them for good."""
 
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.Erasure, status=204)
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -111,7 +111,7 @@ class EraseView(ApiView):
 
 
 class InvitationsView(ApiView):
-    """GET the invitations that one may see; POST a new one, whose link this answer alone tells.
+    """GET the invitations that you may see; POST a new one, whose link only this response shows.
 
     A token that invites somebody into another role than annotator needs the scope `admin` too.
     """
@@ -144,7 +144,7 @@ class InvitationsView(ApiView):
 
 
 class InvitationView(ApiView):
-    """DELETE an invitation: from now on its link leads nowhere."""
+    """DELETE an invitation, so that its link no longer works."""
 
     @call(Scope.MANAGE, Role.RESEARCHER, status=204)
     def delete(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -154,7 +154,7 @@ class InvitationView(ApiView):
 
 
 class LogView(ApiView):
-    """GET who did what, newest first."""
+    """GET the audit log, newest first."""
 
     @call(Scope.READ, Role.ADMIN, query=fields.LogQuery, gives=fields.LogEntry, paged=True)
     def get(self, request: PersonRequest) -> Response:

@@ -1,4 +1,4 @@
-"""Results of one's own studies. Workers compute; this reads, and asks them to."""
+"""Results of a person's own studies. Workers compute them; these views read and request them."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ UNDER_WAY = (Snapshot.State.DUE, Snapshot.State.RUNNING)
 
 
 class ResultsView(ApiView):
-    """GET where a study's own results stand; POST a filter to have its results computed.
+    """GET the state of a study's unfiltered results; POST a filter to have its results computed.
 
     POST answers 202 while a worker is at it: ask again, or look at the pending snapshot. Without a
     filter the study's own results are meant.
@@ -51,7 +51,7 @@ class ResultsView(ApiView):
 
 
 class RetryResultsView(ApiView):
-    """POST a filter to have results computed again that failed."""
+    """POST a filter to compute failed results again."""
 
     @call(*MANAGE, takes=fields.Filter, gives=fields.Results, also=(202,))
     def post(self, request: PersonRequest, slug: str) -> Response:
@@ -62,7 +62,7 @@ class RetryResultsView(ApiView):
 
 
 class SnapshotsView(ApiView):
-    """GET the results of a study that are kept or under way, newest first, of every filter."""
+    """GET a study's snapshots of every filter, stored or in progress, newest first."""
 
     @call(*READ, query=PageQuery, gives=fields.SnapshotBrief, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -70,7 +70,7 @@ class SnapshotsView(ApiView):
 
 
 class SnapshotView(ApiView):
-    """GET one of them with its tables; 202 while it is being computed."""
+    """GET a snapshot with its tables; 202 while it is being computed."""
 
     @call(*READ, gives=fields.SnapshotFields, also=(202,))
     def get(self, request: PersonRequest, slug: str, snapshot: int) -> Response:
@@ -79,7 +79,7 @@ class SnapshotView(ApiView):
 
 
 class TableView(ApiView):
-    """GET the rows of a table of the newest results, or of the snapshot that is named."""
+    """GET the rows of a table of the newest results, or of the given snapshot."""
 
     @call(*READ, query=fields.TableQuery, gives=fields.TablePage, errors=(422,))
     def get(self, request: PersonRequest, slug: str, table: str) -> Response:
@@ -91,7 +91,7 @@ class TableView(ApiView):
 
 @counted
 class ExportView(ApiView):
-    """GET a table of the newest results, or of the snapshot that is named, as a file."""
+    """GET a table of the newest results, or of the given snapshot, as a file."""
 
     @call(
         *READ,
@@ -107,7 +107,7 @@ class ExportView(ApiView):
 
 
 def snapshot_of(study: Study, number: int | None) -> Snapshot:
-    """A snapshot that is ready, by its number; without one, the newest of the study's own."""
+    """A ready snapshot by its number; without a number, the newest unfiltered one."""
     if number is not None:
         found = selectors.snapshot_of(study, number)
         if found is None:
@@ -122,7 +122,7 @@ def snapshot_of(study: Study, number: int | None) -> Snapshot:
 
 
 def table_file(study: Study, snapshot: Snapshot, table: str, extension: str) -> HttpResponseBase:
-    """A table as a file; the log says who took it."""
+    """A table as a file; the log records the download."""
     export = EXPORT_FORMATS.get(extension)
     if export is None:
         raise Http404

@@ -1,4 +1,4 @@
-"""The description of the API, and what is said where there is nothing."""
+"""The API's description, and the response for unknown addresses."""
 
 from typing import Any, NoReturn
 
@@ -26,7 +26,7 @@ class SchemaView(ApiView):
 
 
 class NowhereView(ApiView):
-    """Any other address: the same error shape as everywhere."""
+    """Any other address: 404 in the usual error shape."""
 
     schema = None
 

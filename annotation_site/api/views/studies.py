@@ -1,4 +1,4 @@
-"""What researchers do with their own studies."""
+"""A researcher's own studies: make, change, extend, copy."""
 
 import uuid
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ MANAGE = (Scope.MANAGE, Role.RESEARCHER)
 
 
 class StudiesView(ApiView):
-    """GET the studies that one runs, newest first; POST a plan to make one."""
+    """GET the studies that you run, newest first; POST a plan to make one."""
 
     @call(*READ, query=fields.StudiesQuery, gives=fields.StudyFields, paged=True)
     def get(self, request: PersonRequest) -> Response:
@@ -53,7 +53,7 @@ class StudiesView(ApiView):
 
 
 class PreviewsView(ApiView):
-    """POST a plan to read what it would come to; nothing is made."""
+    """POST a plan to preview it; nothing is stored."""
 
     @call(*MANAGE, takes=fields.Plan, gives=fields.PreviewFields)
     def post(self, request: PersonRequest) -> Response:
@@ -63,7 +63,7 @@ class PreviewsView(ApiView):
 
 
 class StudyView(ApiView):
-    """GET a study that one runs; PATCH its rules, until the first answer that counts."""
+    """GET a study that you run; PATCH its rules, until the first annotation that counts."""
 
     @call(*READ, gives=fields.StudyWhole)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -78,7 +78,7 @@ class StudyView(ApiView):
 
 
 class StateView(ApiView):
-    """POST another state."""
+    """POST the new state of a study."""
 
     @call(*MANAGE, takes=fields.StateChange, gives=fields.StudyWhole)
     def post(self, request: PersonRequest, slug: str) -> Response:
@@ -107,7 +107,7 @@ class DuplicateView(ApiView):
 
 
 class TextsView(ApiView):
-    """GET what annotators read; PUT it anew, with the versions that it was written from."""
+    """GET the texts of a study; PUT new ones, with the versions that they edit."""
 
     @call(*READ, gives=fields.Texts)
     def get(self, request: PersonRequest, slug: str) -> Response:

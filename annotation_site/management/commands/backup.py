@@ -1,4 +1,4 @@
-"""`manage.py backup FILE`: everything that people made, in one file."""
+"""`manage.py backup FILE`: write all data of the site into one file."""
 
 from pathlib import Path
 from typing import Any

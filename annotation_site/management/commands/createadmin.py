@@ -1,4 +1,4 @@
-"""`manage.py createadmin NAME`: the first admin of a new server."""
+"""`manage.py createadmin NAME`: create an admin."""
 
 import getpass
 import sys

@@ -1,4 +1,4 @@
-"""`manage.py createtoken NAME`: an API token for a person, on the server itself."""
+"""`manage.py createtoken NAME`: create an API token for a person."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what is wrong, and what to do."""
+"""`manage.py doctor`: check the installation; print problems with their remedies."""
 
 from typing import Any
 

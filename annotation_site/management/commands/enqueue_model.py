@@ -1,4 +1,4 @@
-"""`manage.py enqueue_model MODEL`: queue an extraction for a worker."""
+"""`manage.py enqueue_model MODEL`: enqueue an extraction for a worker."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ffn_extract.options import OPTIONS, ExtractOptions, Option, flag_of
 
 
 def _argument(option: Option) -> dict[str, Any]:
-    """What `add_argument` takes for an option, from its declaration."""
+    """Arguments of `add_argument` for an option, from its declaration."""
     words = (option.page_help or option.help, option.type.typed)
     help = " ".join(filter(None, words)).replace("%", "%%")
     settings: dict[str, Any] = {"help": help, "default": option.default}

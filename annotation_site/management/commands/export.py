@@ -1,4 +1,6 @@
-"""`manage.py export STUDY WHAT --out FILE`: what the results and exports pages download."""
+"""`manage.py export STUDY WHAT --out FILE`: write a file that the results and exports pages
+download.
+"""
 
 import os
 from pathlib import Path

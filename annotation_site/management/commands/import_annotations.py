@@ -1,4 +1,4 @@
-"""`manage.py import_annotations STUDY FILE`: read labels that an export wrote back into a study."""
+"""`manage.py import_annotations STUDY FILE`: import exported labels into a study."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`manage.py migrate`: Django's, which says which database it changes and makes SQLite's folder."""
+"""`manage.py migrate`: Django's command; it also names the database and makes SQLite's folder."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Command(migrate.Command):
     help = "Bring the database's tables up to date, or make them."
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Say which database it is, make its file, run the command: checks already connect."""
+        """Name the database, make its file, run the command: checks already connect."""
         where = database_described()
         try:
             if options["verbosity"] >= 1 and not options.get("check_unapplied"):

@@ -1,4 +1,4 @@
-"""`manage.py restore FILE`: a backup into an empty database, of either kind."""
+"""`manage.py restore FILE`: restore a backup into an empty database, SQLite or PostgreSQL."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py serve`: web server and worker together, on one machine, without containers."""
+"""`manage.py serve`: run web server and workers on one machine, without containers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py tidy`: removes what is over."""
+"""`manage.py tidy`: remove expired files and rows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What all figures share: themes, layouts, and the bytes of SVG, PDF and PNG.
+"""Shared drawing of figures: two themes, two layouts, and the bytes of SVG, PDF and PNG.
 
 An SVG is one file for every page: it holds the figure for a wide and for a narrow place, and its
 colours are CSS variables with the values of a light and of a dark page.
@@ -38,7 +38,7 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 @dataclass(frozen=True)
 class Ink:
-    """What a theme changes: the bands keep their colours, so that a legend holds for both."""
+    """Colours of a theme; bands keep theirs, so that one legend fits both."""
 
     text: str
     soft: str
@@ -115,7 +115,7 @@ def axes_at(
 
 
 def quiet(axes: Axes, ink: Ink, *, grid: Literal["x", "y", "both"] = "y") -> None:
-    """Faint grid, no frame, no ticks: the data are what is dark."""
+    """Style axes with a faint grid, without frame and ticks."""
     axes.grid(axis=grid, color=ink.grid, linewidth=0.6, zorder=1)
     axes.set_axisbelow(True)
     axes.set_facecolor("none")
@@ -125,7 +125,7 @@ def quiet(axes: Axes, ink: Ink, *, grid: Literal["x", "y", "both"] = "y") -> Non
 
 
 def svg(draw: Draw, *, title: str, description: str) -> PageFigure:
-    """The figure for a page, named and described; the same bytes for the same arguments."""
+    """An SVG for the page, named and described; the same bytes for the same arguments."""
     parts, sizes = [], {}
     for layout, width in WIDTHS.items():
         options = {"svg.fonttype": "none", "svg.hashsalt": f"{title} {layout}"}
@@ -157,13 +157,13 @@ def printed(draw: Draw, extension: str, *, title: str) -> bytes:
 
 @lru_cache(maxsize=10_000)  # each theme and layout asks for the same texts
 def text_width(text: str, size: float) -> float:
-    """How wide a text is, in the pixels that its size is in."""
+    """Width of a text, in the unit of its size."""
     path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans"))
     return float(path.get_extents().width) if text else 0.0
 
 
 def clipped(text: str, room: float, size: float) -> str:
-    """As much of a text's end as there is room for: long names of models differ there."""
+    """The end of a text as far as it fits: long names of models differ there."""
     room *= 0.97  # letters fitted to pixels, as in PNG, are a little wider
     while len(text) > 2 and text_width(text, size) > room:
         text = "…" + text.removeprefix("…")[1:]

@@ -1,4 +1,4 @@
-"""Figures beside coverage across layers: by kind, agreement of pairs, time, practice.
+"""Figures besides coverage across layers: coverage by kind, agreement of pairs, time, practice.
 
 Each takes a table of `TABLES` and gives a `FigurePlan`; they differ by shape and lightness, never
 by colour alone.
@@ -33,7 +33,7 @@ _BLUE = "#0072b2"
 
 @dataclass(frozen=True, eq=False)
 class FigurePlan:
-    """A figure that can be drawn: what it is called, what it says, and whose data it shows."""
+    """A figure to draw: name, title, text and model."""
 
     name: str
     title: str
@@ -47,7 +47,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def coverage_by_kind(table: pd.DataFrame) -> FigurePlan | None:
-    """Table 2 as points with their intervals, a row per kind; None without a judged list."""
+    """Table 2 as points with intervals, a row per kind; None without an annotated list."""
     rows = table[table["coverage"].notna()].reset_index(drop=True)
     if not len(rows):
         return None
@@ -122,7 +122,7 @@ def time_per_list(table: pd.DataFrame) -> FigurePlan | None:
 
 
 def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan | None:
-    """Krippendorff's alpha of every two people; None where no two judged the same list."""
+    """Krippendorff's alpha of every two people; None if no two annotated the same list."""
     rows = pairs[pairs["measure"] == MATRIX_MEASURE]
     if not len(rows):
         return None
@@ -177,7 +177,7 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
 
 
 def learning_curve(table: pd.DataFrame) -> FigurePlan | None:
-    """Time and agreement by how many lists people had done; None without an annotation."""
+    """Time and agreement by number of lists done; None without an annotation."""
     if not len(table):
         return None
     title = "Practice: time and agreement by lists done"

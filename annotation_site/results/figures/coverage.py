@@ -1,4 +1,4 @@
-"""Coverage across layers: a pure function from a dataframe to a figure, without pyplot."""
+"""Figure of coverage across layers: a pure function of a dataframe, without pyplot."""
 
 import itertools
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def coverage_across_layers(
     layers: int | None = None,
     intervals: pd.DataFrame | None = None,
 ) -> Draw:
-    """Coverage by layer as stacked bars, one panel per model and kind, for the page or for print.
+    """Draw coverage by layer, for the page or for print.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def coverage_alt_text(
     layers: int | None = None,
     intervals: pd.DataFrame | None = None,
 ) -> str:
-    """Say in words, with all its numbers, what `coverage_across_layers` shows."""
+    """The alternative text of `coverage_across_layers_svg`, with all its numbers."""
     sentences = ["Share of top tokens in a concept; layers count from 0."]
     if title:
         sentences.insert(0, f"{title.rstrip('.')}.")

@@ -60,7 +60,9 @@ def _root() -> Path:
 
 
 def _folder(snapshot: Snapshot) -> Path:
-    """By when it was computed too: a database that was restored counts its snapshots anew."""
+    """The folder of a snapshot's figures, named by its time too: a restored database reuses
+    numbers.
+    """
     assert snapshot.finished_at is not None  # noqa: S101  # only finished ones have figures
     return _root() / f"{snapshot.pk}-{snapshot.finished_at:%Y%m%dT%H%M%S%f}"
 

@@ -1,4 +1,4 @@
-"""Final answers for an export of their own: one record per adjudicated list of the study."""
+"""Export of adjudicated annotations: one record per adjudicated list of the study."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -32,14 +32,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class AdjudicatedFormat:
-    """A way to write a study's final answers."""
+    """A format for a study's adjudicated annotations."""
 
     media_type: str
     write: Callable[[Study], Iterator[bytes]]
 
 
 def adjudicated_annotations(study: Study) -> Any:
-    """The submitted final answers to the study's own lists, in the order of model, kind, layer."""
+    """The submitted adjudicated annotations of the study's own lists, by model, kind, layer."""
     members = PatternMember.objects.order_by("rank")
     patterns = Pattern.objects.order_by("number").prefetch_related(
         Prefetch("members", queryset=members)
@@ -64,7 +64,8 @@ def adjudicated_annotations(study: Study) -> Any:
 
 
 def adjudicated_records(study: Study) -> Iterator[dict[str, Any]]:
-    """One dictionary per final answer, with the columns of COLUMNS; tokens and patterns as lists.
+    """One dictionary per adjudicated annotation, with the columns of COLUMNS; tokens and patterns
+    as lists.
 
     Read in pieces, so that its memory does not grow with the study; each answer is whole, also
     while people go on working.
@@ -117,7 +118,7 @@ def _read_missing(texts: dict[int, str], extraction_id: int, token_ids: list[int
 
 
 def adjudicated_table(study: Study) -> Table:
-    """The same as a table; tokens and patterns as JSON in a cell each."""
+    """Adjudicated annotations as a table; tokens and patterns as JSON in a cell each."""
     rows = (
         tuple(
             json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""A study's replication archive. Workers import this; it loads pandas, the web does not."""
+"""Write a study's replication archive. Only workers import this: it loads pandas."""
 
 import platform
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What the tables of a replication archive are computed from: the files in it and nothing else.
+"""The tables' input from the files of a replication archive alone.
 
 The worker that writes an archive and `python -m annotation_site.verify` both call this. It knows
 no database, so that a reader can check a paper's numbers without one.
@@ -70,7 +70,7 @@ MOST_RESAMPLES = 100_000  # a file that asks for more is none of ours
 
 @dataclass(frozen=True)
 class TableSettings:
-    """What the tables depend on besides the answers; `populations` as in `TableRequest`.
+    """The tables' settings besides the annotations; `populations` as in `TableRequest`.
 
     Archives of the measures' versions up to 3 name no sizes: instead, `whole` has model and kind
     of the vectors that were all taken.
@@ -84,7 +84,7 @@ class TableSettings:
     whole: frozenset[tuple[str, str]] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
-        """As `of_json` reads it."""
+        """JSON for `of_json`."""
         sizes = self.populations.sizes
         return {
             "categories": list(self.categories),
@@ -97,7 +97,7 @@ class TableSettings:
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> "TableSettings":
-        """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        """Read the JSON of `to_json`. Raises KeyError, TypeError or ValueError."""
         populations, whole = NOTHING_KNOWN, frozenset[tuple[str, str]]()
         if "populations" in values:
             sizes = {(str(m), str(k), int(x)): int(n) for m, k, x, n in values["populations"]}
@@ -117,7 +117,7 @@ class TableSettings:
         return choices
 
     def populations_of(self, lists: pd.DataFrame) -> Populations:
-        """What these lists were drawn from; those of `whole` were all there are."""
+        """Populations that these lists were drawn from; those in `whole` were taken whole."""
         if not self.whole:
             return self.populations
         sizes: dict[tuple[str, str, int], int] = {}
@@ -140,7 +140,7 @@ def request_of(
     skips: Iterable[Sequence[Any]] = (),
     slots: int | None = None,
 ) -> TableRequest:
-    """What `TABLES` take, from rows of `LIST_COLUMNS` and `MACHINE_COLUMNS` and the records.
+    """Make the input of `TABLES` from rows of `LIST_COLUMNS` and `MACHINE_COLUMNS` and the records.
 
     `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list.
 
@@ -206,7 +206,7 @@ def request_of(
 
 
 def list_numbers(rows: Iterable[Sequence[Any]]) -> dict[ListKey, int]:
-    """The number of each list by what names it in any database."""
+    """The number of each list by its key in any database."""
     return {(digest, kind, layer, index): n for n, digest, _, kind, layer, index, *_ in rows}
 
 

@@ -1,4 +1,4 @@
-"""What the parts of an archive say of each other, record by record. Knows no database."""
+"""Checks of an archive's parts against each other, record by record. Needs no database."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ NOT_CHECKED = {
 
 
 class RecordChecks:
-    """Compares records with lists, tokens and parameters; keeps reference annotations alone."""
+    """Compares records with lists, tokens and parameters; stores only reference annotations."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class RecordChecks:
         self._number = 0
 
     def watch(self, records: Iterable[AnnotationRecord]) -> Iterator[AnnotationRecord]:
-        """Yield the records, compared as they pass."""
+        """Yield the records, comparing each."""
         for record in records:
             self._number += 1
             for what in self._differences(record):
@@ -90,7 +90,7 @@ class RecordChecks:
             yield record
 
     def differences(self) -> Iterator[str]:
-        """What does not agree, after the last record."""
+        """The differences, after the last record."""
         yield from self._found
         yield from self._of_lists()
         for number, item, ranks, stored in self._scores:

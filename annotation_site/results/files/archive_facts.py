@@ -1,4 +1,4 @@
-"""What an archive counts: in its parameters.json and its methods.md, and again when it is verified.
+"""Counts of an archive: in parameters.json and methods.md, and again in its verification.
 
 Knows no database. The worker that writes an archive counts what is in its files, as a reader does.
 """
@@ -16,7 +16,7 @@ PURPOSES = ("annotation", "training", "repeat", "reference", "pilot", "adjudicat
 
 
 class Facts:
-    """Counts of records as they pass; none of them is kept."""
+    """Counts of records as they pass; it stores no record."""
 
     def __init__(self, guidelines: Collection[int]) -> None:
         """`guidelines` are the versions that the archive holds."""
@@ -28,7 +28,7 @@ class Facts:
         self.all: Counter[str] = Counter()
 
     def watch(self, records: Iterable[AnnotationRecord]) -> Iterator[AnnotationRecord]:
-        """Yield the records, counted."""
+        """Yield the records, counting each."""
         for record in records:
             self._add(record)
             yield record

@@ -1,4 +1,4 @@
-"""A replication archive's methods.md: the paragraphs that people paste into papers."""
+"""Text of a replication archive's methods.md, for papers."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -32,7 +32,7 @@ _REPORTED = {
 
 
 def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
-    """The text; every number in it stands in the archive."""
+    """The text of methods.md; every number in it is in the archive."""
     paragraphs = (
         _data(parameters, tables),
         _missing(parameters["counts"]),
@@ -52,32 +52,32 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
         f"{_number(n, 'list')} of {KINDS[kind]}" for kind, n in counts["kinds"].items()
     )
     yield (
-        f"The study holds {_number(counts['lists'], 'list')} of the top {_span(counts['lengths'])} "
-        f"tokens of vectors of {models}, projected onto the vocabulary "
-        f"{cite('geva-etal-2021-transformer', 'geva-etal-2022-transformer')}: {by_kind}."
+        f"The study has {_number(counts['lists'], 'list')}: {by_kind}. Each list shows the top "
+        f"{_span(counts['lengths'])} tokens of one vector of {models}, projected onto the "
+        f"vocabulary {cite('geva-etal-2021-transformer', 'geva-etal-2022-transformer')}."
     )
     yield from _chosen(parameters["tables"]["chosen"])
     if not counts["annotations"]:
-        yield "Nobody has annotated a list that counts."
+        yield "No list has an annotation that counts."
         return
     judged = _judged(tables["coverage"])
     yield (
-        f"Annotators judged {counts['judged']:,} of the {_number(counts['lists'], 'list')}: "
+        f"People annotated {counts['judged']:,} of the {_number(counts['lists'], 'list')}: "
         f"{_series(judged)}."
     )
     annotations = counts["annotations"]
     yield (
-        f"{_people(counts['annotators'])}, who saw neither the model nor a vector's kind, layer or "
-        f"index, gave {_number(annotations, 'annotation')}; {_say(counts['no_pattern'])} that the "
-        "list has no pattern."
+        f"{_people(counts['annotators'])} submitted {_number(annotations, 'annotation')} without "
+        "seeing the model or the kind, layer and index of a vector; "
+        f"{_say(counts['no_pattern'])} that the list has no pattern."
     )
     k, per_list = study["annotators_per_list"], counts["annotations_per_list"]
     if per_list:
         least, most = per_list["least"], per_list["most"]
         spread = f"{least}" if least == most else f"{least} to {most}"
         yield (
-            f"The design asks for {_number(k, 'annotation')} per list; judged lists have a median "
-            f"of {per_list['median']:g} (range: {spread})."
+            f"The design asks for {_number(k, 'annotation')} per list; annotated lists have a "
+            f"median of {per_list['median']:g} (range: {spread})."
         )
     minutes = counts["active_seconds"] / 60
     if minutes >= 1:
@@ -86,11 +86,11 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
 
 
 def _chosen(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """That some lists are no probability sample."""
+    """Sentences about lists that are no probability sample."""
     for model, kind in pairs:
         yield (
-            f"The {KINDS[kind]} of {model} were chosen by hand and are no probability sample: the "
-            "results describe these lists and cannot be generalised to other vectors."
+            f"The {KINDS[kind]} of {model} were chosen by hand and are no probability sample, so "
+            "the results describe these lists only."
         )
 
 
@@ -112,15 +112,13 @@ def _missing(counts: Mapping[str, Any]) -> Iterator[str]:
         else "",
     ]
     if any(left):
-        yield f"Annotators {_series(filter(None, left))}; these give no annotation."
+        yield f"Annotators {_series(filter(None, left))}; these lists have no annotation from them."
     else:
         yield "Annotators skipped no list."
     surplus, unblinded = counts["excluded"]["surplus"], counts["excluded"]["unblinded"]
     out = [
         f"{_number(surplus, 'surplus annotation')} (beyond the number per list)" if surplus else "",
-        f"{_number(unblinded, 'annotation')} by people who could see where lists come from"
-        if unblinded
-        else "",
+        f"{_number(unblinded, 'annotation')} by people who were not blind" if unblinded else "",
     ]
     yield (
         f"The results exclude {_series(filter(None, out))}."
@@ -135,7 +133,7 @@ def _missing(counts: Mapping[str, Any]) -> Iterator[str]:
     others = {p: n for p, n in counts["records"].items() if p != "annotation" and n}
     if others:
         named = _series(f"{n:,} for {_PURPOSES[p]}" for p, n in others.items())
-        yield f"Submissions for other purposes are in no measure of coverage: {named}."
+        yield f"Measures of coverage exclude submissions for other purposes: {named}."
 
 
 _PURPOSES = {
@@ -153,24 +151,24 @@ def _coverage(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Ite
     yield (
         f"A pattern ({_series(study['categories'], 'or')}) needs at least "
         f"{_number(choices['min_tokens'], 'token')} to count; {small:,} of the "
-        f"{_number(all_of_them, 'pattern')} {'has' if small == 1 else 'have'} fewer."
+        f"{_number(all_of_them, 'pattern')} {'has' if small == 1 else 'have'} fewer tokens."
     )
     yield (
-        "Annotators can flag a pattern as one of stop words or punctuation; the flag is proposed "
-        "where more than half of the pattern's tokens are in scikit-learn's English stop-word list "
+        "Annotators can flag a pattern as stopwords or punctuation. The flag is proposed if more "
+        "than half of the pattern's tokens are in scikit-learn's English stop-word list "
         f"{cite('pedregosa-etal-2011-scikit')} or consist of punctuation and symbols."
     )
     yield (
-        "Coverage is the share of a list's tokens that are in a pattern that counts and is not "
-        "flagged, averaged over a list's annotators and then over lists "
+        "Coverage is the share of a list's tokens in patterns that count and are not flagged. It "
+        "is averaged over each list's annotators, then over lists "
         f"{cite('geva-etal-2022-transformer')}."
     )
     for row in _rows(tables["coverage_intervals"]):
         if row["measure"] == "coverage" and row["layer"] is None and row["value"] is not None:
-            rests_on = _number(row["lists"], "list")
+            lists = _number(row["lists"], "list")
             yield (
                 f"Coverage of the {KINDS[row['kind']]} of {row['model']} is "
-                f"{_percent(row['value'])} ({_interval(row, _percent)}; {rests_on})."
+                f"{_percent(row['value'])} ({_interval(row, _percent)}; {lists})."
             )
 
 
@@ -190,11 +188,11 @@ def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> 
     if rows:
         draws = parameters["tables"]["resamples"]
         yield (
-            "The difference is the mean of the differences within layers. Its two-sided "
+            "The difference is the mean of the differences within layers. The two-sided "
             f"permutation test shuffles kinds within layers {draws:,} times, "
-            f"p = (b + 1) / ({draws:,} + 1), with b the shuffles whose difference is at least as "
-            f"far from 0 {cite('phipson-smyth-2010-permutation')}; p-values of several layers or "
-            f"models are adjusted by Holm's method {cite('holm-1979-simple')}."
+            f"p = (b + 1) / ({draws:,} + 1), where b is the number of shuffles with a difference "
+            f"at least as far from 0 {cite('phipson-smyth-2010-permutation')}. Holm's method "
+            f"{cite('holm-1979-simple')} adjusts p-values over layers and models."
         )
 
 
@@ -209,13 +207,13 @@ def _agreement(tables: Mapping[str, Table]) -> Iterator[str]:
     }
     if not any(row["value"] is not None for row in found.values()):
         why = next((row["undefined"] for row in found.values()), None)
-        yield f"Agreement is {(why or 'undefined, because no list was judged').rstrip('.')}."
+        yield f"Agreement is {(why or 'undefined, because no list was annotated').rstrip('.')}."
         return
     lists = max(row["lists"] for row in found.values())
     yield (
-        f"Agreement rests on {_number(lists, 'list')} that at least two people annotated, and on "
-        "all patterns that count, flagged ones too. Token measures ask whether a token is in some "
-        "pattern that counts."
+        f"Agreement is computed over {_number(lists, 'list')} with annotations by at least two "
+        "people, and over all patterns that count, flagged ones too. Token measures use one "
+        "judgement per token: whether it is in a pattern that counts."
     )
     for measure, (title, works) in _REPORTED.items():
         row = found.get(measure)
@@ -242,7 +240,7 @@ def _intervals(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> It
         yield (
             "Intervals of means and of differences are 95% t intervals stratified by kind and "
             "layer, with Satterthwaite's degrees of freedom "
-            f"{cite('satterthwaite-1946-approximate')}, cut at the bounds of what is possible."
+            f"{cite('satterthwaite-1946-approximate')}, cut at the possible bounds."
         )
     agreement = has_interval("agreement")
     if agreement:

@@ -1,4 +1,4 @@
-"""The texts of a replication archive. They follow from its parameters and its tables."""
+"""Texts of a replication archive, from its parameters and its tables."""
 
 import json
 from collections.abc import Mapping
@@ -15,31 +15,32 @@ from annotation_site.results.files.references import bibliography
 _README = """\
 # {title}
 
-A replication archive, written by {product} {version} (Python package `{package}`, measures version
-{measures_version}, archive format {archive_format}): the annotations of this study, and every table
-that follows from them.
+This replication archive has the annotations of this study and every table computed from them.
+{product} {version} wrote it (Python package `{package}`, measures version {measures_version},
+archive format {archive_format}).
 
 | | |
 |---|---|
 | `labels/labels.jsonl`, `labels/labels.parquet` | the same records twice: one per annotation |
-| `labels/lists.csv` | the study's lists, also those that nobody has judged |
+| `labels/lists.csv` | the study's lists, also those without annotations |
 | `labels/tokens.csv` | the tokens of these lists |
 | `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
 | `labels/machines.csv` | the annotations of machine annotators, a lower reference |
-| `labels/fields.md` | what each field of a record means |
-| `tables/` | each table as CSV and as JSON |
+| `labels/fields.md` | the meaning of each field of a record |
+| `tables/` | each table as CSV and JSON |
 | `figures/` | {figures} |
-| `guidelines/` | every version of what annotators read; records name theirs |
-| `parameters.json` | the study's rules, the choices of the tables, digests of weights and bundles |
+| `guidelines/` | every version of the guidelines; each record names its version |
+| `parameters.json` | the study's rules, filters, fingerprints of weights, digests of bundles |
 | `environment.json` | versions of the packages that computed the tables |
 | `methods.md` | paragraphs for a paper, with the numbers filled in |
 | `references.bib` | the works that `methods.md` cites |
 | `checksums.sha256` | a checksum of every file |
 
 People appear under codes that mean nothing outside this study{names}. Comments and descriptions are
-their own words; read them before you publish the archive.
+as people wrote them; read them before you publish the archive.
 
-To compute every table and text again from the labels, compare, and read what is not checked:
+This command recomputes every table and text from the labels, compares, and prints what it does not
+check:
 
     python -m annotation_site.verify ARCHIVE.zip
 """
@@ -50,7 +51,7 @@ ARCHIVE_FORMAT = 2
 
 
 def product() -> dict[str, Any]:
-    """`product` of parameters.json: what wrote the archive, with which measures."""
+    """The key `product` of parameters.json: the program and versions that wrote the archive."""
     return {
         "name": own.NAME,
         "version": own.VERSION,
@@ -61,7 +62,7 @@ def product() -> dict[str, Any]:
 
 
 def texts(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, str]:
-    """Every text that follows from parameters and tables, by the name of the member."""
+    """All texts of the archive by the name of their member."""
     said = methods(parameters, tables)
     return {
         "README.md": _readme(parameters),
@@ -73,7 +74,7 @@ def texts(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[st
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """JSON as the archive holds it."""
+    """JSON in the archive's format."""
     return json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
@@ -86,10 +87,10 @@ def _readme(parameters: Mapping[str, Any]) -> str:
         package=wrote["package"],
         measures_version=wrote["measures_version"],
         archive_format=wrote["archive_format"],
-        figures="none had been drawn"
+        figures="none were drawn"
         if parameters["figures"] is None
         else "the figures of the results page",
-        names=", and with their user names, as was asked for" if parameters["with_names"] else "",
+        names=", and with their user names, as requested" if parameters["with_names"] else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that researchers ask for: a row says what is due, a worker that claims it writes the file.
+"""Export jobs: requested files, each a row that a worker claims.
 
 A worker that dies loses its claim after a while, and another begins the file again; the half that
 was written has another name and is removed.
@@ -39,7 +39,7 @@ MOST_A_DAY = 100  # files that one person asks for: each is kept for EXPORT_DAYS
 
 @dataclass(frozen=True)
 class Content:
-    """What can be asked for. `write` fills a file that is open for bytes."""
+    """A kind of file to request. `write` fills a file that is open for bytes."""
 
     title: str | Promise
     help: str | Promise
@@ -91,7 +91,7 @@ CONTENTS: dict[str, Content] = {
 
 @transaction.atomic
 def export_request(*, study: Study, content: str, with_names: bool, by: User) -> ExportJob:
-    """Ask for a file; a worker writes it.
+    """Request a file; a worker writes it.
 
     Raises Invalid for something that is not offered, where too many wait already, and beyond
     MOST_A_DAY of one person.
@@ -125,12 +125,12 @@ def export_request(*, study: Study, content: str, with_names: bool, by: User) ->
 
 
 def jobs_unfinished() -> QuerySet[ExportJob]:
-    """Files that are still to come."""
+    """Export jobs that are not finished."""
     return ExportJob.objects.filter(state__in=(State.DUE, State.RUNNING))
 
 
 def export_run(*, job_id: int) -> None:
-    """Write a file that is due; does nothing where another worker has it or it is there."""
+    """Write a due file; a no-op if another worker has it or it exists."""
     job = claim(ExportJob.waiting(), job_id, state=State.RUNNING, done=0, total=0, error="")
     if job is not None:
         with working(job):
@@ -176,7 +176,7 @@ def _write(job: ExportJob) -> None:
 
 
 def file_name(job: ExportJob) -> str:
-    """What a job's file is called where somebody saves it."""
+    """The name under which people save a job's file."""
     what = "archive" if job.content == "archive" else "labels"
     return f"{job.study.slug}-{what}.{CONTENTS[job.content].extension}"
 
@@ -186,6 +186,6 @@ def _private(path: str, flags: int) -> int:
 
 
 def file_path(job: ExportJob) -> Path:
-    """Where a claimed job's file is: made of ids, nothing that anybody typed."""
+    """The path of a claimed job's file, made of ids only."""
     extension = CONTENTS[job.content].extension
     return Path(settings.EXPORTS_DIR) / f"{job.public_id}-{job.claim}.{extension}"

@@ -1,4 +1,4 @@
-"""A study's labels from the database, one record per annotation, in memory that does not grow."""
+"""Export a study's labels from the database, one record per annotation, in bounded memory."""
 
 from array import array
 from collections import defaultdict
@@ -48,7 +48,7 @@ _COLUMNS = {
 def annotation_records(
     study: Study, *, with_names: bool = False, report: Report = lambda done, total: None
 ) -> Iterator[AnnotationRecord]:
-    """Every submitted answer of the study, whatever its purpose, in a fixed order.
+    """Every submitted annotation of the study, whatever its purpose, in a fixed order.
 
     The order is that of list (bundle, kind, layer, index), annotator's code, purpose and role. Each
     record is one whole submission, also while people go on working, and scores are those that the
@@ -185,7 +185,7 @@ def lists_shown(vectors: set[int]) -> dict[int, Row]:
 
 
 def stopwords_shown(vectors: set[int]) -> dict[int, frozenset[int]]:
-    """The ranks at which each list has a stop word or punctuation."""
+    """The ranks with a stopword or punctuation in each list."""
     found: dict[int, frozenset[int]] = {}
     flagged: dict[int, set[int]] = {}
     for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(

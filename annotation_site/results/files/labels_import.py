@@ -1,4 +1,4 @@
-"""Labels from a file into a study: the same lists, all of the records or none."""
+"""Import labels from a file into a study: the same lists, all of the records or none."""
 
 import math
 import uuid
@@ -38,7 +38,7 @@ AssignmentKey = tuple[int, int, str]  # membership, item, purpose
 
 @dataclass
 class Imported:
-    """What an import brought."""
+    """The outcome of an import."""
 
     annotations: int = 0
     people_created: int = 0
@@ -55,7 +55,7 @@ def labels_import(
     people: Mapping[str, str],
     called: str = "Record",
 ) -> Imported:
-    """Store every record as a submitted answer of the study, or nothing.
+    """Store every record as a submitted annotation of the study, or none.
 
     Lists are found by bundle, kind, layer and index. An annotator's code that the study knows is
     that person; `people` gives others by user name, who must be in the study; for the rest people
@@ -178,7 +178,7 @@ class _Import:
         return item
 
     def _taken(self, keys: list[AssignmentKey]) -> set[AssignmentKey]:
-        """Who has what of these lists. A list that only waits for its imported answer goes."""
+        """Holders of these lists. A list that only waits for its imported annotation is removed."""
         there = {
             (person, item, purpose): pk
             # Locked: an answer that is on its way since the study was open comes first.

@@ -1,4 +1,4 @@
-"""What an import makes of a record before it is written: whose it is, and whether it can be."""
+"""Checks of an imported record before it is written: its person and its values."""
 
 import secrets
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class People:
         return found
 
     def membership(self, code: str, role: str, where: str) -> Membership:
-        """The person's place in the study; made up where the code is new."""
+        """The person's membership; a person is created for a new code."""
         found = self._memberships.get((code, role))
         if found is None:
             user = self._named.get(code) or self._users.get(code)
@@ -71,7 +71,7 @@ class People:
 def check_record(
     where: str, record: AnnotationRecord, item: Item, shown: Mapping[str, tuple[Any, ...]]
 ) -> None:
-    """Refuse a record that does not suit its list, or holds what no study does. Raises Invalid."""
+    """Refuse a record that does not suit its list, or has impossible values. Raises Invalid."""
     for name in ("token_ids", "tokens", "glosses"):
         if getattr(record, name) != shown[name]:
             raise Invalid(

@@ -1,4 +1,4 @@
-"""What this software calls itself in the files that it writes."""
+"""Name and version of this software in the files that it writes."""
 
 from ffn_extract.version import __version__ as VERSION
 

@@ -1,4 +1,4 @@
-"""Works that a methods paragraph can cite, with their BibTeX entries."""
+"""References for a methods text, with their BibTeX entries."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Files that were asked for: listing them, handing them out, giving up dead runs, removing them."""
+"""Files of export jobs: open, expire, sweep."""
 
 import logging
 import shutil
@@ -49,7 +49,7 @@ def export_lines(study: Study) -> list[ExportLine]:
 
 
 def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
-    """The file of a job, for somebody who may read the study; the log says who took it.
+    """The file of a job, for a person who may read the study; the log records the download.
 
     Raises NotFound where it is not written, has been removed, or holds answers or a name that were
     removed.
@@ -73,14 +73,14 @@ def export_open(*, job: ExportJob, by: User) -> IO[bytes]:
 
 
 def exports_sweep() -> None:
-    """Give back what a dead worker held, remove what is over."""
+    """Release export jobs of dead workers, remove expired files."""
     for job in give_back(ExportJob.objects.filter(state=State.RUNNING), state=State.DUE):
         log.warning("Export %s waits again: its worker sends no heartbeat", job.public_id)
     exports_expire()
 
 
 def exports_expire() -> int:
-    """Remove files whose time is over, or that hold what was removed: answers, or a name.
+    """Remove expired files, and files with removed annotations or names.
 
     Files that belong to no job go too, and figures that belong to no snapshot. Returns how many
     jobs lost their file.
@@ -98,7 +98,7 @@ def exports_expire() -> int:
 
 
 def exports_over() -> QuerySet[ExportJob]:
-    """Jobs whose file must not be handed out any more."""
+    """Jobs whose file must not be downloaded any more."""
     # Erasing a person removes no answers where the study keeps them, so `removals` does not tell.
     named = Membership.objects.filter(
         study=OuterRef("study"), user__erased_at__gte=OuterRef("requested_at")

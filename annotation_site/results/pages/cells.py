@@ -1,4 +1,4 @@
-"""Stored tables as pages show them: percentages with their intervals, missing values with why."""
+"""Cells of stored tables for pages: percentages with intervals, missing values with reasons."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ KIND_ROWS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says: the number, its interval beside it, and a quieter remark below."""
+    """Content of a cell: the number, its interval beside it, and a remark below."""
 
     text: str = MISSING
     between: str = ""
@@ -71,7 +71,7 @@ def _minus(figure: str) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Small ones as below what matters: 10,000 shuffles tell no more."""
+    """Format a p-value; the smallest as an upper bound, as 10,000 shuffles give no more."""
     if value is None:
         return MISSING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
@@ -83,12 +83,12 @@ def translated(text: Any) -> str:
 
 
 def short(person: Any) -> str:
-    """A person's code, or a machine's name."""
+    """A person's code, or a machine annotator's name."""
     return gettext("everybody") if person is None else str(person)
 
 
 def valued(row: Row, write: Callable[[float | None], str], name: str = "value") -> Cell:
-    """A value with its interval; a missing one says why, where that is known."""
+    """A value with its interval; a missing one with its reason, if known."""
     low, high = row.get("low"), row.get("high")
     between = ""
     if low is not None and high is not None:
@@ -120,7 +120,7 @@ def model_name(model: str | None) -> str:
 
 
 def group_name(row: Row) -> str:
-    """Model, kind, layer and category of a row, as far as it has them."""
+    """Model, kind, layer and category of a row, as far as present."""
     parts = [model_name(row["model"])] if "model" in row else []
     if row.get("kind"):
         parts.append(kind_name(row["kind"]))
@@ -132,7 +132,7 @@ def group_name(row: Row) -> str:
 
 
 def table_2(rows: Sequence[Row], *, paper: bool) -> PageTable:
-    """The headline: kinds down, models across, the paper's two models beside them if wanted."""
+    """Table 2: kinds down, models across, with the paper's two models if wanted."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     known = {(row["kind"], row["stopwords_concepts"], row["model"]): row for row in rows}
     there = {(row["kind"], row["stopwords_concepts"]) for row in rows}
@@ -293,7 +293,7 @@ def _all_layers(row: Row) -> str:
 
 
 def agreement_across(name: str, title: str, rows: Sequence[Row], measures: Row) -> PageTable:
-    """Measures across, groups down."""
+    """Table of agreement: measures across, groups down."""
     shown = [one for one in measures if any(row["measure"] == one for row in rows)]
     body = []
     for group, of_group in groupby(rows, key=_group_of):
@@ -412,7 +412,7 @@ class Couple:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A list people disagree on, its patterns side by side."""
+    """A list with low agreement, its patterns side by side."""
 
     label: str
     score: str
@@ -426,7 +426,7 @@ def disagreements(
     tokens: Mapping[int, Sequence[str]],
     descriptions: Mapping[tuple[int, str, int], str],
 ) -> list[Disagreement]:
-    """The lists whose patterns were matched, most disagreement first."""
+    """The lists with matched patterns, lowest agreement first."""
     by_list = {key: list(rows) for key, rows in groupby(matched, key=lambda row: row["list_id"])}
 
     def couple(row: Row) -> Couple:

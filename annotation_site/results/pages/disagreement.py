@@ -1,4 +1,4 @@
-"""Lists in the order in which people differ on them, as the newest snapshot has it.
+"""Lists ordered by agreement, from the newest snapshot.
 
 Nothing is computed here: a worker ranks all lists with two answers or more. While there is no
 ranking, the order is random, and pages say so.
@@ -27,7 +27,7 @@ PREVIEW = 10  # tokens of a list that the queue shows
 
 @dataclass(frozen=True)
 class Ranking:
-    """Overlap of people's patterns by list, 0 to 1, the least first; None where it is undefined."""
+    """Overlap of people's patterns by list, 0 to 1, lowest first; None if undefined."""
 
     overlap: dict[int, float | None]
     computed_at: datetime.datetime
@@ -35,7 +35,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Queue:
-    """Lists that can be adjudicated, in order; `final` holds their final answers by list."""
+    """The adjudication queue in order; `final` holds adjudicated annotations by list."""
 
     lists: list[int]
     final: dict[int, Assignment]
@@ -43,12 +43,12 @@ class Queue:
 
     @property
     def decided(self) -> list[int]:
-        """Lists with a submitted final answer."""
+        """Lists with a submitted adjudicated annotation."""
         return [pk for pk in self.lists if self._state(pk) == Assignment.State.SUBMITTED]
 
     @property
     def undecided(self) -> list[int]:
-        """The others, begun or not."""
+        """Lists without a submitted adjudicated annotation."""
         return [pk for pk in self.lists if self._state(pk) != Assignment.State.SUBMITTED]
 
     def _state(self, pk: int) -> str:
@@ -75,7 +75,7 @@ def ranking_of(study: Study) -> Ranking | None:
 
 
 def adjudication_queue(study: Study) -> Queue:
-    """Every list of the study with two answers or more, those on which people differ most first.
+    """Every list of the study with two annotations or more, lowest agreement first.
 
     Lists that the ranking does not know yet come after the others, in a random order that stays.
     """
@@ -93,7 +93,7 @@ def adjudication_queue(study: Study) -> Queue:
 
 
 def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[str, Any]]:
-    """Some of the queue's lists as its page shows them: blind, so without where they come from."""
+    """Rows of the queue's page: blind, so without the lists' origin."""
     found = {item.pk: item for item in study.items.filter(pk__in=lists).select_related("vector")}
     answers = counted_annotations(study).filter(item__in=lists).order_by().values("item")
     answered = dict(answers.annotate(n=Count("pk")).values_list("item", "n"))
@@ -121,7 +121,7 @@ ORDERS = {
 
 
 def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[int]:
-    """The ids of all lists of the study in one of ORDERS; answers are those that tables count."""
+    """The ids of all lists of the study in one of ORDERS, by the annotations that count."""
     own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION)
     answered = own & Q(
         assignments__state=Assignment.State.SUBMITTED,
@@ -143,6 +143,6 @@ def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[in
 
 
 def list_rows(study: Study, lists: Sequence[int], ranking: Ranking | None) -> list[dict[str, Any]]:
-    """Some lists with where they come from, their answers and skips, and how far people agree."""
+    """Some lists with origin, annotations, skips and agreement."""
     overlap = ranking.overlap if ranking else {}
     return [{**row, "overlap": overlap.get(row["id"])} for row in lists_by_id(study, lists)]

@@ -1,4 +1,4 @@
-"""What is missing, as the results page shows it."""
+"""Missing annotations on the results page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ _COLUMNS = {
 
 
 def missing(rows: Sequence[Row], *, layers: bool) -> PageTable | None:
-    """Missing annotations of all layers together or of each; None where there are none."""
+    """Table of missing annotations of all layers together or of each; None if there are none."""
     shown = [row for row in rows if (row["layer"] is not None) == layers]
     if not any(row[name] for row in shown for name in _LEFT):
         return None

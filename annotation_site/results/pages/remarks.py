@@ -1,4 +1,4 @@
-"""What weakens the rows of a table, in sentences below it: warnings of ``docs/measures.md``."""
+"""Remarks below a table: warnings of ``docs/measures.md`` about its rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ _NO_SIGNIFICANCE = "no significance is possible"
 
 
 def warnings_of(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Each warning once, with the names of the rows that it is about."""
+    """Each warning once, with the names of its rows."""
     found: dict[str, list[str]] = {}
     for name, row in rows:
         for warning in _parts(row):
@@ -25,7 +25,7 @@ def warnings_of(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
 
 
 def no_significance(row: Mapping[str, Any]) -> str:
-    """That no significance is possible, where a row's warning says so."""
+    """The sentence that no significance is possible, if a row's warning says so."""
     return next((gettext(one) for one in _parts(row) if one.startswith(_NO_SIGNIFICANCE)), "")
 
 

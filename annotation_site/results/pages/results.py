@@ -1,4 +1,4 @@
-"""Everything that the results page shows of a snapshot."""
+"""Context of the results page from a snapshot."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the newest snapshot says in a few figures, for a page that is looked at often."""
+"""Summary of the newest snapshot in a few figures, for the progress page."""
 
 import datetime
 import statistics

@@ -1,4 +1,4 @@
-"""From a study's labels to everything a snapshot holds. Workers import this; the web does not."""
+"""Compute a snapshot from a study's annotations. Only workers import this."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Result:
-    """What a snapshot stores: JSON, and the files of its figures by name and extension."""
+    """The content of a snapshot: JSON, and the files of its figures."""
 
     tables: dict[str, Any]
     figures: dict[str, Any]
@@ -66,7 +66,7 @@ class Result:
 def compute(
     study: Study, filters: Filters, *, progress: Progress = lambda step, done, total: None
 ) -> Result:
-    """Tables, figures and counts of a study under a filter; says how far it is."""
+    """Compute tables, figures and counts of a study under a filter, reporting progress."""
     answers = annotations_of(study)
     request, missing = table_request(study, answers, filters)
     total = len(TABLES) + 1
@@ -115,7 +115,7 @@ def _drawn(
 
 
 def _frame(stored: dict[str, Any]) -> pd.DataFrame:
-    """What `table_json` stored; missing numbers are NaN."""
+    """A dataframe of a stored table; missing numbers are NaN."""
     frame = pd.DataFrame(stored["rows"], columns=[name for name, _ in stored["columns"]])
     numbers = [name for name, kind in stored["columns"] if kind == "number"]
     frame[numbers] = frame[numbers].apply(pd.to_numeric)
@@ -125,7 +125,7 @@ def _frame(stored: dict[str, Any]) -> pd.DataFrame:
 def table_request(
     study: Study, answers: StudyAnnotations, filters: Filters
 ) -> tuple[TableRequest, dict[str, str]]:
-    """What the tables are computed from, and the machine annotators that cannot work here."""
+    """The tables' input, and the machine annotators that cannot run here."""
     categories = list(study.categories)
     counted = answers.counted(filters)
     labels = answers.labels(counted, filters)
@@ -176,7 +176,7 @@ def _together(labels: AnnotationFrames, machines: AnnotationFrames) -> Annotatio
 
 
 def populations_of(study: Study) -> Populations:
-    """How many value vectors each layer has that a study's lists are of, and which were chosen.
+    """Number of value vectors per layer of a study's extractions, and which were chosen.
 
     Random vectors and updates are draws from infinitely many.
     """
@@ -251,7 +251,7 @@ def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -
 
 
 def table_json(frame: pd.DataFrame) -> dict[str, Any]:
-    """Columns with their kind, and rows in which missing values are null."""
+    """A table as JSON: columns with their kind, and rows with null for missing values."""
     table = table_from_frame("", frame)
     return {
         "columns": [[column.name, column.kind] for column in table.columns],

@@ -1,4 +1,4 @@
-"""Reading results: the newest snapshot and whether it is stale. Nothing here computes."""
+"""Queries of snapshots: the newest one and whether it is stale. Nothing here computes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FIGURE_ORDER = (
 
 @dataclass(frozen=True)
 class ResultsState:
-    """What a results page shows: the newest ready snapshot, and the one that is to come."""
+    """State of the results: the newest ready snapshot, and the pending one."""
 
     snapshot: Snapshot | None
     pending: Snapshot | None
@@ -41,7 +41,7 @@ class ResultsState:
 
 
 def results_state(study: Study, filters: Filters | None = None) -> ResultsState:
-    """Where the results of a filter stand; without one, the study's own."""
+    """State of the results of a filter; without one, the study's own."""
     version = data_version(study.pk)
     same = Snapshot.objects.filter(study=study, filter_key=(filters or Filters.of(study)).key)
     ready = (
@@ -69,7 +69,7 @@ def snapshot_of(study: Study, number: int) -> Snapshot | None:
 
 
 def snapshots_of(study: Study) -> QuerySet[Snapshot]:
-    """All snapshots of the study that are kept, the newest first, without what is in them."""
+    """All stored snapshots of the study, newest first, without their content."""
     return study.snapshots.defer("tables", "figures", "measures").order_by("-requested_at", "-pk")
 
 
@@ -110,14 +110,14 @@ def _place(name: str) -> tuple[int, int]:
 
 
 def rows_of(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:
-    """A stored table's rows as dictionaries; none where the snapshot has no such table."""
+    """A stored table's rows as dictionaries; none if the snapshot has no such table."""
     stored = snapshot.tables.get(name, {"columns": [], "rows": []})
     names = [column for column, _ in stored["columns"]]
     return [dict(zip(names, row, strict=True)) for row in stored["rows"]]
 
 
 def people_of(study: Study) -> dict[str, str]:
-    """Who has submitted an annotation: code → how pages name the person, which is the same."""
+    """Codes of people with a submitted annotation: code → the name on pages, which is the same."""
     submitted = Assignment.objects.filter(
         item__study=study,
         purpose=Assignment.Purpose.ANNOTATION,
@@ -128,7 +128,7 @@ def people_of(study: Study) -> dict[str, str]:
 
 
 def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
-    """The tokens of some lists as people saw them, best first."""
+    """The tokens of some lists, best first."""
     items = Item.objects.filter(study=study, pk__in=list_ids).select_related("vector")
     lists = {one.pk: (one.vector.extraction_id, one.vector.token_ids) for one in items}
     wanted = {token for _, ids in lists.values() for token in ids}
@@ -145,7 +145,7 @@ def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
 
 
 def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, str, int], str]:
-    """What annotators called their patterns in some lists, by list, person's code and number."""
+    """Descriptions of patterns in some lists, by list, person's code and number."""
     codes = pseudonyms_of(study)
     found = Pattern.objects.filter(
         assignment__item__study=study,
@@ -167,6 +167,6 @@ def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, st
 
 
 def longest_list(study: Study) -> int | None:
-    """How many tokens the lists of a study have at most, where its extractions say so."""
+    """The largest number of tokens per list of a study, if its extractions say so."""
     known = [extraction.parameters.get("top_k") for extraction in study.extractions.all()]
     return max(known) if known and None not in known else None

@@ -1,4 +1,4 @@
-"""What computes and stores results. Pages only read snapshots; workers make them."""
+"""Services of snapshots: request, compute, draw, sweep. Workers compute; pages only read."""
 
 import logging
 from datetime import timedelta
@@ -48,7 +48,7 @@ REST = 5
 
 @transaction.atomic
 def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapshot:
-    """The snapshot of the study's newest data and a filter, due when nobody has computed it.
+    """The snapshot of the study's newest data and a filter, due if it is not computed.
 
     Without a filter, of the study's own results. Asks a worker for one that is due. Raises Invalid
     where `MOST_DUE` filters of the study wait already.
@@ -84,7 +84,7 @@ def _snapshot_row(study: Study, filters: Filters) -> tuple[Snapshot, bool]:
 
 @transaction.atomic
 def snapshot_retry(*, study: Study, filters: Filters) -> Snapshot:
-    """Compute a snapshot again that failed, as often as a fresh one.
+    """Compute a failed snapshot again, with all its attempts.
 
     Raises Invalid when it has not failed.
     """
@@ -99,7 +99,7 @@ def snapshot_retry(*, study: Study, filters: Filters) -> Snapshot:
 
 
 def snapshot_refresh_now(*, study: Study, filters: Filters | None = None) -> Snapshot:
-    """Compute the newest snapshot in this process, unless it is there or being made."""
+    """Compute the newest snapshot in this process, unless it is ready or in progress."""
     snapshot, _ = _snapshot_row(study, filters or Filters.of(study))
     snapshot_compute(snapshot_id=snapshot.pk)
     snapshot.refresh_from_db()
@@ -107,7 +107,7 @@ def snapshot_refresh_now(*, study: Study, filters: Filters | None = None) -> Sna
 
 
 def snapshot_compute(*, snapshot_id: int) -> None:
-    """Claim a snapshot that is to be computed, and compute it; nothing where there is no need.
+    """Claim and compute a due snapshot; False if there is no need.
 
     All of its tables and figures are stored together, or its failure is: a reader sees a whole
     snapshot or none. Raises what stopped the computation, after noting it.
@@ -252,8 +252,9 @@ def _rested(study: Study, filters: Filters) -> bool:
 
 
 def snapshots_sweep() -> None:
-    """Make due what the newest data of each study lacks, what a dead worker held, and what failed
-    a while ago and not too often."""
+    """Make stale snapshots due, release those of dead workers, and retry failed ones after a while,
+    a few times.
+    """
     answered = Study.objects.filter(
         Q(items__assignments__state__in=(Assignment.State.SUBMITTED, Assignment.State.SKIPPED))
         | Q(removals__gt=0)
@@ -276,7 +277,7 @@ def snapshots_sweep() -> None:
 
 
 def snapshots_give_back() -> None:
-    """Let snapshots wait again that a dead worker held."""
+    """Release snapshots of dead workers."""
     for snapshot in give_back(Snapshot.objects.filter(state=State.RUNNING), state=State.DUE):
         log.warning("Snapshot %s waits again: its worker sends no heartbeat", snapshot.pk)
 

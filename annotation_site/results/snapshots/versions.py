@@ -1,4 +1,4 @@
-"""Which version of a study's data results are of."""
+"""Data version of a study."""
 
 from django.db.models import Count
 
@@ -6,7 +6,8 @@ from annotation_site.annotation.models import Study
 
 
 def data_version(study_id: int) -> int:
-    """A number that grows with whatever changes a study's tables, and never repeats.
+    """The data version: a number that grows with every change of a study's tables, and never
+    repeats.
 
     The number of revisions (submissions and skips), plus what removals add for those that they
     delete, plus the number of other changes: rules, lists, places. The newest id would not do: ids

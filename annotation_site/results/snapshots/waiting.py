@@ -1,4 +1,4 @@
-"""Waiting for results in a process that is no worker, such as a command."""
+"""Wait for results in a process that is no worker, such as a command."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def snapshot_finished(
     report: Report = lambda snapshot: None,
     pause: Callable[[float], None] | None = None,
 ) -> Snapshot:
-    """The ready snapshot of the data as they are now.
+    """Wait for the ready snapshot of the current data, and return it.
 
     Computes it in this process, unless a worker does so already; then waits for the worker, and
     takes its place where it dies. `report` is called while it waits. Raises Invalid for results

@@ -1,4 +1,4 @@
-"""The only crossing from the database to dataframes: a study's labels, as measures want them."""
+"""A study's annotations from the database as dataframes, for the measures."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ _MEMBERS = ["annotation_id", "pattern", "rank", "category", "stopwords"]
 
 
 def counted_assignments(study: Study) -> QuerySet[Assignment]:
-    """Submitted annotations that results rest on.
+    """Submitted annotations that results use.
 
     Left out: training, repeats, reference and adjudication; surplus answers; and those of people
     who were not blind when they gave them (METHOD section 4).
@@ -59,7 +59,7 @@ def counted_assignments(study: Study) -> QuerySet[Assignment]:
 
 @dataclass(frozen=True, eq=False)
 class StudyAnnotations:
-    """Everything that was submitted in a study, whatever it is for, in three dataframes.
+    """All submissions of a study, for every purpose, in three dataframes.
 
     `lists`: as in `AnnotationFrames`, with ``use``; `annotations`: as there, with ``purpose``,
     ``surplus``, ``unblinded``, ``active_seconds``, ``submitted_at`` and ``reference_score``;
@@ -73,7 +73,7 @@ class StudyAnnotations:
     def labels(
         self, annotations: pd.DataFrame, filters: Filters, *, lists: pd.DataFrame | None = None
     ) -> AnnotationFrames:
-        """These annotations with their members, as measures want them.
+        """These annotations with their members, as `AnnotationFrames`.
 
         Of the lists that the filter takes; with the categories that it takes, as if the other
         patterns had not been there.
@@ -90,7 +90,7 @@ class StudyAnnotations:
         )
 
     def chosen_lists(self, filters: Filters) -> pd.DataFrame:
-        """The study's own lists that the filter takes."""
+        """The study's own lists that pass the filter."""
         lists = self.lists[self.lists["use"] == Item.Use.STUDY]
         if filters.kinds is not None:
             lists = lists[lists["kind"].isin(filters.kinds)]
@@ -103,11 +103,11 @@ class StudyAnnotations:
         return lists
 
     def of(self, purpose: str) -> pd.DataFrame:
-        """The annotations that were given for one purpose."""
+        """The annotations for one purpose."""
         return self.annotations[self.annotations["purpose"] == purpose]
 
     def counted(self, filters: Filters) -> pd.DataFrame:
-        """Annotations that results rest on, see `counted_assignments`, and the filter takes."""
+        """The annotations that count, see `counted_assignments`, and pass the filter."""
         found = self.of(Purpose.ANNOTATION)
         found = found[~found["surplus"] & ~found["unblinded"]]
         if filters.people is not None:
@@ -121,7 +121,7 @@ class StudyAnnotations:
 
 
 def annotations_of(study: Study) -> StudyAnnotations:
-    """Load all submitted answers of a study in a few queries, however many there are.
+    """Load all submissions of a study in a few queries, however many there are.
 
     Each is there whole, as of one moment, also while people go on submitting. People are named by
     their codes in this study, which they are given where they have none yet; answers to silent
@@ -187,7 +187,7 @@ def _lists(study: Study) -> pd.DataFrame:
 
 
 def model_names(study: Study) -> dict[int, str]:
-    """What tables call the model of each extraction: its name, told apart where two share it."""
+    """Names of extractions' models in tables, distinguished if two are equal."""
     found = (
         study.items.order_by("vector__extraction_id")
         .values_list(
@@ -215,7 +215,7 @@ def frames_of(study: Study) -> AnnotationFrames:
 
 
 def token_judgements_frame(answers: StudyAnnotations) -> pd.DataFrame:
-    """One row per label, a person's answer for one rank in one pattern, with all about it.
+    """One row per rank in a pattern of an annotation, with all its attributes.
 
     An answer without patterns keeps one row, with ``pattern`` and ``rank`` missing.
     """
@@ -225,7 +225,7 @@ def token_judgements_frame(answers: StudyAnnotations) -> pd.DataFrame:
 
 
 def frames_with_adjudicated(answers: StudyAnnotations, filters: Filters) -> AnnotationFrames:
-    """Annotators' answers, replaced by the final answer of each list that has one."""
+    """People's annotations, replaced by the adjudicated annotation of each list that has one."""
     final = answers.of(Purpose.ADJUDICATION).assign(annotator=FINAL)
     counted = answers.counted(filters)
     counted = counted[~counted["list_id"].isin(final["list_id"])]
@@ -233,7 +233,7 @@ def frames_with_adjudicated(answers: StudyAnnotations, filters: Filters) -> Anno
 
 
 def adjudicated_frames(study: Study) -> AnnotationFrames:
-    """The study's own lists and their final answers alone, in the shape of `frames_of`."""
+    """The study's own lists with only adjudicated annotations, in the shape of `frames_of`."""
     filters = Filters.of(study)
     answers = annotations_of(study)
     return answers.labels(answers.of(Purpose.ADJUDICATION), filters)

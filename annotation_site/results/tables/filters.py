@@ -1,4 +1,4 @@
-"""Which answers a study's results rest on: a choice of its researchers, checked and canonical."""
+"""Filter of the lists, people and annotations of results, checked and canonical."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ ADJUDICATED = {
 
 @dataclass(frozen=True)
 class Filters:
-    """What enters the tables. None takes everything; an empty tuple would take nothing.
+    """The filter of the tables. None means all; an empty tuple would mean nothing.
 
     Days are ISO dates, both included, in UTC; people are their codes in the study. `min_tokens` is
     an analysis choice and changes no rule of the study.
@@ -38,12 +38,12 @@ class Filters:
 
     @classmethod
     def of(cls, study: Study) -> "Filters":
-        """The choices that a study's own results use."""
+        """The default filter of a study's own results."""
         return cls(min_tokens=study.min_tokens)
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> "Filters":
-        """What `canonical` wrote."""
+        """Read the JSON of `canonical`."""
         chosen: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in stored.items()
@@ -51,7 +51,7 @@ class Filters:
         return cls(**chosen)
 
     def canonical(self) -> dict[str, Any]:
-        """As JSON: sorted, and without choices that leave everything in."""
+        """JSON of the filter: sorted, and without choices that exclude nothing."""
         chosen: dict[str, Any] = {"min_tokens": self.min_tokens}
         for one in fields(self)[1:]:
             value = getattr(self, one.name)
@@ -60,15 +60,15 @@ class Filters:
         return chosen
 
     def takes_day(self, day: str) -> bool:
-        """Whether an ISO date is among the days."""
+        """Whether the filter includes an ISO date."""
         return (self.day_from or day) <= day <= (self.day_to or day)
 
     @property
     def takes_a_part(self) -> bool:
-        """Whether some annotations of the chosen lists are left out, of people or of days."""
+        """Whether the filter leaves out annotations of the chosen lists, by people or days."""
         return (self.people, self.day_from, self.day_to) != (None, None, None)
 
     @property
     def key(self) -> str:
-        """A digest of the choices: equal choices, equal key."""
+        """A digest of the filter: equal filters, equal key."""
         return hashlib.sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()

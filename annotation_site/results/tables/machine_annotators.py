@@ -1,4 +1,4 @@
-"""The answers of machine annotators to a study's lists. They stand in tables that say "machine"."""
+"""Machine annotators' annotations of a study's lists, for the tables named "machine"."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -28,7 +28,7 @@ def machine_frames(
     categories: Sequence[str],
     chosen: Sequence[str] | None = None,
 ) -> tuple[AnnotationFrames, dict[str, str]]:
-    """What each machine annotator proposes for these lists, and why some say nothing.
+    """The annotations of each machine annotator, and why some have none.
 
     Patterns of categories that the study does not have, or that `chosen` leaves out, are dropped.
     The second value names the machine annotators that cannot work here, with the reason.

@@ -1,4 +1,4 @@
-"""Lists that people had and that gave no annotation: what they skipped or did not submit."""
+"""Lists without an annotation: skipped, or opened and not submitted."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def skip_rows(study: Study) -> Iterator[tuple[Any, ...]]:
 
 
 def missing_frame(study: Study, answers: StudyAnnotations, filters: Filters) -> pd.DataFrame:
-    """What `missing_table` takes, of the people and days of a filter.
+    """The input of `missing_table`, for the people and days of a filter.
 
     A skip's day is when it was skipped, that of a list that expired when it was opened.
     """

@@ -1,4 +1,4 @@
-"""Several queries that see the database as it was at one moment."""
+"""Consistent reads: several queries that see the database at one moment."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """Let every query inside see what the first one saw, while others go on writing.
+    """Let all queries inside see the same moment, while others write.
 
     For reading alone. Within a transaction that has begun already, it changes nothing.
     """

@@ -1,4 +1,4 @@
-"""The tables of a study's results, by name: TABLES is what pages, exports and archives offer.
+"""Registry of the tables of results: pages, exports and archives offer TABLES.
 
 Pure: from labels to dataframes. Each function takes a `TableRequest`. Neither the database nor a
 page is known here, so that everybody can compute an archive's tables again.
@@ -41,7 +41,7 @@ def coverage(request: TableRequest) -> pd.DataFrame:
 
 
 def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
-    """The same, a list's final answer in place of its annotators' where it has one."""
+    """Coverage with a list's adjudicated annotation, if there is one, in place of people's."""
     if request.adjudicated or request.final is None:
         return coverage(request)
     return _over_and_by_layer(request, list_coverage(request.final, **request.options))
@@ -75,7 +75,8 @@ def missing(request: TableRequest) -> pd.DataFrame:
 
 def table_2(request: TableRequest) -> pd.DataFrame:
     """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
-    concepts; coverage with its interval, what it rests on, and concepts per list."""
+    concepts; coverage with its interval, numbers of lists and annotations, and concepts per list.
+    """
     found = coverage_of_lists(request.lists, categories=request.categories)
     found = _with_skips(request, found, ("model", "kind"))
     known_rows = request.intervals[request.intervals["layer"].isna()]
@@ -132,7 +133,7 @@ def real_against_random(request: TableRequest) -> pd.DataFrame:
 
 
 def retest(request: TableRequest) -> pd.DataFrame:
-    """People's agreement with themselves, where lists came back to them."""
+    """People's agreement with themselves on repeated lists."""
     if request.repeats is None or not len(request.repeats.annotations):
         return pd.DataFrame({name: [] for name in ("annotator", *COLUMNS)})
     repeats = measure_agreement(request.repeats, min_tokens=request.min_tokens)
@@ -140,7 +141,9 @@ def retest(request: TableRequest) -> pd.DataFrame:
 
 
 def reference(request: TableRequest) -> pd.DataFrame:
-    """How near people's answers to training and reference lists came to the reference answers."""
+    """Overlap of people's annotations with the reference annotations of training and reference
+    lists.
+    """
     scored = request.scores.dropna(subset=["score"]).astype({"score": float})
     table = scored.groupby(["annotator", "purpose"])["score"].agg(
         lists="size", mean_score="mean", lowest="min"
@@ -149,7 +152,7 @@ def reference(request: TableRequest) -> pd.DataFrame:
 
 
 def disagreement(request: TableRequest) -> pd.DataFrame:
-    """Lists with two answers or more, by how little people agree on them, most first.
+    """Lists with two annotations or more, lowest agreement first.
 
     `score` is 1 − the mean overlap of matched patterns: 0 full agreement, 1 none; missing where
     nobody found a pattern, as `undefined` says.
@@ -160,7 +163,7 @@ def disagreement(request: TableRequest) -> pd.DataFrame:
 
 
 def side_by_side(request: TableRequest) -> pd.DataFrame:
-    """Patterns of the lists people disagree on most, matched pair by pair; ranks as text."""
+    """Patterns of the lists with the lowest agreement, matched pair by pair; ranks as text."""
     ranking = request.disagreement
     worst = ranking[ranking["mean_matched_jaccard"].notna()]["list_id"].head(SIDE_BY_SIDE)
     parts = []
@@ -181,7 +184,7 @@ def side_by_side(request: TableRequest) -> pd.DataFrame:
 
 
 def machine_coverage(request: TableRequest) -> pd.DataFrame:
-    """Coverage of each machine annotator's answers, by model and kind."""
+    """Coverage of each machine annotator, by model and kind."""
     columns = ["annotator", "model", "kind", "coverage", "concepts_per_list", "lists"]
     parts = []
     for name, labels in request.of_machines.items():
@@ -192,8 +195,7 @@ def machine_coverage(request: TableRequest) -> pd.DataFrame:
 
 
 def machine_agreement(request: TableRequest) -> pd.DataFrame:
-    """Agreement of each machine annotator with people: every person's answer to a list beside
-    the machine's, all people together."""
+    """Agreement of each machine annotator with people, list by list, all people together."""
     parts = []
     for name, labels in request.of_machines.items():
         machine = measure_agreement(labels, min_tokens=request.min_tokens)

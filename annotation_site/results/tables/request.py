@@ -1,4 +1,4 @@
-"""What the tables of results are computed from, and what several of them share."""
+"""Shared input of the tables of results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ _SCORES = ("annotator", "purpose", "list_id", "score")
 
 @dataclass(frozen=True, eq=False)
 class TableRequest:
-    """What tables are computed from.
+    """Input of the tables.
 
     Attributes
     ----------
@@ -105,12 +105,12 @@ class TableRequest:
 
     @property
     def with_final(self) -> AnnotationFrames:
-        """The labels, with final answers where lists have one."""
+        """Annotations, replaced by adjudicated ones where lists have one."""
         return self.labels if self.final is None else self.final
 
     @property
     def covering(self) -> AnnotationFrames:
-        """The labels that coverage rests on."""
+        """The annotations that coverage uses."""
         return self.with_final if self.adjudicated else self.labels
 
     @cached_property
@@ -137,11 +137,11 @@ class TableRequest:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """The whole numbers behind `lists`."""
+        """The integers behind `lists`."""
         return list_counts(self.covering, min_tokens=self.min_tokens)
 
     def with_annotators(self, table: pd.DataFrame, *, kinds: Sequence[str] = ()) -> pd.DataFrame:
-        """A table of coverage, with a warning where one person judged all lists of a row.
+        """A table of coverage, with a warning if one person annotated all lists of a row.
 
         Rows are of the kinds named where they have none of their own.
         """
@@ -155,7 +155,7 @@ class TableRequest:
 
     @cached_property
     def _annotators(self) -> dict[tuple[str, str, int | None], frozenset[object]]:
-        """Who judged the lists of each model and kind, and of each layer of them."""
+        """Annotators of the lists of each model and kind, and of each layer of them."""
         labels = self.covering
         who = labels.annotations.merge(labels.lists, on="list_id")
         who = who[["model", "kind", "layer", "annotator"]].drop_duplicates()
@@ -195,7 +195,7 @@ class TableRequest:
 
     @cached_property
     def of_machines(self) -> dict[str, AnnotationFrames]:
-        """What each machine annotator answered, by its name."""
+        """The annotations of each machine annotator, by its name."""
         if self.machines is None:
             return {}
         grouped = self.machines.annotations.groupby("annotator")

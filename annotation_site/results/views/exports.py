@@ -1,4 +1,4 @@
-"""Pages on which researchers ask for files of a study and fetch them."""
+"""Views to request and download a study's files."""
 
 import uuid
 
@@ -22,7 +22,7 @@ from annotation_site.workers.selectors import workers_alive
 @researcher_required
 @require_http_methods(["GET", "POST"])
 def exports(request: PersonRequest, slug: str) -> HttpResponse:
-    """What was asked for, and the form that asks for more."""
+    """The requested files, and the form that requests another."""
     study = _own_study(request, slug)
     form = ExportForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -40,7 +40,7 @@ def exports(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def exports_status(request: PersonRequest, slug: str) -> HttpResponse:
-    """The list of files, which renews itself while one is being written."""
+    """The list of files, which refreshes itself while one is being written."""
     return render(request, "results/_exports.html", _context(_own_study(request, slug)))
 
 
@@ -48,7 +48,7 @@ def exports_status(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def export_file(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponseBase:
-    """A file that is ready."""
+    """Download a ready file."""
     study = _own_study(request, slug)
     job = get_object_or_404(study.exports.select_related("study"), public_id=public_id)
     return FileResponse(

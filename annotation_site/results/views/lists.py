@@ -1,4 +1,4 @@
-"""Pages of a study that is under way which read results: summary, lists, adjudication, gold."""
+"""Views of a study in progress that read results: summary, lists, adjudication and its export."""
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -22,7 +22,7 @@ QUEUE_PER_PAGE = 20
 @researcher_required
 @require_GET
 def results_summary(request: PersonRequest, slug: str) -> HttpResponse:
-    """Coverage and agreement of the newest snapshot in a few figures, for the run page."""
+    """Coverage and agreement of the newest snapshot in a few figures, for the progress page."""
     study = _own_study(request, slug)
     context = {
         "study": study,
@@ -35,7 +35,7 @@ def results_summary(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def lists(request: PersonRequest, slug: str) -> HttpResponse:
-    """Every list of a study, with its answers, its skips and how far people agree on it."""
+    """Every list of a study, with annotations, skips and agreement."""
     study = _own_study(request, slug)
     order = request.GET.get("order", "")
     order = order if order in disagreement.ORDERS else "annotations"
@@ -57,7 +57,7 @@ def lists(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
-    """The lists to give a final answer to, those on which people differ most first; blind."""
+    """The adjudication queue, lowest agreement first; blind."""
     study = _own_study(request, slug)
     queue = disagreement.adjudication_queue(study)
     decided, undecided = queue.decided, queue.undecided
@@ -82,7 +82,7 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def adjudicated_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
-    """The study's final answers as a file, apart from everything else."""
+    """The study's adjudicated annotations as a file of their own."""
     study = _own_study(request, slug)
     export = adjudicated_export.ADJUDICATED_FORMATS.get(extension)
     if export is None:

@@ -1,4 +1,4 @@
-"""Pages of results, for researchers. They read snapshots; workers compute."""
+"""Views of results, for researchers. They read snapshots; workers compute."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def results(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def status(request: PersonRequest, slug: str) -> HttpResponse:
-    """The part of the results page that renews itself, when there is something new to show."""
+    """The part of the results page that refreshes itself, if there is something new."""
     study = _own_study(request, slug)
     context = _context(request, study, _valid(_form(request, study)))
     if request.GET.get("have") == context["shown"]:
@@ -57,7 +57,7 @@ def status(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_POST
 def retry(request: PersonRequest, slug: str) -> HttpResponse:
-    """Compute results again that failed."""
+    """Compute failed results again."""
     study = _own_study(request, slug)
     services.snapshot_retry(study=study, filters=_valid(_form(request, study)).filters())
     page = reverse("results:results", args=[study.slug])
@@ -68,7 +68,7 @@ def retry(request: PersonRequest, slug: str) -> HttpResponse:
 @researcher_required
 @require_GET
 def download(request: PersonRequest, slug: str, table: str, extension: str) -> HttpResponseBase:
-    """A table of the study's newest results, or of the snapshot that is named, as a file."""
+    """A table of the study's newest results, or of the given snapshot, as a file."""
     study = _own_study(request, slug)
     snapshot = _snapshot(request, study)
     export = EXPORT_FORMATS.get(extension)
@@ -88,7 +88,7 @@ def download(request: PersonRequest, slug: str, table: str, extension: str) -> H
 @researcher_required
 @require_GET
 def figure(request: PersonRequest, slug: str, name: str, extension: str) -> HttpResponse:
-    """A figure of the newest results, or of the snapshot that is named: SVG, PDF or PNG."""
+    """A figure of the newest results, or of the given snapshot."""
     study = _own_study(request, slug)
     snapshot = _snapshot(request, study)
     try:

@@ -296,7 +296,7 @@ def test_a_folder_that_cannot_be_read_is_refused_before_it_is_queued(
     without_head = weights.read_bytes()
     for content, sentence in (
         (b"", "model.safetensors is empty. Copy the model again."),
-        (whole[:100], "no whole safetensors file"),
+        (whole[:100], "not a complete safetensors file"),
         (without_head, "The weights have no"),
     ):
         weights.write_bytes(content)

@@ -95,14 +95,14 @@ def test_a_study_with_training_alone_says_that_nobody_has_annotated(tmp_path):
     )
     submit(Assignment.objects.filter(item__study=study, purpose="training").first(), answer())
     text, _ = said(study, tmp_path)
-    assert "Nobody has annotated a list that counts." in text
+    assert "No list has an annotation that counts." in text
     assert "Agreement is undefined" in text
     assert "Coverage of the" not in text
 
 
 def test_one_person_alone_has_no_agreement(tmp_path):
     text, _ = said(made(annotators=1), tmp_path)
-    assert "One annotator, who saw neither the model" in text
+    assert "One annotator submitted 6 annotations without seeing the model" in text
     assert "Agreement is undefined" in text
     assert "kappa" not in text
     assert "one annotator alone" in text

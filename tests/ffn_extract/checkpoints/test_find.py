@@ -15,7 +15,7 @@ def test_a_folder_is_called_by_its_name(tiny_model, monkeypatch):
 
 @pytest.mark.parametrize("model", ["/no/such/folder", "a/b/c", "no such model", "../x", ""])
 def test_what_is_neither_folder_nor_hub_id_is_refused(model):
-    with pytest.raises(CheckpointError, match="is no folder, and no hub id either"):
+    with pytest.raises(CheckpointError, match="is neither a folder nor a hub id"):
         find_checkpoint(model)
 
 
