@@ -19,6 +19,7 @@ from annotation_site.results.tables.filters import Filters
 from annotation_site.workers.claims import (
     DEAD_AFTER,
     MOST_ATTEMPTS,
+    Failure,
     claim,
     give_back,
     report,
@@ -183,7 +184,7 @@ def _can_be_drawn() -> QuerySet[Snapshot]:
     )
 
 
-def _not_drawn(snapshot: Snapshot, reason: str) -> None:
+def _not_drawn(snapshot: Snapshot, reason: Failure) -> None:
     """The tables stay what they are; after a while whoever looks has it tried again."""
     log.error("The figures of snapshot %s cannot be drawn: %s", snapshot.pk, reason)
     snapshot.held().update(claim=None, error=reason)

@@ -75,7 +75,7 @@ def test_lists_that_are_here_already_are_answered_with_200(admin, made, bundles)
     [
         ({"x.zip": b"x"}, "The .zip is incomplete"),
         ({"a": b"", "b": b"", "c": b""}, "Choose the three files"),
-        ({"a": b"", "b": b"", "c": b"", "d": b""}, "3 files at most"),
+        ({"a": b"", "b": b"", "c": b"", "d": b""}, "at most 3 files"),
         ({}, "Choose the three files"),
     ],
 )
@@ -108,7 +108,7 @@ def test_an_upload_beyond_the_limit_is_stopped_while_it_comes_in(
     monkeypatch.setattr(receiving.BundleUploadHandler, "chunk_size", 100)
     reply = send(admin, {"x.zip": b"x" * 100_000})
     assert code(reply) == (422, "invalid")
-    assert "larger than the 1,000 bytes" in reply.json()["error"]["message"]
+    assert "larger than the limit of 1,000 bytes" in reply.json()["error"]["message"]
     assert left_behind(bundles) == []
 
 

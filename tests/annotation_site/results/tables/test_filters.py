@@ -53,8 +53,12 @@ def test_everything_chosen_is_the_same_as_nothing_chosen():
 
 def test_choices_survive_storing_and_do_not_depend_on_their_order():
     study = labelled_study()
-    one = form(study, kinds=["random", "value"], layer_from=1, day_to="2026-01-31", machine="on")
-    other = form(study, kinds=["value", "random"], layer_from=1, day_to="2026-01-31", machine="on")
+    one = form(
+        study, kinds=["random", "value"], layer_from=1, day_to="2026-01-31", machine_annotators="on"
+    )
+    other = form(
+        study, kinds=["value", "random"], layer_from=1, day_to="2026-01-31", machine_annotators="on"
+    )
     assert one.is_valid()
     assert other.is_valid()
     filters = one.filters()
