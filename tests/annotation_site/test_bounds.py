@@ -181,10 +181,10 @@ def test_a_text_as_long_as_is_allowed_is_taken_by_page_and_api_and_one_letter_mo
     assert script.put(call, long, format="json").status_code == 400
     exact = {**long, "guidelines": "y" * bounds.MARKDOWN}
     assert script.put(call, exact, format="json").status_code == 200
-    with pytest.raises(Invalid, match="20,001 characters; 20,000 are allowed"):
+    with pytest.raises(Invalid, match="20,001 characters; at most 20,000 are allowed"):
         study_texts_change(study=study, **{**long, "guidelines_base": 3})
     plan = StudyPlan(title="t", extractions=list(extractions_ready()), consent=TOO_LONG)
-    with pytest.raises(Invalid, match="consent text has 20,001 characters"):
+    with pytest.raises(Invalid, match="The text has 20,001 characters"):
         study_create(plan=plan, created_by=study.created_by)
 
 

@@ -180,13 +180,13 @@ def test_models_of_one_person_that_wait_have_an_end_and_others_have_their_turn(
         return services.extraction_enqueue(model_source="a/b", options=options, requested_by=by)
 
     rows = [ask(first) for _ in range(2)]
-    with pytest.raises(Invalid, match="as many as one person may have"):
+    with pytest.raises(Invalid, match="which is the limit for one person"):
         ask(first)
     # An upload keeps files while it waits.
     files = {path.name: path for path in made.iterdir()}
     with (
         importing.upload_staged(files=files) as upload,
-        pytest.raises(Invalid, match="as many as one person may have"),
+        pytest.raises(Invalid, match="which is the limit for one person"),
     ):
         importing.upload_take(upload=upload, by=first)
     ask(second)
@@ -232,13 +232,13 @@ def test_the_documented_numbers_are_those_that_hold(settings):
         return " ".join((DOCS / name).read_text().split())
 
     api = said("api.md")
-    assert f"is limited to {settings.WRITES_PER_MINUTE} requests a minute" in api
+    assert f"are limited to {settings.WRITES_PER_MINUTE}" in api
     assert f"submitted or skipped at most {submissions.MOST_REVISIONS_A_DAY} times" in api
     assert f"a text of a study changed {consent.MOST_VERSIONS_A_DAY} times" in api
     assert (
         f"at most {studies.MOST_STUDIES_A_DAY} studies and {invitations.MOST_A_DAY} invitations, "
-        f"and sends {once.MOST_A_DAY:,} idempotency keys"
+        f"and send {once.MOST_A_DAY:,} idempotency keys"
     ) in api
     hours = MOST_A_DAY // 3600
-    assert f"At most {hours} hours count on one day (UTC)" in said("design.md")
-    assert f"at most {hours} hours count on one day" in said("annotating.md")
+    assert f"At most {hours} hours count per day (UTC)" in said("design.md")
+    assert f"at most {hours} hours count per day" in said("annotating.md")

@@ -70,8 +70,9 @@ def test_an_archive_holds_all_that_a_reader_needs(study, data):
         "guidelines/version-1.md", "guidelines/version-2.md", "labels/fields.md",
         "labels/lists.csv", "labels/machines.csv", "labels/labels.jsonl", "labels/labels.parquet",
         "labels/skips.csv", "labels/tokens.csv",
-        "figures/coverage-across-layers-0.svg", "figures/coverage-by-kind.svg",
-        "figures/time-per-list.svg", "figures/learning-curve.svg", CHECKSUMS,
+        *(f"figures/{name}.{kind}" for kind in ("pdf", "svg") for name in (
+            "coverage-across-layers-0", "coverage-by-kind", "time-per-list", "learning-curve",
+        )), CHECKSUMS,
     }  # fmt: skip
     parameters = json.loads(found["parameters.json"])
     extraction = study.extractions.get()

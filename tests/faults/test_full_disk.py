@@ -60,7 +60,7 @@ def test_an_extraction_says_that_the_disk_is_full_and_goes_on_with_room(
     worked_on(extraction)
     assert extraction.state == Extraction.State.FAILED
     assert FULL in extraction.error
-    assert extraction.error.endswith(f"{FULL}.")
+    assert str(extraction.error).endswith(f"{FULL}.")
     assert not [path for path in disk.folder.rglob("*") if path.suffix in (".partial", ".parquet")]
 
     disk.grow("16m")
@@ -94,7 +94,7 @@ def test_an_export_says_that_the_disk_is_full_and_is_written_with_room(disk, set
         jobs.export_run(job_id=job.pk)
     job.refresh_from_db()
     assert job.state == ExportJob.State.FAILED
-    assert f"The server cannot write its files: {FULL}. Make room" in job.error
+    assert f"The server cannot write its files: {FULL}. Free disk space" in job.error
     assert list(disk.folder.iterdir()) == [filler]
 
     disk.grow("16m")

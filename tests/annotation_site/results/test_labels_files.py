@@ -286,7 +286,7 @@ REFUSED = [
     ({"surplus": 1}, "surplus is 1, which is no bool"),
     ({"submitted_at": "yesterday"}, "a time looks like"),
     ({"submitted_at": None}, "a time looks like"),
-    ({"comment": "\0"}, "The comment is not a text"),
+    ({"comment": "\0"}, "Comment: send text of whole characters"),
     ({"patterns": [{}]}, "a pattern has number"),
     ({"patterns": 3}, "which is no list"),
     ({"extra": 1}, "has the field extra"),
