@@ -238,10 +238,10 @@ BAD_ANSWERS = {
     "empty": (failing(body=b""), "its response is not JSON"),
     "cut JSON": (failing(body=WHOLE[:-9]), "its response is not JSON"),
     "nested": (failing(body=b"[" * 100_000), "its response is not JSON"),
-    "list": (failing(body=b"[]"), "not that of MediaWiki's API"),
-    "no pages": (failing(body=b'{"query": {}}'), "not that of MediaWiki's API"),
-    "odd pages": (failing(body=b'{"query": {"pages": {"1": {}}}}'), "not that of MediaWiki's API"),
-    "odd title": (failing(body=b'{"query": {"pages": [{"title": 1}]}}'), "not that of MediaWiki's"),
+    "list": (failing(body=b"[]"), "not from MediaWiki's API"),
+    "no pages": (failing(body=b'{"query": {}}'), "not from MediaWiki's API"),
+    "odd pages": (failing(body=b'{"query": {"pages": {"1": {}}}}'), "not from MediaWiki's API"),
+    "odd title": (failing(body=b'{"query": {"pages": [{"title": 1}]}}'), "not from MediaWiki's"),
     "status": (failing(status=204), "a response with status 204"),
     "server": (failing(status=502), "the server fails (502)"),
     "lag": (failing(body=b'{"error": {"code": "maxlag"}}'), "its API reports maxlag"),
@@ -312,7 +312,7 @@ def test_a_server_that_is_no_wiki_is_named(open_source, wiki, caplog):
 def test_a_wiki_for_members_only_is_named(open_source, wiki, caplog):
     wiki.reply = failing(body=b'{"error": {"code": "readapidenied"}}')
     assert open_source().look_up("london") is None
-    assert "without an account" in warnings_in(caplog)[0]
+    assert "needs an account" in warnings_in(caplog)[0]
 
 
 def test_being_offline_is_said_once(open_source, clock, caplog):

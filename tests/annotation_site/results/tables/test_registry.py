@@ -347,7 +347,7 @@ def test_a_warning_names_the_rows_it_is_about_once():
         ("n, random vectors", {}),
     ]
     assert warnings_of(rows) == [
-        "m (value vectors and FFN updates): few lists.",
+        "m (value vectors; FFN updates): few lists.",
         "n: one annotator.",
     ]
     assert warnings_of(rows[:2]) == ["All rows: few lists."]
