@@ -115,7 +115,7 @@ def test_from_an_invitation_to_the_first_list_and_back_in_with_a_second_factor(
     join(nina, link)
     secret = protect(nina, site)
     nina.get_by_role("link", name="nina").click()
-    nina.get_by_role("link", name="Where you are logged in").click()
+    nina.get_by_role("link", name="See your sessions").click()
     look(nina, "sessions")
     nina.get_by_role("button", name="Log out").click()
     look(nina, "login")

@@ -36,7 +36,7 @@ def test_a_request_and_the_task_that_it_starts_share_an_id(stopped_site: Site):
     assert answer.status_code == 200
     researchers = site.manage("createtoken", "ben", "--scopes", "read,manage").strip()
     script.headers["Authorization"] = f"Bearer {researchers}"
-    ready = "SELECT 1 FROM workers_worker WHERE places > 0"
+    ready = "SELECT 1 FROM workers_worker WHERE tasks_at_once > 0"
     wait_for(lambda: site.rows(ready), site.said)
     asked = script.post(f"{site.address}/api/studies/concepts/results", json={"min_tokens": 2})
     assert asked.status_code == 202, asked.text

@@ -149,7 +149,7 @@ def test_a_list_is_adjudicated_by_mouse(page: Page, world: Site):
     ready(page)
     assert re.search(r"\b(ada|ben|cleo)\b", page.content()) is None
     page.get_by_role("button", name="Take this").first.click()
-    tools = page.locator(".annotation").filter(has_text="tools")
+    tools = page.locator(".by-one").filter(has_text="tools")
     tools.get_by_role("button", name="Take this").click()
     expect(page.locator("#patterns .describe")).to_have_count(2)
     picture(page, "adjudicating.png")
