@@ -51,7 +51,7 @@ class Sentence:
         return words in str(self)
 
     def to_json(self) -> dict[str, Any]:
-        """What `read` takes."""
+        """The message and its values, for `read`."""
         values = {
             name: value.to_json() if isinstance(value, Sentence) else value
             for name, value in self.values.items()
@@ -60,7 +60,7 @@ class Sentence:
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> "Sentence":
-        """What `to_json` gave."""
+        """The sentence that `to_json` gave as message and values."""
         values = {
             name: cls.read(value) if isinstance(value, dict) else value
             for name, value in stored["values"].items()

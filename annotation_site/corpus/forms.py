@@ -18,7 +18,7 @@ from ffn_extract.options import ALL, OPTIONS, WORDNET_CORPUS, ExtractOptions, Op
 
 
 def _words(text: str | None) -> Any:
-    """What an option's declaration says, in the language of the page."""
+    """The words of an option's declaration, in the language of the page."""
     return _(text) if text else text
 
 

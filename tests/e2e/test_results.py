@@ -79,10 +79,10 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached
     wait_for(lambda: figure.evaluate("image => image.complete && image.naturalWidth > 0"))
     with page.expect_download() as pdf:
-        page.get_by_role("link", name="Coverage across layers of model-0 as PDF").click()
+        page.get_by_role("link", name="PDF (Coverage across layers of model-0)").click()
     assert pdf.value.path().read_bytes().startswith(b"%PDF")
     with page.expect_download() as png:
-        page.get_by_role("link", name="Coverage across layers of model-0 as PNG").click()
+        page.get_by_role("link", name="PNG (Coverage across layers of model-0)").click()
     assert png.value.path().read_bytes().startswith(b"\x89PNG")
     with page.expect_download() as table:
         page.get_by_role("link", name="Data (Coverage by kind of vector)").click()
@@ -116,7 +116,7 @@ def test_a_file_is_asked_for_watched_and_fetched(
     page.goto(RESULTS.replace("results", "exports"))
     expect(page.get_by_text("No files yet")).to_be_visible()
     page.get_by_label("Labels as JSON Lines").check()
-    page.get_by_role("button", name="Write the file").click()
+    page.get_by_role("button", name="Ask for this file").click()
     files = page.get_by_role("region", name="Files of this study")
     expect(files.get_by_text("waiting for a worker")).to_be_visible()
     expect(page.get_by_text("No worker is running")).to_be_visible()

@@ -76,7 +76,7 @@ def test_a_bottom_exists_where_coefficients_can_be_negative(
         (
             "gpt2",
             {"model_type": None},
-            "give the names of two tensors .* row i or column i .* --value-tensor",
+            "name the FFN's value matrix .* row i or column i .* --value-tensor",
         ),
     ],
 )

@@ -108,7 +108,7 @@ def test_an_unknown_family_is_told_what_to_give(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     edit_config(tmp_path, model_type="rwkv")
     sentence = refused(run("extract", tmp_path, "--out", tmp_path / "out"))
-    assert "names of two tensors" in sentence
+    assert "name the FFN's value matrix" in sentence
     assert "docs/extending.md" in sentence
 
 

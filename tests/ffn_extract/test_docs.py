@@ -77,7 +77,7 @@ def test_the_format_documents_every_limit():
     for limit in (
         f"at most {MOST_LAYERS:,} and {MOST_WIDTH:,}", f"at most {MOST_VOCABULARY:,} |",
         f"at most {MAX_FOOTER_BYTES >> 20} MiB", f"at most {MAX_GROUP_ROWS:,} rows and",
-        f"take at most {MOST_MEMORY_MB} MB",
+        f"at most {MOST_MEMORY_MB} MB",
     ):  # fmt: skip
         assert limit in text, limit
 

@@ -129,7 +129,7 @@ def test_a_file_that_is_cut_short_is_no_model_until_a_later_run_has_the_rest(fil
         said = find(hub.address, tmp_path / "cache", MODEL)
         assert said.startswith("refused: The hub cannot be reached, or the transfer stopped (")
         # What arrived of it is not taken for the model without a connection either.
-        assert "not whole" in find(NOWHERE, tmp_path / "cache", MODEL)
+        assert "is incomplete there" in find(NOWHERE, tmp_path / "cache", MODEL)
         hub.cut = frozenset()
         folder = find(hub.address, tmp_path / "cache", MODEL).split()[2]
     for name in names:

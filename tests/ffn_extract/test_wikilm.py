@@ -137,7 +137,7 @@ def test_updates_are_refused_before_any_work(tmp_path):
     save(tmp_path / "model")
     steps = set()
     options = dataclasses.replace(TINY, kinds=("value", "update"))
-    with pytest.raises(OptionError, match=r"not run, .* with --kinds value,random"):
+    with pytest.raises(OptionError, match=r"cannot be run, .* with --kinds value,random"):
         extract(str(tmp_path / "model"), tmp_path / "out", options, lambda p: steps.add(p.step))
     assert steps == {"checkpoint"}
 

@@ -54,7 +54,8 @@ def test_a_draft_from_an_older_version_gets_the_newer_one(client, assignment):
     assert response.json() == {
         "error": {
             "code": "draft_conflict",
-            "message": "This list was changed in another tab or on another device. Reload the page.",
+            "message": "This list was changed in another tab or on another device. "
+            "Reload the page.",
             "details": {"version": 1, "content": {"annotation": "newer"}},
         }
     }
