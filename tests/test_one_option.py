@@ -35,7 +35,7 @@ try:
     ExtractOptions(shade=10)
 except OptionError as error:
     refused = error.named(flag_of)
-print(json.dumps({
+print(json.dumps(default=str, obj={
     "command line": [typed.help, typed.default, typed.heading],
     "form": [field.label, field.help_text, field.min_value, field.max_value, field.initial],
     "posted": form.cleaned_data["options"].to_json()["shade"],

@@ -83,7 +83,7 @@ def enqueue(page: Page) -> None:
     page.get_by_role("button", name="Enqueue").click()
     expect(page.get_by_role("list").filter(has_text="Project every vector")).to_be_visible()
     expect(page.get_by_text("ready", exact=True)).to_be_visible()
-    expect(page.get_by_text("18: 6 value, 6 random, 6 update")).to_be_visible()
+    expect(page.get_by_text("18 (6 value, 6 random, 6 update)")).to_be_visible()
 
 
 def make_study(page: Page) -> None:

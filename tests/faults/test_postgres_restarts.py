@@ -48,7 +48,7 @@ def require_sentences(site: Site) -> None:
         response = connection.getresponse()
         assert (response.status, response.headers.get_content_type()) == (503, media_type)
         assert response.headers["Retry-After"] == "5"
-        assert UNAVAILABLE in response.read().decode()
+        assert str(UNAVAILABLE) in response.read().decode()
         connection.close()
 
 
