@@ -138,7 +138,9 @@ def test_a_model_of_the_hub_is_shared_by_workers_and_one_that_is_not_there_says_
             stopped_site.manage("enqueue_model", "someone/else", *ARGUMENTS)
             wait_for(lambda: len(cluster.finished()) == 2, cluster.said)
             (refused,) = (said for state, _, said in cluster.finished() if state == "failed")
-            assert json.loads(refused)["message"].startswith("The hub has no model someone/else (or it is private")
+            assert json.loads(refused)["message"].startswith(
+                "The hub has no model someone/else (or it is private"
+            )
         finally:
             cluster.stop()
 
