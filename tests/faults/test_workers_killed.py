@@ -72,6 +72,11 @@ for number, (task, row) in enumerate(tasks):
 """
 
 
+def exports_in(folder: Path) -> list[Path]:
+    """Files of exports, whole or half-written; the figures of results are kept beside them."""
+    return [path for path in (folder / "exports").iterdir() if path.name != "figures"]
+
+
 @pytest.mark.long
 def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
     places = [*IN_AN_EXTRACTION.values(), IN_AN_IMPORT, IN_A_SNAPSHOT, IN_AN_EXPORT]
@@ -92,8 +97,7 @@ def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
         (OTHERS,)
     ]
     folder = cluster.site.folder
-    exports = [path for path in (folder / "exports").iterdir() if path.name != "figures"]
-    assert [path.suffix for path in exports] == [".part"]
+    assert [path.suffix for path in exports_in(folder)] == [".part"]
     assert list((folder / "bundles").glob(".*.partial"))
 
     # Now, since the dead are taken for alive for a while yet.
@@ -111,8 +115,8 @@ def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
         "SELECT state, attempts, sha256 FROM results_exportjob"
     )
     assert (state, attempts) == ("ready", 2)
-    wait_for(lambda: len(list((folder / "exports").iterdir())) == 1)  # the half file is swept
-    (archive,) = (folder / "exports").iterdir()
+    wait_for(lambda: len(exports_in(folder)) == 1)  # the half file is swept
+    (archive,) = exports_in(folder)
     assert hashlib.sha256(archive.read_bytes()).hexdigest() == sha256
     assert not list((folder / "bundles").glob(".*.partial"))
 
