@@ -239,6 +239,7 @@ class _Served:
         self._answers.flush()
 
     def everything(self) -> None:
+        """Answer questions until there are no more; an error is an answer too."""
         for line in self._questions:
             what, *arguments = json.loads(line)
             try:

@@ -82,6 +82,7 @@ class _Measured:
         self.names = frozenset(outline.shapes)
 
     def sizes(self) -> Sizes:
+        """The sizes that an extraction would read. Raises ArchitectureError as that would."""
         family, options = self.family, self.options
         require_unadapted(self.names)
         prefix = find_prefix(family, self.names)

@@ -145,8 +145,9 @@ class Item(models.Model):
     """A vector's list in a study.
 
     `use` says what its answers are for. Training, reference and pilot lists are lists that the
-    study itself does not hold, so that nobody has seen one before it counts. The reference answer
-    of a training or reference list is its final answer: its assignment of purpose adjudication.
+    study itself does not hold, so that nobody has seen one before it counts. The reference
+    annotation of a training or reference list is its adjudicated one: its assignment of purpose
+    adjudication.
     """
 
     class Use(models.TextChoices):
@@ -221,7 +222,7 @@ class Assignment(models.Model):
 
     UNFINISHED = (State.WAITING, State.IN_PROGRESS)
     LIVE = (State.WAITING, State.IN_PROGRESS, State.SUBMITTED)  # these hold a place of the list
-    # In which several are locked: final answers, by the alphabet, before those that they score.
+    # Several are locked in this order: by the alphabet, adjudications before what they score.
     LOCK_ORDER = ("purpose", "pk")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -272,7 +273,7 @@ class WorkedDay(models.Model):
 
     `active_seconds` is the list's total at the day's last save: an autosave that is repeated
     writes the same, and a day's own time is the difference to the days before. The time is that of
-    `membership`, even when somebody else has taken the final answer over. `cut_seconds` were
+    `membership`, even when somebody else has taken the adjudication over. `cut_seconds` were
     reported on the day and do not count; `cut_reason` is that of the last ones.
     """
 

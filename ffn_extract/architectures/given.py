@@ -80,6 +80,7 @@ class _Description:
         self.orientation: Orientation = "row" if options.orientation == "row" else "col"
 
     def family(self) -> GivenFamily:
+        """The family that the options describe. Raises ArchitectureError where the file differs."""
         options = self.options
         own: dict[str, Any] = {}
         if self.shapes:

@@ -128,6 +128,7 @@ class _Request(WPToolsRequest):  # type: ignore[misc]
         super().__init__(silent=True)
 
     def curl_setup(self, proxy: object = None, timeout: object = 0) -> None:
+        """Set the limits of a request; seconds. Calls wptools' own first."""
         super().curl_setup()
         curl = self.cobj
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(1000 * CONNECT_SECONDS))

@@ -60,6 +60,7 @@ class _Draws:
         return self.groups[self.drawn.stratum]
 
     def weights(self, rows: Sequence[Integers]) -> Iterator[list[Floats]]:
+        """Weights of each stratum's lists, block by block of resamples: see `drawn_weights`."""
         fixed = np.zeros(len(rows), dtype=np.bool_)
         fixed[self.groups] = self.drawn.strata.whole
         return drawn_weights(

@@ -103,7 +103,7 @@ def refusal(assignment: Assignment) -> str:
     study, purpose = assignment.item.study, assignment.purpose
     if (
         purpose == Purpose.ADJUDICATION
-    ):  # a final answer is given before, while and after people work
+    ):  # an adjudicated annotation is given before, while and after people work
         return study.not_open if study.state == Study.State.ARCHIVED else ""
     if study.state not in Study.AT_WORK:
         return study.not_open

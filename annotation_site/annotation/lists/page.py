@@ -1,6 +1,6 @@
 """A list as its annotator gets it: which lists are theirs, and all that the page knows of one.
 
-What an annotator may see is decided here and nowhere else. Blinding: `list_page` is all that
+This module alone decides which parts of a list annotators see. Blinding: `list_page` is all that
 reaches an annotator of a list. Model, kind, layer, index, scores, contexts and other people's work
 are not in it.
 """
@@ -44,7 +44,7 @@ def assignments_of(user: User) -> QuerySet[Any]:
 def own_assignments(user: User) -> QuerySet[Assignment]:
     """The person's own assignments in studies that have been opened and not been left.
 
-    A researcher's final answers are among them, before the study opens too.
+    A researcher's adjudicated annotations are among them, before the study opens too.
     """
     final = Q(purpose=Assignment.Purpose.ADJUDICATION)
     own = ~final & ~Q(item__study__state=Study.State.DRAFT)
@@ -200,7 +200,7 @@ def _urls(assignment: Any) -> dict[str, str | None]:
     return {
         "draft": reverse("api:draft", args=[public_id]),
         "submit": reverse("api:submit", args=[public_id]),
-        # Whoever gives the final answer has nobody to leave the list to.
+        # An adjudicator has nobody to leave the list to.
         "skip": None if is_final else reverse("api:skip", args=[public_id]),
         "page": reverse("annotation:list", args=[public_id]),
         "previous": reverse("annotation:list", args=[previous]) if previous else None,

@@ -1,8 +1,8 @@
 """Adjudicated and reference annotations by researchers: one record per list.
 
-The final answer of a training or silent reference list is its reference answer; that of a list of
-the study its adjudicated one. It is an assignment of purpose adjudication on the researcher's own
-membership, written on the annotation page and by its services like every other answer.
+For a training or silent reference list it is the reference annotation. Each is an assignment of
+purpose adjudication on the researcher's own membership, written on the annotation page and by its
+services like every other annotation.
 """
 
 from collections.abc import Collection

@@ -1,8 +1,8 @@
 """Adjudication: annotations of one list side by side. Reads only.
 
-Blind: the answers are A, B and so on, in an order that is random for each list and stays. Names,
-times and where the list comes from are not in what this module returns. The final answer itself is
-written on the annotation page, by its services, as a record of its own.
+Blind: the annotations are A, B and so on, in an order that is random for each list and stays.
+Names, times and the list's origin are not in what this module returns. The adjudicated annotation
+itself is written on the annotation page, by its services, as a record of its own.
 """
 
 import hashlib

@@ -173,7 +173,7 @@ def assignment_skip(
     """Skip a list with a reason. A skip is no annotation, and frees the slot for another person.
 
     The time it took is kept. Raises Invalid without a reason, for a list that was already
-    submitted and for a final answer, and NotAllowed and ConsentNeeded as submitting does.
+    submitted and for an adjudicated annotation; NotAllowed and ConsentNeeded as submitting does.
     """
     # Locks are taken in one order everywhere: study, assignment, list.
     own = own_assignments(user).filter(public_id=public_id).values("item__study")

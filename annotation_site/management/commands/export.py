@@ -92,7 +92,8 @@ class Command(SiteCommand):
     def _adjudicated(self, study: Study, part: Path, **options: Any) -> None:
         name = options["format"] or "csv"
         if name not in ADJUDICATED_FORMATS:
-            raise CommandError(f"Final answers are written as {', '.join(ADJUDICATED_FORMATS)}.")
+            formats = ", ".join(ADJUDICATED_FORMATS)
+            raise CommandError(f"Adjudicated annotations are written as {formats}.")
         with part.open("wb") as file:
             file.writelines(ADJUDICATED_FORMATS[name].write(study))
         audit.record("exported", target=study, table="adjudicated", format=name)

@@ -209,7 +209,7 @@ def _drawing(svg: str, layout: Layout) -> str:
 
 
 def _themed(found: re.Match[str]) -> str:
-    """A mark as what a light page shows, and for whoever knows variables as the page's own."""
+    """A mark with the light page's colour, and with a CSS variable for viewers that know those."""
     name = _NAMES.get(found[2])
     if name is None:
         return found[0]

@@ -189,7 +189,7 @@ class _Import:
             .select_for_update()
             .values_list("pk", "membership", "item", "purpose")
         }
-        # A final answer that was taken over waits too, with the draft and the hours of another.
+        # An adjudication that was taken over waits too, with the draft and the hours of another.
         untouched = Assignment.objects.filter(
             pk__in=[there[key] for key in keys if key in there],
             state=State.WAITING,
@@ -227,7 +227,7 @@ class _Import:
         if record.purpose != Purpose.ADJUDICATION:
             return
         if item.pk in self._finals:
-            raise Invalid(f"{where}: this list has a final answer already.")
+            raise Invalid(f"{where}: this list has an adjudicated annotation already.")
         self._finals.add(item.pk)
 
     def _assignment(

@@ -84,7 +84,7 @@ def adjudication_queue(study: Study) -> Queue:
         item__study=study, item__use=Item.Use.STUDY, purpose=Assignment.Purpose.ADJUDICATION
     ).select_related("membership")
     by_list = {row.item_id: row for row in final}
-    # A final answer stays in sight, also when somebody withdrew with their answers.
+    # An adjudicated annotation stays in sight, also when somebody withdrew with their answers.
     can_be = set(adjudicable_lists(study).values_list("item", flat=True)) | set(by_list)
     ranked = [pk for pk in ranking.overlap if pk in can_be] if ranking else []
     rest = sorted(can_be.difference(ranked))

@@ -245,7 +245,7 @@ def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -
         ).count(),
         "surplus": int(of_annotation["surplus"].sum()),
         "unblinded": int(of_annotation["unblinded"].sum()),
-        # Reference answers are final answers too, of lists that count in no table.
+        # Reference answers are adjudicated annotations too, of lists that count in no table.
         "adjudicated": int(final["list_id"].isin(labels.lists["list_id"]).sum()),
     }
 

@@ -185,7 +185,7 @@ def _can_be_drawn() -> QuerySet[Snapshot]:
 
 
 def _not_drawn(snapshot: Snapshot, reason: Failure) -> None:
-    """The tables stay what they are; after a while whoever looks has it tried again."""
+    """Keep the tables and record the reason; a later view of the page asks a worker again."""
     log.error("The figures of snapshot %s cannot be drawn: %s", snapshot.pk, reason)
     snapshot.held().update(claim=None, error=reason)
 

@@ -32,7 +32,7 @@ AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
 ONE_ANNOTATOR = "one annotator alone: another may find other concepts"
 
 FINAL = "adjudicated"
-"""The annotator that final answers go by."""
+"""The annotator that adjudicated annotations go by."""
 
 _CONCEPTS = ("concepts_per_list", "concepts_per_list_with_stopwords")
 _TOGETHER = "of all models"
@@ -54,7 +54,7 @@ class TableRequest:
         Of every resampled interval and permutation test; without resamples all intervals are
         empty.
     final
-        The same with final answers of adjudicated lists; None where there are none.
+        The same with adjudicated annotations of adjudicated lists; None where there are none.
     adjudicated
         Whether coverage rests on `final` in every table.
     repeats
