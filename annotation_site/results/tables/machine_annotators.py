@@ -71,11 +71,11 @@ def _propose(name: str, tokens: tuple[str, ...], min_tokens: int) -> tuple[Propo
 
 
 def _wordnet() -> SynsetLookup | None:
-    from ffn_extract.wordnet import open_wordnet
-
     try:
+        from ffn_extract.wordnet import open_wordnet
+
         return open_wordnet()  # type: ignore[no-any-return]
-    except WordNetError:
+    except (WordNetError, ModuleNotFoundError):  # a site alone can be installed without nltk
         return None
 
 

@@ -28,6 +28,7 @@ from annotation_site.accounts.tokens import scopes_for, token_create
 from annotation_site.annotation.models import Membership
 from annotation_site.annotation.work import submissions
 from annotation_site.api.schema import openapi
+from annotation_site.api.serializers.lists import Submission
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots.services import snapshot_refresh_now
 from tests.annotation_site.factories import (
@@ -188,3 +189,9 @@ def test_made_up_requests_get_only_answers_that_are_described(role):
     good = {name for name, status in answered if status < 300}
     # Few enough to hold with other releases of what makes the requests up.
     assert len(good) >= {"annotator": 10, "researcher": 20, "admin": 30}[role], sorted(good)
+
+
+def test_the_text_names_the_fields_of_a_submission():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
+    fields = ", ".join(f'"{name}"' for name in Submission().fields)
+    assert f"`{{{fields}}}`" in text
