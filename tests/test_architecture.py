@@ -230,8 +230,9 @@ ACCOUNTS_VIEWS_MAY = {"annotation"}
 # The bundle is all that passes between extraction and site, before it an estimate, and meanwhile
 # questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
-    "apart", "bundle", "checkpoints.outline", "chosen_vectors", "data_folder", "errors", "estimate",
-    "formulas", "model_sizes", "option_types", "options", "progress", "target_lock", "version",
+    "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "data_folder",
+    "errors", "estimate", "formulas", "model_sizes", "option_types", "options", "progress",
+    "target_lock", "version",
 }  # fmt: skip
 
 

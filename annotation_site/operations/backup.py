@@ -33,6 +33,7 @@ from annotation_site.accounts.models import User
 from annotation_site.errors import Invalid, storage_sentence
 from annotation_site.operations.databases import database_described, plain, require_database
 from annotation_site.results.tables.reading import one_moment
+from ffn_extract.atomic_file import atomic_file
 
 FORMAT = 1
 ROWS_AT_ONCE = 1000
@@ -55,36 +56,29 @@ def backup_write(path: Path) -> dict[str, int]:
     require_database(with_people=True)
     if path.exists():
         raise Invalid(f"{path} exists. Choose another name; a backup is never overwritten.")
-    part = path.with_name(path.name + ".part")
     counts: dict[str, int] = {}
     digests: dict[str, str] = {}
-    try:
-        with tarfile.open(part, "w") as archive:
-            with one_moment():
-                migrations = _migrations()
-                for model in _models():
-                    with _rows_file(model, path.parent) as (file, count):
-                        name = _rows_name(model)
-                        digests[name] = _add(archive, name, file)
-                        counts[model._meta.label_lower] = count
-            # After the rows: every bundle that they name is there, and none is ever changed.
-            for found in _bundle_files():
-                with found.open("rb") as file:
-                    name = FILES + str(found.relative_to(settings.BUNDLES_DIR))
+    with atomic_file(path) as out, tarfile.open(fileobj=out, mode="w") as archive:
+        with one_moment():
+            migrations = _migrations()
+            for model in _models():
+                with _rows_file(model, path.parent) as (file, count):
+                    name = _rows_name(model)
                     digests[name] = _add(archive, name, file)
-            manifest = {
-                "format": FORMAT,
-                "made_at": timezone.now().isoformat(),
-                "migrations": migrations,
-                "rows": counts,
-                "sha256": digests,
-            }
-            _add(archive, MANIFEST, io.BytesIO(json.dumps(manifest, indent=1).encode()))
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+                    counts[model._meta.label_lower] = count
+        # After the rows: every bundle that they name is there, and none is ever changed.
+        for found in _bundle_files():
+            with found.open("rb") as file:
+                name = FILES + str(found.relative_to(settings.BUNDLES_DIR))
+                digests[name] = _add(archive, name, file)
+        manifest = {
+            "format": FORMAT,
+            "made_at": timezone.now().isoformat(),
+            "migrations": migrations,
+            "rows": counts,
+            "sha256": digests,
+        }
+        _add(archive, MANIFEST, io.BytesIO(json.dumps(manifest, indent=1).encode()))
     return counts
 
 

@@ -18,6 +18,8 @@ from kombu.exceptions import ChannelError
 from kombu.transport import filesystem, virtual
 from kombu.utils.json import dumps, loads
 
+from ffn_extract.atomic_file import atomic_file
+
 log = logging.getLogger(__name__)
 _refusal = ""  # the last one that was logged: an idle worker looks five times a second
 
@@ -90,14 +92,8 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
 
 
 def _write(target: Path, text: str) -> None:
-    """A file appears under its name when it is whole."""
-    part = target.with_suffix(".part")  # of no queue
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, target)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    with atomic_file(target, durable=False) as file:  # the sweep finds the work of a lost message
+        file.write(text.encode())
 
 
 def _make(folder: Path) -> None:

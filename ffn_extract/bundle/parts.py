@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ffn_extract.atomic_file import atomic_file
 from ffn_extract.bundle.rows import VECTORS_SCHEMA, VectorRow
 from ffn_extract.bundle.writing import ROWS_PER_GROUP, write_rows
 from ffn_extract.errors import BundleError, reason_of
@@ -55,15 +54,8 @@ class Parts:
         Also when the folder is gone: a run that others finished meanwhile must not make it again.
         """
         try:
-            handle, name = tempfile.mkstemp(suffix=".unfinished", dir=self.folder)
-            os.close(handle)
-            try:
-                write_rows(Path(name), VECTORS_SCHEMA, rows)
-                with open(name, "rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(name, self._path(layer))
-            finally:
-                Path(name).unlink(missing_ok=True)
+            with atomic_file(self._path(layer)) as file:
+                write_rows(file, VECTORS_SCHEMA, rows)
         except OSError as error:
             raise BundleError(f"Cannot write to {self.folder}: {reason_of(error)}.") from error
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -131,14 +131,16 @@ def _write_content(
     return Counts(vectors=n_vectors, tokens=n_tokens, glossed=glossed, kinds=dict(kinds))
 
 
-def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRow]) -> int:
+def write_rows(
+    file: Path | IO[bytes], schema: pa.Schema, rows: Iterable[VectorRow | TokenRow]
+) -> int:
     """Write rows in groups of a fixed size, because the layout is part of the bytes.
 
     Texts longer than a reader takes are cut, with a sign at their end.
     """
     total = 0
     with pq.ParquetWriter(
-        path,
+        file,
         schema,
         version="2.6",
         data_page_version="1.0",

@@ -2,9 +2,8 @@
 download.
 """
 
-import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -18,6 +17,7 @@ from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
 from annotation_site.results.snapshots.waiting import snapshot_finished
+from ffn_extract.atomic_file import atomic_file
 
 LABELS = {"jsonl", "parquet"}
 
@@ -47,33 +47,29 @@ class Command(SiteCommand):
         if found is None:
             known = ", ".join(Study.objects.order_by("slug").values_list("slug", flat=True))
             raise CommandError(f"There is no study “{study}”. There are: {known or 'none'}.")
-        part = out.with_name(out.name + ".part")
         try:
-            if what in ("labels", "archive"):
-                self._content(found, what, part, **options)
-            elif what == "adjudicated":
-                self._adjudicated(found, part, **options)
-            else:
-                self._table(found, what, part, **options)
-            os.replace(part, out)  # a file that exists is a whole one
+            with atomic_file(out) as file:
+                if what in ("labels", "archive"):
+                    self._content(found, what, file, **options)
+                elif what == "adjudicated":
+                    self._adjudicated(found, file, **options)
+                else:
+                    self._table(found, what, file, **options)
         except SiteError as error:
             raise CommandError(error.message) from error
         except OSError as error:
             raise CommandError(f"{out} cannot be written: {error.strerror or error}.") from error
-        finally:
-            part.unlink(missing_ok=True)
         self.stdout.write(f"Wrote {out}")
 
-    def _content(self, study: Study, what: str, part: Path, **options: Any) -> None:
+    def _content(self, study: Study, what: str, file: IO[bytes], **options: Any) -> None:
         known = {"archive"} if what == "archive" else LABELS
         content = options["format"] or ("archive" if what == "archive" else "jsonl")
         if content not in known and not (what == "archive" and content == "zip"):
             raise CommandError(f"Labels are written as {' or '.join(sorted(LABELS))}.")
         with_names = options["with_names"]
-        with part.open("wb") as file:
-            CONTENTS["archive" if what == "archive" else content].write(
-                study, file, with_names=with_names, report=self._tell_records
-            )
+        CONTENTS["archive" if what == "archive" else content].write(
+            study, file, with_names=with_names, report=self._tell_records
+        )
         audit.record("exported", target=study, content=content, with_names=with_names)
 
     def _tell_records(self, done: int, total: int) -> None:
@@ -89,16 +85,15 @@ class Command(SiteCommand):
             self.stderr.write(text, self.style.NOTICE)
             self._told = text
 
-    def _adjudicated(self, study: Study, part: Path, **options: Any) -> None:
+    def _adjudicated(self, study: Study, file: IO[bytes], **options: Any) -> None:
         name = options["format"] or "csv"
         if name not in ADJUDICATED_FORMATS:
             formats = ", ".join(ADJUDICATED_FORMATS)
             raise CommandError(f"Adjudicated annotations are written as {formats}.")
-        with part.open("wb") as file:
-            file.writelines(ADJUDICATED_FORMATS[name].write(study))
+        file.writelines(ADJUDICATED_FORMATS[name].write(study))
         audit.record("exported", target=study, table="adjudicated", format=name)
 
-    def _table(self, study: Study, table: str, part: Path, **options: Any) -> None:
+    def _table(self, study: Study, table: str, file: IO[bytes], **options: Any) -> None:
         name = options["format"] or "csv"
         export = EXPORT_FORMATS.get(name)
         if export is None:
@@ -109,6 +104,5 @@ class Command(SiteCommand):
         if table not in snapshot.tables:
             known = ", ".join([*snapshot.tables, "labels", "adjudicated", "archive"])
             raise CommandError(f"There is no table {table}. There are: {known}.")
-        with part.open("wb") as file:
-            file.writelines(export.write(table_of(snapshot, table)))
+        file.writelines(export.write(table_of(snapshot, table)))
         audit.record("exported", target=study, table=table, format=name)

@@ -1,6 +1,5 @@
 """Where a snapshot's figures are: a folder each beside the files that researchers asked for."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from annotation_site.results.models import Snapshot
+from ffn_extract.atomic_file import atomic_file
 
 TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 State = Snapshot.State
@@ -25,14 +25,8 @@ def figures_write(snapshot: Snapshot, files: Mapping[tuple[str, str], bytes]) ->
     for part in folder.glob("*.part"):  # of a run that died: only who has the claim writes here
         part.unlink(missing_ok=True)
     for (name, extension), content in files.items():
-        target = figure_path(snapshot, name, extension)
-        part = target.with_name(f"{target.name}.{snapshot.claim}.part")
-        try:
-            with open(part, "wb", opener=_private) as file:
-                file.write(content)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        with atomic_file(figure_path(snapshot, name, extension), mode=0o600) as file:
+            file.write(content)
 
 
 def figures_remove(snapshot: Snapshot) -> None:
@@ -65,7 +59,3 @@ def _folder(snapshot: Snapshot) -> Path:
     """
     assert snapshot.finished_at is not None  # noqa: S101  # only finished ones have figures
     return _root() / f"{snapshot.pk}-{snapshot.finished_at:%Y%m%dT%H%M%S%f}"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -31,6 +31,7 @@ from annotation_site.results.models import ExportJob
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.workers.claims import ProgressReporter, claim, report, wake, working
 from annotation_site.workers.queues import RESULTS_QUEUE
+from ffn_extract.atomic_file import atomic_file
 
 State = ExportJob.State
 MOST_WAITING = 10  # files of a study that are not written yet
@@ -138,28 +139,24 @@ def export_run(*, job_id: int) -> None:
 
 
 def _write(job: ExportJob) -> None:
-    """Write the file beside its place, then move it there: a file that can be served is whole."""
+    """Write the job's file; a failed job has none."""
     study = Study.objects.get(pk=job.study_id)
     report(job, data_version=data_version(study.pk), removals=study.removals)
     job.removals = study.removals
     target = file_path(job)
-    part = target.with_name(target.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     progress = ProgressReporter(lambda _step, done, total: report(job, done=done, total=total))
     try:
-        with open(part, "wb", opener=_private) as file:
+        with atomic_file(target, mode=0o600) as file:
             CONTENTS[job.content].write(
                 study,
                 file,
                 with_names=job.with_names,
                 report=lambda done, total: progress("", done, total),
             )
-            file.flush()
-            os.fsync(file.fileno())
-        with part.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = part.stat().st_size
-        os.replace(part, target)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         now = timezone.now()
         report(
             job,
@@ -170,7 +167,6 @@ def _write(job: ExportJob) -> None:
             expires_at=now + timedelta(days=settings.EXPORT_DAYS),
         )
     except BaseException:
-        part.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
         raise
 
@@ -179,10 +175,6 @@ def file_name(job: ExportJob) -> str:
     """The name under which people save a job's file."""
     what = "archive" if job.content == "archive" else "labels"
     return f"{job.study.slug}-{what}.{CONTENTS[job.content].extension}"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def file_path(job: ExportJob) -> Path:

@@ -119,8 +119,8 @@ def stray_files() -> list[Path]:
     # Before the rows: a file that comes later has its row.
     found = sorted(path for path in folder.iterdir() if not path.is_dir())
     kept = {
-        file_path(job).name
+        file_path(job).stem
         for job in ExportJob.objects.filter(state__in=(State.READY, State.RUNNING))
         if job.content in CONTENTS
     }
-    return [path for path in found if path.name.removesuffix(".part") not in kept]
+    return [path for path in found if path.name.partition(".")[0] not in kept]
