@@ -9,12 +9,11 @@ from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
 from allauth.socialaccount import views as outside
-from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions import views as sessions
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path, re_path
 
-from annotation_site.accounts.views import joining, own, people, tokens
+from annotation_site.accounts.views import joining, login_service, own, people, tokens
 
 RESET = "password/reset/"
 CODES = "account/second-factor/recovery-codes/"
@@ -81,10 +80,10 @@ urlpatterns = [
     path("oidc/cancelled/", outside.login_cancelled, name="socialaccount_login_cancelled"),
     path("oidc/error/", outside.login_error, name="socialaccount_login_error"),
     path("oidc/signup/", own.signup, name="socialaccount_signup"),
-    path("oidc/<str:provider_id>/login/", openid_connect.login, name="openid_connect_login"),
+    path("oidc/<str:provider_id>/login/", login_service.login, name="openid_connect_login"),
     path(
         "oidc/<str:provider_id>/login/callback/",
-        openid_connect.callback,
+        login_service.callback,
         name="openid_connect_callback",
     ),
     path("", include((own_pages, "accounts"))),

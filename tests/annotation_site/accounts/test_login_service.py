@@ -12,9 +12,11 @@ import jwt
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from annotation_site.accounts.models import AuditEntry, User
+from annotation_site.accounts.views.login_service import COOKIE
 from annotation_site.exact_words import exact
 from tests.annotation_site.factories import PASSWORD, UserFactory, log_in
 
@@ -192,4 +194,45 @@ def test_an_answer_that_nobody_asked_for_is_refused(issuer):
     client = Client()
     response = client.get(f"{LOGIN}callback/", {"state": "made-up", "code": "c"})
     assert response.status_code == 401
+    assert not is_in(client)
+
+
+def test_a_login_that_is_begun_or_fails_keeps_no_session(issuer):
+    client = Client()
+    for _ in range(3):
+        client.post(LOGIN)
+    assert not Session.objects.exists()
+    there_and_back(client, issuer)  # nobody has connected this account
+    client.post(LOGIN)
+    client.get(f"{LOGIN}callback/", {"state": "made-up", "code": "c"})
+    assert not Session.objects.exists()
+    ada = UserFactory()
+    connect(ada, issuer)
+    before = Session.objects.count()
+    there_and_back(client, issuer)
+    assert is_in(client)
+    assert Session.objects.count() == before + 1
+
+
+def test_logins_begun_at_the_service_are_counted_with_those_by_password(issuer, settings):
+    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "login": "2/m/ip"}
+    client = Client()
+    client.post("/login/", {"login": "ada", "password": "guess"})
+    assert client.post(LOGIN).status_code == 302
+    assert client.post(LOGIN).status_code == 429
+
+
+def test_what_a_login_notes_is_signed_and_of_this_browser_for_ten_minutes(issuer, monkeypatch):
+    connect(UserFactory(), issuer)
+    client, other = Client(), Client()
+    asked = parse_qs(urlsplit(client.post(LOGIN)["Location"]).query)
+    answer = {"state": asked["state"][0], "code": "c"}
+    note = client.cookies[COOKIE]
+    assert (note["httponly"], note["samesite"], note["max-age"]) == (True, "Lax", 600)
+    for spoiled in ("", note.value[:-1], f"{note.value}x"):
+        other.cookies[COOKIE] = spoiled
+        assert other.get(f"{LOGIN}callback/", answer).status_code == 401
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 601)
+    assert client.get(f"{LOGIN}callback/", answer).status_code == 401
     assert not is_in(client)
