@@ -1,3 +1,3 @@
 """The version of FFN Concepts: the site and extraction are released together."""
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ffn_extract import __version__
+
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -55,6 +57,11 @@ def test_the_citation_follows_its_schema():
     citation = yaml.safe_load(read("CITATION.cff"))
     assert citation["authors"] == [{"name": "FFN Concepts contributors"}]
     assert "version" not in citation  # that stands in one place, ffn_extract/version.py
+
+
+def test_the_changelog_begins_with_this_version():
+    (first, *_) = re.findall(r"^## (.+)$", read("CHANGELOG.md"), re.MULTILINE)
+    assert first == __version__
 
 
 def test_hooks_run_the_pinned_tools_and_fetch_none():
