@@ -38,7 +38,7 @@ SWEEPS = (
     "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
     "annotation_site.results.snapshots.services.snapshots_sweep",
-    "annotation_site.results.files.storage.exports_sweep",
+    "annotation_site.results.files.jobs.exports_sweep",
     "annotation_site.operations.tidy.tidy_daily",
 )
 

@@ -22,7 +22,9 @@ ALLOWED = {
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
 }
-SHARED = {"errors", "exact_words", "bounds", "database_pages", "old_names", "sentences"}
+SHARED = {
+    "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
+}  # fmt: skip
 # What each room of the two large packages may import from the others; `models` is everybody's.
 ROOMS = {
     "annotation": {
@@ -62,7 +64,7 @@ FILES = {
         "adapters apps audit bounds forms invitations known_devices models password_forms "
         "permissions second_factors selectors services throttling tokens urls"
     ),
-    "accounts/views": "joining own people tokens",
+    "accounts/views": "joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
         "people permutations stopwords strata stratified"
@@ -104,8 +106,8 @@ FILES = {
     "results/figures": "canvas charts coverage files",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
-        "archive_methods archive_texts jobs labels_export labels_import labels_import_checks "
-        "product references storage"
+        "archive_methods archive_texts downloads jobs labels_export labels_import "
+        "labels_import_checks product references"
     ),
     "results/pages": "cells disagreement missing remarks results summary",
     "results/snapshots": "computation selectors services versions waiting",

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -18,6 +18,7 @@ from annotation_site.corpus.forms import EnqueueForm, ExtractionFilter, VectorFi
 from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.receiving import BundleUploadHandler, ReceivedFile
+from annotation_site.downloads import Download, attachment
 from annotation_site.errors import Invalid
 from annotation_site.workers.selectors import workers_extracting
 
@@ -161,14 +162,13 @@ def log(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 
 @admin_required
 @require_GET
-def manifest(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+def manifest(request: PersonRequest, public_id: uuid.UUID) -> HttpResponseBase:
     """The manifest of the loaded bundle."""
     found = _one(public_id)
     if not found.manifest:
         raise Http404
-    response = HttpResponse(found.manifest, content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="manifest-{public_id}.json"'
-    return response
+    name = f"manifest-{public_id}.json"
+    return attachment(Download(name, "application/json", found.manifest.encode()))
 
 
 @admin_required

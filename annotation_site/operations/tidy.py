@@ -29,8 +29,7 @@ from annotation_site.corpus.receiving import old_files, path_remove
 from annotation_site.database_pages import log_empty
 from annotation_site.operations.metrics import metrics_of_gone_machines
 from annotation_site.results.figures.files import stray_figures
-from annotation_site.results.files.jobs import file_path
-from annotation_site.results.files.storage import exports_expire, exports_over, stray_files
+from annotation_site.results.files.jobs import exports_expire, exports_over, file_path, stray_files
 from annotation_site.results.models import ExportJob
 
 log = logging.getLogger(__name__)

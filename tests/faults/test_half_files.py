@@ -11,8 +11,8 @@ import pytest
 from annotation_site.corpus import extraction_runs, services
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import NotFound
+from annotation_site.results.files.downloads import export_download
 from annotation_site.results.files.jobs import export_request, file_path
-from annotation_site.results.files.storage import export_open
 from annotation_site.results.models import ExportJob
 from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_study
@@ -73,7 +73,7 @@ def test_a_file_of_an_export_that_is_not_ready_is_never_handed_out(settings, tmp
     job.refresh_from_db()
     file_path(job).write_bytes(b"PK\x03\x04 half of it")
     with pytest.raises(NotFound):
-        export_open(job=job, by=researcher)
+        export_download(job=job, by=researcher)
 
 
 @pytest.mark.django_db

@@ -5,11 +5,10 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
@@ -20,9 +19,9 @@ from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.annotation.people import consent as consent_services
 from annotation_site.annotation.work import own_work
+from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
 from annotation_site.exact_words import exact
-from annotation_site.exports import EXPORT_FORMATS
 
 LISTS_PER_PAGE = 25
 
@@ -120,17 +119,7 @@ def hours(request: PersonRequest) -> HttpResponse:
 @require_GET
 def hours_file(request: PersonRequest, extension: str) -> HttpResponseBase:
     """The hours as a file."""
-    export = EXPORT_FORMATS.get(extension)
-    if export is None:
-        raise Http404
-    with override("en"):  # files are the same for everybody
-        days = own_work.work_days(request.user)
-    table = own_work.work_days_table(days)
-    return StreamingHttpResponse(
-        export.write(table),
-        content_type=export.media_type,
-        headers={"Content-Disposition": f'attachment; filename="hours.{export.extension}"'},
-    )
+    return attachment(own_work.work_days_file(request.user, extension))
 
 
 def _number(text: str | None) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import override
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.access import Training, training_of
@@ -27,6 +28,7 @@ from annotation_site.annotation.models import (
 )
 from annotation_site.annotation.selectors import studies_to_annotate
 from annotation_site.annotation.work.pace import Pace, pace_of
+from annotation_site.downloads import Download, table_as_file
 from annotation_site.exports import Column, Table
 
 State = Assignment.State
@@ -209,6 +211,13 @@ def work_days(user: User) -> list[WorkDay]:
 def cut_reasons(reasons: Iterable[str]) -> str:
     """The reasons why time does not count, as sentences."""
     return "; ".join(str(WorkedDay.Cut(reason).label) for reason in sorted(reasons))
+
+
+def work_days_file(user: User, extension: str) -> Download:
+    """A person's days of work. Raises NotFound for an unknown format."""
+    with override("en"):  # files are the same for everybody
+        days = work_days(user)
+    return table_as_file(work_days_table(days), name="hours", extension=extension)
 
 
 def work_days_table(days: Iterable[WorkDay]) -> Table:

@@ -3,7 +3,7 @@
 import base64
 import uuid
 
-from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
@@ -11,12 +11,13 @@ from annotation_site.accounts.throttling import counted
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.serializers import files as fields
-from annotation_site.api.views.results import snapshot_of, table_file
+from annotation_site.api.views.results import snapshot_of
 from annotation_site.api.views.studies import MANAGE, READ, study_of
+from annotation_site.downloads import Download, attachment
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results.figures.files import TYPES
 from annotation_site.results.files import jobs
-from annotation_site.results.files.storage import export_open
+from annotation_site.results.files.downloads import export_download, table_download
 from annotation_site.results.snapshots.selectors import figures_of
 from annotation_site.results.snapshots.services import figure_file
 
@@ -55,14 +56,13 @@ class FigureView(ApiView):
         if about is None or extension not in (*TYPES, fields.DATA):
             raise Http404
         if extension == fields.DATA:
-            return table_file(study, snapshot, about["table"], extension)
-        return HttpResponse(
-            figure_file(snapshot=snapshot, name=name, extension=extension),
-            content_type=TYPES[extension],
-            headers={
-                "Content-Disposition": f'attachment; filename="{study.slug}-{name}.{extension}"'
-            },
-        )
+            return attachment(
+                table_download(
+                    study=study, snapshot=snapshot, table=about["table"], extension=extension
+                )
+            )
+        file = figure_file(snapshot=snapshot, name=name, extension=extension)
+        return attachment(Download(f"{study.slug}-{name}.{extension}", TYPES[extension], file))
 
 
 class ExportsView(ApiView):
@@ -97,15 +97,10 @@ class ExportFileView(ApiView):
     @call(*READ, media=tuple(sorted({c.media_type for c in jobs.CONTENTS.values()})))
     def get(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponseBase:
         job = _job(request, slug, public_id)
-        file = export_open(job=job, by=request.user)
+        response = attachment(export_download(job=job, by=request.user))
         digest = base64.b64encode(bytes.fromhex(job.sha256)).decode()
-        return FileResponse(
-            file,
-            as_attachment=True,
-            filename=jobs.file_name(job),
-            content_type=jobs.CONTENTS[job.content].media_type,
-            headers={"Repr-Digest": f"sha-256=:{digest}:"},  # RFC 9530
-        )
+        response["Repr-Digest"] = f"sha-256=:{digest}:"  # RFC 9530
+        return response
 
 
 def _job(request: PersonRequest, slug: str, public_id: uuid.UUID) -> jobs.ExportJob:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -26,6 +26,7 @@ from annotation_site.annotation.review import training
 from annotation_site.annotation.work import own_work, submissions
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
+from annotation_site.downloads import attachment
 from annotation_site.errors import NotAllowed
 from annotation_site.exports import EXPORT_FORMATS
 
@@ -176,15 +177,7 @@ class HoursFileView(ApiView):
         media=tuple(sorted({export.media_type for export in EXPORT_FORMATS.values()})),
     )
     def get(self, request: PersonRequest, extension: str) -> HttpResponseBase:
-        export = EXPORT_FORMATS.get(extension)
-        if export is None:
-            raise Http404
-        table = own_work.work_days_table(own_work.work_days(request.user))
-        return StreamingHttpResponse(
-            export.write(table),
-            content_type=export.media_type,
-            headers={"Content-Disposition": f'attachment; filename="hours.{export.extension}"'},
-        )
+        return attachment(own_work.work_days_file(request.user, extension))
 
 
 def _membership(request: PersonRequest, slug: str) -> Any:

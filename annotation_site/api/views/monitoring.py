@@ -3,11 +3,10 @@
 import uuid
 from typing import Any
 
-from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
-from annotation_site.accounts import audit
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.lists.page import assignments_of, list_page
 from annotation_site.annotation.models import Assignment, Item
@@ -22,7 +21,9 @@ from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import monitoring as fields
 from annotation_site.api.views.contents import annotator_of
 from annotation_site.api.views.studies import MANAGE, READ, study_of
-from annotation_site.results.files import adjudicated_export
+from annotation_site.downloads import attachment
+from annotation_site.results.files.adjudicated_export import ADJUDICATED_FORMATS
+from annotation_site.results.files.downloads import adjudicated_download
 from annotation_site.results.pages import disagreement
 
 
@@ -119,21 +120,8 @@ class AdjudicatedFileView(ApiView):
 
     @call(
         *READ,
-        media=tuple(
-            sorted(
-                {export.media_type for export in adjudicated_export.ADJUDICATED_FORMATS.values()}
-            )
-        ),
+        media=tuple(sorted({export.media_type for export in ADJUDICATED_FORMATS.values()})),
     )
     def get(self, request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
         study = study_of(request, slug)
-        export = adjudicated_export.ADJUDICATED_FORMATS.get(extension)
-        if export is None:
-            raise Http404
-        audit.record("exported", target=study, table="adjudicated", format=extension)
-        name = f"{study.slug}-adjudicated.{extension}"
-        return StreamingHttpResponse(
-            export.write(study),
-            content_type=export.media_type,
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        return attachment(adjudicated_download(study=study, extension=extension))

@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 from rest_framework.response import Response
 
-from annotation_site.accounts import audit
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import results as fields
 from annotation_site.api.views.studies import MANAGE, READ, study_of
+from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results.files.downloads import table_download
 from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots import selectors
@@ -103,7 +104,10 @@ class ExportView(ApiView):
         self, request: PersonRequest, slug: str, table: str, extension: str
     ) -> HttpResponseBase:
         study = study_of(request, slug)
-        return table_file(study, snapshot_of(study, self.query["snapshot"]), table, extension)
+        snapshot = snapshot_of(study, self.query["snapshot"])
+        return attachment(
+            table_download(study=study, snapshot=snapshot, table=table, extension=extension)
+        )
 
 
 def snapshot_of(study: Study, number: int | None) -> Snapshot:
@@ -119,21 +123,6 @@ def snapshot_of(study: Study, number: int | None) -> Snapshot:
             gettext("There are no results yet. POST to the study's results, then ask again.")
         )
     return newest
-
-
-def table_file(study: Study, snapshot: Snapshot, table: str, extension: str) -> HttpResponseBase:
-    """A table as a file; the log records the download."""
-    export = EXPORT_FORMATS.get(extension)
-    if export is None:
-        raise Http404
-    found = _table(snapshot, table)
-    audit.record("exported", target=study, table=table, format=extension)
-    name = f"{study.slug}-{table}.{export.extension}"
-    return StreamingHttpResponse(
-        export.write(found),
-        content_type=export.media_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
 
 
 def _table(snapshot: Snapshot, table: str) -> selectors.Table:

@@ -9,13 +9,13 @@ from django.core.management.base import CommandError, CommandParser
 
 from annotation_site.accounts import audit
 from annotation_site.annotation.models import Study
+from annotation_site.downloads import require_format
 from annotation_site.errors import SiteError
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.management.base import SiteCommand
-from annotation_site.results.files.adjudicated_export import ADJUDICATED_FORMATS
+from annotation_site.results.files.downloads import adjudicated_download, table_download
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import Snapshot
-from annotation_site.results.snapshots.selectors import table_of
 from annotation_site.results.snapshots.waiting import snapshot_finished
 from ffn_extract.atomic_file import atomic_file
 
@@ -86,23 +86,18 @@ class Command(SiteCommand):
             self._told = text
 
     def _adjudicated(self, study: Study, file: IO[bytes], **options: Any) -> None:
-        name = options["format"] or "csv"
-        if name not in ADJUDICATED_FORMATS:
-            formats = ", ".join(ADJUDICATED_FORMATS)
-            raise CommandError(f"Adjudicated annotations are written as {formats}.")
-        file.writelines(ADJUDICATED_FORMATS[name].write(study))
-        audit.record("exported", target=study, table="adjudicated", format=name)
+        extension = options["format"] or "csv"
+        adjudicated_download(study=study, extension=extension).write_to(file)
 
     def _table(self, study: Study, table: str, file: IO[bytes], **options: Any) -> None:
-        name = options["format"] or "csv"
-        export = EXPORT_FORMATS.get(name)
-        if export is None:
-            raise CommandError(f"Tables are written as {', '.join(EXPORT_FORMATS)}.")
+        extension = options["format"] or "csv"
+        require_format(EXPORT_FORMATS, extension)  # before anything is computed
         snapshot = snapshot_finished(
             study=study, wait=not options["no_wait"], report=self._tell_snapshot
         )
         if table not in snapshot.tables:
             known = ", ".join([*snapshot.tables, "labels", "adjudicated", "archive"])
             raise CommandError(f"There is no table {table}. There are: {known}.")
-        file.writelines(export.write(table_of(snapshot, table)))
-        audit.record("exported", target=study, table=table, format=name)
+        table_download(study=study, snapshot=snapshot, table=table, extension=extension).write_to(
+            file
+        )

@@ -5,7 +5,9 @@ was written has another name and is removed.
 """
 
 import hashlib
+import logging
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +16,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext
@@ -23,16 +25,18 @@ from django.utils.translation import gettext_lazy as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Study
+from annotation_site.annotation.models import Membership, Study
 from annotation_site.errors import Invalid
 from annotation_site.exports import labels_jsonl, labels_parquet
+from annotation_site.results.figures.files import stray_figures
 from annotation_site.results.files.labels_export import Report, annotation_records
 from annotation_site.results.models import ExportJob
 from annotation_site.results.snapshots.versions import data_version
-from annotation_site.workers.claims import ProgressReporter, claim, report, wake, working
+from annotation_site.workers.claims import ProgressReporter, claim, give_back, report, wake, working
 from annotation_site.workers.queues import RESULTS_QUEUE
 from ffn_extract.atomic_file import atomic_file
 
+log = logging.getLogger(__name__)
 State = ExportJob.State
 MOST_WAITING = 10  # files of a study that are not written yet
 MOST_A_DAY = 100  # files that one person asks for: each is kept for EXPORT_DAYS
@@ -171,13 +175,61 @@ def _write(job: ExportJob) -> None:
         raise
 
 
-def file_name(job: ExportJob) -> str:
-    """The name under which people save a job's file."""
-    what = "archive" if job.content == "archive" else "labels"
-    return f"{job.study.slug}-{what}.{CONTENTS[job.content].extension}"
-
-
 def file_path(job: ExportJob) -> Path:
     """The path of a claimed job's file, made of ids only."""
     extension = CONTENTS[job.content].extension
     return Path(settings.EXPORTS_DIR) / f"{job.public_id}-{job.claim}.{extension}"
+
+
+def exports_sweep() -> None:
+    """Release export jobs of dead workers, remove expired files."""
+    for job in give_back(ExportJob.objects.filter(state=State.RUNNING), state=State.DUE):
+        log.warning("Export %s waits again: its worker sends no heartbeat", job.public_id)
+    exports_expire()
+
+
+def exports_expire() -> int:
+    """Remove expired files, and files with removed annotations or names.
+
+    Files that belong to no job go too, and figures that belong to no snapshot. Returns how many
+    jobs lost their file.
+    """
+    expired = 0
+    for job in exports_over():
+        expired += ExportJob.objects.filter(pk=job.pk, state=State.READY).update(
+            state=State.EXPIRED
+        )
+    for path in stray_files():
+        path.unlink(missing_ok=True)
+    for path in stray_figures():
+        shutil.rmtree(path, ignore_errors=True)
+    return expired
+
+
+def exports_over() -> QuerySet[ExportJob]:
+    """Jobs whose file must not be downloaded any more."""
+    # Erasing a person removes no answers where the study keeps them, so `removals` does not tell.
+    named = Membership.objects.filter(
+        study=OuterRef("study"), user__erased_at__gte=OuterRef("requested_at")
+    )
+    return ExportJob.objects.filter(
+        Q(expires_at__lte=timezone.now())
+        | ~Q(removals=F("study__removals"))
+        | Q(Exists(named), with_names=True),
+        state=State.READY,
+    )
+
+
+def stray_files() -> list[Path]:
+    """Files in the folder of exports that belong to no job."""
+    folder = Path(settings.EXPORTS_DIR)
+    if not folder.is_dir():
+        return []
+    # Before the rows: a file that comes later has its row.
+    found = sorted(path for path in folder.iterdir() if not path.is_dir())
+    kept = {
+        file_path(job).stem
+        for job in ExportJob.objects.filter(state__in=(State.READY, State.RUNNING))
+        if job.content in CONTENTS
+    }
+    return [path for path in found if path.name.partition(".")[0] not in kept]

@@ -3,7 +3,7 @@
 import uuid
 
 from django.contrib import messages
-from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
@@ -12,9 +12,10 @@ from annotation_site.accounts.permissions import PersonRequest, researcher_requi
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
+from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
 from annotation_site.results.files import jobs
-from annotation_site.results.files.storage import export_lines, export_open
+from annotation_site.results.files.downloads import export_download, export_lines
 from annotation_site.results.forms import ExportForm
 from annotation_site.workers.selectors import workers_alive
 
@@ -51,12 +52,7 @@ def export_file(request: PersonRequest, slug: str, public_id: uuid.UUID) -> Http
     """Download a ready file."""
     study = _own_study(request, slug)
     job = get_object_or_404(study.exports.select_related("study"), public_id=public_id)
-    return FileResponse(
-        export_open(job=job, by=request.user),
-        as_attachment=True,
-        filename=jobs.file_name(job),
-        content_type=jobs.CONTENTS[job.content].media_type,
-    )
+    return attachment(export_download(job=job, by=request.user))
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:

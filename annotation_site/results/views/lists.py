@@ -1,17 +1,17 @@
 """Views of a study in progress that read results: summary, lists, adjudication and its export."""
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
-from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
-from annotation_site.results.files import adjudicated_export
+from annotation_site.downloads import attachment
+from annotation_site.results.files.adjudicated_export import ADJUDICATED_FORMATS
+from annotation_site.results.files.downloads import adjudicated_download
 from annotation_site.results.pages import disagreement, summary
 from annotation_site.workers.selectors import workers_alive
 
@@ -73,7 +73,7 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
         "page": page,
         "rows": disagreement.queue_rows(study, queue, list(page)),
         "query": f"show={show}",
-        "formats": list(adjudicated_export.ADJUDICATED_FORMATS),
+        "formats": list(ADJUDICATED_FORMATS),
     }
     return render(request, "results/adjudication.html", context)
 
@@ -84,17 +84,7 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
 def adjudicated_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
     """The study's adjudicated annotations as a file of their own."""
     study = _own_study(request, slug)
-    export = adjudicated_export.ADJUDICATED_FORMATS.get(extension)
-    if export is None:
-        raise Http404(gettext("There is no such format."))
-    audit.record("exported", target=study, table="adjudicated", format=extension)
-    return StreamingHttpResponse(
-        export.write(study),
-        content_type=export.media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{study.slug}-adjudicated.{extension}"'
-        },
-    )
+    return attachment(adjudicated_download(study=study, extension=extension))
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:

@@ -6,21 +6,21 @@ from django.http import (
     Http404,
     HttpResponse,
     HttpResponseBase,
-    StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation_site.accounts import audit
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import studies_of
+from annotation_site.downloads import Download, attachment
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.results.figures.files import TYPES
+from annotation_site.results.files.downloads import table_download
 from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages.results import page_context
@@ -71,23 +71,14 @@ def download(request: PersonRequest, slug: str, table: str, extension: str) -> H
     """A table of the study's newest results, or of the given snapshot, as a file."""
     study = _own_study(request, slug)
     snapshot = _snapshot(request, study)
-    export = EXPORT_FORMATS.get(extension)
-    if export is None or table not in snapshot.tables:
-        raise Http404(gettext("There is no such table or format."))
-    audit.record("exported", target=study, table=table, format=extension)
-    body = export.write(selectors.table_of(snapshot, table))
-    return StreamingHttpResponse(
-        body,
-        content_type=export.media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{study.slug}-{table}.{export.extension}"'
-        },
+    return attachment(
+        table_download(study=study, snapshot=snapshot, table=table, extension=extension)
     )
 
 
 @researcher_required
 @require_GET
-def figure(request: PersonRequest, slug: str, name: str, extension: str) -> HttpResponse:
+def figure(request: PersonRequest, slug: str, name: str, extension: str) -> HttpResponseBase:
     """A figure of the newest results, or of the given snapshot."""
     study = _own_study(request, slug)
     snapshot = _snapshot(request, study)
@@ -97,10 +88,9 @@ def figure(request: PersonRequest, slug: str, name: str, extension: str) -> Http
         page = render(request, "results/drawing.html", {"study": study}, status=202)
         page["Refresh"] = "2"  # what comes then is a download, at which the page stays
         return page
-    headers = {}
-    if extension != "svg":
-        headers["Content-Disposition"] = f'attachment; filename="{study.slug}-{name}.{extension}"'
-    return HttpResponse(file, content_type=TYPES[extension], headers=headers)
+    if extension == "svg":
+        return HttpResponse(file, content_type=TYPES[extension])
+    return attachment(Download(f"{study.slug}-{name}.{extension}", TYPES[extension], file))
 
 
 def _own_study(request: PersonRequest, slug: str) -> Study:

@@ -18,6 +18,9 @@ def test_hours_are_files_in_every_format_as_on_the_page(study):
         assert file["Content-Type"] == shown["Content-Type"]
         assert file.getvalue() == shown.getvalue()
     assert code(token.get("/api/hours.exe")) == (404, "not_found")
+    sentence = f"Choose one of these: {', '.join(EXPORT_FORMATS)}."
+    assert sentence in token.get("/api/hours.exe").json()["error"]["message"]
+    assert sentence in page.get("/hours.exe").content.decode()
 
 
 def test_own_work_is_told_as_on_the_pages(study):

@@ -18,7 +18,7 @@ from annotation_site.annotation.people.joining import person_erase
 from annotation_site.errors import Invalid, NotFound
 from annotation_site.exports import labels_jsonl
 from annotation_site.results.files import jobs
-from annotation_site.results.files import storage as export_files
+from annotation_site.results.files.downloads import export_download
 from annotation_site.results.models import ExportJob
 from tests.annotation_site.annotation.answering import submit
 from tests.annotation_site.factories import (
@@ -99,12 +99,12 @@ def test_a_run_that_was_killed_is_done_by_another_and_its_half_file_goes(study, 
     ExportJob.objects.update(
         state=State.RUNNING, claim=dead, attempts=1, heartbeat_at=timezone.now()
     )
-    export_files.exports_sweep()  # it gave a sign of life a moment ago
+    jobs.exports_sweep()  # it gave a sign of life a moment ago
     job.refresh_from_db()
     assert job.state == State.RUNNING
     assert len(files(folder)) == 1
     ExportJob.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
-    export_files.exports_sweep()
+    jobs.exports_sweep()
     job.refresh_from_db()
     assert (job.state, job.claim) == (State.DUE, None)
     assert files(folder) == []
@@ -114,7 +114,7 @@ def test_a_run_that_was_killed_is_done_by_another_and_its_half_file_goes(study, 
     ExportJob.objects.update(
         state=State.RUNNING, attempts=3, heartbeat_at=timezone.now() - timedelta(minutes=1)
     )
-    export_files.exports_sweep()
+    jobs.exports_sweep()
     job.refresh_from_db()
     assert job.state == State.FAILED
     assert "Attempts: 3." in job.error
@@ -163,8 +163,8 @@ def test_a_file_is_removed_when_its_days_are_over(study, folder):
     ExportJob.objects.filter(pk=job.pk).update(expires_at=timezone.now())
     job.refresh_from_db()
     with pytest.raises(NotFound):  # also before a worker has swept
-        export_files.export_open(job=job, by=researcher_of(study))
-    assert export_files.exports_expire() == 1
+        export_download(job=job, by=researcher_of(study))
+    assert jobs.exports_expire() == 1
     job.refresh_from_db()
     assert job.state == State.EXPIRED
     assert files(folder) == [jobs.file_path(later).name]
@@ -175,8 +175,8 @@ def test_a_file_that_holds_removed_answers_goes(study, folder):
     Study.objects.filter(pk=study.pk).update(removals=1)
     job.refresh_from_db()
     with pytest.raises(NotFound):
-        export_files.export_open(job=job, by=researcher_of(study))
-    export_files.exports_sweep()
+        export_download(job=job, by=researcher_of(study))
+    jobs.exports_sweep()
     assert files(folder) == []
 
 
@@ -186,9 +186,9 @@ def test_a_file_that_names_somebody_who_was_erased_goes(study, folder):
     person_erase(person=person, by=UserFactory(role=Role.ADMIN))
     named.refresh_from_db()
     with pytest.raises(NotFound):
-        export_files.export_open(job=named, by=researcher_of(study))
+        export_download(job=named, by=researcher_of(study))
     later = written(study, with_names=True)  # does not know the name any more
-    export_files.exports_sweep()
+    jobs.exports_sweep()
     assert files(folder) == sorted(jobs.file_path(job).name for job in (coded, later))
 
 
@@ -196,7 +196,7 @@ def test_files_of_a_deleted_job_and_strangers_in_the_folder_go(study, folder):
     job = written(study)
     (folder / "something.else").write_bytes(b"")
     job.delete()
-    export_files.exports_expire()
+    jobs.exports_expire()
     assert files(folder) == []
 
 
@@ -304,7 +304,7 @@ def test_the_command_writes_tables_labels_and_archives(study, tmp_path):
         out.unlink()
     for what, options, sentence in (
         ("labels", ["--format", "csv"], "Labels are written as jsonl or parquet"),
-        ("coverage", ["--format", "doc"], "Tables are written as csv"),
+        ("coverage", ["--format", "doc"], "Choose one of these: csv"),
         ("nothing", [], "There is no table nothing"),
     ):
         with pytest.raises(CommandError, match=sentence):

@@ -10,7 +10,7 @@ from django.utils import timezone
 from annotation_site.annotation.models import Assignment, Item
 from annotation_site.results.figures.files import figure_path, figures_remove
 from annotation_site.results.files import archive
-from annotation_site.results.files.storage import exports_sweep
+from annotation_site.results.files.jobs import exports_sweep
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots import computation, services
 from annotation_site.results.snapshots.selectors import results_state
