@@ -28,8 +28,9 @@ GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
 # What an annotator sees; researchers' pages may stay in English.
 ANNOTATORS = (
-    "_dialogs", "_header", "_on_withdrawal", "_own_study", "_patterns", "_training", "comparison",
-    "consent", "feedback", "hours", "list", "study", "tutorial", "withdraw",
+    "_dialogs", "_header", "_on_withdrawal", "_own_study", "_pairs", "_patterns", "_token_by_token",
+    "_training", "comparison", "consent", "feedback", "hours", "list", "study", "tutorial",
+    "withdraw",
 )  # fmt: skip
 PLACES = re.compile(r"%\((\w+)\)s")
 
