@@ -57,12 +57,6 @@ def taken_port(host: str, first: int) -> socket.socket:
     raise SystemExit(f"No free port from {first} to {first + 999}. Choose another with --port.")
 
 
-def free_port(host: str, first: int) -> int:
-    """A port that is free now; another program may take it a moment later."""
-    with taken_port(host, first) as taken:
-        return int(taken.getsockname()[1])
-
-
 def serve(
     host: str,
     first_port: int,
@@ -168,11 +162,7 @@ class _Server:
             self._ended_at = now
             at_once = now - self._started_at < STEADY_SECONDS
             self._false_starts = self._false_starts + 1 if at_once else 0
-            how = (
-                f"was ended by {signal.Signals(-status).name}"
-                if status < 0
-                else f"ended ({status})"
-            )
+            how = _how_it_ended(status)
             if self.given_up(how):
                 return False
         if now - self._ended_at >= self.pause():

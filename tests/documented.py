@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from annotation_site.serving import free_port
 from tests.e2e.site import PASSWORD, wait_for
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = ("/opt/ffn-concepts", "/etc/ffn-concepts.env", "/var/lib/ffn-concepts", "/backups")

@@ -322,6 +322,15 @@ def test_a_large_package_can_be_read_at_a_glance(app):
     assert len(entries) <= MOST_ENTRIES, sorted(entries)
 
 
+def test_what_tests_share_is_in_modules_made_for_it():
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for module, line in imports(path, everywhere=True):
+            shared = module.split(".")
+            if shared[0] == "tests":
+                names = [name for name in shared if name.startswith("test_") or name == "conftest"]
+                assert not names, f"{path.relative_to(ROOT)}:{line} imports {module}"
+
+
 def late_imports() -> dict[str, set[str]]:
     """What each file imports inside its functions."""
     found: dict[str, set[str]] = {}

@@ -20,7 +20,6 @@ from annotation_site.analysis.stratified import LEVEL
 RESAMPLES = 10_000
 SEED = 2022
 
-_NUMBERS = 4_000_000  # held at once, 32 MB
 _ROUNDING = 1e-12  # a bound this near its value is the value: sums in another order differ by less
 
 
@@ -74,47 +73,6 @@ def percentile_interval(values: Floats, *, value: float, level: float = LEVEL) -
     return Interval(low, high, len(values), undefined)
 
 
-def resampled_sums(
-    values: Floats,
-    strata: Integers,
-    *,
-    fixed: Marks | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> Iterator[Floats]:
-    """Resample lists within each stratum and sum their weighted rows.
-
-    Parameters
-    ----------
-    values
-        Additive statistics, one row per list: shape (lists, columns).
-    strata
-        Each list's stratum, 0, 1, …, shape (lists,).
-    fixed
-        Which strata are not drawn anew, as nothing in them was left to chance; shape (strata,).
-    resamples, seed
-        How many draws in all; the same seed gives the same draws, whatever the values are.
-
-    Yields
-    ------
-    NDArray
-        For a block of resamples the sums, shape (strata, block, columns).
-
-    Notes
-    -----
-    The rescaled bootstrap: a resample of n lists is n − 1 draws with replacement, each of weight
-    n / (n − 1), so that the variance of a sum is that of the sample with divisor n − 1 (n draws
-    of n would give (n − 1)/n of it). A resample is known by how often each list was drawn; sums
-    are products of these weights with the rows, and nothing is computed twice.
-    """
-    rows = rows_of(strata)
-    parts = [values[inside] for inside in rows]
-    block = max(1, _NUMBERS // max(len(rows) * values.shape[1], len(strata), 1))
-    drawn = drawn_weights(rows, fixed=fixed, resamples=resamples, seed=seed, block=block)
-    for weights in drawn:
-        yield stratum_sums(parts, weights)
-
-
 def rows_of(strata: Integers) -> list[Integers]:
     """The rows of each stratum, 0, 1, …"""
     return [np.flatnonzero(strata == one) for one in range(int(strata.max(initial=-1)) + 1)]
@@ -133,7 +91,12 @@ def drawn_weights(
     block: int,
     fixed: Marks | None = None,
 ) -> Iterator[list[Floats]]:
-    """The weight of each list, one block of resamples after another; see `resampled_sums`.
+    """The weight of each list, one block of resamples after another.
+
+    The rescaled bootstrap: a resample of n lists is n − 1 draws with replacement, each of weight
+    n / (n − 1), so that the variance of a sum is that of the sample with divisor n − 1 (n draws
+    of n would give (n − 1)/n of it). A resample is known by how often each list was drawn; sums
+    are products of these weights with the rows, and nothing is computed twice.
 
     `rows` are the lists of each stratum, see `rows_of`; a block has an array per stratum, shape
     (resamples of the block, lists). The same seed gives the same draws, however large blocks are.

@@ -22,7 +22,7 @@ from tests.annotation_site.factories import (
     pattern,
     submit,
 )
-from tests.annotation_site.js.test_language import BLOCK, TAG, sentences
+from tests.annotation_site.translatable import BLOCK, TAG, sentences
 
 GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from annotation_site import serving
+from tests.ports import free_port
 
 
 class Redirects(BaseHTTPRequestHandler):
@@ -50,13 +51,13 @@ def test_a_redirect_to_https_is_an_answer_so_that_the_worker_starts(redirecting)
 
 
 def test_waiting_ends_when_a_signal_asks_to_stop():
-    free = serving.free_port("127.0.0.1", 20_000)
+    free = free_port("127.0.0.1", 20_000)
     serving._wait_until_answering("127.0.0.1", free, [Running()], [2])
-    assert serving.free_port("127.0.0.1", free) == free
+    assert free_port("127.0.0.1", free) == free
 
 
 def test_the_next_free_port_is_taken(redirecting):
-    assert serving.free_port("127.0.0.1", redirecting) > redirecting
+    assert free_port("127.0.0.1", redirecting) > redirecting
 
 
 def test_two_servers_that_start_at_once_take_two_ports():

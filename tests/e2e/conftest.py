@@ -1,7 +1,6 @@
 """A running site for each test that asks for one, or for each module; one browser for all."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,22 +8,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests import requires
 from tests.e2e.pages import PATIENCE, watched_page
-from tests.e2e.site import Site, database_of_its_own
+from tests.e2e.site import Site
+from tests.e2e.stopped_site import stopped_site  # noqa: F401
 
 
 @pytest.fixture
-def stopped_site(tmp_path: Path) -> Iterator[Site]:
-    """A site with a database and nobody in it, whose servers are not running."""
-    site = Site(tmp_path / "var")
-    with database_of_its_own(site.environment):
-        site.prepare()
-        yield site
-        if site.process is not None and site.process.poll() is None:
-            site.stop()
-
-
-@pytest.fixture
-def site(stopped_site: Site) -> Site:
+def site(stopped_site: Site) -> Site:  # noqa: F811
     """The same, running."""
     stopped_site.start()
     return stopped_site

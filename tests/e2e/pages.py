@@ -62,12 +62,29 @@ def log_out(page: Page) -> None:
     expect(page.get_by_label("Password")).to_be_visible()
 
 
-def log_in(page: Page, name: str) -> None:
-    page.goto("/login/")
+def fill_in(page: Page, name: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
+
+
+def log_in(page: Page, name: str) -> None:
+    page.goto("/login/")
+    fill_in(page, name)
     expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+
+
+def logged_in(browser: Browser, site: Site, name: str, *, height: int = 800) -> Page:
+    """A page of somebody; `faults` grows by each error of a script or the console."""
+    page = browser.new_page(base_url=site.address, viewport={"width": 1280, "height": height})
+    page.faults = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+    page.on(
+        "console",
+        lambda said: page.faults.append(said.text) if said.type == "error" else None,  # type: ignore[attr-defined]
+    )
+    log_in(page, name)
+    return page
 
 
 def look(page: Page, name: str) -> None:
@@ -82,6 +99,16 @@ def look(page: Page, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
         picture(page, f"{name}-{scheme}-{width}.png")
     page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def expect_no_barrier(page: Page) -> None:
+    """Nothing that axe finds, and nothing to scroll sideways, in any window and theme.
+
+    640 pixels are a window of 1280 at 200% zoom.
+    """
+    look(page, "annotation")
+    page.set_viewport_size({"width": 640, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640, page.url
 
 
 def picture(page: Page, name: str) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.pages import look, requests_from_now, stop_timers
-from tests.e2e.site import PASSWORD, Site, database_of_its_own
+from tests.annotation_site.js.driver import expect_saved, members, press
+from tests.e2e.pages import expect_no_barrier, fill_in, log_in, requests_from_now, stop_timers
+from tests.e2e.site import Site, database_of_its_own
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("page-e2e")]
 PEOPLE = [f"ann{n}" for n in range(8)]
@@ -43,27 +44,19 @@ def enter(site: Site, browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def log_in(name: str, **options: Any) -> Page:
+    def enter(name: str, **options: Any) -> Page:
         options.setdefault("viewport", {"width": 1280, "height": 800})
         context = browser.new_context(base_url=site.address, **options)
         contexts.append(context)
         context.on("weberror", lambda error: faults.append(str(error.error)))
         page = context.new_page()
-        page.goto("/login/")
-        fill_in(page, name)
-        expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+        log_in(page, name)
         return page
 
-    yield log_in
+    yield enter
     for context in contexts:
         context.close()
     assert faults == []
-
-
-def fill_in(page: Page, name: str) -> None:
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
 
 
 def open_next(page: Page) -> None:
@@ -73,20 +66,6 @@ def open_next(page: Page) -> None:
 
 def ready(page: Page) -> None:
     page.locator("html[data-ready]").wait_for(state="attached")
-
-
-def press(page: Page, keys: str) -> None:
-    for key in keys.split():
-        page.keyboard.press(key)
-
-
-def members(page: Page, number: int) -> list[int]:
-    marks = page.locator(".row .marks").all_text_contents()
-    return [rank for rank, text in enumerate(marks, 1) if str(number) in text]
-
-
-def expect_saved(page: Page) -> None:
-    expect(page.locator("#save-state")).to_have_text("Saved")
 
 
 def first_list(site: Site, name: str, what: str) -> Any:
@@ -275,16 +254,6 @@ def pages_of(site: Site, name: str) -> list[str]:
         return ["/", "/studies/new/", "/studies/shared/results/"]
     run = site.query("str(Extraction.objects.get().public_id)")
     return ["/models/", "/models/enqueue/", "/models/import/", f"/models/{run}/"]
-
-
-def expect_no_barrier(page: Page) -> None:
-    """Nothing that axe finds, and nothing to scroll sideways, in any window and theme.
-
-    640 pixels are a window of 1280 at 200% zoom.
-    """
-    look(page, "annotation")
-    page.set_viewport_size({"width": 640, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 640, page.url
 
 
 @pytest.mark.parametrize("name", ["ann7", "rosa", "root"])

@@ -4,9 +4,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.annotation_site.corpus.bundles import make_bundle
+from tests.e2e.pages import expect_no_barrier, logged_in
 from tests.e2e.site import MODEL, Site
-from tests.e2e.test_annotation_page import expect_no_barrier
-from tests.e2e.test_story import log_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies")]
 
@@ -15,7 +14,7 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     site: Site, browser: Browser, tmp_path
 ):
     site.add_people(root="admin")
-    page = log_in(browser, site, "root")
+    page = logged_in(browser, site, "root")
     page.get_by_role("link", name="Models").click()
     page.get_by_role("link", name="Enqueue a model").click()
     page.get_by_label("Model", exact=True).fill(MODEL)

@@ -21,7 +21,8 @@ from playwright.sync_api import Browser, Page, expect
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.wordnet import open_wordnet
 from tests import requires
-from tests.e2e.site import MODEL, PASSWORD, Site, wait_for
+from tests.e2e.pages import logged_in
+from tests.e2e.site import MODEL, Site, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 # The pictures of the README: made by `UPDATE_IMAGES=1 make test`, else looked at by nobody.
@@ -57,22 +58,6 @@ def wordnet() -> None:
         open_wordnet()
     except FFNExtractError as error:
         requires.missing(str(error))
-
-
-def log_in(browser: Browser, site: Site, name: str, *, height: int = 800) -> Page:
-    page = browser.new_page(viewport={"width": 1280, "height": height})
-    page.faults = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
-    page.on(
-        "console",
-        lambda said: page.faults.append(said.text) if said.type == "error" else None,  # type: ignore[attr-defined]
-    )
-    page.goto(site.address)
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
-    return page
 
 
 def enqueue(page: Page) -> None:
@@ -234,11 +219,11 @@ def test_from_a_models_weights_to_a_coverage_table(
     site.add_people(root="admin", rosa="researcher", ada="annotator", ben="annotator")
     site.start()
 
-    enqueue(log_in(browser, site, "root"))
-    researcher = log_in(browser, site, "rosa")
+    enqueue(logged_in(browser, site, "root"))
+    researcher = logged_in(browser, site, "rosa")
     make_study(researcher)
-    annotate(log_in(browser, site, "ben"), "ben")
-    ada = log_in(browser, site, "ada")
+    annotate(logged_in(browser, site, "ben"), "ben")
+    ada = logged_in(browser, site, "ada")
     annotate(ada, "ada")
     label_for_the_picture(ada)
     downloaded = read_results(researcher, site)

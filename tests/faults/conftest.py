@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import stopped_site  # noqa: F401
 from tests.e2e.site import Site
+from tests.e2e.stopped_site import stopped_site  # noqa: F401
 from tests.faults.cluster import Cluster
 from tests.faults.servers import Broker, Postgres
 

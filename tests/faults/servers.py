@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg2
 import redis
 
-from annotation_site.serving import free_port
 from tests import requires
 from tests.e2e.site import wait_for
+from tests.ports import free_port
 
 
 def _port() -> int:

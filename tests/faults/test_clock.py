@@ -14,7 +14,7 @@ from annotation_site.annotation.allocation.slots import leases_sweep
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus import sweeps
 from annotation_site.corpus.models import Extraction, ExtractionLayer
-from annotation_site.results.files import storage as export_files
+from annotation_site.results.files import jobs
 from annotation_site.results.files.jobs import export_request
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.results.snapshots import services as results
@@ -56,7 +56,7 @@ def test_work_of_the_dead_is_given_back_though_its_last_sign_of_life_is_in_the_f
     ExportJob.objects.update(state="running", heartbeat_at=later)
     snapshot = results.snapshot_request(study=study)
     Snapshot.objects.update(state="running", heartbeat_at=later, started_at=later)
-    for sweep in (sweeps.extractions_sweep, export_files.exports_sweep, results.snapshots_sweep):
+    for sweep in (sweeps.extractions_sweep, jobs.exports_sweep, results.snapshots_sweep):
         sweep()
     for row in (whole, layer, job, snapshot):
         row.refresh_from_db()

@@ -18,15 +18,9 @@ from ffn_extract.options import ExtractOptions
 from tests.annotation_site.factories import make_study
 from tests.e2e.site import ROOT, wait_for
 from tests.faults.marks import ONCE
+from tests.faults.running_site import ASKED
 
 pytestmark = [pytest.mark.xdist_group("faults-workers")]
-ASKED = """
-from annotation_site.results.files.jobs import export_request
-from tests.annotation_site.factories import make_study
-study = make_study()
-researcher = study.memberships.get(role="researcher").user
-export_request(study=study, content="jsonl", with_names=False, by=researcher)
-"""
 
 
 @ONCE

@@ -13,9 +13,7 @@ from annotation_site import serving
 from ffn_extract.target_lock import held
 from tests.e2e.site import ROOT, Site, some_port, wait_for
 from tests.faults.marks import ONCE
-from tests.faults.test_half_files import ASKED
-from tests.faults.test_web_killed import children
-from tests.faults.test_workers_killed import belongs_to, workers
+from tests.faults.running_site import ASKED, belongs_to, children, workers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-web")]
 # Read by every Python that starts: what a real one would do, only for longer.

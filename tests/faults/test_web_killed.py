@@ -22,6 +22,7 @@ from annotation_site.serving import NICENESS
 from tests.e2e.annotators import Annotator, people_of
 from tests.e2e.site import ROOT, Site, wait_for
 from tests.faults.bookkeeping import at_work, require_nothing_lost_or_double
+from tests.faults.running_site import children
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-web")]
 CRASHES = int(os.environ.get("CRASHES", "10"))
@@ -90,17 +91,6 @@ def test_serve_gives_up_where_a_server_cannot_run(stopped_site: Site):
 def wait_for_a_change(annotators: list[Annotator]) -> None:
     before = sum(annotator.acknowledged for annotator in annotators)
     wait_for(lambda: sum(a.acknowledged for a in annotators) > before, pause=0.01)
-
-
-def children(site: Site) -> list[int]:
-    """The processes that `serve` started, in their order."""
-    assert site.process is not None
-    listed = subprocess.run(
-        ["ps", "--no-headers", "--sort", "start_time,pid", "-o", "pid",
-         "--ppid", str(site.process.pid)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return [int(pid) for pid in listed.stdout.split()]
 
 
 def ranks(site: Site) -> list[int]:

@@ -14,6 +14,7 @@ import pytest
 from ffn_extract.options import ExtractOptions
 from tests.e2e.site import MODEL, ROOT, Site, answers, demo_model, some_port, wait_for
 from tests.faults.cluster import COMPUTING, EXTRACTING, Cluster
+from tests.faults.running_site import belongs_to, workers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults-workers")]
 ARGUMENTS = ("--kinds", "value,random", "--per-layer", "40", "--glosses", "none")
@@ -140,10 +141,6 @@ def state(site: Site) -> str:
     return "".join(state for (state,) in site.rows("SELECT state FROM corpus_extraction"))
 
 
-def workers(site: Site) -> int:
-    return site.rows("SELECT count(*) FROM workers_worker")[0][0]
-
-
 @pytest.mark.long
 def test_a_killed_worker_changes_nothing_in_the_bundle(stopped_site, tmp_path):
     site = stopped_site
@@ -197,15 +194,6 @@ def kill_everything(site: Site) -> None:
             os.kill(pid, signal.SIGKILL)
     site.process.kill()
     site.process.wait()
-
-
-def belongs_to(site: Site, pid: int) -> bool:
-    """Whether a process runs for this site, and not for another test's or person's."""
-    key = site.environment["SECRET_KEY"]
-    listed = subprocess.run(
-        ["ps", "eww", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return key in listed.stdout
 
 
 def test_both_servers_stop_on_ctrl_c_and_start_again(stopped_site):

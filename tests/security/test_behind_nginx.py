@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from annotation_site import web_worker
-from annotation_site.serving import free_port
 from tests import requires
 from tests.e2e.site import PASSWORD, Site, database_of_its_own, some_port, wait_for
+from tests.ports import free_port
 
 pytestmark = pytest.mark.xdist_group("e2e")
 WORLD = """

@@ -28,15 +28,11 @@ from ffn_extract.bundle.rows import (
     fitting,
 )
 from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
+from tests.security.environment import SECRETS
 
 MOST_OF_A_BOMB_MB = 300
 MOST_OF_ANY_MB = apart.MOST_MEMORY_MB + 64  # the program itself is beside its data
 N = 7_249
-SECRETS = {
-    "SECRET_KEY": "s-1", "DATABASE_URL": "s-2", "DATABASE_PASSWORD": "s-3", "REDIS_URL": "s-4",
-    "HF_TOKEN": "s-5", "EMAIL_URL": "s-6", "OIDC_CLIENT_SECRET": "s-7", "METRICS_TOKEN": "s-8",
-    "FFN_ENV_FILE": "s-9", "SOMETHING_NEW": "s-10",
-}  # fmt: skip
 
 
 @pytest.fixture

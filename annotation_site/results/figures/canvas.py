@@ -30,7 +30,6 @@ Layout = Literal["wide", "narrow"]
 _FONTS = "system-ui, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 WIDTHS: dict[Layout, int] = {"wide": 900, "narrow": 390}
 PX = 0.75  # points in a CSS pixel; matplotlib counts in points, 72 to the inch
-PRINTED = ("pdf", "png")
 _PRINT_DPI = 300
 # It tells about every font that a PDF takes letters from.
 logging.getLogger("fontTools").setLevel(logging.WARNING)

@@ -10,6 +10,7 @@ from annotation_site.results.models import Snapshot
 from ffn_extract.atomic_file import atomic_file
 
 TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
+PRINTED = ("pdf", "png")
 State = Snapshot.State
 
 

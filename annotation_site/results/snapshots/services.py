@@ -12,7 +12,13 @@ from django.utils.translation import gettext, gettext_noop
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.errors import Invalid, NotFound
-from annotation_site.results.figures.files import TYPES, figure_path, figures_remove, figures_write
+from annotation_site.results.figures.files import (
+    PRINTED,
+    TYPES,
+    figure_path,
+    figures_remove,
+    figures_write,
+)
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.results.tables.filters import Filters
@@ -169,7 +175,7 @@ def figures_draw(*, snapshot_id: int, for_print: bool) -> None:
     if snapshot is None:
         return
     with working(snapshot, fail=_not_drawn):
-        extensions = ["pdf", "png"] if for_print else ["svg"]
+        extensions = PRINTED if for_print else ("svg",)
         figures, files = figures_again(snapshot.study, snapshot.tables, extensions)
         figures_write(snapshot, files)
         known = snapshot.figures if for_print else figures

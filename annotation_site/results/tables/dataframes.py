@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import pandas as pd
-from django.db.models import QuerySet
 
 from annotation_site.analysis.annotation_frames import AnnotationFrames, typed_frame
 from annotation_site.annotation.models import (
@@ -40,21 +39,6 @@ _PATTERNS = {
     "stopwords": bool,
 }
 _MEMBERS = ["annotation_id", "pattern", "rank", "category", "stopwords"]
-
-
-def counted_assignments(study: Study) -> QuerySet[Assignment]:
-    """Submitted annotations that results use.
-
-    Left out: training, repeats, reference and adjudication; surplus answers; and those of people
-    who were not blind when they gave them (METHOD section 4).
-    """
-    return Assignment.objects.filter(
-        item__study=study,
-        purpose=Purpose.ANNOTATION,
-        state=Assignment.State.SUBMITTED,
-        surplus=False,
-        unblinded=False,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +91,11 @@ class StudyAnnotations:
         return self.annotations[self.annotations["purpose"] == purpose]
 
     def counted(self, filters: Filters) -> pd.DataFrame:
-        """The annotations that count, see `counted_assignments`, and pass the filter."""
+        """The annotations that count and pass the filter.
+
+        Left out: training, repeats, reference and adjudication; surplus annotations; and those of
+        people who were not blind when they gave them (METHOD section 4).
+        """
         found = self.of(Purpose.ANNOTATION)
         found = found[~found["surplus"] & ~found["unblinded"]]
         if filters.people is not None:
@@ -207,33 +195,9 @@ def model_names(study: Study) -> dict[int, str]:
     }
 
 
-def frames_of(study: Study) -> AnnotationFrames:
-    """The study's own lists and the annotations that count, without any filter."""
-    filters = Filters.of(study)
-    answers = annotations_of(study)
-    return answers.labels(answers.counted(filters), filters)
-
-
-def token_judgements_frame(answers: StudyAnnotations) -> pd.DataFrame:
-    """One row per rank in a pattern of an annotation, with all its attributes.
-
-    An answer without patterns keeps one row, with ``pattern`` and ``rank`` missing.
-    """
-    return answers.annotations.merge(answers.lists, on="list_id").merge(
-        answers.members, on="annotation_id", how="left"
-    )
-
-
 def frames_with_adjudicated(answers: StudyAnnotations, filters: Filters) -> AnnotationFrames:
     """People's annotations, replaced by the adjudicated annotation of each list that has one."""
     final = answers.of(Purpose.ADJUDICATION).assign(annotator=FINAL)
     counted = answers.counted(filters)
     counted = counted[~counted["list_id"].isin(final["list_id"])]
     return answers.labels(pd.concat([counted, final], ignore_index=True), filters)
-
-
-def adjudicated_frames(study: Study) -> AnnotationFrames:
-    """The study's own lists with only adjudicated annotations, in the shape of `frames_of`."""
-    filters = Filters.of(study)
-    answers = annotations_of(study)
-    return answers.labels(answers.of(Purpose.ADJUDICATION), filters)

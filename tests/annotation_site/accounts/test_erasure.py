@@ -14,7 +14,6 @@ from annotation_site.annotation.models import Study
 from annotation_site.annotation.people.joining import person_erase
 from annotation_site.api.once import KEPT
 from annotation_site.results.files import jobs
-from annotation_site.results.files import storage as export_files
 from tests.annotation_site.api.scripts import bearer
 from tests.annotation_site.factories import (
     PASSWORD,
@@ -97,7 +96,7 @@ def test_no_byte_of_the_name_or_address_is_left_of_somebody_erased(exports):
 
     address = f"/people/{person.public_id}/erase/"
     assert client_of(admin).post(address, {"name": NAME}).status_code == 302
-    export_files.exports_sweep()  # a worker's, every few seconds
+    jobs.exports_sweep()  # a worker's, every few seconds
     assert tables_with(WORDS) == set()
     assert files_with(WORDS) == set()
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from annotation_site.analysis import intervals
-from annotation_site.analysis.intervals import drawn_weights, percentile_interval, resampled_sums
+from annotation_site.analysis.intervals import drawn_weights, percentile_interval
+from tests.annotation_site.analysis.resampled import resampled_sums
 
 
 def test_a_resample_draws_one_list_fewer_and_weighs_it_more() -> None:
@@ -39,12 +39,11 @@ def test_what_was_taken_whole_is_not_drawn_anew() -> None:
     assert (drawn[1, :, 4:] != 1).any()
 
 
-def test_draws_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draws_depend_on_the_seed_alone() -> None:
     strata = np.repeat([0, 1], 30)
     values = np.random.default_rng(0).random((60, 4))
     whole = np.concatenate(list(resampled_sums(values, strata, resamples=64)), axis=1)
-    monkeypatch.setattr(intervals, "_NUMBERS", 500)
-    blocks = list(resampled_sums(values[:, :3], strata, resamples=64))
+    blocks = list(resampled_sums(values[:, :3], strata, resamples=64, block=5))
     assert len(blocks) > 1
     np.testing.assert_allclose(np.concatenate(blocks, axis=1), whole[..., :3], rtol=1e-12)
     other = np.concatenate(list(resampled_sums(values, strata, resamples=64, seed=1)), axis=1)

@@ -9,7 +9,6 @@ from annotation_site.annotation.people import members
 from annotation_site.annotation.studies import services as studies
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.snapshots.services import snapshot_refresh_now
-from annotation_site.results.tables.dataframes import frames_of
 from tests.annotation_site.annotation.answering import save, submit
 from tests.annotation_site.factories import (
     UserFactory,
@@ -20,6 +19,7 @@ from tests.annotation_site.factories import (
     make_study,
     pattern,
 )
+from tests.annotation_site.results.frames import frames_of
 
 pytestmark = pytest.mark.django_db
 State = Assignment.State

@@ -22,7 +22,7 @@ from ffn_extract import apart, child
 from ffn_extract.errors import CheckpointError, FFNExtractError, ProcessEnded
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from tests.security.test_hostile_bundles import SECRETS
+from tests.security.environment import SECRETS
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

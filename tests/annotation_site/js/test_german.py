@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from annotation_site.languages import LOCALE, messages
 from tests.annotation_site.js.driver import press, reload
 from tests.annotation_site.js.stub import Stub
-from tests.annotation_site.js.test_language import CALL, sentences
+from tests.annotation_site.translatable import CALL, sentences
 
 pytestmark = pytest.mark.xdist_group("page")
 

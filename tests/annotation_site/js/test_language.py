@@ -10,40 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.utils.translation import trans_real
 from playwright.sync_api import Page, expect
 
 from annotation_site.languages import compiled
 from tests.annotation_site.js.driver import open_list, press, reload, row
 from tests.annotation_site.js.stub import Stub, tokens
+from tests.annotation_site.translatable import BLOCK, CALL, SITE, TAG, sentences
 
 pytestmark = pytest.mark.xdist_group("page")
-SITE = Path(settings.BASE_DIR) / "annotation_site"
 LANGUAGE = "eo"
-TAG = re.compile(r"""\{% translate (?:"([^"]+)"|'([^']+)')""")
-BLOCK = re.compile(
-    r"\{% blocktranslate.*?%\}(.*?)(?:\{% plural %\}(.*?))?\{% endblocktranslate %\}"
-)
-CALL = re.compile(r"gettext\(\s*'((?:[^'\\]|\\.)*)'(?:,\s*'((?:[^'\\]|\\.)*)')?")
 # What others wrote, and names: a study's texts, tokens, categories, keys.
 NOT_OURS = (
     "bdi, kbd, dt, .gloss, .prose, .token, .segment, .summary, .chip, .brand-name, h1, #wikipedia,"
     "title, script, style, noscript, #conflict-rows td bdi"
 )
-
-
-def sentences(folder: str, suffix: str, *patterns: re.Pattern[str]) -> set[tuple[str, str]]:
-    """(singular, plural or "") of every sentence under a folder."""
-    text = "".join(p.read_text() for p in sorted((SITE / folder).rglob(f"*{suffix}")))
-    found = [match.groups() for pattern in patterns for match in pattern.finditer(text)]
-    whole = set()
-    for one, other in found:
-        if suffix == ".html" and one is None:
-            one, other = other, None
-        as_msgid = [re.sub(r"\{\{ (\w+) \}\}", r"%(\1)s", part or "") for part in (one, other)]
-        whole.add((as_msgid[0], as_msgid[1]))
-    return whole
 
 
 def write_catalogue(path: Path, messages: set[tuple[str, str]]) -> None:

@@ -19,11 +19,11 @@ import pytest
 import redis
 
 from annotation_site.operations.doctor import CHECKS, ON_REQUEST
-from annotation_site.serving import free_port
 from tests import requires
 from tests.e2e.site import wait_for
 from tests.faults.small_disk import SmallDisk
 from tests.installation import ROOT, Installation, without_roots_privilege
+from tests.ports import free_port
 
 SECRET = "s3cret/of@redis"
 QUOTED = "s3cret%2Fof%40redis"

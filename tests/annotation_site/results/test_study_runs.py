@@ -23,7 +23,7 @@ from annotation_site.results.pages.disagreement import (
 from annotation_site.results.pages.summary import summary_of
 from annotation_site.results.snapshots import computation
 from annotation_site.results.snapshots.versions import data_version
-from annotation_site.results.tables.dataframes import adjudicated_frames, annotations_of, frames_of
+from annotation_site.results.tables.dataframes import annotations_of, frames_with_adjudicated
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import (
@@ -34,6 +34,7 @@ from tests.annotation_site.factories import (
     make_study,
     pattern,
 )
+from tests.annotation_site.results.frames import frames_of
 
 pytestmark = pytest.mark.django_db
 ANSWERS = {  # of two people: alike, half alike, unlike, both nothing
@@ -203,16 +204,22 @@ def test_final_answers_change_no_table_of_peoples_answers(study):
     assert snapshot(study).tables == before
 
 
-def test_gold_labels_have_the_shape_of_labels_and_only_final_answers(study):
-    item = items_of(study)[1]
+def test_an_adjudicated_annotation_stands_for_all_of_its_list_and_has_their_shape(study):
+    item, empty = items_of(study)[1], items_of(study)[3]
     final = decide(study, item, answer(pattern(1, [1, 2, 3, 9], description="birds")))
-    decide(study, items_of(study)[3], answer())
-    gold, people = adjudicated_frames(study), frames_of(study)
+    decide(study, empty, answer())
+    people = frames_of(study)
+    gold = frames_with_adjudicated(annotations_of(study), Filters.of(study))
     assert gold.lists.equals(people.lists)
     assert list(gold.members.dtypes) == list(people.members.dtypes)
-    assert gold.annotations["list_id"].tolist() == [item.pk, items_of(study)[3].pk]
-    assert gold.members["rank"].tolist() == [1, 2, 3, 9]
-    assert set(gold.members["annotation_id"]) == {final.pk}
+    of_list = gold.annotations.groupby("list_id")["annotation_id"].apply(set)
+    before = people.annotations.groupby("list_id")["annotation_id"].apply(set)
+    assert of_list[item.pk] == {final.pk}
+    assert len(of_list[empty.pk]) == 1
+    others = before.index.difference([item.pk, empty.pk])
+    assert of_list[others].equals(before[others])
+    own = gold.members[gold.members["annotation_id"] == final.pk]
+    assert own["rank"].tolist() == [1, 2, 3, 9]
 
 
 def adjudicated_of(study, extension):

@@ -19,7 +19,7 @@ from annotation_site.results.files.archive_annotations import TableSettings, req
 from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.snapshots import services
 from annotation_site.results.snapshots.computation import table_json, table_request
-from annotation_site.results.tables.dataframes import annotations_of, frames_of
+from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES, tables_of
 from tests.annotation_site.factories import (
@@ -30,6 +30,7 @@ from tests.annotation_site.factories import (
     pattern,
     submit,
 )
+from tests.annotation_site.results.frames import frames_of
 
 pytestmark = pytest.mark.django_db
 Purpose = Assignment.Purpose

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from annotation_site.results.figures.canvas import INKS, PRINTED, printed, svg
+from annotation_site.results.figures.canvas import INKS, printed, svg
 from annotation_site.results.figures.charts import (
     agreement_matrix,
     coverage_by_kind,
@@ -16,6 +16,7 @@ from annotation_site.results.figures.charts import (
     time_per_list,
 )
 from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
+from annotation_site.results.figures.files import PRINTED
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
 from tests.annotation_site.results.requests import CATEGORIES, request

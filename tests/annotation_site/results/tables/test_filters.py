@@ -12,12 +12,12 @@ from annotation_site.results.snapshots.selectors import people_of
 from annotation_site.results.tables.dataframes import (
     annotations_of,
     frames_with_adjudicated,
-    token_judgements_frame,
 )
 from annotation_site.results.tables.filters import Filters
 from tests.annotation_site.annotation.answering import submit
 from tests.annotation_site.factories import answer, make_extraction, make_study, pattern
 from tests.annotation_site.results.by_hand import labelled_study
+from tests.annotation_site.results.frames import token_judgements_frame
 
 pytestmark = pytest.mark.django_db
 

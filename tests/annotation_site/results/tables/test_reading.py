@@ -9,9 +9,10 @@ from annotation_site.annotation.models import Assignment, Study
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.results.files.adjudicated_export import adjudicated_records
 from annotation_site.results.files.labels_export import annotation_records
-from annotation_site.results.tables.dataframes import annotations_of, token_judgements_frame
+from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.reading import one_moment
 from tests.annotation_site.factories import answer, make_study, pattern, submit
+from tests.annotation_site.results.frames import token_judgements_frame
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SHORT = answer(pattern(1, [1, 2, 3, 4]))

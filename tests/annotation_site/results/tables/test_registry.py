@@ -11,7 +11,6 @@ from pandas.testing import assert_frame_equal
 
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
-from annotation_site.analysis.intervals import resampled_sums
 from annotation_site.analysis.paper import PAPER_TABLE_2, TABLE_2_ROWS
 from annotation_site.analysis.strata import ALL_VECTORS, Populations
 from annotation_site.results.pages import cells as presentation
@@ -21,6 +20,7 @@ from annotation_site.results.tables.request import ONE_ANNOTATOR, TableRequest
 from benchmarks.coverage import frames_of
 from tests.annotation_site.analysis.agreement_frames import random_labels
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
+from tests.annotation_site.analysis.resampled import resampled_sums
 from tests.annotation_site.results.requests import CATEGORIES, request
 
 
