@@ -48,6 +48,11 @@ class OptionError(FFNExtractError):
         super().__init__(message or " ".join(map(str, problems)))
         self.problems = tuple(problems)
 
+    @classmethod
+    def about(cls, option: str, what: str) -> "OptionError":
+        """An error whose sentence begins with the option's name."""
+        return cls(problems=[OptionSentence(option, lambda say: f"{say(option)} {what}")])
+
     def named(self, naming: Naming) -> str:
         """The whole message, with option names by `naming`."""
         return " ".join(one.write(naming) for one in self.problems) or str(self)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ffn_extract.bundle import Bundle, TokenRow, VectorRow, open_bundle
 from ffn_extract.bundle.manifest import UNEMBEDDINGS
-from ffn_extract.errors import OptionError, OptionSentence
+from ffn_extract.errors import OptionError
 from ffn_extract.formulas import neutralised
 from ffn_extract.options import KINDS
 from ffn_extract.tensor_names import ranges
@@ -73,17 +73,15 @@ def _rows(bundle: Bundle, wanted: Wanted) -> Iterator[VectorRow]:
 def _require_possible(wanted: Wanted, bundle: Bundle) -> None:
     model = bundle.manifest.model
     if wanted.kind is not None and wanted.kind not in KINDS:
-        raise _about("kind", f"must be one of {', '.join(KINDS)}, not {wanted.kind!r}.")
+        raise OptionError.about("kind", f"must be one of {', '.join(KINDS)}, not {wanted.kind!r}.")
     if wanted.layer is not None and not 0 <= wanted.layer < model.n_layers:
-        raise _about("layer", f"must be from 0 to {model.n_layers - 1}, not {wanted.layer}.")
+        raise OptionError.about(
+            "layer", f"must be from 0 to {model.n_layers - 1}, not {wanted.layer}."
+        )
     if wanted.index is not None and wanted.index < 0:
-        raise _about("index", f"must be at least 0, not {wanted.index}.")
+        raise OptionError.about("index", f"must be at least 0, not {wanted.index}.")
     if wanted.index is not None and wanted.kind == "value" and wanted.index >= model.d_ff:
-        raise _about("index", f"must be from 0 to {model.d_ff - 1}, not {wanted.index}.")
-
-
-def _about(option: str, what: str) -> OptionError:
-    return OptionError(problems=[OptionSentence(option, lambda say: f"{say(option)} {what}")])
+        raise OptionError.about("index", f"must be from 0 to {model.d_ff - 1}, not {wanted.index}.")
 
 
 def _nothing(wanted: Wanted, bundle: Bundle) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.chosen_vectors import require_enough, require_places
 from ffn_extract.corpora import Corpus
-from ffn_extract.errors import CorpusError, OptionError, OptionSentence
+from ffn_extract.errors import CorpusError, OptionError
 from ffn_extract.options import ALL, ExtractOptions
 
 
@@ -39,7 +39,7 @@ def require_texts(options: ExtractOptions, corpus: Corpus) -> None:
 def require_top_k(top_k: int, n_tokens: int) -> None:
     """Refuse lists longer than the vocabulary. Raises OptionError."""
     if n_tokens < top_k:
-        raise _about(
+        raise OptionError.about(
             "top_k",
             f"is {top_k}, and the vocabulary has {n_tokens:,} tokens that may appear in a list. "
             "Give a smaller number.",
@@ -51,7 +51,3 @@ def layers_of(options: ExtractOptions, read: Sequence[int]) -> Sequence[int]:
     if options.vectors is None:
         return read
     return sorted({layer for layer, _ in options.vectors})
-
-
-def _about(option: str, what: str) -> OptionError:
-    return OptionError(problems=[OptionSentence(option, lambda say: f"{say(option)} {what}")])

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from allauth.mfa.models import Authenticator
 from django.db.models import Exists, F, OuterRef, QuerySet
+from django.shortcuts import get_object_or_404
 
 from annotation_site.accounts.audit import ACTIONS
 from annotation_site.accounts.models import AuditEntry, Role, User
@@ -18,6 +19,11 @@ def people(name: str = "") -> QuerySet[User]:
     if name:
         found = found.filter(username__icontains=name)
     return found.order_by(F("erased_at").asc(nulls_first=True), "username")
+
+
+def person_of(public_id: uuid.UUID) -> User:
+    """One of `people`. Raises Http404."""
+    return get_object_or_404(people(), public_id=public_id)
 
 
 def annotators() -> QuerySet[User]:

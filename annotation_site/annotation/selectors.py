@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from django.db.models import Count, Max, Min, Q, QuerySet
+from django.shortcuts import get_object_or_404
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import (
@@ -61,6 +62,16 @@ def studies_of(user: User) -> QuerySet[Study]:
         return studies
     own = Membership.objects.filter(user=user, role=Membership.Role.RESEARCHER)
     return studies.filter(pk__in=own.values("study"))
+
+
+def study_of(user: User, slug: str) -> Study:
+    """A study that the person runs. Raises Http404 for every other."""
+    return get_object_or_404(studies_of(user), slug=slug)
+
+
+def membership_of(user: User, slug: str) -> Any:
+    """The person's membership as annotator, one of `studies_to_annotate`. Raises Http404."""
+    return get_object_or_404(studies_to_annotate(user), study__slug=slug)
 
 
 def with_annotation_counts(studies: QuerySet[Study]) -> QuerySet[Any]:

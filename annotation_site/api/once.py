@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
@@ -16,7 +15,7 @@ from rest_framework.response import Response
 
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import RequestKey
-from annotation_site.annotation.selectors import studies_of
+from annotation_site.annotation.selectors import study_of
 from annotation_site.api.calls import PersonRequest
 from annotation_site.errors import Invalid
 
@@ -123,8 +122,8 @@ def _check_rights(request: PersonRequest, slugs: set[str | None]) -> None:
 
     Role and scope are checked before; what is in no study is only for those.
     """
-    for slug in slugs - {None}:
-        get_object_or_404(studies_of(request.user), slug=slug)
+    for slug in filter(None, slugs):
+        study_of(request.user, slug)
 
 
 def _repeated(kept: RequestKey, request: PersonRequest) -> Response:

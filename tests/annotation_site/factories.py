@@ -213,3 +213,18 @@ def make_invitation(*, by: User | None = None, **changes: Any) -> tuple[Invitati
 def newcomer(name: str = "nina", **changes: str) -> dict[str, str]:
     """What somebody fills in on the page that an invitation leads to."""
     return {"username": name, "password": PASSWORD, "email": "", **changes}
+
+
+def is_in(client: Client) -> bool:
+    """Whether somebody is logged in."""
+    return client.get("/").status_code == 200
+
+
+def researcher_of(study: Study) -> User:
+    """The one who runs a study of `make_study`."""
+    return study.memberships.get(role=Membership.Role.RESEARCHER).user
+
+
+def text_of(response: Any) -> str:
+    """A page's source with every run of white space as one space."""
+    return " ".join(response.content.decode().split())

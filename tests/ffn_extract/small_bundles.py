@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ffn_extract.bundle import ModelInfo, TokenRow, VectorRow, write_bundle
+from ffn_extract.bundle import ModelInfo, TokenRow, VectorRow, open_bundle, write_bundle
 
 
 def write_small_bundle(out: Path, **changed) -> None:
@@ -34,3 +34,8 @@ def small_tokens() -> list[TokenRow]:
     return [
         TokenRow(i, f"token{i}", f"token{i}", *(glossed if i == 2 else ())) for i in range(1, 7)
     ]
+
+
+def rows_of(folder: Path) -> list[VectorRow]:
+    """Every row of vectors, in the bundle's order."""
+    return [row for rows in open_bundle(folder).iter_vectors() for row in rows]

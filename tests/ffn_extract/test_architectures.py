@@ -1,7 +1,6 @@
 """What a declaration makes of files: names, shapes, refusals. Families: test_families.py."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from ffn_extract.architectures import (
 from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.options import ExtractOptions
-from tests.ffn_extract.tiny_models import edit_config
+from tests.ffn_extract.tiny_models import copied, edit_config
 
 
 def weights_of(folder) -> ModelWeights:
@@ -179,10 +178,6 @@ def test_values_that_are_not_finite_are_refused(tiny_model, tmp_path):
 def test_a_family_cannot_be_declared_twice():
     with pytest.raises(ArchitectureError, match="gpt2 is declared twice"):
         registry(ARCHITECTURES["gpt2"], ARCHITECTURES["bert"], ARCHITECTURES["gpt2"])
-
-
-def copied(folder, tmp_path):
-    return shutil.copytree(folder, tmp_path / "copy")
 
 
 def rename(folder, change) -> None:

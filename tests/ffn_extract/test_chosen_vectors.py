@@ -11,13 +11,10 @@ from ffn_extract.cli import main
 from ffn_extract.errors import OptionError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
+from tests.ffn_extract.small_bundles import rows_of
 from tests.ffn_extract.tiny_models import SENTENCES
 
 WHOLE = ExtractOptions(kinds=("value",), per_layer="all", top_k=5, glosses=(), name="it")
-
-
-def rows_of(folder):
-    return [row for rows in open_bundle(folder).iter_vectors() for row in rows]
 
 
 def invoke(*arguments):

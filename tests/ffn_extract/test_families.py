@@ -1,7 +1,6 @@
 """Every family against the real modules of a tiny random model: FFN, norm, unembedding, names."""
 
 import dataclasses
-import shutil
 from functools import cache
 
 import numpy as np
@@ -11,8 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers.activations import ACT2FN
 
-from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_of
-from ffn_extract.checkpoints.find import find_checkpoint
+from ffn_extract.architectures import ARCHITECTURES, ModelWeights
 from ffn_extract.errors import ArchitectureError
 from tests.ffn_extract.tiny_families import (
     CAUSAL,
@@ -21,16 +19,11 @@ from tests.ffn_extract.tiny_families import (
     WITH_EXPERTS,
     WITHOUT_EXPERTS,
 )
-from tests.ffn_extract.tiny_models import edit_config
+from tests.ffn_extract.tiny_models import copied, edit_config, weights_of
 
 IDS = torch.tensor([[3, 5, 8, 4, 9]])
 BOTH_LAYERS = pytest.mark.parametrize("layer", [0, 1])
 BERT_LIKE = pytest.mark.parametrize("family", ENCODERS)
-
-
-def weights_of(folder) -> ModelWeights:
-    checkpoint = find_checkpoint(str(folder))
-    return ModelWeights(architecture_of(checkpoint.config), checkpoint.config, checkpoint.tensors)
 
 
 @cache
@@ -307,10 +300,6 @@ def same_content(a: ModelWeights, b: ModelWeights) -> None:
     torch.testing.assert_close(a.unembedding.rows(0, 9), b.unembedding.rows(0, 9), rtol=0, atol=0)
     np.testing.assert_equal(a.norm(layer).gain, b.norm(layer).gain)
     np.testing.assert_equal(a.norm(layer).bias, b.norm(layer).bias)
-
-
-def copied(folder, tmp_path):
-    return shutil.copytree(folder, tmp_path / "copy")
 
 
 def rename(folder, change) -> bool:

@@ -17,6 +17,7 @@ from ffn_extract.errors import ArchitectureError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.tiny_families import ENCODERS, TINY_FAMILIES
+from tests.ffn_extract.tiny_models import copied
 
 TINY = ExtractOptions(
     kinds=("value",), per_layer=24, top_k=5, glosses=(), name="tiny", through_head=True
@@ -150,10 +151,6 @@ def test_the_lowest_scores_are_the_highest_of_the_opposite_vector(tiny_model):
     vectors = np.random.default_rng(0).standard_normal((3, 16))
     before = weights.before_unembedding(vectors)
     np.testing.assert_allclose(weights.before_unembedding(-2 * vectors), -2 * before, rtol=1e-12)
-
-
-def copied(folder, tmp_path):
-    return shutil.copytree(folder, tmp_path / "copy")
 
 
 def edit(folder, rename, tensors=None):

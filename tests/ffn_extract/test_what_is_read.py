@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from ffn_extract.inspection import Wanted, describe
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.tiny_families import SHARED, TINY_FAMILIES
-from tests.ffn_extract.tiny_models import EXTRA_ROWS, edit_config
+from tests.ffn_extract.tiny_models import EXTRA_ROWS, copied, edit_config
 
 VALUES = ExtractOptions(kinds=("value",), per_layer=6, top_k=5, glosses=(), name="tiny")
 WITH_HEADS = sorted(name for name, family in ARCHITECTURES.items() if family.heads)
@@ -31,10 +30,6 @@ def weights_of(folder, **options) -> ModelWeights:
     checkpoint = find_checkpoint(str(folder))
     family = architecture_of(checkpoint.config)
     return ModelWeights(family, checkpoint.config, checkpoint.tensors, **options)
-
-
-def copied(folder, tmp_path):
-    return shutil.copytree(folder, tmp_path / "copy")
 
 
 def change(folder, edit) -> None:

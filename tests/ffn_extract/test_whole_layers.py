@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from ffn_extract import run
-from ffn_extract.bundle import BundleError, open_bundle
+from ffn_extract.bundle import BundleError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract, open_run
 from ffn_extract.progress import Steps, ignore
 from ffn_extract.whole_layers import LayeredExtraction
+from tests.ffn_extract.small_bundles import rows_of
 from tests.ffn_extract.tiny_models import SENTENCES
 
 D_FF, LAYERS, DRAWN = 24, 2, 3
@@ -36,10 +37,6 @@ def stop_at(done):
             raise Stopped
 
     return report
-
-
-def rows_of(folder):
-    return [row for rows in open_bundle(folder).iter_vectors() for row in rows]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.bundle import open_bundle
 from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.cli import main
@@ -17,14 +16,10 @@ from ffn_extract.errors import ArchitectureError, CheckpointError, FFNExtractErr
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.vocabulary import load_tokenizer, read_vocabulary
+from tests.ffn_extract.tiny_models import weights_of
 from tests.ffn_extract.tiny_wikilm import CUTOFFS, D_FF, D_MODEL, FORMS, WORDS, save, settings
 
 TINY = ExtractOptions(kinds=("value", "random"), per_layer=4, top_k=6, glosses=())
-
-
-def weights_of(folder) -> ModelWeights:
-    checkpoint = find_checkpoint(str(folder))
-    return ModelWeights(architecture_of(checkpoint.config), checkpoint.config, checkpoint.tensors)
 
 
 def scores_of(weights, states) -> torch.Tensor:

@@ -1,11 +1,14 @@
 """Tiny random models of each family, in folders with their tokenizers."""
 
 import json
+import shutil
 from pathlib import Path
 
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from ffn_extract.architectures import ModelWeights, architecture_of
+from ffn_extract.checkpoints.find import find_checkpoint
 from tests.ffn_extract.tiny_families import TINY_FAMILIES
 
 SENTENCES = Path(__file__).resolve().parents[2] / "fixtures" / "sentences.txt"
@@ -83,3 +86,14 @@ def edit_config(folder: Path, **values) -> None:
     """Change entries of a model's config.json."""
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """A copy of a model's folder, for a test that changes it."""
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def weights_of(folder: Path) -> ModelWeights:
+    """A model's weights as extraction reads them."""
+    checkpoint = find_checkpoint(str(folder))
+    return ModelWeights(architecture_of(checkpoint.config), checkpoint.config, checkpoint.tensors)

@@ -5,7 +5,7 @@ import uuid
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
@@ -32,7 +32,7 @@ def listed(request: PersonRequest) -> HttpResponse:
 @require_GET
 def person(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """One person, with the actions of an admin."""
-    found = _person(public_id)
+    found = selectors.person_of(public_id)
     recent = selectors.log_rows(audit.entries(person=found.public_id)[:10])
     context = {"person": found, "roles": Role.choices, "recent": recent}
     return render(request, "accounts/person.html", context)
@@ -42,7 +42,7 @@ def person(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def role(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Change a person's role."""
-    found = _person(public_id)
+    found = selectors.person_of(public_id)
     people.person_role_change(person=found, role=request.POST.get("role", ""), by=request.user)
     messages.success(request, gettext("The role is changed."))
     return redirect("accounts:person", public_id)
@@ -52,7 +52,7 @@ def role(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def access(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Deactivate or activate a person, as the form says; never toggle."""
-    found = _person(public_id)
+    found = selectors.person_of(public_id)
     changes = {"yes": people.person_activate, "no": people.person_deactivate}
     active = request.POST.get("active", "")
     if active not in changes:
@@ -75,7 +75,7 @@ def access(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def reset_link(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Make a link for a new password; only this response shows it."""
-    found = _person(public_id)
+    found = selectors.person_of(public_id)
     link = request.build_absolute_uri(services.reset_link_make(person=found, by=request.user))
     context = {"person": found, "link": link}
     return render(request, "accounts/reset_link.html", context)
@@ -85,7 +85,7 @@ def reset_link(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def second_factor(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Remove a lost second factor."""
-    services.second_factor_remove(person=_person(public_id), by=request.user)
+    services.second_factor_remove(person=selectors.person_of(public_id), by=request.user)
     messages.success(request, gettext("The second factor is removed. The password is unchanged."))
     return redirect("accounts:person", public_id)
 
@@ -93,7 +93,7 @@ def second_factor(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @admin_required
 def erase(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Explain erasing; erase the person once the name is typed."""
-    found = _person(public_id)
+    found = selectors.person_of(public_id)
     wrong = False
     if request.method == "POST":
         wrong = request.POST.get("name", "") != found.username
@@ -125,7 +125,3 @@ def log(request: PersonRequest) -> HttpResponse:
         "query": query.urlencode(),
     }
     return render(request, "accounts/log.html", context)
-
-
-def _person(public_id: uuid.UUID) -> User:
-    return get_object_or_404(selectors.people(), public_id=public_id)

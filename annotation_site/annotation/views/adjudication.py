@@ -21,7 +21,7 @@ from annotation_site.annotation.work import submissions
 @require_POST
 def adjudicate(request: PersonRequest, slug: str) -> HttpResponse:
     """Open one of a study's lists for adjudication."""
-    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    study = selectors.study_of(request.user, slug)
     wanted = request.POST.get("list", "")
     number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else 0
     item = get_object_or_404(study.items.filter(use=Item.Use.STUDY), pk=number)

@@ -22,7 +22,7 @@ from annotation_site.exact_words import exact
 @require_http_methods(["GET", "POST"])
 def people(request: PersonRequest, slug: str) -> HttpResponse:
     """The annotators of one of the person's own studies, and a form that adds one."""
-    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    study = selectors.study_of(request.user, slug)
     form = AnnotatorForm(request.POST or None, study=study)
     if request.method == "POST" and form.is_valid():
         try:
@@ -41,7 +41,7 @@ def people(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def change(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponse:
     """Release an annotator's unopened lists, or remove the person from the study."""
-    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    study = selectors.study_of(request.user, slug)
     membership = get_object_or_404(selectors.annotators(study), user__public_id=public_id)
     actions = {"release": members.assignments_release, "remove": members.annotator_remove}
     action = request.POST.get("action", "")

@@ -21,7 +21,6 @@ from annotation_site.annotation.lists.page import (
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Assignment, Guidelines
 from annotation_site.annotation.review import training
-from annotation_site.annotation.views.own import membership_of
 from annotation_site.annotation.work import submissions
 from annotation_site.errors import ConsentNeeded
 
@@ -30,7 +29,7 @@ from annotation_site.errors import ConsentNeeded
 @require_GET
 def next_list(request: PersonRequest, slug: str) -> HttpResponse:
     """Redirect to the person's next list, or to the study's page if none is left."""
-    membership = membership_of(request, slug)
+    membership = selectors.membership_of(request.user, slug)
     if needs_consent(membership, membership.study):
         return redirect("annotation:consent", slug)
     following = next_assignment(membership.pk)

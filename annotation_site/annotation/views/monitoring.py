@@ -28,14 +28,14 @@ from annotation_site.workers.selectors import workers_alive
 @require_GET
 def run(request: PersonRequest, slug: str) -> HttpResponse:
     """Progress of a study, by person and by list."""
-    return render(request, "annotation/run.html", _context(_own_study(request, slug)))
+    return render(request, "annotation/run.html", _context(selectors.study_of(request.user, slug)))
 
 
 @researcher_required
 @require_GET
 def progress(request: PersonRequest, slug: str) -> HttpResponse:
     """The part of the progress page that refreshes itself, if there is something new."""
-    context = _context(_own_study(request, slug))
+    context = _context(selectors.study_of(request.user, slug))
     if request.GET.get("have") == context["shown"]:
         return HttpResponse(status=204)  # htmx leaves the page as it is, scrolled tables and all
     return render(request, "annotation/_progress.html", context)
@@ -45,7 +45,7 @@ def progress(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def flags(request: PersonRequest, slug: str) -> HttpResponse:
     """Hints at hurried work, requested separately so that nothing waits for them."""
-    flagged = monitoring.flags_by_person(_own_study(request, slug))
+    flagged = monitoring.flags_by_person(selectors.study_of(request.user, slug))
     return render(request, "annotation/_flags.html", {"flagged": flagged})
 
 
@@ -87,14 +87,10 @@ def _released(name: str, released: int, taken: int) -> SafeString:
     return format_html(said, n=released, person=who, taken=taken, rest=released - taken)
 
 
-def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(selectors.studies_of(request.user), slug=slug)
-
-
 def _annotator(request: PersonRequest, slug: str, person: uuid.UUID) -> Membership:
     return get_object_or_404(
         Membership.objects.select_related("study", "user"),
-        study=_own_study(request, slug),
+        study=selectors.study_of(request.user, slug),
         role=Membership.Role.ANNOTATOR,
         user__public_id=person,
     )

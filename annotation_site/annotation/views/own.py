@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
@@ -48,7 +48,7 @@ def home(request: PersonRequest) -> HttpResponse:
 @require_GET
 def study(request: PersonRequest, slug: str) -> HttpResponse:
     """A person's own work in a study: lists left, submitted, skipped and expired."""
-    membership = membership_of(request, slug)
+    membership = selectors.membership_of(request.user, slug)
     training = access.training_of([membership])[membership.pk]
     pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
     page = pages.get_page(request.GET.get("page"))
@@ -67,7 +67,7 @@ def study(request: PersonRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def consent(request: PersonRequest, slug: str) -> HttpResponse:
     """The consent text, before the first list of a study."""
-    membership = membership_of(request, slug)
+    membership = selectors.membership_of(request.user, slug)
     changed = ""
     if request.method == "POST":
         try:
@@ -92,7 +92,7 @@ def consent(request: PersonRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def withdraw(request: PersonRequest, slug: str) -> HttpResponse:
     """Withdraw from a study, after a page that explains the effect."""
-    membership = membership_of(request, slug)
+    membership = selectors.membership_of(request.user, slug)
     if request.method == "POST":
         consent_services.study_withdraw(membership=membership)
         said = _("You have withdrawn from “{study}”.")
@@ -124,7 +124,3 @@ def hours_file(request: PersonRequest, extension: str) -> HttpResponseBase:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else -1
-
-
-def membership_of(request: PersonRequest, slug: str) -> Any:
-    return get_object_or_404(selectors.studies_to_annotate(request.user), study__slug=slug)

@@ -15,7 +15,7 @@ from annotation_site.workers.selectors import workers_alive
 @require_http_methods(["GET", "POST"])
 def references(request: PersonRequest, slug: str) -> HttpResponse:
     """The study's training and reference lists; posting one opens its reference annotation."""
-    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    study = selectors.study_of(request.user, slug)
     if request.method == "POST":
         number = request.POST.get("list", "")
         items = study.items.filter(use__in=adjudicated_annotations.WITH_REFERENCE)

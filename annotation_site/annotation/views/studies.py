@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -68,7 +68,7 @@ def new(request: PersonRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def rules(request: PersonRequest, slug: str) -> HttpResponse:
     """Change the rules of one of the person's own studies, as long as possible."""
-    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    study = selectors.study_of(request.user, slug)
     plan = plan_of(study)
     frozen = is_frozen(study)
     kind = FixedRulesForm if frozen else RulesForm
@@ -97,7 +97,7 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def extend(request: PersonRequest, slug: str) -> HttpResponse:
     """Extend one of the person's own studies by more lists."""
-    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    study = selectors.study_of(request.user, slug)
     form = ExtensionForm(request.POST, study=study)
     if form.is_valid():
         try:
@@ -115,7 +115,7 @@ def extend(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
     """Copy one of the person's own studies to a draft."""
-    study = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    study = selectors.study_of(request.user, slug)
     form = CopyForm(request.POST)
     if form.is_valid():
         try:
@@ -133,7 +133,7 @@ def duplicate(request: PersonRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def texts(request: PersonRequest, slug: str) -> HttpResponse:
     """Change the texts of one of the person's own studies."""
-    found = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    found = selectors.study_of(request.user, slug)
     form = TextsForm(request.POST or None, initial=selectors.texts_of(found))
     if request.method == "POST" and form.is_valid():
         try:
@@ -153,7 +153,7 @@ def texts(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def change_state(request: PersonRequest, slug: str) -> HttpResponse:
     """Change the state of one of the person's own studies: pilot, open, pause, close, archive."""
-    found = get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    found = selectors.study_of(request.user, slug)
     studies.study_state_change(study=found, state=request.POST.get("state", ""))
     if (back := request.POST.get("back")) in ("rules", "run"):
         return redirect(f"annotation:{back}", slug)

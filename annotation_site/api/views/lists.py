@@ -1,7 +1,6 @@
 """A person's own work: the queue, drafts, submissions, skips."""
 
 import uuid
-from typing import Any
 
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -120,7 +119,7 @@ class WorkDetailView(ApiView):
 
     @call(Scope.ANNOTATE, status=204)
     def delete(self, request: PersonRequest, slug: str) -> Response:
-        consents.study_withdraw(membership=_membership(request, slug))
+        consents.study_withdraw(membership=selectors.membership_of(request.user, slug))
         return Response(status=204)
 
 
@@ -129,7 +128,7 @@ class ConsentView(ApiView):
 
     @call(Scope.ANNOTATE, takes=fields.Consent, status=204)
     def post(self, request: PersonRequest, slug: str) -> Response:
-        consents.consent_give(membership=_membership(request, slug), **self.body)
+        consents.consent_give(membership=selectors.membership_of(request.user, slug), **self.body)
         return Response(status=204)
 
 
@@ -138,7 +137,7 @@ class NextView(ApiView):
 
     @call(Scope.ANNOTATE, gives=fields.Next)
     def post(self, request: PersonRequest, slug: str) -> Response:
-        membership = _membership(request, slug)
+        membership = selectors.membership_of(request.user, slug)
         if needs_consent(membership, membership.study):
             return Response({"next": None, "next_url": reverse("annotation:consent", args=[slug])})
         return _next(membership.pk, slug)
@@ -149,7 +148,7 @@ class OwnListsView(ApiView):
 
     @call(Scope.READ, query=fields.OwnListsQuery, gives=fields.OwnList, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
-        membership = _membership(request, slug)
+        membership = selectors.membership_of(request.user, slug)
         if self.query["state"] == "set aside":
             found, around = self.page(own_work.set_aside_lists(membership))
             changed: set[int] = set()
@@ -178,10 +177,6 @@ class HoursFileView(ApiView):
     )
     def get(self, request: PersonRequest, extension: str) -> HttpResponseBase:
         return attachment(own_work.work_days_file(request.user, extension))
-
-
-def _membership(request: PersonRequest, slug: str) -> Any:
-    return get_object_or_404(selectors.studies_to_annotate(request.user), study__slug=slug)
 
 
 def _after(done: Assignment) -> Response:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts import audit, invitations, selectors, tokens
-from annotation_site.accounts.models import ApiToken, Role, Scope, User
+from annotation_site.accounts.models import ApiToken, Role, Scope
 from annotation_site.annotation.people import joining as people
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
@@ -74,7 +74,7 @@ class PersonView(ApiView):
 
     @call(Scope.READ, Role.ADMIN, gives=fields.Person)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        return self.answer(_person(public_id))
+        return self.answer(selectors.person_of(public_id))
 
 
 class RoleView(ApiView):
@@ -82,8 +82,10 @@ class RoleView(ApiView):
 
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.RoleChange, gives=fields.Person)
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        people.person_role_change(person=_person(public_id), by=request.user, **self.body)
-        return self.answer(_person(public_id))
+        people.person_role_change(
+            person=selectors.person_of(public_id), by=request.user, **self.body
+        )
+        return self.answer(selectors.person_of(public_id))
 
 
 class AccessView(ApiView):
@@ -92,8 +94,8 @@ class AccessView(ApiView):
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.Access, gives=fields.Person)
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         change = people.person_activate if self.body["active"] else people.person_deactivate
-        change(person=_person(public_id), by=request.user)
-        return self.answer(_person(public_id))
+        change(person=selectors.person_of(public_id), by=request.user)
+        return self.answer(selectors.person_of(public_id))
 
 
 class EraseView(ApiView):
@@ -101,7 +103,7 @@ class EraseView(ApiView):
 
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.Erasure, status=204)
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        person = _person(public_id)
+        person = selectors.person_of(public_id)
         if self.body["name"] != person.username:
             raise Invalid(
                 gettext("The name does not match, so nobody was erased. Send the person's name.")
@@ -159,7 +161,3 @@ class LogView(ApiView):
     @call(Scope.READ, Role.ADMIN, query=fields.LogQuery, gives=fields.LogEntry, paged=True)
     def get(self, request: PersonRequest) -> Response:
         return self.paged(audit.entries(action=self.query["action"], person=self.query["person"]))
-
-
-def _person(public_id: uuid.UUID) -> User:
-    return get_object_or_404(selectors.people(), public_id=public_id)

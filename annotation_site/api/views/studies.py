@@ -122,7 +122,7 @@ class TextsView(ApiView):
 
 def study_of(request: PersonRequest, slug: str) -> Study:
     """A study that the person runs; 404 for every other."""
-    return get_object_or_404(selectors.studies_of(request.user), slug=slug)
+    return selectors.study_of(request.user, slug)
 
 
 def people_of(request: PersonRequest, public_ids: Sequence[uuid.UUID]) -> list[User]:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.selectors import studies_of
+from annotation_site.annotation.selectors import study_of
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
 from annotation_site.results.files import jobs
@@ -24,7 +24,7 @@ from annotation_site.workers.selectors import workers_alive
 @require_http_methods(["GET", "POST"])
 def exports(request: PersonRequest, slug: str) -> HttpResponse:
     """The requested files, and the form that requests another."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     form = ExportForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -42,7 +42,7 @@ def exports(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def exports_status(request: PersonRequest, slug: str) -> HttpResponse:
     """The list of files, which refreshes itself while one is being written."""
-    return render(request, "results/_exports.html", _context(_own_study(request, slug)))
+    return render(request, "results/_exports.html", _context(study_of(request.user, slug)))
 
 
 @counted
@@ -50,13 +50,9 @@ def exports_status(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def export_file(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponseBase:
     """Download a ready file."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     job = get_object_or_404(study.exports.select_related("study"), public_id=public_id)
     return attachment(export_download(job=job, by=request.user))
-
-
-def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(studies_of(request.user), slug=slug)
 
 
 def _context(study: Study) -> dict[str, object]:

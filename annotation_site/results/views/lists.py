@@ -2,13 +2,12 @@
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.accounts.throttling import counted
-from annotation_site.annotation.models import Study
-from annotation_site.annotation.selectors import studies_of
+from annotation_site.annotation.selectors import study_of
 from annotation_site.downloads import attachment
 from annotation_site.results.files.adjudicated_export import ADJUDICATED_FORMATS
 from annotation_site.results.files.downloads import adjudicated_download
@@ -23,7 +22,7 @@ QUEUE_PER_PAGE = 20
 @require_GET
 def results_summary(request: PersonRequest, slug: str) -> HttpResponse:
     """Coverage and agreement of the newest snapshot in a few figures, for the progress page."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     context = {
         "study": study,
         "summary": summary.summary_of(study),
@@ -36,7 +35,7 @@ def results_summary(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def lists(request: PersonRequest, slug: str) -> HttpResponse:
     """Every list of a study, with annotations, skips and agreement."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     order = request.GET.get("order", "")
     order = order if order in disagreement.ORDERS else "annotations"
     ranking = disagreement.ranking_of(study)
@@ -58,7 +57,7 @@ def lists(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
     """The adjudication queue, lowest agreement first; blind."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     queue = disagreement.adjudication_queue(study)
     decided, undecided = queue.decided, queue.undecided
     show = "decided" if request.GET.get("show") == "decided" else "undecided"
@@ -83,9 +82,5 @@ def adjudication(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def adjudicated_file(request: PersonRequest, slug: str, extension: str) -> HttpResponseBase:
     """The study's adjudicated annotations as a file of their own."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     return attachment(adjudicated_download(study=study, extension=extension))
-
-
-def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(studies_of(request.user), slug=slug)

@@ -7,7 +7,7 @@ from django.http import (
     HttpResponse,
     HttpResponseBase,
 )
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.accounts.throttling import counted
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.selectors import studies_of
+from annotation_site.annotation.selectors import study_of
 from annotation_site.downloads import Download, attachment
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
@@ -35,7 +35,7 @@ _NOT_FILTERS = ("have", "snapshot", "paper")  # in an address beside the filter
 @require_GET
 def results(request: PersonRequest, slug: str) -> HttpResponse:
     """Coverage, agreement, people, lists and figures of a study, under a filter."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     form = _form(request, study)
     if not form.is_valid():
         context = {"study": study, "form": form, "sentence": form.sentence()}
@@ -47,7 +47,7 @@ def results(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def status(request: PersonRequest, slug: str) -> HttpResponse:
     """The part of the results page that refreshes itself, if there is something new."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     context = _context(request, study, _valid(_form(request, study)))
     if request.GET.get("have") == context["shown"]:
         return HttpResponse(status=204)  # htmx leaves the page as it is, open details and all
@@ -58,7 +58,7 @@ def status(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 def retry(request: PersonRequest, slug: str) -> HttpResponse:
     """Compute failed results again."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     services.snapshot_retry(study=study, filters=_valid(_form(request, study)).filters())
     page = reverse("results:results", args=[study.slug])
     return redirect(f"{page}?{_query(request)}" if _query(request) else page)
@@ -69,7 +69,7 @@ def retry(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def download(request: PersonRequest, slug: str, table: str, extension: str) -> HttpResponseBase:
     """A table of the study's newest results, or of the given snapshot, as a file."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     snapshot = _snapshot(request, study)
     return attachment(
         table_download(study=study, snapshot=snapshot, table=table, extension=extension)
@@ -80,7 +80,7 @@ def download(request: PersonRequest, slug: str, table: str, extension: str) -> H
 @require_GET
 def figure(request: PersonRequest, slug: str, name: str, extension: str) -> HttpResponseBase:
     """A figure of the newest results, or of the given snapshot."""
-    study = _own_study(request, slug)
+    study = study_of(request.user, slug)
     snapshot = _snapshot(request, study)
     try:
         file = services.figure_file(snapshot=snapshot, name=name, extension=extension)
@@ -91,10 +91,6 @@ def figure(request: PersonRequest, slug: str, name: str, extension: str) -> Http
     if extension == "svg":
         return HttpResponse(file, content_type=TYPES[extension])
     return attachment(Download(f"{study.slug}-{name}.{extension}", TYPES[extension], file))
-
-
-def _own_study(request: PersonRequest, slug: str) -> Study:
-    return get_object_or_404(studies_of(request.user), slug=slug)
 
 
 def _form(request: PersonRequest, study: Study) -> FilterForm:

@@ -22,13 +22,10 @@ from tests.annotation_site.factories import (
     make_invitation,
     make_study,
     newcomer,
+    researcher_of,
 )
 
 pytestmark = pytest.mark.django_db
-
-
-def researcher_of(study: Study) -> User:
-    return study.memberships.get(role=Membership.Role.RESEARCHER).user
 
 
 def test_a_link_makes_a_person_a_member_and_leads_to_their_first_list():

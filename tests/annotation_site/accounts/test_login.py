@@ -7,17 +7,13 @@ from django.test import Client
 
 from annotation_site.accounts import known_devices
 from annotation_site.accounts.models import AuditEntry, Role
-from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
+from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, is_in, log_in
 
 pytestmark = pytest.mark.django_db
 
 
 def attempt(client: Client, name: str, password: str, **headers: str):
     return client.post("/login/", {"login": name, "password": password}, **headers)
-
-
-def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
 
 
 def test_name_and_password_let_in_and_a_wrong_one_does_not():

@@ -18,7 +18,7 @@ from django.test import Client
 from annotation_site.accounts.models import AuditEntry, User
 from annotation_site.accounts.views.login_service import COOKIE
 from annotation_site.exact_words import exact
-from tests.annotation_site.factories import PASSWORD, UserFactory, log_in
+from tests.annotation_site.factories import PASSWORD, UserFactory, is_in, log_in
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/oidc/oidc/login/"
@@ -101,10 +101,6 @@ def there_and_back(client: Client, issuer: Issuer, address: str = LOGIN):
     asked = parse_qs(urlsplit(sent_to).query)
     issuer.nonce = asked.get("nonce", [None])[0]
     return client.get(f"{LOGIN}callback/", {"state": asked["state"][0], "code": "c"})
-
-
-def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
 
 
 def connect(user: User, issuer: Issuer) -> Client:

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from annotation_site.accounts.adapters import MAILS
 from annotation_site.accounts.models import AuditEntry, Role
-from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
+from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, is_in, log_in
 
 pytestmark = pytest.mark.django_db
 NEW = "another long password 8"
@@ -21,10 +21,6 @@ NEW = "another long password 8"
 @pytest.fixture
 def _mail(settings) -> None:
     settings.MAIL_IS_SET_UP = True
-
-
-def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
 
 
 def use(link: str, password: str = NEW) -> str:

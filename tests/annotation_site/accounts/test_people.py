@@ -19,6 +19,7 @@ from tests.annotation_site.factories import (
     answer,
     assignment_of,
     client_of,
+    is_in,
     log_in,
     make_invitation,
     make_study,
@@ -31,10 +32,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def admin() -> User:
     return UserFactory(username="root", role=Role.ADMIN)
-
-
-def is_in(client) -> bool:
-    return client.get("/").status_code == 200
 
 
 def submit(assignment: Assignment) -> None:

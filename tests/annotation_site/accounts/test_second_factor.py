@@ -11,7 +11,7 @@ from django.test import Client
 from annotation_site.accounts.models import AuditEntry, Role, User
 from annotation_site.accounts.second_factors import second_factors_renew
 from tests.annotation_site.accounts.second_factor import ADD, CODES, code_of, confirm, page, set_up
-from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, log_in
+from tests.annotation_site.factories import PASSWORD, UserFactory, client_of, is_in, log_in
 
 pytestmark = pytest.mark.django_db
 
@@ -20,10 +20,6 @@ def half_way(user: User, **credentials: str) -> Client:
     client = log_in(user, **credentials)
     assert client.get("/login/second-factor/").status_code == 200
     return client
-
-
-def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
 
 
 def test_a_login_asks_for_a_code_and_takes_the_right_one():

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Role
-from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.annotation.models import Assignment, Study
 from annotation_site.annotation.people.joining import person_erase
 from annotation_site.errors import Invalid, NotFound
 from annotation_site.exports import labels_jsonl
@@ -29,6 +29,7 @@ from tests.annotation_site.factories import (
     make_extraction,
     make_study,
     pattern,
+    researcher_of,
 )
 
 pytestmark = pytest.mark.django_db
@@ -46,10 +47,6 @@ def study():
     study = make_study(extraction=make_extraction(layers=1, per_layer=1), lists_per_layer=1)
     submit(assignment_of(study), answer(pattern(1, [1, 2, 3, 4])))
     return study
-
-
-def researcher_of(study: Study):
-    return study.memberships.get(role=Membership.Role.RESEARCHER).user
 
 
 def asked(study: Study, content: str = "jsonl", **options) -> ExportJob:

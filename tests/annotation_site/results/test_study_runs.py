@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.models import Assignment, Membership
+from annotation_site.annotation.models import Assignment
 from annotation_site.annotation.monitoring.records import lists_by_id
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.review.adjudication import counted_annotations
@@ -33,6 +33,7 @@ from tests.annotation_site.factories import (
     make_extraction,
     make_study,
     pattern,
+    researcher_of,
 )
 from tests.annotation_site.results.frames import frames_of
 
@@ -87,10 +88,6 @@ def snapshot(study):
 
 def items_of(study):
     return list(study.items.order_by("vector__index"))
-
-
-def researcher_of(study):
-    return study.memberships.get(role=Membership.Role.RESEARCHER).user
 
 
 def decide(study, item, content):

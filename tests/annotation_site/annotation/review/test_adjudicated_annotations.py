@@ -32,6 +32,7 @@ from tests.annotation_site.factories import (
     pattern,
     submission,
     submit,
+    text_of,
 )
 
 pytestmark = pytest.mark.django_db
@@ -59,10 +60,6 @@ def researcher_of(study):
 
 def item_of(study, use="training"):
     return study.items.filter(use=use).first()
-
-
-def text_of(response):
-    return " ".join(response.content.decode().split())
 
 
 def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():

@@ -25,6 +25,7 @@ from tests.annotation_site.factories import (
     client_of,
     make_study,
     pattern,
+    researcher_of,
     submission,
 )
 
@@ -59,10 +60,6 @@ def make_world(*contents, **changes):
 @pytest.fixture
 def world():
     return make_world(answer(BIRDS, FEW, comment="a secret comment"), answer(OWLS))
-
-
-def researcher_of(study):
-    return study.memberships.get(role=Membership.Role.RESEARCHER).user
 
 
 def test_patterns_that_overlap_stand_side_by_side(world):

@@ -39,6 +39,7 @@ from tests.annotation_site.factories import (
     pattern,
     submission,
     submit,
+    text_of,
 )
 
 pytestmark = pytest.mark.django_db
@@ -71,10 +72,6 @@ def train(study, *answers):
         submit(assignment_of(study, position), content)
     member.refresh_from_db()
     return member, training_of([member])[member.pk]
-
-
-def text_of(response):
-    return " ".join(response.content.decode().split())
 
 
 # The queue
