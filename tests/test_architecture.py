@@ -82,7 +82,7 @@ FILES = {
     "annotation/review": "adjudicated_annotations adjudication training",
     "annotation/studies": "plans previews rules sampling services",
     "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
-    "annotation/work": "own_work pace submissions tutorial worked_time",
+    "annotation/work": "own_work pace submissions time_records tutorial worked_time",
     "api": (
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),

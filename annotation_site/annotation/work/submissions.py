@@ -1,7 +1,6 @@
 """Services of annotators: drafts, submissions, skips. The only module that stores annotations."""
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -27,11 +26,10 @@ from annotation_site.annotation.models import (
     Revision,
     Study,
     TakenTime,
-    WorkedDay,
 )
 from annotation_site.annotation.people.members import unblinded_in
 from annotation_site.annotation.review import training
-from annotation_site.annotation.work import worked_time
+from annotation_site.annotation.work.time_records import time_record
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
 
 State = Assignment.State
@@ -84,7 +82,7 @@ def draft_save(
     _begin(assignment)
     assignment.draft = content
     assignment.draft_version += 1
-    _time_record(assignment, active_seconds)
+    time_record(assignment, active_seconds)
     assignment.save(update_fields=["state", "opened_at", "draft", "draft_version", *TIME_FIELDS])
     return assignment.draft_version
 
@@ -141,7 +139,7 @@ def assignment_submit(
             )
         )
     _patterns_replace(assignment, parsed)
-    _time_record(assignment, active_seconds, first=assignment.submitted_at is None)
+    time_record(assignment, active_seconds, first=assignment.submitted_at is None)
     assignment.state = State.SUBMITTED
     # Where a clock was moved back: no answer is older than the look at its list.
     now = timezone.now()
@@ -199,7 +197,7 @@ def assignment_skip(
     held_a_slot = is_unfinished and assignment.purpose == Purpose.ANNOTATION
     assignment.state = State.SKIPPED
     assignment.skip_reason = reason.strip()
-    _time_record(assignment, active_seconds)
+    time_record(assignment, active_seconds)
     _finish(assignment, key, {"skip_reason": assignment.skip_reason}, draft=assignment.draft)
     if held_a_slot:
         slots_fill(study=assignment.item.study, item_ids=[assignment.item_id])
@@ -258,7 +256,7 @@ def _keep(assignment: Assignment, answer: Annotation, active_seconds: int) -> As
     if assignment.draft != draft:
         assignment.draft = draft
         assignment.draft_version += 1
-    _time_record(assignment, active_seconds)
+    time_record(assignment, active_seconds)
     assignment.save(update_fields=["draft", "draft_version", *TIME_FIELDS])
     return assignment
 
@@ -286,83 +284,6 @@ def _check_draft_version(assignment: Assignment, base_version: int) -> None:
             version=assignment.draft_version,
             content=assignment.draft,
         )
-
-
-def _time_record(assignment: Any, reported: int, *, first: bool = False) -> None:
-    """Add what counts of the reported time to the list, and note it, and what does not, for today.
-
-    `first`: submitted for the first time. `assignment` is one of `_locked`, with its taken time.
-    """
-    before = assignment.active_seconds
-    now = timezone.now()
-    counted, reason = _time_count(assignment, now, max(0, reported - before))
-    assignment.active_seconds = before + counted
-    # Only what the page had not reported yet is cut; what was can count by now.
-    last = assignment.reported_seconds if reported >= assignment.reported_seconds else 0
-    cut = max(0, reported - max(before, last)) - counted
-    assignment.reported_seconds = reported
-    if counted or first:
-        WorkedDay.objects.bulk_create(
-            [
-                WorkedDay(
-                    assignment=assignment,
-                    membership_id=assignment.membership_id,
-                    day=now.date(),
-                    active_seconds=assignment.active_seconds,
-                    submitted=first,
-                )
-            ],
-            update_conflicts=True,
-            unique_fields=["assignment", "membership", "day"],
-            update_fields=["active_seconds", *(["submitted"] if first else [])],
-        )
-    _cut_note(assignment, now, cut, reason)
-
-
-def _cut_note(assignment: Assignment, now: datetime, cut: int, reason: str) -> None:
-    """Note seconds that do not count; fewer than none were noted before and count by now."""
-    own = WorkedDay.objects.filter(
-        assignment=assignment, membership=assignment.membership_id
-    ).order_by("-day")
-    if cut > 0:
-        row, _ = own.get_or_create(
-            assignment=assignment,
-            membership_id=assignment.membership_id,
-            day=now.date(),
-            defaults={"active_seconds": 0},
-        )
-        row.cut_seconds, row.cut_reason = row.cut_seconds + cut, reason
-        row.save(update_fields=["cut_seconds", "cut_reason"])
-    for row in own.filter(cut_seconds__gt=0) if cut < 0 else ():
-        back = min(row.cut_seconds, -cut)
-        cut += back
-        row.cut_seconds -= back
-        row.save(update_fields=["cut_seconds"])
-
-
-def _time_count(assignment: Any, now: datetime, seconds: int) -> tuple[int, str]:
-    """How many of the seconds count now, which are taken then; and why not all do."""
-    taken, since = assignment.taken_time, assignment.opened_at
-    if since is None or assignment.state == State.SUBMITTED:
-        since = assignment.looked_at
-    if not seconds:
-        return 0, ""
-    if since is None:
-        return 0, WorkedDay.Cut.NOT_OPENED
-    if taken.at is not None:
-        taken.spans = worked_time.clock_follow(
-            taken.spans, last=taken.at.timestamp(), now=now.timestamp()
-        )
-    if taken.day is None or taken.day < now.date():
-        taken.day, taken.day_seconds = now.date(), 0
-    of_day = worked_time.MOST_A_DAY - taken.day_seconds
-    counted, taken.spans = worked_time.time_take(
-        taken.spans, since=since.timestamp(), now=now.timestamp(), seconds=min(seconds, of_day)
-    )
-    taken.at = now
-    taken.day_seconds += counted
-    taken.save()
-    return counted, WorkedDay.Cut.DAY if counted == of_day < seconds else WorkedDay.Cut.CLOCK
 
 
 def _slot_is_free(assignment: Assignment) -> bool:
