@@ -1,4 +1,4 @@
-"""What people download of a study: tables, adjudicated annotations, and files of export jobs.
+"""Downloads of a study: tables, adjudicated annotations, and files of export jobs.
 
 The log records each download.
 """
