@@ -255,7 +255,7 @@ def many_columns(folder):
 
 
 def many_groups(folder):
-    write(folder, TOKENS_FILE, tokens_with(20_000), row_group_size=1)
+    write(folder, TOKENS_FILE, tokens_with(15_000), row_group_size=1)
 
 
 def long_metadata(folder):
