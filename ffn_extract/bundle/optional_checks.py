@@ -11,6 +11,7 @@ from ffn_extract.bundle.validation import Ids, integers, key_numbers, require_no
 from ffn_extract.errors import BundleError
 
 _MOST = 2**31
+_PREFIX_HAS = "A trigger prefix has"
 
 
 class StatisticsCheck:
@@ -26,8 +27,8 @@ class StatisticsCheck:
             require_no_null(batch, name)
         layers, indices = integers(batch.column("layer")), integers(batch.column("index"))
         model = self._manifest.model
-        _require_within("layer", layers, model.n_layers)
-        _require_within("index", indices, model.d_ff)
+        _require_within("Statistics of a value vector have", "layer", layers, model.n_layers)
+        _require_within("Statistics of a value vector have", "index", indices, model.d_ff)
         places = np.concatenate([[self._last], layers * _MOST + indices])
         if (np.diff(places) <= 0).any():
             raise BundleError("The statistics of a value vector are repeated or out of order.")
@@ -68,7 +69,7 @@ class PrefixCheck:
             ("sentence", 0, _MOST), ("position", 0, _MOST), ("copies", 1, _MOST),
             ("token_id", 0, self._manifest.model.vocab_size),
         ):  # fmt: skip
-            _require_within(name, integers(batch.column(name)), most, least)
+            _require_within(_PREFIX_HAS, name, integers(batch.column(name)), most, least)
         coefficients = batch.column("coefficient").to_numpy().astype(np.float64)
         signs = np.where(sides == SIDES.index("positive"), 1, -1)
         if not np.isfinite(coefficients).all() or (np.sign(coefficients) != signs).any():
@@ -79,10 +80,11 @@ class PrefixCheck:
     def _lists(self, batch: pa.RecordBatch, sides: Ids) -> Ids:
         """Key and side of each row as one number, which never falls."""
         layers, indices = integers(batch.column("layer")), integers(batch.column("index"))
-        _require_within("layer", layers, self._manifest.model.n_layers)
-        _require_within("index", indices, _MOST)
+        _require_within(_PREFIX_HAS, "layer", layers, self._manifest.model.n_layers)
+        _require_within(_PREFIX_HAS, "index", indices, _MOST)
         keys = key_numbers(layers, _numbers(batch, "kind", KEY_KINDS), indices)
-        if not np.isin(keys, self._keys).all():
+        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        if not len(self._keys) or (self._keys[places] != keys).any():
             raise BundleError("Trigger prefixes are given for a key that is not among the vectors.")
         return keys * len(SIDES) + sides
 
@@ -134,7 +136,7 @@ def _numbers(batch: pa.RecordBatch, name: str, names: tuple[str, ...]) -> Ids:
     return integers(found)
 
 
-def _require_within(name: str, numbers: Ids, most: int, least: int = 0) -> None:
+def _require_within(what_has: str, name: str, numbers: Ids, most: int, least: int = 0) -> None:
     """Refuse numbers outside of `least` … `most` - 1."""
     if ((numbers < least) | (numbers >= most)).any():
-        raise BundleError(f"A value vector's statistics or a trigger prefix has a wrong {name}.")
+        raise BundleError(f"{what_has} a wrong {name}.")

@@ -196,6 +196,8 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 
 def test_rows_that_a_reader_would_refuse_are_not_written(tmp_path):
+    with pytest.raises(BundleError, match="a key that is not among the vectors"):
+        write_small_bundle(tmp_path / "out", trigger_prefixes=small_prefixes())
     with pytest.raises(BundleError, match="is repeated or out of order"):
         write_small_bundle(tmp_path / "out", vectors=small_vectors()[::-1])
     assert os.listdir(tmp_path) == []
