@@ -10,5 +10,7 @@ LARGE = {
     ("annotation", "revision"),
     ("annotation", "workedday"),
     ("corpus", "token"),
+    ("corpus", "triggerprefixes"),
+    ("corpus", "valuestatistics"),
     ("corpus", "vector"),
 }

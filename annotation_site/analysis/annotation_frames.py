@@ -7,14 +7,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-KINDS = ("value", "random", "update")
-"""The kinds of vector, in the order of every table and figure."""
+KIND_NAMES = {
+    "value": "value vectors",
+    "random": "random vectors",
+    "update": "FFN updates",
+    "key": "key vectors",
+    "random-key": "random key vectors",
+    "random-covariance": "random vectors with covariance",
+    "permuted": "permuted value vectors",
+    "shuffled": "shuffled tokens",
+}
+"""The kinds of vector in English, in the order of every table and figure."""
+KINDS = tuple(KIND_NAMES)
 
 FRAME_COLUMNS = {
     "lists": ("list_id", "model", "kind", "layer", "length"),
     "annotations": ("annotation_id", "list_id", "annotator"),
     "members": ("annotation_id", "pattern", "rank", "category", "stopwords"),
 }
+
+
+def kind_heading(kind: str) -> str:
+    """The name of a kind of vector at the beginning of a line."""
+    name = KIND_NAMES[kind]
+    return name[:1].upper() + name[1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +43,8 @@ class AnnotationFrames:
     Attributes
     ----------
     lists
-        One row per list, annotated or not: ``list_id``; ``model`` (name); ``kind`` ("value",
-        "random" or "update"); ``layer`` (0-based); ``length`` (number of tokens shown, 30 in the
+        One row per list, annotated or not: ``list_id``; ``model`` (name); ``kind`` (one
+        of `KINDS`); ``layer`` (0-based); ``length`` (number of tokens shown, 30 in the
         paper).
     annotations
         One row per annotation: ``annotation_id``; ``list_id``; ``annotator`` (pseudonymous id).

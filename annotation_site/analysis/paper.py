@@ -20,10 +20,3 @@ PAPER_TABLE_2 = {
 }
 """Geva et al. (2022), table 2: coverage by model, then by kind of vector and whether stopwords
 concepts are counted too. The paper has no random row with them."""
-
-TABLE_2_ROWS = tuple(
-    (kind, with_stopwords)
-    for kind in ("value", "random", "update")
-    for with_stopwords in (False, True)
-)
-"""The order of the rows."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from annotation_site.analysis.agreement.tables import Agreement, agreement_table
-from annotation_site.analysis.annotation_frames import AnnotationFrames
+from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 from annotation_site.analysis.coverage import annotation_coverage
 
 COMPARED = ("percent_agreement_concept", "krippendorff_alpha_concept", "mean_matched_jaccard")
@@ -79,7 +79,7 @@ def times_table(labels: AnnotationFrames, times: pd.DataFrame) -> pd.DataFrame:
         median_seconds="median",
         high=lambda seconds: seconds.quantile(0.75),
     ).reset_index()
-    order = pd.Categorical(table["kind"], ["value", "random", "update"], ordered=True)
+    order = pd.Categorical(table["kind"], KINDS, ordered=True)
     return table.assign(order=order).sort_values(["model", "order"]).drop(columns="order")
 
 

@@ -18,7 +18,7 @@ from annotation_site.annotation.studies.plans import (
     StudyPlan,
 )
 from annotation_site.bounds import MARKDOWN, TITLE
-from annotation_site.corpus.models import Kind
+from annotation_site.corpus.models import USUAL_KINDS, Kind
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.exact_words import ATTRIBUTES
 
@@ -78,7 +78,7 @@ class RulesForm(forms.Form):
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"),
         choices=Kind.choices,
-        initial=Kind.values,
+        initial=USUAL_KINDS,
         widget=forms.CheckboxSelectMultiple,
     )
     lists_per_layer = _number(

@@ -26,7 +26,7 @@ from annotation_site.errors import Invalid, SiteError, storage_sentence
 from annotation_site.workers.claims import DEAD_AFTER, heartbeat, wake
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.queues import EXTRACTION_QUEUE
-from ffn_extract.bundle import BUNDLE_FILES, BundleError, Manifest
+from ffn_extract.bundle import BUNDLE_FILES, OPTIONAL_FILES, BundleError, Manifest
 from ffn_extract.bundle.apart import read_heads_apart
 
 State = Extraction.State
@@ -40,12 +40,12 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take dictionarie
 _ENCRYPTED = 0x1 | 0x40  # flag bits: a password, or one for the whole
 _DAMAGED = gettext_lazy("The .zip is damaged. Pack the folder again and send it again.")
 _WHAT_TO_CHOOSE = gettext_lazy(
-    "Choose the three files of a bundle (manifest.json, tokens.parquet, vectors.parquet), or one "
-    ".zip of their folder."
+    "Choose all files of a bundle (manifest.json, tokens.parquet, vectors.parquet and what else is "
+    "in its folder), or one .zip of their folder."
 )
 _OTHER_FILES = gettext_lazy(
-    "The .zip holds files that are not a bundle's. Choose the three files of a bundle "
-    "(manifest.json, tokens.parquet, vectors.parquet), or one .zip of their folder."
+    "The .zip holds files that are not a bundle's. Choose all files of a bundle (manifest.json, "
+    "tokens.parquet, vectors.parquet and what else is in its folder), or one .zip of their folder."
 )
 
 
@@ -175,14 +175,19 @@ def _upload_queue(staged: Path, manifest: Manifest, by: User | None) -> Extracti
 
 
 def _stage(files: Mapping[str, Path], folder: Path) -> None:
-    """Put a bundle's three files into a folder, out of a .zip where that is what came."""
+    """Put a bundle's files into a folder, out of a .zip where that is what came."""
     if len(files) == 1 and (name := next(iter(files))).lower().endswith(".zip"):
         _unpack(files[name], folder)
-    elif set(files) == BUNDLE_FILES:
+    elif _are_a_bundles(set(files)):
         for name, path in files.items():
             os.rename(path, folder / name)
     else:
         raise Invalid(str(_WHAT_TO_CHOOSE))
+
+
+def _are_a_bundles(names: set[str]) -> bool:
+    """Whether these are all files of a bundle, with or without the optional ones."""
+    return BUNDLE_FILES <= names <= BUNDLE_FILES | OPTIONAL_FILES
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -194,9 +199,12 @@ def _unpack(archive: Path, folder: Path) -> None:
             folders = [name for name in members if name.endswith("/")]
             names = sorted(set(members) - set(folders))
             within = names[0].rpartition("/")[0] if names else ""
-            wanted = {f"{within}/{name}" if within else name: name for name in BUNDLE_FILES}
+            start = f"{within}/" if within else ""
+            wanted = {f"{start}{name}": name for name in BUNDLE_FILES | OPTIONAL_FILES}
+            wanted = {member: wanted[member] for member in names if member in wanted}
             # One folder at most: `zip -r` writes the bundle's own, with an entry for it.
-            if "/" in within or set(names) != set(wanted) or len(folders) > 1:
+            whole = len(wanted) == len(names) and _are_a_bundles(set(wanted.values()))
+            if "/" in within or not whole or len(folders) > 1:
                 raise Invalid(str(_OTHER_FILES))
             if len(opened.infolist()) != len(members):
                 raise Invalid(gettext("The .zip names a file twice. Pack the folder again."))

@@ -1,16 +1,33 @@
 """Load the rows of a bundle into the database, chunk by chunk."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain, groupby
+from typing import Any
 
-from django.db import transaction
+from django.db import models, transaction
 from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.stopwords import is_stopword
-from annotation_site.corpus.models import LanguageModel, Token, Vector
+from annotation_site.corpus.models import (
+    LanguageModel,
+    Token,
+    TriggerPrefixes,
+    ValueStatistics,
+    Vector,
+)
 from annotation_site.errors import SiteError
 from annotation_site.sentences import Sentence
-from ffn_extract.bundle import Bundle, Manifest, ModelInfo, TokenRow, VectorRow
+from ffn_extract.bundle import (
+    Bundle,
+    Manifest,
+    ModelInfo,
+    TokenRow,
+    TriggerPrefixRow,
+    ValueStatisticsRow,
+    VectorRow,
+)
 
 CHUNK = 1000  # rows per transaction: a few tens of milliseconds, so that nobody waits for it
 CONTINUATION = "⋯"
@@ -18,6 +35,9 @@ NUL = gettext_noop("The bundle's manifest holds NUL characters. Make the bundle 
 TOO_LONG = gettext_noop(
     "The bundle's %(field)s of the model is longer than a %(field)s can be. Make the bundle again."
 )
+PREFIX_FIELDS = (
+    "sentence", "position", "prefix", "token_id", "coefficient", "copies", "gate_sign", "up_sign",
+)  # fmt: skip
 # Controls that are no white space, and signs that change the direction of what follows them.
 _UNSHOWN = dict.fromkeys(
     {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -25,6 +45,8 @@ _UNSHOWN = dict.fromkeys(
     "\ufffd",
 )
 Progress = Callable[[str, int, int], None]
+Chunk = tuple[int, Sequence[models.Model]]
+"""Rows to write, and the number of the bundle's rows that they come from."""
 
 
 def model_get_or_create(info: ModelInfo) -> LanguageModel:
@@ -32,7 +54,7 @@ def model_get_or_create(info: ModelInfo) -> LanguageModel:
     model, _ = LanguageModel.objects.get_or_create(
         name=info.name,
         revision=info.revision or "",
-        weights_digest=info.weights_digest,
+        weights_digest=info.fingerprint,
         defaults={
             "model_type": info.model_type,
             "n_layers": info.n_layers,
@@ -59,34 +81,69 @@ def require_storable(manifest: Manifest) -> None:
 
 
 def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Progress) -> None:
-    """Write all tokens and vectors, replacing those of an interrupted run.
+    """Write all rows of a bundle, replacing those of an interrupted run.
 
     `progress(step, done, total)` runs in each chunk's transaction, before its rows: what it raises
     keeps them out. `report` follows it.
     """
     rows_delete(extraction_id)
+
+    def store(step: str, total: int, chunks: Iterable[Chunk]) -> None:
+        done = 0
+        for count, rows in chunks:
+            done += count
+            with transaction.atomic():
+                progress(step, done, total)
+                type(rows[0])._default_manager.bulk_create(rows)
+            report(step, done, total)
+
     counts = bundle.manifest.counts
-    done = 0
-    for tokens in bundle.iter_tokens(CHUNK):
-        done += len(tokens)
-        made = [_token(extraction_id, row) for row in tokens]
-        with transaction.atomic():
-            progress("load_tokens", done, counts.tokens)
-            Token.objects.bulk_create(made)
-        report("load_tokens", done, counts.tokens)
-    done = 0
-    for vectors in bundle.iter_vectors(CHUNK):
-        done += len(vectors)
-        lists = [_vector(extraction_id, row) for row in vectors]
-        with transaction.atomic():
-            progress("load_vectors", done, counts.vectors)
-            Vector.objects.bulk_create(lists)
-        report("load_vectors", done, counts.vectors)
+    store("load_tokens", counts.tokens, _chunks(_token, extraction_id, bundle.iter_tokens(CHUNK)))
+    lists = chain(
+        _chunks(_vector, extraction_id, bundle.iter_vectors(CHUNK)),
+        _chunks(_value_statistics, extraction_id, bundle.iter_value_statistics(CHUNK)),
+        _prefix_chunks(extraction_id, bundle.iter_trigger_prefixes(CHUNK)),
+    )
+    total = counts.vectors + (counts.value_statistics or 0) + (counts.trigger_prefixes or 0)
+    store("load_vectors", total, lists)
+
+
+def _chunks(
+    make: Callable[[int, Any], models.Model], extraction_id: int, rows: Iterable[list[Any]]
+) -> Iterator[Chunk]:
+    for chunk in rows:
+        yield len(chunk), [make(extraction_id, row) for row in chunk]
+
+
+def _prefix_chunks(extraction_id: int, rows: Iterable[list[TriggerPrefixRow]]) -> Iterator[Chunk]:
+    """Chunks of whole lists: one of a key and side can cross the chunks of rows."""
+    count, made = 0, []
+    by_list = groupby(
+        chain.from_iterable(rows), key=lambda row: (row.kind, row.layer, row.index, row.side)
+    )
+    for (kind, layer, index, side), prefixes in by_list:
+        found = [_prefix(row) for row in prefixes]
+        made.append(
+            TriggerPrefixes(
+                extraction_id=extraction_id,
+                kind=kind,
+                layer=layer,
+                index=index,
+                side=side,
+                prefixes=found,
+            )
+        )
+        count += len(found)
+        if count >= CHUNK:
+            yield count, made
+            count, made = 0, []
+    if made:
+        yield count, made
 
 
 def rows_delete(extraction_id: int, beat: Callable[[], object] = lambda: None) -> None:
-    """Remove an extraction's lists and tokens in short transactions; `beat` follows each."""
-    for model in (Vector, Token):
+    """Remove an extraction's rows in short transactions; `beat` follows each."""
+    for model in (TriggerPrefixes, ValueStatistics, Vector, Token):
         while True:
             chunk = list(
                 model.objects.filter(extraction_id=extraction_id).values_list("pk", flat=True)[
@@ -118,6 +175,11 @@ def _token(extraction_id: int, row: TokenRow) -> Token:
         gloss=_shown(row.gloss),
         gloss_source=_shown(row.gloss_source)[:40],
         gloss_lemma=_shown(row.gloss_lemma),
+        gloss_part=row.gloss_part or "",
+        senses=[
+            {**asdict(sense), "gloss": _shown(sense.gloss), "lemma": _shown(sense.lemma)}
+            for sense in row.senses
+        ],
         is_stopword=is_stopword(row.display.removeprefix(CONTINUATION)),
     )
 
@@ -137,3 +199,12 @@ def _vector(extraction_id: int, row: VectorRow) -> Vector:
         context_position=row.context_position,
         context_token=_shown(row.context_token),
     )
+
+
+def _value_statistics(extraction_id: int, row: ValueStatisticsRow) -> ValueStatistics:
+    return ValueStatistics(extraction_id=extraction_id, **asdict(row))
+
+
+def _prefix(row: TriggerPrefixRow) -> dict[str, Any]:
+    """A prefix as it is stored in the list of its key and side."""
+    return {name: getattr(row, name) for name in PREFIX_FIELDS} | {"prefix": _shown(row.prefix)}

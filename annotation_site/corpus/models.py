@@ -230,6 +230,8 @@ class Token(models.Model):
     gloss = models.TextField(blank=True)
     gloss_source = models.CharField(max_length=40, blank=True)
     gloss_lemma = models.TextField(blank=True)
+    gloss_part = models.CharField(max_length=20, blank=True)  # noun, verb, adjective or adverb
+    senses = models.JSONField(default=list)  # at most four: gloss, lemma, part, count; best first
     is_stopword = models.BooleanField()
 
     class Meta:
@@ -243,25 +245,37 @@ class Token(models.Model):
 
 
 class Kind(models.TextChoices):
+    """The kinds of a bundle, in the order of every table."""
+
     VALUE = "value", _("value vectors")
     RANDOM = "random", _("random vectors")
     UPDATE = "update", _("FFN updates")
+    KEY = "key", _("key vectors")
+    RANDOM_KEY = "random-key", _("random key vectors")
+    RANDOM_COVARIANCE = "random-covariance", _("random vectors with covariance")
+    PERMUTED = "permuted", _("permuted value vectors")
+    SHUFFLED = "shuffled", _("shuffled tokens")
+
+
+USUAL_KINDS = (Kind.VALUE.value, Kind.RANDOM.value, Kind.UPDATE.value)
+"""The kinds of a study that names none."""
 
 
 class Vector(models.Model):
     """One vector and its projection: the highest- and lowest-scoring tokens, best first.
 
-    Ranks are positions in the arrays, from 1. Scores are packed, nobody searches them. A migration
-    gives PostgreSQL its index of which vectors hold a token.
+    Ranks are positions in the arrays, from 1. Scores are packed, nobody searches them. Shuffled
+    tokens have neither a norm nor scores. A migration gives PostgreSQL its index of which vectors
+    hold a token.
     """
 
     extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="vectors")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=20, choices=Kind)
     layer = models.PositiveIntegerField()
     index = models.PositiveIntegerField()
-    norm = models.FloatField()
+    norm = models.FloatField(null=True)
     token_ids = TokenIdsField()
-    scores = Float32ArrayField()
+    scores = Float32ArrayField(null=True)
     bottom_token_ids = models.JSONField(null=True)
     bottom_scores = Float32ArrayField(null=True)
     context = models.TextField(blank=True)
@@ -277,3 +291,62 @@ class Vector(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.layer}.{self.index}"
+
+
+class ValueStatistics(models.Model):
+    """Numbers about one value vector, whether its list was extracted or not.
+
+    `kurtosis` (0 for a normal distribution) and `skew` are of its scores over the vocabulary.
+    """
+
+    extraction = models.ForeignKey(
+        Extraction, on_delete=models.CASCADE, related_name="value_statistics"
+    )
+    layer = models.PositiveIntegerField()
+    index = models.PositiveIntegerField()
+    norm = models.FloatField()
+    kurtosis = models.FloatField(null=True)
+    skew = models.FloatField(null=True)
+    key_cosine = models.FloatField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["extraction", "layer", "index"], name="value_statistics_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.layer}.{self.index}"
+
+
+class TriggerPrefixes(models.Model):
+    """The prefixes that activate a key most, on one side: at most 50, best first.
+
+    Each is an object with `sentence` and `position` (both from 0), `prefix`, `token_id` (its last
+    token's), `coefficient`, `copies`, `gate_sign` and `up_sign`. Annotators never see them.
+    """
+
+    class Side(models.TextChoices):
+        POSITIVE = "positive", _("positive coefficients")
+        NEGATIVE = "negative", _("negative coefficients")
+
+    extraction = models.ForeignKey(
+        Extraction, on_delete=models.CASCADE, related_name="trigger_prefixes"
+    )
+    kind = models.CharField(max_length=20, choices=Kind)
+    layer = models.PositiveIntegerField()
+    index = models.PositiveIntegerField()
+    side = models.CharField(max_length=10, choices=Side)
+    prefixes = models.JSONField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["extraction", "kind", "layer", "index", "side"],
+                name="trigger_prefixes_once",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.layer}.{self.index} {self.side}"

@@ -15,7 +15,9 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
-MOST_FILES = 3
+from ffn_extract.bundle import BUNDLE_FILES, OPTIONAL_FILES
+
+MOST_FILES = len(BUNDLE_FILES | OPTIONAL_FILES)
 KEEP_SECONDS = 24 * 3600  # of files whose process was killed while they came in
 
 

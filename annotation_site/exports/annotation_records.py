@@ -39,7 +39,11 @@ RECORD_FIELDS = (
     Field("model_revision", "string", "its revision, or empty"),
     Field("weights_digest", "string", "fingerprint of its weights"),
     Field("bundle_digest", "string", "digest of the list's bundle"),
-    Field("kind", "string", "value, random or update"),
+    Field(
+        "kind",
+        "string",
+        "value, random, update, key, random-key, random-covariance, permuted or shuffled",
+    ),
     Field("layer", "int32", "layer of the vector, from 0"),
     Field("index", "int32", "index of the vector in its layer, from 0"),
     Field("list_use", "string", "the use of the list: study, training, reference or pilot"),

@@ -19,7 +19,13 @@ from django.utils import timezone
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.studies.services import study_state_change
-from annotation_site.corpus.models import Extraction, LanguageModel, Vector
+from annotation_site.corpus.models import (
+    Extraction,
+    LanguageModel,
+    TriggerPrefixes,
+    ValueStatistics,
+    Vector,
+)
 from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (
     LanguageModelFactory,
@@ -67,6 +73,10 @@ def twin(*, kinds, layers, model, context, score, offset):
             context=context,
             norm=score,
         )
+    place = {"extraction": extraction, "layer": layers[0], "index": offset}
+    ValueStatistics.objects.create(**place, norm=score, kurtosis=score, skew=score)
+    prefix = {"sentence": offset, "prefix": context or model, "coefficient": score}
+    TriggerPrefixes.objects.create(**place, kind="key", side="positive", prefixes=[prefix])
     person = UserFactory(username="ada", public_id=uuid.UUID(int=1))
     study = make_draft(
         extraction=extraction,

@@ -36,7 +36,7 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     files = sorted(bundle.iterdir())
     page.get_by_label("Files").set_input_files(files[:2])
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_role("alert")).to_contain_text("Choose the three files of a bundle")
+    expect(page.get_by_role("alert")).to_contain_text("Choose all files of a bundle")
     page.get_by_label("Files").set_input_files(files)
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("ready", exact=True)).to_be_visible()

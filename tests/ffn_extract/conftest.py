@@ -10,7 +10,7 @@ from ffn_extract.errors import WordNetError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.wordnet import MISSING, find_wordnet
-from tests.ffn_extract.small_bundles import write_small_bundle
+from tests.ffn_extract.small_bundles import write_full_bundle, write_small_bundle
 from tests.ffn_extract.tiny_models import SENTENCES
 from tests.requires import missing
 
@@ -51,4 +51,12 @@ def small_bundle(tmp_path) -> Path:
     """A hand-made bundle of 12 vectors with lists of 3."""
     out = tmp_path / "small"
     write_small_bundle(out)
+    return out
+
+
+@pytest.fixture
+def full_bundle(tmp_path) -> Path:
+    """A hand-made bundle with every kind of vector and every optional file."""
+    out = tmp_path / "full"
+    write_full_bundle(out)
     return out

@@ -4,17 +4,20 @@ import re
 import textwrap
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.bundle import open_bundle
 from ffn_extract.bundle.apart import MOST_MEMORY_MB
+from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.parquet import MAX_FOOTER_BYTES, MAX_GROUP_ROWS
-from ffn_extract.bundle.rows import LONGEST_TEXTS, TOKENS_SCHEMA, VECTORS_SCHEMA
+from ffn_extract.bundle.rows import LONGEST_TEXTS
 from ffn_extract.errors import GlossError
 from ffn_extract.glosses import GLOSS_SOURCES, Gloss, gloss_each
 from ffn_extract.glosses.wiki_settings import WikiSettings
 from ffn_extract.limits import MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
+from ffn_extract.options import VECTOR_KINDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -62,17 +65,31 @@ def test_deploying_lists_every_setting_of_the_wiki():
     assert "| `FFN_CONTACT` | none |" in text
 
 
-@pytest.mark.parametrize("schema", [VECTORS_SCHEMA, TOKENS_SCHEMA])
-def test_the_format_documents_every_column(schema):
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_the_format_documents_every_column(content):
     text = (DOCS / "bundle-format.md").read_text()
-    documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-    places = [documented.index(name) for name in schema.names]
-    assert places == list(range(places[0], places[0] + len(schema)))
+    section = text.split(f"## {content.file}\n")[1].split("\n## ")[0]
+    tables = re.findall(r"^\| column \|.*\n\|[-|]+\n((?:\|.*\n)+)", section, re.MULTILINE)
+    columns = re.findall(r"^\| `(\w+)` \| ([\w ]+) \|", tables[0], re.MULTILINE)
+    assert [name for name, _ in columns] == content.schema.names
+    assert [kind for _, kind in columns] == [_type_in_words(f.type) for f in content.schema]
+
+
+def _type_in_words(kind):
+    if pa.types.is_struct(kind):
+        return "structs"
+    return f"list of {_type_in_words(kind.value_type)}" if pa.types.is_list(kind) else str(kind)
+
+
+def test_the_format_documents_every_kind_in_its_order():
+    text = (DOCS / "bundle-format.md").read_text()
+    (table,) = re.findall(r"^\| kind \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert tuple(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == VECTOR_KINDS
 
 
 def test_the_format_documents_every_limit():
     text = (DOCS / "bundle-format.md").read_text()
-    said = re.findall(r"^\| `(\w+)` \| ([\d,]+) bytes \|", text, re.MULTILINE)
+    said = re.findall(r"^\| `([\w.]+)` \| ([\d,]+) bytes \|", text, re.MULTILINE)
     assert {name: int(most.replace(",", "")) for name, most in said} == LONGEST_TEXTS
     for limit in (
         f"at most {MOST_LAYERS:,} and {MOST_WIDTH:,}", f"at most {MOST_VOCABULARY:,} |",

@@ -16,29 +16,48 @@ import pytest
 from annotation_site.corpus import extraction_runs, importing
 from annotation_site.corpus.models import Extraction, Token
 from ffn_extract import child
-from ffn_extract.bundle import BundleError, TokenRow, VectorRow, apart, open_bundle, parquet
+from ffn_extract.bundle import BundleError, apart, open_bundle, parquet
+from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.manifest import parse_manifest
 from ffn_extract.bundle.rows import (
     CUT,
     LONGEST_TEXTS,
+    PREFIXES_FILE,
+    PREFIXES_SCHEMA,
     TOKENS_FILE,
     TOKENS_SCHEMA,
     VECTORS_FILE,
     VECTORS_SCHEMA,
     fitting,
 )
-from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
+from ffn_extract.glosses.gloss import Sense
+from tests.ffn_extract.small_bundles import (
+    small_prefixes,
+    small_statistics,
+    small_tokens,
+    small_vectors,
+    write_full_bundle,
+    write_small_bundle,
+)
 from tests.security.environment import SECRETS
 
 MOST_OF_A_BOMB_MB = 300
 MOST_OF_ANY_MB = apart.MOST_MEMORY_MB + 64  # the program itself is beside its data
 N = 7_249
+GLOSS = ("gloss", "senses")
+GLOSSED = ("gloss", "gloss_source", "gloss_lemma", "gloss_part")
 
 
 @pytest.fixture
 def folder(tmp_path):
     write_small_bundle(tmp_path / "bundle")
     return tmp_path / "bundle"
+
+
+@pytest.fixture
+def full(tmp_path):
+    write_full_bundle(tmp_path / "full")
+    return tmp_path / "full"
 
 
 @pytest.fixture
@@ -69,7 +88,7 @@ def tokens_with(n=N, **columns):
         "token_id": pa.array(range(n), pa.int32()),
         "text": [f"t{i}" for i in range(n)],
         "display": [f"t{i}" for i in range(n)],
-        **{name: pa.nulls(n, pa.string()) for name in ("gloss", "gloss_source", "gloss_lemma")},
+        **{f.name: pa.nulls(n, f.type) for f in TOKENS_SCHEMA if f.name.startswith(GLOSS)},
     }
     return pa.table({**usual, **columns})
 
@@ -86,13 +105,12 @@ def write(folder, name, table, **options):
 def dictionary_bomb(folder, column="display", text="x" * 1_000_000):
     columns = {column: repeated(text)}
     if column.startswith("gloss"):
-        others = {"gloss", "gloss_source", "gloss_lemma"} - {column}
-        columns.update({name: repeated("x") for name in others})
+        columns.update({name: repeated("noun") for name in {*GLOSSED} - {column}})
     write(folder, TOKENS_FILE, tokens_with(**columns))
     resign(folder, tokens=N, glossed=N if column.startswith("gloss") else 0)
 
 
-@pytest.mark.parametrize("column", ["text", "display", "gloss", "gloss_source", "gloss_lemma"])
+@pytest.mark.parametrize("column", ["text", "display", *GLOSSED])
 def test_a_dictionary_bomb_is_refused_by_the_length_of_its_text(folder, column):
     dictionary_bomb(folder, column)
     assert (folder / TOKENS_FILE).stat().st_size < 300_000  # 7.2 GB when it is written out
@@ -100,6 +118,25 @@ def test_a_dictionary_bomb_is_refused_by_the_length_of_its_text(folder, column):
     outcome = apart.check("rows", folder)
     most = LONGEST_TEXTS[column]
     said = f"A text in column {column} has 1,000,000 bytes; at most {most:,} are read."
+    assert outcome.refusal == said
+    assert outcome.peak_mb < MOST_OF_A_BOMB_MB
+
+
+@pytest.mark.parametrize("field", ["gloss", "lemma", "part"])
+def test_a_dictionary_bomb_within_lists_is_refused_too(folder, field):
+    count = pa.array([1] * N, pa.int32())
+    names = ("gloss", "lemma", "part")
+    texts = {name: repeated("x" * 1_000_000 if name == field else "noun") for name in names}
+    senses = pa.StructArray.from_arrays([*texts.values(), count], [*texts, "count"])
+    lists = pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32), senses)
+    glossed = {name: repeated("noun") for name in GLOSSED}
+    write(folder, TOKENS_FILE, tokens_with(**glossed, senses=lists))
+    resign(folder, tokens=N, glossed=N)
+    assert (folder / TOKENS_FILE).stat().st_size < 300_000
+    assert apart.check("heads", folder).refusal == ""
+    outcome = apart.check("rows", folder)
+    most = LONGEST_TEXTS[f"senses.{field}"]
+    said = f"A text in column senses.{field} has 1,000,000 bytes; at most {most:,} are read."
     assert outcome.refusal == said
     assert outcome.peak_mb < MOST_OF_A_BOMB_MB
 
@@ -116,6 +153,57 @@ def test_a_dictionary_bomb_among_the_vectors_is_refused_too(folder, column):
     outcome = apart.check("rows", folder)
     assert outcome.refusal.startswith(f"A text in column {column} has 1,000,000 bytes; at most")
     assert outcome.peak_mb < MOST_OF_A_BOMB_MB
+
+
+@pytest.mark.parametrize("column", ["kind", "side", "prefix"])
+def test_a_dictionary_bomb_among_the_trigger_prefixes_is_refused_too(full, column):
+    rows = small_prefixes()
+    table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], PREFIXES_SCHEMA)
+    place = table.schema.get_field_index(column)
+    bomb = table.set_column(place, column, repeated("x" * 1_000_000, len(rows)))
+    write(full, PREFIXES_FILE, bomb)
+    resign(full)
+    outcome = apart.check("rows", full)
+    assert outcome.refusal.startswith(f"A text in column {column} has 1,000,000 bytes; at most")
+    assert outcome.peak_mb < MOST_OF_A_BOMB_MB
+
+
+def many_statistics():
+    row = small_statistics()[0]
+    return [dataclasses.replace(row, index=index) for index in range(N)]
+
+
+def many_prefixes():
+    """Each text is as long as it may be; the file holds it once."""
+    row = dataclasses.replace(small_prefixes()[0], prefix="x" * LONGEST_TEXTS["prefix"])
+    return [
+        dataclasses.replace(row, index=index, side=side, rank=n, sentence=n, up_sign=up,
+                            coefficient=-up)
+        for index in (0, 1)
+        for side, up in (("positive", -1), ("negative", 1))
+        for n in range(1, 51)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "rows", "most"),
+    [
+        ("value_statistics", many_statistics(), 100_000),
+        ("trigger_prefixes", many_prefixes(), 700_000),
+    ],
+)
+def test_optional_rows_are_counted_as_they_are_read(full, what, rows, most):
+    content = CONTENTS[what]
+    table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], content.schema)
+    write(full, content.file, table)
+    manifest = parse_manifest((full / "manifest.json").read_bytes())
+    model = dataclasses.replace(manifest.model, d_ff=N)
+    (full / "manifest.json").write_bytes(dataclasses.replace(manifest, model=model).to_bytes())
+    resign(full, **{what: len(rows)})
+    assert apart.check("rows", full).refusal == ""
+    assert apart.check("heads", full, max_bytes=most).refusal == ""
+    refusal = apart.check("rows", full, max_bytes=most).refusal
+    assert f"bytes or more when they are unpacked; at most {most:,} are read" in refusal
 
 
 def test_long_texts_without_a_dictionary_are_refused_as_well(folder):
@@ -163,7 +251,7 @@ def many_columns(folder):
 
 
 def many_groups(folder):
-    write(folder, TOKENS_FILE, tokens_with(20_000), row_group_size=1)
+    write(folder, TOKENS_FILE, tokens_with(15_000), row_group_size=1)
 
 
 def long_metadata(folder):
@@ -355,7 +443,8 @@ def test_what_is_written_always_fits_what_is_read(tmp_path):
         else row
         for row in small_vectors()
     ]
-    glossed = {"gloss": long, "gloss_source": long, "gloss_lemma": long}
+    senses = (Sense(long, long, "noun", 1),) * 4
+    glossed = {"gloss": long, "gloss_source": long, "gloss_lemma": long, "senses": senses}
     tokens = [
         dataclasses.replace(row, text=long, display=long, **glossed) for row in small_tokens()
     ]
@@ -365,19 +454,27 @@ def test_what_is_written_always_fits_what_is_read(tmp_path):
     (rows,) = bundle.iter_vectors()
     for row in [*written, *(row for row in rows if row.kind == "update")]:
         for name, value in dataclasses.asdict(row).items():
-            if isinstance(value, str) and name != "kind":
+            if isinstance(value, str) and name not in ("kind", "gloss_part"):
                 assert value == "ж" * ((LONGEST_TEXTS[name] - 3) // 2) + CUT
+    (sense, *_) = written[0].senses
+    assert sense.gloss == "ж" * ((LONGEST_TEXTS["senses.gloss"] - 3) // 2) + CUT
+    assert sense.lemma == "ж" * ((LONGEST_TEXTS["senses.lemma"] - 3) // 2) + CUT
 
 
 def test_every_column_of_text_has_a_limit():
-    texts = [
-        f.name for s in (TOKENS_SCHEMA, VECTORS_SCHEMA) for f in s if pa.types.is_string(f.type)
+    fields = [
+        (f"{column.name}.{field.name}" if within else column.name, field.type)
+        for schema in [content.schema for content in CONTENTS.values()]
+        for column in schema
+        for within in [pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)]
+        for field in (column.type.value_type if within else [column])
     ]
-    assert set(texts) == set(LONGEST_TEXTS)
+    assert {name for name, kind in fields if pa.types.is_string(kind)} == set(LONGEST_TEXTS)
 
 
-@pytest.mark.parametrize("row", [TokenRow, VectorRow])
-def test_a_text_of_just_the_longest_length_stays_as_it_is(row):
+def test_a_text_of_just_the_longest_length_stays_as_it_is():
     for column, most in LONGEST_TEXTS.items():
         assert fitting("x" * most, column) == "x" * most
-        assert fitting("x" * (most + 1), column) == "x" * (most - 3) + CUT
+        left = "x" * (most - 3)
+        cut = CUT + left if column == "prefix" else left + CUT
+        assert fitting("x" * (most + 1), column) == cut

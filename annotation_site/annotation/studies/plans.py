@@ -11,7 +11,7 @@ from annotation_site.annotation.allocation.slots import annotators_of
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
 from annotation_site.bounds import TITLE
-from annotation_site.corpus.models import Extraction, Kind
+from annotation_site.corpus.models import USUAL_KINDS, Extraction, Kind
 from annotation_site.errors import Invalid
 
 DEFAULT_CATEGORIES = ("semantic", "syntactic", "names")
@@ -56,7 +56,7 @@ class StudyPlan:
     title: str
     extractions: Sequence[Extraction]
     annotators: Sequence[User] = ()
-    kinds: Sequence[str] = tuple(Kind.values)
+    kinds: Sequence[str] = USUAL_KINDS
     lists_per_layer: int = 10
     annotators_per_list: int = 2
     categories: Sequence[str] = ("semantic", "syntactic")

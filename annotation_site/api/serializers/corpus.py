@@ -9,7 +9,7 @@ from annotation_site import bounds
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.corpus.receiving import MOST_FILES
-from ffn_extract.bundle import BUNDLE_FILES
+from ffn_extract.bundle import BUNDLE_FILES, OPTIONAL_FILES
 from ffn_extract.chosen_vectors import MAX_VECTORS
 from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
 from ffn_extract.options import KINDS, OPTIONS, Option
@@ -191,7 +191,8 @@ class BundleFiles(Fields):
     files = serializers.ListField(
         child=serializers.FileField(),
         max_length=MOST_FILES,
-        help_text=f"{', '.join(sorted(BUNDLE_FILES))}, or one .zip of the folder that holds them",
+        help_text=f"{', '.join(sorted(BUNDLE_FILES))} and, where the bundle has them, "
+        f"{' and '.join(sorted(OPTIONAL_FILES))}; or one .zip of the folder that holds them",
     )
 
 
@@ -256,7 +257,7 @@ class ShownVector(serializers.Serializer):
     kind = serializers.ChoiceField(Kind.choices, source="vector.kind")
     layer = serializers.IntegerField(source="vector.layer")
     index = serializers.IntegerField(source="vector.index")
-    norm = serializers.FloatField(source="vector.norm")
+    norm = serializers.FloatField(source="vector.norm", allow_null=True)
     context = serializers.CharField(source="vector.context")  # type: ignore[assignment]
     top = ShownToken(many=True)
     bottom = ShownToken(many=True)

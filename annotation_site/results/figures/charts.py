@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from annotation_site.analysis.annotation_frames import kind_heading
 from annotation_site.results.figures.canvas import (
     PX,
     Draw,
@@ -25,7 +26,6 @@ from annotation_site.results.figures.canvas import (
     write,
 )
 
-KIND_NAMES = {"value": "Value vectors", "random": "Random vectors", "update": "FFN updates"}
 MATRIX_MEASURE = "krippendorff_alpha_concept"
 _MOST_NUMBERS = 12  # people up to which each cell of the matrix says its number
 _BLUE = "#0072b2"
@@ -227,7 +227,8 @@ def learning_curve(table: pd.DataFrame) -> FigurePlan | None:
 
 def _kind_of(row: dict[str, Any], several: bool) -> str:
     """The kind of vector, with its model where there are several."""
-    return f"{row['model']}: {KIND_NAMES[row['kind']]}" if several else KIND_NAMES[row["kind"]]
+    kind = kind_heading(row["kind"])
+    return f"{row['model']}: {kind}" if several else kind
 
 
 def _rows(title: str, labels: Sequence[str], ink: Ink, width: int) -> tuple[Figure, Axes]:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from annotation_site.analysis.annotation_frames import KINDS
+from annotation_site.analysis.annotation_frames import KINDS, kind_heading
 from annotation_site.results.figures.canvas import (
     PX,
     Draw,
@@ -111,11 +111,7 @@ class _Panel:
 
     @property
     def name(self) -> str:
-        return {
-            "value": "Value vectors",
-            "random": "Random vectors",
-            "update": "FFN updates",
-        }[self.kind]
+        return kind_heading(self.kind)
 
     @property
     def basis(self) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from annotation_site.analysis.annotation_frames import KIND_NAMES
 from annotation_site.exports.table import Table
 from annotation_site.results.files.references import cite
 
-KINDS = {"value": "value vectors", "random": "random vectors", "update": "FFN updates"}
 Row = dict[str, Any]
 
 _REPORTED = {
@@ -49,7 +49,7 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
     study, counts = parameters["study"], parameters["counts"]
     models = _series(sorted({one["model"] for one in parameters["extractions"]}))
     by_kind = _series(
-        f"{_number(n, 'list')} of {KINDS[kind]}" for kind, n in counts["kinds"].items()
+        f"{_number(n, 'list')} of {KIND_NAMES[kind]}" for kind, n in counts["kinds"].items()
     )
     yield (
         f"The study has {_number(counts['lists'], 'list')}: {by_kind}. Each list shows the top "
@@ -89,8 +89,8 @@ def _chosen(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Sentences about lists that are no probability sample."""
     for model, kind in pairs:
         yield (
-            f"The {KINDS[kind]} of {model} were chosen by hand and are no probability sample, so "
-            "the results describe these lists only."
+            f"The {KIND_NAMES[kind]} of {model} were chosen by hand and are no probability sample, "
+            "so the results describe these lists only."
         )
 
 
@@ -98,7 +98,7 @@ def _judged(table: Table) -> list[str]:
     rows = [row for row in _rows(table) if row["layer"] is None]
     several = len({row["model"] for row in rows}) > 1
     return [
-        f"{row['lists']:,} of {_number(row['lists_total'], 'list')} of {KINDS[row['kind']]}"
+        f"{row['lists']:,} of {_number(row['lists_total'], 'list')} of {KIND_NAMES[row['kind']]}"
         + (f" of {row['model']}" if several else "")
         for row in rows
     ]
@@ -167,7 +167,7 @@ def _coverage(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Ite
         if row["measure"] == "coverage" and row["layer"] is None and row["value"] is not None:
             lists = _number(row["lists"], "list")
             yield (
-                f"Coverage of the {KINDS[row['kind']]} of {row['model']} is "
+                f"Coverage of the {KIND_NAMES[row['kind']]} of {row['model']} is "
                 f"{_percent(row['value'])} ({_interval(row, _percent)}; {lists})."
             )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 from django.utils.translation import gettext, ngettext
@@ -20,14 +20,6 @@ PURPOSES = {"training": _("training"), "reference": _("silent reference")}
 REAL_MEASURES = {
     "coverage": _("Coverage"),
     "coverage_with_stopwords": _("With stopwords concepts"),
-}
-KIND_ROWS = {
-    ("value", "without"): _("value vectors"),
-    ("value", "with"): _("value vectors + stopwords concepts"),
-    ("random", "without"): _("random vectors"),
-    ("random", "with"): _("random vectors + stopwords concepts"),
-    ("update", "without"): _("FFN updates"),
-    ("update", "with"): _("FFN updates + stopwords concepts"),
 }
 
 
@@ -137,16 +129,20 @@ def table_2(rows: Sequence[Row], *, paper: bool) -> PageTable:
     known = {(row["kind"], row["stopwords_concepts"], row["model"]): row for row in rows}
     there = {(row["kind"], row["stopwords_concepts"]) for row in rows}
     body = []
-    for key, label in KIND_ROWS.items():
+    for kind, stopwords in product(Kind.values, ("without", "with")):
+        key = (kind, stopwords)
         if key not in there:
             continue
+        label = kind_name(kind)
+        if stopwords == "with":
+            label = gettext("%(kind)s + stopwords concepts") % {"kind": label}
         cells = [words(label)]
         for model in models:
             row = known.get((*key, model))
             cells.append(Cell() if row is None else _headline(row))
         if paper:
             cells += [
-                Cell(percent(figures[key[0], key[1] == "with"]))
+                Cell(percent(figures.get((kind, stopwords == "with"))))
                 for figures in PAPER_TABLE_2.values()
             ]
         body.append(cells)

@@ -5,6 +5,7 @@ page is known here, so that everybody can compute an archive's tables again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from annotation_site.analysis.agreement.lists import (
     retest_table,
 )
 from annotation_site.analysis.agreement.tables import COLUMNS, measure_agreement
-from annotation_site.analysis.annotation_frames import AnnotationFrames
+from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.coverage import (
     coverage_of_lists,
@@ -24,7 +25,6 @@ from annotation_site.analysis.coverage import (
 )
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table, skips_by_group
-from annotation_site.analysis.paper import TABLE_2_ROWS
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.exports.table import Table, table_from_frame
 from annotation_site.results.tables.request import TableRequest
@@ -85,7 +85,7 @@ def table_2(request: TableRequest) -> pd.DataFrame:
     rows = []
     for model, of_model in found.groupby("model"):
         of_kind = of_model.set_index("kind")
-        for kind, with_stopwords in TABLE_2_ROWS:
+        for kind, with_stopwords in product(KINDS, (False, True)):
             if kind not in of_kind.index:
                 continue
             row = of_kind.loc[kind]

@@ -74,9 +74,9 @@ def test_lists_that_are_here_already_are_answered_with_200(admin, made, bundles)
     ("files", "sentence"),
     [
         ({"x.zip": b"x"}, "The .zip is incomplete"),
-        ({"a": b"", "b": b"", "c": b""}, "Choose the three files"),
-        ({"a": b"", "b": b"", "c": b"", "d": b""}, "at most 3 files"),
-        ({}, "Choose the three files"),
+        ({"a": b"", "b": b"", "c": b""}, "Choose all files"),
+        (dict.fromkeys("abcdef", b""), "at most 5 files"),
+        ({}, "Choose all files"),
     ],
 )
 def test_what_is_no_bundle_is_refused_with_the_pages_sentence(admin, bundles, files, sentence):

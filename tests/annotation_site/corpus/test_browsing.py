@@ -21,6 +21,17 @@ def test_a_layer_shows_its_vectors_in_order():
     assert [token.display for token in page.vectors[0].top][:2] == ["word2", "word3"]
 
 
+def test_a_list_without_a_vector_is_shown_without_its_numbers():
+    extraction = make_extraction(layers=1, per_layer=1, kinds=("value", "shuffled"))
+    extraction.vectors.filter(kind="shuffled").update(norm=None, scores=None)
+    admin = client_of(UserFactory(role=Role.ADMIN))
+    page = admin.get(f"/models/{extraction.public_id}/vectors/").content.decode()
+    assert page.count(", norm ") == 1
+    assert "shuffled tokens" in page
+    sent = admin.get(f"/api/extractions/{extraction.public_id}/vectors", {"kind": "shuffled"})
+    assert [one["norm"] for one in sent.json()["results"]] == [None]
+
+
 def test_a_word_finds_every_vector_that_lists_it_and_no_other():
     extraction = make_extraction(layers=4, per_layer=10)
     make_extraction(layers=4, per_layer=10)  # another one's lists are not found

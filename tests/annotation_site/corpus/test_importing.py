@@ -20,6 +20,7 @@ from ffn_extract.bundle import BUNDLE_FILES, open_bundle
 from tests.annotation_site.corpus.bundles import URL, contents, left_behind, send, zipped
 from tests.annotation_site.factories import PASSWORD, UserFactory, client_of
 from tests.e2e.site import wait_for
+from tests.ffn_extract.small_bundles import write_full_bundle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bundles")]
 State = Extraction.State
@@ -71,6 +72,40 @@ def test_an_upload_is_loaded_by_a_worker_as_the_command_loads_it(admin, made, bu
     assert AuditEntry.objects.filter(action="model_uploaded").count() == 1
 
 
+@pytest.mark.parametrize("pack", [lambda files: files, zipped], ids=["files", "zip"])
+def test_an_upload_may_have_the_optional_files(admin, tmp_path, bundles, pack):
+    write_full_bundle(tmp_path / "full", trigger_prefixes=None)
+    files = contents(tmp_path / "full")
+    assert len(files) == 4
+    send(admin, pack(files))
+    extraction = Extraction.objects.get()
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
+    extraction.refresh_from_db()
+    assert (extraction.state, extraction.error) == (State.READY, "")
+    assert extraction.value_statistics.count() == 16
+    assert contents(services.bundle_path(extraction)) == files
+
+
+@pytest.mark.parametrize("pack", [lambda files: files, zipped], ids=["files", "zip"])
+def test_an_optional_file_that_the_manifest_does_not_list_is_refused(
+    admin, made, bundles, tmp_path, pack
+):
+    write_full_bundle(tmp_path / "full")
+    more = contents(tmp_path / "full")
+    files = {**contents(made), "trigger_prefixes.parquet": more["trigger_prefixes.parquet"]}
+    refused(admin, bundles, pack(files), "its manifest does not list: trigger_prefixes.parquet")
+
+
+def test_a_zip_with_files_in_two_folders_is_refused(admin, made, bundles):
+    files = contents(made)
+    packed = {f"b/{name}": content for name, content in files.items() if name != "tokens.parquet"}
+    for name in ("tokens.parquet", "a/tokens.parquet"):
+        mixed = {**packed, name: files["tokens.parquet"]}
+        refused(admin, bundles, zipped(mixed), "holds files that are not a bundle")
+    twice = {**packed, "b/tokens.parquet": b"x", "tokens.parquet": b"x"}
+    refused(admin, bundles, zipped(twice), "holds files that are not a bundle")
+
+
 def test_lists_that_are_here_already_are_not_taken_twice(admin, made, bundles):
     extraction, _ = importing.bundle_import(path=made)
     assert send(admin, contents(made)).url == f"/models/{extraction.public_id}/"
@@ -109,10 +144,12 @@ def test_a_manifest_that_does_not_match_its_digest_is_refused_at_once(admin, mad
 
 def test_files_that_are_no_bundle_are_refused_and_forgotten(admin, made, bundles):
     files = contents(made)
-    choose = "Choose the three files of a bundle"
+    choose = "Choose all files of a bundle"
     refused(admin, bundles, {}, choose)
     refused(admin, bundles, {"manifest.json": files["manifest.json"]}, choose)
-    refused(admin, bundles, {**files, "more.txt": b"x"}, "A bundle has at most 3 files")
+    refused(admin, bundles, {**files, "more.txt": b"x"}, choose)
+    many = {f"{n}.txt": b"x" for n in range(3)}
+    refused(admin, bundles, {**files, **many}, "A bundle has at most 5 files")
     renamed = {("other.parquet" if n == "tokens.parquet" else n): c for n, c in files.items()}
     refused(admin, bundles, renamed, choose)
     for name in files:

@@ -2,15 +2,24 @@
 
 import shutil
 import uuid
+from dataclasses import asdict, astuple
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from annotation_site.analysis.annotation_frames import KIND_NAMES, KINDS
 from annotation_site.corpus import importing, loading, services
 from annotation_site.corpus.extraction_runs import run_whole
-from annotation_site.corpus.models import Extraction, Token, Vector
+from annotation_site.corpus.models import (
+    Extraction,
+    Kind,
+    Token,
+    TriggerPrefixes,
+    ValueStatistics,
+    Vector,
+)
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.corpus.sweeps import extractions_sweep
 from annotation_site.errors import Invalid, SiteError
@@ -19,8 +28,14 @@ from ffn_extract.bundle import (
     BundleError,
     open_bundle,
 )
-from ffn_extract.options import ExtractOptions
+from ffn_extract.options import VECTOR_KINDS, ExtractOptions
 from tests.annotation_site.corpus.bundles import make_bundle
+from tests.ffn_extract.small_bundles import (
+    every_kind,
+    small_prefixes,
+    small_statistics,
+    write_full_bundle,
+)
 from tests.ffn_extract.tiny_wikilm import save as save_wikilm
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +64,39 @@ def test_a_bundle_is_loaded_as_it_is(bundle):
     )
     tokens = Token.objects.order_by("token_id").values_list("display", "gloss", "is_stopword")
     assert list(tokens)[:3] == [("the", "", True), ("⋯2", "a gloss", False), ("⋯3", "", False)]
+
+
+def test_every_kind_and_optional_file_is_loaded_and_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "CHUNK", 7)  # lists of prefixes cross the chunks
+    write_full_bundle(tmp_path / "full")
+    extraction, _ = importing.bundle_import(path=tmp_path / "full")
+    held = extraction.vectors.values_list("kind", "layer", "index", "norm", "scores")
+    assert sorted(held) == sorted(
+        (row.kind, row.layer, row.index, row.norm, row.scores) for row in every_kind()
+    )
+    assert extraction.counts["kinds"] == dict.fromkeys(Kind.values, 4)
+    statistics = extraction.value_statistics.order_by("layer", "index").values_list(
+        "layer", "index", "norm", "kurtosis", "skew", "key_cosine"
+    )
+    assert list(statistics) == [astuple(row) for row in small_statistics()]
+    found = [
+        {"kind": row.kind, "layer": row.layer, "index": row.index, "side": row.side, "rank": rank,
+         **prefix}
+        for row in extraction.trigger_prefixes.order_by("layer", "kind", "index", "-side")
+        for rank, prefix in enumerate(row.prefixes, start=1)
+    ]  # fmt: skip
+    assert found == [asdict(row) for row in small_prefixes()]
+    assert extraction.trigger_prefixes.count() == 16
+    senses = extraction.tokens.get(token_id=2).senses
+    assert [sense["part"] for sense in senses] == ["noun", "verb"]
+    services.extraction_delete(extraction=extraction)
+    for model in (Vector, Token, ValueStatistics, TriggerPrefixes, Extraction):
+        assert not model.objects.exists()
+
+
+def test_the_kinds_of_site_measures_and_bundles_are_the_same():
+    assert tuple(Kind.values) == KINDS == VECTOR_KINDS
+    assert {kind.value: str(kind.label) for kind in Kind} == KIND_NAMES
 
 
 def test_loading_the_same_bundle_again_changes_nothing(bundle, tmp_path, capsys):

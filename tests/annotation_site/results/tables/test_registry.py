@@ -1,6 +1,7 @@
 """The tables of results on the study that is worked through by hand."""
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,15 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from annotation_site.analysis.agreement.tables import agreement_table, measure_agreement
-from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
-from annotation_site.analysis.paper import PAPER_TABLE_2, TABLE_2_ROWS
+from annotation_site.analysis.annotation_frames import (
+    KIND_NAMES,
+    KINDS,
+    AnnotationFrames,
+    kind_heading,
+)
+from annotation_site.analysis.paper import PAPER_TABLE_2
 from annotation_site.analysis.strata import ALL_VECTORS, Populations
+from annotation_site.results.figures import charts
 from annotation_site.results.pages import cells as presentation
 from annotation_site.results.pages.remarks import warnings_of
 from annotation_site.results.tables.registry import TABLES
@@ -227,8 +234,35 @@ def test_a_second_answer_is_compared_with_the_first():
 
 def test_the_papers_figures_have_the_rows_of_table_2():
     for model, figures in PAPER_TABLE_2.items():
-        assert tuple(figures) == TABLE_2_ROWS, model
+        assert tuple(figures) == tuple(product(KINDS[:3], (False, True))), model
     assert PAPER_TABLE_2["GPT2"]["update", True] == 0.46
+
+
+def test_every_kind_has_its_row_in_every_table_in_the_order_of_kinds():
+    """Kinds of a later bundle too, in tables, on pages, in charts and in an archive's text."""
+    lists = pd.DataFrame(
+        {"list_id": n, "model": "toy", "kind": kind, "layer": 0, "length": 30}
+        for n, kind in enumerate(reversed(KINDS))
+    )
+    annotations = lists[["list_id"]].assign(annotation_id=lists["list_id"], annotator="ana")
+    members = pd.DataFrame(
+        {
+            "annotation_id": n, "pattern": 1, "rank": rank, "category": "semantic",
+            "stopwords": False,
+        }
+        for n in lists["list_id"] for rank in range(1, 7)
+    )  # fmt: skip
+    asked = request(AnnotationFrames(lists, annotations, members))
+    for name in ("table_2", "coverage", "missing"):
+        assert tuple(dict.fromkeys(TABLES[name](asked)["kind"])) == KINDS, name
+    table = TABLES["table_2"](asked)
+    rows = [dict(row) for _, row in table.astype(object).where(table.notna(), None).iterrows()]
+    shown = [row[0].text for row in presentation.table_2(rows, paper=True).rows]
+    assert shown == [
+        text for kind in KIND_NAMES.values() for text in (kind, f"{kind} + stopwords concepts")
+    ]
+    plan = charts.coverage_by_kind(table)
+    assert all(kind_heading(kind) in plan.alt for kind in KINDS)
 
 
 def program_that_answers(lists: pd.DataFrame) -> AnnotationFrames:
