@@ -9,7 +9,7 @@ from ffn_extract.bundle import Bundle, open_bundle
 from ffn_extract.errors import WordNetError
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from ffn_extract.wordnet import MISSING, find_wordnet
+from ffn_extract.wordnet import MISSING, open_wordnet
 from tests.ffn_extract.small_bundles import write_small_bundle
 from tests.ffn_extract.tiny_models import SENTENCES
 from tests.requires import missing
@@ -28,7 +28,7 @@ def demo_model() -> Path:
 def wordnet() -> Path:
     """The folder of WordNet's files."""
     try:
-        return find_wordnet()
+        return Path(str(open_wordnet().root))
     except WordNetError:
         missing(MISSING)
 
