@@ -15,7 +15,7 @@ from ffn_extract.chosen_vectors import places_given
 from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.help_groups import GroupedCommand
-from ffn_extract.options import KINDS, flag_of
+from ffn_extract.options import VECTOR_KINDS, flag_of
 from ffn_extract.progress import STEPS, Progress
 from ffn_extract.target_lock import locked
 from ffn_extract.terminal import PrintableFormatter, printable
@@ -94,7 +94,7 @@ def extract(
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--layer", type=int, metavar="N", help="Only this layer, counted from 0.")
 @click.option("--index", type=int, metavar="N", help="Only vectors with this index, from 0.")
-@click.option("--kind", type=click.Choice(KINDS), help="Only this kind.")
+@click.option("--kind", type=click.Choice(VECTOR_KINDS), help="Only this kind.")
 @click.option(
     "--limit",
     type=click.IntRange(min=0),

@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ffn_extract.bundle import Bundle, TokenRow, VectorRow, open_bundle
 from ffn_extract.bundle.manifest import UNEMBEDDINGS
 from ffn_extract.errors import OptionError, OptionSentence
 from ffn_extract.formulas import neutralised
-from ffn_extract.options import KINDS
+from ffn_extract.options import VECTOR_KINDS
 from ffn_extract.tensor_names import ranges
 from ffn_extract.terminal import printable
 
@@ -27,6 +27,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 Tokens = Mapping[int, TokenRow]
+Scores = Sequence[float | None]
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,13 @@ def _rows(bundle: Bundle, wanted: Wanted) -> Iterator[VectorRow]:
 
 def _require_possible(wanted: Wanted, bundle: Bundle) -> None:
     model = bundle.manifest.model
-    if wanted.kind is not None and wanted.kind not in KINDS:
-        raise _about("kind", f"must be one of {', '.join(KINDS)}, not {wanted.kind!r}.")
+    if wanted.kind is not None and wanted.kind not in VECTOR_KINDS:
+        raise _about("kind", f"must be one of {', '.join(VECTOR_KINDS)}, not {wanted.kind!r}.")
     if wanted.layer is not None and not 0 <= wanted.layer < model.n_layers:
         raise _about("layer", f"must be from 0 to {model.n_layers - 1}, not {wanted.layer}.")
     if wanted.index is not None and wanted.index < 0:
         raise _about("index", f"must be at least 0, not {wanted.index}.")
-    if wanted.index is not None and wanted.kind == "value" and wanted.index >= model.d_ff:
+    if wanted.index is not None and wanted.kind in ("value", "key") and wanted.index >= model.d_ff:
         raise _about("index", f"must be from 0 to {model.d_ff - 1}, not {wanted.index}.")
 
 
@@ -105,7 +106,7 @@ def _nothing(wanted: Wanted, bundle: Bundle) -> str:
             f"one of the layers {ranges(read)}."
         )
     per_layer = parameters.get("per_layer")
-    if per_layer == "all" or wanted.kind in ("random", "update"):
+    if per_layer == "all" or wanted.kind not in (None, "value"):
         return f"The bundle has no list with {asked}. Leave one of these out."
     return (
         f"The bundle has no list with {asked}: it holds some of the value vectors (per_layer "
@@ -155,9 +156,14 @@ def _summary(bundle: Bundle) -> Iterator[str]:
     if model.stored_as:
         yield f"stored in GGUF as {', '.join(model.stored_as)}"
     yield from _tokenizer(parameters.get("tokenizer"), model.vocab_size)
-    kinds = ", ".join(f"{counts.kinds[kind]} {kind}" for kind in KINDS if kind in counts.kinds)
+    found = [kind for kind in VECTOR_KINDS if kind in counts.kinds]
+    kinds = ", ".join(f"{counts.kinds[kind]} {kind}" for kind in found)
     yield f"{counts.vectors:,} lists ({kinds}), {parameters['top_k']} tokens each"
     yield f"{counts.tokens:,} distinct tokens, {counts.glossed:,} of them with a gloss"
+    if counts.value_statistics is not None:
+        yield f"statistics of {counts.value_statistics:,} value vectors"
+    if counts.trigger_prefixes is not None:
+        yield f"{counts.trigger_prefixes:,} trigger prefixes"
     yield f"seed {parameters.get('seed')}, projection {parameters.get('projection')}"
     yield f"digest {manifest.digest}"
     yield from _parameters(parameters)
@@ -197,29 +203,32 @@ def _tokenizer(notes: object, n_rows: int) -> Iterator[str]:
 
 def _list(row: VectorRow, tokens: Tokens, glosses: bool) -> Iterator[str]:
     yield ""
-    yield f"layer {row.layer}  {row.kind} {row.index}  norm {row.norm:.3g}"
+    norm = "" if row.norm is None else f"  norm {row.norm:.3g}"
+    yield f"layer {row.layer}  {row.kind} {row.index}{norm}"
     if row.context is not None:
         place = f"at token {row.context_position}, {row.context_token}, of: "
         yield from _wrapped(place + row.context, _INDENT)
     for title, token_ids, scores in _sides(row):
-        yield f"  {title:7}{scores[0]:+.3f} … {scores[-1]:+.3f}"
+        span = "" if scores[0] is None else f"{scores[0]:+.3f} … {scores[-1]:+.3f}"
+        yield f"  {title:7}{span}".rstrip()
         if glosses:
             yield from _glossed(token_ids, scores, tokens)
         else:
             yield from _wrapped("  ".join(tokens[i].display for i in token_ids), _INDENT)
 
 
-def _sides(row: VectorRow) -> Iterator[tuple[str, list[int], list[float]]]:
-    yield "top", row.token_ids, row.scores
+def _sides(row: VectorRow) -> Iterator[tuple[str, list[int], Scores]]:
+    yield "top", row.token_ids, row.scores or [None] * len(row.token_ids)
     if row.bottom_token_ids is not None and row.bottom_scores is not None:
         yield "bottom", row.bottom_token_ids, row.bottom_scores
 
 
-def _glossed(token_ids: list[int], scores: list[float], tokens: Tokens) -> Iterator[str]:
+def _glossed(token_ids: list[int], scores: Scores, tokens: Tokens) -> Iterator[str]:
     width = max(len(printable(tokens[token_id].display)) for token_id in token_ids)
     for rank, (token_id, score) in enumerate(zip(token_ids, scores, strict=True), start=1):
         token = tokens[token_id]
-        start = f"{_INDENT}{rank:4}  {score:+.3f}  {printable(token.display):{width}}"
+        shown = "" if score is None else f"{score:+.3f}  "
+        start = f"{_INDENT}{rank:4}  {shown}{printable(token.display):{width}}"
         gloss = "" if token.gloss is None else f"  {token.gloss} ({token.gloss_source})"
         yield from _wrapped(start.rstrip() if not gloss else start + gloss, "", " " * 19)
 
@@ -244,7 +253,7 @@ def _json(
     manifest = bundle.manifest
     head = {
         "model": manifest.model.to_json(), "parameters": manifest.parameters,
-        "counts": asdict(manifest.counts), "digest": manifest.digest, "matching": matching,
+        "counts": manifest.counts.to_json(), "digest": manifest.digest, "matching": matching,
     }  # fmt: skip
     yield f'{json.dumps(head)[:-1]}, "lists": ['
     before: str | None = None
@@ -271,7 +280,7 @@ def _object(row: VectorRow, tokens: Tokens, glosses: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _entry(rank: int, token: TokenRow, score: float, glosses: bool) -> dict[str, Any]:
+def _entry(rank: int, token: TokenRow, score: float | None, glosses: bool) -> dict[str, Any]:
     entry = {"rank": rank, "token_id": token.token_id, "token": token.display, "score": score}
     if glosses:
         entry |= {"gloss": token.gloss, "gloss_source": token.gloss_source}

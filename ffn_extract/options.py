@@ -30,6 +30,9 @@ from ffn_extract.option_types import (
 )
 
 KINDS = ("value", "random", "update")
+"""The kinds that can be extracted; a bundle can hold more."""
+VECTOR_KINDS = (*KINDS, "key", "random-key", "random-covariance", "permuted", "shuffled")
+"""The kinds that a bundle can hold, in its order."""
 WORDNET_CORPUS = "wordnet"
 MAX_TOP_K = 1000
 ALL: Literal["all"] = "all"

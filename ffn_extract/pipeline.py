@@ -202,7 +202,7 @@ def _model_info(
         d_ff=sizes.d_ff,
         vocab_size=sizes.vocab_size,
         vocabulary=vocabulary.level,
-        weights_digest=weights_digest(checkpoint.tensors, used),
+        fingerprint=weights_digest(checkpoint.tensors, used),
         unembedding=UnembeddingInfo(weights.unembedding.names, weights.chosen),
         layers_read=None if len(weights.layers) == sizes.n_layers else list(weights.layers),
         stored_as=None if gguf is None else gguf.types_of(used),

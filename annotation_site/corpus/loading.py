@@ -33,7 +33,7 @@ def model_get_or_create(info: ModelInfo) -> LanguageModel:
     model, _ = LanguageModel.objects.get_or_create(
         name=info.name,
         revision=info.revision or "",
-        weights_digest=info.weights_digest,
+        weights_digest=info.fingerprint,
         defaults={
             "model_type": info.model_type,
             "n_layers": info.n_layers,

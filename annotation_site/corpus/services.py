@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -293,7 +293,7 @@ def bundle_load(
             model=model,
             same_as=twin,
             parameters=bundle.manifest.parameters,
-            counts=asdict(bundle.manifest.counts),
+            counts=bundle.manifest.counts.to_json(),
             environment=bundle.manifest.environment,
             manifest=bundle.manifest.to_bytes().decode(),
             finished_at=timezone.now(),

@@ -17,6 +17,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.manifest import Manifest
 from ffn_extract.bundle.reading import (
     BATCH,
@@ -26,7 +27,6 @@ from ffn_extract.bundle.reading import (
     read_heads,
     require_digests,
 )
-from ffn_extract.bundle.rows import TokenRow, VectorRow, token_row
 from ffn_extract.child import command, end_with, to_start
 from ffn_extract.errors import BundleError
 
@@ -62,13 +62,9 @@ class Outcome:
 class BundleApart(Bundle):
     """A checked bundle whose rows another process reads; the files must still be the same."""
 
-    def iter_tokens(self, batch_size: int = BATCH) -> Iterator[list[TokenRow]]:
-        for rows in self._read("tokens", batch_size):
-            yield [token_row(values) for values in rows]
-
-    def iter_vectors(self, batch_size: int = BATCH) -> Iterator[list[VectorRow]]:
-        for rows in self._read("vectors", batch_size):
-            yield [VectorRow(*values) for values in rows]
+    def iter_rows(self, what: str, batch_size: int = BATCH) -> Iterator[list[Any]]:
+        for rows in self._read(what, batch_size):
+            yield [CONTENTS[what].row(values) for values in rows]
 
     def _read(self, what: str, batch_size: int) -> Iterator[list[Any]]:
         arguments = (str(self.path), self.manifest.digest, str(batch_size))
@@ -156,7 +152,7 @@ def main(parent: str, what: str, folder: str, called: str, *how: str) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     refusal = digest = ""
     try:
-        if what in ("tokens", "vectors"):
+        if what in CONTENTS:
             digest, size = how
             _print_rows(what, Path(folder), digest, int(size))
         else:
@@ -179,9 +175,7 @@ def _print_rows(what: str, folder: Path, digest: str, size: int) -> None:
     if manifest.digest != digest:
         raise BundleError(f"{folder} changed while it was read. {_AGAIN}")
     require_digests(folder, manifest)
-    bundle = Bundle(folder, manifest)
-    chunks = bundle.iter_tokens(size) if what == "tokens" else bundle.iter_vectors(size)
-    for rows in chunks:
+    for rows in Bundle(folder, manifest).iter_rows(what, size):
         print(json.dumps([list(astuple(row)) for row in rows], ensure_ascii=False))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ffn_extract.errors import BundleError
 from ffn_extract.limits import MOST_EXPERTS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
-from ffn_extract.options import KINDS
+from ffn_extract.options import KINDS, VECTOR_KINDS
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = "ffn-concepts-bundle"
@@ -45,8 +45,8 @@ class ModelInfo:
     """The model of the vectors.
 
     `d_ff` is the largest number of value vectors that a layer has, `vocab_size` the number of rows
-    of the unembedding. `weights_digest` identifies the weights whatever files they are stored in;
-    see `ffn_extract.checkpoints.weights_digest`. `unembedding` is None in bundles that do not tell;
+    of the unembedding. `fingerprint` identifies the weights whatever files they are stored in; see
+    `ffn_extract.checkpoints.weights_digest`. `unembedding` is None in bundles that do not tell;
     `layers_read` are the numbers of the layers read where those are not all of `n_layers`.
     `stored_as` names the tensors that define the lists by their types, of a model in GGUF files.
     """
@@ -59,25 +59,43 @@ class ModelInfo:
     d_ff: int
     vocab_size: int
     vocabulary: str
-    weights_digest: str
+    fingerprint: str
     unembedding: UnembeddingInfo | None = None
     layers_read: list[int] | None = None
     stored_as: dict[str, list[str]] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The manifest's entries, without those that an older bundle lacks."""
+    def to_json(self, version: int = FORMAT_VERSION) -> dict[str, Any]:
+        """The manifest's entries, without optional ones that are not there."""
         optional = ("unembedding", "layers_read", "stored_as")
-        return {k: v for k, v in asdict(self).items() if v is not None or k not in optional}
+        names = {"fingerprint": _fingerprint_key(version)}
+        return {
+            names.get(name, name): value
+            for name, value in asdict(self).items()
+            if value is not None or name not in optional
+        }
+
+
+def _fingerprint_key(version: int) -> str:
+    return "weights_digest" if version == 1 else "fingerprint"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of the two files, and of each kind; `glossed` counts tokens with a gloss."""
+    """Rows of the files, and of each kind; `glossed` counts tokens with a gloss.
+
+    The rows of an optional file are None where the bundle lacks it.
+    """
 
     vectors: int
     tokens: int
     glossed: int
     kinds: dict[str, int]
+    value_statistics: int | None = None
+    trigger_prefixes: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's entries, without those of files that are not there."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,8 @@ class Manifest:
         return _digest_of({k: v for k, v in self._entries().items() if k not in _UNSIGNED})
 
     def _entries(self) -> dict[str, Any]:
-        return {**asdict(self), "model": self.model.to_json()}
+        parts = {"model": self.model.to_json(self.format_version), "counts": self.counts.to_json()}
+        return {**asdict(self), **parts}
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as it is stored, with its two digests."""
@@ -174,16 +193,16 @@ def _manifest(stored: Mapping[str, Any], version: int) -> Manifest:
     counts = _object(stored, "counts")
     files = _object(stored, "files")
     return Manifest(
-        model=_model(model),
+        model=_model(model, version),
         parameters=_object(stored, "parameters"),
-        counts=_counts(counts),
+        counts=_counts(counts, version),
         files={name: _file(files, name) for name in files},
         environment=_object(stored, "environment"),
         format_version=version,
     )
 
 
-def _model(model: Mapping[str, Any]) -> ModelInfo:
+def _model(model: Mapping[str, Any], version: int) -> ModelInfo:
     revision = model.get("revision")
     if revision is not None and not isinstance(revision, str):
         raise BundleError(f"model.revision in {MANIFEST_FILE} must be text or null.")
@@ -199,7 +218,7 @@ def _model(model: Mapping[str, Any]) -> ModelInfo:
         d_ff=_integer(model, "d_ff", 1, MOST_EXPERTS * MOST_WIDTH),
         vocab_size=_integer(model, "vocab_size", 1, MOST_VOCABULARY),
         vocabulary=vocabulary,
-        weights_digest=_text(model, "weights_digest"),
+        fingerprint=_text(model, _fingerprint_key(version)),
         unembedding=_unembedding(model),
         layers_read=_layers_read(model),
         stored_as=_stored_as(model),
@@ -242,9 +261,14 @@ def _stored_as(model: Mapping[str, Any]) -> dict[str, list[str]] | None:
     return types
 
 
-def _counts(counts: Mapping[str, Any]) -> Counts:
+def kinds_of(version: int) -> tuple[str, ...]:
+    """The kinds that a version of the format knows, in their order."""
+    return KINDS if version == 1 else VECTOR_KINDS
+
+
+def _counts(counts: Mapping[str, Any], version: int) -> Counts:
     kinds = _object(counts, "kinds")
-    unknown = sorted(set(kinds) - set(KINDS))
+    unknown = sorted(set(kinds) - set(kinds_of(version)))
     if unknown:
         raise BundleError(f"The bundle counts vectors of an unknown kind: {', '.join(unknown)}.")
     return Counts(
@@ -252,6 +276,11 @@ def _counts(counts: Mapping[str, Any]) -> Counts:
         tokens=_integer(counts, "tokens", 1),
         glossed=_integer(counts, "glossed", 0),
         kinds={kind: _integer(kinds, kind, 1) for kind in kinds},
+        **{
+            name: _integer(counts, name, 0)
+            for name in ("value_statistics", "trigger_prefixes")
+            if name in counts and version > 1
+        },
     )
 
 

@@ -51,8 +51,12 @@ def batches(
         pre_buffer=False,
         buffer_size=_READ_AT_ONCE,
     ) as file:
+        read = 0
         for group in range(metadata.num_row_groups):  # a reader keeps the texts of all its groups
             for batch in file.iter_batches(most, row_groups=[group], use_threads=False):
+                if not batch.num_rows:
+                    continue
+                read += batch.num_rows
                 for column, name in zip(batch.columns, schema.names, strict=True):
                     _require_short_texts(column, name)
                 columns = [
@@ -60,6 +64,8 @@ def batches(
                     for column, field in zip(batch.columns, schema, strict=True)
                 ]
                 yield pa.RecordBatch.from_arrays(columns, names=schema.names)
+    if read != rows:
+        raise BundleError(f"{path.name} has {read} rows; its footer says {rows}.")
 
 
 def unpacked_bytes(metadata: pq.FileMetaData) -> int:

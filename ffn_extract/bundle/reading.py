@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.manifest import (
     MANIFEST_FILE,
     MAX_MANIFEST_BYTES,
@@ -17,21 +18,21 @@ from ffn_extract.bundle.manifest import (
     Manifest,
     parse_manifest,
 )
+from ffn_extract.bundle.optional_checks import PrefixCheck, StatisticsCheck
 from ffn_extract.bundle.parquet import batches, footer, unpacked_bytes
 from ffn_extract.bundle.rows import (
     MOST_SENSES,
-    TOKENS_FILE,
-    VECTORS_FILE,
-    VECTORS_SCHEMA,
     TokenRow,
+    TriggerPrefixRow,
+    ValueStatisticsRow,
     VectorRow,
-    token_row,
-    tokens_schema,
 )
 from ffn_extract.bundle.validation import TokenCheck, VectorCheck, top_k_of
 from ffn_extract.errors import BundleError
 
-BUNDLE_FILES = frozenset({MANIFEST_FILE, VECTORS_FILE, TOKENS_FILE})
+OPTIONAL_FILES = frozenset(one.file for one in CONTENTS.values() if one.optional)
+BUNDLE_FILES = frozenset({MANIFEST_FILE, *(one.file for one in CONTENTS.values())}) - OPTIONAL_FILES
+"""The files of every bundle."""
 BATCH = 1_000
 
 
@@ -44,13 +45,26 @@ class Bundle:
 
     def iter_tokens(self, batch_size: int = BATCH) -> Iterator[list[TokenRow]]:
         """Rows of tokens.parquet by ascending id, in lists of at most `batch_size`."""
-        for batch in _token_batches(self.path, self.manifest, batch_size):
-            yield [token_row(values) for values in _values(batch)]
+        return self.iter_rows("tokens", batch_size)
 
     def iter_vectors(self, batch_size: int = BATCH) -> Iterator[list[VectorRow]]:
         """Rows of vectors.parquet by layer, kind and index, in lists of at most `batch_size`."""
-        for batch in _vector_batches(self.path, self.manifest, batch_size):
-            yield [VectorRow(*values) for values in _values(batch)]
+        return self.iter_rows("vectors", batch_size)
+
+    def iter_value_statistics(self, batch_size: int = BATCH) -> Iterator[list[ValueStatisticsRow]]:
+        """Rows of value_statistics.parquet by layer and index; none where the bundle lacks it."""
+        return self.iter_rows("value_statistics", batch_size)
+
+    def iter_trigger_prefixes(self, batch_size: int = BATCH) -> Iterator[list[TriggerPrefixRow]]:
+        """Rows of trigger_prefixes.parquet by layer, kind, index, side and rank; none where the
+        bundle lacks it.
+        """
+        return self.iter_rows("trigger_prefixes", batch_size)
+
+    def iter_rows(self, what: str, batch_size: int = BATCH) -> Iterator[list[Any]]:
+        """Rows of one of `CONTENTS` in its order, in lists of at most `batch_size`."""
+        for batch in _batches(self.path, self.manifest, what, batch_size):
+            yield [CONTENTS[what].row(values) for values in _values(batch)]
 
 
 def open_bundle(path: str | os.PathLike[str], max_bytes: int | None = None) -> Bundle:
@@ -87,17 +101,14 @@ def read_heads(folder: Path, max_bytes: int | None = None) -> Manifest:
     with _faults(folder):
         _require_files(folder)
         manifest = manifest_of(folder)
-        if set(manifest.files) != BUNDLE_FILES - {MANIFEST_FILE}:
-            raise BundleError(f"{MANIFEST_FILE} does not list exactly the two content files.")
+        _require_listed(folder, manifest)
         for name, record in manifest.files.items():
             _require_size(folder / name, record)
-        counts = manifest.counts
         unpacked = 0
-        for name, schema, rows in (
-            (TOKENS_FILE, tokens_schema(manifest.format_version), counts.tokens),
-            (VECTORS_FILE, VECTORS_SCHEMA, counts.vectors),
-        ):
-            unpacked += unpacked_bytes(footer(folder / name, schema, rows))
+        for name, rows in _counted(manifest).items():
+            content = CONTENTS[name]
+            schema = content.columns(manifest.format_version)
+            unpacked += unpacked_bytes(footer(folder / content.file, schema, rows))
     _require_small(unpacked, max_bytes)
     return manifest
 
@@ -129,16 +140,41 @@ def _require_files(folder: Path) -> None:
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder; a bundle is a folder.")
     present = {entry.name for entry in folder.iterdir()}
-    missing, extra = sorted(BUNDLE_FILES - present), sorted(present - BUNDLE_FILES)
+    missing = sorted(BUNDLE_FILES - present)
+    extra = sorted(present - BUNDLE_FILES - OPTIONAL_FILES)
     if missing:
         raise BundleError(f"{folder} is not a complete bundle: it lacks {', '.join(missing)}.")
     if extra:
         raise BundleError(
             f"{folder} holds files that do not belong to a bundle: {', '.join(extra)}."
         )
-    odd = sorted(name for name in BUNDLE_FILES if not (folder / name).is_file())
+    odd = sorted(name for name in present if not (folder / name).is_file())
     if odd:
         raise BundleError(f"{', '.join(odd)} in {folder} is not a file.")
+
+
+def _require_listed(folder: Path, manifest: Manifest) -> None:
+    """Compare the files that are there, those with a digest, and those with a number of rows."""
+    counted = {CONTENTS[name].file for name in _counted(manifest)}
+    if set(manifest.files) != counted:
+        raise BundleError(
+            f"{MANIFEST_FILE} must list exactly the files {', '.join(sorted(counted))}, of which "
+            "it counts rows."
+        )
+    present = {entry.name for entry in folder.iterdir()} - {MANIFEST_FILE}
+    if missing := sorted(counted - present):
+        raise BundleError(f"{folder} is not a complete bundle: it lacks {', '.join(missing)}.")
+    if extra := sorted(present - counted):
+        raise BundleError(
+            f"{folder} holds files that its manifest does not list: {', '.join(extra)}. Copy the "
+            "bundle again."
+        )
+
+
+def _counted(manifest: Manifest) -> dict[str, int]:
+    """The number of rows of each content that the bundle has."""
+    numbers = {name: getattr(manifest.counts, name) for name in CONTENTS}
+    return {name: rows for name, rows in numbers.items() if rows is not None}
 
 
 def manifest_of(folder: Path) -> Manifest:
@@ -164,26 +200,38 @@ def require_digests(folder: Path, manifest: Manifest) -> None:
 
 
 def _check_rows(folder: Path, manifest: Manifest, max_bytes: int | None) -> None:
-    tokens, vectors = TokenCheck(manifest), VectorCheck(manifest)
     unpacked = 0  # counted, because no footer says how often a text or a number is repeated
-    for batch in _token_batches(folder, manifest, BATCH):
+
+    def rows(what: str) -> Iterator[pa.RecordBatch]:
+        nonlocal unpacked
+        for batch in _batches(folder, manifest, what, BATCH):
+            yield batch
+            _require_small(unpacked := unpacked + batch.nbytes, max_bytes)
+
+    tokens = TokenCheck(manifest)
+    for batch in rows("tokens"):
         tokens.add(batch)
-        _require_small(unpacked := unpacked + batch.nbytes, max_bytes)
     token_ids = tokens.finish()
-    for batch in _vector_batches(folder, manifest, BATCH):
+    vectors = VectorCheck(manifest)
+    for batch in rows("vectors"):
         vectors.add(batch, token_ids)
-        _require_small(unpacked := unpacked + batch.nbytes, max_bytes)
-    vectors.finish()
+    keys = vectors.finish()
+    statistics = StatisticsCheck(manifest)
+    for batch in rows("value_statistics"):
+        statistics.add(batch)
+    prefixes = PrefixCheck(manifest, keys)
+    for batch in rows("trigger_prefixes"):
+        prefixes.add(batch)
 
 
-def _token_batches(folder: Path, manifest: Manifest, most: int) -> Iterator[pa.RecordBatch]:
-    schema = tokens_schema(manifest.format_version)
-    return batches(folder / TOKENS_FILE, schema, manifest.counts.tokens, most, MOST_SENSES)
-
-
-def _vector_batches(folder: Path, manifest: Manifest, most: int) -> Iterator[pa.RecordBatch]:
-    top_k = top_k_of(manifest)
-    return batches(folder / VECTORS_FILE, VECTORS_SCHEMA, manifest.counts.vectors, most, top_k)
+def _batches(folder: Path, manifest: Manifest, what: str, most: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a content; none where the bundle lacks it."""
+    content, rows = CONTENTS[what], _counted(manifest).get(what)
+    if rows is None:
+        return iter(())
+    entries = {"tokens": MOST_SENSES, "vectors": top_k_of(manifest)}.get(what, 1)
+    schema = content.columns(manifest.format_version)
+    return batches(folder / content.file, schema, rows, most, entries)
 
 
 def _values(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:

@@ -10,6 +10,8 @@ from ffn_extract.glosses.gloss import Sense
 
 VECTORS_FILE = "vectors.parquet"
 TOKENS_FILE = "tokens.parquet"
+STATISTICS_FILE = "value_statistics.parquet"
+PREFIXES_FILE = "trigger_prefixes.parquet"
 
 LONGEST_TEXTS = {
     "kind": 20,
@@ -24,25 +26,39 @@ LONGEST_TEXTS = {
     "senses.part": 20,
     "context": 10_000,
     "context_token": 1_000,
+    "side": 20,
+    "prefix": 4_000,
 }
 """The longest text of each column, in bytes of UTF-8."""
 CUT = "…"
+CUT_AT_START = frozenset({"prefix"})
+"""The columns of which the end matters most."""
 PARTS_OF_SPEECH = ("noun", "verb", "adjective", "adverb")
 MOST_SENSES = 4
+KEY_KINDS = ("key", "random-key")
+"""The kinds that have trigger prefixes."""
+SIDES = ("positive", "negative")
+MOST_PREFIXES = 50
+"""Trigger prefixes of a key on each side."""
 
 
 def fitting(text: str, column: str) -> str:
-    """Cut a text that is longer than its column allows, and end it with `CUT`.
+    """Cut a text that is longer than its column allows, with `CUT` where it was cut.
 
     Examples
     --------
     >>> fitting("a kind of animal" * 7, "gloss_source")[-12:]
     ' of animala…'
+    >>> fitting("a kind of animal" * 300, "prefix")[:12]
+    '… kind of an'
     """
     most = LONGEST_TEXTS[column]
     if len(text) * 4 <= most or len(content := text.encode()) <= most:
         return text
-    return content[: most - len(CUT.encode())].decode(errors="ignore") + CUT
+    left = most - len(CUT.encode())
+    if column in CUT_AT_START:
+        return CUT + content[-left:].decode(errors="ignore")
+    return content[:left].decode(errors="ignore") + CUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,7 @@ def token_row(values: Sequence[Any]) -> TokenRow:
     if len(values) == len(TOKENS_SCHEMA_1):
         return TokenRow(*values)
     *plain, senses = values
-    return TokenRow(*plain, tuple(map(_sense, senses or ())))
+    return TokenRow(*[*plain, tuple(map(_sense, senses or ()))])
 
 
 def _sense(fields: Mapping[str, Any] | Sequence[Any]) -> Sense:
@@ -80,25 +96,69 @@ def _sense(fields: Mapping[str, Any] | Sequence[Any]) -> Sense:
 class VectorRow:
     """One vector with its lists; position in a list is rank - 1.
 
-    `index` is the row of the value matrix for kind "value", the draw's number for the others.
-    `norm` is the Euclidean norm of the vector as it stands in the model. The bottom lists are None
-    where coefficients are never negative; the context fields are None except for kind "update",
-    where `context_position` counts the model's input tokens from 0 and `context_token` is the
-    display form of the token there.
+    `index` is the row of the value matrix for kind "value", of the key matrix for kind "key", the
+    draw's number for the others. `norm` is the Euclidean norm of the vector as it stands in the
+    model. Kind "shuffled" is a list without a vector: `norm` and `scores` are None. The bottom
+    lists are None there and where coefficients are never negative; the context fields are None
+    except for kind "update", where `context_position` counts the model's input tokens from 0 and
+    `context_token` is the display form of the token there.
     """
 
     kind: str
     layer: int
     index: int
-    norm: float
+    norm: float | None
     token_ids: list[int]
-    scores: list[float]
+    scores: list[float] | None
     bottom_token_ids: list[int] | None = None
     bottom_scores: list[float] | None = None
     context: str | None = None
     context_position: int | None = None
     context_token: str | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class ValueStatisticsRow:
+    """Numbers about one value vector, whether the bundle has its list or not.
+
+    `kurtosis` (0 for a normal distribution) and `skew` are of its scores; None where all scores
+    are equal. `key_cosine` is the cosine of the vector with its key; None where there is none.
+    """
+
+    layer: int
+    index: int
+    norm: float
+    kurtosis: float | None
+    skew: float | None
+    key_cosine: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerPrefixRow:
+    """One of the prefixes that activate a key most, at its rank, from 1, on a side.
+
+    `sentence` is the number of a sentence in its corpus, `position` that of the prefix's last
+    token in the model's input, `token_id` that token; all are counted from 0. `coefficient` is the
+    key's there. `copies` counts sentences that begin with the same tokens, this one among them.
+    The signs are those of the coefficient's two factors in a gated FFN, elsewhere None.
+    """
+
+    kind: str
+    layer: int
+    index: int
+    side: str
+    rank: int
+    sentence: int
+    position: int
+    prefix: str
+    token_id: int
+    coefficient: float
+    copies: int = 1
+    gate_sign: int | None = None
+    up_sign: int | None = None
+
+
+Row = VectorRow | TokenRow | ValueStatisticsRow | TriggerPrefixRow
 
 _IDS = pa.list_(pa.int32())
 _SCORES = pa.list_(pa.float32())
@@ -144,6 +204,31 @@ TOKENS_SCHEMA_1 = pa.schema([TOKENS_SCHEMA.field(i) for i in range(6)])
 """The columns of version 1."""
 
 
-def tokens_schema(version: int) -> pa.Schema:
-    """The columns of tokens.parquet in a version of the format."""
-    return TOKENS_SCHEMA_1 if version == 1 else TOKENS_SCHEMA
+STATISTICS_SCHEMA = pa.schema(
+    [
+        ("layer", pa.int32()),
+        ("index", pa.int32()),
+        ("norm", pa.float32()),
+        ("kurtosis", pa.float32()),
+        ("skew", pa.float32()),
+        ("key_cosine", pa.float32()),
+    ]
+)
+
+PREFIXES_SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("layer", pa.int32()),
+        ("index", pa.int32()),
+        ("side", pa.string()),
+        ("rank", pa.int32()),
+        ("sentence", pa.int32()),
+        ("position", pa.int32()),
+        ("prefix", pa.string()),
+        ("token_id", pa.int32()),
+        ("coefficient", pa.float32()),
+        ("copies", pa.int32()),
+        ("gate_sign", pa.int8()),
+        ("up_sign", pa.int8()),
+    ]
+)

@@ -1,18 +1,20 @@
 """Row checks of a bundle, batch by batch, so that memory stays bounded."""
 
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ffn_extract.bundle.manifest import Manifest
-from ffn_extract.bundle.rows import MOST_SENSES, PARTS_OF_SPEECH
+from ffn_extract.bundle.manifest import Manifest, kinds_of
+from ffn_extract.bundle.rows import KEY_KINDS, MOST_SENSES, PARTS_OF_SPEECH
 from ffn_extract.errors import BundleError
-from ffn_extract.options import KINDS, MAX_TOP_K
+from ffn_extract.options import MAX_TOP_K
 
 Ids = NDArray[np.int64]
+Numbers = TypeVar("Numbers", int, Ids)
 
 
 class TokenCheck:
@@ -26,14 +28,14 @@ class TokenCheck:
     def add(self, batch: pa.RecordBatch) -> None:
         """Check the next rows."""
         for name in ("token_id", "text", "display"):
-            _require_no_null(batch, name)
+            require_no_null(batch, name)
         glossed = batch.column("gloss").is_valid()
         for name in ("gloss_source", "gloss_lemma"):
             if not batch.column(name).is_valid().equals(glossed):
                 raise BundleError(f"A token's gloss and its {name} are not both given.")
         self._check_senses(batch, glossed)
         self._glossed += int(pc.sum(glossed).as_py() or 0)
-        self._ids.append(_integers(batch.column("token_id")))
+        self._ids.append(integers(batch.column("token_id")))
 
     def _check_senses(self, batch: pa.RecordBatch, glossed: pa.BooleanArray) -> None:
         if self._manifest.format_version == 1:
@@ -79,50 +81,69 @@ class VectorCheck:
         self._manifest = manifest
         self._top_k = top_k_of(manifest)
         self._last: tuple[int, int, int] | None = None
-        self._kinds = dict.fromkeys(KINDS, 0)
+        self._known = kinds_of(manifest.format_version)
+        self._kinds = dict.fromkeys(self._known, 0)
         self._has_bottom: bool | None = None
+        self._keys: list[Ids] = [np.empty(0, np.int64)]
 
     def add(self, batch: pa.RecordBatch, token_ids: Ids) -> None:
         """Check the next rows; every id of a list must be among `token_ids`."""
-        for name in ("kind", "layer", "index", "norm", "token_ids", "scores"):
-            _require_no_null(batch, name)
+        for name in ("kind", "layer", "index", "token_ids"):
+            require_no_null(batch, name)
         self._check_places(batch)
-        norms = batch.column("norm").to_numpy()
+        self._check_contexts(batch)
+        self._check_ids(batch, "token_ids", token_ids)
+        shuffled = pc.equal(batch.column("kind"), "shuffled")
+        _require_no_numbers(batch.filter(shuffled))
+        projected = batch.filter(pc.invert(shuffled))
+        if not projected.num_rows:
+            return
+        for name in ("norm", "scores"):
+            require_no_null(projected, name)
+        norms = projected.column("norm").to_numpy()
         if not np.isfinite(norms).all() or (norms < 0).any():
             raise BundleError("A vector's norm is not a finite number of at least 0.")
-        self._check_side(batch, "", token_ids, descending=True)
-        has_bottom = self._bottom_given(batch)
-        if has_bottom:
-            self._check_side(batch, "bottom_", token_ids, descending=False)
-        self._check_contexts(batch)
+        self._check_scores(projected, "scores", descending=True)
+        if self._bottom_given(projected):
+            self._check_ids(projected, "bottom_token_ids", token_ids)
+            self._check_scores(projected, "bottom_scores", descending=False)
 
-    def finish(self) -> None:
-        """Compare the number of vectors of each kind with the manifest."""
+    def finish(self) -> Ids:
+        """The keys among the vectors, as `key_numbers` gives them, ascending; the number of vectors
+        of each kind is compared with the manifest.
+        """
         found = {kind: n for kind, n in self._kinds.items() if n}
         if found != self._manifest.counts.kinds:
             raise BundleError(
                 f"The bundle holds {_counted(found)}; the manifest says "
                 f"{_counted(self._manifest.counts.kinds)}."
             )
+        return np.concatenate(self._keys)
 
     def _check_places(self, batch: pa.RecordBatch) -> None:
         model = self._manifest.model
         kinds = batch.column("kind").to_pylist()
-        layers = _integers(batch.column("layer")).tolist()
-        indices = _integers(batch.column("index")).tolist()
+        layers = integers(batch.column("layer")).tolist()
+        indices = integers(batch.column("index")).tolist()
         for kind, layer, index in zip(kinds, layers, indices, strict=True):
-            if kind not in KINDS:
+            if kind not in self._known:
                 raise BundleError(f"A vector is of the unknown kind {kind!r}.")
             if not 0 <= layer < model.n_layers:
                 raise BundleError(f"A vector is of layer {layer}; the model has {model.n_layers}.")
-            if index < 0 or (kind == "value" and index >= model.d_ff):
+            if index < 0 or (kind in ("value", "key") and index >= model.d_ff):
                 raise BundleError(f"A {kind} vector of layer {layer} has the index {index}.")
-            place = (layer, KINDS.index(kind), index)
+            place = (layer, self._known.index(kind), index)
             if self._last is not None and place <= self._last:
                 raise BundleError(
                     f"{kind} vector {index} of layer {layer} is repeated or out of order."
                 )
             self._last = place
+        keys = [
+            key_numbers(layer, KEY_KINDS.index(kind), index)
+            for kind, layer, index in zip(kinds, layers, indices, strict=True)
+            if kind in KEY_KINDS
+        ]
+        self._keys.append(np.array(keys, np.int64))
         for kind, group in groupby(sorted(kinds)):
             self._kinds[kind] += len(list(group))
 
@@ -136,16 +157,16 @@ class VectorCheck:
         self._has_bottom = given
         return given
 
-    def _check_side(
-        self, batch: pa.RecordBatch, side: str, token_ids: Ids, *, descending: bool
-    ) -> None:
-        ids = _lists(batch.column(f"{side}token_ids"), self._top_k).astype(np.int64)
-        scores = _lists(batch.column(f"{side}scores"), self._top_k)
+    def _check_ids(self, batch: pa.RecordBatch, name: str, token_ids: Ids) -> None:
+        ids = _lists(batch.column(name), self._top_k).astype(np.int64)
         places = np.searchsorted(token_ids, ids)
         if not np.array_equal(token_ids[np.minimum(places, len(token_ids) - 1)], ids):
             raise BundleError("A list names a token that tokens.parquet does not have.")
         if (np.diff(np.sort(ids, axis=1), axis=1) == 0).any():
             raise BundleError("A list names a token twice.")
+
+    def _check_scores(self, batch: pa.RecordBatch, name: str, *, descending: bool) -> None:
+        scores = _lists(batch.column(name), self._top_k)
         if not np.isfinite(scores).all():
             raise BundleError("A list has a score that is not a finite number.")
         steps = np.diff(scores, axis=1)
@@ -170,12 +191,24 @@ def top_k_of(manifest: Manifest) -> int:
     return top_k
 
 
-def _require_no_null(batch: pa.RecordBatch, name: str) -> None:
+def _require_no_numbers(batch: pa.RecordBatch) -> None:
+    """Refuse numbers of a vector in rows of shuffled tokens, which have no vector."""
+    for name in ("norm", "scores", "bottom_token_ids", "bottom_scores"):
+        if batch.column(name).null_count < batch.num_rows:
+            raise BundleError(f"A list of shuffled tokens has {name}, but no vector.")
+
+
+def require_no_null(batch: pa.RecordBatch, name: str) -> None:
     if batch.column(name).null_count:
         raise BundleError(f"Column {name} has an empty cell.")
 
 
-def _integers(column: pa.Array) -> Ids:
+def key_numbers(layers: Numbers, kinds: Numbers, indices: Numbers) -> Numbers:
+    """One number per key, in the order of layer, kind (its place in `KEY_KINDS`) and index."""
+    return (layers * len(KEY_KINDS) + kinds) * 2**31 + indices
+
+
+def integers(column: pa.Array) -> Ids:
     values: Ids = column.to_numpy().astype(np.int64)
     return values
 

@@ -14,15 +14,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.manifest import MANIFEST_FILE, Counts, FileRecord, Manifest, ModelInfo
 from ffn_extract.bundle.reading import open_bundle
 from ffn_extract.bundle.rows import (
     LONGEST_TEXTS,
-    TOKENS_FILE,
-    TOKENS_SCHEMA,
-    VECTORS_FILE,
-    VECTORS_SCHEMA,
+    Row,
     TokenRow,
+    TriggerPrefixRow,
+    ValueStatisticsRow,
     VectorRow,
     fitting,
 )
@@ -30,7 +30,7 @@ from ffn_extract.errors import BundleError, reason_of
 from ffn_extract.glosses.gloss import Sense
 
 ROWS_PER_GROUP = 4_000
-_FEW_TEXTS = ["kind", "gloss_source", "gloss_part", "senses.list.element.part"]
+_FEW_TEXTS = ["kind", "gloss_source", "gloss_part", "senses.list.element.part", "side"]
 """The columns with few different texts, which are written as dictionaries."""
 
 
@@ -64,11 +64,16 @@ def write_bundle(
     vectors: Iterable[VectorRow],
     tokens: Iterable[TokenRow],
     environment: Mapping[str, Any],
+    value_statistics: Iterable[ValueStatisticsRow] | None = None,
+    trigger_prefixes: Iterable[TriggerPrefixRow] | None = None,
 ) -> Manifest:
     """Write a bundle to `out` and return its manifest.
 
     Nothing half-written is ever seen at `out`, whatever is raised on the way. The vectors must
-    come in the order of layer, kind (as in `KINDS`) and index, the tokens in the order of their id.
+    come in the order of layer, kind (as in `VECTOR_KINDS`) and index, the tokens in the order of
+    their id, the statistics in the order of layer and index, the prefixes in the order of layer,
+    kind, index, side (positive first) and rank. The bundle has a file of the last two where they
+    are given.
 
     Raises
     ------
@@ -77,12 +82,20 @@ def write_bundle(
         the rows given would make a bundle that `open_bundle` refuses.
     """
     with _folder_beside(out) as folder:
-        counts = _write_content(folder, vectors, tokens)
+        files, counts = _write_content(
+            folder,
+            {
+                "vectors": vectors,
+                "tokens": tokens,
+                "value_statistics": value_statistics,
+                "trigger_prefixes": trigger_prefixes,
+            },
+        )
         manifest = Manifest(
             model=model,
             parameters=dict(parameters),
             counts=counts,
-            files={name: _record(folder / name) for name in (VECTORS_FILE, TOKENS_FILE)},
+            files=files,
             environment=dict(environment),
         )
         (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
@@ -114,28 +127,32 @@ def _umask() -> int:
 
 
 def _write_content(
-    folder: Path, vectors: Iterable[VectorRow], tokens: Iterable[TokenRow]
-) -> Counts:
+    folder: Path, given: Mapping[str, Iterable[Any] | None]
+) -> tuple[dict[str, FileRecord], Counts]:
+    """Write the contents that are given, by their names in `CONTENTS`."""
     kinds: Counter[str] = Counter()
     glossed = 0
 
-    def counted_vectors() -> Iterator[VectorRow]:
-        for row in vectors:
-            kinds[row.kind] += 1
-            yield row
-
-    def counted_tokens() -> Iterator[TokenRow]:
+    def counted(rows: Iterable[Any]) -> Iterator[Any]:
         nonlocal glossed
-        for row in tokens:
-            glossed += row.gloss is not None
+        for row in rows:
+            if isinstance(row, VectorRow):
+                kinds[row.kind] += 1
+            elif isinstance(row, TokenRow):
+                glossed += row.gloss is not None
             yield row
 
-    n_vectors = write_rows(folder / VECTORS_FILE, VECTORS_SCHEMA, counted_vectors())
-    n_tokens = write_rows(folder / TOKENS_FILE, TOKENS_SCHEMA, counted_tokens())
-    return Counts(vectors=n_vectors, tokens=n_tokens, glossed=glossed, kinds=dict(kinds))
+    files, numbers = {}, {}
+    for name, rows in given.items():
+        if rows is None:
+            continue
+        content = CONTENTS[name]
+        numbers[name] = write_rows(folder / content.file, content.schema, counted(rows))
+        files[content.file] = _record(folder / content.file)
+    return files, Counts(glossed=glossed, kinds=dict(kinds), **numbers)
 
 
-def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRow]) -> int:
+def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
     """Write rows in groups of a fixed size, because the layout is part of the bytes.
 
     Texts longer than a reader takes are cut, with a sign at their end.
@@ -158,7 +175,7 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRo
     return total
 
 
-def _column(rows: Iterable[VectorRow | TokenRow], name: str) -> list[Any]:
+def _column(rows: Iterable[Row], name: str) -> list[Any]:
     values = [getattr(row, name) for row in rows]
     if name == "senses":
         return [[_fitting_sense(sense) for sense in senses] or None for senses in values]
@@ -174,8 +191,8 @@ def _fitting_sense(sense: Sense) -> dict[str, str | int]:
     }
 
 
-def _groups(rows: Iterable[VectorRow | TokenRow]) -> Iterator[list[VectorRow | TokenRow]]:
-    group: list[VectorRow | TokenRow] = []
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
     for row in rows:
         group.append(row)
         if len(group) == ROWS_PER_GROUP:

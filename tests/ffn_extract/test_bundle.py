@@ -5,13 +5,32 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from ffn_extract.bundle import BundleError, VectorRow, open_bundle
+from ffn_extract.bundle import BundleError, ModelInfo, TriggerPrefixRow, VectorRow, open_bundle
 from ffn_extract.bundle.apart import open_bundle_apart
+from ffn_extract.bundle.manifest import Counts, Manifest
+from ffn_extract.bundle.optional_checks import PrefixCheck
+from ffn_extract.bundle.rows import PREFIXES_SCHEMA
+from ffn_extract.bundle.validation import key_numbers
 from ffn_extract.bundle.writing import require_target
-from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
+from ffn_extract.options import VECTOR_KINDS
+from tests.ffn_extract.small_bundles import (
+    every_kind,
+    small_prefixes,
+    small_statistics,
+    small_tokens,
+    small_vectors,
+    write_full_bundle,
+    write_small_bundle,
+)
 
+SMALL = Manifest(
+    ModelInfo("small", None, "bert", 2, 4, 8, 100, "subword", "0" * 64),
+    {"top_k": 3}, Counts(1, 1, 0, {}), {},
+)  # fmt: skip
 OLD = Path(__file__).parents[2] / "fixtures" / "upgrade" / "0.1-bundle"
 
 
@@ -21,13 +40,68 @@ def test_rows_come_back_as_they_were_written(small_bundle):
     assert [row for rows in bundle.iter_tokens(4) for row in rows] == small_tokens()
 
 
+def test_every_kind_and_optional_file_comes_back_as_it_was_written(tmp_path):
+    write_full_bundle(tmp_path / "full")
+    for bundle in (open_bundle(tmp_path / "full"), open_bundle_apart(tmp_path / "full")):
+        assert rows_of(bundle, "vectors") == every_kind()
+        assert rows_of(bundle, "value_statistics") == small_statistics()
+        assert rows_of(bundle, "trigger_prefixes") == small_prefixes()
+        assert [len(rows) for rows in bundle.iter_trigger_prefixes(20)] == [20, 20, 8]
+    assert bundle.manifest.counts.to_json() == {
+        "vectors": 32, "tokens": 6, "glossed": 1, "value_statistics": 16, "trigger_prefixes": 48,
+        "kinds": dict.fromkeys(VECTOR_KINDS, 4),
+    }  # fmt: skip
+    assert set(bundle.manifest.files) == {
+        "tokens.parquet", "vectors.parquet", "value_statistics.parquet", "trigger_prefixes.parquet",
+    }  # fmt: skip
+
+
+def test_optional_files_may_be_empty_and_do_not_need_each_other(tmp_path):
+    write_full_bundle(tmp_path / "a", value_statistics=None, trigger_prefixes=[])
+    write_full_bundle(tmp_path / "b", trigger_prefixes=None)
+    write_full_bundle(tmp_path / "c", trigger_prefixes=small_prefixes(gated=False))
+    a, b, c = (open_bundle(tmp_path / name) for name in "abc")
+    assert (a.manifest.counts.value_statistics, a.manifest.counts.trigger_prefixes) == (None, 0)
+    assert rows_of(a, "value_statistics") == rows_of(a, "trigger_prefixes") == []
+    assert rows_of(b, "value_statistics") == small_statistics()
+    assert rows_of(c, "trigger_prefixes") == small_prefixes(gated=False)
+
+
+def test_ranks_and_sentences_are_checked_across_batches(tmp_path):
+    many = [
+        TriggerPrefixRow("key", 0, index, side, rank, 100 - rank, 1, "a", 1, size / rank)
+        for index in range(2)
+        for side, size in (("positive", 9.0), ("negative", -9.0))
+        for rank in range(1, 51)
+    ]
+    repeated = [*many[:30], dataclasses.replace(many[30], sentence=99), *many[31:]]
+    for most in (1, 7, 50, 1000):
+        check_prefixes(many, most)
+        with pytest.raises(BundleError, match="two trigger prefixes of one sentence"):
+            check_prefixes(repeated, most)
+
+
+def check_prefixes(rows, most):
+    check = PrefixCheck(SMALL, key_numbers(np.array([0, 0]), 0, np.arange(2)))
+    for start in range(0, len(rows), most):
+        part = [dataclasses.asdict(row) for row in rows[start : start + most]]
+        check.add(pa.RecordBatch.from_pylist(part, PREFIXES_SCHEMA))
+
+
+def test_a_long_prefix_loses_its_beginning(tmp_path):
+    rows = [dataclasses.replace(row, prefix="ж" * 5_000 + "end") for row in small_prefixes()]
+    write_full_bundle(tmp_path / "full", trigger_prefixes=rows)
+    (row, *_) = rows_of(open_bundle(tmp_path / "full"), "trigger_prefixes")
+    assert row.prefix == "…" + "ж" * ((4_000 - 3 - 3) // 2) + "end"
+
+
 def test_batches_have_at_most_the_size_asked_for(small_bundle):
     assert [len(rows) for rows in open_bundle(small_bundle).iter_vectors(5)] == [5, 5, 2]
 
 
 def test_the_manifest_counts_what_is_there(small_bundle):
     counts = open_bundle(small_bundle).manifest.counts
-    assert dataclasses.asdict(counts) == {
+    assert counts.to_json() == {
         "vectors": 12,
         "tokens": 6,
         "glossed": 1,
@@ -45,12 +119,15 @@ def test_the_digest_does_not_cover_the_environment(tmp_path):
 
 def test_the_digest_covers_model_parameters_and_rows(tmp_path):
     row = small_vectors()[-1]
+    statistics = small_statistics()
     changes = (
         {},
         {"model": dataclasses.replace(_model(tmp_path), name="other")},
         {"parameters": {"top_k": 3, "seed": 1}},
         {"vectors": [*small_vectors()[:-1], dataclasses.replace(row, context="another text")]},
         {"tokens": [*small_tokens()[:-1], dataclasses.replace(small_tokens()[-1], display="x")]},
+        {"value_statistics": statistics},
+        {"value_statistics": [*statistics[:-1], dataclasses.replace(statistics[-1], norm=0.0)]},
     )
     digests = set()
     for number, change in enumerate(changes):
@@ -138,6 +215,10 @@ def test_a_bundle_of_version_1_is_read_as_it_was():
     assert sum(row.gloss is not None for row in tokens) == bundle.manifest.counts.glossed
     assert {(row.gloss_part, row.senses) for row in tokens} == {(None, ())}
     assert list(open_bundle_apart(OLD).iter_tokens()) == list(bundle.iter_tokens())
+
+
+def rows_of(bundle, what):
+    return [row for rows in bundle.iter_rows(what) for row in rows]
 
 
 def _umask() -> int:

@@ -1,5 +1,6 @@
 """Damaged, truncated, foreign and forged bundles: each refused with a BundleError, nothing else."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,9 +13,21 @@ import pytest
 
 from ffn_extract.bundle import BundleError, open_bundle
 from ffn_extract.bundle.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from ffn_extract.bundle.rows import TOKENS_SCHEMA, VECTORS_SCHEMA
-from tests.ffn_extract.small_bundles import small_tokens, small_vectors
+from ffn_extract.bundle.rows import (
+    PREFIXES_SCHEMA,
+    STATISTICS_SCHEMA,
+    TOKENS_SCHEMA,
+    VECTORS_SCHEMA,
+)
+from tests.ffn_extract.small_bundles import (
+    every_kind,
+    small_prefixes,
+    small_statistics,
+    small_tokens,
+    small_vectors,
+)
 
+STATISTICS, PREFIXES = OPTIONAL = ("value_statistics.parquet", "trigger_prefixes.parquet")
 FILES = ("manifest.json", "vectors.parquet", "tokens.parquet")
 SENSE = {"gloss": "a dog", "lemma": "dog", "part": "noun", "count": 1}
 VECTORS, TOKENS = "vectors.parquet", "tokens.parquet"
@@ -35,14 +48,24 @@ def test_every_changed_byte_is_noticed(small_bundle):
     open_bundle(small_bundle)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_truncated_file_is_noticed(small_bundle, name):
-    path = small_bundle / name
+@pytest.mark.parametrize("name", [*FILES, *OPTIONAL])
+def test_a_truncated_file_is_noticed(full_bundle, name):
+    path = full_bundle / name
     intact = path.read_bytes()
     for length in {0, 1, 4, len(intact) // 2, len(intact) - 1}:
         path.write_bytes(intact[:length])
         with pytest.raises(BundleError):
-            open_bundle(small_bundle)
+            open_bundle(full_bundle)
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_changed_byte_of_an_optional_file_is_noticed(full_bundle, name):
+    path = full_bundle / name
+    intact = path.read_bytes()
+    for position in range(0, len(intact), 97):
+        path.write_bytes(intact[:position] + bytes([intact[position] ^ 1]) + intact[position + 1 :])
+        with pytest.raises(BundleError):
+            open_bundle(full_bundle)
 
 
 @pytest.mark.parametrize("name", [VECTORS, TOKENS])
@@ -60,11 +83,51 @@ def test_damaged_parquet_with_a_forged_digest_is_still_only_a_bundle_error(small
             continue
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(small_bundle, name):
-    (small_bundle / name).unlink()
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_damage_of_optional_files_is_still_only_a_bundle_error(full_bundle, name):
+    path = full_bundle / name
+    intact = path.read_bytes()
+    for position in range(0, len(intact), 41):
+        path.write_bytes(
+            intact[:position] + bytes([intact[position] ^ 0x55]) + intact[position + 1 :]
+        )
+        _resign(full_bundle)
+        with contextlib.suppress(BundleError):
+            open_bundle(full_bundle)
+
+
+@pytest.mark.parametrize("name", [*FILES, *OPTIONAL])
+def test_a_missing_file_is_named(full_bundle, name):
+    (full_bundle / name).unlink()
     with pytest.raises(BundleError, match=f"lacks {name}"):
+        open_bundle(full_bundle)
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_optional_file_must_be_listed_and_counted(full_bundle, small_bundle, name):
+    shutil.copy(full_bundle / name, small_bundle)
+    with pytest.raises(BundleError, match=f"its manifest does not list: {name}"):
         open_bundle(small_bundle)
+    manifest = _manifest(small_bundle)
+    record = _manifest(full_bundle).files[name]
+    files = {**manifest.files, name: record}
+    _write(small_bundle, dataclasses.replace(manifest, files=files))
+    with pytest.raises(BundleError, match="must list exactly the files"):
+        open_bundle(small_bundle)
+    counted = {name.partition(".")[0]: 3}
+    counts = dataclasses.replace(manifest.counts, **counted)
+    _write(small_bundle, dataclasses.replace(manifest, files=files, counts=counts))
+    with pytest.raises(BundleError, match="rows; the manifest says 3"):
+        open_bundle(small_bundle)
+
+
+def test_a_bundle_of_version_1_has_no_optional_file_and_no_new_kind(full_bundle):
+    stored = json.loads((full_bundle / "manifest.json").read_text())
+    stored["model"]["weights_digest"] = stored["model"].pop("fingerprint")
+    stored["format_version"] = 1
+    (full_bundle / "manifest.json").write_text(json.dumps(stored))
+    with pytest.raises(BundleError, match="counts vectors of an unknown kind: key, permuted"):
+        open_bundle(full_bundle)
 
 
 def test_a_file_that_does_not_belong_is_named(small_bundle):
@@ -103,6 +166,112 @@ def test_a_foreign_manifest_is_refused(small_bundle, content, sentence):
         open_bundle(small_bundle)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("norm", 1.0, "shuffled tokens has norm"),
+        ("scores", [3.0, 2.0, 1.0], "shuffled tokens has scores"),
+        ("bottom_token_ids", [4, 5, 6], "shuffled tokens has bottom_token_ids"),
+        ("bottom_scores", [1.0, 2.0, 3.0], "shuffled tokens has bottom_scores"),
+        ("token_ids", [1, 2, 2], "names a token twice"),
+        ("token_ids", [1, 2, 7], "tokens.parquet does not have"),
+    ],
+)
+def test_a_broken_list_of_shuffled_tokens_is_refused(full_bundle, column, value, sentence):
+    rows = [dataclasses.asdict(row) for row in every_kind()]
+    assert rows[-1]["kind"] == "shuffled"
+    rows[-1][column] = value
+    _rewrite(full_bundle, VECTORS, pa.Table.from_pylist(rows, VECTORS_SCHEMA))
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(full_bundle)
+
+
+@pytest.mark.parametrize("column", ["norm", "scores"])
+def test_a_vector_needs_its_numbers(full_bundle, column):
+    rows = [dataclasses.asdict(row) for row in every_kind()]
+    rows[0][column] = None
+    _rewrite(full_bundle, VECTORS, pa.Table.from_pylist(rows, VECTORS_SCHEMA))
+    with pytest.raises(BundleError, match=f"Column {column} has an empty cell"):
+        open_bundle(full_bundle)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("layer", None, "Column layer has an empty cell"),
+        ("layer", 2, "wrong layer"),
+        ("layer", -1, "wrong layer"),
+        ("index", 8, "wrong index"),
+        ("index", 1, "repeated or out of order"),
+        ("norm", -1.0, "norm of a value vector"),
+        ("norm", math.nan, "norm of a value vector"),
+        ("kurtosis", -2.5, "kurtosis of a value vector"),
+        ("kurtosis", None, "kurtosis and the skew of a value vector are not both given"),
+        ("skew", math.inf, "skew of a value vector"),
+        ("key_cosine", 1.5, "key_cosine of a value vector"),
+    ],
+)
+def test_broken_statistics_are_refused(full_bundle, column, value, sentence):
+    rows = [dataclasses.asdict(row) for row in small_statistics()]
+    rows[0][column] = value
+    _rewrite(full_bundle, STATISTICS, pa.Table.from_pylist(rows, STATISTICS_SCHEMA))
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(full_bundle)
+
+
+@pytest.mark.parametrize(
+    ("number", "changed", "sentence"),
+    [
+        (0, {"kind": "value"}, "unknown kind 'value'"),
+        (0, {"side": "both"}, "unknown side 'both'"),
+        (0, {"prefix": None}, "Column prefix has an empty cell"),
+        (0, {"prefix": "x" * 4_001}, "column prefix has 4,001 bytes"),
+        (0, {"layer": 2}, "wrong layer"),
+        (0, {"index": -1}, "wrong index"),
+        (0, {"index": 2}, "key that is not among the vectors"),
+        (0, {"rank": 0}, "ranks of a key's trigger prefixes"),
+        (1, {"rank": 3}, "ranks of a key's trigger prefixes"),
+        (3, {"rank": 2}, "ranks of a key's trigger prefixes"),
+        (0, {"sentence": -1}, "wrong sentence"),
+        (0, {"position": -1}, "wrong position"),
+        (0, {"copies": 0}, "wrong copies"),
+        (0, {"token_id": 100}, "wrong token_id"),
+        (0, {"token_id": -1}, "wrong token_id"),
+        (0, {"coefficient": 0.0}, "does not have its side's sign"),
+        (0, {"coefficient": -3.0}, "does not have its side's sign"),
+        (3, {"coefficient": 3.0}, "does not have its side's sign"),
+        (0, {"coefficient": math.inf}, "does not have its side's sign"),
+        (1, {"coefficient": 3.5}, "not in the order of the coefficients"),
+        (1, {"coefficient": 3.0, "sentence": 5}, "not in the order of the coefficients"),
+        (2, {"sentence": 10}, "two trigger prefixes of one sentence"),
+        (0, {"gate_sign": None}, "for some trigger prefixes only"),
+        (0, {"gate_sign": None, "up_sign": None}, "for some trigger prefixes only"),
+        (0, {"gate_sign": 1}, "do not multiply to the coefficient's sign"),
+        (0, {"gate_sign": 0}, "do not multiply to the coefficient's sign"),
+    ],
+)
+def test_a_broken_trigger_prefix_is_refused(full_bundle, number, changed, sentence):
+    rows = [dataclasses.asdict(row) for row in small_prefixes()]
+    rows[number].update(changed)
+    _rewrite(full_bundle, PREFIXES, pa.Table.from_pylist(rows, PREFIXES_SCHEMA))
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(full_bundle)
+
+
+def test_a_key_has_at_most_so_many_trigger_prefixes_on_a_side(full_bundle):
+    (row, *_) = small_prefixes()
+    rows = [dataclasses.replace(row, rank=n, sentence=n) for n in range(1, 52)]
+    for most in (50, 51):
+        table = pa.Table.from_pylist([dataclasses.asdict(r) for r in rows[:most]], PREFIXES_SCHEMA)
+        counts = dataclasses.replace(_manifest(full_bundle).counts, trigger_prefixes=most)
+        _write(full_bundle, dataclasses.replace(_manifest(full_bundle), counts=counts))
+        _rewrite(full_bundle, PREFIXES, table)
+        if most == 50:
+            open_bundle(full_bundle)
+    with pytest.raises(BundleError, match="more than 50 trigger prefixes"):
+        open_bundle(full_bundle)
+
+
 @pytest.mark.parametrize("version", [0, 3, "1", 2.0, True, None])
 def test_an_unknown_version_is_refused(small_bundle, version):
     with pytest.raises(BundleError, match=r"version .*; this program reads the versions 1 and 2"):
@@ -113,7 +282,7 @@ def test_an_unknown_version_is_refused(small_bundle, version):
     "path",
     [
         ("digest",), ("environment_digest",), ("environment", "python"), ("parameters", "seed"),
-        ("model", "name"), ("model", "weights_digest"), ("counts", "tokens"),
+        ("model", "name"), ("model", "fingerprint"), ("counts", "tokens"),
         ("files", TOKENS, "sha256"), ("files", TOKENS, "bytes"),
     ],
 )  # fmt: skip
@@ -127,7 +296,7 @@ def test_a_tampered_manifest_is_refused(small_bundle, path):
     [
         (("model",), None), (("model", "n_layers"), 0), (("model", "n_layers"), 10**30),
         (("model", "vocabulary"), "syllable"), (("model", "revision"), 3),
-        (("model", "name"), ""), (("model", "name"), "\ud800"), (("counts", "kinds"), {"key": 1}),
+        (("model", "name"), ""), (("model", "name"), "\ud800"), (("counts", "kinds"), {"lock": 1}),
         (("counts", "vectors"), 12.0), (("parameters",), []), (("files",), {}),
         (("files", "../evil"), {"bytes": 1, "sha256": "0"}),
     ],
@@ -176,7 +345,7 @@ def test_a_manifest_that_does_not_fit_the_rows_is_refused(small_bundle, changed,
 @pytest.mark.parametrize(
     ("column", "value", "sentence"),
     [
-        ("kind", "key", "unknown kind 'key'"),
+        ("kind", "lock", "unknown kind 'lock'"),
         ("kind", None, "Column kind has an empty cell"),
         ("layer", -1, "is of layer -1"),
         ("index", -1, "has the index -1"),

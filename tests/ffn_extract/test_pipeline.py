@@ -74,7 +74,7 @@ def test_sixty_value_vectors_of_the_demo_model_equal_a_brute_force(demo_model, d
 
 def test_the_demo_bundle_holds_what_was_asked_for(demo_bundle):
     model = dataclasses.asdict(demo_bundle.manifest.model)
-    assert len(model.pop("weights_digest")) == 64
+    assert len(model.pop("fingerprint")) == 64
     assert model == {
         "name": "demo", "revision": None, "model_type": "bert", "n_layers": 6, "d_model": 384,
         "d_ff": 1536, "vocab_size": 30_522, "vocabulary": "subword",

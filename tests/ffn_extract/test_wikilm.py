@@ -113,7 +113,7 @@ def test_the_command_line_makes_a_word_level_bundle(tmp_path):
     assert ended.exit_code == 0, ended.output
     bundle = open_bundle(tmp_path / "out")
     info = bundle.manifest.model.to_json()
-    assert len(info.pop("weights_digest")) == 64
+    assert len(info.pop("fingerprint")) == 64
     assert info.pop("unembedding")["chosen"] == "adaptive"
     assert info == {
         "name": "wiki", "revision": None, "model_type": "wikilm", "n_layers": 2, "d_model": 16,

@@ -16,11 +16,14 @@ import pytest
 from annotation_site.corpus import extraction_runs, importing
 from annotation_site.corpus.models import Extraction, Token
 from ffn_extract import child
-from ffn_extract.bundle import BundleError, TokenRow, VectorRow, apart, open_bundle, parquet
+from ffn_extract.bundle import BundleError, apart, open_bundle, parquet
+from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.manifest import parse_manifest
 from ffn_extract.bundle.rows import (
     CUT,
     LONGEST_TEXTS,
+    PREFIXES_FILE,
+    PREFIXES_SCHEMA,
     TOKENS_FILE,
     TOKENS_SCHEMA,
     VECTORS_FILE,
@@ -28,7 +31,14 @@ from ffn_extract.bundle.rows import (
     fitting,
 )
 from ffn_extract.glosses.gloss import Sense
-from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
+from tests.ffn_extract.small_bundles import (
+    small_prefixes,
+    small_statistics,
+    small_tokens,
+    small_vectors,
+    write_full_bundle,
+    write_small_bundle,
+)
 
 MOST_OF_A_BOMB_MB = 300
 MOST_OF_ANY_MB = apart.MOST_MEMORY_MB + 64  # the program itself is beside its data
@@ -46,6 +56,12 @@ SECRETS = {
 def folder(tmp_path):
     write_small_bundle(tmp_path / "bundle")
     return tmp_path / "bundle"
+
+
+@pytest.fixture
+def full(tmp_path):
+    write_full_bundle(tmp_path / "full")
+    return tmp_path / "full"
 
 
 @pytest.fixture
@@ -141,6 +157,57 @@ def test_a_dictionary_bomb_among_the_vectors_is_refused_too(folder, column):
     outcome = apart.check("rows", folder)
     assert outcome.refusal.startswith(f"A text in column {column} has 1,000,000 bytes; at most")
     assert outcome.peak_mb < MOST_OF_A_BOMB_MB
+
+
+@pytest.mark.parametrize("column", ["kind", "side", "prefix"])
+def test_a_dictionary_bomb_among_the_trigger_prefixes_is_refused_too(full, column):
+    rows = small_prefixes()
+    table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], PREFIXES_SCHEMA)
+    place = table.schema.get_field_index(column)
+    bomb = table.set_column(place, column, repeated("x" * 1_000_000, len(rows)))
+    write(full, PREFIXES_FILE, bomb)
+    resign(full)
+    outcome = apart.check("rows", full)
+    assert outcome.refusal.startswith(f"A text in column {column} has 1,000,000 bytes; at most")
+    assert outcome.peak_mb < MOST_OF_A_BOMB_MB
+
+
+def many_statistics():
+    row = small_statistics()[0]
+    return [dataclasses.replace(row, index=index) for index in range(N)]
+
+
+def many_prefixes():
+    """Each text is as long as it may be; the file holds it once."""
+    row = dataclasses.replace(small_prefixes()[0], prefix="x" * LONGEST_TEXTS["prefix"])
+    return [
+        dataclasses.replace(row, index=index, side=side, rank=n, sentence=n, up_sign=up,
+                            coefficient=-up)
+        for index in (0, 1)
+        for side, up in (("positive", -1), ("negative", 1))
+        for n in range(1, 51)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "rows", "most"),
+    [
+        ("value_statistics", many_statistics(), 100_000),
+        ("trigger_prefixes", many_prefixes(), 700_000),
+    ],
+)
+def test_optional_rows_are_counted_as_they_are_read(full, what, rows, most):
+    content = CONTENTS[what]
+    table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], content.schema)
+    write(full, content.file, table)
+    manifest = parse_manifest((full / "manifest.json").read_bytes())
+    model = dataclasses.replace(manifest.model, d_ff=N)
+    (full / "manifest.json").write_bytes(dataclasses.replace(manifest, model=model).to_bytes())
+    resign(full, **{what: len(rows)})
+    assert apart.check("rows", full).refusal == ""
+    assert apart.check("heads", full, max_bytes=most).refusal == ""
+    refusal = apart.check("rows", full, max_bytes=most).refusal
+    assert f"bytes or more when they are unpacked; at most {most:,} are read" in refusal
 
 
 def test_long_texts_without_a_dictionary_are_refused_as_well(folder):
@@ -401,7 +468,7 @@ def test_what_is_written_always_fits_what_is_read(tmp_path):
 def test_every_column_of_text_has_a_limit():
     fields = [
         (f"{column.name}.{field.name}" if within else column.name, field.type)
-        for schema in (TOKENS_SCHEMA, VECTORS_SCHEMA)
+        for schema in [content.schema for content in CONTENTS.values()]
         for column in schema
         for within in [pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)]
         for field in (column.type.value_type if within else [column])
@@ -409,8 +476,9 @@ def test_every_column_of_text_has_a_limit():
     assert {name for name, kind in fields if pa.types.is_string(kind)} == set(LONGEST_TEXTS)
 
 
-@pytest.mark.parametrize("row", [TokenRow, VectorRow])
-def test_a_text_of_just_the_longest_length_stays_as_it_is(row):
+def test_a_text_of_just_the_longest_length_stays_as_it_is():
     for column, most in LONGEST_TEXTS.items():
         assert fitting("x" * most, column) == "x" * most
-        assert fitting("x" * (most + 1), column) == "x" * (most - 3) + CUT
+        left = "x" * (most - 3)
+        cut = CUT + left if column == "prefix" else left + CUT
+        assert fitting("x" * (most + 1), column) == cut
