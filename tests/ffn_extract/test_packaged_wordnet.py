@@ -1,6 +1,8 @@
 """The packaged part of WordNet: what it covers, and that it says what all of WordNet says."""
 
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +12,10 @@ from ffn_extract.glosses.gloss import Gloss
 from ffn_extract.glosses.packaged import FILE, LICENCE, PackagedGlosses
 from ffn_extract.glosses.ranking import fits
 from ffn_extract.glosses.wordnet import WordNetGlosses
+from fixtures import gloss_table
 from fixtures.packaged_wordnet import MODELS, content, licence, packed, words_of
 
+ROOT = Path(__file__).resolve().parents[2]
 WORDS = PackagedGlosses()._words
 """Every word of the demo's two vocabularies that WordNet knows."""
 
@@ -61,6 +65,18 @@ def test_of_words_outside_it_is_said_once_how_to_get_all_of_wordnet(caplog):
     (record,) = caplog.records
     assert "covers the vocabularies of the demo's two models only" in record.getMessage()
     assert "fetch-wordnet" in record.getMessage()
+
+
+def test_the_table_of_the_documentation_has_the_glosses_of_both_rules():
+    text = (ROOT / "docs/glosses.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| (\w+: .*) \| (.*) \|$", text, re.MULTILINE)
+    source = PackagedGlosses()
+    for token, first, ranked in rows:
+        gloss = source.look_up(token)
+        assert first == f"{gloss.part}: {gloss.text}"
+        sense = f"{gloss.senses[0].part}: {gloss.senses[0].gloss}" if gloss.senses else "none"
+        assert ranked == (sense if sense != first else "the same")
+    assert len(rows) == gloss_table.ROWS
 
 
 def test_it_is_small_and_its_licence_is_beside_it(wordnet):
