@@ -35,7 +35,7 @@ DOWNLOAD_SECONDS = 300.0
 HIDE = "FFN_HIDE_WORDNET"
 """For tests: where this is set, no WordNet of this machine is found."""
 MISSING = (
-    "WordNet is not installed: NLTK's data has no corpora/wordnet, and there is no copy of Debian's. "
+    "WordNet is not installed: NLTK's data has no corpora/wordnet, and Debian's copy is not there. "
     "Run `python -m ffn_extract fetch-wordnet` on a machine with a connection, or install the "
     "packages wordnet-base and wordnet-sense-index."
 )

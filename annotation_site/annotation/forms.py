@@ -116,8 +116,8 @@ class RulesForm(forms.Form):
         initial=StudyPlan.gloss_rule,
         widget=forms.RadioSelect,
         help_text=_(
-            "The first synset is often the wrong sense, above all for function words. By frequency, "
-            "these have no gloss, and the current token shows up to four senses."
+            "The first synset is often the wrong sense, above all for function words. By "
+            "frequency, these have no gloss, and the current token shows up to four senses."
         ),
     )
     highlight_spellings = forms.BooleanField(

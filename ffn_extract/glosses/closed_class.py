@@ -3,10 +3,10 @@
 WordNet holds nouns, verbs, adjectives and adverbs alone, so what it says of "he", "a" or "was" is
 about helium, the ångström and Washington. The classes are the closed ones of Universal Dependencies
 (ADP, AUX, CCONJ, DET, PART, PRON, SCONJ: https://universaldependencies.org/u/pos/), with the
-pronominal adverbs (here, when, thus), which are as closed. We listed their members for this project,
-with archaic and inflected forms. A word with uses in both, such as "down" or "like", is in the list
-if running text has it mostly in a closed class. Numerals and interjections are not in it: WordNet
-describes them.
+pronominal adverbs (here, when, thus), which are as closed. We listed their members for this
+project, with archaic and inflected forms. A word with uses in both, such as "down" or "like", is in
+the list if running text has it mostly in a closed class. Numerals and interjections are not in it:
+WordNet describes them.
 """
 
 _WORDS = {

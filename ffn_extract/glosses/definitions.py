@@ -56,7 +56,7 @@ def clean(stored: str) -> str:
 
 
 def _before_examples(text: str) -> str:
-    """What stands before the first quotation mark, and before the quotation that it closes."""
+    """The text before the first quotation mark, and before the quotation that it closes."""
     at = text.find('"')
     if at < 0:
         return text

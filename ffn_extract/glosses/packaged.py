@@ -37,7 +37,7 @@ class PackagedGlosses:
         return f"{_stored()['version']}, packaged"
 
     def look_up(self, surface: str) -> Gloss | None:
-        """What all of WordNet says of the word, if it is in one of the two vocabularies."""
+        """The same gloss as from all of WordNet, if the word is in one of the two vocabularies."""
         word = surface.strip()
         found = self._words.get(word)
         if found is None:

@@ -67,7 +67,8 @@ def ranked(token: str, found: Iterable[StoredSense]) -> tuple[Sense, ...]:
 
 def fits(lemma: str, token: str) -> bool:
     """Whether each capital of a lemma is a capital in the token, which may be inflected."""
-    return all(t.isupper() for of_lemma, t in zip(lemma, token.strip()) if of_lemma.isupper())
+    pairs = zip(lemma, token.strip(), strict=False)
+    return all(of_token.isupper() for of_lemma, of_token in pairs if of_lemma.isupper())
 
 
 def _rank(sense: StoredSense) -> tuple[int, int, int, str, str]:

@@ -21,10 +21,7 @@ DATA = ("data.noun", "data.verb", "data.adj", "data.adv")
         ('open to question; "aliens of loyalty"; "a character"-Anna Jameson', "open to question"),
         ('of use; "an example" - Rachel Carson (often used ironically)', "of use"),
         ('close in; darkness enclosed him"', "close in"),
-        (
-            'a local branch where services are available"',
-            "a local branch where services are available",
-        ),
+        ('a branch with services"', "a branch with services"),
         ("wood-fired; \"a wood-burning stove'", "wood-fired"),
         ('progress (especially in the phrase "make strides"); "big strides"', "progress"),
         ('a workplace; as in the expression "on the job";', "a workplace"),

@@ -79,7 +79,7 @@ def test_a_damaged_wordnet_is_named(bare_machine, wordnet):
 
 
 def test_a_download_that_fails_is_told_with_other_ways(bare_machine):
-    with pytest.raises(WordNetError, match="cannot reach its server.*wordnet-base"):
+    with pytest.raises(WordNetError, match=r"cannot reach its server.*wordnet-base"):
         finder.fetch_wordnet()
 
 

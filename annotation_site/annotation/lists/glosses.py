@@ -11,7 +11,7 @@ WORDNET = "wordnet"
 
 @dataclass(frozen=True)
 class TokenGlosses:
-    """What an extraction says of a token, as `corpus.models.Token` holds it."""
+    """The glosses of a token in an extraction, as `corpus.models.Token` holds them."""
 
     gloss: str
     source: str

@@ -87,7 +87,7 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
 
 
 def _glosses(study: Mapping[str, Any]) -> Iterator[str]:
-    """What annotators saw beside tokens; earlier archives do not say."""
+    """A sentence on the glosses that annotators saw; earlier archives do not say."""
     if not study["show_glosses"] or "gloss_rule" not in study:
         return
     if study["gloss_rule"] == "ranked":
