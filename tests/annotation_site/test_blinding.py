@@ -292,7 +292,7 @@ def test_nothing_but_its_tokens_tells_a_repeat_or_a_reference_from_another_list(
 
 
 def _without_what_differs(text):
-    """Without ids, numbers in the order, the tokens with their senses, and the list that is next."""
+    """Without ids, numbers in the order, tokens and senses, and the list that comes next."""
     text = re.sub(r'"next": .*', "", text)
     text = re.sub(r'"(tokens|senses|stopwords)": \[.*?\](?=, "|\})', "", text)
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
