@@ -10,7 +10,7 @@ LINES := COVERAGE_FILE=$(CURDIR)/var/coverage/lines
 COUNTED := $(LINES) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
 endif
 
-.PHONY: help demo test test-long crash faults load lint audit format bench docs wheel clean lock
+.PHONY: help demo test test-long test-bare crash faults load lint audit format bench docs wheel clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ endif
 
 test-long: $(VENV)/.dev ## Run the tests that need minutes each
 	$(PYTEST) -m long $(ARGS)
+
+test-bare: $(VENV)/.dev ## Run the demo and the tests of glosses as if WordNet were not installed
+	FFN_HIDE_WORDNET=1 $(PYTEST) $(wildcard tests/ffn_extract/test_*wordnet.py) \
+	  tests/ffn_extract/test_senses.py tests/ffn_extract/test_corpora.py \
+	  tests/ffn_extract/test_pipeline.py tests/e2e/test_demo.py
 
 crash: $(VENV)/.dev ## Kill the web server 200 times while people submit
 	CRASHES=200 $(PY) -m pytest -s tests/faults/test_web_killed.py -k acknowledged

@@ -120,7 +120,7 @@ def _lists(var: Path) -> None:
         bundle.parent.mkdir(exist_ok=True)
         # A process of its own: torch's memory goes when it ends.
         extract = [sys.executable, "-m", "ffn_extract", "extract", str(var / "models" / DEMO_MODEL)]
-        arguments = [*extract, "--name", DEMO_MODEL, "--out", str(bundle), *_without_wordnet()]
+        arguments = [*extract, "--name", DEMO_MODEL, "--out", str(bundle)]
         if subprocess.run(arguments, cwd=ROOT, check=False).returncode:
             raise SystemExit("The demo stops here, because extraction failed; the reason is above.")
     try:
@@ -130,15 +130,6 @@ def _lists(var: Path) -> None:
         print("Trying again in 20 seconds, in case an earlier run was interrupted here.")
         time.sleep(20)
         call_command("import_bundle", str(bundle))
-
-
-def _without_wordnet() -> list[str]:
-    """Options for a machine without WordNet: no glosses, and no updates without their texts."""
-    command = [sys.executable, "-m", "ffn_extract", "fetch-wordnet"]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode == 0:
-        return []
-    print("Continuing without WordNet: no glosses, and no FFN updates.")
-    return ["--kinds", "value,random", "--glosses", "none"]
 
 
 def _people(var: Path) -> dict[str, str]:

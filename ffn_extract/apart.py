@@ -27,10 +27,10 @@ from ffn_extract.progress import Progress, Report, Steps, ignore
 
 PASSED_ON = (
     "CUDA_VISIBLE_DEVICES", "CURL_CA_BUNDLE", "FFN_CONTACT", "FFN_DATA_DIR", "FFN_GLOSS_DAYS",
-    "FFN_WIKI", "FFN_WIKI_SECONDS", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_DISABLE_XET",
-    "HF_HUB_OFFLINE", "HF_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "MKL_NUM_THREADS", "NLTK_DATA",
-    "NO_PROXY", "OMP_NUM_THREADS", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE",
-    "XDG_CACHE_HOME", "http_proxy", "https_proxy", "no_proxy",
+    "FFN_HIDE_WORDNET", "FFN_WIKI", "FFN_WIKI_SECONDS", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE",
+    "HF_HUB_DISABLE_XET", "HF_HUB_OFFLINE", "HF_TOKEN", "HTTPS_PROXY", "HTTP_PROXY",
+    "MKL_NUM_THREADS", "NLTK_DATA", "NO_PROXY", "OMP_NUM_THREADS", "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_CACHE_HOME", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
 """What the process sees of the environment, besides what it needs to start. `HF_TOKEN`, where it is
 set, and a proxy's password are among it: without them it cannot ask the hub."""

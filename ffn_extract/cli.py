@@ -181,10 +181,10 @@ def architectures() -> None:
 @main.command("fetch-wordnet")
 @_sentences
 def fetch_wordnet() -> None:
-    """Find WordNet, or fetch it, and print its place."""
-    from ffn_extract.wordnet import find_wordnet
+    """Find the whole of WordNet, or download it, and print its place."""
+    from ffn_extract.wordnet import fetch_wordnet as fetch
 
-    _say(str(find_wordnet()))
+    _say(str(fetch()))
 
 
 class _Bars:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ffn_extract.errors import CorpusError, WordNetError
+from ffn_extract.glosses.packaged import packaged_examples
 from ffn_extract.options import WORDNET_CORPUS
 
 _ENCODINGS = (
@@ -21,6 +22,7 @@ _ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+PACKAGED = "wordnet-packaged"
 _EXAMPLE = re.compile(r'"([^"]*)"')
 _WAYS_OUT = (
     "Give texts as .txt (one per line), .json, .jsonl, .csv, .tsv or .parquet (--corpus FILE), or "
@@ -30,7 +32,7 @@ _WAYS_OUT = (
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts in a fixed order. `name` is "wordnet" or "file", never a path."""
+    """Texts in a fixed order. `name` is "wordnet", "wordnet-packaged" or "file", never a path."""
 
     name: str
     texts: Sequence[str]
@@ -56,7 +58,7 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
     Raises CorpusError, with what to do about it, when there is no such corpus.
     """
     if corpus == WORDNET_CORPUS:
-        return Corpus(corpus, _wordnet_examples())
+        return _wordnet_corpus()
     path = Path(corpus)
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
@@ -236,21 +238,30 @@ _READERS: dict[str, Callable[[Path, str], Iterator[str | None]]] = {
 """By the end of a file's name; the others have a text per line."""
 
 
-def _wordnet_examples() -> list[str]:
-    """WordNet's example sentences, each once, in the order of its files.
+def _wordnet_corpus() -> Corpus:
+    """WordNet's example sentences, or the packaged ones where it is not installed."""
+    from ffn_extract.wordnet import wordnet_is_at_hand
 
-    The order is nouns, verbs, adjectives, adverbs; in each, synsets by their offset in the data
-    file, and a synset's examples as they stand. The files are read directly, because building
-    every synset with NLTK takes ten seconds for the same strings.
-    """
-    from ffn_extract.wordnet import open_wordnet
-
+    if not wordnet_is_at_hand():
+        return Corpus(PACKAGED, packaged_examples())
     try:
-        reader = open_wordnet()
+        return Corpus(WORDNET_CORPUS, wordnet_examples())
     except WordNetError as error:
         raise CorpusError(
             f"The default corpus is WordNet's example sentences. {error} {_WAYS_OUT}"
         ) from error
+
+
+def wordnet_examples() -> list[str]:
+    """WordNet's example sentences, each once, in the order of its files.
+
+    The order is nouns, verbs, adjectives, adverbs; in each, synsets by their offset in the data
+    file, and a synset's examples as they stand. The files are read directly, because building
+    every synset with NLTK takes ten seconds for the same strings. Raises WordNetError.
+    """
+    from ffn_extract.wordnet import open_wordnet
+
+    reader = open_wordnet()
     examples: dict[str, None] = {}
     for part in ("noun", "verb", "adj", "adv"):
         with reader.open(f"data.{part}") as file:

@@ -1,7 +1,8 @@
 """Find WordNet on this machine, or fetch it, and open it with NLTK's reader.
 
 Looked for in this order: NLTK's data where it is installed (and what an earlier run put into our
-data folder), NLTK's downloader, Debian's packages `wordnet-base` and `wordnet-sense-index`.
+data folder), Debian's packages `wordnet-base` and `wordnet-sense-index`. Nothing is downloaded
+unless `fetch_wordnet` is called; glosses do without (`ffn_extract.glosses.packaged`).
 """
 
 import io
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
 import warnings
 from collections.abc import Iterator
@@ -32,11 +32,17 @@ from ffn_extract.errors import WordNetError
 DEBIAN_FOLDER = Path("/usr/share/wordnet")
 CONNECT_SECONDS = 8.0
 DOWNLOAD_SECONDS = 300.0
-RETRY_SECONDS = 600.0
+HIDE = "FFN_HIDE_WORDNET"
+"""For tests: where this is set, no WordNet of this machine is found."""
 MISSING = (
-    "WordNet cannot be had: NLTK's data has no corpora/wordnet, NLTK's downloader cannot reach "
-    "its server, and Debian's copy is not installed. Run `python -m nltk.downloader wordnet` on "
-    "a machine with a connection, or install the packages wordnet-base and wordnet-sense-index."
+    "WordNet is not installed: NLTK's data has no corpora/wordnet, and Debian's copy is not there. "
+    "Run `python -m ffn_extract fetch-wordnet` on a machine with a connection, or install the "
+    "packages wordnet-base and wordnet-sense-index."
+)
+UNREACHABLE = (
+    "WordNet cannot be fetched: NLTK's downloader cannot reach its server. Install the packages "
+    "wordnet-base and wordnet-sense-index, or run `python -m nltk.downloader wordnet` on a machine "
+    "with a connection and copy its nltk_data."
 )
 
 _RESOURCE = "corpora/wordnet"
@@ -46,6 +52,7 @@ _DEBIAN_FILES = (
     *(f"{prefix}.{part}" for prefix in ("index", "data") for part in _PARTS_OF_SPEECH),
     *(f"{part}.exc" for part in _PARTS_OF_SPEECH),
     "index.sense",
+    "cntlist.rev",
 )
 _LEXNAMES = (
     *("adj.all", "adj.pert", "adv.all"),
@@ -62,7 +69,6 @@ _LEXNAMES = (
 """Names of the lexicographer files, by number: lexnames(5WN)."""
 
 _readers = threading.local()
-_last_failed_download: float | None = None
 
 
 class _EnglishReader(WordNetCorpusReader):  # type: ignore[misc]
@@ -88,50 +94,67 @@ def open_wordnet() -> WordNetCorpusReader:
     Raises
     ------
     WordNetError
-        When WordNet is not installed and cannot be fetched; the message says what to install.
+        When WordNet is not installed; the message says what to do.
     """
     pointer = _find()
+    if pointer is None:
+        raise WordNetError(MISSING)
     readers: dict[str, WordNetCorpusReader] = _readers.__dict__
     if str(pointer) not in readers:
         readers[str(pointer)] = _reader_at(pointer)
     return readers[str(pointer)]
 
 
-def find_wordnet() -> Path:
-    """The place of an installed WordNet, a folder or inside an archive; else fetch one.
+def fetch_wordnet() -> Path:
+    """The place of an installed WordNet, a folder or inside an archive; else download one.
 
     Raises WordNetError, within about ten seconds where there is no connection.
     """
-    return Path(str(_find()))
+    pointer = _find()
+    if pointer is None and not os.environ.get(HIDE) and _download(data_folder() / "nltk_data"):
+        pointer = _installed()
+    if pointer is None:
+        raise WordNetError(UNREACHABLE)
+    return Path(str(pointer))
 
 
 def wordnet_is_at_hand() -> bool:
-    """Whether WordNet can be opened without fetching it; makes no request."""
-    return _installed() is not None or all(
-        (DEBIAN_FOLDER / name).is_file() for name in _DEBIAN_FILES
-    )
+    """Whether WordNet can be opened; makes no request and writes nothing."""
+    return _installed() is not None or _debian_has_it()
 
 
-def _find() -> PathPointer:
-    folder = data_folder() / "nltk_data"
+def _find() -> PathPointer | None:
     found = _installed()
-    if found is None and (_download(folder) or _copy_from_debian(folder)):
+    if found is None and _debian_has_it():
+        _copy_from_debian(data_folder() / "nltk_data")
         found = _installed()
-    if found is None:
-        raise WordNetError(MISSING)
     return found
 
 
 def _installed() -> PathPointer | None:
+    """A whole WordNet in NLTK's data or in our data folder.
+
+    Copies that earlier versions made lack the counts of senses; they do not count.
+    """
+    if os.environ.get(HIDE):
+        return None
     folder = data_folder() / "nltk_data"
     if str(folder) not in nltk.data.path:
         nltk.data.path.append(str(folder))
     for place in (_RESOURCE, f"{_RESOURCE}.zip/wordnet/"):
         try:
-            return nltk.data.find(place)
+            pointer = nltk.data.find(place)
+            pointer.join("cntlist.rev")
         except (LookupError, OSError, ValueError):  # the last two: NLTK refuses odd paths, links
             continue
+        return pointer
     return None
+
+
+def _debian_has_it() -> bool:
+    return not os.environ.get(HIDE) and all(
+        (DEBIAN_FOLDER / name).is_file() for name in _DEBIAN_FILES
+    )
 
 
 def _reader_at(pointer: PathPointer) -> WordNetCorpusReader:
@@ -146,15 +169,8 @@ def _reader_at(pointer: PathPointer) -> WordNetCorpusReader:
 
 
 def _download(folder: Path) -> bool:
-    """Fetch WordNet with NLTK's downloader; False when that fails, which is remembered a while."""
-    global _last_failed_download
-    now = time.monotonic()
-    if _last_failed_download is not None and now - _last_failed_download < RETRY_SECONDS:
-        return False
-    if _reachable(Downloader.DEFAULT_URL) and _run_downloader(folder):
-        return True
-    _last_failed_download = time.monotonic()
-    return False
+    """Fetch WordNet with NLTK's downloader; False when that fails."""
+    return _reachable(Downloader.DEFAULT_URL) and _run_downloader(folder)
 
 
 def _reachable(url: str) -> bool:
@@ -193,17 +209,17 @@ def _run_downloader(folder: Path) -> bool:
         return any((temporary / name).exists() for name in _INSTALLED_AS)
 
 
-def _copy_from_debian(folder: Path) -> bool:
+def _copy_from_debian(folder: Path) -> None:
     """Copy Debian's files and add the `lexnames` that NLTK wants; NLTK refuses links to them."""
-    if not all((DEBIAN_FOLDER / name).is_file() for name in _DEBIAN_FILES):
-        return False
     with _installed_at_once(folder) as temporary:
         target = temporary / _RESOURCE
         target.mkdir(parents=True)
         for name in _DEBIAN_FILES:
             shutil.copyfile(DEBIAN_FOLDER / name, target / name)
         (target / "lexnames").write_text(_lexnames())
-    return True
+        earlier = folder / _RESOURCE
+        if earlier.is_dir() and not (earlier / "cntlist.rev").exists():
+            (target / "cntlist.rev").rename(earlier / "cntlist.rev")
 
 
 def _lexnames() -> str:

@@ -40,6 +40,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from knox.crypto import hash_token
 from kombu import Connection
 from kombu.transport import filesystem, redis, virtual
+from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from rest_framework.request import Request as ApiRequest
 from wptools.page import WPToolsPage
 from wptools.request import WPToolsRequest
@@ -183,6 +184,14 @@ def test_wptools_makes_its_requests_where_ours_stands():
     assert "self.curl_perform(" in inspect.getsource(WPToolsRequest.get)
     assert "self.curl_setup(" in inspect.getsource(WPToolsRequest.__init__)
     assert "self.cobj" in inspect.getsource(WPToolsRequest.curl_setup)
+
+
+@checked("nltk", "3.10.4", "ffn_extract/glosses/wordnet.py")
+def test_nltk_finds_synsets_by_the_base_forms_that_we_ask_for():
+    assert list(inspect.signature(WordNetCorpusReader._morphy).parameters)[:3] == [
+        "self", "form", "pos",
+    ]  # fmt: skip
+    assert "self._morphy(lemma, p," in inspect.getsource(WordNetCorpusReader.synsets)
 
 
 @checked("django-allauth", "65.21.1", "annotation_site/accounts/adapters.py")

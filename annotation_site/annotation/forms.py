@@ -105,7 +105,20 @@ class RulesForm(forms.Form):
         label=_("A token may be in several patterns"), required=False
     )
     show_glosses = forms.BooleanField(
-        label=_("Show glosses beside tokens"), required=False, initial=True
+        label=_("Show glosses beside tokens"),
+        required=False,
+        initial=True,
+        help_text=_("Short descriptions in English, from WordNet and, where asked for, Wikipedia."),
+    )
+    gloss_rule = forms.ChoiceField(
+        label=_("Gloss of a word that WordNet knows"),
+        choices=Study.GlossRule.choices,
+        initial=StudyPlan.gloss_rule,
+        widget=forms.RadioSelect,
+        help_text=_(
+            "The first synset is often the wrong sense, above all for function words. By "
+            "frequency, these have no gloss, and the current token shows up to four senses."
+        ),
     )
     highlight_spellings = forms.BooleanField(
         label=_("Underline tokens spelled like the current one"),
@@ -159,7 +172,7 @@ class RulesForm(forms.Form):
             _("Annotation"),
             (
                 "categories", "min_tokens", "several_patterns_per_token", "show_glosses",
-                "highlight_spellings",
+                "gloss_rule", "highlight_spellings",
             ),
         ),
         (

@@ -60,6 +60,10 @@ class Study(models.Model):
         KEEP = "keep", _("keep")
         REMOVE = "remove", _("remove")
 
+    class GlossRule(models.TextChoices):
+        RANKED = "ranked", _("the most frequent sense that fits the token")
+        FIRST = "first", _("the first synset, as in the paper")
+
     slug = models.SlugField(max_length=80, unique=True)
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
@@ -83,6 +87,8 @@ class Study(models.Model):
     order_key = models.CharField(max_length=32, default=order_key, editable=False)
     lease_hours = models.PositiveIntegerField(default=72)
     show_glosses = models.BooleanField(default=True)
+    # Studies from before there was a choice keep the paper's rule; a plan has the other default.
+    gloss_rule = models.CharField(max_length=10, choices=GlossRule, default=GlossRule.FIRST)
     highlight_spellings = models.BooleanField(default=False)
     team_may_annotate = models.BooleanField(default=False)
     # The version of the consent text that people are asked to agree to; 0 asks for none.

@@ -7,7 +7,7 @@ from django.db.models import PROTECT, ManyToOneRel, OuterRef, QuerySet
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
-from annotation_site.corpus.models import Extraction, ExtractionLayer, LogLine, Vector
+from annotation_site.corpus.models import Extraction, ExtractionLayer, LogLine, Token, Vector
 from annotation_site.workers.identity import this_worker, worker_label
 from ffn_extract.bundle.manifest import UNEMBEDDINGS
 from ffn_extract.options import ALL
@@ -47,6 +47,12 @@ def extractions(*, state: str = "") -> QuerySet[Extraction]:
     found = Extraction.objects.select_related("model", "requested_by", "same_as")
     found = found.defer("manifest", "plan", "same_as__manifest", "same_as__plan")
     return found.filter(state=state) if state else found
+
+
+def lacks_senses(extraction: Extraction) -> bool:
+    """Whether an extraction has glosses of WordNet's, but no ranked senses: it is an older one."""
+    tokens = Token.objects.filter(extraction=extraction, gloss_source="wordnet")
+    return not tokens.exclude(senses=[]).exists() and tokens.exists()
 
 
 def what_was_read(extraction: Extraction) -> dict[str, object]:

@@ -72,7 +72,7 @@ RECORD_FIELDS = (
     Field("comment", "string", "the person's comment"),
     Field("token_ids", "list<int32>", "the list's tokens by rank, as the vocabulary numbers them"),
     Field("tokens", "list<string>", "the same tokens as people see them"),
-    Field("glosses", "list<string>", "their glosses, or empty"),
+    Field("glosses", "list<string>", "the glosses that the study shows, or empty"),
     Field(
         "patterns",
         "patterns",

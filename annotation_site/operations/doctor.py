@@ -152,8 +152,8 @@ def wordnet() -> Finding:
     if wordnet_is_at_hand():
         return fine("at hand.")
     return worth_a_look(
-        "not installed; the first extraction tries to download it. Without a connection, install "
-        "the packages wordnet-base and wordnet-sense-index, or tokens have no glosses."
+        "not installed: glosses cover the vocabularies of the demo's models only. Run `python -m "
+        "ffn_extract fetch-wordnet`, or install the packages wordnet-base and wordnet-sense-index."
     )
 
 

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ffn_extract.errors import GlossError
 from ffn_extract.glosses.gloss import Gloss, GlossSource
+from ffn_extract.glosses.packaged import PackagedGlosses
 
 __all__ = ["GLOSS_SOURCES", "Gloss", "GlossSource", "gloss_each"]
 
 
 def _wordnet() -> GlossSource:
+    from ffn_extract.wordnet import wordnet_is_at_hand
+
+    if not wordnet_is_at_hand():
+        return PackagedGlosses()
     from ffn_extract.glosses.wordnet import WordNetGlosses
 
     return WordNetGlosses()

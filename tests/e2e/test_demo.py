@@ -63,6 +63,11 @@ def test_the_demo_ends_at_a_page_where_real_lists_can_be_labelled(tmp_path, brow
         page.get_by_role("link", name="Start").click()
         page.get_by_role("button", name="Continue to the lists").click()
         expect(page.get_by_role("option")).to_have_count(30)
+        expect(page.locator(".gloss:not(:empty)").first).to_be_visible()
+        for manifest in (folder / "bundles").glob("*/manifest.json"):
+            counts = json.loads(manifest.read_text())["counts"]
+            assert counts["glossed"] > 1_000
+            assert {"value", "random", "update"} <= set(counts["kinds"])
     finally:
         assert first.stop() == 0
 

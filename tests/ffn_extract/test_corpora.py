@@ -117,12 +117,21 @@ def test_a_damaged_parquet_file_is_named(tmp_path, kept):
         open_corpus(str(path))
 
 
-def test_without_wordnet_the_default_corpus_says_what_to_do(monkeypatch):
-    def nowhere():
-        raise WordNetError(wordnet_module.MISSING)
+def test_without_wordnet_the_default_corpus_is_the_packaged_one(monkeypatch):
+    monkeypatch.setenv(wordnet_module.HIDE, "1")
+    corpus = open_corpus("wordnet")
+    assert (corpus.name, len(corpus.texts)) == ("wordnet-packaged", 1_000)
+    assert len(set(corpus.texts)) == 1_000
+    assert min(len(text.split()) for text in corpus.texts) >= 7
 
-    monkeypatch.setattr(wordnet_module, "open_wordnet", nowhere)
-    with pytest.raises(CorpusError, match=r"wordnet-base .*--corpus FILE"):
+
+def test_a_wordnet_that_cannot_be_read_is_no_reason_for_the_packaged_one(monkeypatch):
+    def damaged():
+        raise WordNetError("The WordNet in X cannot be read.")
+
+    monkeypatch.setattr(wordnet_module, "wordnet_is_at_hand", lambda: True)
+    monkeypatch.setattr(wordnet_module, "open_wordnet", damaged)
+    with pytest.raises(CorpusError, match=r"cannot be read\. .*--corpus FILE"):
         open_corpus("wordnet")
 
 

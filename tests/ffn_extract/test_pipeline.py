@@ -292,12 +292,13 @@ def test_an_occupied_folder_is_refused_before_the_model_runs(tiny_model, tmp_pat
     assert os.listdir(tmp_path) == ["letter.txt"]
 
 
-def test_without_wordnet_it_is_said_once_and_lists_have_no_glosses(
+def test_of_a_wordnet_that_cannot_be_read_it_is_said_once_and_lists_have_no_glosses(
     tiny_model, tmp_path, monkeypatch, caplog
 ):
     def nowhere():
         raise WordNetError(wordnet_module.MISSING)
 
+    monkeypatch.setattr(wordnet_module, "wordnet_is_at_hand", lambda: True)
     monkeypatch.setattr("ffn_extract.glosses.wordnet.open_wordnet", nowhere)
     options = dataclasses.replace(TINY, glosses=("wordnet",))
     with caplog.at_level(logging.WARNING):
@@ -309,6 +310,17 @@ def test_without_wordnet_it_is_said_once_and_lists_have_no_glosses(
     assert manifest.parameters["glosses"] == []
 
 
+def test_without_wordnet_the_bundle_names_the_packaged_one(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setenv(wordnet_module.HIDE, "1")
+    options = dataclasses.replace(TINY, glosses=("wordnet",), corpus="wordnet")
+    manifest = extract(str(tiny_model("gpt2")), tmp_path / "out", options)
+    assert manifest.parameters["glosses"] == [
+        {"source": "wordnet", "version": "3.0, senses 1, packaged"}
+    ]
+    assert manifest.parameters["corpus"]["name"] == "wordnet-packaged"
+    assert manifest.counts.kinds["update"]
+
+
 def test_glosses_are_given_to_words_only(tiny_model, tmp_path, wordnet):
     options = dataclasses.replace(TINY, glosses=("wordnet",), top_k=19, kinds=("value",))
     manifest = extract(str(tiny_model("bert")), tmp_path / "out", options)
@@ -317,7 +329,7 @@ def test_glosses_are_given_to_words_only(tiny_model, tmp_path, wordnet):
     assert tokens["dogs"].gloss_lemma == "dog"
     for text in ("[CLS]", "##ing", ",", "the"):
         assert tokens[text].gloss is None
-    assert manifest.parameters["glosses"] == [{"source": "wordnet", "version": "3.0"}]
+    assert manifest.parameters["glosses"] == [{"source": "wordnet", "version": "3.0, senses 1"}]
 
 
 @pytest.mark.parametrize(

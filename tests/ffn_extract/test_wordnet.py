@@ -20,8 +20,13 @@ def bare_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(nltk.data, "path", [])
     monkeypatch.setattr(finder, "_reachable", lambda url: False)
     monkeypatch.setattr(finder, "DEBIAN_FOLDER", tmp_path / "no-debian")
-    monkeypatch.setattr(finder, "_last_failed_download", None)
+    monkeypatch.delenv(finder.HIDE, raising=False)
     return tmp_path / "data"
+
+
+def place():
+    """Where the WordNet is that is found without a download."""
+    return finder.Path(str(finder.open_wordnet().root))
 
 
 def copy_of(wordnet, folder):
@@ -31,18 +36,24 @@ def copy_of(wordnet, folder):
 def test_a_bare_machine_is_told_what_to_install(bare_machine):
     with pytest.raises(WordNetError) as refused:
         finder.open_wordnet()
-    for way_out in ("nltk.downloader wordnet", "wordnet-base", "wordnet-sense-index"):
+    for way_out in ("fetch-wordnet", "wordnet-base", "wordnet-sense-index"):
         assert way_out in str(refused.value)
+
+
+def test_nothing_is_downloaded_unless_somebody_asks_for_it(bare_machine, monkeypatch):
+    monkeypatch.setattr(finder, "_reachable", pytest.fail)
+    assert not finder.wordnet_is_at_hand()
+    assert GLOSS_SOURCES["wordnet"]().look_up("dogs").lemma == "dog"  # from the packaged file
 
 
 def test_nltks_data_comes_first(bare_machine, wordnet, tmp_path, monkeypatch):
     copy_of(wordnet, tmp_path / "nltk_data")
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nltk_data")])
-    monkeypatch.setattr(finder, "_download", pytest.fail)
-    assert finder.find_wordnet() == tmp_path / "nltk_data" / "corpora" / "wordnet"
+    monkeypatch.setattr(finder, "_copy_from_debian", pytest.fail)
+    assert place() == tmp_path / "nltk_data" / "corpora" / "wordnet"
 
 
-def test_the_downloader_comes_second(bare_machine, wordnet, monkeypatch):
+def test_the_downloader_is_asked_last(bare_machine, wordnet, monkeypatch):
     monkeypatch.setattr(finder, "_reachable", lambda url: True)
 
     def downloader(command, **_):
@@ -50,8 +61,7 @@ def test_the_downloader_comes_second(bare_machine, wordnet, monkeypatch):
         copy_of(wordnet, finder.Path(folder))
 
     monkeypatch.setattr(finder.subprocess, "run", downloader)
-    monkeypatch.setattr(finder, "_copy_from_debian", pytest.fail)
-    assert finder.find_wordnet() == bare_machine / "nltk_data" / "corpora" / "wordnet"
+    assert finder.fetch_wordnet() == bare_machine / "nltk_data" / "corpora" / "wordnet"
 
 
 def test_an_archive_as_the_downloader_leaves_it_is_read_packed(bare_machine, wordnet):
@@ -68,13 +78,27 @@ def test_a_damaged_wordnet_is_named(bare_machine, wordnet):
         finder.open_wordnet()
 
 
-def test_a_failed_download_is_not_tried_again_in_the_same_run(bare_machine, monkeypatch):
-    asked = []
-    monkeypatch.setattr(finder, "_reachable", lambda url: asked.append(url) is not None)
-    for _ in range(3):
+def test_a_download_that_fails_is_told_with_other_ways(bare_machine):
+    with pytest.raises(WordNetError, match=r"cannot reach its server.*wordnet-base"):
+        finder.fetch_wordnet()
+
+
+def test_a_copy_without_counts_is_completed_from_debian(bare_machine, wordnet, monkeypatch):
+    copy_of(wordnet, bare_machine / "nltk_data")
+    counts = bare_machine / "nltk_data" / "corpora" / "wordnet" / "cntlist.rev"
+    counts.unlink()  # as versions before ranked senses copied it
+    assert not finder.wordnet_is_at_hand()
+    monkeypatch.setattr(finder, "DEBIAN_FOLDER", wordnet)
+    finder.open_wordnet()
+    assert counts.read_bytes() == (wordnet / "cntlist.rev").read_bytes()
+
+
+def test_tests_can_hide_the_wordnet_of_this_machine(wordnet, monkeypatch):
+    monkeypatch.setenv(finder.HIDE, "1")
+    assert not finder.wordnet_is_at_hand()
+    for find in (finder.open_wordnet, finder.fetch_wordnet):
         with pytest.raises(WordNetError):
-            finder.find_wordnet()
-    assert len(asked) == 1
+            find()
 
 
 def test_a_server_that_never_answers_costs_seconds(monkeypatch):
@@ -92,9 +116,9 @@ def test_a_server_that_never_answers_costs_seconds(monkeypatch):
     waiting.set()
 
 
-def test_debians_copy_comes_last_and_reads_like_nltks(bare_machine, wordnet, monkeypatch):
+def test_debians_copy_comes_second_and_reads_like_nltks(bare_machine, wordnet, monkeypatch):
     monkeypatch.setattr(finder, "DEBIAN_FOLDER", wordnet)
-    assert finder.find_wordnet() == bare_machine / "nltk_data" / "corpora" / "wordnet"
+    assert place() == bare_machine / "nltk_data" / "corpora" / "wordnet"
     reader = finder.open_wordnet()
     assert reader.synset("dog.n.01").lexname() == "noun.animal"
     assert reader.synset("run.v.01").lexname() == "verb.motion"
@@ -110,7 +134,7 @@ def test_two_processes_may_copy_at_the_same_time(bare_machine, wordnet, monkeypa
     for thread in threads:
         thread.join()
     assert [path.name for path in folder.iterdir()] == ["corpora"]
-    assert finder.find_wordnet() == folder / "corpora" / "wordnet"
+    assert place() == folder / "corpora" / "wordnet"
 
 
 def test_lexnames_numbers_every_lexicographer_file():

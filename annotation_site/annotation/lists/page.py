@@ -168,7 +168,7 @@ def page_after(done: Assignment) -> str | None:
 def list_page(assignment: Any) -> dict[str, Any]:
     """Everything the annotation page knows of a list, an assignment `with_place`, as JSON."""
     study = assignment.item.study
-    tokens = list_tokens(assignment.item.vector)
+    tokens = list_tokens(assignment.item.vector, study.gloss_rule if study.show_glosses else None)
     return {
         "list": {
             "id": str(assignment.public_id),
@@ -176,7 +176,8 @@ def list_page(assignment: Any) -> dict[str, Any]:
             "position": assignment.place,
             "state": assignment.state,
             "submitted_version": assignment.version,
-            "tokens": [[t.display, t.gloss if study.show_glosses else ""] for t in tokens],
+            "tokens": [[token.display, token.gloss] for token in tokens],
+            "senses": [token.senses for token in tokens],
             "stopwords": [token.rank for token in tokens if token.is_stopword],
         },
         "study": {

@@ -12,6 +12,7 @@ from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
 from annotation_site.bounds import TITLE
 from annotation_site.corpus.models import USUAL_KINDS, Extraction, Kind
+from annotation_site.corpus.selectors import lacks_senses
 from annotation_site.errors import Invalid
 
 DEFAULT_CATEGORIES = ("semantic", "syntactic", "names")
@@ -69,6 +70,7 @@ class StudyPlan:
     pilot_lists: int = 0
     lease_hours: int = 72
     show_glosses: bool = True
+    gloss_rule: str = Study.GlossRule.RANKED
     highlight_spellings: bool = False
     seed: int = 0
     team_may_annotate: bool = False
@@ -89,7 +91,7 @@ class StudyPlan:
 # Fields of a plan that a study stores under the same name.
 STORED = (
     "lists_per_layer", "annotators_per_list", "min_tokens", "several_patterns_per_token",
-    "training_pass_percent", "repeat_percent", "lease_hours", "show_glosses",
+    "training_pass_percent", "repeat_percent", "lease_hours", "show_glosses", "gloss_rule",
     "highlight_spellings", "seed", "team_may_annotate", "on_withdrawal",
 )  # fmt: skip
 
@@ -134,6 +136,7 @@ def plan_check(plan: StudyPlan) -> None:
     _check_lists(plan)
     _check_categories(plan)
     _check_training(plan)
+    _check_glosses(plan)
     if plan.on_withdrawal not in Study.OnWithdrawal.values:
         raise Invalid(_("Say whether annotations are kept or removed when somebody withdraws."))
 
@@ -203,6 +206,24 @@ def _check_training(plan: StudyPlan) -> None:
                 "or leave the score empty."
             )
         )
+
+
+def _check_glosses(plan: StudyPlan) -> None:
+    if plan.gloss_rule not in Study.GlossRule.values:
+        raise Invalid(
+            _("Choose among the glosses %(rules)s.") % {"rules": ", ".join(Study.GlossRule.values)}
+        )
+    if not plan.show_glosses or plan.gloss_rule != Study.GlossRule.RANKED:
+        return
+    for extraction in plan.extractions:
+        if lacks_senses(extraction):
+            raise Invalid(
+                _(
+                    "“%(model)s” has glosses but no ranked senses, as an earlier version extracted "
+                    "it. Choose the first synset, or extract the model again."
+                )
+                % {"model": extraction}
+            )
 
 
 def plan_check_people(plan: StudyPlan, by: User) -> None:

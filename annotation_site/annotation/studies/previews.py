@@ -51,7 +51,6 @@ class Preview:
     seconds_per_list: float
     measured: int  # answers that the seconds rest on; 0 where they are a guess
     sample: list[ListToken]
-    shows_glosses: bool
 
     @property
     def lists(self) -> int:
@@ -104,8 +103,9 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
         people_chosen=people == len(plan.annotators),
         seconds_per_list=statistics.median(seconds) if seconds else SECONDS_PER_LIST,
         measured=len(seconds),
-        sample=list_tokens(sample) if sample else [],
-        shows_glosses=plan.show_glosses,
+        sample=list_tokens(sample, plan.gloss_rule if plan.show_glosses else None)
+        if sample
+        else [],
     )
 
 

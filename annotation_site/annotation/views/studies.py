@@ -172,6 +172,7 @@ def _rules_context(study: Study, form: RulesForm, plan: StudyPlan, frozen: bool)
         "study": study,
         "form": form,
         "plan": plan,
+        "gloss_rule": Study.GlossRule(plan.gloss_rule).label,
         "frozen": frozen,
         "rules_base": rules_services.rules_base(plan, frozen=frozen),
         "extension": ExtensionForm(study=study),

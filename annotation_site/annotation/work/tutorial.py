@@ -62,7 +62,13 @@ def example() -> Example:
     data = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     tokens = tuple(
         # Of the file, as telling stop words by their spelling takes a second to load.
-        ListToken(row["rank"], row["text"], row["gloss"], row.get("is_stopword", False))
+        ListToken(
+            row["rank"],
+            row["text"],
+            row["gloss"],
+            row.get("is_stopword", False),
+            [("", row["gloss"])] if row["gloss"] else [],
+        )
         for row in data["tokens"]
     )
     patterns = tuple(
@@ -89,6 +95,7 @@ def tutorial_page() -> dict[str, Any]:
             "state": "in progress",
             "submitted_version": 0,
             "tokens": [[token.display, token.gloss] for token in tokens],
+            "senses": [token.senses for token in tokens],
             "stopwords": [token.rank for token in tokens if token.is_stopword],
         },
         "study": {

@@ -94,7 +94,10 @@ class Saved(serializers.Serializer):
 
 
 class ShownList(serializers.Serializer):
-    """A list as its annotator sees it: [token, gloss] by rank, and its stopwords."""
+    """A list as its annotator sees it: [token, gloss] by rank, and its stopwords.
+
+    `senses` has, by rank, [part of speech, gloss] of each sense that the study shows, best first.
+    """
 
     id = serializers.UUIDField()
     position = serializers.IntegerField()
@@ -102,6 +105,9 @@ class ShownList(serializers.Serializer):
     state = serializers.ChoiceField(Assignment.State.choices)
     submitted_version = serializers.IntegerField()
     tokens = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    senses = serializers.ListField(
+        child=serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    )
     stopwords = serializers.ListField(child=serializers.IntegerField())
 
 

@@ -9,6 +9,7 @@ from typing import IO, Any
 import pandas as pd
 from django.utils.translation import gettext_noop
 
+from annotation_site.annotation.lists.glosses import TokenGlosses
 from annotation_site.annotation.models import Guidelines, Item, Study
 from annotation_site.corpus.models import Token
 from annotation_site.errors import Invalid
@@ -145,10 +146,11 @@ def _tokens(study: Study) -> Iterator[tuple[Any, ...]]:
         shown = lists.values_list("vector__token_ids", flat=True)
         wanted = {token for token_ids in shown for token in token_ids}
         found = Token.objects.filter(extraction=extraction).order_by("token_id")
-        for token, display, gloss, is_stopword in found.values_list(
-            "token_id", "display", "gloss", "is_stopword"
+        for token, display, is_stopword, *glosses in found.values_list(
+            "token_id", "display", "is_stopword", *TokenGlosses.COLUMNS
         ).iterator():
             if token in wanted:
+                gloss = TokenGlosses(*glosses).first(study.gloss_rule)
                 yield extraction.bundle_digest, token, display, gloss, int(is_stopword)
 
 
@@ -184,8 +186,8 @@ def _parameters(
             for name in (
                 "slug", "title", "list_source", "categories", "min_tokens",
                 "several_patterns_per_token", "annotators_per_list", "kinds", "lists_per_layer",
-                "repeat_percent", "show_glosses", "highlight_spellings", "team_may_annotate",
-                "seed",
+                "repeat_percent", "show_glosses", "gloss_rule", "highlight_spellings",
+                "team_may_annotate", "seed",
             )
         },
         "data_version": version,

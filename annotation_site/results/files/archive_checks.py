@@ -34,7 +34,7 @@ NOT_CHECKED = {
     "guidelines": "the words of the guidelines",
     "figures": "the figures are not drawn again, and they can be of an older version of the data",
     "parameters.json: study.slug, study.list_source, study.kinds, study.lists_per_layer, "
-    "study.repeat_percent, study.show_glosses, study.highlight_spellings, "
+    "study.repeat_percent, study.show_glosses, study.gloss_rule, study.highlight_spellings, "
     "study.team_may_annotate, study.seed": "rules of the study on which no table depends",
     "parameters.json: study.several_patterns_per_token": "where no token is in several patterns",
     "parameters.json: tables.seed": "where no interval and no p-value depends on the draws",

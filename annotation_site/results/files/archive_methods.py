@@ -71,6 +71,7 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
         "seeing the model or the kind, layer and index of a vector; "
         f"{_say(counts['no_pattern'])} that the list has no pattern."
     )
+    yield from _glosses(study)
     k, per_list = study["annotators_per_list"], counts["annotations_per_list"]
     if per_list:
         least, most = per_list["least"], per_list["most"]
@@ -83,6 +84,19 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
     if minutes >= 1:
         time = f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes:.0f} minutes"
         yield f"The annotators' active time adds up to {time}."
+
+
+def _glosses(study: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence on the glosses that annotators saw; earlier archives do not say."""
+    if not study["show_glosses"] or "gloss_rule" not in study:
+        return
+    if study["gloss_rule"] == "ranked":
+        yield (
+            "They saw English glosses: for a word in WordNet the most frequent sense that fits the "
+            "token, and none for closed-class words."
+        )
+    else:
+        yield "They saw English glosses: for a word in WordNet the definition of its first synset."
 
 
 def _chosen(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from annotation_site.analysis.agreement.reference import reference_score
+from annotation_site.annotation.lists.glosses import TokenGlosses
 from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token, Vector
 from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
@@ -108,7 +109,7 @@ def _records(
     with one_moment():
         rows = _rows(which)
         patterns = _patterns(rows)
-    lists = lists_shown({row["vector"] for row in rows.values()})
+    lists = lists_shown({row["vector"] for row in rows.values()}, study.gloss_rule)
     references = {
         row["vector"]: _ranks(patterns[pk])
         for pk, row in rows.items()
@@ -159,8 +160,8 @@ def _patterns(rows: dict[int, Row]) -> dict[int, list[RecordPattern]]:
     return found
 
 
-def lists_shown(vectors: set[int]) -> dict[int, Row]:
-    """Token ids, tokens and glosses of each list."""
+def lists_shown(vectors: set[int], gloss_rule: str) -> dict[int, Row]:
+    """Token ids, tokens and glosses of each list, the glosses by a study's rule."""
     of_extraction: dict[int, dict[int, list[int]]] = defaultdict(dict)
     for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(
         "pk", "extraction_id", "token_ids"
@@ -170,10 +171,10 @@ def lists_shown(vectors: set[int]) -> dict[int, Row]:
     for extraction, lists in of_extraction.items():
         wanted = {token for ids in lists.values() for token in ids}
         shown = {
-            token: (display, gloss)
-            for token, display, gloss in Token.objects.filter(
+            token: (display, TokenGlosses(*glosses).first(gloss_rule))
+            for token, display, *glosses in Token.objects.filter(
                 extraction_id=extraction, token_id__in=wanted
-            ).values_list("token_id", "display", "gloss")
+            ).values_list("token_id", "display", *TokenGlosses.COLUMNS)
         }
         for pk, ids in lists.items():
             found[pk] = {

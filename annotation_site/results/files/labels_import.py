@@ -113,7 +113,7 @@ class _Import:
     def store(self, chunk: list[tuple[int, AnnotationRecord]]) -> None:
         """Check the records, then write them."""
         found = [(f"{self.called} {n}", record, self._item(n, record)) for n, record in chunk]
-        shown = lists_shown({item.vector_id for _, _, item in found})
+        shown = lists_shown({item.vector_id for _, _, item in found}, self.study.gloss_rule)
         for where, record, item in found:
             check_record(where, record, item, shown[item.vector_id])
         memberships = [self.people.membership(r.annotator, r.role, where) for where, r, _ in found]

@@ -76,7 +76,12 @@ def check_record(
         if getattr(record, name) != shown[name]:
             raise Invalid(
                 f"{where}: the list's {name.replace('_', ' ')} differ from those in this site. "
-                "Load the very bundle that the labels were made with."
+                "Load the very bundle that the labels were made with"
+                + (
+                    ", and give the study the gloss_rule that they were made with."
+                    if name == "glosses"
+                    else "."
+                )
             )
     known = (
         ("purpose", record.purpose, Assignment.Purpose.values),

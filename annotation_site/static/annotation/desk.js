@@ -21,8 +21,9 @@ export const desk = {
 
   /** Put a list on the desk, as the server sent it; `lay` its answer there next. */
   open(page) {
-    const {stopwords} = page.list;
-    const tokens = page.list.tokens.map(([display, gloss], i) => ({rank: i + 1, display, gloss}));
+    const {stopwords, senses} = page.list;
+    const tokens = page.list.tokens.map(
+      ([display, gloss], i) => ({rank: i + 1, display, gloss, senses: senses[i]}));
     page.list.tokens = tokens;
     const {categories, min_tokens, several_patterns_per_token} = page.study;
     const rules = {

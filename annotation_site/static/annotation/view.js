@@ -84,7 +84,7 @@ function buildRow(token, index) {
     'data-rank': token.rank, 'data-letter': LETTERS[index] ?? '',
   },
   element('span', {class: 'rank'}, token.rank), element('span', {class: 'marks'}),
-  tokenNode(token), element('bdi', {class: 'gloss', translate: 'yes'}, token.gloss));
+  tokenNode(token), element('bdi', {class: 'gloss', translate: 'yes', lang: 'en'}, token.gloss));
 }
 
 export function render({annotation, current, cursor, past, future}, {anchor, letters}) {
@@ -135,11 +135,19 @@ function renderSelection(cursor, low, high) {
   $('detail-rank').textContent = token.rank;
   $('detail-token').replaceChildren(tokenNode(token));
   $('detail-note').textContent = words.likeness(likeness[cursor - 1]);
-  $('detail-gloss').textContent = token.gloss || (page.study.show_glosses ? words.NO_GLOSS : '');
+  $('detail-gloss').replaceChildren(...senseNodes(token));
   // Links that a person opens: only the token leaves this computer, and only then.
   const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim());
   $('search').href = `https://duckduckgo.com/?q=${query}`;
   $('wikipedia').href = `https://en.wikipedia.org/w/index.php?search=${query}`;
+}
+
+/** The senses of a token, each with its part of speech where it is known. */
+function senseNodes({senses}) {
+  if (!senses.length) return page.study.show_glosses ? [element('li', {}, words.NO_GLOSS)] : [];
+  return senses.map(([part, gloss]) => element(
+    'li', {}, ...(part ? [element('span', {class: 'part'}, words.partOfSpeech(part)), ' '] : []),
+    element('bdi', {lang: 'en', translate: 'yes'}, gloss)));
 }
 
 function kinOf(rank) {

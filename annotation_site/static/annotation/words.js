@@ -36,6 +36,9 @@ export function countParts(n, minimum) {
 export const covered = (n, length) => gettext('{n} of {length} tokens', {n, length});
 export const NO_CATEGORY = gettext('no category');
 export const NO_GLOSS = gettext('No gloss.');
+export const partOfSpeech = (part) => ({
+  noun: gettext('noun'), verb: gettext('verb'), adjective: gettext('adjective'), adverb: gettext('adverb'),
+})[part] ?? part;
 export const NO_PATTERN_YET = gettext('Click a token to start pattern 1, or go to it with the arrow keys and press 1.');
 export const NO_PATTERN_HERE = gettext('No pattern in this list. To change this, put a token into a pattern.');
 export const EMPTY_TOKEN = gettext('(empty)');

@@ -32,7 +32,7 @@ def filled_in(extraction, people, **changes):
         "lists_per_layer": 2, "annotators": [person.pk for person in people],
         "annotators_per_list": 2, "categories": ["semantic"], "min_tokens": 4, "seed": 0,
         "lease_hours": 72, "training_lists": 0, "reference_lists": 0, "repeat_percent": 0,
-        "pilot_lists": 0, "on_withdrawal": "keep", **changes,
+        "pilot_lists": 0, "gloss_rule": "ranked", "on_withdrawal": "keep", **changes,
     }  # fmt: skip
 
 
@@ -107,8 +107,8 @@ def test_a_preview_takes_few_queries_whatever_its_size(desk, django_assert_max_n
     _, extraction, people = desk
     researcher = UserFactory(role=Role.RESEARCHER)
     plan = StudyPlan(title="A study", extractions=[extraction], annotators=people)
-    # lists by stratum, answers before, one list, its tokens
-    with django_assert_max_num_queries(4):
+    # lists by stratum, answers before, one list, its tokens, glosses without senses (at most two)
+    with django_assert_max_num_queries(6):
         study_preview(plan=plan, by=researcher)
 
 

@@ -110,6 +110,8 @@ class Stub:
                 "state": entry["state"],
                 "submitted_version": entry["submitted"],
                 "tokens": entry["tokens"],
+                "senses": entry.get("senses")
+                or [[["noun", gloss]] if gloss else [] for _, gloss in entry["tokens"]],
                 "stopwords": [
                     rank
                     for rank, token in enumerate(entry["tokens"], 1)

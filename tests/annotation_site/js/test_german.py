@@ -41,6 +41,9 @@ def test_tokens_glosses_and_categories_keep_their_words(german: Page, stub: Stub
         expect(shown).to_contain_text(display or "(leer)")
         if gloss:
             expect(shown.locator(".gloss")).to_have_text(gloss)
+    expect(german.locator("#detail-gloss .part")).to_have_text("Substantiv")
+    expect(german.locator("#detail-gloss bdi")).to_have_attribute("lang", "en")
+    assert german.locator(".row .gloss:not([lang=en])").count() == 0
     assert german.locator(".row .gloss:not([translate=no], [translate=no] *)").count() == 0
     press(german, "1")
     expect(german.locator(".segment").first).to_have_text("semantic")

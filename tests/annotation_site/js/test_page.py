@@ -401,6 +401,23 @@ def test_tokens_spelled_alike_are_underlined_where_the_study_wants_it(page: Page
     assert marked() == []
 
 
+def test_the_current_token_shows_every_sense_with_its_part_of_speech(page: Page, stub: Stub):
+    senses = [["noun", "what word1 means"], ["verb", "<b>to word</b>"]]
+    stub.lists[0]["senses"] = [senses, [], [["", "of a wiki"]], *[[]] * 27]
+    open_list(page, stub, 0)
+    shown = page.locator("#detail-gloss")
+    expect(shown.locator("li")).to_have_text(["noun what word1 means", "verb <b>to word</b>"])
+    expect(row(page, 1).locator(".gloss")).to_have_text("what word1 means")
+    press(page, "j")
+    expect(shown).to_have_text("No gloss.")
+    press(page, "j")
+    expect(shown.locator("li")).to_have_text(["of a wiki"])
+    stub.study["show_glosses"] = False
+    stub.lists[0]["senses"] = [[]] * 30
+    open_list(page, stub, 0)
+    expect(shown).to_have_text("")
+
+
 def test_help_that_cannot_be_fetched_says_so_and_comes_later(page: Page, stub: Stub):
     stub.status = 503
     press(page, "?")
