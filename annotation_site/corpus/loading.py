@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -118,6 +119,11 @@ def _token(extraction_id: int, row: TokenRow) -> Token:
         gloss=shown(row.gloss),
         gloss_source=shown(row.gloss_source)[:40],
         gloss_lemma=shown(row.gloss_lemma),
+        gloss_part=row.gloss_part or "",
+        senses=[
+            {**asdict(sense), "gloss": shown(sense.gloss), "lemma": shown(sense.lemma)}
+            for sense in row.senses
+        ],
         is_stopword=is_stopword(row.display.removeprefix(CONTINUATION)),
     )
 

@@ -240,6 +240,8 @@ class Token(models.Model):
     gloss = models.TextField(blank=True)
     gloss_source = models.CharField(max_length=40, blank=True)
     gloss_lemma = models.TextField(blank=True)
+    gloss_part = models.CharField(max_length=20, blank=True)  # noun, verb, adjective or adverb
+    senses = models.JSONField(default=list)  # at most four: gloss, lemma, part, count; best first
     is_stopword = models.BooleanField()
 
     class Meta:

@@ -52,6 +52,7 @@ from annotation_site.results.files.labels_import import labels_import
 from annotation_site.results.files.labels_import_checks import MOST, People
 from annotation_site.results.snapshots.services import snapshot_request
 from annotation_site.results.snapshots.versions import data_version
+from ffn_extract.bundle.rows import LONGEST_TEXTS, MOST_SENSES, PARTS_OF_SPEECH
 
 EXAMPLE_ARCHIVE = Path(__file__).resolve().parent.parent / "example_study.zip"
 """The archive of the finished example study, whose annotations are made up."""
@@ -64,6 +65,7 @@ MOST_LISTS = 200_000
 MOST_TOKENS = 2_000_000
 MOST_PEOPLE = 10_000
 MOST_VERSIONS = 1_000  # of a text
+_SENSE = ("gloss", "lemma", "part", "count")
 _GUIDELINES = re.compile(r"guidelines/version-([1-9][0-9]{0,8})\.md")
 State = Assignment.State
 Values = dict[str, Any]
@@ -274,6 +276,7 @@ class _Restoring:
         if digest not in self.extractions:
             raise Invalid(f"{where}: the token is of no extraction of the archive.")
         _check_keys(told, archive_study.TOKEN_FIELDS, where)
+        _check_texts(told, where)
         own = {
             name: shown(value) if isinstance(value, str) and name != "text" else value
             for name, value in told.items()
@@ -488,6 +491,22 @@ def _skips(skipped: Iterable[tuple[Assignment, datetime | None]]) -> None:
         if at is not None:
             revision.created_at = at
     Revision.objects.bulk_update(made, ["created_at"], batch_size=CHUNK)
+
+
+def _check_texts(token: Values, where: str) -> None:
+    """The bounds of a bundle hold for its tokens here too."""
+    senses = token["senses"]
+    if not isinstance(senses, list) or len(senses) > MOST_SENSES:
+        raise Invalid(f"{where}: a token has a list of at most {MOST_SENSES} senses.")
+    for sense in senses:
+        _check_keys(sense, _SENSE, f"{where}: senses")
+        if type(sense["count"]) is not int or sense["part"] not in PARTS_OF_SPEECH:
+            raise Invalid(f"{where}: senses: a count or a part of speech is none.")
+        sense |= {name: shown(sense[name]) for name in ("gloss", "lemma")}
+    texts = [*token.items(), *((f"senses.{n}", one[n]) for one in senses for n in one)]
+    for name, value in texts:
+        if isinstance(value, str) and len(value.encode()) > LONGEST_TEXTS.get(name, 0):
+            raise Invalid(f"{where}: {name} is longer than a bundle's can be.")
 
 
 def _check_list(number: int, row: Sequence[Any]) -> None:

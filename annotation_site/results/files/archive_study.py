@@ -170,6 +170,6 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _line(values: dict[str, Any]) -> bytes:
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
     return text.encode() + b"\n"
 

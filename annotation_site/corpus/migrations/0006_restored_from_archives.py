@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("corpus", "0004_stored_sentences")]
+    dependencies = [("corpus", "0005_parts_of_speech_and_senses")]
 
     operations = [
         migrations.AddField(
