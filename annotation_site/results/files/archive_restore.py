@@ -126,7 +126,7 @@ class _Archive:
 
     @cached_property
     def told(self) -> Values:
-        """What `archive_study` wrote about the study."""
+        """The content of restore/study.json."""
         return self._json("restore/study.json")
 
     @property
@@ -147,7 +147,7 @@ class _Archive:
             raise Invalid(f"labels/lists.csv is no table: {error}") from error
         if not 0 < len(rows) <= MOST_LISTS:
             raise Invalid(f"An archive has 1 to {MOST_LISTS:,} lists, and this one {len(rows):,}.")
-        found = [row[: len(LIST_COLUMNS)] for row in rows]
+        found: list[Sequence[Any]] = [row[: len(LIST_COLUMNS)] for row in rows]
         for number, row in enumerate(found, start=1):
             _check_list(number, row)
         return found
@@ -536,7 +536,7 @@ def _check_sides(vector: Vector, tokens: set[int], where: str) -> None:
     sides = [(vector.token_ids, vector.scores)]
     if (vector.bottom_token_ids is None) != (vector.bottom_scores is None):
         raise Invalid(f"{where}: the lowest tokens lack their scores, or the scores their tokens.")
-    if vector.bottom_token_ids is not None:
+    if vector.bottom_token_ids is not None and vector.bottom_scores is not None:
         sides.append((vector.bottom_token_ids, vector.bottom_scores))
     for ids, scores in sides:
         if not isinstance(ids, list) or not isinstance(scores, list) or len(ids) != len(scores):
