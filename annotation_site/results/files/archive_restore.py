@@ -35,6 +35,7 @@ from annotation_site.annotation.studies.plans import STORED, StudyPlan, plan_che
 from annotation_site.annotation.studies.services import slug_free
 from annotation_site.bounds import SKIP_REASON
 from annotation_site.corpus.loading import shown
+from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Token, Vector
 from annotation_site.errors import Invalid
 from annotation_site.exports import Table, csv_format, labels_jsonl
@@ -251,6 +252,9 @@ class _Restoring:
                 **{name: one[name] for name in archive_study.EXTRACTION_FIELDS},
             )
             self.extractions[digest] = _saved(extraction, "restore/study.json: extractions")
+            log_add(
+                extraction.pk, "Restored with a study's archive: its lists alone.", person=self.by
+            )
         if missing := used - set(self.extractions):
             raise Invalid(f"restore/study.json lacks the extraction {min(missing)}.")
 
