@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
+from annotation_site.annotation.markdown import text_check
 from annotation_site.annotation.models import (
     MOST_RANKS,
     Assignment,
@@ -239,6 +240,9 @@ class _Restoring:
             digest = one["bundle_digest"]
             if digest in self.extractions or digest not in made or digest not in used:
                 raise Invalid(f"restore/study.json: {digest!r:.90} is no extraction of the lists.")
+            facts = (one["counts"], made[digest]["parameters"], made[digest]["environment"])
+            if not all(isinstance(fact, dict) for fact in facts):
+                raise Invalid("parameters.json: extractions do not hold what they hold elsewhere.")
             extraction = Extraction(
                 state=Extraction.State.READY,
                 imported=True,
@@ -364,6 +368,7 @@ class _Restoring:
             raise Invalid("restore/study.json: the version of the consent text is not there.")
 
     def _text(self, kind: type[Any], version: int, text: str, at: str) -> None:
+        text_check(text)
         row = _saved(kind(study=self.study, version=version, text=text), "restore/study.json")
         kind.objects.filter(pk=row.pk).update(created_at=_moment(at))
 

@@ -29,7 +29,7 @@ from annotation_site.results.tables.reading import one_moment
 STUDY_FIELDS = ("state", "lease_hours", "training_pass_percent", "on_withdrawal", "consent_version")
 PERSON_TIMES = ("consented_at", "withdrawn_at", "removed_at", "training_waived_at")
 ASSIGNMENT_FIELDS = ("purpose", "position", "state", "surplus", "unblinded", "active_seconds")
-EXTRACTION_FIELDS = ("model_source", "counts", "manifest")
+EXTRACTION_FIELDS = ("model_source", "counts")
 State = Assignment.State
 
 

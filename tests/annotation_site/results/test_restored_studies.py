@@ -258,6 +258,17 @@ def test_rules_that_no_study_has_are_refused(small, key, value):
     assert study.slug.isascii()
 
 
+def test_texts_and_facts_about_extractions_are_bounded(small):
+    with pytest.raises(Invalid, match="30,000 characters"):
+        restored(repacked(small, **{"guidelines/version-1.md": b"x" * 30_000}))
+    for name in ("parameters", "environment"):
+        parameters = as_json(small, "parameters.json")
+        parameters["extractions"][0][name] = ["something else"]
+        changed = repacked(small, **{"parameters.json": json.dumps(parameters).encode()})
+        with pytest.raises(Invalid, match="extractions do not hold"):
+            restored(changed)
+
+
 def test_an_archive_of_the_first_version_is_refused_in_a_sentence():
     with pytest.raises(Invalid, match=r"Version 0\.1 wrote this archive"):
         restored(OLD.read_bytes())
