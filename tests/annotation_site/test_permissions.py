@@ -91,6 +91,7 @@ def test_who_may_run_a_study(world):
         ("annotation:people", {"person": joins}, POST_ADD),
         ("annotation:person", {"action": "release"}, POST_TEXTS),
         ("annotation:extend", {"lists_per_layer": "1"}, POST_FORM),  # it has more already
+        ("results:delete", {"title": study.title}, POST_FORM),  # people work at it
         ("annotation:duplicate", {"title": "A copy"}, POST_TEXTS),
     ):
         url = address(name, study, assignment)
