@@ -16,6 +16,7 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from annotation_site.accounts.models import Role, Scope, User
+from annotation_site.annotation.studies.made_up import is_made_up
 
 MOST_ROWS = 200
 MOST = 2**31 - 1  # the largest number that the database holds in an ordinary column
@@ -103,6 +104,12 @@ class ApiView(APIView):
         if call.takes is not None:
             sent = request.data  # refuses a body of another type also where the view streams
             self.body = {} if call.streams else _checked(call.takes, sent)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """The response; that of a study with made-up annotations says so in its body."""
+        if isinstance(getattr(response, "data", None), dict) and is_made_up(request._request):
+            response.data = {**response.data, "made_up": True}
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def page(self, found: "QuerySet[Any] | list[Any]") -> "tuple[Any, dict[str, Any]]":
         """The rows of the requested page, with the counts around them."""

@@ -161,7 +161,7 @@ def _text(value: str) -> str:
     return value.replace("\0", "\ufffd")
 
 
-def _shown(value: str | None) -> str:
+def shown(value: str | None) -> str:
     """A text of a bundle as pages show it: nothing in it turns the rest of a line around."""
     return (value or "").translate(_UNSHOWN)
 
@@ -171,13 +171,13 @@ def _token(extraction_id: int, row: TokenRow) -> Token:
         extraction_id=extraction_id,
         token_id=row.token_id,
         text=_text(row.text),
-        display=_shown(row.display),
-        gloss=_shown(row.gloss),
-        gloss_source=_shown(row.gloss_source)[:40],
-        gloss_lemma=_shown(row.gloss_lemma),
+        display=shown(row.display),
+        gloss=shown(row.gloss),
+        gloss_source=shown(row.gloss_source)[:40],
+        gloss_lemma=shown(row.gloss_lemma),
         gloss_part=row.gloss_part or "",
         senses=[
-            {**asdict(sense), "gloss": _shown(sense.gloss), "lemma": _shown(sense.lemma)}
+            {**asdict(sense), "gloss": shown(sense.gloss), "lemma": shown(sense.lemma)}
             for sense in row.senses
         ],
         is_stopword=is_stopword(row.display.removeprefix(CONTINUATION)),
@@ -195,9 +195,9 @@ def _vector(extraction_id: int, row: VectorRow) -> Vector:
         scores=row.scores,
         bottom_token_ids=row.bottom_token_ids,
         bottom_scores=row.bottom_scores,
-        context=_shown(row.context),
+        context=shown(row.context),
         context_position=row.context_position,
-        context_token=_shown(row.context_token),
+        context_token=shown(row.context_token),
     )
 
 
@@ -207,4 +207,4 @@ def _value_statistics(extraction_id: int, row: ValueStatisticsRow) -> ValueStati
 
 def _prefix(row: TriggerPrefixRow) -> dict[str, Any]:
     """A prefix as it is stored in the list of its key and side."""
-    return {name: getattr(row, name) for name in PREFIX_FIELDS} | {"prefix": _shown(row.prefix)}
+    return {name: getattr(row, name) for name in PREFIX_FIELDS} | {"prefix": shown(row.prefix)}

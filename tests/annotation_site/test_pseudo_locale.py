@@ -117,6 +117,7 @@ REFUSED = (
     ("annotator", "account_change_password", {"oldpassword": "a", "password1": "b"}),
     ("researcher", "accounts:invite", {"uses": "0", "days": "1000"}),
     ("researcher", "results:exports", {}),
+    ("researcher", "results:delete", {"title": "another"}),
     ("admin", "accounts:invite", {}),
     ("admin", "accounts:erase", {"name": "another"}),
     ("admin", "accounts:access", {"active": "perhaps"}),

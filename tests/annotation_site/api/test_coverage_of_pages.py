@@ -79,6 +79,7 @@ BY_SCRIPT = {
     "annotation:hours_file": "hours_file",
     "annotation:list": "list, draft PUT, submit POST, skip POST",
     "annotation:feedback": "feedback",
+    "results:delete": "study DELETE",
     "results:exports": "exports, exports POST",
     "results:exports_status": "exports, export_state",
     "results:export_file": "export_file",

@@ -137,10 +137,11 @@ def test_the_queue_takes_as_many_queries_for_many_lists(study, django_assert_num
     snapshot(study)
     client = client_of(researcher_of(study))
     # session, person, study, ranking, answered lists, final answers, lists, answers, tokens
-    with django_assert_num_queries(9):
+    # and whether it is made up
+    with django_assert_num_queries(10):
         client.get(reverse("results:adjudication", args=[study.slug]))
-    # session, person, study, ranking, order, lists, assignments
-    with django_assert_num_queries(7):
+    # session, person, study, ranking, order, lists, assignments, whether it is made up
+    with django_assert_num_queries(8):
         client.get(reverse("results:lists", args=[study.slug]))
 
 

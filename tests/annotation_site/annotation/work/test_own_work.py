@@ -267,12 +267,12 @@ def test_home_and_the_pages_of_own_work_take_few_queries_however_much_it_is(
     with django_assert_num_queries(6):
         client.get("/")
     # session, person, study with counts, training, number of submitted lists, those of the page,
-    # their revisions, lists left
-    with django_assert_num_queries(8):
+    # their revisions, lists left, whether it is made up
+    with django_assert_num_queries(9):
         client.get(f"/studies/{study.slug}/")
     # session, person, worked days
     with django_assert_num_queries(3):
         client.get("/hours/")
-    # session, person, study with counts, consent text
-    with django_assert_num_queries(4):
+    # session, person, study with counts, consent text, whether it is made up
+    with django_assert_num_queries(5):
         client.get(f"/studies/{study.slug}/consent/")
