@@ -20,7 +20,7 @@ GRID = (0.25, 0.5, 0.75, 1.0)
 _LIST_TOP, _ROW = 34.0, 24.8
 _BASE, _HEIGHT = 331.0, 264.0  # of an axis from 0 to 1
 _BAR_LEFT, _BLOCK = 232.0, _HEIGHT / len(LIST)
-_LAYERS_LEFT, _LAYER, _LAYER_WIDTH = 304.0, 24.0, 18.0
+_LAYERS_LEFT, _LAYER, _LAYER_WIDTH = 304.0, 19.5, 14.5
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ FORWARDING = (
 TRIES = (
     _("Try this: mark the pattern in your first list and submit it."),
     _("Try this: annotate the lists that ada has, so that agreement appears."),
-    _("Try this: open a study’s results and compare value vectors with random ones."),
+    _("Try this: compare value vectors with random ones in a study’s results."),
     _("Try this: open Models and watch a worker read a language model."),
 )
 
