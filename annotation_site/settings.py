@@ -172,6 +172,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "annotation_site.operations.requests.RequestMiddleware",
     "annotation_site.operations.requests.NothingKept",
+    "annotation_site.annotation.studies.made_up.MadeUpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

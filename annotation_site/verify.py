@@ -20,11 +20,13 @@ from typing import IO, Any
 
 from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
+from annotation_site.exports.table import marked
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader
 from annotation_site.results.files import archive_texts
 from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
+    RESTORE_MEMBERS,
     SKIP_COLUMNS,
     TOKEN_COLUMNS,
     TableSettings,
@@ -69,8 +71,13 @@ class _Opened:
         columns = _FILES[name]
         if name == "lists" and self.is_first_format:
             columns = columns[:-1]
-        table = _stored(self.archive, f"labels/{name}.csv", Table(name, columns, ()))
-        return list(table.rows)
+        like = marked(Table(name, columns, ()), self.is_made_up)
+        table = _stored(self.archive, f"labels/{name}.csv", like)
+        return [row[: len(columns)] for row in table.rows]
+
+    @property
+    def is_made_up(self) -> bool:
+        return self.parameters["study"].get("made_up", False) is True
 
     @property
     def is_first_format(self) -> bool:
@@ -115,6 +122,7 @@ def _whole(opened: _Opened) -> Checked:
     for name in sorted(f"tables/{one}.{end}" for one in computed for end in ("csv", "json")):
         if name in archive.names:
             table = computed[name.removeprefix("tables/").partition(".")[0]]
+            table = marked(table, opened.is_made_up)
             found += _differences(name, _stored(archive, name, table), table)
     counts = json.loads(json.dumps(facts.counts(request, files["lists"], files["skips"])))
     found += _of_parameters(parameters, counts, choices)
@@ -171,6 +179,7 @@ def _of_members(opened: _Opened, tables: Mapping[str, Table]) -> Iterator[str]:
     expected |= {"environment.json", "labels/labels.jsonl", "labels/labels.parquet", CHECKSUMS}
     expected |= {f"labels/{name}.csv" for name in _FILES}
     expected |= {f"guidelines/version-{version}.md" for version in opened.guidelines}
+    expected |= set(RESTORE_MEMBERS)
     expected |= {"README.md", "methods.md", "references.bib", "parameters.json", "labels/fields.md"}
     figures = {name for name in opened.archive.names if name.startswith("figures/")}
     if opened.parameters["figures"] is not None:

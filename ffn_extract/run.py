@@ -170,7 +170,9 @@ def _tokens(
         reported = time.monotonic()
         glosses = gloss_each([form.surface for form in forms], sources)
         for token_id, form, gloss in zip(ids, forms, glosses, strict=True):
-            found = (gloss.text, gloss.source, gloss.lemma) if gloss else (None, None, None)
+            found = (
+                (gloss.text, gloss.source, gloss.lemma, gloss.part, gloss.senses) if gloss else ()
+            )
             rows.append(TokenRow(token_id, vocabulary.texts[token_id], form.display, *found))
             if len(rows) == len(ids) or time.monotonic() - reported > 0.1:
                 done(len(rows), len(ids))

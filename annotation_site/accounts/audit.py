@@ -42,6 +42,8 @@ ACTIONS = {
     "person_activated": _("activated a person"),
     "person_erased": _("erased a person"),
     "study_created": _("created a study"),
+    "study_restored": _("restored a study from an archive"),
+    "study_deleted": _("deleted a study"),
     "study_state_changed": _("changed a study's state"),
     "study_texts_changed": _("changed a study's texts"),
     "study_changed": _("changed a study's rules"),

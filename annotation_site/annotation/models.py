@@ -31,6 +31,7 @@ class Study(models.Model):
         PAUSED = "paused", _("paused")
         CLOSED = "closed", _("closed")
         ARCHIVED = "archived", _("archived")
+        DELETING = "deleting", _("being deleted")
 
     # People can work in these; in a pilot, at its own lists.
     AT_WORK = (State.PILOT, State.OPEN)
@@ -53,6 +54,7 @@ class Study(models.Model):
                 "This study is archived. Nothing can be changed in it now; your work so far is "
                 "kept."
             ),
+            State.DELETING: _("This study is being deleted."),
         }
     )
 
@@ -95,6 +97,9 @@ class Study(models.Model):
     # rules, more lists, a surplus answer that gets a place) adds none.
     removals = models.PositiveBigIntegerField(default=0)
     other_changes = models.PositiveBigIntegerField(default=0)
+    # Its annotations are those of no people. An archive says so when the study is restored; a
+    # trigger of the database refuses every change after that.
+    made_up = models.BooleanField(default=False, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
@@ -16,6 +17,7 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from annotation_site.accounts.models import Role, Scope, User
+from annotation_site.annotation.studies.made_up import is_made_up
 
 MOST_ROWS = 200
 MOST = 2**31 - 1  # the largest number that the database holds in an ordinary column
@@ -103,6 +105,14 @@ class ApiView(APIView):
         if call.takes is not None:
             sent = request.data  # refuses a body of another type also where the view streams
             self.body = {} if call.streams else _checked(call.takes, sent)
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """The response; that of a study with made-up annotations says so in its body."""
+        if isinstance(getattr(response, "data", None), dict) and is_made_up(request._request):
+            response.data = {**response.data, "made_up": True}
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def page(self, found: "QuerySet[Any] | list[Any]") -> "tuple[Any, dict[str, Any]]":
         """The rows of the requested page, with the counts around them."""

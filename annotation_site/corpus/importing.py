@@ -60,7 +60,9 @@ def bundle_import(
     """
     bundle = services.open_storable(path)
     _release_stale_imports()
-    existing = Extraction.objects.filter(bundle_digest=bundle.manifest.digest).first()
+    existing = Extraction.objects.filter(
+        bundle_digest=bundle.manifest.digest, restored__isnull=True
+    ).first()
     if existing is not None:
         if existing.state == State.READY:
             return existing, False
@@ -145,7 +147,9 @@ def upload_take(*, upload: Upload, by: User | None = None) -> tuple[Extraction, 
     Returns the extraction and whether it is new: lists that are here already are not taken twice.
     """
     digest = upload.manifest.digest
-    ready = Extraction.objects.filter(bundle_digest=digest, state=State.READY).first()
+    ready = Extraction.objects.filter(
+        bundle_digest=digest, restored__isnull=True, state=State.READY
+    ).first()
     if ready is not None:
         return ready, False
     services.require_turn(by)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -104,7 +105,7 @@ def _text(value: str) -> str:
     return value.replace("\0", "\ufffd")
 
 
-def _shown(value: str | None) -> str:
+def shown(value: str | None) -> str:
     """A text of a bundle as pages show it: nothing in it turns the rest of a line around."""
     return (value or "").translate(_UNSHOWN)
 
@@ -114,10 +115,15 @@ def _token(extraction_id: int, row: TokenRow) -> Token:
         extraction_id=extraction_id,
         token_id=row.token_id,
         text=_text(row.text),
-        display=_shown(row.display),
-        gloss=_shown(row.gloss),
-        gloss_source=_shown(row.gloss_source)[:40],
-        gloss_lemma=_shown(row.gloss_lemma),
+        display=shown(row.display),
+        gloss=shown(row.gloss),
+        gloss_source=shown(row.gloss_source)[:40],
+        gloss_lemma=shown(row.gloss_lemma),
+        gloss_part=row.gloss_part or "",
+        senses=[
+            {**asdict(sense), "gloss": shown(sense.gloss), "lemma": shown(sense.lemma)}
+            for sense in row.senses
+        ],
         is_stopword=is_stopword(row.display.removeprefix(CONTINUATION)),
     )
 
@@ -133,7 +139,7 @@ def _vector(extraction_id: int, row: VectorRow) -> Vector:
         scores=row.scores,
         bottom_token_ids=row.bottom_token_ids,
         bottom_scores=row.bottom_scores,
-        context=_shown(row.context),
+        context=shown(row.context),
         context_position=row.context_position,
-        context_token=_shown(row.context_token),
+        context_token=shown(row.context_token),
     )

@@ -103,7 +103,10 @@ class Extraction(ClaimedWork):
     plan = models.JSONField(default=dict)
     notice = SentenceField(blank=True)  # why a worker takes no part in the layers
     # Null before there is a bundle: unlike "", null does not count as a duplicate.
-    bundle_digest = models.CharField(max_length=80, unique=True, null=True)  # noqa: DJ001
+    bundle_digest = models.CharField(max_length=80, null=True)  # noqa: DJ001
+    # Of an extraction that came with a study's archive, which holds the study's lists alone: the
+    # number of value vectors in each layer of the whole one. Null for every other.
+    restored = models.JSONField(null=True)
     # A run that gave the very lists another extraction holds keeps none of its own.
     same_as = models.ForeignKey("self", null=True, on_delete=models.SET_NULL)
     counts = models.JSONField(default=dict)
@@ -118,6 +121,13 @@ class Extraction(ClaimedWork):
 
     class Meta:
         ordering = ("-created_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["bundle_digest"],
+                condition=Q(restored__isnull=True),
+                name="bundle_once",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.model_source} ({self.created_at:%Y-%m-%d})"
@@ -230,6 +240,8 @@ class Token(models.Model):
     gloss = models.TextField(blank=True)
     gloss_source = models.CharField(max_length=40, blank=True)
     gloss_lemma = models.TextField(blank=True)
+    gloss_part = models.CharField(max_length=20, blank=True)  # noun, verb, adjective or adverb
+    senses = models.JSONField(default=list)  # at most four: gloss, lemma, part, count; best first
     is_stopword = models.BooleanField()
 
     class Meta:

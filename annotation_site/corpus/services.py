@@ -269,12 +269,13 @@ def bundle_load(
     cannot hold the same digest: the second points at the first.
     """
     digest = bundle.manifest.digest
-    twin = Extraction.objects.filter(bundle_digest=digest).exclude(pk=extraction.pk).first()
+    same = Extraction.objects.filter(bundle_digest=digest, restored__isnull=True)
+    twin = same.exclude(pk=extraction.pk).first()
     if twin is None:
         try:
             extraction_report(extraction=extraction, state=State.LOADING, bundle_digest=digest)
         except IntegrityError:
-            twin = Extraction.objects.filter(bundle_digest=digest).first()
+            twin = same.first()
     if twin is not None and twin.state != State.READY:
         raise SiteError(Sentence(BEING_LOADED))
     model = loading.model_get_or_create(bundle.manifest.model)

@@ -77,6 +77,10 @@ RECORD_FIELDS = (
 )
 
 
+MADE_UP_FIELD = Field("made_up", "bool", "true: no person gave this annotation")
+"""The last field of every record of a study with made-up annotations; other studies lack it."""
+
+
 @dataclass(frozen=True)
 class RecordPattern:
     """A pattern of an annotation."""
@@ -120,6 +124,7 @@ class AnnotationRecord:
     tokens: tuple[str, ...]
     glosses: tuple[str, ...]
     patterns: tuple[RecordPattern, ...]
+    made_up: bool = False
 
     @property
     def list_key(self) -> tuple[str, str, int, int]:
@@ -128,12 +133,23 @@ class AnnotationRecord:
 
     def values(self) -> dict[str, Any]:
         """The record by field, in the documented order, times as datetimes."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        values = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        if not self.made_up:
+            del values[MADE_UP_FIELD.name]
+        return values
 
 
 def moment_text(moment: datetime) -> str:
     """A time in the JSON format: 2026-03-02T09:00:00.000000Z."""
     return moment.astimezone(UTC).strftime(_MOMENT)
+
+
+def moment_of(text: object) -> datetime | None:
+    """The time of a text that `moment_text` wrote; None for any other value."""
+    try:
+        return datetime.strptime(text, _MOMENT).replace(tzinfo=UTC)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
 
 
 def record_of(values: object, where: str) -> AnnotationRecord:
@@ -144,7 +160,9 @@ def record_of(values: object, where: str) -> AnnotationRecord:
     """
     if not isinstance(values, Mapping):
         raise LabelsFileError(f"{where} is not a record. Was the file written by another program?")
-    names = {field.name for field in RECORD_FIELDS}
+    made_up = values.get(MADE_UP_FIELD.name) is True  # false is never written
+    expected = (*RECORD_FIELDS, MADE_UP_FIELD) if made_up else RECORD_FIELDS
+    names = {field.name for field in expected}
     if set(values) != names:
         missing, unknown = sorted(names - set(values)), sorted(map(str, set(values) - names))
         what = f"lacks {', '.join(missing)}" if missing else f"has the field {unknown[0]}"
@@ -154,7 +172,7 @@ def record_of(values: object, where: str) -> AnnotationRecord:
             f"{where} has the schema {values['schema_version']!r}; this version of the product "
             f"reads {SCHEMA_VERSION}."
         )
-    read = {field.name: _value(field, values[field.name], where) for field in RECORD_FIELDS}
+    read = {field.name: _value(field, values[field.name], where) for field in expected}
     del read["schema_version"]
     record = AnnotationRecord(**read)
     if not PSEUDONYM.fullmatch(record.annotator):
@@ -200,13 +218,13 @@ def _list(field: Field, value: Any, where: str) -> list[Any]:
 def _moment(field: Field, value: Any, where: str) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
-    try:
-        return datetime.strptime(value, _MOMENT).replace(tzinfo=UTC)
-    except (TypeError, ValueError) as error:
+    found = moment_of(value)
+    if found is None:
         raise LabelsFileError(
             f"{where}: {field.name} is {value!r:.60}; a time looks like "
             "2026-03-02T09:00:00.000000Z."
-        ) from error
+        )
+    return found
 
 
 _PATTERN_TYPES: dict[str, Type] = {

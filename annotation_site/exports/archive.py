@@ -60,14 +60,15 @@ class ArchiveWriter:
 class ArchiveReader:
     """Reader of a checked archive; it unpacks no more than the table of contents declares."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: Path | IO[bytes]) -> None:
         """Open the archive and check its table of contents. Raises ArchiveError."""
+        name = file.name if isinstance(file, Path) else "The file"
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(file)
         except OSError as error:
-            raise ArchiveError(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise ArchiveError(f"{name} cannot be read: {error.strerror or error}.") from error
         except zipfile.BadZipFile as error:
-            raise ArchiveError(f"{path.name} is no zip file, or it is not whole.") from error
+            raise ArchiveError(f"{name} is no zip file, or it is not whole.") from error
         try:
             _check_contents(self._zip.infolist())
         except ArchiveError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from annotation_site.exports.annotation_records import (
+    MADE_UP_FIELD,
     PATTERN_FIELDS,
     RECORD_FIELDS,
     AnnotationRecord,
@@ -21,10 +22,9 @@ class ParquetWriter:
     """Writes records to a file that is open for bytes; `close` ends the Parquet file in it."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        import pyarrow.parquet as pq
-
-        self._schema = schema()
-        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._file = file
+        self._schema: Any = None
+        self._writer: Any = None
         self._waiting: list[dict[str, Any]] = []
 
     def write(self, record: AnnotationRecord) -> None:
@@ -35,22 +35,29 @@ class ParquetWriter:
 
     def close(self) -> None:
         """Write the remaining rows and the footer."""
-        if self._waiting:
+        if self._waiting or self._writer is None:
             self._flush()
         self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
+        if self._writer is None:
+            made_up = any(MADE_UP_FIELD.name in values for values in self._waiting)
+            self._schema = schema(made_up=made_up)
+            self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
         self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
         self._waiting = []
 
 
-def schema() -> Any:
-    """The file's pyarrow schema."""
+def schema(*, made_up: bool = False) -> Any:
+    """The file's pyarrow schema; that of made-up annotations says so in a column and as metadata."""
     import pyarrow as pa
 
-    return pa.schema([_column(pa, field) for field in RECORD_FIELDS])
+    fields = (*RECORD_FIELDS, MADE_UP_FIELD) if made_up else RECORD_FIELDS
+    metadata = {MADE_UP_FIELD.name: "true"} if made_up else None
+    return pa.schema([_column(pa, field) for field in fields], metadata=metadata)
 
 
 def read(path: Path | IO[bytes]) -> Iterator[AnnotationRecord]:
@@ -58,9 +65,9 @@ def read(path: Path | IO[bytes]) -> Iterator[AnnotationRecord]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    expected = schema()
     try:
         with pq.ParquetFile(path) as file:
+            expected = schema(made_up=MADE_UP_FIELD.name in file.schema_arrow.names)
             if not file.schema_arrow.equals(expected):
                 raise LabelsFileError(_difference(file.schema_arrow, expected))
             number = 0

@@ -39,6 +39,17 @@ class Table:
             yield row
 
 
+MADE_UP = Column("made_up", "number")
+"""Last column of every table of a study whose annotations are made up; 1 in each row."""
+
+
+def marked(table: Table, made_up: bool) -> Table:
+    """The table, with the column `MADE_UP` if its annotations are made up."""
+    if not made_up:
+        return table
+    return Table(table.name, (*table.columns, MADE_UP), ((*row, 1) for row in table.rows))
+
+
 def table_from_frame(name: str, frame: "pd.DataFrame") -> Table:
     """Make a table of a dataframe, without its index; NaN and None become missing cells.
 

@@ -26,7 +26,7 @@ from ffn_extract.bundle.reading import (
     read_heads,
     require_digests,
 )
-from ffn_extract.bundle.rows import TokenRow, VectorRow
+from ffn_extract.bundle.rows import TokenRow, VectorRow, token_row
 from ffn_extract.child import command, end_with, to_start
 from ffn_extract.errors import BundleError
 
@@ -64,7 +64,7 @@ class BundleApart(Bundle):
 
     def iter_tokens(self, batch_size: int = BATCH) -> Iterator[list[TokenRow]]:
         for rows in self._read("tokens", batch_size):
-            yield [TokenRow(*values) for values in rows]
+            yield [token_row(values) for values in rows]
 
     def iter_vectors(self, batch_size: int = BATCH) -> Iterator[list[VectorRow]]:
         for rows in self._read("vectors", batch_size):

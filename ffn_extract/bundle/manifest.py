@@ -12,7 +12,9 @@ from ffn_extract.options import KINDS
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = "ffn-concepts-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+FORMAT_VERSIONS = (1, FORMAT_VERSION)
+"""The versions that are read; the last one is written."""
 MAX_MANIFEST_BYTES = 1 << 20
 VOCABULARIES = ("word", "subword")
 _MAX_INT = 2**63 - 1
@@ -141,12 +143,13 @@ def parse_manifest(content: bytes) -> Manifest:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise BundleError(f"{MANIFEST_FILE} is not the manifest of an FFN Concepts bundle.")
     version = stored.get("format_version")
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if type(version) is not int or version not in FORMAT_VERSIONS:
         raise BundleError(
-            f"The bundle has format version {version!r}; this program reads version "
-            f"{FORMAT_VERSION}."
+            f"The bundle has format version {version!r}; this program reads the versions "
+            f"{' and '.join(map(str, FORMAT_VERSIONS))}. Install a newer ffn-concepts, or make the "
+            "bundle again."
         )
-    manifest = _manifest(stored)
+    manifest = _manifest(stored, version)
     try:
         digest, canonical = manifest.digest, manifest.to_bytes()
     except UnicodeEncodeError:
@@ -166,7 +169,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _manifest(stored: Mapping[str, Any]) -> Manifest:
+def _manifest(stored: Mapping[str, Any], version: int) -> Manifest:
     model = _object(stored, "model")
     counts = _object(stored, "counts")
     files = _object(stored, "files")
@@ -176,6 +179,7 @@ def _manifest(stored: Mapping[str, Any]) -> Manifest:
         counts=_counts(counts),
         files={name: _file(files, name) for name in files},
         environment=_object(stored, "environment"),
+        format_version=version,
     )
 
 

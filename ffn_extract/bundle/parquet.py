@@ -35,26 +35,29 @@ def footer(path: Path, schema: pa.Schema, rows: int) -> pq.FileMetaData:
 
 
 def batches(
-    path: Path, schema: pa.Schema, rows: int, most: int, top_k: int
+    path: Path, schema: pa.Schema, rows: int, most: int, entries: int = 1
 ) -> Iterator[pa.RecordBatch]:
     """Rows of a file in batches of limited size, with limited lengths of texts.
 
-    Raises BundleError for a longer one, before it is repeated in memory.
+    `entries` is how many a list has. Raises BundleError for a longer text, before it is repeated
+    in memory.
     """
-    most = max(1, min(most, _MOST_ENTRIES // top_k))
+    most = max(1, min(most, _MOST_ENTRIES // entries))
     metadata = footer(path, schema, rows)
     with pq.ParquetFile(
         path,
         metadata=metadata,
-        read_dictionary=[name for name in schema.names if name in LONGEST_TEXTS],
+        read_dictionary=_columns_of_texts(metadata),
         pre_buffer=False,
         buffer_size=_READ_AT_ONCE,
     ) as file:
         for group in range(metadata.num_row_groups):  # a reader keeps the texts of all its groups
             for batch in file.iter_batches(most, row_groups=[group], use_threads=False):
+                for column, name in zip(batch.columns, schema.names, strict=True):
+                    _require_short_texts(column, name)
                 columns = [
-                    _measured(column, name) if name in LONGEST_TEXTS else column
-                    for column, name in zip(batch.columns, schema.names, strict=True)
+                    column.cast(field.type)
+                    for column, field in zip(batch.columns, schema, strict=True)
                 ]
                 yield pa.RecordBatch.from_arrays(columns, names=schema.names)
 
@@ -64,8 +67,21 @@ def unpacked_bytes(metadata: pq.FileMetaData) -> int:
     return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
 
 
-def _measured(column: pa.DictionaryArray, name: str) -> pa.StringArray:
-    """A column of texts, written out, of which none is too long and all are Unicode."""
+def _columns_of_texts(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of texts as the file names them, also those within lists."""
+    columns = map(metadata.schema.column, range(len(metadata.schema)))
+    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+
+
+def _require_short_texts(column: pa.Array, name: str) -> None:
+    """Refuse texts that are too long or no Unicode, in dictionaries that are not written out."""
+    if pa.types.is_list(column.type):
+        _require_short_texts(column.values, name)
+    if pa.types.is_struct(column.type):
+        for i, field in enumerate(column.type):
+            _require_short_texts(column.field(i), f"{name}.{field.name}")
+    if not pa.types.is_dictionary(column.type):
+        return
     texts = column.dictionary
     longest = pc.max(pc.binary_length(texts)).as_py() or 0
     if longest > LONGEST_TEXTS[name]:
@@ -74,7 +90,6 @@ def _measured(column: pa.DictionaryArray, name: str) -> pa.StringArray:
             "read."
         )
     texts.validate(full=True)  # Parquet readers take any bytes for text
-    return column.dictionary_decode()
 
 
 def _require_short_footer(path: Path) -> None:
@@ -117,6 +132,7 @@ def _shortened(names: list[str]) -> str:
 
 
 def _same_type(expected: pa.DataType, actual: pa.DataType) -> bool:
+    """Whether types are equal, whatever the entries of lists are called."""
     if pa.types.is_list(expected) and pa.types.is_list(actual):
-        return bool(expected.value_type == actual.value_type)
+        return _same_type(expected.value_type, actual.value_type)
     return bool(expected == actual)

@@ -19,12 +19,14 @@ from ffn_extract.bundle.manifest import (
 )
 from ffn_extract.bundle.parquet import batches, footer, unpacked_bytes
 from ffn_extract.bundle.rows import (
+    MOST_SENSES,
     TOKENS_FILE,
-    TOKENS_SCHEMA,
     VECTORS_FILE,
     VECTORS_SCHEMA,
     TokenRow,
     VectorRow,
+    token_row,
+    tokens_schema,
 )
 from ffn_extract.bundle.validation import TokenCheck, VectorCheck, top_k_of
 from ffn_extract.errors import BundleError
@@ -43,7 +45,7 @@ class Bundle:
     def iter_tokens(self, batch_size: int = BATCH) -> Iterator[list[TokenRow]]:
         """Rows of tokens.parquet by ascending id, in lists of at most `batch_size`."""
         for batch in _token_batches(self.path, self.manifest, batch_size):
-            yield [TokenRow(*values) for values in _values(batch)]
+            yield [token_row(values) for values in _values(batch)]
 
     def iter_vectors(self, batch_size: int = BATCH) -> Iterator[list[VectorRow]]:
         """Rows of vectors.parquet by layer, kind and index, in lists of at most `batch_size`."""
@@ -92,7 +94,7 @@ def read_heads(folder: Path, max_bytes: int | None = None) -> Manifest:
         counts = manifest.counts
         unpacked = 0
         for name, schema, rows in (
-            (TOKENS_FILE, TOKENS_SCHEMA, counts.tokens),
+            (TOKENS_FILE, tokens_schema(manifest.format_version), counts.tokens),
             (VECTORS_FILE, VECTORS_SCHEMA, counts.vectors),
         ):
             unpacked += unpacked_bytes(footer(folder / name, schema, rows))
@@ -175,7 +177,8 @@ def _check_rows(folder: Path, manifest: Manifest, max_bytes: int | None) -> None
 
 
 def _token_batches(folder: Path, manifest: Manifest, most: int) -> Iterator[pa.RecordBatch]:
-    return batches(folder / TOKENS_FILE, TOKENS_SCHEMA, manifest.counts.tokens, most, top_k=1)
+    schema = tokens_schema(manifest.format_version)
+    return batches(folder / TOKENS_FILE, schema, manifest.counts.tokens, most, MOST_SENSES)
 
 
 def _vector_batches(folder: Path, manifest: Manifest, most: int) -> Iterator[pa.RecordBatch]:

@@ -1,8 +1,12 @@
 """The rows of a bundle as Python values, and their columns in Parquet."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+
+from ffn_extract.glosses.gloss import Sense
 
 VECTORS_FILE = "vectors.parquet"
 TOKENS_FILE = "tokens.parquet"
@@ -14,11 +18,17 @@ LONGEST_TEXTS = {
     "gloss": 4_000,
     "gloss_source": 100,
     "gloss_lemma": 1_000,
+    "gloss_part": 20,
+    "senses.gloss": 2_000,
+    "senses.lemma": 500,
+    "senses.part": 20,
     "context": 10_000,
     "context_token": 1_000,
 }
 """The longest text of each column, in bytes of UTF-8."""
 CUT = "…"
+PARTS_OF_SPEECH = ("noun", "verb", "adjective", "adverb")
+MOST_SENSES = 4
 
 
 def fitting(text: str, column: str) -> str:
@@ -39,8 +49,9 @@ def fitting(text: str, column: str) -> str:
 class TokenRow:
     """One vocabulary entry that occurs in a list.
 
-    `text` is the tokenizer's exact string, `display` what a person sees. The three gloss fields
-    are all given or all None.
+    `text` is the tokenizer's exact string, `display` what a person sees. `gloss`, `gloss_source`
+    and `gloss_lemma` are all given or all None. `gloss_part` is the gloss's part of speech if it
+    is known, `senses` at most `MOST_SENSES` ranked meanings; both only with a gloss.
     """
 
     token_id: int
@@ -49,6 +60,20 @@ class TokenRow:
     gloss: str | None = None
     gloss_source: str | None = None
     gloss_lemma: str | None = None
+    gloss_part: str | None = None
+    senses: tuple[Sense, ...] = ()
+
+
+def token_row(values: Sequence[Any]) -> TokenRow:
+    """A row from the values of its columns, with senses as mappings of their fields or as rows."""
+    if len(values) == len(TOKENS_SCHEMA_1):
+        return TokenRow(*values)
+    *plain, senses = values
+    return TokenRow(*plain, tuple(map(_sense, senses or ())))
+
+
+def _sense(fields: Mapping[str, Any] | Sequence[Any]) -> Sense:
+    return Sense(**fields) if isinstance(fields, Mapping) else Sense(*fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +119,15 @@ VECTORS_SCHEMA = pa.schema(
     ]
 )
 
+_SENSE = pa.struct(
+    [
+        ("gloss", pa.string()),
+        ("lemma", pa.string()),
+        ("part", pa.string()),
+        ("count", pa.int32()),
+    ]
+)
+
 TOKENS_SCHEMA = pa.schema(
     [
         ("token_id", pa.int32()),
@@ -102,5 +136,14 @@ TOKENS_SCHEMA = pa.schema(
         ("gloss", pa.string()),
         ("gloss_source", pa.string()),
         ("gloss_lemma", pa.string()),
+        ("gloss_part", pa.string()),
+        ("senses", pa.list_(_SENSE)),
     ]
 )
+TOKENS_SCHEMA_1 = pa.schema([TOKENS_SCHEMA.field(i) for i in range(6)])
+"""The columns of version 1."""
+
+
+def tokens_schema(version: int) -> pa.Schema:
+    """The columns of tokens.parquet in a version of the format."""
+    return TOKENS_SCHEMA_1 if version == 1 else TOKENS_SCHEMA

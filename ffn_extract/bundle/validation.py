@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ffn_extract.bundle.manifest import Manifest
+from ffn_extract.bundle.rows import MOST_SENSES, PARTS_OF_SPEECH
 from ffn_extract.errors import BundleError
 from ffn_extract.options import KINDS, MAX_TOP_K
 
@@ -30,8 +31,31 @@ class TokenCheck:
         for name in ("gloss_source", "gloss_lemma"):
             if not batch.column(name).is_valid().equals(glossed):
                 raise BundleError(f"A token's gloss and its {name} are not both given.")
+        self._check_senses(batch, glossed)
         self._glossed += int(pc.sum(glossed).as_py() or 0)
         self._ids.append(_integers(batch.column("token_id")))
+
+    def _check_senses(self, batch: pa.RecordBatch, glossed: pa.BooleanArray) -> None:
+        if self._manifest.format_version == 1:
+            return
+        parts, lists = batch.column("gloss_part"), batch.column("senses")
+        lengths = pc.fill_null(pc.list_value_length(lists), 0)
+        for name, given in (("gloss_part", parts.is_valid()), ("senses", pc.greater(lengths, 0))):
+            if pc.any(pc.and_not(given, glossed)).as_py():
+                raise BundleError(f"A token has {name} without a gloss.")
+        if (pc.max(lengths).as_py() or 0) > MOST_SENSES:
+            raise BundleError(f"A token has more than {MOST_SENSES} senses.")
+        senses = lists.flatten()
+        fields = {name: pc.struct_field(senses, name) for name in ("gloss", "lemma", "count")}
+        of_senses = pc.struct_field(senses, "part")
+        if any(column.null_count for column in (*fields.values(), of_senses)):
+            raise BundleError("A token's sense has an empty cell.")
+        if (pc.min(fields["count"]).as_py() or 0) < 0:
+            raise BundleError("A token's sense has a negative count.")
+        for found in (parts.drop_null(), of_senses):
+            unknown = found.filter(pc.invert(pc.is_in(found, pa.array(PARTS_OF_SPEECH))))
+            if len(unknown):
+                raise BundleError(f"A token has the unknown part of speech {unknown[0].as_py()!r}.")
 
     def finish(self) -> Ids:
         """The ascending ids of all tokens, shape (tokens,)."""

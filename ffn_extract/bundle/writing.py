@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ from ffn_extract.bundle.rows import (
     fitting,
 )
 from ffn_extract.errors import BundleError, reason_of
+from ffn_extract.glosses.gloss import Sense
 
 ROWS_PER_GROUP = 4_000
+_FEW_TEXTS = ["kind", "gloss_source", "gloss_part", "senses.list.element.part"]
+"""The columns with few different texts, which are written as dictionaries."""
 
 
 def require_target(out: Path, model_name: str, parameters: Mapping[str, Any]) -> None:
@@ -144,7 +148,7 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRo
         data_page_version="1.0",
         compression="zstd",
         compression_level=3,
-        use_dictionary=["kind", "gloss_source"],
+        use_dictionary=_FEW_TEXTS,
     ) as writer:
         for group in _groups(rows):
             columns = [_column(group, name) for name in schema.names]
@@ -156,9 +160,18 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[VectorRow | TokenRo
 
 def _column(rows: Iterable[VectorRow | TokenRow], name: str) -> list[Any]:
     values = [getattr(row, name) for row in rows]
+    if name == "senses":
+        return [[_fitting_sense(sense) for sense in senses] or None for senses in values]
     if name not in LONGEST_TEXTS:
         return values
     return [None if text is None else fitting(text, name) for text in values]
+
+
+def _fitting_sense(sense: Sense) -> dict[str, str | int]:
+    return {
+        name: fitting(value, f"senses.{name}") if isinstance(value, str) else value
+        for name, value in asdict(sense).items()
+    }
 
 
 def _groups(rows: Iterable[VectorRow | TokenRow]) -> Iterator[list[VectorRow | TokenRow]]:

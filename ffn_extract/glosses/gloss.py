@@ -5,12 +5,31 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Sense:
+    """One meaning of a word: its description, lemma, part of speech, and how often it was counted.
+
+    `part` is "noun", "verb", "adjective" or "adverb".
+    """
+
+    gloss: str
+    lemma: str
+    part: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gloss:
-    """A short description, the source that gave it and the entry (lemma, title) that matched."""
+    """A short description, the source that gave it and the entry (lemma, title) that matched.
+
+    `part` is the part of speech of the description where the source knows it; `senses` are at most
+    four meanings, best first.
+    """
 
     text: str
     source: str
     lemma: str
+    part: str | None = None
+    senses: tuple[Sense, ...] = ()
 
 
 class GlossSource(Protocol):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ffn_extract.bundle import ModelInfo, TokenRow, VectorRow, write_bundle
+from ffn_extract.glosses.gloss import Sense
 
 
 def write_small_bundle(out: Path, **changed) -> None:
@@ -30,7 +31,8 @@ def small_vectors() -> list[VectorRow]:
 
 
 def small_tokens() -> list[TokenRow]:
-    glossed = ("a domestic animal", "wordnet", "dog")
+    senses = (Sense("a domestic animal", "dog", "noun", 42), Sense("to follow", "dog", "verb", 2))
+    glossed = ("a domestic animal", "wordnet", "dog", "noun", senses)
     return [
         TokenRow(i, f"token{i}", f"token{i}", *(glossed if i == 2 else ())) for i in range(1, 7)
     ]

@@ -1,13 +1,18 @@
 """Writing and reading bundles."""
 
 import dataclasses
+import json
 import os
+from pathlib import Path
 
 import pytest
 
 from ffn_extract.bundle import BundleError, VectorRow, open_bundle
+from ffn_extract.bundle.apart import open_bundle_apart
 from ffn_extract.bundle.writing import require_target
 from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
+
+OLD = Path(__file__).parents[2] / "fixtures" / "upgrade" / "0.1-bundle"
 
 
 def test_rows_come_back_as_they_were_written(small_bundle):
@@ -121,6 +126,18 @@ def test_rows_that_a_reader_would_refuse_are_not_written(tmp_path):
 
 def test_others_may_read_a_bundle(small_bundle):
     assert small_bundle.stat().st_mode & 0o755 == 0o755 & ~_umask()
+
+
+def test_a_bundle_of_version_1_is_read_as_it_was():
+    bundle = open_bundle(OLD)
+    assert bundle.manifest.format_version == 1
+    assert bundle.manifest.digest == json.loads((OLD / "manifest.json").read_text())["digest"]
+    assert bundle.manifest.to_bytes() == (OLD / "manifest.json").read_bytes()
+    tokens = [row for rows in bundle.iter_tokens() for row in rows]
+    assert len(tokens) == bundle.manifest.counts.tokens
+    assert sum(row.gloss is not None for row in tokens) == bundle.manifest.counts.glossed
+    assert {(row.gloss_part, row.senses) for row in tokens} == {(None, ())}
+    assert list(open_bundle_apart(OLD).iter_tokens()) == list(bundle.iter_tokens())
 
 
 def _umask() -> int:

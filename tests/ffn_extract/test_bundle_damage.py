@@ -16,6 +16,7 @@ from ffn_extract.bundle.rows import TOKENS_SCHEMA, VECTORS_SCHEMA
 from tests.ffn_extract.small_bundles import small_tokens, small_vectors
 
 FILES = ("manifest.json", "vectors.parquet", "tokens.parquet")
+SENSE = {"gloss": "a dog", "lemma": "dog", "part": "noun", "count": 1}
 VECTORS, TOKENS = "vectors.parquet", "tokens.parquet"
 
 
@@ -102,9 +103,9 @@ def test_a_foreign_manifest_is_refused(small_bundle, content, sentence):
         open_bundle(small_bundle)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", True, None])
+@pytest.mark.parametrize("version", [0, 3, "1", 2.0, True, None])
 def test_an_unknown_version_is_refused(small_bundle, version):
-    with pytest.raises(BundleError, match=r"has format version .*; this program reads version 1"):
+    with pytest.raises(BundleError, match=r"version .*; this program reads the versions 1 and 2"):
         _edit_manifest(small_bundle, ("format_version",), version)
 
 
@@ -214,11 +215,34 @@ def test_a_broken_vector_is_refused(small_bundle, column, value, sentence):
         ("display", None, "Column display has an empty cell"),
         ("gloss", "alone", "gloss and its gloss_source are not both given"),
         ("gloss_lemma", "alone", "gloss and its gloss_lemma are not both given"),
+        ("gloss_part", "noun", "A token has gloss_part without a gloss"),
+        ("senses", [SENSE], "A token has senses without a gloss"),
     ],
 )
 def test_a_broken_token_is_refused(small_bundle, column, value, sentence):
     rows = [dataclasses.asdict(row) for row in small_tokens()]
     rows[0][column] = value
+    _rewrite(small_bundle, TOKENS, pa.Table.from_pylist(rows, TOKENS_SCHEMA))
+    with pytest.raises(BundleError, match=sentence):
+        open_bundle(small_bundle)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("gloss_part", "pronoun", "unknown part of speech 'pronoun'"),
+        ("senses", [SENSE] * 5, "more than 4 senses"),
+        ("senses", [None], "sense has an empty cell"),
+        ("senses", [{**SENSE, "lemma": None}], "sense has an empty cell"),
+        ("senses", [{**SENSE, "part": "pronoun"}], "unknown part of speech 'pronoun'"),
+        ("senses", [{**SENSE, "count": -1}], "negative count"),
+        ("senses", [{**SENSE, "gloss": "x" * 2_001}], r"column senses\.gloss has 2,001 bytes"),
+    ],
+)
+def test_a_broken_meaning_is_refused(small_bundle, column, value, sentence):
+    rows = [dataclasses.asdict(row) for row in small_tokens()]
+    assert rows[1]["gloss"]
+    rows[1][column] = value
     _rewrite(small_bundle, TOKENS, pa.Table.from_pylist(rows, TOKENS_SCHEMA))
     with pytest.raises(BundleError, match=sentence):
         open_bundle(small_bundle)

@@ -27,11 +27,14 @@ from ffn_extract.bundle.rows import (
     VECTORS_SCHEMA,
     fitting,
 )
+from ffn_extract.glosses.gloss import Sense
 from tests.ffn_extract.small_bundles import small_tokens, small_vectors, write_small_bundle
 
 MOST_OF_A_BOMB_MB = 300
 MOST_OF_ANY_MB = apart.MOST_MEMORY_MB + 64  # the program itself is beside its data
 N = 7_249
+GLOSS = ("gloss", "senses")
+GLOSSED = ("gloss", "gloss_source", "gloss_lemma", "gloss_part")
 SECRETS = {
     "SECRET_KEY": "s-1", "DATABASE_URL": "s-2", "DATABASE_PASSWORD": "s-3", "REDIS_URL": "s-4",
     "HF_TOKEN": "s-5", "EMAIL_URL": "s-6", "OIDC_CLIENT_SECRET": "s-7", "METRICS_TOKEN": "s-8",
@@ -73,7 +76,7 @@ def tokens_with(n=N, **columns):
         "token_id": pa.array(range(n), pa.int32()),
         "text": [f"t{i}" for i in range(n)],
         "display": [f"t{i}" for i in range(n)],
-        **{name: pa.nulls(n, pa.string()) for name in ("gloss", "gloss_source", "gloss_lemma")},
+        **{f.name: pa.nulls(n, f.type) for f in TOKENS_SCHEMA if f.name.startswith(GLOSS)},
     }
     return pa.table({**usual, **columns})
 
@@ -90,13 +93,12 @@ def write(folder, name, table, **options):
 def dictionary_bomb(folder, column="display", text="x" * 1_000_000):
     columns = {column: repeated(text)}
     if column.startswith("gloss"):
-        others = {"gloss", "gloss_source", "gloss_lemma"} - {column}
-        columns.update({name: repeated("x") for name in others})
+        columns.update({name: repeated("noun") for name in {*GLOSSED} - {column}})
     write(folder, TOKENS_FILE, tokens_with(**columns))
     resign(folder, tokens=N, glossed=N if column.startswith("gloss") else 0)
 
 
-@pytest.mark.parametrize("column", ["text", "display", "gloss", "gloss_source", "gloss_lemma"])
+@pytest.mark.parametrize("column", ["text", "display", *GLOSSED])
 def test_a_dictionary_bomb_is_refused_by_the_length_of_its_text(folder, column):
     dictionary_bomb(folder, column)
     assert (folder / TOKENS_FILE).stat().st_size < 300_000  # 7.2 GB when it is written out
@@ -104,6 +106,25 @@ def test_a_dictionary_bomb_is_refused_by_the_length_of_its_text(folder, column):
     outcome = apart.check("rows", folder)
     most = LONGEST_TEXTS[column]
     said = f"A text in column {column} has 1,000,000 bytes; at most {most:,} are read."
+    assert outcome.refusal == said
+    assert outcome.peak_mb < MOST_OF_A_BOMB_MB
+
+
+@pytest.mark.parametrize("field", ["gloss", "lemma", "part"])
+def test_a_dictionary_bomb_within_lists_is_refused_too(folder, field):
+    count = pa.array([1] * N, pa.int32())
+    names = ("gloss", "lemma", "part")
+    texts = {name: repeated("x" * 1_000_000 if name == field else "noun") for name in names}
+    senses = pa.StructArray.from_arrays([*texts.values(), count], [*texts, "count"])
+    lists = pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32), senses)
+    glossed = {name: repeated("noun") for name in GLOSSED}
+    write(folder, TOKENS_FILE, tokens_with(**glossed, senses=lists))
+    resign(folder, tokens=N, glossed=N)
+    assert (folder / TOKENS_FILE).stat().st_size < 300_000
+    assert apart.check("heads", folder).refusal == ""
+    outcome = apart.check("rows", folder)
+    most = LONGEST_TEXTS[f"senses.{field}"]
+    said = f"A text in column senses.{field} has 1,000,000 bytes; at most {most:,} are read."
     assert outcome.refusal == said
     assert outcome.peak_mb < MOST_OF_A_BOMB_MB
 
@@ -359,7 +380,8 @@ def test_what_is_written_always_fits_what_is_read(tmp_path):
         else row
         for row in small_vectors()
     ]
-    glossed = {"gloss": long, "gloss_source": long, "gloss_lemma": long}
+    senses = (Sense(long, long, "noun", 1),) * 4
+    glossed = {"gloss": long, "gloss_source": long, "gloss_lemma": long, "senses": senses}
     tokens = [
         dataclasses.replace(row, text=long, display=long, **glossed) for row in small_tokens()
     ]
@@ -369,15 +391,22 @@ def test_what_is_written_always_fits_what_is_read(tmp_path):
     (rows,) = bundle.iter_vectors()
     for row in [*written, *(row for row in rows if row.kind == "update")]:
         for name, value in dataclasses.asdict(row).items():
-            if isinstance(value, str) and name != "kind":
+            if isinstance(value, str) and name not in ("kind", "gloss_part"):
                 assert value == "ж" * ((LONGEST_TEXTS[name] - 3) // 2) + CUT
+    (sense, *_) = written[0].senses
+    assert sense.gloss == "ж" * ((LONGEST_TEXTS["senses.gloss"] - 3) // 2) + CUT
+    assert sense.lemma == "ж" * ((LONGEST_TEXTS["senses.lemma"] - 3) // 2) + CUT
 
 
 def test_every_column_of_text_has_a_limit():
-    texts = [
-        f.name for s in (TOKENS_SCHEMA, VECTORS_SCHEMA) for f in s if pa.types.is_string(f.type)
+    fields = [
+        (f"{column.name}.{field.name}" if within else column.name, field.type)
+        for schema in (TOKENS_SCHEMA, VECTORS_SCHEMA)
+        for column in schema
+        for within in [pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)]
+        for field in (column.type.value_type if within else [column])
     ]
-    assert set(texts) == set(LONGEST_TEXTS)
+    assert {name for name, kind in fields if pa.types.is_string(kind)} == set(LONGEST_TEXTS)
 
 
 @pytest.mark.parametrize("row", [TokenRow, VectorRow])

@@ -22,6 +22,7 @@ from ffn_extract.bundle import TokenRow
 from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.checkpoints.tensor_files import load_weights_only
 from ffn_extract.errors import CheckpointError, FFNExtractError
+from ffn_extract.glosses.gloss import Sense
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.tokenizer_files import MOST_ADDED, open_tokenizer
@@ -309,8 +310,11 @@ def test_no_invisible_character_of_a_token_reaches_a_page(marking, special):
 
 def test_what_a_strangers_bundle_shows_turns_no_line_around(tmp_path, db):
     text = "\u202eabc\x1b\x07\u2066d\0e\tf"
+    sense = Sense(text, text, "noun", 3)
     tokens = [
-        TokenRow(row.token_id, f"{row.text}{text}", f"{row.display}{text}", text, text, text)
+        TokenRow(
+            row.token_id, f"{row.text}{text}", f"{row.display}{text}", *[text] * 3, "noun", (sense,)
+        )
         for row in small_tokens()
     ]
     write_small_bundle(tmp_path / "bundle", tokens=tokens, vectors=[
@@ -324,6 +328,8 @@ def test_what_a_strangers_bundle_shows_turns_no_line_around(tmp_path, db):
     for token in Token.objects.all():
         assert token.display.endswith(shown)
         assert (token.gloss, token.gloss_lemma, token.gloss_source) == (shown, shown, shown)
+        assert token.gloss_part == "noun"
+        assert token.senses == [{"gloss": shown, "lemma": shown, "part": "noun", "count": 3}]
     for vector in Vector.objects.filter(kind="update"):
         assert (vector.context, vector.context_token) == (shown, shown)
 

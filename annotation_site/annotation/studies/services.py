@@ -83,7 +83,7 @@ def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> St
         )
         % {"most": MOST_STUDIES_A_DAY},
     )
-    study = Study(slug=_free_slug(plan.title), created_by=by)
+    study = Study(slug=slug_free(plan.title), created_by=by)
     rules_store(study, plan)
     if copy_of is None:  # a text from before there was a bound can be copied
         text_check(plan.guidelines)
@@ -185,13 +185,15 @@ def lists_check(
         )
 
 
-def _free_slug(title: str) -> str:
-    base = slugify(title)[:70] or "study"  # a title in another script leaves nothing
+def slug_free(title: str, suffix: str = "") -> str:
+    """A short name for a title that no study has, with a suffix."""
+    base = slugify(title)[: 70 - len(suffix)]
+    base = base or "study"  # a title in another script leaves nothing
     taken = {"new", *Study.objects.filter(slug__startswith=base).values_list("slug", flat=True)}
     return next(
         slug
         for n in range(1, len(taken) + 2)
-        if (slug := base if n == 1 else f"{base}-{n}") not in taken
+        if (slug := f"{base}{suffix}" if n == 1 else f"{base}-{n}{suffix}") not in taken
     )
 
 

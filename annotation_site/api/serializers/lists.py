@@ -212,6 +212,7 @@ class Work(serializers.Serializer):
     study = serializers.SlugField(source="membership.study.slug")
     title = serializers.CharField(source="membership.study.title")
     state = serializers.ChoiceField(Study.State.choices, source="membership.study.state")
+    made_up = serializers.BooleanField(source="membership.study.made_up")
     lists = serializers.IntegerField(source="membership.total")
     left = serializers.IntegerField(source="membership.left")
     submitted = serializers.IntegerField(source="membership.submitted")

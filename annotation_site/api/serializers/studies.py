@@ -39,6 +39,7 @@ class StudyFields(serializers.Serializer):
     team_may_annotate = serializers.BooleanField()
     seed = serializers.IntegerField()
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices)
+    made_up = serializers.BooleanField()
     slots = serializers.IntegerField()
     annotations = serializers.IntegerField()
     created_at = serializers.DateTimeField()

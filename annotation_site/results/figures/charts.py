@@ -5,7 +5,7 @@ by colour alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,21 @@ class FigurePlan:
     alt: str
     table: str
     draw: Draw
+
+    def marked(self, mark: str) -> "FigurePlan":
+        """The figure with a mark in its title, its alternative text and its top right corner."""
+
+        def draw(ink: Ink, width: int) -> Figure:
+            figure = self.draw(ink, width)
+            figure.text(
+                0.995, 0.995, mark, color=ink.text, fontsize=11 * PX, fontweight="bold",
+                ha="right", va="top",
+            )  # fmt: skip
+            return figure
+
+        return replace(
+            self, title=f"{self.title} ({mark})", alt=f"{self.alt} ({mark})", draw=draw
+        )
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

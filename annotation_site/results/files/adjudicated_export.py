@@ -11,6 +11,7 @@ from django.db.models import Prefetch
 from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token
 from annotation_site.exports import EXPORT_FORMATS, Column, Table
+from annotation_site.exports.table import MADE_UP
 from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
 from annotation_site.results.tables.reading import one_moment
 
@@ -98,6 +99,7 @@ def adjudicated_records(study: Study) -> Iterator[dict[str, Any]]:
             "adjudicator": codes[answer.membership.user_id],
             "version": answer.version,
             "submitted_at": answer.submitted_at.isoformat(),
+            **({MADE_UP.name: 1} if study.made_up else {}),
         }
 
 
@@ -126,7 +128,8 @@ def adjudicated_table(study: Study) -> Table:
         )
         for record in adjudicated_records(study)
     )
-    return Table("adjudicated", COLUMNS, rows)
+    columns = (*COLUMNS, MADE_UP) if study.made_up else COLUMNS
+    return Table("adjudicated", columns, rows)
 
 
 def _json_lines(study: Study) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl, labels_parquet
 from annotation_site.exports.archive import ArchiveWriter
 from annotation_site.exports.pieces import PIECE_BYTES
+from annotation_site.exports.table import marked
 from annotation_site.results.files import archive_texts
 from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
@@ -26,6 +27,7 @@ from annotation_site.results.files.archive_annotations import (
     request_of,
 )
 from annotation_site.results.files.archive_facts import Facts
+from annotation_site.results.files.archive_study import study_members
 from annotation_site.results.files.labels_export import Report, annotation_records
 from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
@@ -79,12 +81,15 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             for one in guidelines:
                 archive.add_text(f"guidelines/version-{one.version}.md", one.text)
             for table in files.values():
-                archive.add(f"labels/{table.name}.csv", EXPORT_FORMATS["csv"].write(table))
+                written = EXPORT_FORMATS["csv"].write(marked(table, study.made_up))
+                archive.add(f"labels/{table.name}.csv", written)
             archive.add("labels/labels.jsonl", _pieces(jsonl))
             archive.add("labels/labels.parquet", _pieces(parquet))
+            for name, pieces in study_members(study):
+                archive.add(name, pieces)
             for name, table in tables.items():
                 for extension in TABLE_FORMATS:
-                    written = EXPORT_FORMATS[extension].write(table)
+                    written = EXPORT_FORMATS[extension].write(marked(table, study.made_up))
                     archive.add(f"tables/{name}.{extension}", written)
             for name, content in _figures(study):
                 archive.add(f"figures/{name}", [content])
@@ -185,7 +190,7 @@ def _parameters(
                 "slug", "title", "list_source", "categories", "min_tokens",
                 "several_patterns_per_token", "annotators_per_list", "kinds", "lists_per_layer",
                 "repeat_percent", "show_glosses", "highlight_spellings", "team_may_annotate",
-                "seed",
+                "seed", "made_up",
             )
         },
         "data_version": version,

@@ -63,6 +63,11 @@ SKIP_COLUMNS = (
 """A row per list that a person skipped, or opened and did not submit. Of somebody whose annotations
 were removed, the list and the state alone."""
 
+RESTORE_MEMBERS = tuple(
+    f"restore/{name}" for name in ("study.json", "tokens.jsonl", "vectors.jsonl", "assignments.jsonl")
+)
+"""Members from which a site restores the study; no table depends on them."""
+
 ListKey = tuple[str, str, int, int]
 
 MOST_RESAMPLES = 100_000  # a file that asks for more is none of ours

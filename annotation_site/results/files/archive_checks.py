@@ -44,6 +44,7 @@ NOT_CHECKED = {
     "site's data",
     "parameters.json: extractions.parameters, extractions.environment": "how the vectors were "
     "extracted",
+    "restore/": "what a site needs beside it to restore the study",
     "environment.json": "the versions of packages",
 }
 """What no part of an archive follows from: where it stands, and what it is."""
@@ -114,6 +115,8 @@ class RecordChecks:
             yield "submitted_at is before opened_at"
         least = (("version", 1), ("position", 1), ("active_seconds", 0))
         yield from (f"{name} is too small" for name, low in least if getattr(record, name) < low)
+        if record.made_up != self._study.get("made_up", False):
+            yield "made_up differs from study.made_up in parameters.json"
         if record.purpose not in PURPOSES:
             yield f"purpose {record.purpose!r:.40} is unknown"
         if record.surplus and record.purpose != "annotation":

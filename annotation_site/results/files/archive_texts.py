@@ -14,7 +14,7 @@ from annotation_site.results.files.references import bibliography
 
 _README = """\
 # {title}
-
+{made_up}
 This replication archive has the annotations of this study and every table computed from them.
 {product} {version} wrote it (Python package `{package}`, measures version {measures_version},
 archive format {archive_format}).
@@ -30,6 +30,7 @@ archive format {archive_format}).
 | `tables/` | each table as CSV and JSON |
 | `figures/` | {figures} |
 | `guidelines/` | every version of the guidelines; each record names its version |
+| `restore/` | what a site needs beside this to restore the study |
 | `parameters.json` | the study's rules, filters, fingerprints of weights, digests of bundles |
 | `environment.json` | versions of the packages that computed the tables |
 | `methods.md` | paragraphs for a paper, with the numbers filled in |
@@ -45,6 +46,11 @@ check:
     python -m annotation_site.verify ARCHIVE.zip
 """
 
+
+_MADE_UP = (
+    "Made-up annotations: a program wrote them, and no person judged a list. They show what the "
+    "product does; report no number of them as a result."
+)
 
 ARCHIVE_FORMAT = 2
 """1 had neither `labels/skips.csv` nor `labels/tokens.csv`, and named no version of the product."""
@@ -64,10 +70,12 @@ def product() -> dict[str, Any]:
 def texts(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, str]:
     """All texts of the archive by the name of their member."""
     said = methods(parameters, tables)
+    references = bibliography(said, version=parameters["product"]["version"])
+    made_up = parameters["study"].get("made_up", False)
     return {
         "README.md": _readme(parameters),
-        "methods.md": said,
-        "references.bib": bibliography(said, version=parameters["product"]["version"]),
+        "methods.md": f"{_MADE_UP}\n\n{said}" if made_up else said,
+        "references.bib": f"% {_MADE_UP}\n\n{references}" if made_up else references,
         "parameters.json": json_text(parameters),
         "labels/fields.md": fields_table(),
     }
@@ -80,7 +88,9 @@ def json_text(content: Mapping[str, Any]) -> str:
 
 def _readme(parameters: Mapping[str, Any]) -> str:
     wrote = parameters["product"]
+    made_up = parameters["study"].get("made_up", False)
     return _README.format(
+        made_up=f"\n**{_MADE_UP}**\n" if made_up else "",
         title=escaped(parameters["study"]["title"]),
         product=wrote["name"],
         version=wrote["version"],

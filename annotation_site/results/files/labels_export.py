@@ -124,6 +124,7 @@ def _records(
                 length=len(lists[row["vector"]]["token_ids"]),
                 min_tokens=study.min_tokens,
             )
+        row["made_up"] = study.made_up
         yield _record(row, patterns[row["pk"]], lists[row["vector"]], with_names)
 
 

@@ -10,7 +10,7 @@ from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.allocation.slots import MOST_CLOCK_DIFFERENCE
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.errors import Invalid
-from annotation_site.exports.annotation_records import AnnotationRecord
+from annotation_site.exports.annotation_records import PSEUDONYM, AnnotationRecord
 from annotation_site.results.models import Pseudonym
 
 Purpose = Assignment.Purpose
@@ -44,9 +44,7 @@ class People:
         """The person's membership; a person is created for a new code."""
         found = self._memberships.get((code, role))
         if found is None:
-            user = self._named.get(code) or self._users.get(code)
-            if user is None:
-                user = self._users[code] = self._made_up(code)
+            user = self._named.get(code) or self.user_of(code)
             found = Membership.objects.filter(study=self.study, user=user, role=role).first()
             if found is None and user.is_active:
                 # A file gives nobody a role who can log in.
@@ -56,15 +54,28 @@ class People:
             self._memberships[code, role] = found
         return found
 
-    def _made_up(self, code: str) -> User:
+    def user_of(self, code: str) -> User:
+        """The person with this code in the study; for a new code, one who cannot log in."""
+        if code not in self._users:
+            if not PSEUDONYM.fullmatch(code):
+                raise Invalid(f"{code!r:.40} is no annotator's code: small letters and digits.")
+            taken = User.objects.filter(username=f"imported-{code}").exists()
+            user = self.nameless(f"{code}-{secrets.token_hex(2)}" if taken else code)
+            Pseudonym.objects.create(study=self.study, user=user, name=code)
+            self._users[code] = user
+            self.created += 1
+        return self._users[code]
+
+    def nameless(self, ending: str = "") -> User:
+        """A new person who cannot log in and whose name tells nothing but the ending."""
         user = User(
-            username=f"imported-{secrets.token_hex(6)}", role=Role.ANNOTATOR, is_active=False
+            username=f"imported-{ending or secrets.token_hex(6)}",
+            role=Role.ANNOTATOR,
+            is_active=False,
         )
         user.set_unusable_password()
         user.full_clean()
         user.save()
-        Pseudonym.objects.create(study=self.study, user=user, name=code)
-        self.created += 1
         return user
 
 
@@ -86,6 +97,11 @@ def check_record(
     for name, value, values in known:
         if value not in values:
             raise Invalid(f"{where}: {name} is {value!r:.40}, and can be {', '.join(values)} here.")
+    if record.made_up and not item.study.made_up:
+        raise Invalid(
+            f"{where}: this annotation is made up, and the study has annotations of people. Restore "
+            "its archive as a study of its own: manage.py restore_study."
+        )
     _check_numbers(where, record)
     _check_times(where, record)
     _check_use(where, record, item)

@@ -36,6 +36,8 @@ from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import TableRequest
 
 Purpose = Assignment.Purpose
+MADE_UP = "made-up annotations"
+"""The mark on every figure of annotations that no people gave."""
 LISTED = "listed"
 """What an extraction has in place of a number of vectors per layer where somebody chose them."""
 
@@ -103,6 +105,8 @@ def _drawn(
     figures: dict[str, Any] = {}
     files: Files = {}
     for plan in _plans(study, frames):
+        if study.made_up:
+            plan = plan.marked(MADE_UP)  # noqa: PLW2901
         figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
         for extension in extensions:
             if extension == "svg":
@@ -187,6 +191,10 @@ def populations_of(study: Study) -> Populations:
         name = names[extraction.pk]
         values = Vector.objects.filter(extraction=extraction, kind="value").order_by()
         held = dict(values.values_list("layer").annotate(n=Count("pk")))
+        if extraction.restored is not None:
+            whole = extraction.restored["value_vectors"].items()
+            sizes |= {(name, "value", int(layer)): size for layer, size in whole}
+            held = {}
         every = extraction.parameters.get("per_layer") == "all"
         of_layer = extraction.model.d_ff if extraction.model is not None else 0
         for layer, count in held.items():

@@ -10,6 +10,7 @@ from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 from annotation_site.corpus.models import Token
 from annotation_site.exports import Column, Table
+from annotation_site.exports.table import marked
 from annotation_site.results.models import Pseudonym, Snapshot
 from annotation_site.results.pseudonyms import pseudonyms_of
 from annotation_site.results.snapshots.versions import data_version
@@ -49,6 +50,8 @@ def results_state(study: Study, filters: Filters | None = None) -> ResultsState:
         .order_by("-data_version", "-measures_version")
         .first()
     )
+    if ready is not None:
+        ready.study = study  # without a query
     pending = (
         same.filter(data_version=version, measures_version=MEASURES_VERSION)
         .exclude(state=Snapshot.State.READY)
@@ -76,11 +79,12 @@ def snapshots_of(study: Study) -> QuerySet[Snapshot]:
 def table_of(snapshot: Snapshot, name: str) -> Table:
     """A stored table, ready for an export format."""
     stored = snapshot.tables[name]
-    return Table(
+    table = Table(
         name=name,
         columns=tuple(Column(column, kind) for column, kind in stored["columns"]),
         rows=(tuple(row) for row in stored["rows"]),
     )
+    return marked(table, snapshot.study.made_up)
 
 
 def table_names(snapshot: Snapshot) -> list[str]:
