@@ -9,10 +9,9 @@ from django.views.decorators.http import require_GET
 
 from annotation_site.accounts import demo_entries
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.models import Item, Membership, Study
 from annotation_site.annotation.views.own import home
 from annotation_site.corpus.models import Kind
-from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import results_state, rows_of
 from annotation_site.start_picture import picture
 
@@ -26,6 +25,7 @@ class Example:
     study: Study
     lists: int
     annotators: int
+    has_results: bool
     value: float | None
     random: float | None
     agreement: float | None
@@ -63,7 +63,8 @@ def _demo() -> dict[str, Any]:
 
 def example_study() -> Study | None:
     """The demo's finished study, if it was restored: made-up annotations alone are shown here."""
-    return None
+    made_up = Study.objects.filter(made_up=True).exclude(state=Study.State.DELETING)
+    return made_up.order_by("pk").first()
 
 
 def _runs(person: User, study: Study) -> bool:
@@ -71,28 +72,22 @@ def _runs(person: User, study: Study) -> bool:
     return study.memberships.filter(user=person, role=role).exists()
 
 
-def example_of(study: Study) -> Example | None:
-    """The study in a few figures; None before it has results."""
+def example_of(study: Study) -> Example:
+    """The study in a few figures, as far as its results are computed."""
     snapshot = results_state(study).snapshot
-    if snapshot is None:
-        return None
+    tables = {} if snapshot is None else {n: rows_of(snapshot, n) for n in snapshot.tables}
     coverage = {
         row["kind"]: row["coverage"]
-        for row in reversed(rows_of(snapshot, "coverage"))  # of several models, the first
+        for row in reversed(tables.get("coverage", []))  # of several models, the first
         if row["layer"] is None
     }
-    agreement = next(
-        (r["value"] for r in rows_of(snapshot, "agreement") if r["measure"] == AGREEMENT), None
-    )
+    agreement = [r["value"] for r in tables.get("agreement", []) if r["measure"] == AGREEMENT]
     return Example(
         study=study,
-        lists=study.items.count(),
-        annotators=_annotators(snapshot),
+        lists=study.items.filter(use=Item.Use.STUDY).count(),
+        annotators=study.memberships.filter(role=Membership.Role.ANNOTATOR).count(),
+        has_results=snapshot is not None,
         value=coverage.get(Kind.VALUE),
         random=coverage.get(Kind.RANDOM),
-        agreement=agreement,
+        agreement=next(iter(agreement), None),
     )
-
-
-def _annotators(snapshot: Snapshot) -> int:
-    return len(rows_of(snapshot, "people"))

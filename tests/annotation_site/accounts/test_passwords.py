@@ -24,7 +24,7 @@ def _mail(settings) -> None:
 
 
 def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/account/").status_code == 200
 
 
 def use(link: str, password: str = NEW) -> str:

@@ -1,9 +1,27 @@
-"""Commands that the demo runs for its person: their output is a file, a failure one sentence."""
+"""The demo's terminal: a line per step with its time, a sentence where a command fails."""
 
+import contextlib
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from annotation_site.environment import PACKAGE
+
+WIDTH = 46  # of a step's title
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[None]:
+    """One line of the terminal: what is done, then how long it took."""
+    started = time.monotonic()
+    print(f"{title:.<{WIDTH}} ", end="", flush=True)
+    try:
+        yield
+    except BaseException:
+        print("stopped", flush=True)
+        raise
+    print(f"{time.monotonic() - started:.1f} s", flush=True)
 
 
 def run_quietly(command: list[str], *, log: Path, failed: str) -> None:
