@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from django.db import connection
+
 from annotation_site.accounts.demo_entries import MINUTES, entries_allow, entries_make
 from annotation_site.demo import contents
 from annotation_site.demo.terminal import step
@@ -67,4 +69,5 @@ class Demo:
             return
         if self._look():
             self._look = None
+        connection.close()  # a process that only watches over others keeps none
         self._looks_at = time.monotonic()

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from django.contrib.auth.hashers import check_password
-from django.db import connection
 
 from annotation_site.accounts.models import AuditEntry, User
 from annotation_site.accounts.services import person_create
@@ -169,8 +168,6 @@ class SecondStudy:
             return False  # busy: the next look may find it free
         except SiteError as error:
             print(error, flush=True)
-        finally:
-            connection.close()
         return True
 
 

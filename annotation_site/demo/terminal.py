@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from annotation_site.environment import PACKAGE
+ROOT = Path(__file__).resolve().parents[2]
 
 WIDTH = 46  # of a step's title
 
@@ -25,11 +25,9 @@ def step(title: str) -> Iterator[None]:
 
 
 def run_quietly(command: list[str], *, log: Path, failed: str) -> None:
-    """Run a command in the package's folder. Raises SystemExit with what it said last."""
+    """Run a command beside the packages. Raises SystemExit with what it said last."""
     with log.open("wb") as output:
-        ended = subprocess.run(
-            command, cwd=PACKAGE.parent, stdout=output, stderr=output, check=False
-        )
+        ended = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False)
     if ended.returncode:
         said = [line.strip() for line in log.read_text(errors="replace").splitlines()]
         last = next((line for line in reversed(said) if line), "it said nothing")
