@@ -20,8 +20,8 @@ from typing import IO, Any
 
 from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
-from annotation_site.exports.table import marked
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader
+from annotation_site.exports.table import marked
 from annotation_site.results.files import archive_texts
 from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,

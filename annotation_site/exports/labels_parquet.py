@@ -52,7 +52,7 @@ class ParquetWriter:
 
 
 def schema(*, made_up: bool = False) -> Any:
-    """The file's pyarrow schema; that of made-up annotations says so in a column and as metadata."""
+    """The file's pyarrow schema; made-up annotations have a column and metadata that say so."""
     import pyarrow as pa
 
     fields = (*RECORD_FIELDS, MADE_UP_FIELD) if made_up else RECORD_FIELDS

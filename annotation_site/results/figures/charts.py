@@ -52,9 +52,7 @@ class FigurePlan:
             )  # fmt: skip
             return figure
 
-        return replace(
-            self, title=f"{self.title} ({mark})", alt=f"{self.alt} ({mark})", draw=draw
-        )
+        return replace(self, title=f"{self.title} ({mark})", alt=f"{self.alt} ({mark})", draw=draw)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -64,7 +64,8 @@ SKIP_COLUMNS = (
 were removed, the list and the state alone."""
 
 RESTORE_MEMBERS = tuple(
-    f"restore/{name}" for name in ("study.json", "tokens.jsonl", "vectors.jsonl", "assignments.jsonl")
+    f"restore/{name}"
+    for name in ("study.json", "tokens.jsonl", "vectors.jsonl", "assignments.jsonl")
 )
 """Members from which a site restores the study; no table depends on them."""
 

@@ -106,9 +106,9 @@ class _Archive:
         product = self.parameters.get("product")
         if product is None:
             raise Invalid(
-                "Version 0.1 wrote this archive. It lacks what a study is restored from: its tokens "
-                "and its vectors. Load its bundle, make a study with the same lists, and import "
-                "its labels: manage.py import_annotations."
+                "Version 0.1 wrote this archive. It lacks the tokens and vectors that a study is "
+                "restored from. Load its bundle, make a study with the same lists, and import its "
+                "labels: manage.py import_annotations."
             )
         if product["archive_format"] != ARCHIVE_FORMAT:
             raise Invalid(
@@ -147,9 +147,10 @@ class _Archive:
             raise Invalid(f"labels/lists.csv is no table: {error}") from error
         if not 0 < len(rows) <= MOST_LISTS:
             raise Invalid(f"An archive has 1 to {MOST_LISTS:,} lists, and this one {len(rows):,}.")
-        for number, row in enumerate(rows, start=1):
+        found = [row[: len(LIST_COLUMNS)] for row in rows]
+        for number, row in enumerate(found, start=1):
             _check_list(number, row)
-        return rows
+        return found
 
     def lines(self, name: str, *, most: int) -> Iterator[tuple[str, Values]]:
         """Each line of a member with the words that name it in a sentence."""
@@ -182,7 +183,9 @@ class _Archive:
 
     def guidelines(self) -> dict[int, str]:
         """The texts by version."""
-        found = {int(m[1]): m[0] for name in self.reader.names if (m := _GUIDELINES.fullmatch(name))}
+        found = {
+            int(m[1]): m[0] for name in self.reader.names if (m := _GUIDELINES.fullmatch(name))
+        }
         if not 0 < len(found) <= MOST_VERSIONS:
             raise Invalid(f"An archive has 1 to {MOST_VERSIONS:,} versions of the guidelines.")
         return {
@@ -361,9 +364,7 @@ class _Restoring:
         kind.objects.filter(pk=row.pk).update(created_at=_moment(at))
 
     def _people(self) -> None:
-        Membership.objects.create(
-            study=self.study, user=self.by, role=Membership.Role.RESEARCHER
-        )
+        Membership.objects.create(study=self.study, user=self.by, role=Membership.Role.RESEARCHER)
         told = self.archive.told["people"]
         if len(told) > MOST_PEOPLE:
             raise Invalid(f"An archive has at most {MOST_PEOPLE:,} people.")

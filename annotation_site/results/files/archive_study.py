@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from django.db.models import Model, OuterRef, Q, Subquery
+from django.db.models import Exists, Model, OuterRef, Q, Subquery
 
 from annotation_site.annotation.models import (
     Assignment,
@@ -83,14 +83,13 @@ def _study(study: Study) -> dict[str, Any]:
 def _people(study: Study) -> Iterator[dict[str, Any]]:
     """Memberships by code, of researchers only those who adjudicated.
 
-    Nothing tells of somebody whose annotations were removed.
+    Nothing tells of somebody who left and of whom no annotation is kept.
     """
     codes = pseudonyms_of(study)
     at_work = Q(role=Membership.Role.ANNOTATOR) | Q(assignments__isnull=False)
-    members = study.memberships.filter(at_work).distinct().order_by("pk")
-    if study.on_withdrawal == Study.OnWithdrawal.REMOVE:
-        members = members.filter(withdrawn_at=None)
-    for member in members:
+    kept = Assignment.objects.filter(membership=OuterRef("pk")).exclude(state=State.WITHDRAWN)
+    there = Q(withdrawn_at=None) | Q(Exists(kept))
+    for member in study.memberships.filter(at_work).filter(there).distinct().order_by("pk"):
         if member.user_id in codes:
             yield {
                 "annotator": codes[member.user_id],
@@ -170,6 +169,7 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _line(values: dict[str, Any]) -> bytes:
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(
+        values, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+    )
     return text.encode() + b"\n"
-

@@ -99,8 +99,8 @@ def check_record(
             raise Invalid(f"{where}: {name} is {value!r:.40}, and can be {', '.join(values)} here.")
     if record.made_up and not item.study.made_up:
         raise Invalid(
-            f"{where}: this annotation is made up, and the study has annotations of people. Restore "
-            "its archive as a study of its own: manage.py restore_study."
+            f"{where}: this annotation is made up, and the study is one of people. Restore its "
+            "archive as a study of its own: manage.py restore_study."
         )
     _check_numbers(where, record)
     _check_times(where, record)

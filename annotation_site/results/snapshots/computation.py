@@ -106,7 +106,7 @@ def _drawn(
     files: Files = {}
     for plan in _plans(study, frames):
         if study.made_up:
-            plan = plan.marked(MADE_UP)  # noqa: PLW2901
+            plan = plan.marked(MADE_UP)
         figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
         for extension in extensions:
             if extension == "svg":
