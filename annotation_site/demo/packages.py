@@ -19,9 +19,10 @@ CAUSES = (
     ),
     (
         r"Failed to establish|NewConnection|ConnectTimeout|Read timed out|NameResolution|ProxyError"
-        r"|Connection (to|refused|reset|broken|aborted)|SSLError|Could not fetch URL|No matching distribution",
-        "The index of packages cannot be reached, or lacks one. Check the network, then start again; make passes "
-        "options for pip, such as another index, in PIP_FLAGS.",
+        r"|Connection (to|refused|reset|broken|aborted)|SSLError|Could not fetch URL"
+        r"|No matching distribution",
+        "The index of packages cannot be reached, or lacks one. Check the network, then start "
+        "again; make passes options for pip, such as another index, in PIP_FLAGS.",
     ),
     (
         r"DO NOT MATCH THE HASHES",

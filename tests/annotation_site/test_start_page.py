@@ -17,9 +17,9 @@ from annotation_site.start_page import AGREEMENT, example_of
 from annotation_site.start_picture import LAYERS, LIST, RANDOM, picture
 from annotation_site.templatetags.plain_words import decimals, percent
 from tests.annotation_site.accounts.test_demo_entries import HERE, allow
+from tests.annotation_site.archives import packed_as_made_up
 from tests.annotation_site.factories import UserFactory, client_of
 from tests.annotation_site.results.by_hand import labelled_study
-from tests.annotation_site.results.test_restored_studies import made_up_archive
 from tests.annotation_site.test_languages import german
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def rosa(monkeypatch):
 
 @pytest.fixture
 def example(rosa) -> Study:
-    archive = made_up_archive(labelled_study())
+    archive = packed_as_made_up(labelled_study())
     return study_restore(file=io.BytesIO(archive), restored_by=rosa)
 
 
@@ -137,5 +137,5 @@ def test_no_study_of_people_and_nothing_outside_the_demo_is_an_example(rosa, exa
 
 def test_an_example_of_another_researcher_is_not_shown(rosa):
     other = UserFactory(role=Role.RESEARCHER)
-    study_restore(file=io.BytesIO(made_up_archive(labelled_study())), restored_by=other)
+    study_restore(file=io.BytesIO(packed_as_made_up(labelled_study())), restored_by=other)
     assert "example" not in Client(**HERE).get("/").content.decode()
