@@ -35,7 +35,7 @@ def studies_to_annotate(user: User) -> QuerySet[Any]:
     """The person's memberships as annotator, each with the numbers of lists done and left."""
     return (
         Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
-        .exclude(study__state__in=(Study.State.DRAFT, Study.State.ARCHIVED))
+        .exclude(study__state__in=(Study.State.DRAFT, Study.State.ARCHIVED, Study.State.DELETING))
         .select_related("study")
         .annotate(
             total=Count("assignments"),
@@ -51,12 +51,12 @@ def studies_to_annotate(user: User) -> QuerySet[Any]:
 
 
 def studies_of(user: User) -> QuerySet[Study]:
-    """The studies that the person runs: their own; all of them for an admin.
+    """The studies that the person runs: their own; all of them for an admin. None being deleted.
 
     The one rule of it. Nothing is counted here, so that a page about one study stays quick; see
     `with_annotation_counts`.
     """
-    studies = Study.objects.order_by("-created_at", "-pk")
+    studies = Study.objects.exclude(state=Study.State.DELETING).order_by("-created_at", "-pk")
     if user.is_admin:
         return studies
     own = Membership.objects.filter(user=user, role=Membership.Role.RESEARCHER)

@@ -1,6 +1,7 @@
-"""Snapshots, figures, pseudonyms and export jobs."""
+"""Snapshots, figures, pseudonyms, export jobs and deletions."""
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
@@ -132,4 +133,29 @@ class ExportJob(ClaimedWork):
 
     @classmethod
     def waiting(cls) -> QuerySet["ExportJob"]:
+        return cls.objects.filter(state=cls.State.DUE)
+
+
+class StudyDeletion(ClaimedWork):
+    """The deletion of a study, which a worker does in chunks. It goes with the study."""
+
+    queue, task = RESULTS_QUEUE, "annotation_site.results.tasks.study_delete_due"
+    share, asked_at = "study", "requested_at"
+    AGAIN_AFTER = timedelta(minutes=5)  # what failed
+
+    class State(models.TextChoices):
+        DUE = "due", _("waiting for a worker")
+        RUNNING = "running", _("running")
+        FAILED = "failed", _("failed")
+
+    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="deletion")
+    state = models.CharField(max_length=10, choices=State, default=State.DUE)
+    requested_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)  # when it failed
+
+    def __str__(self) -> str:
+        return f"deletion of {self.study}"
+
+    @classmethod
+    def waiting(cls) -> QuerySet["StudyDeletion"]:
         return cls.objects.filter(state=cls.State.DUE)

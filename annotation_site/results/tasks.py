@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from annotation_site.results import deletion
 from annotation_site.results.files import jobs
 from annotation_site.results.snapshots import services
 
@@ -22,3 +23,9 @@ def snapshot_draw(snapshot_id: int, for_print: bool) -> None:
 def export_write(job_id: int) -> None:
     """Write a requested file; a no-op if it exists or is in progress."""
     jobs.export_run(job_id=job_id)
+
+
+@shared_task
+def study_delete_due(deletion_id: int) -> None:
+    """Delete a study that somebody asked to delete; a no-op if it is gone or in progress."""
+    deletion.study_delete_run(deletion_id=deletion_id)

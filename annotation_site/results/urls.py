@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from annotation_site.results.views import deletion
 from annotation_site.results.views import exports as export_views
 from annotation_site.results.views import lists as list_views
 from annotation_site.results.views import results as views
@@ -15,6 +16,7 @@ urlpatterns = [
         export_views.export_file,
         name="export_file",
     ),
+    path("studies/<slug:slug>/delete/", deletion.delete, name="delete"),
     path("studies/<slug:slug>/results/", views.results, name="results"),
     path("studies/<slug:slug>/results/summary/", list_views.results_summary, name="summary"),
     path("studies/<slug:slug>/run/lists/", list_views.lists, name="lists"),

@@ -118,6 +118,7 @@ GET = {
     "results:download": (302, 403, 403, 404, 200, 200),
     "results:retry": (302, 403, 403, 405, 405, 405),
     "results:figure": (302, 403, 403, 404, 200, 200),
+    "results:delete": (302, 403, 403, 404, 200, 200),
     "results:exports": (302, 403, 403, 404, 200, 200),
     "results:exports_status": (302, 403, 403, 404, 200, 200),
     "results:export_file": (302, 403, 403, 404, 200, 200),
@@ -236,6 +237,7 @@ def address(name: str, study, assignment) -> str:
             "name": "coverage-across-layers-0",
             "extension": "svg",
         },
+        "results:delete": {"slug": study.slug},
         "results:exports": {"slug": study.slug},
         "results:exports_status": {"slug": study.slug},
         "results:export_file": {

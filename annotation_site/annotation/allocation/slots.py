@@ -7,10 +7,12 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation_site.annotation.allocation.plan import Existing, ListToJudge, allocate
 from annotation_site.annotation.allocation.queues import queues_extend, repeats_move
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.errors import NotFound
 
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -183,5 +185,11 @@ def tables_touch(study: Study) -> None:
 
 
 def study_locked(study_id: int) -> Study:
-    """Lock the study until the transaction ends, and return it."""
-    return Study.objects.select_for_update().get(pk=study_id)
+    """Lock the study until the transaction ends, and return it.
+
+    Raises NotFound for one that is being deleted, or gone.
+    """
+    study = Study.objects.select_for_update().filter(pk=study_id).first()
+    if study is None or study.state == Study.State.DELETING:
+        raise NotFound(_("This study has been deleted."))
+    return study

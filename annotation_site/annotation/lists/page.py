@@ -52,7 +52,7 @@ def own_assignments(user: User) -> QuerySet[Assignment]:
         own |= final
     return (
         Assignment.objects.filter(own, membership__user=user, membership__withdrawn_at=None)
-        .exclude(item__study__state=Study.State.ARCHIVED)
+        .exclude(item__study__state__in=(Study.State.ARCHIVED, Study.State.DELETING))
         .select_related("item__study", "item__vector", "membership")
         .defer(*NOT_SHOWN)
         .annotate(repeat_is_open=repeat_is_open())

@@ -48,6 +48,7 @@ TRANSITIONS = {
     State.PAUSED: (State.OPEN, State.CLOSED),
     State.CLOSED: (State.OPEN, State.ARCHIVED),
     State.ARCHIVED: (State.CLOSED,),
+    State.DELETING: (),
 }
 
 

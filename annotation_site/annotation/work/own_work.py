@@ -177,6 +177,7 @@ def work_days(user: User) -> list[WorkDay]:
     Studies that they have withdrawn from stay: time that was worked is time that is paid.
     """
     marks = WorkedDay.objects.filter(membership__user=user).order_by("day")
+    marks = marks.exclude(assignment__item__study__state=Study.State.DELETING)
     seconds: Counter[tuple[datetime.date, str, str]] = Counter()
     lists: Counter[tuple[datetime.date, str, str]] = Counter()
     so_far: Counter[int] = Counter()

@@ -28,6 +28,7 @@ from annotation_site.api.serializers import studies as fields
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
+from annotation_site.results.deletion import study_delete
 
 READ = (Scope.READ, Role.RESEARCHER)
 MANAGE = (Scope.MANAGE, Role.RESEARCHER)
@@ -63,7 +64,11 @@ class PreviewsView(ApiView):
 
 
 class StudyView(ApiView):
-    """GET a study that you run; PATCH its rules, until the first annotation that counts."""
+    """GET a study that you run; PATCH its rules, until the first annotation that counts.
+
+    DELETE deletes it for good with all of its annotations and files: from then on nobody can see
+    it, and a worker removes it.
+    """
 
     @call(*READ, gives=fields.StudyWhole)
     def get(self, request: PersonRequest, slug: str) -> Response:
@@ -75,6 +80,11 @@ class StudyView(ApiView):
         plan: StudyPlan = replace(plan_of(study), **_resolved(request, self.body))
         rules.study_change(study=study, plan=plan)
         return self.answer(_whole(request, slug))
+
+    @call(*MANAGE, status=202, errors=(422,))
+    def delete(self, request: PersonRequest, slug: str) -> Response:
+        study_delete(study=study_of(request, slug), by=request.user)
+        return Response(status=202)
 
 
 class StateView(ApiView):

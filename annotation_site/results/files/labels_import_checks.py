@@ -23,6 +23,10 @@ PURPOSES_OF = {
 }
 
 
+IMPORTED = "imported-"
+"""Beginning of the user names of people who came with a file."""
+
+
 class People:
     """Memberships by annotator's code and role."""
 
@@ -59,7 +63,7 @@ class People:
         if code not in self._users:
             if not PSEUDONYM.fullmatch(code):
                 raise Invalid(f"{code!r:.40} is no annotator's code: small letters and digits.")
-            taken = User.objects.filter(username=f"imported-{code}").exists()
+            taken = User.objects.filter(username=f"{IMPORTED}{code}").exists()
             user = self.nameless(f"{code}-{secrets.token_hex(2)}" if taken else code)
             Pseudonym.objects.create(study=self.study, user=user, name=code)
             self._users[code] = user
@@ -69,7 +73,7 @@ class People:
     def nameless(self, ending: str = "") -> User:
         """A new person who cannot log in and whose name tells nothing but the ending."""
         user = User(
-            username=f"imported-{ending or secrets.token_hex(6)}",
+            username=f"{IMPORTED}{ending or secrets.token_hex(6)}",
             role=Role.ANNOTATOR,
             is_active=False,
         )

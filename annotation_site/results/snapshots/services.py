@@ -256,10 +256,14 @@ def snapshots_sweep() -> None:
     """Make stale snapshots due, release those of dead workers, and retry failed ones after a while,
     a few times.
     """
-    answered = Study.objects.filter(
-        Q(items__assignments__state__in=(Assignment.State.SUBMITTED, Assignment.State.SKIPPED))
-        | Q(removals__gt=0)
-    ).distinct()
+    answered = (
+        Study.objects.filter(
+            Q(items__assignments__state__in=(Assignment.State.SUBMITTED, Assignment.State.SKIPPED))
+            | Q(removals__gt=0)
+        )
+        .exclude(state=Study.State.DELETING)
+        .distinct()
+    )
     for study in answered:
         filters = Filters.of(study)
         newest = Snapshot.objects.filter(

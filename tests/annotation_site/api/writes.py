@@ -43,6 +43,8 @@ WRITES = {
     ("api:previews", "POST"): ("plan", (401, 403, 403, 200, 200, 200)),
     ("api:studies", "POST"): ("plan", (401, 403, 403, 201, 201, 201)),
     ("api:study", "PATCH"): ({"title": "Another title"}, RUNS),
+    # People work at the world's study.
+    ("api:study", "DELETE"): (None, (401, 403, 403, 404, 422, 422)),
     ("api:state", "POST"): ({"state": "paused"}, RUNS),
     # The study has every list already.
     ("api:extend", "POST"): ({"lists_per_layer": 99}, (401, 403, 403, 404, 422, 422)),
