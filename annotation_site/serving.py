@@ -40,7 +40,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the ter
 
 
 def _nothing(*_: object) -> None:
-    """What a site without additions does."""
+    """Do nothing, as a site without additions does."""
 
 
 def _say_address(address: str) -> None:
@@ -53,7 +53,7 @@ def _silently(_: str) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class Site:
-    """What is served: the site, and for the demo what it adds.
+    """The site that is served, with the demo's additions to it.
 
     `fill` puts into the database what is to be there before the first page. `application` is the
     web server's, which inherits the files `handed`. `step` surrounds each step of the start,

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from annotation_site.accounts import demo_entries
 from annotation_site.accounts.models import User
@@ -31,7 +31,7 @@ class Example:
     agreement: float | None
 
 
-@require_GET
+@require_safe
 def start(request: HttpRequest) -> HttpResponse:
     """The start page; whoever is logged in gets their studies instead."""
     if request.user.is_authenticated:

@@ -99,7 +99,7 @@ def entry_people() -> list[User]:
 
 
 def entry_try(person: User) -> str:
-    """What one of the demo's people can try; nothing for others, and outside the demo."""
+    """The hint for one of the demo's people; "" for others, and outside the demo."""
     order = list(_demo.people) if _demo is not None else []
     name = str(person.public_id)
     return str(TRIES[order.index(name)]) if name in order[: len(TRIES)] else ""

@@ -1,4 +1,4 @@
-"""What the demo adds to the servers of a site."""
+"""Additions of the demo to the servers of a site."""
 
 import json
 import secrets
@@ -17,7 +17,7 @@ LOOKS_EVERY = 2  # seconds, for the end of the language model's extraction
 
 
 class Demo:
-    """What the demo adds to the servers, and what its process knows between two calls."""
+    """Additions of the demo to the servers, with the state that its process keeps."""
 
     def __init__(self, var: Path, handed: IO[bytes], *, encoder: str, language_model: str) -> None:
         self._var, self._handed = var, handed

@@ -1,4 +1,4 @@
-"""What the demo's database holds: lists of two models, four people, two studies, an example.
+"""Contents of the demo's database: lists of two models, four people, two studies, an example.
 
 Each function makes what is missing and nothing twice, so that a run that was killed is finished by
 the next one.

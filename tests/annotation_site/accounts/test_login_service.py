@@ -102,7 +102,7 @@ def there_and_back(client: Client, issuer: Issuer, address: str = LOGIN):
 
 
 def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/account/").status_code == 200
 
 
 def connect(user: User, issuer: Issuer) -> Client:

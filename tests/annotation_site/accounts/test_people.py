@@ -34,7 +34,7 @@ def admin() -> User:
 
 
 def is_in(client) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/account/").status_code == 200
 
 
 def submit(assignment: Assignment) -> None:

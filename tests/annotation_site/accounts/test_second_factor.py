@@ -23,7 +23,7 @@ def half_way(user: User, **credentials: str) -> Client:
 
 
 def is_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/account/").status_code == 200
 
 
 def test_a_login_asks_for_a_code_and_takes_the_right_one():
