@@ -192,9 +192,8 @@ def test_the_web_server_gets_its_key_from_an_inherited_file_alone(people, monkey
         handed.flush()
         assert wsgi.served(handed.fileno()) is wsgi.wsgi.application
         assert demo_entries.is_demo()
-    closed = tempfile.TemporaryFile()
-    number = closed.fileno()
-    closed.close()
+    with tempfile.TemporaryFile() as closed:
+        number = closed.fileno()
     with pytest.raises(OSError, match="descriptor"):
         wsgi.served(number)
 
