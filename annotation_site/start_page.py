@@ -1,7 +1,7 @@
 """The first page: for people without an account what this is, for others their studies."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from annotation_site.accounts import demo_entries
 from annotation_site.accounts.models import User
+from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation.models import Item, Membership, Study
 from annotation_site.annotation.views.own import home
 from annotation_site.corpus.models import Kind
@@ -35,7 +36,7 @@ class Example:
 def start(request: HttpRequest) -> HttpResponse:
     """The start page; whoever is logged in gets their studies instead."""
     if request.user.is_authenticated:
-        return home(request)
+        return home(cast(PersonRequest, request))
     context: dict[str, Any] = {"picture": picture()}
     if demo_entries.may_enter(request):
         context |= _demo()
@@ -45,7 +46,7 @@ def start(request: HttpRequest) -> HttpResponse:
 def _demo() -> dict[str, Any]:
     """The demo's people with a new token each, and its example study."""
     tokens = demo_entries.entries_make()
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"person": person, "token": token, "try": demo_entries.entry_try(person)}
         for person in demo_entries.entry_people()
         if (token := tokens.get(str(person.public_id)))
