@@ -66,7 +66,8 @@ def test_the_demo_ends_at_a_page_where_real_lists_can_be_labelled(tmp_path, brow
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(first.address)
         for name in people:
-            expect(page.get_by_role("button", name=re.compile(f"^{name} "))).to_be_in_viewport(ratio=1)
+            button = page.get_by_role("button", name=re.compile(f"^{name} "))
+            expect(button).to_be_in_viewport(ratio=1)
         expect(page.get_by_text("made-up annotations")).to_be_in_viewport(ratio=1)
         page.get_by_role("button", name=re.compile("^ada ")).click()
         page.get_by_role("link", name="Start").click()
