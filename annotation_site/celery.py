@@ -39,7 +39,7 @@ SWEEPS = (
     "annotation_site.annotation.review.training.silent_scores_sweep",
     "annotation_site.results.snapshots.services.snapshots_sweep",
     "annotation_site.results.files.storage.exports_sweep",
-    "annotation_site.results.deletion.deletions_sweep",
+    "annotation_site.results.files.deletion.deletions_sweep",
     "annotation_site.operations.tidy.tidy_daily",
 )
 

@@ -78,7 +78,7 @@ FILES = {
     "annotation/monitoring": "flags progress records",
     "annotation/people": "consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",
-    "annotation/studies": "plans previews rules sampling services",
+    "annotation/studies": "made_up plans previews rules sampling services",
     "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
     "annotation/work": "own_work pace submissions tutorial worked_time",
     "api": (
@@ -97,20 +97,20 @@ FILES = {
     "management": "base",
     "management/commands": (
         "backup createadmin createtoken doctor enqueue_model export import_annotations "
-        "import_bundle migrate restore serve tidy"
+        "import_bundle migrate restore restore_study serve tidy"
     ),
     "operations": "backup databases doctor health metrics requests tidy",
     "results": "forms models pseudonyms tasks urls",
     "results/figures": "canvas charts coverage files",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
-        "archive_methods archive_texts jobs labels_export labels_import labels_import_checks "
-        "product references storage"
+        "archive_methods archive_restore archive_study archive_texts deletion jobs labels_export "
+        "labels_import labels_import_checks product references storage"
     ),
     "results/pages": "cells disagreement missing remarks results summary",
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": "dataframes filters machine_annotators missing reading registry request",
-    "results/views": "exports lists results",
+    "results/views": "deletion exports lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
         "selectors"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
-from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
@@ -106,9 +105,7 @@ class ApiView(APIView):
             sent = request.data  # refuses a body of another type also where the view streams
             self.body = {} if call.streams else _checked(call.takes, sent)
 
-    def finalize_response(
-        self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """The response; that of a study with made-up annotations says so in its body."""
         if isinstance(getattr(response, "data", None), dict) and is_made_up(request._request):
             response.data = {**response.data, "made_up": True}

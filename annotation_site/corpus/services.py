@@ -269,13 +269,13 @@ def bundle_load(
     cannot hold the same digest: the second points at the first.
     """
     digest = bundle.manifest.digest
-    same = Extraction.objects.filter(bundle_digest=digest, restored__isnull=True)
-    twin = same.exclude(pk=extraction.pk).first()
+    loaded = Extraction.objects.filter(bundle_digest=digest, restored__isnull=True)
+    twin = loaded.exclude(pk=extraction.pk).first()
     if twin is None:
         try:
             extraction_report(extraction=extraction, state=State.LOADING, bundle_digest=digest)
         except IntegrityError:
-            twin = same.first()
+            twin = loaded.first()
     if twin is not None and twin.state != State.READY:
         raise SiteError(Sentence(BEING_LOADED))
     model = loading.model_get_or_create(bundle.manifest.model)

@@ -2,8 +2,7 @@
 
 from celery import shared_task
 
-from annotation_site.results import deletion
-from annotation_site.results.files import jobs
+from annotation_site.results.files import deletion, jobs
 from annotation_site.results.snapshots import services
 
 

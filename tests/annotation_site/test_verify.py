@@ -17,7 +17,7 @@ from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Guidelines, Study
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader, ArchiveWriter
 from annotation_site.results.files import archive
-from annotation_site.results.files.archive_annotations import TableSettings
+from annotation_site.results.files.archive_annotations import RESTORE_MEMBERS, TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
 from annotation_site.results.files.product import VERSION
 from annotation_site.results.snapshots import services
@@ -69,7 +69,7 @@ def test_an_archive_holds_all_that_a_reader_needs(study, data):
         "README.md", "methods.md", "references.bib", "parameters.json", "environment.json",
         "guidelines/version-1.md", "guidelines/version-2.md", "labels/fields.md",
         "labels/lists.csv", "labels/machines.csv", "labels/labels.jsonl", "labels/labels.parquet",
-        "labels/skips.csv", "labels/tokens.csv",
+        "labels/skips.csv", "labels/tokens.csv", *RESTORE_MEMBERS,
         *(f"figures/{name}.{kind}" for kind in ("pdf", "svg") for name in (
             "coverage-across-layers-0", "coverage-by-kind", "time-per-list", "learning-curve",
         )), CHECKSUMS,

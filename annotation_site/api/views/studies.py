@@ -28,7 +28,7 @@ from annotation_site.api.serializers import studies as fields
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
-from annotation_site.results.deletion import study_delete
+from annotation_site.results.files.deletion import study_delete
 
 READ = (Scope.READ, Role.RESEARCHER)
 MANAGE = (Scope.MANAGE, Role.RESEARCHER)

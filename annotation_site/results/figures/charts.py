@@ -42,13 +42,13 @@ class FigurePlan:
     draw: Draw
 
     def marked(self, mark: str) -> "FigurePlan":
-        """The figure with a mark in its title, its alternative text and its top right corner."""
+        """The figure with a mark in its title, its alternative text and its bottom right corner."""
 
         def draw(ink: Ink, width: int) -> Figure:
             figure = self.draw(ink, width)
             figure.text(
-                0.995, 0.995, mark, color=ink.text, fontsize=11 * PX, fontweight="bold",
-                ha="right", va="top",
+                0.995, 0.002, mark, color=ink.text, fontsize=10 * PX, fontweight="bold",
+                ha="right", va="bottom",
             )  # fmt: skip
             return figure
 

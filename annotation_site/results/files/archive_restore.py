@@ -35,6 +35,7 @@ from annotation_site.annotation.studies.plans import STORED, StudyPlan, plan_che
 from annotation_site.annotation.studies.services import slug_free
 from annotation_site.bounds import SKIP_REASON
 from annotation_site.corpus.loading import shown
+from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Token, Vector
 from annotation_site.errors import Invalid
 from annotation_site.exports import Table, csv_format, labels_jsonl
@@ -126,7 +127,7 @@ class _Archive:
 
     @cached_property
     def told(self) -> Values:
-        """What `archive_study` wrote about the study."""
+        """The content of restore/study.json."""
         return self._json("restore/study.json")
 
     @property
@@ -147,7 +148,7 @@ class _Archive:
             raise Invalid(f"labels/lists.csv is no table: {error}") from error
         if not 0 < len(rows) <= MOST_LISTS:
             raise Invalid(f"An archive has 1 to {MOST_LISTS:,} lists, and this one {len(rows):,}.")
-        found = [row[: len(LIST_COLUMNS)] for row in rows]
+        found: list[Sequence[Any]] = [row[: len(LIST_COLUMNS)] for row in rows]
         for number, row in enumerate(found, start=1):
             _check_list(number, row)
         return found
@@ -251,6 +252,9 @@ class _Restoring:
                 **{name: one[name] for name in archive_study.EXTRACTION_FIELDS},
             )
             self.extractions[digest] = _saved(extraction, "restore/study.json: extractions")
+            log_add(
+                extraction.pk, "Restored with a study's archive: its lists alone.", person=self.by
+            )
         if missing := used - set(self.extractions):
             raise Invalid(f"restore/study.json lacks the extraction {min(missing)}.")
 
@@ -536,7 +540,7 @@ def _check_sides(vector: Vector, tokens: set[int], where: str) -> None:
     sides = [(vector.token_ids, vector.scores)]
     if (vector.bottom_token_ids is None) != (vector.bottom_scores is None):
         raise Invalid(f"{where}: the lowest tokens lack their scores, or the scores their tokens.")
-    if vector.bottom_token_ids is not None:
+    if vector.bottom_token_ids is not None and vector.bottom_scores is not None:
         sides.append((vector.bottom_token_ids, vector.bottom_scores))
     for ids, scores in sides:
         if not isinstance(ids, list) or not isinstance(scores, list) or len(ids) != len(scores):

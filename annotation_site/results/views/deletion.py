@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
-from annotation_site.results.deletion import study_contents, study_delete
+from annotation_site.results.files.deletion import study_contents, study_delete
 
 
 @researcher_required

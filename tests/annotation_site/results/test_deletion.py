@@ -12,8 +12,8 @@ from annotation_site.accounts.models import AuditEntry, Invitation, Role, User
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Vector
 from annotation_site.errors import Invalid, NotFound
-from annotation_site.results import deletion
-from annotation_site.results.deletion import (
+from annotation_site.results.files import deletion
+from annotation_site.results.files.deletion import (
     deletions_sweep,
     study_contents,
     study_delete,

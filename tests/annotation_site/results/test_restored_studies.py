@@ -215,7 +215,6 @@ def changed_line(data: bytes, name: str, **changes: Any) -> bytes:
         ("assignments.jsonl", {"annotator": "nobody"}, "not among the people"),
         ("assignments.jsonl", {"state": "submitted"}, "the list is submitted"),
         ("assignments.jsonl", {"state": "asleep"}, "state"),
-        ("assignments.jsonl", {"position": 1}, "this position already"),
         ("assignments.jsonl", {"opened_at": "yesterday"}, "no time"),
     ],
 )
@@ -226,6 +225,15 @@ def test_what_no_archive_holds_is_refused(small, name, changes, sentence):
         restored(changed_line(small, f"restore/{name}", **changes), by)
     after = Study.objects.count(), Extraction.objects.count(), User.objects.count() - 1
     assert after == before
+
+
+def test_a_position_that_an_annotation_has_is_refused(small):
+    name = "restore/assignments.jsonl"
+    person = lines(small, name)[0]["annotator"]
+    records = lines(small, "labels/labels.jsonl")
+    taken = next(one["position"] for one in records if one["annotator"] == person)
+    with pytest.raises(Invalid, match="this position already"):
+        restored(changed_line(small, name, position=taken))
 
 
 @pytest.mark.parametrize("name", [*RESTORE_MEMBERS, "labels/labels.jsonl", "labels/lists.csv"])

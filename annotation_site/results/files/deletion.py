@@ -42,7 +42,7 @@ class Contents:
 
 
 def study_contents(study: Study) -> Contents:
-    """What goes with the study."""
+    """Count the rows and files that a deletion removes."""
     of_study = Assignment.objects.filter(item__study=study)
     return Contents(
         lists=study.items.count(),
