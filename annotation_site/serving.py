@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -35,6 +37,35 @@ MOST_RESTARTS = 3  # of false starts in a row, before the web server is given up
 MOST_PAUSE_SECONDS = 60  # between two false starts of a worker, which is never given up
 LOCK = "serve.lock"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
+
+
+def _nothing(*_: object) -> None:
+    """Do nothing, as a site without additions does."""
+
+
+def _say_address(address: str) -> None:
+    print(f"\nFFN Concepts is at {address}  (Ctrl-C stops it)", flush=True)
+
+
+def _silently(_: str) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+@dataclass(frozen=True)
+class Site:
+    """The site that is served, with the demo's additions to it.
+
+    `fill` puts into the database what is to be there before the first page. `application` is the
+    web server's, which inherits the files `handed`. `step` surrounds each step of the start,
+    `started` gets the address, and `meanwhile` is called a few times per second while all run.
+    """
+
+    fill: Callable[[], None] = _nothing
+    application: str = "annotation_site.wsgi"
+    handed: tuple[int, ...] = ()
+    step: Callable[[str], AbstractContextManager[None]] = _silently
+    started: Callable[[str], None] = _say_address
+    meanwhile: Callable[[], None] = _nothing
 
 
 def taken_port(host: str, first: int) -> socket.socket:
@@ -62,20 +93,21 @@ def serve(
     first_port: int,
     web_workers: int = WEB_WORKERS,
     *,
-    fill: Callable[[], None] = lambda: None,
+    site: Site = Site(),  # frozen
 ) -> None:
     """Run web server and workers until a signal asks to stop.
 
-    The port is `first_port` or the next one that is free. `fill` puts into the database what is to
-    be there before. One server that ends by itself is started again; requests that come meanwhile
-    wait. A web server that keeps ending at once stops all, and the exit status is its own; without
-    a worker the site goes on. Raises SystemExit where this folder's site runs already.
+    The port is `first_port` or the next one that is free. One server that ends by itself is started
+    again; requests that come meanwhile wait. A web server that keeps ending at once stops all, and
+    the exit status is its own; without a worker the site goes on. Raises SystemExit where this
+    folder's site runs already.
     """
     keep_files_private()
     with _alone():
-        prepare()
-        fill()
-        _serve(host, first_port, web_workers)
+        with site.step("Database and static files"):
+            prepare()
+        site.fill()
+        _serve(host, first_port, web_workers, site)
 
 
 @contextlib.contextmanager
@@ -99,10 +131,11 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _serve(host: str, first_port: int, web_workers: int) -> None:
+def _serve(host: str, first_port: int, web_workers: int, site: Site) -> None:
     taken = taken_port(host, first_port)
     port = taken.getsockname()[1]
-    web = _Server("web server", web_command(f"fd://{taken.fileno()}", web_workers), taken.fileno())
+    command = web_command(f"fd://{taken.fileno()}", web_workers, site.application)
+    web = _Server("web server", command, taken.fileno(), *site.handed)
     workers = (
         # One that extracts, a piece at a time, with the whole machine; one for all that is short.
         _Worker("worker for extractions", worker_command(EXTRACTION_QUEUE, concurrency=1)),
@@ -112,17 +145,19 @@ def _serve(host: str, first_port: int, web_workers: int) -> None:
     hopeless = None
     with _stop_signals() as stopping, taken:
         try:
-            web.start()
-            servers.append(web)
-            _wait_until_answering(host, port, [web.process], stopping)
+            with site.step("Web server"):
+                web.start()
+                servers.append(web)
+                _wait_until_answering(host, port, [web.process], stopping)
             if not stopping and web.process.poll() is None:
-                print(f"\nFFN Concepts is at http://{host}:{port}/  (Ctrl-C stops it)", flush=True)
+                site.started(f"http://{host}:{port}/")
             # Last, so that the first page does not wait for the workers' imports.
             for worker in workers:
                 worker.start()
                 servers.append(worker)
             while not stopping and hopeless is None:
                 hopeless = next((one for one in servers if not one.kept_up()), None)
+                site.meanwhile()
                 time.sleep(0.2)
         finally:
             _stop([server.process for server in servers])
@@ -225,10 +260,12 @@ def worker_command(queue: str, *, concurrency: int) -> list[str]:
     ]  # fmt: skip
 
 
-def web_command(bind: str, web_workers: int) -> list[str]:
+def web_command(
+    bind: str, web_workers: int, application: str = "annotation_site.wsgi"
+) -> list[str]:
     """The command that runs the web server alone, at host:port or fd://socket."""
     return [
-        sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--preload",
+        sys.executable, "-m", "gunicorn", application, "--preload",
         "--bind", bind, "--workers", str(web_workers),
         "--worker-class", WORKER_CLASS, "--threads", str(WEB_THREADS),
         "--log-level", "warning", "--no-control-socket",

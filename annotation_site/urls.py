@@ -2,13 +2,13 @@
 
 from django.urls import include, path
 
-from annotation_site.annotation.views.own import home
 from annotation_site.operations.health import healthz, readyz
 from annotation_site.operations.metrics import metrics
+from annotation_site.start_page import start
 
 handler500 = "annotation_site.errors.fault"
 urlpatterns = [
-    path("", home, name="home"),
+    path("", start, name="home"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),

@@ -61,10 +61,10 @@ MOST_ENTRIES = 15  # of a package's folder, `__init__` and `migrations` among th
 # Each folder's modules: a new one is a decision about where things are.
 FILES = {
     "accounts": (
-        "adapters apps audit bounds forms invitations known_devices models password_forms "
-        "permissions second_factors selectors services throttling tokens urls"
+        "adapters apps audit bounds demo_entries forms invitations known_devices models "
+        "password_forms permissions second_factors selectors services throttling tokens urls"
     ),
-    "accounts/views": "joining login_service own people tokens",
+    "accounts/views": "entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
         "people permutations stopwords strata stratified"
@@ -149,14 +149,8 @@ LATE = {
     "annotation_site/cli.py": {
         "annotation_site.operations.databases.what_is_wrong": "after django.setup(): of an error",
     },
-    "annotation_site/demo.py": {
-        "annotation_site.accounts.models.User": "after django.setup(): of the demo's own folder",
-        "annotation_site.accounts.services.person_create": "after django.setup(): the same",
-        "annotation_site.annotation.models.Study": "after django.setup(): the same",
-        "annotation_site.annotation.studies.plans.StudyPlan": "after django.setup(): the same",
-        "annotation_site.annotation.studies.services.study_create": "after django.setup(): too",
-        "annotation_site.annotation.studies.services.study_open": "after django.setup(): too",
-        "annotation_site.corpus.selectors.extractions_ready": "after django.setup(): the same",
+    "annotation_site/demo/start.py": {
+        "annotation_site.demo.additions.Demo": "after django.setup(): of the demo's own folder",
     },
     "annotation_site/exports/labels_parquet.py": {
         "pyarrow": "light: one format of several",

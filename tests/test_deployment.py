@@ -116,7 +116,7 @@ def test_what_is_installed_is_pinned_with_the_digest_of_every_file():
     assert {*packages} == {"demo.txt", "dev.txt", "docs.txt", "extract.txt", "site.txt", "web.txt"}
     assert packages["web.txt"] | packages["extract.txt"] == packages["site.txt"]
     text = (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
-    for line in re.findall(r".*(?:pip install --no-cache|\$\(PIP\) ).*", text):
+    for line in re.findall(r".*(?:pip install --no-cache|\$\((?:PIP|INSTALL)\) ).*", text):
         assert "--require-hashes" in line or line.rstrip().endswith("-r requirements/torch.txt"), (
             line
         )

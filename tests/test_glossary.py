@@ -69,6 +69,7 @@ ALLOWED = {
         "exports.md: Which file for which program": "a program that opens files",
         "exports.md: Labels": IN_PROSE,
         "exports.md: Reading labels back": IN_PROSE,
+        "start.html: Find the concepts in a language model’s layers": "the paper's word, in prose",
     },
 }
 

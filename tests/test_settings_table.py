@@ -243,5 +243,5 @@ def test_no_other_module_of_the_site_reads_a_setting_from_the_environment():
         for match in reads.finditer(path.read_text())
     }
     assert {(file, name) for file, name in found if name in SAMPLES} == {
-        ("annotation_site/demo.py", "VAR_DIR"),
+        ("annotation_site/demo/start.py", "VAR_DIR"),
     }

@@ -17,6 +17,7 @@ from annotation_site.old_names import action_always
 # What can be logged, as the log's page says it.
 ACTIONS = {
     "login": _("logged in"),
+    "demo_entered": _("entered the demo with one click"),
     "login_failed": _("failed to log in"),
     "second_factor_failed": _("gave a wrong second factor"),
     "logout": _("logged out"),

@@ -13,7 +13,7 @@ from allauth.usersessions import views as sessions
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path, re_path
 
-from annotation_site.accounts.views import joining, login_service, own, people, tokens
+from annotation_site.accounts.views import entering, joining, login_service, own, people, tokens
 
 RESET = "password/reset/"
 CODES = "account/second-factor/recovery-codes/"
@@ -25,6 +25,7 @@ own_pages = [
     path("account/tokens/new/", tokens.new, name="token_new"),
     path("account/tokens/<uuid:public_id>/revoke/", tokens.revoke, name="token_revoke"),
     path("join/<str:token>/", joining.join, name="join"),
+    path("demo/enter/<str:token>/", entering.enter, name="enter"),
     path("invitations/", joining.listed, name="invitations"),
     path("invitations/new/", joining.new, name="invite"),
     path("invitations/<uuid:public_id>/revoke/", joining.revoke, name="revoke"),

@@ -20,7 +20,7 @@ World = tuple[Study, Assignment, tuple[Client, ...]]
 # Statuses of GET for: stranger, annotator of another study, the list's own annotator,
 # another study's researcher, the study's researcher, admin. 302 sends a stranger to the login.
 GET = {
-    "home": (302, 200, 200, 200, 200, 200),
+    "home": (200, 200, 200, 200, 200, 200),
     "healthz": (200, 200, 200, 200, 200, 200),  # says "ok" and nothing else
     "readyz": (200, 200, 200, 200, 200, 200),
     "metrics": (404, 404, 404, 404, 404, 404),  # METRICS_TOKEN is not set
@@ -59,6 +59,7 @@ GET = {
     "accounts:token_new": (302, 302, 302, 302, 302, 302),  # the password is asked for again
     "accounts:token_revoke": (302, 405, 405, 405, 405, 405),
     "accounts:join": (404, 404, 404, 404, 404, 404),  # a link that nobody made
+    "accounts:enter": (404, 404, 404, 404, 404, 404),  # the demo alone has it
     "accounts:invitations": (302, 403, 403, 200, 200, 200),
     "accounts:invite": (302, 403, 403, 200, 200, 200),
     "accounts:revoke": (302, 403, 403, 405, 405, 405),
@@ -176,6 +177,7 @@ def address(name: str, study, assignment) -> str:
         "openid_connect_login": outside,
         "openid_connect_callback": outside,
         "accounts:join": {"token": "abc"},
+        "accounts:enter": {"token": "abc"},
         "accounts:token_revoke": {"public_id": assignment.public_id},
         "accounts:revoke": {"public_id": assignment.public_id},
         "accounts:person": person,

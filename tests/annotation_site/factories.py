@@ -217,7 +217,7 @@ def newcomer(name: str = "nina", **changes: str) -> dict[str, str]:
 
 def is_in(client: Client) -> bool:
     """Whether somebody is logged in."""
-    return client.get("/").status_code == 200
+    return client.get("/account/").status_code == 200
 
 
 def researcher_of(study: Study) -> User:

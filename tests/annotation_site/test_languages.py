@@ -32,6 +32,7 @@ ANNOTATORS = (
     "_training", "comparison", "consent", "feedback", "hours", "list", "study", "tutorial",
     "withdraw",
 )  # fmt: skip
+STRANGERS = (("accounts", "enter"), ("site", "start"), ("site", "_start_picture"))
 PLACES = re.compile(r"%\((\w+)\)s")
 
 
@@ -124,8 +125,8 @@ def test_other_languages_and_sentences_without_a_translation_are_english(client)
 def test_every_sentence_of_an_annotator_s_pages_is_translated():
     text = (LOCALE / "de/LC_MESSAGES/django.po").read_text()
     translated = {key.split("\0")[0] for key, _ in messages(text)}
-    for name in ANNOTATORS:
-        asked = {one for one, _ in sentences("templates/annotation", f"{name}.html", TAG, BLOCK)}
+    for folder, name in [*(("annotation", name) for name in ANNOTATORS), *STRANGERS]:
+        asked = {one for one, _ in sentences(f"templates/{folder}", f"{name}.html", TAG, BLOCK)}
         assert asked, name
         missing = {one for one in asked if {one, _escaped(one)}.isdisjoint(translated)}
         assert missing == set(), name

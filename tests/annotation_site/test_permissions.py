@@ -232,4 +232,4 @@ def test_a_deactivated_person_is_logged_out():
     client = client_of(user)
     user.is_active = False
     user.save()
-    assert client.get("/").status_code == 302
+    assert client.get("/account/").status_code == 302

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -27,13 +28,13 @@ pytestmark = [
 class Demo:
     """One run of the demo in a folder."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, *options: str) -> None:
         self.log = log
         inherited = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
         environment = {**inherited, "VAR_DIR": str(folder), "PORT": "8600", "SECRET_KEY": ""}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "annotation_site.demo"],
+                [sys.executable, "-m", "annotation_site.demo", *options],
                 cwd=ROOT, env=environment, stdout=output, stderr=output,
             )  # fmt: skip
         try:
@@ -48,18 +49,27 @@ class Demo:
         return self.process.wait(timeout=120)
 
 
+STEP = re.compile(r"[\w .-]+?\.+ \d+\.\d s")
+
+
 def test_the_demo_ends_at_a_page_where_real_lists_can_be_labelled(tmp_path, browser: Browser):
     folder = tmp_path / "var"
-    first = Demo(folder, tmp_path / "first.log")
+    first = Demo(folder, tmp_path / "first.log", "--small")
     try:
+        said = first.log.read_text()
+        steps, _, entries = said.partition("\n\n")
+        assert all(STEP.fullmatch(line) for line in steps.splitlines()), said
+        assert entries.rstrip().splitlines()[-1].startswith("FFN Concepts is at http://127.0.0.1:")
         kept = folder / "demo_people.json"
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         people = json.loads(kept.read_text())
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(first.address)
-        page.get_by_label("Name").fill("ada")
-        page.get_by_label("Password").fill(people["ada"])
-        page.keyboard.press("Enter")
+        for name in people:
+            button = page.get_by_role("button", name=re.compile(f"^{name} "))
+            expect(button).to_be_in_viewport(ratio=1)
+        expect(page.get_by_text("made-up annotations")).to_be_in_viewport(ratio=1)
+        page.get_by_role("button", name=re.compile("^ada ")).click()
         page.get_by_role("link", name="Start").click()
         page.get_by_role("button", name="Continue to the lists").click()
         expect(page.get_by_role("option")).to_have_count(30)
@@ -68,12 +78,48 @@ def test_the_demo_ends_at_a_page_where_real_lists_can_be_labelled(tmp_path, brow
             counts = json.loads(manifest.read_text())["counts"]
             assert counts["glossed"] > 1_000
             assert {"value", "random", "update"} <= set(counts["kinds"])
+        # The links of the terminal: a page with a button.
+        link = re.findall(r"ben +annotator +(\S+)", said)[0]
+        other = browser.new_page()
+        other.goto(link)
+        other.get_by_role("button", name="Enter as ben").click()
+        expect(other.get_by_role("link", name="ben")).to_be_visible()
     finally:
         assert first.stop() == 0
+    assert "Warning" not in first.log.read_text()
 
-    second = Demo(folder, tmp_path / "second.log")
+    extracted = (folder / "bundles" / "demo" / "manifest.json").stat().st_mtime_ns
+    second = Demo(folder, tmp_path / "second.log", "--small")
     assert second.stop() == 0
     assert json.loads(kept.read_text()) == people
-    assert people["ada"] in second.log.read_text()
-    assert "Project every vector" in first.log.read_text()
-    assert "Project every vector" not in second.log.read_text()  # nothing is made again
+    assert (folder / "bundles" / "demo" / "manifest.json").stat().st_mtime_ns == extracted
+
+
+def test_a_demo_that_is_killed_while_it_reads_the_language_model_is_finished_by_the_next(tmp_path):
+    folder = tmp_path / "var"
+
+    def rows(query: str) -> list[tuple[object, ...]]:
+        with sqlite3.connect(folder / "db.sqlite3", timeout=60) as connection:
+            return connection.execute(query).fetchall()
+
+    model = "SELECT state FROM corpus_extraction WHERE model_source LIKE '%.gguf'"
+    first = Demo(folder, tmp_path / "first.log")
+    try:
+        wait_for(lambda: rows(model) == [("running",)], first.log.read_text, 300)
+    finally:
+        first.process.kill()
+        first.process.wait()
+    second = Demo(folder, tmp_path / "second.log")
+    try:
+        wait_for(lambda: "is open." in second.log.read_text(), second.log.read_text, 900)
+    finally:
+        assert second.stop() == 0
+    third = Demo(folder, tmp_path / "third.log")
+    assert third.stop() == 0
+    assert rows(model) == [("ready",)]
+    studies = rows("SELECT title, state FROM annotation_study WHERE NOT made_up ORDER BY id")
+    assert studies == [
+        ("Concepts in a small encoder", "open"),
+        ("An encoder beside a language model", "open"),
+    ]
+    assert len(rows("SELECT 1 FROM annotation_study WHERE made_up")) == 1

@@ -210,7 +210,7 @@ def test_links_sessions_and_repeated_requests_outlast_a_clock_that_jumps(clock, 
     again = script.post("/api/studies", plan, format="json")
     assert (made.status_code, again.status_code, again.json()) == (201, 201, made.json())
     assert Study.objects.count() == 1
-    assert client.get("/").status_code == 200  # still logged in
+    assert client.get("/account/").status_code == 200  # still logged in
     assert Client().get(link).status_code == 200
     clock(timedelta(days=8))
     assert Client().get(link).status_code == 404  # it ends at its time, and is over no earlier

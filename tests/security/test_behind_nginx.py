@@ -179,8 +179,8 @@ def test_labelling_through_a_tls_proxy_below_a_path(proxied):
     site, ada = proxied, browser(proxied)
     host = site.address.removesuffix("/ffn")
 
-    first = ada.get(site.address + "/", allow_redirects=False)
-    assert (first.status_code, first.headers["Location"]) == (302, "/ffn/login/?next=/ffn/")
+    first = ada.get(site.address + "/account/", allow_redirects=False)
+    assert (first.status_code, first.headers["Location"]) == (302, "/ffn/login/?next=/ffn/account/")
     assert "max-age=31536000" in first.headers["Strict-Transport-Security"]
     welcome = log_in(ada, site, "ada")
     assert (welcome.status_code, welcome.headers["Location"]) == (302, "/ffn/")

@@ -61,7 +61,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         audit.record("logout")
     auth.logout(request)
-    return redirect("login")
+    return redirect("home")
 
 
 @require_GET

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from annotation_site.accounts.demo_entries import entry_try
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import selectors
 from annotation_site.annotation.lists import access
@@ -40,6 +41,7 @@ def home(request: PersonRequest) -> HttpResponse:
         "to_run": archived if shows_archived else [s for s in runs if s not in archived],
         "n_archived": len(archived),
         "shows_archived": shows_archived,
+        "try": entry_try(request.user),
     }
     return render(request, "annotation/home.html", context)
 

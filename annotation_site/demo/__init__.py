@@ -1,0 +1,1 @@
+"""`make demo`: a working site with a real model's lists, for one person on their own machine."""
