@@ -50,7 +50,7 @@ def fitting(text: str, column: str) -> str:
     >>> fitting("a kind of animal" * 7, "gloss_source")[-12:]
     ' of animala…'
     >>> fitting("a kind of animal" * 300, "prefix")[:12]
-    '… kind of an'
+    '…ind of anim'
     """
     most = LONGEST_TEXTS[column]
     if len(text) * 4 <= most or len(content := text.encode()) <= most:
