@@ -26,11 +26,17 @@ from tests.annotation_site.js.test_language import BLOCK, TAG, sentences
 
 GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
-# What an annotator sees; researchers' pages may stay in English.
-ANNOTATORS = (
-    "_dialogs", "_header", "_on_withdrawal", "_own_study", "_patterns", "_training", "comparison",
-    "consent", "feedback", "hours", "list", "study", "tutorial", "withdraw",
-)  # fmt: skip
+# What an annotator sees, and everybody's account, login and errors; other pages are in English.
+ANNOTATORS = {
+    "annotation": (
+        "_dialogs", "_header", "_on_withdrawal", "_own_study", "_patterns", "_training",
+        "comparison", "consent", "feedback", "hours", "list", "study", "tutorial", "withdraw",
+    ),
+    "accounts": ("_form", "account", "join", "no_mail", "token_made", "token_new", "tokens"),
+    ".": ("403_csrf", "404", "429", "500", "503", "base", "error"),
+    "site": ("_field",),
+    **dict.fromkeys(("account", "mfa", "socialaccount", "usersessions"), ("",)),  # all
+}  # fmt: skip
 PLACES = re.compile(r"%\((\w+)\)s")
 
 
@@ -123,11 +129,12 @@ def test_other_languages_and_sentences_without_a_translation_are_english(client)
 def test_every_sentence_of_an_annotator_s_pages_is_translated():
     text = (LOCALE / "de/LC_MESSAGES/django.po").read_text()
     translated = {key.split("\0")[0] for key, _ in messages(text)}
-    for name in ANNOTATORS:
-        asked = {one for one, _ in sentences("templates/annotation", f"{name}.html", TAG, BLOCK)}
-        assert asked, name
-        missing = {one for one in asked if {one, _escaped(one)}.isdisjoint(translated)}
-        assert missing == set(), name
+    for folder, names in ANNOTATORS.items():
+        for name in names:
+            found = sentences(f"templates/{folder}", f"{name}.html", TAG, BLOCK)
+            assert found, name
+            missing = {one for one, _ in found if {one, _escaped(one)}.isdisjoint(translated)}
+            assert missing == set(), name
 
 
 def _escaped(sentence: str) -> str:
