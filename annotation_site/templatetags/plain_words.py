@@ -7,8 +7,10 @@ from django import template
 from django.utils.translation import gettext
 
 from annotation_site.corpus.models import Kind
+from annotation_site.results.pages.remarks import remark
 
 register = template.Library()
+register.filter(remark)
 MISSING = "–"
 
 

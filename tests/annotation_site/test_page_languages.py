@@ -1,7 +1,6 @@
 """Each page is in one language: annotators' in the chosen one, researchers' in English."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
@@ -21,7 +20,7 @@ CHANGING = re.compile(rb'value="[A-Za-z0-9]{64}"|nonce="[^"]*"')
 
 
 @pytest.fixture
-def untranslated(monkeypatch) -> Iterator[list[str]]:
+def untranslated(monkeypatch) -> list[str]:
     """The messages that German was asked for and lacks, as they come."""
     german = trans_real.translation("de")
     known, one, many = german._catalog, german.gettext, german.ngettext
@@ -39,7 +38,7 @@ def untranslated(monkeypatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(german, "gettext", gettext)
     monkeypatch.setattr(german, "ngettext", ngettext)
-    yield missing
+    return missing
 
 
 def page(client: Client, url: str, **headers: str) -> bytes:
@@ -83,7 +82,7 @@ def test_every_page_is_wholly_in_one_language(world, untranslated):  # noqa: F81
 
 
 def test_pages_behind_forms_and_errors_are_german_too(world, untranslated):  # noqa: F811
-    study, assignment, clients = world
+    _study, assignment, clients = world
     person = assignment.membership.user
     for url, client in (
         (make_invitation()[1], Client()),
