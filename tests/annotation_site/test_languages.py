@@ -50,7 +50,7 @@ def german(client: Client, url: str) -> str:
 def test_an_annotator_s_pages_are_german_with_the_right_plurals():
     study = make_study(title="Colours")
     client = client_of(assignment_of(study).membership.user)
-    assert "Anfangen (Colours)" in german(client, "/")
+    assert "Anfangen ( Colours )" in german(client, "/")
     assert "Bevor Sie anfangen" in german(client, f"/studies/{study.slug}/consent/")
     assert "Einführung" in german(client, "/tutorial/")
     assert "Noch keine Stunden" in german(client, "/hours/")

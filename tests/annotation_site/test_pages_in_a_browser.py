@@ -31,6 +31,15 @@ SMALL = """() => [...document.querySelectorAll('input, select, textarea')]
   .filter((e) => !['checkbox', 'radio', 'hidden'].includes(e.type))
   .map((e) => [e.name || e.id || e.className, parseFloat(getComputedStyle(e).fontSize)])
   .filter(([, size]) => size < 16)"""
+# A box is as tall as it is wide, also where other fields are made taller for fingers.
+STRETCHED = """() => [...document.querySelectorAll('[type="checkbox"], [type="radio"]')]
+  .filter((e) => e.offsetHeight !== e.offsetWidth).map((e) => e.name)"""
+INVALID = """(e) => {
+  const edge = () => getComputedStyle(e).borderTopColor;
+  const before = edge();
+  e.setAttribute('aria-invalid', 'true');
+  return [before, edge()];
+}"""
 # What browsers do where a person, a company or a private window forbids it.
 BLOCKED = """for (const name of ['localStorage', 'sessionStorage']) {
   const get = () => { throw new DOMException('The operation is insecure.', 'SecurityError'); };
@@ -132,8 +141,13 @@ def test_no_field_of_any_page_makes_a_phone_zoom_in(rendered: dict[str, bytes], 
             page.set_viewport_size(narrow["viewport"])
             devices.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
             small[f"a narrow window: {path}"] = page.evaluate(SMALL)
+            assert page.evaluate(STRETCHED) == [], path
         assert {path: found for path, found in small.items() if found} == {}
         assert fields > 100
+        page.goto(served + "/accounts:invite/admin")
+        for field in page.locator("main").locator("input, select").all():
+            valid, invalid = field.evaluate(INVALID)
+            assert valid != invalid
         chromium.close()
 
 

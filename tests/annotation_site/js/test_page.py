@@ -478,6 +478,18 @@ def test_the_whole_task_on_a_phone(browser: Browser, stub: Stub):
     phone.close()
 
 
+def test_a_message_is_seen_on_a_telephone_wherever_the_list_is_scrolled(page: Page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#submit").click()
+    message, button = (
+        page.locator("#message").bounding_box(),
+        page.locator("#submit").bounding_box(),
+    )
+    assert "Mark at least one pattern" in page.locator("#message").inner_text()
+    assert message["y"] > 0
+    assert message["y"] + message["height"] <= button["y"] <= 844
+
+
 def test_no_barrier_that_axe_finds_in_any_theme_and_width(page: Page):
     axe = Axe()
     page.evaluate(axe.axe_script)
