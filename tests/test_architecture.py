@@ -76,7 +76,7 @@ FILES = {
     "analysis/machine_annotators": "affixes hypernyms proposal",
     "annotation": "forms markdown models selectors urls",
     "annotation/allocation": "plan queues slots",
-    "annotation/lists": "access annotation_format glosses page side_by_side tokens",
+    "annotation/lists": "access annotation_format glosses page script_words side_by_side tokens",
     "annotation/monitoring": "flags progress records",
     "annotation/people": "consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",

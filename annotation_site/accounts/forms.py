@@ -109,9 +109,11 @@ class InvitationForm(forms.Form):
         field = self.fields["study"]
         field.queryset = studies  # type: ignore[attr-defined]
         if by.is_admin:
-            field.help_text = gettext("If empty, you can add them to a study later.")
+            field.empty_label = gettext("no study yet")  # type: ignore[attr-defined]
+            field.help_text = gettext("You can add them to a study later.")
         else:
             field.required = True
+            field.empty_label = gettext("choose a study")  # type: ignore[attr-defined]
             del self.fields["role"], self.fields["study_role"]
 
 

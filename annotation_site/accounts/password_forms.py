@@ -72,6 +72,10 @@ class BoundedLoginForm(Bounded, LoginForm):  # type: ignore[misc]
 class ConfirmForm(Bounded, ReauthenticateForm):  # type: ignore[misc]
     """Password confirmation before a change of login settings."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].widget.attrs.pop("placeholder", None)
+
 
 class CodeForm(Bounded, factors.AuthenticateForm):  # type: ignore[misc]
     """Code of a second factor, after the password."""

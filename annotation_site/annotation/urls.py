@@ -38,6 +38,7 @@ urlpatterns = [
     path("hours/", own.hours, name="hours"),
     path("hours.<str:extension>", own.hours_file, name="hours_file"),
     path("lists/dialogs/", lists.dialogs, name="dialogs"),
+    path("lists/words/<str:language>.<str:version>.js", lists.script_words, name="script_words"),
     path("tutorial/", tutorial.tutorial, name="tutorial"),
     path("tutorial/comparison/", tutorial.comparison, name="comparison"),
     path("lists/<uuid:public_id>/", lists.one_list, name="list"),

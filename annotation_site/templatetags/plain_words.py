@@ -7,8 +7,10 @@ from django import template
 from django.utils.translation import gettext
 
 from annotation_site.corpus.models import Kind
+from annotation_site.results.pages.remarks import remark
 
 register = template.Library()
+register.filter(remark)
 MISSING = "–"
 
 
@@ -55,6 +57,27 @@ def rough_bytes(size: int) -> str:
     unit, name = (1e9, gettext("%(n)s GB")) if size >= 1e9 else (1e6, gettext("%(n)s MB"))
     amount = max(size / unit, 1)
     return _unit(f"{amount:.1f}" if amount < 10 else f"{float(f'{amount:.2g}'):,.0f}", name)
+
+
+# The first that is named counts: most browsers also name those that they are like.
+_BROWSERS = {
+    "Edg": "Edge", "OPR": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox": "Firefox",
+    "FxiOS": "Firefox", "Chrome": "Chrome", "CriOS": "Chrome", "Safari": "Safari",
+}  # fmt: skip
+_SYSTEMS = {
+    "Windows": "Windows", "Android": "Android", "iPhone": "iPhone", "iPad": "iPad",
+    "Mac OS X": "macOS", "CrOS": "ChromeOS", "Linux": "Linux",
+}  # fmt: skip
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """The names in what a browser says of itself: "Firefox, Windows"; else its first words."""
+    found = [
+        next((said for mark, said in names.items() if mark in user_agent), "")
+        for names in (_BROWSERS, _SYSTEMS)
+    ]
+    return ", ".join(filter(None, found)) if found[0] else user_agent[:60]
 
 
 @register.filter

@@ -5,6 +5,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
 from annotation_site.accounts.models import Role
+from annotation_site.annotation.lists.script_words import script_words
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
@@ -111,6 +112,7 @@ GET = {
     "annotation:list": (302, 404, 200, 404, 404, 404),
     "annotation:feedback": (302, 404, 404, 404, 404, 404),  # this list is no training
     "annotation:dialogs": (302, 200, 200, 200, 200, 200),
+    "annotation:script_words": (200, 200, 200, 200, 200, 200),  # as static files
     "annotation:tutorial": (302, 200, 200, 200, 200, 200),
     "annotation:comparison": (302, 200, 200, 200, 200, 200),
     "results:results": (302, 403, 403, 404, 200, 200),
@@ -226,6 +228,10 @@ def address(name: str, study, assignment) -> str:
         "annotation:consent": {"slug": study.slug},
         "annotation:withdraw": {"slug": study.slug},
         "annotation:hours_file": {"extension": "csv"},
+        "annotation:script_words": {
+            "language": "de",
+            "version": script_words("de").version,
+        },
         "annotation:list": {"public_id": assignment.public_id},
         "annotation:feedback": {"public_id": assignment.public_id},
         "results:results": {"slug": study.slug},

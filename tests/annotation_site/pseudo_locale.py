@@ -20,18 +20,30 @@ WORD = re.compile(r"[^\W\d_]+")
 
 
 class Pseudo(trans_real.DjangoTranslation):
-    """English, each message between marks; those of a marked message's values are within."""
+    """English, each message between marks; those of a marked message's values are within.
+
+    `asked` has every message that was wanted.
+    """
+
+    def __init__(self, language: str) -> None:
+        self.asked: set[str] = set()
+        super().__init__(language)
 
     def gettext(self, message: str) -> str:
+        self.asked.add(message.rpartition(trans_real.CONTEXT_SEPARATOR)[2])
+        return self._marked(message)
+
+    def _marked(self, message: str) -> str:
         text = message.rpartition(trans_real.CONTEXT_SEPARATOR)[2]
         return f"{OPEN}{text}{CLOSE}" if text else super().gettext(message)
 
     def ngettext(self, singular: str, plural: str, n: int) -> str:
-        return self.gettext(singular if n == 1 else plural)
+        self.asked.add(singular.rpartition(trans_real.CONTEXT_SEPARATOR)[2])
+        return self._marked(singular if n == 1 else plural)
 
 
 @contextmanager
-def pseudo_locale() -> Iterator[None]:
+def pseudo_locale() -> Iterator[Pseudo]:
     """Every request and message of the block in the pseudo-locale, in place of English."""
     kept = trans_real.translation(settings.LANGUAGE_CODE)
     default = trans_real._default
@@ -40,7 +52,7 @@ def pseudo_locale() -> Iterator[None]:
     trans_real._default = pseudo
     try:
         with trans_real_active(pseudo):
-            yield
+            yield pseudo
     finally:
         trans_real._translations[settings.LANGUAGE_CODE] = kept
         trans_real._default = default

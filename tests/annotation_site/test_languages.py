@@ -26,13 +26,20 @@ from tests.annotation_site.translatable import BLOCK, TAG, sentences
 
 GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
-# What an annotator sees; researchers' pages may stay in English.
-ANNOTATORS = (
-    "_dialogs", "_header", "_on_withdrawal", "_own_study", "_pairs", "_patterns", "_token_by_token",
-    "_training", "comparison", "consent", "feedback", "hours", "list", "study", "tutorial",
-    "withdraw",
-)  # fmt: skip
-STRANGERS = (("accounts", "enter"), ("site", "start"), ("site", "_start_picture"))
+# What an annotator sees, and everybody's account, login and errors; other pages are in English.
+ANNOTATORS = {
+    "annotation": (
+        "_dialogs", "_header", "_on_withdrawal", "_own_study", "_pairs", "_patterns",
+        "_token_by_token", "_training", "comparison", "consent", "feedback", "hours", "list",
+        "study", "tutorial", "withdraw",
+    ),
+    "accounts": (
+        "_form", "account", "enter", "join", "no_mail", "token_made", "token_new", "tokens",
+    ),
+    ".": ("403_csrf", "404", "429", "500", "503", "base", "error"),
+    "site": ("_field", "_start_picture", "start"),
+    **dict.fromkeys(("account", "mfa", "socialaccount", "usersessions"), ("",)),  # all
+}  # fmt: skip
 PLACES = re.compile(r"%\((\w+)\)s")
 
 
@@ -46,7 +53,7 @@ def german(client: Client, url: str) -> str:
 def test_an_annotator_s_pages_are_german_with_the_right_plurals():
     study = make_study(title="Colours")
     client = client_of(assignment_of(study).membership.user)
-    assert "Anfangen : Colours" in german(client, "/")
+    assert "Anfangen ( Colours )" in german(client, "/")
     assert "Bevor Sie anfangen" in german(client, f"/studies/{study.slug}/consent/")
     assert "Einführung" in german(client, "/tutorial/")
     assert "Noch keine Stunden" in german(client, "/hours/")
@@ -125,11 +132,12 @@ def test_other_languages_and_sentences_without_a_translation_are_english(client)
 def test_every_sentence_of_an_annotator_s_pages_is_translated():
     text = (LOCALE / "de/LC_MESSAGES/django.po").read_text()
     translated = {key.split("\0")[0] for key, _ in messages(text)}
-    for folder, name in [*(("annotation", name) for name in ANNOTATORS), *STRANGERS]:
-        asked = {one for one, _ in sentences(f"templates/{folder}", f"{name}.html", TAG, BLOCK)}
-        assert asked, name
-        missing = {one for one in asked if {one, _escaped(one)}.isdisjoint(translated)}
-        assert missing == set(), name
+    for folder, names in ANNOTATORS.items():
+        for name in names:
+            found = sentences(f"templates/{folder}", f"{name}.html", TAG, BLOCK)
+            assert found, name
+            missing = {one for one, _ in found if {one, _escaped(one)}.isdisjoint(translated)}
+            assert missing == set(), name
 
 
 def _escaped(sentence: str) -> str:

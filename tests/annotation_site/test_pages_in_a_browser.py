@@ -4,12 +4,14 @@ The pages are rendered first and served from memory: what is tried here needs th
 styles, and no database behind them.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import reverse
@@ -24,10 +26,20 @@ from tests.annotation_site.js.stub import POLICY, TYPES
 from tests.annotation_site.marked_words import world  # noqa: F401
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("page")]
+HIDDEN = re.compile(r'(.{0,200})<span class="visually-hidden">(.{3})')
 SMALL = """() => [...document.querySelectorAll('input, select, textarea')]
   .filter((e) => !['checkbox', 'radio', 'hidden'].includes(e.type))
   .map((e) => [e.name || e.id || e.className, parseFloat(getComputedStyle(e).fontSize)])
   .filter(([, size]) => size < 16)"""
+# A box is as tall as it is wide, also where other fields are made taller for fingers.
+STRETCHED = """() => [...document.querySelectorAll('[type="checkbox"], [type="radio"]')]
+  .filter((e) => e.offsetHeight !== e.offsetWidth).map((e) => e.name)"""
+INVALID = """(e) => {
+  const edge = () => getComputedStyle(e).borderTopColor;
+  const before = edge();
+  e.setAttribute('aria-invalid', 'true');
+  return [before, edge()];
+}"""
 # What browsers do where a person, a company or a private window forbids it.
 BLOCKED = """for (const name of ['localStorage', 'sessionStorage']) {
   const get = () => { throw new DOMException('The operation is insecure.', 'SecurityError'); };
@@ -129,8 +141,13 @@ def test_no_field_of_any_page_makes_a_phone_zoom_in(rendered: dict[str, bytes], 
             page.set_viewport_size(narrow["viewport"])
             devices.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
             small[f"a narrow window: {path}"] = page.evaluate(SMALL)
+            assert page.evaluate(STRETCHED) == [], path
         assert {path: found for path, found in small.items() if found} == {}
         assert fields > 100
+        page.goto(served + "/accounts:invite/admin")
+        for field in page.locator("main").locator("input, select").all():
+            valid, invalid = field.evaluate(INVALID)
+            assert valid != invalid
         chromium.close()
 
 
@@ -150,6 +167,37 @@ def test_no_page_fails_where_the_browser_keeps_nothing(rendered: dict[str, bytes
                     _work(page)
                 assert faults == [], path
         chromium.close()
+
+
+def test_a_button_s_spoken_name_has_no_space_before_a_mark(rendered: dict[str, bytes], served: str):
+    """Browsers put a space between what is seen and what is only heard, so it begins with one."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=requires.chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = chromium.new_page()
+        tree = page.context.new_cdp_session(page)
+        for path in ("/home/researcher", "/home/annotator", "/annotation:run/researcher"):
+            page.goto(served + path)
+            nodes = tree.send("Accessibility.getFullAXTree")["nodes"]
+            names = {
+                node["name"]["value"]
+                for node in nodes
+                if node.get("role", {}).get("value") in ("button", "link")
+            }
+            assert any("(zq" in name for name in names), (path, names)
+            assert {name for name in names if re.search(r"\s[:,.;)]|\S\(|\(\s", name)} == set()
+        chromium.close()
+
+
+def test_what_is_only_heard_is_apart_from_what_is_seen():
+    """In every template: a hidden span after a text begins with a space, and with no mark."""
+    templates = Path(settings.BASE_DIR) / "annotation_site/templates"
+    for path in sorted(templates.rglob("*.html")):
+        for before, inside in HIDDEN.findall(path.read_text()):
+            assert not re.match(r"\s*[:,.;]", inside), (path.name, inside)
+            first = re.search(r"(<(a|b|button|div|h\d|td|th)\b[^<]*>|>\s+)$", before)
+            assert first or inside[0] == " ", (path.name, before, inside)
 
 
 def _work(page: Page) -> None:

@@ -12,6 +12,7 @@ from annotation_site.results.files.jobs import export_request
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.sentences import Sentence
 from tests.annotation_site.addresses import GET, address
+from tests.annotation_site.collected_words import collected
 from tests.annotation_site.factories import UserFactory, assignment_of, client_of, make_study
 from tests.annotation_site.marked_words import (
     plant,
@@ -38,9 +39,9 @@ def test_the_marks_are_put_and_found():
 
 
 def visit(study: Study, assignment, clients) -> list[str]:
-    """What pages and errors of the API say outside the marks."""
+    """What pages and errors of the API say outside the marks, or in words makemessages misses."""
     faults = []
-    with pseudo_locale():
+    with pseudo_locale() as pseudo:
         for name in GET:
             for role, client in clients.items():
                 response = client.get(address(name, study, assignment))
@@ -54,6 +55,8 @@ def visit(study: Study, assignment, clients) -> list[str]:
                 else:
                     continue
                 faults += [f"{name} ({role}): {words}" for words in said]
+    missed = pseudo.asked - collected() - {FAILED.message}
+    faults += [f"not collected: {word}" for word in sorted(missed)]
     return list(dict.fromkeys(faults))
 
 

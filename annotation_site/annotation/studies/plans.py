@@ -23,12 +23,12 @@ Read the 30 tokens and look for **patterns**: several tokens that belong togethe
 - A *syntactic* pattern shares a form: plurals, past-tense verbs, words that start with “dis-”.
 - *Names* are names of people, places or organisations, where your study asks for them.
 
-Give every token of a pattern the same number, describe the pattern in a few words, and choose
-its category. A pattern needs at least {min_tokens} tokens to count. Most lists have one or two
-patterns; if a list has none, say so: that is a full annotation. You may look words up on the web.
+Give every token of a pattern the same number, describe the pattern in a few words, and choose \
+its category. A pattern needs at least {min_tokens} tokens to count. Most lists have one or two \
+patterns; if a list has none, say so: that is a full annotation. You may look words up on the web. \
 Switch page translation off in your browser: you judge the words as they are written.
 
-Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation.
+Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation. \
 The page proposes it; you decide.
 """
 WORD_LEVEL = "word"

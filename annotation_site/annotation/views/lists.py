@@ -3,13 +3,14 @@
 import uuid
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET
 
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import selectors
+from annotation_site.annotation.lists import script_words as words
 from annotation_site.annotation.lists.page import (
     assignments_of,
     list_page,
@@ -81,3 +82,20 @@ def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 def dialogs(request: PersonRequest) -> HttpResponse:
     """The dialogs of the annotation page, which it fetches on first use."""
     return render(request, "annotation/_dialogs.html")
+
+
+@require_GET
+def script_words(request: HttpRequest, language: str, version: str) -> HttpResponse:
+    """The words of the annotation page's scripts in a language, which a browser keeps.
+
+    A page of another version of the site gets the words as they are now, and asks again.
+    """
+    found = words.script_words(language)
+    if found is None:
+        raise Http404
+    kept = "max-age=31536000, immutable" if version == found.version else "max-age=0"
+    return HttpResponse(
+        found.script,
+        content_type="text/javascript; charset=utf-8",
+        headers={"Cache-Control": f"public, {kept}"},
+    )

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.demo_entries import entry_try
-from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.accounts.permissions import PersonRequest, speak_english
 from annotation_site.annotation import selectors
 from annotation_site.annotation.lists import access
 from annotation_site.annotation.lists.page import needs_consent
@@ -33,6 +33,7 @@ def home(request: PersonRequest) -> HttpResponse:
     """A person's studies: those to annotate, and those to run."""
     runs: list[Any] = []
     if request.user.is_researcher:
+        speak_english()
         runs = list(selectors.with_annotation_counts(selectors.studies_of(request.user)))
     archived = [found for found in runs if found.state == Study.State.ARCHIVED]
     shows_archived = "archived" in request.GET

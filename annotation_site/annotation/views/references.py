@@ -8,6 +8,7 @@ from annotation_site.accounts.permissions import PersonRequest, researcher_requi
 from annotation_site.annotation import selectors
 from annotation_site.annotation.review import adjudicated_annotations
 from annotation_site.annotation.review.training import silent_scores_waiting
+from annotation_site.annotation.studies.plans import is_frozen
 from annotation_site.workers.selectors import workers_alive
 
 
@@ -28,6 +29,7 @@ def references(request: PersonRequest, slug: str) -> HttpResponse:
     context = {
         "study": study,
         "references": found,
+        "frozen": not found and is_frozen(study),
         "missing": sum(not reference.is_annotated for reference in found),
         "scores_waiting": waiting,
         "workers": bool(waiting) and workers_alive().exists(),

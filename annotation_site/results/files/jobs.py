@@ -72,21 +72,21 @@ def _archive(study: Study, file: IO[bytes], *, with_names: bool, report: Report)
 CONTENTS: dict[str, Content] = {
     "jsonl": Content(
         title=_("Labels as JSON Lines"),
-        help=_("One annotation per line. For scripts, and to load into a study again."),
+        help=_("one annotation per line, for scripts and to load into a study again"),
         extension="jsonl",
         media_type="application/x-ndjson",
         write=_labels(labels_jsonl.JsonlWriter),
     ),
     "parquet": Content(
         title=_("Labels as Parquet"),
-        help=_("The same for pandas and datasets."),
+        help=_("the same, for pandas and datasets"),
         extension="parquet",
         media_type="application/vnd.apache.parquet",
         write=_labels(labels_parquet.ParquetWriter),
     ),
     "archive": Content(
         title=_("Replication archive"),
-        help=_("Labels, tables, figures, guidelines and parameters. Anyone can verify its tables."),
+        help=_("labels, tables, figures, guidelines and parameters; anyone can verify its tables"),
         extension="zip",
         media_type="application/zip",
         write=_archive,

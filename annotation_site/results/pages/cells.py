@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation_site.analysis.paper import PAPER_TABLE_2
 from annotation_site.corpus.models import Kind
-from annotation_site.results.pages.remarks import no_significance, warnings_of
+from annotation_site.results.pages.remarks import no_significance, remark, warnings_of
 
 Row = Mapping[str, Any]
 CONDITIONAL = _("Intervals are 95%, conditional on these annotators.")
@@ -86,8 +86,8 @@ def valued(row: Row, write: Callable[[float | None], str], name: str = "value") 
     if low is not None and high is not None:
         ends = {"low": write(low).rstrip("%"), "high": write(high)}
         between = gettext("%(low)s to %(high)s") % ends
-    remark = "" if row.get(name) is not None else translated(row.get("undefined"))
-    return Cell(write(row.get(name)), between, remark)
+    missing = "" if row.get(name) is not None else remark(row.get("undefined"))
+    return Cell(write(row.get(name)), between, missing)
 
 
 def words(text: Any) -> Cell:

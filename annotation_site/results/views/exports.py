@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -34,7 +35,7 @@ def exports(request: PersonRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, gettext("A worker is writing the file. It appears below."))
             return redirect("results:exports", slug)
-    context = {**_context(study), "form": form}
+    context = {**_context(study), "form": form, "export_days": settings.EXPORT_DAYS}
     return render(request, "results/exports.html", context, status=422 if form.errors else 200)
 
 

@@ -1,5 +1,5 @@
-// Makes elements. Everything that others wrote enters the document as text, and as it is: what people
-// and models wrote is marked for browsers and extensions that translate pages.
+// Makes elements. What people and models wrote enters the document as text, and marked for browsers
+// and extensions that translate pages.
 
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);

@@ -1,7 +1,6 @@
 // Sentences in the person's language. English has no catalogue: there a sentence is its own key.
 
-const data = document.getElementById('catalogue');
-const {messages = {}, plural} = data ? JSON.parse(data.textContent) : {};
+const {messages = {}, plural} = globalThis.catalogue ?? {};
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 

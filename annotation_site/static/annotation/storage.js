@@ -1,5 +1,5 @@
 // What the browser keeps for this site. Where it keeps nothing (blocked, full, private windows),
-// every use would throw, even naming it: here that is an answer, and no other script asks.
+// even naming it would throw: here that is an answer, and no other script asks.
 
 function keeper(area) {
   const attempt = (use, otherwise) => {

@@ -22,7 +22,8 @@ NOT_BY_SCRIPT = {
           if name.startswith(("account_", "mfa_", "socialaccount_"))),
     },
     BROWSER: {
-        "accounts:language", "annotation:dialogs", "annotation:tutorial", "annotation:comparison",
+        "accounts:language", "annotation:comparison", "annotation:dialogs",
+        "annotation:script_words", "annotation:tutorial",
     },
     PROBE: {"healthz", "readyz", "metrics"},
 }  # fmt: skip

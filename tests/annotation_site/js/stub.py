@@ -16,6 +16,8 @@ from typing import Any
 
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
+from django.test import RequestFactory
+from django.urls import resolve
 from django.utils import translation
 
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
@@ -64,6 +66,7 @@ class Stub:
         self.keys: set[str] = set()
         self.status = 0  # answer every API request with this status
         self.busy = ""  # answer 429, and to come again after so many seconds
+        self.words_asked: list[str] = []  # addresses of the scripts' words
         self.lose_replies = False  # do what was asked, and answer like a proxy without a server
         self.logged_out = False
         self.language = "en"
@@ -164,8 +167,10 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *args: object) -> None:
             """Silent: pytest shows what matters."""
 
-        def send(self, status: int, kind: str, body: bytes) -> None:
+        def send(self, status: int, kind: str, body: bytes, kept: str = "") -> None:
             self.send_response(status)
+            if kept:
+                self.send_header("Cache-Control", kept)
             if status == 429:
                 self.send_header("Retry-After", stub.busy)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
@@ -186,6 +191,11 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 with translation.override(stub.language):
                     html = render_to_string("annotation/_dialogs.html")
                 self.send(200, "text/html", html.encode())
+            elif self.path.startswith("/lists/words/"):
+                stub.words_asked.append(self.path)
+                found = resolve(self.path)
+                reply = found.func(RequestFactory().get(self.path), **found.kwargs)
+                self.send(200, "text/javascript", reply.content, reply["Cache-Control"])
             elif folder == "lists":
                 person = SimpleNamespace(is_authenticated=True, public_id="somebody")
                 context = {

@@ -1,11 +1,14 @@
 """The annotation page in a real browser, without a database: keys, mouse, saving, conflicts."""
 
+import itertools
 import re
 
 import pytest
+from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from annotation_site.annotation.lists.script_words import script_words
 from tests.annotation_site.js.driver import (
     expect_list,
     expect_saved,
@@ -492,17 +495,32 @@ def test_the_whole_task_on_a_phone(browser: Browser, stub: Stub):
     phone.close()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-def test_no_barrier_that_axe_finds(page: Page, scheme: str, width: int):
-    page.set_viewport_size({"width": width, "height": 844})
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+def test_a_message_is_seen_on_a_telephone_wherever_the_list_is_scrolled(page: Page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#submit").click()
+    message, button = (
+        page.locator("#message").bounding_box(),
+        page.locator("#submit").bounding_box(),
+    )
+    assert "Mark at least one pattern" in page.locator("#message").inner_text()
+    assert message["y"] > 0
+    assert message["y"] + message["height"] <= button["y"] <= 844
+
+
+def test_no_barrier_that_axe_finds_in_any_theme_and_width(page: Page):
+    axe = Axe()
+    page.evaluate(axe.axe_script)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    options = {"runOnly": tags, "resultTypes": ["violations"]}
     for keys in ("", "1 1 2 3 4 5 6 7 8 9 s Enter", "?", "Escape q", "Escape g", "g f", "Escape c"):
         press(page, keys)
         if keys[-1:] in ("?", "q"):  # it is fetched first
             expect(page.get_by_role("dialog")).to_be_visible()
-        found = Axe().run(page, options={"runOnly": tags})
-        assert found.violations_count == 0, (keys, found.generate_report())
+        for scheme, width in itertools.product(("light", "dark"), (1280, 390)):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found = AxeResults(page.evaluate("(how) => axe.run(document, how)", options))
+            assert found.violations_count == 0, (keys, scheme, width, found.generate_report())
 
 
 def test_a_key_press_touches_only_the_rows_that_change(page: Page):
@@ -531,16 +549,20 @@ def test_a_key_press_touches_only_the_rows_that_change(page: Page):
 def test_the_page_weighs_less_than_102_kilobytes_and_asks_nobody_else(
     page: Page, stub: Stub, language: str
 ):
-    """A translation brings its own words besides, and only those of this page."""
+    """In every language: the words of a translation come with the first list and are kept."""
     stub.language = language
     page.wait_for_load_state("networkidle")  # a reply that a reload cuts off has no body
+    reload(page)
+    words = [f"/lists/words/de.{found.version}.js"] if (found := script_words(language)) else []
+    assert stub.words_asked == words
+    assert found is None or len(found.script.encode()) < 6_500
+    page.wait_for_load_state("networkidle")
     replies = []
     page.on("response", lambda reply: replies.append(reply))
-    reload(page)
+    open_list(page, stub, 1)
     page.wait_for_load_state("networkidle")
+    assert stub.words_asked == words
     assert all(reply.url.startswith(stub.address) for reply in replies)
-    words = page.locator("#catalogue")
-    own = len(words.inner_text().encode()) if words.count() else 0
-    assert (own > 0) == (language != "en")
-    assert own < 6_500
-    assert sum(len(reply.body()) for reply in replies) - own < 102_000
+    own = [reply for reply in replies if "/lists/words/" not in reply.url]
+    assert len(own) > 20
+    assert sum(len(reply.body()) for reply in own) < 102_000

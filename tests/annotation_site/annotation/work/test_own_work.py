@@ -69,7 +69,7 @@ def test_nothing_left_takes_no_time():
 def test_home_shows_what_is_done_and_left_the_pace_and_where_to_go_on(clock):
     study = make_study(extraction=make_extraction(per_layer=4))
     client = client_of(assignment_of(study).membership.user)
-    assert "Start : A study" in text_of(client.get("/"))
+    assert "Start ( A study )" in text_of(client.get("/"))
     for position in range(1, 6):
         assignment = assignment_of(study, position)
         client.get(f"/lists/{assignment.public_id}/")
@@ -80,7 +80,7 @@ def test_home_shows_what_is_done_and_left_the_pace_and_where_to_go_on(clock):
     assert "typical time per list 1 min 30 s" in page
     assert "lists per hour of active time 40" in page
     assert "left for you, at your pace so far 25 min to 30 min" in page
-    assert "Continue with list 6 : A study" in page
+    assert "Continue with list 6 ( A study )" in page
 
 
 def test_one_button_stands_out_where_the_person_stopped(clock):
