@@ -153,7 +153,7 @@ def _summary(bundle: Bundle) -> Iterator[str]:
         names = ", ".join(model.unembedding.tensors)
         yield f"unembedding {names}: {UNEMBEDDINGS[model.unembedding.chosen]}"
     if model.stored_as:
-        yield f"stored in GGUF as {', '.join(model.stored_as)}"
+        yield f"stored as {', '.join(model.stored_as)}"
     yield from _tokenizer(parameters.get("tokenizer"), model.vocab_size)
     kinds = ", ".join(f"{counts.kinds[kind]} {kind}" for kind in KINDS if kind in counts.kinds)
     yield f"{counts.vectors:,} lists ({kinds}), {parameters['top_k']} tokens each"

@@ -106,7 +106,11 @@ class SafetensorsFiles:
         if not places:
             whole: torch.Tensor = self._file(self._paths[name]).get_tensor(self._stored(name))
             return whole.clone()
-        kept = (len(range(size)[place]) for size, place in zip(self.shape(name), places) if isinstance(place, slice))
+        kept = (
+            len(range(size)[place])
+            for size, place in zip(self.shape(name), places, strict=False)
+            if isinstance(place, slice)
+        )
         stored = self._slice(name, math.prod((*kept, *self.shape(name)[len(places) :])))
         found: torch.Tensor = stored[places]
         return found

@@ -70,4 +70,5 @@ def _numbers(
 
 def _in_order(words: torch.Tensor) -> torch.Tensor:
     numbers = unpacked(words, 4, 1)
-    return numbers.unflatten(1, (-1, _PER_WORD))[..., _PLACES].flatten(1)
+    of_words = numbers.reshape(*words.shape, _PER_WORD)
+    return of_words[..., _PLACES].flatten(1)

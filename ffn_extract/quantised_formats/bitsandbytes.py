@@ -1,5 +1,5 @@
-"""bitsandbytes: LLM.int8 (a scale for each row, `SCB`) and 4-bit (nf4, fp4), whose numbers stand one
-after the other in blocks with a scale each; the scales can be quantised again.
+"""bitsandbytes: LLM.int8 (a scale for each row, `SCB`) and 4-bit (nf4, fp4), whose numbers stand
+one after the other in blocks with a scale each; the scales can be quantised again.
 
 4-bit: the code's value times the scale, in float32, before any rounding to the model's type.
 int8: code · scale · (1/127), rounded to float32 after each product.
@@ -55,14 +55,13 @@ def _int8(files: StoredFiles, stem: str) -> QuantisedMatrix:
 def _four_bit(files: StoredFiles, name: str, kind: str, state: str) -> QuantisedMatrix:
     said = _state(files, state)
     parts = (*present(files, name, "", *_4_BIT), state)
-    nested = name + ".nested_absmax" in parts
     shape, size = (said.rows, said.columns), said.size
-    if not _fits(files, name, kind, said, nested=nested):
+    if not _fits(files, name, kind, said):
         raise refusal(_TITLE, name, "has parts whose sizes do not fit together")
-    title = f"bitsandbytes {kind}{' with double quantisation' if nested else ''}"
+    title = f"bitsandbytes {kind}{' with double quantisation' if said.nested else ''}"
 
     def numbers(rows: slice, columns: slice, _place: int | None) -> torch.Tensor:
-        scales = _nested(files, name, said) if nested else _plain(files, name)
+        scales = _nested(files, name, said) if said.nested else _plain(files, name)
         step = max(1, _BLOCK_NUMBERS // shape[1])
         starts = range(rows.start, rows.stop, step)
         some = (slice(start, min(start + step, rows.stop)) for start in starts)
@@ -74,12 +73,13 @@ def _four_bit(files: StoredFiles, name: str, kind: str, state: str) -> Quantised
 
 @dataclass(frozen=True)
 class _State:
-    """Sizes of a 4-bit matrix, of its blocks, and of the blocks of its scales, with their offset."""
+    """Sizes of a 4-bit matrix, its blocks and the blocks of its scales, and their offset."""
 
     kind: str
     rows: int
     columns: int
     size: int
+    nested: bool
     outer_size: int
     offset: float
 
@@ -94,23 +94,29 @@ def _state(files: StoredFiles, name: str) -> _State:
             raise ValueError("a size is no whole number")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise refusal(_TITLE, name, "is a state that is not known") from error
-    return _State(said.get("quant_type"), *sizes, offset)
+    *_, size, outer = sizes
+    nested = "nested_blocksize" in said
+    return _State(str(said.get("quant_type")), rows, columns, size, nested, outer, offset)
 
 
-def _fits(files: StoredFiles, name: str, kind: str, said: _State, *, nested: bool) -> bool:
+def _fits(files: StoredFiles, name: str, kind: str, said: _State) -> bool:
     """Whether a 4-bit matrix and its scales have the sizes that the state gives."""
     if name not in files.names or files.dtype(name) != "uint8" or said.kind != kind:
         return False
     count = said.rows * said.columns
     n_blocks = -(-count // said.size)
-    expected = {".absmax": (n_blocks,), ".quant_map": (16,)}
-    if nested:
+    expected: dict[str, tuple[int, ...]] = {".absmax": (n_blocks,), ".quant_map": (16,)}
+    if said.nested:
         outer = -(-n_blocks // said.outer_size)
         expected |= {".nested_absmax": (outer,), ".nested_quant_map": (256,)}
     n_bytes = -(-count // 2)
-    return files.shape(name) in ((n_bytes, 1), (1, n_bytes)) and all(
-        name + part in files.names and files.shape(name + part) == shape
-        for part, shape in expected.items()
+    return (
+        files.shape(name) in ((n_bytes, 1), (1, n_bytes))
+        and all(
+            name + part in files.names and files.shape(name + part) == shape
+            for part, shape in expected.items()
+        )
+        and (files.dtype(name + ".absmax") == "uint8") is said.nested
     )
 
 
@@ -137,4 +143,5 @@ def _rows(
     codes = torch.stack((stored >> 4, stored & 15), -1).flatten()[inside].int()
     blocks, inside = enclosing(places, size)
     own = scales[blocks].repeat_interleave(size)[inside]
-    return (files.part(name + ".quant_map").to(torch.float32)[codes] * own).unflatten(0, (-1, width))
+    numbers: torch.Tensor = files.part(name + ".quant_map").to(torch.float32)[codes] * own
+    return numbers.reshape(-1, width)

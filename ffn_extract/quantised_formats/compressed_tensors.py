@@ -1,6 +1,6 @@
-"""compressed-tensors: whole numbers packed into 32-bit words along a row (pack-quantized), or int8 and
-fp8 codes (int-, float- and naive-quantized), with scales for the tensor, each row, groups of a row
-or blocks; without reordered groups, sparsity or rotations.
+"""compressed-tensors: whole numbers packed into 32-bit words along a row (pack-quantized), or int8
+and fp8 codes (int-, float- and naive-quantized), with scales for the tensor, each row, groups of a
+row or blocks; without reordered groups, sparsity or rotations.
 
 A number is (code − zero point) · scale, rounded to float32.
 """
@@ -58,11 +58,12 @@ def _scheme(settings: Settings, name: str) -> Mapping[str, Any]:
     """How weights are quantised, where all groups of layers agree."""
     for key in ("transform_config", "sparsity_config"):
         other = settings.get(key)
-        if other and other.get("format", "other") != "dense":
+        if other and (not isinstance(other, Mapping) or other.get("format") != "dense"):
             raise refusal(_TITLE, name, f"is changed by a {key}, which is not read")
     groups = settings.get("config_groups")
-    found = [g.get("weights") for g in groups.values()] if isinstance(groups, Mapping) else []
-    found = [one for one in found if isinstance(one, Mapping)]
+    of_groups = groups.values() if isinstance(groups, Mapping) else ()
+    said = (one.get("weights") for one in of_groups if isinstance(one, Mapping))
+    found = [one for one in said if isinstance(one, Mapping)]
     kinds = {(g.get("num_bits"), g.get("strategy"), g.get("symmetric", True)) for g in found}
     sizes = {(str(g.get("group_size")), str(g.get("block_structure"))) for g in found}
     if len(kinds) != 1 or len(sizes) != 1:
@@ -113,7 +114,7 @@ def _packed(files: StoredFiles, stem: str, scheme: Mapping[str, Any]) -> Quantis
     shifted = None if scheme.get("symmetric", True) else bits
     if shifted:
         zeros = (-(-blocks.grid[0] // per), blocks.grid[1])
-        if files.shape(stem + "weight_zero_point") != zeros:
+        if (zero := stem + "weight_zero_point") not in parts or files.shape(zero) != zeros:
             raise refusal(_TITLE, name, "has not the zero points that config.json says")
     read = partial(_packed_numbers, files, stem, bits, blocks, shifted is not None)
     return QuantisedMatrix(f"{_TITLE} int{bits} {blocks.title}", (rows, columns), parts, read)

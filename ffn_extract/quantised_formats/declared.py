@@ -1,6 +1,8 @@
 """What config.json says of a model's quantisation. No torch."""
 
+import re
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from ffn_extract.errors import CheckpointError
@@ -10,6 +12,11 @@ READ = {
     "fp8": "fp8", "gptq": "GPTQ", "mxfp4": "MXFP4",
 }  # fmt: skip
 """The formats that are read: quant_method in config.json, and a title."""
+_BESIDE = re.compile(
+    r"(qzeros|scales|g_idx|SCB|weight_format|weight_(scale|zero_point|shape)\w*"
+    r"|weight\.\w+(\.\w+)?|(input|output|activation)_\w+)$"
+)
+"""Ends of the names of scales and zero points."""
 WAY_OUT = (
     "Give the model as it was before it was quantised, or load it with transformers, call "
     "dequantize(), save it with save_pretrained, and give that folder."
@@ -32,6 +39,26 @@ def declared(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def is_read(config: Mapping[str, Any]) -> bool:
     """Whether config.json declares a format that is read."""
     return declared(config).get("quant_method") in READ
+
+
+def count_parameters(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> int:
+    """How many numbers a quantised model has, without its scales and zero points."""
+    per_word = 32 // _bits(declared(config))
+    total = 0
+    for name, shape in shapes.items():
+        if name.endswith(("qweight", "weight_packed")):
+            total += per_word * prod(shape)
+        elif name.endswith("_blocks") or f"{name}.absmax" in shapes:  # two in a byte
+            total += 2 * prod(shape)
+        elif not _BESIDE.search(name):
+            total += prod(shape)
+    return total
+
+
+def _bits(settings: Mapping[str, Any]) -> int:
+    """Bits of a packed number; 4 where config.json does not say 8."""
+    said = str(settings.get("config_groups")) if "config_groups" in settings else ""
+    return 8 if settings.get("bits") == 8 or "'num_bits': 8" in said else 4
 
 
 def refusal(title: str, name: str, why: str) -> CheckpointError:

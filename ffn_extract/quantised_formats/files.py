@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ffn_extract.checkpoints.tensor_files import StoredFiles, TensorFiles
+from ffn_extract.checkpoints.tensor_files import FLOAT_TYPES, StoredFiles, TensorFiles
 from ffn_extract.quantised_formats import (
     awq,
     bitsandbytes,
@@ -38,7 +38,7 @@ class DequantisedFiles:
         self._files = files
         self._matrices = matrices
         hidden = {part for matrix in matrices.values() for part in matrix.parts}
-        self._names = (files.names - hidden) | matrices.keys()
+        self._names = frozenset((files.names - hidden) | matrices.keys())
 
     @property
     def names(self) -> frozenset[str]:
@@ -66,6 +66,11 @@ class DequantisedFiles:
             return self._files.columns(name, start, stop, place)
         matrix = self._matrices[name]
         return matrix.numbers(slice(0, matrix.shape[-2]), slice(start, stop), place)
+
+    def in_memory(self) -> dict[str, torch.Tensor]:
+        """All floating-point tensors, to run the model with."""
+        names = [n for n in self._names if self.dtype(n) in FLOAT_TYPES and self.shape(n)]
+        return {name: self.rows(name, 0, self.shape(name)[0]) for name in sorted(names)}
 
     def types_of(self, names: list[str]) -> dict[str, list[str]]:
         """Names of tensors by the format or type in which they are stored."""

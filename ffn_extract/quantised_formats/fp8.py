@@ -1,5 +1,5 @@
-"""fp8 as DeepSeek-V3 has it: 8-bit floating-point numbers with a scale (`weight_scale_inv`) for each
-block of rows and columns, or one for a whole matrix.
+"""fp8 as DeepSeek-V3 has it: 8-bit floating-point numbers with a scale (`weight_scale_inv`) for
+each block of rows and columns, or one for a whole matrix.
 
 A number is its code times the scale, rounded to float32.
 """

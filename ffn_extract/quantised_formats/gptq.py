@@ -89,4 +89,5 @@ def _numbers(
     zeros = (zeros + less) & (2**bits - 1)
     scales = files.part(stem + "scales", _ALL, rows).to(torch.float32)
     own = groups[columns]
-    return ((codes - zeros[own]) * scales[own]).T
+    numbers: torch.Tensor = (codes - zeros[own]) * scales[own]
+    return numbers.T

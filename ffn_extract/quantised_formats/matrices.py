@@ -40,7 +40,7 @@ def unpacked(words: torch.Tensor, bits: int, axis: int) -> torch.Tensor:
     """The numbers in 32-bit words along an axis of a matrix, those of the lowest bits first."""
     words = words.movedim(axis, -1)
     shifts = torch.arange(0, 32, bits, dtype=torch.int32)
-    numbers = (words[..., None] >> shifts) & (2**bits - 1)
+    numbers: torch.Tensor = (words[..., None] >> shifts) & (2**bits - 1)
     return numbers.flatten(-2).movedim(-1, axis)
 
 

@@ -39,9 +39,7 @@ class Blocks:
         return f"in blocks of {self.height} × {self.width}"
 
 
-def spread(
-    scales: torch.Tensor, blocks: Blocks, rows: slice, columns: slice
-) -> torch.Tensor:
+def spread(scales: torch.Tensor, blocks: Blocks, rows: slice, columns: slice) -> torch.Tensor:
     """The scale, or zero point, of each number in rows and columns."""
     grid = scales.reshape(blocks.grid)
     down, own_rows = enclosing(rows, blocks.height)
