@@ -63,7 +63,9 @@ def in_gguf(family: Architecture, config: Mapping[str, Any]) -> Architecture:
     return replace(
         family,
         prefixes=("",),
-        ffns=tuple(_experts(ffn) if ffn.experts_keys else _ffn(ffn, stacked) for ffn in family.ffns),
+        ffns=tuple(
+            _experts(ffn) if ffn.experts_keys else _ffn(ffn, stacked) for ffn in family.ffns
+        ),
         embedding="token_embd.weight",
         heads=("output.weight",),
         norm=family.norm and _norm(family.norm, "output_norm"),
