@@ -2,16 +2,55 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from ffn_extract.errors import CheckpointError
 
-READ = {
-    "awq": "AWQ", "bitsandbytes": "bitsandbytes", "compressed-tensors": "compressed-tensors",
-    "fp8": "fp8", "gptq": "GPTQ", "mxfp4": "MXFP4",
+
+@dataclass(frozen=True)
+class Form:
+    """What is read of a format, what its numbers are, and which packages made the same of them."""
+
+    title: str
+    read: str
+    numbers: str
+    checked_with: tuple[str, ...]
+
+
+FORMS = {
+    "awq": Form(
+        "AWQ", "gemm, 4 bits", "(code − zero point) · scale, exact", ("autoawq",)
+    ),
+    "bitsandbytes": Form(
+        "bitsandbytes",
+        "LLM.int8, nf4 and fp4, with and without double quantisation",
+        "code · scale (int8: · 1/127), before rounding to the model's type",
+        ("bitsandbytes",),
+    ),
+    "compressed-tensors": Form(
+        "compressed-tensors",
+        "pack-quantized with 4 or 8 bits, int-, float- and naive-quantized int8 and fp8",
+        "(code − zero point) · scale",
+        ("compressed-tensors",),
+    ),
+    "fp8": Form(
+        "fp8", "weight_scale_inv for blocks or the whole matrix", "code · scale", ("transformers",)
+    ),
+    "gptq": Form(
+        "GPTQ",
+        "gptq and gptq_v2, 4 or 8 bits, with and without desc_act",
+        "(code − zero point) · scale, exact",
+        ("auto_gptq", "gptqmodel"),
+    ),
+    "mxfp4": Form(
+        "MXFP4", "stacks of experts (gpt-oss)", "code · 2^exponent, exact",
+        ("torchao", "transformers"),
+    ),
 }  # fmt: skip
-"""The formats that are read: quant_method in config.json, and a title."""
+"""The formats that are read, by quant_method in config.json."""
+READ = {method: form.title for method, form in FORMS.items()}
 _BESIDE = re.compile(
     r"(qzeros|scales|g_idx|SCB|weight_format|weight_(scale|zero_point|shape)\w*"
     r"|weight\.\w+(\.\w+)?|(input|output|activation)_\w+)$"

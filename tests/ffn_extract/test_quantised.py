@@ -11,7 +11,8 @@ import torch
 import transformers as t
 from safetensors.torch import load_file, save_file
 
-from ffn_extract.architectures import ModelWeights, architecture_of
+from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_of
+from ffn_extract.architectures.formats import in_linear_layers
 from ffn_extract.bundle import open_bundle
 from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.checkpoints.outline import outline_of_folder
@@ -23,9 +24,10 @@ from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.quantised_formats import bitsandbytes
-from ffn_extract.quantised_formats.declared import READ
+from ffn_extract.quantised_formats.declared import FORMS, READ
 from ffn_extract.quantised_formats.files import FORMATS, dequantised
-from tests.ffn_extract.tiny_families import LLAMA, NARROW, TinyFamily
+from ffn_extract.updates import _load
+from tests.ffn_extract.tiny_families import LLAMA, NARROW, TINY_FAMILIES, TinyFamily
 from tests.ffn_extract.tiny_models import (
     BYTE_LEVEL,
     EXTRA_ROWS,
@@ -125,6 +127,8 @@ def test_every_format_that_is_read_has_a_fixture():
     for name in NAMES:
         for maker in json.loads((FIXTURES / f"{name}.json").read_text())["made_by"]:
             assert all(maker[key] for key in ("package", "version", "licence"))
+            method = fixture(name)[2]["quant_method"]
+            assert maker["package"] in FORMS[method].checked_with
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -197,6 +201,58 @@ def test_the_site_knows_the_sizes_of_a_quantised_model(name, tiny_folders):
     plain, quantised = (outline_of_folder(folder / one) for one in ("plain", "quantised"))
     assert sizes_of(quantised, VALUES) == sizes_of(plain, VALUES)
     assert quantised.parameters == pytest.approx(plain.parameters, rel=0.02)
+
+
+def as_int8(tensors, names):
+    """Tensors with some matrices as bitsandbytes keeps a linear layer's, and the numbers of these."""
+    made, numbers = dict(tensors), {}
+    for name in names:
+        stem = name.removesuffix("weight")
+        codes = torch.randint(-127, 128, tensors[name].shape, dtype=torch.int8)
+        scales = torch.rand(len(codes)) + 0.5
+        made |= {name: codes, f"{stem}SCB": scales}
+        numbers[name] = codes.float() * scales[:, None] * 7.874015718698502e-3
+    return made, numbers
+
+
+@pytest.mark.parametrize("family", sorted(set(ARCHITECTURES) & set(TINY_FAMILIES)))
+def test_a_familys_quantised_linear_layers_are_read_or_refused(tiny_model, tmp_path, family):
+    declared = ARCHITECTURES[family]
+    plain = weights_of(tiny_model(family))
+    tensors = load_file(tiny_model(family) / "model.safetensors")
+    ends = tuple(ffn.value.name.partition("{layer}")[2].rpartition("}")[2] for ffn in declared.ffns)
+    ends = tuple(end or declared.ffns[0].value.name for end in ends)
+    used = [n for n in plain.used_tensors() if n.endswith(ends) and tensors[n].dim() == 2]
+    folder = shutil.copytree(tiny_model(family), tmp_path / "copy")
+    edit_config(folder, quantization_config={"quant_method": "bitsandbytes"})
+    if not in_linear_layers(declared):
+        # As of a linear layer: (outputs, inputs), a matrix an expert.
+        turned = {n: t.T.contiguous() for n, t in tensors.items() if n in used} or {
+            n.replace("experts.", "experts.0.") + ".weight": t[0].T.contiguous()
+            for n, t in tensors.items()
+            if n.endswith("experts.down_proj")
+        }
+        left = {n: t for n, t in tensors.items() if not n.endswith(ends)}
+        save_file(as_int8(left | turned, turned)[0], folder / "model.safetensors")
+        with pytest.raises(FFNExtractError, match=r"has shape|The weights have no"):
+            weights_of(folder)
+        return
+    assert used
+    made, numbers = as_int8(tensors, used)
+    save_file(made, folder / "model.safetensors")
+    dequantised_one = shutil.copytree(tiny_model(family), tmp_path / "dequantised")
+    save_file(tensors | numbers, dequantised_one / "model.safetensors")
+    read, expected = weights_of(folder), weights_of(dequantised_one)
+    assert read.dimensions == expected.dimensions
+    for layer in read.layers:
+        places = (layer, 0, read.n_values(layer))
+        assert torch.equal(read.value_rows(*places), expected.value_rows(*places))
+        assert not torch.equal(read.value_rows(*places), plain.value_rows(*places))
+    if declared.value_module is not None:
+        runs, also = (_load(find_checkpoint(str(one))) for one in (folder, dequantised_one))
+        left = {n: one for n, one in runs.state_dict().items() if "pooler" not in n}
+        assert left
+        assert all(torch.equal(one, also.state_dict()[n]) for n, one in left.items())
 
 
 SETTINGS = {
