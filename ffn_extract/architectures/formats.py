@@ -1,4 +1,4 @@
-"""What is read of each format of weights and of each family, as the table of docs/formats.md."""
+"""Tables of the formats of weights that are read, by family, as in docs/formats.md."""
 
 from collections.abc import Iterator
 

@@ -52,8 +52,8 @@ def in_gguf(family: Architecture, config: Mapping[str, Any]) -> Architecture:
     if config.get("num_experts") and not stacked:
         raise ArchitectureError(
             f"The GGUF file's FFN has {config['num_experts']} experts in each layer; "
-            f"a {family.model_type} model with experts cannot be read. Give the model from which the file was made, "
-            "as a folder with config.json and safetensors."
+            f"a {family.model_type} model with experts cannot be read. Give the model from which "
+            "the file was made, as a folder with config.json and safetensors."
         )
     if family.model_type not in {*MODEL_TYPES.values(), *WITH_EXPERTS.values()}:
         raise ArchitectureError(

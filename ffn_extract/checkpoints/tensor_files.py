@@ -65,7 +65,7 @@ class StoredFiles(TensorFiles, Protocol):
     """Tensors of safetensors or torch files, whatever type they are stored in."""
 
     def part(self, name: str, *places: int | slice) -> torch.Tensor:
-        """What `places` select, axis by axis, of a tensor in its stored type; all without any."""
+        """A part of a tensor in its stored type, by places along its axes; all without any."""
         ...
 
 

@@ -74,7 +74,7 @@ def _scheme(settings: Settings, name: str) -> Mapping[str, Any]:
 def _blocks(
     files: StoredFiles, stem: str, shape: tuple[int, ...], scheme: Mapping[str, Any]
 ) -> Blocks:
-    """What shares a scale, where the tensor of scales has that shape."""
+    """The blocks that share a scale. Raises CheckpointError if the scales are not theirs."""
     name, scale = stem + "weight", stem + "weight_scale"
     height, width, size = 1, 1, scheme.get("group_size")
     match scheme.get("strategy"), scheme.get("block_structure"):

@@ -1,4 +1,4 @@
-"""What config.json says of a model's quantisation. No torch."""
+"""Quantisation as config.json declares it, and the formats that are read. No torch."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ffn_extract.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Form:
-    """What is read of a format, what its numbers are, and which packages made the same of them."""
+    """A format: its variants that are read, its numbers, and packages that give the same."""
 
     title: str
     read: str

@@ -27,7 +27,7 @@ class QuantisedMatrix:
 
 
 def stems(files: StoredFiles, mark: str) -> Iterator[str]:
-    """What stands before `mark` in the names that end in it, in order."""
+    """Prefixes of the names that end in `mark`, in order."""
     return (name.removesuffix(mark) for name in sorted(files.names) if name.endswith(mark))
 
 

@@ -31,7 +31,7 @@ class Blocks:
 
     @property
     def title(self) -> str:
-        """What shares a scale."""
+        """The blocks in words."""
         if self.grid == (1, 1):
             return "per tensor"
         if self.width >= self.columns and self.height == 1:

@@ -13,7 +13,7 @@ from transformers.activations import ACT2FN
 
 from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_of
 from ffn_extract.checkpoints.find import find_checkpoint
-from ffn_extract.errors import ArchitectureError
+from ffn_extract.errors import ArchitectureError, CheckpointError
 from tests.ffn_extract.tiny_families import (
     CAUSAL,
     ENCODERS,

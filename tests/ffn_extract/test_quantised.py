@@ -204,7 +204,7 @@ def test_the_site_knows_the_sizes_of_a_quantised_model(name, tiny_folders):
 
 
 def as_int8(tensors, names):
-    """Tensors with some matrices as bitsandbytes keeps a linear layer's, and the numbers of these."""
+    """Tensors with some matrices in bitsandbytes' int8, and the numbers of these."""
     made, numbers = dict(tensors), {}
     for name in names:
         stem = name.removesuffix("weight")

