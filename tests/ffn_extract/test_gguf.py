@@ -331,13 +331,19 @@ def test_a_family_that_is_not_known_is_read_by_the_names_of_its_tensors(tiny_ggu
     ("settings", "sentence"),
     [
         ({"general__type": "adapter"}, "of the type 'adapter'"),
-        ({"llama__expert_count": 4}, "4 experts"),
+        ({"llama__expert_count": 4}, r"no blk\.0\.ffn_gate_exps\.weight, which a mixtral model"),
         ({"split__count": 3}, "one of 3 files"),
     ],
 )
 def test_what_is_no_such_model_is_refused(tiny_gguf, settings, sentence):
     _, path, _ = tiny_gguf("llama", **settings)
     with pytest.raises(FFNExtractError, match=sentence):
+        weights_of(path)
+
+
+def test_a_family_without_experts_is_refused_where_the_file_has_some(tiny_gguf):
+    _, path, _ = tiny_gguf("qwen2", qwen2__expert_count=4)
+    with pytest.raises(ArchitectureError, match="4 experts in each layer; a qwen2 model with exp"):
         weights_of(path)
 
 

@@ -1,5 +1,6 @@
 """A real quantised model: lists against float64 products, updates against a hook of its own run."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,8 @@ def test_sixty_lists_equal_float64_products_of_the_dequantised_weights(smollm2, 
     rows = [row for batch in open_bundle(tmp_path / "out").iter_vectors() for row in batch]
     assert len(rows) == 60
     for row in rows:
-        scores = (
-            unembedding
-            @ weights.value_rows(row.layer, row.index, row.index + 1)[0].double().numpy()
-        )
+        (vector,) = weights.value_rows(row.layer, row.index, row.index + 1).double().numpy()
+        scores = unembedding @ vector
         for ids, own, sign in (
             (row.token_ids, row.scores, -1), (row.bottom_token_ids, row.bottom_scores, 1),
         ):  # fmt: skip
@@ -63,8 +62,9 @@ def test_ten_updates_are_those_of_a_hook_in_a_run_of_its_own(smollm2):
     model = model_in_gguf(checkpoint.gguf, checkpoint.tensors)
     for layer in range(0, 30, 3):
         (update,) = reader.draw(layer, 1, np.random.default_rng(layer))
-        seen = []
-        handle = model.layers[layer].mlp.register_forward_hook(lambda *found: seen.append(found[2]))
+        seen: list[torch.Tensor] = []
+        kept = functools.partial(lambda seen, _module, _read, given: seen.append(given), seen)
+        handle = model.layers[layer].mlp.register_forward_hook(kept)
         ids = tokenizer(update.text, return_tensors="pt", split_special_tokens=True)
         with torch.inference_mode():
             model(**ids)
