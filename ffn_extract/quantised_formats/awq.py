@@ -13,6 +13,7 @@ from ffn_extract.quantised_formats.declared import refusal
 from ffn_extract.quantised_formats.matrices import (
     QuantisedMatrix,
     Settings,
+    are_words,
     enclosing,
     present,
     stems,
@@ -51,7 +52,8 @@ def _sizes(files: StoredFiles, stem: str) -> tuple[int, int, int]:
     except (KeyError, ValueError) as error:
         raise refusal("AWQ", stem + "weight", "lacks its scales or its zero points") from error
     outputs = words * _PER_WORD
-    if zero_words != words or scales != (n_groups, outputs) or not n_groups or inputs % n_groups:
+    fits = zero_words == words and scales == (n_groups, outputs) and are_words(files, stem)
+    if not fits or 0 in (inputs, outputs, n_groups) or inputs % n_groups:
         raise refusal("AWQ", stem + "weight", "has parts whose sizes do not fit together")
     return inputs, outputs, inputs // n_groups
 

@@ -7,10 +7,11 @@ int8: code · scale · (1/127), rounded to float32 after each product.
 
 import json
 from dataclasses import dataclass
+from math import prod
 
 import torch
 
-from ffn_extract.checkpoints.tensor_files import StoredFiles
+from ffn_extract.checkpoints.tensor_files import FLOAT_TYPES, StoredFiles
 from ffn_extract.quantised_formats.declared import refusal
 from ffn_extract.quantised_formats.matrices import (
     QuantisedMatrix,
@@ -24,6 +25,7 @@ _TITLE = "bitsandbytes"
 _OF_127 = 7.874015718698502e-3
 _ROWS_FORMAT = 0
 _BLOCK_NUMBERS = 1 << 22
+_MOST_STATE_BYTES = 4096
 _4_BIT = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map")
 
 
@@ -42,7 +44,11 @@ def _int8(files: StoredFiles, stem: str) -> QuantisedMatrix:
     if len(shape) != 2 or files.dtype(name) != "int8" or files.shape(scale) != shape[:1]:
         raise refusal(_TITLE, name, "is no int8 matrix with a scale for each row")
     parts = present(files, stem, "weight", "SCB", "weight_format")
-    if len(parts) == 3 and int(files.part(parts[2]).flatten()[0]) != _ROWS_FORMAT:
+    if files.dtype(scale) not in FLOAT_TYPES:
+        raise refusal(_TITLE, name, "has scales that are no floating-point numbers")
+    if len(parts) == 3 and (
+        prod(files.shape(parts[2])) != 1 or int(files.part(parts[2])) != _ROWS_FORMAT
+    ):
         raise refusal(_TITLE, name, "is not stored row by row")
 
     def numbers(rows: slice, columns: slice, _place: int | None) -> torch.Tensor:
@@ -86,6 +92,8 @@ class _State:
 
 def _state(files: StoredFiles, name: str) -> _State:
     try:
+        if prod(files.shape(name)) > _MOST_STATE_BYTES:
+            raise ValueError("it is too long")
         said = json.loads(bytes(files.part(name).tolist()))
         rows, columns = said["shape"]
         sizes = (rows, columns, said["blocksize"], said.get("nested_blocksize", 1))

@@ -99,7 +99,9 @@ def _packed(files: StoredFiles, stem: str, scheme: Mapping[str, Any]) -> Quantis
     if bits not in (4, 8) or not present(files, stem, "weight_packed"):
         raise refusal(_TITLE, name, f"has {bits!r} bits, and 4 or 8 bits are read when packed")
     try:
-        rows, columns = files.part(stem + "weight_shape").tolist()
+        if files.shape(stem + "weight_shape") != (2,):
+            raise ValueError("it is no pair of sizes")
+        rows, columns = map(int, files.part(stem + "weight_shape").tolist())
         stored = files.shape(stem + "weight_packed")
     except (KeyError, ValueError, TypeError) as error:
         raise refusal(_TITLE, name, "does not give its shape") from error
@@ -114,7 +116,8 @@ def _packed(files: StoredFiles, stem: str, scheme: Mapping[str, Any]) -> Quantis
     shifted = None if scheme.get("symmetric", True) else bits
     if shifted:
         zeros = (-(-blocks.grid[0] // per), blocks.grid[1])
-        if (zero := stem + "weight_zero_point") not in parts or files.shape(zero) != zeros:
+        zero = stem + "weight_zero_point"
+        if zero not in parts or (files.shape(zero), files.dtype(zero)) != (zeros, "int32"):
             raise refusal(_TITLE, name, "has not the zero points that config.json says")
     read = partial(_packed_numbers, files, stem, bits, blocks, shifted is not None)
     return QuantisedMatrix(f"{_TITLE} int{bits} {blocks.title}", (rows, columns), parts, read)

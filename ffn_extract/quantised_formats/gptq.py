@@ -13,6 +13,7 @@ from ffn_extract.quantised_formats.declared import refusal
 from ffn_extract.quantised_formats.matrices import (
     QuantisedMatrix,
     Settings,
+    are_words,
     enclosing,
     present,
     stems,
@@ -54,7 +55,8 @@ def _shape(files: StoredFiles, stem: str, bits: int, settings: Settings) -> tupl
     except (KeyError, ValueError) as error:
         raise refusal("GPTQ", stem + "weight", "lacks its scales or its zero points") from error
     inputs = words * per
-    if scales != (n_groups, outputs) or zero_words * per != outputs:
+    fits = scales == (n_groups, outputs) and zero_words * per == outputs
+    if not fits or not are_words(files, stem) or 0 in (inputs, outputs, n_groups):
         raise refusal("GPTQ", stem + "weight", "has parts whose sizes do not fit together")
     if stem + "g_idx" in files.names:
         if files.shape(stem + "g_idx") != (inputs,):
@@ -62,7 +64,7 @@ def _shape(files: StoredFiles, stem: str, bits: int, settings: Settings) -> tupl
         return outputs, inputs
     size = settings.get("group_size")
     size = inputs if size == -1 else size
-    if settings.get("desc_act") or type(size) is not int or size * n_groups != inputs:
+    if settings.get("desc_act") or type(size) is not int or size < 1 or size * n_groups != inputs:
         raise refusal("GPTQ", stem + "weight", "has no g_idx, and config.json does not replace it")
     return outputs, inputs
 

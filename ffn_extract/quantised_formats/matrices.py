@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ffn_extract.checkpoints.tensor_files import StoredFiles
+from ffn_extract.checkpoints.tensor_files import FLOAT_TYPES, StoredFiles
 
 Settings = Mapping[str, Any]
 Numbers = Callable[[slice, slice, int | None], torch.Tensor]
@@ -34,6 +34,12 @@ def stems(files: StoredFiles, mark: str) -> Iterator[str]:
 def present(files: StoredFiles, stem: str, *endings: str) -> tuple[str, ...]:
     """Those of a layer's tensors that the file has."""
     return tuple(stem + ending for ending in endings if stem + ending in files.names)
+
+
+def are_words(files: StoredFiles, stem: str) -> bool:
+    """Whether codes and zero points are 32-bit words, and the scales floating-point numbers."""
+    words = {files.dtype(stem + part) for part in ("qweight", "qzeros")}
+    return words == {"int32"} and files.dtype(stem + "scales") in FLOAT_TYPES
 
 
 def unpacked(words: torch.Tensor, bits: int, axis: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -318,6 +319,24 @@ def test_a_part_that_is_missing_or_of_another_size_is_refused(name, part, tiny_f
     save_file({**whole, DOWN + part: longer}, folder / "model.safetensors")
     with pytest.raises(FFNExtractError, match=refused):
         weights_of(folder)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_part_of_another_type_is_refused(name, tiny_folders, tmp_path):
+    folder = copied(tiny_folders(name), tmp_path)
+    whole = load_file(folder / "model.safetensors")
+    for part in fixture(name)[0]:
+        for other in (torch.bool, torch.float64, torch.int64):
+            changed = whole[part] != 0 if other == torch.bool else whole[part].to(other)
+            save_file({**whole, part: changed}, folder / "model.safetensors")
+            try:
+                weights = weights_of(folder)
+                weights.value_rows(0, 0, 64)
+            except FFNExtractError:
+                continue
+            # Scales, group numbers and sizes can be stored in several types.
+            kinds = "scales|scale|SCB|g_idx|weight_format|weight_shape|scale_inv|absmax|quant_map"
+            assert re.search(rf"({kinds}|quant_state\.\w+)$", part), part
 
 
 def test_without_a_quantization_config_the_tensors_are_refused(tiny_folders, tmp_path):
