@@ -77,7 +77,7 @@ def declared(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def is_read(config: Mapping[str, Any]) -> bool:
     """Whether config.json declares a format that is read."""
-    return declared(config).get("quant_method") in READ
+    return str(declared(config).get("quant_method")) in READ
 
 
 def count_parameters(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> int:

@@ -339,6 +339,14 @@ def test_a_part_of_another_type_is_refused(name, tiny_folders, tmp_path):
             assert re.search(rf"({kinds}|quant_state\.\w+)$", part), part
 
 
+@pytest.mark.parametrize("method", [["gptq"], {}, 4, None])
+def test_a_method_that_is_no_word_is_no_format(method, tiny_folders, tmp_path):
+    folder = copied(tiny_folders("awq"), tmp_path)
+    edit_config(folder, quantization_config={"quant_method": method})
+    with pytest.raises(FFNExtractError, match=r"stored quantised \(GPTQ or AWQ"):
+        sizes_of(outline_of_folder(folder), VALUES)
+
+
 def test_without_a_quantization_config_the_tensors_are_refused(tiny_folders, tmp_path):
     for name in WHOLE:
         folder = shutil.copytree(tiny_folders(name) / "quantised", tmp_path / name)
