@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ffn_extract import cli_options as asked
 from ffn_extract.architectures import ARCHITECTURES
+from ffn_extract.architectures.formats import lines
 from ffn_extract.chosen_vectors import places_given
 from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
@@ -176,6 +177,13 @@ def architectures() -> None:
         gated = ", gated" if ffn.up else ""
         experts = ", experts" if ffn.experts_keys else ""
         _say(f"{name:12} values: {ffn.value.orientation}s of {ffn.value.name}{gated}{experts}")
+
+
+@main.command()
+def formats() -> None:
+    """List what is read of each format of weights, quantised or not, by family."""
+    for line in lines():
+        _say(line)
 
 
 @main.command("fetch-wordnet")

@@ -154,7 +154,7 @@ def _summary(bundle: Bundle) -> Iterator[str]:
         names = ", ".join(model.unembedding.tensors)
         yield f"unembedding {names}: {UNEMBEDDINGS[model.unembedding.chosen]}"
     if model.stored_as:
-        yield f"stored in GGUF as {', '.join(model.stored_as)}"
+        yield f"stored as {', '.join(model.stored_as)}"
     yield from _tokenizer(parameters.get("tokenizer"), model.vocab_size)
     found = [kind for kind in VECTOR_KINDS if kind in counts.kinds]
     kinds = ", ".join(f"{counts.kinds[kind]} {kind}" for kind in found)

@@ -192,7 +192,7 @@ def _parameters(
 def _model_info(
     checkpoint: Checkpoint, name: str, weights: ModelWeights, vocabulary: Vocabulary
 ) -> ModelInfo:
-    sizes, used, gguf = weights.dimensions, weights.used_tensors(), checkpoint.gguf
+    sizes, used = weights.dimensions, weights.used_tensors()
     return ModelInfo(
         name=name,
         revision=checkpoint.revision,
@@ -205,5 +205,5 @@ def _model_info(
         fingerprint=weights_digest(checkpoint.tensors, used),
         unembedding=UnembeddingInfo(weights.unembedding.names, weights.chosen),
         layers_read=None if len(weights.layers) == sizes.n_layers else list(weights.layers),
-        stored_as=None if gguf is None else gguf.types_of(used),
+        stored_as=checkpoint.stored_as(used),
     )

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-from transformers import AutoModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 
 from ffn_extract.architectures import Architecture
 from ffn_extract.checkpoints.find import Checkpoint
@@ -24,6 +24,7 @@ from ffn_extract.checkpoints.tensor_files import first_present
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
 from ffn_extract.gguf_format.runnable_model import model_in_gguf
+from ffn_extract.quantised_formats.files import DequantisedFiles
 from ffn_extract.tokenizer_files import sentences_for
 
 MAX_TOKENS = 512
@@ -273,14 +274,7 @@ def _load(checkpoint: Checkpoint) -> Any:
             return model_in_gguf(checkpoint.gguf, checkpoint.tensors)
     try:
         with _quiet():
-            model, loaded = AutoModel.from_pretrained(  # local files only  # nosec B615
-                checkpoint.folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                attn_implementation="eager",
-                output_loading_info=True,
-            )
+            model, loaded = _from_files(checkpoint)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(
@@ -296,6 +290,39 @@ def _load(checkpoint: Checkpoint) -> Any:
             "or save the model again with save_pretrained."
         )
     return model.eval()
+
+
+def _from_files(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
+    """The model, and what transformers says of its tensors.
+
+    A quantised one is built with dequantised weights, so that its packages are not needed.
+    """
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    form: dict[str, Any] = {
+        "dtype": torch.float32, "attn_implementation": "eager", "output_loading_info": True
+    }  # fmt: skip
+    auto: Any = AutoModel  # untyped
+    files = checkpoint.tensors
+    if not isinstance(files, DequantisedFiles):
+        loaded: tuple[Any, dict[str, Any]] = auto.from_pretrained(
+            checkpoint.folder, **local, **form
+        )  # local files only  # nosec B615
+        return loaded
+    config: Any = AutoConfig.from_pretrained(checkpoint.folder, **local)  # nosec B615
+    parts: list[Any] = [config, getattr(config, "text_config", None)]
+    for part in parts:
+        if hasattr(part, "quantization_config"):
+            del part.quantization_config
+    tensors = files.in_memory()
+    kind: Any = transformers.MODEL_MAPPING[type(config)]
+    model, said = kind.from_pretrained(None, config=config, state_dict=tensors, **form)
+    biased = {n for n in said["unexpected_keys"] if n.endswith(".bias") and tensors[n].any()}
+    said["missing_keys"] = {*said["missing_keys"], *(n for n in biased if _in_a_layer(n))}
+    return model, said
+
+
+def _in_a_layer(name: str) -> bool:
+    return any(part.isdecimal() for part in name.split("."))
 
 
 def _positions(model: Any) -> int | None:

@@ -13,6 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from ffn_extract.errors import ArchitectureError
+from ffn_extract.quantised_formats.declared import READ, WAY_OUT
 
 _ADAPTER = re.compile(
     r"(?:.*\.)?(?:lora_\w+|base_layer|modules_to_save|ia3_l|hada_[wt]\w+|lokr_[wt]\w+|oft_\w+|boft_\w+"
@@ -37,11 +38,6 @@ _QUANTISED = tuple(
     )
 )
 """Formats, and what stands in a layer's names besides or instead of `weight`: scales and codes."""
-_WAY_OUT = (
-    "Only float32, float16, bfloat16 and float64 weights can be read: give the model as it was "
-    "before it was quantised, or load it with transformers, call dequantize(), save it with "
-    "save_pretrained, and give that folder."
-)
 
 
 def require_unadapted(names: frozenset[str]) -> None:
@@ -100,7 +96,8 @@ def require_unquantised(
     beside = f", with {found[1]}" if found else ""
     raise ArchitectureError(
         f"The weights are stored quantised ({title}{by_config}): {name} is there{how}{beside}. "
-        f"{_WAY_OUT}"
+        f"The formats that are read, by quant_method in config.json, are {', '.join(READ)}. "
+        f"{WAY_OUT}"
     )
 
 

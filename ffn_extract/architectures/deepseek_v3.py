@@ -1,7 +1,7 @@
 """DeepSeek-V3: experts and a shared expert; the first layers are dense.
 
 The shared expert's vectors are numbered after those of the routed experts. A coefficient includes
-the router's weight and its scaling. The published files are fp8 and are refused with the way out.
+the router's weight and its scaling.
 """
 
 from dataclasses import replace

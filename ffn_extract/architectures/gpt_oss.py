@@ -1,7 +1,7 @@
 """gpt-oss: experts stored together, gate and up interleaved; values are rows.
 
 Each expert's down_proj_bias belongs to the update and to no value vector. The published files are
-MXFP4: they have no tensor of these names and are refused with the way out.
+MXFP4, of which `quantised_formats` makes tensors of these names.
 """
 
 from ffn_extract.architectures.declaration import FFN, Architecture, Matrix, NormNames

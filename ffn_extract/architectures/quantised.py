@@ -7,6 +7,7 @@ from typing import Any
 from ffn_extract.architectures.companions import require_unquantised
 from ffn_extract.checkpoints.tensor_files import FLOAT_TYPES, TensorFiles
 from ffn_extract.gguf_format.head import READABLE
+from ffn_extract.quantised_formats.files import DequantisedFiles
 
 _log = logging.getLogger(__name__)
 _READ = FLOAT_TYPES | READABLE
@@ -31,7 +32,7 @@ def require_readable(files: TensorFiles, name: str, config: Mapping[str, Any]) -
 def report_plain(files: TensorFiles, used: Iterable[str], config: Mapping[str, Any]) -> None:
     """Log once that config.json declares a quantisation that the tensors do not have."""
     said = config.get("quantization_config")
-    if not isinstance(said, Mapping):
+    if not isinstance(said, Mapping) or isinstance(files, DequantisedFiles):
         return
     types = sorted({files.dtype(name) for name in used})
     _log.warning(

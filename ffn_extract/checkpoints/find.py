@@ -43,6 +43,7 @@ from ffn_extract.errors import CheckpointError
 from ffn_extract.gguf_format.choice import chosen_files, is_gguf, stem_of
 from ffn_extract.gguf_format.model import GGUFModel, open_gguf
 from ffn_extract.gguf_format.tensors import GGUFFiles
+from ffn_extract.quantised_formats.files import DequantisedFiles, dequantised
 
 HUB_SECONDS = 10.0
 # The base class of what the hub's HTTP client raises, whichever client that is.
@@ -82,7 +83,16 @@ class Checkpoint:
         """The weights. Raises CheckpointError if they cannot be opened."""
         if self.gguf is not None:
             return GGUFFiles(self.gguf)
-        return open_tensors(self.folder) if self._fairseq is None else self._fairseq.tensors
+        if self._fairseq is not None:
+            return self._fairseq.tensors
+        return dequantised(open_tensors(self.folder), self.config)
+
+    def stored_as(self, names: list[str]) -> dict[str, list[str]] | None:
+        """Names of tensors by storage type, of a model in GGUF files or a quantised one."""
+        if self.gguf is not None:
+            return self.gguf.types_of(names)
+        files = self.tensors
+        return files.types_of(names) if isinstance(files, DequantisedFiles) else None
 
     @cached_property
     def gguf(self) -> GGUFModel | None:

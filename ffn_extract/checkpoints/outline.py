@@ -31,6 +31,7 @@ from ffn_extract.gguf_format.choice import chosen_files
 from ffn_extract.gguf_format.head import total_bytes
 from ffn_extract.gguf_format.model import open_gguf
 from ffn_extract.json_files import MOST_INDEX_BYTES, parse_json, read_json
+from ffn_extract.quantised_formats.declared import count_parameters, is_read
 
 _MOST_PER_BYTE = 2  # four bits are the least that a number takes
 _MOST_NAME = 1_000  # characters of a tensor's name
@@ -42,7 +43,9 @@ class Outline:
 
     `shapes` are those of its tensors, by name, and empty where no file says them; `unreadable` are
     the types of those that are stored in one that is not read. `weight_bytes` is the size of the
-    weights' files, and `to_fetch` what still has to come over the network.
+    weights' files, and `to_fetch` what still has to come over the network. Of a quantised model
+    whose format is read, `counted` is the number of parameters, and the shapes are left out: those
+    in memory are not those in the file.
     """
 
     config: Mapping[str, Any]
@@ -50,10 +53,13 @@ class Outline:
     weight_bytes: int = 0
     to_fetch: int = 0
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    counted: int = 0
 
     @property
     def parameters(self) -> int:
         """Number of parameters; a guess from the size if the tensors are not known."""
+        if self.counted:
+            return self.counted
         if self.shapes:
             return sum(math.prod(shape) for shape in self.shapes.values())
         return self.weight_bytes // 2
@@ -87,6 +93,8 @@ def outline_of_folder(folder: Path, gguf_file: str | None = None) -> Outline:
     for path in paths:
         require_content(path)
     shapes = _shapes(paths) if first in (SAFETENSORS, SAFETENSORS_INDEX) else {}
+    if is_read(config) and shapes:
+        return Outline(config, {}, size, counted=count_parameters(shapes, config))
     return Outline(config, shapes, size)
 
 

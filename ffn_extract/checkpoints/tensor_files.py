@@ -61,6 +61,14 @@ class TensorFiles(Protocol):
         ...
 
 
+class StoredFiles(TensorFiles, Protocol):
+    """Tensors of safetensors or torch files, whatever type they are stored in."""
+
+    def part(self, name: str, *places: int | slice) -> torch.Tensor:
+        """A part of a tensor in its stored type, by places along its axes; all without any."""
+        ...
+
+
 class SafetensorsFiles:
     """One or several safetensors files, mapped into memory and sliced lazily.
 
@@ -93,6 +101,19 @@ class SafetensorsFiles:
     def dtype(self, name: str) -> str:
         stored = str(self._file(self._paths[name]).get_slice(self._stored(name)).get_dtype())
         return _DTYPES.get(stored, stored)
+
+    def part(self, name: str, *places: int | slice) -> torch.Tensor:
+        if not places:
+            whole: torch.Tensor = self._file(self._paths[name]).get_tensor(self._stored(name))
+            return whole.clone()
+        kept = (
+            len(range(size)[place])
+            for size, place in zip(self.shape(name), places, strict=False)
+            if isinstance(place, slice)
+        )
+        stored = self._slice(name, math.prod((*kept, *self.shape(name)[len(places) :])))
+        found: torch.Tensor = stored[places]
+        return found
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         shape = self.shape(name)[1:] if place is None else self.shape(name)[2:]
@@ -142,6 +163,10 @@ class TorchBinFiles:
     def dtype(self, name: str) -> str:
         return str(self._tensors[name].dtype).removeprefix("torch.")
 
+    def part(self, name: str, *places: int | slice) -> torch.Tensor:
+        tensor = self._tensors[name]
+        return tensor[places] if places else tensor
+
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
         return _floats(name, self._matrix(name, place)[start:stop])
 
@@ -153,7 +178,7 @@ class TorchBinFiles:
         return tensor if place is None else tensor[place]
 
 
-def open_tensors(folder: Path) -> TensorFiles:
+def open_tensors(folder: Path) -> StoredFiles:
     """The weights in a model's folder, safetensors first.
 
     Raises CheckpointError when there are none, or a file is missing or damaged.

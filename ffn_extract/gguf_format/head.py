@@ -39,7 +39,7 @@ TYPES = {
 """Name, numbers in a block and bytes of a block, by the number that a file gives a type."""
 READABLE = frozenset(
     ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
-     "Q6_K")
+     "Q6_K", "MXFP4", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ4_NL", "IQ4_XS")
 )  # fmt: skip
 """The types that are read: tests hold two implementations of each against one another."""
 

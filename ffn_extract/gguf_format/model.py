@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ffn_extract.architectures.in_gguf import IN_GGUF, MODEL_TYPES
+from ffn_extract.architectures.in_gguf import IN_GGUF, model_type_in_gguf
 from ffn_extract.errors import CheckpointError
 from ffn_extract.gguf_format.head import READABLE, Head, StoredTensor, read_head
 
@@ -54,7 +54,7 @@ class GGUFModel:
         tied = {} if "output.weight" in self.tensors else {"tie_word_embeddings": True}
         return {
             **own, **tied, IN_GGUF: True,
-            "model_type": MODEL_TYPES.get(self.family, self.family),
+            "model_type": model_type_in_gguf(self.family, own.get("num_experts")),
         }  # fmt: skip
 
     def types_of(self, names: Sequence[str]) -> dict[str, list[str]]:

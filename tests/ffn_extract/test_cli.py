@@ -150,6 +150,11 @@ def test_architectures_lists_every_family():
     assert [line.split()[0] for line in lines] == sorted(ARCHITECTURES)
 
 
+def test_formats_prints_a_row_for_every_family():
+    rows = run("formats").stdout.partition("\n\n")[2].splitlines()
+    assert [row.split()[1] for row in rows[2:]] == sorted(ARCHITECTURES)
+
+
 def test_fetch_wordnet_prints_where_it_is(wordnet):
     ended = run("fetch-wordnet")
     assert ended.stdout.strip() == str(wordnet)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ffn_extract.architectures import ARCHITECTURES
+from ffn_extract.architectures.formats import lines
 from ffn_extract.bundle import open_bundle
 from ffn_extract.bundle.apart import MOST_MEMORY_MB
 from ffn_extract.bundle.contents import CONTENTS
@@ -25,6 +26,13 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def test_extending_lists_every_family():
     (families,) = re.findall(r"Families now: ([\w,\s-]+)\.", (DOCS / "extending.md").read_text())
     assert re.split(r",\s", families) == sorted(ARCHITECTURES)
+
+
+def test_formats_has_the_tables_that_the_command_prints():
+    first, second = "\n".join(lines()).split("\n\n")
+    text = (DOCS / "formats.md").read_text()
+    assert f"\n\n{first}\n\n" in text
+    assert f"\n\n{second}\n" in text
 
 
 def test_the_example_of_a_family_is_one_that_works():

@@ -1,25 +1,35 @@
 """Writes a model of transformers as a GGUF file, as llama.cpp's converter would."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
+import torch
 import transformers
 from gguf import GGMLQuantizationType, GGUFWriter
 from safetensors.torch import load_file
 
 FAMILIES = {
-    "bloom": "bloom", "cohere": "command-r", "falcon": "falcon", "gemma": "gemma",
-    "gemma2": "gemma2", "gemma3_text": "gemma3", "gpt2": "gpt2", "gpt_neox": "gptneox",
-    "llama": "llama", "mpt": "mpt", "olmo2": "olmo2", "phi3": "phi3", "qwen2": "qwen2",
-    "qwen3": "qwen3", "stablelm": "stablelm", "starcoder2": "starcoder2",
+    "bloom": "bloom", "cohere": "command-r", "cohere2": "cohere2", "deepseek_v3": "deepseek2",
+    "exaone4": "exaone4", "falcon": "falcon", "gemma": "gemma", "gemma2": "gemma2",
+    "gemma3_text": "gemma3", "glm4": "glm4", "glm4_moe": "glm4moe", "gpt2": "gpt2",
+    "gpt_bigcode": "starcoder", "gpt_neox": "gptneox", "gpt_oss": "gpt-oss", "granite": "granite",
+    "llama": "llama", "llama4_text": "llama4", "ministral3": "mistral3", "mixtral": "llama",
+    "mpt": "mpt", "olmo": "olmo", "olmo2": "olmo2", "olmoe": "olmoe", "phi": "phi2", "phi3": "phi3",
+    "qwen2": "qwen2", "qwen2_moe": "qwen2moe", "qwen3": "qwen3", "qwen3_moe": "qwen3moe",
+    "smollm3": "smollm3", "stablelm": "stablelm", "starcoder2": "starcoder2",
 }  # fmt: skip
 """GGUF's name of each family that is read, by its model_type."""
 ONE_ADDED = {"gemma", "gemma2", "gemma3"}
-RMS = {"llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "olmo2"}
+LAYER_NORMS = {
+    "bloom", "cohere2", "command-r", "falcon", "gpt2", "gptneox", "mpt", "olmo", "phi2", "stablelm",
+    "starcoder", "starcoder2",
+}  # fmt: skip
+_ONE_EXPERT = re.compile(r"(.*\.experts)\.(\d+)\.(.*)")
 
 
 def write_gguf(
@@ -80,17 +90,43 @@ def write_tensors(
 
 def _arrays(state: Mapping[str, Any], family: str, config: Any) -> dict[str, np.ndarray]:
     arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == family)
-    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+    archs = (arch, gguf.MODEL_ARCH.LLAMA) if family in ("qwen2moe", "qwen3moe") else (arch,)
+    maps = [gguf.get_tensor_name_map(one, config.num_hidden_layers) for one in archs]
     arrays = {}
-    for name, tensor in state.items():
+    for name, tensor in _one_matrix_each(state).items():
         # The table has BLOOM's names as they are published, without a prefix.
         known = name.removeprefix("transformer.") if family == "bloom" else name
-        found = names.get_name(known, try_suffixes=(".weight", ".bias"))
+        # Its Qwen families with experts have no layer without, as the tiny ones do.
+        found = next(filter(None, (m.get_name(known, (".weight", ".bias")) for m in maps)), None)
         if found is None:
-            assert name.endswith(("attn.bias", "attn.masked_bias")), name
+            beside = (".bias", "attn.masked_bias", "_bias", "sinks", "bias_correction")
+            assert name.endswith(beside), name
             continue
         arrays[found] = np.ascontiguousarray(_as_written(found, tensor.numpy(), family, config))
     return arrays
+
+
+def _one_matrix_each(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors with a layer's experts stacked, gate and up apart, values as columns."""
+    experts: dict[str, dict[int, Any]] = {}
+    made = {}
+    for name, tensor in state.items():
+        if match := _ONE_EXPERT.fullmatch(name):
+            experts.setdefault(f"{match[1]}.{match[3]}", {})[int(match[2])] = tensor
+        elif name.endswith("experts.down_proj"):
+            made[f"{name}.weight"] = tensor.transpose(1, 2)
+        elif name.endswith("experts.gate_up_proj"):
+            in_turn = "feed_forward" not in name  # gpt-oss; Llama 4 has two halves
+            half = tensor.shape[-1] // 2
+            for n, part in enumerate(("gate_proj", "up_proj")):
+                own = slice(n, None, 2) if in_turn else slice(n * half, (n + 1) * half)
+                made[name.replace("gate_up_proj", part) + ".weight"] = tensor[..., own].transpose(
+                    1, 2
+                )
+        else:
+            made[name] = tensor
+    stacks = {n: torch.stack([one[i] for i in sorted(one)]) for n, one in experts.items()}
+    return made | stacks
 
 
 def _as_written(name: str, array: np.ndarray, family: str, config: Any) -> np.ndarray:
@@ -113,17 +149,22 @@ def _as_written(name: str, array: np.ndarray, family: str, config: Any) -> np.nd
 def _settings(
     writer: GGUFWriter, family: str, config: Any, arrays: Mapping[str, np.ndarray]
 ) -> None:
-    down = arrays["blk.0.ffn_down.weight"]
+    down = [array for name, array in arrays.items() if name.endswith("ffn_down.weight")]
+    stacks = [array for name, array in arrays.items() if name.endswith("ffn_down_exps.weight")]
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_embedding_length(down.shape[0])
-    writer.add_feed_forward_length(down.shape[1])
+    writer.add_embedding_length(arrays["token_embd.weight"].shape[1])
+    writer.add_feed_forward_length((down or stacks)[0].shape[-1])
+    if stacks:
+        writer.add_expert_count(stacks[0].shape[0])
+        writer.add_expert_feed_forward_length(stacks[0].shape[-1])
     writer.add_context_length(getattr(config, "max_position_embeddings", None) or 512)
     writer.add_head_count(config.num_attention_heads)
     own = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     writer.add_head_count_kv(1 if family == "falcon" else own)
     epsilons = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
-    epsilon = next(value for key in epsilons if (value := getattr(config, key, None)))
-    add = writer.add_layer_norm_rms_eps if family in RMS else writer.add_layer_norm_eps
+    own_epsilons = (value for key in epsilons if (value := getattr(config, key, None)))
+    epsilon = next(own_epsilons, 1e-5)  # OLMo's, of which its config says nothing
+    add = writer.add_layer_norm_eps if family in LAYER_NORMS else writer.add_layer_norm_rms_eps
     add(epsilon)
     rope = getattr(config, "rope_parameters", None) or {}
     theta = rope.get("full_attention", rope).get("rope_theta")
