@@ -11,6 +11,13 @@ LINES := COVERAGE_FILE=$(CURDIR)/var/coverage/lines
 COUNTED := $(LINES) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
 endif
 
+# What one database is enough for. The first line asks none. The second asks for pages, to look at
+# their words, scripts and styles (that each page is served from PostgreSQL is for
+# test_permissions.py to say), or for one archive, which it then alters.
+ONE_DATABASE := js analysis exports test_errors.py test_light_pages.py test_serving.py \
+  test_page_translation.py test_pages_in_a_browser.py test_policy_in_a_browser.py \
+  test_pseudo_locale.py test_verify_alterations.py
+
 .PHONY: help demo test test-long test-bare crash faults load lint audit format bench docs wheel clean lock
 
 help: ## List the targets
@@ -30,8 +37,7 @@ ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/annotation_site \
 	  tests/security/test_behind_nginx.py tests/security/test_requests.py \
 	  tests/e2e/test_story.py tests/e2e/test_load.py tests/faults \
-	  --ignore tests/annotation_site/js --ignore tests/annotation_site/analysis \
-	  --ignore tests/annotation_site/exports
+	  $(ONE_DATABASE:%=--ignore tests/annotation_site/%)
 endif
 endif
 

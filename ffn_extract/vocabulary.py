@@ -23,6 +23,7 @@ from ffn_extract.tokens import Marking, TokenForm, token_form
 from ffn_extract.word_marks import marking_of
 
 _log = logging.getLogger(__name__)
+_HIGHEST_ID = 10_000_000
 _UNUSED = re.compile(
     r"\[unused\d+\]|<unused\d+>|<\|?reserved_special_token_\d+\|?>|<extra_id_\d+>|<\|extra_\d+\|>"
     r"|madeupword\d{4}"  # fairseq fills its dictionaries up to a multiple of 8
@@ -177,6 +178,7 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path | None = No
     description = tokenizer_json(folder) if folder is not None else None
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if description is None and backend is not None:
+        _require_near_ids(texts)
         description = json.loads(backend.to_str())
     return Vocabulary(
         dict(sorted(texts.items())),
@@ -184,3 +186,13 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path | None = No
         marking_of(tokenizer, description, texts.values()),
         frozenset(added),
     )
+
+
+def _require_near_ids(texts: Mapping[int, str]) -> None:
+    """Refuse ids that would fill memory: `to_str` keeps a place for each up to the highest."""
+    highest = max(texts, default=0)
+    if highest > _HIGHEST_ID:
+        raise CheckpointError(
+            f"The tokenizer's entry {ascii(texts[highest])[:50]} has the token id {highest:,}; ids "
+            f"up to {_HIGHEST_ID:,} are read. Copy the model again."
+        )

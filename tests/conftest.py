@@ -5,6 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# As Hypothesis has it by itself where CI is set: how long an example takes tells nothing about
+# the code on a machine that does other things, too. The same examples in every run, and so many
+# where a test sets no number: a failure comes back, and a run takes as long as the last one.
+settings.register_profile(
+    "any machine",
+    settings(),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("any machine")
 
 # Lines are counted in the processes that run tests, and not in servers and commands that these
 # start: counting slows them, and some are looked at for what they write and how long they take.

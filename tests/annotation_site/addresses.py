@@ -1,6 +1,5 @@
 """Every address of the site, with what it answers to whom."""
 
-import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
@@ -163,11 +162,6 @@ def world_read(study_pk: int, assignment_pk: int) -> World:
         client_of(UserFactory(role=Role.ADMIN)),
     )
     return study, assignment, clients
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return world_read(*world_make())
 
 
 def address(name: str, study, assignment) -> str:

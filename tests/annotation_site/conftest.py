@@ -10,18 +10,11 @@ from typing import Any, TypeVar
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, settings
 
 from annotation_site.accounts.models import AuditEntry
 from annotation_site.workers import claims
 from annotation_site.workers.models import Worker
 
-# As Hypothesis has it by itself where CI is set: how long an example takes tells nothing about
-# the code on a machine that does other things, too.
-settings.register_profile(
-    "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("any machine")
 WAKING = (
     "corpus.services",
     "corpus.importing",

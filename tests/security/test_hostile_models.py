@@ -288,9 +288,22 @@ def test_a_pattern_that_backtracks_without_end_ends_in_a_sentence(good, tmp_path
 def test_a_tokenizer_that_lies_about_a_vocabulary_is_still_bounded_by_the_models_rows(good):
     """Entries beyond the unembedding are refused by number, whatever their texts."""
     edit_tokenizer(good, lambda c: c["model"]["vocab"].update(beyond=4_000_000_000))
-    vocabulary = read_vocabulary(open_tokenizer(good))
+    vocabulary = read_vocabulary(open_tokenizer(good), good)
     with pytest.raises(CheckpointError, match="it has none for"):
         vocabulary.check_rows(300)
+
+
+def test_an_id_that_would_fill_memory_is_refused_where_there_is_no_tokenizer_json(good):
+    """Of other files a tokenizer.json is made, with a place for every id up to the highest."""
+    path = good / "tokenizer.json"
+    model = json.loads(path.read_text())["model"]
+    path.unlink()
+    (good / "vocab.json").write_text(json.dumps({**model["vocab"], "beyond": 4_000_000_000}))
+    merges = [one if isinstance(one, str) else " ".join(one) for one in model["merges"]]
+    (good / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]))
+    (good / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    with pytest.raises(CheckpointError, match="has the token id 4,000,000,000; ids up to"):
+        read_vocabulary(open_tokenizer(good), good)
 
 
 HOSTILE = (

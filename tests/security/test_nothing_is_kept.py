@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from annotation_site.accounts.models import Role
-from tests.annotation_site.addresses import address, names, world  # noqa: F401
+from tests.annotation_site.addresses import address, names
 from tests.annotation_site.factories import UserFactory, client_of
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def kept(client: Client, method: str, url: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("everybody", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_no_answer_of_any_address_may_be_kept(world, everybody):  # noqa: F811
+def test_no_answer_of_any_address_may_be_kept(world, everybody):
     study, assignment, clients = world
     seen = set()
     for name in names(get_resolver()):
@@ -37,7 +37,7 @@ def test_no_answer_of_any_address_may_be_kept(world, everybody):  # noqa: F811
     assert {200, 302, 401, 403, 404, 405} <= seen
 
 
-def test_no_address_keeps_a_session_for_a_stranger(world):  # noqa: F811
+def test_no_address_keeps_a_session_for_a_stranger(world):
     """Anybody could ask again and again, and each session is a row for two weeks."""
     study, assignment, _ = world
     count, found = Session.objects.count(), []

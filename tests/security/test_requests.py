@@ -13,7 +13,7 @@ from django.urls import get_resolver, reverse
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Membership
 from annotation_site.corpus.models import Extraction
-from tests.annotation_site.addresses import GET, address, names, world  # noqa: F401
+from tests.annotation_site.addresses import GET, address, names
 from tests.annotation_site.api.scripts import bearer
 from tests.annotation_site.api.writes import WRITES, body_of, methods, send
 from tests.annotation_site.factories import (
@@ -42,7 +42,7 @@ PRIVILEGES = {
 
 
 @pytest.fixture
-def sites(world):  # noqa: F811
+def sites(world):
     """Every address by its name, and everybody who could ask for it."""
     study, assignment, clients = world
     addresses = {name: address(name, study, assignment) for name in names(get_resolver())}
@@ -150,7 +150,7 @@ def test_every_answer_has_a_policy_and_is_not_framed_sniffed_or_told_to_others(s
                 assert cookie["httponly"] or cookie.key == "csrftoken"
 
 
-def test_fields_that_a_call_does_not_take_are_refused(world):  # noqa: F811
+def test_fields_that_a_call_does_not_take_are_refused(world):
     study, assignment, _ = world
     person = UserFactory(role=Role.ADMIN)
     clients = [bearer(person), bearer(assignment.membership.user)]
@@ -228,7 +228,7 @@ def said(client, url: str, guess: str) -> tuple[int, str]:
     ["..", "../../settings", "..%2f..%2fetc%2fpasswd", "%2e%2e%2f%2e%2e%2fdb.sqlite3", "a%00b",
      "..%5c..%5cwindows", "%2fetc%2fpasswd"],
 )  # fmt: skip
-def test_no_download_leaves_its_folder(world, name):  # noqa: F811
+def test_no_download_leaves_its_folder(world, name):
     study, _, clients = world
     for path in (
         f"/studies/{study.slug}/results/{name}.csv",
@@ -291,14 +291,14 @@ def test_no_page_makes_a_request_to_anywhere(sites, no_network):
      "file:///etc/passwd", "localhost:6379/0", "git+ssh://evil.example/x", "evil.example:80"],
 )  # fmt: skip
 def test_an_address_is_no_models_name_and_nobody_is_asked(no_network, model):
-    admin = UserFactory(role=Role.ADMIN)
+    admin, before = UserFactory(role=Role.ADMIN), Extraction.objects.count()
     for extra in ({}, {"estimate": "1"}):
         response = client_of(admin).post("/models/enqueue/", {"model": model, **extra})
         assert response.status_code == 422
     sent = {"model": model}
     response = bearer(admin).post("/api/extractions", sent, format="json")
     assert response.status_code in (400, 422)
-    assert (Extraction.objects.count(), no_network) == (0, [])
+    assert (Extraction.objects.count(), no_network) == (before, [])
 
 
 def test_what_lets_somebody_in_cannot_be_guessed():
@@ -321,7 +321,7 @@ def test_what_lets_somebody_in_cannot_be_guessed():
     assert len(one.rpartition("-")[2]) >= 32
 
 
-def test_a_page_of_one_study_shows_nothing_of_another(world):  # noqa: F811
+def test_a_page_of_one_study_shows_nothing_of_another(world):
     """Besides the tables of who may open what: an own study's address with another's things."""
     study, _, clients = world
     other = make_study(title="Nobody else's business")

@@ -17,7 +17,7 @@ from tests.annotation_site.analysis.hand_worked import frames_of
 LENGTH = 8
 SHARES = ["coverage", "coverage_with_stopwords", *DEFAULT_CATEGORIES]
 # Building dataframes is slow beside what is tested; the time of one example says nothing.
-examples = settings(max_examples=40, deadline=None)
+examples = settings(max_examples=20, deadline=None)
 MEASURES = [*SHARES, "concepts_per_list", "concepts_per_list_with_stopwords"]
 
 patterns = st.lists(

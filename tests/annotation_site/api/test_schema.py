@@ -50,7 +50,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 6  # of each operation and role
+QUICK, THOROUGH = 3, 6  # examples of each operation and role
 
 
 def test_the_committed_description_is_that_of_the_code():
@@ -140,8 +140,9 @@ def _many_requests_in_one_transaction(settings):
 
 
 @pytest.mark.usefixtures("_many_requests_in_one_transaction")
+@pytest.mark.parametrize("examples", [QUICK, pytest.param(THOROUGH, marks=pytest.mark.long)])
 @pytest.mark.parametrize("role", Role.values)
-def test_made_up_requests_get_only_answers_that_are_described(role):
+def test_made_up_requests_get_only_answers_that_are_described(role, examples):
     secret, known = world(role)
     schema = schemathesis.openapi.from_dict(openapi())
     site = get_wsgi_application()
@@ -160,7 +161,7 @@ def test_made_up_requests_get_only_answers_that_are_described(role):
         operation = result.ok()
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             derandomize=True,
             deadline=None,
             database=None,

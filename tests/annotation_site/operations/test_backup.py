@@ -1,8 +1,11 @@
 """A backup of a site at work, restored into another one."""
 
+import atexit
+import functools
 import json
 import shutil
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -49,6 +52,24 @@ def rows(site: Site) -> dict[str, list[str]]:
     return json.loads(printed)
 
 
+def bring_people_and_work(site: Site) -> None:
+    if "DATABASE_URL" in site.environment:
+        site.run(WORLD)
+    else:
+        shutil.copytree(site_at_work(), site.folder, dirs_exist_ok=True)
+
+
+@functools.cache
+def site_at_work() -> Path:
+    """The folder of such a site on SQLite: made once, to be copied."""
+    folder = Path(tempfile.mkdtemp(prefix="ffn-concepts-at-work-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    site = Site(folder / "var", models=False)
+    site.prepare()
+    site.run(WORLD)
+    return site.folder
+
+
 @pytest.fixture
 def empty_sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
     """Two with nobody in them; on SQLite or, with services, PostgreSQL."""
@@ -66,7 +87,7 @@ def empty_sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
 def two_sites(empty_sites: tuple[Site, Site]) -> tuple[Site, Site]:
     """One with people and work in it, and an empty one."""
     old, new = empty_sites
-    old.run(WORLD)
+    bring_people_and_work(old)
     bundle = old.folder / "bundles" / "one"
     bundle.mkdir(parents=True)
     (bundle / "vectors.parquet").write_bytes(b"the bytes of a bundle")
@@ -97,8 +118,7 @@ def test_sqlite_moves_to_another_database_with_equal_exports(two_sites, tmp_path
     """The other database is PostgreSQL where the services are there, else SQLite again."""
     _, other = two_sites
     old = Site(tmp_path / "sqlite", models=False)
-    old.prepare()
-    old.run(WORLD)
+    bring_people_and_work(old)
     file = tmp_path / "site.tar"
     old.manage("backup", str(file))
     other.manage("restore", str(file))
