@@ -11,7 +11,7 @@ import django
 import rest_framework
 from django.conf import settings
 
-from tests.annotation_site.js.test_language import BLOCK, TAG, sentences
+from tests.annotation_site.translatable import BLOCK, TAG, sentences
 
 MSGID = re.compile(r'^msgid ("[^\n]*"(?:\n"[^\n]*")*)', re.MULTILINE)
 IN_TAG = re.compile(r"""\b_\((?:"([^"]+)"|'([^']+)')\)""")
