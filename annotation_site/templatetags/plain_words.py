@@ -21,6 +21,12 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
+def decimals(value: float | None) -> str:
+    """1.234 → 1.23."""
+    return MISSING if value is None else f"{value:.2f}"
+
+
+@register.filter
 def duration(seconds: float | None) -> str:
     """0.42 → 0.4 s; 45 → 45 s; 150 → 2 min 30 s; 4000 → 1 h 7 min."""
     if seconds is None:

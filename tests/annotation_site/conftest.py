@@ -5,15 +5,16 @@ A test that commits ends so on SQLite.
 
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry
 from annotation_site.workers import claims
 from annotation_site.workers.models import Worker
+from tests.annotation_site.world import store, world, world_stored  # noqa: F401
 
 WAKING = (
     "corpus.services",
@@ -23,7 +24,6 @@ WAKING = (
     "results.files.jobs",
 )
 TRIGGER = "audit_entry_no_DELETE"
-Stored = TypeVar("Stored")
 RESTORE = pytest.StashKey[Callable[[], None]]()
 
 
@@ -72,43 +72,6 @@ def _only_what_is_filled_is_emptied() -> Iterator[None]:
         operations.sql_flush = sql_flush  # type: ignore[method-assign]
     yield
     operations.sql_flush = real  # type: ignore[method-assign]
-
-
-@pytest.fixture(scope="module")
-def store(django_db_setup: None, django_db_blocker: Any) -> Iterator[Callable[..., Any]]:
-    """Calls what makes rows that the tests of a module share.
-
-    They stand in a transaction around the module, and what a test changes is rolled back to them.
-    Objects in memory are not: return keys, and let each test fetch its own. Not for modules with
-    tests that commit.
-    """
-    around = transaction.atomic()
-    with django_db_blocker.unblock():
-        around.__enter__()
-
-    def store(make: Callable[..., Stored], *args: Any) -> Stored:
-        with django_db_blocker.unblock():
-            return make(*args)
-
-    yield store
-    with django_db_blocker.unblock():
-        transaction.set_rollback(True)
-        around.__exit__(None, None, None)
-
-
-@pytest.fixture(scope="module")
-def world_stored(store: Callable[..., Any]) -> tuple[int, int]:
-    from tests.annotation_site.addresses import world_make
-
-    return store(world_make)
-
-
-@pytest.fixture
-def world(world_stored: tuple[int, int], db: None) -> Any:
-    """What every address is asked about, and the browsers of those who ask."""
-    from tests.annotation_site.addresses import world_read
-
-    return world_read(*world_stored)
 
 
 @pytest.fixture

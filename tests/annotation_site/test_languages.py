@@ -8,7 +8,6 @@ import shutil
 import subprocess
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from annotation_site.annotation.models import WorkedDay
@@ -22,9 +21,9 @@ from tests.annotation_site.factories import (
     pattern,
     submit,
 )
+from tests.annotation_site.german_pages import GERMAN, german
 from tests.annotation_site.translatable import BLOCK, TAG, sentences
 
-GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
 # What an annotator sees, and everybody's account, login and errors; other pages are in English.
 ANNOTATORS = {
@@ -41,12 +40,6 @@ ANNOTATORS = {
     **dict.fromkeys(("account", "mfa", "socialaccount", "usersessions"), ("",)),  # all
 }  # fmt: skip
 PLACES = re.compile(r"%\((\w+)\)s")
-
-
-def german(client: Client, url: str) -> str:
-    page = client.get(url, headers=GERMAN).content.decode()
-    assert '<html lang="de">' in page, url
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
 @pytest.mark.django_db

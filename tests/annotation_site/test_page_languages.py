@@ -11,8 +11,8 @@ from annotation_site.annotation.models import Study
 from tests.annotation_site.accounts.second_factor import confirm
 from tests.annotation_site.addresses import GET, address
 from tests.annotation_site.factories import client_of, log_in, make_invitation
+from tests.annotation_site.german_pages import GERMAN
 from tests.annotation_site.marked_words import world  # noqa: F401
-from tests.annotation_site.test_languages import GERMAN
 
 pytestmark = pytest.mark.django_db
 NAMES = {name for _, name in settings.LANGUAGES}  # each in itself

@@ -16,11 +16,11 @@ from annotation_site.results.snapshots.services import snapshot_refresh_now
 from annotation_site.start_page import AGREEMENT, example_of
 from annotation_site.start_picture import LAYERS, LIST, RANDOM, picture
 from annotation_site.templatetags.plain_words import decimals, percent
-from tests.annotation_site.accounts.test_demo_entries import HERE, allow
+from tests.annotation_site.accounts.demo import HERE, allow
 from tests.annotation_site.archives import packed_as_made_up
 from tests.annotation_site.factories import UserFactory, client_of
+from tests.annotation_site.german_pages import german
 from tests.annotation_site.results.by_hand import labelled_study
-from tests.annotation_site.test_languages import german
 
 pytestmark = pytest.mark.django_db
 

@@ -1,3 +1,3 @@
 """What the tests of security share: the site of which every address is asked."""
 
-from tests.annotation_site.conftest import store, world, world_stored  # noqa: F401
+from tests.annotation_site.world import store, world, world_stored  # noqa: F401

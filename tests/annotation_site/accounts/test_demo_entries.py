@@ -17,16 +17,10 @@ from django.utils import timezone
 from annotation_site.accounts import demo_entries
 from annotation_site.accounts.models import AuditEntry, Role, User
 from annotation_site.accounts.services import person_create, person_deactivate
+from tests.annotation_site.accounts.demo import HERE, KEY, allow
 from tests.annotation_site.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-HERE = {"HTTP_HOST": "127.0.0.1:8000", "REMOTE_ADDR": "127.0.0.1"}
-KEY = b"k" * 32
-
-
-def allow(*people: User, key: bytes = KEY) -> None:
-    given = {str(person.public_id): person.get_session_auth_hash() for person in people}
-    demo_entries.entries_allow(key=key, people=given)
 
 
 @pytest.fixture
