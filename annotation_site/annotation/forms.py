@@ -18,8 +18,8 @@ from annotation_site.annotation.studies.plans import (
     StudyPlan,
 )
 from annotation_site.bounds import MARKDOWN, TITLE
-from annotation_site.corpus.models import USUAL_KINDS, Kind
-from annotation_site.corpus.selectors import extractions_ready
+from annotation_site.corpus.models import USUAL_KINDS
+from annotation_site.corpus.selectors import extractions_ready, kinds_offered
 from annotation_site.exact_words import ATTRIBUTES
 
 MOST = 2**31 - 1  # the largest version that the database holds
@@ -77,7 +77,6 @@ class RulesForm(forms.Form):
     )
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"),
-        choices=Kind.choices,
         initial=USUAL_KINDS,
         widget=forms.CheckboxSelectMultiple,
     )
@@ -189,6 +188,7 @@ class RulesForm(forms.Form):
         super().__init__(*args, **kwargs)
         ready = extractions_ready()
         self.fields["extractions"].queryset = ready  # type: ignore[attr-defined]
+        self.fields["kinds"].choices = kinds_offered(ready)  # type: ignore[attr-defined]
         only = list(ready[:2])
         if len(only) == 1:  # then there is nothing to choose
             self.fields["extractions"].initial = only

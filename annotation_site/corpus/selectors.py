@@ -2,12 +2,21 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import PROTECT, ManyToOneRel, OuterRef, QuerySet
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
-from annotation_site.corpus.models import Extraction, ExtractionLayer, LogLine, Token, Vector
+from annotation_site.corpus.models import (
+    USUAL_KINDS,
+    Extraction,
+    ExtractionLayer,
+    Kind,
+    LogLine,
+    Token,
+    Vector,
+)
 from annotation_site.workers.identity import this_worker, worker_label
 from ffn_extract.bundle.manifest import UNEMBEDDINGS
 from ffn_extract.options import ALL
@@ -83,6 +92,14 @@ def extraction_log(extraction: Extraction, *, at_most: int | None = None) -> lis
 def extractions_ready() -> QuerySet[Extraction]:
     """Extractions whose lists can be annotated."""
     return extractions().filter(state=Extraction.State.READY, same_as=None)
+
+
+def kinds_offered(extractions: QuerySet[Extraction]) -> list[tuple[str, Any]]:
+    """Kinds with their words: the usual ones, and others of which an extraction has vectors."""
+    rare = set(Kind.values) - set(USUAL_KINDS)
+    there = Vector.objects.filter(extraction__in=extractions, kind__in=rare)
+    offered = {*USUAL_KINDS, *there.values_list("kind", flat=True).distinct()}
+    return [(kind, words) for kind, words in Kind.choices if kind in offered]
 
 
 def judged_in(extraction: Extraction) -> list[str]:

@@ -60,7 +60,7 @@ class FilterForm(forms.Form):
         super().__init__(data, **kwargs)
         self.study = study
         choices = {
-            "kinds": list(Kind.choices),
+            "kinds": [one for one in Kind.choices if one[0] in study.kinds],
             "categories": [(name, name) for name in study.categories],
             "people": list(people.items()),
         }

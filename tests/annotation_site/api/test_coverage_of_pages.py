@@ -16,7 +16,8 @@ PROBE = "for what watches the server"
 NOT_BY_SCRIPT = {
     SECRETS: {
         "login", "logout", "accounts:join", "accounts:token_new", "accounts:reset_link",
-        "accounts:second_factor", "openid_connect_login", "openid_connect_callback",
+        "accounts:enter", "accounts:second_factor", "openid_connect_login",
+        "openid_connect_callback",
         "usersessions_list",
         *(name for name in names(get_resolver())
           if name.startswith(("account_", "mfa_", "socialaccount_"))),

@@ -140,6 +140,7 @@ def test_a_study_changes_state_only_along_sensible_ways(before):
         "paused": {"open", "closed"},
         "closed": {"open", "archived"},
         "archived": {"closed"},
+        "deleting": set(),
     }
     for state in (*Study.State.values, "nonsense", ""):
         Study.objects.update(state=before)
