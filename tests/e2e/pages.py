@@ -63,7 +63,7 @@ def stop_timers(page: Page) -> None:
 
 def log_out(page: Page) -> None:
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_label("Password")).to_be_visible()
+    expect(page.get_by_role("link", name="Log in").first).to_be_visible()
 
 
 def fill_in(page: Page, name: str) -> None:

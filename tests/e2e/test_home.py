@@ -114,7 +114,7 @@ def test_logging_out_never_waits_long_for_a_server_and_keeps_what_it_did_not_tak
     stop_timers(page)
     page.get_by_role("button", name="Log out").click()
     page.clock.run_for(3_000)
-    expect(page.get_by_label("Password")).to_be_visible()
+    expect(page.get_by_role("link", name="Log in").first).to_be_visible()
     assert len(page.evaluate("Object.keys(localStorage).filter((k) => /draft/.test(k))")) == 1
     page.unroute("**/draft")
     page.route("**/draft", lambda route: route.abort())

@@ -57,7 +57,7 @@ def mark(page: Page, ranks: list[int]) -> None:
 def log_out(page: Page) -> None:
     page.goto("/")
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_label("Password")).to_be_visible()
+    expect(page.get_by_role("link", name="Log in").first).to_be_visible()
 
 
 def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: Site):

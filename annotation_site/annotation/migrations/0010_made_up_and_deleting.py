@@ -28,6 +28,13 @@ def add_trigger(apps, schema_editor):
     schema_editor.execute(TRIGGER[vendor])
 
 
+def drop_trigger(apps, schema_editor):
+    on_table = " ON annotation_study" if schema_editor.connection.vendor == "postgresql" else ""
+    schema_editor.execute(f"DROP TRIGGER IF EXISTS study_made_up_stays{on_table}")
+    if on_table:
+        schema_editor.execute("DROP FUNCTION IF EXISTS study_made_up_stays()")
+
+
 class Migration(migrations.Migration):
     dependencies = [("annotation", "0009_gloss_rule")]
 
@@ -54,5 +61,5 @@ class Migration(migrations.Migration):
                 max_length=10,
             ),
         ),
-        migrations.RunPython(add_trigger, migrations.RunPython.noop),
+        migrations.RunPython(add_trigger, drop_trigger),
     ]

@@ -44,7 +44,7 @@ NOT_CHECKED = {
     "site's data",
     "parameters.json: extractions.parameters, extractions.environment": "how the vectors were "
     "extracted",
-    "restore/": "what a site needs beside it to restore the study",
+    "restore": "what a site needs beside it to restore the study",
     "environment.json": "the versions of packages",
 }
 """What no part of an archive follows from: where it stands, and what it is."""
