@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.checkpoints.find import find_checkpoint
-from ffn_extract.checkpoints.weights_digest import weights_digest
+from ffn_extract.checkpoints.fingerprint import fingerprint
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
 from ffn_extract.names import model_name
@@ -97,7 +97,7 @@ def compare_norm(
             "name": name,
             "revision": checkpoint.revision,
             "model_type": weights.architecture.model_type,
-            "weights_digest": weights_digest(checkpoint.tensors, weights.used_tensors()),
+            "fingerprint": fingerprint(checkpoint.tensors, weights.used_tensors()),
             **asdict(weights.dimensions),
         },
         "parameters": {

@@ -18,7 +18,7 @@ from ffn_extract.bundle import (
 )
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
-from ffn_extract.checkpoints.weights_digest import weights_digest
+from ffn_extract.checkpoints.fingerprint import fingerprint
 from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource
@@ -202,7 +202,7 @@ def _model_info(
         d_ff=sizes.d_ff,
         vocab_size=sizes.vocab_size,
         vocabulary=vocabulary.level,
-        fingerprint=weights_digest(checkpoint.tensors, used),
+        fingerprint=fingerprint(checkpoint.tensors, used),
         unembedding=UnembeddingInfo(weights.unembedding.names, weights.chosen),
         layers_read=None if len(weights.layers) == sizes.n_layers else list(weights.layers),
         stored_as=checkpoint.stored_as(used),

@@ -58,14 +58,19 @@ def main(
         wanted = MODEL_PACKAGES[:1] if small else MODEL_PACKAGES
         packages_install(["--no-deps", *wanted], title="Models", log=var / "pip.log")
         invalidate_caches()
-    _link_models(var, small=small)
+    models = _models(small=small)
     django.setup()
     from annotation_site.demo.additions import Demo
 
     with tempfile.TemporaryFile() as handed:
         demo = Demo(var, handed, encoder=ENCODER, language_model="" if small else LANGUAGE_MODEL)
+
+        def fill() -> None:
+            _link(models, var / "models")
+            demo.fill()
+
         site = serving.Site(
-            fill=demo.fill,
+            fill=fill,
             application=f"annotation_site.demo.wsgi:served({handed.fileno()})",
             handed=(handed.fileno(),),
             step=step,
@@ -95,14 +100,17 @@ def _package_folder(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _link_models(var: Path, *, small: bool) -> None:
-    """Offer the demo's models on the Models page, under their own names."""
-    places = {ENCODER: _package_folder(ENCODER_PACKAGE) / "model"}
+def _models(*, small: bool) -> dict[str, Path]:
+    """The demo's models by the names on the Models page. Raises SystemExit if one is missing."""
+    models = {ENCODER: _package_folder(ENCODER_PACKAGE) / "model"}
     if not small:
-        places[f"{LANGUAGE_MODEL}.gguf"] = _package_folder(LANGUAGE_MODEL_PACKAGE) / ITS_FILE
-    folder = var / "models"
+        models[f"{LANGUAGE_MODEL}.gguf"] = _package_folder(LANGUAGE_MODEL_PACKAGE) / ITS_FILE
+    return models
+
+
+def _link(models: dict[str, Path], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    for name, target in places.items():
+    for name, target in models.items():
         link = folder / name
         if not link.exists():
             link.unlink(missing_ok=True)

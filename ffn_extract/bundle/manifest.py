@@ -46,7 +46,7 @@ class ModelInfo:
 
     `d_ff` is the largest number of value vectors that a layer has, `vocab_size` the number of rows
     of the unembedding. `fingerprint` identifies the weights whatever files they are stored in; see
-    `ffn_extract.checkpoints.weights_digest`. `unembedding` is None in bundles that do not tell;
+    `ffn_extract.checkpoints.fingerprint`. `unembedding` is None in bundles that do not tell;
     `layers_read` are the numbers of the layers read where those are not all of `n_layers`.
     `stored_as` names the tensors that define the lists by their types, in a GGUF or quantised
     model.

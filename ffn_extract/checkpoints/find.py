@@ -85,7 +85,9 @@ class Checkpoint:
             return GGUFFiles(self.gguf)
         if self._fairseq is not None:
             return self._fairseq.tensors
-        return dequantised(open_tensors(self.folder), self.config)
+        files = open_tensors(self.folder)
+        # What is in a folder without settings can be listed, though not extracted from.
+        return dequantised(files, self.config) if (self.folder / CONFIG).exists() else files
 
     def stored_as(self, names: list[str]) -> dict[str, list[str]] | None:
         """Names of tensors by storage type, of a model in GGUF files or a quantised one."""

@@ -16,9 +16,9 @@ from ffn_extract.architectures import ARCHITECTURES, ModelWeights, architecture_
 from ffn_extract.architectures.formats import in_linear_layers
 from ffn_extract.bundle import open_bundle
 from ffn_extract.checkpoints.find import find_checkpoint
+from ffn_extract.checkpoints.fingerprint import fingerprint
 from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.checkpoints.tensor_files import open_tensors
-from ffn_extract.checkpoints.weights_digest import weights_digest
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.inspection import Wanted, describe
 from ffn_extract.model_sizes import sizes_of
@@ -164,10 +164,10 @@ def test_a_quantised_model_gives_the_lists_and_updates_of_its_numbers(name, tiny
     assert before.keys() == after.keys()
     for place, row in before.items():
         assert after[place] == row
-    assert found.model.weights_digest == expected.model.weights_digest
+    assert found.model.fingerprint == expected.model.fingerprint
     files = find_checkpoint(str(folder / "quantised")).tensors
-    again = weights_digest(files, files.names)
-    assert again == weights_digest(find_checkpoint(str(folder / "plain")).tensors, files.names)
+    again = fingerprint(files, files.names)
+    assert again == fingerprint(find_checkpoint(str(folder / "plain")).tensors, files.names)
     assert expected.model.stored_as is None
     titles = found.model.stored_as
     (title,) = titles.keys() - {"float32"}

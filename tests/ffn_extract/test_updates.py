@@ -1,5 +1,7 @@
 """FFN updates over a corpus."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -160,7 +162,10 @@ def test_a_corpus_with_too_few_texts_is_refused(tiny_model):
 
 
 def test_a_model_that_cannot_be_run_says_how_to_go_on(tiny_model, tmp_path):
-    (tmp_path / "config.json").write_text((tiny_model("gpt2") / "config.json").read_text())
+    whole = tiny_model("gpt2")
+    (tmp_path / "model.safetensors").write_bytes((whole / "model.safetensors").read_bytes())
+    config = json.loads((whole / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "n_head": 7}))  # no divisor
     with pytest.raises(CheckpointError, match=r"cannot be run, .* --kinds value,random"):
         UpdateReader(
             find_checkpoint(str(tmp_path)),

@@ -171,7 +171,9 @@ def without_a_script(folder: Path) -> None:
 
 
 def a_wordnet(site: Installation) -> None:
-    (site.folder / "data/nltk_data/corpora/wordnet").mkdir(parents=True)
+    folder = site.folder / "data/nltk_data/corpora/wordnet"
+    folder.mkdir(parents=True)
+    (folder / "cntlist.rev").touch()  # a whole one has counts of its senses
     site.settings["FFN_DATA_DIR"] = str(site.folder / "data")
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from ffn_extract.checkpoints.fingerprint import fingerprint
 from ffn_extract.checkpoints.tensor_files import open_tensors
-from ffn_extract.checkpoints.weights_digest import weights_digest
 from ffn_extract.errors import CheckpointError
 
 TENSORS = {
@@ -64,17 +64,17 @@ def test_rows_and_columns_are_the_same_from_every_kind_of_file(tmp_path, write):
     assert torch.equal(files.columns("stack", 1, 3, 2), TENSORS["stack"][2, :, 1:3])
 
 
-def test_the_weights_digest_does_not_depend_on_the_files(tmp_path):
+def test_the_fingerprint_does_not_depend_on_the_files(tmp_path):
     digests = set()
     for write in KINDS:
         folder = tmp_path / write.__name__
         folder.mkdir()
         write(folder)
-        digests.add(weights_digest(open_tensors(folder), ["stack", "c", "a", "b"]))
+        digests.add(fingerprint(open_tensors(folder), ["stack", "c", "a", "b"]))
     assert len(digests) == 1
 
 
-def test_the_weights_digest_notices_a_value_a_name_and_a_type(tmp_path):
+def test_the_fingerprint_notices_a_value_a_name_and_a_type(tmp_path):
     changed = (
         TENSORS,
         {**TENSORS, "a": TENSORS["a"] + 1},
@@ -87,11 +87,11 @@ def test_the_weights_digest_notices_a_value_a_name_and_a_type(tmp_path):
         (tmp_path / str(number)).mkdir()
         save_file(tensors, tmp_path / str(number) / "model.safetensors")
         files = open_tensors(tmp_path / str(number))
-        digests.add(weights_digest(files, files.names))
+        digests.add(fingerprint(files, files.names))
     assert len(digests) == len(changed)
 
 
-def test_the_weights_digest_of_a_large_tensor_sees_its_first_and_last_row(tmp_path):
+def test_the_fingerprint_of_a_large_tensor_sees_its_first_and_last_row(tmp_path):
     digests = set()
     for number, row in enumerate((None, 0, -1)):
         tensor = torch.zeros(70_000, 64)
@@ -99,7 +99,7 @@ def test_the_weights_digest_of_a_large_tensor_sees_its_first_and_last_row(tmp_pa
             tensor[row, 63] = 1
         (tmp_path / str(number)).mkdir()
         save_file({"a": tensor}, tmp_path / str(number) / "model.safetensors")
-        digests.add(weights_digest(open_tensors(tmp_path / str(number)), ["a"]))
+        digests.add(fingerprint(open_tensors(tmp_path / str(number)), ["a"]))
     assert len(digests) == 3
 
 
@@ -116,26 +116,24 @@ class Reads:
 
 
 @pytest.mark.parametrize("place", [(0, 0), (3, 1499), (7, 1499)])
-def test_the_weights_digest_of_a_stack_reads_a_part_and_sees_its_first_and_last_row(
-    tmp_path, place
-):
+def test_the_fingerprint_of_a_stack_reads_a_part_and_sees_its_first_and_last_row(tmp_path, place):
     stack = torch.zeros(8, 1500, 200)
     digests = set()
     for number in range(2):
         (tmp_path / str(number)).mkdir()
         save_file({"experts": stack}, tmp_path / str(number) / "model.safetensors")
         reads = Reads(open_tensors(tmp_path / str(number)))
-        digests.add(weights_digest(reads, ["experts"]))
+        digests.add(fingerprint(reads, ["experts"]))
         assert reads.bytes <= (1 << 20) + 800
         stack[(*place, slice(None))] = 1
     assert len(digests) == (1 if place[0] == 3 else 2)  # between its windows nothing is read
 
 
-def test_the_weights_digest_of_many_tensors_reads_less_of_each(tmp_path):
+def test_the_fingerprint_of_many_tensors_reads_less_of_each(tmp_path):
     tensors = {f"expert {number}": torch.zeros(512, 128) for number in range(1100)}
     save_file(tensors, tmp_path / "model.safetensors")
     reads = Reads(open_tensors(tmp_path))
-    weights_digest(reads, tensors)
+    fingerprint(reads, tensors)
     assert reads.bytes < 256 << 20 < 1100 * 512 * 128 * 4
 
 

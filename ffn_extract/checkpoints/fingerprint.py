@@ -12,7 +12,7 @@ TOTAL_BYTES = 256 << 20
 WINDOW_BYTES = 4 << 10
 
 
-def weights_digest(files: TensorFiles, names: Iterable[str]) -> str:
+def fingerprint(files: TensorFiles, names: Iterable[str]) -> str:
     """Fingerprint: sha256 over name, type, shape and sampled content of tensors, in the order of
     their names.
 
