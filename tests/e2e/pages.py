@@ -14,7 +14,7 @@ from tests.e2e.site import PASSWORD, Site
 
 # Milliseconds until an expectation fails: what is expected of a page has no deadline, and on a busy
 # machine a login alone can take longer than Playwright's own five seconds.
-PATIENCE = 40_000
+PATIENCE = 180_000
 expect.set_options(timeout=PATIENCE)
 # Colours depend on the theme, places on the width, and what lies behind a text on both.
 LOOKS = tuple(itertools.product(("light", "dark"), (1280, 390)))
