@@ -106,8 +106,8 @@ FILES = {
     "results/figures": "canvas charts coverage files",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
-        "archive_methods archive_restore archive_study archive_texts deletion downloads jobs "
-        "labels_export labels_import labels_import_checks product references"
+        "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
+        "downloads jobs labels_export labels_import labels_import_checks product references"
     ),
     "results/pages": "cells disagreement missing remarks results summary",
     "results/snapshots": "computation selectors services versions waiting",
