@@ -145,7 +145,7 @@ def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
 
 def _filled(model: GGUFModel, files: TensorFiles, made: Any, processor: Any) -> str | None:
     """Put the file's weights into a model, one at a time; why that cannot be, or None."""
-    places = get_gguf_hf_weights_map(made, processor)
+    places = _places(made, processor)
     own: dict[str, torch.Tensor] = made.base_model.state_dict()
     left = set(own)
     for name in sorted(set(model.tensors).difference(_HEAD)):
@@ -161,3 +161,22 @@ def _filled(model: GGUFModel, files: TensorFiles, made: Any, processor: Any) -> 
         own[key].copy_(torch.from_numpy(result.weights))
         left.discard(key)
     return f"it has nothing for {min(left)}" if left else None
+
+
+class _Alone:
+    """A module as if it had no parts: transformers makes its table anew for each of them."""
+
+    def __init__(self, module: Any) -> None:
+        self.config = module.config
+        self.state_dict = module.state_dict
+
+    def named_children(self) -> tuple[()]:
+        return ()
+
+
+def _places(made: Any, processor: Any) -> dict[str, str]:
+    """The parameter of each of the file's tensors; some families are named by their base model."""
+    base = get_gguf_hf_weights_map(
+        _Alone(made.base_model), processor, qual_name=f"{made.base_model_prefix}."
+    )
+    return base | get_gguf_hf_weights_map(_Alone(made), processor)

@@ -31,6 +31,7 @@ from ffn_extract.gguf_format.head import (
     TYPES,
     read_head,
 )
+from ffn_extract.gguf_format.runnable_model import model_in_gguf
 from ffn_extract.listing import tensor_lines
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
@@ -133,6 +134,15 @@ def test_updates_are_those_of_the_model_or_refused(tiny_gguf, tmp_path, family):
             row.context, row.context_position,
         )  # fmt: skip
         np.testing.assert_allclose(found[place].scores, row.scores, rtol=1e-3, atol=1e-4)
+
+
+def test_the_table_of_names_is_not_made_anew_for_each_module(tiny_gguf, monkeypatch):
+    _, path, _ = tiny_gguf("llama")
+    asked, real = [], gguf.get_tensor_name_map
+    monkeypatch.setattr(gguf, "get_tensor_name_map", lambda *a: asked.append(a) or real(*a))
+    found = find_checkpoint(str(path))
+    model_in_gguf(found.gguf, found.tensors)
+    assert len(asked) == 2  # of SmolLM2's 400 modules: a minute
 
 
 def test_the_table_of_types_is_the_librarys():
