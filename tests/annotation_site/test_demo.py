@@ -346,7 +346,8 @@ def test_make_says_that_the_module_venv_is_missing(tmp_path):
 def test_the_demo_leaves_the_language_model_out_where_it_is_asked_to():
     shown = [
         subprocess.run(
-            ["make", "-n", "--no-print-directory", "demo", *small], cwd=ROOT, capture_output=True, text=True, check=True,
+            ["make", "-n", "--no-print-directory", "demo", *small],
+            cwd=ROOT, capture_output=True, text=True, check=True,
             env={**os.environ, "MAKEFLAGS": ""},
         ).stdout.rstrip().endswith("annotation_site.demo --small")
         for small in ([], ["SMALL=1"])
