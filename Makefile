@@ -41,7 +41,7 @@ ifdef TEST_DATABASE_URL
 endif
 endif
 
-test-long: $(VENV)/.dev ## Run the tests that need minutes each
+test-long: $(VENV)/.dev ## Run the slow tests, which `make test` leaves out
 	$(PYTEST) -m long $(ARGS)
 
 test-bare: $(VENV)/.dev ## Run the demo and the tests of glosses as if WordNet were not installed

@@ -58,6 +58,7 @@ def test_a_site_on_one_machine_starts_as_the_text_says(machine, text, heading):
         a_page_is_whole(port)
 
 
+@pytest.mark.long
 def test_servers_that_run_apart_start_as_the_text_says(machine):
     (machine.project / ".env").write_text(
         settings_of(the_block(DEPLOYING, ONE_MACHINE, "SECRET_KEY="))
@@ -84,6 +85,7 @@ def test_servers_that_run_apart_start_as_the_text_says(machine):
     assert not list((machine.folder / "home").glob(".gunicorn*"))
 
 
+@pytest.mark.long
 def test_under_systemd_every_command_acts_on_the_database_of_the_service(machine):
     machine.type(the_block(DEPLOYING, SYSTEMD, "sudo install"))
     settings = machine.place("/etc/ffn-concepts.env")

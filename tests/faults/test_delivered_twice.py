@@ -32,6 +32,7 @@ for _ in range({copies}):
 """
 
 
+@pytest.mark.long
 def test_each_is_done_once_however_often_its_message_comes(cluster: Cluster):
     cluster.start(2, TAKING_EVERYTHING)
     cluster.site.run(BEGUN.format(model=MODEL, copies=COPIES))

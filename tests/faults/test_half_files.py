@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.xdist_group("faults-workers")]
 
 
 @ONCE
+@pytest.mark.long
 def test_a_site_starts_and_works_among_what_a_power_cut_left(stopped_site):
     folder = stopped_site.folder
     queue = folder / "queue"

@@ -21,6 +21,7 @@ def files(tiny_model) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("where", ["/api/models/", "/model.safetensors"])
+@pytest.mark.long
 def test_a_hub_that_hangs_costs_its_time_limit(files, tmp_path, where, monkeypatch):
     """`find` itself fails where that takes five minutes."""
     monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")

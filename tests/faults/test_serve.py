@@ -139,6 +139,7 @@ def test_without_a_worker_that_can_run_pages_go_on(stopped_site: Site, tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells a child of it.")
+@pytest.mark.long
 def test_nothing_outlives_a_killed_serve_though_it_is_busy(stopped_site: Site, tmp_path):
     site = stopped_site
     every_python_runs(BUSY, site, tmp_path / "python")
@@ -153,6 +154,7 @@ def test_nothing_outlives_a_killed_serve_though_it_is_busy(stopped_site: Site, t
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells a child of it.")
+@pytest.mark.long
 def test_children_of_a_killed_server_end_at_once_though_they_are_busy(stopped_site: Site, tmp_path):
     """The server alone is killed: `serve` starts another, and no child of the first is left."""
     site = stopped_site

@@ -29,6 +29,7 @@ CRASHES = int(os.environ.get("CRASHES", "10"))
 PEOPLE = 4
 
 
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost_and_nothing_counts_twice(stopped_site: Site):
     site = stopped_site
     site.prepare()

@@ -233,7 +233,9 @@ def test_uploads_that_are_refused_unread_keep_no_admin_waiting(server):
             assert everything(line).endswith(b"refused unread")
 
 
-@pytest.mark.parametrize("path", [b"/bytes/20000000", b"/file"])
+@pytest.mark.parametrize(
+    "path", [b"/bytes/20000000", pytest.param(b"/file", marks=pytest.mark.long)]
+)
 def test_clients_that_do_not_read_their_answer_are_dropped_and_keep_nobody_waiting(server, path):
     get = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path
     with server.running(PATIENCE_SECONDS=2, SLOWEST=1_000_000), contextlib.ExitStack() as stack:

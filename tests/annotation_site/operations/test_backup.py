@@ -114,6 +114,7 @@ def test_a_restored_site_has_every_row_and_file(two_sites, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_sqlite_moves_to_another_database_with_equal_exports(two_sites, tmp_path):
     """The other database is PostgreSQL where the services are there, else SQLite again."""
     _, other = two_sites

@@ -39,6 +39,7 @@ def readable_by_others(folder: Path) -> list[str]:
     return [f"{mode:04o} {path.relative_to(folder)}" for mode, path in modes if mode & 0o077]
 
 
+@pytest.mark.long
 def test_every_file_of_every_command_and_server_is_private(usual_umask, tmp_path):
     folder = tmp_path / "var"
     site = Site(folder, models=False)

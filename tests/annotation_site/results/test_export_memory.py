@@ -41,6 +41,7 @@ def test_only_one_chunk_of_records_is_alive_while_a_file_is_written(content, mon
     assert max(alive) <= 2
 
 
+@pytest.mark.long
 def test_ten_times_the_labels_take_hardly_more_memory(monkeypatch):
     """The benchmark's own measurement, on sizes that take seconds and the database of the tests."""
     monkeypatch.setenv("DATABASE_URL", os.environ.get("TEST_DATABASE_URL", ""))
