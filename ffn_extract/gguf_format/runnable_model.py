@@ -164,7 +164,7 @@ def _filled(model: GGUFModel, files: TensorFiles, made: Any, processor: Any) -> 
 
 
 class _Alone:
-    """A module as if it had no parts: transformers makes its table anew for each of them."""
+    """A module as if it had no parts; transformers repeats its table for each part."""
 
     def __init__(self, module: Any) -> None:
         self.config = module.config

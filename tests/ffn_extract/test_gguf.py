@@ -136,7 +136,7 @@ def test_updates_are_those_of_the_model_or_refused(tiny_gguf, tmp_path, family):
         np.testing.assert_allclose(found[place].scores, row.scores, rtol=1e-3, atol=1e-4)
 
 
-def test_the_table_of_names_is_not_made_anew_for_each_module(tiny_gguf, monkeypatch):
+def test_the_table_of_names_is_not_repeated_for_each_module(tiny_gguf, monkeypatch):
     _, path, _ = tiny_gguf("llama")
     asked, real = [], gguf.get_tensor_name_map
     monkeypatch.setattr(gguf, "get_tensor_name_map", lambda *a: asked.append(a) or real(*a))
