@@ -5,15 +5,18 @@ import {sentence} from './elements.js';
 
 const dialog = document.getElementById('question');
 const progress = () => document.getElementById('progress');
+let asking = false; // until the form is on its way: the dialog closes before that
 
 // A page in a hidden tab asks for nothing; a question that is open is not drawn over.
 addEventListener('htmx:beforeRequest', (event) => {
-  if (document.hidden || dialog.open) event.preventDefault();
+  if (document.hidden || asking) event.preventDefault();
 });
 // Nor by news that were asked for before: they would take away the form that the question is about.
 addEventListener('htmx:beforeSwap', (event) => {
-  if (dialog.open && event.target === progress()) event.preventDefault();
+  if (asking && event.target === progress()) event.preventDefault();
 });
+// Also one that the browser kept when it was left.
+addEventListener('pageshow', () => { asking = false; });
 addEventListener('visibilitychange', () => {
   if (!document.hidden) progress().dispatchEvent(new Event('look'));
 });
@@ -33,5 +36,7 @@ addEventListener('submit', async (event) => {
   const form = event.target;
   if (!form.dataset.question) return;
   event.preventDefault();
+  asking = true;
   if (await ask(form.dataset)) form.submit();
+  else asking = false;
 });
