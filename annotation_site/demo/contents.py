@@ -25,6 +25,7 @@ from annotation_site.demo.terminal import run_quietly
 from annotation_site.errors import DATABASE_AWAY, Invalid, SiteError
 from annotation_site.private_files import private_file_make
 from annotation_site.results.files.archive_restore import EXAMPLE_ARCHIVE, study_restore
+from annotation_site.results.files.jobs import export_request
 from annotation_site.sentences import english
 from ffn_extract.options import ExtractOptions
 
@@ -163,12 +164,14 @@ class SecondStudy:
 
 
 def example_restore() -> bool:
-    """Restore the finished example study in the demo's first start.
+    """Restore the finished example study in the demo's first start, and ask for its archive.
 
     False if a study was restored before, also one that is deleted by now.
     """
     if AuditEntry.objects.filter(action="study_restored").exists() or not EXAMPLE_ARCHIVE.exists():
         return False
+    rosa = User.objects.get(username="rosa")
     with EXAMPLE_ARCHIVE.open("rb") as file:
-        study_restore(file=file, restored_by=User.objects.get(username="rosa"))
+        study = study_restore(file=file, restored_by=rosa)
+    export_request(study=study, content="archive", with_names=False, by=rosa)
     return True

@@ -169,6 +169,7 @@ def test_the_example_is_restored_in_the_first_start_and_does_not_come_back(
     assert contents.example_restore()
     study = Study.objects.get(made_up=True)
     assert study.created_by.username == "rosa"
+    assert [job.content for job in study.exports.all()] == ["archive"]  # one file under Exports
     assert not contents.example_restore()
     assert Study.objects.filter(made_up=True).count() == 1
 
