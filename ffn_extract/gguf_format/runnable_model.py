@@ -176,7 +176,8 @@ class _Alone:
 
 def _places(made: Any, processor: Any) -> dict[str, str]:
     """The parameter of each of the file's tensors; some families are named by their base model."""
-    base = get_gguf_hf_weights_map(
-        _Alone(made.base_model), processor, qual_name=f"{made.base_model_prefix}."
+    prefix = f"{made.base_model_prefix}."
+    places: dict[str, str] = get_gguf_hf_weights_map(
+        _Alone(made.base_model), processor, qual_name=prefix
     )
-    return base | get_gguf_hf_weights_map(_Alone(made), processor)
+    return places | get_gguf_hf_weights_map(_Alone(made), processor)
