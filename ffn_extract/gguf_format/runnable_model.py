@@ -180,4 +180,5 @@ def _places(made: Any, processor: Any) -> dict[str, str]:
     places: dict[str, str] = get_gguf_hf_weights_map(
         _Alone(made.base_model), processor, qual_name=prefix
     )
-    return places | get_gguf_hf_weights_map(_Alone(made), processor)
+    places |= get_gguf_hf_weights_map(_Alone(made), processor)
+    return places
