@@ -34,7 +34,7 @@ class Example:
 
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
-    """The start page; whoever is logged in gets their studies instead."""
+    """The start page; people who are logged in get their studies instead."""
     if request.user.is_authenticated:
         return home(cast(PersonRequest, request))
     context: dict[str, Any] = {"picture": picture()}

@@ -51,8 +51,8 @@ def entries_allow(*, key: bytes, people: dict[str, str]) -> None:
     """Let people in with one click, from now on in this process.
 
     `people` are public ids, each with the session hash that belongs to the password that the demo
-    gave: an account with another password belongs to whoever chose that one. Raises ValueError for
-    a key that could be guessed.
+    gave: a person who chose another password is not let in. Raises ValueError for a key that could
+    be guessed.
     """
     global _demo  # of the process, like the key itself
     if len(key) < 32:

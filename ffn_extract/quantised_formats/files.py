@@ -52,6 +52,7 @@ class DequantisedFiles:
         return "float32" if name in self._matrices else self._files.dtype(name)
 
     def rows(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        """Rows of a tensor, of one matrix of a stack, or whole matrices, dequantised to float32."""
         if name not in self._matrices:
             return self._files.rows(name, start, stop, place)
         matrix = self._matrices[name]
@@ -62,6 +63,7 @@ class DequantisedFiles:
         return matrix.numbers(slice(start, stop), slice(0, matrix.shape[-1]), place)
 
     def columns(self, name: str, start: int, stop: int, place: int | None = None) -> torch.Tensor:
+        """Columns of a matrix, shape (rows, stop - start), dequantised to float32."""
         if name not in self._matrices:
             return self._files.columns(name, start, stop, place)
         matrix = self._matrices[name]

@@ -2,8 +2,8 @@
 
 from django.db import migrations, models
 
-# SQLite drops the trigger when a later migration makes the table anew: that one adds it again
-# (a test looks whether it is there).
+# SQLite drops the trigger if a later migration rebuilds the table. That migration must then add it
+# again; a test checks that it is there.
 FUNCTION = """
     CREATE OR REPLACE FUNCTION study_made_up_stays() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'made-up annotations stay made-up'; END $$
