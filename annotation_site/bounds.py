@@ -15,3 +15,6 @@ TOKEN_NAME = 100  # of an API token
 MODEL = 300  # names of models and files; extraction options declare their own
 SEARCHED_TOKEN = 200
 CHOSEN_VECTORS = 200_000
+CORPUS_NAME = 100
+LICENCE = 200
+SENTENCE = 10_000  # of an uploaded corpus

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,7 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
     path = Path(corpus)
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
-        found = (_stripped(text) for text in read(path, field) if text is not None)
-        texts = [text for text in found if text]
+        texts = texts_of(read(path, field))
     except OSError as error:
         reason = error.strerror or "it is damaged"
         raise CorpusError(f"The corpus {corpus} cannot be read: {reason}. {_WAYS_OUT}") from error
@@ -74,6 +73,11 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
     if not texts:
         raise CorpusError(f"The corpus {corpus} has no text. {_WAYS_OUT}")
     return Corpus("file", texts)
+
+
+def texts_of(found: Iterable[str | None]) -> list[str]:
+    """The texts without white space around them; empty and null ones are left out."""
+    return [text for each in found if each is not None and (text := _stripped(each))]
 
 
 class _BadCorpus(Exception):

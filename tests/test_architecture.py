@@ -89,8 +89,8 @@ FILES = {
     "api/serializers": "contents corpus files lists monitoring people results studies",
     "api/views": "contents corpus files lists monitoring people results site studies",
     "corpus": (
-        "browsing extraction_runs forecasts forms health importing layers loading locations log "
-        "models receiving selectors services sweeps tasks urls views"
+        "browsing corpora extraction_runs forecasts forms health importing layers loading "
+        "locations log models receiving selectors services sweeps tasks urls views"
     ),
     "exports": (
         "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "

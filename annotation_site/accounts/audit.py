@@ -59,6 +59,8 @@ ACTIONS = {
     "model_retried": _("retried an extraction"),
     "model_cancelled": _("cancelled an extraction"),
     "model_deleted": _("deleted an extraction"),
+    "corpus_uploaded": _("uploaded a corpus"),
+    "corpus_deleted": _("deleted a corpus"),
     "exported": _("exported results"),
     "annotations_imported": _("imported labels"),
 }

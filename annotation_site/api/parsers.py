@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,7 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 
-from annotation_site.corpus.receiving import BundleUploadHandler, ReceivedFile
+from annotation_site.corpus.receiving import DiskUploadHandler, ReceivedFile
 from annotation_site.errors import Invalid
 
 MOST_DEPTH = 20
@@ -53,7 +54,7 @@ class ShallowJSONParser(JSONParser):
 
 
 class FilesLater(BaseParser):
-    """Parser that leaves files unread until the sender is authorised: `files_received` reads them.
+    """Parser that leaves files unread until the sender is authorised: `form_received` reads them.
 
     The request's data is the body's length, which is what an Idempotency-Key is compared with.
     """
@@ -64,17 +65,26 @@ class FilesLater(BaseParser):
         return {"bytes": stream.META["CONTENT_LENGTH"]}
 
 
-@contextmanager
-def files_received(request: Request) -> Iterator[dict[str, Path]]:
-    """The received files of a request by name; files that nobody moved are deleted.
+@dataclass(frozen=True)
+class Received:
+    """A form with files, which lie on disk: `files` by the names that the sender gave them."""
 
-    Nothing is held in memory. Raises Invalid beyond the limits, ParseError for what is no form.
+    fields: dict[str, str]
+    files: dict[str, Path]
+
+
+@contextmanager
+def form_received(
+    request: Request, handler: DiskUploadHandler, *, name: str = "files"
+) -> Iterator[Received]:
+    """The fields of a request and the files of its field `name`; unmoved files are deleted.
+
+    No file is held in memory. Raises Invalid beyond the limits, ParseError for what is no form.
     """
-    handler = BundleUploadHandler(request._request)
     try:
         try:
             parser = MultiPartParser(request.META, request._request, [handler])
-            _, files = parser.parse()
+            fields, files = parser.parse()
         except RequestDataTooBig:
             raise
         except (MultiPartParserError, UnreadablePostError, SuspiciousOperation) as error:
@@ -83,8 +93,11 @@ def files_received(request: Request) -> Iterator[dict[str, Path]]:
             ) from error
         if handler.refused:
             raise Invalid(handler.refused)
-        received = [f for f in files.getlist("files") if isinstance(f, ReceivedFile)]
-        yield {str(file.name): file.path for file in received}
+        received = [f for f in files.getlist(name) if isinstance(f, ReceivedFile)]
+        yield Received(
+            {key: str(fields[key]) for key in fields},
+            {str(file.name): file.path for file in received},
+        )
     finally:
         handler.discard()
 

@@ -19,8 +19,9 @@ from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from annotation_site.corpus import layers, services
+from annotation_site.corpus.corpora import corpus_location
 from annotation_site.corpus.importing import most_unpacked
-from annotation_site.corpus.locations import corpus_location, model_location
+from annotation_site.corpus.locations import model_location
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import unfinished_layers
 from annotation_site.corpus.services import bundle_path

@@ -102,7 +102,7 @@ class EnqueueForm(forms.Form):
         self,
         *args: Any,
         local_models: Sequence[str] = (),
-        local_corpora: Sequence[str] = (),
+        corpora: Sequence[tuple[str, str]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -117,7 +117,7 @@ class EnqueueForm(forms.Form):
         )
         cast(forms.ChoiceField, self.fields["corpus"]).choices = [
             (WORDNET_CORPUS, _("WordNet's example sentences")),
-            *((name, name) for name in local_corpora),
+            *corpora,
         ]
 
     def first_fields(self) -> Iterator[BoundField]:
@@ -176,6 +176,18 @@ class EnqueueForm(forms.Form):
 for _option in OPTIONS.values():
     EnqueueForm.base_fields.setdefault(_option.name, _field(_option))
 MORE_OPTIONS = frozenset(name for name, option in OPTIONS.items() if not option.first)
+
+
+class CorpusForm(forms.Form):
+    """Form of an uploaded corpus, without its file, which is read as it arrives."""
+
+    name = forms.CharField(label=_("Name"), max_length=bounds.CORPUS_NAME)
+    licence = forms.CharField(
+        label=_("Licence"),
+        max_length=bounds.LICENCE,
+        required=False,
+        help_text=_("For example CC BY-SA 4.0, and where the sentences come from."),
+    )
 
 
 class ExtractionFilter(forms.Form):

@@ -16,7 +16,7 @@ from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.estimate import require_possible
 from ffn_extract.model_sizes import sizes_of
-from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
+from ffn_extract.options import ExtractOptions
 
 NOT_IN_FOLDER = gettext_noop(
     "The worker's machine has a file or folder %(source)s, but none of that name in %(folder)s. "
@@ -108,15 +108,8 @@ def model_location(source: str) -> str:
     return source
 
 
-def require_corpus(name: str) -> None:
-    """Refuse texts that are neither WordNet's nor a file in CORPORA_DIR. Raises Invalid."""
-    corpus_location(name)
-
-
-def corpus_location(name: str) -> str:
-    """The path of a file in CORPORA_DIR, or the word wordnet as it is. Raises Invalid."""
-    if name == WORDNET_CORPUS:
-        return name
+def file_of_texts(name: str) -> str:
+    """The path of a file in CORPORA_DIR. Raises Invalid."""
     path = Path(settings.CORPORA_DIR) / name
     if not CORPUS_NAME.fullmatch(name) or not path.is_file():
         raise Invalid(Sentence(NO_TEXTS, name=name, folder=str(settings.CORPORA_DIR)))

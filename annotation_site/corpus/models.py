@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils.translation import gettext_lazy as _
 
+from annotation_site import bounds
 from annotation_site.sentences import SentenceField
 from annotation_site.workers.claims import DEAD_AFTER, ClaimedWork
 from annotation_site.workers.clocks import silent_for
@@ -360,3 +361,48 @@ class TriggerPrefixes(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.layer}.{self.index} {self.side}"
+
+
+class Corpus(models.Model):
+    """Sentences that a researcher uploaded, one per line. Never edited.
+
+    Extractions name a corpus by its `reference`; `digest` is the one that bundles hold.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=bounds.CORPUS_NAME, unique=True)
+    licence = models.CharField(max_length=bounds.LICENCE, blank=True)
+    sentences = models.PositiveIntegerField()
+    size = models.PositiveBigIntegerField()  # bytes of UTF-8
+    digest = models.CharField(max_length=64)
+    beginning = models.CharField(max_length=200)
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def reference(self) -> str:
+        return f"{UPLOADED}{self.public_id}"
+
+
+UPLOADED = "uploaded:"
+"""Begins the name of an uploaded corpus among an extraction's parameters; no file's name has it."""
+
+
+class CorpusContent(models.Model):
+    """The sentences of a corpus, apart so that no page reads them by chance."""
+
+    corpus = models.OneToOneField(
+        Corpus, primary_key=True, on_delete=models.CASCADE, related_name="content"
+    )
+    compressed = models.BinaryField()  # zlib, of UTF-8 with one sentence on a line
+
+    def __str__(self) -> str:
+        return f"content of {self.corpus_id}"

@@ -1,4 +1,4 @@
-"""Upload handler: files of a bundle go straight to disk, counted, and are removed unless taken."""
+"""Upload handlers: files go straight to disk, counted, and are removed unless taken."""
 
 import contextlib
 import os
@@ -50,17 +50,19 @@ def path_remove(path: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-class BundleUploadHandler(FileUploadHandler):
+class DiskUploadHandler(FileUploadHandler):
     """Upload handler that writes to disk and stops at the limits, with a sentence in `refused`.
 
-    Nothing is kept in memory. Whoever uses it calls `discard` at the end, whatever happened.
+    Nothing is kept in memory. The caller calls `discard` at the end, whatever happened.
     """
 
     chunk_size = 1 << 20
+    most_files = 1
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, *, most_bytes: int) -> None:
         super().__init__(request)
         self.refused = ""
+        self.most_bytes = most_bytes
         self._paths: list[Path] = []
         self._bytes = 0
         self._file: Any = None
@@ -68,11 +70,8 @@ class BundleUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Open a file for the next bytes."""
         super().new_file(*args, **kwargs)
-        if len(self._paths) == MOST_FILES:
-            self._refuse(
-                gettext("A bundle has at most %(most)s files. Choose those, or one .zip.")
-                % {"most": MOST_FILES}
-            )
+        if len(self._paths) == self.most_files:
+            self._refuse(self.too_many())
         with self._on_disk():
             handle, name = tempfile.mkstemp(dir=incoming_folder())
             self._paths.append(Path(name))
@@ -81,16 +80,20 @@ class BundleUploadHandler(FileUploadHandler):
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Write the next bytes."""
         self._bytes += len(raw_data)
-        if self._bytes > settings.MAX_BUNDLE_BYTES:
-            self._refuse(
-                gettext(
-                    "The upload is larger than the limit of %(most)s bytes. Copy the bundle to the "
-                    "server and run `manage.py import_bundle` there."
-                )
-                % {"most": f"{settings.MAX_BUNDLE_BYTES:,}"}
-            )
+        if self._bytes > self.most_bytes:
+            self._refuse(self.too_large())
         with self._on_disk():
             self._file.write(raw_data)
+
+    def too_many(self) -> str:
+        """The sentence about more files than `most_files`."""
+        return gettext("Choose one file.")
+
+    def too_large(self) -> str:
+        """The sentence about more than `most_bytes`."""
+        return gettext("The upload is larger than the limit of %(most)s bytes.") % {
+            "most": f"{self.most_bytes:,}"
+        }
 
     def file_complete(self, file_size: int) -> UploadedFile | None:
         """Return the closed file's path and the name that the browser gave."""
@@ -128,6 +131,24 @@ class BundleUploadHandler(FileUploadHandler):
         self.refused = sentence
         # The rest is read and thrown away: a browser that is cut off shows no sentence.
         raise StopUpload(connection_reset=False)
+
+
+class BundleUploadHandler(DiskUploadHandler):
+    """Upload handler of the files of a bundle."""
+
+    most_files = MOST_FILES
+
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request, most_bytes=settings.MAX_BUNDLE_BYTES)
+
+    def too_many(self) -> str:
+        return gettext("A bundle has at most %(most)s files. Choose those, or one .zip.") % {
+            "most": MOST_FILES
+        }
+
+    def too_large(self) -> str:
+        there = gettext("Copy the bundle to the server and run `manage.py import_bundle` there.")
+        return f"{super().too_large()} {there}"
 
 
 class ReceivedFile(UploadedFile):

@@ -15,7 +15,8 @@ from django.utils.translation import gettext, gettext_noop
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.corpus import loading
-from annotation_site.corpus.locations import local_folder, require_corpus, require_model
+from annotation_site.corpus.corpora import require_corpus
+from annotation_site.corpus.locations import local_folder, require_model
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer, LanguageModel
 from annotation_site.corpus.selectors import (
@@ -48,12 +49,12 @@ def extraction_enqueue(
     """Enqueue an extraction of a hub model or of a folder below MODELS_DIR.
 
     Raises Invalid for a name that is neither, for a folder that holds no model that can be read,
-    for texts that are not in CORPORA_DIR, and beyond MOST_UNFINISHED of one person.
+    for texts that are not here or too few, and beyond MOST_UNFINISHED of one person.
     """
     require_turn(requested_by)
     model_source = model_source.strip()
     require_model(model_source, options)
-    require_corpus(options.corpus)
+    require_corpus(options)
     notes = [str(note) for note in options.notes]
     if options.revision is not None and local_folder(model_source) is not None:
         options = replace(options, revision=None)
@@ -87,7 +88,7 @@ def require_turn(person: User | None) -> None:
 def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
     """Enqueue a failed or cancelled extraction again; finished layers are kept.
 
-    Raises Invalid for any other, and for an upload, whose files are gone.
+    Raises Invalid for any other, for an upload, whose files are gone, and where the texts are gone.
     """
     if extraction.uploaded:
         raise Invalid(
@@ -96,6 +97,8 @@ def extraction_retry(*, extraction: Extraction, by: User | None = None) -> None:
     ended = Extraction.objects.filter(
         pk=extraction.pk, state__in=(State.FAILED, State.CANCELLED), imported=False
     )
+    if ended.exists():
+        require_corpus(ExtractOptions.from_json(extraction.parameters))
     retried = ended.update(
         state=State.QUEUED, error="", notice="", attempts=0, step="", step_done=0, step_total=0
     )

@@ -5,19 +5,26 @@ import uuid
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation_site.accounts.permissions import PersonRequest, admin_required
-from annotation_site.corpus import forecasts, importing, locations, selectors, services
+from annotation_site import bounds
+from annotation_site.accounts.permissions import (
+    PersonRequest,
+    admin_required,
+    researcher_required,
+)
+from annotation_site.corpus import corpora, forecasts, importing, locations, selectors, services
 from annotation_site.corpus.browsing import vectors_page
-from annotation_site.corpus.forms import EnqueueForm, ExtractionFilter, VectorFilter
+from annotation_site.corpus.forms import CorpusForm, EnqueueForm, ExtractionFilter, VectorFilter
 from annotation_site.corpus.health import health
-from annotation_site.corpus.models import Extraction
-from annotation_site.corpus.receiving import BundleUploadHandler, ReceivedFile
+from annotation_site.corpus.models import Corpus, Extraction
+from annotation_site.corpus.receiving import BundleUploadHandler, DiskUploadHandler, ReceivedFile
 from annotation_site.downloads import Download, attachment
 from annotation_site.errors import Invalid
 from annotation_site.workers.selectors import workers_extracting
@@ -61,7 +68,7 @@ def enqueue(request: PersonRequest) -> HttpResponse:
     """The form that enqueues a model, or estimates its extraction first."""
     local_models = locations.local_models()
     form = EnqueueForm(
-        request.POST or None, local_models=local_models, local_corpora=locations.local_corpora()
+        request.POST or None, local_models=local_models, corpora=corpora.corpora_choices()
     )
     context: dict[str, object] = {"form": form, "local_models": local_models}
     if request.method == "POST" and form.is_valid():
@@ -190,6 +197,61 @@ def vectors(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         )
     status = 200 if form.is_valid() else 422
     return render(request, "corpus/vectors.html", context, status=status)
+
+
+# As in `import_bundle`: the token comes with the file.
+@csrf_exempt
+@researcher_required
+@require_http_methods(["GET", "POST"])
+def corpora_page(request: PersonRequest) -> HttpResponse:
+    """The corpora, and the form that uploads one."""
+    handler = DiskUploadHandler(request, most_bytes=corpora.MOST_BYTES)
+    request.upload_handlers = [handler]
+    try:
+        return _corpora_page(request, handler)
+    finally:
+        handler.discard()
+
+
+@csrf_protect
+def _corpora_page(request: PersonRequest, handler: DiskUploadHandler) -> HttpResponse:
+    form = CorpusForm(request.POST or None)
+    error = ""
+    if request.method == "POST":
+        received = request.FILES.get("file")
+        path = received.path if isinstance(received, ReceivedFile) else None
+        error = handler.refused or ("" if path else gettext("Choose a file."))
+        if form.is_valid() and path and not error:
+            try:
+                corpora.corpus_add(path=path, by=request.user, **form.cleaned_data)
+            except Invalid as refused:
+                error = refused.message
+            else:
+                messages.success(request, gettext("The corpus is here. Choose it for updates."))
+                return redirect("corpus:corpora")
+    context = {
+        "corpora": corpora.corpora_shown(request.user),
+        "files": locations.local_corpora() if request.user.is_admin else [],
+        "form": form,
+        "error": error,
+        "most_bytes": corpora.MOST_BYTES,
+        "most_sentences": corpora.MOST_SENTENCES,
+        "most_characters": bounds.SENTENCE,
+    }
+    status = 422 if error or form.errors else 200
+    return render(request, "corpus/corpora.html", context, status=status)
+
+
+@researcher_required
+@require_POST
+def corpus_delete(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Delete a corpus."""
+    corpus = get_object_or_404(Corpus, public_id=public_id)
+    try:
+        corpora.corpus_delete(corpus=corpus, by=request.user)
+    except Invalid as refused:
+        messages.error(request, refused.message)
+    return redirect("corpus:corpora")
 
 
 def _one(public_id: uuid.UUID) -> Extraction:

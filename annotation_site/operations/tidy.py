@@ -24,6 +24,7 @@ from django.utils import timezone
 from annotation_site.accounts.models import ApiToken, Invitation, RequestKey
 from annotation_site.accounts.second_factors import second_factors_renew
 from annotation_site.api.once import KEPT
+from annotation_site.corpus.corpora import copies_of_gone_corpora
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
 from annotation_site.database_pages import log_empty
@@ -93,6 +94,11 @@ def export_rows(dry_run: bool) -> list[str]:
 def uploads(dry_run: bool) -> list[str]:
     """Remove interrupted uploads after a day."""
     return _paths(old_files(), dry_run)
+
+
+def corpus_copies(dry_run: bool) -> list[str]:
+    """Remove this machine's copies of deleted corpora."""
+    return _paths(copies_of_gone_corpora(), dry_run)
 
 
 def bundle_folders(dry_run: bool) -> list[str]:
@@ -165,6 +171,7 @@ RULES: dict[str, Callable[[bool], list[str]]] = {
     "export files": export_files,
     "export rows": export_rows,
     "uploads": uploads,
+    "corpus copies": corpus_copies,
     "bundle folders": bundle_folders,
     "log lines": log_lines,
     "request keys": request_keys,

@@ -74,6 +74,8 @@ GET = {
     "corpus:models": (302, 403, 403, 403, 403, 200),
     "corpus:enqueue": (302, 403, 403, 403, 403, 200),
     "corpus:import": (302, 403, 403, 403, 403, 200),
+    "corpus:corpora": (302, 403, 403, 200, 200, 200),
+    "corpus:corpus_delete": (302, 403, 403, 405, 405, 405),
     "corpus:log": (302, 403, 403, 403, 403, 200),
     "corpus:manifest": (302, 403, 403, 403, 403, 404),  # the world's was never written
     "corpus:extraction": (302, 403, 403, 403, 403, 200),
@@ -186,6 +188,7 @@ def address(name: str, study, assignment) -> str:
         "corpus:progress": {"public_id": extraction.public_id},
         "corpus:cancel": {"public_id": extraction.public_id},
         "corpus:vectors": {"public_id": extraction.public_id},
+        "corpus:corpus_delete": {"public_id": assignment.public_id},
         "corpus:log": {"public_id": extraction.public_id},
         "corpus:manifest": {"public_id": extraction.public_id},
         "corpus:retry": {"public_id": extraction.public_id},

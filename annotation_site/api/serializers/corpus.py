@@ -196,6 +196,35 @@ class BundleFiles(Fields):
     )
 
 
+class Corpus(serializers.Serializer):
+    """An uploaded corpus; an extraction names it as `reference`."""
+
+    id = serializers.UUIDField(source="public_id")
+    reference = serializers.CharField()
+    name = serializers.CharField()
+    licence = serializers.CharField()
+    sentences = serializers.IntegerField()
+    size = serializers.IntegerField(help_text="bytes of UTF-8")
+    digest = serializers.CharField()
+    uploaded_by = serializers.UUIDField(
+        source="uploaded_by.public_id", allow_null=True, default=None
+    )
+    created_at = serializers.DateTimeField()
+
+
+class CorpusWords(Fields):
+    """What is said about a corpus."""
+
+    name = serializers.CharField(max_length=bounds.CORPUS_NAME)
+    licence = serializers.CharField(max_length=bounds.LICENCE, default="", allow_blank=True)
+
+
+class NewCorpus(CorpusWords):
+    """A corpus to upload."""
+
+    file = serializers.FileField(help_text="UTF-8 text with a sentence on each line")
+
+
 class LogLine(serializers.Serializer):
     """An entry of an extraction's log; `person` is the actor, if there is one."""
 

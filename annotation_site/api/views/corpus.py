@@ -5,17 +5,19 @@ from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import Role, Scope
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import answered, described, once
-from annotation_site.api.parsers import FilesLater, files_received
+from annotation_site.api.parsers import FilesLater, Received, form_received
 from annotation_site.api.serializers import corpus as fields
-from annotation_site.corpus import forecasts, importing, selectors, services
+from annotation_site.corpus import corpora, forecasts, importing, selectors, services
 from annotation_site.corpus.browsing import vectors_page
 from annotation_site.corpus.health import health
-from annotation_site.corpus.models import Extraction, LanguageModel
+from annotation_site.corpus.models import Corpus, Extraction, LanguageModel
+from annotation_site.corpus.receiving import BundleUploadHandler, DiskUploadHandler
 from annotation_site.errors import Invalid
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.options import ExtractOptions
@@ -89,8 +91,8 @@ class UploadView(ApiView):
         if before is not None:
             return before
         with (
-            files_received(request) as files,
-            importing.upload_staged(files=files) as upload,
+            form_received(request, BundleUploadHandler(request._request)) as received,
+            importing.upload_staged(files=received.files) as upload,
         ):
             return self._take(request, upload=upload)
 
@@ -98,6 +100,53 @@ class UploadView(ApiView):
     def _take(self, request: PersonRequest, *, upload: importing.Upload) -> Response:
         found, is_new = importing.upload_take(upload=upload, by=request.user)
         return self.answer(_whole(found.public_id), status=201 if is_new else 200)
+
+
+class CorporaView(ApiView):
+    """GET the uploaded corpora; POST a text file with a sentence on each line."""
+
+    parser_classes = (FilesLater,)
+
+    @call(Scope.READ, Role.RESEARCHER, query=PageQuery, gives=fields.Corpus, paged=True)
+    def get(self, request: PersonRequest) -> Response:
+        return self.paged(Corpus.objects.select_related("uploaded_by"))
+
+    @call(
+        Scope.MANAGE,
+        Role.RESEARCHER,
+        takes=fields.NewCorpus,
+        streams=True,
+        gives=fields.Corpus,
+        status=201,
+    )
+    @described
+    def post(self, request: PersonRequest) -> Response:
+        before = answered(request)
+        if before is not None:
+            return before
+        handler = DiskUploadHandler(request._request, most_bytes=corpora.MOST_BYTES)
+        with form_received(request, handler, name="file") as received:
+            return self._add(request, received=received)
+
+    @once()
+    def _add(self, request: PersonRequest, *, received: Received) -> Response:
+        if not received.files:
+            raise Invalid(gettext("Choose a file."))
+        given = fields.CorpusWords(data=received.fields)
+        given.is_valid(raise_exception=True)
+        (path,) = received.files.values()
+        corpus = corpora.corpus_add(path=path, by=request.user, **given.validated_data)
+        return self.answer(corpus)
+
+
+class CorpusView(ApiView):
+    """DELETE a corpus."""
+
+    @call(Scope.MANAGE, Role.RESEARCHER, status=204, errors=(422,))
+    def delete(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        found = get_object_or_404(Corpus, public_id=public_id)
+        corpora.corpus_delete(corpus=found, by=request.user)
+        return Response(status=204)
 
 
 class WorkersView(ApiView):

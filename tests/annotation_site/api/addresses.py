@@ -39,6 +39,8 @@ GET = {
     "api:models": ADMIN,
     "api:extractions": RESEARCHER,
     "api:upload": NO_GET,
+    "api:corpora": RESEARCHER,
+    "api:corpus": NO_GET,
     "api:estimates": NO_GET,
     "api:workers": ADMIN,
     "api:extraction": ADMIN,
@@ -115,6 +117,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         return slug
     return {
         "token": {"public_id": assignment.public_id},
+        "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},
         "study_person": {**slug, "public_id": person},
         "release": {**slug, "public_id": person},
