@@ -28,8 +28,8 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-LARGE_BODIES = ("/models/import/", "/api/extractions/upload")
-"""The addresses that take files; both ask for an admin before they read any."""
+LARGE_BODIES = ("/models/import/", "/api/extractions/upload", "/corpora/", "/api/corpora")
+"""The addresses that take files; each asks for an admin or a researcher before it reads any."""
 MOST_BODY = 1_048_576  # bytes, elsewhere
 MOST_HEAD = 65_536  # bytes
 HEAD_SECONDS = 20  # from the first byte of a request's head to its last

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.xdist_group("e2e")
 WORLD = """
 from tests.annotation_site.factories import *
 from annotation_site.accounts.models import User
+from annotation_site.corpus import corpora
 people = [User.objects.get(username="ada"), UserFactory()]
 make_study(title="Concepts", people=people, researcher=User.objects.get(username="rosa"))
 """
@@ -298,6 +299,8 @@ def test_strangers_cannot_fill_the_proxys_disk(proxied):
         ("POST", "/ffn/api/me"),
         ("POST", "/ffn/models/import/"),
         ("POST", "/ffn/api/extractions/upload"),
+        ("POST", "/ffn/corpora/"),
+        ("POST", "/ffn/api/corpora"),
     ):
         for length in (900_000, 2_000_000_000):
             request = f"{method} {path} HTTP/1.1\r\n{host}Content-Length: {length}\r\n\r\n"
@@ -343,7 +346,9 @@ def test_the_documented_limits_of_the_proxy_fit_those_of_the_site():
         (block,) = re.findall(rf"^    location {prefix} \{{.+?^    \}}$", text, re.M | re.S)
         large = re.findall(r"location = (\S+) \{\s+proxy_pass \S+:8000(\S+);", block)
         assert {(prefix + path[1:], path) for path in web_worker.LARGE_BODIES} == set(large)
-        assert block.count("client_max_body_size 2100m;") == len(large)
+        assert block.count("client_max_body_size 2100m;") == 2
+        assert block.count("client_max_body_size 34m;") == len(large) - 2  # corpora, with a margin
+        assert corpora.MOST_BYTES < 33 * 2**20
         assert block.count("proxy_request_buffering off;") == len(large)
         assert web_worker.MOST_BODY == 2**20
         assert "client_max_body_size 1m;" in block
