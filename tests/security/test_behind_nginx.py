@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from annotation_site import web_worker
+from annotation_site.corpus import corpora
 from tests import requires
 from tests.e2e.site import PASSWORD, Site, database_of_its_own, some_port, wait_for
 from tests.ports import free_port
@@ -31,7 +32,6 @@ pytestmark = pytest.mark.xdist_group("e2e")
 WORLD = """
 from tests.annotation_site.factories import *
 from annotation_site.accounts.models import User
-from annotation_site.corpus import corpora
 people = [User.objects.get(username="ada"), UserFactory()]
 make_study(title="Concepts", people=people, researcher=User.objects.get(username="rosa"))
 """
