@@ -117,8 +117,8 @@ def storage_sentence(error: OSError) -> Sentence | None:
 def fault(request: HttpRequest) -> HttpResponse:
     """The response to an unhandled exception: 503 while the database is down, else 500.
 
-    Django calls this inside its `except`, also for errors of middleware. No page of the site's own
-    look: that one asks the database who is logged in.
+    Django calls this inside its `except`, also for errors of middleware. The page knows no request:
+    with one it would ask the database who is logged in.
     """
     if not isinstance(sys.exception(), DATABASE_AWAY):
         return server_error(request)
