@@ -91,6 +91,7 @@ class RulesForm(forms.Form):
     idle_days = _number(
         "idle_days",
         _("Then others get what this person has not opened. Coming back brings a share again."),
+        required=False,
     )
     team_may_annotate = forms.BooleanField(
         label=_("People who run the study may annotate too"),
@@ -221,6 +222,7 @@ class RulesForm(forms.Form):
         data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
+            if not (name == "idle_days" and value is None)  # empty: as it is, or the default
         }
         return replace(base, **data) if base else StudyPlan(**data)
 

@@ -133,12 +133,12 @@ def _queue(
     with_reference: Mapping[str, Sequence[int]],
 ) -> list[tuple[int, Entry]]:
     """What is to wait for a person: each entry with its position."""
-    opened = [row for row in own if not row.belongs_to_nobody and row.state != State.WAITING]
-    waiting = [row for row in own if row.state == State.WAITING]
+    opened = [row for row in own if not row.belongs_to_nobody]  # or training that waits
+    waiting = [row for row in own if row.belongs_to_nobody and row.state == State.WAITING]
     had = {row.item for row in opened}
     was_waiting = {row.item for row in waiting}
     key, person = study.order_key, member.pk
-    training = [row.entry for row in waiting if row.purpose not in SHARED]
+    training: list[Entry] = []
     references = [
         item
         for item in with_reference[Item.Use.REFERENCE]
@@ -148,7 +148,7 @@ def _queue(
         training += [
             (item, TRAINING)
             for item in with_reference[Item.Use.TRAINING]
-            if item not in had | was_waiting
+            if item not in had
         ]
     order = own_order(
         {*lists, *references}, order_key=key, person=person, after=_is_at(opened, waiting)
@@ -158,7 +158,7 @@ def _queue(
     entries = queue_compose(
         queue=Queue(
             opened=[row.entry for row in opened],
-            waiting=[row.entry for row in waiting if row.purpose in SHARED],
+            waiting=[row.entry for row in waiting],
             live=live,
         ),
         order=[(item, REFERENCE if item in silent else ANNOTATION) for item in order],

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, OuterRef, Subquery, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -134,15 +134,12 @@ def assignment_submit(
     return assignment
 
 
-def _share_after(done: Assignment) -> None:
+def _share_after(done: Any) -> None:
     """Share the study's slots anew if this person was away, or has finished all their lists."""
     if done.membership.away_since is not None:
         annotator_return(membership=done.membership)
         return
-    left = Assignment.objects.filter(
-        membership=done.membership_id, state__in=Assignment.UNFINISHED
-    )
-    if not left.exists():
+    if done.is_last:
         shares_renew(study_id=done.item.study_id)
 
 
@@ -269,7 +266,14 @@ def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
     """
     # Before the list, so that one person's writes wait for each other here and nowhere else.
     taken, _ = TakenTime.objects.select_for_update().get_or_create(user=user)
-    own = own_assignments(user).annotate(**known).select_for_update(of=("self",))
+    others = Assignment.objects.filter(
+        ~Q(pk=OuterRef("pk")), membership=OuterRef("membership"), state__in=Assignment.UNFINISHED
+    )
+    own = (
+        own_assignments(user)
+        .annotate(is_last=~Exists(others), **known)
+        .select_for_update(of=("self",))
+    )
     assignment: Any = get_object_or_404(own, public_id=public_id)
     assignment.taken_time = taken
     require_readable(assignment)  # a conflict would tell what was submitted

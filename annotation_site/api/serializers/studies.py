@@ -19,7 +19,7 @@ class StudiesQuery(PageQuery):
 
 
 class StudyFields(serializers.Serializer):
-    """A study and its rules. `slots` counts assigned lists, `annotations` submitted ones."""
+    """A study and its rules. `slots` counts each list k times, `annotations` what is submitted."""
 
     slug = serializers.SlugField()
     title = serializers.CharField()

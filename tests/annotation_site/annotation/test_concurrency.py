@@ -33,7 +33,7 @@ from annotation_site.annotation.people.members import (
 from annotation_site.annotation.studies.plans import plan_of
 from annotation_site.annotation.studies.rules import study_change
 from annotation_site.annotation.work import submissions
-from annotation_site.errors import DraftConflict, Invalid, InvalidAnnotation
+from annotation_site.errors import DraftConflict, Invalid, InvalidAnnotation, NotFound
 from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.files.labels_import import labels_import
 from annotation_site.results.pseudonyms import pseudonyms_of
@@ -59,7 +59,10 @@ def work(membership_id: int) -> int:
         user = Membership.objects.get(pk=membership_id).user
         done = 0
         while (assignment := next_assignment(membership_id)) is not None:
-            submissions.assignment_open(assignment)
+            try:
+                submissions.assignment_open(assignment)
+            except NotFound:  # it went to somebody else at this moment
+                continue
             arguments = {
                 "user": user,
                 "public_id": assignment.public_id,
@@ -148,10 +151,12 @@ def test_32_clients_at_once_never_fill_a_list_twice(k):
 def test_of_32_late_answers_to_one_list_at_once_exactly_k_count_and_none_is_lost(k):
     study = make_study(annotators=CLIENTS, annotators_per_list=k, lists_per_layer=1)
     item = study.items.first()
-    item.assignments.update(state="expired")
+    began = timezone.now() - timedelta(days=9)
+    item.assignments.update(state="expired", opened_at=began)
     people = study.memberships.filter(role="annotator").exclude(assignments__item=item)
     Assignment.objects.bulk_create(
-        Assignment(item=item, membership=person, position=900, state="expired") for person in people
+        Assignment(item=item, membership=person, position=900, state="expired", opened_at=began)
+        for person in people
     )
     start = threading.Barrier(CLIENTS)
 
@@ -332,7 +337,9 @@ def test_a_late_answer_and_its_authors_return_do_not_wait_for_each_other():
     study = make_study(annotators=2)
     assignment = Assignment.objects.filter(membership__study=study).first()
     annotator_remove(membership=assignment.membership, by=study.created_by)
-    assignment.refresh_from_db()
+    assignment.pk, assignment.state = None, "expired"  # as at the end of its lease
+    assignment.opened_at = timezone.now() - timedelta(days=9)
+    assignment.save()
 
     def submit() -> None:
         submissions.assignment_submit(
