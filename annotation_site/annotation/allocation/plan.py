@@ -391,11 +391,10 @@ def queue_compose(
             repeated.add(item)
         else:
             moved.append(before)
-    for item, behind in kept[::-1]:  # the last first: several can stand behind one list
-        at = begin if behind is None else shown.index(behind, begin) + 1
-        _insert(shown, item, max(at, begin))
+    for item, behind in kept:
+        _insert(shown, item, _behind(shown, behind, begin))
     for behind in moved:
-        at = begin if behind is None else shown.index(behind, begin) + 1
+        at = _behind(shown, behind, begin)
         chosen = _to_repeat(shown, own - repeated, at, order_key, person)
         if chosen is not None:
             repeated.add(chosen)
@@ -414,6 +413,14 @@ def queue_compose(
 
 def _soonest(shown: Sequence[Entry], item: int) -> int:
     return shown.index((item, ANNOTATION)) + REPEAT_AFTER
+
+
+def _behind(shown: Sequence[Entry], entry: Entry | None, begin: int) -> int:
+    """The place behind a waiting entry, or at the beginning, and behind repeats that stand there."""
+    at = begin if entry is None else shown.index(entry, begin) + 1
+    while at < len(shown) and shown[at][1] == REPEAT:
+        at += 1
+    return at
 
 
 def _insert(shown: list[Entry], item: int, at: int) -> None:
