@@ -145,6 +145,8 @@ def test_an_older_database_keeps_its_answers(site: Site, name: str, tmp_path: Pa
         if list_id in hidden:
             assert (page.keys(), page["status"]) == ({"status", "location"}, 403)
         else:
+            for one in (before, page):  # how many unopened lists a person has is shared anew
+                one.get("list", {}).pop("total", None)
             assert within(before, page) == before
 
 

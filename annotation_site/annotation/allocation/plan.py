@@ -145,9 +145,7 @@ class _Shares:
 
     def as_sets(self) -> dict[int, set[int]]:
         ids = np.array([item.id for item in self.lists], np.int64)
-        return {
-            person: set(ids[self.has[n]].tolist()) for n, person in enumerate(self.people)
-        }
+        return {person: set(ids[self.has[n]].tolist()) for n, person in enumerate(self.people)}
 
     def give(self, person: int, item: int) -> None:
         self._count(person, item, 1)
@@ -380,10 +378,11 @@ def queue_compose(
     repeated = {item for item, of in queue.opened if of == REPEAT}
     kept, moved = [], []
     before: Entry | None = None
+    stays = set(order)
     for entry in queue.waiting:
         item, of = entry
         if of != REPEAT:
-            before = entry if entry in order else before
+            before = entry if entry in stays else before
         elif len(kept) + len(moved) >= due:
             continue
         elif item in own and item not in repeated:
@@ -434,10 +433,11 @@ def _to_repeat(
     """Which of the lists to repeat there: a random one that is far enough, else the farthest."""
     if not lists:
         return None
-    far = [item for item in lists if _soonest(shown, item) <= at]
+    place = {item: n for n, (item, of) in enumerate(shown) if of == ANNOTATION}
+    far = [item for item in lists if place[item] + REPEAT_AFTER <= at]
     if far:
         return min(far, key=lambda item: (order_rank(order_key, person, item, "repeat"), item))
-    return min(lists, key=lambda item: _soonest(shown, item))
+    return min(lists, key=place.__getitem__)
 
 
 def repeats_due(lists: int, percent: int, had: int) -> int:

@@ -146,9 +146,7 @@ def _queue(
     ]
     if lists and member.training_waived_at is None:
         training += [
-            (item, TRAINING)
-            for item in with_reference[Item.Use.TRAINING]
-            if item not in had
+            (item, TRAINING) for item in with_reference[Item.Use.TRAINING] if item not in had
         ]
     order = own_order(
         {*lists, *references}, order_key=key, person=person, after=_is_at(opened, waiting)

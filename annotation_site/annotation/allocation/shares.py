@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -59,9 +59,7 @@ class Shares:
     def for_a_newcomer(self) -> str:
         """What somebody who joins now would get, as a sentence."""
         if not self.is_open:
-            return _(
-                "This study is not open. Lists are shared among its annotators when it opens."
-            )
+            return _("This study is not open. Lists are shared among its annotators when it opens.")
         if not self.newcomer:
             return _(
                 "A newcomer would get no list now: every list is begun or submitted as often as "
@@ -88,7 +86,7 @@ class Shares:
 
 
 def shares_of(study: Study, members: Sequence[Membership]) -> Shares:
-    """How a study's unopened lists are shared now, in at most six queries, whatever its size.
+    """How a study's unopened lists are shared now, in at most five queries, whatever its size.
 
     `members` are all its annotators, with their users.
     """
@@ -111,6 +109,12 @@ def shares_of(study: Study, members: Sequence[Membership]) -> Shares:
     )
 
 
+def study_shares(study: Study) -> Shares:
+    """`shares_of` a study whose annotators are not at hand."""
+    annotators = study.memberships.filter(role=Membership.Role.ANNOTATOR)
+    return shares_of(study, list(annotators.select_related("user")))
+
+
 def _counts(members: Sequence[Membership]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
     """Lists that each annotator has begun, has unopened, and ever had or has; one query."""
     begun: dict[int, int] = defaultdict(int)
@@ -130,15 +134,18 @@ def _open_lists(study: Study) -> tuple[int, int]:
     """Lists with a slot that nobody has opened, and slots that nobody has at all; two queries."""
     items = study.items.filter(use=Item.Use.STUDY)
     k = study.annotators_per_list
-    held = slots_held(items).order_by().values("item")
-    opened = held.filter(~Q(state=State.WAITING)).annotate(n=Count("pk")).filter(n__gte=k)
     lists = items.count()
-    found = held.aggregate(n=Count("pk"))
-    return lists - opened.count(), max(lists * k - (found["n"] or 0), 0)
+    opened = Count("pk", filter=~Q(state=State.WAITING))
+    by_list = slots_held(items).order_by().values("item").annotate(n=Count("pk"), opened=opened)
+    found = by_list.aggregate(full=Count("item", filter=Q(opened__gte=k)), held=Sum("n"))
+    return lists - found["full"], max(lists * k - (found["held"] or 0), 0)
 
 
 def _reasons(
-    study: Study, at_work: Mapping[int, Membership], left: Mapping[int, int], total: Mapping[int, int]
+    study: Study,
+    at_work: Mapping[int, Membership],
+    left: Mapping[int, int],
+    total: Mapping[int, int],
 ) -> dict[int, str]:
     """Why people have fewer lists than others, where two differ by more than one; two queries."""
     most = max(left.values(), default=0)
@@ -157,9 +164,7 @@ def _reasons(
     reasons = {}
     for pk in fewer:
         others = set().union(*(waiting[other] for other, n in left.items() if n - left[pk] > 1))
-        reasons[pk] = _reason(
-            study, at_work[pk], total[pk], others, own=waiting[pk], had=had[pk]
-        )
+        reasons[pk] = _reason(study, at_work[pk], total[pk], others, own=waiting[pk], had=had[pk])
     return reasons
 
 

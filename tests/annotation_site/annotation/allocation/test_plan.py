@@ -281,9 +281,7 @@ def test_a_queue_holds_everything_once_and_repeats_come_after_their_lists(
     order += [(n, REFERENCE) for n in range(100, 100 + references)]
     random.Random(person).shuffle(order)
     due = repeats_due(lists, percent, 0)
-    queue = queue_compose(
-        queue=queue_of(), order=order, due=due, order_key="secret", person=person
-    )
+    queue = queue_compose(queue=queue_of(), order=order, due=due, order_key="secret", person=person)
     assert [entry for entry in queue if entry[1] != REPEAT] == order
     assert sum(of == REPEAT for _, of in queue) == due
     check_repeats(queue)
