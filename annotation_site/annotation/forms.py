@@ -88,6 +88,11 @@ class RulesForm(forms.Form):
     lease_hours = _number(
         "lease_hours", _("Then somebody else gets it. The first person keeps what they typed.")
     )
+    idle_days = _number(
+        "idle_days",
+        _("Then others get what this person has not opened. Coming back brings a share again."),
+        required=False,
+    )
     team_may_annotate = forms.BooleanField(
         label=_("People who run the study may annotate too"),
         required=False,
@@ -166,7 +171,13 @@ class RulesForm(forms.Form):
 
     SECTIONS = (
         (_("Lists"), ("title", "extractions", "kinds", "lists_per_layer", "seed")),
-        (_("People"), ("annotators", "annotators_per_list", "lease_hours", "team_may_annotate")),
+        (
+            _("People"),
+            (
+                "annotators", "annotators_per_list", "lease_hours", "idle_days",
+                "team_may_annotate",
+            ),
+        ),
         (
             _("Annotation"),
             (
@@ -211,6 +222,7 @@ class RulesForm(forms.Form):
         data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
+            if not (name == "idle_days" and value is None)  # empty: as it is, or the default
         }
         return replace(base, **data) if base else StudyPlan(**data)
 
@@ -250,7 +262,7 @@ class FixedRulesForm(RulesForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields = {name: self.fields[name] for name in ("title", "lease_hours")}
+        self.fields = {name: self.fields[name] for name in ("title", "lease_hours", "idle_days")}
 
 
 class ExtensionForm(forms.Form):

@@ -88,6 +88,10 @@ class Study(models.Model):
     seed = models.BigIntegerField(default=0)
     order_key = models.CharField(max_length=32, default=order_key, editable=False)
     lease_hours = models.PositiveIntegerField(default=72)
+    # An annotator who does nothing for so long is away: their unopened lists go to others.
+    idle_days = models.PositiveSmallIntegerField(default=7)
+    # Its unopened slots are to be shared anew, as a migration or an import left them.
+    shares_due = models.BooleanField(default=False, editable=False)
     show_glosses = models.BooleanField(default=True)
     # Studies from before there was a choice keep the paper's rule; a plan has the other default.
     gloss_rule = models.CharField(max_length=10, choices=GlossRule, default=GlossRule.FIRST)
@@ -202,6 +206,14 @@ class Membership(models.Model):
     removed_at = models.DateTimeField(null=True)
     # A researcher let the person in although training was not passed.
     training_waived_at = models.DateTimeField(null=True)
+    # Lists that the person may ever get, those that they had among them; empty where there is no
+    # bound.
+    most_lists = models.PositiveIntegerField(null=True, blank=True)
+    # An annotator who is away (idle for the study's number of days, or released by a researcher)
+    # gets no share of the unopened lists until they come back.
+    away_since = models.DateTimeField(null=True)
+    # Since when they could work, or came back: days of idleness count from here.
+    at_work_since = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (

@@ -2,7 +2,8 @@
 
 from typing import Any, TypeVar
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
 
 from annotation_site.accounts.models import User
@@ -10,6 +11,7 @@ from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
     Guidelines,
+    Item,
     Membership,
     Study,
     VersionedText,
@@ -75,17 +77,28 @@ def membership_of(user: User, slug: str) -> Any:
 
 
 def with_annotation_counts(studies: QuerySet[Study]) -> QuerySet[Any]:
-    """Each study with `slots`, its assigned lists, and `annotations`, its submitted ones."""
-    counts = Q(
-        items__assignments__purpose=Assignment.Purpose.ANNOTATION,
-        items__assignments__surplus=False,
+    """Each study with its numbers, the same on all pages and in the API.
+
+    `lists` of its own, `slots` (k of each list), `annotations` submitted for them, and `assigned`
+    slots, those that somebody has.
+    """
+
+    def counted(rows: QuerySet[Any], by: str) -> Coalesce:
+        number = rows.order_by().values(by).annotate(n=Count("pk")).values("n")
+        return Coalesce(Subquery(number, output_field=IntegerField()), 0)
+
+    lists = Item.objects.filter(study=OuterRef("pk"), use=Item.Use.STUDY)
+    held = Assignment.objects.filter(
+        item__study=OuterRef("pk"),
+        purpose=Assignment.Purpose.ANNOTATION,
+        surplus=False,
+        state__in=Assignment.LIVE,
     )
-    answered = counts & Q(items__assignments__state=State.SUBMITTED)
-    held = counts & Q(items__assignments__state__in=Assignment.LIVE)
     return studies.annotate(
-        annotations=Count("items__assignments", filter=answered, distinct=True),
-        slots=Count("items__assignments", filter=held, distinct=True),
-    )
+        lists=counted(lists, "study"),
+        annotations=counted(held.filter(state=State.SUBMITTED), "item__study"),
+        assigned=counted(held, "item__study"),
+    ).annotate(slots=F("lists") * F("annotators_per_list"))
 
 
 def annotators(study: Study) -> QuerySet[Any]:

@@ -18,11 +18,14 @@ from annotation_site.accounts import invitations
 from annotation_site.accounts.forms import InvitationForm, JoinForm
 from annotation_site.accounts.models import Invitation, User
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.annotation.allocation.shares import study_shares
+from annotation_site.annotation.models import Study
 from annotation_site.annotation.people import joining as people
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import NotFound, SiteError, TooManyRequests
 
 SHOWN = 200  # newest invitations on the page
+OFFERED = 5  # newest open studies of which the form says what a newcomer would get
 WRONG_LINKS: dict[str, Any] = {"app": "allauth.account", "action": "invitation", "limit_get": True}
 
 
@@ -52,9 +55,11 @@ def new(request: PersonRequest) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             link = request.build_absolute_uri(reverse("accounts:join", args=[token]))
-            context = {"invitation": invitation, "link": link}
+            shares = study_shares(invitation.study) if invitation.study else None
+            context = {"invitation": invitation, "link": link, "shares": shares}
             return render(request, "accounts/invitation_made.html", context)
-    context = {"form": form}
+    offered = studies.filter(state=Study.State.OPEN)[:OFFERED]
+    context = {"form": form, "offered": [(study, study_shares(study)) for study in offered]}
     return render(
         request, "accounts/invitation_new.html", context, status=422 if form.errors else 200
     )

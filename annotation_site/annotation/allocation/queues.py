@@ -1,159 +1,222 @@
 """Each person's queue in the database: training, lists, silent references and repeats."""
 
-import random
+import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db import connection
 
-from annotation_site.annotation.allocation.plan import REPEAT_AFTER, queue_compose, repeats_due
-from annotation_site.annotation.models import Assignment, Item, Study
+from annotation_site.annotation.allocation.plan import (
+    ANNOTATION,
+    REFERENCE,
+    REPEAT,
+    TRAINING,
+    Entry,
+    Queue,
+    own_order,
+    queue_compose,
+    repeats_due,
+)
+from annotation_site.annotation.models import Assignment, Item, Membership, Study
 
 State = Assignment.State
-Purpose = Assignment.Purpose
-Row = tuple[int, int, str, str, int]  # pk, item, purpose, state, position
+SHARED = (ANNOTATION, REFERENCE, REPEAT)  # what waits in these comes and goes with the shares
+OUT_OF_THE_WAY = 2**30  # beyond every position, while rows change theirs
+BATCH = 5_000  # rows in one statement
+
+MOVE = {
+    "sqlite": """
+        UPDATE annotation_assignment SET position = moved.position FROM (
+            SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS position
+            FROM json_each(%s)
+        ) AS moved WHERE annotation_assignment.id = moved.id
+    """,
+    "postgresql": """
+        UPDATE annotation_assignment SET position = (moved.value ->> 1)::integer
+        FROM json_array_elements(%s::json) AS moved
+        WHERE annotation_assignment.id = (moved.value ->> 0)::bigint
+    """,
+}
 
 
-def queues_extend(
-    *, study: Study, orders: Mapping[int, Sequence[int]], purpose: str = Purpose.ANNOTATION
+class Row(NamedTuple):
+    """One assignment, as far as sharing has to know it."""
+
+    pk: int
+    membership: int
+    item: int
+    purpose: str
+    state: str
+    position: int
+    surplus: bool
+    version: int
+    is_opened: bool
+
+    @property
+    def entry(self) -> Entry:
+        return (self.item, self.purpose)
+
+    @property
+    def belongs_to_nobody(self) -> bool:
+        """Whether nobody has opened it, so that it can go to somebody else.
+
+        Earlier versions kept the rows of unopened lists that went to others, as expired.
+        """
+        unopened = not (self.is_opened or self.version)
+        return unopened and self.purpose in SHARED and self.state in (State.WAITING, State.EXPIRED)
+
+
+def queue_rows(members: Collection[int]) -> list[Row]:
+    """Everybody's assignments, in the order of each queue."""
+    rows = Assignment.objects.filter(membership__in=members).order_by("membership", "position")
+    return [
+        Row(*row, opened is not None)
+        for *row, opened in rows.values_list(
+            "pk", "membership_id", "item_id", "purpose", "state", "position", "surplus", "version",
+            "opened_at",
+        ).iterator(chunk_size=BATCH)
+    ]  # fmt: skip
+
+
+def queues_write(
+    *,
+    study: Study,
+    members: Iterable[Membership],
+    rows: Sequence[Row],
+    shares: Mapping[int, Collection[int]],
 ) -> int:
-    """Append lists to people's queues; returns how many lists of `orders` that were.
+    """Make everybody's queue hold their share; returns how many lists somebody got.
 
-    `orders` names each membership's new lists, in their own order. Whoever gets a first list gets
-    the study's training lists before it. Lists of the study bring the silent reference lists that
-    the person has not had, and the repeats that are due; those of a pilot bring neither. References
-    that went unopened with released lists come again. Whatever else stands in a queue stays where
-    it is. The caller holds the study's lock.
+    People who are in no `shares` have none: what waits for them goes. Training comes before the
+    first list. With lists come the silent references that the person has not had, and the repeats
+    that are due. Of what stays, the order stays. The caller holds the study's lock and those of all
+    unopened lists.
     """
-    training, references = _with_reference(study)
-    is_pilot = purpose == Purpose.PILOT
-    references = [] if is_pilot else references
-    new = {person: order for person, order in orders.items() if order or is_pilot}
-    held = _held(new)
-    released = _released(new, references)
-    created, returned = [], []
-    for person, order in new.items():
-        rows = held[person]
-        last = rows[-1][-1] if rows else 0
-        had = {item for _, item, *_ in rows}
-        rng = random.Random(f"queue:{study.order_key}:{person}:{last}")  # noqa: S311 (an order)  # nosec B311
-        queue = queue_compose(
-            lists=order,
-            rng=rng,
-            training=[i for i in training if i not in had],
-            references=[i for i in references if i not in had or (person, i) in released],
-            repeats=0 if is_pilot else _due(study, rows, len(order)),
-            earlier=_repeatable(rows),
+    by_person: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_person[row.membership].append(row)
+    with_reference = _with_reference(study)
+    gone: list[int] = []
+    moved: list[tuple[int, int]] = []
+    created: list[Assignment] = []
+    for member in members:
+        own = by_person[member.pk]
+        wanted = (
+            _queue(study, member, own, shares[member.pk], with_reference)
+            if member.pk in shares
+            else []
         )
-        for position, (item, of) in enumerate(queue, last + 1):
-            if of == Purpose.REFERENCE and (row := released.get((person, item))) is not None:
-                row.position, row.state = position, State.WAITING
-                returned.append(row)
-                continue
-            created.append(
-                Assignment(
-                    membership_id=person,
-                    item_id=item,
-                    purpose=purpose if of == Purpose.ANNOTATION else of,
-                    position=position,
-                )
-            )
-    Assignment.objects.bulk_update(returned, ["position", "state"])
-    Assignment.objects.bulk_create(created)
-    return sum(map(len, new.values()))
+        stays = {entry: position for position, entry in wanted}
+        for row in own:
+            if row.belongs_to_nobody and (row.state == State.EXPIRED or row.entry not in stays):
+                gone.append(row.pk)
+            elif row.state == State.WAITING and row.entry in stays:
+                position = stays.pop(row.entry)
+                if position != row.position:
+                    moved.append((row.pk, position))
+        created += [
+            Assignment(membership_id=member.pk, item_id=item, purpose=of, position=position)
+            for (item, of), position in stays.items()
+        ]
+    _delete(gone)
+    _move(moved)
+    Assignment.objects.bulk_create(created, batch_size=BATCH)
+    return sum(row.purpose == ANNOTATION for row in created)
 
 
-def repeats_move(
-    *, study: Study, item_ids: Collection[int] | QuerySet[Item, Any] | None = None
-) -> None:
-    """Point each waiting repeat of a list that its person no longer has to another list.
-
-    Nobody sees a list again that they have skipped or that went to others; and their queue does
-    not change its length, which would tell that there was a repeat. The other list stands far
-    enough before it where there is one, else as far as can be; only where the person has none at
-    all, the repeat goes. The caller holds the study's lock.
-    """
-    if not study.repeat_percent:
-        return
-    waiting = Assignment.objects.filter(
-        membership__in=study.memberships.filter(
-            withdrawn_at=None, removed_at=None, user__is_active=True
-        ),
-        purpose=Purpose.REPEAT,
-        state=State.WAITING,
+def _queue(
+    study: Study,
+    member: Membership,
+    own: Sequence[Row],
+    lists: Collection[int],
+    with_reference: Mapping[str, Sequence[int]],
+) -> list[tuple[int, Entry]]:
+    """What is to wait for a person: each entry with its position."""
+    opened = [row for row in own if not row.belongs_to_nobody]  # or training that waits
+    waiting = [row for row in own if row.belongs_to_nobody and row.state == State.WAITING]
+    had = {row.item for row in opened}
+    was_waiting = {row.item for row in waiting}
+    key, person = study.order_key, member.pk
+    training: list[Entry] = []
+    references = [
+        item
+        for item in with_reference[Item.Use.REFERENCE]
+        if item not in had and (lists or item in was_waiting)
+    ]
+    if lists and member.training_waived_at is None:
+        training += [
+            (item, TRAINING) for item in with_reference[Item.Use.TRAINING] if item not in had
+        ]
+    order = own_order(
+        {*lists, *references}, order_key=key, person=person, after=_is_at(opened, waiting)
     )
-    if item_ids is not None:
-        waiting = waiting.filter(item__in=item_ids)
-    waiting = waiting.order_by(*Assignment.LOCK_ORDER)
-    repeats = list(waiting.select_for_update(of=("self",)))
-    held = _held({repeat.membership_id for repeat in repeats})
-    for repeat in repeats:
-        rows = held[repeat.membership_id]
-        lists = {item: (state, at) for _, item, of, state, at in rows if of == Purpose.ANNOTATION}
-        if repeat.item_id in lists and lists[repeat.item_id][0] in Assignment.LIVE:
-            continue
-        repeated = {item for _, item, of, *_ in rows if of == Purpose.REPEAT}
-        before = sorted(
-            (at, item)
-            for item, (state, at) in lists.items()
-            if state in Assignment.LIVE and item not in repeated and at < repeat.position
-        )
-        if not before:
-            repeat.delete()
-            continue
-        far = [item for at, item in before if at + REPEAT_AFTER <= repeat.position]
-        rng = random.Random(f"repeat:{study.order_key}:{repeat.pk}")  # noqa: S311 (an order)  # nosec B311
-        repeat.item_id = rng.choice(far or [before[0][1]])
-        repeat.save(update_fields=["item"])
-        rows.append((repeat.pk, repeat.item_id, Purpose.REPEAT, repeat.state, repeat.position))
+    silent = set(references)
+    live = [r.item for r in opened if r.purpose == ANNOTATION and r.state in Assignment.LIVE]
+    entries = queue_compose(
+        queue=Queue(
+            opened=[row.entry for row in opened],
+            waiting=[row.entry for row in waiting],
+            live=live,
+        ),
+        order=[(item, REFERENCE if item in silent else ANNOTATION) for item in order],
+        due=_due(study, opened, waiting, lists, len(live)),
+        order_key=key,
+        person=person,
+    )
+    first = max((row.position for row in opened), default=0) + 1
+    return list(enumerate(training + entries, first))
 
 
-def _with_reference(study: Study) -> tuple[list[int], list[int]]:
+def _is_at(opened: Sequence[Row], waiting: Sequence[Row]) -> int | None:
+    """The list that the person opened last before what waits."""
+    until = min((row.position for row in waiting), default=OUT_OF_THE_WAY)
+    before = [
+        row.item
+        for row in opened
+        if row.purpose in (ANNOTATION, REFERENCE) and row.position < until
+    ]
+    return before[-1] if before else None
+
+
+def _due(
+    study: Study, opened: Sequence[Row], waiting: Sequence[Row], lists: Collection[int], live: int
+) -> int:
+    """How many repeats are to wait.
+
+    A queue does not get shorter because its person skips a list: that would tell that there was a
+    repeat of it.
+    """
+    # One that was taken away with its list, when its lease ended, is none.
+    had = sum(row.purpose == REPEAT and row.state != State.EXPIRED for row in opened)
+    due = repeats_due(live + len(lists), study.repeat_percent, had)
+    before = {row.item for row in waiting if row.purpose == ANNOTATION}
+    if before - set(lists):
+        return due
+    return max(due, sum(row.purpose == REPEAT for row in waiting))
+
+
+def _with_reference(study: Study) -> dict[str, list[int]]:
     """The study's training and its silent reference lists."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for pk, use in study.items.order_by("pk").values_list("pk", "use"):
+    found: dict[str, list[int]] = {Item.Use.TRAINING: [], Item.Use.REFERENCE: []}
+    used = study.items.filter(use__in=found).order_by("pk")
+    for pk, use in used.values_list("pk", "use"):
         found[use].append(pk)
-    return found[Item.Use.TRAINING], found[Item.Use.REFERENCE]
+    return found
 
 
-def _released(
-    people: Collection[int], references: Sequence[int]
-) -> dict[tuple[int, int], Assignment]:
-    """The people's silent references that ended unopened, by person and list."""
-    if not references:
-        return {}
-    rows = Assignment.objects.filter(
-        membership__in=list(people), item__in=references, purpose=Purpose.REFERENCE,
-        state=State.EXPIRED, opened_at=None,
-    )  # fmt: skip
-    return {(row.membership_id, row.item_id): row for row in rows}
+def _delete(rows: Sequence[int]) -> None:
+    """Delete unopened lists: nothing points at them, so nothing else is looked for."""
+    for at in range(0, len(rows), BATCH):
+        unopened = Assignment.objects.filter(pk__in=rows[at : at + BATCH])
+        unopened._raw_delete(unopened.db)
 
 
-def _due(study: Study, rows: Sequence[Row], new: int) -> int:
-    """How many repeats the person is to get with so many new lists."""
-    lists = sum(of == Purpose.ANNOTATION and state in Assignment.LIVE for *_, of, state, _ in rows)
-    # One that was taken away with its list, when lists were released, is none.
-    had = sum(of == Purpose.REPEAT and state != State.EXPIRED for *_, of, state, _ in rows)
-    return repeats_due(lists + new, study.repeat_percent, had)
-
-
-def _repeatable(rows: Sequence[Row]) -> dict[int, int]:
-    """Lists that the person has and that are not repeated yet; how many lists follow each."""
-    repeated = {item for _, item, of, *_ in rows if of == Purpose.REPEAT}
-    return {
-        item: len(rows) - 1 - n
-        for n, (_, item, of, state, _) in enumerate(rows)
-        if of == Purpose.ANNOTATION and state in Assignment.LIVE and item not in repeated
-    }
-
-
-def _held(people: Collection[int]) -> dict[int, list[Row]]:
-    """Everybody's queue so far, in its order."""
-    held: dict[int, list[Row]] = defaultdict(list)
-    rows = Assignment.objects.filter(membership__in=list(people)).order_by("position")
-    for person, *row in rows.values_list(
-        "membership_id", "pk", "item_id", "purpose", "state", "position"
-    ):
-        held[person].append(tuple(row))  # type: ignore[arg-type]
-    return held
+def _move(rows: Sequence[tuple[int, int]]) -> None:
+    """Give rows their new positions: in two steps, so that no two ever have the same."""
+    if not rows:
+        return
+    away = [(pk, position + OUT_OF_THE_WAY) for pk, position in rows]
+    with connection.cursor() as cursor:
+        for moved in (away, rows):
+            cursor.execute(MOVE[connection.vendor], [json.dumps(moved)])

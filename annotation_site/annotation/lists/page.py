@@ -103,17 +103,27 @@ def with_place(found: QuerySet[Assignment]) -> QuerySet[Any]:
     """The assignments, each with its place in its person's order, as `list_page` shows it.
 
     `total` lists are the person's, this is the `place`-th of them, and `previous` is the public id
-    of the one before it.
+    of the one before it. `at_work` counts the study's annotators who get lists.
     """
     same = Assignment.objects.order_by().filter(membership=OuterRef("membership"))
     before = same.filter(position__lt=OuterRef("position"))
 
-    def counted(rows: QuerySet[Assignment]) -> Subquery:
-        return Subquery(rows.values("membership").annotate(n=Count("*")).values("n"))
+    def counted(rows: QuerySet[Any], by: str = "membership") -> Subquery:
+        return Subquery(rows.order_by().values(by).annotate(n=Count("*")).values("n"))
+
+    at_work = Membership.objects.filter(
+        study=OuterRef("item__study"),
+        role=Membership.Role.ANNOTATOR,
+        withdrawn_at=None,
+        removed_at=None,
+        away_since=None,
+        user__is_active=True,
+    )
 
     return found.annotate(
         total=counted(same),
         place=counted(same.filter(position__lte=OuterRef("position"))),
+        at_work=counted(at_work, "study"),
         previous=Subquery(before.order_by("-position").values("public_id")[:1]),
     )
 
@@ -188,11 +198,22 @@ def list_page(assignment: Any) -> dict[str, Any]:
             "show_glosses": study.show_glosses,
             "highlight_spellings": study.highlight_spellings,
             "open": not refusal(assignment),
+            "skipped_goes_on": _skipped_goes_on(assignment),
         },
         "draft": {"version": assignment.draft_version, "content": assignment.draft},
         "active_seconds": assignment.active_seconds,
         "urls": _urls(assignment),
     }
+
+
+def _skipped_goes_on(assignment: Any) -> bool:
+    """Whether somebody else could take a list of this study that the person skips.
+
+    Said of the study and not of the list: nobody else takes a repeat or a silent reference, and
+    this must not tell which lists those are.
+    """
+    study = assignment.item.study
+    return study.state == Study.State.OPEN and (assignment.at_work or 0) > study.annotators_per_list
 
 
 def _urls(assignment: Any) -> dict[str, str | None]:

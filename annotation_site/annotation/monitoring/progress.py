@@ -15,6 +15,7 @@ from django.db.models import Aggregate, Avg, Count, F, Max, Q, QuerySet, Sum, Te
 from django.db.models.functions import RowNumber
 from django.utils.translation import gettext as _
 
+from annotation_site.annotation.allocation.shares import Share, Shares, shares_of
 from annotation_site.annotation.lists.access import Training, training_of
 from annotation_site.annotation.models import (
     Assignment,
@@ -62,6 +63,7 @@ class PersonProgress:
     membership: Membership
     work: Work
     training: Training | None  # None where the study has no training lists
+    share: Share  # of the study's own lists
     cut_seconds: int = 0  # that were reported and do not count
     cut_reason: str = ""
 
@@ -77,7 +79,9 @@ class PersonProgress:
             return _("withdrew")
         if self.membership.removed_at:
             return _("removed")
-        return "" if self.membership.user.is_active else _("deactivated")
+        if not self.membership.user.is_active:
+            return _("deactivated")
+        return _("away") if self.membership.away_since else ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class StudyProgress:
     done: int
     annotated: list[tuple[int, int]]
     median_seconds: float | None
+    shares: Shares
 
     @property
     def active_seconds(self) -> int:
@@ -121,8 +126,8 @@ class StudyProgress:
 
 
 def study_progress(study: Study) -> StudyProgress:
-    """The progress of a study, in six queries: lists by use, people, annotations, work, cut time,
-    training.
+    """The progress of a study, in six queries (lists by use, people, annotations, work, cut time,
+    training) and those of `shares_of`.
     """
     uses = dict(study.items.order_by().values_list("use").annotate(n=Count("pk")))
     lists = uses.get(Item.Use.STUDY, 0)
@@ -131,12 +136,14 @@ def study_progress(study: Study) -> StudyProgress:
     work, cut = _work_by_person(members), _cut_by_person(members)
     # Nobody has training where the study has none, which spares a large one a query.
     training = training_of(members if uses.get(Item.Use.TRAINING) else [])
+    shares = shares_of(study, members)
     return StudyProgress(
         people=[
             PersonProgress(
                 membership,
                 work.get(membership.pk, Work()),
                 training.get(membership.pk),
+                shares.people[membership.pk],
                 *cut.get(membership.pk, ()),
             )
             for membership in members
@@ -147,6 +154,7 @@ def study_progress(study: Study) -> StudyProgress:
         done=sum(answers * n for answers, n in answered),
         annotated=answered,
         median_seconds=_median(seconds for one in work.values() for seconds in one.times),
+        shares=shares,
     )
 
 

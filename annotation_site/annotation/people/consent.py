@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
-from annotation_site.annotation.allocation.slots import slots_fill
+from annotation_site.annotation.allocation.slots import slots_share
 from annotation_site.annotation.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
@@ -122,11 +122,10 @@ def study_withdraw(*, membership: Membership) -> None:
         _annotations_remove(study, own)
     else:
         left = own.filter(state__in=Assignment.UNFINISHED)
-    freed = list(left.values_list("item_id", flat=True))
     left.update(state=State.WITHDRAWN)
     # Other tabs hold the version before this one, so whatever they still send is refused.
     own.update(draft=None, draft_version=F("draft_version") + 1)
-    slots_fill(study=study, item_ids=freed)
+    slots_share(study=study)
 
 
 def _annotations_remove(study: Study, own: QuerySet[Assignment]) -> None:

@@ -6,10 +6,14 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit, invitations
 from annotation_site.accounts import services as accounts
 from annotation_site.accounts.models import Invitation, Role, User
-from annotation_site.annotation.allocation.slots import slots_fill, study_locked
+from annotation_site.annotation.allocation.slots import (
+    annotators_arrive,
+    slots_share,
+    study_locked,
+)
 from annotation_site.annotation.models import Membership, Study, TakenTime
 from annotation_site.annotation.people.consent import study_withdraw
-from annotation_site.annotation.people.members import annotator_add, lists_release, lists_return
+from annotation_site.annotation.people.members import annotator_add
 from annotation_site.errors import Invalid, NotAllowed, NotFound
 
 ENDED = (Study.State.CLOSED, Study.State.ARCHIVED)
@@ -170,19 +174,18 @@ def person_deactivate(*, person: User, by: User) -> None:
     if not accounts.person_deactivate(person=person, by=by):
         return
     for membership in _places(person):
-        lists_release(study=study_locked(membership.study_id), membership=membership)
+        slots_share(study=study_locked(membership.study_id))
 
 
 @transaction.atomic
 def person_activate(*, person: User, by: User) -> None:
-    """Let a person log in again; in open studies they get free slots; once."""
+    """Let a person log in again; in open studies they get their share; once."""
     if not accounts.person_activate(person=person, by=by):
         return
     for membership in _places(person):
         study = study_locked(membership.study_id)
-        if not membership.removed_at:
-            lists_return(study=study, membership=membership)
-        slots_fill(study=study)
+        annotators_arrive(Membership.objects.filter(pk=membership.pk))
+        slots_share(study=study)
 
 
 @transaction.atomic

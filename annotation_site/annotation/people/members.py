@@ -1,17 +1,23 @@
 """A study's annotators: add, remove, release their unopened lists."""
 
-from collections.abc import Collection
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, OuterRef, QuerySet, Value
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.slots import slots_fill, study_locked
-from annotation_site.annotation.lists.access import QUEUE
+from annotation_site.annotation.allocation.slots import (
+    annotator_return,
+    annotators_arrive,
+    annotators_away,
+    slots_share,
+    study_locked,
+)
 from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.annotation.selectors import membership_of
 from annotation_site.errors import Invalid, NotAllowed
 
 State = Assignment.State
@@ -20,9 +26,9 @@ Purpose = Assignment.Purpose
 
 @transaction.atomic
 def annotator_add(*, study: Study, user: User) -> Membership:
-    """Add an annotator; in an open study they get free slots.
+    """Add an annotator; in an open study they get their share of the unopened lists at once.
 
-    Somebody who was taken out gets their unopened lists back, as far as nobody else has them.
+    Somebody who was taken out gets a share again, in the order that was theirs.
 
     Raises NotAllowed for the study's researchers, who have seen where lists come from, unless
     the study allows that, and Invalid for somebody who has withdrawn from it.
@@ -47,11 +53,14 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     if membership.removed_at:
         membership.removed_at = None
         membership.save(update_fields=["removed_at"])
-        lists_return(study=study, membership=membership)
+        _training_return(membership)
         is_new = True
     if is_new:
         audit.record("annotator_added", target=study, person=user.public_id)
-    slots_fill(study=study)
+    if is_new or membership.away_since:
+        annotators_arrive(Membership.objects.filter(pk=membership.pk))
+        membership.refresh_from_db(fields=["away_since", "at_work_since"])
+    slots_share(study=study)
     return membership
 
 
@@ -69,7 +78,12 @@ def annotator_remove(*, membership: Membership, by: User) -> int:
         return 0
     person = membership.user.public_id
     audit.record("annotator_removed", target=study, actor=by, person=person)
-    return lists_release(study=study, membership=membership, purposes=Purpose.values)
+    left = membership.assignments.filter(
+        purpose__in=(Purpose.TRAINING, Purpose.PILOT), state=State.WAITING
+    )
+    list(left.order_by(*Assignment.LOCK_ORDER).select_for_update().values_list("pk"))
+    left.update(state=State.EXPIRED)
+    return _unopened_shared(study, membership)
 
 
 @transaction.atomic
@@ -77,60 +91,49 @@ def assignments_release(*, membership: Membership, by: User) -> int:
     """Release a person's unopened lists to others; returns their number.
 
     A list that everybody else has had already stays free until somebody joins. What the person has
-    opened stays theirs.
+    opened stays theirs. They are away from then on: when they come back, they get a share again.
     """
     study = study_locked(membership.study_id)
     own = membership.assignments.filter(purpose=Purpose.ANNOTATION, state=State.WAITING)
     if not own.exists():  # what else may wait helps nobody
         return 0
-    freed = lists_release(study=study, membership=membership)
+    annotators_away(Membership.objects.filter(pk=membership.pk))
+    freed = _unopened_shared(study, membership)
     person = membership.user.public_id
     audit.record("lists_released", target=study, actor=by, person=person, lists=freed)
     return freed
 
 
-def lists_release(
-    *,
-    study: Study,
-    membership: Membership,
-    purposes: Collection[str] = QUEUE,
-) -> int:
-    """With the study locked: end a person's unopened lists, and give free slots to others.
+def _unopened_shared(study: Study, membership: Membership) -> int:
+    """With the study locked: share it without this person; returns how many lists they had.
 
     Repeats and silent references go with the lists between which they stand: what stays would tell
-    its person what it is. Returns how many lists of the study's own were freed.
+    its person what it is.
     """
-    waiting = Assignment.objects.filter(
-        membership=membership, state=State.WAITING, purpose__in=purposes
-    )
-    locked = list(waiting.order_by(*Assignment.LOCK_ORDER).select_for_update())
-    Assignment.objects.filter(pk__in=[row.pk for row in locked]).update(state=State.EXPIRED)
-    slots_fill(study=study)
-    return sum(row.purpose == Purpose.ANNOTATION for row in locked)
+    own = membership.assignments.filter(purpose=Purpose.ANNOTATION, state=State.WAITING)
+    before = own.count()
+    slots_share(study=study)
+    return before
 
 
-def lists_return(*, study: Study, membership: Membership) -> None:
-    """With the study locked: return a person's unopened lists that nobody else took."""
-    taken = Assignment.objects.filter(membership=membership, state=State.EXPIRED, opened_at=None)
-    # Locks are taken in one order everywhere: study, assignment, list.
-    list(taken.order_by(*Assignment.LOCK_ORDER).select_for_update().values_list("pk"))
-    own = taken.filter(purpose=Purpose.ANNOTATION)
-    items = study.items.filter(assignments__in=own).order_by("pk")
-    list(items.select_for_update().values_list("pk"))
-    held = Count(
-        "assignments",
-        filter=Q(
-            assignments__purpose=Purpose.ANNOTATION,
-            assignments__state__in=Assignment.LIVE,
-            assignments__surplus=False,
-        ),
-    )
-    room = study.items.annotate(held=held).filter(held__lt=study.annotators_per_list)
-    own.filter(item__in=room).update(state=State.WAITING)
-    others = {Purpose.REFERENCE, Purpose.REPEAT}
-    if membership.training_waived_at is None:  # else their training has ended for good
-        others.add(Purpose.TRAINING)
-    taken.filter(purpose__in=others).update(state=State.WAITING)
+def _training_return(membership: Membership) -> None:
+    """Give a person's unopened training back, unless they were let in without it for good."""
+    if membership.training_waived_at is None:
+        membership.assignments.filter(
+            purpose=Purpose.TRAINING, state=State.EXPIRED, opened_at=None
+        ).update(state=State.WAITING)
+
+
+def membership_back(*, user: User, slug: str) -> Any:
+    """`selectors.membership_of`, of a person who comes to work: they are not away any more.
+
+    Raises Http404 as it does.
+    """
+    membership = membership_of(user, slug)
+    if membership.away_since is None or membership.removed_at is not None:
+        return membership
+    annotator_return(membership=membership)
+    return membership_of(user, slug)  # with its numbers as they are now
 
 
 def is_unblinded(*, study: Study, user: User) -> bool:

@@ -42,6 +42,7 @@ NUMBERS = {
     "pilot_lists": (gettext_lazy("Pilot lists"), 0, 1000),
     "repeat_percent": (gettext_lazy("Repeated lists, in percent"), 0, 100),
     "lease_hours": (gettext_lazy("Hours that an opened list is kept"), 1, 8760),
+    "idle_days": (gettext_lazy("Days without work until lists go to others"), 1, 365),
     "seed": (gettext_lazy("Seed"), 0, 2**63 - 1),
 }
 
@@ -69,6 +70,7 @@ class StudyPlan:
     repeat_percent: int = 0
     pilot_lists: int = 0
     lease_hours: int = 72
+    idle_days: int = 7
     show_glosses: bool = True
     gloss_rule: str = Study.GlossRule.RANKED
     highlight_spellings: bool = False
@@ -91,8 +93,8 @@ class StudyPlan:
 # Fields of a plan that a study stores under the same name.
 STORED = (
     "lists_per_layer", "annotators_per_list", "min_tokens", "several_patterns_per_token",
-    "training_pass_percent", "repeat_percent", "lease_hours", "show_glosses", "gloss_rule",
-    "highlight_spellings", "seed", "team_may_annotate", "on_withdrawal",
+    "training_pass_percent", "repeat_percent", "lease_hours", "idle_days", "show_glosses",
+    "gloss_rule", "highlight_spellings", "seed", "team_may_annotate", "on_withdrawal",
 )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import (
-    slots_fill,
     slots_held,
+    slots_share,
     study_locked,
     tables_touch,
 )
@@ -30,7 +30,7 @@ from annotation_site.annotation.studies.services import lists_draw, rules_store,
 from annotation_site.errors import Invalid
 
 # These change no answer and no list.
-ALWAYS = {"title", "lease_hours"}
+ALWAYS = {"title", "lease_hours", "idle_days"}
 # Texts and people have services of their own.
 ELSEWHERE = {"guidelines", "consent", "annotators"}
 ANNOTATED_BY = {"categories", "several_patterns_per_token"}
@@ -167,7 +167,7 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
                 "them, so only a draft can get some. Duplicate the study."
             )
         )
-    slots_fill(study=study)
+    slots_share(study=study)
 
 
 def _begun(study: Study) -> QuerySet[Item]:
@@ -202,7 +202,7 @@ def study_extend(*, study: Study, lists_per_layer: int) -> int:
     added = lists_draw(study=study, others={})
     if not added:
         raise Invalid(_("The study has every list of its kinds already. Nothing was added."))
-    slots_fill(study=study, item_ids=added)
+    slots_share(study=study)
     tables_touch(study)
     audit.record("study_extended", target=study, before=before, after=lists_per_layer)
     return len(added)

@@ -11,7 +11,12 @@ from django.utils.translation import ngettext
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.slots import annotators_of, slots_fill, study_locked
+from annotation_site.annotation.allocation.slots import (
+    annotators_arrive,
+    annotators_of,
+    slots_share,
+    study_locked,
+)
 from annotation_site.annotation.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
@@ -229,7 +234,9 @@ def study_state_change(*, study: Study, state: str) -> None:
     study.save(update_fields=["state"])
     if before == State.PILOT:
         _pilot_end(study)
-    slots_fill(study=study)
+    if study.state in Study.AT_WORK:
+        annotators_arrive(annotators_of(study))
+    slots_share(study=study)
     audit.record("study_state_changed", target=study, state=state)
 
 

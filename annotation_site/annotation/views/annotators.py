@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import selectors
+from annotation_site.annotation.allocation.shares import shares_of
 from annotation_site.annotation.forms import AnnotatorForm
 from annotation_site.annotation.people import members
 from annotation_site.errors import Invalid, NotAllowed
@@ -33,7 +34,11 @@ def people(request: PersonRequest, slug: str) -> HttpResponse:
             said = _("{person} annotates in this study now.")
             messages.success(request, format_html(said, person=exact(added.user)))
             return redirect("annotation:people", slug)
-    context = {"study": study, "form": form, "annotators": selectors.annotators(study)}
+    annotators = list(selectors.annotators(study))
+    shares = shares_of(study, annotators)
+    for one in annotators:
+        one.share = shares.people[one.pk]
+    context = {"study": study, "form": form, "annotators": annotators, "shares": shares}
     return render(request, "annotation/people.html", context, status=422 if form.errors else 200)
 
 

@@ -21,16 +21,17 @@ from annotation_site.annotation.lists.page import (
 )
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Assignment, Guidelines
+from annotation_site.annotation.people.members import membership_back
 from annotation_site.annotation.review import training
 from annotation_site.annotation.work import submissions
-from annotation_site.errors import ConsentNeeded
+from annotation_site.errors import ConsentNeeded, NotFound
 
 
 @login_required
 @require_GET
 def next_list(request: PersonRequest, slug: str) -> HttpResponse:
     """Redirect to the person's next list, or to the study's page if none is left."""
-    membership = selectors.membership_of(request.user, slug)
+    membership = membership_back(user=request.user, slug=slug)
     if needs_consent(membership, membership.study):
         return redirect("annotation:consent", slug)
     following = next_assignment(membership.pk)
@@ -53,6 +54,8 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         submissions.assignment_open(assignment)
     except ConsentNeeded:
         return redirect("annotation:consent", study.slug)
+    except NotFound:  # it went to somebody else at this moment
+        return redirect("annotation:next", study.slug)
     guidelines = selectors.newest_text(Guidelines, study)
     context = {
         "page": list_page(assignment),

@@ -19,6 +19,7 @@ from annotation_site.annotation.lists.page import needs_consent
 from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.annotation.people import consent as consent_services
+from annotation_site.annotation.people.members import membership_back
 from annotation_site.annotation.work import own_work
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
@@ -38,7 +39,7 @@ def home(request: PersonRequest) -> HttpResponse:
     archived = [found for found in runs if found.state == Study.State.ARCHIVED]
     shows_archived = "archived" in request.GET
     context = {
-        "to_annotate": own_work.own_studies(request.user),
+        "to_annotate": own_work.own_studies_back(request.user),
         "to_run": archived if shows_archived else [s for s in runs if s not in archived],
         "n_archived": len(archived),
         "shows_archived": shows_archived,
@@ -51,7 +52,7 @@ def home(request: PersonRequest) -> HttpResponse:
 @require_GET
 def study(request: PersonRequest, slug: str) -> HttpResponse:
     """A person's own work in a study: lists left, submitted, skipped and expired."""
-    membership = selectors.membership_of(request.user, slug)
+    membership = membership_back(user=request.user, slug=slug)
     training = access.training_of([membership])[membership.pk]
     pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
     page = pages.get_page(request.GET.get("page"))

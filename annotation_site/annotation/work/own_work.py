@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from annotation_site.accounts.models import User
+from annotation_site.annotation.allocation.slots import annotator_return
 from annotation_site.annotation.lists.access import Training, training_of
 from annotation_site.annotation.lists.page import needs_consent, repeat_is_open
 from annotation_site.annotation.models import (
@@ -56,6 +57,11 @@ class OwnStudy:
     needs_consent: bool
     resume: bool
     training: Training
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the person's unopened lists went to others until now."""
+        return self.membership.away_since is not None and self.membership.removed_at is None
 
     @property
     def can_go_on(self) -> bool:
@@ -101,6 +107,15 @@ def own_studies(user: User) -> list[OwnStudy]:
         )
         for membership in memberships
     ]
+
+
+def own_studies_back(user: User) -> list[OwnStudy]:
+    """`own_studies` of a person who comes to work: they are not away in any study any more."""
+    found = own_studies(user)
+    away = [own.membership for own in found if own.is_away]
+    for membership in away:
+        annotator_return(membership=membership)
+    return own_studies(user) if away else found
 
 
 def _worked_at_last(can_go_on: list[Any]) -> Any:

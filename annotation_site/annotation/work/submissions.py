@@ -1,10 +1,11 @@
 """Services of annotators: drafts, submissions, skips. The only module that stores annotations."""
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, OuterRef, Subquery, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -12,7 +13,12 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
-from annotation_site.annotation.allocation.slots import slots_fill
+from annotation_site.annotation.allocation.slots import (
+    annotator_return,
+    annotators_arrive,
+    shares_renew,
+    slots_share,
+)
 from annotation_site.annotation.lists.access import refusal
 from annotation_site.annotation.lists.annotation_format import Annotation, Rules, annotation_parse
 from annotation_site.annotation.lists.page import needs_consent, own_assignments, require_readable
@@ -21,6 +27,7 @@ from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
     Item,
+    Membership,
     Pattern,
     PatternMember,
     Revision,
@@ -30,7 +37,7 @@ from annotation_site.annotation.models import (
 from annotation_site.annotation.people.members import unblinded_in
 from annotation_site.annotation.review import training
 from annotation_site.annotation.work.time_records import time_record
-from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed
+from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed, NotFound
 
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -43,7 +50,8 @@ def assignment_open(assignment: Assignment) -> None:
     """Open a list: start its lease. Opening again is a no-op.
 
     A list that has been taken away or answered meanwhile, in another tab, keeps that state. Raises
-    ConsentNeeded before the person has agreed to the study's consent text as it is now.
+    ConsentNeeded before the person has agreed to the study's consent text as it is now, NotFound
+    for a list that went to somebody else at this moment.
     """
     _require_consent(assignment)
     if assignment.looked_at is None and assignment.version:
@@ -61,7 +69,12 @@ def assignment_open(assignment: Assignment) -> None:
         state=Case(When(state=State.WAITING, then=Value(State.IN_PROGRESS)), default=F("state")),
     )
     if not is_first:
-        assignment.refresh_from_db(fields=["state", "opened_at"])
+        try:
+            assignment.refresh_from_db(fields=["state", "opened_at"])
+        except Assignment.DoesNotExist:
+            raise NotFound(
+                _("This list went to somebody else before you opened it. Go to your next list.")
+            ) from None
 
 
 @transaction.atomic
@@ -87,7 +100,6 @@ def draft_save(
     return assignment.draft_version
 
 
-@transaction.atomic
 def assignment_submit(
     *,
     user: User,
@@ -104,8 +116,44 @@ def assignment_submit(
     when a newer draft exists, NotAllowed when the list is not open (see `access.refusal`),
     ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
     lease ended takes its place back where that is free, and else is kept as surplus. Answers to
-    training and reference lists are scored against the reference answer.
+    training and reference lists are scored against the reference answer. A person who has finished
+    all their lists, or was away, gets a share of the unopened ones again.
     """
+    assignment, is_new = _submit(
+        user=user,
+        public_id=public_id,
+        base_version=base_version,
+        key=key,
+        annotation=annotation,
+        active_seconds=active_seconds,
+    )
+    if is_new and assignment.purpose != Purpose.ADJUDICATION:
+        # After the submission: it holds its assignment, and a study is locked before those.
+        with suppress(NotFound):  # a study that is being deleted meanwhile
+            _share_after(assignment)
+    return assignment
+
+
+def _share_after(done: Any) -> None:
+    """Share the study's slots anew if this person was away, or has finished all their lists."""
+    if done.membership.away_since is not None:
+        annotator_return(membership=done.membership)
+        return
+    if done.is_last:
+        shares_renew(study_id=done.item.study_id)
+
+
+@transaction.atomic
+def _submit(
+    *,
+    user: User,
+    public_id: uuid.UUID,
+    base_version: int,
+    key: uuid.UUID,
+    annotation: Any,
+    active_seconds: int,
+) -> tuple[Assignment, bool]:
+    """The submission itself; also returns whether it finished the list for the first time."""
     newest = Guidelines.objects.filter(study=OuterRef("item__study")).order_by("-version")
     assignment = _locked(
         user,
@@ -114,16 +162,17 @@ def assignment_submit(
         newest_guidelines=Subquery(newest.values("version")[:1]),
     )
     if _is_repeated(assignment, key):
-        return assignment
+        return assignment, False
     _require_open(assignment)
     _require_consent(assignment)
     _check_draft_version(assignment, base_version)
     _begin(assignment)
+    is_new = assignment.state != State.SUBMITTED
     study, vector = assignment.item.study, assignment.item.vector
     rules = Rules(len(vector.token_ids), study.categories, study.several_patterns_per_token)
     parsed = annotation_parse(annotation, rules)
     if _is_equal(assignment, parsed):
-        return _keep(assignment, parsed, active_seconds)
+        return _keep(assignment, parsed, active_seconds), False
     is_final = assignment.purpose == Purpose.ADJUDICATION
     if is_final:
         training.reference_require_changeable(answer=assignment)
@@ -155,7 +204,7 @@ def assignment_submit(
         audit.record(
             "adjudicated_annotation_given", target=study, actor=user, list=str(assignment.public_id)
         )
-    return assignment
+    return assignment, is_new
 
 
 @transaction.atomic
@@ -168,14 +217,15 @@ def assignment_skip(
     reason: str,
     active_seconds: int = 0,
 ) -> Assignment:
-    """Skip a list with a reason. A skip is no annotation, and frees the slot for another person.
+    """Skip a list with a reason. A skip is no annotation, and frees the slot for somebody who has
+    not had the list.
 
     The time it took is kept. Raises Invalid without a reason, for a list that was already
     submitted and for an adjudicated annotation; NotAllowed and ConsentNeeded as submitting does.
     """
     # Locks are taken in one order everywhere: study, assignment, list.
     own = own_assignments(user).filter(public_id=public_id).values("item__study")
-    Study.objects.select_for_update().filter(pk__in=own).first()
+    study = Study.objects.select_for_update().filter(pk__in=own).first()
     assignment = _locked(user, public_id)
     if _is_repeated(assignment, key):
         return assignment
@@ -199,8 +249,11 @@ def assignment_skip(
     assignment.skip_reason = reason.strip()
     time_record(assignment, active_seconds)
     _finish(assignment, key, {"skip_reason": assignment.skip_reason}, draft=assignment.draft)
-    if held_a_slot:
-        slots_fill(study=assignment.item.study, item_ids=[assignment.item_id])
+    if study is not None and held_a_slot:
+        annotators_arrive(Membership.objects.filter(pk=assignment.membership_id))
+        slots_share(study=study)
+    else:
+        _share_after(assignment)
     return assignment
 
 
@@ -213,7 +266,14 @@ def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
     """
     # Before the list, so that one person's writes wait for each other here and nowhere else.
     taken, _ = TakenTime.objects.select_for_update().get_or_create(user=user)
-    own = own_assignments(user).annotate(**known).select_for_update(of=("self",))
+    others = Assignment.objects.filter(
+        ~Q(pk=OuterRef("pk")), membership=OuterRef("membership"), state__in=Assignment.UNFINISHED
+    )
+    own = (
+        own_assignments(user)
+        .annotate(is_last=~Exists(others), **known)
+        .select_for_update(of=("self",))
+    )
     assignment: Any = get_object_or_404(own, public_id=public_id)
     assignment.taken_time = taken
     require_readable(assignment)  # a conflict would tell what was submitted

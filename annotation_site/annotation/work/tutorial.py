@@ -106,6 +106,7 @@ def tutorial_page() -> dict[str, Any]:
             "show_glosses": True,
             "highlight_spellings": False,
             "open": True,
+            "skipped_goes_on": False,
         },
         "urls": {"page": reverse("annotation:tutorial"), "previous": None, "skip": None},
     }

@@ -121,6 +121,9 @@ class ShownRules(serializers.Serializer):
     show_glosses = serializers.BooleanField()
     highlight_spellings = serializers.BooleanField()
     open = serializers.BooleanField()
+    skipped_goes_on = serializers.BooleanField(
+        help_text="whether the study has somebody else for a list that you skip"
+    )
 
 
 class ShownDraft(serializers.Serializer):

@@ -34,6 +34,12 @@ class PersonProgressFields(serializers.Serializer):
     done = serializers.IntegerField(source="work.done")
     left = serializers.IntegerField(source="work.left")
     unopened = serializers.IntegerField(source="work.unopened")
+    remaining = serializers.IntegerField(
+        source="share.remaining", help_text="lists of the study itself, opened or not"
+    )
+    fewer_because = serializers.CharField(
+        source="share.reason", help_text="why others have more lists; empty where none have"
+    )
     skipped = serializers.IntegerField(source="work.skipped")
     expired = serializers.IntegerField(source="work.expired")
     active_seconds = serializers.IntegerField(source="work.active_seconds")
@@ -61,6 +67,9 @@ class Progress(serializers.Serializer):
     active_seconds = serializers.IntegerField()
     median_seconds = serializers.FloatField(allow_null=True)
     annotated = serializers.SerializerMethodField()
+    newcomer = serializers.IntegerField(
+        source="shares.newcomer", help_text="lists that somebody who joins now would get, about"
+    )
     people = PersonProgressFields(many=True)
 
     @extend_schema_field(AnnotatedFields(many=True))

@@ -19,7 +19,7 @@ class StudiesQuery(PageQuery):
 
 
 class StudyFields(serializers.Serializer):
-    """A study and its rules. `slots` counts assigned lists, `annotations` submitted ones."""
+    """A study and its rules. `slots` counts each list k times, `annotations` what is submitted."""
 
     slug = serializers.SlugField()
     title = serializers.CharField()
@@ -34,6 +34,7 @@ class StudyFields(serializers.Serializer):
     training_pass_percent = serializers.IntegerField(allow_null=True)
     repeat_percent = serializers.IntegerField()
     lease_hours = serializers.IntegerField()
+    idle_days = serializers.IntegerField()
     show_glosses = serializers.BooleanField()
     gloss_rule = serializers.ChoiceField(Study.GlossRule.choices)
     highlight_spellings = serializers.BooleanField()
@@ -91,6 +92,7 @@ class Rules(Fields):
     repeat_percent = number("repeat_percent", required=False)
     pilot_lists = number("pilot_lists", required=False)
     lease_hours = number("lease_hours", required=False)
+    idle_days = number("idle_days", required=False)
     show_glosses = serializers.BooleanField(required=False)
     gloss_rule = serializers.ChoiceField(Study.GlossRule.choices, required=False)
     highlight_spellings = serializers.BooleanField(required=False)

@@ -1,6 +1,7 @@
 """A person's own work: the queue, drafts, submissions, skips."""
 
 import uuid
+from contextlib import suppress
 
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -21,12 +22,13 @@ from annotation_site.annotation.lists.page import (
 )
 from annotation_site.annotation.models import Assignment, ConsentText, Guidelines
 from annotation_site.annotation.people import consent as consents
+from annotation_site.annotation.people.members import membership_back
 from annotation_site.annotation.review import training
 from annotation_site.annotation.work import own_work, submissions
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
 from annotation_site.downloads import attachment
-from annotation_site.errors import NotAllowed
+from annotation_site.errors import NotAllowed, NotFound
 from annotation_site.exports import EXPORT_FORMATS
 
 
@@ -51,7 +53,7 @@ class SubmitView(ApiView):
 
 
 class SkipView(ApiView):
-    """POST a reason to skip a list; it goes to another person."""
+    """POST a reason to skip a list; it goes to somebody who has not had it, if there is one."""
 
     @call(Scope.ANNOTATE, takes=fields.Skip, gives=fields.Next, errors=(409,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
@@ -137,7 +139,7 @@ class NextView(ApiView):
 
     @call(Scope.ANNOTATE, gives=fields.Next)
     def post(self, request: PersonRequest, slug: str) -> Response:
-        membership = selectors.membership_of(request.user, slug)
+        membership = membership_back(user=request.user, slug=slug)
         if needs_consent(membership, membership.study):
             return Response({"next": None, "next_url": reverse("annotation:consent", args=[slug])})
         return _next(membership.pk, slug)
@@ -188,9 +190,12 @@ def _after(done: Assignment) -> Response:
 
 
 def _next(membership_id: int, slug: str, *, after: Assignment | None = None) -> Response:
-    following = next_assignment(membership_id, after=after)
-    if following is None:
-        return Response({"next": None, "next_url": reverse("annotation:study", args=[slug])})
-    submissions.assignment_open(following)
+    while True:
+        following = next_assignment(membership_id, after=after)
+        if following is None:
+            return Response({"next": None, "next_url": reverse("annotation:study", args=[slug])})
+        with suppress(NotFound):  # it went to somebody else at this moment
+            submissions.assignment_open(following)
+            break
     page = list_page(following)
     return Response({"next": page, "next_url": page["urls"]["page"]})

@@ -214,7 +214,7 @@ class _Restoring:
     def _study(self) -> Study:
         rules, told = self.archive.parameters["study"], self.archive.told["study"]
         uses = Counter(row[7] for row in self.archive.lists)
-        chosen = {**rules, **told}
+        chosen = {"idle_days": StudyPlan.idle_days, **rules, **told}  # older ones lack it
         plan = StudyPlan(
             title=chosen["title"],
             extractions=list(self.extractions.values()),

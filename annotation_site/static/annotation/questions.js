@@ -20,7 +20,11 @@ export async function build(page, everywhere, setEverywhere) {
 const FILL = {
   'help-dialog': () => $('category-keys').replaceChildren(...[...desk.keys].flatMap(([key, category]) => [
     exact('dt', {}, key), element('dd', {}, exact('bdi', {}, category))])),
-  'skip-dialog': (dialog) => dialog.firstElementChild.reset(),
+  'skip-dialog': (dialog) => {
+    dialog.firstElementChild.reset();
+    $('skipped-goes-on').hidden = !desk.page.study.skipped_goes_on;
+    $('skipped-waits').hidden = desk.page.study.skipped_goes_on;
+  },
 };
 
 /** The reason in words where there is one. */

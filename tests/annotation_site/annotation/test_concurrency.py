@@ -1,6 +1,7 @@
 """Many people at once: never more than k live answers, never twice to one person, none lost."""
 
 import contextlib
+import random
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from annotation_site.accounts.bounds import DayIsFull
 from annotation_site.annotation.allocation import slots
+from annotation_site.annotation.allocation.shares import shares_of
 from annotation_site.annotation.lists.page import next_assignment
 from annotation_site.annotation.models import (
     Assignment,
@@ -33,7 +35,7 @@ from annotation_site.annotation.people.members import (
 from annotation_site.annotation.studies.plans import plan_of
 from annotation_site.annotation.studies.rules import study_change
 from annotation_site.annotation.work import submissions
-from annotation_site.errors import DraftConflict, Invalid, InvalidAnnotation
+from annotation_site.errors import DraftConflict, Invalid, InvalidAnnotation, NotFound
 from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.files.labels_import import labels_import
 from annotation_site.results.pseudonyms import pseudonyms_of
@@ -59,7 +61,10 @@ def work(membership_id: int) -> int:
         user = Membership.objects.get(pk=membership_id).user
         done = 0
         while (assignment := next_assignment(membership_id)) is not None:
-            submissions.assignment_open(assignment)
+            try:
+                submissions.assignment_open(assignment)
+            except NotFound:  # it went to somebody else at this moment
+                continue
             arguments = {
                 "user": user,
                 "public_id": assignment.public_id,
@@ -144,14 +149,98 @@ def test_32_clients_at_once_never_fill_a_list_twice(k):
     assert Revision.objects.filter(assignment__in=answered).count() == answered.count() > CLIENTS
 
 
+COMERS = 64
+
+
+def comes_and_goes(study: Study, number: int, lists: int) -> list[uuid.UUID]:
+    """One client: joins, works, and leaves in one of eight ways; returns what was submitted."""
+    drawn, done = random.Random(number), []
+    try:
+        member = annotator_add(study=study, user=UserFactory(username=f"comer{number}"))
+        consent.consent_give(membership=member, version=0)
+        way = number % 8
+        for step in range(drawn.randint(1, lists)):
+            row = next_assignment(member.pk)
+            if row is None:
+                break
+            try:
+                submissions.assignment_open(row)
+            except NotFound:  # it went to somebody else at this moment
+                continue
+            said = {
+                "user": member.user, "public_id": row.public_id,
+                "base_version": row.draft_version, "key": uuid.uuid4(), "active_seconds": 1,
+            }  # fmt: skip
+            if way in (3, 7) and step % 3 == 1:
+                submissions.assignment_skip(**said, reason="crowded")
+            else:
+                submissions.assignment_submit(**said, annotation=answer())
+                done.append(row.public_id)
+        if way == 4:
+            consent.study_withdraw(membership=member)
+        elif way == 5:
+            annotator_remove(membership=member, by=study.created_by)
+        elif way == 6:
+            assignments_release(membership=member, by=study.created_by)
+            member.refresh_from_db()
+            slots.annotator_return(membership=member)
+        elif way == 7:
+            Membership.objects.filter(pk=member.pk).update(
+                at_work_since=timezone.now() - timedelta(days=99),
+                consented_at=timezone.now() - timedelta(days=99),
+            )
+            member.assignments.exclude(opened_at=None).update(
+                opened_at=timezone.now() - timedelta(days=98),
+                submitted_at=timezone.now() - timedelta(days=98),
+            )
+            member.worked_days.all().delete()
+            slots.leases_sweep()
+    finally:
+        connection.close()
+    return done
+
+
+@pytest.mark.parametrize(
+    ("per_layer", "lists"), [(6, 3), pytest.param(60, 24, marks=pytest.mark.long)]
+)
+def test_64_people_who_come_work_and_go_lose_nothing_and_double_nothing(per_layer, lists):
+    study = make_study(
+        annotators=3, extraction=make_extraction(per_layer=per_layer + 1),
+        lists_per_layer=per_layer, annotators_per_list=2, repeat_percent=10, reference_lists=1,
+    )  # fmt: skip
+    with ThreadPoolExecutor(COMERS) as pool:
+        sessions = [pool.submit(comes_and_goes, study, n, lists) for n in range(COMERS)]
+        said = [public_id for session in sessions for public_id in session.result()]
+    kept = Assignment.objects.filter(item__study=study, state="submitted")
+    kept = kept.exclude(purpose="adjudication").values_list("public_id", flat=True)
+    assert sorted(kept) == sorted(said)  # withdrawing keeps what was submitted
+    assert_places_are_kept(study, 2)
+    at_work = [m for m in study.memberships.filter(role="annotator") if slots.is_at_work(m)]
+    slots.shares_renew(study_id=study.pk)
+    shares = shares_of(study, list(study.memberships.filter(role="annotator")))
+    assert not any(one.reason.startswith("Pace") for one in shares.people.values())
+    assert COMERS // 2 < len(at_work) < COMERS
+    # Those who stay finish all of it.
+    while rows := [row for member in at_work if (row := next_assignment(member.pk))]:
+        for row in rows:
+            with contextlib.suppress(Http404):  # it went to somebody else meanwhile
+                submit(row)
+    own = Assignment.objects.filter(item__study=study, purpose="annotation", surplus=False)
+    submitted = own.filter(state="submitted").values("item").annotate(n=Count("pk"))
+    assert set(submitted.values_list("n", flat=True)) == {2}
+    assert submitted.count() == study.items.filter(use="study").count()
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_of_32_late_answers_to_one_list_at_once_exactly_k_count_and_none_is_lost(k):
     study = make_study(annotators=CLIENTS, annotators_per_list=k, lists_per_layer=1)
     item = study.items.first()
-    item.assignments.update(state="expired")
+    began = timezone.now() - timedelta(days=9)
+    item.assignments.update(state="expired", opened_at=began)
     people = study.memberships.filter(role="annotator").exclude(assignments__item=item)
     Assignment.objects.bulk_create(
-        Assignment(item=item, membership=person, position=900, state="expired") for person in people
+        Assignment(item=item, membership=person, position=900, state="expired", opened_at=began)
+        for person in people
     )
     start = threading.Barrier(CLIENTS)
 
@@ -332,7 +421,9 @@ def test_a_late_answer_and_its_authors_return_do_not_wait_for_each_other():
     study = make_study(annotators=2)
     assignment = Assignment.objects.filter(membership__study=study).first()
     annotator_remove(membership=assignment.membership, by=study.created_by)
-    assignment.refresh_from_db()
+    assignment.pk, assignment.state = None, "expired"  # as at the end of its lease
+    assignment.opened_at = timezone.now() - timedelta(days=9)
+    assignment.save()
 
     def submit() -> None:
         submissions.assignment_submit(

@@ -51,6 +51,7 @@ class Stub:
             "show_glosses": True,
             "highlight_spellings": False,
             "open": True,
+            "skipped_goes_on": True,
         }
         self.lists = [
             {

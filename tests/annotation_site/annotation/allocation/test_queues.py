@@ -19,6 +19,7 @@ from annotation_site.annotation.studies.rules import study_extend
 from annotation_site.annotation.work import submissions
 from tests.annotation_site.factories import (
     UserFactory,
+    client_of,
     make_extraction,
     make_study,
     submit,
@@ -106,21 +107,15 @@ def test_a_skipped_list_is_not_shown_again_and_the_queue_stays_as_long():
         user=member.user, public_id=original.public_id, base_version=0, key=uuid.uuid4(),
         reason="Offensive or upsetting words",
     )  # fmt: skip
-    moved = Assignment.objects.get(pk=repeat.pk)
-    assert moved.item_id != original.item_id
-    assert (moved.position, moved.public_id) == (repeat.position, repeat.public_id)
-    assert len(queue_of(member)) >= len(before)  # a freed place may have come back as another list
+    assert purposes(member)[Purpose.REPEAT] == Counter(r.purpose for r in before)[Purpose.REPEAT]
+    assert not member.assignments.filter(item=original.item_id, purpose=Purpose.REPEAT).exists()
+    assert len(queue_of(member)) >= len(before)
     check(member)
-    shown = member.assignments.get(item=moved.item_id, purpose=Purpose.ANNOTATION)
-    others = {row.item_id for row in queue_of(member) if row.purpose == Purpose.REPEAT}
-    others.discard(moved.item_id)
-    assert moved.position - shown.position >= REPEAT_AFTER or shown.position == min(
-        row.position
-        for row in queue_of(member)
-        if row.purpose == Purpose.ANNOTATION
-        and row.state in Assignment.LIVE
-        and row.item_id not in others
-    )
+    places = {(row.item_id, row.purpose): at for at, row in enumerate(queue_of(member))}
+    last = len(places) - 1
+    for (item, of), at in places.items():
+        if of == Purpose.REPEAT:
+            assert at - places[item, Purpose.ANNOTATION] >= REPEAT_AFTER or at == last
 
 
 def test_skipping_everything_else_leaves_no_repeat_without_its_list():
@@ -151,44 +146,76 @@ def test_a_skipped_reference_or_repeat_frees_no_place_and_comes_back_without_sur
         assert not submit(row).surplus
 
 
-def test_more_lists_bring_more_repeats_and_move_nothing():
+def order_of(member, rows):
+    """The order in which these stand in the queue by now."""
+    entries = [(row.item_id, row.purpose) for row in rows]
+    return [entry for row in queue_of(member) if (entry := (row.item_id, row.purpose)) in entries]
+
+
+def test_more_lists_bring_more_repeats_and_leave_everybodys_order():
     study = mixed_study()
-    before = {row.pk: (row.item_id, row.position) for row in Assignment.objects.all()}
-    submit(queue_of(members_of(study)[0])[0])
+    before = {member: queue_of(member) for member in members_of(study)}
+    submit(before[members_of(study)[0]][0])
     assert study_extend(study=study, lists_per_layer=4) == 12
     for member in members_of(study):
         assert purposes(member) == {
             Purpose.TRAINING: 1, Purpose.ANNOTATION: 24, Purpose.REFERENCE: 2, Purpose.REPEAT: 6,
         }  # fmt: skip
         check(member)
-    after = {row.pk: (row.item_id, row.position) for row in Assignment.objects.all()}
-    assert after.items() >= before.items()
+        order = [(row.item_id, row.purpose) for row in before[member]]
+        assert order_of(member, before[member]) == order
+        assert [row.position for row in queue_of(member)] == list(range(1, 34))
 
 
-def test_a_newcomer_takes_over_released_lists_with_references_and_repeats():
+def test_a_newcomer_gets_a_share_at_once_with_training_references_and_repeats():
     study = mixed_study()
-    first, second = members_of(study)
+    before = {member: queue_of(member) for member in members_of(study)}
     late = annotator_add(study=study, user=UserFactory())
-    assert not late.assignments.exists()
-    assert assignments_release(membership=first, by=first.user) == 12
-    assert purposes(late) == {
-        Purpose.TRAINING: 1, Purpose.ANNOTATION: 12, Purpose.REFERENCE: 2, Purpose.REPEAT: 3,
-    }  # fmt: skip
-    check(late)
-    check(second)
-    # Training stays with the first, who knows what it is.
-    left = first.assignments.filter(state=State.WAITING).values_list("purpose", flat=True)
-    assert Counter(left) == {Purpose.TRAINING: 1}
+    for member in members_of(study):
+        assert purposes(member) == {
+            Purpose.TRAINING: 1, Purpose.ANNOTATION: 8, Purpose.REFERENCE: 2, Purpose.REPEAT: 2,
+        }  # fmt: skip
+        check(member)
+        assert [row.position for row in queue_of(member)] == list(range(1, 14))
+    for member, rows in before.items():
+        stayed = order_of(member, rows)
+        assert stayed == [e for row in rows if (e := (row.item_id, row.purpose)) in stayed]
+    kinds = Counter(row.item.vector.kind for row in late.assignments.filter(purpose="annotation"))
+    assert max(kinds.values()) - min(kinds.values()) <= 1
+
+
+def test_what_goes_and_comes_back_stands_where_it_stood():
+    study = mixed_study(repeat_percent=0)
+    order = [(row.item_id, row.position) for row in queue_of(members_of(study)[0])]
+    late = annotator_add(study=study, user=UserFactory())
+    annotator_remove(membership=late, by=study.created_by)
+    assert [(row.item_id, row.position) for row in queue_of(members_of(study)[0])] == order
+
+
+def test_a_list_that_comes_late_stands_behind_what_was_opened():
+    study = mixed_study(training_lists=0, repeat_percent=0)
+    member, other = members_of(study)
+    annotator_remove(membership=other, by=study.created_by)
+    for row in queue_of(member)[:6]:
+        submissions.assignment_open(row)
+    opened = [row.pk for row in queue_of(member)[:6]]
+    study_extend(study=study, lists_per_layer=4)
+    rows = queue_of(member)
+    assert [row.pk for row in rows[:6]] == opened
+    assert [row.position for row in rows] == list(range(1, len(rows) + 1))
+    assert {row.state for row in rows[6:]} == {State.WAITING}
 
 
 def test_somebody_who_was_taken_out_and_comes_back_has_their_queue_again():
-    study = mixed_study()
+    study = mixed_study(repeat_percent=0)
     member = members_of(study)[0]
-    before = [(row.pk, row.item_id, row.state) for row in queue_of(member)]
+    before = [(row.item_id, row.purpose, row.position, row.state) for row in queue_of(member)]
     annotator_remove(membership=member, by=member.user)
+    assert purposes(member) == {Purpose.TRAINING: 1}
     assert set(member.assignments.values_list("state", flat=True)) == {State.EXPIRED}
     annotator_add(study=study, user=member.user)
-    assert [(row.pk, row.item_id, row.state) for row in queue_of(member)] == before
+    after = [(row.item_id, row.purpose, row.position, row.state) for row in queue_of(member)]
+    assert after == before
 
 
 def test_a_repeat_is_an_answer_of_its_own():
@@ -220,27 +247,25 @@ def test_released_lists_leave_nothing_that_tells_what_they_were(way):
     first = members_of(study)[0]
     begun = next(row for row in queue_of(first) if row.purpose == Purpose.ANNOTATION)
     submissions.assignment_open(begun)
-    length = first.assignments.count()
     if way == "release":
         assignments_release(membership=first, by=study.created_by)
     else:
         person_deactivate(person=first.user, by=UserFactory(role=Role.ADMIN))
     left = [row for row in queue_of(first) if row.state in Assignment.UNFINISHED]
-    assert {row.purpose for row in left} == {Purpose.TRAINING, Purpose.ANNOTATION}
-    assert first.assignments.count() == length  # a shorter queue would tell how many there were
+    assert [row.purpose for row in left] == [Purpose.TRAINING, Purpose.ANNOTATION]
 
 
-def test_references_that_went_with_released_lists_come_with_the_next_ones():
+def test_somebody_who_was_released_and_comes_back_gets_a_share_with_references_and_repeats():
     study = mixed_study()
-    first = members_of(study)[0]
-    assignments_release(membership=first, by=study.created_by)
-    last = queue_of(first)[-1].position
-    study_extend(study=study, lists_per_layer=3)
-    new = [row for row in queue_of(first) if row.position > last]
-    assert Counter(row.purpose for row in new) == {
-        Purpose.ANNOTATION: 6, Purpose.REFERENCE: 2, Purpose.REPEAT: 2,
+    first, second = members_of(study)
+    assert assignments_release(membership=first, by=study.created_by) == 12
+    assert assignments_release(membership=first, by=study.created_by) == 0
+    study_extend(study=study, lists_per_layer=3)  # while they are away, others get more
+    assert purposes(first) == {Purpose.TRAINING: 1}
+    assert purposes(second)[Purpose.ANNOTATION] == 18
+    response = client_of(first.user).get(f"/studies/{study.slug}/next/")
+    assert response["Location"].startswith("/lists/")
+    assert purposes(first) == {
+        Purpose.TRAINING: 1, Purpose.ANNOTATION: 18, Purpose.REFERENCE: 2, Purpose.REPEAT: 5,
     }  # fmt: skip
-    assert all(row.state == State.WAITING for row in new)
-    study_extend(study=study, lists_per_layer=4)
-    assert purposes(first)[Purpose.REFERENCE] == 2
     check(first)

@@ -49,7 +49,7 @@ def test_released_lists_go_to_the_others_and_what_was_opened_stays():
     waiting = first.assignments.filter(state=State.WAITING).count()
     assert members.assignments_release(membership=first, by=study.created_by) == waiting
     states = first.assignments.values_list("state").annotate(n=Count("pk"))
-    assert dict(states) == {State.EXPIRED: waiting, State.IN_PROGRESS: 1, State.SUBMITTED: 1}
+    assert dict(states) == {State.IN_PROGRESS: 1, State.SUBMITTED: 1}
     assert live_per_list(study) == {2}
     entry = AuditEntry.objects.get(action="lists_released")
     assert entry.details == {"person": str(first.user.public_id), "lists": waiting}
@@ -117,10 +117,13 @@ def test_a_team_that_may_annotate_does():
 
 
 def with_surplus(people=4):
-    """A list with k answers to come, and two surplus ones, the older first."""
+    """A list with k answers to come, one of them begun, and two surplus ones, the older first."""
     study = make_study(annotators=people, lists_per_layer=1)
     item = study.items.order_by("pk").first()
     live = list(item.assignments.order_by("pk"))
+    Assignment.objects.filter(pk=live[1].pk).update(
+        state=State.IN_PROGRESS, opened_at=timezone.now()
+    )
     others = study.memberships.filter(role="annotator").exclude(assignments__item=item)
     surplus = [
         Assignment.objects.create(
@@ -132,10 +135,9 @@ def with_surplus(people=4):
     return study, live, surplus
 
 
-@pytest.mark.parametrize("way", ["skip", "release", "withdraw", "lease"])
-def test_a_place_that_becomes_free_goes_to_the_oldest_surplus_answer(way):
+@pytest.mark.parametrize("way", ["skip", "release", "withdraw", "join", "lease"])
+def test_a_slot_that_nobody_has_opened_goes_to_the_oldest_surplus_annotation(way):
     study, live, surplus = with_surplus()
-    extra = members.annotator_add(study=study, user=UserFactory())  # could take the place, too
     before = data_version(study.pk)
     if way == "skip":
         skip(live[0])
@@ -143,15 +145,18 @@ def test_a_place_that_becomes_free_goes_to_the_oldest_surplus_answer(way):
         members.assignments_release(membership=live[0].membership, by=study.created_by)
     elif way == "withdraw":
         consent.study_withdraw(membership=live[0].membership)
+    elif way == "join":
+        members.annotator_add(study=study, user=UserFactory())
     else:
         Assignment.objects.filter(pk=live[0].pk).update(
             state=State.IN_PROGRESS, opened_at=timezone.now() - timedelta(days=30)
         )
+        members.annotator_add(study=study, user=UserFactory())  # who could take it
         slots.leases_sweep()
     for row in surplus:
         row.refresh_from_db()
     assert [row.surplus for row in surplus] == [False, True]
-    assert not extra.assignments.filter(item=live[0].item).exists()
+    assert not live[0].item.assignments.filter(state=State.WAITING).exists()
     assert live_per_list(study) == {2}
     assert data_version(study.pk) > before
 
@@ -161,7 +166,7 @@ def test_a_place_that_becomes_free_goes_to_the_oldest_surplus_answer(way):
 def test_a_place_that_becomes_free_while_nobody_works_goes_to_a_surplus_answer(state, way):
     study, live, surplus = with_surplus()
     Study.objects.filter(pk=study.pk).update(state=state)
-    before, given = data_version(study.pk), Assignment.objects.count()
+    before, given = data_version(study.pk), set(Assignment.objects.values_list("pk", flat=True))
     leaver = live[0].membership
     if way == "release":
         members.assignments_release(membership=leaver, by=study.created_by)
@@ -175,13 +180,17 @@ def test_a_place_that_becomes_free_while_nobody_works_goes_to_a_surplus_answer(s
         row.refresh_from_db()
     assert [row.surplus for row in surplus] == [False, True]
     assert live_per_list(study) <= {1, 2}
-    assert Assignment.objects.count() == given  # nobody is asked for anything
+    now = set(Assignment.objects.values_list("pk", flat=True))
+    assert now <= given  # nobody is asked for anything
     assert data_version(study.pk) > before
     study.refresh_from_db()
     assert study.removals == 0  # no answer has gone, so no file goes
 
 
-def test_a_surplus_answer_stays_surplus_while_every_place_is_taken():
-    study, _, surplus = with_surplus()
-    slots.slots_fill(study=study)
+def test_a_surplus_annotation_stays_surplus_while_every_slot_is_opened():
+    study, live, surplus = with_surplus()
+    Assignment.objects.filter(pk=live[0].pk).update(
+        state=State.IN_PROGRESS, opened_at=timezone.now()
+    )
+    slots.slots_share(study=study)
     assert all(Assignment.objects.get(pk=row.pk).surplus for row in surplus)
