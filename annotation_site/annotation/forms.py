@@ -241,7 +241,9 @@ class StudyForm(RulesForm):
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.filter(Q(role=Role.ANNOTATOR) | Q(pk=by.pk), is_active=True)
+        people = User.objects.filter(
+            Q(role=Role.ANNOTATOR) | Q(pk=by.pk), is_active=True, is_crowd=False
+        )
         self.fields["annotators"].queryset = people.order_by("username")  # type: ignore[attr-defined]
 
 
@@ -291,7 +293,7 @@ class AnnotatorForm(forms.Form):
         roles = study.memberships.filter(removed_at=None)
         inside = roles.filter(role=Membership.Role.ANNOTATOR).values("user")
         runs_it = roles.filter(role=Membership.Role.RESEARCHER).values("user")
-        who = Q(role=Role.ANNOTATOR)
+        who = Q(role=Role.ANNOTATOR, is_crowd=False)
         if study.team_may_annotate:
             who |= Q(pk__in=runs_it)
         else:

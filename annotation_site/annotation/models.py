@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from annotation_site.annotation.crowd.models import CrowdParticipant as CrowdParticipant
+from annotation_site.annotation.crowd.models import OpenLink as OpenLink
 from annotation_site.corpus.models import Extraction, Vector
 
 
@@ -202,6 +204,8 @@ class Membership(models.Model):
     removed_at = models.DateTimeField(null=True)
     # A researcher let the person in although training was not passed.
     training_waived_at = models.DateTimeField(null=True)
+    # The most lists of the study that the person gets; empty for no cap.
+    most_lists = models.PositiveIntegerField(null=True)
 
     class Meta:
         constraints = (

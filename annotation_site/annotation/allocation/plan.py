@@ -30,6 +30,7 @@ class Existing:
     had: frozenset[tuple[int, int]] = frozenset()
     live: Mapping[int, int] = field(default_factory=dict)
     load: Mapping[int, int] = field(default_factory=dict)
+    most: Mapping[int, int] = field(default_factory=dict)  # of the people with a cap of lists
 
 
 def allocate(
@@ -64,7 +65,11 @@ def allocate(
     given: dict[int, list[ListToJudge]] = {person: [] for person in people}
     for item in _by_stratum(lists, rng):
         free = per_list - existing.live.get(item.id, 0)
-        candidates = [p for p in sorted(people) if (p, item.id) not in existing.had]
+        candidates = [
+            p
+            for p in sorted(people)
+            if (p, item.id) not in existing.had and load[p] < existing.most.get(p, load[p] + 1)
+        ]
         rng.shuffle(candidates)  # ties fall differently each time, so all pairs of people meet
         candidates.sort(
             key=lambda p, item=item: (  # type: ignore[misc]

@@ -7,7 +7,7 @@ from annotation_site.accounts import audit, invitations
 from annotation_site.accounts import services as accounts
 from annotation_site.accounts.models import Invitation, Role, User
 from annotation_site.annotation.allocation.slots import slots_fill, study_locked
-from annotation_site.annotation.models import Membership, Study, TakenTime
+from annotation_site.annotation.models import CrowdParticipant, Membership, Study, TakenTime
 from annotation_site.annotation.people.consent import study_withdraw
 from annotation_site.annotation.people.members import annotator_add, lists_release, lists_return
 from annotation_site.errors import Invalid, NotAllowed, NotFound
@@ -193,6 +193,7 @@ def person_erase(*, person: User, by: User) -> None:
     """
     accounts.person_forget(person=person, by=by)
     TakenTime.objects.filter(user=person).delete()  # at which moments they worked
+    CrowdParticipant.objects.filter(membership__user=person).ids_erase()
     for membership in _places(person):
         study_withdraw(membership=membership)
 

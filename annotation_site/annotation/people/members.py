@@ -25,9 +25,15 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     Somebody who was taken out gets their unopened lists back, as far as nobody else has them.
 
     Raises NotAllowed for the study's researchers, who have seen where lists come from, unless
-    the study allows that, and Invalid for somebody who has withdrawn from it.
+    the study allows that, and for somebody who joined another study by an open link; Invalid for
+    somebody who has withdrawn from it.
     """
     study = study_locked(study.pk)
+    if user.is_crowd and not study.memberships.filter(user=user).exists():
+        raise NotAllowed(
+            _("%(person)s joined another study by an open link and cannot be added to this one.")
+            % {"person": user}
+        )
     if not study.team_may_annotate and is_unblinded(study=study, user=user):
         raise NotAllowed(
             _(
