@@ -19,6 +19,7 @@ from annotation_site.annotation.monitoring.flags import Flag
 from annotation_site.annotation.monitoring.progress import Work, flags_by_person, work_of
 from annotation_site.downloads import Download, table_as_file
 from annotation_site.exports import Column, Table
+from annotation_site.exports.table import marked
 
 # The states of a row, in the order in which they are asked for; each row is in exactly one.
 STATES = (
@@ -156,7 +157,7 @@ def counts_by_state(rows: Sequence[Payment]) -> dict[str, int]:
 def payment_file(*, study: Study, link: OpenLink | None, extension: str) -> Download:
     """The table as a file; the log has a line of it. Raises NotFound for an unknown format."""
     with override("en"):  # files are the same for everybody
-        table = payment_table(payments(study, link=link))
+        table = marked(payment_table(payments(study, link=link)), study.made_up)
     download = table_as_file(table, name=f"{study.slug}-payment", extension=extension)
     audit.record("exported", target=study, table="payment", format=extension)
     return download
