@@ -114,7 +114,14 @@ GET = {
     "annotation:open_link_delete": (302, 403, 403, 404, 200, 200),
     "annotation:payment": (302, 403, 403, 404, 200, 200),
     "annotation:payment_file": (302, 403, 403, 404, 200, 200),
-    "annotation:open_link": (200, 200, 200, 200, 200, 200),  # asks people with an account to log out
+    "annotation:open_link": (
+        200,
+        200,
+        200,
+        200,
+        200,
+        200,
+    ),  # asks people with an account to log out
     "annotation:check": (302, 404, 404, 404, 404, 404),  # for people of open links alone
     "annotation:done": (302, 404, 404, 404, 404, 404),
     "annotation:ended": (302, 404, 404, 404, 404, 404),

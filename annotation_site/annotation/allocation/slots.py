@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -140,11 +141,11 @@ def leases_sweep() -> None:
     for study in Study.objects.filter(state=Study.State.OPEN):
         if _leases_that_can_move(study).exists():
             with transaction.atomic():
-                _leases_end(study_locked(study.pk))
+                leases_end(study_locked(study.pk))
 
 
-def _leases_end(study: Study) -> None:
-    """With the study locked: expire, then fill the places."""
+def leases_end(study: Study) -> None:
+    """With the study locked: end expired leases that can move, then fill the places."""
     candidates = _leases_that_can_move(study).values_list("pk", flat=True)
     # The rows are locked before they are judged: a submission that is under way wins.
     found = Assignment.objects.filter(pk__in=list(candidates))
@@ -179,7 +180,7 @@ def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
             state=State.IN_PROGRESS,
             opened_at__lt=timezone.now() - timedelta(hours=study.lease_hours),
         )
-        .alias(had=Subquery(had))
+        .alias(had=Coalesce(Subquery(had), 0))  # none, where its person was removed
         .filter(movable)
     )
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.accounts.services import crowd_account_create
-from annotation_site.annotation.allocation.slots import study_locked
+from annotation_site.annotation.allocation.slots import leases_end, study_locked
 from annotation_site.annotation.crowd.checks import answers_right, questions_from_json
 from annotation_site.annotation.crowd.links import PROLIFIC, member_take_out, why_shut
 from annotation_site.annotation.crowd.models import CrowdParticipant, OpenLink
@@ -154,6 +154,7 @@ def participation_enter(*, participant: CrowdParticipant) -> bool:
     participant.entered_at = timezone.now()
     participant.save(update_fields=["entered_at"])
     annotator_add(study=study, user=participant.membership.user)
+    leases_end(study)  # at once: somebody who got no list is told that none is left
     return True
 
 

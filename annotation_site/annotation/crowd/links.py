@@ -160,16 +160,20 @@ def why_shut(link: OpenLink, *, joins: bool = True) -> str:
 
 
 def has_work(study: Study) -> bool:
-    """Whether the study has a slot that nobody has opened."""
+    """Whether the study has a slot that nobody has opened, or whose lease is over."""
     slots = study.items.filter(use=Item.Use.STUDY).count() * study.annotators_per_list
-    opened = Assignment.objects.filter(
+    leased = Q(
+        state=Assignment.State.IN_PROGRESS,
+        opened_at__gte=timezone.now() - timedelta(hours=study.lease_hours),
+    )
+    taken = Assignment.objects.filter(
+        leased | Q(state=Assignment.State.SUBMITTED),
         item__study=study,
         item__use=Item.Use.STUDY,
         purpose=Assignment.Purpose.ANNOTATION,
-        state__in=(Assignment.State.IN_PROGRESS, Assignment.State.SUBMITTED),
         surplus=False,
     )
-    return opened.count() < slots
+    return taken.count() < slots
 
 
 def redirect_check(url: str) -> None:

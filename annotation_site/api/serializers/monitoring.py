@@ -40,9 +40,7 @@ class PaymentFields(serializers.Serializer):
     pseudonym = serializers.CharField()
     link = serializers.UUIDField(source="participant.link.public_id")
     participant_id = serializers.CharField(source="participant.outside_id")
-    other_ids = serializers.DictField(
-        source="participant.other_ids", child=serializers.CharField()
-    )
+    other_ids = serializers.DictField(source="participant.other_ids", child=serializers.CharField())
     joined_at = serializers.DateTimeField(source="participant.joined_at")
     submitted = serializers.IntegerField(source="work.done")
     skipped = serializers.IntegerField(source="work.skipped")

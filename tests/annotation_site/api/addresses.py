@@ -90,8 +90,8 @@ OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {
     "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
     "texts", "study_people", "items", "assignments", "annotations", "results",
-    "progress", "flags", "payments", "study_lists", "references", "adjudication", "retry_results", "snapshots",
-    "figures", "exports",
+    "progress", "flags", "payments", "study_lists", "references", "adjudication", "retry_results",
+    "snapshots", "figures", "exports",
 }  # fmt: skip
 
 

@@ -82,9 +82,7 @@ def annotate(client: Client, public_id: str, *, seconds: int = 40) -> str:
         "annotation": answer(),
         "active_seconds": seconds,
     }
-    response = client.post(
-        f"/api/lists/{public_id}/submit", sent, content_type="application/json"
-    )
+    response = client.post(f"/api/lists/{public_id}/submit", sent, content_type="application/json")
     assert response.status_code == 200, response.content
     following: str = response.json()["next_url"]
     return following

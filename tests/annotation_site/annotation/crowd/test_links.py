@@ -13,7 +13,7 @@ from annotation_site.annotation.crowd.checks import (
     questions_parse,
     questions_written,
 )
-from annotation_site.annotation.crowd.links import LinkSettings, redirect_check
+from annotation_site.annotation.crowd.links import redirect_check
 from annotation_site.annotation.crowd.models import CrowdParticipant, OpenLink
 from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.errors import Invalid
@@ -47,7 +47,11 @@ def test_a_check_is_read_as_it_is_written():
     ]
     assert questions_written(questions) == CHECK
     assert questions_parse("") == questions_parse(" \n ") == []
-    assert [answers_right(questions, given) for given in ([1, 0], [1, 1], [None, None])] == [2, 1, 0]
+    assert [answers_right(questions, given) for given in ([1, 0], [1, 1], [None, None])] == [
+        2,
+        1,
+        0,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -103,9 +107,9 @@ def test_a_researcher_makes_a_link_shares_its_address_and_closes_and_reopens_it(
     link.refresh_from_db()
     assert (link.name, link.completion_code) == ("Second", "MY-CODE")
     client.post(f"{one}state/", {"action": "close"})
-    assert "badge\">closed" in text_of(client.get(base))
+    assert 'badge">closed' in text_of(client.get(base))
     client.post(f"{one}state/", {"action": "reopen"})
-    assert "badge-open\">open" in text_of(client.get(base))
+    assert 'badge-open">open' in text_of(client.get(base))
     assert client.post(f"{one}state/", {"action": "burn"}).status_code == 422
     log = AuditEntry.objects.filter(action__startswith="open_link").order_by("pk")
     assert [entry.action for entry in log] == [

@@ -114,7 +114,8 @@ def test_the_link_s_cookie_lets_the_same_browser_back_in_after_its_session(study
     one = participant(client)
     assert client.get(path(link)).url == f"/studies/{study.slug}/"
     cookie = client.cookies[COOKIE]
-    assert cookie["httponly"] and cookie["samesite"] == "Lax"
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
     client.logout()
     client.cookies[COOKIE] = cookie.value
     assert "Welcome back" in text_of(client.get(path(link)))
