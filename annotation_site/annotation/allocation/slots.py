@@ -151,6 +151,8 @@ def leases_end(study: Study) -> None:
     found = Assignment.objects.filter(pk__in=list(candidates))
     locked = found.order_by(*Assignment.LOCK_ORDER).select_for_update()
     ended = [row for row in locked if row.state == State.IN_PROGRESS]
+    if not ended:
+        return
     Assignment.objects.filter(pk__in=[row.pk for row in ended]).update(state=State.EXPIRED)
     if any(row.purpose == Purpose.ANNOTATION for row in ended):
         tables_touch(study)  # which count what was not submitted in time

@@ -301,4 +301,6 @@ def open_link_delete(*, link: OpenLink, by: User) -> None:
 def member_take_out(*, study: Study, membership: Membership) -> int:
     """With the study locked: no more lists for a person; returns how many were freed."""
     Membership.objects.filter(pk=membership.pk, removed_at=None).update(removed_at=timezone.now())
+    if not membership.assignments.filter(state=Assignment.State.WAITING).exists():
+        return 0
     return lists_release(study=study, membership=membership, purposes=Assignment.Purpose.values)

@@ -190,9 +190,9 @@ def test_a_link_is_closed_before_it_is_deleted_and_takes_its_payment_rows_along(
     assert len(open_lists(person)) == 0 or row.membership.removed_at is None
     url = f"/studies/{study.slug}/links/{link.public_id}/"
     assert client.post(f"{url}delete/").status_code == 422
+    OpenLink.objects.update(ends_at=timezone.now())
+    link.refresh_from_db()
     with pytest.raises(Invalid, match="time is over"):
-        OpenLink.objects.update(ends_at=timezone.now())
-        link.refresh_from_db()
         links.open_link_reopen(link=link, by=researcher_of(study))
     client.post(f"{url}state/", {"action": "close"})
     assert "The payment row of 1 participant is deleted" in text_of(client.get(f"{url}delete/"))
