@@ -105,5 +105,5 @@ def questions_from_json(stored: Sequence[Mapping[str, Any]]) -> list[Question]:
 
 
 def answers_right(questions: Sequence[Question], given: Sequence[int | None]) -> int:
-    """Number of questions that are answered rightly; `given` has a place for each, or None."""
+    """Number of questions that are answered correctly; `given` has a place for each, or None."""
     return sum(question.right == answer for question, answer in zip(questions, given, strict=True))

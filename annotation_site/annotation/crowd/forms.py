@@ -83,7 +83,7 @@ class OpenLinkForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 8, "placeholder": EXAMPLE}),
         help_text=_(
             "A line is a question; below it stand its answers, the right one behind *, the others "
-            "behind -. Participants get lists only after they answer all of them rightly. Empty "
+            "behind -. Participants get lists only after they answer all of them correctly. Empty "
             "means no check."
         ),
     )

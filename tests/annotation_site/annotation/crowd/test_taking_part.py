@@ -196,7 +196,7 @@ def test_the_check_allows_two_attempts_and_then_ends_the_part_without_lists(stud
     assert client.post("/part/check/", {"question-0": "1"}).status_code == 422  # one is missing
     assert participant(client).check_attempts == 0
     page = client.post("/part/check/", WRONG)
-    assert "1 of 2 answers are right" in text_of(page)
+    assert "1 of 2 answers are correct" in text_of(page)
     assert client.post("/part/check/", WRONG).url == "/part/ended/"
     assert "so you get no lists" in text_of(client.get("/part/ended/"))
     assert client.post("/part/check/", RIGHT).url == "/part/ended/"
