@@ -28,6 +28,7 @@ SHARED = {
 # What each room of the two large packages may import from the others; `models` is everybody's.
 ROOMS = {
     "annotation": {
+        "models": {"crowd"},  # which has models of its own
         "selectors": set(),
         "markdown": set(),
         "lists": set(),
@@ -37,9 +38,10 @@ ROOMS = {
         "studies": {"allocation", "lists", "markdown", "people", "review", "selectors"},
         "work": {"allocation", "lists", "people", "review", "selectors", "studies"},
         "monitoring": {"lists", "review", "work"},
+        "crowd": {"allocation", "lists", "monitoring", "people"},
         "forms": {"studies"},
         "views": {
-            "forms", "lists", "markdown", "monitoring", "people", "review", "selectors", "studies",
+            "crowd", "forms", "lists", "markdown", "monitoring", "people", "review", "selectors", "studies",
             "work",
         },
         "urls": {"views"},
@@ -64,7 +66,7 @@ FILES = {
         "adapters apps audit bounds demo_entries forms invitations known_devices models "
         "password_forms permissions second_factors selectors services throttling tokens urls"
     ),
-    "accounts/views": "entering joining login_service own people tokens",
+    "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
         "people permutations stopwords strata stratified"
@@ -76,12 +78,15 @@ FILES = {
     "analysis/machine_annotators": "affixes hypernyms proposal",
     "annotation": "forms markdown models selectors urls",
     "annotation/allocation": "plan queues slots",
+    "annotation/crowd": "checks cookies forms guard joining links models pages payment",
     "annotation/lists": "access annotation_format glosses page script_words side_by_side tokens",
     "annotation/monitoring": "flags progress records",
-    "annotation/people": "consent joining members",
+    "annotation/people": "bulk_invitations consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",
     "annotation/studies": "made_up plans previews rules sampling services",
-    "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
+    "annotation/views": (
+        "adjudication annotators crowd lists monitoring open_links own references studies tutorial"
+    ),
     "annotation/work": "own_work pace submissions time_records tutorial worked_time",
     "api": (
         "authentication calls errors negotiation once parsers permissions schema throttling urls"

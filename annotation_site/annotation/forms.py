@@ -278,14 +278,14 @@ class CopyForm(forms.Form):
 
 
 class AnnotatorForm(forms.Form):
-    """An annotator to add to a study."""
+    """Annotators to add to a study."""
 
-    person: forms.ModelChoiceField = forms.ModelChoiceField(
+    person: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
         queryset=None,
-        label=_("Annotator"),
+        label=_("People"),
         to_field_name="public_id",
-        empty_label=_("Choose somebody"),
-        widget=forms.Select(attrs=ATTRIBUTES),
+        widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
+        error_messages={"required": _("Choose at least one person, then press “Add”.")},
     )
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:

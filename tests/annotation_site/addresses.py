@@ -63,6 +63,8 @@ GET = {
     "accounts:enter": (404, 404, 404, 404, 404, 404),  # the demo alone has it
     "accounts:invitations": (302, 403, 403, 200, 200, 200),
     "accounts:invite": (302, 403, 403, 200, 200, 200),
+    "accounts:invite_many": (302, 403, 403, 200, 200, 200),
+    "accounts:invite_many_file": (302, 403, 403, 405, 405, 405),
     "accounts:revoke": (302, 403, 403, 405, 405, 405),
     "accounts:people": (302, 403, 403, 403, 403, 200),
     "accounts:person": (302, 403, 403, 403, 403, 200),

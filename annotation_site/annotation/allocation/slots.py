@@ -57,11 +57,11 @@ def slots_fill(*, study: Study, item_ids: Iterable[int] | None = None) -> int:
             had=frozenset(assigned.values_list("membership_id", "item_id")),
             live=dict(slots_held(items).values_list("item").annotate(n=Count("pk"))),
             load=load,
-            most=dict(
-                annotators_of(study)
-                .filter(most_lists__isnull=False)
-                .values_list("pk", "most_lists")
-            ),
+            most={
+                pk: most
+                for pk, most in annotators_of(study).values_list("pk", "most_lists")
+                if most is not None
+            },
         ),
     )
     repeats_move(study=study, item_ids=items.values("pk"))

@@ -30,6 +30,19 @@ def person_invite(
     Admins invite into any role and study, researchers annotators into a study of their own.
     Raises NotAllowed for the rest, Invalid for a combination that makes no sense.
     """
+    study_role = invitation_check(by=by, role=role, study=study, study_role=study_role)
+    return invitations.invitation_create(
+        created_by=by,
+        role=role,
+        days=days,
+        uses=uses,
+        study_id=study.pk if study else None,
+        study_role=study_role,
+    )
+
+
+def invitation_check(*, by: User, role: str, study: Study | None, study_role: str) -> str:
+    """The role in the study that such an invitation would give. Raises as `person_invite` does."""
     if not by.is_admin:
         own = study is not None and study.memberships.filter(
             user=by, role=Membership.Role.RESEARCHER
@@ -60,14 +73,7 @@ def person_invite(
             _("Choose one of the roles %(roles)s for the study.")
             % {"roles": ", ".join(Membership.Role.values)}
         )
-    return invitations.invitation_create(
-        created_by=by,
-        role=role,
-        days=days,
-        uses=uses,
-        study_id=study.pk if study else None,
-        study_role=study_role,
-    )
+    return study_role
 
 
 def invitation_find(token: str) -> Invitation:

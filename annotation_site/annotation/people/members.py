@@ -1,6 +1,6 @@
 """A study's annotators: add, remove, release their unopened lists."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
@@ -59,6 +59,12 @@ def annotator_add(*, study: Study, user: User) -> Membership:
         audit.record("annotator_added", target=study, person=user.public_id)
     slots_fill(study=study)
     return membership
+
+
+@transaction.atomic
+def annotators_add(*, study: Study, users: Iterable[User]) -> int:
+    """Add several annotators, or none of them; returns how many. Raises as `annotator_add` does."""
+    return len([annotator_add(study=study, user=user) for user in users])
 
 
 @transaction.atomic

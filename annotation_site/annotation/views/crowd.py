@@ -146,8 +146,8 @@ def check(request: PersonRequest) -> HttpResponse:
             if participant.check_failed_at or not waits_for_check(participant):
                 return redirect(page_now(request.user))
             said = ngettext(
-                "%(right)s of %(n)s answer is correct. Read the guidelines again: you have one more "
-                "attempt.",
+                "%(right)s of %(n)s answer is correct. Read the guidelines again: you have one "
+                "more attempt.",
                 "%(right)s of %(n)s answers are correct. Read the guidelines again: you have one "
                 "more attempt.",
                 len(questions),

@@ -67,7 +67,7 @@ def test_every_state_has_a_sentence_and_each_row_is_in_one(study, clock):
     def came(n: int) -> Client:
         return joined(link, id=f"p{n}")
 
-    erased, left, complete, removed, working, finished, away = (came(n) for n in range(7))
+    erased, left, complete, removed, _working, finished, away = (came(n) for n in range(7))
     person_erase(person=participant(erased).membership.user, by=admin)
     left.post(f"/studies/{study.slug}/withdraw/")
     for client in (complete, finished):
