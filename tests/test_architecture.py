@@ -30,18 +30,17 @@ ROOMS = {
     "annotation": {
         "models": {"crowd"},  # which has models of its own
         "selectors": set(),
-        "markdown": set(),
         "lists": set(),
         "allocation": set(),
         "review": {"lists"},
-        "people": {"allocation", "lists", "markdown", "selectors"},
-        "studies": {"allocation", "lists", "markdown", "people", "review", "selectors"},
+        "people": {"allocation", "lists", "selectors"},
+        "studies": {"allocation", "lists", "people", "review", "selectors"},
         "work": {"allocation", "lists", "people", "review", "selectors", "studies"},
         "monitoring": {"lists", "review", "work"},
         "crowd": {"allocation", "lists", "monitoring", "people"},
         "forms": {"studies"},
         "views": {
-            "crowd", "forms", "lists", "markdown", "monitoring", "people", "review", "selectors", "studies",
+            "crowd", "forms", "lists", "monitoring", "people", "review", "selectors", "studies",
             "work",
         },
         "urls": {"views"},
@@ -76,10 +75,12 @@ FILES = {
         "registry resampling tables thin tokens"
     ),
     "analysis/machine_annotators": "affixes hypernyms proposal",
-    "annotation": "forms markdown models selectors urls",
+    "annotation": "forms models selectors urls",
     "annotation/allocation": "plan queues slots",
     "annotation/crowd": "checks cookies forms guard joining links models pages payment",
-    "annotation/lists": "access annotation_format glosses page script_words side_by_side tokens",
+    "annotation/lists": (
+        "access annotation_format glosses markdown page script_words side_by_side tokens"
+    ),
     "annotation/monitoring": "flags progress records",
     "annotation/people": "bulk_invitations consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",

@@ -138,7 +138,7 @@ def end_of(day: date) -> datetime:
 
 
 def link_initial(link: OpenLink) -> dict[str, Any]:
-    """What the form shows of a link."""
+    """Initial values of the form for a link."""
     names = (
         "name", "most_people", "most_lists", "preset", "parameter", "completion",
         "completion_code", "redirect_url", "attempts", "idle_hours", "keep_days",

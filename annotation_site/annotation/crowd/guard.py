@@ -1,4 +1,4 @@
-"""What an account that joined by an open link may open: its own work and nothing else."""
+"""Addresses open to accounts of open links: their own work and nothing else."""
 
 from collections.abc import Callable
 from typing import Any

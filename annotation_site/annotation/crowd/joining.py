@@ -96,7 +96,7 @@ def participation_start(
 
 @transaction.atomic
 def participation_resume(*, participant: CrowdParticipant) -> None:
-    """Give a person who comes back their place again, and lists if they had got that far.
+    """Give a returning person their place again, and lists if they had got that far.
 
     A no-op for somebody who never lost it. Raises NotAllowed where nobody can join by now.
     """
@@ -227,7 +227,7 @@ def _locked(participant: CrowdParticipant) -> tuple[Study, CrowdParticipant]:
 
 
 def participant_of(user: User) -> CrowdParticipant | None:
-    """What a person who joined by an open link has to do with it; None once the link is deleted."""
+    """The participant row of an account of an open link; None once the link is deleted."""
     found: CrowdParticipant | None = (
         CrowdParticipant.objects.filter(membership__user=user)
         .select_related("link__study", "membership__user", "membership__study")

@@ -39,7 +39,7 @@ UNKNOWN = gettext_lazy(
 
 @dataclass(frozen=True)
 class LinkSettings:
-    """What a researcher sets for an open link; `questions` are written as `crowd.checks` says."""
+    """Settings of an open link; `questions` are written as `crowd.checks` says."""
 
     name: str
     ends_at: datetime

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.annotation.allocation.slots import slots_fill
-from annotation_site.annotation.markdown import text_check
+from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,

@@ -12,7 +12,7 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotators_of, slots_fill, study_locked
-from annotation_site.annotation.markdown import text_check
+from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,

@@ -21,7 +21,7 @@ from annotation_site.annotation.crowd.cookies import participant_remember, parti
 from annotation_site.annotation.crowd.links import open_link_find, why_shut
 from annotation_site.annotation.crowd.models import CrowdParticipant, OpenLink
 from annotation_site.annotation.crowd.pages import is_over, page_now, waits_for_check
-from annotation_site.annotation.markdown import safe_html
+from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.models import Assignment, Guidelines
 from annotation_site.errors import Invalid, NotAllowed, NotFound, TooManyRequests
 
@@ -184,7 +184,7 @@ def done(request: PersonRequest) -> HttpResponse:
 @login_required
 @require_GET
 def ended(request: PersonRequest) -> HttpResponse:
-    """What somebody sees whose part has ended without completion."""
+    """The page of a participant whose part has ended without completion."""
     _require_crowd(request)
     participant = joining.participant_of(request.user)
     if participant is not None and not is_over(participant):

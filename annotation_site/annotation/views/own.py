@@ -17,8 +17,8 @@ from annotation_site.annotation import selectors
 from annotation_site.annotation.crowd.joining import participant_of, participation_enter
 from annotation_site.annotation.crowd.pages import page_instead_of_lists, page_now
 from annotation_site.annotation.lists import access
+from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.lists.page import needs_consent
-from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.annotation.people import consent as consent_services
 from annotation_site.annotation.work import own_work
