@@ -36,6 +36,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
     "annotation_site.annotation.allocation.slots.leases_sweep",
+    "annotation_site.annotation.crowd.joining.crowd_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
     "annotation_site.results.snapshots.services.snapshots_sweep",
     "annotation_site.results.files.jobs.exports_sweep",

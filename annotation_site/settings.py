@@ -185,6 +185,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotation_site.annotation.crowd.guard.CrowdGuard",
     "annotation_site.accounts.throttling.WriteThrottle",
     "annotation_site.errors.SiteErrorMiddleware",
 ]
@@ -272,6 +273,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed_known": "5/5m/key",  # by name and a browser in which they have logged in before
     "reset_password": "10/m/ip,3/h/key",
     "invitation": "20/m/ip",
+    "open_link": "30/m/ip,300/d/ip",  # accounts that are made by open links
 }
 MFA_FORMS = {
     "authenticate": "annotation_site.accounts.password_forms.CodeForm",

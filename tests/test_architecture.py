@@ -28,18 +28,19 @@ SHARED = {
 # What each room of the two large packages may import from the others; `models` is everybody's.
 ROOMS = {
     "annotation": {
+        "models": {"crowd"},  # which has models of its own
         "selectors": set(),
-        "markdown": set(),
         "lists": set(),
         "allocation": set(),
         "review": {"lists"},
-        "people": {"allocation", "lists", "markdown", "selectors"},
-        "studies": {"allocation", "lists", "markdown", "people", "review", "selectors"},
+        "people": {"allocation", "lists", "selectors"},
+        "studies": {"allocation", "lists", "people", "review", "selectors"},
         "work": {"allocation", "lists", "people", "review", "selectors", "studies"},
         "monitoring": {"allocation", "lists", "review", "work"},
         "forms": {"studies"},
+        "crowd": {"allocation", "lists", "monitoring", "people"},
         "views": {
-            "allocation", "forms", "lists", "markdown", "monitoring", "people", "review",
+            "allocation", "crowd", "forms", "lists", "monitoring", "people", "review",
             "selectors", "studies", "work",
         },
         "urls": {"views"},
@@ -64,7 +65,7 @@ FILES = {
         "adapters apps audit bounds demo_entries forms invitations known_devices models "
         "password_forms permissions second_factors selectors services throttling tokens urls"
     ),
-    "accounts/views": "entering joining login_service own people tokens",
+    "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
         "people permutations stopwords strata stratified"
@@ -74,14 +75,19 @@ FILES = {
         "registry resampling tables thin tokens"
     ),
     "analysis/machine_annotators": "affixes hypernyms proposal",
-    "annotation": "forms markdown models selectors urls",
+    "annotation": "forms models selectors urls",
     "annotation/allocation": "plan queues shares slots",
-    "annotation/lists": "access annotation_format glosses page script_words side_by_side tokens",
+    "annotation/crowd": "checks cookies forms guard joining links models pages payment",
+    "annotation/lists": (
+        "access annotation_format glosses markdown page script_words side_by_side tokens"
+    ),
     "annotation/monitoring": "flags progress records",
-    "annotation/people": "consent joining members",
+    "annotation/people": "bulk_invitations consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",
     "annotation/studies": "made_up plans previews rules sampling services",
-    "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
+    "annotation/views": (
+        "adjudication annotators crowd lists monitoring open_links own references studies tutorial"
+    ),
     "annotation/work": "own_work pace submissions time_records tutorial worked_time",
     "api": (
         "authentication calls errors negotiation once parsers permissions schema throttling urls"

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation_site import bounds
 from annotation_site.accounts.audit import ACTIONS
-from annotation_site.accounts.invitations import MOST_DAYS, MOST_USES
+from annotation_site.accounts.invitations import MOST_DAYS, MOST_TEXT, MOST_USES
 from annotation_site.accounts.models import Role, Scope, User
 from annotation_site.accounts.tokens import DEFAULT_DAYS
 from annotation_site.accounts.tokens import MOST_DAYS as TOKEN_DAYS
@@ -115,6 +115,47 @@ class InvitationForm(forms.Form):
             field.required = True
             field.empty_label = gettext("choose a study")  # type: ignore[attr-defined]
             del self.fields["role"], self.fields["study_role"]
+
+
+class BulkInvitationForm(forms.Form):
+    """People to invite, one per line, and what holds for lines that do not say it."""
+
+    text = forms.CharField(
+        label=_("People"),
+        max_length=MOST_TEXT,
+        strip=False,
+        widget=forms.Textarea(
+            attrs={
+                "rows": 10,
+                "class": "mono notranslate",
+                "translate": "no",
+                "placeholder": "name,email,role,study",
+                "data-file-text": "",
+            }
+        ),
+        help_text=_(
+            "One person per line: a name, an e-mail address, or both with a comma between them. A "
+            "role and a study’s short name may follow."
+        ),
+    )
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.ANNOTATOR)
+    study: forms.ModelChoiceField = forms.ModelChoiceField(
+        label=_("Study"), queryset=None, required=False, widget=forms.Select(attrs=ATTRIBUTES)
+    )
+    days = forms.IntegerField(
+        label=_("Days until it expires"), min_value=1, max_value=MOST_DAYS, initial=7
+    )
+
+    def __init__(self, *args: Any, studies: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["study"]
+        field.queryset = studies  # type: ignore[attr-defined]
+        if by.is_admin:
+            field.empty_label = gettext("no study yet")  # type: ignore[attr-defined]
+        else:
+            field.required = True
+            field.empty_label = gettext("choose a study")  # type: ignore[attr-defined]
+            del self.fields["role"]
 
 
 class TokenForm(forms.Form):

@@ -21,7 +21,8 @@ GONE = gettext_lazy(
 )
 MOST_USES = 500
 MOST_DAYS = 90
-MOST_A_DAY = 200  # by one person
+MOST_TEXT = 100_000  # characters of a list of people
+MOST_A_DAY = 1_000  # by one person
 
 
 @transaction.atomic

@@ -30,9 +30,15 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # of knox
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(auto_now_add=True)
     erased_at = models.DateTimeField(null=True, blank=True)
+    # Joined by an open link: no password, and nothing but that study's lists.
+    is_crowd = models.BooleanField(default=False, editable=False)
 
     class Meta:
         constraints = (
+            models.CheckConstraint(
+                condition=Q(is_crowd=False) | Q(role="annotator", email=""),
+                name="crowd_accounts_annotate",
+            ),
             # A login is looked up in any case, and finds nobody where two names differ in it only.
             models.UniqueConstraint(
                 Lower("username"),

@@ -13,12 +13,14 @@ from annotation_site.old_names import action_today
 
 
 def people(name: str = "") -> QuerySet[User]:
-    """Everybody by name, with whether they have a second factor; erased people last."""
+    """Everybody by name, with whether they have a second factor; people of open links and erased
+    people last.
+    """
     factor = Authenticator.objects.filter(user=OuterRef("pk"), type=Authenticator.Type.TOTP)
     found = User.objects.annotate(has_second_factor=Exists(factor))
     if name:
         found = found.filter(username__icontains=name)
-    return found.order_by(F("erased_at").asc(nulls_first=True), "username")
+    return found.order_by(F("erased_at").asc(nulls_first=True), "is_crowd", "username")
 
 
 def person_of(public_id: uuid.UUID) -> User:
@@ -28,7 +30,9 @@ def person_of(public_id: uuid.UUID) -> User:
 
 def annotators() -> QuerySet[User]:
     """People who can be chosen to annotate a study, by name."""
-    return User.objects.filter(role=Role.ANNOTATOR, is_active=True).order_by("username")
+    return User.objects.filter(role=Role.ANNOTATOR, is_active=True, is_crowd=False).order_by(
+        "username"
+    )
 
 
 def log_rows(entries: Iterable[AuditEntry]) -> list[dict[str, object]]:

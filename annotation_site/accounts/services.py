@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 from collections.abc import Sequence
 
 from allauth.account.models import EmailAddress
@@ -63,6 +64,15 @@ def person_create(
     return user
 
 
+def crowd_account_create() -> User:
+    """Create an account for a person who joins by an open link: a pseudonym, and no password."""
+    user = User(username=f"participant-{secrets.token_hex(5)}", is_crowd=True)
+    user.set_unusable_password()
+    user.full_clean()
+    user.save()
+    return user
+
+
 @transaction.atomic
 def account_change(*, user: User, username: str, email: str) -> None:
     """Change a person's own name and e-mail address.
@@ -98,6 +108,7 @@ def role_change(*, person: User, role: str, by: User) -> None:
             gettext("There is no such role. Choose one of these: %(roles)s.")
             % {"roles": ", ".join(Role.values)}
         )
+    _check_not_crowd(person)
     before, person.role = person.role, role
     person.save(update_fields=["role"])
     if role != Role.ADMIN and before != role:
@@ -144,6 +155,7 @@ def reset_link_make(*, person: User, by: User) -> str:
     a session left open is not enough to take an account over.
     """
     _check_not_own(person, by)
+    _check_not_crowd(person)
     if not person.is_active:
         raise Invalid(gettext("This person cannot log in. Activate them first, then make a link."))
     audit.record("reset_link_made", target=person)
@@ -235,3 +247,13 @@ def _changeable(person: User, by: User) -> User:
     if not others:
         raise Invalid(gettext("This is the last admin. Make another person an admin first."))
     return person
+
+
+def _check_not_crowd(person: User) -> None:
+    if person.is_crowd:
+        raise Invalid(
+            gettext(
+                "This account joined by an open link: it has no password and can only annotate. "
+                "Invite the person instead."
+            )
+        )

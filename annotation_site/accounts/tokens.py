@@ -44,6 +44,8 @@ def token_create(
     1 to MOST_DAYS, for somebody who may not log in, and beyond MOST_TOKENS of one person.
     """
     name = name.strip()
+    if user.is_crowd:
+        raise Invalid(gettext("An account of an open link has no API tokens. Use another account."))
     if not user.is_active:
         raise Invalid(
             gettext("This person cannot log in, so a token would not work. Activate them first.")

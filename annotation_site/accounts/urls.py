@@ -13,7 +13,15 @@ from allauth.usersessions import views as sessions
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path, re_path
 
-from annotation_site.accounts.views import entering, joining, login_service, own, people, tokens
+from annotation_site.accounts.views import (
+    bulk_invitations,
+    entering,
+    joining,
+    login_service,
+    own,
+    people,
+    tokens,
+)
 
 RESET = "password/reset/"
 CODES = "account/second-factor/recovery-codes/"
@@ -28,6 +36,8 @@ own_pages = [
     path("demo/enter/<str:token>/", entering.enter, name="enter"),
     path("invitations/", joining.listed, name="invitations"),
     path("invitations/new/", joining.new, name="invite"),
+    path("invitations/many/", bulk_invitations.many, name="invite_many"),
+    path("invitations/many.csv", bulk_invitations.links_file, name="invite_many_file"),
     path("invitations/<uuid:public_id>/revoke/", joining.revoke, name="revoke"),
     path("people/", people.listed, name="people"),
     path("people/<uuid:public_id>/", people.person, name="person"),

@@ -253,7 +253,9 @@ class StudyForm(RulesForm):
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.filter(Q(role=Role.ANNOTATOR) | Q(pk=by.pk), is_active=True)
+        people = User.objects.filter(
+            Q(role=Role.ANNOTATOR) | Q(pk=by.pk), is_active=True, is_crowd=False
+        )
         self.fields["annotators"].queryset = people.order_by("username")  # type: ignore[attr-defined]
 
 
@@ -288,14 +290,14 @@ class CopyForm(forms.Form):
 
 
 class AnnotatorForm(forms.Form):
-    """An annotator to add to a study."""
+    """Annotators to add to a study."""
 
-    person: forms.ModelChoiceField = forms.ModelChoiceField(
+    person: forms.ModelMultipleChoiceField = forms.ModelMultipleChoiceField(
         queryset=None,
-        label=_("Annotator"),
+        label=_("People"),
         to_field_name="public_id",
-        empty_label=_("Choose somebody"),
-        widget=forms.Select(attrs=ATTRIBUTES),
+        widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
+        error_messages={"required": _("Choose at least one person, then press “Add”.")},
     )
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
@@ -303,7 +305,7 @@ class AnnotatorForm(forms.Form):
         roles = study.memberships.filter(removed_at=None)
         inside = roles.filter(role=Membership.Role.ANNOTATOR).values("user")
         runs_it = roles.filter(role=Membership.Role.RESEARCHER).values("user")
-        who = Q(role=Role.ANNOTATOR)
+        who = Q(role=Role.ANNOTATOR, is_crowd=False)
         if study.team_may_annotate:
             who |= Q(pk__in=runs_it)
         else:

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from annotation_site.annotation.crowd.models import CrowdParticipant as CrowdParticipant
+from annotation_site.annotation.crowd.models import OpenLink as OpenLink
 from annotation_site.corpus.models import Extraction, Vector
 
 

@@ -70,6 +70,7 @@ urlpatterns = [
     path(f"{PERSON}/let-in", monitoring.LetInView.as_view(), name="let_in"),
     path(f"{STUDY}/progress", monitoring.ProgressView.as_view(), name="progress"),
     path(f"{STUDY}/flags", monitoring.FlagsView.as_view(), name="flags"),
+    path(f"{STUDY}/payments", monitoring.PaymentsView.as_view(), name="payments"),
     path(f"{STUDY}/lists", monitoring.StudyListsView.as_view(), name="study_lists"),
     path(f"{STUDY}/references", monitoring.ReferencesView.as_view(), name="references"),
     path(f"{STUDY}/adjudication", monitoring.AdjudicationView.as_view(), name="adjudication"),

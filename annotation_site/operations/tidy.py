@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import ApiToken, Invitation, RequestKey
 from annotation_site.accounts.second_factors import second_factors_renew
+from annotation_site.annotation.models import CrowdParticipant, OpenLink
 from annotation_site.api.once import KEPT
 from annotation_site.corpus.corpora import copies_of_gone_corpora
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
@@ -132,6 +133,19 @@ def invitations(dry_run: bool) -> list[str]:
     return _rows("ended invitations", Invitation.objects.filter(over | used_up), dry_run)
 
 
+def participant_ids(dry_run: bool) -> list[str]:
+    """Erase the ids of crowd platforms' participants, so many days after they joined as their open
+    link says.
+    """
+    count = 0
+    for days in OpenLink.objects.values_list("keep_days", flat=True).order_by().distinct():
+        over = CrowdParticipant.objects.filter(
+            link__keep_days=days, joined_at__lt=timezone.now() - timedelta(days=days)
+        ).exclude(outside_id="", other_ids={})
+        count += over.count() if dry_run else over.ids_erase()
+    return [f"{count} participant ids"] if count else []
+
+
 def sessions(dry_run: bool) -> list[str]:
     """Remove expired logins, and their rows on the page of sessions."""
     expired = Session.objects.filter(expire_date__lt=timezone.now())
@@ -177,6 +191,7 @@ RULES: dict[str, Callable[[bool], list[str]]] = {
     "request keys": request_keys,
     "api tokens": api_tokens,
     "invitations": invitations,
+    "participant ids": participant_ids,
     "sessions": sessions,
     "counters": counters,
     "metrics": metrics,

@@ -8,6 +8,7 @@ from annotation_site.annotation.lists.script_words import script_words
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
+from tests.annotation_site.annotation.crowd.people import make_link
 from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import (
     UserFactory,
@@ -62,6 +63,8 @@ GET = {
     "accounts:enter": (404, 404, 404, 404, 404, 404),  # the demo alone has it
     "accounts:invitations": (302, 403, 403, 200, 200, 200),
     "accounts:invite": (302, 403, 403, 200, 200, 200),
+    "accounts:invite_many": (302, 403, 403, 200, 200, 200),
+    "accounts:invite_many_file": (302, 403, 403, 405, 405, 405),
     "accounts:revoke": (302, 403, 403, 405, 405, 405),
     "accounts:people": (302, 403, 403, 403, 403, 200),
     "accounts:person": (302, 403, 403, 403, 403, 200),
@@ -108,6 +111,25 @@ GET = {
     "annotation:references": (302, 403, 403, 404, 200, 200),
     "annotation:consent": (302, 404, 200, 404, 404, 404),
     "annotation:withdraw": (302, 404, 200, 404, 404, 404),
+    "annotation:open_links": (302, 403, 403, 404, 200, 200),
+    "annotation:open_link_new": (302, 403, 403, 404, 200, 200),
+    "annotation:open_link_settings": (302, 403, 403, 404, 200, 200),
+    "annotation:open_link_state": (302, 403, 403, 405, 405, 405),
+    "annotation:open_link_delete": (302, 403, 403, 404, 200, 200),
+    "annotation:payment": (302, 403, 403, 404, 200, 200),
+    "annotation:payment_file": (302, 403, 403, 404, 200, 200),
+    "annotation:open_link": (
+        200,
+        200,
+        200,
+        200,
+        200,
+        200,
+    ),  # asks people with an account to log out
+    "annotation:check": (302, 404, 404, 404, 404, 404),  # for people of open links alone
+    "annotation:done": (302, 404, 404, 404, 404, 404),
+    "annotation:ended": (302, 404, 404, 404, 404, 404),
+    "annotation:leave": (302, 404, 404, 404, 404, 404),
     "annotation:hours": (302, 200, 200, 200, 200, 200),
     "annotation:hours_file": (302, 200, 200, 200, 200, 200),
     "annotation:list": (302, 404, 200, 404, 404, 404),
@@ -145,6 +167,7 @@ def world_make() -> tuple[int, int]:
     services.snapshot_refresh_now(study=study)
     job = export_request(study=study, content="jsonl", with_names=False, by=study.created_by)
     export_run(job_id=job.pk)
+    make_link(study)
     make_study()
     return study.pk, assignment_of(study).pk
 
@@ -170,7 +193,14 @@ def address(name: str, study, assignment) -> str:
     extraction = assignment.item.vector.extraction
     person = {"public_id": assignment.membership.user.public_id}
     outside = {"provider_id": "oidc"}
+    link = study.open_links.first()  # some worlds have none
+    link_kwargs = {"slug": study.slug, "public_id": link.public_id if link else person["public_id"]}
     kwargs = {
+        "annotation:open_link": {"token": link.token if link else "abc"},
+        "annotation:open_link_settings": link_kwargs,
+        "annotation:open_link_state": link_kwargs,
+        "annotation:open_link_delete": link_kwargs,
+        "annotation:payment_file": {"slug": study.slug, "extension": "csv"},
         "account_reset_password_from_key": {"uidb36": "1", "key": "abc-def"},
         "openid_connect_login": outside,
         "openid_connect_callback": outside,
@@ -211,6 +241,9 @@ def address(name: str, study, assignment) -> str:
                 "annotation:run",
                 "annotation:progress",
                 "annotation:flags",
+                "annotation:open_links",
+                "annotation:open_link_new",
+                "annotation:payment",
                 "annotation:adjudicate",
                 "results:summary",
                 "results:lists",

@@ -8,6 +8,7 @@ from annotation_site.annotation.models import Assignment, Item, Membership, Stud
 from annotation_site.corpus.models import LanguageModel, Token
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
+from tests.annotation_site.annotation.crowd.people import make_link
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -57,6 +58,8 @@ def world() -> tuple[Study, Assignment, dict[str, Client]]:
     plant(study)
     researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
     services.snapshot_refresh_now(study=study)
+    make_link(study, name="zqlink", preset="other", parameter="zqparameter",
+              questions="zqquestion\n* zqright\n- zqwrong")  # fmt: skip
     job = export_request(study=study, content="jsonl", with_names=False, by=researcher)
     export_run(job_id=job.pk)
     clients = {

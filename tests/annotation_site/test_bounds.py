@@ -19,8 +19,8 @@ from annotation_site import bounds
 from annotation_site.accounts.forms import AccountForm, TokenForm
 from annotation_site.accounts.models import ApiToken, User
 from annotation_site.accounts.password_forms import Bounded
-from annotation_site.annotation import markdown
 from annotation_site.annotation.forms import CopyForm, StudyForm, TextsForm
+from annotation_site.annotation.lists import markdown
 from annotation_site.annotation.models import Guidelines, Study
 from annotation_site.annotation.people.consent import study_texts_change
 from annotation_site.annotation.studies.plans import StudyPlan

@@ -7,9 +7,24 @@ from django.conf import settings
 from django.test import Client
 from django.utils.translation import trans_real
 
+from annotation_site.annotation.crowd.joining import participation_end
+from annotation_site.annotation.crowd.links import open_link_close
 from annotation_site.annotation.models import Study
+from annotation_site.annotation.studies.services import study_state_change
 from tests.annotation_site.accounts.second_factor import confirm
 from tests.annotation_site.addresses import GET, address
+from tests.annotation_site.annotation.crowd.people import (
+    CHECK,
+    RIGHT,
+    WRONG,
+    agree,
+    joined,
+    make_link,
+    participant,
+    path,
+    start,
+    work,
+)
 from tests.annotation_site.factories import client_of, log_in, make_invitation
 from tests.annotation_site.german_pages import GERMAN
 from tests.annotation_site.marked_words import world  # noqa: F401
@@ -96,3 +111,58 @@ def test_pages_behind_forms_and_errors_are_german_too(world, untranslated):  # n
     confirm(fresh)
     for url in ("/account/tokens/new/", "/account/second-factor/add/", "/account/tokens/"):
         assert in_one_language(fresh, url, untranslated) == "de", url
+
+
+def test_pages_of_an_open_link_are_german_to_the_end(world, untranslated):  # noqa: F811
+    study, _assignment, _clients = world
+    link = make_link(study, questions=CHECK, preset="prolific", most_lists=1)
+    address = path(link, PROLIFIC_PID="p1")
+    client, failing, leaving = Client(), Client(), Client()
+
+    def german(client: Client, url: str) -> None:
+        assert in_one_language(client, url, untranslated) == "de", url
+
+    def agreed(client: Client, n: int) -> None:
+        start(client, link, PROLIFIC_PID=f"p{n}")
+        german(client, "/")
+        agree(client, study)
+        german(client, "/part/check/")
+
+    def sent(client: Client, url: str, body: dict[str, str]) -> None:
+        untranslated.clear()
+        assert b'<html lang="de">' in client.post(url, body, headers=GERMAN, follow=True).content
+        assert set(untranslated) <= NAMES, url
+
+    for url in (address, path(link), "/open/unknown/"):
+        german(Client(), url)
+    agreed(client, 1)
+    sent(client, "/part/check/", {})
+    sent(client, "/part/check/", WRONG)
+    sent(client, "/part/check/", RIGHT)
+    german(client, "/")
+    german(client, "/account/")  # refused
+    work(client)
+    german(client, "/part/done/")
+    agreed(failing, 2)
+    for _ in range(2):
+        sent(failing, "/part/check/", WRONG)
+    german(failing, "/part/ended/")
+    agreed(leaving, 3)
+    german(leaving, "/part/leave/")
+    leaving.post(f"/studies/{study.slug}/withdraw/")
+    german(leaving, "/")
+    for state in ("paused", "closed"):
+        study_state_change(study=study, state=state)
+        german(Client(), address)
+    study_state_change(study=study, state="open")
+    redirect = make_link(
+        study, completion="redirect", redirect_url="https://example.org/", most_lists=1
+    )
+    back = joined(redirect)
+    open_link_close(link=redirect, by=study.created_by)
+    german(Client(), path(redirect))
+    work(back)
+    german(back, "/part/done/")
+    away = joined(make_link(study))
+    participation_end(participant=participant(away))
+    german(away, "/")

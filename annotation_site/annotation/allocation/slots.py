@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -215,7 +216,7 @@ def leases_sweep() -> None:
         is_due = study.shares_due or _idle(study).exists()
         if is_due or _leases_that_can_move(study).exists():
             with transaction.atomic():
-                _leases_end(study_locked(study.pk))
+                leases_end(study_locked(study.pk))
 
 
 def shares_due_sweep() -> None:
@@ -225,8 +226,8 @@ def shares_due_sweep() -> None:
         shares_renew(study_id=study_id)
 
 
-def _leases_end(study: Study) -> None:
-    """With the study locked: expire, then share anew."""
+def leases_end(study: Study) -> None:
+    """With the study locked: end expired leases that can move and find idle people, then share."""
     if study.state != Study.State.OPEN:
         return
     idle = annotators_away(_idle(study))
@@ -280,7 +281,7 @@ def _leases_that_can_move(study: Study) -> QuerySet[Assignment]:
             state=State.IN_PROGRESS,
             opened_at__lt=timezone.now() - timedelta(hours=study.lease_hours),
         )
-        .alias(had=Subquery(had))
+        .alias(had=Coalesce(Subquery(had), 0))  # none, where its person was removed
         .filter(movable)
     )
 

@@ -78,7 +78,8 @@ class PersonProgress:
         if self.membership.withdrawn_at:
             return _("withdrew")
         if self.membership.removed_at:
-            return _("removed")
+            # A participant of an open link is out before the check and after completion too.
+            return _("not at work") if self.membership.user.is_crowd else _("removed")
         if not self.membership.user.is_active:
             return _("deactivated")
         return _("away") if self.membership.away_since else ""
@@ -133,7 +134,7 @@ def study_progress(study: Study) -> StudyProgress:
     lists = uses.get(Item.Use.STUDY, 0)
     members = list(_annotators(study))
     answered = _lists_by_annotations(study, uses, members)
-    work, cut = _work_by_person(members), _cut_by_person(members)
+    work, cut = work_of(members), _cut_by_person(members)
     # Nobody has training where the study has none, which spares a large one a query.
     training = training_of(members if uses.get(Item.Use.TRAINING) else [])
     shares = shares_of(study, members)
@@ -181,7 +182,7 @@ class AllValues(Aggregate):
         return self.as_sql(compiler, connection, template=template, **extra)
 
 
-def _work_by_person(members: Sequence[Membership]) -> dict[int, Work]:
+def work_of(members: Sequence[Membership]) -> dict[int, Work]:
     """Counts, times and the last moment of everybody, by membership; one query.
 
     Grouped by what lists are for and how they stand, and added up here: conditions in each sum

@@ -8,10 +8,11 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.annotation.allocation.slots import slots_share
-from annotation_site.annotation.markdown import text_check
+from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
+    CrowdParticipant,
     Guidelines,
     Membership,
     Pattern,
@@ -106,7 +107,8 @@ def study_withdraw(*, membership: Membership) -> None:
     """Withdraw a person from a study for good; only their hours stay as they are.
 
     What they have not submitted is gone, and those lists go to other people. Submitted answers are
-    kept or removed, as the study says. Withdrawing twice changes nothing.
+    kept or removed, as the study says. The id that a crowd platform gave them is erased.
+    Withdrawing twice changes nothing.
     """
     # Locks are taken in one order everywhere: study, assignment, list.
     study = Study.objects.select_for_update().get(pk=membership.study_id)
@@ -117,6 +119,7 @@ def study_withdraw(*, membership: Membership) -> None:
     if not first:
         return
     audit.record("study_left", target=study, person=membership.user.public_id)
+    CrowdParticipant.objects.filter(membership=membership).ids_erase()
     if study.on_withdrawal == Study.OnWithdrawal.REMOVE:
         left = own
         _annotations_remove(study, own)

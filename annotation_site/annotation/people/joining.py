@@ -11,7 +11,7 @@ from annotation_site.annotation.allocation.slots import (
     slots_share,
     study_locked,
 )
-from annotation_site.annotation.models import Membership, Study, TakenTime
+from annotation_site.annotation.models import CrowdParticipant, Membership, Study, TakenTime
 from annotation_site.annotation.people.consent import study_withdraw
 from annotation_site.annotation.people.members import annotator_add
 from annotation_site.errors import Invalid, NotAllowed, NotFound
@@ -34,6 +34,19 @@ def person_invite(
     Admins invite into any role and study, researchers annotators into a study of their own.
     Raises NotAllowed for the rest, Invalid for a combination that makes no sense.
     """
+    study_role = invitation_check(by=by, role=role, study=study, study_role=study_role)
+    return invitations.invitation_create(
+        created_by=by,
+        role=role,
+        days=days,
+        uses=uses,
+        study_id=study.pk if study else None,
+        study_role=study_role,
+    )
+
+
+def invitation_check(*, by: User, role: str, study: Study | None, study_role: str) -> str:
+    """The role in the study that such an invitation would give. Raises as `person_invite` does."""
     if not by.is_admin:
         own = study is not None and study.memberships.filter(
             user=by, role=Membership.Role.RESEARCHER
@@ -64,14 +77,7 @@ def person_invite(
             _("Choose one of the roles %(roles)s for the study.")
             % {"roles": ", ".join(Membership.Role.values)}
         )
-    return invitations.invitation_create(
-        created_by=by,
-        role=role,
-        days=days,
-        uses=uses,
-        study_id=study.pk if study else None,
-        study_role=study_role,
-    )
+    return study_role
 
 
 def invitation_find(token: str) -> Invitation:
@@ -196,6 +202,7 @@ def person_erase(*, person: User, by: User) -> None:
     """
     accounts.person_forget(person=person, by=by)
     TakenTime.objects.filter(user=person).delete()  # at which moments they worked
+    CrowdParticipant.objects.filter(membership__user=person).ids_erase()
     for membership in _places(person):
         study_withdraw(membership=membership)
 

@@ -1,5 +1,6 @@
 """A study's annotators: add, remove, release their unopened lists."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
@@ -31,9 +32,31 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     Somebody who was taken out gets a share again, in the order that was theirs.
 
     Raises NotAllowed for the study's researchers, who have seen where lists come from, unless
-    the study allows that, and Invalid for somebody who has withdrawn from it.
+    the study allows that, and for somebody who joined another study by an open link; Invalid for
+    somebody who has withdrawn from it.
     """
     study = study_locked(study.pk)
+    membership = _enter(study, user)
+    slots_share(study=study)
+    return membership
+
+
+@transaction.atomic
+def annotators_add(*, study: Study, users: Iterable[User]) -> int:
+    """Add several annotators, or none of them; returns how many. Raises as `annotator_add` does."""
+    study = study_locked(study.pk)
+    added = [_enter(study, user) for user in users]
+    slots_share(study=study)
+    return len(added)
+
+
+def _enter(study: Study, user: User) -> Membership:
+    """With the study locked: the membership of somebody who can get lists from now on."""
+    if user.is_crowd and not study.memberships.filter(user=user).exists():
+        raise NotAllowed(
+            _("%(person)s joined another study by an open link and cannot be added to this one.")
+            % {"person": user}
+        )
     if not study.team_may_annotate and is_unblinded(study=study, user=user):
         raise NotAllowed(
             _(
@@ -60,7 +83,6 @@ def annotator_add(*, study: Study, user: User) -> Membership:
     if is_new or membership.away_since:
         annotators_arrive(Membership.objects.filter(pk=membership.pk))
         membership.refresh_from_db(fields=["away_since", "at_work_since"])
-    slots_share(study=study)
     return membership
 
 
@@ -78,6 +100,14 @@ def annotator_remove(*, membership: Membership, by: User) -> int:
         return 0
     person = membership.user.public_id
     audit.record("annotator_removed", target=study, actor=by, person=person)
+    return lists_release(study=study, membership=membership)
+
+
+def lists_release(*, study: Study, membership: Membership) -> int:
+    """With the study locked, and the person out: nothing unopened waits for them any more.
+
+    Returns how many lists of the study others can get.
+    """
     left = membership.assignments.filter(
         purpose__in=(Purpose.TRAINING, Purpose.PILOT), state=State.WAITING
     )

@@ -17,7 +17,7 @@ from annotation_site.annotation.allocation.slots import (
     slots_share,
     study_locked,
 )
-from annotation_site.annotation.markdown import text_check
+from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import selectors
-from annotation_site.annotation.markdown import safe_html
+from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.models import Guidelines, Item
 from annotation_site.annotation.review import adjudication
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open

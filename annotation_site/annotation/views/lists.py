@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import selectors
 from annotation_site.annotation.lists import script_words as words
+from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.lists.page import (
     assignments_of,
     list_page,
@@ -19,7 +20,6 @@ from annotation_site.annotation.lists.page import (
     own_list,
     page_instead,
 )
-from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import Assignment, Guidelines
 from annotation_site.annotation.people.members import membership_back
 from annotation_site.annotation.review import training

@@ -14,9 +14,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation_site.accounts.demo_entries import entry_try
 from annotation_site.accounts.permissions import PersonRequest, speak_english
 from annotation_site.annotation import selectors
+from annotation_site.annotation.crowd.joining import participant_of, participation_enter
+from annotation_site.annotation.crowd.pages import page_instead_of_lists, page_now
 from annotation_site.annotation.lists import access
+from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.lists.page import needs_consent
-from annotation_site.annotation.markdown import safe_html
 from annotation_site.annotation.models import ConsentText, Study
 from annotation_site.annotation.people import consent as consent_services
 from annotation_site.annotation.people.members import membership_back
@@ -31,7 +33,12 @@ LISTS_PER_PAGE = 25
 @login_required
 @require_GET
 def home(request: PersonRequest) -> HttpResponse:
-    """A person's studies: those to annotate, and those to run."""
+    """A person's studies: those to annotate, and those to run.
+
+    A person of an open link goes to the page of their only study.
+    """
+    if request.user.is_crowd:
+        return redirect(page_now(request.user))
     runs: list[Any] = []
     if request.user.is_researcher:
         speak_english()
@@ -52,6 +59,8 @@ def home(request: PersonRequest) -> HttpResponse:
 @require_GET
 def study(request: PersonRequest, slug: str) -> HttpResponse:
     """A person's own work in a study: lists left, submitted, skipped and expired."""
+    if request.user.is_crowd and (elsewhere := page_instead_of_lists(request.user)):
+        return redirect(elsewhere)
     membership = membership_back(user=request.user, slug=slug)
     training = access.training_of([membership])[membership.pk]
     pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
@@ -81,6 +90,8 @@ def consent(request: PersonRequest, slug: str) -> HttpResponse:
         except Invalid as error:
             changed = error.message
         else:
+            if request.user.is_crowd and (participant := participant_of(request.user)):
+                participation_enter(participant=participant)
             return redirect("annotation:next", slug)
     text = selectors.newest_text(ConsentText, membership.study)
     context = {

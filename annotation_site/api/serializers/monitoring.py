@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation_site.annotation.crowd.payment import STATES
 from annotation_site.annotation.models import Item
 from annotation_site.annotation.monitoring.progress import StudyProgress
 from annotation_site.annotation.review.adjudicated_annotations import Reference
@@ -24,6 +25,40 @@ class PersonFlags(serializers.Serializer):
 
     person = serializers.UUIDField()
     flags = FlagFields(many=True)
+
+
+class PaymentsQuery(PageQuery):
+    """The payment rows of one open link, or of all of a study's."""
+
+    link = serializers.UUIDField(default=None, allow_null=True)
+
+
+class PaymentFields(serializers.Serializer):
+    """One person who joined by an open link. Ids are empty once they are erased."""
+
+    person = serializers.UUIDField(source="participant.membership.user.public_id")
+    pseudonym = serializers.CharField()
+    link = serializers.UUIDField(source="participant.link.public_id")
+    participant_id = serializers.CharField(source="participant.outside_id")
+    other_ids = serializers.DictField(source="participant.other_ids", child=serializers.CharField())
+    joined_at = serializers.DateTimeField(source="participant.joined_at")
+    submitted = serializers.IntegerField(source="work.done")
+    skipped = serializers.IntegerField(source="work.skipped")
+    active_seconds = serializers.IntegerField(source="work.active_seconds")
+    check_attempts = serializers.IntegerField(source="participant.check_attempts")
+    check_passed_at = serializers.DateTimeField(
+        source="participant.check_passed_at", allow_null=True
+    )
+    check_failed_at = serializers.DateTimeField(
+        source="participant.check_failed_at", allow_null=True
+    )
+    code = serializers.CharField(help_text="the completion code that was shown; else empty")
+    completed_at = serializers.DateTimeField(source="participant.completed_at", allow_null=True)
+    state = serializers.ChoiceField(STATES)
+    explanation = serializers.CharField(source="sentence", help_text="why, in one sentence")
+    hints = serializers.ListField(
+        child=serializers.CharField(), help_text="They are hints only and reject nothing."
+    )
 
 
 class PersonProgressFields(serializers.Serializer):

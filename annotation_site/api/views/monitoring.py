@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.response import Response
 
 from annotation_site.accounts.throttling import counted
+from annotation_site.annotation.crowd.payment import payments
 from annotation_site.annotation.lists.page import assignments_of, list_page
 from annotation_site.annotation.models import Assignment, Item
 from annotation_site.annotation.monitoring import progress as monitoring
@@ -43,6 +44,19 @@ class FlagsView(ApiView):
         found = monitoring.flags_by_person(study_of(request, slug))
         rows = [{"person": member.user.public_id, "flags": flags} for member, flags in found]
         return self.paged(rows)
+
+
+class PaymentsView(ApiView):
+    """GET the payment table: each person who joined by an open link, with the reason for the row's
+    state. It pays nobody and rejects nothing.
+    """
+
+    @call(*READ, query=fields.PaymentsQuery, gives=fields.PaymentFields, paged=True)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        study = study_of(request, slug)
+        wanted = self.query["link"]
+        link = get_object_or_404(study.open_links, public_id=wanted) if wanted else None
+        return self.paged(payments(study, link=link))
 
 
 class LetInView(ApiView):

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
-from annotation_site.annotation.markdown import text_check
+from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,

@@ -62,6 +62,7 @@ GET = {
     "api:let_in": NO_GET,
     "api:progress": OWN_STUDY,
     "api:flags": OWN_STUDY,
+    "api:payments": OWN_STUDY,
     "api:study_lists": OWN_STUDY,
     "api:references": OWN_STUDY,
     "api:adjudication": OWN_STUDY,
@@ -91,8 +92,8 @@ OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {
     "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
     "texts", "study_people", "items", "assignments", "annotations", "results",
-    "progress", "flags", "study_lists", "references", "adjudication", "retry_results", "snapshots",
-    "figures", "exports",
+    "progress", "flags", "payments", "study_lists", "references", "adjudication", "retry_results",
+    "snapshots", "figures", "exports",
 }  # fmt: skip
 
 
