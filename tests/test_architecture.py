@@ -67,7 +67,7 @@ FILES = {
     "accounts/views": "entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
-        "people permutations stopwords strata stratified"
+        "people permutations side_by_side stopwords strata stratified"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -136,11 +136,6 @@ LATE = {
     },
     "annotation_site/analysis/stopwords.py": {
         "sklearn.feature_extraction.text.ENGLISH_STOP_WORDS": "light: one list of words of it",
-    },
-    "annotation_site/annotation/review/adjudication.py": {
-        "pandas": "light: in a web process, for the page that sets two answers side by side",
-        "annotation_site.analysis.agreement.lists.matched_patterns": "light: the same page",
-        "annotation_site.analysis.annotation_frames.AnnotationFrames": "light: the same page",
     },
     "annotation_site/celery.py": {
         "annotation_site.workers.claims.wake": "after django.setup(): workers load the app first",
