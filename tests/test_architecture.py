@@ -50,8 +50,8 @@ ROOMS = {
         "tables": {"pseudonyms"},
         "snapshots": {"figures", "pseudonyms", "tables"},
         "files": {"figures", "pseudonyms", "snapshots", "tables"},
-        "pages": {"snapshots", "tables"},
-        "forms": {"files", "snapshots", "tables"},
+        "pages": {"pseudonyms", "snapshots", "tables"},
+        "forms": {"files", "pages", "snapshots", "tables"},
         "views": {"figures", "files", "forms", "pages", "snapshots", "tables"},
         "tasks": {"files", "snapshots"},
         "urls": {"views"},
@@ -79,7 +79,7 @@ FILES = {
     "annotation/lists": "access annotation_format glosses page script_words side_by_side tokens",
     "annotation/monitoring": "flags progress records",
     "annotation/people": "consent joining members",
-    "annotation/review": "adjudicated_annotations adjudication training",
+    "annotation/review": "adjudicated_annotations adjudication looks training",
     "annotation/studies": "made_up plans previews rules sampling services",
     "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
     "annotation/work": "own_work pace submissions time_records tutorial worked_time",
@@ -109,9 +109,11 @@ FILES = {
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
         "downloads jobs labels_export labels_import labels_import_checks product references"
     ),
-    "results/pages": "cells disagreement missing remarks results summary",
+    "results/pages": "cells disagreement list_search missing one_list remarks results summary",
     "results/snapshots": "computation selectors services versions waiting",
-    "results/tables": "dataframes filters machine_annotators missing reading registry request",
+    "results/tables": (
+        "dataframes filters machine_annotators missing model_names reading registry request"
+    ),
     "results/views": "deletion exports lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "

@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, OuterRef, Subquery, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Subquery, Value, When
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
     Item,
+    ListLook,
     Pattern,
     PatternMember,
     Revision,
@@ -104,7 +105,8 @@ def assignment_submit(
     when a newer draft exists, NotAllowed when the list is not open (see `access.refusal`),
     ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
     lease ended takes its place back where that is free, and else is kept as surplus. Answers to
-    training and reference lists are scored against the reference answer.
+    training and reference lists are scored against the reference answer. An adjudicated annotation
+    by somebody who has looked at the list's page is marked as not blind, from this version on.
     """
     newest = Guidelines.objects.filter(study=OuterRef("item__study")).order_by("-version")
     assignment = _locked(
@@ -112,6 +114,7 @@ def assignment_submit(
         public_id,
         is_unblinded=unblinded_in(OuterRef("item__study"), user=user),
         newest_guidelines=Subquery(newest.values("version")[:1]),
+        has_looked=Exists(ListLook.objects.filter(item=OuterRef("item"), user=user)),
     )
     if _is_repeated(assignment, key):
         return assignment
@@ -131,6 +134,7 @@ def assignment_submit(
     if left and assignment.purpose == Purpose.ANNOTATION:
         assignment.surplus = not _slot_is_free(assignment)
     assignment.unblinded = assignment.is_unblinded
+    assignment.looked_before = is_final and assignment.has_looked
     if assignment.unblinded and not study.team_may_annotate and not is_final:
         raise NotAllowed(
             _(
