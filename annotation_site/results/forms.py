@@ -205,7 +205,7 @@ class ListFilterForm(forms.Form):
         models: Sequence[str],
         people: Sequence[tuple[str, str]],
     ) -> None:
-        super().__init__(data)
+        super().__init__(data, label_suffix="")
         choices: dict[str, list[tuple[str, Any]]] = {
             "model": [(name, name) for name in models],
             "kind": [one for one in Kind.choices if one[0] in study.kinds],

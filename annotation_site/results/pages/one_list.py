@@ -178,9 +178,14 @@ class ListPage:
         return [c for c in self.columns if c.state != "adjudicated"]
 
     @property
+    def counted_letters(self) -> list[str]:
+        """The letters of annotations that count."""
+        return [column.letter for column in self.columns if column.counts]
+
+    @property
     def matrix(self) -> list[tuple[str, list[float | None]]]:
         """Overlap of matched patterns of every two people, as the lower half of a square."""
-        names = [c.letter for c in self.columns if c.counts]
+        names = self.counted_letters
         found = {(one.first, one.second): one.patterns for one in self.couples}
         return [
             (name, [found.get((other, name)) for other in names[:n]])
