@@ -285,7 +285,7 @@ class Assignment(models.Model):
 class ListLook(models.Model):
     """A researcher's first look at the page of a list, with people's annotations and its origin.
 
-    What the same person adjudicates of the list from then on is marked as not blind.
+    An adjudicated annotation that the person submits from then on is marked as not blind.
     """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="looks")

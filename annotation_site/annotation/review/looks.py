@@ -1,4 +1,4 @@
-"""Looks at the page of a list, which make what their person adjudicates of it not blind."""
+"""Looks at the page of a list, after which its adjudicated annotation is not blind."""
 
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ Purpose = Assignment.Purpose
 
 
 class Adjudicating(StrEnum):
-    """What a person can do about a list's adjudicated annotation."""
+    """Whether a person can write a list's adjudicated annotation."""
 
     GIVE = "give"  # nobody has submitted or begun it
     CONTINUE = "continue"  # the person has begun it
@@ -26,7 +26,7 @@ STILL_BLIND = (Adjudicating.GIVE, Adjudicating.CONTINUE)
 
 
 def adjudicating(*, item: Item, user: User) -> Adjudicating:
-    """What the person can do about the adjudicated annotation of a list, in two queries."""
+    """Whether the person can write the adjudicated annotation of a list, in two queries."""
     study = item.study
     runs = study.memberships.filter(
         user=user, role=Membership.Role.RESEARCHER, withdrawn_at=None
@@ -63,7 +63,7 @@ def look_is_asked(*, item: Item, user: User) -> bool:
 def look_record(*, item: Item, by: User) -> None:
     """Record a person's first look at a list; another one is a no-op.
 
-    What they adjudicate of the list from then on is marked as not blind; what they submitted before
+    An adjudicated annotation that they submit from then on is marked as not blind; an earlier one
     stays as it is until they change it.
     """
     _, is_first = ListLook.objects.get_or_create(item=item, user=by)

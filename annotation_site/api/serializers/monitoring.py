@@ -72,7 +72,7 @@ class Progress(serializers.Serializer):
 
 
 class RankedQuery(PageQuery):
-    """Which lists, and their order. What is left out excludes nothing.
+    """Filter and order of lists. A missing parameter excludes nothing.
 
     `entries` are words that a list's entries read, all of them (`king*`: what begins so), `said`
     stands in somebody's description, `person` has submitted the list, and the agreement is the

@@ -290,7 +290,7 @@ def _assignments(item: Item) -> Iterable[Assignment]:
 
 
 def _lettered(item: Item, rows: Sequence[Assignment]) -> list[tuple[str, Assignment]]:
-    """What has a column, with its letter: the adjudicated annotation, then people.
+    """The letter of each column: the adjudicated annotation, then people.
 
     Annotations that count have the letters that they have in adjudication.
     """

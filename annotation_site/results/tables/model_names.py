@@ -1,4 +1,4 @@
-"""What tables and pages call the models of a study."""
+"""Names of a study's models in tables and on pages."""
 
 from collections import Counter
 
