@@ -103,4 +103,4 @@ def test_the_pages_look_right_at_every_width_and_theme(page: Page):
     table = page.locator(".table-scroll").first
     wide, shown = table.evaluate("table => [table.scrollWidth, table.clientWidth]")
     assert wide <= shown  # six people, and what is the same
-    picture(page, "list-six-people-390")
+    picture(page, "list-six-people-390.png")
