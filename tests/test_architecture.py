@@ -51,8 +51,8 @@ ROOMS = {
         "tables": {"pseudonyms"},
         "snapshots": {"figures", "pseudonyms", "tables"},
         "files": {"figures", "pseudonyms", "snapshots", "tables"},
-        "pages": {"snapshots", "tables"},
-        "forms": {"files", "snapshots", "tables"},
+        "pages": {"pseudonyms", "snapshots", "tables"},
+        "forms": {"files", "pages", "snapshots", "tables"},
         "views": {"figures", "files", "forms", "pages", "snapshots", "tables"},
         "tasks": {"files", "snapshots"},
         "urls": {"views"},
@@ -68,7 +68,7 @@ FILES = {
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
-        "people permutations stopwords strata stratified"
+        "people permutations side_by_side stopwords strata stratified"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -83,7 +83,7 @@ FILES = {
     ),
     "annotation/monitoring": "flags progress records",
     "annotation/people": "bulk_invitations consent joining members",
-    "annotation/review": "adjudicated_annotations adjudication training",
+    "annotation/review": "adjudicated_annotations adjudication looks training",
     "annotation/studies": "made_up plans previews rules sampling services",
     "annotation/views": (
         "adjudication annotators crowd lists monitoring open_links own references studies tutorial"
@@ -115,9 +115,11 @@ FILES = {
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
         "downloads jobs labels_export labels_import labels_import_checks product references"
     ),
-    "results/pages": "cells disagreement missing remarks results summary",
+    "results/pages": "cells disagreement list_search missing one_list remarks results summary",
     "results/snapshots": "computation selectors services versions waiting",
-    "results/tables": "dataframes filters machine_annotators missing reading registry request",
+    "results/tables": (
+        "dataframes filters machine_annotators missing model_names reading registry request"
+    ),
     "results/views": "deletion exports lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
@@ -142,11 +144,6 @@ LATE = {
     },
     "annotation_site/analysis/stopwords.py": {
         "sklearn.feature_extraction.text.ENGLISH_STOP_WORDS": "light: one list of words of it",
-    },
-    "annotation_site/annotation/review/adjudication.py": {
-        "pandas": "light: in a web process, for the page that sets two answers side by side",
-        "annotation_site.analysis.agreement.lists.matched_patterns": "light: the same page",
-        "annotation_site.analysis.annotation_frames.AnnotationFrames": "light: the same page",
     },
     "annotation_site/celery.py": {
         "annotation_site.workers.claims.wake": "after django.setup(): workers load the app first",

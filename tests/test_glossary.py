@@ -35,6 +35,7 @@ ALLOWED = {
         "corpus.Extraction.bundle_digest": WHOLE_CONTENT,
         "annotation.Study.items": LIST_IN_A_STUDY,
         "annotation.Assignment.item": LIST_IN_A_STUDY,
+        "annotation.ListLook.item": LIST_IN_A_STUDY,
         "annotation.Pattern.description": OF_A_PATTERN,
     },
     "field": {

@@ -53,6 +53,7 @@ ACTIONS = {
     "lists_released": _("released a person's unopened lists"),
     "study_left": _("withdrew from a study"),
     "adjudicated_annotation_given": _("adjudicated a list"),
+    "list_looked_at": _("looked at people's annotations of a list"),
     "training_waived": _("let a person in without passing training"),
     "open_link_made": _("made an open link"),
     "open_link_changed": _("changed an open link"),

@@ -258,6 +258,9 @@ class Assignment(models.Model):
     state = models.CharField(max_length=20, choices=State, default=State.WAITING)
     # Whether the person could see where lists come from when the answer was submitted.
     unblinded = models.BooleanField(default=False)
+    # An adjudicated annotation by somebody who had looked at the list's page, with people's names
+    # and its origin, before submitting: it is not blind.
+    looked_before = models.BooleanField(default=False)
     surplus = models.BooleanField(default=False)  # kept, but the list had its k answers already
     version = models.PositiveIntegerField(default=0)  # submissions so far
     draft = models.JSONField(null=True)
@@ -291,6 +294,27 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.membership_id}/{self.position}"
+
+
+class ListLook(models.Model):
+    """A researcher's first look at the page of a list, with people's annotations and its origin.
+
+    An adjudicated annotation that the person submits from then on is marked as not blind.
+    """
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="looks")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="list_looks"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["item", "user"], name="first_look_once_per_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.item_id}"
 
 
 class WorkedDay(models.Model):

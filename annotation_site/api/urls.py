@@ -72,6 +72,8 @@ urlpatterns = [
     path(f"{STUDY}/flags", monitoring.FlagsView.as_view(), name="flags"),
     path(f"{STUDY}/payments", monitoring.PaymentsView.as_view(), name="payments"),
     path(f"{STUDY}/lists", monitoring.StudyListsView.as_view(), name="study_lists"),
+    path(f"{STUDY}/lists/<int:number>", monitoring.StudyListView.as_view(), name="study_list"),
+    path(f"{STUDY}/lists/<int:number>/look", monitoring.LookView.as_view(), name="look"),
     path(f"{STUDY}/references", monitoring.ReferencesView.as_view(), name="references"),
     path(f"{STUDY}/adjudication", monitoring.AdjudicationView.as_view(), name="adjudication"),
     path(

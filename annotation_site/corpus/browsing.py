@@ -57,6 +57,18 @@ def tokens_spelled(extraction: Extraction, word: str) -> QuerySet[Token]:
     return extraction.tokens.annotate(lowered=Lower("display")).filter(lowered__in=lowered_forms)
 
 
+def tokens_that_read(extraction: Extraction, word: str) -> QuerySet[Token]:
+    """As `tokens_spelled`; a `*` at the end also finds the tokens that begin so."""
+    beginning = word.rstrip("*")
+    if beginning == word or not any(letter.isalnum() for letter in beginning):
+        return tokens_spelled(extraction, word)
+    forms = [beginning, CONTINUATION + beginning.removeprefix(CONTINUATION)]
+    found = extraction.tokens.annotate(lowered=Lower("display"))
+    return found.filter(
+        reduce(or_, (Q(lowered__startswith=form.lower()) for form in dict.fromkeys(forms)))
+    )
+
+
 def vectors_page(
     extraction: Extraction,
     *,

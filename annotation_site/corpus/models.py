@@ -49,6 +49,27 @@ class Holds(models.Lookup):
         return within, (*values, token_id)
 
 
+@TokenIdsField.register_lookup
+class HoldsAny(models.Lookup):
+    """Database lookup whether one of several token ids is among a vector's.
+
+    Looks through the lists that the other conditions leave; `holds` has an index.
+    """
+
+    lookup_name = "holds_any"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
+        column, values = self.process_lhs(compiler, connection)
+        # Numbers, so that as many can be given as a vocabulary has.
+        ids = ", ".join(str(int(token_id)) for token_id in self.rhs)
+        if connection.vendor == "postgresql":
+            within = f"jsonb_array_elements({column}) AS held(value) WHERE held.value::int"
+        else:
+            within = f"json_each({column}) WHERE value"
+        return f"EXISTS (SELECT 1 FROM {within} IN ({ids}))", values  # noqa: S608
+
+
 class LanguageModel(models.Model):
     """A language model with extracted vectors: one row per name, revision and weights."""
 

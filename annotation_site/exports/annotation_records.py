@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PSEUDONYM = re.compile(r"[0-9a-z]{1,32}")
 _MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -78,7 +78,14 @@ RECORD_FIELDS = (
         "patterns",
         "number, description, category, stopwords, stopwords_proposed and ranks (from 1) of each",
     ),
+    Field(
+        "looked_before",
+        "bool",
+        "true: adjudicated not blind, after a look at people's annotations with their names",
+    ),
 )
+FIELDS_OF = {1: RECORD_FIELDS[:-1], SCHEMA_VERSION: RECORD_FIELDS}
+"""The fields of a record by its schema. Records of schema 1 are from before there were looks."""
 
 
 MADE_UP_FIELD = Field("made_up", "bool", "true: no person gave this annotation")
@@ -128,6 +135,7 @@ class AnnotationRecord:
     tokens: tuple[str, ...]
     glosses: tuple[str, ...]
     patterns: tuple[RecordPattern, ...]
+    looked_before: bool = False
     made_up: bool = False
 
     @property
@@ -165,16 +173,18 @@ def record_of(values: object, where: str) -> AnnotationRecord:
     if not isinstance(values, Mapping):
         raise LabelsFileError(f"{where} is not a record. Was the file written by another program?")
     made_up = values.get(MADE_UP_FIELD.name) is True  # false is never written
-    expected = (*RECORD_FIELDS, MADE_UP_FIELD) if made_up else RECORD_FIELDS
+    version = values.get("schema_version")
+    known = FIELDS_OF.get(version, RECORD_FIELDS) if isinstance(version, int) else RECORD_FIELDS
+    expected = (*known, MADE_UP_FIELD) if made_up else known
     names = {field.name for field in expected}
     if set(values) != names:
         missing, unknown = sorted(names - set(values)), sorted(map(str, set(values) - names))
         what = f"lacks {', '.join(missing)}" if missing else f"has the field {unknown[0]}"
         raise LabelsFileError(f"{where} {what}. docs/exports.md lists the fields of a record.")
-    if values["schema_version"] != SCHEMA_VERSION:
+    if version not in FIELDS_OF:
         raise LabelsFileError(
-            f"{where} has the schema {values['schema_version']!r}; this version of the product "
-            f"reads {SCHEMA_VERSION}."
+            f"{where} has the schema {version!r}; this version of the product reads "
+            f"{' and '.join(map(str, FIELDS_OF))}."
         )
     read = {field.name: _value(field, values[field.name], where) for field in expected}
     del read["schema_version"]

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from annotation_site.exports.annotation_records import (
+    FIELDS_OF,
     MADE_UP_FIELD,
     PATTERN_FIELDS,
-    RECORD_FIELDS,
+    SCHEMA_VERSION,
     AnnotationRecord,
     Field,
     LabelsFileError,
@@ -51,11 +52,15 @@ class ParquetWriter:
         self._waiting = []
 
 
-def schema(*, made_up: bool = False) -> Any:
-    """The file's pyarrow schema; made-up annotations have a column and metadata that say so."""
+def schema(*, made_up: bool = False, version: int = SCHEMA_VERSION) -> Any:
+    """The file's pyarrow schema; made-up annotations have a column and metadata that say so.
+
+    `version` is the records' schema, a key of `FIELDS_OF`.
+    """
     import pyarrow as pa
 
-    fields = (*RECORD_FIELDS, MADE_UP_FIELD) if made_up else RECORD_FIELDS
+    known = FIELDS_OF[version]
+    fields = (*known, MADE_UP_FIELD) if made_up else known
     metadata = {MADE_UP_FIELD.name: "true"} if made_up else None
     return pa.schema([_column(pa, field) for field in fields], metadata=metadata)
 
@@ -67,7 +72,9 @@ def read(path: Path | IO[bytes]) -> Iterator[AnnotationRecord]:
 
     try:
         with pq.ParquetFile(path) as file:
-            expected = schema(made_up=MADE_UP_FIELD.name in file.schema_arrow.names)
+            names = file.schema_arrow.names
+            version = SCHEMA_VERSION if "looked_before" in names else 1
+            expected = schema(made_up=MADE_UP_FIELD.name in names, version=version)
             if not file.schema_arrow.equals(expected):
                 raise LabelsFileError(_difference(file.schema_arrow, expected))
             number = 0

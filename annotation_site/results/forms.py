@@ -1,5 +1,7 @@
-"""The filter form of a study's results."""
+"""The forms of a study's results: the filters of its tables and lists, and its files."""
 
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -11,6 +13,12 @@ from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
 from annotation_site.exact_words import ATTRIBUTES
 from annotation_site.results.files.jobs import CONTENTS
+from annotation_site.results.pages.list_search import (
+    MOST_LETTERS,
+    ORDERS,
+    STATES,
+    ListFilters,
+)
 from annotation_site.results.snapshots.selectors import longest_list
 from annotation_site.results.tables.filters import ADJUDICATED, Filters
 
@@ -164,3 +172,86 @@ class ExportForm(forms.Form):
             "annotated what."
         ),
     )
+
+
+class ListFilterForm(forms.Form):
+    """The filter of *Lists*; an empty field leaves out nothing."""
+
+    entries = forms.CharField(label=_("Entries"), max_length=MOST_LETTERS, required=False)
+    said = forms.CharField(label=_("Descriptions"), max_length=MOST_LETTERS, required=False)
+    model = forms.ChoiceField(label=_("Model"), required=False)
+    kind = forms.ChoiceField(label=_("Kind"), required=False)
+    layer_from = forms.IntegerField(
+        label=_("From layer"), min_value=0, max_value=100_000, required=False
+    )
+    layer_to = forms.IntegerField(
+        label=_("To layer"), min_value=0, max_value=100_000, required=False
+    )
+    state = forms.ChoiceField(label=_("State"), required=False)
+    person = forms.ChoiceField(label=_("Annotated by"), required=False)
+    agreement_from = forms.FloatField(
+        label=_("Overlap from"), min_value=0, max_value=1, required=False
+    )
+    agreement_below = forms.FloatField(
+        label=_("Overlap below"), min_value=0, max_value=1, required=False
+    )
+    order = forms.ChoiceField(label=_("Order"), choices=list(ORDERS.items()), required=False)
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        study: Study,
+        models: Sequence[str],
+        people: Sequence[tuple[str, str]],
+    ) -> None:
+        super().__init__(data, label_suffix="")
+        choices: dict[str, list[tuple[str, Any]]] = {
+            "model": [(name, name) for name in models],
+            "kind": [one for one in Kind.choices if one[0] in study.kinds],
+            "state": list(STATES.items()),
+            "person": list(people),
+        }
+        for name, options in choices.items():
+            every: list[tuple[str, Any]] = [("", _("all"))]
+            self.fields[name].choices = every + options  # type: ignore[attr-defined]
+        for name in ("agreement_from", "agreement_below"):
+            self.fields[name].widget.attrs["step"] = "0.05"
+        self.fields["entries"].widget.attrs.update(ATTRIBUTES)
+        self.fields["said"].widget.attrs.update(ATTRIBUTES)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        for first, last, sentence in (
+            (
+                "layer_from",
+                "layer_to",
+                gettext("The first layer comes after the last one. Swap them."),
+            ),
+            (
+                "agreement_from",
+                "agreement_below",
+                gettext("No overlap is at least the first number and below the second. Swap them."),
+            ),
+        ):
+            low, high = data.get(first), data.get(last)
+            if low is not None and high is not None and low > high:
+                raise forms.ValidationError(sentence)
+        return data
+
+    def filters(self) -> ListFilters:
+        """The filter of the form. Call after is_valid."""
+        data = self.cleaned_data
+        return ListFilters(
+            entries=data["entries"],
+            said=data["said"],
+            model=data["model"],
+            kind=data["kind"],
+            layer_from=data["layer_from"],
+            layer_to=data["layer_to"],
+            state=data["state"],
+            person=uuid.UUID(data["person"]) if data["person"] else None,
+            agreement_from=data["agreement_from"],
+            agreement_below=data["agreement_below"],
+            order=data["order"] or "annotations",
+        )

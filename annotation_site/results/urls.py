@@ -20,6 +20,7 @@ urlpatterns = [
     path("studies/<slug:slug>/results/", views.results, name="results"),
     path("studies/<slug:slug>/results/summary/", list_views.results_summary, name="summary"),
     path("studies/<slug:slug>/run/lists/", list_views.lists, name="lists"),
+    path("studies/<slug:slug>/lists/<int:number>/", list_views.one_list, name="list"),
     path("studies/<slug:slug>/adjudication/", list_views.adjudication, name="adjudication"),
     path(
         "studies/<slug:slug>/adjudication/adjudicated.<str:extension>",

@@ -22,8 +22,8 @@ def percent(share: float | None) -> str:
 
 @register.filter
 def decimals(value: float | None) -> str:
-    """1.234 → 1.23."""
-    return MISSING if value is None else f"{value:.2f}"
+    """1.234 → 1.23; −1.234 → −1.23, with a minus sign."""
+    return MISSING if value is None else f"{value:z.2f}".replace("-", "−")
 
 
 @register.filter

@@ -106,6 +106,7 @@ GET = {
     "annotation:adjudication": (302, 403, 403, 404, 404, 404),  # nobody has begun this answer
     "results:summary": (302, 403, 403, 404, 200, 200),
     "results:lists": (302, 403, 403, 404, 200, 200),
+    "results:list": (302, 403, 403, 404, 200, 200),  # the researcher is asked first
     "results:adjudication": (302, 403, 403, 404, 200, 200),
     "results:adjudicated": (302, 403, 403, 404, 200, 200),
     "annotation:references": (302, 403, 403, 404, 200, 200),
@@ -250,6 +251,7 @@ def address(name: str, study, assignment) -> str:
                 "results:adjudication",
             )
         },
+        "results:list": {"slug": study.slug, "number": assignment.item_id},
         "annotation:release": {"slug": study.slug, "person": person["public_id"]},
         "annotation:let_in": {"slug": study.slug, "person": person["public_id"]},
         "annotation:adjudication": {"public_id": assignment.public_id},

@@ -158,7 +158,8 @@ def everything_an_annotator_reaches(study, person):
     forbidden = [
         f"/studies/{study.slug}/run/", f"/studies/{study.slug}/run/progress/",
         f"/studies/{study.slug}/run/flags/", f"/studies/{study.slug}/run/lists/",
-        f"/studies/{study.slug}/adjudication/",
+        f"/studies/{study.slug}/adjudication/", f"/studies/{study.slug}/lists/1/",
+        f"/api/studies/{study.slug}/lists/1", f"/api/studies/{study.slug}/lists?kind=value",
         f"/studies/{study.slug}/adjudication/adjudicated.csv",
         f"/studies/{study.slug}/results/summary/",
         f"/adjudication/{uuid.UUID(int=101)}/",

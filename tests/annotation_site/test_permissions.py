@@ -131,6 +131,7 @@ def test_who_may_release_lists_let_people_in_and_adjudicate(world):
         ("annotation:release", {}, POST_RUN),
         ("annotation:let_in", {}, POST_RUN),
         ("annotation:adjudicate", {"list": assignment.item_id}, POST_REFERENCES),
+        ("results:list", {"all": "on"}, POST_RUN),
     ):
         url = address(name, study, assignment)
         assert tuple(c.post(url, body).status_code for c in clients) == expected, name
@@ -150,6 +151,9 @@ def test_nobody_is_released_through_another_study_and_no_list_opened_through_it(
     url = reverse("annotation:adjudicate", args=[study.slug])
     for foreign in (stranger.item_id, "", "x", "9" * 30):
         assert researcher.post(url, {"list": foreign}).status_code == 404
+    for foreign in (stranger.item_id, 0, "9" * 30):
+        url = f"/studies/{study.slug}/lists/{foreign}/"
+        assert (researcher.get(url).status_code, researcher.post(url).status_code) == (404, 404)
     assert not Assignment.objects.filter(purpose="adjudication").exists()
 
 
@@ -166,6 +170,7 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
         "results:results", "corpus:models", "annotation:new", "annotation:rules",
         "annotation:people", "annotation:run", "results:lists", "results:adjudication",
+        "results:list",
         "results:exports",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]

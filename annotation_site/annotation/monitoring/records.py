@@ -114,7 +114,7 @@ def lists_taken(study: Study, lists: Sequence[int]) -> int:
 
 
 def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
-    """Some lists of the study with their origin, annotations and skips.
+    """Some lists of the study with their origin, annotations, skips and adjudication.
 
     `rows` are the lists' ids, whose order is kept.
     """
@@ -134,15 +134,22 @@ def lists_by_id(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
             "surplus": 0,
             "unblinded": 0,
             "reasons": [],
+            "adjudicated": False,
+            "looked_before": False,
         }
         for item in items
     }
-    assignments = Assignment.objects.filter(item__in=found, purpose=Purpose.ANNOTATION).values_list(
-        "item", "state", "surplus", "unblinded", "skip_reason"
+    assignments = Assignment.objects.filter(
+        item__in=found, purpose__in=(Purpose.ANNOTATION, Purpose.ADJUDICATION)
+    ).values_list(
+        "item", "purpose", "state", "surplus", "unblinded", "looked_before", "skip_reason"
     )
-    for item, state, surplus, unblinded, reason in assignments.order_by("pk"):
+    for item, purpose, state, surplus, unblinded, looked, reason in assignments.order_by("pk"):
         row = found[item]
-        if state == State.SUBMITTED:
+        if purpose == Purpose.ADJUDICATION:
+            row["adjudicated"] = state == State.SUBMITTED
+            row["looked_before"] = row["adjudicated"] and looked
+        elif state == State.SUBMITTED:
             row["unblinded" if unblinded else "surplus" if surplus else "annotations"] += 1
         elif state == State.IN_PROGRESS:
             row["working"] += 1

@@ -15,6 +15,7 @@ from django.db.models import Count, QuerySet
 from django.urls import reverse
 
 from annotation_site.accounts.models import User
+from annotation_site.analysis.side_by_side import Key, MarkedPattern, pattern_groups
 from annotation_site.annotation.lists.page import assignments_of, list_page
 from annotation_site.annotation.lists.tokens import ListToken, list_tokens
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
@@ -113,16 +114,16 @@ def side_by_side(item: Item) -> SideBySide:
     """All annotations of a list as A, B and so on, their patterns matched."""
     study = item.study
     rows = counted_annotations(study).filter(item=item).prefetch_related("patterns__members")
-    # A name drawn from the list's random id: the same at every visit, and tells nothing.
-    ordered = sorted(rows, key=lambda row: _place(study, row))
-    answers = dict(zip(_letters(len(ordered)), ordered, strict=True))
+    answers = dict(by_letter(study, rows))
     patterns = {
         (letter, pattern.number): (pattern, _ranks(pattern))
         for letter, row in answers.items()
         for pattern in sorted(row.patterns.all(), key=lambda p: p.number)
     }
     tokens = list_tokens(item.vector)
-    groups = _groups({key: ranks for key, (_, ranks) in patterns.items()}, len(tokens))
+    groups = pattern_groups(
+        {key: MarkedPattern(ranks, pattern.category) for key, (pattern, ranks) in patterns.items()}
+    )
     return SideBySide(
         letters=list(answers),
         matches=[
@@ -136,11 +137,20 @@ def side_by_side(item: Item) -> SideBySide:
     )
 
 
+def by_letter(study: Study, answers: Iterable[Assignment]) -> list[tuple[str, Assignment]]:
+    """The annotations of a list as A, B and so on, in the order of the letters.
+
+    The order is drawn from their random ids: the same at every visit, and it tells nothing.
+    """
+    ordered = sorted(answers, key=lambda answer: _place(study, answer))
+    return list(zip(letters(len(ordered)), ordered, strict=True))
+
+
 def _place(study: Study, answer: Assignment) -> str:
     return hashlib.sha256(f"{study.order_key}:{answer.public_id}".encode()).hexdigest()
 
 
-def _letters(count: int) -> list[str]:
+def letters(count: int) -> list[str]:
     """A, B, …, Z, A2, B2, …"""
     rounds, size = divmod(count, len(ascii_uppercase))
     full = [f"{c}{n + 1 if n else ''}" for n in range(rounds + 1) for c in ascii_uppercase]
@@ -149,62 +159,6 @@ def _letters(count: int) -> list[str]:
 
 def _ranks(pattern: Pattern) -> tuple[int, ...]:
     return tuple(sorted(member.rank for member in pattern.members.all()))
-
-
-Key = tuple[str, int]
-"""A pattern: its answer's letter and its number."""
-
-
-def _groups(patterns: Mapping[Key, tuple[int, ...]], length: int) -> list[list[Key]]:
-    """Patterns that belong together, at most one of each answer.
-
-    Of two answers these are the pairs of the agreement measures' matching; of more, matched pairs
-    are joined from the best on as long as nobody is in a group twice.
-    """
-    group_of = {key: [key] for key in patterns}
-    for one, other in _matched_pairs(patterns, length):
-        first, second = group_of[one], group_of[other]
-        if not {letter for letter, _ in first} & {letter for letter, _ in second}:
-            first.extend(second)
-            group_of.update(dict.fromkeys(second, first))
-    groups = list({id(group): sorted(group) for group in group_of.values()}.values())
-    return sorted(groups, key=lambda group: (-len(group), patterns[group[0]]))
-
-
-def _matched_pairs(
-    patterns: Mapping[Key, tuple[int, ...]], length: int
-) -> Iterable[tuple[Key, Key]]:
-    """Every two answers' matched patterns, largest overlap first."""
-    # Imported on first use: no other page of the web process needs dataframes.
-    import pandas as pd
-
-    from annotation_site.analysis.agreement.lists import matched_patterns
-    from annotation_site.analysis.annotation_frames import AnnotationFrames
-
-    letters = sorted({letter for letter, _ in patterns})
-    members = [
-        (letter, number, rank, "", False)
-        for (letter, number), ranks in patterns.items()
-        for rank in ranks
-    ]
-    labels = AnnotationFrames(
-        lists=pd.DataFrame(
-            {"list_id": [0], "model": [""], "kind": ["value"], "layer": [0], "length": [length]}
-        ),
-        annotations=pd.DataFrame({"annotation_id": letters, "list_id": 0, "annotator": letters}),
-        members=pd.DataFrame(
-            members, columns=["annotation_id", "pattern", "rank", "category", "stopwords"]
-        ).astype({"pattern": int, "rank": int, "stopwords": bool}),
-    )
-    if len(letters) < FEWEST_ANNOTATIONS:
-        return []
-    found = matched_patterns(labels, list_id=0, min_tokens=1)
-    found = found[found["jaccard"] > 0].sort_values("jaccard", ascending=False, kind="stable")
-    sides = [
-        list(zip(found[side].astype(str), found[f"{side}_pattern"].astype(int), strict=True))
-        for side in ("first", "second")
-    ]
-    return list(zip(*sides, strict=True))
 
 
 def _match(

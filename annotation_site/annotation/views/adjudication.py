@@ -14,6 +14,7 @@ from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.models import Guidelines, Item
 from annotation_site.annotation.review import adjudication
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
+from annotation_site.annotation.review.looks import has_looked
 from annotation_site.annotation.work import submissions
 
 
@@ -44,6 +45,7 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         "study": assignment.item.study,
         "compared": adjudication.side_by_side(assignment.item),
         "guidelines_html": safe_html(guidelines.text) if guidelines else "",
+        "looked": has_looked(item=assignment.item, user=request.user),
         "panel_title": _("Annotations"),
     }
     return render(request, "annotation/adjudication.html", context)

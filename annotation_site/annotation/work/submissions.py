@@ -27,6 +27,7 @@ from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
     Item,
+    ListLook,
     Membership,
     Pattern,
     PatternMember,
@@ -117,7 +118,8 @@ def assignment_submit(
     ConsentNeeded when the study's consent text is new to the person. An answer that comes after its
     lease ended takes its place back where that is free, and else is kept as surplus. Answers to
     training and reference lists are scored against the reference answer. A person who has finished
-    all their lists, or was away, gets a share of the unopened ones again.
+    all their lists, or was away, gets a share of the unopened ones again. An adjudicated annotation
+    by somebody who has looked at the list's page is marked as not blind, from this version on.
     """
     assignment, is_new = _submit(
         user=user,
@@ -160,6 +162,7 @@ def _submit(
         public_id,
         is_unblinded=unblinded_in(OuterRef("item__study"), user=user),
         newest_guidelines=Subquery(newest.values("version")[:1]),
+        has_looked=Exists(ListLook.objects.filter(item=OuterRef("item"), user=user)),
     )
     if _is_repeated(assignment, key):
         return assignment, False
@@ -180,6 +183,7 @@ def _submit(
     if left and assignment.purpose == Purpose.ANNOTATION:
         assignment.surplus = not _slot_is_free(assignment)
     assignment.unblinded = assignment.is_unblinded
+    assignment.looked_before = is_final and assignment.has_looked
     if assignment.unblinded and not study.team_may_annotate and not is_final:
         raise NotAllowed(
             _(

@@ -1,5 +1,7 @@
 """A study in progress: progress, flags, adjudication."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -7,10 +9,11 @@ from annotation_site.annotation.crowd.payment import STATES
 from annotation_site.annotation.models import Item
 from annotation_site.annotation.monitoring.progress import StudyProgress
 from annotation_site.annotation.review.adjudicated_annotations import Reference
-from annotation_site.api.calls import PageQuery
+from annotation_site.api.calls import MOST, PageQuery
 from annotation_site.api.serializers.lists import ListPage, SaidPattern, TrainingFields
 from annotation_site.corpus.models import Kind
-from annotation_site.results.pages.disagreement import ORDERS
+from annotation_site.results.pages.list_search import MOST_LETTERS, ORDERS, STATES
+from annotation_site.results.pages.one_list import Column
 
 
 class FlagFields(serializers.Serializer):
@@ -113,8 +116,23 @@ class Progress(serializers.Serializer):
 
 
 class RankedQuery(PageQuery):
-    """The order of lists."""
+    """Filter and order of lists. A missing parameter excludes nothing.
 
+    `entries` are words that a list's entries read, all of them (`king*`: what begins so), `said`
+    stands in somebody's description, `person` has submitted the list, and the agreement is the
+    overlap of two people's patterns.
+    """
+
+    entries = serializers.CharField(max_length=MOST_LETTERS, default="")
+    said = serializers.CharField(max_length=MOST_LETTERS, default="")
+    model = serializers.CharField(max_length=400, default="")
+    kind = serializers.ChoiceField(Kind.choices, default="")
+    layer_from = serializers.IntegerField(min_value=0, max_value=MOST, default=None)
+    layer_to = serializers.IntegerField(min_value=0, max_value=MOST, default=None)
+    state = serializers.ChoiceField(list(STATES.items()), default="")
+    person = serializers.UUIDField(default=None)
+    agreement_from = serializers.FloatField(min_value=0, max_value=1, default=None)
+    agreement_below = serializers.FloatField(min_value=0, max_value=1, default=None)
     order = serializers.ChoiceField(list(ORDERS.items()), default="annotations")
 
 
@@ -123,7 +141,8 @@ class Ranked(serializers.Serializer):
 
     `annotations` are those that tables count, `working` have opened it, `surplus` came when it had
     its k, `unblinded` were not blind; `reasons` are those of the people who skipped it.
-    `overlap` is from 0 to 1, null where it is undefined or not computed.
+    `overlap` is from 0 to 1, null where it is undefined or not computed. `entries` are the first
+    ones. `looked_before`: it is adjudicated, and not blind.
     """
 
     id = serializers.IntegerField()
@@ -137,6 +156,92 @@ class Ranked(serializers.Serializer):
     unblinded = serializers.IntegerField()
     reasons = serializers.ListField(child=serializers.CharField())
     overlap = serializers.FloatField(allow_null=True)
+    entries = serializers.SerializerMethodField()
+    adjudicated = serializers.BooleanField()
+    looked_before = serializers.BooleanField()
+
+    def get_entries(self, row: dict[str, Any]) -> list[str]:
+        return [entry.display for entry in row["first"]]
+
+
+class MarkedPatternFields(serializers.Serializer):
+    """A pattern of one person; patterns of one `group` are matched across people."""
+
+    group = serializers.IntegerField()
+    counts = serializers.BooleanField(help_text="has the study's minimum of tokens")
+    description = serializers.CharField()
+    category = serializers.CharField()
+    stopwords = serializers.BooleanField()
+    ranks = serializers.ListField(child=serializers.IntegerField())
+
+
+class ListAnnotation(serializers.Serializer):
+    """One annotation, repeat or skip of a list, or its adjudicated annotation."""
+
+    letter = serializers.CharField()
+    name = serializers.CharField()
+    code = serializers.CharField(help_text="the person's code in tables and files; may be empty")
+    state = serializers.ChoiceField(
+        ["counted", "surplus", "unblinded", "repeat", "skipped", "adjudicated"]
+    )
+    submitted_at = serializers.DateTimeField(source="at", allow_null=True)
+    active_seconds = serializers.IntegerField()
+    comment = serializers.CharField()
+    skip_reason = serializers.CharField()
+    looked_before = serializers.BooleanField()
+    patterns = serializers.SerializerMethodField()
+
+    @extend_schema_field(MarkedPatternFields(many=True))
+    def get_patterns(self, column: Column) -> list[dict[str, Any]]:
+        return [
+            {
+                "group": pattern.mark.number,
+                "counts": pattern.mark.counts,
+                "description": pattern.description,
+                "category": pattern.category,
+                "stopwords": pattern.stopwords,
+                "ranks": list(pattern.ranks),
+            }
+            for pattern in column.patterns
+        ]
+
+
+class ListEntry(serializers.Serializer):
+    """One entry of a list; of `people` whose annotations count, at most `alike` say the same."""
+
+    rank = serializers.IntegerField(source="token.rank")
+    entry = serializers.CharField(source="token.display")
+    gloss = serializers.CharField(source="token.gloss")
+    score = serializers.FloatField(allow_null=True)
+    alike = serializers.IntegerField()
+    people = serializers.IntegerField()
+
+
+class ListAgreementFields(serializers.Serializer):
+    """Agreement of the people whose annotations count, 0 to 1; null where undefined."""
+
+    entries = serializers.FloatField(allow_null=True)
+    patterns = serializers.FloatField(allow_null=True)
+    category = serializers.FloatField(allow_null=True)
+
+
+class WholeList(serializers.Serializer):
+    """One of the study's own lists with its origin, entries and everybody's annotations."""
+
+    id = serializers.IntegerField(source="item.pk")
+    model = serializers.CharField(source="item.vector.extraction.model.name")
+    kind = serializers.ChoiceField(Kind.choices, source="item.vector.kind")
+    layer = serializers.IntegerField(source="item.vector.layer")
+    index = serializers.IntegerField(source="item.vector.index")
+    context_text = serializers.CharField(source="item.vector.context")
+    context_position = serializers.IntegerField(
+        source="item.vector.context_position", allow_null=True
+    )
+    entries = ListEntry(source="top", many=True)
+    lowest = ListEntry(source="bottom", many=True)
+    annotations = ListAnnotation(source="columns", many=True)
+    agreement = ListAgreementFields()
+    free = serializers.IntegerField(help_text="slots that nobody holds")
 
 
 class ReferenceFields(serializers.Serializer):

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts.throttling import counted
@@ -17,15 +18,18 @@ from annotation_site.annotation.review.adjudicated_annotations import (
     adjudicated_annotation_open,
     references_of,
 )
+from annotation_site.annotation.review.looks import look_is_asked, look_record
 from annotation_site.annotation.work import submissions
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import monitoring as fields
 from annotation_site.api.views.contents import annotator_of
 from annotation_site.api.views.studies import MANAGE, READ, study_of
 from annotation_site.downloads import attachment
+from annotation_site.errors import Invalid
 from annotation_site.results.files.adjudicated_export import ADJUDICATED_FORMATS
 from annotation_site.results.files.downloads import adjudicated_download
-from annotation_site.results.pages import disagreement
+from annotation_site.results.pages import disagreement, one_list
+from annotation_site.results.pages.list_search import ListFilters, list_rows, lists_found
 
 
 class ProgressView(ApiView):
@@ -70,16 +74,55 @@ class LetInView(ApiView):
 
 
 class StudyListsView(ApiView):
-    """GET a study's own lists with annotations, skips and agreement, in an order."""
+    """GET a study's own lists, filtered, with annotations, skips and agreement, in an order."""
 
     @call(*READ, query=fields.RankedQuery, gives=fields.Ranked, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
         study = study_of(request, slug)
         ranking = disagreement.ranking_of(study)
-        found = disagreement.lists_in_order(study, self.query["order"], ranking)
-        rows, around = self.page(found)
-        shown = disagreement.list_rows(study, rows, ranking)
+        query = {name: self.query[name] for name in self.query if name not in PageQuery().fields}
+        rows, around = self.page(lists_found(study, ListFilters(**query), ranking))
+        shown = list_rows(study, rows, ranking)
         return Response({**around, "results": self.given(shown, many=True)})
+
+
+class StudyListView(ApiView):
+    """GET one of a study's own lists: entries with scores, and everybody's annotations by name.
+
+    A person who can still adjudicate it blind is refused with 422 until a POST to `look`.
+    """
+
+    @call(*READ, gives=fields.WholeList, errors=(422,))
+    def get(self, request: PersonRequest, slug: str, number: int) -> Response:
+        item = own_list_of(request, slug, number)
+        if look_is_asked(item=item, user=request.user):
+            raise Invalid(
+                gettext(
+                    "You can still adjudicate this list blind. Adjudicate it first, or send a POST "
+                    "to its “look” address: your adjudicated annotation of it will be marked as "
+                    "not blind."
+                )
+            )
+        look_record(item=item, by=request.user)
+        return self.answer(one_list.list_of(item, disagreement.ranking_of(item.study)))
+
+
+class LookView(ApiView):
+    """POST before reading a list that you could adjudicate blind: yours is then not blind."""
+
+    @call(*MANAGE, status=204)
+    def post(self, request: PersonRequest, slug: str, number: int) -> Response:
+        look_record(item=own_list_of(request, slug, number), by=request.user)
+        return Response(status=204)
+
+
+def own_list_of(request: PersonRequest, slug: str, number: int) -> Item:
+    """One of the own lists of a study that the person runs."""
+    study = study_of(request, slug)
+    found = study.items.filter(use=Item.Use.STUDY).select_related("vector__extraction__model")
+    item: Item = get_object_or_404(found, pk=number)
+    item.study = study
+    return item
 
 
 class ReferencesView(ApiView):

@@ -28,6 +28,7 @@ COLUMNS = (
     Column("adjudicator", "text"),
     Column("version", "number"),
     Column("submitted_at", "text"),
+    Column("looked_before", "number"),
 )
 
 
@@ -99,6 +100,7 @@ def adjudicated_records(study: Study) -> Iterator[dict[str, Any]]:
             "adjudicator": codes[answer.membership.user_id],
             "version": answer.version,
             "submitted_at": answer.submitted_at.isoformat(),
+            "looked_before": int(answer.looked_before),
             **({MADE_UP.name: 1} if study.made_up else {}),
         }
 

@@ -33,9 +33,9 @@ from annotation_site.results.files.labels_export import Report, annotation_recor
 from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
 from annotation_site.results.snapshots.versions import data_version
-from annotation_site.results.tables.dataframes import model_names
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import skip_rows
+from annotation_site.results.tables.model_names import model_names
 from annotation_site.results.tables.reading import one_moment
 from annotation_site.results.tables.registry import tables_of
 from annotation_site.sentences import Sentence

@@ -23,6 +23,7 @@ class Facts:
         self._guidelines = frozenset(guidelines)
         self._of_purpose: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
+        self._not_blind = 0
         self._categories: Counter[str] = Counter()
         self._versions: Counter[int] = Counter()
         self.all: Counter[str] = Counter()
@@ -38,6 +39,7 @@ class Facts:
         if record.purpose == "annotation":
             self._flags["surplus"] += record.surplus
             self._flags["unblinded"] += record.unblinded and not record.surplus
+        self._not_blind += record.list_use == "study" and record.looked_before
         self._versions[record.guidelines_version or 0] += 1
         self._categories.update(pattern.category for pattern in record.patterns)
         self.all.update(
@@ -87,6 +89,8 @@ class Facts:
             "patterns_too_small": int((sizes < request.min_tokens).sum()),
             "active_seconds": int(request.times["active_seconds"].sum()),
             "excluded": {name: self._flags[name] for name in ("surplus", "unblinded")},
+            # Missing where there are none, as in archives from before there were looks.
+            **({"adjudicated_not_blind": self._not_blind} if self._not_blind else {}),
             **{state: states[state] for state in ("skipped", "expired", "withdrawn")},
             "records": {p: self._of_purpose[p] for p in PURPOSES if p in self._of_purpose},
             "all_records": dict(self.all),

@@ -148,6 +148,11 @@ def _missing(counts: Mapping[str, Any]) -> Iterator[str]:
     if others:
         named = _series(f"{n:,} for {_PURPOSES[p]}" for p, n in others.items())
         yield f"Measures of coverage exclude submissions for other purposes: {named}."
+    if seen := counts.get("adjudicated_not_blind"):
+        yield (
+            f"Of the adjudicated annotations, {seen:,} {'was' if seen == 1 else 'were'} given not "
+            "blind, by researchers who had looked at people's annotations and the list's origin."
+        )
 
 
 _PURPOSES = {

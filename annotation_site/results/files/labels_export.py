@@ -40,7 +40,7 @@ _COLUMNS = {
         name: name
         for name in (
             "purpose", "position", "surplus", "unblinded", "guidelines_version", "opened_at",
-            "submitted_at", "active_seconds", "comment",
+            "submitted_at", "active_seconds", "comment", "looked_before",
         )
     },
 }  # fmt: skip

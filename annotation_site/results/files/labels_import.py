@@ -242,6 +242,7 @@ class _Import:
             position=self._position(membership.pk, record.position),
             state=State.SUBMITTED,
             unblinded=record.unblinded,
+            looked_before=record.looked_before,
             surplus=record.surplus,
             version=record.version,
             draft={"annotation": answer.to_json()},

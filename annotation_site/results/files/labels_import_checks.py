@@ -157,6 +157,8 @@ def _check_use(where: str, record: AnnotationRecord, item: Item) -> None:
         )
     if record.surplus and record.purpose != Purpose.ANNOTATION:
         raise Invalid(f"{where}: surplus is true, and only an annotation can be surplus.")
+    if record.looked_before and record.purpose != Purpose.ADJUDICATION:
+        raise Invalid(f"{where}: looked_before is true, and only adjudicated annotations have it.")
     if (record.purpose == Purpose.ADJUDICATION) != (record.role == Membership.Role.RESEARCHER):
         raise Invalid(
             f"{where}: role is {record.role!r} and purpose {record.purpose!r}; researchers "

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
-from django.utils.translation import gettext_lazy as _
+from django.db.models import Count
 
 from annotation_site.annotation.lists.tokens import tokens_of_lists
 from annotation_site.annotation.models import Assignment, Item, Study
-from annotation_site.annotation.monitoring.records import lists_by_id
 from annotation_site.annotation.review.adjudication import adjudicable_lists, counted_annotations
 from annotation_site.results.models import Snapshot
 from annotation_site.results.tables.filters import Filters
@@ -111,38 +109,3 @@ def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[st
         for pk in lists
         if pk in found
     ]
-
-
-ORDERS = {
-    "annotations": _("fewest annotations first"),
-    "overlap": _("least agreement first"),
-    "skips": _("most skips first"),
-}
-
-
-def lists_in_order(study: Study, order: str, ranking: Ranking | None) -> list[int]:
-    """The ids of all lists of the study in one of ORDERS, by the annotations that count."""
-    own = Q(assignments__purpose=Assignment.Purpose.ANNOTATION)
-    answered = own & Q(
-        assignments__state=Assignment.State.SUBMITTED,
-        assignments__surplus=False,
-        assignments__unblinded=False,
-    )
-    skipped = own & Q(assignments__state=Assignment.State.SKIPPED)
-    lists = study.items.filter(use=Item.Use.STUDY)
-    if order == "skips":
-        lists = lists.annotate(n=Count("assignments", filter=skipped)).order_by("-n", "pk")
-    else:
-        lists = lists.annotate(n=Count("assignments", filter=answered)).order_by("n", "pk")
-    ids = list(lists.values_list("pk", flat=True))
-    if order != "overlap" or ranking is None:
-        return ids
-    known = set(ids)
-    ranked = [pk for pk in ranking.overlap if pk in known]
-    return ranked + [pk for pk in ids if pk not in ranking.overlap]
-
-
-def list_rows(study: Study, lists: Sequence[int], ranking: Ranking | None) -> list[dict[str, Any]]:
-    """Some lists with origin, annotations, skips and agreement."""
-    overlap = ranking.overlap if ranking else {}
-    return [{**row, "overlap": overlap.get(row["id"])} for row in lists_by_id(study, lists)]

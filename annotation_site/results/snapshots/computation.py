@@ -27,11 +27,11 @@ from annotation_site.results.tables.dataframes import (
     StudyAnnotations,
     annotations_of,
     frames_with_adjudicated,
-    model_names,
 )
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import missing_frame
+from annotation_site.results.tables.model_names import model_names
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import TableRequest
 
@@ -241,6 +241,7 @@ def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[Fi
 
 def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -> dict[str, Any]:
     of_annotation, final = answers.of(Purpose.ANNOTATION), answers.of(Purpose.ADJUDICATION)
+    final = final[final["list_id"].isin(labels.lists["list_id"])]
     people = labels.annotations[labels.annotations["annotation_id"] > 0]
     return {
         "lists": len(labels.lists),
@@ -254,7 +255,8 @@ def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -
         "surplus": int(of_annotation["surplus"].sum()),
         "unblinded": int(of_annotation["unblinded"].sum()),
         # Reference answers are adjudicated annotations too, of lists that count in no table.
-        "adjudicated": int(final["list_id"].isin(labels.lists["list_id"]).sum()),
+        "adjudicated": len(final),
+        "adjudicated_not_blind": int(final["looked_before"].sum()),
     }
 
 

@@ -15,6 +15,7 @@ from annotation_site.annotation.models import (
 from annotation_site.annotation.review.training import silent_scores_ensure
 from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
 from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.model_names import model_names
 from annotation_site.results.tables.reading import one_moment
 from annotation_site.results.tables.request import FINAL
 
@@ -27,6 +28,7 @@ _ANNOTATIONS = {
     "purpose": str,
     "surplus": bool,
     "unblinded": bool,
+    "looked_before": bool,
     "active_seconds": int,
     "submitted_at": object,
     "reference_score": float,
@@ -46,8 +48,8 @@ class StudyAnnotations:
     """All submissions of a study, for every purpose, in three dataframes.
 
     `lists`: as in `AnnotationFrames`, with ``use``; `annotations`: as there, with ``purpose``,
-    ``surplus``, ``unblinded``, ``active_seconds``, ``submitted_at`` and ``reference_score``;
-    `members`: as in `AnnotationFrames`.
+    ``surplus``, ``unblinded``, ``looked_before``, ``active_seconds``, ``submitted_at`` and
+    ``reference_score``; `members`: as in `AnnotationFrames`.
     """
 
     lists: pd.DataFrame
@@ -143,6 +145,7 @@ def _annotations_now(study: Study) -> StudyAnnotations:
         "purpose",
         "surplus",
         "unblinded",
+        "looked_before",
         "active_seconds",
         "submitted_at",
         "reference_score",
@@ -172,27 +175,6 @@ def _lists(study: Study) -> pd.DataFrame:
         for pk, extraction, kind, layer, ids, use in items
     ]
     return typed_frame(rows, {**_LISTS, "use": str})
-
-
-def model_names(study: Study) -> dict[int, str]:
-    """Names of extractions' models in tables, distinguished if two are equal."""
-    found = (
-        study.items.order_by("vector__extraction_id")
-        .values_list(
-            "vector__extraction_id",
-            "vector__extraction__model__name",
-            "vector__extraction__parameters",
-        )
-        .distinct()
-    )
-    rows = {pk: (name, parameters) for pk, name, parameters in found}
-    counts = pd.Series([name for name, _ in rows.values()], dtype="object").value_counts()
-    return {
-        pk: name
-        if counts[name] == 1
-        else f"{name} ({parameters.get('projection', 'raw')}, extraction {number})"
-        for number, (pk, (name, parameters)) in enumerate(rows.items(), start=1)
-    }
 
 
 def frames_with_adjudicated(answers: StudyAnnotations, filters: Filters) -> AnnotationFrames:

@@ -64,6 +64,8 @@ GET = {
     "api:flags": OWN_STUDY,
     "api:payments": OWN_STUDY,
     "api:study_lists": OWN_STUDY,
+    "api:study_list": (401, 403, 403, 404, 422, 200),  # the researcher can adjudicate it blind
+    "api:look": NO_GET,
     "api:references": OWN_STUDY,
     "api:adjudication": OWN_STUDY,
     "api:adjudicate": NO_GET,
@@ -124,6 +126,8 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         "release": {**slug, "public_id": person},
         "let_in": {**slug, "public_id": person},
         "adjudicate": {**slug, "item": assignment.item_id},
+        "study_list": {**slug, "number": assignment.item_id},
+        "look": {**slug, "number": assignment.item_id},
         "adjudicated": {**slug, "extension": "csv"},
         "hours_file": {"extension": "csv"},
         "snapshot": {**slug, "snapshot": newest(study.snapshots, "pk", 1)},

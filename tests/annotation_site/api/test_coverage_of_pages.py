@@ -89,6 +89,7 @@ BY_SCRIPT = {
     "results:status": "snapshot, results POST",
     "results:summary": "results, table",
     "results:lists": "study_lists, items",
+    "results:list": "study_list, look POST",
     "results:adjudication": "adjudication",
     "results:adjudicated": "adjudicated",
     "results:retry": "retry_results POST",

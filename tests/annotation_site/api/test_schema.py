@@ -94,6 +94,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "exports": [str(job.public_id)],
         "extension": ["csv"],
         "item": [done.item_id],
+        "number": [done.item_id],
         "lists": [str(following.public_id), str(done.public_id)],
         "extractions": [str(study.extractions.get().public_id)],
         "people": [str(other.public_id), str(done.membership.user.public_id)],

@@ -56,6 +56,7 @@ WRITES = {
     ("api:let_in", "POST"): (None, (401, 403, 403, 404, 204, 204)),
     # Final answers are for the study's own researchers.
     ("api:adjudicate", "POST"): (None, (401, 403, 403, 404, 200, 403)),
+    ("api:look", "POST"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:results", "POST"): (None, (401, 403, 403, 404, 422, 422)),  # no answer yet
     # What has not failed cannot be tried again.
     ("api:retry_results", "POST"): (None, (401, 403, 403, 404, 422, 422)),

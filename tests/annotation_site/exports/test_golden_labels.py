@@ -2,10 +2,18 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import pyarrow.parquet as pq
+import pytest
+
 from annotation_site.exports import labels_jsonl, labels_parquet
-from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
+from annotation_site.exports.annotation_records import (
+    AnnotationRecord,
+    LabelsFileError,
+    RecordPattern,
+)
 from annotation_site.exports.archive import ArchiveWriter
 
 WHERE = {
@@ -62,10 +70,11 @@ RECORDS = [
         no_pattern=True,
         comment="",
         patterns=(),
+        looked_before=True,
     ),
 ]
 _WHERE = (
-    '{"schema_version":1,"model":"gpt2","model_revision":"main","weights_digest":"sha256:00",'
+    '{"schema_version":2,"model":"gpt2","model_revision":"main","weights_digest":"sha256:00",'
     '"bundle_digest":"sha256:11","kind":"value","layer":3,"index":1852,"list_use":"study",'
 )
 _LIST = '"token_ids":[5,262],"tokens":[" the","–\u2028"],"glosses":["","an \\"article\\""],'
@@ -78,17 +87,35 @@ GOLDEN = (
     '{"number":1,"description":"“words”","category":"semantic","stopwords":false,'
     '"stopwords_proposed":true,"ranks":[1,2]},'
     '{"number":2,"description":"","category":"names","stopwords":true,'
-    '"stopwords_proposed":false,"ranks":[]}]}\n' + _WHERE + '"annotator":"p65dc43ba21",'
+    '"stopwords_proposed":false,"ranks":[]}],"looked_before":false}\n'
+    + _WHERE
+    + '"annotator":"p65dc43ba21",'
     '"annotator_name":null,"role":"researcher","purpose":"reference","position":40,'
     '"surplus":true,"unblinded":true,"reference_score":0.75,"version":1,'
     '"guidelines_version":null,"opened_at":null,"submitted_at":"2026-03-02T10:00:00.000000Z",'
-    '"active_seconds":0,"no_pattern":true,"comment":"",' + _LIST + '"patterns":[]}\n'
+    '"active_seconds":0,"no_pattern":true,"comment":"",' + _LIST + '"patterns":[],'
+    '"looked_before":true}\n'
 )
 
 
 def test_a_whole_file_of_json_lines() -> None:
     assert b"".join(map(labels_jsonl.line_of, RECORDS)).decode() == GOLDEN
     assert list(labels_jsonl.read(io.BytesIO(GOLDEN.encode()))) == RECORDS
+
+
+def test_records_of_the_schema_before_looks_are_read() -> None:
+    old = GOLDEN.replace('"schema_version":2', '"schema_version":1')
+    for value in ("true", "false"):
+        old = old.replace(f',"looked_before":{value}', "")
+    expected = [replace(record, looked_before=False) for record in RECORDS]
+    assert list(labels_jsonl.read(io.BytesIO(old.encode()))) == expected
+    mixed = GOLDEN.replace('"schema_version":2', '"schema_version":1')
+    with pytest.raises(LabelsFileError, match="has the field looked_before"):
+        list(labels_jsonl.read(io.BytesIO(mixed.encode())))
+    file = io.BytesIO()
+    table = labels_parquet.schema(version=1).empty_table()
+    pq.write_table(table, file)
+    assert list(labels_parquet.read(file)) == []
 
 
 def test_a_parquet_file_gives_the_same_records_and_the_same_bytes() -> None:

@@ -108,7 +108,7 @@ def test_a_record_says_where_the_list_came_from_and_what_was_answered(study):
     assert list(values) == [field.name for field in RECORD_FIELDS]
     code = Pseudonym.objects.get(study=study, user=assignment.membership.user).name
     assert values == {
-        "schema_version": 1,
+        "schema_version": 2,
         "model": vector.extraction.model.name,
         "model_revision": "",
         "weights_digest": vector.extraction.model.weights_digest,
@@ -153,6 +153,7 @@ def test_a_record_says_where_the_list_came_from_and_what_was_answered(study):
                 "ranks": [9, 11],
             },
         ],
+        "looked_before": False,
     }
 
 
@@ -279,7 +280,8 @@ REFUSED = [
     ({"purpose": "adjudication"}, "researchers adjudicate"),
     ({"reference_score": 2}, "between 0 and 1"),
     ({"annotator": "../ada"}, "a code of small letters"),
-    ({"schema_version": 2}, "has the schema 2"),
+    ({"schema_version": 3}, "has the schema 3; this version of the product reads 1 and 2"),
+    ({"looked_before": True}, "only adjudicated annotations have it"),
     ({"no_pattern": True}, "but there are patterns"),
     ({"layer": "0"}, "layer is '0', which is no int32"),
     ({"layer": True}, "layer is True, which is no int32"),

@@ -15,11 +15,8 @@ from annotation_site.annotation.review.adjudicated_annotations import adjudicate
 from annotation_site.annotation.review.adjudication import counted_annotations
 from annotation_site.annotation.work import submissions
 from annotation_site.results.models import Snapshot
-from annotation_site.results.pages.disagreement import (
-    adjudication_queue,
-    lists_in_order,
-    ranking_of,
-)
+from annotation_site.results.pages.disagreement import adjudication_queue, ranking_of
+from annotation_site.results.pages.list_search import ListFilters, lists_found
 from annotation_site.results.pages.summary import summary_of
 from annotation_site.results.snapshots import computation
 from annotation_site.results.snapshots.versions import data_version
@@ -140,8 +137,9 @@ def test_the_queue_takes_as_many_queries_for_many_lists(study, django_assert_num
     # and whether it is made up
     with django_assert_num_queries(10):
         client.get(reverse("results:adjudication", args=[study.slug]))
-    # session, person, study, ranking, order, lists, assignments, whether it is made up
-    with django_assert_num_queries(8):
+    # session, person, study, its models, its people, ranking, order, lists, tokens, their origin,
+    # assignments, whether it is made up
+    with django_assert_num_queries(12):
         client.get(reverse("results:lists", args=[study.slug]))
 
 
@@ -154,9 +152,12 @@ def test_lists_can_be_ordered_by_answers_skips_and_agreement(study):
     )  # fmt: skip
     snapshot(study)
     ranking = ranking_of(study)
-    assert lists_in_order(study, "annotations", ranking)[:2] == [items[5].pk, items[4].pk]
-    assert lists_in_order(study, "skips", ranking)[0] == items[5].pk
-    assert lists_in_order(study, "overlap", ranking)[:2] == [items[2].pk, items[1].pk]
+    for order, first in (
+        ("annotations", [items[5].pk, items[4].pk]),
+        ("skips", [items[5].pk]),
+        ("overlap", [items[2].pk, items[1].pk]),
+    ):
+        assert lists_found(study, ListFilters(order=order), ranking)[: len(first)] == first
     client = client_of(researcher_of(study))
     page = client.get(reverse("results:lists", args=[study.slug]), {"order": "skips"})
     assert "&lt;b&gt;odd&lt;/b&gt;" in page.content.decode()
@@ -176,7 +177,7 @@ def test_lists_count_answers_as_tables_do(study):
     answered.update(unblinded=True)
     none = {pk for pk in study.items.values_list("pk", flat=True) if not counted(study, pk)}
     assert item.pk in none
-    assert set(lists_in_order(study, "annotations", None)[: len(none)]) == none
+    assert set(lists_found(study, ListFilters(order="annotations"), None)[: len(none)]) == none
 
 
 def counted(study, pk):
@@ -242,8 +243,8 @@ def test_gold_is_exported_apart_whole_file(study, tmp_path):
     at = Assignment.objects.get(pk=final.pk).submitted_at.isoformat()
     assert csv == (
         "model,bundle_digest,kind,layer,index,tokens,patterns,comment,adjudicator,version,"
-        "submitted_at\r\n"
-        f"{model},{digest},value,0,1,{cell[0]},{cell[1]},c,{adjudicator},1,{at}\r\n"
+        "submitted_at,looked_before\r\n"
+        f"{model},{digest},value,0,1,{cell[0]},{cell[1]},c,{adjudicator},1,{at},0\r\n"
     )
     assert response["Content-Disposition"] == 'attachment; filename="a-study-adjudicated.csv"'
     _, lines = adjudicated_of(study, "jsonl")

@@ -1,0 +1,412 @@
+"""The page of one list of a study: entries, and everybody's patterns side by side.
+
+For those who run the study: people by name, and where the list comes from.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Prefetch
+from django.utils.translation import gettext, gettext_lazy
+
+from annotation_site.analysis.side_by_side import (
+    CoupleAgreement,
+    Key,
+    ListAgreement,
+    MarkedPattern,
+    couples,
+    most_alike,
+    pattern_groups,
+    together,
+)
+from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
+from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Revision
+from annotation_site.annotation.review.adjudication import by_letter, letters
+from annotation_site.corpus.models import Kind, Vector
+from annotation_site.results.pages.disagreement import Ranking
+from annotation_site.results.pseudonyms import pseudonyms_of
+
+State = Assignment.State
+Purpose = Assignment.Purpose
+FINAL = "✓"
+BAR = 46  # pixels of the longest score
+SHAPES = 9
+
+KIND_OF_ONE = {
+    Kind.VALUE: gettext_lazy("value vector"),
+    Kind.RANDOM: gettext_lazy("random vector"),
+    Kind.UPDATE: gettext_lazy("FFN update"),
+    Kind.KEY: gettext_lazy("key vector"),
+    Kind.RANDOM_KEY: gettext_lazy("random key vector"),
+    Kind.RANDOM_COVARIANCE: gettext_lazy("random vector with covariance"),
+    Kind.PERMUTED: gettext_lazy("permuted value vector"),
+    Kind.SHUFFLED: gettext_lazy("shuffled tokens"),
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The mark of a pattern: its group's number; hollow where it is too small to count."""
+
+    number: int
+    counts: bool
+    description: str
+
+    @property
+    def shape(self) -> int:
+        """The colour and shape of the number, which repeat."""
+        return (self.number - 1) % SHAPES + 1
+
+
+@dataclass(frozen=True)
+class ShownPattern:
+    """A pattern on somebody's card."""
+
+    mark: Mark
+    description: str
+    category: str
+    stopwords: bool
+    ranks: list[int]
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return len(self.ranks)
+
+
+@dataclass(frozen=True)
+class Version:
+    """An earlier submission or skip of somebody's."""
+
+    number: int
+    at: datetime.datetime
+    skip_reason: str
+    patterns: list[dict[str, Any]]  # number, description, category and entries
+    comment: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """Somebody's annotation, repeat or skip of the list, or its adjudicated annotation."""
+
+    letter: str
+    name: str
+    code: str
+    state: str  # "counted", "surplus", "unblinded", "repeat", "skipped" or "adjudicated"
+    at: datetime.datetime | None
+    active_seconds: int
+    comment: str
+    skip_reason: str
+    looked_before: bool
+    patterns: list[ShownPattern] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
+
+    @property
+    def is_skipped(self) -> bool:
+        return self.state == "skipped"
+
+    @property
+    def counts(self) -> bool:
+        return self.state == "counted"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the list. `marks` are those of each column; `alike` of `people` say the same."""
+
+    token: ListToken
+    score: float | None
+    width: int
+    marks: list[list[Mark] | None]  # None: skipped
+    alike: int = 0
+    people: int = 0
+
+    @property
+    def differs(self) -> bool:
+        """Whether people whose annotations count differ on it."""
+        return self.alike < self.people
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Somebody who holds a slot of the list, or has let one go, without an annotation."""
+
+    name: str
+    code: str
+    state: str
+    since: datetime.datetime | None
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """Everything that the page of a list shows."""
+
+    item: Item
+    kind: str
+    context: tuple[str, str, str]  # before the token, the token, after it
+    top: list[Entry]
+    bottom: list[Entry]
+    columns: list[Column]
+    slots: list[Slot]
+    free: int
+    agreement: ListAgreement
+    couples: list[CoupleAgreement]
+    rank: int | None  # from the least agreement, from 1
+    ranked: int
+    legend: list[Mark] = field(default_factory=list)
+
+    @property
+    def counted(self) -> int:
+        """Number of annotations that count."""
+        return sum(column.counts for column in self.columns)
+
+    @property
+    def differing(self) -> int:
+        """Number of entries on which people differ."""
+        return sum(entry.differs for entry in self.top)
+
+    @property
+    def final(self) -> Column | None:
+        """The adjudicated annotation."""
+        return next((c for c in self.columns if c.state == "adjudicated"), None)
+
+    @property
+    def people(self) -> list[Column]:
+        """All columns but the adjudicated one."""
+        return [c for c in self.columns if c.state != "adjudicated"]
+
+    @property
+    def counted_letters(self) -> list[str]:
+        """The letters of annotations that count."""
+        return [column.letter for column in self.columns if column.counts]
+
+    @property
+    def matrix(self) -> list[tuple[str, list[float | None]]]:
+        """Overlap of matched patterns of every two people, as the lower half of a square."""
+        names = self.counted_letters
+        found = {(one.first, one.second): one.patterns for one in self.couples}
+        return [
+            (name, [found.get((other, name)) for other in names[:n]])
+            for n, name in enumerate(names)
+            if n
+        ]
+
+
+def list_of(item: Item, ranking: Ranking | None) -> ListPage:
+    """The page of a list, read in seven queries (eight with two ends)."""
+    study, vector = item.study, item.vector
+    rows = list(_assignments(item))
+    codes = pseudonyms_of(study)
+    named = _lettered(item, rows)
+    members = {
+        (letter, pattern.number): (pattern, [m.rank for m in pattern.members.all()])
+        for letter, row in named
+        for pattern in row.patterns.all()
+        if row.state == State.SUBMITTED
+    }
+    marked = {
+        key: MarkedPattern(tuple(ranks), pattern.category)
+        for key, (pattern, ranks) in members.items()
+    }
+    groups = pattern_groups(marked)
+    number = {key: n for n, group in enumerate(groups, start=1) for key in group}
+    marks = {
+        key: Mark(number[key], len(ranks) >= study.min_tokens, pattern.description)
+        for key, (pattern, ranks) in members.items()
+    }
+    tokens, bottom = _tokens(item)
+    versions = _versions(rows, tokens)
+    columns = [
+        Column(
+            letter=letter,
+            name=str(row.membership.user),
+            code=codes.get(row.membership.user_id, ""),
+            state=_state(row),
+            at=row.submitted_at,
+            active_seconds=row.active_seconds,
+            comment=row.comment if row.state == State.SUBMITTED else "",
+            skip_reason=row.skip_reason if row.state == State.SKIPPED else "",
+            looked_before=row.looked_before,
+            patterns=[
+                ShownPattern(
+                    marks[key], pattern.description, pattern.category, pattern.stopwords, ranks
+                )
+                for key, (pattern, ranks) in members.items()
+                if key[0] == letter
+            ],
+            versions=versions.get(row.pk, []),
+        )
+        for letter, row in named
+    ]
+    people = [column.letter for column in columns if column.counts]
+    found = couples(
+        {key: pattern for key, pattern in marked.items() if key[0] in people},
+        people,
+        length=len(vector.token_ids),
+        min_tokens=study.min_tokens,
+    )
+    order = list(ranking.overlap) if ranking else []
+    held = sum(
+        row.purpose == Purpose.ANNOTATION and row.state in Assignment.LIVE and not row.surplus
+        for row in rows
+    )
+    scores = (*(vector.scores or ()), *(vector.bottom_scores or ()))
+    largest = max(map(abs, scores), default=0)
+    return ListPage(
+        item=item,
+        kind=str(KIND_OF_ONE[Kind(vector.kind)]),
+        context=_context(vector),
+        top=_entries(tokens, vector.scores, largest, columns, marks, members),
+        bottom=_entries(bottom, vector.bottom_scores, largest, (), {}, {}),
+        columns=columns,
+        slots=_slots(rows, codes),
+        free=max(0, study.annotators_per_list - held),
+        agreement=together(found),
+        couples=found,
+        rank=order.index(item.pk) + 1 if item.pk in order else None,
+        ranked=len(order),
+        legend=[_first_described([marks[key] for key in group]) for group in groups],
+    )
+
+
+def _first_described(marks: Sequence[Mark]) -> Mark:
+    return next((mark for mark in marks if mark.description), marks[0])
+
+
+def _assignments(item: Item) -> Iterable[Assignment]:
+    members = PatternMember.objects.order_by("rank")
+    patterns = Pattern.objects.order_by("number").prefetch_related(
+        Prefetch("members", queryset=members)
+    )
+    return (
+        Assignment.objects.filter(item=item)
+        .select_related("membership__user")
+        .defer("draft")
+        .prefetch_related(Prefetch("patterns", queryset=patterns))
+        .order_by("pk")
+    )
+
+
+def _lettered(item: Item, rows: Sequence[Assignment]) -> list[tuple[str, Assignment]]:
+    """The letter of each column: the adjudicated annotation, then people.
+
+    Annotations that count have the letters that they have in adjudication.
+    """
+    final = [r for r in rows if r.purpose == Purpose.ADJUDICATION and r.state == State.SUBMITTED]
+    counted = by_letter(item.study, [r for r in rows if _state(r) == "counted"])
+    order = ("unblinded", "surplus", "repeat", "skipped")
+    others = sorted(
+        (r for r in rows if _state(r) in order), key=lambda r: (order.index(_state(r)), r.pk)
+    )
+    after = letters(len(counted) + len(others))[len(counted) :]
+    return [(FINAL, r) for r in final] + counted + list(zip(after, others, strict=True))
+
+
+def _state(row: Assignment) -> str:
+    if row.purpose == Purpose.ADJUDICATION:
+        return "adjudicated"
+    if row.state == State.SKIPPED:
+        return "skipped" if row.purpose == Purpose.ANNOTATION else ""
+    if row.state != State.SUBMITTED:
+        return ""
+    if row.purpose == Purpose.REPEAT:
+        return "repeat"
+    return "unblinded" if row.unblinded else "surplus" if row.surplus else "counted"
+
+
+def _tokens(item: Item) -> tuple[list[ListToken], list[ListToken]]:
+    """The entries of both ends, with the glosses that the study shows."""
+    study, vector = item.study, item.vector
+    low = Vector(pk=0, extraction_id=vector.extraction_id, token_ids=vector.bottom_token_ids or [])
+    rule = study.gloss_rule if study.show_glosses else None
+    found = tokens_of_lists([vector, low], rule)
+    return found[vector.pk], found[0]
+
+
+def _entries(
+    tokens: Sequence[ListToken],
+    scores: Sequence[float] | None,
+    largest: float,
+    columns: Sequence[Column],
+    marks: Mapping[Key, Mark],
+    members: Mapping[Key, tuple[Pattern, list[int]]],
+) -> list[Entry]:
+    at: dict[tuple[str, int], list[Mark]] = {}
+    for key, (_, ranks) in members.items():
+        for rank in ranks:
+            at.setdefault((key[0], rank), []).append(marks[key])
+    entries = []
+    for token in tokens:
+        score = scores[token.rank - 1] if scores else None
+        said = [
+            frozenset(mark.number for mark in at.get((c.letter, token.rank), ()) if mark.counts)
+            for c in columns
+            if c.counts
+        ]
+        entries.append(
+            Entry(
+                token=token,
+                score=score,
+                width=round(BAR * abs(score) / largest) if score is not None and largest else 0,
+                marks=[
+                    None if c.is_skipped else at.get((c.letter, token.rank), []) for c in columns
+                ],
+                alike=most_alike(said),
+                people=len(said),
+            )
+        )
+    return entries
+
+
+def _versions(rows: Sequence[Assignment], tokens: Sequence[ListToken]) -> dict[int, list[Version]]:
+    """Earlier submissions by assignment, newest first."""
+    several = {row.pk: row.version for row in rows if row.version > 1}
+    found: dict[int, list[Version]] = {}
+    revisions = Revision.objects.filter(assignment__in=several).order_by("-version")
+    for revision in revisions if several else ():
+        if revision.version == several[revision.assignment_id]:
+            continue
+        annotation = revision.snapshot.get("annotation") or {}
+        patterns = [
+            {**pattern, "entries": [tokens[rank - 1].display for rank in pattern["ranks"]]}
+            for pattern in annotation.get("patterns", ())
+        ]
+        version = Version(
+            revision.version,
+            revision.created_at,
+            revision.snapshot.get("skip_reason", ""),
+            patterns,
+            annotation.get("comment", ""),
+        )
+        found.setdefault(revision.assignment_id, []).append(version)
+    return found
+
+
+def _slots(rows: Sequence[Assignment], codes: Mapping[int, str]) -> list[Slot]:
+    """People with the list but without a column, those at work first."""
+    words = {
+        State.IN_PROGRESS: gettext("at work"),
+        State.WAITING: gettext("not opened yet"),
+        State.EXPIRED: gettext("did not submit in time"),
+        State.WITHDRAWN: gettext("left the study"),
+    }
+    order = list(words)
+    waiting = [r for r in rows if r.purpose == Purpose.ANNOTATION and r.state in words]
+    return [
+        Slot(
+            name="" if row.state == State.WITHDRAWN else str(row.membership.user),
+            code="" if row.state == State.WITHDRAWN else codes.get(row.membership.user_id, ""),
+            state=words[State(row.state)],
+            since=row.opened_at,
+        )
+        for row in sorted(waiting, key=lambda r: (order.index(State(r.state)), r.pk))
+    ]
+
+
+def _context(vector: Vector) -> tuple[str, str, str]:
+    """The text of an update, cut at its token where that stands there once."""
+    text, token = vector.context, vector.context_token.strip("▁Ġ ·⋯")
+    before, found, after = text.partition(token) if token else (text, "", "")
+    return (before, found, after) if found and token not in after else (text, "", "")
