@@ -198,7 +198,7 @@ def _matched_pairs(
     )
     if len(letters) < FEWEST_ANNOTATIONS:
         return []
-    found = matched_patterns(labels, list_id=0, min_tokens=1)
+    found = matched_patterns(labels, list_ids=[0], min_tokens=1)
     found = found[found["jaccard"] > 0].sort_values("jaccard", ascending=False, kind="stable")
     sides = [
         list(zip(found[side].astype(str), found[f"{side}_pattern"].astype(int), strict=True))

@@ -56,11 +56,10 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Result:
-    """The content of a snapshot: JSON, and the files of its figures."""
+    """The content of a snapshot, as JSON; of its figures, what pages say about them."""
 
     tables: dict[str, Any]
     figures: dict[str, Any]
-    files: Files
     counts: dict[str, Any]
     measures: dict[str, Any]
 
@@ -68,7 +67,10 @@ class Result:
 def compute(
     study: Study, filters: Filters, *, progress: Progress = lambda step, done, total: None
 ) -> Result:
-    """Compute tables, figures and counts of a study under a filter, reporting progress."""
+    """Compute tables and counts of a study under a filter, reporting progress.
+
+    The figures are drawn afterwards, from the stored tables: see `figures_again`.
+    """
     answers = annotations_of(study)
     request, missing = table_request(study, answers, filters)
     total = len(TABLES) + 1
@@ -79,11 +81,10 @@ def compute(
         progress(step, number, total)
         frames[name] = table(request)
     progress(FIGURES_STEP, total - 1, total)
-    figures, files = _drawn(study, frames, ["svg"])
+    figures, _ = _drawn(study, frames, [])
     return Result(
         tables={name: table_json(frame) for name, frame in frames.items()},
         figures=figures,
-        files=files,
         counts=_counts(study, answers, request.labels) | {"machines_missing": missing},
         measures={
             name: {key: getattr(measure, key) for key in _DEFINITION}
