@@ -122,7 +122,7 @@ def _ones(lists: int, resamples: int, block: int) -> Iterator[Floats]:
 
 
 def _weights(seed: int, stratum: int, lists: int, resamples: int, block: int) -> Iterator[Floats]:
-    """The weight of each list of a stratum, block by block, shape (resamples of the block, lists)."""
+    """The weight of each list of a stratum, block by block, shape (resamples, lists)."""
     factor = lists / (lists - 1)
     if lists <= _FEW:
         kept = _kept_counts(seed, stratum, lists, resamples)

@@ -41,8 +41,8 @@ def matched_patterns(
     -------
     DataFrame
         One row per matched pair of patterns, best overlap first, then per pattern without a
-        partner, by list and pair of people: ``list_id``, ``first``, ``second`` (people), ``first_pattern`` and
-        ``second_pattern`` (numbers, None where there is no partner), ``jaccard`` (0 without a
+        partner, by list and pair of people: ``list_id``, ``first``, ``second`` (people),
+        ``first_pattern`` and ``second_pattern`` (numbers, None where there is no partner), ``jaccard`` (0 without a
         partner), ``shared``, ``only_first``, ``only_second`` (tuples of ranks),
         ``same_category`` (None without a partner).
     """
@@ -57,7 +57,7 @@ def matched_patterns(
     ranks = _ranks(members, patterns.row)
     rows = []
     place = {list_id: n for n, list_id in enumerate(list_ids)}
-    of_pair = answers.lists["list_id"].to_numpy()[pairs.list]
+    of_pair = answers.lists["list_id"].to_numpy()[pairs.list].tolist()
     order = sorted(range(len(of_pair)), key=lambda pair: place[of_pair[pair]])
     for pair in order:
         people = pairs.people_pairs[pairs.people[pair]]

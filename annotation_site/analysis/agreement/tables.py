@@ -183,7 +183,7 @@ Judged = dict[int, tuple[str, list[str]]]
 
 
 def _judged(table: pd.DataFrame, strata: Strata, member: Marks) -> Judged:
-    """Of the rows with a value; `member` says which strata each group has, shape (groups, strata)."""
+    """Of the rows with a value; `member` has the strata of each group, shape (groups, strata)."""
     cells = len(table) // max(len(member), 1)
     lists = table["lists"].to_numpy()
     return {

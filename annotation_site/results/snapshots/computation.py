@@ -29,6 +29,7 @@ from annotation_site.results.tables.dataframes import (
     frames_with_adjudicated,
     model_names,
 )
+from annotation_site.results.tables.facts import PURPOSES, facts_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import missing_frame
@@ -85,7 +86,8 @@ def compute(
     return Result(
         tables={name: table_json(frame) for name, frame in frames.items()},
         figures=figures,
-        counts=_counts(study, answers, request.labels) | {"machines_missing": missing},
+        counts=_counts(study, answers, request.labels)
+        | {"machines_missing": missing, "methods": _methods(answers, request)},
         measures={
             name: {key: getattr(measure, key) for key in _DEFINITION}
             for name, measure in AGREEMENT_MEASURES.items()
@@ -256,6 +258,31 @@ def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -
         "unblinded": int(of_annotation["unblinded"].sum()),
         # Reference answers are adjudicated annotations too, of lists that count in no table.
         "adjudicated": int(final["list_id"].isin(labels.lists["list_id"]).sum()),
+    }
+
+
+def _methods(answers: StudyAnnotations, request: TableRequest) -> dict[str, Any]:
+    """What the methods paragraph says besides the tables; the keys are those of an archive."""
+    everything = answers.annotations
+    own = everything[everything["purpose"] == Purpose.ANNOTATION]
+    states, purposes = request.missing["state"], everything["purpose"]
+    missing = {name: int((states == name).sum()) for name in ("skipped", "expired", "withdrawn")}
+    return {
+        "counts": {
+            **facts_of(request),
+            **missing,
+            "excluded": {
+                "surplus": int(own["surplus"].sum()),
+                "unblinded": int((own["unblinded"] & ~own["surplus"]).sum()),
+            },
+            "records": {name: n for name in PURPOSES if (n := int((purposes == name).sum()))},
+        },
+        "tables": {
+            "min_tokens": request.min_tokens,
+            "resamples": request.resamples,
+            "seed": request.seed,
+            "chosen": sorted(list(one) for one in request.populations.chosen),
+        },
     }
 
 

@@ -56,8 +56,9 @@ REST = 5
 def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapshot:
     """The snapshot of the study's newest data and a filter, due if it is not computed.
 
-    Without a filter, of the study's own results. Asks a worker for one that is due. Raises Invalid
-    where `MOST_DUE` filters of the study wait already.
+    Without a filter, of the study's own results. Asks a worker for one that is due, and for one
+    that an earlier version of the product computed without what a methods paragraph says. Raises
+    Invalid where `MOST_DUE` filters of the study wait already.
     """
     wanted = filters or Filters.of(study)
     snapshot, made = _snapshot_row(study, wanted)
@@ -75,6 +76,10 @@ def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapsho
                 % {"most": MOST_DUE}
             )
         wake(RESULTS_QUEUE)
+    elif snapshot.lacks_methods:
+        again = Snapshot.objects.filter(pk=snapshot.pk, state=State.READY)
+        if again.update(state=State.DUE, attempts=0):
+            wake(RESULTS_QUEUE)
     return snapshot
 
 

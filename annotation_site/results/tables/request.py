@@ -129,7 +129,7 @@ class TableRequest:
         return self.coverage_of(self.lists)
 
     def coverage_of(self, lists: pd.DataFrame) -> pd.DataFrame:
-        """Coverage of these lists by kind, ``layer`` missing, then by kind and layer, with skips."""
+        """Coverage of these lists by kind (``layer`` missing), then by kind and layer."""
         parts = []
         for by in (("model", "kind"), ("model", "kind", "layer")):
             part = coverage_of_lists(lists, categories=self.categories, by=by)

@@ -28,7 +28,7 @@ State = Snapshot.State
 @pytest.fixture
 def quick(monkeypatch):
     """A computation that takes no time."""
-    result = computation.Result({}, {}, {}, {}, {})
+    result = computation.Result({}, {}, {"methods": {}}, {})
     monkeypatch.setattr(computation, "compute", lambda *_, **__: result)
 
 

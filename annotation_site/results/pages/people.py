@@ -1,0 +1,58 @@
+"""People and lists behind the numbers: what pages call them, and where their lists stand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from annotation_site.annotation.models import Study
+from annotation_site.results.pages.values import Row
+from annotation_site.results.snapshots.selectors import Person
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Names and links for the rows of a study's tables.
+
+    Tables hold codes; researchers read names. A row's link leads to *Lists* with the row's filter
+    in the address.
+    """
+
+    study: Study
+    people: Mapping[str, Person]
+    several_models: bool = False
+
+    def named(self, code: Any) -> str:
+        """A person's name, a machine annotator's name, or everybody."""
+        if code is None:
+            return gettext("everybody")
+        return self.people[code].name if code in self.people else str(code)
+
+    def pair(self, row: Row) -> str:
+        both = {"first": self.named(row["first"]), "second": self.named(row["second"])}
+        return gettext("%(first)s and %(second)s") % both
+
+    def lists_of(self, row: Row, **more: Any) -> str:
+        """The lists of a row's model, kind and layer."""
+        query: dict[str, Any] = {}
+        if self.several_models and row.get("model"):
+            query["model"] = row["model"]
+        if row.get("kind"):
+            query["kind"] = row["kind"]
+        if row.get("layer") is not None:
+            query |= {"layer_from": row["layer"], "layer_to": row["layer"]}
+        return self.lists(**query, **more)
+
+    def lists_by(self, code: Any) -> str:
+        """The lists that a person has submitted; empty for somebody who is no person."""
+        return self.lists(person=self.people[code].public_id) if code in self.people else ""
+
+    def lists(self, **query: Any) -> str:
+        """The address of *Lists*: `model`, `kind`, `layer_from`, `layer_to`, `state`, `person`,
+        `order`.
+        """
+        address = reverse("results:lists", args=[self.study.slug])
+        return f"{address}?{urlencode(query)}" if query else address
