@@ -26,22 +26,9 @@ KEPT = 0.85  # of a pattern's tokens, and of patterns
 PEOPLE = ("ana", "ben", "cem", "dora")
 TARGETS = {"tables": 1.0, "figures": 3.0}  # seconds, on an idle machine
 SEED = 0
-WORDS = [
-    f"{start}{end}"
-    for start in (
-        "walk",
-        "talk",
-        "paint",
-        "light",
-        "water",
-        "stone",
-        "river",
-        "mark",
-        "hand",
-        "back",
-    )
-    for end in ("", "s", "ed", "ing", "er", "ers", "less", "like", "y")
-]
+STEMS = ("walk", "talk", "paint", "light", "water", "stone", "river", "mark", "hand", "back")
+ENDINGS = ("", "s", "ed", "ing", "er", "ers", "less", "like", "y")
+WORDS = [f"{stem}{ending}" for stem in STEMS for ending in ENDINGS]
 
 
 def main() -> None:

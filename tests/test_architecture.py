@@ -50,7 +50,7 @@ ROOMS = {
         "tables": {"pseudonyms"},
         "snapshots": {"figures", "pseudonyms", "tables"},
         "files": {"figures", "pseudonyms", "snapshots", "tables"},
-        "pages": {"snapshots", "tables"},
+        "pages": {"files", "snapshots", "tables"},
         "forms": {"files", "snapshots", "tables"},
         "views": {"figures", "files", "forms", "pages", "snapshots", "tables"},
         "tasks": {"files", "snapshots"},
@@ -67,7 +67,7 @@ FILES = {
     "accounts/views": "entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
-        "people permutations stopwords strata stratified"
+        "people permutations stopwords strata stratified unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -107,11 +107,17 @@ FILES = {
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
-        "downloads jobs labels_export labels_import labels_import_checks product references"
+        "downloads jobs labels_export labels_import labels_import_checks methods_paragraph product "
+        "references"
     ),
-    "results/pages": "cells disagreement missing remarks results summary",
+    "results/pages": (
+        "agreement disagreement disputes filter_words headline missing people remarks results "
+        "summary tables values"
+    ),
     "results/snapshots": "computation selectors services versions waiting",
-    "results/tables": "dataframes filters machine_annotators missing reading registry request",
+    "results/tables": (
+        "dataframes facts filters machine_annotators missing reading registry request"
+    ),
     "results/views": "deletion exports lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
@@ -175,6 +181,11 @@ LATE = {
     },
     "annotation_site/results/files/jobs.py": {
         "annotation_site.results.files.archive.archive_write": "light: in a worker",
+    },
+    "annotation_site/results/pages/results.py": {
+        "annotation_site.results.files.methods_paragraph.methods_paragraph": (
+            "light: for researchers' pages alone"
+        ),
     },
     "annotation_site/results/snapshots/selectors.py": {
         "annotation_site.results.tables.registry.TABLES": "light: for researchers' pages alone",

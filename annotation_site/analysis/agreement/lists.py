@@ -42,7 +42,8 @@ def matched_patterns(
     DataFrame
         One row per matched pair of patterns, best overlap first, then per pattern without a
         partner, by list and pair of people: ``list_id``, ``first``, ``second`` (people),
-        ``first_pattern`` and ``second_pattern`` (numbers, None where there is no partner), ``jaccard`` (0 without a
+        ``first_pattern`` and ``second_pattern`` (numbers, None where there is no partner),
+        ``jaccard`` (0 without a
         partner), ``shared``, ``only_first``, ``only_second`` (tuples of ranks),
         ``same_category`` (None without a partner).
     """

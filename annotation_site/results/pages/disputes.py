@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from annotation_site.analysis import written
 from annotation_site.annotation.models import Study
 from annotation_site.results.pages.people import Behind
-from annotation_site.results.pages.values import Row, group_name, kind_name
+from annotation_site.results.pages.values import Row
 from annotation_site.results.snapshots import selectors
 
 FIRST = 8
@@ -58,7 +58,7 @@ def disputes(study: Study, rows: Mapping[str, Sequence[Row]], behind: Behind) ->
     return [
         Dispute(
             tokens.get(row["list_id"], [])[:FIRST],
-            _where(row, behind),
+            behind.group(row),
             written.decimal(row["mean_matched_jaccard"]),
             row["annotations"],
             [
@@ -75,13 +75,6 @@ def disputes(study: Study, rows: Mapping[str, Sequence[Row]], behind: Behind) ->
         for row in rows["disagreement"]
         if row["list_id"] in by_list
     ]
-
-
-def _where(row: Row, behind: Behind) -> str:
-    if behind.several_models:
-        return group_name(row)
-    layer = gettext("layer %(n)s") % {"n": row["layer"]}
-    return f"{kind_name(row['kind'])}, {layer}"
 
 
 def _couple(

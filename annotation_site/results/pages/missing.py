@@ -15,7 +15,6 @@ from annotation_site.results.pages.tables import PageTable
 from annotation_site.results.pages.values import (
     Cell,
     Row,
-    group_name,
     kind_name,
     number,
     words,
@@ -144,7 +143,7 @@ def missing(rows: Sequence[Row], behind: Behind) -> PageTable | None:
     # A filter by people or days takes a part of the annotations: empty slots say nothing then.
     names = [n for n in _COLUMNS if any(row[n] is not None for row in rows)]
     body = [
-        [words(group_name(row), behind.lists_of(row)), *(_cell(row, name) for name in names)]
+        [words(behind.group(row), behind.lists_of(row)), *(_cell(row, name) for name in names)]
         for row in rows
     ]
     return PageTable(

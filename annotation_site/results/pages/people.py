@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from annotation_site.annotation.models import Study
-from annotation_site.results.pages.values import Row
+from annotation_site.results.pages.values import Row, group_name
 from annotation_site.results.snapshots.selectors import Person
 
 
@@ -34,6 +34,12 @@ class Behind:
     def pair(self, row: Row) -> str:
         both = {"first": self.named(row["first"]), "second": self.named(row["second"])}
         return gettext("%(first)s and %(second)s") % both
+
+    def group(self, row: Row) -> str:
+        """Model, kind, layer and category of a row; without the model where there is one alone."""
+        if self.several_models or len(row.keys() & {"kind", "layer", "category"}) == 0:
+            return group_name(row)
+        return group_name({name: value for name, value in row.items() if name != "model"})
 
     def lists_of(self, row: Row, **more: Any) -> str:
         """The lists of a row's model, kind and layer."""

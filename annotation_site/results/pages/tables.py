@@ -79,7 +79,7 @@ def table_2(rows: Sequence[Row]) -> PageTable:
             "list’s annotators, then over lists. Intervals are 95%, conditional on these "
             "annotators."
         ),
-        _warnings(rows),
+        warnings_of([(group_name(row), row) for row in rows]),
     )
 
 
@@ -98,8 +98,8 @@ def _headline(row: Row) -> Cell:
     return Cell(cell.text, cell.between, remark)
 
 
-def _warnings(rows: Sequence[Row]) -> list[str]:
-    return warnings_of([(group_name(row), row) for row in rows])
+def _warnings(rows: Sequence[Row], behind: Behind) -> list[str]:
+    return warnings_of([(_group_of(row, behind).text, row) for row in rows])
 
 
 def by_category(
@@ -119,7 +119,7 @@ def by_category(
     for _key, group in groupby(shown, key=lambda row: [row[key] for key in keys]):
         known = {row["measure"]: row for row in group}
         first = next(iter(known.values()))
-        cells = [words(group_name(first), behind.lists_of(first))]
+        cells = [words(behind.group(first), behind.lists_of(first))]
         for measure in measures:
             write = written.decimal if measure == "concepts_per_list" else written.share
             cells.append(valued(known[measure], write) if measure in known else Cell())
@@ -133,7 +133,7 @@ def by_category(
             "Layers count from 0. The categories add up to the coverage. Intervals are 95%, "
             "conditional on these annotators."
         ),
-        _warnings(shown),
+        _warnings(shown, behind),
     )
 
 
@@ -144,7 +144,7 @@ def real_against_random(rows: Sequence[Row], behind: Behind, *, layers: bool) ->
     body = [
         [
             words(
-                f"{REAL_MEASURES[row['measure']]}: {_all_layers(row)}",
+                f"{REAL_MEASURES[row['measure']]}: {_all_layers(row, behind)}",
                 behind.lists_of(row) if layers else "",
             ),
             Cell(written.share(row["mean_first"]), remark=lists_words(row["lists_first"])),
@@ -168,7 +168,7 @@ def real_against_random(rows: Sequence[Row], behind: Behind, *, layers: bool) ->
         ],
         body,
         _real_caption(adjusted=adjusted, layers=layers),
-        _warnings(shown),
+        _warnings(shown, behind),
     )
 
 
@@ -203,9 +203,11 @@ def _p_shown(row: Row) -> float | None:
     return p
 
 
-def _all_layers(row: Row) -> str:
+def _all_layers(row: Row, behind: Behind) -> str:
     if row["layer"] is not None:
-        return group_name(row)
+        return behind.group(row)
+    if not behind.several_models:
+        return gettext("all layers")
     return gettext("%(model)s, all layers") % {"model": row["model"]}
 
 
@@ -225,7 +227,7 @@ def agreement_across(
     titles = (translated(measures[one]["title"]) for one in shown)
     columns = [gettext("Group"), *titles, gettext("Lists")]
     caption = str(CONDITIONAL) if any("low" in row for row in rows) else ""
-    return PageTable(name, title, columns, body, caption, _warnings(rows))
+    return PageTable(name, title, columns, body, caption, _warnings(rows, behind))
 
 
 def _group_of(row: Row, behind: Behind) -> Cell:
@@ -233,7 +235,7 @@ def _group_of(row: Row, behind: Behind) -> Cell:
         return words(behind.pair(row))
     if "annotator" in row:
         return words(behind.named(row["annotator"]), behind.lists_by(row["annotator"]))
-    return words(group_name(row), behind.lists_of(row))
+    return words(behind.group(row), behind.lists_of(row))
 
 
 def reference(rows: Sequence[Row], behind: Behind) -> PageTable:
