@@ -328,7 +328,8 @@ def test_the_results_page_takes_few_queries(django_assert_max_num_queries):
     study = labelled_study()
     services.snapshot_refresh_now(study=study)
     client = researcher_client(study)
-    # session, person, study, people of the filter, the data's version (twice), ready, pending,
-    # workers, lists with vectors, tokens, descriptions, whether it is made up
-    with django_assert_max_num_queries(13):
+    # session, person, study, people and layers of the filter, the data's version, ready, pending,
+    # workers, lists with vectors, tokens, codes and descriptions, the paragraph's extractions,
+    # whether it is made up
+    with django_assert_max_num_queries(15):
         client.get(f"/studies/{study.slug}/results/")

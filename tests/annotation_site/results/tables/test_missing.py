@@ -1,5 +1,6 @@
 """What is missing, counted by hand: in tables, under filters, on the page, and after a lease."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -139,9 +140,11 @@ def test_a_lease_that_ends_makes_new_tables():
     assert data_version(study.pk) == before + 1
 
 
-def section_of(study):
-    services.snapshot_refresh_now(study=study)
-    page = researcher_client(study).get(f"/studies/{study.slug}/results/").content.decode()
+def section_of(study, min_tokens=None):
+    filters = Filters(min_tokens=min_tokens or study.min_tokens)
+    services.snapshot_refresh_now(study=study, filters=filters)
+    address = f"/studies/{study.slug}/results/?min_tokens={filters.min_tokens}"
+    page = researcher_client(study).get(address).content.decode()
     return page.partition('<section class="card" id="missing"')[2].partition("</section>")[0]
 
 
@@ -161,7 +164,7 @@ def test_the_page_says_that_nothing_is_missing():
     assert re.findall(r'<th scope="row">(.*?)</th>', section) == [
         "Patterns of fewer than 4 tokens"  # 2 of 8, which files keep
     ]
-    section = section_of(study, "?min_tokens=3")
+    section = section_of(study, min_tokens=3)
     assert "Nothing is missing: nobody skipped a list." in section
     assert "<table" not in section
 
