@@ -5,6 +5,7 @@ Pure functions, in English; pages translate the words around them. A missing val
 
 MISSING = "–"
 _MINUS = "−"
+_LEAST_P = 0.001
 
 
 def share(value: float | None) -> str:
@@ -63,7 +64,7 @@ def p_value(value: float | None) -> str:
     """A p-value; the smallest as an upper bound, as 10,000 shuffles give no more."""
     if value is None:
         return MISSING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"< {_LEAST_P}" if value < _LEAST_P else f"{value:.3f}"
 
 
 def _rounded(value: float, places: int) -> str:
