@@ -229,6 +229,21 @@ def test_figures_are_drawn_with_the_tables_and_for_print_when_asked(drawings):
     assert response.getvalue().startswith(b"%PDF")
 
 
+def test_the_tables_are_there_before_the_figures_are_drawn(monkeypatch):
+    study = labelled_study()
+    client = researcher_client(study)
+    seen = []
+
+    def draw(*, snapshot_id, for_print):
+        assert Snapshot.objects.get(pk=snapshot_id).state == State.READY
+        page = client.get(f"/studies/{study.slug}/results/").content.decode()
+        seen.append(("<strong>15.0%</strong>" in page, "This figure is being drawn." in page))
+
+    monkeypatch.setattr(services, "figures_draw", draw)
+    services.snapshot_refresh_now(study=study)
+    assert seen == [(True, True)]
+
+
 def test_figures_whose_files_are_gone_are_drawn_by_a_worker(drawings):
     """As for a snapshot of an older version, or of a database that was restored."""
     study = labelled_study()
