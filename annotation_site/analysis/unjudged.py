@@ -1,4 +1,4 @@
-"""What lists without an annotation could do to a result, were they annotated."""
+"""The bound on a result's change, were the lists without an annotation annotated."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -21,11 +21,11 @@ _DATE = forms.DateInput(attrs={"type": "date"})
 
 
 class FilterForm(forms.Form):
-    """Filter of results: what is ticked applies.
+    """Filter of results; its boxes are ticked where they apply.
 
-    Only what the study holds can be chosen: its kinds, categories and people. What is left out of
-    an address takes everything; a form that was sent says so with `ticked`, and needs a box of
-    each group.
+    Only what the study holds can be chosen: its kinds, categories and people. A group that an
+    address leaves out takes everything; a form that was sent says so with `ticked`, and needs a
+    box of each group.
     """
 
     min_tokens = forms.IntegerField(

@@ -19,7 +19,7 @@ from annotation_site.results.pages.values import (
 
 OBSERVED = "percent_agreement_concept"
 ASKED = ("krippendorff_alpha_concept", "mean_matched_jaccard", "matched_category_agreement")
-"""What the three questions are answered by; see METHODS in docs/measures.md."""
+"""The measures that answer the three questions; docs/measures.md defines them."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ MOST_NAMES = 4
 
 
 def filter_words(filters: Filters, *, study: Study, people: Mapping[str, Person]) -> str:
-    """What a filter takes: "Value vectors, layers 6 to 11, ana and ben"; "All annotations"."""
+    """A filter's name: "Value vectors, layers 6 to 11, ana and ben"; "All annotations"."""
     parts = [*_parts(filters, study, people)]
     if not parts:
         return gettext("All annotations")

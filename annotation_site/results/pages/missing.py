@@ -1,4 +1,4 @@
-"""What is missing on the results page: what stays out of the numbers, and why."""
+"""The part of the results page on annotations that are missing, or in no number, and why."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

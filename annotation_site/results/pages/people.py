@@ -1,4 +1,4 @@
-"""People and lists behind the numbers: what pages call them, and where their lists stand."""
+"""People and lists behind the numbers: their names on pages, and links to *Lists*."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

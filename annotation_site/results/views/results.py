@@ -31,8 +31,8 @@ from annotation_site.results.snapshots.selectors import Person, ResultsState, re
 from annotation_site.results.tables.filters import Filters
 from annotation_site.workers.selectors import workers_alive
 
-# Beside the filter in an address: what the page has, which snapshot it shows or shows meanwhile,
-# and that the form was sent.
+# Parameters of an address beside the filter: the state of the page, the snapshot of a file, the
+# snapshot to show meanwhile, and the mark of a form that was sent.
 _NOT_FILTERS = ("have", "snapshot", "before", "ticked")
 
 

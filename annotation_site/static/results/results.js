@@ -6,7 +6,7 @@ const show = filter.querySelector("[data-show]");
 const card = document.querySelector("#filter-card");
 const chosen = () => {
   const data = new FormData(filter);
-  data.delete("before"); // which tables the page shows is no choice
+  data.delete("before"); // the tables that the page shows are no choice
   return new URLSearchParams(data).toString();
 };
 const atFirst = chosen();

@@ -108,7 +108,7 @@ def test_the_numbers_keep_their_filter_while_another_is_computed(study):
     shown = page(study, f"?kinds=random&before={due.pk}")
     assert line(shown).startswith("Value vectors")
     assert "Random vectors: waiting for a worker" in line(shown)
-    # What is forgotten, or of another study, is replaced by all annotations.
+    # All annotations stand in for a snapshot that is forgotten, or of another study.
     for before in ("99999", str(computed(labelled_study()).pk), "x"):
         assert line(page(study, f"?kinds=random&before={before}")).startswith("All annotations")
 
