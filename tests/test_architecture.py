@@ -51,7 +51,7 @@ ROOMS = {
         "tables": {"pseudonyms"},
         "snapshots": {"figures", "pseudonyms", "tables"},
         "files": {"figures", "pseudonyms", "snapshots", "tables"},
-        "pages": {"pseudonyms", "snapshots", "tables"},
+        "pages": {"files", "pseudonyms", "snapshots", "tables"},
         "forms": {"files", "pages", "snapshots", "tables"},
         "views": {"figures", "files", "forms", "pages", "snapshots", "tables"},
         "tasks": {"files", "snapshots"},
@@ -68,7 +68,7 @@ FILES = {
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons coverage intervals means missing one_annotation paper "
-        "people permutations side_by_side stopwords strata stratified"
+        "people permutations side_by_side stopwords strata stratified unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -113,12 +113,16 @@ FILES = {
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
-        "downloads jobs labels_export labels_import labels_import_checks product references"
+        "downloads jobs labels_export labels_import labels_import_checks methods_paragraph product "
+        "references"
     ),
-    "results/pages": "cells disagreement list_search missing one_list remarks results summary",
+    "results/pages": (
+        "agreement disagreement disputes filter_words headline list_search missing one_list people "
+        "remarks results summary tables values"
+    ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
-        "dataframes filters machine_annotators missing model_names reading registry request"
+        "dataframes facts filters machine_annotators missing model_names reading registry request"
     ),
     "results/views": "deletion exports lists results",
     "workers": (
@@ -178,6 +182,11 @@ LATE = {
     },
     "annotation_site/results/files/jobs.py": {
         "annotation_site.results.files.archive.archive_write": "light: in a worker",
+    },
+    "annotation_site/results/pages/results.py": {
+        "annotation_site.results.files.methods_paragraph.methods_paragraph": (
+            "light: for researchers' pages alone"
+        ),
     },
     "annotation_site/results/snapshots/selectors.py": {
         "annotation_site.results.tables.registry.TABLES": "light: for researchers' pages alone",

@@ -11,8 +11,10 @@ https://doi.org/10.1080/01621459.1988.10478591
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotation_site.analysis.strata import Floats, Integers, Marks
 from annotation_site.analysis.stratified import LEVEL
@@ -20,6 +22,7 @@ from annotation_site.analysis.stratified import LEVEL
 RESAMPLES = 10_000
 SEED = 2022
 
+_FEW = 50  # lists of a stratum whose draws are kept
 _ROUNDING = 1e-12  # a bound this near its value is the value: sums in another order differ by less
 
 
@@ -104,20 +107,43 @@ def drawn_weights(
     is no stratum.
     """
     still = np.zeros(len(rows), dtype=np.bool_) if fixed is None else fixed
-    generators = [np.random.default_rng([seed, stratum]) for stratum in range(len(rows))]
-    for begin in range(0, resamples if len(rows) else 0, block):
-        size = min(block, resamples - begin)
-        yield [
-            np.ones((size, len(lists)))
-            if stays or len(lists) == 1
-            else _weights(generator, len(lists), size)
-            for generator, lists, stays in zip(generators, rows, still, strict=True)
-        ]
+    of_strata = [
+        _ones(len(lists), resamples, block)
+        if stays or len(lists) == 1
+        else _weights(seed, stratum, len(lists), resamples, block)
+        for stratum, (lists, stays) in enumerate(zip(rows, still, strict=True))
+    ]
+    return map(list, zip(*of_strata, strict=True))
 
 
-def _weights(generator: np.random.Generator, lists: int, size: int) -> Floats:
-    """The weight of each list in each of `size` resamples, shape (size, lists)."""
+def _ones(lists: int, resamples: int, block: int) -> Iterator[Floats]:
+    for begin in range(0, resamples, block):
+        yield np.ones((min(block, resamples - begin), lists))
+
+
+def _weights(seed: int, stratum: int, lists: int, resamples: int, block: int) -> Iterator[Floats]:
+    """The weight of each list of a stratum, block by block, shape (resamples, lists)."""
+    factor = lists / (lists - 1)
+    if lists <= _FEW:
+        kept = _kept_counts(seed, stratum, lists, resamples)
+        for begin in range(0, resamples, block):
+            yield np.asarray(kept[begin : begin + block] * factor, dtype=np.float64)
+        return
+    generator = np.random.default_rng([seed, stratum])
+    for begin in range(0, resamples, block):
+        counts = _counts(generator, lists, min(block, resamples - begin))
+        yield np.asarray(counts * factor, dtype=np.float64)
+
+
+@lru_cache(maxsize=64)  # 32 MB at most: the tables of a study, and of its filters, draw the same
+def _kept_counts(seed: int, stratum: int, lists: int, resamples: int) -> NDArray[np.uint8]:
+    drawn = _counts(np.random.default_rng([seed, stratum]), lists, resamples).astype(np.uint8)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _counts(generator: np.random.Generator, lists: int, size: int) -> Integers:
+    """How often each list was drawn in each of `size` resamples, shape (size, lists)."""
     drawn = generator.integers(0, lists, size=(size, lists - 1))
     drawn += lists * np.arange(size)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=size * lists)
-    return np.asarray(counts.reshape(size, lists) * (lists / (lists - 1)), dtype=np.float64)
+    return np.bincount(drawn.ravel(), minlength=size * lists).reshape(size, lists)

@@ -1,10 +1,12 @@
 """The forms of a study's results: the filters of its tables and lists, and its files."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
+from django.utils.datastructures import MultiValueDict
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -26,13 +28,15 @@ _DATE = forms.DateInput(attrs={"type": "date"})
 
 
 class FilterForm(forms.Form):
-    """Filter of results; an empty field means all.
+    """Filter of results; its boxes are ticked where they apply.
 
-    Only what the study holds can be chosen: its kinds, categories and people.
+    Only what the study holds can be chosen: its kinds, categories and people. A group that an
+    address leaves out takes everything; a form that was sent says so with `ticked`, and needs a
+    box of each group.
     """
 
     min_tokens = forms.IntegerField(
-        label=_("Tokens that a pattern needs to count"), min_value=1, max_value=MOST_RANKS
+        label=_("Tokens that a pattern needs"), min_value=1, max_value=MOST_RANKS
     )
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"), required=False, widget=forms.CheckboxSelectMultiple
@@ -59,19 +63,41 @@ class FilterForm(forms.Form):
     )
 
     def __init__(
-        self, data: Any = None, *, study: Study, people: dict[str, str], **kwargs: Any
+        self,
+        data: Any = None,
+        *,
+        study: Study,
+        people: Mapping[str, object],
+        layers: tuple[int, int] | None = None,
+        **kwargs: Any,
     ) -> None:
-        # What is left out of an address is the study's own choice.
-        data = data.copy() if data is not None else {}
-        data.setdefault("min_tokens", study.min_tokens)
-        data.setdefault("adjudicated", "off")
-        super().__init__(data, **kwargs)
-        self.study = study
+        """`people` have names by code; `layers` are the first and the last one, which stand in the
+        form where no others are chosen.
+        """
         choices = {
             "kinds": [one for one in Kind.choices if one[0] in study.kinds],
             "categories": [(name, name) for name in study.categories],
-            "people": list(people.items()),
+            "people": [(code, str(person)) for code, person in people.items()],
         }
+        # What is left out of an address is the study's own choice.
+        data = data.copy() if data is not None else {}
+        self.was_sent = "ticked" in data
+        self.nothing_of = [
+            name for name, every in choices.items() if name not in data and len(every) > 1
+        ]
+        self.layers = layers
+        data.setdefault("min_tokens", study.min_tokens)
+        data.setdefault("adjudicated", "off")
+        if layers is not None:
+            data.setdefault("layer_from", layers[0])
+            data.setdefault("layer_to", layers[1])
+        for name, options in choices.items():
+            every = [value for value, _ in options]
+            data.setlistdefault(name, every) if isinstance(data, MultiValueDict) else (
+                data.setdefault(name, every)
+            )
+        super().__init__(data, **kwargs)
+        self.study = study
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
 
@@ -92,6 +118,8 @@ class FilterForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        for name in self.nothing_of if self.was_sent else ():
+            self.add_error(name, gettext("Nothing is ticked, so nothing applies. Tick a box."))
         for first, last, sentence in (
             (
                 "layer_from",
@@ -114,11 +142,15 @@ class FilterForm(forms.Form):
             every = len(self.fields[name].choices)  # type: ignore[attr-defined]
             return chosen if 0 < len(chosen) < every else None
 
+        first, last = data["layer_from"], data["layer_to"]
+        if self.layers is not None:
+            last = None if last is not None and last >= self.layers[1] else last
+            first = None if first is not None and first <= self.layers[0] else first
         return Filters(
             min_tokens=data["min_tokens"],
             kinds=some("kinds"),
-            layer_from=data["layer_from"] or None,
-            layer_to=data["layer_to"],
+            layer_from=first or None,
+            layer_to=last,
             categories=some("categories"),
             people=some("people"),
             day_from=data["day_from"].isoformat() if data["day_from"] else None,
@@ -127,20 +159,13 @@ class FilterForm(forms.Form):
             machine_annotators=data["machine_annotators"],
         )
 
-    def in_words(self) -> str:
-        """The filter in words, for the head of the page. Call after is_valid."""
-        parts = []
-        for name, value in self.filters().canonical().items():
-            choices = dict(getattr(self.fields[name], "choices", ()))
-            label = str(self.fields[name].label)
-            if choices:
-                chosen = value if isinstance(value, list) else [value]
-                parts.append(f"{label}: {', '.join(str(choices[one]) for one in chosen)}")
-            elif value is True:
-                parts.append(label)
-            else:
-                parts.append(f"{label}: {value}")
-        return "; ".join(parts)
+    @property
+    def query(self) -> str:
+        """The filter as an address has it: without what excludes nothing. Call after is_valid."""
+        chosen = self.filters().canonical()
+        if chosen["min_tokens"] == self.study.min_tokens:
+            del chosen["min_tokens"]
+        return urlencode({name: "on" if v is True else v for name, v in chosen.items()}, doseq=True)
 
     def sentence(self) -> str:
         """The form's error as one sentence."""

@@ -56,6 +56,11 @@ class Snapshot(ClaimedWork):
     def __str__(self) -> str:
         return f"{self.study} at {self.data_version}"
 
+    @property
+    def lacks_methods(self) -> bool:
+        """Whether it is ready, but of a version that stored nothing for a methods paragraph."""
+        return self.state == self.State.READY and "methods" not in self.counts
+
     @classmethod
     def waiting(cls) -> QuerySet["Snapshot"]:
         return cls.objects.filter(state=cls.State.DUE)

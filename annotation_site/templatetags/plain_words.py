@@ -6,42 +6,16 @@ from typing import Any
 from django import template
 from django.utils.translation import gettext
 
+from annotation_site.analysis import written
 from annotation_site.corpus.models import Kind
 from annotation_site.results.pages.remarks import remark
+from annotation_site.results.pages.values import duration
 
 register = template.Library()
 register.filter(remark)
-MISSING = "–"
-
-
-@register.filter
-def percent(share: float | None) -> str:
-    """0.367 → 36.7%; a missing value is a dash, never a zero."""
-    return MISSING if share is None else f"{share:.1%}"
-
-
-@register.filter
-def decimals(value: float | None) -> str:
-    """1.234 → 1.23; −1.234 → −1.23, with a minus sign."""
-    return MISSING if value is None else f"{value:z.2f}".replace("-", "−")
-
-
-@register.filter
-def duration(seconds: float | None) -> str:
-    """0.42 → 0.4 s; 45 → 45 s; 150 → 2 min 30 s; 4000 → 1 h 7 min."""
-    if seconds is None:
-        return MISSING
-    if seconds < 9.95 and seconds != round(seconds):
-        return _unit(f"{seconds:.1f}", gettext("%(n)s s"))
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        parts = ((minutes, gettext("%(n)s min")), (rest, gettext("%(n)s s")))
-    else:
-        hours, minutes = divmod(round(seconds / 60), 60)
-        parts = ((hours, gettext("%(n)s h")), (minutes, gettext("%(n)s min")))
-    return " ".join(_unit(f"{n:,}", unit) for n, unit in parts if n) or _unit(
-        "0", gettext("%(n)s s")
-    )
+register.filter("percent", written.share)
+register.filter("decimals", written.decimal)
+register.filter(duration)
 
 
 def _unit(figure: str, unit: str) -> str:

@@ -1,6 +1,7 @@
 """A study's results in a real browser: choices, downloads, figures and what they say."""
 
 import hashlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,12 +68,14 @@ def opened(site: Site, browser: Browser) -> Page:
     return page
 
 
-def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
+def test_headline_figures_and_files(world: Site, browser: Browser) -> None:
     page = opened(world, browser)
-    headline = page.get_by_role("region", name="By kind of vector and model")
-    # 9 and 12 of 30 tokens, the mean of two people
-    expect(headline.get_by_role("row", name="value vectors 35.0%")).to_be_visible()
-    expect(page.locator("#basis")).to_contain_text("16 annotations, 2 people, 8 lists, 0 skipped")
+    headline = page.get_by_role("region", name="Coverage: the share of")
+    # 9 and 12 of 30 tokens, the mean of two people; nobody finds anything in random ones
+    for words in ("Value vectors 35.0%", "Random vectors 0.0%", "+35.0 points"):
+        expect(headline).to_contain_text(words, use_inner_text=True)
+    expect(page.locator("#basis")).to_contain_text("All annotations")
+    expect(page.locator("#basis")).to_contain_text("16 annotations · 8 of 8 lists · 2 people")
 
     figure = page.get_by_role("img", name="Value vectors of model-0 (4 lists, 8 annotations)")
     expect(figure).to_be_visible()
@@ -90,23 +93,75 @@ def test_choices_figures_and_files(world: Site, browser: Browser) -> None:
     assert lines[0].startswith("model,kind,stopwords_concepts,coverage,low,high")
     assert lines[1].startswith("model-0,value,without,0.35,0.35,0.35,1.0,4,4,8,0,")
 
-    measure = page.locator("summary", has_text="Overlap of matched patterns")
-    measure.click()
+    page.get_by_text("All measures, with definitions and sources").click()
+    page.get_by_role("row", name="Overlap of matched patterns").locator("summary").click()
     expect(page.get_by_text("matched one to one so that their Jaccard overlaps")).to_be_visible()
     expect(page.get_by_role("link", name="Jaccard (1912)")).to_be_visible()
 
-    page.get_by_text("filter by kind, layer, person, time").click()
-    page.get_by_label("random vectors").check()
-    page.get_by_role("button", name="Show").click()
-    expect(page.get_by_text("Filtered annotations")).to_be_visible()
+    page.get_by_role("link", name="4 lists").first.click()
+    expect(page).to_have_url(re.compile(r"/run/lists/\?kind=value$"))
+
+
+def test_a_filter_is_chosen_by_keyboard_and_the_numbers_keep_theirs(
+    world: Site, browser: Browser
+) -> None:
+    page = opened(world, browser)
+    other_tab = page.context.new_page()
+    other_tab.goto(RESULTS)
+    headline, basis = page.locator("#coverage"), page.locator("#basis")
+    show = page.get_by_role("button", name="Show")
+    expect(show).to_have_attribute("aria-disabled", "true")
+    show.focus()
+    page.keyboard.press("Enter")  # nothing has been changed
+    expect(page).to_have_url(re.compile(r"/results/$"))
+    page.get_by_label("value vectors").focus()
+    page.keyboard.press("Space")
+    expect(show).to_have_attribute("aria-disabled", "false")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/results/\?kinds=random&before=\d+$"))
+    expect(basis.locator(".basis-name")).to_have_text("All annotations")
+    expect(basis.get_by_role("status")).to_contain_text("Random vectors: ")
+    expect(headline).to_contain_text("Value vectors 35.0%", use_inner_text=True)
+    expect(page.get_by_label("value vectors")).not_to_be_checked()
+    page.get_by_text("As in table 2 of the paper, beside").click()
+
     run(world, COMPUTE)
-    # The page renews itself when the tables are there.
-    expect(page.locator("#basis")).to_contain_text("8 annotations, 2 people, 4 lists")
-    expect(headline.get_by_role("row", name="value vectors")).to_have_count(0)
-    expect(headline.get_by_role("row", name="random vectors 0.0%")).to_be_visible()
-    page.get_by_role("link", name="Hide the paper’s numbers").click()
-    expect(page.get_by_role("columnheader", name="the paper’s GPT2")).to_have_count(0)
-    expect(page.locator("#basis")).to_contain_text("4 lists")  # the choice stays
+    # The page renews itself when the tables are there; the other tab keeps its own.
+    expect(basis.locator(".basis-name")).to_have_text("Random vectors")
+    expect(basis).to_contain_text("8 annotations · 4 of 4 lists · 2 people")
+    expect(headline).not_to_contain_text("Value vectors")
+    expect(other_tab.locator(".basis-name")).to_have_text("All annotations")
+    expect(other_tab.locator("#coverage")).to_contain_text("35.0%")
+
+    # From here to a third one, these stay.
+    page.locator("summary", has_text="More").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Tokens that a pattern needs").fill("3")
+    page.keyboard.press("Enter")
+    expect(basis.locator(".basis-name")).to_have_text("Random vectors")
+    expect(basis.get_by_role("status")).to_contain_text("Random vectors, patterns from 3 tokens")
+    basis.get_by_role("link", name="All annotations").or_(
+        page.get_by_role("link", name="Results")
+    ).first.click()
+    expect(page.locator(".basis-name")).to_have_text("All annotations")
+
+
+def test_the_methods_paragraph_is_copied_whole(world: Site, browser: Browser) -> None:
+    context = browser.new_context(
+        base_url=world.address, permissions=["clipboard-read", "clipboard-write"]
+    )
+    page = context.new_page()
+    log_in(page, "rosa")
+    page.goto(RESULTS)
+    paragraph = page.locator("#methods")
+    clamped = paragraph.evaluate("one => one.clientHeight")
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == paragraph.text_content()
+    assert "Coverage of the value vectors of model-0 is 35.0%" in copied
+    page.get_by_label("whole text").check()
+    assert paragraph.evaluate("one => one.clientHeight") > clamped
 
 
 def test_a_file_is_asked_for_watched_and_fetched(
@@ -146,3 +201,18 @@ def test_results_are_accessible_and_fit(world: Site, browser: Browser) -> None:
     for summary in page.locator("details > summary").all():
         summary.evaluate("one => { one.parentElement.open = true }")
     look(page, "results")
+
+
+def test_results_fit_a_phone_with_the_filter_on_one_line(world: Site, browser: Browser) -> None:
+    context = browser.new_context(
+        base_url=world.address, viewport={"width": 390, "height": 844}, has_touch=True
+    )
+    page = context.new_page()
+    log_in(page, "rosa")
+    page.goto(RESULTS)
+    card = page.locator("#filter-card")
+    expect(card).not_to_have_attribute("open", "")
+    assert (card.bounding_box() or {"height": 0})["height"] <= 60
+    page.evaluate("scrollTo(0, 1500)")
+    expect(page.locator(".basis-name")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,6 +1,6 @@
 """Agreement per list: patterns side by side, disagreement ranking, test and retest."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,15 +23,17 @@ _FIRST, _SECOND = "first", "second"
 _ROUNDING = 1e-12
 
 
-def matched_patterns(labels: AnnotationFrames, *, list_id: object, min_tokens: int) -> pd.DataFrame:
-    """Put every two people's patterns of one list side by side.
+def matched_patterns(
+    labels: AnnotationFrames, *, list_ids: Sequence[Hashable], min_tokens: int
+) -> pd.DataFrame:
+    """Put every two people's patterns of some lists side by side.
 
     Parameters
     ----------
     labels
         What people answered.
-    list_id
-        The list.
+    list_ids
+        The lists, in the order of the rows.
     min_tokens
         As for `measure_agreement`.
 
@@ -39,13 +41,14 @@ def matched_patterns(labels: AnnotationFrames, *, list_id: object, min_tokens: i
     -------
     DataFrame
         One row per matched pair of patterns, best overlap first, then per pattern without a
-        partner, by pair of people: ``first``, ``second`` (people), ``first_pattern`` and
-        ``second_pattern`` (numbers, None where there is no partner), ``jaccard`` (0 without a
+        partner, by list and pair of people: ``list_id``, ``first``, ``second`` (people),
+        ``first_pattern`` and ``second_pattern`` (numbers, None where there is no partner),
+        ``jaccard`` (0 without a
         partner), ``shared``, ``only_first``, ``only_second`` (tuples of ranks),
         ``same_category`` (None without a partner).
     """
-    lists = labels.lists[labels.lists["list_id"] == list_id]
-    annotations = labels.annotations[labels.annotations["list_id"] == list_id]
+    lists = labels.lists[labels.lists["list_id"].isin(list_ids)]
+    annotations = labels.annotations[labels.annotations["list_id"].isin(list_ids)]
     inside = labels.members["annotation_id"].isin(annotations["annotation_id"])
     members = labels.members[inside].reset_index(drop=True)
     answers = encode(AnnotationFrames(lists, annotations, members), min_tokens=min_tokens)[None]
@@ -54,7 +57,11 @@ def matched_patterns(labels: AnnotationFrames, *, list_id: object, min_tokens: i
     number = members["pattern"].to_numpy()[patterns.row]
     ranks = _ranks(members, patterns.row)
     rows = []
-    for pair, people in enumerate(pairs.people_pairs[pairs.people]):
+    place = {list_id: n for n, list_id in enumerate(list_ids)}
+    of_pair = answers.lists["list_id"].to_numpy()[pairs.list].tolist()
+    order = sorted(range(len(of_pair)), key=lambda pair: place[of_pair[pair]])
+    for pair in order:
+        people = pairs.people_pairs[pairs.people[pair]]
         chosen = np.flatnonzero(matching.chosen & (found.pair == pair))
         chosen = chosen[np.argsort(-found.jaccard[chosen], kind="stable")]
         couples: list[tuple[int | None, int | None]] = [
@@ -71,6 +78,7 @@ def matched_patterns(labels: AnnotationFrames, *, list_id: object, min_tokens: i
             both = one is not None and other is not None
             rows.append(
                 {
+                    "list_id": of_pair[pair],
                     _FIRST: answers.people[people[0]],
                     _SECOND: answers.people[people[1]],
                     "first_pattern": None if one is None else number[one],
@@ -84,9 +92,10 @@ def matched_patterns(labels: AnnotationFrames, *, list_id: object, min_tokens: i
                     else None,
                 }
             )
-    columns = [_FIRST, _SECOND, "first_pattern", "second_pattern", "jaccard", "shared"]
+    columns = ["list_id", _FIRST, _SECOND, "first_pattern", "second_pattern", "jaccard", "shared"]
     columns += ["only_first", "only_second", "same_category"]
-    return pd.DataFrame(rows, columns=columns, dtype="object").astype({"jaccard": "float64"})
+    table = pd.DataFrame(rows, columns=columns, dtype="object")
+    return table.astype({"list_id": lists["list_id"].dtype, "jaccard": "float64"})
 
 
 def _ranks(members: pd.DataFrame, rows: Integers) -> list[frozenset[int]]:

@@ -84,9 +84,10 @@ class Measure:
 
 def ratio(numerator: Any, denominator: Any) -> Floats:
     """Divide; NaN, without a warning, if the denominator is 0."""
-    numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    result = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=result, where=denominator != 0)
+    if np.shape(numerator) != np.shape(denominator):  # slow for what is called so often
+        numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    result = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
     return result
 
 

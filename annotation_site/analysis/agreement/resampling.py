@@ -1,6 +1,6 @@
 """Resampling: every measure of agreement in every resample, for several groupings at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +10,29 @@ from annotation_site.analysis.agreement.groups import Agreement, Cell, Drawn, Gr
 from annotation_site.analysis.agreement.measure import Statistics
 from annotation_site.analysis.agreement.thin import ThinSums
 from annotation_site.analysis.intervals import drawn_weights, rows_of, stratum_sums
+from annotation_site.analysis.strata import Marks
 
 _BLOCK = 250  # resamples at a time: their sums stay in the processor's cache
 
 
-def resampled_values(
-    agreement: Agreement, groupings: Sequence[Grouping], drawn: Drawn, resamples: int, seed: int
-) -> list[Floats]:
-    """Values in every resample, per grouping: shape (rows of its table, resamples).
+Rows = dict[int, Floats]
+"""Values in every resample, shape (resamples,), by row of a table."""
 
-    Groups of several layers are drawn by `Strata.pools`; a layer's lists by themselves.
+
+def resampled_values(
+    agreement: Agreement,
+    groupings: Sequence[Grouping],
+    drawn: Drawn,
+    resamples: int,
+    seed: int,
+    wanted: Sequence[Collection[int]],
+) -> list[Rows]:
+    """Values of the wanted rows of each grouping's table in every resample.
+
+    Groups of several layers are drawn by `Strata.pools`; a layer's lists by themselves. Rows that
+    get no interval are not wanted, and nothing is computed for them.
     """
-    found = [
-        {cell: np.full((len(one.keys), resamples), np.nan) for cell in one.cells(agreement)}
-        for one in groupings
-    ]
+    found = [{row: np.full(resamples, np.nan) for row in sorted(rows)} for rows in wanted]
     strata = drawn.strata
     own = np.arange(len(strata))
     pooled = len(np.unique(strata.pools)) < len(strata)
@@ -32,7 +40,7 @@ def resampled_values(
         chosen = [
             place
             for place, one in enumerate(groupings)
-            if ("layer" in one.by and pooled) == by_layer
+            if ("layer" in one.by and pooled) == by_layer and found[place]
         ]
         if not chosen or not len(drawn.rows):
             continue
@@ -43,7 +51,7 @@ def resampled_values(
             [groupings[place] for place in chosen],
             _Draws(drawn, groups, resamples, seed),
         )
-    return [np.stack(list(values.values()), axis=1).reshape(-1, resamples) for values in found]
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +77,20 @@ class _Draws:
 
 
 def _fill(
-    found: Sequence[dict[Cell, Floats]],
+    found: Sequence[Rows],
     agreement: Agreement,
     groupings: Sequence[Grouping],
     draws: _Draws,
 ) -> None:
-    """Draw lists and write what follows, shape (groups, resamples) by cell."""
+    """Draw lists and write what follows into the rows."""
     used, units, group_of = draws.drawn.rows, draws.drawn.units, draws.of_unit
     rows = rows_of(group_of)
+    groups = [
+        group
+        for grouping, values in zip(groupings, found, strict=True)
+        for group in _groups(grouping, agreement, values, grouping.members(used, units, group_of))
+    ]
+    # All of them, so that no last digit depends on which rows are wanted.
     wanted = sorted({cell for one in groupings for cell in one.cells(agreement)}, key=str)
     known = agreement.statistics
     statistics = {one: known[one] for one in wanted if one in known}
@@ -88,7 +102,6 @@ def _fill(
     others = {cell: one for cell, one in statistics.items() if cell not in thin}
     dense = _Columns(others, used, units)
     parts = [dense.values[inside] for inside in rows]
-    members = [one.members(used, units, group_of) for one in groupings]
     begin = 0
     for weights in draws.weights(rows):
         now = slice(begin, begin + len(weights[0]))
@@ -97,13 +110,38 @@ def _fill(
         drawn = np.empty((len(group_of), len(weights[0])))
         for inside, weight in zip(rows, weights, strict=True):
             drawn[inside] = weight.T
-        for member, values in zip(members, found, strict=True):
-            for group in np.flatnonzero(member.any(axis=1)):
-                together = sums[member[group]].sum(axis=0)
-                for cell in values.keys() & others.keys():
-                    values[cell][group, now] = dense.value(cell, together)
-                for cell in values.keys() & thin.keys():
-                    values[cell][group, now] = thin[cell].values(member[group][group_of], drawn)
+        for group in groups:
+            together = sums[group.members].sum(axis=0)
+            for cell, values in group.values.items():
+                if cell in others:
+                    values[now] = dense.value(cell, together)
+                elif cell in thin:
+                    values[now] = thin[cell].values(group.members[group_of], drawn)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """A group of lists of which some measures are wanted.
+
+    `members` says which groups of units it has; `values` holds the rows by cell, to be written.
+    """
+
+    members: Marks
+    values: dict[Cell, Floats]
+
+
+def _groups(
+    grouping: Grouping, agreement: Agreement, found: Rows, members: Marks
+) -> Iterator[_Group]:
+    """The groups of a table that have wanted rows, and drawn lists."""
+    cells = grouping.cells(agreement)
+    of_group: dict[int, dict[Cell, Floats]] = {}
+    for row, values in found.items():
+        group, place = divmod(row, len(cells))
+        of_group.setdefault(group, {})[cells[place]] = values
+    for group, rows in of_group.items():
+        if members[group].any():
+            yield _Group(members[group], rows)
 
 
 class _Columns:

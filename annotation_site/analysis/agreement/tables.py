@@ -1,6 +1,6 @@
 """Tables of agreement: by group of lists, by category, by pair of people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -82,10 +82,14 @@ def agreement_tables(
     tables = [_table(agreement, grouping) for grouping in groupings]
     if resamples and tables:
         drawn = agreement.drawn(populations)
-        found = resampled_values(agreement, groupings, drawn, resamples, seed)
-        for grouping, table, values in zip(groupings, tables, found, strict=True):
-            member = grouping.members(drawn.rows, drawn.units, drawn.stratum)
-            _add_intervals(table, values, drawn.strata, member)
+        judged = [
+            _judged(table, drawn.strata, grouping.members(drawn.rows, drawn.units, drawn.stratum))
+            for grouping, table in zip(groupings, tables, strict=True)
+        ]
+        wanted = [[row for row, (reason, _) in rows.items() if not reason] for rows in judged]
+        found = resampled_values(agreement, groupings, drawn, resamples, seed, wanted)
+        for table, rows, values in zip(tables, judged, found, strict=True):
+            _add_intervals(table, rows, values)
     return tables
 
 
@@ -174,20 +178,32 @@ def _dense(values: Floats | sparse.csr_array) -> Floats:
     return values if isinstance(values, np.ndarray) else np.asarray(values.toarray())
 
 
-def _add_intervals(table: pd.DataFrame, values: Floats, strata: Strata, member: Marks) -> None:
-    """Fill the bounds; `member` says which strata each group has, shape (groups, strata)."""
+Judged = dict[int, tuple[str, list[str]]]
+"""Why a row gets no interval, empty where it gets one, and its warnings; by row."""
+
+
+def _judged(table: pd.DataFrame, strata: Strata, member: Marks) -> Judged:
+    """Of the rows with a value; `member` has the strata of each group, shape (groups, strata)."""
     cells = len(table) // max(len(member), 1)
-    bounds = np.full((len(table), 2), np.nan)
-    warnings = [str(warning) for warning in table["warning"]]
-    lists, value = table["lists"].to_numpy(), table["value"].to_numpy(dtype=np.float64)
-    for row in np.flatnonzero(table["undefined"] == ""):
-        reason, said = strata.judged(
+    lists = table["lists"].to_numpy()
+    return {
+        int(row): strata.judged(
             member[row // cells], lists=int(lists[row]), few=FEW_PER_STRATUM_RESAMPLED
         )
+        for row in np.flatnonzero(table["undefined"] == "")
+    }
+
+
+def _add_intervals(table: pd.DataFrame, judged: Judged, found: Mapping[int, Floats]) -> None:
+    """Fill the bounds from the values in every resample."""
+    bounds = np.full((len(table), 2), np.nan)
+    warnings = [str(warning) for warning in table["warning"]]
+    value = table["value"].to_numpy(dtype=np.float64)
+    for row, (reason, said) in judged.items():
         if reason:
             warnings[row] = reason
             continue
-        interval = percentile_interval(values[row], value=float(value[row]))
+        interval = percentile_interval(found[row], value=float(value[row]))
         bounds[row] = interval.low, interval.high
         warnings[row] = joined([warnings[row], *said, *interval.warnings()])
     table["low"], table["high"] = bounds.T

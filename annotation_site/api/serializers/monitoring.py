@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from annotation_site.annotation.crowd.payment import STATES
+from annotation_site.annotation.crowd import payment
 from annotation_site.annotation.models import Item
 from annotation_site.annotation.monitoring.progress import StudyProgress
 from annotation_site.annotation.review.adjudicated_annotations import Reference
@@ -57,7 +57,7 @@ class PaymentFields(serializers.Serializer):
     )
     code = serializers.CharField(help_text="the completion code that was shown; else empty")
     completed_at = serializers.DateTimeField(source="participant.completed_at", allow_null=True)
-    state = serializers.ChoiceField(STATES)
+    state = serializers.ChoiceField(payment.STATES)
     explanation = serializers.CharField(source="sentence", help_text="why, in one sentence")
     hints = serializers.ListField(
         child=serializers.CharField(), help_text="They are hints only and reject nothing."

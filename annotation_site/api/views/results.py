@@ -141,7 +141,7 @@ def _filters(study: Study, chosen: dict[str, Any]) -> Filters:
 
 def _results(study: Study, filters: Filters | None = None) -> dict[str, Any]:
     state = selectors.results_state(study, filters)
-    return {**vars(state), "people": list(selectors.people_of(study))}
+    return {**vars(state), "people": sorted(selectors.people_of(study))}
 
 
 def _standing(view: ApiView, found: dict[str, Any]) -> Response:

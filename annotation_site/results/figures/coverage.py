@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Transform
 
 from annotation_site.analysis.annotation_frames import KINDS, kind_heading
 from annotation_site.results.figures.canvas import (
@@ -26,6 +29,7 @@ from annotation_site.results.figures.canvas import (
 
 STOPWORDS = "stopwords/punctuation"
 NO_LISTS = "no lists yet"
+RANDOM = "random vectors, all layers"
 
 # Okabe and Ito's colours. The paper's categories get steps of lightness (L* 46, 71, 89), darkest
 # at the bottom, so that they also differ in print without colour; further ones get a hatch.
@@ -63,7 +67,8 @@ def coverage_across_layers(
 
     Notes
     -----
-    After figure 2 of Geva et al. (2022). A layer without an annotated list is shaded, so that it
+    After figure 2 of Geva et al. (2022), with the mean of the random lists as a dotted line beside
+    the other kinds. A layer without an annotated list is shaded, so that it
     cannot be taken for one with a coverage of 0.
     """
     panels = _panels(table, layers, intervals)
@@ -91,6 +96,8 @@ def coverage_alt_text(
             f"layer {layer}: {_in_words(row, categories)}" for layer, row in panel.rows.iterrows()
         )
         sentences.append(f"{panel.name} of {panel.model} ({panel.basis}): {values}.")
+        if panel.has_line:
+            sentences.append(f"Dotted line, {RANDOM}: {panel.random:.1%}.")
     return " ".join(sentences)
 
 
@@ -108,6 +115,11 @@ class _Panel:
     model: str
     kind: str
     rows: pd.DataFrame  # indexed by layer, without gaps
+    random: float  # the mean of the model's random lists; NaN where there is none
+
+    @property
+    def has_line(self) -> bool:
+        return self.kind != "random" and self.random >= 0
 
     @property
     def name(self) -> str:
@@ -140,11 +152,19 @@ def _panels(
     last = int(table["layer"].max()) if len(table) else -1
     axis = pd.RangeIndex(max(last + 1, layers or 0), name="layer")
     return [
-        _Panel(str(model), kind, rows.set_index("layer").reindex(axis))
+        _Panel(str(model), kind, rows.set_index("layer").reindex(axis), _random_mean(of_model))
         for model, of_model in table.groupby("model")
         for kind in KINDS
         if len(rows := of_model[of_model["kind"] == kind])
     ]
+
+
+def _random_mean(rows: pd.DataFrame) -> float:
+    """The mean over a model's random lists, from its layers."""
+    judged = rows[(rows["kind"] == "random") & (rows["lists"] > 0)]
+    lists = judged["lists"].to_numpy(dtype=np.float64)
+    coverage = judged["coverage"].to_numpy(dtype=np.float64)
+    return float(np.average(coverage, weights=lists)) if len(judged) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -204,10 +224,7 @@ def _draw(
     if len(models) == 1:
         write(figure, pixels, 0, 38, clipped(models[0], width, 12), size=12, color=ink.soft)
     for entry, (x, y) in zip(entries, places, strict=True):
-        swatch = Rectangle(
-            (x, y + below - 10), 14, 12, transform=pixels, linewidth=0.5, **entry.look
-        )
-        figure.add_artist(swatch)
+        figure.add_artist(_swatch(entry, x, y + below, pixels))
         write(figure, pixels, x + 20, y + below, entry.label, size=12, color=ink.text)
     for panel, cell in zip(panels, grid.cells, strict=True):
         x, y = grid.corner(cell)
@@ -233,6 +250,14 @@ class _Band:
 
     label: str
     look: dict[str, Any]
+    is_line: bool = False
+
+
+def _swatch(entry: _Band, x: float, y: float, pixels: Transform) -> Artist:
+    """The sign beside a legend's words."""
+    if entry.is_line:
+        return Line2D([x, x + 14], [y - 4, y - 4], transform=pixels, **entry.look)
+    return Rectangle((x, y - 10), 14, 12, transform=pixels, linewidth=0.5, **entry.look)
 
 
 def _bands(categories: tuple[str, ...], ink: Ink) -> list[_Band]:
@@ -248,9 +273,15 @@ def _bands(categories: tuple[str, ...], ink: Ink) -> list[_Band]:
 
 def _legend(panels: list[_Panel], categories: tuple[str, ...], ink: Ink) -> list[_Band]:
     entries = _bands(categories, ink)
+    if any(panel.has_line for panel in panels):
+        entries.append(_Band(RANDOM, _dotted(ink), is_line=True))
     if any((panel.rows["lists"] > 0).sum() < len(panel.rows) for panel in panels):
         entries.append(_Band(NO_LISTS, {"facecolor": ink.empty, "edgecolor": ink.grid}))
     return entries
+
+
+def _dotted(ink: Ink) -> dict[str, Any]:
+    return {"color": ink.text, "linewidth": 1.2, "linestyle": (0, (1.5, 3))}
 
 
 def _flow(labels: list[str], *, width: int) -> tuple[list[tuple[float, float]], float]:
@@ -290,6 +321,8 @@ def _draw_bars(
             **band.look,
         )
         floor += height
+    if panel.has_line:
+        axes.axhline(100 * panel.random, zorder=3.5, **_dotted(ink))
     _draw_intervals(axes, annotated, ink)
 
 

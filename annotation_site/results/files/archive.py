@@ -30,6 +30,7 @@ from annotation_site.results.files.archive_annotations import (
 from annotation_site.results.files.archive_facts import Facts
 from annotation_site.results.files.archive_study import study_members
 from annotation_site.results.files.labels_export import Report, annotation_records
+from annotation_site.results.files.methods_paragraph import extraction_rows, rules_of
 from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
 from annotation_site.results.snapshots.versions import data_version
@@ -186,15 +187,7 @@ def _parameters(
     shown = results_state(study).snapshot
     return {
         "product": archive_texts.product(),
-        "study": {
-            name: getattr(study, name)
-            for name in (
-                "slug", "title", "list_source", "categories", "min_tokens",
-                "several_patterns_per_token", "annotators_per_list", "kinds", "lists_per_layer",
-                "repeat_percent", "show_glosses", "gloss_rule", "highlight_spellings",
-                "team_may_annotate", "seed", "made_up",
-            )
-        },
+        "study": rules_of(study),
         "data_version": version,
         "with_names": with_names,
         "figures": {"data_version": shown.data_version, "filters": shown.filters}
@@ -202,21 +195,8 @@ def _parameters(
         else None,
         "tables": choices.to_json(),
         "counts": counts,
-        "extractions": list(_extractions(study)),
-    }  # fmt: skip
-
-
-def _extractions(study: Study) -> Iterator[dict[str, Any]]:
-    for extraction in study.extractions.select_related("model").order_by("bundle_digest"):
-        model = extraction.model
-        yield {
-            "model": model.name if model else extraction.model_source,
-            "revision": model.revision if model else "",
-            "weights_digest": model.weights_digest if model else "",
-            "bundle_digest": extraction.bundle_digest,
-            "parameters": extraction.parameters,
-            "environment": extraction.environment,
-        }
+        "extractions": list(extraction_rows(study)),
+    }
 
 
 def _environment() -> dict[str, str]:

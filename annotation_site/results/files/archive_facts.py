@@ -7,12 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from annotation_site.analysis.annotation_frames import KINDS
 from annotation_site.exports.annotation_records import AnnotationRecord
+from annotation_site.results.tables.facts import PURPOSES, facts_of
 from annotation_site.results.tables.request import TableRequest
-
-PURPOSES = ("annotation", "training", "repeat", "reference", "pilot", "adjudication")
-"""What submitted lists are for, in the order in which texts name them."""
 
 
 class Facts:
@@ -63,31 +60,10 @@ class Facts:
 
         `lists` and `skips` are rows of `LIST_COLUMNS` and `SKIP_COLUMNS`.
         """
-        labels = request.labels
-        sizes = labels.members.groupby(["annotation_id", "pattern"]).size()
-        kinds = Counter(labels.lists["kind"])
-        of_list = labels.annotations["list_id"].value_counts()
-        said = set(labels.members["annotation_id"])
         states = Counter(row[3] for row in skips if row[2] == "annotation")
         return {
-            "lists": len(labels.lists),
+            **facts_of(request),
             "list_uses": dict(sorted(Counter(row[7] for row in lists).items())),
-            "judged": len(of_list),
-            "lengths": sorted({int(length) for length in labels.lists["length"]}),
-            "kinds": {kind: kinds[kind] for kind in KINDS if kind in kinds},
-            "annotations": len(labels.annotations),
-            "annotators": int(labels.annotations["annotator"].nunique()),
-            "no_pattern": len(set(labels.annotations["annotation_id"]) - said),
-            "annotations_per_list": {
-                "median": float(of_list.median()),
-                "least": int(of_list.min()),
-                "most": int(of_list.max()),
-            }
-            if len(of_list)
-            else None,
-            "patterns": len(sizes),
-            "patterns_too_small": int((sizes < request.min_tokens).sum()),
-            "active_seconds": int(request.times["active_seconds"].sum()),
             "excluded": {name: self._flags[name] for name in ("surplus", "unblinded")},
             # Missing where there are none, as in archives from before there were looks.
             **({"adjudicated_not_blind": self._not_blind} if self._not_blind else {}),

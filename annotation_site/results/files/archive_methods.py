@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from annotation_site.analysis.annotation_frames import KIND_NAMES
+from annotation_site.analysis.written import decimal, points, points_bound, share
 from annotation_site.exports.table import Table
 from annotation_site.results.files.references import cite
 
@@ -32,8 +33,12 @@ _REPORTED = {
 
 
 def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
-    """The text of methods.md; every number in it is in the archive."""
+    """The text of methods.md; every number in it is in the archive.
+
+    The results page shows the same text for a filter, whose JSON is `parameters["filter"]`.
+    """
     paragraphs = (
+        _filter(parameters.get("filter", {})),
         _data(parameters, tables),
         _missing(parameters["counts"]),
         _coverage(parameters, tables),
@@ -43,6 +48,36 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         _software(parameters),
     )
     return "\n\n".join(" ".join(found) for one in paragraphs if (found := list(one))) + "\n"
+
+
+def _filter(chosen: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence on the part of a study that a filter takes."""
+    parts = []
+    if kinds := chosen.get("kinds"):
+        parts.append(f"{_series(KIND_NAMES[kind] for kind in KIND_NAMES if kind in kinds)}")
+    first, last = chosen.get("layer_from"), chosen.get("layer_to")
+    if first is not None and last is not None:
+        parts.append(f"layer {first}" if first == last else f"layers {first} to {last}")
+    elif first is not None:
+        parts.append(f"layers from {first}")
+    elif last is not None:
+        parts.append(f"layers up to {last}")
+    if categories := chosen.get("categories"):
+        parts.append(f"patterns of the category {_series(sorted(categories), 'or')}")
+    if people := chosen.get("people"):
+        parts.append(f"annotations by {_number(len(people), 'chosen person', 'chosen people')}")
+    if day := chosen.get("day_from"):
+        parts.append(f"annotations submitted on {day} or later (UTC)")
+    if day := chosen.get("day_to"):
+        parts.append(f"annotations submitted until {day} (UTC)")
+    if chosen.get("adjudicated") == "only":
+        parts.append("adjudicated lists")
+    if parts:
+        yield f"This text describes a part of the study: {_series(parts)}."
+    if chosen.get("adjudicated", "off") != "off":
+        yield "Where a list is adjudicated, coverage uses the adjudicated annotation."
+    if chosen.get("machine_annotators"):
+        yield "Machine annotators are counted as people here."
 
 
 def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
@@ -187,7 +222,7 @@ def _coverage(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Ite
             lists = _number(row["lists"], "list")
             yield (
                 f"Coverage of the {KIND_NAMES[row['kind']]} of {row['model']} is "
-                f"{_percent(row['value'])} ({_interval(row, _percent)}; {lists})."
+                f"{share(row['value'])} ({_interval(row, share)}; {lists})."
             )
 
 
@@ -200,8 +235,8 @@ def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> 
     for row in rows:
         yield (
             f"The coverage of the value vectors of {row['model']} minus that of its random vectors "
-            f"is {_points(row['difference'])} points ({_interval(row, _points)}), with Cliff's "
-            f"delta {_decimal(row['cliffs_delta'])} {cite('cliff-1993-dominance')} and "
+            f"is {points(row['difference'])} points ({_interval(row, points_bound)}), with Cliff's "
+            f"delta {decimal(row['cliffs_delta'])} {cite('cliff-1993-dominance')} and "
             f"{_p(row['p'])}."
         )
     if rows:
@@ -240,9 +275,9 @@ def _agreement(tables: Mapping[str, Table]) -> Iterator[str]:
             continue
         value = (row["undefined"] or "undefined").rstrip(".")
         if row["value"] is not None:
-            value = _decimal(row["value"])
+            value = decimal(row["value"])
             if row["low"] is not None:
-                value += f" ({_interval(row, _decimal)})"
+                value += f" ({_interval(row, decimal)})"
         yield f"{title[0].upper()}{title[1:]} {cite(*works)} is {value}."
     if all(row["low"] is None for row in found.values()):
         yield "Agreement has no interval here."
@@ -296,18 +331,6 @@ def _p(p: float | None) -> str:
     return "no p-value" if p is None else f"p = {p:.4f}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}%"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}".replace("-", "−")
-
-
-def _decimal(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
-
-
 def _say(number: int) -> str:
     if not number:
         return "none of them says"
@@ -318,8 +341,8 @@ def _people(number: int) -> str:
     return {0: "No annotator", 1: "One annotator"}.get(number, f"{number:,} annotators")
 
 
-def _number(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _number(number: int, what: str, several: str = "") -> str:
+    return f"{number:,} {what if number == 1 else several or what + 's'}"
 
 
 def _span(lengths: list[int]) -> str:

@@ -69,16 +69,22 @@ def product() -> dict[str, Any]:
 
 def texts(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, str]:
     """All texts of the archive by the name of their member."""
-    said = methods(parameters, tables)
+    said = methods_text(parameters, tables)
     references = bibliography(said, version=parameters["product"]["version"])
     made_up = parameters["study"].get("made_up", False)
     return {
         "README.md": _readme(parameters),
-        "methods.md": f"{_MADE_UP}\n\n{said}" if made_up else said,
+        "methods.md": said,
         "references.bib": f"% {_MADE_UP}\n\n{references}" if made_up else references,
         "parameters.json": json_text(parameters),
         "labels/fields.md": fields_table(),
     }
+
+
+def methods_text(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+    """The text of methods.md, which begins with a warning where the annotations are made up."""
+    said = methods(parameters, tables)
+    return f"{_MADE_UP}\n\n{said}" if parameters["study"].get("made_up", False) else said
 
 
 def json_text(content: Mapping[str, Any]) -> str:

@@ -1,16 +1,21 @@
 """Context of the results page from a snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext
 
 from annotation_site.annotation.models import Study
 from annotation_site.results.models import Snapshot
-from annotation_site.results.pages import cells as presentation
-from annotation_site.results.pages.cells import PageTable, Row, agreement_across
-from annotation_site.results.pages.missing import missing
+from annotation_site.results.pages import tables
+from annotation_site.results.pages.agreement import by_model, questions
+from annotation_site.results.pages.disputes import disputes
+from annotation_site.results.pages.headline import headlines
+from annotation_site.results.pages.missing import gaps, missing
+from annotation_site.results.pages.people import Behind
+from annotation_site.results.pages.tables import PageTable, Row, agreement_across
 from annotation_site.results.snapshots import selectors
+from annotation_site.results.snapshots.selectors import Person
 
 # What an overview names first; the tables below it have every measure.
 OVERVIEW = (
@@ -23,25 +28,60 @@ OVERVIEW = (
 )
 
 
-def page_context(study: Study, snapshot: Snapshot, *, paper: bool) -> dict[str, Any]:
-    """Tables, figures and lists of a snapshot, ready for the template: three queries."""
+def page_context(study: Study, snapshot: Snapshot, people: Mapping[str, Person]) -> dict[str, Any]:
+    """Tables, figures and lists of a snapshot, ready for the template: four queries."""
+    # Loads pandas, for researchers' pages alone.
+    from annotation_site.results.files.methods_paragraph import methods_paragraph
+
     rows = {name: selectors.rows_of(snapshot, name) for name in snapshot.tables}
-    if "table_2" not in rows:  # computed by an older version; the next one is on its way
+    if not {"table_2", "missing"} <= set(rows):  # of an older version; the next is on its way
         return {"older": True}
-    measures = snapshot.measures
+    several = len({row["model"] for row in rows["coverage"]}) > 1
+    behind = Behind(study, people, several)
+    return {
+        "headlines": headlines(rows, behind),
+        "methods": methods_paragraph(study, snapshot),
+        "questions": questions(rows["agreement"], snapshot.measures),
+        "measures": by_model(rows["agreement"], snapshot.measures),
+        "gaps": gaps(study, rows, snapshot.counts, behind),
+        "disputes": disputes(study, rows, behind),
+        "lists_by_overlap": behind.lists(order="overlap"),
+        "figures": selectors.figures_of(snapshot),
+        "table_names": selectors.table_names(snapshot),
+        **_tables(study, rows, snapshot.measures, behind),
+    }
+
+
+def _tables(
+    study: Study, rows: Mapping[str, Sequence[Row]], measures: Row, behind: Behind
+) -> dict[str, Any]:
     few = {name: measures[name] for name in OVERVIEW if name in measures}
-    worst = [row["list_id"] for row in rows["side_by_side"]]
     intervals, categories = rows["coverage_intervals"], study.categories
     real = rows["real_against_random"]
-    return {
-        "headline": presentation.table_2(rows["table_2"], paper=paper),
-        "by_category": presentation.by_category(intervals, categories, layers=False),
-        "by_layer": presentation.by_category(intervals, categories, layers=True),
-        "real": _filled(presentation.real_against_random(real, layers=False)),
-        "real_by_layer": _filled(presentation.real_against_random(real, layers=True)),
-        "agreements": _agreements(rows["agreement"], measures),
+    made = {
+        "table_2": tables.table_2(rows["table_2"]),
+        "by_category": tables.by_category(intervals, categories, behind, layers=False),
+        "by_layer": tables.by_category(intervals, categories, behind, layers=True),
+        "real": tables.real_against_random(real, behind, layers=False),
+        "real_by_layer": tables.real_against_random(real, behind, layers=True),
+        "retest": agreement_across(
+            "retest", gettext("The same person, twice"), rows["retest"], few, behind
+        ),
+        "reference": tables.reference(rows["reference"], behind),
+        "machine_coverage": tables.machine_coverage(rows["machine_coverage"]),
+        "machine_agreement": agreement_across(
+            "machine_agreement",
+            gettext("Agreement of machine annotators with people"),
+            rows["machine_agreement"],
+            few,
+            behind,
+        ),
+        "people": tables.people(rows["people"], behind),
+    }
+    return {name: _filled(table) for name, table in made.items()} | {
+        "missing_by_layer": missing(rows["missing"], behind),
         "agreement_tables": [
-            agreement_across(name, title, rows[name], measures)
+            agreement_across(name, title, rows[name], measures, behind)
             for name, title in (
                 ("agreement_by_kind", gettext("By kind")),
                 ("agreement_by_layer", gettext("By kind and layer")),
@@ -50,53 +90,8 @@ def page_context(study: Study, snapshot: Snapshot, *, paper: bool) -> dict[str, 
             )
             if rows[name]
         ],
-        "retest": _filled(
-            agreement_across("retest", gettext("The same person, twice"), rows["retest"], few)
-        ),
-        "reference": _filled(presentation.reference(rows["reference"])),
-        "machine_coverage": _filled(presentation.machine_coverage(rows["machine_coverage"])),
-        "machine_agreement": _filled(
-            agreement_across(
-                "machine_agreement",
-                gettext("Agreement of machine annotators with people"),
-                rows["machine_agreement"],
-                few,
-            )
-        ),
-        "people": _filled(presentation.people(rows["people"])),
-        "missing": missing(rows.get("missing", ()), layers=False),
-        "missing_by_layer": missing(rows.get("missing", ()), layers=True),
-        "counts_missing": "missing" in rows,
-        "disagreements": presentation.disagreements(
-            rows["disagreement"],
-            rows["side_by_side"],
-            selectors.tokens_of(study, worst),
-            selectors.descriptions_of(study, worst),
-        ),
-        "figures": selectors.figures_of(snapshot),
-        "table_names": selectors.table_names(snapshot),
     }
 
 
 def _filled(table: PageTable) -> PageTable | None:
     return table if table.rows else None
-
-
-def _agreements(rows: Sequence[Row], measures: Row) -> list[dict[str, Any]]:
-    """Per model every measure with what it means."""
-    models = dict.fromkeys(row["model"] for row in rows)
-    return [
-        {
-            "model": presentation.model_name(model),
-            "rows": [
-                {
-                    **row,
-                    "about": measures[row["measure"]],
-                    "cell": presentation.valued(row, presentation.decimal),
-                }
-                for row in rows
-                if row["model"] == model
-            ],
-        }
-        for model in models
-    ]

@@ -28,6 +28,7 @@ from annotation_site.results.tables.dataframes import (
     annotations_of,
     frames_with_adjudicated,
 )
+from annotation_site.results.tables.facts import PURPOSES, facts_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import missing_frame
@@ -56,11 +57,10 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Result:
-    """The content of a snapshot: JSON, and the files of its figures."""
+    """The content of a snapshot, as JSON; of its figures, what pages say about them."""
 
     tables: dict[str, Any]
     figures: dict[str, Any]
-    files: Files
     counts: dict[str, Any]
     measures: dict[str, Any]
 
@@ -68,7 +68,10 @@ class Result:
 def compute(
     study: Study, filters: Filters, *, progress: Progress = lambda step, done, total: None
 ) -> Result:
-    """Compute tables, figures and counts of a study under a filter, reporting progress."""
+    """Compute tables and counts of a study under a filter, reporting progress.
+
+    The figures are drawn afterwards, from the stored tables: see `figures_again`.
+    """
     answers = annotations_of(study)
     request, missing = table_request(study, answers, filters)
     total = len(TABLES) + 1
@@ -79,12 +82,12 @@ def compute(
         progress(step, number, total)
         frames[name] = table(request)
     progress(FIGURES_STEP, total - 1, total)
-    figures, files = _drawn(study, frames, ["svg"])
+    figures, _ = _drawn(study, frames, [])
     return Result(
         tables={name: table_json(frame) for name, frame in frames.items()},
         figures=figures,
-        files=files,
-        counts=_counts(study, answers, request.labels) | {"machines_missing": missing},
+        counts=_counts(study, answers, request.labels)
+        | {"machines_missing": missing, "methods": _methods(answers, request)},
         measures={
             name: {key: getattr(measure, key) for key in _DEFINITION}
             for name, measure in AGREEMENT_MEASURES.items()
@@ -257,6 +260,31 @@ def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -
         # Reference answers are adjudicated annotations too, of lists that count in no table.
         "adjudicated": len(final),
         "adjudicated_not_blind": int(final["looked_before"].sum()),
+    }
+
+
+def _methods(answers: StudyAnnotations, request: TableRequest) -> dict[str, Any]:
+    """What the methods paragraph says besides the tables; the keys are those of an archive."""
+    everything = answers.annotations
+    own = everything[everything["purpose"] == Purpose.ANNOTATION]
+    states, purposes = request.missing["state"], everything["purpose"]
+    missing = {name: int((states == name).sum()) for name in ("skipped", "expired", "withdrawn")}
+    return {
+        "counts": {
+            **facts_of(request),
+            **missing,
+            "excluded": {
+                "surplus": int(own["surplus"].sum()),
+                "unblinded": int((own["unblinded"] & ~own["surplus"]).sum()),
+            },
+            "records": {name: n for name in PURPOSES if (n := int((purposes == name).sum()))},
+        },
+        "tables": {
+            "min_tokens": request.min_tokens,
+            "resamples": request.resamples,
+            "seed": request.seed,
+            "chosen": sorted(list(one) for one in request.populations.chosen),
+        },
     }
 
 

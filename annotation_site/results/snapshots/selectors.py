@@ -1,10 +1,11 @@
 """Queries of snapshots: the newest one and whether it is stale. Nothing here computes."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, Min, QuerySet
 
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
@@ -82,7 +83,7 @@ def table_of(snapshot: Snapshot, name: str) -> Table:
     table = Table(
         name=name,
         columns=tuple(Column(column, kind) for column, kind in stored["columns"]),
-        rows=(tuple(row) for row in stored["rows"]),
+        rows=[tuple(row) for row in stored["rows"]],
     )
     return marked(table, snapshot.study.made_up)
 
@@ -120,15 +121,33 @@ def rows_of(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in stored["rows"]]
 
 
-def people_of(study: Study) -> dict[str, str]:
-    """Codes of people with a submitted annotation: code → the name on pages, which is the same."""
+@dataclass(frozen=True)
+class Person:
+    """Somebody whose annotations a study has: a name for pages, and an id for their addresses."""
+
+    name: str
+    public_id: uuid.UUID
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def people_of(study: Study) -> dict[str, Person]:
+    """People with a submitted annotation by their codes, in the order of their names.
+
+    Files and stored tables have the codes, pages the names.
+    """
     submitted = Assignment.objects.filter(
         item__study=study,
         purpose=Assignment.Purpose.ANNOTATION,
         state=Assignment.State.SUBMITTED,
     )
     found = Pseudonym.objects.filter(study=study, user__in=submitted.values("membership__user"))
-    return {name: name for name in found.order_by("name").values_list("name", flat=True)}
+    rows = found.values_list("name", "user__username", "user__public_id")
+    return {
+        code: Person(name, public_id)
+        for code, name, public_id in sorted(rows, key=lambda row: (row[1].casefold(), row[0]))
+    }
 
 
 def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
@@ -168,6 +187,13 @@ def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, st
         for item, user, number, description, category in found
         if user in codes
     }
+
+
+def layers_of(study: Study) -> tuple[int, int] | None:
+    """The first and the last layer of the study's own lists; None without lists."""
+    lists = study.items.filter(use=Item.Use.STUDY)
+    found = lists.aggregate(first=Min("vector__layer"), last=Max("vector__layer"))
+    return None if found["first"] is None else (found["first"], found["last"])
 
 
 def longest_list(study: Study) -> int | None:

@@ -16,7 +16,6 @@ from annotation_site.results.figures.files import (
     PRINTED,
     TYPES,
     figure_path,
-    figures_remove,
     figures_write,
 )
 from annotation_site.results.models import Snapshot
@@ -57,8 +56,9 @@ REST = 5
 def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapshot:
     """The snapshot of the study's newest data and a filter, due if it is not computed.
 
-    Without a filter, of the study's own results. Asks a worker for one that is due. Raises Invalid
-    where `MOST_DUE` filters of the study wait already.
+    Without a filter, of the study's own results. Asks a worker for one that is due, and for one
+    that an earlier version of the product computed without what a methods paragraph says. Raises
+    Invalid where `MOST_DUE` filters of the study wait already.
     """
     wanted = filters or Filters.of(study)
     snapshot, made = _snapshot_row(study, wanted)
@@ -76,6 +76,10 @@ def snapshot_request(*, study: Study, filters: Filters | None = None) -> Snapsho
                 % {"most": MOST_DUE}
             )
         wake(RESULTS_QUEUE)
+    elif snapshot.lacks_methods:
+        again = Snapshot.objects.filter(pk=snapshot.pk, state=State.READY)
+        if again.update(state=State.DUE, attempts=0):
+            wake(RESULTS_QUEUE)
     return snapshot
 
 
@@ -114,10 +118,11 @@ def snapshot_refresh_now(*, study: Study, filters: Filters | None = None) -> Sna
 
 
 def snapshot_compute(*, snapshot_id: int) -> None:
-    """Claim and compute a due snapshot; False if there is no need.
+    """Claim and compute a due snapshot; does nothing if there is no need.
 
-    All of its tables and figures are stored together, or its failure is: a reader sees a whole
-    snapshot or none. Raises what stopped the computation, after noting it.
+    All of its tables are stored together, or its failure is: a reader sees all of them or none.
+    The figures are drawn after that, so that nobody waits for them to see a number. Raises what
+    stopped the computation, after noting it.
     """
     from annotation_site.results.snapshots.computation import compute
 
@@ -134,12 +139,8 @@ def snapshot_compute(*, snapshot_id: int) -> None:
     with working(snapshot):
         result = compute(snapshot.study, Filters.read(snapshot.filters), progress=progress)
         snapshot.finished_at = timezone.now()
-        try:
-            figures_write(snapshot, result.files)
-            _store(snapshot, result)
-        except BaseException:
-            figures_remove(snapshot)
-            raise
+        _store(snapshot, result)
+    figures_draw(snapshot_id=snapshot.pk, for_print=False)
 
 
 @transaction.atomic

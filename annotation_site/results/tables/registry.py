@@ -18,13 +18,9 @@ from annotation_site.analysis.agreement.lists import (
 from annotation_site.analysis.agreement.tables import COLUMNS, measure_agreement
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
 from annotation_site.analysis.comparisons import kind_comparison
-from annotation_site.analysis.coverage import (
-    coverage_of_lists,
-    coverage_table,
-    list_coverage,
-)
+from annotation_site.analysis.coverage import coverage_table, list_coverage
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
-from annotation_site.analysis.missing import missing_table, skips_by_group
+from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.exports.table import Table, table_from_frame
 from annotation_site.results.tables.request import TableRequest
@@ -35,32 +31,11 @@ SIDE_BY_SIDE = 10
 """Lists people disagree on most whose patterns are matched."""
 
 
-def coverage(request: TableRequest) -> pd.DataFrame:
-    """Coverage by kind over all layers, then by kind and layer; `layer` is missing in the first."""
-    return _over_and_by_layer(request, request.lists)
-
-
 def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
     """Coverage with a list's adjudicated annotation, if there is one, in place of people's."""
     if request.adjudicated or request.final is None:
-        return coverage(request)
-    return _over_and_by_layer(request, list_coverage(request.final, **request.options))
-
-
-def _over_and_by_layer(request: TableRequest, lists: pd.DataFrame) -> pd.DataFrame:
-    by_kind, by_layer = (
-        _with_skips(request, coverage_of_lists(lists, categories=request.categories, by=by), by)
-        for by in (("model", "kind"), ("model", "kind", "layer"))
-    )
-    by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
-    by_layer["layer"] = by_layer["layer"].astype("Int64")
-    return pd.concat([by_kind, by_layer], ignore_index=True)
-
-
-def _with_skips(request: TableRequest, table: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
-    """The table with the number of skips in each of its rows."""
-    skips = skips_by_group(request.labels.lists, request.missing, by).rename("skipped")
-    return table.merge(skips.reset_index(), on=list(by), how="left")
+        return request.coverage
+    return request.coverage_of(list_coverage(request.final, **request.options))
 
 
 def missing(request: TableRequest) -> pd.DataFrame:
@@ -77,8 +52,7 @@ def table_2(request: TableRequest) -> pd.DataFrame:
     """Table 2 of the paper: a row per model, kind of vector, and without or with stopwords
     concepts; coverage with its interval, numbers of lists and annotations, and concepts per list.
     """
-    found = coverage_of_lists(request.lists, categories=request.categories)
-    found = _with_skips(request, found, ("model", "kind"))
+    found = request.coverage[request.coverage["layer"].isna()]
     known_rows = request.intervals[request.intervals["layer"].isna()]
     keys = zip(known_rows["model"], known_rows["kind"], known_rows["measure"], strict=True)
     intervals = dict(zip(keys, known_rows.to_dict("records"), strict=True))
@@ -166,14 +140,9 @@ def side_by_side(request: TableRequest) -> pd.DataFrame:
     """Patterns of the lists with the lowest agreement, matched pair by pair; ranks as text."""
     ranking = request.disagreement
     worst = ranking[ranking["mean_matched_jaccard"].notna()]["list_id"].head(SIDE_BY_SIDE)
-    parts = []
-    for list_id in worst.tolist():
-        part = matched_patterns(request.labels, list_id=list_id, min_tokens=request.min_tokens)
-        part.insert(0, "list_id", list_id)
-        parts.append(part)
+    table = matched_patterns(request.labels, list_ids=worst.tolist(), min_tokens=request.min_tokens)
     columns = ["list_id", "first", "second", "first_pattern", "second_pattern", "jaccard"]
     columns += ["shared", "only_first", "only_second", "same_category"]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     for name in ("shared", "only_first", "only_second"):
         table[name] = [" ".join(str(rank) for rank in ranks) for ranks in table[name]]
     known = {True: "yes", False: "no"}
@@ -208,7 +177,7 @@ def machine_agreement(request: TableRequest) -> pd.DataFrame:
 
 
 TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
-    "coverage": coverage,
+    "coverage": lambda request: request.coverage,
     "coverage_adjudicated": coverage_adjudicated,
     "table_2": table_2,
     "coverage_intervals": lambda request: request.intervals,

@@ -15,10 +15,15 @@ from annotation_site.analysis.agreement.tables import (
     measure_agreement,
 )
 from annotation_site.analysis.annotation_frames import typed_frame
-from annotation_site.analysis.coverage import AnnotationFrames, list_counts, list_coverage
+from annotation_site.analysis.coverage import (
+    AnnotationFrames,
+    coverage_of_lists,
+    list_counts,
+    list_coverage,
+)
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.means import mean_intervals
-from annotation_site.analysis.missing import MISSING_COLUMNS
+from annotation_site.analysis.missing import MISSING_COLUMNS, skips_by_group
 from annotation_site.analysis.strata import NOTHING_KNOWN, Populations, joined
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
@@ -117,6 +122,23 @@ class TableRequest:
     def lists(self) -> pd.DataFrame:
         """Coverage of each list."""
         return list_coverage(self.covering, **self.options)
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """Coverage by kind over all layers, then by kind and layer; see `coverage_of`."""
+        return self.coverage_of(self.lists)
+
+    def coverage_of(self, lists: pd.DataFrame) -> pd.DataFrame:
+        """Coverage of these lists by kind (``layer`` missing), then by kind and layer."""
+        parts = []
+        for by in (("model", "kind"), ("model", "kind", "layer")):
+            part = coverage_of_lists(lists, categories=self.categories, by=by)
+            skips = skips_by_group(self.labels.lists, self.missing, by).rename("skipped")
+            parts.append(part.merge(skips.reset_index(), on=list(by), how="left"))
+        by_kind, by_layer = parts
+        by_kind.insert(2, "layer", pd.Series(pd.NA, index=by_kind.index, dtype="Int64"))
+        by_layer["layer"] = by_layer["layer"].astype("Int64")
+        return pd.concat([by_kind, by_layer], ignore_index=True)
 
     @cached_property
     def intervals(self) -> pd.DataFrame:

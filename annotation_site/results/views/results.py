@@ -1,5 +1,6 @@
 """Views of results, for researchers. They read snapshots; workers compute."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import (
@@ -23,35 +24,64 @@ from annotation_site.results.figures.files import TYPES
 from annotation_site.results.files.downloads import table_download
 from annotation_site.results.forms import FilterForm
 from annotation_site.results.models import Snapshot
+from annotation_site.results.pages.filter_words import filter_words
 from annotation_site.results.pages.results import page_context
 from annotation_site.results.snapshots import selectors, services
+from annotation_site.results.snapshots.selectors import Person, ResultsState, results_state
 from annotation_site.results.tables.filters import Filters
 from annotation_site.workers.selectors import workers_alive
 
-_NOT_FILTERS = ("have", "snapshot", "paper")  # in an address beside the filter
+# Parameters of an address beside the filter: the state of the page, the snapshot of a file, the
+# snapshot to show meanwhile, and the mark of a form that was sent.
+_NOT_FILTERS = ("have", "snapshot", "before", "ticked")
 
 
 @researcher_required
 @require_GET
 def results(request: PersonRequest, slug: str) -> HttpResponse:
-    """Coverage, agreement, people, lists and figures of a study, under a filter."""
+    """Coverage, agreement, people, lists and figures of a study, under a filter.
+
+    The filter's form comes back as the shortest address of its filter.
+    """
     study = study_of(request.user, slug)
-    form = _form(request, study)
+    people = selectors.people_of(study)
+    form = _form(request, study, people, with_layers=True)
     if not form.is_valid():
         context = {"study": study, "form": form, "sentence": form.sentence()}
         return render(request, "results/results.html", context, status=Invalid.status)
-    return render(request, "results/results.html", _context(request, study, form))
+    if form.was_sent:
+        return redirect(_address(request, study, form))
+    return render(request, "results/results.html", _context(request, study, form, people))
+
+
+def _address(request: PersonRequest, study: Study, form: FilterForm) -> str:
+    """The filter's own page; until its tables are there it shows those that were shown before."""
+    query = form.query
+    before = request.GET.get("before", "")
+    if before.isdecimal() and results_state(study, form.filters()).snapshot is None:
+        query = f"{query}&before={int(before)}" if query else f"before={int(before)}"
+    page = reverse("results:results", args=[study.slug])
+    return f"{page}?{query}" if query else page
 
 
 @researcher_required
 @require_GET
 def status(request: PersonRequest, slug: str) -> HttpResponse:
-    """The part of the results page that refreshes itself, if there is something new."""
+    """The part of the results page that refreshes itself, if there is something new.
+
+    While the tables stay the same, the line above them alone, so that open details stay open.
+    """
     study = study_of(request.user, slug)
-    context = _context(request, study, _valid(_form(request, study)))
-    if request.GET.get("have") == context["shown"]:
-        return HttpResponse(status=204)  # htmx leaves the page as it is, open details and all
-    return render(request, "results/_results.html", context)
+    people = selectors.people_of(study)
+    context = _context(request, study, _valid(_form(request, study, people)), people)
+    has_tables, _, has_line = request.GET.get("have", "").partition("~")
+    if (has_tables, has_line) == (context["tables_key"], context["line_key"]):
+        return HttpResponse(status=204)  # htmx leaves the page as it is
+    if has_tables != context["tables_key"]:
+        return render(request, "results/_results.html", context)
+    response = render(request, "results/_basis.html", context)
+    response["HX-Retarget"] = "#basis"
+    return response
 
 
 @researcher_required
@@ -59,7 +89,8 @@ def status(request: PersonRequest, slug: str) -> HttpResponse:
 def retry(request: PersonRequest, slug: str) -> HttpResponse:
     """Compute failed results again."""
     study = study_of(request.user, slug)
-    services.snapshot_retry(study=study, filters=_valid(_form(request, study)).filters())
+    form = _valid(_form(request, study, selectors.people_of(study)))
+    services.snapshot_retry(study=study, filters=form.filters())
     page = reverse("results:results", args=[study.slug])
     return redirect(f"{page}?{_query(request)}" if _query(request) else page)
 
@@ -93,8 +124,15 @@ def figure(request: PersonRequest, slug: str, name: str, extension: str) -> Http
     return attachment(Download(f"{study.slug}-{name}.{extension}", TYPES[extension], file))
 
 
-def _form(request: PersonRequest, study: Study) -> FilterForm:
-    return FilterForm(request.GET, study=study, people=selectors.people_of(study))
+def _form(
+    request: PersonRequest,
+    study: Study,
+    people: Mapping[str, Person],
+    *,
+    with_layers: bool = False,
+) -> FilterForm:
+    layers = selectors.layers_of(study) if with_layers else None
+    return FilterForm(request.GET, study=study, people=people, layers=layers)
 
 
 def _valid(form: FilterForm) -> FilterForm:
@@ -118,7 +156,7 @@ def _snapshot(request: PersonRequest, study: Study) -> Snapshot:
         if found is None:
             raise Http404(gettext("These results are no longer kept."))
         return found
-    snapshot = selectors.results_state(study).snapshot
+    snapshot = results_state(study).snapshot
     if snapshot is None:
         raise Invalid(
             gettext("There are no results yet. They are computed after the first submission.")
@@ -126,45 +164,61 @@ def _snapshot(request: PersonRequest, study: Study) -> Snapshot:
     return snapshot
 
 
-def _has_tables(state: selectors.ResultsState) -> bool:
-    """Whether any answer counts: training, pilot and the rest of a choice fill no table."""
-    if state.snapshot is None:
-        return state.has_annotations
-    counted = state.snapshot.counts.get("annotations", 1) > 0
-    return state.has_annotations and (
-        counted or state.snapshot.filters.get("machine_annotators", False)
-    )
+def _has_tables(snapshot: Snapshot | None) -> bool:
+    """Whether any annotation counts: training, pilot and the rest of a choice fill no table."""
+    if snapshot is None:
+        return False
+    counted = snapshot.counts.get("annotations", 1) > 0
+    return counted or snapshot.filters.get("machine_annotators", False)
 
 
-def _context(request: PersonRequest, study: Study, form: FilterForm) -> dict[str, Any]:
+def _shown(request: PersonRequest, study: Study, state: ResultsState) -> Snapshot | None:
+    """The snapshot that the page shows: of the filter, else the one from before, else of all."""
+    if state.snapshot is not None:
+        return state.snapshot
+    before = request.GET.get("before", "")
+    found = selectors.snapshot_of(study, int(before)) if before.isdecimal() else None
+    return found or results_state(study).snapshot
+
+
+def _context(
+    request: PersonRequest, study: Study, form: FilterForm, people: Mapping[str, Person]
+) -> dict[str, Any]:
     filters = form.filters()
-    state = selectors.results_state(study, filters)
-    if not state.is_current and state.pending is None:
+    state = results_state(study, filters)
+    lacks_methods = state.is_current and state.snapshot is not None and state.snapshot.lacks_methods
+    if lacks_methods or (not state.is_current and state.pending is None):
         services.snapshot_request(study=study, filters=filters)
-        state = selectors.results_state(study, filters)
+        state = results_state(study, filters)
+    snapshot = _shown(request, study, state)
     workers = workers_alive().count()
     failed = state.pending is not None and state.pending.state == Snapshot.State.FAILED
-    newest = state.snapshot.pk if state.snapshot else 0
-    drawn = state.snapshot is not None and services.figures_ready(snapshot=state.snapshot)
+    drawn = snapshot is not None and services.figures_ready(snapshot=snapshot)
+    has_tables = state.has_annotations and _has_tables(snapshot)
     step = state.pending.step_done if state.pending and not failed else 0
     context: dict[str, Any] = {
         "study": study,
         "form": form,
-        "filters": filters,
         "is_filtered": filters != Filters.of(study),
-        "chosen": form.in_words(),
+        "chosen": filter_words(filters, study=study, people=people),
         "query": _query(request),
-        "paper": request.GET.get("paper") != "off",
         "state": state,
+        "snapshot": snapshot,
+        "is_older_choice": snapshot is not None and snapshot is not state.snapshot,
         "workers": workers,
         "failed": failed,
-        "has_tables": _has_tables(state),
-        "shown": f"{newest}.{state.is_current:d}.{state.has_annotations:d}.{failed:d}."
-        f"{workers > 0:d}.{step}.{drawn:d}",
+        "has_tables": has_tables,
+        "tables_key": f"{snapshot.pk if snapshot else 0}.{has_tables:d}.{drawn:d}"
+        f".{state.has_annotations:d}",
+        "line_key": f"{state.is_current:d}.{failed:d}.{workers > 0:d}.{step}",
         "drawn": drawn,
-        "undrawable": state.snapshot is not None and services.is_undrawable(state.snapshot),
+        "undrawable": snapshot is not None and services.is_undrawable(snapshot),
         "formats": list(EXPORT_FORMATS),
     }
-    if state.snapshot:
-        context |= page_context(study, state.snapshot, paper=context["paper"])
+    if snapshot is not None:
+        snapshot.study = study  # without a query
+        of_tables = Filters.read(snapshot.filters)
+        context["filter_name"] = filter_words(of_tables, study=study, people=people)
+        context["is_part"] = of_tables != Filters.of(study)
+        context |= page_context(study, snapshot, people)
     return context

@@ -36,7 +36,7 @@ def answers(
 
 def matched(labels: AnnotationFrames, one: str = "ana") -> set[tuple[Pattern, Pattern]]:
     """Matched patterns as token sets, the person `one`'s first."""
-    table = matched_patterns(labels, list_id="L", min_tokens=1)
+    table = matched_patterns(labels, list_ids=["L"], min_tokens=1)
     found = set()
     for row in table[table["jaccard"] > 0].to_dict("records"):
         sides = [
@@ -63,7 +63,7 @@ def largest_sum(one: list[Pattern], other: list[Pattern]) -> Fraction:
 def test_the_summed_overlap_is_the_largest_there_is(
     one: list[Pattern], other: list[Pattern]
 ) -> None:
-    table = matched_patterns(answers(one, other), list_id="L", min_tokens=1)
+    table = matched_patterns(answers(one, other), list_ids=["L"], min_tokens=1)
     found = table[table["jaccard"] > 0]
     assert found["jaccard"].sum() == pytest.approx(float(largest_sum(one, other)), abs=1e-12)
     for side in ("first_pattern", "second_pattern"):
@@ -170,7 +170,7 @@ def test_equal_tokens_are_matched_to_the_same_category() -> None:
         annotations=[("ana", "L", "ana"), ("ben", "L", "ben")],
         members=[(person, n, rank, name, False) for person, n, name in both for rank in (1, 2)],
     )
-    table = matched_patterns(labels, list_id="L", min_tokens=1)
+    table = matched_patterns(labels, list_ids=["L"], min_tokens=1)
     assert table[["first_pattern", "second_pattern", "same_category"]].to_numpy().tolist() == [
         [2, 1, True],
         [1, None, None],
@@ -193,7 +193,7 @@ def test_nine_patterns_each_find_their_partner() -> None:
 
 def test_matched_patterns_side_by_side() -> None:
     labels = hand_worked_labels(third_person=True)
-    table = matched_patterns(labels, list_id="B", min_tokens=4)
+    table = matched_patterns(labels, list_ids=["B"], min_tokens=4)
     expected = pd.DataFrame(
         [
             ("ana", "ben", 1, 1, 1.0, (3, 5, 7, 9), (), (), False),
@@ -212,11 +212,11 @@ def test_matched_patterns_side_by_side() -> None:
 
 def test_a_list_with_one_answer_or_none_has_nothing_side_by_side() -> None:
     for list_id in ("C", "E"):
-        assert matched_patterns(hand_worked_labels(), list_id=list_id, min_tokens=4).empty
+        assert matched_patterns(hand_worked_labels(), list_ids=[list_id], min_tokens=4).empty
 
 
 def test_all_pairs_of_people_are_compared() -> None:
     labels = hand_worked_labels(third_person=True)
-    table = matched_patterns(labels, list_id="A", min_tokens=4)
+    table = matched_patterns(labels, list_ids=["A"], min_tokens=4)
     pairs = list(table[["first", "second"]].drop_duplicates().itertuples(index=False, name=None))
     assert pairs == list(combinations(("ana", "ben", "cem"), 2))

@@ -28,8 +28,9 @@ State = Snapshot.State
 @pytest.fixture
 def quick(monkeypatch):
     """A computation that takes no time."""
-    result = computation.Result({}, {}, {}, {}, {})
+    result = computation.Result({}, {}, {"methods": {}}, {})
     monkeypatch.setattr(computation, "compute", lambda *_, **__: result)
+    monkeypatch.setattr(computation, "figures_again", lambda *_: ({}, {}))
 
 
 @pytest.fixture
@@ -58,14 +59,9 @@ def test_a_page_asks_for_its_choice_once_and_says_so(messages):
     text = page(study, "?kinds=value&min_tokens=3").content.decode()
     # V0: (6 + 4 + 0) / 2 people … with patterns of 3: A 10, B 8 + 3 of 30; V1: 0 of 30
     assert "<strong>17.5%</strong>" in text
-    assert "A pattern needs at least 3 tokens to count." in text
-    assert (
-        "Tokens that a pattern needs to count: 3; Kinds: value vectors" in text
-    )  # the choice, in words
-    assert "random vectors</bdi></th>" not in text
+    assert "Value vectors, patterns from 3 tokens</strong>" in text  # the filter, in words
+    assert "random vectors</bdi>" not in text
     assert "the paper’s GPT2" in text
-    without = page(study, "?kinds=value&min_tokens=3&paper=off").content.decode()
-    assert "the paper’s GPT2" not in without
 
 
 def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(messages):
@@ -84,7 +80,7 @@ def test_a_page_without_an_answer_that_counts_says_so_instead_of_empty_tables(me
             services.snapshot_compute(snapshot_id=due.pk)
         text = page(study, query).content.decode()
         assert title in text
-        assert "By kind of vector and model" not in text
+        assert "Methods paragraph" not in text
 
 
 def test_a_choice_that_makes_no_sense_is_refused_in_a_sentence(messages):
@@ -233,6 +229,21 @@ def test_figures_are_drawn_with_the_tables_and_for_print_when_asked(drawings):
     assert response.getvalue().startswith(b"%PDF")
 
 
+def test_the_tables_are_there_before_the_figures_are_drawn(monkeypatch):
+    study = labelled_study()
+    client = researcher_client(study)
+    seen = []
+
+    def draw(*, snapshot_id, for_print):
+        assert Snapshot.objects.get(pk=snapshot_id).state == State.READY
+        page = client.get(f"/studies/{study.slug}/results/").content.decode()
+        seen.append(("<strong>15.0%</strong>" in page, "This figure is being drawn." in page))
+
+    monkeypatch.setattr(services, "figures_draw", draw)
+    services.snapshot_refresh_now(study=study)
+    assert seen == [(True, True)]
+
+
 def test_figures_whose_files_are_gone_are_drawn_by_a_worker(drawings):
     """As for a snapshot of an older version, or of a database that was restored."""
     study = labelled_study()
@@ -249,7 +260,7 @@ def test_figures_whose_files_are_gone_are_drawn_by_a_worker(drawings):
     assert "This figure is being drawn." in page.content.decode()
     assert "<picture>" not in page.content.decode()
     assert drawings == [(snapshot.pk, False)]
-    shown = page.context["shown"]
+    shown = f"{page.context['tables_key']}~{page.context['line_key']}"
     assert client.get(f"{results}status/?have={shown}").status_code == 204
     services.figures_draw(snapshot_id=snapshot.pk, for_print=False)
     renewed = client.get(f"{results}status/?have={shown}").content.decode()
@@ -332,7 +343,8 @@ def test_the_results_page_takes_few_queries(django_assert_max_num_queries):
     study = labelled_study()
     services.snapshot_refresh_now(study=study)
     client = researcher_client(study)
-    # session, person, study, people of the filter, the data's version (twice), ready, pending,
-    # workers, lists with vectors, tokens, descriptions, whether it is made up
-    with django_assert_max_num_queries(13):
+    # session, person, study, people and layers of the filter, the data's version, ready, pending,
+    # workers, lists with vectors, tokens, codes and descriptions, the paragraph's extractions,
+    # whether it is made up
+    with django_assert_max_num_queries(15):
         client.get(f"/studies/{study.slug}/results/")

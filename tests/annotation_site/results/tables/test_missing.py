@@ -1,5 +1,6 @@
 """What is missing, counted by hand: in tables, under filters, on the page, and after a lease."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -139,9 +140,11 @@ def test_a_lease_that_ends_makes_new_tables():
     assert data_version(study.pk) == before + 1
 
 
-def section_of(study):
-    services.snapshot_refresh_now(study=study)
-    page = researcher_client(study).get(f"/studies/{study.slug}/results/").content.decode()
+def section_of(study, min_tokens=None):
+    filters = Filters(min_tokens=min_tokens or study.min_tokens)
+    services.snapshot_refresh_now(study=study, filters=filters)
+    address = f"/studies/{study.slug}/results/?min_tokens={filters.min_tokens}"
+    page = researcher_client(study).get(address).content.decode()
     return page.partition('<section class="card" id="missing"')[2].partition("</section>")[0]
 
 
@@ -149,7 +152,7 @@ def test_the_page_shows_what_is_missing_with_the_reasons(study):
     section = section_of(study)
     for words in ("Not given yet", "Skipped", "Not submitted in time", "Not blind", "1 × too hard"):
         assert words in section
-    assert "Missing annotations, by layer" in section
+    assert "Missing annotations by kind and layer" in section
 
 
 def test_the_page_says_that_nothing_is_missing():
@@ -158,10 +161,11 @@ def test_the_page_says_that_nothing_is_missing():
     last = second.assignments.get(item__vector__kind="random", item__vector__layer=1)
     submit(last)
     section = section_of(study)
-    assert (
-        "Nothing is missing: nobody skipped a list, and every list has all its annotations."
-        in section
-    )
+    assert re.findall(r'<th scope="row">(.*?)</th>', section) == [
+        "Patterns of fewer than 4 tokens"  # 2 of 8, which files keep
+    ]
+    section = section_of(study, min_tokens=3)
+    assert "Nothing is missing: nobody skipped a list." in section
     assert "<table" not in section
 
 

@@ -20,8 +20,9 @@ from annotation_site.analysis.annotation_frames import (
 from annotation_site.analysis.paper import PAPER_TABLE_2
 from annotation_site.analysis.strata import ALL_VECTORS, Populations
 from annotation_site.results.figures import charts
-from annotation_site.results.pages import cells as presentation
+from annotation_site.results.pages import tables
 from annotation_site.results.pages.remarks import warnings_of
+from annotation_site.results.pages.values import group_name
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import ONE_ANNOTATOR, TableRequest
 from benchmarks.coverage import frames_of
@@ -257,7 +258,7 @@ def test_every_kind_has_its_row_in_every_table_in_the_order_of_kinds():
         assert tuple(dict.fromkeys(TABLES[name](asked)["kind"])) == KINDS, name
     table = TABLES["table_2"](asked)
     rows = [dict(row) for _, row in table.astype(object).where(table.notna(), None).iterrows()]
-    shown = [row[0].text for row in presentation.table_2(rows, paper=True).rows]
+    shown = [row[0].text for row in tables.table_2(rows).rows]
     assert shown == [
         text for kind in KIND_NAMES.values() for text in (kind, f"{kind} + stopwords concepts")
     ]
@@ -345,7 +346,7 @@ def test_models_stand_together_where_there_are_several():
     assert TABLES["agreement_by_layer"](study)["model"].notna().all()
     alone = TABLES["agreement"](TableRequest(labels, CATEGORIES, 1, resamples=0))
     assert set(alone["model"]) == {"toy"}
-    assert presentation.group_name({"model": None, "kind": "value"}) == "All models, value vectors"
+    assert group_name({"model": None, "kind": "value"}) == "All models, value vectors"
 
 
 def test_a_final_answer_counts_in_the_table_named_after_it_and_elsewhere_where_chosen():
@@ -385,8 +386,3 @@ def test_a_warning_names_the_rows_it_is_about_once():
         "n: one annotator.",
     ]
     assert warnings_of(rows[:2]) == ["All rows: few lists."]
-
-
-def test_a_difference_is_in_points_with_a_minus_sign():
-    assert presentation.points(-0.0654) == "−6.5"
-    assert presentation.decimal(-0.125) == "−0.12"

@@ -1,0 +1,50 @@
+"""The methods paragraph of the results page: the text of an archive's methods.md, of a filter."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from annotation_site.annotation.models import Study
+from annotation_site.results.files.archive_texts import methods_text, product
+from annotation_site.results.models import Snapshot
+from annotation_site.results.snapshots.selectors import table_of
+
+TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
+
+
+def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
+    """The text with the numbers of a snapshot and its filter; empty for one of an older version."""
+    told = snapshot.counts.get("methods")
+    if told is None:
+        return ""
+    parameters = {
+        **told,
+        "product": product(),
+        "study": rules_of(study),
+        "filter": snapshot.filters,
+        "extractions": list(extraction_rows(study)),
+    }
+    return methods_text(parameters, {name: table_of(snapshot, name) for name in TABLES})
+
+
+def rules_of(study: Study) -> dict[str, Any]:
+    """The key `study` of parameters.json: what shapes the study's results."""
+    names = (
+        "slug", "title", "list_source", "categories", "min_tokens", "several_patterns_per_token",
+        "annotators_per_list", "kinds", "lists_per_layer", "repeat_percent", "show_glosses",
+        "gloss_rule", "highlight_spellings", "team_may_annotate", "seed", "made_up",
+    )  # fmt: skip
+    return {name: getattr(study, name) for name in names}
+
+
+def extraction_rows(study: Study) -> Iterator[dict[str, Any]]:
+    """The key `extractions` of parameters.json: where the lists come from."""
+    for extraction in study.extractions.select_related("model").order_by("bundle_digest"):
+        model = extraction.model
+        yield {
+            "model": model.name if model else extraction.model_source,
+            "revision": model.revision if model else "",
+            "weights_digest": model.weights_digest if model else "",
+            "bundle_digest": extraction.bundle_digest,
+            "parameters": extraction.parameters,
+            "environment": extraction.environment,
+        }
