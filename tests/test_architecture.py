@@ -80,7 +80,7 @@ FILES = {
     "annotation/monitoring": "flags progress records",
     "annotation/people": "consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",
-    "annotation/studies": "made_up plans previews rules sampling services",
+    "annotation/studies": "made_up plans previews rule_words rules sampling services",
     "annotation/views": "adjudication annotators lists monitoring own references studies tutorial",
     "annotation/work": "own_work pace submissions time_records tutorial worked_time",
     "api": (
@@ -109,10 +109,12 @@ FILES = {
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
         "downloads jobs labels_export labels_import labels_import_checks product references"
     ),
-    "results/pages": "cells disagreement missing remarks results summary",
+    "results/pages": (
+        "attention cells disagreement missing remarks results study_facts study_home summary"
+    ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": "dataframes filters machine_annotators missing reading registry request",
-    "results/views": "deletion exports lists results",
+    "results/views": "deletion exports home lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
         "selectors"

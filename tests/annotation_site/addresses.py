@@ -99,6 +99,7 @@ GET = {
     "annotation:let_in": (302, 403, 403, 405, 405, 405),
     "annotation:adjudicate": (302, 403, 403, 405, 405, 405),
     "annotation:adjudication": (302, 403, 403, 404, 404, 404),  # nobody has begun this answer
+    "results:home": (302, 403, 403, 404, 200, 200),
     "results:summary": (302, 403, 403, 404, 200, 200),
     "results:lists": (302, 403, 403, 404, 200, 200),
     "results:adjudication": (302, 403, 403, 404, 200, 200),
@@ -209,6 +210,7 @@ def address(name: str, study, assignment) -> str:
                 "annotation:progress",
                 "annotation:flags",
                 "annotation:adjudicate",
+                "results:home",
                 "results:summary",
                 "results:lists",
                 "results:adjudication",

@@ -24,7 +24,7 @@ SECONDS_PER_LIST = 180  # what the protocol takes, where nobody has been measure
 
 @dataclass(frozen=True)
 class DrawnLists:
-    """How many lists of one extraction and kind a study would hold, each layer `fewest` to `most`."""
+    """How many lists of one extraction and kind a study would hold; a layer, `fewest` to `most`."""
 
     extraction: int
     model: str
@@ -214,12 +214,12 @@ def _parts(plan: StudyPlan, lists: int, people: int) -> list[Part]:
         ),
         Part(_("Lists shown a second time"), round(answers * plan.repeat_percent / 100)),
     ]
-    for use, what in (
+    for purpose, what in (
         (Item.Use.TRAINING, _("Training lists, for everybody")),
         (Item.Use.REFERENCE, _("Silent reference lists, for everybody")),
         (Item.Use.PILOT, _("Pilot lists, for everybody")),
     ):
-        parts.append(Part(what, plan.others[use] * people))
+        parts.append(Part(what, plan.others[purpose] * people))
     return [part for part in parts if part.annotations]
 
 

@@ -160,7 +160,7 @@ def change_state(request: PersonRequest, slug: str) -> HttpResponse:
     studies.study_state_change(study=found, state=request.POST.get("state", ""))
     if (back := request.POST.get("back")) in ("rules", "run"):
         return redirect(f"annotation:{back}", slug)
-    return redirect("home")
+    return redirect("results:home", slug)
 
 
 def _as_remedied(sent: QueryDict) -> QueryDict | None:

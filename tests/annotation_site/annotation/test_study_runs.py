@@ -255,19 +255,3 @@ def test_a_copy_opens_on_its_rules():
 def test_an_unknown_extraction_is_refused_with_a_sentence():
     with pytest.raises(Invalid, match="at least one model"):
         study_preview(plan=StudyPlan(title="A study", extractions=[]), by=UserFactory())
-
-
-@pytest.mark.parametrize(
-    ("state", "sentence"),
-    [
-        ("draft", "Not open yet: nobody has a list."),
-        ("pilot", "which count in no table"),
-        ("open", "Nobody has a list of this study. Add annotators."),
-    ],
-)
-def test_home_says_what_to_do_where_no_answer_is_awaited(state, sentence):
-    study = make_draft()
-    Study.objects.update(state=state)
-    page = client_of(study.created_by).get("/").content.decode()
-    assert sentence in page
-    assert "of 0 answers" not in page

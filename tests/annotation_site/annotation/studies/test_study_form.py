@@ -1,4 +1,4 @@
-"""The form of a study: usual fields, folded groups in words, and what cannot be had with its remedy."""
+"""The form of a study: usual fields, folded groups in words, and remedies at the fields."""
 
 import re
 
