@@ -255,7 +255,7 @@ class RulesForm(forms.Form):
             wrong = set(self.errors) - {"title"}
             return None if wrong else self.plan(base, **(named if "title" in self.errors else {}))
         only = self.fields["extractions"].initial
-        return base or (StudyPlan(**named, extractions=only) if only else None)
+        return base or (StudyPlan(title=named["title"], extractions=only) if only else None)
 
     def plan(self, base: StudyPlan | None = None, **more: Any) -> StudyPlan:
         """The plan of a valid form; missing fields come from the base, or from `more`."""

@@ -197,9 +197,9 @@ def test_home_takes_few_queries(world, django_assert_max_num_queries):
     with django_assert_max_num_queries(6):
         world[2][2].get("/")
     # session, person, studies to annotate, studies to run, failed extractions; of all studies
-    # together lists, people, slots, opened lists, last annotations, what they say, times,
-    # adjudicated annotations, lists to adjudicate, failed results
-    with django_assert_max_num_queries(15):
+    # together lists, people, slots, opened lists, last annotations, times, adjudicated
+    # annotations, lists to adjudicate, failed results; seconds and leases of one's own
+    with django_assert_max_num_queries(16):
         world[2][5].get("/")
 
 

@@ -61,6 +61,7 @@ def page(page: Page) -> Page:
 
 def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site):
     page.clock.install()
+    page.get_by_role("link", name="Concepts in a small encoder", exact=True).click()
     page.get_by_role("link", name="Progress", exact=True).click()
     expect(page.get_by_text("10 of 48 annotations")).to_be_visible()
     expect(page.get_by_text("Very fast: the median of the last 5 lists is 4 s")).to_be_visible()

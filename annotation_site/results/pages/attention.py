@@ -274,7 +274,7 @@ def _idle(facts: StudyFacts, now: datetime.datetime) -> Iterator[Row]:
     for days, person in idle:
         fact = _("{person} has been idle for {n} days")
         if person.last_at is None:
-            fact = _("{person} has not started for {n} days")
+            fact = _("{person} has not started in {n} days")
         yield Row(
             "idle", "warn",
             format_html(fact, person=exact(person.name), n=f"{days:,}"),

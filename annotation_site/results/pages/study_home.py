@@ -112,9 +112,7 @@ def _people(facts: StudyFacts, progress: StudyProgress) -> list[HomePerson]:
         row = by_member.get(person.membership.pk)
         if row is None:  # joined between two queries
             continue
-        bar = Bar.of(
-            facts.slots, done=person.done, opened=person.opened, unopened=person.unopened
-        )
+        bar = Bar.of(facts.slots, done=person.done, opened=person.opened, unopened=person.unopened)
         found.append(
             HomePerson(person, bar, row.work.skipped, row.work.median_seconds, row.is_away)
         )

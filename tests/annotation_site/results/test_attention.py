@@ -138,7 +138,7 @@ def test_somebody_with_lists_left_is_idle_after_a_week(study, people):
     adas, bens = rows(study, days=7)
     assert "ada</bdi> has been idle for 7 days" in adas.fact
     assert adas.why.startswith("1 list is left to them.")
-    assert "ben</bdi> has not started for 7 days" in bens.fact
+    assert "ben</bdi> has not started in 7 days" in bens.fact
     assert bens.url == f"/studies/{study.slug}/run/#person-{ben.public_id}"
     for person in people:
         for slot in slots_of(study, person).exclude(state="submitted"):

@@ -61,7 +61,7 @@ def test_both_homes_and_progress_tell_the_same_numbers(study, people):
     assert (facts.done, facts.slots) == (progress.done, progress.slots) == (4, 24)
     assert (facts.opened, facts.unopened) == (1, 19)
     client = client_of(researcher_of(study))
-    assert "<strong class=\"number\">4 of 24</strong>" in home_of(study)
+    assert '<strong class="number">4 of 24</strong>' in home_of(study)
     for path in ("/", f"/studies/{study.slug}/run/"):
         assert "4 of 24 annotations" in text_of(client.get(path))
 
