@@ -11,9 +11,9 @@ from annotation_site.accounts import demo_entries
 from annotation_site.accounts.models import User
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation.models import Item, Membership, Study
-from annotation_site.annotation.views.own import home
 from annotation_site.corpus.models import Kind
 from annotation_site.results.snapshots.selectors import results_state, rows_of
+from annotation_site.results.views.home import home
 from annotation_site.start_picture import picture
 
 AGREEMENT = "krippendorff_alpha_concept"

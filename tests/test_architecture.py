@@ -84,7 +84,7 @@ FILES = {
     "annotation/monitoring": "flags progress records",
     "annotation/people": "bulk_invitations consent joining members",
     "annotation/review": "adjudicated_annotations adjudication looks training",
-    "annotation/studies": "made_up plans previews rules sampling services",
+    "annotation/studies": "made_up plans previews rule_words rules sampling services",
     "annotation/views": (
         "adjudication annotators crowd lists monitoring open_links own references studies tutorial"
     ),
@@ -117,14 +117,14 @@ FILES = {
         "references"
     ),
     "results/pages": (
-        "agreement disagreement disputes filter_words headline list_search missing one_list people "
-        "remarks results summary tables values"
+        "agreement attention disagreement disputes filter_words headline list_search missing "
+        "one_list people remarks results study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
         "dataframes facts filters machine_annotators missing model_names reading registry request"
     ),
-    "results/views": "deletion exports lists results",
+    "results/views": "deletion exports home lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
         "selectors"

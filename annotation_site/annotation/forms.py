@@ -1,7 +1,7 @@
 """Forms of studies: rules, people, texts, extension, copy."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django import forms
@@ -11,12 +11,14 @@ from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Membership, Study
+from annotation_site.annotation.studies import rule_words
 from annotation_site.annotation.studies.plans import (
     DEFAULT_CATEGORIES,
     NUMBERS,
     WORD_LEVEL,
     StudyPlan,
 )
+from annotation_site.annotation.studies.rule_words import Values
 from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import USUAL_KINDS
 from annotation_site.corpus.selectors import extractions_ready, kinds_offered
@@ -65,6 +67,17 @@ class _ExtractionsField(forms.ModelMultipleChoiceField):
         return said % values
 
 
+@dataclass(frozen=True)
+class FieldGroup:
+    """Fields that are folded under a heading; the sentence says their values."""
+
+    name: str
+    heading: Any
+    fields: list[forms.BoundField]
+    sentence: str
+    is_open: bool
+
+
 class RulesForm(forms.Form):
     """The rules of a StudyPlan, without people and texts."""
 
@@ -81,7 +94,7 @@ class RulesForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
     )
     lists_per_layer = _number(
-        "lists_per_layer", _("Of each model and kind. You can add more later.")
+        "lists_per_layer", _("Drawn from each model. You can add more later.")
     )
     seed = _number("seed", _("Decides which lists are drawn and who gets which."))
     annotators_per_list = _number("annotators_per_list")
@@ -169,30 +182,30 @@ class RulesForm(forms.Form):
         ),
     )
 
-    SECTIONS = (
-        (_("Lists"), ("title", "extractions", "kinds", "lists_per_layer", "seed")),
+    # What every study decides, in sight; the rest is folded, with its values in a sentence.
+    USUAL = ("title", "extractions", "lists_per_layer", "annotators", "annotators_per_list")
+    GROUPS: tuple[tuple[str, Any, tuple[str, ...], Callable[[Values], str]], ...] = (
+        ("kinds", _("Kinds and seed"), ("kinds", "seed"), rule_words.kinds_words),
         (
-            _("People"),
-            (
-                "annotators", "annotators_per_list", "lease_hours", "idle_days",
-                "team_may_annotate",
-            ),
+            "patterns", _("Patterns"),
+            ("categories", "min_tokens", "several_patterns_per_token"), rule_words.pattern_words,
         ),
         (
-            _("Annotation"),
-            (
-                "categories", "min_tokens", "several_patterns_per_token", "show_glosses",
-                "gloss_rule", "highlight_spellings",
-            ),
+            "glosses", _("Glosses and help"),
+            ("show_glosses", "gloss_rule", "highlight_spellings"), rule_words.gloss_words,
         ),
         (
-            _("Training and checks"),
+            "checks", _("Training and checks"),
             (
                 "training_lists", "training_pass_percent", "reference_lists", "repeat_percent",
                 "pilot_lists",
             ),
+            rule_words.check_words,
         ),
-        (_("Texts"), ("guidelines", "consent", "on_withdrawal")),
+        ("time", _("Time"), ("lease_hours", "idle_days"), rule_words.time_words),
+        ("researchers", _("Researchers"), ("team_may_annotate",), rule_words.researcher_words),
+        ("texts", _("Texts"), ("guidelines", "consent"), rule_words.text_words),
+        ("withdrawal", _("Withdrawal"), ("on_withdrawal",), rule_words.withdrawal_words),
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -212,19 +225,51 @@ class RulesForm(forms.Form):
             ]
 
     @property
-    def sections(self) -> Iterator[tuple[Any, list[forms.BoundField]]]:
-        """The form's fields under their headings."""
-        for heading, names in self.SECTIONS:
-            yield heading, [self[name] for name in names if name in self.fields]
+    def usual(self) -> list[forms.BoundField]:
+        """The fields that stand open."""
+        return [self[name] for name in self.USUAL if name in self.fields]
 
-    def plan(self, base: StudyPlan | None = None) -> StudyPlan:
-        """The plan of a valid form; missing fields come from the base."""
+    @property
+    def groups(self) -> list[FieldGroup]:
+        """The folded fields, as far as this form has them; a group with an error is open."""
+        found = []
+        for name, heading, names, words in self.GROUPS:
+            fields = [self[field] for field in names if field in self.fields]
+            if fields:
+                values = {field.name: self._value(field) for field in fields}
+                is_open = any(field.errors for field in fields)
+                found.append(FieldGroup(name, heading, fields, words(values), is_open))
+        return found
+
+    def _value(self, bound: forms.BoundField) -> Any:
+        """What a field holds now; where that is no value of it, what it began with."""
+        if not self.is_bound:
+            return bound.initial
+        try:
+            return bound.field.clean(bound.data)
+        except forms.ValidationError:
+            return bound.initial
+
+    def plan_so_far(self, base: StudyPlan | None = None) -> StudyPlan | None:
+        """A plan to preview: it needs no title yet. None where another field is missing or wrong.
+
+        Of a form that nobody filled in, the base, or else the plan of its first values.
+        """
+        named = {"title": str(_("New study"))}
+        if self.is_bound:
+            wrong = set(self.errors) - {"title"}
+            return None if wrong else self.plan(base, **(named if "title" in self.errors else {}))
+        only = self.fields["extractions"].initial
+        return base or (StudyPlan(title=named["title"], extractions=only) if only else None)
+
+    def plan(self, base: StudyPlan | None = None, **more: Any) -> StudyPlan:
+        """The plan of a valid form; missing fields come from the base, or from `more`."""
         data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
             if not (name == "idle_days" and value is None)  # empty: as it is, or the default
         }
-        return replace(base, **data) if base else StudyPlan(**data)
+        return replace(base, **more, **data) if base else StudyPlan(**more, **data)
 
 
 class StudyForm(RulesForm):
@@ -235,7 +280,7 @@ class StudyForm(RulesForm):
         queryset=None,
         widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
         required=False,
-        help_text=_("You can add or invite others later."),
+        help_text=_("You can invite more people later."),
     )
     guidelines = _MarkdownField(
         label=_("Guidelines"),

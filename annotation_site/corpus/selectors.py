@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import PROTECT, ManyToOneRel, OuterRef, QuerySet
+from django.db.models import PROTECT, Exists, ManyToOneRel, OuterRef, QuerySet
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
@@ -33,6 +33,7 @@ STATE_WORDS = {
 }  # fmt: skip
 
 AT_REST = (Extraction.State.QUEUED, Extraction.State.CANCELLED, Extraction.State.DELETING)
+MOST_FAILED = 5  # of which a home tells
 WITHIN_LAYERS = ("vectors", "random", "updates")  # no steps of their own where layers are cut
 
 
@@ -56,6 +57,17 @@ def extractions(*, state: str = "") -> QuerySet[Extraction]:
     found = Extraction.objects.select_related("model", "requested_by", "same_as")
     found = found.defer("manifest", "plan", "same_as__manifest", "same_as__plan")
     return found.filter(state=state) if state else found
+
+
+def extractions_failed() -> list[Extraction]:
+    """The newest that failed, at most five, without those that were done since for their model."""
+    again = Extraction.objects.filter(
+        model_source=OuterRef("model_source"),
+        created_at__gt=OuterRef("created_at"),
+        state=Extraction.State.READY,
+    )
+    failed = extractions(state=Extraction.State.FAILED)
+    return list(failed.exclude(Exists(again))[:MOST_FAILED])
 
 
 def lacks_senses(extraction: Extraction) -> bool:

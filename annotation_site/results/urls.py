@@ -4,11 +4,13 @@ from django.urls import path
 
 from annotation_site.results.views import deletion
 from annotation_site.results.views import exports as export_views
+from annotation_site.results.views import home as home_views
 from annotation_site.results.views import lists as list_views
 from annotation_site.results.views import results as views
 
 app_name = "results"
 urlpatterns = [
+    path("studies/<slug:slug>/home/", home_views.study, name="home"),
     path("studies/<slug:slug>/exports/", export_views.exports, name="exports"),
     path("studies/<slug:slug>/exports/status/", export_views.exports_status, name="exports_status"),
     path(

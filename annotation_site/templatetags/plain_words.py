@@ -1,9 +1,10 @@
 """Template filters: stored values as people read them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.utils.translation import gettext
 
 from annotation_site.analysis import written
@@ -84,6 +85,18 @@ def translated(message: str) -> str:
 def pairs(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The keys and values of a dictionary; `.items` in a template would look up a key first."""
     return list(value.items())
+
+
+@register.filter
+def at(found: Mapping[str, Any], name: str) -> Any:
+    """What a dictionary has under a name; None for a name that it lacks."""
+    return found.get(name)
+
+
+@register.filter
+def any_at(fields: Iterable[BoundField], found: Mapping[str, Any]) -> bool:
+    """Whether a dictionary has something under the name of one of these fields."""
+    return any(field.name in found for field in fields)
 
 
 @register.filter

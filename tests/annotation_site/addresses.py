@@ -104,6 +104,7 @@ GET = {
     "annotation:let_in": (302, 403, 403, 405, 405, 405),
     "annotation:adjudicate": (302, 403, 403, 405, 405, 405),
     "annotation:adjudication": (302, 403, 403, 404, 404, 404),  # nobody has begun this answer
+    "results:home": (302, 403, 403, 404, 200, 200),
     "results:summary": (302, 403, 403, 404, 200, 200),
     "results:lists": (302, 403, 403, 404, 200, 200),
     "results:list": (302, 403, 403, 404, 200, 200),  # the researcher is asked first
@@ -246,6 +247,7 @@ def address(name: str, study, assignment) -> str:
                 "annotation:open_link_new",
                 "annotation:payment",
                 "annotation:adjudicate",
+                "results:home",
                 "results:summary",
                 "results:lists",
                 "results:adjudication",

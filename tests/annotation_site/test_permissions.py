@@ -168,7 +168,7 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
         "home", "annotation:tutorial", "annotation:comparison", "annotation:list",
-        "results:results", "corpus:models", "annotation:new", "annotation:rules",
+        "results:home", "results:results", "corpus:models", "annotation:new", "annotation:rules",
         "annotation:people", "annotation:run", "results:lists", "results:adjudication",
         "results:list",
         "results:exports",
@@ -198,9 +198,13 @@ def test_an_error_page_shows_its_sentence_and_status():
 
 
 def test_home_takes_few_queries(world, django_assert_max_num_queries):
-    # session, person, studies to annotate with counts, seconds of submitted lists, leases,
-    # training, studies to run with counts
-    with django_assert_max_num_queries(7):
+    # session, person, studies to annotate with counts, seconds of submitted lists, leases, training
+    with django_assert_max_num_queries(6):
+        world[2][2].get("/")
+    # session, person, studies to annotate, studies to run, failed extractions; of all studies
+    # together lists, people, slots, opened lists, last annotations, times, adjudicated
+    # annotations, lists to adjudicate, failed results; seconds and leases of one's own
+    with django_assert_max_num_queries(16):
         world[2][5].get("/")
 
 

@@ -1,11 +1,9 @@
-"""A researcher watches a study, releases lists and gives final answers, in a real browser."""
-
-import re
+"""A researcher watches a study and releases lists, in a real browser."""
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.e2e.pages import log_in, look, picture, requests_from_now, stop_timers
+from tests.e2e.pages import log_in, look, requests_from_now, stop_timers
 from tests.e2e.site import Site
 from tests.faults.marks import ONCE
 
@@ -63,6 +61,7 @@ def page(page: Page) -> Page:
 
 def test_an_answer_that_comes_in_shows_without_a_reload(page: Page, world: Site):
     page.clock.install()
+    page.get_by_role("link", name="Concepts in a small encoder", exact=True).click()
     page.get_by_role("link", name="Progress", exact=True).click()
     expect(page.get_by_text("10 of 48 annotations")).to_be_visible()
     expect(page.get_by_text("Very fast: the median of the last 5 lists is 4 s")).to_be_visible()
@@ -138,60 +137,6 @@ def test_unopened_lists_are_released_after_a_question(page: Page, world: Site):
     assert left == 0
 
 
-def ready(page: Page) -> None:
-    page.locator("html[data-ready]").wait_for(state="attached")
-    expect(page.get_by_role("option")).to_have_count(30)
-
-
-def final_patterns(world: Site) -> list[list[str]]:
-    return world.query(
-        "[sorted(a.patterns.values_list('description', flat=True)) for a in Assignment.objects"
-        ".filter(purpose='adjudication', state='submitted').order_by('pk')]"
-    )
-
-
-def test_a_list_is_adjudicated_by_mouse(page: Page, world: Site):
-    page.goto(f"{STUDY}run/")
-    page.get_by_role("link", name="Adjudication").click()
-    page.get_by_role("button", name="Decide list 1", exact=True).click()
-    ready(page)
-    assert re.search(r"\b(ada|ben|cleo)\b", page.content()) is None
-    page.get_by_role("button", name="Take this").first.click()
-    tools = page.locator(".by-one").filter(has_text="tools")
-    tools.get_by_role("button", name="Take this").click()
-    expect(page.locator("#patterns .describe")).to_have_count(2)
-    picture(page, "adjudicating.png")
-    page.get_by_role("button", name="Undo").click()
-    expect(page.locator("#patterns .describe")).to_have_count(1)
-    page.get_by_role("button", name="Redo").click()
-    page.locator("#submit").click()
-    expect(page.get_by_role("link", name="Decided: 1")).to_be_visible()
-    assert len(final_patterns(world)) == 1
-    assert "tools" in final_patterns(world)[0]
-
-
-def test_a_list_is_adjudicated_by_keyboard_alone(page: Page, world: Site):
-    page.goto(f"{STUDY}adjudication/")
-    expect(page.get_by_role("button", name="Decide list 1", exact=True)).to_be_focused()
-    page.keyboard.press("Enter")
-    ready(page)
-    page.keyboard.press("Shift+B")
-    expect(page.locator("#patterns .describe").first).not_to_have_value("")
-    page.keyboard.press("u")
-    expect(page.locator("#patterns .describe")).to_have_count(0)
-    page.keyboard.press("Shift+A")
-    page.keyboard.press("d")
-    page.keyboard.press("End")
-    page.keyboard.type(", agreed")
-    page.keyboard.press("Enter")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("link", name="Decided: 1")).to_be_visible()
-    assert any("agreed" in description for description in final_patterns(world)[0])
-    with page.expect_download() as download:
-        page.get_by_role("link", name="JSONL").click()
-    assert "agreed" in download.value.path().read_text()
-
-
 def test_no_barrier_that_axe_finds_and_no_sideways_scrolling(page: Page):
     for what, path in (
         ("run", f"{STUDY}run/"),
@@ -203,6 +148,3 @@ def test_no_barrier_that_axe_finds_and_no_sideways_scrolling(page: Page):
             expect(page.get_by_text("Very fast")).to_be_visible()
             expect(page.get_by_text("31.0%")).to_be_visible()
         look(page, what)
-    page.get_by_role("button", name="Decide list 1", exact=True).click()
-    ready(page)
-    look(page, "adjudication")

@@ -120,11 +120,6 @@ class StudyProgress:
         """Number of annotations of silent reference lists without a score."""
         return sum(person.work.unscored for person in self.people)
 
-    @property
-    def most_lists(self) -> int:
-        """The longest bar of the histogram."""
-        return max((lists for _, lists in self.annotated), default=0)
-
 
 def study_progress(study: Study) -> StudyProgress:
     """The progress of a study, in six queries (lists by use, people, annotations, work, cut time,
@@ -286,8 +281,24 @@ def _lists_by_annotations(
 def flags_by_person(study: Study) -> list[tuple[Membership, list[Flag]]]:
     """Flags of each person's recent work; four queries."""
     members = list(_annotators(study))
-    flags = flags_of(_recent_annotations(members), study_median=_study_median(members))
+    flags = flags_of_members(members)
     return [(member, flags[member.pk]) for member in members if flags.get(member.pk)]
+
+
+def flags_of_members(members: Sequence[Membership]) -> dict[int, list[Flag]]:
+    """Flags of people of one or several studies, each beside the others of their study.
+
+    By membership; three queries.
+    """
+    recent, medians = _recent_annotations(members), _study_medians(members)
+    by_study: dict[int, dict[int, list[RecentAnnotation]]] = defaultdict(dict)
+    for member in members:
+        if member.pk in recent:
+            by_study[member.study_id][member.pk] = recent[member.pk]
+    found: dict[int, list[Flag]] = {}
+    for study, own in by_study.items():
+        found |= flags_of(own, study_median=medians.get(study))
+    return found
 
 
 def _submitted(members: Sequence[Membership]) -> QuerySet[Assignment]:
@@ -296,10 +307,13 @@ def _submitted(members: Sequence[Membership]) -> QuerySet[Assignment]:
     )
 
 
-def _study_median(members: Sequence[Membership]) -> float | None:
-    """The active time of a typical answer, from how often each time occurs."""
-    counted = _submitted(members).values_list("active_seconds").annotate(n=Count("*"))
-    return _median(seconds for seconds, n in counted for _ in range(n))
+def _study_medians(members: Sequence[Membership]) -> dict[int, float | None]:
+    """The active time of a typical answer by study, from how often each time occurs."""
+    counted = _submitted(members).values_list("membership__study", "active_seconds")
+    times: dict[int, list[int]] = defaultdict(list)
+    for study, seconds, n in counted.annotate(n=Count("*")):
+        times[study] += [seconds] * n
+    return {study: _median(own) for study, own in times.items()}
 
 
 def _recent_annotations(members: Sequence[Membership]) -> dict[int, list[RecentAnnotation]]:

@@ -5,11 +5,11 @@ purpose adjudication on the researcher's own membership, written on the annotati
 services like every other annotation.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Avg, Count, Max, Q
+from django.db.models import Avg, Count, Max, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -103,6 +103,19 @@ def adjudicated_annotation_open(*, item: Item, by: User) -> Assignment:
     return answer
 
 
+def adjudicated_annotation_open_first(*, items: Iterable[Item], by: User) -> Assignment | None:
+    """Open the first of these lists that the researcher may adjudicate; None without one.
+
+    Lists that another researcher has begun are passed over.
+    """
+    for item in items:
+        try:
+            return adjudicated_annotation_open(item=item, by=by)
+        except (Invalid, NotAllowed):
+            continue
+    return None
+
+
 def references_of(study: Study) -> list[Reference]:
     """The study's training and reference lists, in a fixed order."""
     people = ~Q(assignments__purpose=Purpose.ADJUDICATION) & Q(assignments__state=State.SUBMITTED)
@@ -126,11 +139,18 @@ def references_of(study: Study) -> list[Reference]:
 
 def references_missing(study: Study, uses: Collection[str] = WITH_REFERENCE) -> int:
     """Number of training and reference lists without a reference annotation."""
+    return lists_without_reference(study, uses).count()
+
+
+def lists_without_reference(
+    study: Study, uses: Collection[str] = WITH_REFERENCE
+) -> QuerySet[Item, Item]:
+    """The training and reference lists without a reference annotation, in their page's order."""
     answered = Assignment.objects.filter(
         item__study=study, purpose=Purpose.ADJUDICATION, state=State.SUBMITTED
     )
-    wanted = study.items.filter(use__in=uses)
-    return wanted.exclude(pk__in=answered.values("item")).count()
+    wanted = study.items.filter(use__in=uses).order_by("-use", "pk")
+    return wanted.exclude(pk__in=answered.values("item"))
 
 
 def references_require(*, study: Study, uses: Collection[str] = WITH_REFERENCE) -> None:

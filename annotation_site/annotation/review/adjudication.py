@@ -23,6 +23,8 @@ from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 State = Assignment.State
 Purpose = Assignment.Purpose
 FEWEST_ANNOTATIONS = 2
+KEYED_LETTERS = "ABCDEFGHI"  # J, K, U and W are commands of the annotation page
+MOST_KEYS = 9  # a digit for each pattern
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class SidePattern:
     ranks: tuple[int, ...]
     others: list[ListToken]
     counts: bool  # has the study's minimum of tokens
+    key: str  # the digit that takes it; "" beyond 9
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Match:
     """Matching patterns of different people, in the order of the letters.
 
     None stands for an answer without such a pattern; `shared` are the tokens of all the others.
+    `number` is the same for all of them: the mark that their tokens have in the list's rows.
     """
 
+    number: int
     sides: list[tuple[str, SidePattern | None]]
     shared: list[ListToken]
 
@@ -58,6 +63,26 @@ class SideBySide:
     matches: list[Match]
     without: list[str]  # answers that say "no pattern"
     annotations: dict[str, dict[str, Any]]
+
+    @property
+    def keyed_letters(self) -> list[tuple[str, str]]:
+        """Each letter with the key that takes its annotation; "" where a command has the key."""
+        return [(letter, letter if letter in KEYED_LETTERS else "") for letter in self.letters]
+
+    @property
+    def marks(self) -> list[dict[str, Any]]:
+        """Who marked which token: {letter, number of the match, counts, ranks} of each pattern."""
+        return [
+            {
+                "letter": letter,
+                "number": match.number,
+                "counts": side.counts,
+                "ranks": list(side.ranks),
+            }
+            for match in self.matches
+            for letter, side in match.sides
+            if side
+        ]
 
 
 def adjudicated_annotations_of(user: User) -> QuerySet[Assignment]:
@@ -98,10 +123,8 @@ def adjudication_page(assignment: Assignment) -> dict[str, Any]:
         state=State.SUBMITTED,
     ).exclude(pk=assignment.pk)
     position = decided.count() + 1
-    page["list"] |= {
-        "position": position,
-        "total": max(position, adjudicable_lists(study).count()),
-    }
+    total = max(position, adjudicable_lists(study).count())
+    page["list"] |= {"position": position, "total": total, "left": total - position + 1}
     page["urls"] |= {
         "page": reverse("annotation:adjudication", args=[assignment.public_id]),
         "previous": reverse("results:adjudication", args=[study.slug]),
@@ -124,10 +147,13 @@ def side_by_side(item: Item) -> SideBySide:
     groups = pattern_groups(
         {key: MarkedPattern(ranks, pattern.category) for key, (pattern, ranks) in patterns.items()}
     )
+    keys = [key for group in groups for key in group][:MOST_KEYS]
+    key_of = {key: str(n) for n, key in enumerate(keys, 1)}
     return SideBySide(
         letters=list(answers),
         matches=[
-            _match(group, patterns, list(answers), tokens, study.min_tokens) for group in groups
+            _match(number, group, patterns, list(answers), tokens, study.min_tokens, key_of)
+            for number, group in enumerate(groups, 1)
         ],
         without=[letter for letter, row in answers.items() if not row.patterns.all()],
         annotations={
@@ -162,11 +188,13 @@ def _ranks(pattern: Pattern) -> tuple[int, ...]:
 
 
 def _match(
+    match: int,
     group: Sequence[Key],
     patterns: Mapping[Key, tuple[Pattern, tuple[int, ...]]],
     letters: Sequence[str],
     tokens: Sequence[ListToken],
     min_tokens: int,
+    key_of: Mapping[Key, str],
 ) -> Match:
     shared = set.intersection(*(set(patterns[key][1]) for key in group))
     sides: dict[str, SidePattern] = {}
@@ -181,8 +209,10 @@ def _match(
             ranks=ranks,
             others=[token for token in tokens if token.rank in set(ranks) - shared],
             counts=len(ranks) >= min_tokens,
+            key=key_of.get((letter, number), ""),
         )
     return Match(
+        number=match,
         sides=[(letter, sides.get(letter)) for letter in letters],
         shared=[token for token in tokens if token.rank in shared],
     )

@@ -34,8 +34,8 @@ The page proposes it; you decide.
 WORD_LEVEL = "word"
 # What is chosen as a number: what it is called, the least and the most.
 NUMBERS = {
-    "lists_per_layer": (gettext_lazy("Lists per layer"), 1, 100_000),
-    "annotators_per_list": (gettext_lazy("People per list"), 1, 100),
+    "lists_per_layer": (gettext_lazy("Lists per layer and kind"), 1, 100_000),
+    "annotators_per_list": (gettext_lazy("Annotators per list"), 1, 100),
     "min_tokens": (gettext_lazy("Minimum tokens"), 1, 30),
     "training_lists": (gettext_lazy("Training lists"), 0, 100),
     "reference_lists": (gettext_lazy("Silent reference lists"), 0, 1000),
@@ -45,6 +45,27 @@ NUMBERS = {
     "idle_days": (gettext_lazy("Days without work until lists go to others"), 1, 365),
     "seed": (gettext_lazy("Seed"), 0, 2**63 - 1),
 }
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What cannot be had, said at a field of the plan, and the value that can.
+
+    `button` chooses the value; both are empty where only the person can choose.
+    """
+
+    field: str
+    sentence: str
+    value: str = ""
+    button: str = ""
+
+
+class Unfit(Invalid):
+    """A rule that cannot work, with its field and, where there is one, the value that can."""
+
+    def __init__(self, remedy: Remedy) -> None:
+        super().__init__(remedy.sentence)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -165,15 +186,14 @@ def _check_lists(plan: StudyPlan) -> None:
     lengths = [extraction.parameters.get("top_k") for extraction in plan.extractions]
     longest = max((length for length in lengths if length is not None), default=plan.min_tokens)
     if plan.min_tokens > longest:
-        raise Invalid(
-            ngettext(
-                "Minimum tokens: the lists have %(n)s token, so no pattern could count. Choose 1.",
-                "Minimum tokens: the lists have %(n)s tokens, so no pattern could count. Choose a "
-                "number from 1 to %(n)s.",
-                longest,
-            )
-            % {"n": longest}
+        sentence = ngettext(
+            "Minimum tokens: the lists have %(n)s token, so no pattern could count. Choose 1.",
+            "Minimum tokens: the lists have %(n)s tokens, so no pattern could count. Choose a "
+            "number from 1 to %(n)s.",
+            longest,
         )
+        said = sentence % {"n": longest}
+        raise Unfit(Remedy("min_tokens", said, str(longest), use(longest)))
 
 
 def _check_categories(plan: StudyPlan) -> None:
@@ -202,12 +222,11 @@ def _check_training(plan: StudyPlan) -> None:
     if not 0 <= plan.training_pass_percent <= 100:
         raise Invalid(_("The score that passes training: choose a number from 0 to 100."))
     if not plan.training_lists:
-        raise Invalid(
-            _(
-                "There is a score that passes training, but no training list. Add training lists, "
-                "or leave the score empty."
-            )
+        sentence = _(
+            "There is a score that passes training, but no training list. Add training lists, or "
+            "leave the score empty."
         )
+        raise Unfit(Remedy("training_pass_percent", sentence, "", _("Leave it empty")))
 
 
 def _check_glosses(plan: StudyPlan) -> None:
@@ -219,13 +238,12 @@ def _check_glosses(plan: StudyPlan) -> None:
         return
     for extraction in plan.extractions:
         if lacks_senses(extraction):
-            raise Invalid(
-                _(
-                    "“%(model)s” has glosses but no ranked senses, as an earlier version extracted "
-                    "it. Choose the first synset, or extract the model again."
-                )
-                % {"model": extraction}
-            )
+            sentence = _(
+                "“%(model)s” has glosses but no ranked senses, as an earlier version extracted it. "
+                "Choose the first synset, or extract the model again."
+            ) % {"model": extraction}
+            first = str(Study.GlossRule.FIRST)
+            raise Unfit(Remedy("gloss_rule", sentence, first, _("Use the first synset")))
 
 
 def plan_check_people(plan: StudyPlan, by: User) -> None:
@@ -242,11 +260,15 @@ def plan_check_people(plan: StudyPlan, by: User) -> None:
             )
             % {"people": ", ".join(map(str, unblinded))}
         )
-    if plan.annotators and plan.annotators_per_list > len(plan.annotators):
-        raise Invalid(
-            _(
-                "People per list: %(needed)s. People chosen: %(chosen)s. Choose more people, or "
-                "fewer per list."
-            )
-            % {"needed": plan.annotators_per_list, "chosen": len(plan.annotators)}
-        )
+    chosen = len(plan.annotators)
+    if chosen and plan.annotators_per_list > chosen:
+        sentence = _(
+            "Annotators per list: %(needed)s. Annotators chosen: %(chosen)s. Choose more people, "
+            "or fewer per list."
+        ) % {"needed": plan.annotators_per_list, "chosen": chosen}
+        raise Unfit(Remedy("annotators_per_list", sentence, str(chosen), use(chosen)))
+
+
+def use(number: int) -> str:
+    """The button that chooses a number."""
+    return _("Use %(n)s") % {"n": f"{number:,}"}

@@ -2,7 +2,9 @@
 
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from django.db.models import Count
 from django.utils.translation import gettext as _
@@ -11,7 +13,7 @@ from django.utils.translation import ngettext
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.tokens import ListToken, list_tokens
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.annotation.studies.plans import StudyPlan, plan_check
+from annotation_site.annotation.studies.plans import Remedy, StudyPlan, plan_check, use
 from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
 from annotation_site.annotation.studies.services import lists_check
 from annotation_site.corpus.models import Kind, Vector
@@ -22,14 +24,38 @@ SECONDS_PER_LIST = 180  # what the protocol takes, where nobody has been measure
 
 @dataclass(frozen=True)
 class DrawnLists:
-    """How many lists of one model and kind a study would hold, each layer `fewest` to `most`."""
+    """How many lists of one extraction and kind a study would hold; a layer, `fewest` to `most`."""
 
+    extraction: int
     model: str
     kind: str
     layers: int
     fewest: int
     most: int
     lists: int
+    asked: int  # per layer
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a layer has fewer lists than were asked for."""
+        return self.fewest < self.asked
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Equal for kinds of an extraction that one line can tell."""
+        return self.extraction, self.layers, self.fewest, self.most
+
+
+@dataclass(frozen=True)
+class DrawnKinds:
+    """Kinds of one model with the same numbers of lists."""
+
+    one: DrawnLists
+    kinds: list[str]
+
+    @property
+    def lists(self) -> int:
+        return self.one.lists * len(self.kinds)
 
 
 @dataclass(frozen=True)
@@ -51,6 +77,14 @@ class Preview:
     seconds_per_list: float
     measured: int  # answers that the seconds rest on; 0 where they are a guess
     sample: list[ListToken]
+    references: int  # training and silent reference lists, whose answers come before opening
+    remedies: list[Remedy]
+
+    @property
+    def by_model(self) -> list[DrawnKinds]:
+        """The rows, with kinds of equal numbers in one."""
+        groups = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row.shape)]
+        return [DrawnKinds(rows[0], [row.kind for row in rows]) for rows in groups]
 
     @property
     def lists(self) -> int:
@@ -96,8 +130,9 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
     people = max(len(plan.annotators), plan.annotators_per_list)
     seconds = _seconds_before(by)
     sample = vectors.order_by("pk").first()
+    rows = _rows(plan, drawn)
     return Preview(
-        rows=_rows(plan, drawn),
+        rows=rows,
         parts=_parts(plan, lists, people),
         people=people,
         people_chosen=people == len(plan.annotators),
@@ -106,7 +141,50 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
         sample=list_tokens(sample, plan.gloss_rule if plan.show_glosses else None)
         if sample
         else [],
+        references=plan.training_lists + plan.reference_lists,
+        remedies=[*_too_few_lists(plan, rows), *_too_few_people(plan)],
     )
+
+
+def _too_few_lists(plan: StudyPlan, rows: Sequence[DrawnLists]) -> list[Remedy]:
+    """What the models give where they hold fewer lists per layer than were asked for."""
+    short = [row for row in rows if row.is_short]
+    if not short:
+        return []
+    sentences = []
+    for pk, name in {row.extraction: row.model for row in short}.items():
+        own = [row for row in rows if row.extraction == pk]
+        fewest = min(row.fewest for row in own)
+        sentence = ngettext(
+            "“%(model)s” has only %(n)s list in some layers and kinds, and gives what it has.",
+            "“%(model)s” has only %(n)s lists in some layers and kinds, and gives what it has.",
+            fewest,
+        )
+        if all(row.most == fewest for row in own):
+            sentence = ngettext(
+                "“%(model)s” has only %(n)s list per layer and kind.",
+                "“%(model)s” has only %(n)s lists per layer and kind.",
+                fewest,
+            )
+        sentences.append(sentence % {"model": name, "n": f"{fewest:,}"})
+    fewest = min(row.fewest for row in short)
+    value = str(fewest) if fewest else ""
+    return [Remedy("lists_per_layer", " ".join(sentences), value, use(fewest) if fewest else "")]
+
+
+def _too_few_people(plan: StudyPlan) -> list[Remedy]:
+    """What a study without its annotators can do."""
+    if plan.annotators:
+        return []
+    needed = plan.annotators_per_list
+    sentence = ngettext(
+        "Choose at least %(n)s annotator to open the study at once, or save a draft and invite "
+        "people.",
+        "Choose at least %(n)s annotators to open the study at once, or save a draft and invite "
+        "people.",
+        needed,
+    )
+    return [Remedy("annotators", sentence % {"n": f"{needed:,}"})]
 
 
 def _rows(plan: StudyPlan, drawn: dict[Stratum, int]) -> list[DrawnLists]:
@@ -117,8 +195,8 @@ def _rows(plan: StudyPlan, drawn: dict[Stratum, int]) -> list[DrawnLists]:
     for extraction in plan.extractions:
         for kind in plan.kinds:
             if found := by_kind.get((extraction.pk, kind)):
-                row = (len(found), min(found), max(found), sum(found))
-                rows.append(DrawnLists(str(extraction), str(Kind(kind).label), *row))
+                row = (len(found), min(found), max(found), sum(found), plan.lists_per_layer)
+                rows.append(DrawnLists(extraction.pk, str(extraction), str(Kind(kind).label), *row))
     return rows
 
 
@@ -127,8 +205,8 @@ def _parts(plan: StudyPlan, lists: int, people: int) -> list[Part]:
     parts = [
         Part(
             ngettext(
-                "Lists of the study, %(n)s person per list",
-                "Lists of the study, %(n)s people per list",
+                "Lists of the study, %(n)s annotator per list",
+                "Lists of the study, %(n)s annotators per list",
                 plan.annotators_per_list,
             )
             % {"n": plan.annotators_per_list},
@@ -136,12 +214,12 @@ def _parts(plan: StudyPlan, lists: int, people: int) -> list[Part]:
         ),
         Part(_("Lists shown a second time"), round(answers * plan.repeat_percent / 100)),
     ]
-    for use, what in (
+    for purpose, what in (
         (Item.Use.TRAINING, _("Training lists, for everybody")),
         (Item.Use.REFERENCE, _("Silent reference lists, for everybody")),
         (Item.Use.PILOT, _("Pilot lists, for everybody")),
     ):
-        parts.append(Part(what, plan.others[use] * people))
+        parts.append(Part(what, plan.others[purpose] * people))
     return [part for part in parts if part.annotations]
 
 

@@ -249,8 +249,8 @@ def _check_start(study: Study, state: str) -> None:
     if state == State.OPEN and people < study.annotators_per_list:
         raise Invalid(
             _(
-                "People per list: %(needed)s. Annotators in the study: %(people)s. Add annotators, "
-                "or choose fewer people per list."
+                "Annotators per list: %(needed)s. Annotators in the study: %(people)s. Add "
+                "annotators, or choose fewer per list."
             )
             % {"needed": study.annotators_per_list, "people": people}
         )

@@ -84,7 +84,7 @@ def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def dialogs(request: PersonRequest) -> HttpResponse:
     """The dialogs of the annotation page, which it fetches on first use."""
-    return render(request, "annotation/_dialogs.html")
+    return render(request, "annotation/_dialogs.html", {"taking": "taking" in request.GET})
 
 
 @require_GET

@@ -1,6 +1,4 @@
-"""Views of a person's own work: home, submitted lists, consent, hours."""
-
-from typing import Any
+"""Views of a person's own work: submitted lists, consent, hours."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -11,15 +9,14 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation_site.accounts.demo_entries import entry_try
-from annotation_site.accounts.permissions import PersonRequest, speak_english
+from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import selectors
 from annotation_site.annotation.crowd.joining import participant_of, participation_enter
-from annotation_site.annotation.crowd.pages import page_instead_of_lists, page_now
+from annotation_site.annotation.crowd.pages import page_instead_of_lists
 from annotation_site.annotation.lists import access
 from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.lists.page import needs_consent
-from annotation_site.annotation.models import ConsentText, Study
+from annotation_site.annotation.models import ConsentText
 from annotation_site.annotation.people import consent as consent_services
 from annotation_site.annotation.people.members import membership_back
 from annotation_site.annotation.work import own_work
@@ -28,31 +25,6 @@ from annotation_site.errors import Invalid
 from annotation_site.exact_words import exact
 
 LISTS_PER_PAGE = 25
-
-
-@login_required
-@require_GET
-def home(request: PersonRequest) -> HttpResponse:
-    """A person's studies: those to annotate, and those to run.
-
-    A person of an open link goes to the page of their only study.
-    """
-    if request.user.is_crowd:
-        return redirect(page_now(request.user))
-    runs: list[Any] = []
-    if request.user.is_researcher:
-        speak_english()
-        runs = list(selectors.with_annotation_counts(selectors.studies_of(request.user)))
-    archived = [found for found in runs if found.state == Study.State.ARCHIVED]
-    shows_archived = "archived" in request.GET
-    context = {
-        "to_annotate": own_work.own_studies_back(request.user),
-        "to_run": archived if shows_archived else [s for s in runs if s not in archived],
-        "n_archived": len(archived),
-        "shows_archived": shows_archived,
-        "try": entry_try(request.user),
-    }
-    return render(request, "annotation/home.html", context)
 
 
 @login_required

@@ -1,10 +1,9 @@
 """Views of a researcher's studies: make, change, extend, copy."""
 
-from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -27,6 +26,7 @@ from annotation_site.annotation.studies import rules as rules_services
 from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.studies.plans import (
     StudyPlan,
+    Unfit,
     is_frozen,
     plan_check_people,
     plan_of,
@@ -41,27 +41,35 @@ from annotation_site.exact_words import exact
 @require_http_methods(["GET", "POST"])
 def new(request: PersonRequest) -> HttpResponse:
     """The form that makes a study, with its preview; saves it as a draft or opens it."""
-    form = StudyForm(request.POST or None, by=request.user)
-    context: dict[str, Any] = {"form": form, "has_extractions": extractions_ready().exists()}
-    if request.method == "POST" and form.is_valid():
-        action = request.POST.get("action", "")
+    form = StudyForm(_as_remedied(request.POST), by=request.user)
+    context: dict[str, Any] = {"form": form, "remedies": {}}
+    context["has_extractions"] = extractions_ready().exists()
+    if request.POST.get("action") in ("draft", "open") and form.is_valid():
         try:
-            plan = form.plan()
-            if action == "draft":
-                study = studies.study_create(plan=plan, created_by=request.user)
-                said = _("“{study}” is saved as a draft.")
-                messages.success(request, format_html(said, study=exact(study.title)))
-                return redirect("annotation:rules", study.slug)
-            if action == "open":
-                study = studies.study_create_open(plan=plan, created_by=request.user)
-                said = _("“{study}” is open. Its annotators see it now.")
-                messages.success(request, format_html(said, study=exact(study.title)))
-                return redirect("home")
-            plan_check_people(plan, request.user)
-            context["preview"] = study_preview(plan=plan, by=request.user)
+            return _made(request, form.plan())
         except Invalid as error:
-            form.add_error(None, error.message)
+            _say(context, error)
     return _form_page(request, "annotation/new.html", context)
+
+
+def _made(request: PersonRequest, plan: StudyPlan) -> HttpResponse:
+    """Make the study of a plan; its next page. Raises Invalid.
+
+    With training or silent reference lists it cannot open yet: their reference annotations are
+    written once the study is there.
+    """
+    if request.POST["action"] == "draft":
+        study = studies.study_create(plan=plan, created_by=request.user)
+        said, page = _("“{study}” is saved as a draft."), "annotation:rules"
+    elif plan.training_lists or plan.reference_lists:
+        study = studies.study_create(plan=plan, created_by=request.user)
+        said = _("“{study}” is saved as a draft. Write these annotations, then open it.")
+        page = "annotation:references"
+    else:
+        study = studies.study_create_open(plan=plan, created_by=request.user)
+        said, page = _("“{study}” is open. Its annotators see it now."), "annotation:run"
+    messages.success(request, format_html(said, study=exact(study.title)))
+    return redirect(page, study.slug)
 
 
 @researcher_required
@@ -72,25 +80,20 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
     plan = plan_of(study)
     frozen = is_frozen(study)
     kind = FixedRulesForm if frozen else RulesForm
-    form = kind(request.POST or None, initial=vars(plan))
+    form = kind(_as_remedied(request.POST), initial=vars(plan))
     context = _rules_context(study, form, plan, frozen)
     if form.is_bound:  # what is written here was written from the rules that it says
         context["rules_base"] = request.POST.get("rules_base", "")
-    elif not frozen:  # with the page: one that came later would move what people reach for
-        with suppress(Invalid):
-            context["preview"] = study_preview(plan=plan, by=request.user)
-    if request.method == "POST" and form.is_valid():
+    if request.POST.get("action") == "save" and form.is_valid():
         try:
-            plan = form.plan(base=plan)
-            if request.POST.get("action") == "save":
-                base = request.POST.get("rules_base", "")
-                changed = rules_services.study_change(study=study, plan=plan, base=base)
-                messages.success(request, _("Saved.") if changed else _("Nothing changed."))
-                return redirect("annotation:rules", slug)
-            context["preview"] = study_preview(plan=plan, by=request.user)
+            base = request.POST.get("rules_base", "")
+            changed = rules_services.study_change(study=study, plan=form.plan(plan), base=base)
         except Invalid as error:
-            form.add_error(None, error.message)
-    return _form_page(request, "annotation/rules.html", context)
+            _say(context, error)
+        else:
+            messages.success(request, _("Saved.") if changed else _("Nothing changed."))
+            return redirect("annotation:rules", slug)
+    return _form_page(request, "annotation/rules.html", context, base=plan)
 
 
 @researcher_required
@@ -157,14 +160,48 @@ def change_state(request: PersonRequest, slug: str) -> HttpResponse:
     studies.study_state_change(study=found, state=request.POST.get("state", ""))
     if (back := request.POST.get("back")) in ("rules", "run"):
         return redirect(f"annotation:{back}", slug)
-    return redirect("home")
+    return redirect("results:home", slug)
 
 
-def _form_page(request: PersonRequest, page: str, context: dict[str, Any]) -> HttpResponse:
-    """A page with a form; while somebody fills it in, only its preview."""
+def _as_remedied(sent: QueryDict) -> QueryDict | None:
+    """What was sent, with the value that a remedy's button stands for; None for nothing.
+
+    A script puts the value into its field; this is for browsers without one.
+    """
+    name, _sign, value = sent.get("use", "").partition("=")
+    if name in RulesForm.base_fields:
+        sent = sent.copy()
+        sent[name] = value
+    return sent or None
+
+
+def _form_page(
+    request: PersonRequest, page: str, context: dict[str, Any], base: StudyPlan | None = None
+) -> HttpResponse:
+    """A page with a plan's form and preview; while somebody fills it in, only what changes."""
+    form = context["form"]
+    is_whole = "extractions" in form.fields  # else the rules are fixed
+    plan = form.plan_so_far(base) if is_whole and not context["remedies"] else None
+    if plan is not None:
+        try:
+            if base is None:
+                plan_check_people(plan, request.user)
+            context["preview"] = preview = study_preview(plan=plan, by=request.user)
+            own = [remedy for remedy in preview.remedies if remedy.field in form.fields]
+            context["remedies"] = {remedy.field: remedy for remedy in own}
+        except Invalid as error:
+            _say(context, error)
     if request.htmx:
-        return render(request, "annotation/_preview.html", context)
-    return render(request, page, context, status=422 if context["form"].errors else 200)
+        return render(request, "annotation/_preview.html", context | {"is_update": True})
+    return render(request, page, context, status=422 if form.errors else 200)
+
+
+def _say(context: dict[str, Any], error: Invalid) -> None:
+    """Put a refusal beside the preview and, where it has a field, at the field."""
+    if context["form"].is_bound:
+        context["form"].add_error(None, error.message)
+    if isinstance(error, Unfit):
+        context["remedies"] = {error.remedy.field: error.remedy}
 
 
 def _rules_context(study: Study, form: RulesForm, plan: StudyPlan, frozen: bool) -> dict[str, Any]:
@@ -174,6 +211,7 @@ def _rules_context(study: Study, form: RulesForm, plan: StudyPlan, frozen: bool)
         "plan": plan,
         "gloss_rule": Study.GlossRule(plan.gloss_rule).label,
         "frozen": frozen,
+        "remedies": {},
         "rules_base": rules_services.rules_base(plan, frozen=frozen),
         "extension": ExtensionForm(study=study),
         "copy": CopyForm(initial={"title": _("%(study)s (copy)") % {"study": study.title}}),

@@ -20,16 +20,21 @@ from annotation_site.annotation.lists.page import (
     page_after,
     page_instead,
 )
-from annotation_site.annotation.models import Assignment, ConsentText, Guidelines
+from annotation_site.annotation.models import Assignment, ConsentText, Guidelines, Item
 from annotation_site.annotation.people import consent as consents
 from annotation_site.annotation.people.members import membership_back
 from annotation_site.annotation.review import training
+from annotation_site.annotation.review.adjudicated_annotations import (
+    adjudicated_annotation_open_first,
+    lists_without_reference,
+)
 from annotation_site.annotation.work import own_work, submissions
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
 from annotation_site.downloads import attachment
 from annotation_site.errors import NotAllowed, NotFound
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.results.pages.disagreement import undecided_after
 
 
 class DraftView(ApiView):
@@ -183,10 +188,23 @@ class HoursFileView(ApiView):
 
 def _after(done: Assignment) -> Response:
     """The rest of the response after a submission or a skip."""
+    if done.purpose == Assignment.Purpose.ADJUDICATION:
+        return Response({"next": None, "next_url": _after_adjudicated(done)})
     elsewhere = page_after(done)
     if elsewhere is not None:
         return Response({"next": None, "next_url": elsewhere})
     return _next(done.membership_id, done.item.study.slug, after=done)
+
+
+def _after_adjudicated(done: Assignment) -> str | None:
+    """The next list to adjudicate, or to write a reference annotation of; else the page of them."""
+    study, by = done.item.study, done.membership.user
+    if done.item.use == Item.Use.STUDY:
+        page, items = "annotation:adjudication", undecided_after(study, done.item_id, by=by)
+    else:
+        page, items = "annotation:list", list(lists_without_reference(study))
+    following = adjudicated_annotation_open_first(items=items, by=by)
+    return reverse(page, args=[following.public_id]) if following else page_after(done)
 
 
 def _next(membership_id: int, slug: str, *, after: Assignment | None = None) -> Response:

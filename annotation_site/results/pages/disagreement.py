@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import Count
 
+from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.tokens import tokens_of_lists
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.review.adjudication import adjudicable_lists, counted_annotations
@@ -20,6 +21,7 @@ from annotation_site.results.tables.filters import Filters
 
 TABLE = "disagreement"
 OVERLAP = "mean_matched_jaccard"
+TRIED = 5  # lists to open next, should others be opened at the same moment
 PREVIEW = 10  # tokens of a list that the queue shows
 
 
@@ -88,6 +90,23 @@ def adjudication_queue(study: Study) -> Queue:
     rest = sorted(can_be.difference(ranked))
     random.Random(f"adjudication:{study.order_key}").shuffle(rest)  # noqa: S311 (an order)  # nosec B311
     return Queue([*ranked, *rest], by_list, ranking)
+
+
+def undecided_after(study: Study, item_id: int, *, by: User) -> list[Item]:
+    """The lists to adjudicate next after one: the queue from there on, then from its beginning.
+
+    Without those that another researcher has begun; at most TRIED, of which the first is nearly
+    always free.
+    """
+    queue = adjudication_queue(study)
+    at = queue.lists.index(item_id) + 1 if item_id in queue.lists else 0
+    wanted = set(queue.undecided) - {item_id}
+    for pk, row in queue.final.items():
+        if row.draft is not None and row.membership.user_id != by.pk:
+            wanted.discard(pk)
+    ids = [pk for pk in [*queue.lists[at:], *queue.lists[:at]] if pk in wanted][:TRIED]
+    found = study.items.in_bulk(ids)
+    return [found[pk] for pk in ids]
 
 
 def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[str, Any]]:

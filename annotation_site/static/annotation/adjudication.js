@@ -5,12 +5,33 @@ import './list.js';
 import {MOST_PATTERNS} from './annotation.js';
 import {desk} from './desk.js';
 import {isOpen, keysEverywhere} from './dialogs.js';
+import {element} from './elements.js';
 import {character, isComposing, isModified} from './keyboard.js';
-import {takeAll, takePattern} from './taking.js';
+import {marksByRank, takeAll, takePattern} from './taking.js';
 import {$, announce, focusCursor} from './view.js';
 
 const answers = JSON.parse($('annotations-data').textContent);
 const buttons = [...document.querySelectorAll('[data-take]')];
+const {left} = $('guidelines').dataset;
+const letters = Object.keys(answers);
+
+// What is left of the queue, in the place of "List 3 of 20": the order is not the person's own.
+$('position').textContent = left;
+document.title = `${left} · ${desk.page.study.title}`;
+
+// Who marked which token: a column for each answer, in every row. Equal marks are one match.
+const marked = marksByRank(JSON.parse($('marks-data').textContent));
+$('tokens').style.setProperty('--people', letters.length);
+document.querySelector('.letters-head')?.style.setProperty('--people', letters.length);
+for (const row of $('tokens').children) {
+  const marks = marked.get(Number(row.dataset.rank)) ?? {};
+  row.children[1].after(...letters.map((letter) => element(
+    'span', {class: 'by'}, ...(marks[letter] ?? []).map(({number, counts}) => element(
+      'span', {class: counts ? 'chip' : 'chip few-mark', 'data-shape': ((number - 1) % 9) + 1}, number)))));
+  // The row's own name says the person's own patterns; this comes after it.
+  row.setAttribute('aria-description', letters.map((letter) => [
+    letter, (marks[letter] ?? []).map(({number}) => number).join(' ') || '–'].join(' ')).join(', '));
+}
 
 function take({dataset: {take: letter, pattern: number, said}}) {
   const {annotation} = desk.state;
@@ -31,13 +52,17 @@ for (const button of buttons) {
   });
 }
 
+// Before the keys of the annotation page: here a digit takes a pattern.
 addEventListener('keydown', (event) => {
   const {target} = event;
-  if (event.defaultPrevented || event.repeat || isComposing(event) || isModified(event)) return;
-  if (!event.shiftKey || isOpen() || target.closest('textarea, input:not([type="radio"], [type="checkbox"])')) return;
+  if (event.repeat || isComposing(event) || isModified(event) || desk.letters || isOpen()) return;
+  if (target.closest('textarea, input:not([type="radio"], [type="checkbox"])')) return;
   if (!keysEverywhere() && !target.closest('.row')) return;
-  const whole = buttons.find(({dataset}) => dataset.take === character(event) && dataset.pattern === undefined);
-  if (!whole) return;
+  const key = character(event);
+  if (!/^[1-9A-I]$/.test(key)) return;
+  const button = buttons.find(({dataset}) => dataset.key === key);
+  if (!button && /\D/.test(key)) return;
   event.preventDefault();
-  take(whole);
-});
+  event.stopImmediatePropagation(); // a digit without a pattern does nothing, rather than another thing
+  if (button) take(button);
+}, true);

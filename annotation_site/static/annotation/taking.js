@@ -21,3 +21,15 @@ export function takePattern(own, pattern, rules) {
     .map((p, i) => (p.number === i + 1 ? p : {...p, number: i + 1}));
   return {...own, patterns, no_pattern: false};
 }
+
+/** rank → letter → marks {number, counts}; `marks` are {letter, number, counts, ranks}. */
+export function marksByRank(marks) {
+  const found = new Map();
+  for (const {letter, number, counts, ranks} of marks) {
+    for (const rank of ranks) {
+      if (!found.has(rank)) found.set(rank, {});
+      (found.get(rank)[letter] ??= []).push({number, counts});
+    }
+  }
+  return found;
+}

@@ -95,7 +95,7 @@ export function render({annotation, current, cursor, past, future}, {anchor, let
     setValue($('comment'), annotation.comment);
     if (annotation.comment) showComment(true);
     $('hint').hidden = annotation.patterns.length > 0;
-    $('hint').textContent = annotation.no_pattern ? words.NO_PATTERN_HERE : words.NO_PATTERN_YET;
+    $('hint').textContent = annotation.no_pattern ? words.NO_PATTERN_HERE : $('hint').dataset.start ?? words.NO_PATTERN_YET;
   }
   if (annotation !== drawn.annotation || current !== drawn.current) renderCards(annotation, current);
   // Dimmed, not disabled: focus stays when the last step is undone.

@@ -49,7 +49,7 @@ def test_a_preview_makes_nothing_and_tells_lists_answers_and_hours(desk):
     page = client.post("/studies/new/", form).content.decode()
     assert Study.objects.count() == 0
     for text in (
-        "Lists of the study, 2 people per list", "Lists shown a second time",
+        "Lists of the study, 2 annotators per list", "Lists shown a second time",
         "Training lists, for everybody",
         "a guess, until your studies have 20 annotations", "word1", "the meaning of 1",
     ):  # fmt: skip
@@ -63,11 +63,11 @@ def test_while_the_form_is_filled_in_only_the_preview_comes_back(desk):
     )
     page = response.content.decode()
     assert response.status_code == 200
-    assert "Lists of the study, 2 people per list" in page
+    assert "2 people share it." in page
     assert "<form" not in page
     refused = filled_in(extraction, people, annotators_per_list=3)
     page = client.post("/studies/new/", refused, headers={"HX-Request": "true"}).content.decode()
-    assert "People chosen: 2" in page
+    assert "Annotators chosen: 2" in page
 
 
 def test_the_numbers_of_a_preview_are_those_of_the_study_that_is_made(desk):
@@ -124,9 +124,8 @@ def test_a_study_is_saved_as_a_draft_or_opened(desk):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"annotators_per_list": 3}, "People chosen: 2"),
+        ({"annotators_per_list": 3}, "Annotators chosen: 2"),
         ({"training_pass_percent": 70}, "but no training list"),
-        ({"training_lists": 1}, "no reference annotation"),
         ({"reference_lists": 90}, "Choose fewer of those"),
         ({"kinds": []}, "This field is required"),
         ({"categories": ["names"]}, "names is not one of the available choices"),
@@ -256,19 +255,3 @@ def test_a_copy_opens_on_its_rules():
 def test_an_unknown_extraction_is_refused_with_a_sentence():
     with pytest.raises(Invalid, match="at least one model"):
         study_preview(plan=StudyPlan(title="A study", extractions=[]), by=UserFactory())
-
-
-@pytest.mark.parametrize(
-    ("state", "sentence"),
-    [
-        ("draft", "Not open yet: nobody has a list."),
-        ("pilot", "which count in no table"),
-        ("open", "Nobody has a list of this study. Add annotators."),
-    ],
-)
-def test_home_says_what_to_do_where_no_answer_is_awaited(state, sentence):
-    study = make_draft()
-    Study.objects.update(state=state)
-    page = client_of(study.created_by).get("/").content.decode()
-    assert sentence in page
-    assert "of 0 answers" not in page

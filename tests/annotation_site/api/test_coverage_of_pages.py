@@ -61,6 +61,7 @@ BY_SCRIPT = {
     "annotation:study": "work_detail, own_lists",
     "annotation:next": "next POST",
     "annotation:state": "state POST",
+    "results:home": "study, progress, flags",
     "annotation:run": "progress",
     "annotation:progress": "progress",
     "annotation:flags": "flags",

@@ -48,8 +48,8 @@ def test_a_study_draws_lists_per_kind_and_layer():
     ("changes", "sentence"),
     [
         ({"title": "  "}, "title"),
-        ({"annotators_per_list": 3}, "People chosen: 2"),
-        ({"annotators_per_list": 0}, "People per list: choose a number from 1"),
+        ({"annotators_per_list": 3}, "Annotators chosen: 2"),
+        ({"annotators_per_list": 0}, "Annotators per list: choose a number from 1"),
         ({"categories": ()}, "at least one category"),
         ({"categories": ("semantic", "lists")}, "semantic, syntactic, names"),
         ({"kinds": ()}, "at least one kind"),

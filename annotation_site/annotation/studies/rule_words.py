@@ -1,0 +1,112 @@
+"""A study's rules in sentences, group by group, as its form shows them. Pure: no database."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.utils.text import capfirst, get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from annotation_site.annotation.models import Study
+from annotation_site.corpus.models import Kind
+
+Values = Mapping[str, Any]
+"""Fields of a StudyPlan by name."""
+
+
+def kinds_words(values: Values) -> str:
+    """The kinds of lists and the seed."""
+    kinds = [str(Kind(kind).label) for kind in values["kinds"] or () if kind in Kind.values]
+    listed = get_text_list(kinds, _("and")) or _("no kind")
+    return _("%(kinds)s; seed %(seed)s.") % {"kinds": capfirst(listed), "seed": values["seed"]}
+
+
+def pattern_words(values: Values) -> str:
+    """Categories, the least number of tokens, patterns per token."""
+    listed = get_text_list(list(values["categories"] or ()), _("or")) or _("no category")
+    least = ngettext("at least %(n)s token", "at least %(n)s tokens", values["min_tokens"])
+    said = {"categories": capfirst(listed), "least": least % {"n": values["min_tokens"]}}
+    if values["several_patterns_per_token"]:
+        return _("%(categories)s, %(least)s; a token may be in several patterns.") % said
+    return _("%(categories)s, %(least)s; a token belongs to one pattern.") % said
+
+
+def gloss_words(values: Values) -> str:
+    """Glosses and help with spellings."""
+    if not values["show_glosses"]:
+        glosses = _("Glosses are not shown")
+    elif values["gloss_rule"] == Study.GlossRule.FIRST:
+        glosses = _("The first synset is shown, as in the paper")
+    else:
+        glosses = _("Glosses ranked by frequency are shown")
+    if values["highlight_spellings"]:
+        return _("%(glosses)s; similar spellings are underlined.") % {"glosses": glosses}
+    return _("%(glosses)s; similar spellings are not underlined.") % {"glosses": glosses}
+
+
+def check_words(values: Values) -> str:
+    """Training, reference, repeated and pilot lists, as far as there are any."""
+    counted: Sequence[tuple[str, Callable[[int], str]]] = (
+        (
+            "training_lists",
+            lambda n: ngettext("%(n)s training list", "%(n)s training lists", n),
+        ),
+        (
+            "reference_lists",
+            lambda n: ngettext("%(n)s silent reference list", "%(n)s silent reference lists", n),
+        ),
+        ("pilot_lists", lambda n: ngettext("%(n)s pilot list", "%(n)s pilot lists", n)),
+    )
+    found = [words(n) % {"n": f"{n:,}"} for name, words in counted if (n := values[name])]
+    if values["training_lists"] and values["training_pass_percent"] is not None:
+        found[0] = _("%(lists)s, passed at %(percent)s%%") % {
+            "lists": found[0],
+            "percent": values["training_pass_percent"],
+        }
+    if percent := values["repeat_percent"]:
+        found.append(_("%(percent)s%% of lists repeated") % {"percent": percent})
+    if not found:
+        return _("No training, reference, repeated or pilot lists.")
+    return f"{capfirst('; '.join(found))}."
+
+
+def time_words(values: Values) -> str:
+    """How long an opened list is kept, and unopened ones of a person who does nothing."""
+    hours, days = values["lease_hours"], values["idle_days"]
+    opened = ngettext(
+        "An opened list is kept for %(n)s hour", "An opened list is kept for %(n)s hours", hours
+    ) % {"n": f"{hours:,}"}
+    if days is None:
+        return f"{opened}."
+    unopened = ngettext(
+        "after %(n)s day without work, unopened ones go to others.",
+        "after %(n)s days without work, unopened ones go to others.",
+        days,
+    ) % {"n": f"{days:,}"}
+    return f"{opened}; {unopened}"
+
+
+def researcher_words(values: Values) -> str:
+    """Whether the people who run the study annotate."""
+    if values["team_may_annotate"]:
+        return _("They may annotate too; results leave their annotations out.")
+    return _("People who run the study do not annotate.")
+
+
+def text_words(values: Values) -> str:
+    """Whether guidelines and consent are the study's own."""
+    own = bool((values["guidelines"] or "").strip())
+    asked = bool((values["consent"] or "").strip())
+    guidelines = _("Your own guidelines") if own else _("The paper’s guidelines")
+    if asked:
+        return _("%(guidelines)s; annotators agree to your consent text.") % {
+            "guidelines": guidelines
+        }
+    return _("%(guidelines)s; a short notice about offensive words.") % {"guidelines": guidelines}
+
+
+def withdrawal_words(values: Values) -> str:
+    """What becomes of annotations when their person withdraws."""
+    if values["on_withdrawal"] == Study.OnWithdrawal.REMOVE:
+        return _("Annotations of a person who withdraws are removed, and others get their lists.")
+    return _("Annotations of a person who withdraws are kept, under a code.")
