@@ -50,6 +50,10 @@ class Stub:
             "several_patterns_per_token": False,
             "show_glosses": True,
             "highlight_spellings": False,
+            "look_up": {
+                "search": "https://duckduckgo.com/?q=",
+                "encyclopedia": "https://en.wikipedia.org/w/index.php?search=",
+            },
             "open": True,
         }
         self.lists = [
@@ -64,6 +68,7 @@ class Stub:
         ]
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.keys: set[str] = set()
+        self.looks = 0  # times that a page asked for a draft
         self.status = 0  # answer every API request with this status
         self.busy = ""  # answer 429, and to come again after so many seconds
         self.words_asked: list[str] = []  # addresses of the scripts' words
@@ -207,6 +212,11 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 with translation.override(stub.language):
                     html = render_to_string("annotation/list.html", context)
                 self.send(200, "text/html", html.encode())
+            elif self.path.endswith("/draft"):
+                entry = stub.lists[stub.ids.index(self.path.split("/")[3])]
+                stub.looks += 1
+                reply = {"version": entry["version"], "content": entry["draft"]}
+                self.send(stub.status or 200, "application/json", json.dumps(reply).encode())
             else:
                 self.send(200, "text/html", b"<!doctype html><title>elsewhere</title>")
 
