@@ -37,7 +37,7 @@ ROOMS = {
         "studies": {"allocation", "lists", "markdown", "people", "review", "selectors"},
         "work": {"allocation", "lists", "people", "review", "selectors", "studies"},
         "monitoring": {"lists", "review", "work"},
-        "forms": {"studies"},
+        "forms": {"lists", "studies"},
         "views": {
             "forms", "lists", "markdown", "monitoring", "people", "review", "selectors", "studies",
             "work",
@@ -76,7 +76,7 @@ FILES = {
     "analysis/machine_annotators": "affixes hypernyms proposal",
     "annotation": "forms markdown models selectors urls",
     "annotation/allocation": "plan queues slots",
-    "annotation/lists": "access annotation_format glosses page script_words side_by_side tokens",
+    "annotation/lists": "access annotation_format glosses look_up page script_words side_by_side tokens",
     "annotation/monitoring": "flags progress records",
     "annotation/people": "consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",

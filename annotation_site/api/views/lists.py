@@ -15,6 +15,7 @@ from annotation_site.annotation.lists.page import (
     list_page,
     needs_consent,
     next_assignment,
+    own_draft,
     own_list,
     page_after,
     page_instead,
@@ -31,7 +32,11 @@ from annotation_site.exports import EXPORT_FORMATS
 
 
 class DraftView(ApiView):
-    """PUT a draft; 409 with the newer draft if another tab saved first."""
+    """GET the stored draft; PUT another: 409 with the newer draft if another tab saved first."""
+
+    @call(Scope.ANNOTATE, gives=fields.ShownDraft)
+    def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        return self.answer(own_draft(request.user, public_id))
 
     @call(Scope.ANNOTATE, takes=fields.Draft, gives=fields.Saved, errors=(409,))
     def put(self, request: PersonRequest, public_id: uuid.UUID) -> Response:

@@ -214,7 +214,7 @@ class _Restoring:
     def _study(self) -> Study:
         rules, told = self.archive.parameters["study"], self.archive.told["study"]
         uses = Counter(row[7] for row in self.archive.lists)
-        chosen = {**rules, **told}
+        chosen = {**archive_study.LATER_FIELDS, **rules, **told}
         plan = StudyPlan(
             title=chosen["title"],
             extractions=list(self.extractions.values()),

@@ -26,7 +26,12 @@ from annotation_site.results.files.archive_texts import json_text
 from annotation_site.results.pseudonyms import pseudonyms_of
 from annotation_site.results.tables.reading import one_moment
 
-STUDY_FIELDS = ("state", "lease_hours", "training_pass_percent", "on_withdrawal", "consent_version")
+STUDY_FIELDS = (
+    "state", "lease_hours", "training_pass_percent", "on_withdrawal", "consent_version",
+    "search_engine", "encyclopedia",
+)  # fmt: skip
+LATER_FIELDS = {"search_engine": "duckduckgo", "encyclopedia": "en"}
+"""Those that earlier archives lack, as they were for every study then."""
 PERSON_TIMES = ("consented_at", "withdrawn_at", "removed_at", "training_waived_at")
 ASSIGNMENT_FIELDS = ("purpose", "position", "state", "surplus", "unblinded", "active_seconds")
 EXTRACTION_FIELDS = ("model_source", "counts")

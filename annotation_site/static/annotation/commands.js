@@ -180,8 +180,6 @@ export function readyToSubmit(submit) {
   return false;
 }
 
-const lookUp = (id) => { if (id in desk.page.study.look_up) $(id).click(); };
-
 export const COMMANDS = {
   // From a selection, on from the end that lies in the direction.
   next: () => moveTo(selected().at(-1) + 1),
@@ -235,6 +233,6 @@ export const COMMANDS = {
   },
   guidelines: toggleGuidelines,
   help,
-  search: () => lookUp('search'),
-  encyclopedia: () => lookUp('encyclopedia'),
+  search: () => $('search').click(),
+  encyclopedia: () => $('encyclopedia')?.click(),
 };

@@ -70,7 +70,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
   let conflict = null;
   let waiting = null; // ends a submission's pause between two attempts
   let closed = false;
-  let looked = -LOOK_AGAIN;
+  let lookAgain = 0;
   let keepsCopies = true;
 
   const unsaved = () => revision !== savedRevision;
@@ -204,16 +204,13 @@ export function createSync({page, person, rules, seconds, content, on}) {
 
   /** Whether another tab or device has saved since; asked only while nothing is unsaved here. */
   async function look() {
-    const idle = () => state === 'saved' && !closed && !unsaved();
-    if (!idle() || performance.now() - looked < LOOK_AGAIN) return;
-    looked = performance.now();
-    const {status, body} = await send('GET', urls.draft);
-    if (status !== 'ok' || body.version <= version || !idle()) return;
-    if (same(annotationIn(body.content), acknowledged)) version = body.version;
-    else {
-      show('overtaken');
-      on.overtaken(() => settle(body));
-    }
+    const idle = () => state === 'saved' && !closed;
+    if (!idle() || performance.now() < lookAgain) return;
+    lookAgain = performance.now() + LOOK_AGAIN;
+    const {body} = await send('GET', urls.draft);
+    if (!idle() || !(body?.version > version) || same(annotationIn(body.content), acknowledged)) return;
+    show('overtaken');
+    on.overtaken(() => settle(body));
   }
 
   /** The person has chosen between what is here and what the server has. */

@@ -55,7 +55,6 @@ export function open(newPage, newRules) {
   $('list-progress').max = total;
   $('list-progress').value = position - 1;
   document.title = `${words.listNow(position, total)} · ${study.title}`;
-  for (const id of ['search', 'encyclopedia']) $(id).parentElement.hidden = !(id in study.look_up);
   $('back').hidden = !urls.previous;
   $('back').href = urls.previous ?? '';
   $('skip').hidden = !urls.skip || state === 'submitted';
@@ -139,7 +138,7 @@ function renderSelection(cursor, low, high) {
   $('detail-gloss').replaceChildren(...senseNodes(token));
   // Links that a person opens: only the token leaves this computer, and only then.
   const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim());
-  for (const [id, url] of Object.entries(page.study.look_up)) $(id).href = url + query;
+  for (const link of document.querySelectorAll('[data-url]')) link.href = link.dataset.url + query;
 }
 
 /** The senses of a token, each with its part of speech where it is known. */

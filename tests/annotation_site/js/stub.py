@@ -20,6 +20,8 @@ from django.test import RequestFactory
 from django.urls import resolve
 from django.utils import translation
 
+from annotation_site.annotation.lists.look_up import look_up
+
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
 TYPES = {
     ".css": "text/css",
@@ -50,12 +52,9 @@ class Stub:
             "several_patterns_per_token": False,
             "show_glosses": True,
             "highlight_spellings": False,
-            "look_up": {
-                "search": "https://duckduckgo.com/?q=",
-                "encyclopedia": "https://en.wikipedia.org/w/index.php?search=",
-            },
             "open": True,
         }
+        self.look_up = look_up()
         self.lists = [
             {
                 "tokens": tokens(),
@@ -206,6 +205,7 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 context = {
                     "page": stub.page(stub.ids.index(name.strip("/"))),
                     "study": stub.study,
+                    "look_up": stub.look_up,
                     "guidelines_html": GUIDELINES,
                     "user": person,
                 }
