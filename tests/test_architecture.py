@@ -76,7 +76,9 @@ FILES = {
     "analysis/machine_annotators": "affixes hypernyms proposal",
     "annotation": "forms markdown models selectors urls",
     "annotation/allocation": "plan queues slots",
-    "annotation/lists": "access annotation_format glosses look_up page script_words side_by_side tokens",
+    "annotation/lists": (
+        "access annotation_format glosses look_up page script_words side_by_side tokens"
+    ),
     "annotation/monitoring": "flags progress records",
     "annotation/people": "consent joining members",
     "annotation/review": "adjudicated_annotations adjudication training",

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.xdist_group("page")
 LANGUAGE = "eo"
 # What others wrote, and names: a study's texts, tokens, categories, keys.
 NOT_OURS = (
-    "bdi, kbd, dt, .gloss, .prose, .token, .segment, .summary, .chip, .brand-name, h1, #encyclopedia,"
-    "title, script, style, noscript, #conflict-rows td bdi"
+    "bdi, kbd, dt, .gloss, .prose, .token, .segment, .summary, .chip, .brand-name, h1, "
+    "#encyclopedia, title, script, style, noscript, #conflict-rows td bdi"
 )
 
 
