@@ -2,14 +2,12 @@
 // in such a window.
 //
 // The browser's popover closes it by Escape, the back gesture and a tap beside it, and gives the
-// focus back.
-
-import {$} from './view.js';
+// focus back. Imports nothing: view.js, which fetches it, cannot be imported in a circle.
 
 const ENOUGH = 64; // pixels that a finger moves down to close it
-const cards = $('patterns');
+const cards = document.getElementById('patterns');
 const sheet = () => cards.querySelector(':popover-open');
-$('narrow').disabled = false;
+document.getElementById('narrow').disabled = false;
 
 export function open(card) {
   card.popover = 'auto';
