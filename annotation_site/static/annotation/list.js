@@ -97,7 +97,7 @@ async function leaveBy(request) {
     // While it waits, a change stops it.
     setBusy(false);
     if (sync.state() === 'logged-out') return;
-    view.message(words.submitWaits(sync.state()), 'warning');
+    view.message(words.SUBMIT_WAITS, 'warning');
   });
   setBusy(false);
   if (status === 'ok') goTo(body);

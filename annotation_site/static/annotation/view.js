@@ -275,10 +275,11 @@ const reveal = (number) => card(number)?.scrollIntoView({block: 'nearest'});
 // In a narrow window the cards stand below the list, and each opens as a sheet as well.
 const NARROW = matchMedia('(max-width: 759px)');
 const sheets = () => import('./sheet.js');
-if (NARROW.matches) sheets();
 export const openSheet = (number) => sheets().then((sheet) => sheet.open(card(number)), () => reveal(number));
 export const closeSheet = () => document.querySelector(':popover-open')?.hidePopover();
-NARROW.addEventListener('change', closeSheet);
+const fit = () => (NARROW.matches ? sheets() : closeSheet());
+NARROW.addEventListener('change', fit);
+fit();
 
 /** The place for keys: the current token, or the end of a sheet that is open. */
 export function focusCursor() {

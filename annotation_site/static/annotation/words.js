@@ -84,7 +84,7 @@ export const tooSmall = (few, minimum) => [
   gettext('Patterns with too few tokens are kept but do not count. Submit again to continue.'),
 ].join(' ');
 
-export const submitWaits = (state) => `${SAVE_STATES[state]}. ${gettext('This page submits again by itself, unless you change something.')}`;
+export const SUBMIT_WAITS = gettext('Not submitted yet. This page tries again by itself, unless you change something.');
 export const SUBMIT_STOPPED = gettext('Your change stopped the submission. Submit again when ready.');
 export const NOT_SKIPPED = gettext('Not skipped: the server does not answer. Try again later.');
 export const NO_DIALOG = gettext('This cannot be shown: the server does not answer. Try again later.');
