@@ -37,7 +37,7 @@ ROOMS = {
         "studies": {"allocation", "lists", "people", "review", "selectors"},
         "work": {"allocation", "lists", "people", "review", "selectors", "studies"},
         "monitoring": {"allocation", "lists", "review", "work"},
-        "forms": {"studies"},
+        "forms": {"lists", "studies"},
         "crowd": {"allocation", "lists", "monitoring", "people"},
         "views": {
             "allocation", "crowd", "forms", "lists", "monitoring", "people", "review",
@@ -79,7 +79,7 @@ FILES = {
     "annotation/allocation": "plan queues shares slots",
     "annotation/crowd": "checks cookies forms guard joining links models pages payment",
     "annotation/lists": (
-        "access annotation_format glosses markdown page script_words side_by_side tokens"
+        "access annotation_format glosses look_up markdown page script_words side_by_side tokens"
     ),
     "annotation/monitoring": "flags progress records",
     "annotation/people": "bulk_invitations consent joining members",

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import Role, User
+from annotation_site.annotation.lists.look_up import EDITIONS, NO_ENCYCLOPEDIA, SEARCH_ENGINES
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.studies import rule_words
 from annotation_site.annotation.studies.plans import (
@@ -142,6 +143,23 @@ class RulesForm(forms.Form):
         required=False,
         help_text=_("Shows plurals and word families. The paper’s annotators had no such help."),
     )
+    search_engine = forms.ChoiceField(
+        label=_("Search engine"),
+        choices=[(name, engine) for name, (engine, _address) in SEARCH_ENGINES.items()],
+        initial=StudyPlan.search_engine,
+        widget=forms.Select(attrs=ATTRIBUTES),
+        help_text=_("Where annotators look tokens up. Only their click or key opens the link."),
+    )
+    encyclopedia = forms.ChoiceField(
+        label=_("Encyclopedia"),
+        choices=[
+            (NO_ENCYCLOPEDIA, _("none")),
+            *((edition, f"{edition}.wikipedia.org") for edition in EDITIONS),
+        ],
+        initial=StudyPlan.encyclopedia,
+        required=False,
+        help_text=_("Wikipedia in the language of the tokens."),
+    )
     training_lists = _number(
         "training_lists",
         _("Every annotator gets these first and sees yours after each. They count in no table."),
@@ -192,7 +210,11 @@ class RulesForm(forms.Form):
         ),
         (
             "glosses", _("Glosses and help"),
-            ("show_glosses", "gloss_rule", "highlight_spellings"), rule_words.gloss_words,
+            (
+                "show_glosses", "gloss_rule", "highlight_spellings", "search_engine",
+                "encyclopedia",
+            ),
+            rule_words.gloss_words,
         ),
         (
             "checks", _("Training and checks"),

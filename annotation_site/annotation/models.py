@@ -98,6 +98,9 @@ class Study(models.Model):
     # Studies from before there was a choice keep the paper's rule; a plan has the other default.
     gloss_rule = models.CharField(max_length=10, choices=GlossRule, default=GlossRule.FIRST)
     highlight_spellings = models.BooleanField(default=False)
+    # Names of `lists.look_up`; an empty encyclopedia is none.
+    search_engine = models.CharField(max_length=20, default="duckduckgo")
+    encyclopedia = models.CharField(max_length=20, default="en", blank=True)
     team_may_annotate = models.BooleanField(default=False)
     # The version of the consent text that people are asked to agree to; 0 asks for none.
     consent_version = models.PositiveIntegerField(default=0)

@@ -20,7 +20,8 @@ expect.set_options(timeout=PATIENCE)
 LOOKS = tuple(itertools.product(("light", "dark"), (1280, 390)))
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE = Axe()
-AXE_OPTIONS = {"runOnly": RULES, "resultTypes": ["violations"]}
+EXPERIMENTAL = {"label-content-name-mismatch": {"enabled": True}}  # WCAG 2.5.3, level A
+AXE_OPTIONS = {"runOnly": RULES, "rules": EXPERIMENTAL, "resultTypes": ["violations"]}
 
 
 @contextlib.contextmanager

@@ -99,6 +99,17 @@ def own_list(user: User, public_id: uuid.UUID) -> Any:
     return assignment
 
 
+def own_draft(user: User, public_id: uuid.UUID) -> dict[str, Any]:
+    """The stored draft of one of the person's own assignments: version and content; one query.
+
+    404 for anybody else's; raises NotAllowed as `require_readable` does.
+    """
+    found = own_assignments(user).select_related(None).defer(None)
+    assignment = get_object_or_404(found.only("draft", "draft_version"), public_id=public_id)
+    require_readable(assignment)
+    return {"version": assignment.draft_version, "content": assignment.draft}
+
+
 def with_place(found: QuerySet[Assignment]) -> QuerySet[Any]:
     """The assignments, each with its place in its person's order, as `list_page` shows it.
 

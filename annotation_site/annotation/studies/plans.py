@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotators_of
+from annotation_site.annotation.lists.look_up import EDITIONS, NO_ENCYCLOPEDIA, SEARCH_ENGINES
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
 from annotation_site.bounds import TITLE
@@ -95,6 +96,8 @@ class StudyPlan:
     show_glosses: bool = True
     gloss_rule: str = Study.GlossRule.RANKED
     highlight_spellings: bool = False
+    search_engine: str = "duckduckgo"
+    encyclopedia: str = "en"
     seed: int = 0
     team_may_annotate: bool = False
     guidelines: str = ""
@@ -115,7 +118,8 @@ class StudyPlan:
 STORED = (
     "lists_per_layer", "annotators_per_list", "min_tokens", "several_patterns_per_token",
     "training_pass_percent", "repeat_percent", "lease_hours", "idle_days", "show_glosses",
-    "gloss_rule", "highlight_spellings", "seed", "team_may_annotate", "on_withdrawal",
+    "gloss_rule", "highlight_spellings", "search_engine", "encyclopedia", "seed",
+    "team_may_annotate", "on_withdrawal",
 )  # fmt: skip
 
 
@@ -160,6 +164,7 @@ def plan_check(plan: StudyPlan) -> None:
     _check_categories(plan)
     _check_training(plan)
     _check_glosses(plan)
+    _check_look_up(plan)
     if plan.on_withdrawal not in Study.OnWithdrawal.values:
         raise Invalid(_("Say whether annotations are kept or removed when somebody withdraws."))
 
@@ -244,6 +249,18 @@ def _check_glosses(plan: StudyPlan) -> None:
             ) % {"model": extraction}
             first = str(Study.GlossRule.FIRST)
             raise Unfit(Remedy("gloss_rule", sentence, first, _("Use the first synset")))
+
+
+def _check_look_up(plan: StudyPlan) -> None:
+    if plan.search_engine not in SEARCH_ENGINES:
+        raise Invalid(
+            _("Choose among the search engines %(names)s.") % {"names": ", ".join(SEARCH_ENGINES)}
+        )
+    if plan.encyclopedia not in (NO_ENCYCLOPEDIA, *EDITIONS):
+        raise Invalid(
+            _("Choose no encyclopedia, or Wikipedia in one of the languages %(names)s.")
+            % {"names": ", ".join(EDITIONS)}
+        )
 
 
 def plan_check_people(plan: StudyPlan, by: User) -> None:

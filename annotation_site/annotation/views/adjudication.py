@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation import selectors
+from annotation_site.annotation.lists.look_up import look_up
 from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.models import Guidelines, Item
 from annotation_site.annotation.review import adjudication
@@ -39,10 +40,12 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         adjudication.adjudicated_annotations_of(request.user), public_id=public_id
     )
     submissions.assignment_open(assignment)
-    guidelines = selectors.newest_text(Guidelines, assignment.item.study)
+    study = assignment.item.study
+    guidelines = selectors.newest_text(Guidelines, study)
     context = {
         "page": adjudication.adjudication_page(assignment),
-        "study": assignment.item.study,
+        "study": study,
+        "look_up": look_up(study.search_engine, study.encyclopedia),
         "compared": adjudication.side_by_side(assignment.item),
         "guidelines_html": safe_html(guidelines.text) if guidelines else "",
         "looked": has_looked(item=assignment.item, user=request.user),

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation import selectors
 from annotation_site.annotation.lists import script_words as words
+from annotation_site.annotation.lists.look_up import look_up
 from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.lists.page import (
     assignments_of,
@@ -60,6 +61,7 @@ def one_list(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     context = {
         "page": list_page(assignment),
         "study": study,
+        "look_up": look_up(study.search_engine, study.encyclopedia),
         "guidelines_html": safe_html(guidelines.text) if guidelines else "",
     }
     return render(request, "annotation/list.html", context)

@@ -25,6 +25,7 @@ from annotation_site.errors import Invalid
 from annotation_site.exact_words import exact
 
 LISTS_PER_PAGE = 25
+MOST_SEARCHED = 100  # characters
 
 
 @login_required
@@ -35,14 +36,17 @@ def study(request: PersonRequest, slug: str) -> HttpResponse:
         return redirect(elsewhere)
     membership = membership_back(user=request.user, slug=slug)
     training = access.training_of([membership])[membership.pk]
-    pages = Paginator(own_work.submitted_lists(membership), LISTS_PER_PAGE)
-    page = pages.get_page(request.GET.get("page"))
+    wanted = " ".join(request.GET.get("q", "").replace("\0", " ").split())[:MOST_SEARCHED]
+    all_ids = own_work.submitted_lists(membership).values_list("pk", flat=True)
+    ids = own_work.lists_found(membership, wanted) if wanted else all_ids
+    page = Paginator(ids, LISTS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "membership": membership,
         "training": training,
         "can_go_on": own_work.can_go_on(membership, training),
-        "submitted": own_work.with_unsubmitted_changes(list(page)),
+        "submitted": own_work.shown_lists(membership, list(page)),
         "page": page,
+        "wanted": wanted,
         "set_aside": own_work.set_aside_lists(membership),
     }
     return render(request, "annotation/study.html", context)

@@ -20,6 +20,7 @@ from annotation_site.annotation.forms import (
     StudyForm,
     TextsForm,
 )
+from annotation_site.annotation.lists.look_up import SEARCH_ENGINES
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.people import consent as consent_services
 from annotation_site.annotation.studies import rules as rules_services
@@ -210,6 +211,7 @@ def _rules_context(study: Study, form: RulesForm, plan: StudyPlan, frozen: bool)
         "form": form,
         "plan": plan,
         "gloss_rule": Study.GlossRule(plan.gloss_rule).label,
+        "search_engine": SEARCH_ENGINES[plan.search_engine][0],
         "frozen": frozen,
         "remedies": {},
         "rules_base": rules_services.rules_base(plan, frozen=frozen),

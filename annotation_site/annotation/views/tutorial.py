@@ -6,6 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation_site.accounts.permissions import PersonRequest
+from annotation_site.annotation.lists.look_up import look_up
 from annotation_site.annotation.work import tutorial as tutorials
 
 
@@ -13,7 +14,7 @@ from annotation_site.annotation.work import tutorial as tutorials
 @require_GET
 def tutorial(request: PersonRequest) -> HttpResponse:
     """The paper's worked example on the annotation page, with steps beside it."""
-    context = {"page": tutorials.tutorial_page(), "tutorial": True}
+    context = {"page": tutorials.tutorial_page(), "look_up": look_up(), "tutorial": True}
     return render(request, "annotation/tutorial.html", context)
 
 

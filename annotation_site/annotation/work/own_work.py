@@ -1,7 +1,7 @@
 """Queries of a person's own work: home, submitted lists, hours.
 
-Blinding: of a list only its number in the person's own order and what the person did is told, and
-whether it is training, which they know: they were shown the reference answer.
+Blinding: of a list only its number in the person's own order, its tokens and what the person did
+are told, and whether it is training, which they know: they were shown the reference answer.
 """
 
 import datetime
@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
@@ -19,22 +21,26 @@ from django.utils.translation import override
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotator_return
 from annotation_site.annotation.lists.access import Training, training_of
-from annotation_site.annotation.lists.page import needs_consent, repeat_is_open
+from annotation_site.annotation.lists.page import NOT_SHOWN, needs_consent, repeat_is_open
+from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
 from annotation_site.annotation.models import (
     Assignment,
     Membership,
+    Pattern,
     Revision,
     Study,
     WorkedDay,
 )
 from annotation_site.annotation.selectors import studies_to_annotate
 from annotation_site.annotation.work.pace import Pace, pace_of
+from annotation_site.corpus.models import Token
 from annotation_site.downloads import Download, table_as_file
 from annotation_site.exports import Column, Table
 
 State = Assignment.State
 Purpose = Assignment.Purpose
 SOON = timedelta(hours=24)
+ENTRIES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,19 @@ class OwnStudy:
     def can_go_on(self) -> bool:
         """Whether there is a list to open now."""
         return can_go_on(self.membership, self.training)
+
+
+@dataclass(frozen=True)
+class SubmittedList:
+    """A submitted list: its first entries, and the person's patterns.
+
+    `changed` if there are changes that are not submitted.
+    """
+
+    assignment: Assignment
+    changed: bool
+    entries: Sequence[ListToken]
+    patterns: Sequence[Pattern]
 
 
 @dataclass(frozen=True)
@@ -164,6 +183,55 @@ def submitted_lists(membership: Membership) -> QuerySet[Assignment]:
         .annotate(n_patterns=Count("patterns"))
         .order_by("-submitted_at", "-position")
     )
+
+
+def lists_found(membership: Membership, text: str) -> list[int]:
+    """Submitted lists with `text` in a token or in the person's own description, in any case.
+
+    Their primary keys, the newest first. Three queries and one per extraction; what is compared is
+    what the person has submitted, and the tokens of the extractions that it comes from.
+    """
+    wanted = text.casefold()
+    patterns = Pattern.objects.filter(assignment__membership=membership).exclude(description="")
+    described = {
+        assignment
+        for assignment, description in patterns.values_list("assignment_id", "description")
+        if wanted in description.casefold()
+    }
+    rows = list(
+        submitted_lists(membership).values_list(
+            "pk", "item__vector__extraction_id", "item__vector__token_ids"
+        )
+    )
+    tokens = {(e, t) for e in {row[1] for row in rows} for t in _tokens_with(e, text)}
+    return [
+        pk
+        for pk, extraction, ids in rows
+        if pk in described or any((extraction, token) in tokens for token in ids)
+    ]
+
+
+def _tokens_with(extraction: int, text: str) -> QuerySet[Token, int]:
+    # SQLite ignores the case of ASCII letters alone.
+    forms = {text, text.lower(), text.upper(), text.capitalize()}
+    spelled = reduce(or_, (Q(display__icontains=form) for form in sorted(forms)))
+    found = Token.objects.filter(spelled, extraction_id=extraction)
+    return found.values_list("token_id", flat=True)
+
+
+def shown_lists(membership: Membership, ids: Sequence[int]) -> list[SubmittedList]:
+    """Submitted lists as their person sees them, in the order of `ids`."""
+    found = submitted_lists(membership).select_related("item__vector").defer(*NOT_SHOWN)
+    rows = {row.pk: row for row in found.filter(pk__in=ids)}
+    ordered = [rows[pk] for pk in ids if pk in rows]
+    tokens = tokens_of_lists(row.item.vector for row in ordered)
+    patterns: dict[int, list[Pattern]] = defaultdict(list)
+    for pattern in Pattern.objects.filter(assignment__in=ordered).order_by("number"):
+        patterns[pattern.assignment_id].append(pattern)
+    return [
+        SubmittedList(row, changed, tokens[row.item.vector_id][:ENTRIES_SHOWN], patterns[row.pk])
+        for row, changed in with_unsubmitted_changes(ordered)
+    ]
 
 
 def with_unsubmitted_changes(rows: Sequence[Assignment]) -> list[tuple[Assignment, bool]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from annotation_site.annotation.lists.look_up import SEARCH_ENGINES
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.studies.plans import DEFAULT_CATEGORIES, NUMBERS
 from annotation_site.api.calls import MOST, Fields, PageQuery
@@ -38,6 +39,8 @@ class StudyFields(serializers.Serializer):
     show_glosses = serializers.BooleanField()
     gloss_rule = serializers.ChoiceField(Study.GlossRule.choices)
     highlight_spellings = serializers.BooleanField()
+    search_engine = serializers.ChoiceField(list(SEARCH_ENGINES))
+    encyclopedia = serializers.CharField(allow_blank=True)
     team_may_annotate = serializers.BooleanField()
     seed = serializers.IntegerField()
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices)
@@ -96,6 +99,8 @@ class Rules(Fields):
     show_glosses = serializers.BooleanField(required=False)
     gloss_rule = serializers.ChoiceField(Study.GlossRule.choices, required=False)
     highlight_spellings = serializers.BooleanField(required=False)
+    search_engine = serializers.ChoiceField(list(SEARCH_ENGINES), required=False)
+    encyclopedia = serializers.CharField(max_length=20, required=False, allow_blank=True)
     team_may_annotate = serializers.BooleanField(required=False)
     seed = number("seed", required=False)
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices, required=False)

@@ -16,6 +16,7 @@ from annotation_site.annotation.lists.page import (
     list_page,
     needs_consent,
     next_assignment,
+    own_draft,
     own_list,
     page_after,
     page_instead,
@@ -38,7 +39,11 @@ from annotation_site.results.pages.disagreement import undecided_after
 
 
 class DraftView(ApiView):
-    """PUT a draft; 409 with the newer draft if another tab saved first."""
+    """GET the stored draft; PUT another: 409 with the newer draft if another tab saved first."""
+
+    @call(Scope.ANNOTATE, gives=fields.ShownDraft)
+    def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        return self.answer(own_draft(request.user, public_id))
 
     @call(Scope.ANNOTATE, takes=fields.Draft, gives=fields.Saved, errors=(409,))
     def put(self, request: PersonRequest, public_id: uuid.UUID) -> Response:

@@ -214,7 +214,7 @@ class _Restoring:
     def _study(self) -> Study:
         rules, told = self.archive.parameters["study"], self.archive.told["study"]
         uses = Counter(row[7] for row in self.archive.lists)
-        chosen = {"idle_days": StudyPlan.idle_days, **rules, **told}  # older ones lack it
+        chosen = {**archive_study.LATER_FIELDS, **rules, **told}
         plan = StudyPlan(
             title=chosen["title"],
             extractions=list(self.extractions.values()),

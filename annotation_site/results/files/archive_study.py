@@ -28,8 +28,10 @@ from annotation_site.results.tables.reading import one_moment
 
 STUDY_FIELDS = (
     "state", "lease_hours", "idle_days", "training_pass_percent", "on_withdrawal",
-    "consent_version",
+    "consent_version", "search_engine", "encyclopedia",
 )  # fmt: skip
+LATER_FIELDS = {"idle_days": 7, "search_engine": "duckduckgo", "encyclopedia": "en"}
+"""Those that earlier archives lack, as they were for every study then."""
 PERSON_TIMES = ("consented_at", "withdrawn_at", "removed_at", "training_waived_at")
 ASSIGNMENT_FIELDS = ("purpose", "position", "state", "surplus", "unblinded", "active_seconds")
 EXTRACTION_FIELDS = ("model_source", "counts")

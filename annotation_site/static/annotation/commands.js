@@ -5,7 +5,9 @@ import {desk} from './desk.js';
 import {help, toggleGuidelines} from './dialogs.js';
 import {act, redo, undo} from './history.js';
 import {watchPointer} from './pointer.js';
-import {$, announce, card, focusCursor, isRewritten, message, showComment, wantCategory} from './view.js';
+import {
+  $, announce, card, closeSheet, focusCursor, isRewritten, message, openSheet, showComment, wantCategory,
+} from './view.js';
 import * as words from './words.js';
 
 const patterns = () => desk.state.annotation.patterns;
@@ -63,7 +65,7 @@ function clear(ranks = selected()) {
 function setLetters(on) {
   desk.letters = on;
   stay();
-  if (on) announce(words.LETTERS_ON);
+  if (on) announce($('letters-note').textContent);
 }
 
 let drag = null;
@@ -160,14 +162,14 @@ let warned = ''; // the list and answer whose small patterns the person has been
 export function readyToSubmit(submit) {
   const {annotation} = desk.state;
   if (isRewritten()) {
-    message(words.REWRITTEN, 'error');
+    message($('rewritten').textContent, 'error');
     return false;
   }
   const trouble = problem(annotation);
   if (trouble) {
     if (trouble.number) choose(trouble);
     if (trouble.kind === 'no-category') wantCategory(trouble.number);
-    message(words.problem(trouble, [...desk.keys.keys()]), 'error');
+    message(words.problem(trouble, desk.keys), 'error');
     return false;
   }
   const few = tooSmall(annotation, desk.rules);
@@ -216,7 +218,12 @@ export const COMMANDS = {
   describe,
   category: setCategory,
   stopwords: setStopwords,
-  remove: ({number = desk.state.current}) => desk.perform({type: 'remove', number}),
+  remove({number = desk.state.current}) {
+    closeSheet();
+    desk.perform({type: 'remove', number});
+  },
+  sheet: ({number}) => openSheet(number),
+  done: closeSheet,
   none: toggleNone,
   undo: () => travel(undo),
   redo: () => travel(redo),
@@ -227,5 +234,5 @@ export const COMMANDS = {
   guidelines: toggleGuidelines,
   help,
   search: () => $('search').click(),
-  wikipedia: () => $('wikipedia').click(),
+  encyclopedia: () => $('encyclopedia')?.click(),
 };

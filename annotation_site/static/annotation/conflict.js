@@ -44,7 +44,7 @@ function differences(mine, theirs, tokens) {
   const none = gettext('none');
   const whole = (p) => (p
     ? `${or(p.description, gettext('not described'))}; ${or(p.category, NO_CATEGORY)}; ${count(p.ranks.length)}: ${names(p.ranks)}`
-    : gettext('is not there'));
+    : gettext('missing'));
   const flags = {true: gettext('set'), false: gettext('not set'), null: gettext('as proposed')};
   const yes = (on) => (on ? gettext('yes') : gettext('no'));
 

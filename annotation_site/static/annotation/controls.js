@@ -26,6 +26,7 @@ export function listen(commands, leaveTo = () => true) {
   addEventListener('keydown', (event) => {
     byPointer = false;
     if (event.defaultPrevented || dialogs.isOpen()) return;
+    if (event.key === 'Escape' && document.querySelector(':popover-open')) return; // closes it
     if (event.target.closest(TYPING)) {
       typed(event, commands);
       return;

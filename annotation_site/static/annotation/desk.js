@@ -4,7 +4,6 @@ import {annotationOf, normalise} from './annotation.js';
 import {act, start} from './history.js';
 import {categoryKeys} from './keyboard.js';
 import * as view from './view.js';
-import {CLOSED} from './words.js';
 
 export const desk = {
   page: null,
@@ -54,7 +53,7 @@ export const desk = {
 
   perform(action) {
     if (desk.writable()) return desk.become(act(desk.state, action, desk.rules));
-    if (!desk.page.study.open) view.announce(CLOSED);
+    if (!desk.page.study.open) view.announce(view.$('notice').textContent);
     return false;
   },
 };

@@ -53,6 +53,7 @@ export const reasonToSkip = () => ask('skip-dialog');
 
 function showGuidelines(on) {
   $('guidelines').hidden = !on;
+  if (on) $('prose').disabled = false;
   document.body.classList.toggle('with-guidelines', on);
   $('guidelines-open').ariaExpanded = on;
 }

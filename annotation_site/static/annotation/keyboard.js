@@ -4,7 +4,7 @@ const COMMANDS = {
   j: 'next', k: 'previous', J: 'extend-next', K: 'extend-previous',
   ' ': 'toggle', 0: 'clear-step', Backspace: 'clear', Delete: 'clear', f: 'letters',
   n: 'new', d: 'describe', p: 'stopwords', r: 'remove',
-  u: 'undo', U: 'redo', x: 'none', c: 'comment', w: 'search', W: 'wikipedia',
+  u: 'undo', U: 'redo', x: 'none', c: 'comment', w: 'search', W: 'encyclopedia',
   q: 'skip', g: 'guidelines', b: 'back', '?': 'help', '؟': 'help', Enter: 'submit', Escape: 'leave',
 };
 

@@ -33,6 +33,7 @@ function open(page) {
     on: {
       state: showSaveState,
       conflict: askConflict,
+      overtaken: (ask) => view.message(words.saveState('overtaken'), 'warning', [[words.COMPARE, ask]]),
       refused: (text) => view.message(words.refused(text), 'error'),
     },
   });
@@ -96,7 +97,7 @@ async function leaveBy(request) {
     // While it waits, a change stops it.
     setBusy(false);
     if (sync.state() === 'logged-out') return;
-    view.message(sync.state() === 'busy' ? words.SUBMIT_BUSY : words.SUBMIT_WAITS, 'warning');
+    view.message(words.SUBMIT_WAITS, 'warning');
   });
   setBusy(false);
   if (status === 'ok') goTo(body);

@@ -54,12 +54,4 @@ export function watchPointer(list, on) {
     if (event.shiftKey) on.range(rank);
     else on.toggle(rank);
   });
-
-  // A long gloss is cut short in its row; the tooltip is made only for those that are.
-  list.addEventListener('pointerover', (event) => {
-    const gloss = event.target.closest?.('.gloss');
-    if (gloss && !gloss.title && (gloss.scrollWidth > gloss.clientWidth || gloss.scrollHeight > gloss.clientHeight + 2)) {
-      gloss.title = gloss.textContent;
-    }
-  });
 }

@@ -2,6 +2,7 @@
 
 import {desk} from './desk.js';
 import {element, exact} from './elements.js';
+import {character, isModified} from './keyboard.js';
 import {$} from './view.js';
 
 /** Puts the dialogs into the page; `setEverywhere` hears where keys are to work. */
@@ -13,8 +14,27 @@ export async function build(page, everywhere, setEverywhere) {
   $('dialogs').addEventListener('click', ({target}) => {
     if (target.closest('[data-close]')) target.closest('dialog').close('');
   });
+  listenToSkipping($('skip-dialog').firstElementChild);
   $('keys-everywhere').checked = everywhere;
   $('keys-everywhere').addEventListener('change', ({target}) => setEverywhere(target.checked));
+}
+
+/** A digit chooses a reason; without one, our own sentence says so. */
+function listenToSkipping(form) {
+  const {reason} = form.elements;
+  form.addEventListener('keydown', (event) => {
+    const choice = reason[Number(character(event)) - 1];
+    if (!choice || isModified(event) || event.target.matches('[type="text"]')) return;
+    event.preventDefault();
+    choice.checked = true;
+    choice.focus();
+  });
+  form.addEventListener('submit', (event) => {
+    $('no-reason').hidden = reason.value !== '';
+    if (reason.value) return;
+    event.preventDefault();
+    reason[0].focus();
+  });
 }
 
 const FILL = {
@@ -24,6 +44,7 @@ const FILL = {
     dialog.firstElementChild.reset();
     $('skipped-goes-on').hidden = !desk.page.study.skipped_goes_on;
     $('skipped-waits').hidden = desk.page.study.skipped_goes_on;
+    $('no-reason').hidden = true;
   },
 };
 

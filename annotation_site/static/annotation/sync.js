@@ -9,6 +9,7 @@ import {local} from './storage.js';
 const DEBOUNCE = 400;
 const LONGEST_WAIT = 900;
 const TIMEOUT = 12_000;
+const LOOK_AGAIN = 10_000; // at the earliest, whether another tab has saved
 const BACKOFF = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
 /** Failures that pass by themselves. */
@@ -46,7 +47,8 @@ export async function send(method, url, body, keepalive = false) {
 /**
  * page: as the server sent it; rules: as in annotation.js; seconds(): active seconds now;
  * content(): what to save, made only when it is sent;
- * on: {state(name, keepsCopies), conflict({version, content}), refused(message)}.
+ * on: {state(name, keepsCopies), conflict({version, content}), overtaken(ask), refused(message)};
+ * ask() leads to `conflict`.
  */
 export function createSync({page, person, rules, seconds, content, on}) {
   const {draft, urls} = page;
@@ -68,6 +70,7 @@ export function createSync({page, person, rules, seconds, content, on}) {
   let conflict = null;
   let waiting = null; // ends a submission's pause between two attempts
   let closed = false;
+  let lookAgain = 0;
   let keepsCopies = true;
 
   const unsaved = () => revision !== savedRevision;
@@ -199,6 +202,17 @@ export function createSync({page, person, rules, seconds, content, on}) {
     return false;
   }
 
+  /** Whether another tab or device has saved since; asked only while nothing is unsaved here. */
+  async function look() {
+    const idle = () => state === 'saved' && !closed;
+    if (!idle() || performance.now() < lookAgain) return;
+    lookAgain = performance.now() + LOOK_AGAIN;
+    const {body} = await send('GET', urls.draft);
+    if (!idle() || !(body?.version > version) || same(annotationIn(body.content), acknowledged)) return;
+    show('overtaken');
+    on.overtaken(() => settle(body));
+  }
+
   /** The person has chosen between what is here and what the server has. */
   function resolve({keepMine}) {
     const {version: newer, content: stored} = conflict;
@@ -288,7 +302,8 @@ export function createSync({page, person, rules, seconds, content, on}) {
     state: () => state,
     retryNow() {
       if (waiting) waiting();
-      else save();
+      else if (unsaved()) save();
+      else look();
     },
     submit: (annotation, onWait) => post(
       urls.submit, () => ({annotation, active_seconds: seconds()}), {onWait}),

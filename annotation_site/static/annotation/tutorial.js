@@ -14,7 +14,7 @@ const steps = [...view.$('steps').children];
 
 /** Whether a step has been done, by its name. */
 const DONE = {
-  move: ({cursor}) => cursor > 1,
+  move: ({cursor}) => cursor > 1 || scrollY > 200, // a finger reads by scrolling
   assign: ({annotation}) => annotation.patterns.some((p) => p.ranks.length > 0),
   undo: ({future}) => future.length > 0,
   minimum: ({annotation}) => annotation.patterns.some((p) => p.ranks.length >= desk.rules.min_tokens),
@@ -57,6 +57,6 @@ desk.lay(content);
 desk.changed = () => view.message(null);
 tick();
 listen({...COMMANDS, submit, skip() {}, back() {}});
-for (const type of ['keyup', 'click', 'change', 'input']) addEventListener(type, tick);
+for (const type of ['keyup', 'click', 'change', 'input', 'scroll']) addEventListener(type, tick);
 view.focusCursor();
 document.documentElement.dataset.ready = 'yes';

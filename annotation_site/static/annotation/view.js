@@ -12,7 +12,8 @@ export const $ = (id) => document.getElementById(id);
 
 const shapeOf = (number) => (number ? ((number - 1) % 9) + 1 : ''); // nine colours and shapes
 
-const chip = (number) => element('span', {class: 'chip', 'data-shape': shapeOf(number)}, number);
+// Its number is spoken with the name of what it stands in.
+const chip = (number) => element('span', {class: 'chip', 'aria-hidden': true, 'data-shape': shapeOf(number)}, number);
 const fromTemplate = (id) => $(id).content.firstElementChild.cloneNode(true);
 
 /** A token's text; the sign that it continues a word is drawn softly. */
@@ -32,9 +33,10 @@ let drawn;
 let wordings; // of the rows' tokens, as they were written
 
 export function open(newPage, newRules) {
+  if (page) $('notice').hidden = true; // of the list before
   page = newPage;
   rules = newRules;
-  const {tokens, position, total, state, submitted_version: version} = page.list;
+  const {tokens, position, total, state} = page.list;
   const {study, urls} = page;
   likeness = likenesses(tokens.map((t) => t.display), study.highlight_spellings);
   rows = tokens.map(buildRow);
@@ -58,8 +60,6 @@ export function open(newPage, newRules) {
   $('skip').hidden = !urls.skip || state === 'submitted';
   $('submit').firstChild.data = $('submit').dataset[state === 'submitted' ? 'again' : 'first'];
   for (const id of ['none', 'comment', 'add', 'submit', 'skip']) $(id).disabled = !study.open;
-  $('notice').textContent = study.open ? words.stateNotice(state, version) : words.CLOSED;
-  $('notice').hidden = !$('notice').textContent;
   message(null);
 }
 
@@ -79,12 +79,13 @@ new MutationObserver((records) => {
 
 function buildRow(token, index) {
   return element('li', {
-    // Its spoken name has the token in it; the description below may be translated.
+    // Spoken as it reads from left to right, but for the marks, which come after the token.
     class: 'row', translate: 'no', role: 'option', tabindex: -1, 'aria-selected': false,
     'data-rank': token.rank, 'data-letter': LETTERS[index] ?? '',
   },
-  element('span', {class: 'rank'}, token.rank), element('span', {class: 'marks'}),
-  tokenNode(token), element('bdi', {class: 'gloss', translate: 'yes', lang: 'en'}, token.gloss));
+  element('span', {class: 'rank'}, token.rank), tokenNode(token),
+  element('span', {class: 'marks'}), // The tooltip is for a long one, which its row cuts short.
+  element('bdi', {class: 'gloss', translate: 'yes', lang: 'en', title: token.gloss}, token.gloss));
 }
 
 export function render({annotation, current, cursor, past, future}, {anchor, letters}) {
@@ -110,13 +111,12 @@ export function render({annotation, current, cursor, past, future}, {anchor, let
 }
 
 function renderMarks(row, index, numbers) {
-  const token = page.list.tokens[index];
   const mark = String(numbers);
   if (drawn.marks[index] === mark) return;
   drawn.marks[index] = mark;
-  row.children[1].replaceChildren(...numbers.map(chip));
+  const spoken = numbers.length ? [element('span', {class: 'visually-hidden'}, words.inPattern(numbers))] : [];
+  row.querySelector('.marks').replaceChildren(...spoken, ...numbers.map(chip));
   row.dataset.shape = shapeOf(numbers[0]);
-  row.ariaLabel = words.rowName(token, numbers);
 }
 
 function renderSelection(cursor, low, high) {
@@ -138,8 +138,7 @@ function renderSelection(cursor, low, high) {
   $('detail-gloss').replaceChildren(...senseNodes(token));
   // Links that a person opens: only the token leaves this computer, and only then.
   const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim());
-  $('search').href = `https://duckduckgo.com/?q=${query}`;
-  $('wikipedia').href = `https://en.wikipedia.org/w/index.php?search=${query}`;
+  for (const link of document.querySelectorAll('[data-url]')) link.href = link.dataset.url + query;
 }
 
 /** The senses of a token, each with its part of speech where it is known. */
@@ -172,7 +171,10 @@ function renderCards({patterns}, current) {
   patterns.forEach((pattern, i) => {
     if (!cards.children[i]) {
       cards.append(buildCard(i + 1));
-      picker.append(cards.lastElementChild.querySelector('.chip-button').cloneNode(true));
+      const opener = cards.lastElementChild.querySelector('.chip-button').cloneNode(true);
+      opener.dataset.do = 'sheet';
+      opener.ariaExpanded = false;
+      picker.append(opener);
     }
     const node = cards.children[i];
     const now = i + 1 === current;
@@ -185,7 +187,7 @@ function renderCards({patterns}, current) {
   });
   drawn.cards = patterns;
   cards.classList.toggle('many', patterns.length > 3);
-  if (current !== drawn.current) cards.children[current - 1]?.scrollIntoView({block: 'nearest'});
+  if (current !== drawn.current && !NARROW.matches) reveal(current);
 }
 
 function buildCard(number) {
@@ -268,8 +270,24 @@ export function showComment(on) {
 }
 
 export const card = (number) => cards.children[number - 1];
+const reveal = (number) => card(number)?.scrollIntoView({block: 'nearest'});
 
+// In a narrow window the cards stand below the list, and each opens as a sheet as well.
+const NARROW = matchMedia('(max-width: 759px)');
+const sheets = () => import('./sheet.js');
+export const openSheet = (number) => sheets().then((sheet) => sheet.open(card(number)), () => reveal(number));
+export const closeSheet = () => document.querySelector(':popover-open')?.hidePopover();
+const fit = () => (NARROW.matches ? sheets() : closeSheet());
+NARROW.addEventListener('change', fit);
+fit();
+
+/** The place for keys: the current token, or the end of a sheet that is open. */
 export function focusCursor() {
+  const done = document.querySelector(':popover-open .done');
+  if (done) {
+    done.focus();
+    return;
+  }
   const row = rows[drawn.cursor - 1];
   row.focus({preventScroll: true});
   row.scrollIntoView({block: 'nearest'});
@@ -277,7 +295,8 @@ export function focusCursor() {
 
 export function wantCategory(number) {
   card(number).classList.add('wants-category');
-  card(number).scrollIntoView({block: 'nearest'});
+  if (NARROW.matches) openSheet(number);
+  else reveal(number);
 }
 
 export function busy(on) {

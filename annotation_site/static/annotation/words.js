@@ -20,10 +20,11 @@ const SAVE_STATES = {
   'logged-out': gettext('Not saved yet: you are logged out'),
   refused: gettext('Not saved'),
   conflict: gettext('Not saved: changed in another tab or on another device'),
+  overtaken: gettext('Changed in another tab or on another device'),
 };
 /** Some browsers keep nothing for pages in private windows. */
 export function saveState(name, keepsCopies) {
-  if (['saved', 'saving', 'submitting', 'conflict'].includes(name)) return SAVE_STATES[name];
+  if (['saved', 'saving', 'submitting', 'conflict', 'overtaken'].includes(name)) return SAVE_STATES[name];
   return `${SAVE_STATES[name]}, ${keepsCopies ? gettext('kept on this computer') : gettext('keep this page open')}`;
 }
 
@@ -39,15 +40,14 @@ export const NO_GLOSS = gettext('No gloss.');
 export const partOfSpeech = (part) => ({
   noun: gettext('noun'), verb: gettext('verb'), adjective: gettext('adjective'), adverb: gettext('adverb'),
 })[part] ?? part;
-export const NO_PATTERN_YET = gettext('Click a token to start pattern 1, or go to it with the arrow keys and press 1.');
+export const NO_PATTERN_YET = matchMedia('(pointer: coarse)').matches
+  ? gettext('Tap a token to start pattern 1. The number at the bottom opens its description and category.')
+  : gettext('Click a token to start pattern 1, or go to it with the arrow keys and press 1.');
 export const NO_PATTERN_HERE = gettext('No pattern in this list. To change this, put a token into a pattern.');
 export const EMPTY_TOKEN = gettext('(empty)');
 
 export const listNow = (position, total) => gettext('List {position} of {total}', {position, total});
-export const rowName = ({rank, display, gloss}, numbers) => [
-  `${rank}. ${display || EMPTY_TOKEN}`,
-  numbers.length && gettext('pattern {numbers}', {numbers: join(numbers)}), gloss,
-].filter(Boolean).join(', ');
+export const inPattern = (numbers) => gettext('pattern {numbers}', {numbers: join(numbers)});
 export const assigned = (what, number, n) =>
   gettext('{what}: pattern {number}, {tokens}', {what, number, tokens: tokens(n)});
 export const cleared = (what) => gettext('{what}: in no pattern', {what});
@@ -61,8 +61,6 @@ export function travelled(done, forward) {
   if (forward) return done ? gettext('Redone') : gettext('Nothing to redo');
   return done ? gettext('Undone') : gettext('Nothing to undo');
 }
-export const LETTERS_ON = gettext('Pick by letter. Press Esc to end.');
-
 export const UNDO = gettext('Undo');
 export const TRY_AGAIN = gettext('Try again');
 export const LOG_IN = gettext('Log in in a new tab');
@@ -71,12 +69,13 @@ export const COMPARE = gettext('Compare and choose');
 export const RESTORED = gettext('Your unsaved changes were restored from this computer.');
 export const removedForNone = (n) => ngettext('{n} pattern removed.', '{n} patterns removed.', n);
 
-export const REWRITTEN = gettext('Not submitted: another program changed words in this list. Switch page translation off and reload the page.');
-
+/** `keys`: of the categories, a Map from key to category. */
 export const problem = ({kind, number}, keys) => ({
   nothing: gettext('Mark at least one pattern, or check “No pattern in this list” (x).'),
-  'no-token': gettext('Pattern {number} has no token. Add a token, or remove the pattern (r).', {number}),
-  'no-category': gettext('Pattern {number} needs a category: press {keys}.', {number, keys: join(keys, 'disjunction')}),
+  'no-token': gettext('Pattern {number} has no token. Add a token, or remove the pattern with × (r).', {number}),
+  'no-category': gettext('Pattern {number} needs a category. Choose {categories}.', {
+    number, categories: join([...keys].map(([key, category]) => `${quoted(category)} (${key})`), 'disjunction'),
+  }),
 })[kind];
 export const tooSmall = (few, minimum) => [
   ...few.map(({number, ranks}) => ngettext(
@@ -85,21 +84,12 @@ export const tooSmall = (few, minimum) => [
   gettext('Patterns with too few tokens are kept but do not count. Submit again to continue.'),
 ].join(' ');
 
-export const SUBMIT_WAITS = gettext('Not submitted yet: the server does not answer. This page tries again, unless you change something.');
-export const SUBMIT_BUSY = gettext('Not submitted yet: too many changes within a minute. This page sends it again, unless you change something.');
+export const SUBMIT_WAITS = gettext('Not submitted yet. This page tries again by itself, unless you change something.');
 export const SUBMIT_STOPPED = gettext('Your change stopped the submission. Submit again when ready.');
 export const NOT_SKIPPED = gettext('Not skipped: the server does not answer. Try again later.');
 export const NO_DIALOG = gettext('This cannot be shown: the server does not answer. Try again later.');
 export const LOGGED_OUT = gettext('You were logged out. Your work is kept on this computer.');
 export const refused = (message) => `${message} ${gettext('Your work is kept on this computer.')}`;
-export const CLOSED = gettext('This list is not open now. You can read your annotation but not change it.');
-export const stateNotice = (state, version) => ({
-  submitted: version > 1
-    ? gettext('You submitted this list; version {version} counts. Changes count once you submit again.', {version})
-    : gettext('You submitted this list. Changes count once you submit again.'),
-  skipped: gettext('You skipped this list. You can still submit it.'),
-  expired: gettext('This list has expired. You can still submit it.'),
-})[state] ?? '';
 
 /** What a token has in common with others. */
 export const likeness = ({inside, same, variants, alike}) => [

@@ -13,7 +13,7 @@ NO_GET = (401, 405, 405, 405, 405, 405)
 # study's researcher, the study's researcher, admin.
 GET = {
     "api:list": ANNOTATOR,
-    "api:draft": NO_GET,
+    "api:draft": ANNOTATOR,
     "api:submit": NO_GET,
     "api:skip": NO_GET,
     "api:feedback": (401, 404, 404, 404, 404, 404),  # the world's list is no training

@@ -20,6 +20,8 @@ from django.test import RequestFactory
 from django.urls import resolve
 from django.utils import translation
 
+from annotation_site.annotation.lists.look_up import look_up
+
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
 TYPES = {
     ".css": "text/css",
@@ -53,6 +55,7 @@ class Stub:
             "open": True,
             "skipped_goes_on": True,
         }
+        self.look_up = look_up()
         self.lists = [
             {
                 "tokens": tokens(),
@@ -65,6 +68,7 @@ class Stub:
         ]
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.keys: set[str] = set()
+        self.looks = 0  # times that a page asked for a draft
         self.status = 0  # answer every API request with this status
         self.busy = ""  # answer 429, and to come again after so many seconds
         self.words_asked: list[str] = []  # addresses of the scripts' words
@@ -202,12 +206,18 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 context = {
                     "page": stub.page(stub.ids.index(name.strip("/"))),
                     "study": stub.study,
+                    "look_up": stub.look_up,
                     "guidelines_html": GUIDELINES,
                     "user": person,
                 }
                 with translation.override(stub.language):
                     html = render_to_string("annotation/list.html", context)
                 self.send(200, "text/html", html.encode())
+            elif self.path.endswith("/draft"):
+                entry = stub.lists[stub.ids.index(self.path.split("/")[3])]
+                stub.looks += 1
+                reply = {"version": entry["version"], "content": entry["draft"]}
+                self.send(stub.status or 200, "application/json", json.dumps(reply).encode())
             else:
                 self.send(200, "text/html", b"<!doctype html><title>elsewhere</title>")
 

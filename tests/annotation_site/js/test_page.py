@@ -8,6 +8,7 @@ from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from annotation_site.annotation.lists.look_up import look_up
 from annotation_site.annotation.lists.script_words import script_words
 from tests.annotation_site.js.driver import (
     expect_list,
@@ -157,7 +158,7 @@ def test_a_submission_among_too_many_writes_is_sent_again_by_itself(page: Page, 
     expect_saved(page)
     stub.busy = "2"
     press(page, "Enter")
-    expect(page.locator("#message-text")).to_contain_text("This page sends it again")
+    expect(page.locator("#message-text")).to_contain_text("This page tries again by itself")
     stub.busy = ""
     expect(page).to_have_url(f"{stub.address}{stub.url(1)}")
     (first, *more) = stub.sent("submit")
@@ -218,6 +219,46 @@ def test_two_tabs_never_overwrite_each_other(page: Page, stub: Stub, choice: str
     dropped = [pattern["ranks"] for pattern in stub.answer()["patterns"]]
     mine, theirs = [[1, 2, 3]], [[1, 2], [5]]
     assert [kept, dropped] == ([mine, theirs] if choice.startswith("Keep") else [theirs, mine])
+
+
+def test_an_overtaken_tab_says_so_when_it_is_looked_at(page: Page, stub: Stub):
+    press(page, "1")
+    expect_saved(page)
+    looked_at = "dispatchEvent(new Event('focus'))"
+    with page.expect_response("**/draft"):
+        page.evaluate(looked_at)
+    expect_saved(page)  # nobody else saved
+    for _ in range(5):
+        page.evaluate(looked_at)  # asked again only after a while
+    other = page.context.new_page()
+    open_list(other, stub, 0)
+    press(other, "j 1")
+    expect_saved(other)
+    assert stub.looks == 1
+
+    page.evaluate("performance.now = () => 3_600_000")  # an hour later
+    page.evaluate(looked_at)
+    expect(page.locator("#save-state")).to_have_text("Changed in another tab or on another device")
+    page.get_by_role("button", name="Compare and choose").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("1 token2 tokens; only here: \u2068word3\u2069")
+    dialog.get_by_role("button", name="Use the version saved elsewhere").click()
+    expect_saved(page)
+    assert members(page, 1) == [1, 3]
+    assert stub.looks == 2
+    press(page, "j j 1")
+    expect_saved(page)
+    assert stub.answer()["patterns"][0]["ranks"] == members(page, 1)
+
+
+def test_a_pattern_that_only_one_version_has_is_missing_in_the_other(page: Page, stub: Stub):
+    other = page.context.new_page()
+    open_list(other, stub, 0)
+    press(other, "1 1")
+    expect_saved(other)
+    press(page, "x")
+    cells = page.get_by_role("dialog").get_by_role("row", name="Pattern 1").get_by_role("cell")
+    expect(cells).to_have_text(["missing", re.compile("not described; no category; 2 tokens: ")])
 
 
 def test_an_impatient_person_submits_once(page: Page, stub: Stub):
@@ -306,7 +347,10 @@ def test_the_rules_are_said_before_submitting(page: Page, stub: Stub):
     press(page, "Enter")
     expect(message).to_contain_text("Mark at least one pattern")
     press(page, "1 1 1 Enter")
-    expect(message).to_have_text("Pattern 1 needs a category: press s, y, or a.")
+    expect(message).to_have_text(
+        "Pattern 1 needs a category. Choose \u2068semantic\u2069 (s), \u2068syntactic\u2069 (y), "
+        "or \u2068names\u2069 (a)."
+    )
     press(page, "a n d")
     page.keyboard.type("words only")
     press(page, "Enter Enter")
@@ -336,6 +380,26 @@ def test_a_list_is_skipped_with_a_reason(page: Page, stub: Stub):
     expect_list(page, 2)
     (body,) = stub.sent("skip")
     assert body["reason"] == "I do not know enough of these words: jargon"
+
+
+def test_a_reason_to_skip_has_a_number_and_is_asked_for_in_our_own_words(page: Page, stub: Stub):
+    press(page, "q")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    press(page, "Enter")
+    missing = dialog.get_by_role("alert")
+    expect(missing).to_have_text("Choose a reason: click it, or press its number.")
+    assert stub.sent("skip") == []
+    press(page, "3")
+    expect(dialog.get_by_label("The list looks broken")).to_be_focused()
+    dialog.get_by_label("More about it").fill("")
+    dialog.get_by_label("More about it").press("2")  # typed, no number of a reason
+    press(page, "Enter")
+    expect_list(page, 2)
+    assert [body["reason"] for body in stub.sent("skip")] == ["The list looks broken: 2"]
+    press(page, "q")
+    expect(dialog).to_be_visible()
+    expect(missing).to_be_hidden()
 
 
 def test_back_and_forward_load_the_list_of_the_address(page: Page):
@@ -431,16 +495,26 @@ def test_help_that_cannot_be_fetched_says_so_and_comes_later(page: Page, stub: S
     expect(page.get_by_role("link", name="Try the tutorial")).to_be_visible()
 
 
-def test_looking_a_token_up_is_an_act_of_the_person_and_tells_nobody_who_asks(page: Page):
+def test_looking_a_token_up_is_an_act_of_the_person_and_tells_nobody_who_asks(
+    page: Page, stub: Stub
+):
     page.context.route(
-        re.compile("duckduckgo|wikipedia"), lambda route: route.fulfill(body="found")
+        re.compile("duckduckgo|startpage|wikipedia"), lambda route: route.fulfill(body="found")
     )
     with page.context.expect_page() as opened:
         press(page, "j w")
     expect(opened.value).to_have_url("https://duckduckgo.com/?q=word2")
     assert opened.value.evaluate("[document.referrer, window.opener]") == ["", None]
-    for link in ("#search", "#wikipedia"):
+    for link in ("#search", "#encyclopedia"):
         expect(page.locator(link)).to_have_attribute("rel", "noopener noreferrer")
+    assert stub.look_up == look_up("duckduckgo", "en")
+    stub.look_up = look_up("startpage", "")
+    reload(page)
+    with page.context.expect_page() as opened:
+        press(page, "w W")
+    expect(opened.value).to_have_url("https://www.startpage.com/do/search?q=word1")
+    expect(page.get_by_role("link", name="Wikipedia")).to_have_count(0)
+    assert len(page.context.pages) == 3
 
 
 def test_hostile_texts_stay_texts(page: Page, stub: Stub):
@@ -511,7 +585,8 @@ def test_no_barrier_that_axe_finds_in_any_theme_and_width(page: Page):
     axe = Axe()
     page.evaluate(axe.axe_script)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    options = {"runOnly": tags, "resultTypes": ["violations"]}
+    rules = {"label-content-name-mismatch": {"enabled": True}}
+    options = {"runOnly": tags, "rules": rules, "resultTypes": ["violations"]}
     for keys in ("", "1 1 2 3 4 5 6 7 8 9 s Enter", "?", "Escape q", "Escape g", "g f", "Escape c"):
         press(page, keys)
         if keys[-1:] in ("?", "q"):  # it is fetched first

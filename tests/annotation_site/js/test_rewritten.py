@@ -99,7 +99,9 @@ def test_words_that_were_changed_are_noticed_and_not_judged_in_silence(page: Pag
     expect(notice).to_be_visible()
     expect(notice).to_contain_text("Another program changed words in this list")
     press(page, "Enter")
-    expect(page.locator("#message-text")).to_contain_text("Not submitted: another program")
+    expect(page.locator("#message-text")).to_contain_text(
+        "To submit the list, switch translation off"
+    )
     assert stub.sent("submit") == []
     reload(page)
     expect(notice).to_be_hidden()

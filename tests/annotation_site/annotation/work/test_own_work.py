@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from django.utils import timezone
 
+from annotation_site.annotation.lists.tokens import list_tokens
 from annotation_site.annotation.models import Assignment, Study, WorkedDay
 from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.work import own_work
 from annotation_site.annotation.work.pace import Pace, pace_of
+from annotation_site.corpus.models import Token
 from tests.annotation_site.annotation.answering import save, skip, submit
 from tests.annotation_site.clock import Clock
 from tests.annotation_site.factories import (
@@ -134,10 +136,70 @@ def test_submitted_lists_are_paged_the_newest_first(clock):
         submit(assignment_of(study, position), answer(pattern(1, [1]), pattern(2, [2])))
     page = text_of(client.get(f"/studies/{study.slug}/"))
     assert re.findall(r"List (\d+) 2 Mar", page) == [str(n) for n in range(27, 2, -1)]
-    assert "List 27 2 Mar 2026, 11:15 UTC 0 s 2" in page
+    assert "List 27 2 Mar 2026, 11:15 UTC , 0 s" in page
     assert "Page 1 of 2" in page
     older = text_of(client.get(f"/studies/{study.slug}/?page=2"))
     assert re.findall(r"List (\d+) 2 Mar", older) == ["2", "1"]
+
+
+def list_numbers(client, study, wanted: str, page: int = 1) -> list[str]:
+    shown = client.get(f"/studies/{study.slug}/", {"q": wanted, "page": page})
+    return re.findall(r">List (\d+)</a>", shown.content.decode())
+
+
+def test_a_submitted_list_shows_its_first_entries_and_the_persons_own_words():
+    study = make_study()
+    mine = assignment_of(study)
+    submit(
+        mine,
+        answer(pattern(1, [1, 2], description="kinds of <rock>"), pattern(2, [3], description="")),
+    )
+    theirs = Assignment.objects.filter(item=mine.item).exclude(pk=mine.pk).get()
+    submit(theirs, answer(pattern(1, [1], description="what another person saw")))
+    page = text_of(client_of(mine.membership.user).get(f"/studies/{study.slug}/"))
+    tokens = [token.display for token in list_tokens(mine.item.vector)]
+    assert " , ".join(tokens[:8]) + " …" in page
+    assert tokens[8] not in page
+    assert "1 kinds of &lt;rock&gt; ( semantic )" in page
+    assert "2 no description ( semantic )" in page
+    assert "another person" not in page
+
+
+def test_own_lists_are_found_by_a_token_or_by_a_description_in_any_case():
+    study = make_study()
+    client = client_of(assignment_of(study).membership.user)
+    for position, description in enumerate(("Ärzte und Pfleger", "STRASSE", ""), 1):
+        submit(assignment_of(study, position), answer(pattern(1, [1], description=description)))
+    first, second = assignment_of(study, 1), assignment_of(study, 2)
+    Token.objects.filter(token_id=second.item.vector.token_ids[29]).update(display="Überzug")
+    holding = [
+        str(one.position)
+        for one in (assignment_of(study, 3), second, first)
+        if second.item.vector.token_ids[29] in one.item.vector.token_ids
+    ]
+    assert list_numbers(client, study, "ÄRZTE") == ["1"]
+    assert list_numbers(client, study, "straße") == ["2"]
+    assert list_numbers(client, study, "  überZUG ".title()) == holding
+    assert list_numbers(client, study, "überz") == holding
+    assert "2" in holding
+    assert list_numbers(client, study, "nobody wrote this") == []
+    empty = client.get(f"/studies/{study.slug}/", {"q": "nobody\0 wrote 100%_ this" * 20})
+    assert "0 lists found. Try a part of a word." in text_of(empty)
+    assert "Show all" in text_of(empty)
+
+
+def test_a_search_is_paged_and_takes_few_queries(django_assert_num_queries):
+    study = make_study(extraction=make_extraction(per_layer=5), lists_per_layer=5)
+    client = client_of(assignment_of(study).membership.user)
+    for position in range(1, 29):
+        said = pattern(1, [1], description=f"rocks {position}")
+        submit(assignment_of(study, position), answer(said))
+    assert list_numbers(client, study, "rocks") == [str(n) for n in range(28, 3, -1)]
+    # as without a search; descriptions, lists and tokens in place of the number and ids of lists
+    with django_assert_num_queries(13):
+        assert list_numbers(client, study, "rocks", page=2) == ["3", "2", "1"]
+    older = client.get(f"/studies/{study.slug}/", {"q": "rocks"}).content.decode()
+    assert 'rel="next" href="?page=2&amp;q=rocks"' in older
 
 
 def test_a_list_that_was_changed_and_not_submitted_again_says_so():
@@ -266,9 +328,9 @@ def test_home_and_the_pages_of_own_work_take_few_queries_however_much_it_is(
     # session, person, studies with counts, seconds of submitted lists, leases, training
     with django_assert_num_queries(6):
         client.get("/")
-    # session, person, study with counts, training, number of submitted lists, those of the page,
-    # their revisions, lists left, whether it is made up
-    with django_assert_num_queries(9):
+    # session, person, study with counts, training, number of submitted lists, ids of the page's,
+    # these lists, their tokens, patterns, revisions, lists left, whether it is made up
+    with django_assert_num_queries(12):
         client.get(f"/studies/{study.slug}/")
     # session, person, worked days
     with django_assert_num_queries(3):
