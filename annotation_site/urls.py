@@ -16,5 +16,6 @@ urlpatterns = [
     path("", include("annotation_site.corpus.urls")),
     path("", include("annotation_site.results.urls")),
     path("", include("annotation_site.annotation.urls")),
+    path("", include("annotation_site.notices.urls")),
     path("api/", include("annotation_site.api.urls")),
 ]

@@ -2,7 +2,7 @@
 
 import shutil
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from ffn_extract.options import ExtractOptions
 HUB_SECONDS = 3.0
 _MEASURED_RUNS = 20
 _LEAST_SECONDS = 1.0  # a shorter projection says more about its start than about its rate
+_MOST_CORRECTION = 20.0  # a run that waited for a slow network says nothing about the next
 _LEAST_ROOM = 500_000_000  # bytes that should stay free beside what an extraction takes
 
 
@@ -61,9 +62,44 @@ def extraction_forecast(*, model_source: str, options: ExtractOptions) -> Foreca
             return Forecast(None)
         rate = measured_rate()
         found = estimate(outline, options, rate or DEFAULT_RATE)
+        found = replace(found, seconds=found.seconds * correction())
     except FFNExtractError as error:
         raise Invalid(str(error)) from error
     return Forecast(found, rate is not None, _free_disk(), _free_memory())
+
+
+def expected_seconds(model_source: str, options: ExtractOptions) -> float | None:
+    """The estimate of an extraction's time, without the site's own correction.
+
+    None for a model on the hub, which is not asked here, and for one that does not say its sizes.
+    """
+    folder = local_folder(model_source)
+    if folder is None or not says_its_sizes(folder):
+        return None
+    try:
+        outline = outline_of_folder(folder, options.gguf_file)
+        return estimate(outline, options, measured_rate() or DEFAULT_RATE).seconds
+    except FFNExtractError:
+        return None
+
+
+def correction() -> float:
+    """What estimates have to be multiplied by on this site: the median over its latest runs.
+
+    1 where no run had an estimate.
+    """
+    runs = Extraction.objects.filter(
+        state=Extraction.State.READY, expected_seconds__gt=0, started_at__isnull=False
+    ).order_by("-finished_at")
+    ratios = [
+        (finished - started).total_seconds() / expected
+        for started, finished, expected in runs.values_list(
+            "started_at", "finished_at", "expected_seconds"
+        )[:_MEASURED_RUNS]
+        if finished is not None
+    ]
+    found = statistics.median(ratios) if ratios else 1.0
+    return min(max(found, 1 / _MOST_CORRECTION), _MOST_CORRECTION)
 
 
 def _outline(source: str, options: ExtractOptions) -> Outline | None:

@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils.translation import gettext_lazy as _
 
+from annotation_site.bounds import TITLE
 from annotation_site.sentences import SentenceField
 from annotation_site.workers.claims import DEAD_AFTER, ClaimedWork
 from annotation_site.workers.clocks import silent_for
@@ -90,6 +91,8 @@ class Extraction(ClaimedWork):
         DELETING = "deleting", _("being deleted")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    # What pages call it wherever somebody chooses an extraction: `corpus.titles` gives each one.
+    title = models.CharField(max_length=TITLE, blank=True)
     model_source = models.CharField(max_length=300)  # a hub id or a folder's name
     model = models.ForeignKey(LanguageModel, null=True, on_delete=models.PROTECT)
     parameters = models.JSONField(default=dict)
@@ -118,6 +121,9 @@ class Extraction(ClaimedWork):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    # The estimate of one worker's time as it was enqueued, where the model's sizes were known. The
+    # real times of earlier runs beside it say how far estimates are off here.
+    expected_seconds = models.FloatField(null=True)
 
     class Meta:
         ordering = ("-created_at", "-id")
@@ -127,10 +133,13 @@ class Extraction(ClaimedWork):
                 condition=Q(restored__isnull=True),
                 name="bundle_once",
             ),
+            models.UniqueConstraint(
+                Lower("title"), condition=~Q(title=""), name="extraction_title_once"
+            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.model_source} ({self.created_at:%Y-%m-%d})"
+        return self.title or self.model_source
 
     @property
     def is_unfinished(self) -> bool:
