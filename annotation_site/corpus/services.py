@@ -57,8 +57,9 @@ def extraction_enqueue(
 ) -> Extraction:
     """Enqueue an extraction of a hub model or of a folder below MODELS_DIR.
 
-    Without a title it gets a default one. Raises Invalid for a title that is taken, for a name that is neither, for a folder that holds no model that can be read,
-    for texts that are not in CORPORA_DIR, and beyond MOST_UNFINISHED of one person.
+    Without a title it gets a default one. Raises Invalid for a title that is taken, for a model that
+    is neither, for a folder that holds no model that can be read, for texts that are not in
+    CORPORA_DIR, and beyond MOST_UNFINISHED of one person.
     """
     require_turn(requested_by)
     model_source = model_source.strip()
@@ -268,12 +269,13 @@ def extraction_tell(extraction: Extraction, kind: str, message: str, **values: A
 
     In the transaction that ends it; each try is an event of its own.
     """
+    begun = extraction.started_at or extraction.created_at
     people = [extraction.requested_by_id or 0]
     if kind == "extraction_failed":
         people += circle(kind).values_list("pk", flat=True)
     notice_send(
         kind=kind,
-        event=f"{kind} {extraction.pk} {extraction.started_at or extraction.created_at:%Y%m%d%H%M%S%f}",
+        event=f"{kind} {extraction.pk} {begun:%Y%m%d%H%M%S%f}",
         people=people,
         text=Sentence(message, title=str(extraction), **values),
         path=_page(extraction),

@@ -19,6 +19,10 @@ from ffn_extract.options import ALL, OPTIONS
 _MODEL = 80  # characters of a model's name in a title
 
 
+class TitleTaken(Invalid):
+    """A title that cannot be given: it is empty, or another extraction has it."""
+
+
 def title_of(model_source: str, parameters: Mapping[str, Any]) -> str:
     """The title by default: the model, how many lists, and what differs from the usual options.
 
@@ -61,15 +65,15 @@ def _variants(title: str, at: datetime) -> Iterator[str]:
 
 
 def title_checked(title: str, *, of: Extraction | None = None) -> str:
-    """A title that a person gave, without space around it. Raises Invalid where it is taken."""
+    """A title that a person gave, without space around it. Raises TitleTaken."""
     title = " ".join(title.split())
     if not title:
-        raise Invalid(gettext("Give the extraction a name."))
+        raise TitleTaken(gettext("Give the extraction a name."))
     same = Extraction.objects.filter(title__iexact=title)
     if of is not None:
         same = same.exclude(pk=of.pk)
     if same.exists():
-        raise Invalid(
+        raise TitleTaken(
             gettext("Another extraction is called “%(title)s”. Choose another name.")
             % {"title": title}
         )
@@ -79,8 +83,8 @@ def title_checked(title: str, *, of: Extraction | None = None) -> str:
 def extraction_create(*, title: str = "", model_source: str, **fields: Any) -> Extraction:
     """Create the row of an extraction with the given title, or with its default one.
 
-    Of two that are made at once, the later gets the next default. Raises Invalid for a given title
-    that is taken.
+    Of two that are made at once, the later gets the next default. Raises TitleTaken for a given
+    title that another one has.
     """
     given = title_checked(title) if title else ""
     base = given or title_of(model_source, fields.get("parameters", {}))
@@ -98,7 +102,7 @@ def extraction_create(*, title: str = "", model_source: str, **fields: Any) -> E
 
 @transaction.atomic
 def extraction_rename(*, extraction: Extraction, title: str, by: User | None = None) -> None:
-    """Give an extraction another title. Raises Invalid where it is empty or taken."""
+    """Give an extraction another title. Raises TitleTaken where it is empty or taken."""
     title = title_checked(title, of=extraction)
     if title == extraction.title:
         return

@@ -36,9 +36,7 @@ class Notice(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["user", "event"], name="notice_once_per_person"),
         )
-        indexes = (
-            models.Index(fields=["user"], condition=Q(read_at=None), name="unread_notices"),
-        )
+        indexes = (models.Index(fields=["user"], condition=Q(read_at=None), name="unread_notices"),)
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.user_id}"
@@ -52,9 +50,7 @@ class SwitchedOff(models.Model):
 
     class Meta:
         verbose_name_plural = "switched off"
-        constraints = (
-            models.UniqueConstraint(fields=["user", "kind"], name="switched_off_once"),
-        )
+        constraints = (models.UniqueConstraint(fields=["user", "kind"], name="switched_off_once"),)
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.user_id}"

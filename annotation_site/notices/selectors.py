@@ -37,9 +37,7 @@ def unread_count(user: User) -> int:
 
 def notices_over(before: datetime, most: int) -> QuerySet[Notice]:
     """Notices from before a moment, and those of each person beyond the newest `most`."""
-    crowded = (
-        Notice.objects.order_by().values("user").annotate(n=Count("pk")).filter(n__gt=most)
-    )
+    crowded = Notice.objects.order_by().values("user").annotate(n=Count("pk")).filter(n__gt=most)
     newest = Notice.objects.filter(user=OuterRef("user")).order_by("-pk")
     beyond = Notice.objects.filter(
         user__in=crowded.values("user"),

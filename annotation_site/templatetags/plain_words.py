@@ -1,9 +1,11 @@
 """Template filters: stored values as people read them."""
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django import template
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from annotation_site.corpus.models import Kind
@@ -24,6 +26,19 @@ def percent(share: float | None) -> str:
 def decimals(value: float | None) -> str:
     """1.234 → 1.23."""
     return MISSING if value is None else f"{value:.2f}"
+
+
+@register.filter
+def moment(at: datetime, seconds: object = None) -> str:
+    """29 Nov 2026, 13:32 UTC: the one format of the site, which a script shows in local time."""
+    clock = "H:i:s" if seconds else "H:i"
+    return f"{date_format(at.astimezone(UTC), f'j M Y, {clock}')} UTC"
+
+
+@register.filter
+def day(at: date) -> str:
+    """29 Nov 2026, of a day without a time, or a moment of which only the day matters."""
+    return date_format(at, "j M Y")
 
 
 @register.filter

@@ -70,7 +70,7 @@ def test_the_command_queues_what_the_form_can_and_nothing_that_cannot_work(capsy
     ("changes", "sentence"),
     [
         ({"model": "/etc"}, "is not the name of a model"),
-        ({"model": ""}, "This field is required"),
+        ({"model": ""}, "Choose a model or name one of the hub"),
         ({"kinds": []}, "This field is required"),
         ({"per_layer": 0}, "greater than or equal to 1"),
         ({"extent": "most"}, "not one of the available choices"),
