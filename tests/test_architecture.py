@@ -103,9 +103,7 @@ FILES = {
         "import_bundle migrate restore restore_study serve tidy"
     ),
     "notices": "context kinds models selectors services urls views",
-    "operations": (
-        "backup databases disk doctor health metrics overview requests tidy views"
-    ),
+    "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
     "results": "forms models pseudonyms tasks urls",
     "results/figures": "canvas charts coverage files",
     "results/files": (

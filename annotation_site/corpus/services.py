@@ -57,8 +57,8 @@ def extraction_enqueue(
 ) -> Extraction:
     """Enqueue an extraction of a hub model or of a folder below MODELS_DIR.
 
-    Without a title it gets a default one. Raises Invalid for a title that is taken, for a model that
-    is neither, for a folder that holds no model that can be read, for texts that are not in
+    Without a title it gets a default one. Raises Invalid for a title that is taken, a name
+    that is neither, a folder that holds no model that can be read, texts that are not in
     CORPORA_DIR, and beyond MOST_UNFINISHED of one person.
     """
     require_turn(requested_by)

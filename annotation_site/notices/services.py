@@ -1,6 +1,7 @@
 """Services of notices: send, mark as read, switch kinds off, forget."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -32,6 +33,7 @@ def notice_send(
     in or have switched it off, get nothing. `text` names the `study` and the `person` it is about,
     so that it goes with them. Raises KeyError for a kind that is not in KINDS.
     """
+    stored: Any = text  # the field takes sentences, of which its type does not know
     off = SwitchedOff.objects.filter(kind=kind).values("user")
     told = circle(kind).filter(pk__in=[pk for pk in people if pk]).exclude(pk__in=off)
     Notice.objects.bulk_create(
@@ -40,7 +42,7 @@ def notice_send(
                 user=user,
                 kind=kind,
                 event=event,
-                text=text,
+                text=stored,
                 path=path,
                 study_id=study.pk if study else None,
                 person_id=person.pk if person else None,

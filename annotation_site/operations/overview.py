@@ -15,7 +15,7 @@ from typing import Any
 
 import django
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
@@ -155,6 +155,7 @@ def overview() -> Overview:
     disk, findings = disk_use(), _findings()
     failures, n_failures = _failures(now)
     workers = _workers(found, results)
+    last, people = _last_backup(), _people(now)
     cards = {
         card.key: card
         for card in (
@@ -162,8 +163,8 @@ def overview() -> Overview:
             _workers_card(found),
             _failures_card(n_failures, now),
             _disk_card(disk),
-            _backup_card(now),
-            _people_card(now),
+            _backup_card(last, now),
+            _people_card(people),
             _memory_card(found),
             _services_card(findings),
             _versions_card(found),
@@ -187,8 +188,8 @@ def overview() -> Overview:
         ],
         memory=_memory(found),
         services=_services(findings),
-        backup=_backup_facts(),
-        people=_people(now),
+        backup=_backup_facts(last),
+        people=people.facts,
         versions=_versions(),
         summary=[
             cards[key] for key in ("queue", "workers", "failures", "disk", "backup", "people")
@@ -542,8 +543,7 @@ def _last_backup() -> AuditEntry | None:
     return AuditEntry.objects.filter(action="backup_made").order_by("-pk").first()
 
 
-def _backup_card(now: datetime) -> Card:
-    last = _last_backup()
+def _backup_card(last: AuditEntry | None, now: datetime) -> Card:
     how = gettext("Run “manage.py backup FILE” daily, and copy the file to another machine.")
     if last is None:
         return Card("backup", LOOK, gettext("No backup yet"), gettext("last backup"), how, True)
@@ -565,8 +565,7 @@ def rough_age(age: timedelta) -> str:
     return rough_duration(max(1.0, age.total_seconds()))
 
 
-def _backup_facts() -> list[tuple[str, Any]]:
-    last = _last_backup()
+def _backup_facts(last: AuditEntry | None) -> list[tuple[str, Any]]:
     if last is None:
         return []
     return [
@@ -576,26 +575,44 @@ def _backup_facts() -> list[tuple[str, Any]]:
     ]
 
 
-def _people(now: datetime) -> list[tuple[str, int]]:
-    """Counts of people at work and of what they did today (UTC); three queries."""
+@dataclass(frozen=True)
+class People:
+    """People at work now and today, their annotations today (UTC), and invitations that work."""
+
+    now: int
+    today: int
+    annotations: int
+    invitations: int
+
+    @property
+    def facts(self) -> list[tuple[str, int]]:
+        """The numbers with their words."""
+        return [
+            (gettext("At work now"), self.now),
+            (gettext("At work today"), self.today),
+            (gettext("Annotations today"), self.annotations),
+            (gettext("Invitations that work"), self.invitations),
+        ]
+
+
+def _people(now: datetime) -> People:
+    """Count people and their work, in three queries."""
     today = now.date()
     taken = TakenTime.objects.aggregate(
         now=Count("pk", filter=Q(at__gte=now - AT_WORK)), today=Count("pk", filter=Q(day=today))
     )
-    invitations = Invitation.objects.filter(expires_at__gt=now, revoked_at=None)
-    return [
-        (gettext("At work now"), taken["now"]),
-        (gettext("At work today"), taken["today"]),
-        (
-            gettext("Annotations today"),
-            WorkedDay.objects.filter(day=today, submitted=True).count(),
-        ),
-        (gettext("Invitations that work"), invitations.count()),
-    ]
+    return People(
+        now=taken["now"],
+        today=taken["today"],
+        annotations=WorkedDay.objects.filter(day=today, submitted=True).count(),
+        invitations=Invitation.objects.filter(
+            expires_at__gt=now, revoked_at=None, uses__lt=F("uses_allowed")
+        ).count(),
+    )
 
 
-def _people_card(now: datetime) -> Card:
-    n = TakenTime.objects.filter(at__gte=now - AT_WORK).count()
+def _people_card(people: People) -> Card:
+    n = people.now
     minutes = round(AT_WORK.total_seconds() / 60)
     todo = gettext("Nothing to do. A restart now interrupts nobody.")
     if n:
