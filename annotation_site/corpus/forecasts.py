@@ -87,7 +87,7 @@ def expected_seconds(model_source: str, options: ExtractOptions) -> float | None
 
 
 def correction() -> float:
-    """What estimates have to be multiplied by on this site: the median over its latest runs.
+    """The factor of this site's estimates: real over estimated time, the median of its latest runs.
 
     1 where no run had an estimate.
     """
@@ -99,7 +99,7 @@ def correction() -> float:
         for started, finished, expected in runs.values_list(
             "started_at", "finished_at", "expected_seconds"
         )[:_MEASURED_RUNS]
-        if finished is not None
+        if started and finished and expected
     ]
     found = statistics.median(ratios) if ratios else 1.0
     return min(max(found, 1 / _MOST_CORRECTION), _MOST_CORRECTION)

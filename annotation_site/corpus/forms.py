@@ -126,6 +126,8 @@ class EnqueueForm(forms.Form):
                 if names
             ),
         ]
+        for name in ("chosen", "model"):  # one of them is needed, so neither is called optional
+            self.fields[name].one_of = True  # type: ignore[attr-defined]
         if not local_models and not known_models:
             del self.fields["chosen"]
         self.fields["model"].help_text = gettext(

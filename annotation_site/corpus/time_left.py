@@ -38,7 +38,7 @@ ALMOST = 0.95  # of a step that reports nothing, by the clock: only its end is t
 
 @dataclass(frozen=True)
 class Pace:
-    """What earlier runs say: each step's share, usual seconds by extent, and the correction."""
+    """The pace of earlier runs: each step's share, usual seconds by extent, and the correction."""
 
     weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     usual: Mapping[str, float] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class TimeLeft:
 
 
 def extent(extraction: Extraction) -> str:
-    """What kind of run it is: "upload", "all" or "sample"; their times have little in common."""
+    """The kind of run: "upload", "all" or "sample"; their times have little in common."""
     if extraction.uploaded or extraction.imported:
         return "upload"
     return "all" if extraction.parameters.get("per_layer") == ALL else "sample"
@@ -81,7 +81,10 @@ def extent(extraction: Extraction) -> str:
 def pace() -> Pace:
     """Learn the pace from this site's latest runs, in two queries."""
     runs = Extraction.objects.filter(
-        state=State.READY, started_at__isnull=False, finished_at__isnull=False, restored=None
+        state=State.READY,
+        started_at__isnull=False,
+        finished_at__isnull=False,
+        restored__isnull=True,
     ).only("parameters", "environment", "uploaded", "imported", "started_at", "finished_at")
     totals: dict[str, list[float]] = defaultdict(list)
     shares: dict[str, list[float]] = defaultdict(list)

@@ -7,6 +7,7 @@ the log for backups.
 
 import platform
 import resource
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,10 +47,10 @@ AT_WORK = timedelta(minutes=15)
 BACKUP_OLD, BACKUP_TOO_OLD = timedelta(days=2), timedelta(days=7)
 LITTLE_FREE = 0.1  # of the disk
 LEAST_FREE_MEMORY = 700_000_000  # a small extraction takes about as much
-CHECKED_SECONDS = 60  # findings of the doctor are kept by each process
+CHECKED_SECONDS = 60  # findings are kept so long by each process
 # The page shows workers and failures itself; these are looked at besides.
 CHECKS = ("database", "queue", "storage", "static-files", "certificates", "clock", "settings")
-_checked: tuple[float, dict[str, doctor.Finding], dict[str, float]] | None = None
+_checked: tuple[float, dict[str, doctor.Finding]] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Overview:
 
     @property
     def shown(self) -> list[object]:
-        """What the page shows apart from ages, to tell whether it changed."""
+        """The content of the page apart from ages, to tell whether it changed."""
         queue = [(q.title, q.state, q.at_work, q.percent) for q in self.queue]
         rows = [(w.health.host, w.health.process, w.health.is_alive, w.doing) for w in self.workers]
         cards = [(c.key, c.tone, c.headline, c.todo) for c in self.cards.values()]
@@ -203,10 +204,9 @@ def overview() -> Overview:
 def _results_at_work() -> list[ClaimedWork]:
     """Unfinished snapshots, exports and deletions, those at work first; three queries."""
     found: list[ClaimedWork] = []
-    for kind in (Snapshot, ExportJob, StudyDeletion):
+    kinds: tuple[type[ClaimedWork], ...] = (Snapshot, ExportJob, StudyDeletion)
+    for kind in kinds:
         rows = kind._default_manager.filter(state__in=("due", "running")).select_related("study")
-        if kind is Snapshot:
-            rows = rows.defer("tables", "figures", "counts", "measures")
         found += rows.order_by("pk")[:100]
     return sorted(found, key=lambda row: getattr(row, "state", "") != "running")
 
@@ -375,7 +375,7 @@ def _failures(now: datetime) -> tuple[list[Todo], int]:
     exports = ExportJob.objects.filter(
         ~Exists(later), state=ExportJob.State.FAILED, finished_at__gte=since
     ).select_related("study")
-    rows = [*extractions, *snapshots, *exports]
+    rows: list[Any] = [*extractions, *snapshots, *exports]
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return [_failure(row) for row in rows[:MOST_FAILURES]], len(rows)
 
@@ -474,20 +474,15 @@ def _memory_card(found: Health) -> Card:
 
 
 def _findings() -> dict[str, doctor.Finding]:
-    """What the doctor finds, at most CHECKED_SECONDS old; with it, how long each check took."""
+    """The findings of the checks, at most CHECKED_SECONDS old."""
     global _checked
     if _checked is None or time.monotonic() - _checked[0] > CHECKED_SECONDS:
-        found, took = {}, {}
-        for name in CHECKS:
-            began = time.monotonic()
-            found.update(doctor.examine((name,)))
-            took[name] = time.monotonic() - began
-        _checked = (time.monotonic(), found, took)
+        _checked = (time.monotonic(), doctor.examine(CHECKS))
     return _checked[1]
 
 
 def forget_findings() -> None:
-    """Let the doctor look again at the next request, after a setting or a service changed."""
+    """Run the checks again at the next request, after a setting or a service changed."""
     global _checked
     _checked = None
 
@@ -633,7 +628,7 @@ def _versions() -> str:
         version = str(connection.get_database_version()).strip("()").replace(", ", ".")
         database = f"PostgreSQL {version}"
     else:
-        database = f"SQLite {connection.Database.sqlite_version}"
+        database = f"SQLite {sqlite3.sqlite_version}"
     return (
         f"FFN Concepts {__version__}, bundle format {FORMAT_VERSION}, "
         f"Python {platform.python_version()}, Django {django.get_version()}, {database}"
