@@ -65,7 +65,9 @@ def _field(option: Option, **settings: Any) -> forms.Field:
 class EnqueueForm(forms.Form):
     """Form of an extraction, with the options of `ffn_extract extract`."""
 
-    chosen = forms.ChoiceField(label=_("Model"), required=False, widget=forms.Select())
+    chosen = forms.ChoiceField(
+        label=_("Model"), required=False, widget=forms.Select(attrs=ATTRIBUTES)
+    )
     model = forms.CharField(
         label=_("Or a model of the hub, by its id"),
         max_length=bounds.MODEL,

@@ -71,7 +71,9 @@ class Card:
 
 @dataclass(frozen=True)
 class Todo:
-    """A row of "Needs attention". `button` posts to its address where `posts` is set."""
+    """A row of "Needs attention". `button` posts to its address where `posts` is set; `is_english`
+    is of a text that has no translation.
+    """
 
     tone: str
     title: str
@@ -82,6 +84,7 @@ class Todo:
     button: str = ""
     address: str = ""
     posts: bool = False
+    is_english: bool = False
 
 
 @dataclass(frozen=True)
@@ -381,7 +384,9 @@ def _failures(now: datetime) -> tuple[list[Todo], int]:
 
 
 def _failure(row: Any) -> Todo:
-    details = [worker_label(row.worker)] if row.worker else []
+    details = []
+    if row.worker:
+        details.append(gettext("worker %(name)s") % {"name": worker_label(row.worker)})
     if isinstance(row, Extraction):
         title = gettext("The extraction “%(title)s” failed") % {"title": str(row)}
         if step := STEP_TITLES.get(row.step):
@@ -500,7 +505,12 @@ def _ask_database() -> None:
 
 
 def _services(findings: dict[str, doctor.Finding]) -> list[tuple[str, str]]:
-    facts = [(gettext("Database answers in"), f"{max(1, round(1000 * _timed(_ask_database)))} ms")]
+    facts = [
+        (
+            gettext("Database answers in"),
+            gettext("%(n)s ms") % {"n": max(1, round(1000 * _timed(_ask_database)))},
+        )
+    ]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
@@ -689,7 +699,12 @@ def _attention(
         if findings[name].level != "ok" and name != "storage":
             tone = WRONG if findings[name].level == "wrong" else LOOK
             rows.append(
-                Todo(tone, gettext("Check of %(name)s") % {"name": name}, findings[name].said)
+                Todo(
+                    tone,
+                    gettext("Check of %(name)s") % {"name": name},
+                    findings[name].said,
+                    is_english=True,
+                )
             )
     return sorted(rows, key=lambda row: row.tone != WRONG)
 
