@@ -38,6 +38,7 @@ SWEEPS = (
     "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.crowd.joining.crowd_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
+    "annotation_site.annotation.monitoring.events.study_events_sweep",
     "annotation_site.results.snapshots.services.snapshots_sweep",
     "annotation_site.results.files.jobs.exports_sweep",
     "annotation_site.results.files.deletion.deletions_sweep",

@@ -152,6 +152,7 @@ INSTALLED_APPS = [
     "annotation_site.annotation",
     "annotation_site.results",
     "annotation_site.workers",
+    "annotation_site.notices",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -200,6 +201,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "annotation_site.notices.context.unread",
             ]
         },
     }
@@ -367,6 +369,7 @@ EXPORT_DAYS = env.whole_number("EXPORT_DAYS", 14, most=_MOST_DAYS)  # until a fi
 # Until `manage.py tidy` removes what is over: lines about extractions, ended invitations and so on.
 KEEP_LOG_DAYS = env.whole_number("KEEP_LOG_DAYS", 180, least=0, most=_MOST_DAYS)
 KEEP_ENDED_DAYS = env.whole_number("KEEP_ENDED_DAYS", 30, least=0, most=_MOST_DAYS)
+KEEP_NOTICE_DAYS = env.whole_number("KEEP_NOTICE_DAYS", 60, least=0, most=_MOST_DAYS)
 REDIS_URL = env.broker("REDIS_URL")
 QUEUE_PREFIX = env.text("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 

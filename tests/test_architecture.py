@@ -11,10 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # What each package of the site may import from the site, besides itself, errors and exact words.
-ANYWHERE = {"accounts", "workers", "errors"}
+ANYWHERE = {"accounts", "notices", "workers", "errors"}
 PURE = {"analysis", "exports"}
 ALLOWED = {
     "accounts": set(),
+    "notices": {"accounts"},
     "workers": set(),
     "analysis": set(),
     "exports": set(),
@@ -81,7 +82,7 @@ FILES = {
     "annotation/lists": (
         "access annotation_format glosses look_up markdown page script_words side_by_side tokens"
     ),
-    "annotation/monitoring": "flags progress records",
+    "annotation/monitoring": "events flags progress records",
     "annotation/people": "bulk_invitations consent joining members",
     "annotation/review": "adjudicated_annotations adjudication looks training",
     "annotation/studies": "made_up plans previews rule_words rules sampling services",
@@ -96,7 +97,7 @@ FILES = {
     "api/views": "contents corpus files lists monitoring people results site studies",
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
-        "locations log models receiving selectors services sweeps tasks urls views"
+        "locations log models receiving selectors services sweeps tasks time_left titles urls views"
     ),
     "exports": (
         "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "
@@ -107,7 +108,8 @@ FILES = {
         "backup createadmin createtoken doctor enqueue_model export import_annotations "
         "import_bundle migrate restore restore_study serve tidy"
     ),
-    "operations": "backup databases doctor health metrics requests tidy",
+    "notices": "context kinds models selectors services urls views",
+    "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
     "results": "forms models pseudonyms tasks urls",
     "results/figures": "canvas charts coverage files",
     "results/files": (
@@ -236,7 +238,7 @@ LATE = {
 # The worker's entry point is what a task registers with.
 TASKS_MAY = {"celery"}
 # Pages about people see what joining and leaving do to studies; no other page crosses stages.
-ACCOUNTS_VIEWS_MAY = {"annotation"}
+ACCOUNTS_VIEWS_MAY = {"annotation", "notices"}
 # The bundle is all that passes between extraction and site, before it an estimate, and meanwhile
 # questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {

@@ -40,8 +40,8 @@ ALLOWED = {
         "it holds no row yet, so the table is read once"
     ),
     ("annotation", "0010_made_up_and_deleting", "RunPython add_trigger"): "it reads no row",
-    ("annotation", "0011_look_up", "RunPython drop_trigger"): "it reads no row",
-    ("annotation", "0011_look_up", "RunPython add_trigger"): "it reads no row",
+    ("annotation", "0014_look_up", "RunPython drop_trigger"): "it reads no row",
+    ("annotation", "0014_look_up", "RunPython add_trigger"): "it reads no row",
     ("annotation", "0008_annotations_in_json", "RunPython answers_to_annotations"): (
         "it writes in batches, each for a moment"
     ),

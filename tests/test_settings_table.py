@@ -34,6 +34,7 @@ SAMPLES: dict[str, tuple[str, str | None]] = {
     "EXPORT_DAYS": ("7", "a week"),
     "KEEP_LOG_DAYS": ("7", "-1"),
     "KEEP_ENDED_DAYS": ("7", "99999999999"),
+    "KEEP_NOTICE_DAYS": ("7", "-1"),
     "HF_HOME": ("/a/folder", FREE),
     "HF_TOKEN": ("hf_abc", FREE),
     "HF_ENDPOINT": ("https://hub.example.org", "hub"),

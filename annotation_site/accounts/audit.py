@@ -65,9 +65,11 @@ ACTIONS = {
     "model_uploaded": _("uploaded a bundle"),
     "model_retried": _("retried an extraction"),
     "model_cancelled": _("cancelled an extraction"),
+    "model_renamed": _("renamed an extraction"),
     "model_deleted": _("deleted an extraction"),
     "corpus_uploaded": _("uploaded a corpus"),
     "corpus_deleted": _("deleted a corpus"),
+    "backup_made": _("made a backup"),
     "exported": _("exported results"),
     "annotations_imported": _("imported labels"),
 }

@@ -65,10 +65,20 @@ def _field(option: Option, **settings: Any) -> forms.Field:
 class EnqueueForm(forms.Form):
     """Form of an extraction, with the options of `ffn_extract extract`."""
 
+    chosen = forms.ChoiceField(
+        label=_("Model"), required=False, widget=forms.Select(attrs=ATTRIBUTES)
+    )
     model = forms.CharField(
-        label=_("Model"),
+        label=_("Or a model of the hub, by its id"),
         max_length=bounds.MODEL,
-        widget=forms.TextInput(attrs={"list": "local-models", "autocomplete": "off"}),
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "translate": "no"}),
+    )
+    title = forms.CharField(
+        label=_("Name of the extraction"),
+        max_length=bounds.TITLE,
+        required=False,
+        help_text=_("Empty means a name made of the model and the options."),
     )
     extent = forms.ChoiceField(
         label=_("How many value vectors"),
@@ -94,8 +104,8 @@ class EnqueueForm(forms.Form):
         widget=forms.Select(attrs=ATTRIBUTES),
     )
     field_order = (
-        "model", "revision", "kinds", "extent", "per_layer", "glosses", "seed", "projection",
-        "random_grain", "drop_special", "through_head", "top_k", *OPTIONS,
+        "chosen", "model", "title", "revision", "kinds", "extent", "per_layer", "glosses", "seed",
+        "projection", "random_grain", "drop_special", "through_head", "top_k", *OPTIONS,
     )  # fmt: skip
 
     def __init__(
@@ -103,17 +113,28 @@ class EnqueueForm(forms.Form):
         *args: Any,
         local_models: Sequence[str] = (),
         corpora: Sequence[tuple[str, str]] = (),
+        known_models: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["model"].help_text = (
-            gettext(
-                "A hub id such as gpt2, or a folder or GGUF file in the models folder. It holds: "
-                "%(models)s."
-            )
-            % {"models": ", ".join(local_models)}
-            if local_models
-            else gettext("A hub id such as gpt2, or a folder or GGUF file in the models folder.")
+        cast(forms.ChoiceField, self.fields["chosen"]).choices = [
+            ("", gettext("another one, named below")),
+            *(
+                (heading, [(name, name) for name in names])
+                for heading, names in (
+                    (gettext("In the models folder"), local_models),
+                    (gettext("Extracted here before"), known_models),
+                )
+                if names
+            ),
+        ]
+        for name in ("chosen", "model"):  # one of them is needed, so neither is called optional
+            self.fields[name].one_of = True  # type: ignore[attr-defined]
+        if not local_models and not known_models:
+            del self.fields["chosen"]
+        self.fields["model"].help_text = gettext(
+            "Such as gpt2. A folder or GGUF file that you put into the models folder appears in "
+            "the list."
         )
         cast(forms.ChoiceField, self.fields["corpus"]).choices = [
             (WORDNET_CORPUS, _("WordNet's example sentences")),
@@ -136,6 +157,12 @@ class EnqueueForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        named, chosen = data.get("model", "").strip(), data.get("chosen", "")
+        if named and chosen and named != chosen:
+            self.add_error("model", gettext("Choose a model or name one, not both."))
+        elif not named and not chosen:
+            self.add_error("model", gettext("Choose a model or name one of the hub."))
+        data["model"] = named or chosen
         if self.errors:
             return data
         if data["extent"] == ALL and "value" not in data["kinds"]:

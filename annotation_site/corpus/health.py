@@ -18,8 +18,9 @@ State = Extraction.State
 
 @dataclass(frozen=True)
 class WorkerHealth:
-    """One worker. `doing` is its extraction, `what` the step or layer."""
+    """One worker. `doing` is its extraction, `what` the step or layer; memory is in bytes."""
 
+    name: str
     host: str
     process: str
     extracts: bool
@@ -29,6 +30,9 @@ class WorkerHealth:
     doing: Extraction | None = None
     what: str = ""
     since: datetime | None = None
+    memory: int | None = None  # of all its processes
+    free_memory: int | None = None  # of its machine
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ def _health_of(worker: Worker, alive_since: datetime, at_work: AtWork) -> Worker
     host, _, process = worker.name.rpartition(":")[0].rpartition(":")
     doing, what, since = at_work.get(worker.name, (None, "", None))
     return WorkerHealth(
+        name=worker.name,
         host=host or worker.name,
         process=process,
         extracts=worker.extracts,
@@ -104,4 +109,7 @@ def _health_of(worker: Worker, alive_since: datetime, at_work: AtWork) -> Worker
         doing=doing,
         what=what,
         since=since,
+        memory=worker.memory_bytes,
+        free_memory=worker.free_memory_bytes,
+        version=worker.version,
     )

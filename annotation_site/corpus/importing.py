@@ -22,6 +22,7 @@ from annotation_site.corpus import loading, services
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.receiving import incoming_folder
+from annotation_site.corpus.titles import extraction_create
 from annotation_site.errors import Invalid, SiteError, storage_sentence
 from annotation_site.workers.claims import DEAD_AFTER, heartbeat, wake
 from annotation_site.workers.clocks import silent_for
@@ -67,7 +68,7 @@ def bundle_import(
         if existing.state == State.READY:
             return existing, False
         raise SiteError(gettext("This bundle is being loaded now. Wait until that has ended."))
-    extraction = Extraction.objects.create(
+    extraction = extraction_create(
         model_source=bundle.manifest.model.name,
         parameters=bundle.manifest.parameters,
         state=State.RUNNING,
@@ -162,7 +163,7 @@ def _upload_queue(staged: Path, manifest: Manifest, by: User | None) -> Extracti
     os.rename(staged, place)
     try:
         with transaction.atomic():
-            extraction = Extraction.objects.create(
+            extraction = extraction_create(
                 public_id=public_id,
                 model_source=manifest.model.name,
                 parameters=manifest.parameters,

@@ -112,6 +112,8 @@ class Extraction(ClaimedWork):
         DELETING = "deleting", _("being deleted")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    # What pages call it wherever somebody chooses an extraction: `corpus.titles` gives each one.
+    title = models.CharField(max_length=bounds.TITLE, blank=True)
     model_source = models.CharField(max_length=300)  # a hub id or a folder's name
     model = models.ForeignKey(LanguageModel, null=True, on_delete=models.PROTECT)
     parameters = models.JSONField(default=dict)
@@ -140,6 +142,9 @@ class Extraction(ClaimedWork):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    # The estimate of one worker's time as it was enqueued, where the model's sizes were known. The
+    # real times of earlier runs beside it say how far estimates are off here.
+    expected_seconds = models.FloatField(null=True)
 
     class Meta:
         ordering = ("-created_at", "-id")
@@ -149,10 +154,13 @@ class Extraction(ClaimedWork):
                 condition=Q(restored__isnull=True),
                 name="bundle_once",
             ),
+            models.UniqueConstraint(
+                Lower("title"), condition=~Q(title=""), name="extraction_title_once"
+            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.model_source} ({self.created_at:%Y-%m-%d})"
+        return self.title or self.model_source
 
     @property
     def is_unfinished(self) -> bool:

@@ -8,6 +8,7 @@ from django.db.models import PROTECT, Exists, ManyToOneRel, OuterRef, QuerySet
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
+from annotation_site.corpus.locations import local_folder
 from annotation_site.corpus.models import (
     USUAL_KINDS,
     Extraction,
@@ -106,6 +107,13 @@ def extractions_ready() -> QuerySet[Extraction]:
     return extractions().filter(state=Extraction.State.READY, same_as=None)
 
 
+def hub_models_known(most: int = 50) -> list[str]:
+    """Names of models that were extracted here and are in no folder, as a form offers them."""
+    found = Extraction.objects.filter(imported=False, uploaded=False, state=Extraction.State.READY)
+    names = found.order_by("model_source").values_list("model_source", flat=True).distinct()
+    return [name for name in names[:most] if local_folder(name) is None]
+
+
 def kinds_offered(extractions: QuerySet[Extraction]) -> list[tuple[str, Any]]:
     """Kinds with their words: the usual ones, and others of which an extraction has vectors."""
     rare = set(Kind.values) - set(USUAL_KINDS)
@@ -137,7 +145,9 @@ def extraction_steps(extraction: Extraction) -> list[StepState]:
         steps = [step for step in steps if step[0] not in WITHIN_LAYERS]
     keys = [key for key, _ in steps]
     ready = extraction.state == Extraction.State.READY
-    current = keys.index(extraction.step) if extraction.step in keys else -1
+    # A process that has yet to load its libraries reports no step: it is about to do the first.
+    begun = extraction.state in (Extraction.State.RUNNING, Extraction.State.LOADING)
+    current = keys.index(extraction.step) if extraction.step in keys else 0 if begun else -1
     result = []
     for position, (key, title) in enumerate(steps):
         if ready or position < current:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
@@ -16,6 +17,7 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.corpus import loading
 from annotation_site.corpus.corpora import require_corpus
+from annotation_site.corpus.forecasts import expected_seconds
 from annotation_site.corpus.locations import local_folder, require_model
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer, LanguageModel
@@ -25,7 +27,9 @@ from annotation_site.corpus.selectors import (
     unfinished_layers,
     worker_is_extracting,
 )
+from annotation_site.corpus.titles import extraction_create
 from annotation_site.errors import Invalid, SiteError
+from annotation_site.notices.services import circle, notice_send, notices_drop
 from annotation_site.sentences import Sentence, english
 from annotation_site.workers.claims import Failure, claim, report, wake
 from annotation_site.workers.identity import worker_label
@@ -37,6 +41,8 @@ from ffn_extract.options import ExtractOptions
 INTERRUPTED = gettext_noop("The import was interrupted. Run `manage.py import_bundle` again.")
 BEING_LOADED = gettext_noop("The same lists are being loaded now. Try again in a minute.")
 BEING_DELETED = gettext_noop("The same lists are being deleted now. Try again in a minute.")
+READY = gettext_noop("The extraction “%(title)s” is ready: %(lists)s lists.")
+FAILED = gettext_noop("The extraction “%(title)s” failed. %(reason)s")
 MOST_UNFINISHED = 100  # extractions and uploads of one person
 State = Extraction.State
 LayerState = ExtractionLayer.State
@@ -44,12 +50,17 @@ LayerState = ExtractionLayer.State
 
 @transaction.atomic
 def extraction_enqueue(
-    *, model_source: str, options: ExtractOptions, requested_by: User | None = None
+    *,
+    model_source: str,
+    options: ExtractOptions,
+    requested_by: User | None = None,
+    title: str = "",
 ) -> Extraction:
     """Enqueue an extraction of a hub model or of a folder below MODELS_DIR.
 
-    Raises Invalid for a name that is neither, for a folder that holds no model that can be read,
-    for texts that are not here or too few, and beyond MOST_UNFINISHED of one person.
+    Without a title it gets a default one. Raises Invalid for a title that is taken, a name
+    that is neither, a folder that holds no model that can be read, texts that are not here or too
+    few, and beyond MOST_UNFINISHED of one person.
     """
     require_turn(requested_by)
     model_source = model_source.strip()
@@ -59,8 +70,12 @@ def extraction_enqueue(
     if options.revision is not None and local_folder(model_source) is not None:
         options = replace(options, revision=None)
         notes.append(f"revision has no effect here: {model_source} is a folder.")
-    extraction = Extraction.objects.create(
-        model_source=model_source, parameters=options.to_json(), requested_by=requested_by
+    extraction = extraction_create(
+        title=title,
+        model_source=model_source,
+        parameters=options.to_json(),
+        requested_by=requested_by,
+        expected_seconds=expected_seconds(model_source, options),
     )
     log_add(extraction.pk, " ".join(["Queued.", *notes]), person=requested_by)
     audit.record("model_enqueued", target=extraction, actor=requested_by, model_source=model_source)
@@ -147,6 +162,7 @@ def extraction_delete(*, extraction: Extraction) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     with transaction.atomic():
         rows.delete()
+        notices_drop(path=_page(extraction))
         if model_id is not None:
             LanguageModel.objects.filter(pk=model_id, extraction=None).delete()
 
@@ -242,11 +258,35 @@ def _end(
             state=LayerState.WAITING, claim=None, worker=""
         )
         log_add(found.pk, line, person=person)
+        if changes["state"] == State.FAILED:
+            extraction_tell(found, "extraction_failed", FAILED, reason=changes["error"])
     loading.rows_delete(found.pk)
     partial_remove(found)
     if found.uploaded:
         shutil.rmtree(bundle_path(found), ignore_errors=True)
     return True
+
+
+def extraction_tell(extraction: Extraction, kind: str, message: str, **values: Any) -> None:
+    """Tell its requester of the end of an extraction, and every admin of a failure.
+
+    In the transaction that ends it; each try is an event of its own.
+    """
+    begun = extraction.started_at or extraction.created_at
+    people = [extraction.requested_by_id or 0]
+    if kind == "extraction_failed":
+        people += circle(kind).values_list("pk", flat=True)
+    notice_send(
+        kind=kind,
+        event=f"{kind} {extraction.pk} {begun:%Y%m%d%H%M%S%f}",
+        people=people,
+        text=Sentence(message, title=str(extraction), **values),
+        path=_page(extraction),
+    )
+
+
+def _page(extraction: Extraction) -> str:
+    return reverse("corpus:extraction", args=[extraction.public_id])
 
 
 def bundle_path(extraction: Extraction) -> Path:
@@ -306,6 +346,7 @@ def bundle_load(
         count = bundle.manifest.counts.vectors
         same = "Ready: the very lists of an earlier extraction."
         log_add(extraction.pk, same if twin else f"Ready: {count:,} lists are loaded.")
+        extraction_tell(extraction, "extraction_ready", READY, lists=f"{count:,}")
 
 
 def extraction_lock_ready(extraction_id: int) -> Extraction | None:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("models/<uuid:public_id>/vectors/", views.vectors, name="vectors"),
     path("models/<uuid:public_id>/log.txt", views.log, name="log"),
     path("models/<uuid:public_id>/manifest.json", views.manifest, name="manifest"),
+    path("models/<uuid:public_id>/rename/", views.rename, name="rename"),
     path("models/<uuid:public_id>/retry/", views.retry, name="retry"),
     path("models/<uuid:public_id>/delete/", views.delete, name="delete"),
 ]

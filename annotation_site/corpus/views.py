@@ -25,6 +25,14 @@ from annotation_site.corpus.forms import CorpusForm, EnqueueForm, ExtractionFilt
 from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Corpus, Extraction
 from annotation_site.corpus.receiving import BundleUploadHandler, DiskUploadHandler, ReceivedFile
+from annotation_site.corpus.time_left import extractions_left
+from annotation_site.corpus.titles import (
+    TitleTaken,
+    extraction_rename,
+    title_checked,
+    title_free,
+    title_of,
+)
 from annotation_site.downloads import Download, attachment
 from annotation_site.errors import Invalid
 from annotation_site.workers.selectors import workers_extracting
@@ -64,13 +72,20 @@ def models(request: PersonRequest) -> HttpResponse:
 
 
 @admin_required
+@require_http_methods(["GET", "POST"])
 def enqueue(request: PersonRequest) -> HttpResponse:
-    """The form that enqueues a model, or estimates its extraction first."""
-    local_models = locations.local_models()
+    """The form that estimates an extraction, and then enqueues it.
+
+    The main button is the next step: the estimate, then enqueueing what was estimated. A model
+    that cannot be found has none.
+    """
     form = EnqueueForm(
-        request.POST or None, local_models=local_models, corpora=corpora.corpora_choices()
+        request.POST or None,
+        local_models=locations.local_models(),
+        corpora=corpora.corpora_choices(),
+        known_models=selectors.hub_models_known(),
     )
-    context: dict[str, object] = {"form": form, "local_models": local_models}
+    context: dict[str, object] = {"form": form}
     if request.method == "POST" and form.is_valid():
         wanted = {
             "model_source": form.cleaned_data["model"],
@@ -78,10 +93,19 @@ def enqueue(request: PersonRequest) -> HttpResponse:
         }
         try:
             if "estimate" in request.POST:
+                if title := form.cleaned_data["title"]:
+                    title_checked(title)
                 context["forecast"] = forecasts.extraction_forecast(**wanted)
+                context["title"] = title or title_free(
+                    title_of(wanted["model_source"], wanted["options"].to_json())
+                )
             else:
-                found = services.extraction_enqueue(**wanted, requested_by=request.user)
+                found = services.extraction_enqueue(
+                    **wanted, title=form.cleaned_data["title"], requested_by=request.user
+                )
                 return redirect("corpus:extraction", found.public_id)
+        except TitleTaken as error:
+            form.add_error("title", error.message)
         except Invalid as error:
             form.add_error("model", error.message)
     return render(request, "corpus/enqueue.html", context, status=422 if form.errors else 200)
@@ -147,6 +171,15 @@ def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Enqueue a failed or cancelled extraction again."""
     services.extraction_retry(extraction=_one(public_id), by=request.user)
+    return redirect("corpus:extraction", public_id)
+
+
+@admin_required
+@require_POST
+def rename(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Give an extraction another title."""
+    title = request.POST.get("title", "")[:bounds.TITLE]
+    extraction_rename(extraction=_one(public_id), title=title, by=request.user)
     return redirect("corpus:extraction", public_id)
 
 
@@ -260,10 +293,12 @@ def _one(public_id: uuid.UUID) -> Extraction:
 
 def _context(public_id: uuid.UUID) -> dict[str, object]:
     found = get_object_or_404(selectors.extractions(), public_id=public_id)
+    left = extractions_left() if found.is_unfinished else []
     return {
         "extraction": found,
         "steps": selectors.extraction_steps(found),
         "layers": selectors.layers_state(found),
+        "left": next((one for one in left if one.extraction.pk == found.pk), None),
         **selectors.what_was_read(found),
         "log": selectors.extraction_log(found, at_most=LINES_ON_PAGE),
         "workers": workers_extracting().count(),

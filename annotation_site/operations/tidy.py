@@ -29,6 +29,8 @@ from annotation_site.corpus.corpora import copies_of_gone_corpora
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
 from annotation_site.database_pages import log_empty
+from annotation_site.notices.selectors import notices_over
+from annotation_site.notices.services import MOST as MOST_NOTICES
 from annotation_site.operations.metrics import metrics_of_gone_machines
 from annotation_site.results.figures.files import stray_figures
 from annotation_site.results.files.jobs import exports_expire, exports_over, file_path, stray_files
@@ -114,6 +116,12 @@ def log_lines(dry_run: bool) -> list[str]:
     return _rows("lines about extractions", LogLine.objects.filter(ended, at__lt=before), dry_run)
 
 
+def notices(dry_run: bool) -> list[str]:
+    """Remove notices past KEEP_NOTICE_DAYS, and the oldest of a person with too many."""
+    before = timezone.now() - timedelta(days=settings.KEEP_NOTICE_DAYS)
+    return _rows("notices", notices_over(before, MOST_NOTICES), dry_run)
+
+
 def request_keys(dry_run: bool) -> list[str]:
     """Remove responses kept for an Idempotency-Key, after a day."""
     over = RequestKey.objects.filter(created_at__lt=timezone.now() - KEPT)
@@ -188,6 +196,7 @@ RULES: dict[str, Callable[[bool], list[str]]] = {
     "corpus copies": corpus_copies,
     "bundle folders": bundle_folders,
     "log lines": log_lines,
+    "notices": notices,
     "request keys": request_keys,
     "api tokens": api_tokens,
     "invitations": invitations,

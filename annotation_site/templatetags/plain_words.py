@@ -1,10 +1,12 @@
 """Template filters: stored values as people read them."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django import template
 from django.forms import BoundField
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from annotation_site.analysis import written
@@ -17,6 +19,19 @@ register.filter(remark)
 register.filter("percent", written.share)
 register.filter("decimals", written.decimal)
 register.filter(duration)
+
+
+@register.filter
+def moment(at: datetime, seconds: object = None) -> str:
+    """29 Nov 2026, 13:32 UTC: the one format of the site, which a script shows in local time."""
+    clock = "H:i:s" if seconds else "H:i"
+    return f"{date_format(at.astimezone(UTC), f'j M Y, {clock}')} UTC"
+
+
+@register.filter
+def day(at: date) -> str:
+    """29 Nov 2026, of a day without a time, or a moment of which only the day matters."""
+    return date_format(at, "j M Y")
 
 
 def _unit(figure: str, unit: str) -> str:

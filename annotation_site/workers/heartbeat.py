@@ -6,6 +6,7 @@ a living worker is seen by the heartbeat of its own row (`workers.claims`).
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -17,8 +18,10 @@ from django.utils import timezone
 from annotation_site.workers.claims import wake
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.identity import this_worker
+from annotation_site.workers.memory import free_bytes, tree_bytes
 from annotation_site.workers.models import Sweep, Worker
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
+from ffn_extract.version import __version__
 
 BEAT_SECONDS = 2
 BEATS_PER_SWEEP = 5
@@ -77,7 +80,13 @@ def _safely(step: Callable[..., object], *args: object) -> None:
 
 
 def _beat(name: str, about: dict[str, int]) -> None:
-    Worker.objects.update_or_create(name=name, defaults={"seen_at": timezone.now(), **about})
+    now = {
+        "seen_at": timezone.now(),
+        "version": __version__,
+        "memory_bytes": tree_bytes(os.getpid()),
+        "free_memory_bytes": free_bytes(),
+    }
+    Worker.objects.update_or_create(name=name, defaults=now | about)
 
 
 def _sweep(sweeps: Sequence[Callable[[], None]]) -> None:

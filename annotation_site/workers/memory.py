@@ -1,8 +1,10 @@
-"""Release memory after each task, so that a worker does not grow."""
+"""Memory of a worker: how much it takes, and its release after each task."""
 
 import ctypes
 import gc
+import os
 import sys
+from pathlib import Path
 
 # glibc's alone; where it is missing, memory that is free stays with the process.
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
@@ -19,3 +21,28 @@ def release() -> None:
     gc.collect()
     if _trim is not None:
         _trim(0)
+
+
+def free_bytes() -> int | None:
+    """Bytes that programs of this machine can still have, where the system says so (Linux)."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def tree_bytes(process: int) -> int | None:
+    """Bytes in memory of a process and its descendants; None where the system does not say.
+
+    Pages that several of them share are counted once for each.
+    """
+    try:
+        fields = Path(f"/proc/{process}/statm").read_text().split()
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        own = int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+    return own + sum(tree_bytes(int(child)) or 0 for child in children)

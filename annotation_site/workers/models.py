@@ -14,6 +14,10 @@ class Worker(models.Model):
     extracts = models.BooleanField(default=True)  # takes work from the queue of extractions
     # how much of the other it does at once
     tasks_at_once = models.PositiveSmallIntegerField(default=0)
+    version = models.CharField(max_length=30, blank=True)
+    # Of all its processes, and what its machine has free; null where the system does not say.
+    memory_bytes = models.PositiveBigIntegerField(null=True)
+    free_memory_bytes = models.PositiveBigIntegerField(null=True)
 
     def __str__(self) -> str:
         return self.name

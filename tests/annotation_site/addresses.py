@@ -24,6 +24,11 @@ GET = {
     "home": (200, 200, 200, 200, 200, 200),
     "healthz": (200, 200, 200, 200, 200, 200),  # says "ok" and nothing else
     "readyz": (200, 200, 200, 200, 200, 200),
+    "site": (302, 403, 403, 403, 403, 200),
+    "notices:listed": (302, 403, 403, 200, 200, 200),
+    "notices:all_read": (302, 403, 403, 405, 405, 405),
+    "notices:kinds": (302, 403, 403, 405, 405, 405),
+    "notices:opened": (302, 403, 403, 405, 405, 405),
     "metrics": (404, 404, 404, 404, 404, 404),  # METRICS_TOKEN is not set
     "login": (200, 302, 302, 302, 302, 302),
     "logout": (405, 405, 405, 405, 405, 405),
@@ -86,6 +91,7 @@ GET = {
     "corpus:cancel": (302, 403, 403, 403, 403, 405),
     "corpus:vectors": (302, 403, 403, 403, 403, 200),
     "corpus:retry": (302, 403, 403, 403, 403, 405),
+    "corpus:rename": (302, 403, 403, 403, 403, 405),
     "corpus:delete": (302, 403, 403, 403, 403, 405),
     "annotation:new": (302, 403, 403, 200, 200, 200),
     "annotation:study": (302, 404, 200, 404, 404, 404),
@@ -224,6 +230,8 @@ def address(name: str, study, assignment) -> str:
         "corpus:log": {"public_id": extraction.public_id},
         "corpus:manifest": {"public_id": extraction.public_id},
         "corpus:retry": {"public_id": extraction.public_id},
+        "corpus:rename": {"public_id": extraction.public_id},
+        "notices:opened": {"public_id": assignment.public_id},
         "corpus:delete": {"public_id": extraction.public_id},
         "annotation:study": {"slug": study.slug},
         "annotation:next": {"slug": study.slug},

@@ -18,6 +18,7 @@ from annotation_site.accounts.forms import AccountForm
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.accounts.tokens import tokens_of
 from annotation_site.errors import Invalid
+from annotation_site.notices.selectors import kinds_chosen
 
 
 @login_required
@@ -43,6 +44,7 @@ def account(request: PersonRequest) -> HttpResponse:
         "tokens": tokens_of(user).count(),
         "sessions": len(UserSession.objects.purge_and_list(user)),
         "login_service": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        "notice_kinds": kinds_chosen(user),
         "is_connected": SocialAccount.objects.filter(user=user).exists(),
     }
     return render(request, "accounts/account.html", context, status=422 if form.errors else 200)

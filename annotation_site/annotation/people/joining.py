@@ -15,6 +15,7 @@ from annotation_site.annotation.models import CrowdParticipant, Membership, Stud
 from annotation_site.annotation.people.consent import study_withdraw
 from annotation_site.annotation.people.members import annotator_add
 from annotation_site.errors import Invalid, NotAllowed, NotFound
+from annotation_site.notices.services import notices_forget
 
 ENDED = (Study.State.CLOSED, Study.State.ARCHIVED)
 RANKS = list(Role.values)  # each may do what those before it may
@@ -201,6 +202,7 @@ def person_erase(*, person: User, by: User) -> None:
     Their answers stay under it, or go, as each study says.
     """
     accounts.person_forget(person=person, by=by)
+    notices_forget(person=person)
     TakenTime.objects.filter(user=person).delete()  # at which moments they worked
     CrowdParticipant.objects.filter(membership__user=person).ids_erase()
     for membership in _places(person):

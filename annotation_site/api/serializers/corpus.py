@@ -43,6 +43,7 @@ class Brief(serializers.Serializer):
     """An extraction in a collection."""
 
     id = serializers.UUIDField(source="public_id")
+    title = serializers.CharField()
     model_source = serializers.CharField()
     model = Model(allow_null=True)
     state = serializers.ChoiceField(Extraction.State.choices)
@@ -155,10 +156,21 @@ class NewExtraction(Fields):
     """
 
     model = serializers.CharField(max_length=bounds.MODEL)
+    title = serializers.CharField(
+        max_length=bounds.TITLE,
+        required=False,
+        help_text="what pages call the extraction; else a name made of the model and the options",
+    )
 
     def get_fields(self) -> dict[str, serializers.Field]:
         """The model, and a field for each option."""
         return {**super().get_fields(), **{o.name: _field(o) for o in OPTIONS.values()}}
+
+
+class Renamed(Fields):
+    """Another title of an extraction."""
+
+    title = serializers.CharField(max_length=bounds.TITLE)
 
 
 class Estimate(serializers.Serializer):

@@ -18,6 +18,7 @@ from annotation_site.corpus.browsing import vectors_page
 from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Corpus, Extraction, LanguageModel
 from annotation_site.corpus.receiving import BundleUploadHandler, DiskUploadHandler
+from annotation_site.corpus.titles import extraction_rename
 from annotation_site.errors import Invalid
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.options import ExtractOptions
@@ -52,7 +53,11 @@ class ExtractionsView(ApiView):
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.NewExtraction, gives=fields.Whole, status=201)
     @once()
     def post(self, request: PersonRequest) -> Response:
-        queued = services.extraction_enqueue(**_wanted(self.body), requested_by=request.user)
+        body = dict(self.body)
+        title = body.pop("title", "")
+        queued = services.extraction_enqueue(
+            **_wanted(body), title=title, requested_by=request.user
+        )
         return self.answer(_whole(queued.public_id))
 
 
@@ -64,7 +69,8 @@ class EstimatesView(ApiView):
 
     @call(Scope.ADMIN, Role.ADMIN, takes=fields.NewExtraction, gives=fields.Forecast)
     def post(self, request: PersonRequest) -> Response:
-        return self.answer(forecasts.extraction_forecast(**_wanted(self.body)))
+        body = {name: value for name, value in self.body.items() if name != "title"}
+        return self.answer(forecasts.extraction_forecast(**_wanted(body)))
 
 
 class UploadView(ApiView):
@@ -158,10 +164,19 @@ class WorkersView(ApiView):
 
 
 class ExtractionView(ApiView):
-    """GET an extraction with steps, layers, parameters and digests; DELETE an unused one."""
+    """GET an extraction with steps, layers, parameters and digests; PATCH its title; DELETE an
+    unused one.
+    """
 
     @call(Scope.READ, Role.ADMIN, gives=fields.Whole)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        return self.answer(_whole(public_id))
+
+    @call(Scope.ADMIN, Role.ADMIN, takes=fields.Renamed, gives=fields.Whole, errors=(422,))
+    def patch(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
+        extraction_rename(
+            extraction=_extraction(public_id), title=self.body["title"], by=request.user
+        )
         return self.answer(_whole(public_id))
 
     @call(Scope.ADMIN, Role.ADMIN, status=204, errors=(422,))

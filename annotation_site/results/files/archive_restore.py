@@ -30,6 +30,7 @@ from annotation_site.bounds import SKIP_REASON
 from annotation_site.corpus.loading import shown
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Token, Vector
+from annotation_site.corpus.titles import title_free, title_of
 from annotation_site.errors import Invalid
 from annotation_site.exports.annotation_records import LabelsFileError
 from annotation_site.exports.archive import ArchiveError, ArchiveReader
@@ -60,6 +61,7 @@ from annotation_site.results.snapshots.versions import data_version
 EXAMPLE_ARCHIVE = Path(__file__).resolve().parent.parent / "example_study.zip"
 """The archive of the finished example study, whose annotations are made up."""
 
+RESTORED = "{}, from an archive"  # the title of an extraction that came with a study
 CHUNK = 1000  # rows of one statement
 State = Assignment.State
 
@@ -132,7 +134,9 @@ class _Restoring:
             facts = (one["counts"], made[digest]["parameters"], made[digest]["environment"])
             if not all(isinstance(fact, dict) for fact in facts):
                 raise Invalid("parameters.json: extractions do not hold what they hold elsewhere.")
+            source = str(one["model_source"])
             extraction = Extraction(
+                title=title_free(RESTORED.format(title_of(source, made[digest]["parameters"]))),
                 state=Extraction.State.READY,
                 imported=True,
                 model=_model(one["model"]),

@@ -18,6 +18,7 @@ from annotation_site.annotation.models import (
     Study,
 )
 from annotation_site.errors import Invalid
+from annotation_site.notices.models import Notice
 from annotation_site.results.figures.files import figures_remove
 from annotation_site.results.files.jobs import CONTENTS, file_path
 from annotation_site.results.files.labels_import_checks import IMPORTED
@@ -75,6 +76,7 @@ def study_delete(*, study: Study, by: User) -> None:
             )
         kind.waiting().filter(study=study).delete()
     Invitation.objects.filter(study=study).delete()
+    Notice.objects.filter(study=study).delete()
     study.state = Study.State.DELETING
     study.save(update_fields=["state"])
     StudyDeletion.objects.create(study=study)

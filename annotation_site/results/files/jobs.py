@@ -17,9 +17,10 @@ from typing import IO, Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.accounts import audit
@@ -28,16 +29,35 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.errors import Invalid
 from annotation_site.exports import labels_jsonl, labels_parquet
+from annotation_site.notices.services import notice_send
 from annotation_site.results.figures.files import stray_figures
 from annotation_site.results.files.labels_export import Report, annotation_records
 from annotation_site.results.models import ExportJob
 from annotation_site.results.snapshots.versions import data_version
-from annotation_site.workers.claims import ProgressReporter, claim, give_back, report, wake, working
+from annotation_site.sentences import Sentence
+from annotation_site.workers.claims import (
+    Failure,
+    ProgressReporter,
+    claim,
+    fail,
+    give_back,
+    report,
+    wake,
+    working,
+)
 from annotation_site.workers.queues import RESULTS_QUEUE
 from ffn_extract.atomic_file import atomic_file
 
 log = logging.getLogger(__name__)
 State = ExportJob.State
+# As `CONTENTS` has them, for sentences that are kept.
+WORDS = {
+    "jsonl": gettext_noop("Labels as JSON Lines"),
+    "parquet": gettext_noop("Labels as Parquet"),
+    "archive": gettext_noop("Replication archive"),
+}
+WRITTEN = gettext_noop("%(file)s of “%(study)s” can be downloaded.")
+NOT_WRITTEN = gettext_noop("%(file)s of “%(study)s” could not be written.")
 MOST_WAITING = 10  # files of a study that are not written yet
 MOST_A_DAY = 100  # files that one person asks for: each is kept for EXPORT_DAYS
 
@@ -71,21 +91,21 @@ def _archive(study: Study, file: IO[bytes], *, with_names: bool, report: Report)
 
 CONTENTS: dict[str, Content] = {
     "jsonl": Content(
-        title=_("Labels as JSON Lines"),
+        title=gettext_lazy(WORDS["jsonl"]),
         help=_("one annotation per line, for scripts and to load into a study again"),
         extension="jsonl",
         media_type="application/x-ndjson",
         write=_labels(labels_jsonl.JsonlWriter),
     ),
     "parquet": Content(
-        title=_("Labels as Parquet"),
+        title=gettext_lazy(WORDS["parquet"]),
         help=_("the same, for pandas and datasets"),
         extension="parquet",
         media_type="application/vnd.apache.parquet",
         write=_labels(labels_parquet.ParquetWriter),
     ),
     "archive": Content(
-        title=_("Replication archive"),
+        title=gettext_lazy(WORDS["archive"]),
         help=_("labels, tables, figures, guidelines and parameters; anyone can verify its tables"),
         extension="zip",
         media_type="application/zip",
@@ -138,8 +158,33 @@ def export_run(*, job_id: int) -> None:
     """Write a due file; a no-op if another worker has it or it exists."""
     job = claim(ExportJob.waiting(), job_id, state=State.RUNNING, done=0, total=0, error="")
     if job is not None:
-        with working(job):
+        with working(job, fail=_fail):
             _write(job)
+
+
+def _fail(job: ExportJob, reason: Failure) -> None:
+    """End the job with a sentence and tell who asked for it, unless the claim is lost."""
+    with transaction.atomic():
+        is_ours = job.held().select_for_update().exists()
+        fail(job, reason)
+        if is_ours:
+            _tell(job, NOT_WRITTEN, "failed")
+
+
+def _tell(job: ExportJob, message: str, outcome: str) -> None:
+    """Tell the person who asked for a file what became of it, once for each try."""
+    notice_send(
+        kind="file_written",
+        event=f"export {job.pk} {outcome} {job.claim}",
+        people=[job.requested_by_id] if job.requested_by_id else [],
+        text=Sentence(
+            message,
+            file=Sentence(WORDS.get(job.content, job.content)),
+            study=job.study.title,
+        ),
+        path=reverse("results:exports", args=[job.study.slug]),
+        study=job.study,
+    )
 
 
 def _write(job: ExportJob) -> None:
@@ -162,14 +207,16 @@ def _write(job: ExportJob) -> None:
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         now = timezone.now()
-        report(
-            job,
-            state=State.READY,
-            size=size,
-            sha256=digest,
-            finished_at=now,
-            expires_at=now + timedelta(days=settings.EXPORT_DAYS),
-        )
+        with transaction.atomic():
+            report(
+                job,
+                state=State.READY,
+                size=size,
+                sha256=digest,
+                finished_at=now,
+                expires_at=now + timedelta(days=settings.EXPORT_DAYS),
+            )
+            _tell(job, WRITTEN, "written")
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -183,7 +230,8 @@ def file_path(job: ExportJob) -> Path:
 
 def exports_sweep() -> None:
     """Release export jobs of dead workers, remove expired files."""
-    for job in give_back(ExportJob.objects.filter(state=State.RUNNING), state=State.DUE):
+    running = ExportJob.objects.filter(state=State.RUNNING)
+    for job in give_back(running, fail=_fail, state=State.DUE):
         log.warning("Export %s waits again: its worker sends no heartbeat", job.public_id)
     exports_expire()
 

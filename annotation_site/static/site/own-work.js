@@ -1,5 +1,5 @@
 // On every page but the annotation page: sends what lists could not save, before a person logs out
-// too, and shows times on the person's own clock.
+// too.
 
 import {sendLeftovers} from '../annotation/leftovers.js';
 import {local} from '../annotation/storage.js';
@@ -28,11 +28,3 @@ document.querySelector('.who form')?.addEventListener('submit', async (event) =>
 });
 addEventListener('online', sendKept);
 sendKept();
-
-const clock = {hour: '2-digit', minute: '2-digit', hourCycle: 'h23'};
-for (const node of document.querySelectorAll('time[data-local]')) {
-  const at = new Date(node.dateTime);
-  const today = at.toDateString() === new Date().toDateString();
-  const day = today ? {} : {day: 'numeric', month: 'short', year: 'numeric'};
-  node.textContent = new Intl.DateTimeFormat(document.documentElement.lang, {...day, ...clock}).format(at);
-}

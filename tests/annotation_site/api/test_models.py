@@ -259,7 +259,7 @@ def test_the_parameters_of_an_extraction_can_be_sent_again(admin):
 
 def test_the_api_offers_every_option_of_the_form_within_the_same_bounds():
     sent, form = NewExtraction().fields, EnqueueForm.base_fields
-    assert set(sent) == {"model", *OPTIONS}
+    assert set(sent) == {"model", "title", *OPTIONS}
     assert set(form) - {"extent"} == set(sent)  # the form's way to say `per_layer: all`
     bounded = {name: field for name, field in form.items() if name != "vectors"}  # text, not a list
     for name, field in bounded.items():

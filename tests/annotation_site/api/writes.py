@@ -37,6 +37,7 @@ WRITES = {
     # The world sends JSON, and nothing but files is taken.
     ("api:upload", "POST"): ({}, (401, 403, 403, 403, 403, 415)),
     # The world's extraction is ready, and a study uses it.
+    ("api:extraction", "PATCH"): ({"title": "Twelve lists"}, (401, 403, 403, 403, 403, 200)),
     ("api:extraction", "DELETE"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
