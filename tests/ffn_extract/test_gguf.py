@@ -31,11 +31,11 @@ from ffn_extract.gguf_format.head import (
     TYPES,
     read_head,
 )
-from ffn_extract.gguf_format.runnable_model import model_in_gguf
 from ffn_extract.listing import tensor_lines
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
+from ffn_extract.running import MEASUREMENTS, UPDATES, load_model
 from ffn_extract.vocabulary import open_vocabulary
 from tests.ffn_extract.tiny_families import NARROW
 from tests.ffn_extract.tiny_gguf import FAMILIES, write_gguf, write_tensors
@@ -141,8 +141,20 @@ def test_the_table_of_names_is_not_repeated_for_each_module(tiny_gguf, monkeypat
     asked, real = [], gguf.get_tensor_name_map
     monkeypatch.setattr(gguf, "get_tensor_name_map", lambda *a: asked.append(a) or real(*a))
     found = find_checkpoint(str(path))
-    model_in_gguf(found.gguf, found.tensors)
+    load_model(found, UPDATES)
     assert len(asked) == 2  # of SmolLM2's 400 modules: a minute
+
+
+@pytest.mark.parametrize("family", ["falcon", "gemma2", "gpt2", "llama", "qwen2", "stablelm"])
+def test_a_causal_model_of_a_gguf_file_gives_the_originals_logits(tiny_gguf, family):
+    """With a head of its own, or tied to the embeddings."""
+    folder, path, _ = tiny_gguf(family)
+    logits = []
+    for one in (folder, path):
+        model = load_model(find_checkpoint(str(one)), MEASUREMENTS)
+        with torch.inference_mode():
+            logits.append(model(input_ids=torch.tensor([[3, 5, 8, 4]])).logits)
+    torch.testing.assert_close(logits[1], logits[0], rtol=1e-4, atol=1e-4)
 
 
 def test_the_table_of_types_is_the_librarys():
