@@ -170,6 +170,8 @@ def _filled(
             return f"{name} should have the shape {tuple(own[key].shape)} as {key}"
         own[key].copy_(torch.from_numpy(result.weights))
         left.discard(key)
+    if head:
+        made.tie_weights()
     return f"it has nothing for {min(left)}" if left else None
 
 

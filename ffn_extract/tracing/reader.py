@@ -263,8 +263,9 @@ def require_traceable(architecture: Architecture, config: Any) -> None:
         )
     if architecture.value_module is None:
         raise ArchitectureError(
-            f"A {name} model cannot be run, because transformers does not know it, so it cannot be "
-            "measured or traced. Its lists can be extracted with the kinds value and random."
+            f"This {name} model cannot be run, because transformers does not know its form, so it "
+            "cannot be measured or traced. Its lists can be extracted with the kinds value and "
+            "random."
         )
     after = architecture.norm_after_adding
     if after is not None and getattr(config, after[0], None) == after[1]:

@@ -16,6 +16,7 @@ from gguf.constants import GGML_QUANT_SIZES
 from transformers.integrations.gguf.dequant import GGML_BLOCK, dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
+from ffn_extract import running
 from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.architectures.in_gguf import MODEL_TYPES, RUN, WITH_EXPERTS
 from ffn_extract.bundle import open_bundle
@@ -35,7 +36,6 @@ from ffn_extract.listing import tensor_lines
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
-from ffn_extract.running import MEASUREMENTS, UPDATES, load_model
 from ffn_extract.vocabulary import open_vocabulary
 from tests.ffn_extract.tiny_families import NARROW
 from tests.ffn_extract.tiny_gguf import FAMILIES, write_gguf, write_tensors
@@ -141,7 +141,7 @@ def test_the_table_of_names_is_not_repeated_for_each_module(tiny_gguf, monkeypat
     asked, real = [], gguf.get_tensor_name_map
     monkeypatch.setattr(gguf, "get_tensor_name_map", lambda *a: asked.append(a) or real(*a))
     found = find_checkpoint(str(path))
-    load_model(found, UPDATES)
+    running.load_model(found, running.UPDATES)
     assert len(asked) == 2  # of SmolLM2's 400 modules: a minute
 
 
@@ -151,7 +151,7 @@ def test_a_causal_model_of_a_gguf_file_gives_the_originals_logits(tiny_gguf, fam
     folder, path, _ = tiny_gguf(family)
     logits = []
     for one in (folder, path):
-        model = load_model(find_checkpoint(str(one)), MEASUREMENTS)
+        model = running.load_model(find_checkpoint(str(one)), running.MEASUREMENTS)
         with torch.inference_mode():
             logits.append(model(input_ids=torch.tensor([[3, 5, 8, 4]])).logits)
     torch.testing.assert_close(logits[1], logits[0], rtol=1e-4, atol=1e-4)
