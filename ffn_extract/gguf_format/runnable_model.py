@@ -94,6 +94,9 @@ def _config(model: GGUFModel) -> dict[str, Any]:
     size = model.settings.get(f"{model.family}.attention.key_length")
     if size is not None:
         own["head_dim"] = size
+    cap = model.settings.get(f"{model.family}.final_logit_softcapping")
+    if cap is not None:
+        own["final_logit_softcapping"] = cap
     if model.family in _SCALED_BY_HEADS:
         by_heads = own["num_hidden_layers"] == _SCALED_BY_HEADS[model.family]
         width = own["hidden_size"] // own["num_attention_heads"]
