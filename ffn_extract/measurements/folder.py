@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from ffn_extract.bundle.manifest import MANIFEST_FILE, canonical_json, digest_of
 from ffn_extract.errors import BundleError, OptionError, reason_of
 from ffn_extract.measurements.measurement import Cell, Figure, Measurement, Result
@@ -97,9 +100,6 @@ def write_folder(
 
 def parquet_of(columns: Sequence[str], rows: Sequence[tuple[Cell | list[int], ...]]) -> bytes:
     """A table as Parquet, with the same bytes for the same rows and version of pyarrow."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     arrays = [pa.array([row[i] for row in rows]) for i in range(len(columns))]
     file = io.BytesIO()
     pq.write_table(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ffn_extract.atomic_file import atomic_file
@@ -159,8 +160,6 @@ class Pass:
         told(len(batches), len(batches), before)
 
     def _child(self, numbers: Sequence[int], batches: Sequence[Sequence[int]]) -> None:
-        import torch
-
         torch.set_num_threads(1)  # before anything else: the pool of threads was not forked
         try:
             for number in numbers:

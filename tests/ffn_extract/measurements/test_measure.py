@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from functools import cache
 
 import numpy as np
@@ -31,6 +32,14 @@ FAMILIES = [
 OPTIONS = MeasureOptions(
     model=ExtractOptions(name="tiny"), examples=10, seed=5, batch_rows=4, workers=1, resamples=100
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_figures():
+    """Drawing takes most of a small measurement's time; test_figures.py draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -386,4 +395,5 @@ def test_the_command_prints_the_result_in_words(tiny_model, corpus, tmp_path):
     )  # fmt: skip
     assert ended.exit_code == 0, ended.output
     assert "The 10 largest sub-updates contribute " in ended.stdout
-    assert f"tables and figures in {tmp_path / 'out'}" in ended.stdout
+    assert f"tables in {tmp_path / 'out'}" in ended.stdout
+    assert "No figure was drawn: matplotlib is not installed" in ended.stderr

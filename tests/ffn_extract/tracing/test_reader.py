@@ -59,8 +59,8 @@ def test_the_sentences_of_refusals_say_what_to_do(tiny_model):
         "opt+350m": "This opt model norms the residual stream after the FFN update was added "
         "(do_layer_norm_before is False), so there is no sum x + o that the next layer reads. It "
         "cannot be measured or traced.",
-        "wikilm": "This wikilm model cannot be run, because transformers does not know its form, so "
-        "it cannot be measured or traced. Its lists can be extracted with the kinds value and "
+        "wikilm": "This wikilm model cannot be run, because transformers does not know its form, "
+        "so it cannot be measured or traced. Its lists can be extracted with the kinds value and "
         "random.",
     }
 
