@@ -16,8 +16,9 @@ from ffn_extract.chosen_vectors import places_given
 from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.help_groups import GroupedCommand
+from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.options import VECTOR_KINDS, flag_of
-from ffn_extract.progress import STEPS, Progress
+from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, Progress
 from ffn_extract.target_lock import locked
 from ffn_extract.terminal import PrintableFormatter, printable
 from ffn_extract.version import __version__
@@ -26,6 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are only compared
 _UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
+_UNITS |= {"reading": " batches", "control": " batches"}
 _FORMATS = ("text", "json", "csv")
 _OF_EXTRACTION = {"torch", "transformers", "safetensors", "nltk"}  # bundles are read without
 
@@ -137,35 +139,38 @@ def tensors(
 
 
 @main.command(
-    "compare-norm",
     cls=GroupedCommand,
-    example="python -m ffn_extract compare-norm gpt2 --out gpt2-norm",
+    example="python -m ffn_extract measure saturation gpt2 --out gpt2-saturation --control",
 )
+@click.argument("measurement")
 @click.argument("model")
 @asked.output
 @asked.per_layer(_NORM_CHECK_VECTORS)
+@asked.of_a_measurement
 @asked.of_a_comparison
 @_sentences
-def compare_norm(model: str, out: Path, **rest: Any) -> None:
-    """Compare MODEL's top tokens with and without its final norm, layer by layer.
+def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
+    """Measure what the FFN layers of MODEL do.
 
-    The paper's appendix A.1 and figure 4: the intersection over union of the two lists, for value
-    vectors and for random ones; a table, a figure and the parameters.
+    MEASUREMENT is norm, contribution, saturation, promotion or top-candidate; several, separated by
+    commas, share one pass over the model and get a folder each in DIR. A folder holds tables,
+    figures, the examples and a README with definition and result. A run that was killed goes on
+    where it stood when the same command is given again.
     """
+    own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
     options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
-    from ffn_extract.norm_check import FIGURE_FILE, NO_MATPLOTLIB, TABLE_FILE
-    from ffn_extract.norm_check import compare_norm as run
+    from ffn_extract.measurements.folder import NO_MATPLOTLIB
+    from ffn_extract.measurements.run import measure as run
 
+    names = [one.strip() for one in measurement.split(",")]
     with _Bars() as bars:
-        rows = run(model, out, options, bars.show)
-    _say("layer   value  random")
-    means = {(row.layer, row.kind): row.mean_iou for row in rows}
-    for layer in sorted({row.layer for row in rows}):
-        _say(f"{layer:5}   {means[layer, 'value']:.3f}   {means[layer, 'random']:.3f}")
-    if (out / FIGURE_FILE).exists():
-        _say(f"mean intersection over union; table and figure in {out}")
-    else:
-        _say(f"mean intersection over union; table in {out / TABLE_FILE}")
+        wanted = MeasureOptions(model=options, seed=options.seed, **own)
+        done = run(names, model, out, wanted, bars.show)
+    for one in done:
+        for line in one.result.words:
+            _say(line)
+        _say(f"tables{' and figures' if one.has_figures else ''} in {one.folder}")
+    if any(one.result.figures and not one.has_figures for one in done):
         click.echo(NO_MATPLOTLIB, err=True)
 
 
@@ -199,7 +204,7 @@ class _Bars:
     """One progress bar per step, on standard error."""
 
     def __init__(self) -> None:
-        self._sentences = dict(STEPS)
+        self._sentences = dict(STEPS) | dict(MEASUREMENT_STEPS)
         self._width = max(map(len, self._sentences.values()))
         self._step = ""
         self._bar: tqdm[Any] | None = None

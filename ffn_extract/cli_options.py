@@ -21,6 +21,7 @@ from ffn_extract.options import (
     flag_of,
 )
 
+EXAMPLES, RESULTS = "Examples", "Results"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -50,6 +51,15 @@ def options_of(**values: Any) -> ExtractOptions:
     return options
 
 
+def _all(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return decorate
+
+
 def declared(names: Iterable[str]) -> Callable[[F], F]:
     """Some options of `ExtractOptions`, and the file option for `--vectors`."""
     wanted = sorted(map(OPTIONS.__getitem__, names), key=lambda one: HEADINGS.index(one.heading))
@@ -75,15 +85,6 @@ def _typed(one: Option) -> Callable[[F], F]:
     return _all(typed, _vectors_file) if one.name == "vectors" else typed
 
 
-def _all(*options: Callable[[Any], Any]) -> Callable[[F], F]:
-    def decorate(command: F) -> F:
-        for one in reversed(options):
-            command = one(command)
-        return command
-
-    return decorate
-
-
 _vectors_file = option(SAMPLING)(
     "--vectors-file", metavar="FILE", type=click.Path(path_type=Path),
     help="The same from a file: one LAYER:INDEX on each line, # before a comment.",
@@ -94,6 +95,78 @@ output = option(OUTPUT)(
 )
 
 every = declared(OPTIONS)
+
+MEASURE_NAMES = (
+    "corpus", "corpus_field", "examples", "min_prefix", "prepend", "batch_rows",
+    "length_multiple", "workers", "control", "extreme_below", "extreme_above", "resamples",
+)  # fmt: skip
+"""The options of `MeasureOptions` that a command has beside a model's."""
+
+
+class Prepend(click.ParamType[int | str]):
+    """A word or a token id."""
+
+    name = "none|bos|ID"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """The number, or the word."""
+        return int(value) if str(value).isdecimal() else str(value)
+
+
+def _measured(heading: str, name: str, help: str, **settings: Any) -> Callable[[F], F]:
+    return option(heading)(flag_of(name), help=help, **settings)
+
+
+of_a_measurement = _all(
+    _measured(EXAMPLES, "corpus", OPTIONS["corpus"].help, default="wordnet", metavar="FILE"),
+    _measured(
+        EXAMPLES, "corpus_field", OPTIONS["corpus_field"].help, default="text", metavar="NAME"
+    ),
+    _measured(
+        EXAMPLES, "examples", "Sentences of which one prefix each is read.", type=int,
+        default=2_000, metavar="N",
+    ),
+    _measured(
+        EXAMPLES, "min_prefix",
+        "Tokens of the shortest prefix; by default 2, or 1 behind a token put before the text.",
+        type=int, metavar="N",
+    ),
+    _measured(
+        EXAMPLES, "prepend",
+        "What stands before each text: none, bos or a token id; by default what the tokenizer "
+        "puts there.",
+        type=Prepend(), metavar="none|bos|ID",
+    ),
+    _measured(
+        RESULTS, "control", "saturation: the same model with random weights too.", is_flag=True
+    ),
+    _measured(
+        RESULTS, "extreme_below",
+        "top-candidate: lower scores are extreme; by default minus the 99.9th percentile of "
+        "|score|.",
+        type=float, metavar="X",
+    ),
+    _measured(
+        RESULTS, "extreme_above", "top-candidate: higher scores are extreme.", type=float,
+        metavar="X",
+    ),
+    _measured(
+        RESULTS, "resamples", "Bootstrap resamples of each interval.", type=int, default=10_000,
+        metavar="N",
+    ),
+    _measured(
+        MACHINE, "batch_rows", "Texts that the model reads at once.", type=int, default=32,
+        metavar="N",
+    ),
+    _measured(
+        MACHINE, "length_multiple", "Batches are padded to a multiple of so many tokens.",
+        type=int, default=8, metavar="N",
+    ),
+    _measured(
+        MACHINE, "workers", "Processes that run batches; 0: one for each processor.", type=int,
+        default=0, metavar="N",
+    ),
+)  # fmt: skip
 
 of_a_comparison = declared(
     name

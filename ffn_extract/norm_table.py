@@ -1,9 +1,6 @@
-"""Table of `compare-norm`."""
+"""Row of the table of the measurement `norm`."""
 
-import csv
-import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -17,12 +14,3 @@ class Row:
     std_iou: float
     min_iou: float
     max_iou: float
-
-
-def table_csv(rows: Sequence[Row]) -> str:
-    """The table as CSV with a header, a line per layer and kind."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(Row.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()

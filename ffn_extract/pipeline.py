@@ -106,7 +106,7 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> Ru
         parameters |= {"tokenizer": notes} if notes else {}
         name = model_name(checkpoint, options)
         require_target(out, name, parameters)
-        info = _model_info(checkpoint, name, weights, vocabulary)
+        info = model_info(checkpoint, name, weights, vocabulary)
         done(3, 3)
     run = Run(
         out, options, checkpoint, weights, tokenizer, vocabulary, corpus, device,
@@ -189,9 +189,10 @@ def _parameters(
     }
 
 
-def _model_info(
+def model_info(
     checkpoint: Checkpoint, name: str, weights: ModelWeights, vocabulary: Vocabulary
 ) -> ModelInfo:
+    """What a manifest says of the model."""
     sizes, used = weights.dimensions, weights.used_tensors()
     return ModelInfo(
         name=name,

@@ -18,6 +18,16 @@ STEPS: tuple[tuple[str, str], ...] = (
 )
 """(key, sentence for people) of every step, in order; a step with nothing to do is skipped."""
 
+MEASUREMENT_STEPS: tuple[tuple[str, str], ...] = (
+    ("checkpoint", "Find the model's files"),
+    ("examples", "Draw examples from the corpus"),
+    ("model", "Load the model"),
+    ("reading", "Run the model over the examples"),
+    ("control", "Run the model with random weights"),
+    ("tables", "Compute tables and intervals"),
+)
+"""The same of a measurement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

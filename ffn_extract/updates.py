@@ -5,26 +5,22 @@ on one thread, over batches that are always full: which texts share one depends 
 corpus alone, and not on how many updates are wanted.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from numpy.typing import NDArray
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from ffn_extract.architectures import Architecture
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.checkpoints.tensor_files import first_present
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CheckpointError, CorpusError, FFNExtractError, OptionError
-from ffn_extract.gguf_format.runnable_model import model_in_gguf
-from ffn_extract.quantised_formats.files import DequantisedFiles
+from ffn_extract.running import UPDATES, load_model, one_thread
 from ffn_extract.tokenizer_files import sentences_for
 
 MAX_TOKENS = 512
@@ -81,9 +77,9 @@ class UpdateReader:
         self._device = device
         added = tokenizer.added_tokens_decoder.items()
         self._special = {i for i, token in added if token.special}.union(tokenizer.all_special_ids)
-        self._model = _load(checkpoint).to(device)
+        self._model = load_model(checkpoint, UPDATES).to(device)
         # RoBERTa has fewer places for tokens than position embeddings; its tokenizer knows.
-        limit = _positions(self._model)
+        limit = positions_of(self._model)
         if limit is not None and self._model.config.is_encoder_decoder:
             limit -= 1  # the decoder reads its start token too
         places = limit or MAX_TOKENS
@@ -170,7 +166,7 @@ class UpdateReader:
 
         handle = self._value_module(layer).register_forward_hook(capture)
         try:
-            with torch.inference_mode(), _one_thread():
+            with torch.inference_mode(), one_thread():
                 self._model(**self._inputs(batch))
         except _Captured:
             pass
@@ -267,65 +263,7 @@ def require_runnable(architecture: Architecture) -> str:
     return architecture.value_module
 
 
-def _load(checkpoint: Checkpoint) -> Any:
-    """The base model in float32; transformers' own code only, whatever the folder brings."""
-    if checkpoint.gguf is not None:
-        with _quiet():
-            return model_in_gguf(checkpoint.gguf, checkpoint.tensors)
-    try:
-        with _quiet():
-            model, loaded = _from_files(checkpoint)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise CheckpointError(
-            f"{checkpoint.name} cannot be run, which the kind update needs: {reason} "
-            "Leave it out with --kinds value,random."
-        ) from error
-    # What the file lacks is random; a pooler stands behind the layers and changes no update.
-    missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name.split("."))
-    if missing:
-        raise CheckpointError(
-            f"{checkpoint.name} cannot be run, which the kind update needs: transformers does not "
-            f"find {missing[0]} under a name that it knows. Leave it out with --kinds value,random "
-            "or save the model again with save_pretrained."
-        )
-    return model.eval()
-
-
-def _from_files(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-    """The model, and what transformers says of its tensors.
-
-    A quantised one is built with dequantised weights, so that its packages are not needed.
-    """
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    form: dict[str, Any] = {
-        "dtype": torch.float32, "attn_implementation": "eager", "output_loading_info": True
-    }  # fmt: skip
-    auto: Any = AutoModel  # untyped
-    files = checkpoint.tensors
-    if not isinstance(files, DequantisedFiles):
-        loaded: tuple[Any, dict[str, Any]] = auto.from_pretrained(
-            checkpoint.folder, **local, **form
-        )  # local files only  # nosec B615
-        return loaded
-    config: Any = AutoConfig.from_pretrained(checkpoint.folder, **local)  # nosec B615
-    parts: list[Any] = [config, getattr(config, "text_config", None)]
-    for part in parts:
-        if hasattr(part, "quantization_config"):
-            del part.quantization_config
-    tensors = files.in_memory()
-    kind: Any = transformers.MODEL_MAPPING[type(config)]
-    model, said = kind.from_pretrained(None, config=config, state_dict=tensors, **form)
-    biased = {n for n in said["unexpected_keys"] if n.endswith(".bias") and tensors[n].any()}
-    said["missing_keys"] = {*said["missing_keys"], *(n for n in biased if _in_a_layer(n))}
-    return model, said
-
-
-def _in_a_layer(name: str) -> bool:
-    return any(part.isdecimal() for part in name.split("."))
-
-
-def _positions(model: Any) -> int | None:
+def positions_of(model: Any) -> int | None:
     """How many tokens the model can read at once, where it has a limit.
 
     RoBERTa and its kin number positions from after the padding's, so their table is longer than
@@ -339,28 +277,3 @@ def _positions(model: Any) -> int | None:
         ):
             return int(module.num_embeddings - module.padding_idx - 1)
     return limit
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' loading report and bars: a head that is left out is no news."""
-    logs: Any = transformers.utils.logging  # untyped
-    level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
-    logs.set_verbosity(logging.ERROR)
-    logs.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logs.set_verbosity(level)
-        if bars:
-            logs.enable_progress_bar()

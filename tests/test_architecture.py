@@ -212,10 +212,8 @@ LATE = {
         "ffn_extract.inspection.Wanted": "light: one command of several",
         "ffn_extract.inspection.describe": "light: one command of several",
         "ffn_extract.listing.tensor_lines": "light: one command of several",
-        "ffn_extract.norm_check.FIGURE_FILE": "light: one command of several",
-        "ffn_extract.norm_check.NO_MATPLOTLIB": "light: one command of several",
-        "ffn_extract.norm_check.TABLE_FILE": "light: one command of several",
-        "ffn_extract.norm_check.compare_norm": "light: one command of several",
+        "ffn_extract.measurements.folder.NO_MATPLOTLIB": "light: one command of several",
+        "ffn_extract.measurements.run.measure": "light: one command of several",
         "ffn_extract.pipeline.extract": "light: one command of several",
         "ffn_extract.wordnet.fetch_wordnet": "light: one command of several",
     },
@@ -230,8 +228,9 @@ LATE = {
         "ffn_extract.glosses.wordnet.WordNetGlosses": "light: one source of several",
         "ffn_extract.wordnet.wordnet_is_at_hand": "light: the same",
     },
-    "ffn_extract/norm_check.py": {
-        "matplotlib.figure.Figure": "light: the table needs none, and is written without",
+    "ffn_extract/measurements/folder.py": {
+        "matplotlib": "light: tables need none, and are written without",
+        "matplotlib.figure.Figure": "light: the same",
         "matplotlib.ticker.MaxNLocator": "light: the same",
     },
 }

@@ -39,4 +39,5 @@ ARCHITECTURE = Architecture(
     ),
     layers_keys=("num_hidden_groups",),
     only=(("num_hidden_groups", 1), ("inner_group_num", 1)),
+    form="encoder",
 )

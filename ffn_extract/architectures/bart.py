@@ -28,4 +28,5 @@ ARCHITECTURE = Architecture(
     d_model_keys=("d_model",),
     activation_key="activation_function",
     default_activation="gelu",
+    form="encoder-decoder",
 )

@@ -44,4 +44,5 @@ ARCHITECTURE = Architecture(
         ),
         decoder="cls.predictions.decoder.weight",
     ),
+    form="encoder",
 )

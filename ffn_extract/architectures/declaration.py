@@ -5,6 +5,7 @@ from typing import Literal
 
 Orientation = Literal["row", "col"]
 Part = Literal["all", "first half", "second half", "even", "odd"]
+Form = Literal["causal", "encoder", "encoder-decoder"]
 
 NEVER_NEGATIVE = frozenset({"relu", "relu2", "relu6", "sigmoid"})
 """Activations whose result is never below zero, by their name in transformers' configs."""
@@ -46,6 +47,11 @@ class FFN:
         i of expert e has the index e · d_ff + i.
     then
         An FFN beside this one whose vectors are numbered after all of these: a shared expert.
+    gate_module
+        In transformers' base model, the module whose output, through a sigmoid, multiplies what
+        this FFN gives.
+    routed
+        Whether the router's weight multiplies what an expert gives or what it reads.
     """
 
     key: Matrix | None
@@ -56,6 +62,8 @@ class FFN:
     d_ff_times: str | None = None
     experts_keys: tuple[str, ...] = ()
     then: "FFN | None" = None
+    gate_module: str | None = None
+    routed: Literal["output", "input"] = "output"
 
     @property
     def mark(self) -> Matrix:
@@ -126,8 +134,18 @@ class Architecture:
         The family's RMSNorm between the FFN and the residual stream, if it has one.
     value_module
         In transformers' base model, the module whose output is the FFN update o (before the norm
-        after the FFN): without experts, the one that holds the value matrix. None where
-        transformers cannot run the model.
+        after the FFN): without experts, the one that holds the value matrix; with experts, the one
+        whose child `experts` holds them. None where transformers cannot run the model.
+    form
+        How the model reads text; only causal models are traced.
+    norm_after_adding
+        The entry of config.json, and its value, with which blocks norm the residual stream after
+        the FFN was added.
+    norm_module
+        In transformers' base model, the norm before the unembedding, where it has no gain whose
+        name tells.
+    update_factor_key
+        The entry of config.json by which the FFN update is multiplied before it is added.
     layers_keys, d_model_keys, activation_key
         Names in config.json; of several the first that is there counts. Without any, the layers
         are counted in the file and d_model is the width of the unembedding.
@@ -154,3 +172,7 @@ class Architecture:
     activation_key: str = "hidden_act"
     default_activation: str | None = None
     only: tuple[tuple[str, int], ...] = ()
+    form: Form = "causal"
+    norm_after_adding: tuple[str, object] | None = None
+    norm_module: str | None = None
+    update_factor_key: str | None = None

@@ -40,4 +40,5 @@ ARCHITECTURE = Architecture(
         gain=("vocab_layer_norm.weight", "vocab_layer_norm.gamma"),
         decoder="vocab_projector.weight",
     ),
+    form="encoder",
 )

@@ -42,4 +42,5 @@ ARCHITECTURE = Architecture(
         gain=("generator_predictions.LayerNorm.weight", "generator_predictions.LayerNorm.gamma"),
         decoder="generator_lm_head.weight",
     ),
+    form="encoder",
 )

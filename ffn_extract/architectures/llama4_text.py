@@ -18,6 +18,7 @@ ARCHITECTURE = replace(
             up=Matrix("layers.{layer}.feed_forward.experts.gate_up_proj", "col", "second half"),
             value=Matrix("layers.{layer}.feed_forward.experts.down_proj", "row"),
             experts_keys=("num_local_experts",),
+            routed="input",
             then=FFN(
                 key=Matrix("layers.{layer}.feed_forward.shared_expert.gate_proj.weight", "row"),
                 up=Matrix("layers.{layer}.feed_forward.shared_expert.up_proj.weight", "row"),

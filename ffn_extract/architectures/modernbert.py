@@ -25,4 +25,5 @@ ARCHITECTURE = Architecture(
         dense="head.dense.weight", gain=("head.norm.weight",), decoder="decoder.weight"
     ),
     activation_key="hidden_activation",
+    form="encoder",
 )

@@ -17,4 +17,5 @@ ARCHITECTURE = Architecture(
     tied_by_default=False,
     norm=NormNames("layer", gain=()),
     value_module="layers.{layer}.mlp.down_proj",
+    norm_module="norm",
 )

@@ -28,4 +28,5 @@ ARCHITECTURE = Architecture(
     project_out=Matrix("decoder.project_out.weight", "row"),
     activation_key="activation_function",
     default_activation="relu",
+    norm_after_adding=("do_layer_norm_before", False),
 )

@@ -20,6 +20,7 @@ ARCHITECTURE = Architecture(
                 up=Matrix("layers.{layer}.mlp.shared_expert.up_proj.weight", "row"),
                 value=Matrix("layers.{layer}.mlp.shared_expert.down_proj.weight", "col"),
                 d_ff_keys=("shared_expert_intermediate_size",),
+                gate_module="layers.{layer}.mlp.shared_expert_gate",
             ),
         ),
         FFN(

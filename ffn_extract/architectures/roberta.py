@@ -37,4 +37,5 @@ ARCHITECTURE = Architecture(
         gain=("lm_head.layer_norm.weight", "lm_head.layer_norm.gamma"),
         decoder="lm_head.decoder.weight",
     ),
+    form="encoder",
 )

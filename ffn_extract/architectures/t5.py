@@ -37,4 +37,5 @@ ARCHITECTURE = Architecture(
     d_model_keys=("d_model",),
     activation_key="feed_forward_proj",
     default_activation="relu",
+    form="encoder-decoder",
 )

@@ -122,7 +122,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON of everything but the environment."""
-        return _digest_of({k: v for k, v in self._entries().items() if k not in _UNSIGNED})
+        return digest_of({k: v for k, v in self._entries().items() if k not in _UNSIGNED})
 
     def _entries(self) -> dict[str, Any]:
         parts = {"model": self.model.to_json(self.format_version), "counts": self.counts.to_json()}
@@ -133,20 +133,22 @@ class Manifest:
         return {
             **self._entries(),
             "digest": self.digest,
-            "environment_digest": _digest_of(self.environment),
+            "environment_digest": digest_of(self.environment),
         }
 
     def to_bytes(self) -> bytes:
         """The canonical serialisation: sorted keys, two spaces, UTF-8, a final newline."""
-        return _pretty(self.to_json())
+        return canonical_json(self.to_json())
 
 
-def _digest_of(value: object) -> str:
+def digest_of(value: object) -> str:
+    """sha256 of a value's JSON, with sorted keys and without spaces."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _pretty(value: object) -> bytes:
+def canonical_json(value: object) -> bytes:
+    """A value as a manifest is stored: sorted keys, two spaces, UTF-8, a final newline."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=2)
     return f"{text}\n".encode()
 

@@ -41,37 +41,40 @@ _SCALED_BY_HEADS = {"gemma2": 46, "gemma3": 62}
 setting says so, and llama.cpp knows it by the number of layers too."""
 
 
-def model_in_gguf(model: GGUFModel, files: TensorFiles) -> Any:
-    """The base model in float32, with the dequantised weights.
+def model_in_gguf(
+    model: GGUFModel, files: TensorFiles, *, needed_by: str, way_out: str, head: bool
+) -> Any:
+    """The model in float32 with the dequantised weights: with `head` the causal one, else its base.
+
+    `needed_by` and `way_out` are parts of a refusal's sentence.
 
     Raises CheckpointError where what transformers makes of the files is not all that they say.
     """
-    name = model.heads[0].path.name
+
+    def refusal(why: str) -> CheckpointError:
+        return CheckpointError(
+            f"{model.heads[0].path.name} cannot be run, which {needed_by} needs: {why}. "
+            f"{way_out}, or give the model from which the file was made."
+        )
+
     try:
         config = _config(model)
         settings = AutoConfig.for_model(**config)
         unread = next(_unread(model, settings), None)
         if unread is not None:
-            raise _refusal(name, f"its setting {unread} is not one that transformers reads here")
+            raise refusal(f"its setting {unread} is not one that transformers reads here")
         with _without_init():
             made = _auto.from_config(settings, dtype=torch.float32, attn_implementation="eager")
         processor = _processors.get(model.family, TensorProcessor)(config=config)
-        fault = _filled(model, files, made, processor)
+        fault = _filled(model, files, made, processor, head)
     except CheckpointError:
         raise
     except Exception as error:  # a stranger's file, and no promise what the converter raises
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise _refusal(name, f"transformers makes no model of it ({reason})") from error
+        raise refusal(f"transformers makes no model of it ({reason})") from error
     if fault is not None:
-        raise _refusal(name, fault)
-    return made.base_model.eval()
-
-
-def _refusal(name: str, why: str) -> CheckpointError:
-    return CheckpointError(
-        f"{name} cannot be run, which the kind update needs: {why}. Leave it out with --kinds "
-        "value,random, or give the model from which the file was made."
-    )
+        raise refusal(fault)
+    return (made if head else made.base_model).eval()
 
 
 def _config(model: GGUFModel) -> dict[str, Any]:
@@ -91,6 +94,9 @@ def _config(model: GGUFModel) -> dict[str, Any]:
     size = model.settings.get(f"{model.family}.attention.key_length")
     if size is not None:
         own["head_dim"] = size
+    cap = model.settings.get(f"{model.family}.final_logit_softcapping")
+    if cap is not None:
+        own["final_logit_softcapping"] = cap
     if model.family in _SCALED_BY_HEADS:
         by_heads = own["num_hidden_layers"] == _SCALED_BY_HEADS[model.family]
         width = own["hidden_size"] // own["num_attention_heads"]
@@ -143,23 +149,32 @@ def _unread(model: GGUFModel, config: Any) -> Iterator[str]:
             yield key
 
 
-def _filled(model: GGUFModel, files: TensorFiles, made: Any, processor: Any) -> str | None:
+def _filled(
+    model: GGUFModel, files: TensorFiles, made: Any, processor: Any, head: bool
+) -> str | None:
     """Put the file's weights into a model, one at a time; why that cannot be, or None."""
     places = _places(made, processor)
+    prefix = f"{made.base_model_prefix}."
     own: dict[str, torch.Tensor] = made.base_model.state_dict()
+    if head:  # the head's own tensors beside the base model's; a tied head has none
+        tied = made.config.tie_word_embeddings
+        beside = {k: v for k, v in made.state_dict().items() if not k.startswith(prefix)}
+        own |= {k: v for k, v in beside.items() if not (tied and k.endswith("lm_head.weight"))}
     left = set(own)
-    for name in sorted(set(model.tensors).difference(_HEAD)):
+    for name in sorted(set(model.tensors).difference(() if head else _HEAD)):
         weights = files.rows(name, 0, files.shape(name)[0]).to(torch.float32).numpy()
         result = processor.process(
             weights=weights, name=name, tensor_key_mapping=places, parsed_parameters={}
         )
-        key = places.get(result.name, "").removeprefix(f"{made.base_model_prefix}.")
+        key = places.get(result.name, "").removeprefix(prefix)
         if key not in own:
             return f"transformers has no place for {name}"
         if result.weights.shape != own[key].shape:
             return f"{name} should have the shape {tuple(own[key].shape)} as {key}"
         own[key].copy_(torch.from_numpy(result.weights))
         left.discard(key)
+    if head:
+        made.tie_weights()
     return f"it has nothing for {min(left)}" if left else None
 
 

@@ -16,6 +16,7 @@ from gguf.constants import GGML_QUANT_SIZES
 from transformers.integrations.gguf.dequant import GGML_BLOCK, dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
+from ffn_extract import running
 from ffn_extract.architectures import ModelWeights, architecture_of
 from ffn_extract.architectures.in_gguf import MODEL_TYPES, RUN, WITH_EXPERTS
 from ffn_extract.bundle import open_bundle
@@ -31,7 +32,6 @@ from ffn_extract.gguf_format.head import (
     TYPES,
     read_head,
 )
-from ffn_extract.gguf_format.runnable_model import model_in_gguf
 from ffn_extract.listing import tensor_lines
 from ffn_extract.model_sizes import sizes_of
 from ffn_extract.options import ExtractOptions
@@ -141,8 +141,20 @@ def test_the_table_of_names_is_not_repeated_for_each_module(tiny_gguf, monkeypat
     asked, real = [], gguf.get_tensor_name_map
     monkeypatch.setattr(gguf, "get_tensor_name_map", lambda *a: asked.append(a) or real(*a))
     found = find_checkpoint(str(path))
-    model_in_gguf(found.gguf, found.tensors)
+    running.load_model(found, running.UPDATES)
     assert len(asked) == 2  # of SmolLM2's 400 modules: a minute
+
+
+@pytest.mark.parametrize("family", ["falcon", "gemma2", "gpt2", "llama", "qwen2", "stablelm"])
+def test_a_causal_model_of_a_gguf_file_gives_the_originals_logits(tiny_gguf, family):
+    """With a head of its own, or tied to the embeddings."""
+    folder, path, _ = tiny_gguf(family)
+    logits = []
+    for one in (folder, path):
+        model = running.load_model(find_checkpoint(str(one)), running.MEASUREMENTS)
+        with torch.inference_mode():
+            logits.append(model(input_ids=torch.tensor([[3, 5, 8, 4]])).logits)
+    torch.testing.assert_close(logits[1], logits[0], rtol=1e-4, atol=1e-4)
 
 
 def test_the_table_of_types_is_the_librarys():

@@ -161,7 +161,7 @@ def test_compare_norm_takes_the_norm_that_is_described(tmp_path):
     made = layout(norm="layer")
     wanted = {"kinds": ("value", "random"), "per_layer": D_FF, "projection": "norm"}
     options = replace(BASE, **made.options, **wanted)
-    rows = compare_norm(str(made.save(tmp_path / "x")), tmp_path / "out", options)
+    rows = compare_norm(str(made.save(tmp_path / "x")), options).rows
     raw, normed = (brute_force(made, projection) for projection in ("raw", "norm"))
     for row in rows:
         if row.kind == "value":

@@ -1,11 +1,9 @@
-"""How much the norm changes the top tokens: table, figure, parameters."""
+"""The measurement `norm`: how much the norm changes the top tokens."""
 
 import csv
 import dataclasses
 import json
 import shutil
-import struct
-import sys
 
 import numpy as np
 import pytest
@@ -14,16 +12,10 @@ from safetensors.numpy import load_file, save_file
 
 from ffn_extract.bundle import open_bundle
 from ffn_extract.cli import main
-from ffn_extract.errors import FFNExtractError, OptionError
-from ffn_extract.norm_check import (
-    FIGURE_FILE,
-    PARAMETERS_FILE,
-    TABLE_FILE,
-    Row,
-    compare_norm,
-    intersection_over_union,
-    table_csv,
-)
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.measurements.options import MeasureOptions
+from ffn_extract.measurements.run import measure
+from ffn_extract.norm_check import compare_norm, intersection_over_union
 from ffn_extract.norms import Norm
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
@@ -62,7 +54,7 @@ def test_the_table_compares_the_lists_that_extractions_write(tiny_model, tmp_pat
     for (kind, layer, index), ids in lists[0].items():
         other = lists[1][kind, layer, index]
         overlaps.setdefault((layer, kind), []).append(len(ids & other) / len(ids | other))
-    rows = compare_norm(str(tiny_model(family)), tmp_path / "out", TINY)
+    rows = compare_norm(str(tiny_model(family)), TINY).rows
     assert [(row.layer, row.kind) for row in rows] == [
         (0, "value"), (0, "random"), (1, "value"), (1, "random"),
     ]  # fmt: skip
@@ -76,21 +68,21 @@ def test_the_table_compares_the_lists_that_extractions_write(tiny_model, tmp_pat
 def test_the_demo_model_keeps_most_of_its_top_tokens(demo_model, tmp_path):
     out = tmp_path / "out"
     ended = CliRunner().invoke(
-        main, ["compare-norm", str(demo_model), "--out", str(out), "--per-layer", "10"]
+        main, ["measure", "norm", str(demo_model), "--out", str(out), "--per-layer", "10"]
     )
     assert ended.exit_code == 0, ended.output
-    with (out / TABLE_FILE).open() as file:
+    with (out / "norm.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12
     assert {row["vectors"] for row in rows} == {"10"}
     means = {(row["layer"], row["kind"]): float(row["mean_iou"]) for row in rows}
     assert 0.6 < means["0", "value"] < 0.95
     assert all(0 < mean < 1 for mean in means.values())
-    assert f"    0   {means['0', 'value']:.3f}   {means['0', 'random']:.3f}" in ended.output
-    figure = (out / FIGURE_FILE).read_bytes()
-    assert figure.startswith(b"\x89PNG")
-    assert min(struct.unpack(">II", figure[16:24])) > 400
-    stored = json.loads((out / PARAMETERS_FILE).read_text())
+    mean = sum(value for (_, kind), value in means.items() if kind == "value") / 6
+    assert f"over 6 layers: {mean:.3f} for value vectors" in ended.output
+    assert (out / "norm.svg").read_text().startswith("<?xml")
+    assert (out / "norm.pdf").read_bytes().startswith(b"%PDF")
+    stored = json.loads((out / "manifest.json").read_text())
     assert stored["parameters"] == {
         "kinds": ["value", "random"], "projections": ["raw", "norm"], "per_layer": 10, "top_k": 30,
         "seed": 0, "random_grain": "dimension", "drop_special": False,
@@ -99,48 +91,22 @@ def test_the_demo_model_keeps_most_of_its_top_tokens(demo_model, tmp_path):
     assert str(demo_model) not in json.dumps(stored)
 
 
-def test_another_run_gives_the_same_table_and_figure(tiny_model, tmp_path):
+def test_another_run_gives_the_same_table_in_the_columns_of_compare_norm(tiny_model, tmp_path):
     for name in ("one", "two"):
-        compare_norm(str(tiny_model("gpt2")), tmp_path / name, TINY)
-    for name in (TABLE_FILE, FIGURE_FILE):
+        measure(["norm"], tiny_model("gpt2"), tmp_path / name, MeasureOptions(model=TINY))
+    for name in ("norm.csv", "norm.parquet", "norm.svg", "README.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-
-
-def test_the_table_is_a_line_per_layer_and_kind():
-    rows = [Row(0, "value", 10, 0.5, 0.25, 0.0, 1.0), Row(0, "random", 10, 0.125, 0.0, 0.1, 0.2)]
-    assert table_csv(rows) == (
-        "layer,kind,vectors,mean_iou,std_iou,min_iou,max_iou\n"
-        "0,value,10,0.5,0.25,0.0,1.0\n"
-        "0,random,10,0.125,0.0,0.1,0.2\n"
-    )
-
-
-def test_without_matplotlib_the_table_is_written_and_it_is_said_why_there_is_no_figure(
-    tiny_model, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    out = tmp_path / "out"
-    ended = CliRunner().invoke(
-        main,
-        ["compare-norm", str(tiny_model("llama")), "--out", str(out), "--per-layer", "3"],
-    )
-    assert ended.exit_code == 0, ended.output
-    assert sorted(path.name for path in out.iterdir()) == [TABLE_FILE, PARAMETERS_FILE]
-    assert "No figure was drawn: matplotlib is not installed" in ended.stderr
-
-
-def test_a_folder_that_holds_a_comparison_is_not_overwritten(tiny_model, tmp_path):
-    compare_norm(str(tiny_model("bert")), tmp_path, TINY)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(OptionError, match=r"holds a comparison already\. Give another folder"):
-        compare_norm(str(tiny_model("bert")), tmp_path, dataclasses.replace(TINY, seed=1))
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    lines = (tmp_path / "one" / "norm.csv").read_text().splitlines()
+    assert lines[0] == "layer,kind,vectors,mean_iou,std_iou,min_iou,max_iou"
+    assert [line.split(",")[:3] for line in lines[1:]] == [
+        ["0", "value", "6"], ["0", "random", "6"], ["1", "value", "6"], ["1", "random", "6"],
+    ]  # fmt: skip
 
 
 def test_a_folder_that_cannot_be_written_is_named(tiny_model, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OptionError, match="Cannot write to"):
-        compare_norm(str(tiny_model("bert")), tmp_path / "file" / "out", TINY)
+    with pytest.raises(FFNExtractError, match="Cannot write to"):
+        measure(["norm"], tiny_model("bert"), tmp_path / "file" / "out", MeasureOptions(model=TINY))
 
 
 def test_a_model_without_a_norm_is_refused_before_the_work(tiny_model, tmp_path):
@@ -149,7 +115,7 @@ def test_a_model_without_a_norm_is_refused_before_the_work(tiny_model, tmp_path)
     kept = {name: tensor for name, tensor in tensors.items() if "ln_f" not in name}
     save_file(kept, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(FFNExtractError, match=r"has no ln_f\.weight"):
-        compare_norm(str(folder), tmp_path / "out", TINY)
+        measure(["norm"], folder, tmp_path / "out", MeasureOptions(model=TINY))
     assert not (tmp_path / "out").exists()
 
 

@@ -27,7 +27,7 @@ from ffn_extract.pipeline import extract
 from ffn_extract.quantised_formats import bitsandbytes
 from ffn_extract.quantised_formats.declared import FORMS, READ
 from ffn_extract.quantised_formats.files import FORMATS, dequantised
-from ffn_extract.updates import _load
+from ffn_extract.running import UPDATES, load_model
 from tests.ffn_extract.tiny_families import LLAMA, NARROW, TINY_FAMILIES, TinyFamily
 from tests.ffn_extract.tiny_models import (
     BYTE_LEVEL,
@@ -250,7 +250,9 @@ def test_a_familys_quantised_linear_layers_are_read_or_refused(tiny_model, tmp_p
         assert torch.equal(read.value_rows(*places), expected.value_rows(*places))
         assert not torch.equal(read.value_rows(*places), plain.value_rows(*places))
     if declared.value_module is not None:
-        runs, also = (_load(find_checkpoint(str(one))) for one in (folder, dequantised_one))
+        runs, also = (
+            load_model(find_checkpoint(str(one)), UPDATES) for one in (folder, dequantised_one)
+        )
         left = {n: one for n, one in runs.state_dict().items() if "pooler" not in n}
         assert left
         assert all(torch.equal(one, also.state_dict()[n]) for n, one in left.items())

@@ -85,7 +85,9 @@ def test_tensors_and_refusals_escape_what_a_file_says(tmp_path, monkeypatch, kin
         ["extract", folder, "--out", tmp_path / "o", "--kinds", "value", "--orientation", "row",
          "--value-tensor", f"a.{{layer}}.{text}x", "--unembedding-tensor", text],
         ["extract", folder, "--out", tmp_path / "o", "--name", text],
-        ["compare-norm", folder, "--out", tmp_path / "o"],
+        ["measure", "norm", folder, "--out", tmp_path / "o"],
+        ["measure", "saturation", folder, "--out", tmp_path / "o"],
+        ["measure", text, folder, "--out", tmp_path / "o"],
         ["inspect", tmp_path / text.replace("/", "")],
     ):  # fmt: skip
         ended = CliRunner().invoke(main, [str(one) for one in arguments])

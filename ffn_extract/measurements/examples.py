@@ -1,0 +1,163 @@
+"""Examples: one prefix of each sentence, read at its last position; the next token is the gold one.
+
+Geva et al. (2022) take random examples of a validation set (appendix A.3). The length of a prefix
+is uniform between the shortest one that is read and one token less than the sentence.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from ffn_extract.checkpoints.find import Checkpoint
+from ffn_extract.corpora import Corpus
+from ffn_extract.errors import CorpusError, OptionError
+from ffn_extract.measurements.options import MeasureOptions
+from ffn_extract.tokenizer_files import sentences_for
+
+MOST_TOKENS = 512
+"""Longer sentences are cut."""
+_LENGTHS, _ORDER = 0, 1  # spawn keys: a sentence's length depends on no other sentence
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prefix of a sentence: ids up to the position that is read, and the token after it.
+
+    `position` is counted from 0, over what was put before the text too.
+    """
+
+    sentence: int
+    text: str
+    ids: tuple[int, ...]
+    position: int
+    gold: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Drawn examples, and what was left out on the way.
+
+    `prepended` are the ids before each text; `skipped` sentences are too short for a prefix and a
+    gold token, `cut` ones longer than the model, or `MOST_TOKENS`, allows.
+    """
+
+    drawn: Sequence[Example]
+    prepended: tuple[int, ...]
+    min_prefix: int
+    skipped: int
+    cut: int
+    corpus: Corpus
+
+    @property
+    def at_first_position(self) -> int:
+        """Readings at position 0, which many models use as an attention sink."""
+        return sum(example.position == 0 for example in self.drawn)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a manifest tells of them; nothing of this machine."""
+        return {
+            "count": len(self.drawn),
+            "corpus": {
+                "name": self.corpus.name,
+                "texts": len(self.corpus.texts),
+                "sha256": self.corpus.digest,
+            },
+            "prepended": list(self.prepended),
+            "min_prefix": self.min_prefix,
+            "skipped": self.skipped,
+            "cut": self.cut,
+            "at_position_0": self.at_first_position,
+        }
+
+    def lines(self) -> bytes:
+        """`examples.jsonl`: an object per example, in their order."""
+        rows = ({"example": i, **asdict(one)} for i, one in enumerate(self.drawn))
+        return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
+
+
+def draw_examples(
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    checkpoint: Checkpoint,
+    options: MeasureOptions,
+    limit: int | None = None,
+) -> Examples:
+    """`options.examples` examples by the seed; a larger number only adds to a smaller one's.
+
+    `limit` is the number of tokens that the model can read. Raises CorpusError where the corpus has
+    too few sentences, and OptionError for a token that cannot be put before texts.
+    """
+    before = _prepended(tokenizer, options)
+    most = min(MOST_TOKENS, limit or MOST_TOKENS, tokenizer.model_max_length)
+    sequence = np.random.SeedSequence(options.seed, spawn_key=(_ORDER,))
+    order = np.random.Generator(np.random.PCG64(sequence)).permutation(len(corpus.texts))
+    drawn: list[Example] = []
+    skipped = cut = 0
+    shortest = options.min_prefix or 0
+    prepended: tuple[int, ...] = ()
+    for number in order.tolist():
+        if len(drawn) == options.examples:
+            break
+        lead, own = _tokens(tokenizer, checkpoint, corpus.texts[number])
+        lead = lead if before is None else before
+        shortest = options.min_prefix or (1 if lead else 2)
+        room = most - len(lead)
+        cut += len(own) > room
+        own = own[:room]
+        if len(own) <= shortest:
+            skipped += 1
+            continue
+        seeds = np.random.SeedSequence(options.seed, spawn_key=(_LENGTHS, number))
+        length = int(np.random.Generator(np.random.PCG64(seeds)).integers(shortest, len(own)))
+        prepended = tuple(lead)
+        ids = (*prepended, *own[:length])
+        drawn.append(Example(number, corpus.texts[number], ids, len(ids) - 1, own[length]))
+    if len(drawn) < options.examples:
+        raise CorpusError(
+            f"The corpus has {len(drawn)} sentences of at least {shortest + 1} tokens; "
+            f"{options.examples} examples need as many. Give a larger --corpus or a smaller "
+            "--examples."
+        )
+    return Examples(drawn, prepended, shortest, skipped, cut, corpus)
+
+
+def _tokens(
+    tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, text: str
+) -> tuple[list[int], list[int]]:
+    """What the tokenizer puts before a text, and the text's own ids; what it puts behind is left.
+
+    A special token that a text spells is read as the characters it is spelled with.
+    """
+    with sentences_for(checkpoint.folder, "its tokenizer fails at a text of the corpus"):
+        encoded = tokenizer(text, return_special_tokens_mask=True, split_special_tokens=True)
+    ids: list[int] = encoded["input_ids"]
+    special: list[int] = encoded["special_tokens_mask"]
+    start = next((i for i, added in enumerate(special) if not added), len(ids))
+    stop = len(ids) - next((i for i, added in enumerate(reversed(special)) if not added), 0)
+    return ids[:start], ids[start:stop]
+
+
+def _prepended(tokenizer: PreTrainedTokenizerBase, options: MeasureOptions) -> list[int] | None:
+    """The ids to put before every text; None for what the tokenizer does."""
+    match options.prepend:
+        case None:
+            return None
+        case "none":
+            return []
+        case "bos":
+            bos = tokenizer.bos_token_id
+            if not isinstance(bos, int):
+                raise OptionError(
+                    "The model's tokenizer has no BOS token. Give --prepend none or a token id."
+                )
+            return [bos]
+        case int(token_id) if 0 <= token_id < len(tokenizer):
+            return [token_id]
+        case other:
+            raise OptionError(
+                f"The vocabulary has token ids 0 to {len(tokenizer) - 1}, not {other}."
+            )

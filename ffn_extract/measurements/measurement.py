@@ -1,0 +1,125 @@
+"""What a measurement declares, and what it gives: tables, figures, and its result in words."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ffn_extract.measurements.options import MeasureOptions
+from ffn_extract.measurements.reductions import Arrays
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; an undefined number is None, an empty cell in CSV."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+
+    def to_csv(self) -> str:
+        """The table as CSV with a header."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a figure: values per layer, with the ends of an interval where there are any."""
+
+    label: str
+    layers: Sequence[int]
+    values: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure over layers, drawn as SVG and PDF."""
+
+    name: str
+    title: str
+    y_label: str
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one measurement gives; `thresholds` go into the manifest."""
+
+    tables: Sequence[Table]
+    figures: Sequence[Figure]
+    words: Sequence[str]
+    thresholds: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was read of the examples, for a measurement's tables.
+
+    Attributes
+    ----------
+    arrays
+        By the names of `reductions`, a row per example.
+    control
+        The same of the model with random weights, where it was asked for.
+    n_values
+        Value vectors of each layer.
+    input_ids
+        The token at the position read, of every example.
+    """
+
+    arrays: Arrays
+    control: Arrays | None
+    n_values: Sequence[int]
+    input_ids: Sequence[int]
+    options: MeasureOptions
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of the model."""
+        return len(self.n_values)
+
+
+Compute = Callable[[Readings], Result]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One kind of measurement.
+
+    Attributes
+    ----------
+    title, definition, source
+        For people, in Markdown.
+    columns
+        What each column of each table holds, by table and column.
+    needs
+        Names of `passes.REDUCTIONS`; empty for one that runs no model.
+    draws
+        Whether it uses the random vectors that are written to draws.parquet.
+    compute
+        From readings to the result; None for `norm`, which reads weights alone.
+    """
+
+    name: str
+    title: str
+    definition: str
+    source: str
+    columns: Mapping[str, Mapping[str, str]]
+    needs: tuple[str, ...] = ()
+    draws: bool = False
+    compute: Compute | None = None
+
+
+def rounded(value: float, digits: int = 9) -> float | None:
+    """A number to `digits` significant digits; None where it is undefined."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None

@@ -1,0 +1,140 @@
+"""Load a model into transformers to run it, in float32 and on fixed files.
+
+transformers' own code only, whatever the folder brings.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+from ffn_extract.checkpoints.find import Checkpoint
+from ffn_extract.errors import CheckpointError
+from ffn_extract.gguf_format.runnable_model import model_in_gguf
+from ffn_extract.quantised_formats.files import DequantisedFiles
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a model is run for, and what to do without, for the sentences of a refusal.
+
+    `head` asks for the unembedding too.
+    """
+
+    needed_by: str
+    way_out: str
+    head: bool
+
+
+UPDATES = Purpose("the kind update", "Leave it out with --kinds value,random", head=False)
+MEASUREMENTS = Purpose("a measurement", "Give another model", head=True)
+
+
+def load_model(checkpoint: Checkpoint, purpose: Purpose) -> Any:
+    """The model in float32, ready to run: with `purpose.head` the causal model, else the base one.
+
+    Raises CheckpointError when transformers cannot load it whole.
+    """
+    if checkpoint.gguf is not None:
+        with _quiet():
+            return model_in_gguf(
+                checkpoint.gguf,
+                checkpoint.tensors,
+                needed_by=purpose.needed_by,
+                way_out=purpose.way_out,
+                head=purpose.head,
+            )
+    try:
+        with _quiet():
+            model, loaded = _from_files(checkpoint, purpose)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise CheckpointError(
+            f"{checkpoint.name} cannot be run, which {purpose.needed_by} needs: {reason} "
+            f"{purpose.way_out}."
+        ) from error
+    # What the file lacks is random; a pooler stands behind the layers and changes no update.
+    missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name.split("."))
+    if missing:
+        raise CheckpointError(
+            f"{checkpoint.name} cannot be run, which {purpose.needed_by} needs: transformers does "
+            f"not find {missing[0]} under a name that it knows. {purpose.way_out} "
+            "or save the model again with save_pretrained."
+        )
+    return model.eval()
+
+
+def with_random_weights(model: Any, seed: int) -> Any:
+    """A model of the same settings whose weights are drawn as before training."""
+    with torch.random.fork_rng(devices=[]), _quiet():
+        torch.manual_seed(seed)
+        # The settings name no files, so nothing is loaded.
+        return type(model)(model.config).to(torch.float32).eval()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _from_files(checkpoint: Checkpoint, purpose: Purpose) -> tuple[Any, dict[str, Any]]:
+    """The model, and what transformers says of its tensors.
+
+    A quantised one is built with dequantised weights, so that its packages are not needed.
+    """
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    form: dict[str, Any] = {
+        "dtype": torch.float32, "attn_implementation": "eager", "output_loading_info": True
+    }  # fmt: skip
+    auto: Any = AutoModelForCausalLM if purpose.head else AutoModel  # untyped
+    files = checkpoint.tensors
+    if not isinstance(files, DequantisedFiles):
+        loaded: tuple[Any, dict[str, Any]] = auto.from_pretrained(
+            checkpoint.folder, **local, **form
+        )  # local files only  # nosec B615
+        return loaded
+    config: Any = AutoConfig.from_pretrained(checkpoint.folder, **local)  # nosec B615
+    parts: list[Any] = [config, getattr(config, "text_config", None)]
+    for part in parts:
+        if hasattr(part, "quantization_config"):
+            del part.quantization_config
+    tensors = files.in_memory()
+    kinds: Any = (
+        transformers.MODEL_FOR_CAUSAL_LM_MAPPING if purpose.head else transformers.MODEL_MAPPING
+    )
+    model, said = kinds[type(config)].from_pretrained(
+        None, config=config, state_dict=tensors, **form
+    )
+    biased = {n for n in said["unexpected_keys"] if n.endswith(".bias") and tensors[n].any()}
+    said["missing_keys"] = {*said["missing_keys"], *(n for n in biased if _in_a_layer(n))}
+    return model, said
+
+
+def _in_a_layer(name: str) -> bool:
+    return any(part.isdecimal() for part in name.split("."))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' loading report and bars: a head that is left out is no news."""
+    logs: Any = transformers.utils.logging  # untyped
+    level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
+    logs.set_verbosity(logging.ERROR)
+    logs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logs.set_verbosity(level)
+        if bars:
+            logs.enable_progress_bar()

@@ -1,0 +1,86 @@
+"""From the residual stream to scores over the vocabulary, and ranks among them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.nn.functional import linear
+
+from ffn_extract.running import one_thread
+
+
+class Unembed:
+    """The model's final norm, what narrows its output if anything does, and its head with the bias.
+
+    Scores are those before the model scales or caps them, which changes no rank. With
+    `normed=False` the norm is left out.
+    """
+
+    def __init__(
+        self,
+        norm: torch.nn.Module,
+        head: torch.nn.Module,
+        narrow: torch.nn.Module | None,
+        config: Any,
+        *,
+        normed: bool = True,
+    ) -> None:
+        self._norm = norm if normed else torch.nn.Identity()
+        self._narrow = narrow or torch.nn.Identity()
+        self._rows: torch.Tensor = head.weight.detach()  # type: ignore[operator]
+        bias: torch.Tensor | None = getattr(head, "bias", None)
+        self._bias = None if bias is None else bias.detach()
+        self._config = config
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the unembedding."""
+        return self._rows.shape[0]
+
+    def scores(self, states: torch.Tensor) -> torch.Tensor:
+        """Scores of states of the residual stream: (n, d_model) to (n, vocab_size)."""
+        with torch.inference_mode(), one_thread():
+            return linear(self._narrow(self._norm(states)), self._rows, self._bias)
+
+    def in_blocks(self, states: torch.Tensor, rows: int) -> Iterator[torch.Tensor]:
+        """Scores of `rows` states at a time, the last block filled up: never another shape.
+
+        The number of states alone decides about the blocks. Yields shape (at most `rows`, vocab).
+        """
+        for start in range(0, len(states), rows):
+            block = states[start : start + rows]
+            n = len(block)
+            if n < rows:
+                block = torch.cat([block, block[-1:].expand(rows - n, -1)])
+            yield self.scores(block)[:n]
+
+    def directions(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """e_w of tokens as vectors of the residual stream, without the norm: (*ids, d_model)."""
+        rows = self._rows[token_ids]
+        if isinstance(self._narrow, torch.nn.Linear):
+            return rows @ self._narrow.weight.detach()
+        return rows
+
+    def logits(self, scores: torch.Tensor) -> torch.Tensor:
+        """The model's own logits from scores: scaled and capped as it does."""
+        config = self._config
+        scaled = scores * (getattr(config, "logit_scale", None) or 1)
+        scaled = scaled / (getattr(config, "logits_scaling", None) or 1)
+        cap = getattr(config, "final_logit_softcapping", None)
+        return cap * torch.tanh(scaled / cap) if cap else scaled
+
+
+def ranks(scores: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
+    """Rank(t) = 1 + #{higher} + #{equal with lower id}: (n, vocab), (n,) to (n,)."""
+    own = scores.gather(1, token_ids[:, None])
+    higher = (scores > own).sum(dim=1)
+    equal = scores == own
+    if bool((equal.sum(dim=1) > 1).any()):
+        lower = torch.arange(scores.shape[1], device=scores.device) < token_ids[:, None]
+        higher = higher + (equal & lower).sum(dim=1)
+    return higher + 1
+
+
+def top(scores: torch.Tensor) -> torch.Tensor:
+    """The token of rank 1: (n, vocab) to (n,); of equal ones that with the lowest id."""
+    return scores.argmax(dim=1)
