@@ -178,7 +178,7 @@ def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def rename(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Give an extraction another title."""
-    title = request.POST.get("title", "")[:bounds.TITLE]
+    title = request.POST.get("title", "")[: bounds.TITLE]
     extraction_rename(extraction=_one(public_id), title=title, by=request.user)
     return redirect("corpus:extraction", public_id)
 

@@ -1,14 +1,12 @@
 """Events of studies that researchers are told of: all annotations there, an annotator stuck."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, F, Max, QuerySet
 from django.db.models.functions import Greatest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from annotation_site.annotation.lists.access import training_of
@@ -17,14 +15,15 @@ from annotation_site.annotation.monitoring.progress import SUBMITTED_ANNOTATION
 from annotation_site.notices.services import notice_send
 from annotation_site.sentences import Sentence
 
-IDLE_AFTER = timedelta(days=7)
 LOOK_SECONDS = 60
-LOOK_AT_IDLE_SECONDS = 3600  # it reads the lists of every open study
+LOOK_AT_IDLE_SECONDS = 3600
 FINISHED = gettext_noop("All %(annotations)s annotations of “%(study)s” are submitted.")
 NOT_PASSED = gettext_noop(
     "%(person)s did not pass the training of “%(study)s” and waits for you to let them in."
 )
-IDLE = gettext_noop("%(person)s has lists of “%(study)s” left and last worked %(days)s days ago.")
+IDLE = gettext_noop(
+    "%(person)s has done nothing in “%(study)s” for %(days)s days, so others got their lists."
+)
 
 
 def study_events_sweep() -> None:
@@ -79,19 +78,17 @@ def tell_of_failed_training() -> None:
 
 
 def tell_of_idle_annotators() -> None:
-    """Tell of annotators with lists left who have opened and submitted none for IDLE_AFTER."""
-    now = timezone.now()
-    left = Count("assignments", filter=Q(assignments__state__in=Assignment.UNFINISHED))
+    """Tell of annotators whose unopened lists went to others because they did nothing."""
     last = Max(Greatest("assignments__opened_at", "assignments__submitted_at"))
     opened = Max("assignments__opened_at")
-    members = _at_work().annotate(left=left, last=last, opened=opened)
-    for member in members.filter(left__gt=0, opened__lt=now - IDLE_AFTER):
-        last_at = max(filter(None, (member.last, member.opened)))
-        if last_at < now - IDLE_AFTER:
-            days = (now - last_at).days
+    away = _at_work().exclude(away_since=None).annotate(last=last, opened=opened)
+    for member in away:
+        worked = (member.last, member.opened, member.at_work_since, member.consented_at)
+        days = (member.away_since - max(filter(None, worked), default=member.away_since)).days
+        if days >= member.study.idle_days:  # else a researcher released the lists
             _tell_of(
                 member,
-                f"idle {member.pk} since {last_at:%Y-%m-%d}",
+                f"away {member.pk} since {member.away_since:%Y-%m-%d}",
                 Sentence(IDLE, days=days, **_named(member)),
             )
 

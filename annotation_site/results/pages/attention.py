@@ -15,7 +15,6 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.exact_words import exact
 from annotation_site.results.pages.study_facts import PersonFacts, StudyFacts
 
-IDLE_DAYS = 7  # without a look at a list, although some are left
 FEWEST_OVERDUE = 3  # lists that are past their time
 MOST_PEOPLE = 3  # who have a row of their own, of one kind
 
@@ -248,25 +247,22 @@ def _training(facts: StudyFacts) -> Iterator[Row]:
 
 
 def _idle(facts: StudyFacts, now: datetime.datetime) -> Iterator[Row]:
-    """People with lists left who have opened none for some days."""
+    """People who have opened no list for the study's number of idle days, although some are left."""
     idle = []
     for person in facts.people:
         since = person.last_at or person.membership.consented_at or facts.study.created_at
         days = (now - since).days
-        if person.can_work and person.left and not person.waits_for_training and days >= IDLE_DAYS:
+        has_work = person.left or (person.membership.away_since and facts.done < facts.slots)
+        waits = not person.can_work or person.waits_for_training
+        if has_work and not waits and days >= facts.study.idle_days:
             idle.append((days, person))
     if len(idle) > MOST_PEOPLE:
         left = sum(person.left for _days, person in idle)
         yield Row(
             "idle", "warn",
             _("%(n)s annotators have been idle for %(days)s days or more")
-            % {"n": f"{len(idle):,}", "days": IDLE_DAYS},
-            ngettext(
-                "They hold %(n)s list. Remind them, or release it to others.",
-                "They hold %(n)s lists. Remind them, or release these to others.",
-                left,
-            )
-            % {"n": f"{left:,}"},
+            % {"n": f"{len(idle):,}", "days": facts.study.idle_days},
+            _left_to_idle(left),
             _("See the people"),
             **_page("annotation:run", facts, "#people"),
         )  # fmt: skip
@@ -278,15 +274,20 @@ def _idle(facts: StudyFacts, now: datetime.datetime) -> Iterator[Row]:
         yield Row(
             "idle", "warn",
             format_html(fact, person=exact(person.name), n=f"{days:,}"),
-            ngettext(
-                "%(n)s list is left to them. Remind them, or release it to others.",
-                "%(n)s lists are left to them. Remind them, or release these to others.",
-                person.left,
-            )
-            % {"n": f"{person.left:,}"},
+            _left_to_idle(person.left),
             _("See their lists"),
             **_page("annotation:run", facts, f"#{_anchor(person)}"),
         )  # fmt: skip
+
+
+def _left_to_idle(lists: int) -> str:
+    if not lists:
+        return _("Others have their unopened lists until they come back. Remind them.")
+    return ngettext(
+        "%(n)s list is left to them. Remind them, or release it to others.",
+        "%(n)s lists are left to them. Remind them, or release these to others.",
+        lists,
+    ) % {"n": f"{lists:,}"}
 
 
 def _overdue(facts: StudyFacts) -> Iterator[Row]:

@@ -173,11 +173,18 @@ def test_an_annotator_who_has_stopped_or_not_passed_is_told_of_once():
     long_ago = timezone.now() - timedelta(days=9)
     first = Assignment.objects.filter(membership__user=bob).order_by("position").first()
     Assignment.objects.filter(pk=first.pk).update(opened_at=long_ago)
+    bobs = Membership.objects.filter(user=bob)
+    bobs.update(away_since=long_ago + timedelta(days=8), at_work_since=long_ago)
+    study.memberships.filter(user=ada).update(
+        away_since=timezone.now(), at_work_since=timezone.now()
+    )  # whose lists a researcher released
     events.tell_of_idle_annotators()
     events.tell_of_idle_annotators()
-    assert told(rosa)[1:] == [f"{bob} has lists of “A study” left and last worked 9 days ago."]
+    assert told(rosa)[1:] == [
+        f"{bob} has done nothing in “A study” for 8 days, so others got their lists."
+    ]
     Study.objects.filter(pk=study.pk).update(state="closed")
-    Assignment.objects.filter(pk=first.pk).update(opened_at=long_ago - timedelta(days=2))
+    bobs.update(away_since=timezone.now())
     events.tell_of_idle_annotators()
     assert len(told(rosa)) == 2
     person_erase(person=bob, by=UserFactory.create_batch(2, role=Role.ADMIN)[0])

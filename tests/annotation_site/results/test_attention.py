@@ -146,11 +146,19 @@ def test_somebody_with_lists_left_is_idle_after_a_week(study, people):
     assert "idle" not in kinds(study, days=30)
 
 
+def test_somebody_whose_lists_went_to_others_is_idle_too(study, people):
+    Membership.objects.filter(user=people[0]).update(away_since=timezone.now())
+    slots_of(study, people[0]).delete()
+    adas, _bens = rows(study, days=7)
+    assert "ada</bdi> has not started in 7 days" in adas.fact
+    assert adas.why == "Others have their unopened lists until they come back. Remind them."
+
+
 def test_many_idle_people_are_one_row():
     study = make_study(annotators=5, annotators_per_list=1)
     (row,) = rows(study, days=8)
     assert row.fact == "5 annotators have been idle for 7 days or more"
-    assert row.why == "They hold 12 lists. Remind them, or release these to others."
+    assert row.why == "12 lists are left to them. Remind them, or release these to others."
 
 
 def test_somebody_below_the_score_of_the_training_waits_to_be_let_in(people):
