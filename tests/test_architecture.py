@@ -241,8 +241,8 @@ ACCOUNTS_VIEWS_MAY = {"annotation", "notices"}
 # The bundle is all that passes between extraction and site, before it an estimate, and meanwhile
 # questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
-    "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "data_folder",
-    "errors", "estimate", "formulas", "model_sizes", "option_types", "options", "progress",
+    "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "corpora",
+    "data_folder", "errors", "estimate", "formulas", "model_sizes", "option_types", "options", "progress",
     "target_lock", "version",
 }  # fmt: skip
 

@@ -247,7 +247,7 @@ def _training(facts: StudyFacts) -> Iterator[Row]:
 
 
 def _idle(facts: StudyFacts, now: datetime.datetime) -> Iterator[Row]:
-    """People who have opened no list for the study's number of idle days, although some are left."""
+    """People who have done nothing for the study's number of idle days, although lists are left."""
     idle = []
     for person in facts.people:
         since = person.last_at or person.membership.consented_at or facts.study.created_at

@@ -174,7 +174,9 @@ def test_an_annotator_who_has_stopped_or_not_passed_is_told_of_once():
     first = Assignment.objects.filter(membership__user=bob).order_by("position").first()
     Assignment.objects.filter(pk=first.pk).update(opened_at=long_ago)
     bobs = Membership.objects.filter(user=bob)
-    bobs.update(away_since=long_ago + timedelta(days=8), at_work_since=long_ago)
+    bobs.update(
+        away_since=long_ago + timedelta(days=8), at_work_since=long_ago, consented_at=long_ago
+    )
     study.memberships.filter(user=ada).update(
         away_since=timezone.now(), at_work_since=timezone.now()
     )  # whose lists a researcher released
