@@ -7,6 +7,7 @@ moves as few unopened slots as make the shares even.
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,7 +271,7 @@ class _Shares:
 
     def _move(self, chain: Sequence[int]) -> None:
         """Move one list along each link, the last link first."""
-        for giver, taker in list(zip(chain, chain[1:], strict=False))[::-1]:
+        for giver, taker in list(pairwise(chain))[::-1]:
             able = np.flatnonzero(self.has[giver] & ~self.blocked[taker])
             kinds, strata = self.kind[able], self.stratum[able]
             order = np.lexsort(
@@ -415,7 +416,7 @@ def _soonest(shown: Sequence[Entry], item: int) -> int:
 
 
 def _behind(shown: Sequence[Entry], entry: Entry | None, begin: int) -> int:
-    """The place behind a waiting entry, or at the beginning, and behind repeats that stand there."""
+    """The place behind a waiting entry, or at the beginning, and behind repeats that are there."""
     at = begin if entry is None else shown.index(entry, begin) + 1
     while at < len(shown) and shown[at][1] == REPEAT:
         at += 1
