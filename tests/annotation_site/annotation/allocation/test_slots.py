@@ -158,9 +158,8 @@ def test_somebody_who_was_released_is_back_with_the_next_thing_they_do(way):
 
 def test_a_cap_is_kept_and_said():
     study = make(annotators=3)
-    newcomer = members.annotator_add(study=study, user=UserFactory(username="crowd"))
-    Membership.objects.filter(pk=newcomer.pk).update(most_lists=4)
-    slots.shares_renew(study_id=study.pk)
+    crowd = UserFactory(username="crowd")
+    newcomer = members.annotator_add(study=study, user=crowd, most_lists=4)
     assert left(study)[-1] == 4
     assert sum(left(study)) == 48
     shares = study_shares(study)
