@@ -377,7 +377,8 @@ def queue_compose(
     shown += order
     own = {item for item, of in order if of == ANNOTATION} | set(queue.live)
     repeated = {item for item, of in queue.opened if of == REPEAT}
-    kept, moved = [], []
+    kept: list[tuple[int, Entry | None]] = []
+    moved: list[Entry | None] = []
     before: Entry | None = None
     stays = set(order)
     for entry in queue.waiting:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 
 from annotation_site.annotation.allocation.plan import (
     ANNOTATION,
@@ -44,8 +45,8 @@ class Row(NamedTuple):
     """One assignment, as far as sharing has to know it."""
 
     pk: int
-    membership: int
-    item: int
+    membership_id: int
+    item_id: int
     purpose: str
     state: str
     position: int
@@ -55,7 +56,7 @@ class Row(NamedTuple):
 
     @property
     def entry(self) -> Entry:
-        return (self.item, self.purpose)
+        return (self.item_id, self.purpose)
 
     @property
     def belongs_to_nobody(self) -> bool:
@@ -70,13 +71,8 @@ class Row(NamedTuple):
 def queue_rows(members: Collection[int]) -> list[Row]:
     """Everybody's assignments, in the order of each queue."""
     rows = Assignment.objects.filter(membership__in=members).order_by("membership", "position")
-    return [
-        Row(*row, opened is not None)
-        for *row, opened in rows.values_list(
-            "pk", "membership_id", "item_id", "purpose", "state", "position", "surplus", "version",
-            "opened_at",
-        ).iterator(chunk_size=BATCH)
-    ]  # fmt: skip
+    values = rows.annotate(is_opened=Q(opened_at__isnull=False)).values_list(*Row._fields)
+    return [Row._make(row) for row in values.iterator(chunk_size=BATCH)]
 
 
 def queues_write(
@@ -95,7 +91,7 @@ def queues_write(
     """
     by_person: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        by_person[row.membership].append(row)
+        by_person[row.membership_id].append(row)
     with_reference = _with_reference(study)
     gone: list[int] = []
     moved: list[tuple[int, int]] = []
@@ -135,8 +131,8 @@ def _queue(
     """What is to wait for a person: each entry with its position."""
     opened = [row for row in own if not row.belongs_to_nobody]  # or training that waits
     waiting = [row for row in own if row.belongs_to_nobody and row.state == State.WAITING]
-    had = {row.item for row in opened}
-    was_waiting = {row.item for row in waiting}
+    had = {row.item_id for row in opened}
+    was_waiting = {row.item_id for row in waiting}
     key, person = study.order_key, member.pk
     training: list[Entry] = []
     references = [
@@ -152,7 +148,7 @@ def _queue(
         {*lists, *references}, order_key=key, person=person, after=_is_at(opened, waiting)
     )
     silent = set(references)
-    live = [r.item for r in opened if r.purpose == ANNOTATION and r.state in Assignment.LIVE]
+    live = [r.item_id for r in opened if r.purpose == ANNOTATION and r.state in Assignment.LIVE]
     entries = queue_compose(
         queue=Queue(
             opened=[row.entry for row in opened],
@@ -172,7 +168,7 @@ def _is_at(opened: Sequence[Row], waiting: Sequence[Row]) -> int | None:
     """The list that the person opened last before what waits."""
     until = min((row.position for row in waiting), default=OUT_OF_THE_WAY)
     before = [
-        row.item
+        row.item_id
         for row in opened
         if row.purpose in (ANNOTATION, REFERENCE) and row.position < until
     ]
@@ -190,7 +186,7 @@ def _due(
     # One that was taken away with its list, when its lease ended, is none.
     had = sum(row.purpose == REPEAT and row.state != State.EXPIRED for row in opened)
     due = repeats_due(live + len(lists), study.repeat_percent, had)
-    before = {row.item for row in waiting if row.purpose == ANNOTATION}
+    before = {row.item_id for row in waiting if row.purpose == ANNOTATION}
     if before - set(lists):
         return due
     return max(due, sum(row.purpose == REPEAT for row in waiting))

@@ -186,6 +186,8 @@ def _reason(
         ) % {"n": f"{member.most_lists:,}"}
     if others - own - had:
         return _("Pace: lists are shared anew when somebody joins, leaves, skips or finishes.")
+    if not others:
+        return _("Earlier work: the lists that others have left are opened, and stay theirs.")
     if others & had:
         return _("Earlier work: this person has had the lists that others still have.")
     return ngettext(

@@ -75,11 +75,11 @@ def _given(members: Sequence[Membership], rows: Sequence[Row]) -> Given:
             continue
         if row.belongs_to_nobody:
             if row.state == State.WAITING:
-                waiting[row.membership].add(row.item)
+                waiting[row.membership_id].add(row.item_id)
             continue
-        had.add((row.membership, row.item))
-        begun[row.membership] += row.state == State.IN_PROGRESS
-        held[row.item] += row.state in Assignment.LIVE and not row.surplus
+        had.add((row.membership_id, row.item_id))
+        begun[row.membership_id] += row.state == State.IN_PROGRESS
+        held[row.item_id] += row.state in Assignment.LIVE and not row.surplus
     most = {m.pk: m.most_lists for m in members if m.most_lists is not None}
     return Given(had=had, held=held, waiting=waiting, begun=begun, most=most)
 
@@ -115,13 +115,13 @@ def _pilot_fill(study: Study) -> int:
     members = list(people.order_by("pk"))
     had: dict[int, list[Row]] = defaultdict(list)
     for row in queue_rows([member.pk for member in members]):
-        had[row.membership].append(row)
+        had[row.membership_id].append(row)
     created = []
     for member in members:
         rng = random.Random(f"pilot:{study.order_key}:{member.pk}")  # noqa: S311 (an order, no secret)  # nosec B311
         mixed = rng.sample(uses[Item.Use.PILOT], len(uses[Item.Use.PILOT]))
         first = had[member.pk][-1].position + 1 if had[member.pk] else 1
-        seen = {row.item for row in had[member.pk]}
+        seen = {row.item_id for row in had[member.pk]}
         training = uses[Item.Use.TRAINING] if member.training_waived_at is None else []
         queue = [
             *((item, Purpose.TRAINING) for item in training),

@@ -26,10 +26,11 @@ Purpose = Assignment.Purpose
 
 
 @transaction.atomic
-def annotator_add(*, study: Study, user: User) -> Membership:
+def annotator_add(*, study: Study, user: User, most_lists: int | None = None) -> Membership:
     """Add an annotator; in an open study they get their share of the unopened lists at once.
 
-    Somebody who was taken out gets a share again, in the order that was theirs.
+    Somebody who was taken out gets a share again, in the order that was theirs. A newcomer gets at
+    most `most_lists` ever, where it is given.
 
     Raises NotAllowed for the study's researchers, who have seen where lists come from, unless
     the study allows that, and for somebody who joined another study by an open link; Invalid for
@@ -66,7 +67,10 @@ def _enter(study: Study, user: User) -> Membership:
             % {"person": user}
         )
     membership, is_new = Membership.objects.get_or_create(
-        study=study, user=user, role=Membership.Role.ANNOTATOR
+        study=study,
+        user=user,
+        role=Membership.Role.ANNOTATOR,
+        defaults={"most_lists": most_lists},
     )
     if membership.withdrawn_at:
         raise Invalid(
