@@ -304,9 +304,9 @@ def test_twin_databases_give_a_participant_of_an_open_link_identical_responses(m
     assert len(first) == len(second) > 100
     for one, other in zip(first, second, strict=True):
         assert one == other
-        for secret in SECRETS:
+        for secret in ("secret-model", "other-secret", "a secret context"):
             assert secret not in other[3], (other[0], secret)
-    assert first[-10][3].count("DONE") == 1  # the completion page was reached
+    assert any("DONE" in text for url, _, _, text in first if url == "/part/done/")
 
 
 def test_no_response_holds_a_word_of_where_lists_come_from():
