@@ -16,8 +16,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation_site.accounts import services
 from annotation_site.accounts.models import Role, User
+from annotation_site.annotation.crowd import joining, links
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.people.members import annotator_remove
 from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.corpus.models import (
     Extraction,
@@ -26,6 +29,7 @@ from annotation_site.corpus.models import (
     ValueStatistics,
     Vector,
 )
+from tests.annotation_site.annotation.crowd.people import CHECK, RIGHT, WRONG, make_link
 from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (
     LanguageModelFactory,
@@ -169,7 +173,10 @@ def everything_an_annotator_reaches(study, person):
         f"/studies/{study.slug}/figures/coverage-by-kind.svg",
         "/models/", "/models/enqueue/", "/studies/new/", f"/studies/{study.slug}/texts/",
         "/people/", "/invitations/", "/log/", "/join/a-guess/",
-        f"/studies/{study.slug}/references/",
+        f"/studies/{study.slug}/references/", f"/studies/{study.slug}/links/",
+        f"/studies/{study.slug}/links/new/", f"/studies/{study.slug}/payment/",
+        f"/studies/{study.slug}/payment.csv", "/part/check/", "/part/done/", "/part/ended/",
+        "/part/leave/", "/open/a-guess/",
     ]  # fmt: skip
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *forbidden]]
     one = Assignment.objects.get(public_id=uuid.UUID(int=101))
@@ -247,6 +254,61 @@ def test_twin_databases_give_an_annotator_identical_responses():
         assert one == other
     statuses = {status for _, status, _, _ in first}
     assert statuses == {200, 302, 403, 404, 405, 409, 422}
+
+
+def everything_a_participant_reaches(study, ada, monkeypatch):
+    """Every page of somebody who joins by an open link, from the link to the code."""
+    monkeypatch.setattr(links.secrets, "token_urlsafe", lambda n: "T" * 22)
+    monkeypatch.setattr(services.secrets, "token_hex", lambda n: "0" * 10)
+    monkeypatch.setattr(joining, "start_key", lambda: uuid.UUID(int=7))
+    study_state_change(study=study, state=Study.State.OPEN)
+    annotator_remove(membership=ada.memberships.get(), by=study.created_by)
+    link = make_link(study, questions=CHECK, most_lists=100, completion_code="DONE")
+    client, own = Client(), f"/studies/{study.slug}/"
+    pages = [
+        f"/open/{link.token}/", "/", own, f"{own}next/", f"{own}consent/", f"{own}withdraw/",
+        "/part/check/", "/part/done/", "/part/ended/", "/part/leave/", "/tutorial/", "/hours/",
+        "/account/", f"{own}links/", f"{own}payment/", f"{own}payment.csv", "/api/me",
+    ]  # fmt: skip
+
+    def look():
+        return [(url, *_response(client, "get", url)) for url in pages]
+
+    seen = look()
+    seen.append(("start", *_form(client, pages[0], {"key": str(uuid.UUID(int=7))})))
+    person = User.objects.get(is_crowd=True)
+    User.objects.filter(pk=person.pk).update(public_id=uuid.UUID(int=2))
+    seen += look()
+    seen.append(("agree", *_form(client, f"{own}consent/", {"version": 1})))
+    for answers in (WRONG, RIGHT):
+        seen += look()
+        seen.append(("check", *_form(client, "/part/check/", answers)))
+    for row in Assignment.objects.exclude(membership__user=person):
+        Assignment.objects.filter(pk=row.pk).update(public_id=uuid.uuid4())  # hers have these ids
+    number(person)
+    lists = Assignment.objects.filter(membership__user=person).order_by("position")
+    assert {row.purpose for row in lists} == {"training", "annotation", "reference", "repeat"}
+    for row in lists:
+        page = f"/lists/{row.public_id}/"
+        seen.append((page, *_response(client, "get", page)))
+        seen += _work(client, row.position)
+    return seen + look()
+
+
+def test_twin_databases_give_a_participant_of_an_open_link_identical_responses(monkeypatch):
+    twins = (
+        {"kinds": ("value", "random"), "layers": (0,), "model": "secret-model", "context": "",
+         "score": 0.25, "offset": 0},
+        {"kinds": ("update", "value"), "layers": (0, 1, 7), "model": "other-secret",
+         "context": "a secret context", "score": 99.0, "offset": 40},
+    )  # fmt: skip
+    first, second = (everything_a_participant_reaches(*twin(**one), monkeypatch) for one in twins)
+    assert len(first) == len(second) > 100
+    for one, other in zip(first, second, strict=True):
+        assert one == other
+        for secret in ("secret-model", "other-secret", "a secret context"):
+            assert secret not in other[3], (other[0], secret)
+    assert any("DONE" in text for url, _, _, text in first if url == "/part/done/")
 
 
 def test_no_response_holds_a_word_of_where_lists_come_from():

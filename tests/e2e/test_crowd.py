@@ -53,7 +53,7 @@ def test_a_participant_goes_from_the_link_to_the_code_and_another_one_leaves(
     with watched_page(browser, world.address) as page:
         take_place(page, link + "p1")
         submit_without_pattern(page)
-        expect(page.get_by_text("2 of 2")).to_be_visible()
+        expect(page.locator("#position")).to_have_text("List 2 of 2")
         page.goto(link + "p1")  # the platform's tab again: the same place, not another account
         page.get_by_role("link", name="Continue with list 2").click()
         submit_without_pattern(page)

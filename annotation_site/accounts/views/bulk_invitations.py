@@ -1,5 +1,6 @@
 """Views of many invitations at once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core import signing
@@ -55,7 +56,7 @@ def many(request: PersonRequest) -> HttpResponse:
     return render(request, "accounts/invitations_many.html", context, status=status)
 
 
-def _made(request: PersonRequest, rows: list[tuple[str, ...]]) -> HttpResponse:
+def _made(request: PersonRequest, rows: Sequence[tuple[str, ...]]) -> HttpResponse:
     """The links, which are not stored; the page itself carries them to the file."""
     person = str(request.user.public_id)
     context = {

@@ -80,7 +80,7 @@ class OpenLinkForm(forms.Form):
         label=_("Comprehension check"),
         max_length=checks.MOST_TEXT,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 8, "placeholder": EXAMPLE}),
+        widget=forms.Textarea(attrs={"rows": 8, "placeholder": EXAMPLE, **ATTRIBUTES}),
         help_text=_(
             "A line is a question; below it stand its answers, the right one behind *, the others "
             "behind -. Participants get lists only after they answer all of them correctly. Empty "

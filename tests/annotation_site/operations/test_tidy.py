@@ -18,12 +18,14 @@ from django.utils import timezone
 from annotation_site.accounts.models import AuditEntry, Invitation, RequestKey, User
 from annotation_site.accounts.second_factors import encrypted
 from annotation_site.accounts.tokens import token_create
-from annotation_site.annotation.models import Revision, Study
+from annotation_site.annotation.crowd.joining import participation_start
+from annotation_site.annotation.models import CrowdParticipant, Revision, Study
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, LogLine
 from annotation_site.operations import tidy
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.models import ExportJob
+from tests.annotation_site.annotation.crowd.people import make_link
 from tests.annotation_site.factories import (
     assignment_of,
     log_in,
@@ -105,6 +107,10 @@ def things(folders, settings):
         invitation, _ = make_invitation()
         Invitation.objects.filter(pk=invitation.pk).update(**changes)
     make_invitation()
+    link = make_link(study, preset="other", parameter="id")
+    for outside_id in ("old", "new"):
+        participation_start(link=link, outside_id=outside_id, other_ids={}, key=uuid.uuid4())
+    CrowdParticipant.objects.filter(outside_id="old").update(joined_at=past)
     for _ in "ab":
         log_in(user)
     first = Session.objects.order_by("pk")[0]
@@ -136,6 +142,7 @@ def state():
         "invitations": Invitation.objects.count(),
         "sessions": (Session.objects.count(), UserSession.objects.count()),
         "counters": sorted(counters & {"is-over", "still-counts"}),
+        "participants": sorted(CrowdParticipant.objects.values_list("outside_id", flat=True)),
     }
 
 
@@ -164,6 +171,7 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
         "invitations": 1,
         "sessions": (1, 1),
         "counters": ["still-counts"],
+        "participants": ["", "new"],
     }
     gone = sorted(before - set(files(folders)))
     assert [name.split("/")[0] for name in gone] == ["bundles"] * 3 + ["exports"] + ["metrics"] * 2
