@@ -51,6 +51,8 @@ def every_purpose() -> bytes:
         senses=[{"gloss": "three", "lemma": "3", "part": "noun", "count": 7}], gloss_part="noun"
     )
     lists_with_both_sides(lists)
+    final = Assignment.objects.filter(purpose="adjudication", item__use="study").first()
+    Assignment.objects.filter(pk=final.pk).update(looked_before=True)
     return with_few_draws(Study.objects.get(title=campaign.TITLE))
 
 
@@ -107,6 +109,10 @@ def test_a_restored_study_gives_the_same_archive(whole):
 
 def test_the_archive_has_what_it_is_asked_to_restore(whole):
     """Else the test above would compare little."""
+    looked = [line for line in lines(whole, "labels/labels.jsonl") if line["looked_before"]]
+    assert [line["purpose"] for line in looked] == ["adjudication"]
+    assert as_json(whole, "parameters.json")["counts"]["adjudicated_not_blind"] == 1
+    assert b"Of the adjudicated annotations, 1 was given not blind" in members(whole)["methods.md"]
     purposes = {line["purpose"] for line in lines(whole, "labels/labels.jsonl")}
     assert purposes == set(Assignment.Purpose.values) - {"pilot"}
     states = {line["state"] for line in lines(whole, "restore/assignments.jsonl")}
