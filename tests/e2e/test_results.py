@@ -94,7 +94,7 @@ def test_headline_figures_and_files(world: Site, browser: Browser) -> None:
     assert lines[1].startswith("model-0,value,without,0.35,0.35,0.35,1.0,4,4,8,0,")
 
     page.get_by_text("All measures, with definitions and sources").click()
-    page.get_by_role("row", name="Overlap of matched patterns").locator("summary").click()
+    page.locator("#agreement summary", has_text="Overlap of matched patterns").click()
     expect(page.get_by_text("matched one to one so that their Jaccard overlaps")).to_be_visible()
     expect(page.get_by_role("link", name="Jaccard (1912)")).to_be_visible()
 
@@ -114,8 +114,9 @@ def test_a_filter_is_chosen_by_keyboard_and_the_numbers_keep_theirs(
     show.focus()
     page.keyboard.press("Enter")  # nothing has been changed
     expect(page).to_have_url(re.compile(r"/results/$"))
-    page.get_by_label("value vectors").focus()
-    page.keyboard.press("Space")
+    for kind in ("value vectors", "FFN updates"):
+        page.get_by_label(kind).focus()
+        page.keyboard.press("Space")
     expect(show).to_have_attribute("aria-disabled", "false")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/results/\?kinds=random&before=\d+$"))

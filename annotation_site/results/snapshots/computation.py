@@ -264,7 +264,7 @@ def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -
 
 
 def _methods(answers: StudyAnnotations, request: TableRequest) -> dict[str, Any]:
-    """What the methods paragraph says besides the tables; the keys are those of an archive."""
+    """Counts and settings for the methods paragraph, under the keys of an archive."""
     everything = answers.annotations
     own = everything[everything["purpose"] == Purpose.ANNOTATION]
     states, purposes = request.missing["state"], everything["purpose"]

@@ -31,10 +31,6 @@ from annotation_site.results.snapshots.selectors import Person, ResultsState, re
 from annotation_site.results.tables.filters import Filters
 from annotation_site.workers.selectors import workers_alive
 
-# Parameters of an address beside the filter: the state of the page, the snapshot of a file, the
-# snapshot to show meanwhile, and the mark of a form that was sent.
-_NOT_FILTERS = ("have", "snapshot", "before", "ticked")
-
 
 @researcher_required
 @require_GET
@@ -92,7 +88,7 @@ def retry(request: PersonRequest, slug: str) -> HttpResponse:
     form = _valid(_form(request, study, selectors.people_of(study)))
     services.snapshot_retry(study=study, filters=form.filters())
     page = reverse("results:results", args=[study.slug])
-    return redirect(f"{page}?{_query(request)}" if _query(request) else page)
+    return redirect(f"{page}?{form.query}" if form.query else page)
 
 
 @counted
@@ -139,14 +135,6 @@ def _valid(form: FilterForm) -> FilterForm:
     if not form.is_valid():
         raise Invalid(form.sentence())
     return form
-
-
-def _query(request: PersonRequest) -> str:
-    """The choices of an address, and nothing else."""
-    chosen = request.GET.copy()
-    for name in _NOT_FILTERS:
-        chosen.pop(name, None)
-    return chosen.urlencode()
 
 
 def _snapshot(request: PersonRequest, study: Study) -> Snapshot:
@@ -201,7 +189,7 @@ def _context(
         "form": form,
         "is_filtered": filters != Filters.of(study),
         "chosen": filter_words(filters, study=study, people=people),
-        "query": _query(request),
+        "query": form.query,
         "state": state,
         "snapshot": snapshot,
         "is_older_choice": snapshot is not None and snapshot is not state.snapshot,

@@ -196,12 +196,12 @@ def test_matched_patterns_side_by_side() -> None:
     table = matched_patterns(labels, list_ids=["B"], min_tokens=4)
     expected = pd.DataFrame(
         [
-            ("ana", "ben", 1, 1, 1.0, (3, 5, 7, 9), (), (), False),
-            ("ana", "ben", 2, 2, 0.5, (1, 2, 6), (4, 8), (9,), False),
-            ("ana", "cem", 1, 1, 1.0, (3, 5, 7, 9), (), (), True),
-            ("ana", "cem", 2, None, 0.0, (), (1, 2, 4, 6, 8), (), None),
-            ("ben", "cem", 1, 1, 1.0, (3, 5, 7, 9), (), (), False),
-            ("ben", "cem", 2, None, 0.0, (), (1, 2, 6, 9), (), None),
+            ("B", "ana", "ben", 1, 1, 1.0, (3, 5, 7, 9), (), (), False),
+            ("B", "ana", "ben", 2, 2, 0.5, (1, 2, 6), (4, 8), (9,), False),
+            ("B", "ana", "cem", 1, 1, 1.0, (3, 5, 7, 9), (), (), True),
+            ("B", "ana", "cem", 2, None, 0.0, (), (1, 2, 4, 6, 8), (), None),
+            ("B", "ben", "cem", 1, 1, 1.0, (3, 5, 7, 9), (), (), False),
+            ("B", "ben", "cem", 2, None, 0.0, (), (1, 2, 6, 9), (), None),
         ],
         columns=table.columns,
     )

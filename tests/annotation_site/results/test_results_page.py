@@ -160,6 +160,14 @@ def test_a_form_that_was_sent_comes_back_as_the_shortest_address(study):
     assert "Kinds: Nothing is ticked, so nothing applies. Tick a box." in text(refused)
 
 
+def test_an_address_that_leaves_nothing_out_is_that_of_everything(study):
+    computed(study)
+    context = page(study, "?layer_from=0&layer_to=1&kinds=value&kinds=random&kinds=update").context
+    assert (context["query"], context["filter_name"]) == ("", "All annotations")
+    assert not context["is_older_choice"]
+    assert Snapshot.objects.count() == 1
+
+
 def test_boxes_are_ticked_where_they_apply(study):
     computed(study)
 

@@ -50,6 +50,7 @@ def test_alt_text_says_every_number(table: pd.DataFrame) -> None:
         "with stopwords/punctuation 55.0%); "
         "layer 1: 60.0% (semantic 10.0%, syntactic 40.0%, names 10.0%; "
         "with stopwords/punctuation 80.0%). "
+        "Dotted line, random vectors, all layers: 0.0%. "
         "Random vectors of toy (1 of 2 lists, 2 annotations): "
         "layer 0: 0.0% (semantic 0.0%, syntactic 0.0%, names 0.0%; "
         "with stopwords/punctuation 0.0%); "
