@@ -199,7 +199,7 @@ def calculation_by_hand(site: Site) -> dict:
 
 
 def read_results(page: Page, site: Site) -> bytes:
-    page.get_by_role("link", name="Results").click()
+    page.get_by_role("link", name="Results").first.click()
     expect(page.get_by_text("12 annotations, 2 people")).to_be_visible()
     expect(page.get_by_text("All annotations are included.")).to_be_visible()
     figure = page.get_by_role("img").first
