@@ -264,7 +264,7 @@ class RulesForm(forms.Form):
         return found
 
     def _value(self, bound: forms.BoundField) -> Any:
-        """What a field holds now; where that is no value of it, what it began with."""
+        """The present value of a field; the initial one where the present one is invalid."""
         if not self.is_bound:
             return bound.initial
         try:

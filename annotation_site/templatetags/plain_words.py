@@ -104,7 +104,7 @@ def pairs(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 @register.filter
 def at(found: Mapping[str, Any], name: str) -> Any:
-    """What a dictionary has under a name; None for a name that it lacks."""
+    """A dictionary's value under a name; None for a name that it lacks."""
     return found.get(name)
 
 

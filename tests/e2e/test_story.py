@@ -76,7 +76,7 @@ def make_study(page: Page) -> None:
     page.get_by_label("Title").fill("Concepts in a small encoder")
     page.get_by_label("ada").check()
     page.get_by_label("ben").check()
-    expect(page.get_by_text("Lists of the study, 2 people per list")).to_be_visible()
+    expect(page.get_by_text("2 people share it.")).to_be_visible()
     page.get_by_role("button", name="Create and open").click()
     expect(page.get_by_text("is open. Its annotators see it now.")).to_be_visible()
 
@@ -199,7 +199,7 @@ def calculation_by_hand(site: Site) -> dict:
 
 
 def read_results(page: Page, site: Site) -> bytes:
-    page.get_by_role("link", name="Results").click()
+    page.get_by_role("link", name="Results").first.click()
     expect(page.get_by_text("12 annotations, 2 people")).to_be_visible()
     expect(page.get_by_text("All annotations are included.")).to_be_visible()
     figure = page.get_by_role("img").first

@@ -71,7 +71,7 @@ class SideBySide:
 
     @property
     def marks(self) -> list[dict[str, Any]]:
-        """Who marked which token: {letter, number of the match, counts, ranks} of each pattern."""
+        """Each pattern's marks: {letter, number of its match, counts, ranks}."""
         return [
             {
                 "letter": letter,

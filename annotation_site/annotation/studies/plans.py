@@ -50,7 +50,7 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class Remedy:
-    """What cannot be had, said at a field of the plan, and the value that can.
+    """A refusal or a shortage, said at a field of the plan, with a value that works.
 
     `button` chooses the value; both are empty where only the person can choose.
     """

@@ -147,7 +147,7 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
 
 
 def _too_few_lists(plan: StudyPlan, rows: Sequence[DrawnLists]) -> list[Remedy]:
-    """What the models give where they hold fewer lists per layer than were asked for."""
+    """Remedy where models hold fewer lists per layer than were asked for."""
     short = [row for row in rows if row.is_short]
     if not short:
         return []
@@ -173,7 +173,7 @@ def _too_few_lists(plan: StudyPlan, rows: Sequence[DrawnLists]) -> list[Remedy]:
 
 
 def _too_few_people(plan: StudyPlan) -> list[Remedy]:
-    """What a study without its annotators can do."""
+    """Hint for a plan without annotators."""
     if plan.annotators:
         return []
     needed = plan.annotators_per_list

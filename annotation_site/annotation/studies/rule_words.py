@@ -106,7 +106,7 @@ def text_words(values: Values) -> str:
 
 
 def withdrawal_words(values: Values) -> str:
-    """What becomes of annotations when their person withdraws."""
+    """The fate of annotations when their person withdraws."""
     if values["on_withdrawal"] == Study.OnWithdrawal.REMOVE:
         return _("Annotations of a person who withdraws are removed, and others get their lists.")
     return _("Annotations of a person who withdraws are kept, under a code.")

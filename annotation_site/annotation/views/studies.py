@@ -165,7 +165,7 @@ def change_state(request: PersonRequest, slug: str) -> HttpResponse:
 
 
 def _as_remedied(sent: QueryDict) -> QueryDict | None:
-    """What was sent, with the value that a remedy's button stands for; None for nothing.
+    """The sent form, with the value that a remedy's button stands for; None for nothing.
 
     A script puts the value into its field; this is for browsers without one.
     """

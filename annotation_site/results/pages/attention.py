@@ -40,7 +40,7 @@ class Row:
 
 
 def attention_of(facts: StudyFacts, *, now: datetime.datetime) -> list[Row]:
-    """What one study asks of its researchers, the most pressing first."""
+    """Rows of one study, the most pressing first."""
     if facts.study.state == Study.State.ARCHIVED:
         return []
     found = [*_failed(facts)]

@@ -62,7 +62,7 @@ class PersonFacts:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What the homes say of a study; `slots` is the true total, k for each list."""
+    """One study on the homes; `slots` is the true total, k for each list."""
 
     study: Study
     people: Sequence[PersonFacts]

@@ -17,8 +17,3 @@ addEventListener('click', (event) => {
     }
   }
 });
-
-// Unfolding the preview on a phone changes nothing of the plan.
-for (const type of ['change', 'input']) {
-  document.querySelector('.details-switch')?.addEventListener(type, (event) => event.stopPropagation());
-}

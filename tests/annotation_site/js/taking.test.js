@@ -1,4 +1,4 @@
-import {takeAll, takePattern} from '/static/annotation/taking.js';
+import {marksByRank, takeAll, takePattern} from '/static/annotation/taking.js';
 
 const rules = {several_patterns_per_token: false};
 const several = {several_patterns_per_token: true};
@@ -36,4 +36,16 @@ export function testTakingAPatternEndsNoPatternAndBlankOnes(equal) {
   const blank = {number: 1, description: ' ', category: null, stopwords: null, ranks: []};
   const taken = takePattern({patterns: [blank], no_pattern: true, comment: ''}, pattern(1, [1]), rules);
   equal([taken.no_pattern, taken.patterns.length], [false, 1]);
+}
+
+export function testMarksStandByRankAndLetter(equal) {
+  const marked = marksByRank([
+    {letter: 'A', number: 1, counts: true, ranks: [1, 2]},
+    {letter: 'B', number: 1, counts: false, ranks: [2]},
+    {letter: 'B', number: 2, counts: true, ranks: [2]},
+  ]);
+  equal(marked.get(1), {A: [{number: 1, counts: true}]});
+  equal(marked.get(2), {
+    A: [{number: 1, counts: true}], B: [{number: 1, counts: false}, {number: 2, counts: true}]});
+  equal(marked.get(3), undefined);
 }

@@ -9,13 +9,17 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.models import Assignment
+from annotation_site.annotation.models import Assignment, Membership
 from annotation_site.annotation.monitoring.records import lists_by_id
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.review.adjudication import counted_annotations
 from annotation_site.annotation.work import submissions
 from annotation_site.results.models import Snapshot
-from annotation_site.results.pages.disagreement import adjudication_queue, ranking_of
+from annotation_site.results.pages.disagreement import (
+    adjudication_queue,
+    ranking_of,
+    undecided_after,
+)
 from annotation_site.results.pages.list_search import ListFilters, lists_found
 from annotation_site.results.pages.summary import summary_of
 from annotation_site.results.snapshots import computation
@@ -31,6 +35,8 @@ from tests.annotation_site.factories import (
     make_study,
     pattern,
     researcher_of,
+    submission,
+    text_of,
 )
 from tests.annotation_site.results.frames import frames_of
 
@@ -128,6 +134,44 @@ def test_decided_lists_leave_the_queue_and_stay_to_be_changed(study):
     url = reverse("results:adjudication", args=[study.slug])
     assert "Decided: 1" in client.get(url).content.decode()
     assert "Change<" in client.get(url, {"show": "decided"}).content.decode()
+
+
+def test_after_a_list_comes_the_next_undecided_one_and_at_the_end_the_first(study):
+    snapshot(study)
+    items = items_of(study)
+    rosa = researcher_of(study)
+    queue = [items[n] for n in (2, 1, 0, 3)]
+    assert undecided_after(study, queue[0].pk, by=rosa) == queue[1:]
+    assert undecided_after(study, queue[2].pk, by=rosa) == [queue[3], queue[0], queue[1]]
+    decide(study, queue[3], answer())
+    assert undecided_after(study, queue[2].pk, by=rosa) == [queue[0], queue[1]]
+    # What another researcher has begun is theirs.
+    other = UserFactory(role="researcher")
+    Membership.objects.create(study=study, user=other, role="researcher")
+    begun = adjudicated_annotation_open(item=queue[0], by=other)
+    Assignment.objects.filter(pk=begun.pk).update(draft={"annotation": answer()})
+    assert undecided_after(study, queue[2].pk, by=rosa) == [queue[1]]
+    assert undecided_after(study, queue[2].pk, by=other) == [queue[0], queue[1]]
+
+
+def test_a_submission_leads_to_the_next_list_and_at_the_end_to_the_queue(study):
+    snapshot(study)
+    items = items_of(study)
+    client = client_of(researcher_of(study))
+    for n, item in enumerate(items[:4]):
+        final = adjudicated_annotation_open(item=item, by=researcher_of(study))
+        reply = client.post(
+            reverse("api:submit", args=[final.public_id]), submission(final, answer()),
+            content_type="application/json",
+        ).json()  # fmt: skip
+        if n < 3:
+            following = Assignment.objects.get(public_id=reply["next_url"].split("/")[-2])
+            assert following.item in items[:4]
+            assert client.get(reply["next_url"]).status_code == 200
+    assert reply == {"next": None, "next_url": f"/studies/{study.slug}/adjudication/"}
+    page = text_of(client.get(reply["next_url"]))
+    assert "All 4 lists are decided" in page
+    assert "See the results" in page
 
 
 def test_the_queue_takes_as_many_queries_for_many_lists(study, django_assert_num_queries):

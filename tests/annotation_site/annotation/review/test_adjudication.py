@@ -17,7 +17,7 @@ from annotation_site.annotation.models import (
     Study,
 )
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
-from annotation_site.annotation.review.adjudication import side_by_side
+from annotation_site.annotation.review.adjudication import SideBySide, side_by_side
 from annotation_site.annotation.work import submissions
 from tests.annotation_site.factories import (
     UserFactory,
@@ -74,6 +74,33 @@ def test_patterns_that_overlap_stand_side_by_side(world):
     (few,) = [side for _, side in alone.sides if side]
     assert (few.description, few.counts) == ("few", False)
     assert [side is None for _, side in alone.sides].count(True) == 1
+
+
+def test_each_mark_has_the_number_of_its_match_and_each_pattern_a_key(world):
+    _, item = world
+    compared = side_by_side(item)
+    birds = next(letter for letter, side in compared.matches[0].sides if len(side.ranks) == 5
+                 and side.description == "birds")  # fmt: skip
+    owls = "B" if birds == "A" else "A"
+    marks = {(mark["letter"], mark["number"]): mark for mark in compared.marks}
+    assert marks == {
+        (birds, 1): {"letter": birds, "number": 1, "counts": True, "ranks": [1, 2, 3, 4, 5]},
+        (owls, 1): {"letter": owls, "number": 1, "counts": True, "ranks": [1, 2, 3, 4, 20]},
+        (birds, 2): {"letter": birds, "number": 2, "counts": False, "ranks": [9, 10]},
+    }
+    keys = [side.key for match in compared.matches for _, side in match.sides if side]
+    assert keys == ["1", "2", "3"]
+    assert compared.keyed_letters == [("A", "A"), ("B", "B")]
+
+
+def test_nine_patterns_have_a_key_and_no_letter_takes_that_of_a_command():
+    few = [pattern(n, [3 * n - 2, 3 * n - 1]) for n in range(1, 9)]
+    _, item = make_world(answer(*few), answer(*few))
+    compared = side_by_side(item)
+    keys = [side.key for match in compared.matches for _, side in match.sides if side]
+    assert keys == [*"123456789", *[""] * 7]
+    many = SideBySide([*"ABCDEFGHIJK"], [], [], {})
+    assert [key for _, key in many.keyed_letters] == [*"ABCDEFGHI", "", ""]
 
 
 def test_three_answers_are_joined_without_anybody_twice_in_a_row():
