@@ -129,7 +129,8 @@ def everything_an_annotator_reaches(study, person):
     client = client_of(person)
     own = f"/studies/{study.slug}/"
     pages = [
-        "/", own, f"{own}?q=word1", f"{own}?q=pattern", f"{own}next/", f"{own}consent/", f"{own}withdraw/", "/hours/", "/hours.csv",
+        "/", own, f"{own}?q=word1", f"{own}?q=pattern", f"{own}next/", f"{own}consent/",
+        f"{own}withdraw/", "/hours/", "/hours.csv",
         "/lists/dialogs/", "/tutorial/", "/tutorial/comparison/",
         "/account/", "/account/password/", "/account/sessions/", "/account/second-factor/",
         "/account/login-service/", "/account/tokens/",
