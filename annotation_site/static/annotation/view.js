@@ -274,10 +274,15 @@ const reveal = (number) => card(number)?.scrollIntoView({block: 'nearest'});
 
 // In a narrow window the cards stand below the list, and each opens as a sheet as well.
 const NARROW = matchMedia('(max-width: 759px)');
-const sheets = () => import('./sheet.js');
-export const openSheet = (number) => sheets().then((sheet) => sheet.open(card(number)), () => reveal(number));
+let sheet;
+const fetchSheet = async () => { sheet = await import('./sheet.js'); };
+/** At once where it can: a phone shows its keyboard only for a focus that comes with the tap. */
+export async function openSheet(number) {
+  if (!sheet) await fetchSheet().catch(() => reveal(number));
+  sheet?.open(card(number));
+}
 export const closeSheet = () => document.querySelector(':popover-open')?.hidePopover();
-const fit = () => (NARROW.matches ? sheets() : closeSheet());
+const fit = () => (NARROW.matches ? fetchSheet() : closeSheet());
 NARROW.addEventListener('change', fit);
 fit();
 

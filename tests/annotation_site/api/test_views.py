@@ -47,6 +47,20 @@ def test_a_draft_is_stored_under_the_next_version(client, assignment):
     assert (response.status_code, response.json()) == (200, {"version": 1})
 
 
+def test_a_tab_asks_for_the_stored_draft_with_few_queries(
+    client, assignment, django_assert_num_queries
+):
+    url = reverse("api:draft", args=[assignment.public_id])
+    assert client.get(url).json() == {"version": 0, "content": None}
+    send(client, "put", "draft", assignment, draft())
+    with django_assert_num_queries(4):  # session, person, draft, whether the study is made up
+        assert client.get(url).json() == {"version": 1, "content": {"annotation": {}}}
+    assignment.refresh_from_db()
+    assert assignment.draft_version == 1
+    other = UserFactory()
+    assert client_of(other).get(url).status_code == 404
+
+
 def test_a_draft_from_an_older_version_gets_the_newer_one(client, assignment):
     send(client, "put", "draft", assignment, draft(content={"annotation": "newer"}))
     response = send(client, "put", "draft", assignment, draft())
