@@ -206,11 +206,12 @@ def overview() -> Overview:
 
 def _results_at_work() -> list[ClaimedWork]:
     """Unfinished snapshots, exports and deletions, those at work first; three queries."""
-    found: list[ClaimedWork] = []
-    kinds: tuple[type[ClaimedWork], ...] = (Snapshot, ExportJob, StudyDeletion)
-    for kind in kinds:
-        rows = kind._default_manager.filter(state__in=("due", "running")).select_related("study")
-        found += rows.order_by("pk")[:100]
+    which = {"state__in": ("due", "running")}
+    found: list[ClaimedWork] = [
+        *Snapshot.objects.filter(**which).select_related("study").order_by("pk")[:100],
+        *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
+        *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
+    ]
     return sorted(found, key=lambda row: getattr(row, "state", "") != "running")
 
 

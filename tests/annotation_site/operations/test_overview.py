@@ -142,7 +142,8 @@ def test_failures_have_reason_numbers_attempts_log_and_a_way_on(admin):
     ]  # fmt: skip
     row = next(row for row in found.attention if "gpt2" in row.title)
     assert row.details == [
-        "worker n:1", "in the step “Run the model over the corpus”", "1,200 of 2,000 done", "3 attempts",
+        "worker n:1", "in the step “Run the model over the corpus”", "1,200 of 2,000 done",
+        "3 attempts",
     ]  # fmt: skip
     assert found.cards["failures"].headline == "2 failures"
     page = admin.get("/site/").content.decode()
