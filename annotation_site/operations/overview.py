@@ -146,7 +146,11 @@ class Overview:
         """The content of the page apart from ages, to tell whether it changed."""
         queue = [(q.title, q.state, q.at_work, q.percent) for q in self.queue]
         rows = [(w.health.host, w.health.process, w.health.is_alive, w.doing) for w in self.workers]
-        cards = [(c.key, c.tone, c.headline, c.todo) for c in self.cards.values()]
+        # Free memory differs from moment to moment; its state and remedy do not.
+        cards = [
+            (c.key, c.tone, "" if c.key == "memory" else c.headline, c.todo)
+            for c in self.cards.values()
+        ]
         return [cards, queue, rows, [(t.title, t.text) for t in self.attention], self.people]
 
 
