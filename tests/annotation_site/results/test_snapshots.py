@@ -333,6 +333,6 @@ def test_the_results_page_takes_few_queries(django_assert_max_num_queries):
     services.snapshot_refresh_now(study=study)
     client = researcher_client(study)
     # session, person, study, people of the filter, the data's version (twice), ready, pending,
-    # workers, lists with vectors, tokens, descriptions, whether it is made up
-    with django_assert_max_num_queries(13):
+    # workers, lists with vectors, tokens, descriptions, whether it is made up, unread notices
+    with django_assert_max_num_queries(14):
         client.get(f"/studies/{study.slug}/results/")
