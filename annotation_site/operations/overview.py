@@ -146,7 +146,11 @@ class Overview:
         """The content of the page apart from ages, to tell whether it changed."""
         queue = [(q.title, q.state, q.at_work, q.percent) for q in self.queue]
         rows = [(w.health.host, w.health.process, w.health.is_alive, w.doing) for w in self.workers]
-        cards = [(c.key, c.tone, c.headline, c.todo) for c in self.cards.values()]
+        # Free memory differs from moment to moment; its state and remedy do not.
+        cards = [
+            (c.key, c.tone, "" if c.key == "memory" else c.headline, c.todo)
+            for c in self.cards.values()
+        ]
         return [cards, queue, rows, [(t.title, t.text) for t in self.attention], self.people]
 
 
@@ -206,11 +210,12 @@ def overview() -> Overview:
 
 def _results_at_work() -> list[ClaimedWork]:
     """Unfinished snapshots, exports and deletions, those at work first; three queries."""
-    found: list[ClaimedWork] = []
-    kinds: tuple[type[ClaimedWork], ...] = (Snapshot, ExportJob, StudyDeletion)
-    for kind in kinds:
-        rows = kind._default_manager.filter(state__in=("due", "running")).select_related("study")
-        found += rows.order_by("pk")[:100]
+    which = {"state__in": ("due", "running")}
+    found: list[ClaimedWork] = [
+        *Snapshot.objects.filter(**which).select_related("study").order_by("pk")[:100],
+        *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
+        *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
+    ]
     return sorted(found, key=lambda row: getattr(row, "state", "") != "running")
 
 

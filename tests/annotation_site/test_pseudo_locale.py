@@ -131,6 +131,7 @@ REFUSED = (
     ("admin", "corpus:import", {}),
     ("admin", "corpus:cancel", {}),
     ("admin", "corpus:retry", {}),
+    ("admin", "corpus:rename", {}),
     ("admin", "corpus:delete", {}),
 )
 

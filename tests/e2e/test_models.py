@@ -17,7 +17,7 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     page = logged_in(browser, site, "root")
     page.get_by_role("link", name="Models").click()
     page.get_by_role("link", name="Enqueue a model").click()
-    page.get_by_label("Model", exact=True).fill(MODEL)
+    page.get_by_label("Model", exact=True).select_option(MODEL)
     page.get_by_label("all: split by layer").check()
     page.get_by_label("FFN updates").uncheck()
     page.get_by_role("button", name="Estimate time and memory").click()

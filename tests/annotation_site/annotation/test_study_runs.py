@@ -231,8 +231,8 @@ def test_the_people_page_takes_few_queries_however_many_they_are(django_assert_m
     study = make_study(annotators=12)
     client = client_of(study.created_by)
     # session, person, study, roles that may be added, annotators with counts, who may be added
-    # and whether it is made up; of the shares: everybody's, lists, slots
-    with django_assert_max_num_queries(10):
+    # and whether it is made up, unread notices; of the shares: everybody's, lists, slots
+    with django_assert_max_num_queries(12):
         client.get(f"/studies/{study.slug}/people/")
 
 

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.django_db
 
 SECRETS = "the way in, and one's own secrets: a token must not be able to take an account over"
 BROWSER = "a lesson, a part of a page, or the language of one browser; it stores nothing"
+TOLD = "told to a person on pages; each notice leads to a thing that has addresses of its own"
 PROBE = "for what watches the server"
 NOT_BY_SCRIPT = {
     SECRETS: {
@@ -26,6 +27,7 @@ NOT_BY_SCRIPT = {
         "accounts:language", "annotation:comparison", "annotation:dialogs",
         "annotation:script_words", "annotation:tutorial",
     },
+    TOLD: {"notices:listed", "notices:opened", "notices:all_read", "notices:kinds"},
     PROBE: {"healthz", "readyz", "metrics"},
 }  # fmt: skip
 # Read by script, and changed on the page alone: name and address are what one logs in with, and
@@ -34,6 +36,7 @@ CHANGED_ON_THE_PAGE = ["accounts:own"]
 # By page, the methods of the API that do the same, "GET" where none is named.
 BY_SCRIPT = {
     "home": "work, studies",
+    "site": "workers, extractions",
     "accounts:own": "me",
     "accounts:tokens": "tokens",
     "accounts:token_revoke": "token DELETE",
@@ -57,6 +60,7 @@ BY_SCRIPT = {
     "corpus:manifest": "manifest",
     "corpus:retry": "retry POST",
     "corpus:delete": "extraction DELETE",
+    "corpus:rename": "extraction PATCH",
     "annotation:new": "studies POST, previews POST, annotators",
     "annotation:study": "work_detail, own_lists",
     "annotation:next": "next POST",

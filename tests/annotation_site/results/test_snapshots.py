@@ -345,6 +345,6 @@ def test_the_results_page_takes_few_queries(django_assert_max_num_queries):
     client = researcher_client(study)
     # session, person, study, people and layers of the filter, the data's version, ready, pending,
     # workers, lists with vectors, tokens, codes and descriptions, the paragraph's extractions,
-    # whether it is made up
-    with django_assert_max_num_queries(15):
+    # whether it is made up, unread notices
+    with django_assert_max_num_queries(16):
         client.get(f"/studies/{study.slug}/results/")
