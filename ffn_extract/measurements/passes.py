@@ -44,7 +44,7 @@ _SENTENCE = "refusal.txt"
 
 @dataclass(frozen=True)
 class Pass:
-    """What is read of which examples by which model.
+    """A model, its examples, and the reductions to make of its readings.
 
     `wanted` are names of `REDUCTIONS`; `folder` is where finished batches are kept.
     """
