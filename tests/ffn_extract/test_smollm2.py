@@ -14,7 +14,7 @@ from ffn_extract.corpora import open_corpus
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.running import MEASUREMENTS, load_model
-from ffn_extract.tracing.reader import Reader
+from ffn_extract.tracing.reader import Reader, running_family
 from ffn_extract.updates import UpdateReader
 from ffn_extract.vocabulary import open_vocabulary
 from tests.ffn_extract.tiny_models import SENTENCES
@@ -86,7 +86,7 @@ def test_readings_of_the_causal_model_give_its_predictions(smollm2):
     """x + o = x̃ and o = Σ s_i in three layers; the last layer's scores are the model's logits."""
     checkpoint = find_checkpoint(str(smollm2))
     model = load_model(checkpoint, MEASUREMENTS)
-    reader = Reader(model, architecture_of(checkpoint.config))
+    reader = Reader(model, running_family(architecture_of(checkpoint.config)))
     tokenizer, _ = open_vocabulary(checkpoint)
     ids = tokenizer("The capital of France is")["input_ids"]
     with torch.inference_mode():
