@@ -192,7 +192,7 @@ def _parameters(
 def model_info(
     checkpoint: Checkpoint, name: str, weights: ModelWeights, vocabulary: Vocabulary
 ) -> ModelInfo:
-    """What a manifest says of the model."""
+    """The model's entry in a manifest."""
     sizes, used = weights.dimensions, weights.used_tensors()
     return ModelInfo(
         name=name,

@@ -21,7 +21,7 @@ from ffn_extract.quantised_formats.files import DequantisedFiles
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a model is run for, and what to do without, for the sentences of a refusal.
+    """Purpose of running a model, and the way out without it, for the sentences of a refusal.
 
     `head` asks for the unembedding too.
     """

@@ -42,6 +42,10 @@ from kombu import Connection
 from kombu.transport import filesystem, redis, virtual
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from rest_framework.request import Request as ApiRequest
+from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3Experts
+from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
+from transformers.models.mixtral.modeling_mixtral import MixtralExperts
+from transformers.models.qwen2_moe.modeling_qwen2_moe import Qwen2MoeExperts
 from wptools.page import WPToolsPage
 from wptools.request import WPToolsRequest
 
@@ -184,6 +188,17 @@ def test_wptools_makes_its_requests_where_ours_stands():
     assert "self.curl_perform(" in inspect.getsource(WPToolsRequest.get)
     assert "self.curl_setup(" in inspect.getsource(WPToolsRequest.__init__)
     assert "self.cobj" in inspect.getsource(WPToolsRequest.curl_setup)
+
+
+@checked("transformers", "5.23.0", "ffn_extract/tracing/ffn_modules.py")
+def test_transformers_experts_have_their_gate_in_a_method_and_read_in_one_order():
+    for experts in (MixtralExperts, GptOssExperts, Qwen2MoeExperts, DeepseekV3Experts):
+        assert list(inspect.signature(experts._apply_gate).parameters)[:1] == ["self"]
+        names = list(inspect.signature(experts.forward).parameters)
+        assert len(names) == 4
+        assert names[1] == "hidden_states"
+        assert "ind" in names[2]
+        assert "weights" in names[3]
 
 
 @checked("nltk", "3.10.4", "ffn_extract/glosses/wordnet.py")

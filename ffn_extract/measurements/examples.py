@@ -1,4 +1,4 @@
-"""Examples: one prefix of each sentence, read at its last position; the next token is the gold one.
+"""Examples: one prefix of each sentence, read at its last position, and the token after it.
 
 Geva et al. (2022) take random examples of a validation set (appendix A.3). The length of a prefix
 is uniform between the shortest one that is read and one token less than the sentence.
@@ -42,7 +42,7 @@ class Examples:
     """Drawn examples, and what was left out on the way.
 
     `prepended` are the ids before each text; `skipped` sentences are too short for a prefix and a
-    gold token, `cut` ones longer than the model, or `MOST_TOKENS`, allows.
+    token after it, `cut` ones longer than the model, or `MOST_TOKENS`, allows.
     """
 
     drawn: Sequence[Example]
@@ -58,7 +58,7 @@ class Examples:
         return sum(example.position == 0 for example in self.drawn)
 
     def to_json(self) -> dict[str, Any]:
-        """What a manifest tells of them; nothing of this machine."""
+        """The entry of a manifest; nothing of this machine."""
         return {
             "count": len(self.drawn),
             "corpus": {
@@ -128,7 +128,7 @@ def draw_examples(
 def _tokens(
     tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, text: str
 ) -> tuple[list[int], list[int]]:
-    """What the tokenizer puts before a text, and the text's own ids; what it puts behind is left.
+    """Ids that the tokenizer puts before a text, and the text's own; those behind it are left out.
 
     A special token that a text spells is read as the characters it is spelled with.
     """

@@ -163,8 +163,8 @@ def _readme(
         lines += [f"`{f.name}.svg` and `{f.name}.pdf`: {f.title}." for f in result.figures] + [""]
     if "examples.jsonl" in entries["files"]:
         lines += [
-            "`examples.jsonl`: text, ids up to the position read, position (counted from 0), gold "
-            "token.",
+            "`examples.jsonl`: text, ids up to the position read, position (counted from 0), and "
+            "the token after it (`gold`).",
             "",
         ]
     if "draws.parquet" in entries["files"]:

@@ -1,4 +1,4 @@
-"""What a measurement declares, and what it gives: tables, figures, and its result in words."""
+"""Declaration of a measurement, and its result: tables, figures and words."""
 
 import csv
 import io
@@ -53,7 +53,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Result:
-    """What one measurement gives; `thresholds` go into the manifest."""
+    """Tables, figures and words of one measurement; `thresholds` go into the manifest."""
 
     tables: Sequence[Table]
     figures: Sequence[Figure]
@@ -63,7 +63,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Readings:
-    """What was read of the examples, for a measurement's tables.
+    """Readings of the examples, for a measurement's tables.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ class MeasureOptions:
             )
 
     def recorded(self) -> dict[str, Any]:
-        """What a manifest's parameters have of them; the corpus is told by what was drawn."""
+        """The entries of a manifest's parameters; examples and corpus have their own."""
         own = asdict(self)
         for name in ("model", "corpus", "corpus_field", "workers"):
             del own[name]

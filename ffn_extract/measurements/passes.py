@@ -44,7 +44,7 @@ _SENTENCE = "refusal.txt"
 
 @dataclass(frozen=True)
 class Pass:
-    """What is read of which examples by which model.
+    """A model, its examples, and the reductions to make of its readings.
 
     `wanted` are names of `REDUCTIONS`; `folder` is where finished batches are kept.
     """
@@ -131,7 +131,9 @@ class Pass:
         (self.folder / _SENTENCE).unlink(missing_ok=True)
         context = multiprocessing.get_context("fork")
         children: list[BaseProcess] = [
-            context.Process(target=self._child, args=(missing[k::workers], batches), daemon=True)
+            context.Process(
+                target=self._child, args=(missing[k::workers], batches, os.getpid()), daemon=True
+            )
             for k in range(workers)
         ]
         try:
@@ -159,10 +161,12 @@ class Pass:
             )
         told(len(batches), len(batches), before)
 
-    def _child(self, numbers: Sequence[int], batches: Sequence[Sequence[int]]) -> None:
+    def _child(self, numbers: Sequence[int], batches: Sequence[Sequence[int]], parent: int) -> None:
         torch.set_num_threads(1)  # before anything else: the pool of threads was not forked
         try:
             for number in numbers:
+                if os.getppid() != parent:
+                    os._exit(1)  # the command was killed; the next one goes on
                 self._write(number, batches[number])
         except FFNExtractError as error:
             (self.folder / _SENTENCE).write_text(str(error), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What measurements keep of a pass: a row per example, from readings that are let go of.
+"""Reductions of a pass to a row per example, from readings that are let go of.
 
 One pass serves several measurements: each names the reductions that it needs, and the pass runs
 those once. Dominance as in Geva et al. (2022): the 10 sub-updates with the largest ‖s_i‖, ties by

@@ -31,7 +31,7 @@ from ffn_extract.running import MEASUREMENTS as PURPOSE
 from ffn_extract.running import load_model, with_random_weights
 from ffn_extract.target_lock import locked
 from ffn_extract.tracing.batches import BatchPlan
-from ffn_extract.tracing.reader import Reader, require_traceable
+from ffn_extract.tracing.reader import Reader, require_traceable, running_family
 from ffn_extract.vocabulary import open_vocabulary
 
 
@@ -117,7 +117,8 @@ class _Run:
                 self.model, options.model.revision, done, gguf_file=options.model.gguf_file
             )
             self.weights: ModelWeights = open_weights(self.checkpoint, options.model)
-            require_traceable(self.weights.architecture, _Settings(self.checkpoint.config))
+            self.family = running_family(self.weights.architecture)
+            require_traceable(self.family, _Settings(self.checkpoint.config))
             self.name = model_name(self.checkpoint, options.model)
             sizes = self.weights.dimensions
             needed = needed_bytes(
@@ -171,16 +172,14 @@ class _Run:
         """Readings of every example; the first use runs the model."""
         with self.steps.step("model") as done:
             loaded = load_model(self.checkpoint, PURPOSE).to(self.device)
-            reader = Reader(loaded, self.weights.architecture)
+            reader = Reader(loaded, self.family)
             done(1, 1)
         needs = {need for one in self.measurements for need in one.needs}
         arrays = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
         control = None
         if self.options.control and any(one.name == "saturation" for one in self.measurements):
             drawn = with_random_weights(loaded, self.options.seed).to(self.device)
-            control = self._pass(
-                "control", Reader(drawn, self.weights.architecture), ["candidates"]
-            )
+            control = self._pass("control", Reader(drawn, self.family), ["candidates"])
         return Readings(
             arrays=arrays,
             control=control,

@@ -284,7 +284,7 @@ class ExpertFFN:
 
 
 class _Undo:
-    """What a removed handle undoes besides."""
+    """Handle whose removal undoes something."""
 
     def __init__(self, undo: Callable[[], object]) -> None:
         self.remove = undo

@@ -18,7 +18,7 @@ from ffn_extract.tracing.reader import Reader
 
 @dataclass(frozen=True)
 class Intervention:
-    """What to do with the coefficient of one value vector, by layer and index, both from 0.
+    """A change of the coefficient of one value vector, by layer and index, both from 0.
 
     Attributes
     ----------

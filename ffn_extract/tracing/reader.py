@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ffn_extract.architectures import Architecture
+from ffn_extract.architectures import ARCHITECTURES, Architecture
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.running import one_thread
 from ffn_extract.tracing.batches import Batch
@@ -243,6 +243,17 @@ class Reader:
                 "be read. Name its gain with --norm-gain-tensor."
             )
         return own
+
+
+def running_family(architecture: Architecture) -> Architecture:
+    """The family by transformers' names, where a GGUF file's family has its own ones for tensors.
+
+    One that cannot be run stays as it is, to be refused.
+    """
+    known = ARCHITECTURES.get(architecture.model_type)
+    if known is None or architecture.value_module != known.value_module:
+        return architecture
+    return known
 
 
 def require_traceable(architecture: Architecture, config: Any) -> None:

@@ -13,6 +13,8 @@ from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.corpora import open_corpus
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
+from ffn_extract.running import MEASUREMENTS, load_model
+from ffn_extract.tracing.reader import Reader, running_family
 from ffn_extract.updates import UpdateReader
 from ffn_extract.vocabulary import open_vocabulary
 from tests.ffn_extract.tiny_models import SENTENCES
@@ -78,3 +80,22 @@ def ffn_output(model, layer, ids) -> np.ndarray:
         model(**ids)
     handle.remove()
     return seen[0][0].double().numpy()
+
+
+def test_readings_of_the_causal_model_give_its_predictions(smollm2):
+    """x + o = x̃ and o = Σ s_i in three layers; the last layer's scores are the model's logits."""
+    checkpoint = find_checkpoint(str(smollm2))
+    model = load_model(checkpoint, MEASUREMENTS)
+    reader = Reader(model, running_family(architecture_of(checkpoint.config)))
+    tokenizer, _ = open_vocabulary(checkpoint)
+    ids = tokenizer("The capital of France is")["input_ids"]
+    with torch.inference_mode():
+        logits = model(torch.tensor([ids])).logits[0, -1]
+    for reading in reader.read(ids, [len(ids) - 1], layers=[0, 14, 29]):
+        every = torch.arange(1536)[None]
+        rebuilt = reading.sub_updates(every).sum(dim=1).float()
+        largest = float(reading.update.abs().max())
+        torch.testing.assert_close(rebuilt, reading.update, atol=1e-4 * largest, rtol=0)
+    scores = reader.unembed.scores(reading.after)[0]
+    torch.testing.assert_close(scores, logits, atol=1e-3, rtol=1e-3)
+    assert tokenizer.decode([int(scores.argmax())]) == " Paris"

@@ -23,6 +23,7 @@ from ffn_extract.options import ExtractOptions
 from ffn_extract.tracing.reader import Reader
 from tests.ffn_extract.measurements import plain_measures
 from tests.ffn_extract.measurements.plain_measures import PlainExample
+from tests.ffn_extract.tiny_gguf import write_gguf
 
 FOUR = ["contribution", "saturation", "promotion", "top-candidate"]
 FAMILIES = [
@@ -397,3 +398,14 @@ def test_the_command_prints_the_result_in_words(tiny_model, corpus, tmp_path):
     assert "The 10 largest sub-updates contribute " in ended.stdout
     assert f"tables in {tmp_path / 'out'}" in ended.stdout
     assert "No figure was drawn: matplotlib is not installed" in ended.stderr
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_gguf_file_gives_the_tables_of_the_model_it_was_made_from(
+    tiny_model, corpus, tmp_path, family
+):
+    path = tmp_path / f"tiny-{family}.gguf"
+    write_gguf(path, tiny_model(family))
+    for model, out in ((tiny_model(family), "folder"), (path, "file")):
+        measure(["saturation"], model, tmp_path / out, options_with(corpus))
+    assert rows_of(tmp_path / "file", "saturation") == rows_of(tmp_path / "folder", "saturation")

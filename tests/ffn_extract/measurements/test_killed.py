@@ -1,0 +1,50 @@
+"""A measurement that is killed, and taken up by the same command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.long
+DEADLINE = 300
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_killed_command_is_taken_up_and_writes_the_same_bytes(tiny_model, tmp_path, workers):
+    corpus = tmp_path / "texts.txt"
+    corpus.write_text("".join(f"the cat sat on mat {i} and saw dogs\n" for i in range(600)))
+
+    def command(out):
+        return [
+            sys.executable, "-W", "ignore", "-m", "ffn_extract", "measure", "contribution",
+            str(tiny_model("gpt2")), "--out", str(tmp_path / out), "--corpus", str(corpus),
+            "--examples", "500", "--batch-rows", "2", "--workers", workers, "--resamples", "100",
+        ]  # fmt: skip
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    killed = subprocess.Popen(command("out"), stderr=subprocess.DEVNULL)
+    end = time.monotonic() + DEADLINE
+    while len(list(tmp_path.glob(".out.*.parts/*.npz"))) < 5:
+        assert time.monotonic() < end
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "out").exists()
+    done = len(list(tmp_path.glob(".out.*.parts/*.npz")))
+    assert 5 <= done < 250
+    subprocess.run(command("out"), check=True, capture_output=True)
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    for name in files:
+        if name != "manifest.json":
+            one, two = ((tmp_path / out / name).read_bytes() for out in ("out", "whole"))
+            assert one == two, name
+    digests = {
+        json.loads((tmp_path / out / "manifest.json").read_text())["digest"]
+        for out in ("out", "whole")
+    }
+    assert len(digests) == 1
