@@ -242,8 +242,8 @@ ACCOUNTS_VIEWS_MAY = {"annotation", "notices"}
 # questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
     "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "corpora",
-    "data_folder", "errors", "estimate", "formulas", "model_sizes", "option_types", "options", "progress",
-    "target_lock", "version",
+    "data_folder", "errors", "estimate", "formulas", "model_sizes", "option_types", "options",
+    "progress", "target_lock", "version",
 }  # fmt: skip
 
 

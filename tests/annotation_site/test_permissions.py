@@ -198,8 +198,8 @@ def test_an_error_page_shows_its_sentence_and_status():
 
 
 def test_home_takes_few_queries(world, django_assert_max_num_queries):
-    # session, person, studies to annotate with counts, seconds of submitted lists, leases, training,
-    # unread notices
+    # session, person, studies to annotate with counts, seconds of submitted lists, leases,
+    # training, unread notices
     with django_assert_max_num_queries(7):
         world[2][2].get("/")
     # session, person, studies to annotate, studies to run, failed extractions; of all studies

@@ -37,7 +37,7 @@ def annotator_add(*, study: Study, user: User, most_lists: int | None = None) ->
     somebody who has withdrawn from it.
     """
     study = study_locked(study.pk)
-    membership = _enter(study, user)
+    membership = _enter(study, user, most_lists)
     slots_share(study=study)
     return membership
 
@@ -51,7 +51,7 @@ def annotators_add(*, study: Study, users: Iterable[User]) -> int:
     return len(added)
 
 
-def _enter(study: Study, user: User) -> Membership:
+def _enter(study: Study, user: User, most_lists: int | None = None) -> Membership:
     """With the study locked: the membership of somebody who can get lists from now on."""
     if user.is_crowd and not study.memberships.filter(user=user).exists():
         raise NotAllowed(
