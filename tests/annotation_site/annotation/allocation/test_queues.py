@@ -81,11 +81,6 @@ def test_everybody_gets_training_references_and_repeats_of_their_own_lists():
         check(member)
     orders = [[row.item_id for row in queue_of(member)] for member in members_of(study)]
     assert orders[0] != orders[1]
-    repeated = [
-        {row.item_id for row in queue_of(member) if row.purpose == Purpose.REPEAT}
-        for member in members_of(study)
-    ]
-    assert repeated[0] != repeated[1]
 
 
 def test_the_number_of_lists_that_a_person_reads_holds_everything():
