@@ -1,4 +1,4 @@
-"""How long it takes to share unopened lists anew: `python -m benchmarks.sharing`.
+"""How long it takes to share unopened lists again: `python -m benchmarks.sharing`.
 
 By default 5,000 lists for two people each and 20 people. Each service runs whole, in its own
 transaction: a skip, a join, a release, a return, a removal, the last list of somebody. Beside it

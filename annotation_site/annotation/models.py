@@ -92,7 +92,7 @@ class Study(models.Model):
     lease_hours = models.PositiveIntegerField(default=72)
     # An annotator who does nothing for so long is away: their unopened lists go to others.
     idle_days = models.PositiveSmallIntegerField(default=7)
-    # Its unopened slots are to be shared anew, as a migration left them.
+    # Its unopened slots are to be shared again, as a migration left them.
     shares_due = models.BooleanField(default=False, editable=False)
     show_glosses = models.BooleanField(default=True)
     # Studies from before there was a choice keep the paper's rule; a plan has the other default.

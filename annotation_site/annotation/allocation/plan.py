@@ -26,7 +26,7 @@ class ListToJudge:
 
 @dataclass(frozen=True)
 class Given:
-    """What people have already.
+    """Lists that people have already.
 
     `had` holds every (person, list) that was opened, submitted or skipped, so that nobody gets a
     list twice. `held` counts the slots of a list that opened and submitted annotations hold.
@@ -95,7 +95,7 @@ def trim(
     seed: int,
     given: Given = Given(),
 ) -> dict[int, set[int]]:
-    """What people keep where nothing is given out: `share`, without new slots and exchanges."""
+    """Trim people's unopened lists where nothing is given out: `share` without new slots."""
     shares = _Shares(lists, people, per_list, seed, given)
     shares.trim()
     return shares.as_sets()
@@ -356,7 +356,7 @@ def queue_compose(
     order_key: str,
     person: int,
 ) -> list[Entry]:
-    """What waits for a person, in order: lists and references of `order`, and repeats.
+    """Compose a person's waiting entries: lists and references of `order`, and repeats.
 
     Parameters
     ----------
@@ -425,7 +425,7 @@ def _behind(shown: Sequence[Entry], entry: Entry | None, begin: int) -> int:
 
 
 def _insert(shown: list[Entry], item: int, at: int) -> None:
-    """Insert a repeat, no sooner than it may come. What is inserted brings no two things closer."""
+    """Insert a repeat, no sooner than it may come. No insertion brings two entries closer."""
     shown.insert(min(max(at, _soonest(shown, item)), len(shown)), (item, REPEAT))
 
 

@@ -128,7 +128,7 @@ def _queue(
     lists: Collection[int],
     with_reference: Mapping[str, Sequence[int]],
 ) -> list[tuple[int, Entry]]:
-    """What is to wait for a person: each entry with its position."""
+    """Compute the entries that are to wait for a person, each with its position."""
     opened = [row for row in own if not row.belongs_to_nobody]  # or training that waits
     waiting = [row for row in own if row.belongs_to_nobody and row.state == State.WAITING]
     had = {row.item_id for row in opened}

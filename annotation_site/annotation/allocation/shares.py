@@ -57,7 +57,7 @@ class Shares:
 
     @property
     def for_a_newcomer(self) -> str:
-        """What somebody who joins now would get, as a sentence."""
+        """The share of somebody who joins now, as a sentence."""
         if not self.is_open:
             return _("This study is not open. Lists are shared among its annotators when it opens.")
         if not self.newcomer:
@@ -185,7 +185,7 @@ def _reason(
             member.most_lists,
         ) % {"n": f"{member.most_lists:,}"}
     if others - own - had:
-        return _("Pace: lists are shared anew when somebody joins, leaves, skips or finishes.")
+        return _("Pace: lists are shared again when somebody joins, leaves, skips or finishes.")
     if not others:
         return _("Earlier work: the lists that others have left are opened, and stay theirs.")
     if others & had:

@@ -22,10 +22,10 @@ MOST_CLOCK_DIFFERENCE = timedelta(minutes=1)  # of machines that share a databas
 
 
 def slots_share(*, study: Study) -> int:
-    """Share the unopened slots of the study's lists anew among the annotators at work.
+    """Share the unopened slots of the study's lists again among the annotators at work.
 
     Runs whenever somebody joins, leaves, is away, skips, is released or finishes, when a lease
-    ends, when lists are added and when k changes. What somebody has opened stays theirs. A surplus
+    ends, when lists are added and when k changes. Opened lists stay with their person. A surplus
     annotation takes a slot that nobody has opened before anybody is asked for another one. Where
     nobody works (the study is paused or closed) nobody is asked: people who left lose what they
     have not opened, and nothing else moves. In a pilot everybody gets every pilot list instead; a
@@ -67,7 +67,7 @@ def slots_share(*, study: Study) -> int:
 
 
 def _given(members: Sequence[Membership], rows: Sequence[Row]) -> Given:
-    """What people have, of the lists of the study itself."""
+    """Lists of the study itself that people have."""
     had, begun, held = set(), Counter[int](), Counter[int]()
     waiting: dict[int, set[int]] = defaultdict(set)
     for row in rows:
@@ -179,7 +179,7 @@ def annotators_away(people: QuerySet[Membership]) -> int:
 
 
 def annotators_arrive(people: QuerySet[Membership]) -> None:
-    """Count annotators as at work from now on; their days of idleness begin anew."""
+    """Count annotators as at work from now on; their days of idleness begin again."""
     people.update(away_since=None, at_work_since=timezone.now())
 
 
@@ -196,12 +196,12 @@ def annotator_return(*, membership: Membership) -> None:
 
 @transaction.atomic
 def shares_renew(*, study_id: int) -> int:
-    """Share a study's unopened slots anew, in a transaction of its own."""
+    """Share a study's unopened slots again, in a transaction of its own."""
     return slots_share(study=study_locked(study_id))
 
 
 def leases_sweep() -> None:
-    """End expired leases, find idle people, and share anew what that frees. Drafts stay with their
+    """End expired leases, find idle people, and share again what that frees. Drafts stay with their
     authors.
 
     A list that everybody in the study has had already stays with its author: ending the lease
@@ -220,7 +220,7 @@ def leases_sweep() -> None:
 
 
 def shares_due_sweep() -> None:
-    """Share what a migration says is to be shared anew; `migrate` runs it, and each sweep."""
+    """Share the studies that a migration marked as due; `migrate` runs it, and each sweep."""
     due = Study.objects.filter(shares_due=True, state=Study.State.OPEN)
     for study_id in due.values_list("pk", flat=True):
         shares_renew(study_id=study_id)

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
     dependencies = [("annotation", "0010_made_up_and_deleting")]
 
     operations = [
-        # SQLite makes the table anew; what watches a column stands on the table.
+        # SQLite makes the table again; what watches a column stands on the table.
         migrations.RunPython(trigger.drop_trigger, trigger.add_trigger),
         migrations.AddField(
             model_name="study",

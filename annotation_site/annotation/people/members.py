@@ -159,7 +159,7 @@ def _training_return(membership: Membership) -> None:
 
 
 def membership_back(*, user: User, slug: str) -> Any:
-    """`selectors.membership_of`, of a person who comes to work: they are not away any more.
+    """`selectors.membership_of`, of a person back at work, who is not away any more.
 
     Raises Http404 as it does.
     """

@@ -129,7 +129,7 @@ def own_studies(user: User) -> list[OwnStudy]:
 
 
 def own_studies_back(user: User) -> list[OwnStudy]:
-    """`own_studies` of a person who comes to work: they are not away in any study any more."""
+    """`own_studies` of a person back at work, who is not away in any study any more."""
     found = own_studies(user)
     away = [own.membership for own in found if own.is_away]
     for membership in away:

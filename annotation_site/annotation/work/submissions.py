@@ -137,7 +137,7 @@ def assignment_submit(
 
 
 def _share_after(done: Any) -> None:
-    """Share the study's slots anew if this person was away, or has finished all their lists."""
+    """Share the study's slots again if this person was away, or has finished all their lists."""
     if done.membership.away_since is not None:
         annotator_return(membership=done.membership)
         return

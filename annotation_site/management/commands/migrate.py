@@ -20,7 +20,7 @@ from annotation_site.operations.databases import (
 
 
 def _share_what_is_due() -> None:
-    """Share unopened lists anew where a migration asks for it, by the code that is there now."""
+    """Share unopened lists again where a migration asks for it, by the code that is there now."""
     executor = MigrationExecutor(connection)
     if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
         shares_due_sweep()

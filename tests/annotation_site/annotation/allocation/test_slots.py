@@ -226,7 +226,7 @@ def test_different_pace_is_named_until_lists_are_shared_anew():
     for row in first.assignments.order_by("position")[:4]:
         submit(row, answer())
     shares = study_shares(study)
-    assert shares.people[first.pk].reason.startswith("Pace: lists are shared anew when somebody")
+    assert shares.people[first.pk].reason.startswith("Pace: lists are shared again when somebody")
     slots.shares_renew(study_id=study.pk)
     assert not study_shares(study).is_uneven
 
