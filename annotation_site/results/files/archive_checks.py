@@ -117,8 +117,8 @@ class RecordChecks:
         yield from (f"{name} is too small" for name, low in least if getattr(record, name) < low)
         if record.made_up != self._study.get("made_up", False):
             yield "made_up differs from study.made_up in parameters.json"
-        if record.looked_before and record.purpose != "adjudication":
-            yield "looked_before is true, and only adjudicated annotations have it"
+        if record.looked_before and (record.purpose, record.list_use) != ("adjudication", "study"):
+            yield "looked_before is true, and only adjudicated annotations of the study have it"
         if record.purpose not in PURPOSES:
             yield f"purpose {record.purpose!r:.40} is unknown"
         if record.surplus and record.purpose != "annotation":
