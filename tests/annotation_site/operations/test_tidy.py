@@ -22,6 +22,7 @@ from annotation_site.annotation.crowd.joining import participation_start
 from annotation_site.annotation.models import CrowdParticipant, Revision, Study
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, LogLine
+from annotation_site.notices.models import Notice
 from annotation_site.operations import tidy
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.models import ExportJob
@@ -64,6 +65,8 @@ def things(folders, settings):
     for job in jobs[:2]:
         export_run(job_id=job.pk)
     ExportJob.objects.filter(pk=jobs[0].pk).update(expires_at=past)
+    # The person who asked was told of both files.
+    Notice.objects.filter(pk=Notice.objects.earliest("pk").pk).update(created_at=past)
     ExportJob.objects.filter(pk=jobs[2].pk).update(state="failed", requested_at=past)
 
     bundles = folders / "bundles"
@@ -140,6 +143,7 @@ def state():
         "keys": sorted(RequestKey.objects.values_list("key", flat=True)),
         "tokens": sorted(User.objects.values_list("auth_token_set__name", flat=True), key=str),
         "invitations": Invitation.objects.count(),
+        "notices": Notice.objects.count(),
         "sessions": (Session.objects.count(), UserSession.objects.count()),
         "counters": sorted(counters & {"is-over", "still-counts"}),
         "participants": sorted(CrowdParticipant.objects.values_list("outside_id", flat=True)),
@@ -169,6 +173,7 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
         "keys": ["new"],
         "tokens": [*[None] * (User.objects.count() - 1), "new"],
         "invitations": 1,
+        "notices": 1,
         "sessions": (1, 1),
         "counters": ["still-counts"],
         "participants": ["", "new"],
