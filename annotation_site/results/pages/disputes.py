@@ -41,6 +41,7 @@ class Pair:
 class Dispute:
     """A list with low agreement, its patterns side by side."""
 
+    list_id: int
     tokens: Sequence[str]
     where: str
     overlap: str
@@ -57,6 +58,7 @@ def disputes(study: Study, rows: Mapping[str, Sequence[Row]], behind: Behind) ->
     by_list = {key: list(own) for key, own in groupby(matched, key=lambda row: row["list_id"])}
     return [
         Dispute(
+            row["list_id"],
             tokens.get(row["list_id"], [])[:FIRST],
             behind.group(row),
             written.decimal(row["mean_matched_jaccard"]),
