@@ -61,6 +61,8 @@ BY_SCRIPT = {
     "corpus:retry": "retry POST",
     "corpus:delete": "extraction DELETE",
     "corpus:rename": "extraction PATCH",
+    "corpus:corpora": "corpora, corpora POST",
+    "corpus:corpus_delete": "corpus DELETE",
     "annotation:new": "studies POST, previews POST, annotators",
     "annotation:study": "work_detail, own_lists",
     "annotation:next": "next POST",
