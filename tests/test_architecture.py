@@ -93,8 +93,8 @@ FILES = {
     "api": (
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
-    "api/serializers": "contents corpus files lists monitoring people results studies",
-    "api/views": "contents corpus files lists monitoring people results site studies",
+    "api/serializers": "contents corpus files lists monitoring open_links people results studies",
+    "api/views": "contents corpus files lists monitoring open_links people results site studies",
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
         "locations log models receiving selectors services sweeps tasks time_left titles urls views"

@@ -8,6 +8,7 @@ from annotation_site.api.views import (
     files,
     lists,
     monitoring,
+    open_links,
     people,
     results,
     site,
@@ -18,6 +19,7 @@ app_name = "api"
 STUDY = "studies/<slug:slug>"
 PERSON = f"{STUDY}/people/<uuid:public_id>"
 EXTRACTION = "extractions/<uuid:public_id>"
+LINK = f"{STUDY}/links/<uuid:public_id>"
 EXPORT = f"{STUDY}/exports/<uuid:public_id>"
 urlpatterns = [
     path("lists/<uuid:public_id>", lists.ListView.as_view(), name="list"),
@@ -70,6 +72,9 @@ urlpatterns = [
     path(f"{PERSON}/let-in", monitoring.LetInView.as_view(), name="let_in"),
     path(f"{STUDY}/progress", monitoring.ProgressView.as_view(), name="progress"),
     path(f"{STUDY}/flags", monitoring.FlagsView.as_view(), name="flags"),
+    path(f"{STUDY}/links", open_links.OpenLinksView.as_view(), name="open_links"),
+    path(LINK, open_links.OpenLinkView.as_view(), name="open_link"),
+    path(f"{LINK}/state", open_links.OpenLinkStateView.as_view(), name="open_link_state"),
     path(f"{STUDY}/payments", monitoring.PaymentsView.as_view(), name="payments"),
     path(f"{STUDY}/lists", monitoring.StudyListsView.as_view(), name="study_lists"),
     path(f"{STUDY}/lists/<int:number>", monitoring.StudyListView.as_view(), name="study_list"),

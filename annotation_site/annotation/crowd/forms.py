@@ -1,5 +1,6 @@
 """Forms of open links."""
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -139,12 +140,6 @@ def end_of(day: date) -> datetime:
 
 def link_initial(link: OpenLink) -> dict[str, Any]:
     """Initial values of the form for a link."""
-    names = (
-        "name", "most_people", "most_lists", "preset", "parameter", "completion",
-        "completion_code", "redirect_url", "attempts", "idle_hours", "keep_days",
-    )  # fmt: skip
-    return {
-        **{name: getattr(link, name) for name in names},
-        "last_day": (link.ends_at - timedelta(seconds=1)).astimezone(UTC).date(),
-        "questions": checks.questions_written(checks.questions_from_json(link.questions)),
-    }
+    initial = asdict(links.settings_of(link))
+    ends_at = initial.pop("ends_at") - timedelta(seconds=1)
+    return {**initial, "last_day": ends_at.astimezone(UTC).date()}

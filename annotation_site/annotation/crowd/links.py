@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +16,12 @@ from django.utils.translation import gettext_lazy
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import study_locked
-from annotation_site.annotation.crowd.checks import questions_parse, questions_to_json
+from annotation_site.annotation.crowd.checks import (
+    questions_from_json,
+    questions_parse,
+    questions_to_json,
+    questions_written,
+)
 from annotation_site.annotation.crowd.models import OpenLink
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.people.members import lists_release
@@ -54,6 +59,13 @@ class LinkSettings:
     attempts: int = 2
     idle_hours: int = 24
     keep_days: int = 90
+
+
+def settings_of(link: OpenLink) -> LinkSettings:
+    """A link's settings as they are."""
+    names = (one.name for one in fields(LinkSettings) if one.name != "questions")
+    written = questions_written(questions_from_json(link.questions))
+    return LinkSettings(questions=written, **{name: getattr(link, name) for name in names})
 
 
 FIXED = ("preset", "parameter", "questions", "attempts")  # once somebody has joined

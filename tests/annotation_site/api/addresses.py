@@ -39,6 +39,9 @@ GET = {
     "api:models": ADMIN,
     "api:extractions": RESEARCHER,
     "api:upload": NO_GET,
+    "api:open_links": OWN_STUDY,
+    "api:open_link": OWN_STUDY,
+    "api:open_link_state": NO_GET,
     "api:corpora": RESEARCHER,
     "api:corpus": NO_GET,
     "api:estimates": NO_GET,
@@ -94,7 +97,8 @@ OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {
     "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
     "texts", "study_people", "items", "assignments", "annotations", "results",
-    "progress", "flags", "payments", "study_lists", "references", "adjudication", "retry_results",
+    "progress", "flags", "payments", "open_links", "study_lists", "references", "adjudication",
+    "retry_results",
     "snapshots", "figures", "exports",
 }  # fmt: skip
 
@@ -109,6 +113,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     name = name.removeprefix("api:")
     person = assignment.membership.user.public_id
     slug = {"slug": study.slug}
+    link = {**slug, "public_id": newest(study.open_links, "public_id", assignment.public_id)}
     export = {**slug, "public_id": newest(study.exports, "public_id", assignment.public_id)}
     if name in OF_A_LIST:
         return {"public_id": assignment.public_id}
@@ -132,6 +137,8 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         "hours_file": {"extension": "csv"},
         "snapshot": {**slug, "snapshot": newest(study.snapshots, "pk", 1)},
         "figure": {**slug, "name": "coverage-across-layers-0", "extension": "svg"},
+        "open_link": link,
+        "open_link_state": link,
         "export_state": export,
         "export_file": export,
         "table": {**slug, "table": "coverage"},

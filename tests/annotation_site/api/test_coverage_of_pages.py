@@ -13,6 +13,7 @@ pytestmark = pytest.mark.django_db
 SECRETS = "the way in, and one's own secrets: a token must not be able to take an account over"
 BROWSER = "a lesson, a part of a page, or the language of one browser; it stores nothing"
 TOLD = "told to a person on pages; each notice leads to a thing that has addresses of its own"
+CROWD = "people who join by an open link work in a browser: their accounts have no token"
 PROBE = "for what watches the server"
 NOT_BY_SCRIPT = {
     SECRETS: {
@@ -28,6 +29,10 @@ NOT_BY_SCRIPT = {
         "annotation:script_words", "annotation:tutorial",
     },
     TOLD: {"notices:listed", "notices:opened", "notices:all_read", "notices:kinds"},
+    CROWD: {
+        "annotation:open_link", "annotation:check", "annotation:done", "annotation:ended",
+        "annotation:leave",
+    },
     PROBE: {"healthz", "readyz", "metrics"},
 }  # fmt: skip
 # Read by script, and changed on the page alone: name and address are what one logs in with, and
@@ -42,6 +47,8 @@ BY_SCRIPT = {
     "accounts:token_revoke": "token DELETE",
     "accounts:invitations": "invitations",
     "accounts:invite": "invitations POST",
+    "accounts:invite_many": "invitations POST",
+    "accounts:invite_many_file": "invitations POST",
     "accounts:revoke": "invitation DELETE",
     "accounts:people": "people",
     "accounts:person": "person",
@@ -80,6 +87,13 @@ BY_SCRIPT = {
     "annotation:duplicate": "duplicate POST",
     "annotation:people": "study_people, study_people POST",
     "annotation:person": "study_person DELETE, release POST",
+    "annotation:open_links": "open_links",
+    "annotation:open_link_new": "open_links POST",
+    "annotation:open_link_settings": "open_link, open_link PATCH",
+    "annotation:open_link_state": "open_link_state POST",
+    "annotation:open_link_delete": "open_link DELETE",
+    "annotation:payment": "payments",
+    "annotation:payment_file": "payments",
     "annotation:texts": "texts, texts PUT",
     "annotation:references": "references, adjudicate POST",
     "annotation:consent": "work_detail, consent POST",

@@ -2,8 +2,10 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 from django.urls import get_resolver, reverse
+from django.utils import timezone
 
 from tests.annotation_site.api import addresses
 from tests.annotation_site.factories import answer
@@ -17,6 +19,12 @@ OWN_DONE = (401, 404, 204, 404, 404, 404)
 RUNS = (401, 403, 403, 404, 200, 200)
 MAKES = (401, 403, 403, 404, 201, 201)
 ADMINS = (401, 403, 403, 403, 403, 200)
+LINK = {
+    "name": "A link",
+    "ends_at": (timezone.now() + timedelta(days=7)).isoformat(),
+    "most_people": 5,
+    "most_lists": 5,
+}
 # What every method that changes something answers to the people of addresses.GET.
 WRITES = {
     ("api:draft", "PUT"): (DRAFT, OWN),
@@ -36,6 +44,8 @@ WRITES = {
     ("api:estimates", "POST"): ({"model": "../etc"}, (401, 403, 403, 403, 403, 422)),
     # The world sends JSON, and nothing but files is taken.
     ("api:upload", "POST"): ({}, (401, 403, 403, 403, 403, 415)),
+    ("api:corpora", "POST"): ({}, (401, 403, 403, 415, 415, 415)),
+    ("api:corpus", "DELETE"): (None, (401, 403, 403, 404, 404, 404)),  # nobody's
     # The world's extraction is ready, and a study uses it.
     ("api:extraction", "PATCH"): ({"title": "Twelve lists"}, (401, 403, 403, 403, 403, 200)),
     ("api:extraction", "DELETE"): (None, (401, 403, 403, 403, 403, 422)),
@@ -47,6 +57,10 @@ WRITES = {
     # People work at the world's study.
     ("api:study", "DELETE"): (None, (401, 403, 403, 404, 422, 422)),
     ("api:state", "POST"): ({"state": "paused"}, RUNS),
+    ("api:open_links", "POST"): (LINK, MAKES),
+    ("api:open_link", "PATCH"): ({"name": "Another name"}, RUNS),
+    ("api:open_link", "DELETE"): (None, (401, 403, 403, 404, 422, 422)),  # it is not closed
+    ("api:open_link_state", "POST"): ({"open": True}, RUNS),
     # The study has every list already.
     ("api:extend", "POST"): ({"lists_per_layer": 99}, (401, 403, 403, 404, 422, 422)),
     ("api:duplicate", "POST"): ({"title": "A copy"}, MAKES),
