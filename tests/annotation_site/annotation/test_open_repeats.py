@@ -112,7 +112,10 @@ def history(first) -> list[str]:
 def test_no_address_shows_the_first_annotation_while_its_repeat_is_open(first):
     shown = telling(first)
     own = "api/lists/<uuid:public_id>"
-    assert shown == {"lists/<uuid:public_id>/", own, f"{own}/draft", f"{own}/submit", f"{own}/skip"}
+    assert shown == {
+        "studies/<slug:slug>/", "lists/<uuid:public_id>/", own, f"{own}/draft", f"{own}/submit",
+        f"{own}/skip",
+    }  # fmt: skip
     assert history(first)
     repeat = repeat_of(first)
     assert client(first).get(f"/lists/{repeat.public_id}/").status_code == 200

@@ -32,7 +32,8 @@ def filled_in(extraction, people, **changes):
         "lists_per_layer": 2, "annotators": [person.pk for person in people],
         "annotators_per_list": 2, "categories": ["semantic"], "min_tokens": 4, "seed": 0,
         "lease_hours": 72, "training_lists": 0, "reference_lists": 0, "repeat_percent": 0,
-        "pilot_lists": 0, "gloss_rule": "ranked", "on_withdrawal": "keep", **changes,
+        "pilot_lists": 0, "gloss_rule": "ranked", "search_engine": "duckduckgo",
+        "encyclopedia": "en", "on_withdrawal": "keep", **changes,
     }  # fmt: skip
 
 

@@ -211,7 +211,7 @@ def test_the_form_of_a_study_takes_the_text_and_what_withdrawing_means():
         "lists_per_layer": 1, "annotators": [person.pk for person in people],
         "annotators_per_list": 2, "categories": ["semantic"], "min_tokens": 4, "seed": 0,
         "lease_hours": 72, "training_lists": 0, "reference_lists": 0, "repeat_percent": 0,
-        "pilot_lists": 0, "action": "open", "gloss_rule": "first",
+        "pilot_lists": 0, "action": "open", "gloss_rule": "first", "search_engine": "duckduckgo",
         "consent": "Do you agree?", "on_withdrawal": "remove",
     }  # fmt: skip
     client = client_of(UserFactory(role=Role.RESEARCHER))

@@ -68,9 +68,10 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
     url = f"/studies/{study.slug}/references/"
     page = text_of(client.get(url))
     assert "2 of 2 lists have no reference annotation yet" in page
-    for item in study.items.filter(use__in=("training", "reference")):
-        response = client.post(url, {"list": item.pk})
-        assert client.get(response["Location"]).context["page"]["study"]["open"]
+    items = list(study.items.filter(use__in=("training", "reference")))
+    address = client.post(url, {"list": items[0].pk})["Location"]
+    for item in items:
+        assert client.get(address).context["page"]["study"]["open"]
         final = Assignment.objects.get(item=item, purpose=Purpose.ADJUDICATION)
         assert final.state == State.IN_PROGRESS
         with pytest.raises(Invalid, match="no reference annotation yet"):
@@ -79,7 +80,9 @@ def test_a_researcher_answers_on_the_annotation_page_and_then_the_study_opens():
         saved = {"base_version": 0, "content": {"annotation": RIGHT}, "active_seconds": 0}
         assert client.put(f"{api}/draft", saved, "application/json").status_code == 200
         reply = client.post(f"{api}/submit", submission(final, RIGHT), "application/json")
-        assert reply.json() == {"next": None, "next_url": url}
+        address = reply.json()["next_url"]  # of the next list, and at the end of the page
+        assert reply.json() == {"next": None, "next_url": address}
+    assert address == url
     assert "All 2 lists have a reference annotation." in text_of(client.get(url))
     study_open(study=study)
 
@@ -314,8 +317,8 @@ def test_the_page_takes_few_queries_however_many_lists_there_are(django_assert_n
     give_references(study)
     client = client_of(researcher_of(study))
     # session, person, study, its lists with their scores, their answers, their tokens, scores
-    # that wait for a worker, whether it is made up
-    with django_assert_num_queries(8):
+    # that wait for a worker, whether it is made up, unread notices
+    with django_assert_num_queries(9):
         client.get(f"/studies/{study.slug}/references/")
 
 

@@ -17,7 +17,7 @@ from annotation_site.annotation.lists.access import training_of
 from annotation_site.annotation.lists.page import next_assignment
 from annotation_site.annotation.lists.tokens import list_tokens
 from annotation_site.annotation.models import Assignment, Membership, Study, TakenTime
-from annotation_site.annotation.people.members import annotator_add, assignments_release
+from annotation_site.annotation.people.members import annotator_add
 from annotation_site.annotation.review import training
 from annotation_site.annotation.studies.plans import plan_of
 from annotation_site.annotation.studies.rules import study_change
@@ -90,8 +90,6 @@ def test_training_comes_first_and_is_the_same_for_everybody():
 def test_somebody_who_joins_later_is_trained_too():
     study = training_study(annotators_per_list=1)
     member = annotator_add(study=study, user=UserFactory())
-    assert not member.assignments.exists()  # no list is free, so nothing to train for
-    assignments_release(membership=newcomer(study), by=UserFactory(role=Role.ADMIN))
     purposes = list(member.assignments.order_by("position").values_list("purpose", flat=True))
     assert purposes[:2] == [Purpose.TRAINING] * 2
     assert set(purposes[2:]) == {Purpose.ANNOTATION}

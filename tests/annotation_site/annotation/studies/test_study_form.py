@@ -44,7 +44,8 @@ def filled_in(extraction, people, **changes):
         "lists_per_layer": 2, "annotators": [person.pk for person in people],
         "annotators_per_list": 2, "categories": ["semantic"], "min_tokens": 4, "seed": 0,
         "lease_hours": 72, "training_lists": 0, "reference_lists": 0, "repeat_percent": 0,
-        "pilot_lists": 0, "gloss_rule": "ranked", "on_withdrawal": "keep", **changes,
+        "pilot_lists": 0, "gloss_rule": "ranked", "search_engine": "duckduckgo",
+        "encyclopedia": "en", "on_withdrawal": "keep", **changes,
     }  # fmt: skip
 
 
@@ -69,7 +70,8 @@ def test_five_fields_are_open_and_the_others_are_folded_under_their_values(clien
         "Glosses and help": "Glosses ranked by frequency are shown; similar spellings are not "
         "underlined.",
         "Training and checks": "No training, reference, repeated or pilot lists.",
-        "Time": "An opened list is kept for 72 hours.",
+        "Time": "An opened list is kept for 72 hours; after 7 days without work, unopened ones go "
+        "to others.",
         "Researchers": "People who run the study do not annotate.",
         "Texts": "The paper’s guidelines; a short notice about offensive words.",
         "Withdrawal": "Annotations of a person who withdraws are kept, under a code.",
@@ -93,7 +95,9 @@ def test_the_sentences_follow_the_fields():
     assert rule_words.check_words(checks) == (
         "2 training lists, passed at 70%; 1 silent reference list; 10% of lists repeated."
     )
-    assert rule_words.time_words({"lease_hours": 1}) == "An opened list is kept for 1 hour."
+    assert rule_words.time_words({"lease_hours": 1, "idle_days": 1}) == (
+        "An opened list is kept for 1 hour; after 1 day without work, unopened ones go to others."
+    )
     assert rule_words.researcher_words({"team_may_annotate": True}) == (
         "They may annotate too; results leave their annotations out."
     )
