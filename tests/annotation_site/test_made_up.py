@@ -15,6 +15,10 @@ from tests.annotation_site.factories import UserFactory, client_of, make_study
 
 pytestmark = pytest.mark.django_db
 MARK = "made-up annotations"
+OF_OTHER_THINGS = {
+    "accounts:token_revoke", "accounts:revoke", "corpus:corpus_delete", "api:token", "api:corpus",
+    "api:invitation",
+}  # fmt: skip
 MAY_KNOW = (2, 4, 5)  # of the people of `GET`: the annotator, the researcher, an admin
 
 
@@ -48,7 +52,7 @@ def test_every_address_of_the_study_has_the_mark(world):
     found = dict(about_the_study(study, assignment))
     assert len(found) > 60
     for name, url in found.items():
-        if name in ("accounts:token_revoke", "accounts:revoke", "api:token", "api:invitation"):
+        if name in OF_OTHER_THINGS:
             continue  # the id in them is another thing's
         for place, client in enumerate(clients):
             response = client.get(url)

@@ -49,7 +49,8 @@ def test_every_page_has_a_heading_a_way_back_and_at_most_one_main_button(world):
     faults, seen = [], 0
     for who, name, page in pages(world):
         seen += 1
-        buttons = len(MAIN.findall(page))
+        asked = re.sub(r"<dialog\b.*?</dialog>", "", page, flags=re.DOTALL)  # has one of its own
+        buttons = len(MAIN.findall(asked))
         if buttons > 1:
             faults.append(f"{who}: {buttons} main buttons")
         if len(HEADING.findall(page)) != 1:
@@ -58,7 +59,7 @@ def test_every_page_has_a_heading_a_way_back_and_at_most_one_main_button(world):
         if name not in NO_WAY_BACK and 'class="crumbs"' not in main and 'href="/"' not in page:
             faults.append(f"{who}: no way back")
     assert seen > 100
-    assert faults == []
+    assert faults == [], "\n".join(map(str, faults))
 
 
 def test_templates_write_dates_through_the_one_partial_and_its_filters():
@@ -73,7 +74,7 @@ def test_templates_write_dates_through_the_one_partial_and_its_filters():
         ):
             if name not in DATES:
                 faults.append(f"{name}: {found}")
-    assert faults == []
+    assert faults == [], "\n".join(map(str, faults))
 
 
 def test_scripts_write_dates_through_the_one_module():
@@ -85,7 +86,7 @@ def test_scripts_write_dates_through_the_one_module():
             r"toLocale(Date|Time)String|DateTimeFormat|toUTCString|toISOString", path.read_text()
         )
     ]
-    assert faults == []
+    assert faults == [], "\n".join(map(str, faults))
 
 
 def test_a_moment_and_a_day_have_one_format_in_every_language():
@@ -108,4 +109,4 @@ def test_no_page_shows_a_date_in_another_format(world):
     faults = [
         f"{who}: {found[0]}" for who, _, page in pages(world) if (found := other.search(page))
     ]
-    assert faults == []
+    assert faults == [], "\n".join(map(str, faults))

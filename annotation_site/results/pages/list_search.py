@@ -75,8 +75,8 @@ class ListFilters:
     @property
     def query(self) -> str:
         """The filter as it stands in an address, without what excludes nothing."""
-        given = ((one.name, getattr(self, one.name)) for one in fields(self))
-        return urlencode([(name, value) for name, value in given if value not in ("", None)])
+        given = ((one, getattr(self, one.name)) for one in fields(self))
+        return urlencode([(one.name, value) for one, value in given if value != one.default])
 
     @property
     def is_filtered(self) -> bool:
@@ -97,8 +97,9 @@ def lists_url(study: Study, **filters: Any) -> str:
     if "layer" in filters:
         layer = filters.pop("layer")
         filters |= {"layer_from": layer, "layer_to": layer}
-    query = ListFilters(**{"order": "annotations", **filters}).query
-    return f"{reverse('results:lists', args=[study.slug])}?{query}"
+    query = ListFilters(**filters).query
+    address = reverse("results:lists", args=[study.slug])
+    return f"{address}?{query}" if query else address
 
 
 def lists_found(study: Study, filters: ListFilters, ranking: Ranking | None) -> list[int]:

@@ -29,8 +29,10 @@ from annotation_site.annotation.models import Membership
 from annotation_site.annotation.work import submissions
 from annotation_site.api.schema import openapi
 from annotation_site.api.serializers.lists import Submission
+from annotation_site.corpus.models import Corpus
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots.services import snapshot_refresh_now
+from tests.annotation_site.annotation.crowd.people import make_link
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -83,6 +85,8 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         Role.ADMIN: UserFactory(role=Role.ADMIN),
     }[Role(role)]
     token, secret = token_create(user=user, name="a test", scopes=scopes_for(user))
+    link = make_link(study)
+    corpus = Corpus.objects.create(name="two", sentences=2, size=8, digest="0" * 64)
     invitation, _ = make_invitation(by=user) if user.is_admin else (None, "")
     other = study.memberships.filter(role=Membership.Role.ANNOTATOR).last().user
     known = {
@@ -91,6 +95,8 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "table": ["coverage"],
         "snapshot": [snapshot.pk],
         "name": ["coverage-across-layers-0"],
+        "corpora": [str(corpus.public_id)],
+        "links": [str(link.public_id)],
         "exports": [str(job.public_id)],
         "extension": ["csv"],
         "item": [done.item_id],
@@ -116,7 +122,8 @@ def with_what_exists(case: Any, known: dict[str, list[Any]], choose: Any) -> Non
     for name in case.path_parameters or {}:
         kind = name if name != "public_id" else area
         if kind == "studies":
-            kind = "exports" if "/exports/" in case.operation.path else "people"
+            within = case.operation.path.split("/")[4]
+            kind = within if within in ("exports", "links") else "people"
         if choose(st.integers(0, 3)):
             case.path_parameters[name] = choose(st.sampled_from(known[kind]))
     if not isinstance(case.body, dict):

@@ -85,6 +85,12 @@ def things(folders, settings):
     old(incoming / "stopped")
     (incoming / "coming").touch()
 
+    copies = folders / "corpus-copies"
+    copies.mkdir()
+    for name in ("deleted.txt", "read just now.txt"):
+        (copies / name).touch()
+    old(copies / "deleted.txt")
+
     for name in ("gone-container", "quiet-container", socket.gethostname()):
         machine = folders / "metrics" / name
         machine.mkdir(parents=True)
@@ -179,7 +185,9 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
         "participants": ["", "new"],
     }
     gone = sorted(before - set(files(folders)))
-    assert [name.split("/")[0] for name in gone] == ["bundles"] * 3 + ["exports"] + ["metrics"] * 2
+    assert [name.split("/")[0] for name in gone] == [
+        *["bundles"] * 3, "corpus-copies", "exports", *["metrics"] * 2,
+    ]  # fmt: skip
     assert gone[-1] == "metrics/gone-container/counter_1.db"
     assert "bundles/.incoming/stopped" in gone
     left = sorted(p.name for p in (folders / "bundles").iterdir())

@@ -114,7 +114,7 @@ def test_lists_on_which_people_differ_most_come_first(study):
     overlap = ranking_of(study).overlap
     assert [overlap[items[n].pk] for n in range(4)] == [1.0, 0.6, 0.0, None]
     page = client_of(researcher_of(study)).get(reverse("results:adjudication", args=[study.slug]))
-    assert "60.0%" in page.content.decode()
+    assert "0.60" in page.content.decode()
 
 
 def test_lists_that_were_answered_since_stand_at_the_end(study):
@@ -178,12 +178,12 @@ def test_the_queue_takes_as_many_queries_for_many_lists(study, django_assert_num
     snapshot(study)
     client = client_of(researcher_of(study))
     # session, person, study, ranking, answered lists, final answers, lists, answers, tokens
-    # and whether it is made up
-    with django_assert_num_queries(10):
+    # whether it is made up, unread notices
+    with django_assert_num_queries(11):
         client.get(reverse("results:adjudication", args=[study.slug]))
     # session, person, study, its models, its people, ranking, order, lists, tokens, their origin,
-    # assignments, whether it is made up
-    with django_assert_num_queries(12):
+    # assignments, whether it is made up, unread notices
+    with django_assert_num_queries(13):
         client.get(reverse("results:lists", args=[study.slug]))
 
 

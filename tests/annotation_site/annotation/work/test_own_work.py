@@ -272,7 +272,7 @@ def test_hours_are_counted_on_the_day_on_which_they_were_worked(clock):
         '2026-03-02,\'=Concepts,400,0.1111,0,0,""\r\n'
     )
     page = text_of(client.get("/hours/"))
-    assert "Tue 3 Mar 2026 =Concepts 10 min 50 s 1" in page
+    assert "3 Mar 2026 =Concepts 10 min 50 s 1" in page
     assert "In all 17 min 33 s 1" in page
 
 
