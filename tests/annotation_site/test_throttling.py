@@ -161,7 +161,7 @@ def test_files_that_a_person_asks_for_have_an_end_on_one_day(monkeypatch):
         assert (
             client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"}).status_code == 302
         )
-        ready = {"state": ExportJob.State.READY, "finished_at": timezone.now()}
+        ready = {"state": ExportJob.State.READY, "expires_at": timezone.now()}
         ExportJob.objects.update(**ready)  # so that none waits
     refused = client.post(f"/studies/{study.slug}/exports/", {"content": "jsonl"})
     assert refused.status_code == 422

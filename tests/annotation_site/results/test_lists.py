@@ -164,9 +164,7 @@ def test_the_page_shows_first_entries_found_ones_and_the_count(study):
 
 def test_a_link_to_lists_says_no_more_than_its_filter(study):
     url = lists_url(study, kind="value", layer=3)
-    assert url == (
-        f"/studies/{study.slug}/run/lists/?kind=value&layer_from=3&layer_to=3"
-    )
+    assert url == (f"/studies/{study.slug}/run/lists/?kind=value&layer_from=3&layer_to=3")
 
 
 def test_the_api_filters_as_the_page_does(study):
