@@ -1,6 +1,8 @@
 // A list of people to choose from: search by name, select all that are shown, count.
 // Without it, the list of checkboxes works as it stands.
 
+import {isComposing} from './keyboard.js';
+
 for (const picker of document.querySelectorAll('[data-people-picker]')) {
   const rows = [...picker.querySelectorAll('.picker-list .choice')];
   const search = picker.querySelector('[data-picker-search]');
@@ -27,7 +29,8 @@ for (const picker of document.querySelectorAll('[data-people-picker]')) {
   });
   search.addEventListener('change', (event) => event.stopPropagation()); // nothing of the form's
   search.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') event.preventDefault(); // which would send the form
+    // Enter would send the form; an input method's own Enter ends its conversion.
+    if (event.key === 'Enter' && !isComposing(event)) event.preventDefault();
   });
   picker.addEventListener('change', count);
   picker.querySelector('[data-picker-all]').addEventListener('click', () => select(boxes(true), true));
