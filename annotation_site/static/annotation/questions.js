@@ -2,7 +2,7 @@
 
 import {desk} from './desk.js';
 import {element, exact} from './elements.js';
-import {character, isModified} from './keyboard.js';
+import {character, isComposing, isModified} from './keyboard.js';
 import {$} from './view.js';
 
 /** Puts the dialogs into the page; `setEverywhere` hears where keys are to work. */
@@ -24,7 +24,8 @@ function listenToSkipping(form) {
   const {reason} = form.elements;
   form.addEventListener('keydown', (event) => {
     const choice = reason[Number(character(event)) - 1];
-    if (!choice || isModified(event) || event.target.matches('[type="text"]')) return;
+    if (!choice || isModified(event) || isComposing(event)) return;
+    if (event.target.matches('[type="text"]')) return;
     event.preventDefault();
     choice.checked = true;
     choice.focus();

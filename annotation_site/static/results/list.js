@@ -1,10 +1,12 @@
 // The page of one list: j and k, or the arrows, open its neighbours; both boxes stay as they are
 // from list to list, in this tab.
 
+import {isComposing, isModified} from '../annotation/keyboard.js';
+
 const neighbour = {j: 'next', ArrowRight: 'next', k: 'prev', ArrowLeft: 'prev'};
 
 addEventListener('keydown', (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (isModified(event) || event.shiftKey || isComposing(event)) return;
   if (event.target.closest('input:not([type="checkbox"]), select, textarea')) return;
   // A table that is wider than the screen scrolls by the arrows.
   const scrolls = event.target.closest('.table-scroll');
