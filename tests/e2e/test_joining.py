@@ -1,4 +1,5 @@
-"""How a person comes in: an invitation's link, a name and a password, and the first list."""
+"""How a person comes into a running study: an invitation's link, a name and a password, and the
+first list at once."""
 
 import re
 import time
@@ -11,10 +12,10 @@ from tests.e2e.pages import look
 from tests.e2e.site import PASSWORD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+# Its one annotator has every slot, until somebody else comes.
 STUDY = (
     "from tests.annotation_site.factories import *; "
     "make_study(title='Concepts in a small encoder', annotators=1, annotators_per_list=1)"
-    ".memberships.filter(role='annotator').get().assignments.update(state='expired')"
 )
 
 
@@ -47,6 +48,7 @@ def invite(page: Page, browser_context: BrowserContext) -> str:
     page.get_by_label("Study", exact=False).first.select_option(index=1)
     look(page, "invitation-new")
     page.get_by_role("button", name="Make the link").click()
+    expect(page.get_by_text("A newcomer would get about")).to_contain_text("unopened ones of")
     page.get_by_role("button", name="Copy the link").click()
     expect(page.get_by_text("Copied.")).to_be_visible()
     look(page, "invitation-made")
