@@ -18,7 +18,10 @@ ONE_DATABASE := js analysis exports test_errors.py test_light_pages.py test_serv
   test_page_translation.py test_pages_in_a_browser.py test_policy_in_a_browser.py \
   test_pseudo_locale.py test_verify_alterations.py
 
-.PHONY: help demo test test-long test-bare crash faults load lint audit format bench docs wheel clean lock
+CROWD_TESTS := tests/annotation_site/annotation/crowd/test_crowd.py \
+  tests/annotation_site/annotation/test_concurrency.py -k "crowd or 64_people"
+
+.PHONY: help demo test test-long test-bare crash crowd faults load lint audit format bench docs wheel clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +56,12 @@ crash: $(VENV)/.dev ## Kill the web server 200 times while people submit
 	CRASHES=200 $(PY) -m pytest -s tests/faults/test_web_killed.py -k acknowledged
 ifdef TEST_DATABASE_URL
 	CRASHES=200 FFN_TEST_SERVICES=1 $(PY) -m pytest -s tests/faults/test_web_killed.py -k acknowledged
+endif
+
+crowd: $(VENV)/.dev ## Simulate a crowd of 1,000 people, and 64 who come, work and go at once
+	CROWD=1000 $(PY) -m pytest -q $(CROWD_TESTS)
+ifdef TEST_DATABASE_URL
+	CROWD=1000 FFN_TEST_SERVICES=1 $(PY) -m pytest -q $(CROWD_TESTS)
 endif
 
 faults: $(VENV)/.dev ## Run the tests that break services, disks and processes

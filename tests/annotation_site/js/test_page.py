@@ -143,7 +143,9 @@ def test_too_many_writes_wait_as_long_as_told_and_lose_nothing(page: Page, stub:
     page.wait_for_timeout(3_000)  # longer than a page waits for a server that does not answer
     assert len(stub.requests) == before + 1
     press(page, "Enter")
-    expect(page.locator("#message-text")).to_contain_text("Not submitted yet. This page tries again")
+    expect(page.locator("#message-text")).to_contain_text(
+        "Not submitted yet. This page tries again"
+    )
     expect(page.locator("#save-state")).to_contain_text("too many changes within a minute")
     assert len(stub.requests) == before + 2
     assert stub.lists[0]["state"] == "in progress"

@@ -2,6 +2,7 @@
 payment table accounts for everybody.
 """
 
+import os
 from collections import Counter
 
 import pytest
@@ -15,6 +16,7 @@ from annotation_site.annotation.models import Assignment, Membership
 from tests.annotation_site.annotation.crowd.crowds import LISTS_EACH, Crowd, K
 
 pytestmark = pytest.mark.django_db
+PEOPLE = int(os.environ.get("CROWD", "60"))  # `make crowd` simulates 1,000
 
 
 @pytest.fixture(autouse=True)
@@ -51,15 +53,10 @@ def simulate(people: int, monkeypatch) -> Crowd:
     return crowd
 
 
-def test_a_crowd_of_sixty_loses_nothing_and_everybody_is_accounted_for(monkeypatch):
-    crowd = simulate(60, monkeypatch)
+def test_a_crowd_loses_nothing_and_everybody_is_accounted_for(monkeypatch):
+    crowd = simulate(PEOPLE, monkeypatch)
     assert set(crowd.outcomes.values()) == {"complete", "left", "away", "failed check"}
     with CaptureQueriesContext(connection) as queries:
         payments(crowd.study)
     # participants, work, annotators, recent annotations, their revisions, the study's median
     assert len(queries) <= 6
-
-
-@pytest.mark.long
-def test_a_crowd_of_a_thousand_loses_nothing_and_everybody_is_accounted_for(monkeypatch):
-    simulate(1_000, monkeypatch)
