@@ -114,10 +114,10 @@ def test_an_update_brings_the_sentences_and_remedies_with_the_preview(client, ex
     form = filled_in(extraction, people, lists_per_layer=500, repeat_percent=5)
     page = text_of(client.post("/studies/new/", form, headers=HTMX))
     assert '<span id="words-checks" hx-swap-oob="true">5% of lists repeated.</span>' in page
-    said = f"“{exact(extraction)}” has only 4 lists per layer and kind."
-    assert says(page, "lists_per_layer") == (f"{said} Use 4", ["lists_per_layer=4"])
+    said = "has only 4 lists per layer and kind."
+    assert says(page, "lists_per_layer") == (f"“{extraction}” {said} Use 4", ["lists_per_layer=4"])
     assert says(page, "annotators") == ("", [])
-    assert said in page[: page.index("words-checks")]  # in the preview too
+    assert f"“{exact(extraction)}” {said}" in page[: page.index("words-checks")]  # in the preview too
     assert "4 of 500" in re.sub(r"<[^>]+>", "", page)
     assert "<form" not in page
 
