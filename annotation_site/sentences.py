@@ -8,7 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import models
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
+
+from annotation_site.exact_words import exact
 
 
 class Sentence:
@@ -23,6 +27,16 @@ class Sentence:
 
     def __str__(self) -> str:
         return self._written(gettext)
+
+    @property
+    def marked(self) -> SafeString:
+        """As pages have it: values that are texts keep their exact words."""
+        values = {
+            name: value.marked if isinstance(value, Sentence) else exact(value)
+            for name, value in self.values.items()
+        }
+        text = escape(gettext(self.message)) if self.message else ""
+        return mark_safe(text % values if values else text)  # noqa: S308 (each part is escaped)
 
     @property
     def english(self) -> str:

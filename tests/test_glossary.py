@@ -33,6 +33,7 @@ ALLOWED = {
         "accounts.RequestKey.digest": WHOLE_CONTENT,
         "corpus.LanguageModel.weights_digest": BUNDLE_FORMAT,
         "corpus.Extraction.bundle_digest": WHOLE_CONTENT,
+        "corpus.Corpus.digest": WHOLE_CONTENT,
         "annotation.Study.items": LIST_IN_A_STUDY,
         "annotation.Assignment.item": LIST_IN_A_STUDY,
         "annotation.ListLook.item": LIST_IN_A_STUDY,
@@ -41,8 +42,10 @@ ALLOWED = {
     "field": {
         "Model.weights_digest": BUNDLE_FORMAT,
         "Whole.bundle_digest": WHOLE_CONTENT,
+        "Corpus.digest": WHOLE_CONTENT,
         "PatternFields.description": OF_A_PATTERN,
         "SaidPattern.description": OF_A_PATTERN,
+        "MarkedPatternFields.description": OF_A_PATTERN,
         "item": LIST_IN_A_STUDY,
         "Annotation.item": LIST_IN_A_STUDY,
         "AssignmentFields.item": LIST_IN_A_STUDY,

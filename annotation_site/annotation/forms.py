@@ -23,7 +23,7 @@ from annotation_site.annotation.studies.rule_words import Values
 from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import USUAL_KINDS
 from annotation_site.corpus.selectors import extractions_ready, kinds_offered
-from annotation_site.exact_words import ATTRIBUTES
+from annotation_site.exact_words import ATTRIBUTES, NamesSelect
 
 MOST = 2**31 - 1  # the largest version that the database holds
 
@@ -158,6 +158,7 @@ class RulesForm(forms.Form):
         ],
         initial=StudyPlan.encyclopedia,
         required=False,
+        widget=NamesSelect,
         help_text=_("Wikipedia in the language of the tokens."),
     )
     training_lists = _number(

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
-from annotation_site.exact_words import ATTRIBUTES
+from annotation_site.exact_words import ATTRIBUTES, NamesSelect
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.pages.list_search import (
     MOST_LETTERS,
@@ -204,7 +204,7 @@ class ListFilterForm(forms.Form):
 
     entries = forms.CharField(label=_("Entries"), max_length=MOST_LETTERS, required=False)
     said = forms.CharField(label=_("Descriptions"), max_length=MOST_LETTERS, required=False)
-    model = forms.ChoiceField(label=_("Model"), required=False)
+    model = forms.ChoiceField(label=_("Model"), required=False, widget=NamesSelect)
     kind = forms.ChoiceField(label=_("Kind"), required=False)
     layer_from = forms.IntegerField(
         label=_("From layer"), min_value=0, max_value=100_000, required=False
@@ -213,7 +213,7 @@ class ListFilterForm(forms.Form):
         label=_("To layer"), min_value=0, max_value=100_000, required=False
     )
     state = forms.ChoiceField(label=_("State"), required=False)
-    person = forms.ChoiceField(label=_("Annotated by"), required=False)
+    person = forms.ChoiceField(label=_("Annotated by"), required=False, widget=NamesSelect)
     agreement_from = forms.FloatField(
         label=_("Overlap from"), min_value=0, max_value=1, required=False
     )

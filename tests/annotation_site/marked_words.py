@@ -5,7 +5,7 @@ from django.test import Client
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
-from annotation_site.corpus.models import LanguageModel, Token
+from annotation_site.corpus.models import Corpus, LanguageModel, Token
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
 from tests.annotation_site.annotation.crowd.people import make_link
@@ -32,6 +32,10 @@ def plant(study: Study) -> None:
         model.name, model.revision = f"zqmodel{model.pk}", "zqrevision"
         model.weights_digest, model.model_type = f"zqdigest{model.pk}", "zqfamily"
         model.save()
+    Corpus.objects.create(
+        name="zqcorpus", licence="zqlicence", sentences=2, size=40, digest="zqdigest",
+        beginning="zqbeginning", uploaded_by=study.created_by,
+    )  # fmt: skip
     for item in Item.objects.filter(study=study):
         extraction = item.vector.extraction
         extraction.model_source, extraction.bundle_digest = "zqsource", f"zqbundle{extraction.pk}"

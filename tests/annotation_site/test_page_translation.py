@@ -67,7 +67,9 @@ def test_every_page_keeps_the_words_of_people_and_models(world):  # noqa: F811
             if response.content and (found := left_open(response.content)):
                 faults += [f"{name} ({role}): {word}" for word in sorted(found)]
     assert not faults, "\n".join(faults)
-    planted = b"token user model revision digest family source bundle parameter title description"
+    planted = (
+        b"token user model revision digest family source bundle parameter title description corpus"
+    )
     assert seen >= set(planted.split())
 
 

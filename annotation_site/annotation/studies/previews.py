@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from django.db.models import Count
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -17,6 +18,7 @@ from annotation_site.annotation.studies.plans import Remedy, StudyPlan, plan_che
 from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
 from annotation_site.annotation.studies.services import lists_check
 from annotation_site.corpus.models import Kind, Vector
+from annotation_site.exact_words import exact
 
 FEWEST_ANNOTATIONS = 20  # below that, a few slow lists would decide the estimate
 SECONDS_PER_LIST = 180  # what the protocol takes, where nobody has been measured yet
@@ -147,7 +149,7 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
 
 
 def _too_few_lists(plan: StudyPlan, rows: Sequence[DrawnLists]) -> list[Remedy]:
-    """Remedy where models hold fewer lists per layer than were asked for."""
+    """Remedy, as HTML, where models hold fewer lists per layer than were asked for."""
     short = [row for row in rows if row.is_short]
     if not short:
         return []
@@ -156,20 +158,21 @@ def _too_few_lists(plan: StudyPlan, rows: Sequence[DrawnLists]) -> list[Remedy]:
         own = [row for row in rows if row.extraction == pk]
         fewest = min(row.fewest for row in own)
         sentence = ngettext(
-            "“%(model)s” has only %(n)s list in some layers and kinds, and gives what it has.",
-            "“%(model)s” has only %(n)s lists in some layers and kinds, and gives what it has.",
+            "“{model}” has only {n} list in some layers and kinds, and gives what it has.",
+            "“{model}” has only {n} lists in some layers and kinds, and gives what it has.",
             fewest,
         )
         if all(row.most == fewest for row in own):
             sentence = ngettext(
-                "“%(model)s” has only %(n)s list per layer and kind.",
-                "“%(model)s” has only %(n)s lists per layer and kind.",
+                "“{model}” has only {n} list per layer and kind.",
+                "“{model}” has only {n} lists per layer and kind.",
                 fewest,
             )
-        sentences.append(sentence % {"model": name, "n": f"{fewest:,}"})
+        sentences.append(format_html(sentence, model=exact(name), n=f"{fewest:,}"))
     fewest = min(row.fewest for row in short)
     value = str(fewest) if fewest else ""
-    return [Remedy("lists_per_layer", " ".join(sentences), value, use(fewest) if fewest else "")]
+    said = format_html_join(" ", "{}", ((sentence,) for sentence in sentences))
+    return [Remedy("lists_per_layer", said, value, use(fewest) if fewest else "")]
 
 
 def _too_few_people(plan: StudyPlan) -> list[Remedy]:

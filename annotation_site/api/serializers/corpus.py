@@ -225,7 +225,7 @@ class Corpus(serializers.Serializer):
 
 
 class CorpusWords(Fields):
-    """What is said about a corpus."""
+    """The name and licence of a corpus."""
 
     name = serializers.CharField(max_length=bounds.CORPUS_NAME)
     licence = serializers.CharField(max_length=bounds.LICENCE, default="", allow_blank=True)

@@ -10,6 +10,7 @@ from annotation_site.annotation.studies import rule_words
 from annotation_site.annotation.studies.plans import Remedy, StudyPlan
 from annotation_site.annotation.studies.previews import study_preview
 from annotation_site.corpus.models import Token
+from annotation_site.exact_words import exact
 from tests.annotation_site.factories import (
     UserFactory,
     client_of,
@@ -113,10 +114,11 @@ def test_an_update_brings_the_sentences_and_remedies_with_the_preview(client, ex
     form = filled_in(extraction, people, lists_per_layer=500, repeat_percent=5)
     page = text_of(client.post("/studies/new/", form, headers=HTMX))
     assert '<span id="words-checks" hx-swap-oob="true">5% of lists repeated.</span>' in page
-    said = f"“{extraction}” has only 4 lists per layer and kind."
-    assert says(page, "lists_per_layer") == (f"{said} Use 4", ["lists_per_layer=4"])
+    said = "has only 4 lists per layer and kind."
+    assert says(page, "lists_per_layer") == (f"“{extraction}” {said} Use 4", ["lists_per_layer=4"])
     assert says(page, "annotators") == ("", [])
-    assert said in page[: page.index("words-checks")]  # in the preview too
+    preview = page[: page.index("words-checks")]
+    assert f"“{exact(extraction)}” {said}" in preview
     assert "4 of 500" in re.sub(r"<[^>]+>", "", page)
     assert "<form" not in page
 
@@ -134,7 +136,7 @@ def test_no_more_lists_are_promised_than_the_models_have(extraction, people):
     )
     assert [len(group.kinds) for group in preview.by_model] == [3, 3]
     assert preview.lists == sum(group.lists for group in preview.by_model) == 24 + 18
-    sentence = f"“{other}” has only 3 lists per layer and kind."
+    sentence = f"“{exact(other)}” has only 3 lists per layer and kind."
     assert preview.remedies == [Remedy("lists_per_layer", sentence, "3", "Use 3")]
 
 
