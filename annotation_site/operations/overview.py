@@ -94,7 +94,7 @@ class Queued:
     title: str
     state: str
     at_work: bool
-    since: datetime | None
+    since: datetime
     worker: str = ""
     address: str = ""
     percent: int | None = None
@@ -232,7 +232,7 @@ def _queued_extraction(one: TimeLeft) -> Queued:
         title=str(extraction),
         state=gettext(step) if step else str(extraction.get_state_display()),
         at_work=at_work,
-        since=extraction.started_at if at_work else extraction.created_at,
+        since=(at_work and extraction.started_at) or extraction.created_at,
         worker=worker_label(extraction.worker) if at_work else "",
         address=reverse("corpus:extraction", args=[extraction.public_id]),
         percent=one.percent,
