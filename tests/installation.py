@@ -82,8 +82,9 @@ class Installation:
         now = datetime.now(UTC)
         seen = (now - timedelta(seconds=seconds_ago)).strftime("%Y-%m-%d %H:%M:%S.%f")
         self.sql(
-            "INSERT INTO workers_worker (name, started_at, seen_at, extracts, tasks_at_once) "
-            "VALUES (?, ?, ?, ?, 0)",
+            "INSERT INTO workers_worker "
+            "(name, started_at, seen_at, extracts, tasks_at_once, version) "
+            "VALUES (?, ?, ?, ?, 0, '')",
             f"{host or socket.gethostname()}:1:abc", seen, seen, extracts,
         )  # fmt: skip
 

@@ -94,7 +94,7 @@ class Queued:
     title: str
     state: str
     at_work: bool
-    since: datetime | None
+    since: datetime
     worker: str = ""
     address: str = ""
     percent: int | None = None
@@ -227,12 +227,13 @@ def _queue(left: Sequence[TimeLeft], results: Sequence[ClaimedWork]) -> list[Que
 def _queued_extraction(one: TimeLeft) -> Queued:
     extraction = one.extraction
     at_work = extraction.state != Extraction.State.QUEUED
+    begun = extraction.started_at or extraction.created_at
     step = STEP_TITLES.get(extraction.step)
     return Queued(
         title=str(extraction),
         state=gettext(step) if step else str(extraction.get_state_display()),
         at_work=at_work,
-        since=extraction.started_at if at_work else extraction.created_at,
+        since=begun if at_work else extraction.created_at,
         worker=worker_label(extraction.worker) if at_work else "",
         address=reverse("corpus:extraction", args=[extraction.public_id]),
         percent=one.percent,

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from annotation_site.accounts import services
 from annotation_site.accounts.models import Role, User
+from annotation_site.annotation.allocation import plan
 from annotation_site.annotation.crowd import joining, links
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.people.members import annotator_remove
@@ -57,6 +58,16 @@ SECRETS = ("secret-model", "a secret context", "random", "update")
 def _one_moment(monkeypatch):
     """Pages tell times; the twins are looked at in the same moment."""
     monkeypatch.setattr(timezone, "now", lambda: NOW)
+
+
+@pytest.fixture(autouse=True)
+def _one_order(monkeypatch):
+    """Orders hang on a secret that each study draws and on ids; both twins get that of tokens."""
+
+    def rank(order_key, person, item, what=""):
+        return Item.objects.get(pk=item).vector.token_ids[0] / 100
+
+    monkeypatch.setattr(plan, "order_rank", rank)
 
 
 def twin(*, kinds, layers, model, context, score, offset):

@@ -75,12 +75,13 @@ def every_record() -> Study:
     Membership.objects.update(consent_version=0, consented_at=timezone.now())
     submit(Assignment.objects.filter(purpose=Purpose.PILOT).first(), answer(pattern(1, [1, 2])))
     study_state_change(study=study, state=Study.State.OPEN)
-    rows = list(
+    left = (
         Assignment.objects.filter(item__study=study, state__in=Assignment.UNFINISHED)
         .exclude(purpose=Purpose.PILOT)
         .order_by("item", "purpose", "membership")
     )
-    for number, row in enumerate(rows):
+    # Asked anew each time: lists move between people as some of them finish.
+    for number, row in enumerate(iter(left.first, None)):
         more = pattern(2, [12, 14 + number % 7], category="syntactic", stopwords=None)
         submit(row, answer(pattern(1, list(range(1, 5 + number % 4)), stopwords=None), more))
     own = Assignment.objects.filter(purpose=Purpose.ANNOTATION).order_by("pk")
