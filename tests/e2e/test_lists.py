@@ -49,6 +49,7 @@ def page(page: Page) -> Page:
 
 
 def test_from_a_search_to_a_list_its_differences_and_a_marked_adjudication(page: Page, world: Site):
+    page.get_by_role("link", name="Marks of six", exact=True).click()
     page.get_by_role("link", name="Lists", exact=True).click()
     page.get_by_label("Entries").fill("word1 word30")
     page.get_by_label("Order").select_option("origin")

@@ -109,6 +109,7 @@ def test_a_study_s_home_has_state_people_and_four_groups_of_pages(study):
         ],
         "Set up": [
             ("Annotators", "2 can annotate"),
+            ("Open links", "No link yet"),
             ("Rules", "Fixed since the first annotation"),
             ("Texts", "Guidelines version 1, no consent text"),
         ],
