@@ -73,6 +73,8 @@ def test_a_participant_goes_from_the_link_to_the_code_and_another_one_leaves(
         page.get_by_label("Name").fill("rosa")
         page.get_by_label("Password").fill("correct horse battery staple")
         page.keyboard.press("Enter")
+        page.get_by_role("link", name="Concepts in a small encoder", exact=True).click()
+        expect(page.get_by_text("1 of 1 open", exact=True)).to_be_visible()
         page.get_by_role("link", name="Open links").click()
         look(page, "open-links")
         page.get_by_role("link", name="First wave", exact=True).click()

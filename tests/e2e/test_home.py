@@ -29,10 +29,11 @@ study = make_study(
 Membership.objects.filter(user=ben).update(consent_version=None, consented_at=None)
 own = Assignment.objects.filter(membership__user=ada).order_by("position")
 now = timezone.now()
-for row in own[:8]:
-    Assignment.objects.filter(pk=row.pk).update(
-        state="in progress", opened_at=now - timedelta(hours=70)
-    )
+first = list(own[:8])  # all are open before one is skipped, after which unopened ones move
+Assignment.objects.filter(pk__in=[row.pk for row in first]).update(
+    state="in progress", opened_at=now - timedelta(hours=70)
+)
+for row in first:
     send = {"user": ada, "public_id": row.public_id, "base_version": 0, "key": uuid.uuid4(),
             "active_seconds": 60 + 25 * row.position}
     content = answer(*(pattern(n, [n]) for n in range(1, row.position % 3 + 1)))

@@ -49,6 +49,7 @@ def page(page: Page) -> Page:
 
 
 def test_from_a_search_to_a_list_its_differences_and_a_marked_adjudication(page: Page, world: Site):
+    page.get_by_role("link", name="Marks of six", exact=True).click()
     page.get_by_role("link", name="Lists", exact=True).click()
     page.get_by_label("Entries").fill("word1 word30")
     page.get_by_label("Order").select_option("origin")
@@ -76,10 +77,12 @@ def test_from_a_search_to_a_list_its_differences_and_a_marked_adjudication(page:
     page.keyboard.press("k")
     expect(page.get_by_text("1 of 3")).to_be_visible()
     page.get_by_role("button", name="Adjudicate", exact=True).click()
+    page.locator("html[data-ready]").wait_for(state="attached")
+    expect(page.locator("#position")).to_have_text("2 of 2 left")
     expect(page.get_by_text("What you submit is marked as not blind.")).to_be_visible()
     page.keyboard.press("Shift+A")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/adjudication/")
+    expect(page.locator("#position")).to_have_text("1 of 2 left")  # the next one of the queue
     page.goto(f"{STUDY}run/lists/?state=not_blind")
     expect(page.locator(".list-rows tbody tr").filter(has_text="not blind")).to_have_count(1)
     marked = "Assignment.objects.get(purpose='adjudication', state='submitted').looked_before"

@@ -200,8 +200,10 @@ def calculation_by_hand(site: Site) -> dict:
 
 def read_results(page: Page, site: Site) -> bytes:
     page.get_by_role("link", name="Results").first.click()
-    expect(page.get_by_text("12 annotations, 2 people")).to_be_visible()
-    expect(page.get_by_text("All annotations are included.")).to_be_visible()
+    basis = page.locator("#basis")
+    expect(basis.locator(".basis-name")).to_have_text("All annotations")
+    expect(basis).to_contain_text(re.compile(r"12 annotations · .* · 2 people · "))
+    expect(basis.get_by_role("status")).to_contain_text("newest")
     figure = page.get_by_role("img").first
     expect(figure).to_have_attribute("alt", re.compile("layer"))
     figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached

@@ -99,7 +99,7 @@ def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: S
     page.keyboard.press("Enter")
     expect(page.locator("#position")).to_contain_text("List 4")
     page.goto(STUDY)
-    expect(page.get_by_role("row", name="List 1 training")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="List 1 training")).to_be_visible()
     page.get_by_role("link", name="List 1", exact=True).click()
     expect(page.get_by_role("heading", name="and the reference annotation")).to_be_visible()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F
+from django.db.models import Count, F, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -148,6 +148,7 @@ def _groups(facts: StudyFacts, summary: Summary | None) -> list[tuple[str, list[
             _("Set up"),
             [
                 page(_("Annotators"), _annotators_line(facts), "annotation:people"),
+                page(_("Open links"), _open_links_line(facts.study), "annotation:open_links"),
                 page(_("Rules"), _rules_line(facts.study), "annotation:rules"),
                 page(_("Texts"), _texts_line(facts.study), "annotation:texts"),
             ],
@@ -214,6 +215,14 @@ def _annotators_line(facts: StudyFacts) -> str:
         "%(people)s, %(n)s invitation open", "%(people)s, %(n)s invitations open", invitations
     )
     return opened % {"people": people, "n": f"{invitations:,}"}
+
+
+def _open_links_line(study: Study) -> str:
+    is_open = Q(closed_at=None, ends_at__gt=timezone.now())
+    links = study.open_links.aggregate(n=Count("pk"), opened=Count("pk", filter=is_open))
+    if not links["n"]:
+        return _("No link yet")
+    return _("%(n)s of %(total)s open") % {"n": links["opened"], "total": links["n"]}
 
 
 def _rules_line(study: Study) -> str:
