@@ -36,7 +36,8 @@ class Sentence:
             for name, value in self.values.items()
         }
         text = escape(gettext(self.message)) if self.message else ""
-        return mark_safe(text % values if values else text)  # noqa: S308 (each part is escaped)
+        whole = text % values if values else text
+        return mark_safe(whole)  # noqa: S308 (each part is escaped)  # nosec B308 B703
 
     @property
     def english(self) -> str:

@@ -28,11 +28,11 @@ _DRAWS = 2  # spawn key, beside those of examples
 def drawn_indices(seed: int, example: int, sizes: Sequence[int]) -> Draws:
     """The random vectors of one example in every layer, shape (layers, 10), −1 beyond a layer's."""
     sequence = np.random.SeedSequence(seed, spawn_key=(_DRAWS, example))
-    random = np.random.Generator(np.random.PCG64(sequence))
+    generator = np.random.Generator(np.random.PCG64(sequence))
     found = np.full((len(sizes), DOMINANT), -1, dtype=np.int64)
     for layer, size in enumerate(sizes):
         few = min(DOMINANT, size)
-        found[layer, :few] = random.choice(size, few, replace=False)
+        found[layer, :few] = generator.choice(size, few, replace=False)
     return found
 
 

@@ -9,13 +9,14 @@ from django.test import Client
 
 from annotation_site.accounts import demo_entries
 from annotation_site.accounts.models import Role
+from annotation_site.analysis.written import decimal as decimals
+from annotation_site.analysis.written import share as percent
 from annotation_site.annotation.models import Study
 from annotation_site.results.files.archive_restore import study_restore
 from annotation_site.results.snapshots.selectors import results_state, rows_of
 from annotation_site.results.snapshots.services import snapshot_refresh_now
 from annotation_site.start_page import AGREEMENT, example_of
 from annotation_site.start_picture import LAYERS, LIST, RANDOM, picture
-from annotation_site.templatetags.plain_words import decimals, percent
 from tests.annotation_site.accounts.demo import HERE, allow
 from tests.annotation_site.archives import packed_as_made_up
 from tests.annotation_site.factories import UserFactory, client_of

@@ -81,10 +81,13 @@ def test_sql_is_written_by_django_but_for_these():
     }
     assert raw == {
         "annotation_site/accounts/throttling.py",
+        "annotation_site/annotation/allocation/queues.py",
         "annotation_site/database_cache.py",
         "annotation_site/database_pages.py",
         "annotation_site/operations/backup.py",
+        "annotation_site/operations/disk.py",
         "annotation_site/operations/doctor.py",
+        "annotation_site/operations/overview.py",
         "annotation_site/operations/tidy.py",
         "annotation_site/results/tables/reading.py",
         "ffn_extract/glosses/cache.py",

@@ -321,7 +321,8 @@ def test_stopping_waits_for_no_stalled_client(server):
 
 
 def test_large_bodies_go_to_the_addresses_that_take_files_and_no_others():
-    found = {reverse("corpus:import"), reverse("api:upload")}
+    of_files = ("corpus:import", "api:upload", "corpus:corpora", "api:corpora")
+    found = {reverse(name) for name in of_files}
     assert set(web_worker.LARGE_BODIES) == found
 
 
