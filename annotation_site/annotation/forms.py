@@ -57,15 +57,12 @@ class _MarkdownField(forms.CharField):
 
 class _ExtractionsField(forms.ModelMultipleChoiceField):
     def label_from_instance(self, obj: Any) -> str:
-        """With its size and seed: a model can be extracted twice on one day."""
-        lists, seed = obj.counts.get("vectors"), obj.parameters.get("seed")
+        """The title, which says what sets the extraction apart, with the number of lists."""
+        lists = obj.counts.get("vectors")
         if not lists:
             return str(obj)
-        values = {"model": obj, "n": f"{lists:,}", "seed": seed}
-        said = ngettext(
-            "%(model)s: %(n)s list, seed %(seed)s", "%(model)s: %(n)s lists, seed %(seed)s", lists
-        )
-        return said % values
+        said = ngettext("%(model)s: %(n)s list", "%(model)s: %(n)s lists", lists)
+        return said % {"model": obj, "n": f"{lists:,}"}
 
 
 @dataclass(frozen=True)
