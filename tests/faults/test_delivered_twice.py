@@ -39,16 +39,17 @@ def test_each_is_done_once_however_often_its_message_comes(cluster: Cluster):
     wait_for(lambda: states(cluster) == ["ready"] * 3, cluster.said, 300)
     wait_for(lambda: waiting(cluster) == 0, cluster.said, 120)  # every copy has been taken
     assert states(cluster) == ["ready"] * 3
-    for table, where in (
-        ("corpus_extraction", " WHERE model_source <> 'model'"),
-        ("results_snapshot", ""),
-        ("results_exportjob", ""),
+    exports = cluster.site.folder / "exports"
+    wait_for(lambda: len(list((exports / "figures").iterdir())) == 1, cluster.said, 60)
+    for table, where, attempts in (
+        ("corpus_extraction", " WHERE model_source <> 'model'", 1),
+        ("results_snapshot", "", 2),  # once for its tables, once for its figures
+        ("results_exportjob", "", 1),
     ):
-        assert cluster.rows(f"SELECT attempts FROM {table}{where}") == [(1,)]
+        assert cluster.rows(f"SELECT attempts FROM {table}{where}") == [(attempts,)]
     vectors = "SELECT count(*) FROM corpus_vector WHERE extraction_id IN "
     mine = "(SELECT id FROM corpus_extraction WHERE model_source <> 'model')"
     assert cluster.rows(vectors + mine) == [(6 * 5,)]
-    exports = cluster.site.folder / "exports"
     (written,) = (path for path in exports.iterdir() if path.is_file())
     ((digest,),) = cluster.rows("SELECT sha256 FROM results_exportjob")
     assert hashlib.sha256(written.read_bytes()).hexdigest() == digest
