@@ -111,7 +111,9 @@ def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
     )
     rows = "SELECT count(*) FROM corpus_vector GROUP BY extraction_id"
     assert sorted(cluster.rows(rows)) == sorted([(LISTS_OF_OTHERS,), *[(LISTS,)] * len(digests)])
-    assert cluster.rows("SELECT state, attempts, error FROM results_snapshot") == [("ready", 2, "")]
+    # By the one that died; then for its tables, and once more for its figures.
+    of_snapshots = "SELECT state, attempts, error FROM results_snapshot"
+    wait_for(lambda: cluster.rows(of_snapshots) == [("ready", 3, "")], cluster.said, PATIENCE)
     ((state, attempts, sha256),) = cluster.rows(
         "SELECT state, attempts, sha256 FROM results_exportjob"
     )
