@@ -63,13 +63,13 @@ def share(
     -------
     Person id → ids of their unopened lists. As many slots as possible are given out; among all
     ways to do that, remaining lists (unopened and begun) are as even as can be: those of two people
-    differ by more than one only where k, earlier work or caps forbid every exchange. Whatever
-    lists wait for somebody stay with them unless evenness needs them elsewhere; the ones that move,
-    and new ones, are those that even out kinds and layers.
+    differ by more than one only where k, earlier work or caps forbid every exchange.
+    People keep their unopened lists unless evenness needs one elsewhere; kinds and layers decide
+    which lists move and who gets new ones.
 
     Notes
     -----
-    The shares are an optimal semi-matching [1]_: slots are given to whoever has the fewest lists,
+    The shares are an optimal semi-matching [1]_: each slot goes to a person with the fewest lists,
     then lists move along shortest chains of people, from those with many to those with few. With L
     lists, P people and M lists that move: O(L·P) memory, O(L·P·log P + M·L·k) time without chains;
     the search that proves that none is left takes O(L·k·P).

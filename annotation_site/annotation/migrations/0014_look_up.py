@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.db import migrations, models
 
-# SQLite builds the table anew for a column with a default, and a table's trigger goes with it.
+# To add a column with a default, SQLite rebuilds the table and drops its trigger.
 trigger = import_module("annotation_site.annotation.migrations.0010_made_up_and_deleting")
 
 
