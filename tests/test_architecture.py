@@ -110,8 +110,8 @@ FILES = {
     ),
     "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_measurement enqueue_model export import_annotations "
-        "import_bundle migrate restore restore_study serve tidy"
+        "backup createadmin createtoken doctor enqueue_measurement enqueue_model export "
+        "import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
         "files forecasts models options runs selectors services sweeps tasks urls views"
