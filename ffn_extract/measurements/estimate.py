@@ -6,14 +6,11 @@ Orders of magnitude for a person who decides. The rates are those of one thread 
 
 from dataclasses import dataclass
 
-from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
+from ffn_extract.measurements.memory import memory_bytes
 from ffn_extract.measurements.options import MeasureOptions
 
-_FLOAT = 4
-_LIBRARIES = 600e6  # Python with torch and transformers
-_STATES = 12  # of d_model per token, in work at a time in a layer
-_INNER = 4  # of d_ff per token
-_SHARE_BYTES = 2_000  # per example and layer, in float64
+_FLOAT = 4  # bytes
+_LIBRARIES = 600e6  # bytes of Python with torch and transformers
 _START_SECONDS = 8.0
 _READ_BYTES = 300e6  # of weights per second
 _MODEL_PRODUCTS = 3e10  # per second while the model runs
@@ -85,23 +82,3 @@ def estimate(
 
 def _of_norm(sizes: Sizes) -> int:
     return int(_LIBRARIES + 2 * _FLOAT * sizes.vocab_size * sizes.d_model)
-
-
-def memory_bytes(
-    parameters: int,
-    options: MeasureOptions,
-    *,
-    layers: int,
-    d_model: int,
-    d_ff: int,
-    vocab_size: int,
-    workers: int,
-) -> int:
-    """The weights in float32, one batch per worker, and the arrays of all examples."""
-    weights = _FLOAT * parameters
-    tokens = options.batch_rows * MOST_TOKENS / 4  # batches of the longest texts are few
-    batch = _FLOAT * tokens * (_STATES * d_model + _INNER * d_ff)
-    block = 2 * _FLOAT * options.batch_rows * BLOCK_BATCHES * vocab_size
-    arrays = 2 * _SHARE_BYTES * options.examples * layers
-    models = 2 if options.control else 1
-    return int(_LIBRARIES + models * weights + workers * (batch + block) + arrays)
