@@ -5,7 +5,7 @@ import pytest
 from annotation_site.accounts.models import Role, Scope
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import OFFERED
-from tests.annotation_site.api.scripts import bearer
+from tests.annotation_site.api.scripts import bearer, code
 from tests.annotation_site.factories import UserFactory, make_extraction, make_measurement
 
 pytestmark = pytest.mark.django_db
@@ -62,8 +62,8 @@ def test_a_script_enqueues_a_measurement_once_under_its_key(script, known, resea
 def test_what_is_not_declared_is_refused(script, known, changes, field):
     body = {"name": "saturation", "model": known.pk, **changes}
     reply = script.post(URL, body, format="json")
-    assert reply.status_code == 422
-    assert field in reply.json()["error"]["details"]["fields"]
+    assert code(reply) == (400, "invalid_request")
+    assert field in reply.json()["error"]["details"]
     assert not Measurement.objects.exists()
 
 

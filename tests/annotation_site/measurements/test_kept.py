@@ -1,4 +1,4 @@
-"""Commands and the daily work around measurements: enqueueing, tidying up, backups."""
+"""Commands and the daily work around measurements: enqueueing, tidying up, the overview."""
 
 import os
 import time
@@ -9,13 +9,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation_site.accounts.models import Role
 from annotation_site.measurements import files
-from annotation_site.measurements.models import Measurement, MeasurementContent, MeasurementLine
+from annotation_site.measurements.models import Measurement, MeasurementLine
 from annotation_site.operations import disk
 from annotation_site.operations.overview import overview
 from annotation_site.operations.tidy import tidy
-from tests.annotation_site.factories import UserFactory, make_extraction, make_measurement
+from tests.annotation_site.factories import make_extraction, make_measurement
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 State = Measurement.State
@@ -111,18 +110,3 @@ def test_batches_at_work_are_a_kind_of_their_own_on_the_disk(known):
     found = disk._measure().sizes
     assert found["measurements"] >= 50_000
     assert found["bundles"] < 50_000
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_backup_has_the_files_of_measurements(known, tmp_path):
-    UserFactory(role=Role.ADMIN)
-    one = make_measurement(known)
-    kept = {file.name: files.file_content(file) for file in one.files.all()}
-    call_command("backup", str(tmp_path / "b.tar"), stdout=StringIO())
-    before = MeasurementContent.objects.count()
-    call_command("flush", interactive=False, verbosity=0)
-    assert not Measurement.objects.exists()
-    call_command("restore", str(tmp_path / "b.tar"), stdout=StringIO())
-    again = Measurement.objects.get()
-    assert MeasurementContent.objects.count() == before == 2
-    assert {file.name: files.file_content(file) for file in again.files.all()} == kept
