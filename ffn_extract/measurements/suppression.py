@@ -80,6 +80,7 @@ def run(opened: Opened) -> OwnRun:
     choice = choose(opened)
     random = random_ones(opened, choice.turned)
     turned: dict[str, Sequence[Turned]] = {"none": (), "chosen": choice.turned, "random": random}
+    tokens = {name: top_tokens(opened, some) for name, some in turned.items()}
     ending = ending_tokens(opened)
     parameters = {
         **_parameters(opened, prompts, windows, choice, random),
@@ -109,7 +110,6 @@ def run(opened: Opened) -> OwnRun:
             written[name] = Written(new_ids, texts, scores_of(opened.scorer, texts))
             done(number, len(new))
     with opened.steps.step("tables") as done:
-        tokens = {name: top_tokens(opened, some) for name, some in turned.items()}
         result = result_of(
             {name: one.scores for name, one in written.items()}, read, turned, tokens, choice,
             seed=opened.options.seed, resamples=opened.options.resamples,
