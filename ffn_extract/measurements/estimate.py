@@ -6,6 +6,8 @@ Orders of magnitude for a person who decides. The rates are those of one thread 
 
 from dataclasses import dataclass
 
+from ffn_extract.measurements import RUN_NO_MODEL
+from ffn_extract.measurements.limits import NEW_TOKENS
 from ffn_extract.measurements.memory import memory_bytes
 from ffn_extract.measurements.options import MeasureOptions
 
@@ -17,6 +19,7 @@ _MODEL_PRODUCTS = 3e10  # per second while the model runs
 _SCORE_PRODUCTS = 1.9e10  # per second while states are scored over the vocabulary
 _SCORES = 2  # of x and of x̃, per layer
 _RESAMPLED = 4e7  # values per second, in the bootstrap
+_CONDITIONS = 3  # of `suppression`: none, chosen and random vectors
 _NORM_PRODUCTS = 1.3e10
 _LISTS = 4  # value and random vectors, with and without the norm
 
@@ -41,16 +44,16 @@ class Estimate:
 
 
 def estimate(
-    sizes: Sizes, options: MeasureOptions, *, runs_model: bool, tokens: float, workers: int
+    name: str, sizes: Sizes, options: MeasureOptions, *, tokens: float, workers: int
 ) -> Estimate:
     """Estimate one measurement.
 
     Parameters
     ----------
+    name
+        A key of `MEASUREMENTS`.
     sizes
         Of the model.
-    runs_model
-        Whether the measurement runs the model over text.
     tokens
         Of an average prefix.
     workers
@@ -58,25 +61,36 @@ def estimate(
     """
     start = _START_SECONDS + _FLOAT * sizes.parameters / _READ_BYTES
     width = sizes.vocab_size * sizes.d_model
-    if not runs_model:
+    if name in RUN_NO_MODEL:
         vectors = options.model.per_layer if isinstance(options.model.per_layer, int) else 0
         products = _LISTS * vectors * sizes.layers * width
         return Estimate(start + products / _NORM_PRODUCTS, _of_norm(sizes))
+    if name == "suppression":
+        continued = options.suppression.prompt_count * options.suppression.beams * NEW_TOKENS
+        read = continued + options.suppression.perplexity_tokens
+        seconds = (
+            _CONDITIONS * read * (sizes.parameters / _MODEL_PRODUCTS + width / _SCORE_PRODUCTS)
+        )
+        return Estimate(start + seconds / workers, _of_texts(sizes, options, workers))
     reading = tokens * sizes.parameters / _MODEL_PRODUCTS
     reading += _SCORES * sizes.layers * width / _SCORE_PRODUCTS
     passes = 2 if options.control else 1
     resampled = options.resamples * options.examples / _RESAMPLED
     return Estimate(
         start + passes * options.examples * reading / workers + resampled * sizes.layers,
-        memory_bytes(
-            sizes.parameters,
-            options,
-            layers=sizes.layers,
-            d_model=sizes.d_model,
-            d_ff=sizes.d_ff,
-            vocab_size=sizes.vocab_size,
-            workers=workers,
-        ),
+        _of_texts(sizes, options, workers),
+    )
+
+
+def _of_texts(sizes: Sizes, options: MeasureOptions, workers: int) -> int:
+    return memory_bytes(
+        sizes.parameters,
+        options,
+        layers=sizes.layers,
+        d_model=sizes.d_model,
+        d_ff=sizes.d_ff,
+        vocab_size=sizes.vocab_size,
+        workers=workers,
     )
 
 
