@@ -1,13 +1,15 @@
-"""Memory that a measurement needs, compared with what is free before it starts."""
+"""Memory that a measurement needs, compared with what is free before it starts; without torch."""
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.errors import OptionError
-from ffn_extract.measurements.examples import MOST_TOKENS
+from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.measurements.passes import BLOCK_BATCHES
+
+if TYPE_CHECKING:
+    from ffn_extract.checkpoints.find import Checkpoint
 
 _FLOAT = 4
 _LIBRARIES = 600e6  # Python with torch and transformers
@@ -17,7 +19,7 @@ _SHARE_BYTES = 2_000  # per example and layer, in float64
 
 
 def needed_bytes(
-    checkpoint: Checkpoint,
+    checkpoint: "Checkpoint",
     options: MeasureOptions,
     *,
     layers: int,
@@ -28,7 +30,29 @@ def needed_bytes(
 ) -> int:
     """An estimate: the weights in float32, one batch per worker, and the arrays of all examples."""
     files = checkpoint.tensors
-    weights = _FLOAT * sum(math.prod(files.shape(name)) for name in files.names)
+    return memory_bytes(
+        sum(math.prod(files.shape(name)) for name in files.names),
+        options,
+        layers=layers,
+        d_model=d_model,
+        d_ff=d_ff,
+        vocab_size=vocab_size,
+        workers=workers,
+    )
+
+
+def memory_bytes(
+    parameters: int,
+    options: MeasureOptions,
+    *,
+    layers: int,
+    d_model: int,
+    d_ff: int,
+    vocab_size: int,
+    workers: int,
+) -> int:
+    """The same by the number of parameters, where the weights are not at hand."""
+    weights = _FLOAT * parameters
     tokens = options.batch_rows * MOST_TOKENS / 4  # batches of the longest texts are few
     batch = _FLOAT * tokens * (_STATES * d_model + _INNER * d_ff)
     block = 2 * _FLOAT * options.batch_rows * BLOCK_BATCHES * vocab_size
