@@ -149,11 +149,31 @@ def _drawn(figures: Sequence[Figure], name: str) -> dict[str, bytes]:
     return files
 
 
+def reading_notes(parameters: Mapping[str, Any]) -> list[str]:
+    """A sentence for each option that changes how the model is read."""
+    notes = []
+    if parameters.get("without_norm"):
+        notes.append(
+            "x and x̃ were read without the final norm (--without-norm), so w, the top token of the "
+            "last layer, need not be the token that the model predicts."
+        )
+    if (precision := parameters.get("precision", "float32")) != "float32":
+        notes.append(
+            f"The model ran with weights in {precision}; x̃ and o were subtracted, and scores "
+            "computed, in float32 after conversion."
+        )
+    if parameters.get("split_sentences"):
+        notes.append("Each text of the corpus was split into sentences (--split-sentences).")
+    return notes
+
+
 def _readme(
     measurement: Measurement, result: Result, entries: Mapping[str, Any], drawn: bool
 ) -> str:
     """Definition, source and result in words, and what each file holds."""
     lines = [f"# {measurement.title}: {entries['model']['name']}", "", *result.words, ""]
+    if notes := reading_notes(entries["parameters"]):
+        lines += [*notes, ""]
     lines += ["## Definition", "", measurement.definition, "", f"Source: {measurement.source}", ""]
     lines += ["## Files", ""]
     for table, columns in measurement.columns.items():

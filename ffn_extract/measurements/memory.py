@@ -10,6 +10,7 @@ from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import BLOCK_BATCHES
 
 _FLOAT = 4
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LIBRARIES = 600e6  # Python with torch and transformers
 _STATES = 12  # of d_model per token, in work at a time in a layer
 _INNER = 4  # of d_ff per token
@@ -26,9 +27,9 @@ def needed_bytes(
     vocab_size: int,
     workers: int,
 ) -> int:
-    """An estimate: the weights in float32, one batch per worker, and the arrays of all examples."""
+    """An estimate: the weights, one batch per worker, and the arrays of all examples."""
     files = checkpoint.tensors
-    weights = _FLOAT * sum(math.prod(files.shape(name)) for name in files.names)
+    weights = _BYTES[options.dtype] * sum(math.prod(files.shape(name)) for name in files.names)
     tokens = options.batch_rows * MOST_TOKENS / 4  # batches of the longest texts are few
     batch = _FLOAT * tokens * (_STATES * d_model + _INNER * d_ff)
     block = 2 * _FLOAT * options.batch_rows * BLOCK_BATCHES * vocab_size

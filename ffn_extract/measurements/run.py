@@ -7,11 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import ModelInfo
 from ffn_extract.bundle.manifest import digest_of
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
-from ffn_extract.corpora import open_corpus
+from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
@@ -29,6 +31,7 @@ from ffn_extract.pipeline import model_info, open_device, open_weights
 from ffn_extract.progress import Report, Steps, ignore
 from ffn_extract.running import MEASUREMENTS as PURPOSE
 from ffn_extract.running import load_model, with_random_weights
+from ffn_extract.sentences import in_sentences
 from ffn_extract.target_lock import locked
 from ffn_extract.tracing.batches import BatchPlan
 from ffn_extract.tracing.reader import Reader, require_traceable, running_family
@@ -136,6 +139,8 @@ class _Run:
             vocabulary.check_rows(sizes.vocab_size)
             self.info: ModelInfo = model_info(self.checkpoint, self.name, self.weights, vocabulary)
             corpus = open_corpus(options.corpus, options.corpus_field)
+            if options.split_sentences:
+                corpus = Corpus(corpus.name, in_sentences(corpus.texts))
             self.limit = _context(self.checkpoint.config)
             self.examples: Examples = draw_examples(
                 corpus, tokenizer, self.checkpoint, options, self.limit
@@ -162,7 +167,6 @@ class _Run:
                 "projected_rows": self._plan.rows * BLOCK_BATCHES,
             },
             "dominant": DOMINANT,
-            "precision": "float32",
             "device": self.device.type,
             **({"tensors": tensors} if tensors else {}),
         }
@@ -171,15 +175,16 @@ class _Run:
     def readings(self) -> Readings:
         """Readings of every example; the first use runs the model."""
         with self.steps.step("model") as done:
-            loaded = load_model(self.checkpoint, PURPOSE).to(self.device)
-            reader = Reader(loaded, self.family)
+            dtype = getattr(torch, self.options.dtype)
+            loaded = load_model(self.checkpoint, PURPOSE, dtype).to(self.device)
+            reader = self._reader(loaded)
             done(1, 1)
         needs = {need for one in self.measurements for need in one.needs}
         arrays = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
         control = None
         if self.options.control and any(one.name == "saturation" for one in self.measurements):
             drawn = with_random_weights(loaded, self.options.seed).to(self.device)
-            control = self._pass("control", Reader(drawn, self.family), ["candidates"])
+            control = self._pass("control", self._reader(drawn), ["candidates"])
         return Readings(
             arrays=arrays,
             control=control,
@@ -187,6 +192,9 @@ class _Run:
             input_ids=[one.ids[one.position] for one in self.examples.drawn],
             options=self.options,
         )
+
+    def _reader(self, model: Any) -> Reader:
+        return Reader(model, self.family, normed=not self.options.without_norm)
 
     def write(self, one: Measurement, compute: Compute, out: Path) -> Measured:
         """Compute a measurement's tables and write its folder."""

@@ -277,6 +277,7 @@ def test_a_manifest_tells_everything_that_the_tables_depend_on(measured):
         },
         "extreme_above": None, "extreme_below": None, "length_multiple": 8, "longest": 32,
         "min_prefix": None, "precision": "float32", "prepend": None, "resamples": 100, "seed": 5,
+        "split_sentences": False, "without_norm": False,
     }  # fmt: skip
     for name, record in manifest["files"].items():
         assert (out / "contribution" / name).stat().st_size == record["bytes"]
