@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ffn_extract.measurements.in_paper import InPaper
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.reductions import Arrays
 
@@ -108,6 +109,8 @@ class Measurement:
         Whether it uses the random vectors that are written to draws.parquet.
     compute
         From readings to the result; None for `norm`, which reads weights alone.
+    in_paper
+        Its section on the page of the whole paper; one without a place there stands last.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Measurement:
     needs: tuple[str, ...] = ()
     draws: bool = False
     compute: Compute | None = None
+    in_paper: InPaper | None = None
 
 
 def rounded(value: float, digits: int = 9) -> float | None:
