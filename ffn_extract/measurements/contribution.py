@@ -165,8 +165,8 @@ MEASUREMENT = Measurement(
             ),
         ],
         footnotes={
-            "effective": "An addition to the paper: exp(entropy) of the shares. So many sub-updates "
-            "of equal size have this entropy.",
+            "effective": "An addition to the paper: exp(entropy) of the shares, which so many "
+            "sub-updates of equal size have.",
         },
     ),
 )

@@ -38,6 +38,33 @@ def needed_bytes(
     return int(_LIBRARIES + models * weights + workers * (batch + block) + arrays)
 
 
+def suppression_bytes(
+    checkpoint: Checkpoint,
+    *,
+    layers: int,
+    d_model: int,
+    d_ff: int,
+    vocab_size: int,
+    workers: int,
+    texts: int,
+    longest: int,
+    window_rows: int,
+    window: int,
+    block_rows: int,
+) -> int:
+    """The same of `suppression`: per worker `texts` that are written at once, beams counted, or a
+    batch of windows."""
+    files = checkpoint.tensors
+    weights = _FLOAT * sum(math.prod(files.shape(name)) for name in files.names)
+    cache = 2 * 2 * texts * longest * layers * d_model  # keys and values, and as they are ordered
+    writing = _FLOAT * (cache + texts * longest * _INNER * d_ff + 6 * texts * vocab_size)
+    reading = _FLOAT * window_rows * window * (_STATES * d_model + _INNER * d_ff)
+    attention = 3 * _FLOAT * window_rows * window * window * max(1, d_model // 64)
+    block = 6 * _FLOAT * block_rows * vocab_size
+    batch = max(writing, reading + max(attention, block))
+    return int(_LIBRARIES + weights + workers * batch)
+
+
 def free_bytes() -> int | None:
     """Memory that processes can have without swapping; None where the system does not say."""
     try:

@@ -144,7 +144,8 @@ class _Writer:
 
     def _cell(self, cell: PageCell, paper: bool) -> str:
         interval = f'<span class="interval">{escape(cell.interval)}</span>' if cell.interval else ""
-        return f"<td{' class="paper"' if paper else ''}>{self._text(cell.text)}{interval}</td>"
+        of_paper = ' class="paper"' if paper else ""
+        return f"<td{of_paper}>{self._text(cell.text)}{interval}</td>"
 
     def _text(self, text: str) -> str:
         """Escaped text with `code`, and references to footnotes as links."""

@@ -6,13 +6,16 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ffn_extract.bundle.manifest import MANIFEST_FILE
-from ffn_extract.errors import BundleError, OptionError, reason_of
-from ffn_extract.measurements import MEASUREMENTS, measurement_of
-from ffn_extract.measurements.folder import require_new
+from ffn_extract.errors import BundleError, FFNExtractError, OptionError, reason_of
+from ffn_extract.measurements import MEASUREMENTS
+from ffn_extract.measurements.folder import Measured, require_new
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.measurements.run import measure_each
+from ffn_extract.measurements.run import measure_each, wanted_of
+from ffn_extract.measurements.scorers import WORD_LISTS, Scorer
+from ffn_extract.options import flag_of
 from ffn_extract.paper.html import html_of
 from ffn_extract.paper.markdown import markdown_of
 from ffn_extract.paper.page import Page, page_of
@@ -37,6 +40,7 @@ def write_paper(
     options: MeasureOptions,
     only: Sequence[str] = (),
     report: Report = ignore,
+    scorer: Scorer = WORD_LISTS,
 ) -> Written:
     """Measure `model` and write `paper.html`, `paper.md` and a folder for each measurement.
 
@@ -47,7 +51,7 @@ def write_paper(
     ----------
     only
         Keys of `MEASUREMENTS`; empty for all.
-    report
+    report, scorer
         As in `measure`; a run that was cancelled or killed goes on where it stood when the same
         call is made again.
 
@@ -57,28 +61,36 @@ def write_paper(
         With a sentence that says what to do.
     """
     place = Path(out)
-    names = list(dict.fromkeys(only)) or list(MEASUREMENTS)
-    unknown = sorted(set(names) - set(MEASUREMENTS))
-    if unknown:
-        raise OptionError(
-            f"There is no measurement {', '.join(unknown)}. There are: {', '.join(MEASUREMENTS)}."
-        )
+    wanted = wanted_of(list(only) or list(MEASUREMENTS))
     require_new(place)
+    # Everything is made beside `out` and renamed, so that the page is whole or not there.
+    part = place.with_name(f".{place.name}.paper")
     with locked(place):
-        # Everything is made beside `out` and renamed, so that the page is whole or not there.
-        part = place.with_name(f".{place.name}.paper")
-        shutil.rmtree(part, ignore_errors=True)
-        measured, refused = measure_each(names, model, part, options, report)
-        manifests = [
-            json.loads((one.folder / MANIFEST_FILE).read_bytes()) for one in measured.values()
-        ]
-        page = page_of(map(measurement_of, names), measured, refused, manifests)
         try:
-            (part / HTML_FILE).write_text(html_of(page), encoding="utf-8")
-            (part / MARKDOWN_FILE).write_text(markdown_of(page), encoding="utf-8")
-            if place.exists():
-                place.rmdir()
-            part.rename(place)
-        except OSError as error:
-            raise BundleError(f"Cannot write to {place}: {reason_of(error)}.") from error
-    return Written(place, page, refused)
+            shutil.rmtree(part, ignore_errors=True)
+            names = [one.name for one in wanted]
+            measured, refused = measure_each(names, model, part, options, report, scorer)
+            reasons = {name: error_as_typed(error) for name, error in refused.items()}
+            page = page_of(wanted, measured, reasons, [_manifest(one) for one in measured.values()])
+            try:
+                part.mkdir(exist_ok=True)
+                (part / HTML_FILE).write_text(html_of(page), encoding="utf-8")
+                (part / MARKDOWN_FILE).write_text(markdown_of(page), encoding="utf-8")
+                if place.exists():
+                    place.rmdir()
+                part.rename(place)
+            except OSError as error:
+                raise BundleError(f"Cannot write to {place}: {reason_of(error)}.") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return Written(place, page, reasons)
+
+
+def _manifest(measured: Measured) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((measured.folder / MANIFEST_FILE).read_bytes())
+    return manifest
+
+
+def error_as_typed(error: FFNExtractError) -> str:
+    """The sentence of an error, options named as on the command line."""
+    return error.named(flag_of) if isinstance(error, OptionError) else str(error)
