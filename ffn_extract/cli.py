@@ -182,6 +182,7 @@ def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
 @asked.only
 @asked.per_layer(_NORM_CHECK_VECTORS)
 @asked.of_a_measurement
+@asked.of_suppression
 @asked.of_a_comparison
 @_sentences
 def paper(model: str, out: Path, only: str | None, **rest: Any) -> None:
