@@ -47,7 +47,9 @@ def inline_svg(figure: Figure) -> str | None:
     except ImportError:
         return None
     drawn = io.BytesIO()
-    settings = {"svg.hashsalt": "ffn-concepts", "svg.fonttype": "none", "font.family": "sans-serif"}
+    settings: dict[str, Any] = {
+        "svg.hashsalt": "ffn-concepts", "svg.fonttype": "none", "font.size": 9,
+    }  # fmt: skip
     with mpl.rc_context(settings):
         _canvas(figure, _FOR_PAGES, None).savefig(
             drawn, format="svg", metadata={"Date": None}, transparent=True
@@ -82,5 +84,8 @@ def _canvas(figure: Figure, size: tuple[float, float], title: str | None) -> Any
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=_GRID)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    if title is not None:
+        axes.legend(frameon=False)
+    else:  # above the axes: in a small figure it would lie on the lines
+        canvas.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     return canvas

@@ -9,6 +9,8 @@ from ffn_extract.measurements.folder import NO_MATPLOTLIB
 from ffn_extract.measurements.in_paper import split_references
 from ffn_extract.paper.page import ABOUT, Page, PageCell, PageFigure, PageTable, Section
 
+LONG_TABLE = 12
+"""Tables with more rows are folded; in print they are open."""
 _CODE = re.compile(r"`([^`]+)`")
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1b1a; --paper: #fff; --muted: #5c5953; --line: #d9d7d0;
@@ -28,11 +30,15 @@ a:focus-visible, summary:focus-visible { outline: 2px solid var(--link); outline
 .muted, .interval, figcaption, dt { color: var(--muted); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 1rem 0; }
 dd { margin: 0; }
-nav ol { padding-left: 0; list-style: none; columns: 20rem; }
-nav .part { display: inline-block; min-width: 2.5rem; color: var(--muted); }
+nav ol { padding-left: 0; list-style: none; }
+nav li { display: grid; grid-template-columns: 2.75rem 1fr; }
+nav .part { color: var(--muted); }
 figure { margin: 1.25rem 0; }
 figure svg { display: block; width: 100%; max-width: 36rem; height: auto; }
 .wide { overflow-x: auto; margin: 1.25rem 0; }
+details { margin: .75rem 0; }
+summary { cursor: pointer; font-weight: 600; font-size: .9rem; }
+details .wide { margin: .5rem 0 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
   font-size: .9rem; }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
@@ -46,11 +52,13 @@ td.paper { background: var(--soft); }
 .refused { border-left: 4px solid var(--line); padding: .25rem .75rem; background: var(--soft); }
 code { font-size: .9em; }
 sup { line-height: 0; }
+sup + sup { margin-left: .25em; }
 @media (max-width: 30rem) { table { font-size: .8rem; } th, td { padding: .2rem .25rem; } }
 @media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --muted: #444;
   --line: #bbb; --soft: #f3f3f3; --link: #000; } body { font-size: 10pt; } nav { display: none; }
   main { max-width: none; padding: 0; } h2, caption { break-after: avoid; }
-  figure, tr { break-inside: avoid; } thead { display: table-header-group; } }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  summary { display: none; } figure, tr { break-inside: avoid; } thead { display: table-header-group; } }
 """
 
 
@@ -129,6 +137,10 @@ class _Writer:
         yield "</section>"
 
     def _table(self, table: PageTable) -> Iterator[str]:
+        long = len(table.rows) > LONG_TABLE
+        if long:
+            caption = "".join(split_references(table.caption)[::2])
+            yield f"<details><summary>{escape(caption)}: {len(table.rows)} rows</summary>"
         yield '<div class="wide"><table>'
         yield f"<caption>{self._text(table.caption)}</caption>"
         heads = "".join(f'<th scope="col">{self._text(one)}</th>' for one in table.headings)
@@ -141,6 +153,8 @@ class _Writer:
             )
             yield f'<tr><th scope="row">{escape(name)}</th>{row}</tr>'
         yield "</tbody></table></div>"
+        if long:
+            yield "</details>"
 
     def _cell(self, cell: PageCell, paper: bool) -> str:
         interval = f'<span class="interval">{escape(cell.interval)}</span>' if cell.interval else ""

@@ -1,5 +1,6 @@
 """The page of the whole paper as data, which the writers of HTML and Markdown turn into files."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from ffn_extract.measurements.folder import Measured, reading_notes
 from ffn_extract.measurements.in_paper import EVERYWHERE, Beside, InPaper, Numbers, references_in
 from ffn_extract.measurements.measurement import Cell, Figure, Line, Measurement, Table
 
+_MINUS = re.compile(r"(?<!\S)-(?=\d)")
 NOTHING = "–"
 """A cell without a number."""
 LAST = "~"  # sorts behind every section of the paper
@@ -114,7 +116,7 @@ def _section(one: Measurement, measured: Measured | None, refused: str) -> Secti
     tables = {table.name: table for table in measured.result.tables}
     return Section(
         *told,
-        words=[line for line in measured.result.words if line],
+        words=[_MINUS.sub("−", line) for line in measured.result.words if line],
         figures=[
             PageFigure(figure, alternative_of(figure), f"{one.name}/{figure.name}.svg")
             for figure in measured.result.figures
@@ -164,8 +166,11 @@ def _cell(numbers: Numbers, rows: Sequence[Mapping[str, Cell]]) -> PageCell:
 
 
 def _said(form: str, number: Cell) -> str:
-    said = number if isinstance(number, str) else form.format(number)
-    return f"−{said[1:]}" if not isinstance(number, str) and said.startswith("-") else said
+    if isinstance(number, str):
+        return number
+    said = form.format(number)
+    minus = "−" if any(digit in said for digit in "123456789") else ""
+    return f"{minus}{said[1:]}" if said.startswith("-") else said
 
 
 def alternative_of(figure: Figure) -> str:
