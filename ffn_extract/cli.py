@@ -152,10 +152,10 @@ def tensors(
 def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     """Measure what the FFN layers of MODEL do.
 
-    MEASUREMENT is norm, contribution, saturation, promotion or top-candidate; several, separated by
-    commas, share one pass over the model and get a folder each in DIR. A folder holds tables,
-    figures, the examples and a README with definition and result. A run that was killed goes on
-    where it stood when the same command is given again.
+    MEASUREMENT is norm, contribution, saturation, promotion, top-candidate, clusters or
+    early-exit; several, separated by commas, share one pass over the model and get a folder each
+    in DIR. A folder holds tables, figures, the examples and a README with definition and result. A
+    run that was killed goes on where it stood when the same command is given again.
     """
     own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
     options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)

@@ -98,7 +98,8 @@ every = declared(OPTIONS)
 
 MEASURE_NAMES = (
     "corpus", "corpus_field", "examples", "min_prefix", "prepend", "batch_rows",
-    "length_multiple", "workers", "control", "extreme_below", "extreme_above", "resamples",
+    "length_multiple", "workers", "control", "extreme_below", "extreme_above", "clusters",
+    "cluster_sample", "resamples",
 )  # fmt: skip
 """The options of `MeasureOptions` that a command has beside a model's."""
 
@@ -149,6 +150,15 @@ of_a_measurement = _all(
     _measured(
         RESULTS, "extreme_above", "top-candidate: higher scores are extreme.", type=float,
         metavar="X",
+    ),
+    _measured(
+        RESULTS, "clusters", "clusters and early-exit: clusters of value vectors.", type=int,
+        default=10_000, metavar="N",
+    ),
+    _measured(
+        RESULTS, "cluster_sample",
+        "Value vectors that are clustered, where all do not fit into memory; the others join them.",
+        type=int, metavar="N",
     ),
     _measured(
         RESULTS, "resamples", "Bootstrap resamples of each interval.", type=int, default=10_000,

@@ -12,6 +12,8 @@ MEASUREMENTS = {
     "saturation": "saturation",
     "promotion": "promotion",
     "top-candidate": "top_candidate",
+    "clusters": "clusters",
+    "early-exit": "early_exit",
 }
 """Names, in the paper's order of what they rest on, and the modules that declare them."""
 

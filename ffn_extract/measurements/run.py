@@ -1,11 +1,13 @@
 """Run measurements, from a model's name to folders of tables and figures."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import ModelInfo
@@ -15,14 +17,28 @@ from ffn_extract.corpora import open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
-from ffn_extract.measurements.examples import MOST_TOKENS, Examples, draw_examples
+from ffn_extract.measurements.examples import (
+    MOST_TOKENS,
+    Examples,
+    draw_examples,
+    token_counts,
+)
 from ffn_extract.measurements.folder import Measured, parquet_of, require_new, write_folder
+from ffn_extract.measurements.kept import Arrays, KeptParts
+from ffn_extract.measurements.linkage import Labels
 from ffn_extract.measurements.measurement import Compute, Measurement, Readings
-from ffn_extract.measurements.memory import free_bytes, needed_bytes, require_memory
+from ffn_extract.measurements.memory import (
+    free_bytes,
+    needed_bytes,
+    require_disk,
+    require_memory,
+)
 from ffn_extract.measurements.norm import norm_result
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import BLOCK_BATCHES, REDUCTIONS, Pass
-from ffn_extract.measurements.reductions import DOMINANT, Arrays, drawn_indices
+from ffn_extract.measurements.reductions import DOMINANT, drawn_indices
+from ffn_extract.measurements.value_clusters import require_clusters, value_clusters
+from ffn_extract.measurements.words import Words
 from ffn_extract.names import model_name
 from ffn_extract.norm_check import compare_norm
 from ffn_extract.pipeline import model_info, open_device, open_weights
@@ -111,6 +127,7 @@ class _Run:
     def __post_init__(self) -> None:
         options = self.options
         self._passes: list[Pass] = []
+        self._parts: list[KeptParts] = []
         with self.steps.step("checkpoint") as done:
             self.device = open_device(options.model.device)
             self.checkpoint: Checkpoint = find_checkpoint(
@@ -131,9 +148,15 @@ class _Run:
                 workers=self.workers,
             )
             require_memory(self.name, needed, free_bytes())
+            if any(one.clusters for one in self.measurements):
+                counts = [self.weights.n_values(layer) for layer in range(sizes.n_layers)]
+                require_clusters(self.name, counts, sizes.d_model, options, free_bytes())
+            if any("states" in one.needs for one in self.measurements):
+                require_disk(self.out.parent, options.examples, sizes.n_layers, sizes.d_model)
         with self.steps.step("examples") as done:
             tokenizer, vocabulary = open_vocabulary(self.checkpoint)
             vocabulary.check_rows(sizes.vocab_size)
+            self.tokenizer, self.vocabulary = tokenizer, vocabulary
             self.info: ModelInfo = model_info(self.checkpoint, self.name, self.weights, vocabulary)
             corpus = open_corpus(options.corpus, options.corpus_field)
             self.limit = _context(self.checkpoint.config)
@@ -170,12 +193,15 @@ class _Run:
     @cached_property
     def readings(self) -> Readings:
         """Readings of every example; the first use runs the model."""
+        words = self._words() if any(one.words for one in self.measurements) else None
+        clusters = self._clusters() if any(one.clusters for one in self.measurements) else None
         with self.steps.step("model") as done:
             loaded = load_model(self.checkpoint, PURPOSE).to(self.device)
             reader = Reader(loaded, self.family)
             done(1, 1)
         needs = {need for one in self.measurements for need in one.needs}
         arrays = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
+        read = self._passes[-1]
         control = None
         if self.options.control and any(one.name == "saturation" for one in self.measurements):
             drawn = with_random_weights(loaded, self.options.seed).to(self.device)
@@ -186,7 +212,40 @@ class _Run:
             n_values=[len(values) for values in reader.values],
             input_ids=[one.ids[one.position] for one in self.examples.drawn],
             options=self.options,
+            clusters=np.empty(0, dtype=np.int64) if clusters is None else clusters,
+            words=words,
+            state=read.state,
+            in_parts=self._in_parts,
         )
+
+    def _words(self) -> Words:
+        n_rows = self.weights.dimensions.vocab_size
+        with self.steps.step("frequencies") as done:
+            counts = token_counts(
+                self.examples.corpus, self.tokenizer, self.checkpoint, n_rows, done
+            )
+        return Words(self.weights, self.vocabulary, counts)
+
+    def _clusters(self) -> Labels:
+        """Clusters of the value vectors, kept like batches: they take as long as the pass."""
+        with self.steps.step("clusters") as done:
+            kept = KeptParts(
+                self._kept("clusters", ()),
+                "labels",
+                1,
+                lambda _: {"clusters": value_clusters(self.weights, self.options, done)},
+            )
+            self._parts.append(kept)
+            kept.run(1, lambda *_: None)
+            return kept.read(0)["clusters"]
+
+    def _in_parts(self, step: str, compute: Callable[[int], Arrays], count: int) -> list[Arrays]:
+        """Parts of a measurement's own, in processes of the machine whatever the device is."""
+        with self.steps.step(step) as done:
+            kept = KeptParts(self._kept(step, ()), "part", count, compute)
+            self._parts.append(kept)
+            kept.run(self.options.workers or len(os.sched_getaffinity(0)), done)
+            return [kept.read(number) for number in range(count)]
 
     def write(self, one: Measurement, compute: Compute, out: Path) -> Measured:
         """Compute a measurement's tables and write its folder."""
@@ -202,7 +261,7 @@ class _Run:
                 result,
                 model=self.info.to_json(),
                 parameters=self.parameters,
-                environment=environment(str(self.device), self.steps.seconds),
+                environment=environment(str(self.device), self.steps.seconds, one.packages),
                 counts={"examples": len(self.examples.drawn)},
                 more=more,
             )
@@ -211,8 +270,8 @@ class _Run:
 
     def forget(self) -> None:
         """Remove the batches that were kept for a run that is taken up again."""
-        for one in self._passes:
-            one.forget()
+        for kept in (*(one.kept for one in self._passes), *self._parts):
+            kept.forget()
 
     @cached_property
     def _plan(self) -> BatchPlan:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ffn_extract.measurements.events import induced_by_ffn, saturation_layers
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.measurement import (
     Cell,
     Figure,
@@ -13,7 +14,6 @@ from ffn_extract.measurements.measurement import (
     Table,
     rounded,
 )
-from ffn_extract.measurements.reductions import Arrays
 
 COLUMNS = ("weights", "layer", "examples", "induced_by_ffn", "share")
 
