@@ -109,7 +109,7 @@ every = declared(OPTIONS)
 MEASURE_NAMES = (
     "corpus", "corpus_field", "split_sentences", "examples", "min_prefix", "prepend",
     "without_norm", "dtype", "batch_rows", "length_multiple", "workers", "control",
-    "extreme_below", "extreme_above", "resamples",
+    "extreme_below", "extreme_above", "clusters", "cluster_sample", "resamples",
 )  # fmt: skip
 """The options of `MeasureOptions` that a command has beside a model's."""
 
@@ -166,6 +166,15 @@ of_a_measurement = _all(
     _measured(
         RESULTS, "extreme_above", "top-candidate: higher scores are extreme.", type=float,
         metavar="X",
+    ),
+    _measured(
+        RESULTS, "clusters", "clusters and early-exit: clusters of value vectors.", type=int,
+        default=10_000, metavar="N",
+    ),
+    _measured(
+        RESULTS, "cluster_sample",
+        "Value vectors that are clustered, where all do not fit into memory; the others join them.",
+        type=int, metavar="N",
     ),
     _measured(
         RESULTS, "resamples", "Bootstrap resamples of each interval.", type=int, default=10_000,

@@ -1,6 +1,7 @@
 """Memory that a measurement needs, compared with what is free before it starts."""
 
 import math
+import shutil
 from pathlib import Path
 
 from ffn_extract.checkpoints.find import Checkpoint
@@ -82,4 +83,22 @@ def require_memory(name: str, needed: int, free: int | None) -> None:
         raise OptionError(
             f"Measuring {name} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} "
             "GB are free. Give a smaller --batch-rows, --workers 1, or use a larger machine."
+        )
+
+
+def require_disk(folder: Path, examples: int, layers: int, d_model: int) -> None:
+    """Refuse to keep x and o of every example and layer where they do not fit.
+
+    Raises OptionError.
+    """
+    needed = 2 * _FLOAT * examples * layers * d_model
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return  # that nothing can be written there is said where it is tried
+    if needed > free:
+        raise OptionError(
+            f"The states of {examples:,} examples take {needed / 1e9:.1f} GB beside --out while "
+            f"this runs, and {free / 1e9:.1f} GB are free. Give a smaller --examples, or a folder "
+            "on another disk."
         )

@@ -11,7 +11,7 @@ _LARGEST_SEED = 2**63 - 1
 _LIMITS = {
     "examples": (2, 1_000_000), "seed": (0, _LARGEST_SEED), "min_prefix": (1, 10_000),
     "batch_rows": (2, 4_096), "length_multiple": (1, 4_096), "workers": (0, 1_024),
-    "resamples": (100, 1_000_000),
+    "resamples": (100, 1_000_000), "clusters": (2, 10_000_000), "cluster_sample": (3, 10_000_000),
 }  # fmt: skip
 DTYPES = ("float32", "bfloat16", "float16")
 """Precisions of weights, the default first."""
@@ -50,6 +50,11 @@ class MeasureOptions:
     extreme_below, extreme_above
         Scores beyond which a sub-update is extreme in `top-candidate`; None: minus and plus the
         99.9th percentile of |score| over all dominant sub-updates.
+    clusters
+        Clusters of value vectors, in `clusters` and `early-exit`.
+    cluster_sample
+        Value vectors that are clustered, drawn by the seed; the others join the clusters. None:
+        all are clustered.
     resamples
         Bootstrap resamples of each interval.
     suppression
@@ -77,6 +82,8 @@ class MeasureOptions:
     control: bool = False
     extreme_below: float | None = None
     extreme_above: float | None = None
+    clusters: int = 10_000
+    cluster_sample: int | None = None
     resamples: int = 10_000
     suppression: SuppressionOptions = field(default_factory=SuppressionOptions)
 

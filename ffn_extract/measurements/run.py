@@ -7,7 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import ModelInfo
@@ -17,16 +19,29 @@ from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
-from ffn_extract.measurements.examples import MOST_TOKENS, Examples, draw_examples
+from ffn_extract.measurements.examples import (
+    MOST_TOKENS,
+    Examples,
+    draw_examples,
+    token_counts,
+)
 from ffn_extract.measurements.folder import Measured, parquet_of, require_new, write_folder
-from ffn_extract.measurements.kept_batches import KeptBatches
+from ffn_extract.measurements.kept import Arrays, KeptParts
+from ffn_extract.measurements.linkage import Labels
 from ffn_extract.measurements.measurement import Measurement, Readings, Result
-from ffn_extract.measurements.memory import free_bytes, needed_bytes, require_memory
+from ffn_extract.measurements.memory import (
+    free_bytes,
+    needed_bytes,
+    require_disk,
+    require_memory,
+)
 from ffn_extract.measurements.norm import norm_result
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import BLOCK_BATCHES, REDUCTIONS, Pass
-from ffn_extract.measurements.reductions import DOMINANT, Arrays, drawn_indices
+from ffn_extract.measurements.reductions import DOMINANT, drawn_indices
 from ffn_extract.measurements.scorers import WORD_LISTS, Scorer
+from ffn_extract.measurements.value_clusters import require_clusters, value_clusters
+from ffn_extract.measurements.words import Words
 from ffn_extract.names import model_name
 from ffn_extract.norm_check import compare_norm
 from ffn_extract.pipeline import model_info, open_device, open_weights
@@ -136,15 +151,25 @@ def _measured(
                 raise
             refused[one.name] = error
 
+    def allowed(one: Measurement, run: _Run) -> bool:
+        try:
+            run.require(one)
+        except FFNExtractError as error:
+            if refused is None:
+                raise
+            refused[one.name] = error
+        return refused is None or one.name not in refused
+
     running = [one for one in wanted if one.compute is not None or one.run is not None]
     for one in wanted:
         if one not in running:
             attempt(one, lambda one=one: _norm(model, folders[one.name], options, report))
     if running:
         run = _Run(model, place, options, running, Steps(report), scorer)
-        if any(one.compute is not None for one in running):
+        run.measurements = [one for one in running if allowed(one, run)]
+        if any(one.compute is not None for one in run.measurements):
             _ = run.readings  # an error of the pass is one of every measurement
-        for one in running:
+        for one in run.measurements:
             attempt(one, lambda one=one: run.write(one, folders[one.name]))
         run.forget()
     return measured
@@ -177,7 +202,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         options = self.options
-        self._keeping: list[Pass | KeptBatches] = []
+        self._parts: list[KeptParts] = []
         with self.steps.step("checkpoint") as done:
             self.device = open_device(options.model.device)
             self.checkpoint: Checkpoint = find_checkpoint(
@@ -204,6 +229,18 @@ class _Run:
                 self.checkpoint, self.name, self.weights, self.vocabulary
             )
             self.limit = _context(self.checkpoint.config)
+
+    def require(self, one: Measurement) -> None:
+        """Refuse a measurement that needs more than there is, before the model is loaded.
+
+        Raises OptionError.
+        """
+        sizes = self.weights.dimensions
+        if one.clusters:
+            counts = [self.weights.n_values(layer) for layer in range(sizes.n_layers)]
+            require_clusters(self.name, counts, sizes.d_model, self.options, free_bytes())
+        if "states" in one.needs:
+            require_disk(self.out.parent, self.options.examples, sizes.n_layers, sizes.d_model)
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -260,23 +297,58 @@ class _Run:
     @cached_property
     def readings(self) -> Readings:
         """Readings of every example; the first use runs the model."""
+        words = self._words() if any(one.words for one in self.measurements) else None
+        clusters = self._clusters() if any(one.clusters for one in self.measurements) else None
         _, reader = self.examples, self.reader  # examples first: they are refused at once
         needs = {need for one in self.measurements for need in one.needs}
-        arrays = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
+        read = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
         control = None
         if self.options.control and any(one.name == "saturation" for one in self.measurements):
             drawn = with_random_weights(reader.model, self.options.seed).to(self.device)
-            control = self._pass("control", self._reader(drawn), ["candidates"])
+            control = self._pass("control", self._reader(drawn), ["candidates"]).arrays
         return Readings(
-            arrays=arrays,
+            arrays=read.arrays,
             control=control,
             n_values=[len(values) for values in reader.values],
             input_ids=[one.ids[one.position] for one in self.examples.drawn],
             options=self.options,
+            clusters=np.empty(0, dtype=np.int64) if clusters is None else clusters,
+            words=words,
+            state=read.state,
+            in_parts=self._in_parts,
         )
 
     def _reader(self, model: Any) -> Reader:
         return Reader(model, self.family, normed=not self.options.without_norm)
+
+    def _words(self) -> Words:
+        n_rows = self.weights.dimensions.vocab_size
+        with self.steps.step("frequencies") as done:
+            counts = token_counts(
+                self.examples.corpus, self.tokenizer, self.checkpoint, n_rows, done
+            )
+        return Words(self.weights, self.vocabulary, counts)
+
+    def _clusters(self) -> Labels:
+        """Clusters of the value vectors, kept like batches: they take as long as the pass."""
+        with self.steps.step("clusters") as done:
+            kept = self._keep(
+                KeptParts(
+                    self._of_pass("clusters", ()),
+                    "labels",
+                    1,
+                    lambda _: {"clusters": value_clusters(self.weights, self.options, done)},
+                )
+            )
+            kept.run(1, lambda *_: None)
+            return kept.read(0)["clusters"]
+
+    def _in_parts(self, step: str, compute: Callable[[int], Arrays], count: int) -> list[Arrays]:
+        """Parts of a measurement's own, in processes of the machine whatever the device is."""
+        with self.steps.step(step) as done:
+            kept = self._keep(KeptParts(self._of_pass(step, ()), "part", count, compute))
+            kept.run(self.options.workers or len(os.sched_getaffinity(0)), done)
+            return [kept.read(number) for number in range(count)]
 
     def write(self, one: Measurement, out: Path) -> Measured:
         """Compute a measurement's tables and write its folder."""
@@ -299,19 +371,17 @@ class _Run:
 
     def kept(
         self, key: object, part: str, count: int, compute: Callable[[int], Arrays]
-    ) -> KeptBatches:
+    ) -> KeptParts:
         """Batches of a measurement's own, in a hidden folder beside `out` until all is written.
 
         They depend on the model, `key` and `part`; another `key` finds none of them.
         """
         name = f"{digest_of([key, self.info.to_json()])[:16]}.{part}"
-        one = KeptBatches(self._hidden(name), count, compute)
-        self._keeping.append(one)
-        return one
+        return self._keep(KeptParts(self._hidden(name), "batch", count, compute))
 
     def forget(self) -> None:
         """Remove the batches that were kept for a run that is taken up again."""
-        for one in self._keeping:
+        for one in self._parts:
             one.forget()
 
     def _folder(
@@ -329,7 +399,7 @@ class _Run:
             result,
             model=self.info.to_json(),
             parameters=parameters,
-            environment=environment(str(self.device), self.steps.seconds),
+            environment=environment(str(self.device), self.steps.seconds, one.packages),
             counts=counts,
             more=more,
         )
@@ -347,17 +417,21 @@ class _Run:
         model = self.info.to_json()
         return digest_of([self.parameters, model, drawn])[:16]
 
-    def _parts(self, step: str, wanted: Sequence[str]) -> Path:
+    def _of_pass(self, step: str, wanted: Sequence[str]) -> Path:
         return self._hidden(f"{self._key}.{'-'.join((step, *wanted))}")
 
-    def _pass(self, step: str, reader: Reader, wanted: Sequence[str]) -> Arrays:
+    def _keep(self, kept: KeptParts) -> KeptParts:
+        self._parts.append(kept)
+        return kept
+
+    def _pass(self, step: str, reader: Reader, wanted: Sequence[str]) -> "_Finished":
         with self.steps.step(step) as done:
             one = Pass(
                 reader, self.examples, self._plan, self.options.seed, wanted,
-                self._parts(step, wanted), self.limit,
+                self._of_pass(step, wanted), self.limit,
             )  # fmt: skip
-            self._keeping.append(one)
-            return one.run(self.workers, done)
+            self._keep(one.kept)
+            return _Finished(one.run(self.workers, done), one.state)
 
     def _draws(self, n_values: Sequence[int]) -> bytes:
         rows = [
@@ -368,6 +442,14 @@ class _Run:
             )
         ]
         return parquet_of(("example", "layer", "indices"), rows)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """Arrays of a pass, and those that stay on disk, by name."""
+
+    arrays: Arrays
+    state: Callable[[str], NDArray[Any]]
 
 
 class _Settings:

@@ -4,6 +4,7 @@ import numpy as np
 
 from ffn_extract.measurements.events import induced_by_ffn, saturation_layers
 from ffn_extract.measurements.in_paper import Beside, InPaper, Numbers
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.measurement import (
     Cell,
     Figure,
@@ -14,7 +15,6 @@ from ffn_extract.measurements.measurement import (
     Table,
     rounded,
 )
-from ffn_extract.measurements.reductions import Arrays
 
 PAPER_SHARES = {
     "WikiLM": (

@@ -17,7 +17,7 @@ from ffn_extract.measurements.continuations import (
     ending_tokens,
     lines_of,
 )
-from ffn_extract.measurements.kept_batches import KeptBatches
+from ffn_extract.measurements.kept import Arrays, KeptParts
 from ffn_extract.measurements.measurement import (
     Cell,
     Measurement,
@@ -34,7 +34,6 @@ from ffn_extract.measurements.perplexity import (
     Windows,
     windows_of,
 )
-from ffn_extract.measurements.reductions import Arrays
 from ffn_extract.measurements.scorers import scores_of
 from ffn_extract.measurements.suppression_options import Turned
 from ffn_extract.measurements.turned_on import Choice, choose, random_ones, top_tokens
@@ -189,7 +188,7 @@ def _under_each(
 ) -> dict[str, list[Arrays]]:
     """The batches of a step under each condition, kept until all is written."""
     before = opened.options.suppression.before_activation
-    kept: dict[str, KeptBatches] = {
+    kept: dict[str, KeptParts] = {
         name: opened.kept(key, f"{step}-{name}", count, compute) for name in turned
     }
     total = count * len(kept)
@@ -213,7 +212,7 @@ def _under_each(
             ]
             with intervened(opened.reader, changes):
                 one.run(workers, told)
-    return {name: [one.arrays(i) for i in range(count)] for name, one in kept.items()}
+    return {name: [one.read(i) for i in range(count)] for name, one in kept.items()}
 
 
 def _read(batches: Sequence[Arrays]) -> Read:

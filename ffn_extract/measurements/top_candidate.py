@@ -22,15 +22,21 @@ COLUMNS = (
 PERCENTILE = 99.9
 
 
+def extreme_thresholds(readings: Readings) -> tuple[float, float]:
+    """Scores above and below which a sub-update is extreme."""
+    above, below = readings.options.extreme_above, readings.options.extreme_below
+    if above is None or below is None:
+        dominant = np.asarray(readings.arrays["dominant_top"], dtype=np.float64)
+        above = float(np.nanpercentile(np.abs(dominant), PERCENTILE))
+        below = -above
+    return above, below
+
+
 def compute(readings: Readings) -> Result:
     """Maximum, mean and minimum over the 10, with and without extreme sub-updates."""
     options, arrays = readings.options, readings.arrays
     dominant = np.asarray(arrays["dominant_top"], dtype=np.float64)
-    above = options.extreme_above
-    below = options.extreme_below
-    if above is None or below is None:
-        above = float(np.nanpercentile(np.abs(dominant), PERCENTILE))
-        below = -above
+    above, below = extreme_thresholds(readings)
     rows: list[tuple[Cell, ...]] = []
     n = len(dominant)
     found = {}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from html import escape
+from itertools import groupby
 
 from ffn_extract.measurements.drawing import inline_svg
 from ffn_extract.measurements.folder import NO_MATPLOTLIB
@@ -58,7 +59,8 @@ sup + sup { margin-left: .25em; }
   --line: #bbb; --soft: #f3f3f3; --link: #000; } body { font-size: 10pt; } nav { display: none; }
   main { max-width: none; padding: 0; } h2, caption { break-after: avoid; }
   details::details-content { content-visibility: visible; block-size: auto; }
-  summary { display: none; } figure, tr { break-inside: avoid; } thead { display: table-header-group; } }
+  summary { display: none; } figure, tr { break-inside: avoid; }
+  thead { display: table-header-group; } }
 """
 
 
@@ -120,7 +122,8 @@ class _Writer:
     def _section(self, section: Section) -> Iterator[str]:
         yield f'<section aria-labelledby="{section.name}">'
         yield f'<h2 id="{section.name}">{_part(section)} {escape(section.title)}</h2>'
-        yield f"<p>{self._text(section.definition)}</p>"
+        for paragraph in section.definition.split("\n\n"):
+            yield f"<p>{self._text(paragraph)}</p>"
         yield f'<p class="muted">{escape(section.source)}</p>'
         if section.in_paper:
             yield "<h3>In the paper</h3>"
@@ -128,8 +131,12 @@ class _Writer:
         yield "<h3>In this model</h3>"
         if section.refused:
             yield f'<p class="refused">Not measured. {escape(section.refused)}</p>'
-        for line in section.words:
-            yield f"<p>{self._text(line)}</p>"
+        for are_items, lines in groupby(section.words, lambda line: line.startswith("- ")):
+            if are_items:
+                items = (f"<li>{self._text(line[2:])}</li>" for line in lines)
+                yield f"<ul>{''.join(items)}</ul>"
+            else:
+                yield from (f"<p>{self._text(line)}</p>" for line in lines)
         for figure in section.figures:
             yield from _figure(figure)
         for table in section.tables:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 
 from ffn_extract.measurements.folder import NO_MATPLOTLIB
 from ffn_extract.measurements.in_paper import split_references
@@ -32,13 +33,19 @@ def _lines(page: Page) -> Iterator[str]:
 def _section(section: Section) -> Iterator[str]:
     part = "" if section.in_paper is None else f"§{section.in_paper.section} "
     yield from (f"## {part}{_text(section.title)}", "")
-    yield from (_text(section.definition), "", f"Source: {_text(section.source)}", "")
+    for paragraph in section.definition.split("\n\n"):
+        yield from (_text(paragraph), "")
+    yield from (f"Source: {_text(section.source)}", "")
     if section.in_paper:
         yield from (f"In the paper: {_text(section.in_paper.says)}", "")
     if section.refused:
         yield from (f"Not measured. {_text(section.refused)}", "")
-    for line in section.words:
-        yield from (_text(line), "")
+    for are_items, lines in groupby(section.words, lambda line: line.startswith("- ")):
+        if are_items:
+            yield from (f"- {_text(line[2:])}" for line in lines)
+            yield ""
+        else:
+            yield from (text for line in lines for text in (_text(line), ""))
     for figure in section.figures:
         yield from (f"![{_text(figure.alternative)}]({figure.file})", "")
     for table in section.tables:

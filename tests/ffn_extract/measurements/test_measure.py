@@ -269,7 +269,8 @@ def test_a_manifest_tells_everything_that_the_tables_depend_on(measured):
     assert len(sha) == 64
     assert parameters == {
         "batch_plan": {"multiple": 8, "projected_rows": 32, "rows": 4},
-        "batch_rows": 4, "control": False, "device": "cpu", "dominant": 10,
+        "batch_rows": 4, "cluster_sample": None, "clusters": 10_000, "control": False,
+        "device": "cpu", "dominant": 10,
         "examples": {
             "at_position_0": 0, "corpus": {"name": "file", "texts": 31}, "count": 10, "cut": 0,
             "min_prefix": 2, "prepended": [],
