@@ -17,6 +17,7 @@ from ffn_extract.measurements.measurement import (
 from ffn_extract.measurements.reductions import DOMINANT, LARGEST_K
 
 COLUMNS = ("layer", "group", "k", "share", "median", "low", "high", "expected", "n")
+_TYPICAL, _LARGE = "about 5%", "> 10%"
 EFFECTIVE = ("layer", "effective_number", "median", "low", "high", "undefined", "n")
 
 
@@ -150,8 +151,8 @@ MEASUREMENT = Measurement(
                 ],
                 {"k": DOMINANT},
                 {
-                    "WikiLM": {(i,): "> 10%" if 7 <= i <= 15 else "about 5%" for i in range(16)},
-                    "GPT2": {(i,): "about 5%" if i else "> 10%" for i in range(24)},
+                    "WikiLM, paper": {(i,): _TYPICAL if i < 7 else _LARGE for i in range(16)},
+                    "GPT2, paper": {(i,): _TYPICAL if i else _LARGE for i in range(24)},
                 },
             ),
             Beside(

@@ -24,6 +24,7 @@ EVERYWHERE = {
     "prediction": "Predictions, not the corpus, decide: w is the token that the model predicts.",
 }
 """Footnotes that several measurements refer to."""
+MOST_ROWS = 20
 _REFERENCE = re.compile(r"\[\^([a-z0-9-]+)\]")
 
 
@@ -65,6 +66,8 @@ class Beside:
         Cells that a row must have to be shown.
     paper
         By heading of a column, by key: what the paper has there.
+    most
+        A column: only the `MOST_ROWS` rows with its largest numbers are shown.
     """
 
     table: str
@@ -73,6 +76,7 @@ class Beside:
     numbers: Sequence[Numbers]
     where: Mapping[str, str | int] = field(default_factory=dict)
     paper: Mapping[str, Mapping[Key, str]] = field(default_factory=dict)
+    most: str | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ STATISTICS = ("max", "mean", "min")
 Floats = NDArray[np.float64]
 
 
+PAPER_EVENTS = {"WikiLM": (1_184, 1_909), "GPT2": (1_579, 1_996)}
+"""Saturation and elimination events by the text of the paper, of 2,000 examples."""
 _SCORES = [
     Numbers("score", heading, "{:.2f}", {"statistic": statistic}, interval=True)
     for statistic, heading in zip(STATISTICS, ("maximum", "mean", "minimum"), strict=True)
@@ -167,8 +169,11 @@ MEASUREMENT = Measurement(
                 [Numbers("events", "this model")],
                 {"layers": "all", "group": "dominant", "statistic": "max"},
                 {
-                    "WikiLM": {("saturation",): "1,184[^swapped]", ("elimination",): "1,909"},
-                    "GPT2": {("saturation",): "1,579[^swapped]", ("elimination",): "1,996"},
+                    f"{name}, paper": {
+                        ("saturation",): f"{saturation:,}[^swapped]",
+                        ("elimination",): f"{elimination:,}",
+                    }
+                    for name, (saturation, elimination) in PAPER_EVENTS.items()
                 },
             ),
             Beside(

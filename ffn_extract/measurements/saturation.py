@@ -118,8 +118,8 @@ MEASUREMENT = Measurement(
                 "{weights} weights",
                 [Numbers("saved_share", "this model", "{:.1%}")],
                 paper={
-                    "WikiLM": {("trained",): "38.0%[^oracle]"},
-                    "GPT2": {("trained",): "17.9%[^oracle]"},
+                    "WikiLM, paper": {("trained",): "38.0%[^oracle]"},
+                    "GPT2, paper": {("trained",): "17.9%[^oracle]"},
                 },
             ),
             Beside(
@@ -132,7 +132,9 @@ MEASUREMENT = Measurement(
                 ],
                 {"weights": "trained"},
                 {
-                    name: {(layer,): f"{share:.2f}%" for layer, share in enumerate(shares)}
+                    f"{name}, paper": {
+                        (layer,): f"{share:.2f}%" for layer, share in enumerate(shares)
+                    }
                     for name, shares in PAPER_SHARES.items()
                 },
             ),

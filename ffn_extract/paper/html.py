@@ -48,6 +48,7 @@ th, td { padding: .2rem .5rem; text-align: right; vertical-align: top;
 th:first-child { text-align: left; padding-left: 0; }
 thead th { vertical-align: bottom; }
 tbody th { font-weight: 400; }
+td.text { text-align: left; overflow-wrap: anywhere; }
 td.paper { background: var(--soft); }
 .interval { display: block; font-size: .8em; }
 .refused { border-left: 4px solid var(--line); padding: .25rem .75rem; background: var(--soft); }
@@ -153,20 +154,21 @@ class _Writer:
         heads = "".join(f'<th scope="col">{self._text(one)}</th>' for one in table.headings)
         yield f'<thead><tr><th scope="col">{escape(table.head)}</th>{heads}</tr></thead>'
         yield "<tbody>"
-        of_paper = [one.endswith(", paper") for one in table.headings]
+        own = len(table.headings) - table.of_paper
         for name, cells in table.rows:
             row = "".join(
-                self._cell(cell, paper) for cell, paper in zip(cells, of_paper, strict=True)
+                self._cell(cell, "paper" if place >= own else "text" if cell.is_text else "")
+                for place, cell in enumerate(cells)
             )
             yield f'<tr><th scope="row">{escape(name)}</th>{row}</tr>'
         yield "</tbody></table></div>"
         if long:
             yield "</details>"
 
-    def _cell(self, cell: PageCell, paper: bool) -> str:
+    def _cell(self, cell: PageCell, kind: str) -> str:
         interval = f'<span class="interval">{escape(cell.interval)}</span>' if cell.interval else ""
-        of_paper = ' class="paper"' if paper else ""
-        return f"<td{of_paper}>{self._text(cell.text)}{interval}</td>"
+        kind = f' class="{kind}"' if kind else ""
+        return f"<td{kind}>{self._text(cell.text)}{interval}</td>"
 
     def _text(self, text: str) -> str:
         """Escaped text with `code`, and references to footnotes as links."""

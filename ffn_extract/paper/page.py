@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ffn_extract.measurements.folder import Measured, reading_notes
-from ffn_extract.measurements.in_paper import EVERYWHERE, Beside, InPaper, Numbers, references_in
+from ffn_extract.measurements.in_paper import (
+    EVERYWHERE,
+    MOST_ROWS,
+    Beside,
+    InPaper,
+    Numbers,
+    references_in,
+)
 from ffn_extract.measurements.measurement import Cell, Figure, Line, Measurement, Table
 
 _MINUS = re.compile(r"(?<!\S)-(?=\d)")
@@ -23,20 +30,25 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class PageCell:
-    """A number as people read it, and its interval where it has one."""
+    """A number as people read it, and its interval where it has one; or a text."""
 
     text: str
     interval: str = ""
+    is_text: bool = False
 
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table of the page: the headings of its columns, and of each row the name and the cells."""
+    """A table of the page: the headings of its columns, and of each row the name and the cells.
+
+    The last `of_paper` columns are the paper's.
+    """
 
     caption: str
     head: str
     headings: Sequence[str]
     rows: Sequence[tuple[str, Sequence[PageCell]]]
+    of_paper: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,9 @@ def shown(beside: Beside, table: Table) -> PageTable:
     """A measurement's table as the page shows it, the paper's columns last."""
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     rows = [row for row in rows if _holds(row, beside.where)]
+    if beside.most is not None:
+        most = beside.most
+        rows = sorted(rows, key=lambda row: -float(row[most] or 0))[:MOST_ROWS]
     by_key: dict[tuple[Cell, ...], list[dict[str, Cell]]] = {}
     for row in rows:
         by_key.setdefault(tuple(row[name] for name in beside.keys), []).append(row)
@@ -141,12 +156,13 @@ def shown(beside: Beside, table: Table) -> PageTable:
     for key, own in by_key.items():
         cells = [_cell(numbers, own) for numbers in beside.numbers]
         cells += [PageCell(paper.get(key, NOTHING)) for paper in beside.paper.values()]
-        made.append((beside.row.format(**own[0]), cells))
+        made.append((beside.row.format(**own[0]).removesuffix(", "), cells))
     return PageTable(
         beside.caption,
         ", ".join(beside.keys),
-        [one.heading for one in beside.numbers] + [f"{name}, paper" for name in beside.paper],
+        [*(one.heading for one in beside.numbers), *beside.paper],
         made,
+        len(beside.paper),
     )
 
 
@@ -159,6 +175,8 @@ def _cell(numbers: Numbers, rows: Sequence[Mapping[str, Cell]]) -> PageCell:
     if row is None or row[numbers.column] is None:
         return PageCell(NOTHING)
     text = _said(numbers.form, row[numbers.column])
+    if isinstance(row[numbers.column], str):
+        return PageCell(text, is_text=True)
     if not numbers.interval or row["low"] is None:
         return PageCell(text)
     low, high = (_said(numbers.form, row[end]) for end in ("low", "high"))
