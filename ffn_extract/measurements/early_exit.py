@@ -287,8 +287,8 @@ MEASUREMENT = Measurement(
         section="6.2",
         says=(
             "In WikiLM[^layers] the rule on clusters of dominant sub-updates exits with the "
-            "model's own prediction in 94.1% of examples and saves 3.2 of 16 layers there, on a par "
-            "with classifiers that read x and o.[^corpus][^prefix][^prediction]"
+            "model's own prediction in 94.1% of examples and saves 3.2 of 16 layers there, on a "
+            "par with classifiers that read x and o.[^corpus][^prefix][^prediction]"
         ),
         tables=[
             Beside(

@@ -43,6 +43,8 @@ from ffn_extract.tracing.interventions import Intervention, intervened
 CONDITIONS = ("none", "chosen", "random")
 COMPARED = (("chosen", "none"), ("random", "none"), ("chosen", "random"))
 THRESHOLD = 0.5
+_AFTERWARDS = ("resamples", "scorer")
+"""Parameters on which no batch depends: another scorer finds the continuations of a killed run."""
 COLUMNS = ("condition", "attribute", "share", "low", "high", "n")
 EFFECT = ("condition", "against", "attribute", "difference", "low", "high", "n")
 PERPLEXITY = ("condition", "perplexity", "changed_top_share", "tokens")
@@ -80,36 +82,17 @@ def run(opened: Opened) -> OwnRun:
     choice = choose(opened)
     random = random_ones(opened, choice.turned)
     turned: dict[str, Sequence[Turned]] = {"none": (), "chosen": choice.turned, "random": random}
+    tokens = {name: top_tokens(opened, some) for name, some in turned.items()}
     ending = ending_tokens(opened)
     parameters = {
         **_parameters(opened, prompts, windows, choice, random),
         "ending_tokens": ending,
     }
-    key = [parameters, [one.ids for one in prompts.drawn], windows.ids]
-
-    perplexity = PerplexityReader(opened.reader, windows)
-    of_windows = windows.batches
-    losses = _under_each(
-        opened, "perplexity", turned, key, len(of_windows),
-        lambda number: perplexity.compute(of_windows[number]),
-    )  # fmt: skip
-    read = {name: _read(some) for name, some in losses.items()}
-    own = opened.options.suppression
-    writer = Writer(opened.reader, prompts.drawn, own.prompt_rows, own.beams, ending)
-    of_prompts = batches_of(prompts.drawn, own.prompt_rows)
-    new = _under_each(
-        opened, "writing", turned, key, len(of_prompts),
-        lambda number: writer.compute(of_prompts[number]),
-    )  # fmt: skip
-    written: dict[str, Written] = {}
-    with opened.steps.step("scoring") as done:
-        for number, (name, arrays) in enumerate(new.items(), start=1):
-            new_ids = _in_order(arrays, of_prompts)
-            texts = continuations_text(opened, new_ids)
-            written[name] = Written(new_ids, texts, scores_of(opened.scorer, texts))
-            done(number, len(new))
+    kept = {name: value for name, value in parameters.items() if name not in _AFTERWARDS}
+    key = [kept, [one.ids for one in prompts.drawn], windows.ids]
+    read = _read(opened, windows, turned, key)
+    written = _written(opened, prompts, turned, key, ending)
     with opened.steps.step("tables") as done:
-        tokens = {name: top_tokens(opened, some) for name, some in turned.items()}
         result = result_of(
             {name: one.scores for name, one in written.items()}, read, turned, tokens, choice,
             seed=opened.options.seed, resamples=opened.options.resamples,
@@ -194,7 +177,6 @@ def _under_each(
     }
     total = count * len(kept)
     earlier = total - sum(len(one.missing) for one in kept.values())
-    workers = opened.workers if opened.device.type == "cpu" else 1
     with opened.steps.step(step) as done:
         others = earlier
         for name, one in kept.items():
@@ -212,18 +194,54 @@ def _under_each(
                 for layer, index, value in turned[name]
             ]
             with intervened(opened.reader, changes):
-                one.run(workers, told)
+                one.run(opened.workers, told)
     return {name: [one.read(i) for i in range(count)] for name, one in kept.items()}
 
 
-def _read(batches: Sequence[Arrays]) -> Read:
-    """Sums in the order of the batches, which their plan fixes."""
-    loss = 0.0
-    for arrays in batches:
-        for one in arrays["loss"]:
-            loss += float(one)
-    tokens = sum(int(arrays["tokens"].sum()) for arrays in batches)
-    return Read(loss, tokens, np.concatenate([arrays["top"].ravel() for arrays in batches]))
+def _read(
+    opened: Opened, windows: Windows, turned: Mapping[str, Sequence[Turned]], key: object
+) -> dict[str, Read]:
+    """Losses and predictions; sums in the order of the batches, which their plan fixes."""
+    reader, batches = PerplexityReader(opened.reader, windows), windows.batches
+    found = _under_each(
+        opened, "perplexity", turned, key, len(batches),
+        lambda number: reader.compute(batches[number]),
+    )  # fmt: skip
+    read: dict[str, Read] = {}
+    for name, some in found.items():
+        loss = 0.0
+        for arrays in some:
+            for one in arrays["loss"]:
+                loss += float(one)
+        tokens = sum(int(arrays["tokens"].sum()) for arrays in some)
+        top = np.concatenate([arrays["top"].ravel() for arrays in some])
+        read[name] = Read(loss, tokens, top)
+    return read
+
+
+def _written(
+    opened: Opened,
+    prompts: Prompts,
+    turned: Mapping[str, Sequence[Turned]],
+    key: object,
+    ending: Sequence[int],
+) -> dict[str, Written]:
+    """Continuations and their scores."""
+    own = opened.options.suppression
+    writer = Writer(opened.reader, prompts.drawn, own.prompt_rows, own.beams, ending)
+    batches = batches_of(prompts.drawn, own.prompt_rows)
+    found = _under_each(
+        opened, "writing", turned, key, len(batches),
+        lambda number: writer.compute(batches[number]),
+    )  # fmt: skip
+    written: dict[str, Written] = {}
+    with opened.steps.step("scoring") as done:
+        for number, (name, arrays) in enumerate(found.items(), start=1):
+            new_ids = _in_order(arrays, batches)
+            texts = continuations_text(opened, new_ids)
+            written[name] = Written(new_ids, texts, scores_of(opened.scorer, texts))
+            done(number, len(found))
+    return written
 
 
 def _in_order(arrays: Sequence[Arrays], batches: Sequence[Sequence[int]]) -> list[list[int]]:

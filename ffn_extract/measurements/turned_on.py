@@ -100,11 +100,13 @@ def random_ones(opened: Opened, chosen: Sequence[Turned]) -> list[Turned]:
 
 
 def top_tokens(opened: Opened, turned: Sequence[Turned]) -> list[str]:
-    """The first tokens of each vector's list as people see them, of −v where the coefficient is
-    below 0."""
+    """The first tokens of each vector's list as people see them.
+
+    Of −v where the coefficient is below 0. Raises FFNExtractError.
+    """
     if not turned:
         return []
-    projector = _projector(opened, SHOWN_TOKENS, keep=False)
+    projector = _projector(opened, min(SHOWN_TOKENS, opened.options.model.top_k), keep=False)
     vectors = chosen_value_vectors(opened.weights, [(layer, index) for layer, index, _ in turned])
     signs = np.array([-1.0 if coefficient < 0 else 1.0 for *_, coefficient in turned])
     signed = prepared(vectors, "raw", opened.weights) * signs[:, None]
@@ -202,12 +204,12 @@ def _by_labels(opened: Opened, path: Path) -> Choice:
 
 
 def _projector(opened: Opened, top_k: int, *, keep: bool) -> Projector:
-    weights = opened.weights
+    weights, vocabulary = opened.weights, opened.vocabulary
     n_rows = weights.dimensions.vocab_size
-    weights.forget_rows(~opened.vocabulary.allowed(n_rows, drop_special=False))
+    weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))
     return Projector(
         weights.unembedding,
-        opened.vocabulary.allowed(n_rows, drop_special=opened.options.model.drop_special),
+        vocabulary.allowed(n_rows, drop_special=opened.options.model.drop_special),
         top_k,
         both_sides=False,
         device=opened.device,
