@@ -23,8 +23,8 @@ from ffn_extract.measurements.examples import (
     prepended_ids,
     tokens_of,
 )
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.measurement import Opened
-from ffn_extract.measurements.reductions import Arrays
 from ffn_extract.running import one_thread
 from ffn_extract.tracing.reader import Reader
 
