@@ -35,6 +35,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 # Run by one worker at a time, every few seconds; each must be safe to run at once in many.
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
+    "annotation_site.measurements.sweeps.measurements_sweep",
     "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.crowd.joining.crowd_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
@@ -80,7 +81,10 @@ app.conf.update(
         Queue(name, Exchange(name), routing_key=name) for name in (RESULTS_QUEUE, EXTRACTION_QUEUE)
     ],
     task_default_queue=RESULTS_QUEUE,
-    task_routes={"annotation_site.corpus.tasks.*": {"queue": EXTRACTION_QUEUE}},
+    task_routes={
+        f"annotation_site.{stage}.tasks.*": {"queue": EXTRACTION_QUEUE}
+        for stage in ("corpus", "measurements")
+    },
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],
@@ -95,7 +99,7 @@ app.conf.update(
     worker_max_tasks_per_child=200,
 )
 app.autodiscover_tasks(
-    [f"annotation_site.{stage}" for stage in ("corpus", "results")],
+    [f"annotation_site.{stage}" for stage in ("corpus", "measurements", "results")],
     related_name="tasks",
 )
 

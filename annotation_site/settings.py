@@ -149,6 +149,7 @@ INSTALLED_APPS = [
     "annotation_site",  # commands and templates of the site as a whole
     "annotation_site.accounts",
     "annotation_site.corpus",
+    "annotation_site.measurements",
     "annotation_site.annotation",
     "annotation_site.results",
     "annotation_site.workers",

@@ -1,4 +1,4 @@
-"""An extraction in a process of its own, which sees no secret of the process that asks for it.
+"""Extractions and measurements in a process of their own, which sees no secret of who asks.
 
 Strangers' weights, configs, tokenizers and texts are opened there. Its environment is an allow-list
 (`PASSED_ON`), it ends with the process that started it, and what it answers is JSON with bounds.
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -115,6 +115,37 @@ class LayersApart:
         self._process.close()
 
 
+class MeasuringApart:
+    """A process that measures, and keeps the last model that it loaded. `close` ends it.
+
+    Its methods raise what `measurements.run.measure` raises, and ProcessEnded where it is gone.
+    After an error it is to be closed: what it was doing may go on in processes of its own.
+    """
+
+    def __init__(self) -> None:
+        self._process = _Process()
+
+    def measure(
+        self,
+        name: str,
+        model: str,
+        out: str | os.PathLike[str],
+        values: Mapping[str, Any],
+        reading: Mapping[str, Any],
+        report: Report = ignore,
+    ) -> dict[str, Any]:
+        """Write a measurement's folder; what it is and says, as `_Served._measure` answers.
+
+        `values` and `reading` are the arguments of `measurements.declared.measure_options`.
+        """
+        described = [name, model, os.path.abspath(out), dict(values), dict(reading)]
+        return dict(self._process.ask("measure", described, report=report))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+
 def _described(
     model: str, out: str | os.PathLike[str], options: ExtractOptions
 ) -> tuple[str, str, dict[str, Any]]:
@@ -196,7 +227,7 @@ class _Process:
     def _ended(self) -> ProcessEnded:
         self._running.kill()  # if it says what is no answer
         return ProcessEnded(
-            "The process that extracts ended without a word (status "
+            "The process at work ended without a word (status "
             f"{self._running.wait()}). The machine may lack memory."
         )
 
@@ -277,6 +308,29 @@ class _Served:
 
         model, out, options = described
         extract(model, out, ExtractOptions.from_json(options), self._report)
+
+    def _measure(self, described: tuple[str, str, str, dict[str, Any], dict[str, Any]]) -> Any:
+        from ffn_extract.measurements import measurement_of
+        from ffn_extract.measurements.declared import measure_options
+        from ffn_extract.measurements.run import measure
+        from ffn_extract.running import keep_last_model
+
+        name, model, out, values, reading = described
+        kept = keep_last_model()
+        before = kept.loaded
+        options = measure_options(values, reading)
+        (done,) = measure([name], model, out, options, self._report)
+        one = measurement_of(name)
+        return {
+            "title": one.title,
+            "definition": one.definition,
+            "source": one.source,
+            "columns": {table: dict(columns) for table, columns in one.columns.items()},
+            "tables": [table.name for table in done.result.tables],
+            "figures": [[figure.name, figure.title] for figure in done.result.figures],
+            "words": list(done.result.words),
+            "loaded": kept.loaded - before,
+        }
 
     def _open(self, described: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
         from ffn_extract.pipeline import open_run

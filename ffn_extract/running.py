@@ -4,7 +4,7 @@ transformers' own code only, whatever the folder brings.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +35,58 @@ UPDATES = Purpose("the kind update", "Leave it out with --kinds value,random", h
 MEASUREMENTS = Purpose("a measurement", "Give another model", head=True)
 
 
+_Key = tuple[Any, ...]
+
+
+class KeptModel:
+    """The last model that this process loaded, where `keep_last_model` was called.
+
+    `loaded` counts how often one was loaded from its files.
+    """
+
+    def __init__(self) -> None:
+        self.loaded = 0
+        self._key: _Key = ()
+        self._model: Any = None
+
+    def get(self, key: _Key, load: Callable[[], Any]) -> Any:
+        """The model of `key`; another one is let go of before it is loaded."""
+        if key != self._key:
+            self._key, self._model = (), None
+            self._model = load()
+            self._key = key
+            self.loaded += 1
+        return self._model
+
+
+_kept: KeptModel | None = None
+
+
+def keep_last_model() -> KeptModel:
+    """From now on, keep the last loaded model of this process for whatever runs it next."""
+    global _kept
+    _kept = _kept or KeptModel()
+    return _kept
+
+
 def load_model(checkpoint: Checkpoint, purpose: Purpose) -> Any:
     """The model in float32, ready to run: with `purpose.head` the causal model, else the base one.
 
     Raises CheckpointError when transformers cannot load it whole.
     """
+    if _kept is None:
+        return _loaded(checkpoint, purpose)
+    return _kept.get(_key_of(checkpoint, purpose), lambda: _loaded(checkpoint, purpose))
+
+
+def _key_of(checkpoint: Checkpoint, purpose: Purpose) -> _Key:
+    """What tells two models apart: their files, as they are now, and whether the head is there."""
+    paths = sorted(path for path in checkpoint.folder.iterdir() if path.is_file())
+    stats = [(path.name, (found := path.stat()).st_size, found.st_mtime_ns) for path in paths]
+    return (str(checkpoint.folder.resolve()), checkpoint.gguf_files, purpose.head, tuple(stats))
+
+
+def _loaded(checkpoint: Checkpoint, purpose: Purpose) -> Any:
     if checkpoint.gguf is not None:
         with _quiet():
             return model_in_gguf(

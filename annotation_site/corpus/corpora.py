@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 from django.utils.translation import gettext, gettext_noop, ngettext
 
 from annotation_site import bounds
@@ -109,7 +110,7 @@ def corpus_delete(*, corpus: Corpus, by: User) -> None:
     """Delete a corpus; extractions that were made with it keep its digest.
 
     Raises NotAllowed unless the person is an admin or uploaded it, and Invalid while an extraction
-    needs it.
+    or a measurement needs it.
     """
     if not may_delete(corpus, by):
         raise NotAllowed(gettext("Only an admin, or the person who uploaded it, can delete this."))
@@ -128,7 +129,12 @@ def corpus_delete(*, corpus: Corpus, by: User) -> None:
             % {"n": waiting}
         )
     audit.record("corpus_deleted", target=corpus, actor=by)
-    corpus.delete()
+    try:
+        corpus.delete()
+    except ProtectedError as error:  # by work of a later stage, until it has ended
+        raise Invalid(
+            gettext("A measurement still needs this corpus. Wait until it is ready, or cancel it.")
+        ) from error
 
 
 def may_delete(corpus: Corpus, person: User) -> bool:
@@ -167,10 +173,9 @@ def require_corpus(options: ExtractOptions) -> None:
     In a transaction: an uploaded one stays until its end. Raises Invalid. The sentences of a file
     in CORPORA_DIR are counted by the worker.
     """
-    if not options.corpus.startswith(UPLOADED):
-        corpus_location(options.corpus)
+    corpus = corpus_taken(options.corpus)
+    if corpus is None:
         return
-    corpus = _uploaded(options.corpus, lock=True)
     if "update" in options.kinds and corpus.sentences < options.drawn_count:
         raise Invalid(
             gettext(
@@ -184,6 +189,22 @@ def require_corpus(options: ExtractOptions) -> None:
                 "needed": f"{options.drawn_count:,}",
             }
         )
+
+
+def corpus_taken(name: str) -> Corpus | None:
+    """An uploaded corpus, kept until the transaction ends; None for any other that is here.
+
+    Raises Invalid where there is none of that name.
+    """
+    if name.startswith(UPLOADED):
+        return _uploaded(name, lock=True)
+    corpus_location(name)
+    return None
+
+
+def corpus_label(name: str, uploaded: Corpus | None) -> str:
+    """What people call a corpus: an uploaded one by its name, WordNet's by that word."""
+    return uploaded.name if uploaded is not None else name
 
 
 def corpus_location(name: str) -> str:

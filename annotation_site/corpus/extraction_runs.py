@@ -97,7 +97,7 @@ def run_whole(*, extraction: Extraction) -> None:
     with working(extraction, fail=services.extraction_fail):
         shutil.rmtree(bundle_path(extraction), ignore_errors=True)
         services.partial_remove(extraction)
-        with _packages():
+        with packages_needed():
             apart.extract(*_arguments(extraction), _reporter(extraction))
         bundle = services.open_storable(bundle_path(extraction))
         services.bundle_load(extraction=extraction, bundle=bundle)
@@ -207,7 +207,7 @@ class _Kept:
     def open(self, extraction: Extraction, report: Report) -> LayersApart:
         """Open an extraction in place of the one before. Raises FFNExtractError, SiteError."""
         self.forget()
-        with _packages():
+        with packages_needed():
             self._opened = apart.LayersApart(*_arguments(extraction), report)
         self._key = _key(extraction)
         return self._opened
@@ -290,7 +290,7 @@ def _arguments(extraction: Extraction) -> tuple[str, Path, ExtractOptions]:
 
 
 @contextmanager
-def _packages() -> Iterator[None]:
+def packages_needed() -> Iterator[None]:
     """Say in a sentence what the process lacks that only workers need."""
     try:
         yield

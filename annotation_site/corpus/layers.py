@@ -10,11 +10,11 @@ from django.utils.translation import gettext_noop
 
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, ExtractionLayer
-from annotation_site.corpus.selectors import worker_is_extracting
 from annotation_site.corpus.services import extraction_fail, extraction_report
 from annotation_site.sentences import Sentence
-from annotation_site.workers.claims import Failure, claim, report
+from annotation_site.workers.claims import Failure, claim, has_work, report
 from annotation_site.workers.identity import this_worker, worker_label
+from annotation_site.workers.queues import EXTRACTION_QUEUE
 
 TAKES_NO_PART = gettext_noop("Worker %(worker)s does not take part. %(reason)s")
 State = ExtractionLayer.State
@@ -67,7 +67,7 @@ def layer_claim(*, extraction: Extraction) -> ExtractionLayer | None:
 
     None of an extraction that has ended meanwhile, either.
     """
-    if worker_is_extracting():
+    if has_work(EXTRACTION_QUEUE):
         return None
     waiting = ExtractionLayer.waiting().filter(extraction=extraction)
     for pk in waiting.order_by("layer").values_list("pk", flat=True):

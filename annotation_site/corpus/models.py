@@ -1,7 +1,7 @@
 """Models, extractions, tokens and vectors. Imported whole, never edited."""
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from django.conf import settings
@@ -186,13 +186,12 @@ UNFINISHED = (
 )
 
 
-class LogLine(models.Model):
-    """An entry of an extraction's log. Entries are added, never changed.
+class LogEntry(models.Model):
+    """Abstract model of an entry in the log of long work. Entries are added, never changed.
 
     A person is named by a reference, so that a line stays as it is when somebody is erased.
     """
 
-    extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="log")
     at = models.DateTimeField(auto_now_add=True)
     text = models.TextField()
     person = models.ForeignKey(
@@ -200,7 +199,8 @@ class LogLine(models.Model):
     )
 
     class Meta:
-        ordering = ("pk",)
+        abstract = True
+        ordering: ClassVar[tuple[str, ...]] = ("pk",)
 
     def __str__(self) -> str:
         return self.text
@@ -209,6 +209,12 @@ class LogLine(models.Model):
     def in_full(self) -> str:
         """The entry with the name of its actor."""
         return f"{self.text} ({self.person})" if self.person else self.text
+
+
+class LogLine(LogEntry):
+    """An entry of an extraction's log."""
+
+    extraction = models.ForeignKey(Extraction, on_delete=models.CASCADE, related_name="log")
 
 
 class ExtractionLayer(ClaimedWork):

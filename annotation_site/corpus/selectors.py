@@ -18,7 +18,7 @@ from annotation_site.corpus.models import (
     Token,
     Vector,
 )
-from annotation_site.workers.identity import this_worker, worker_label
+from annotation_site.workers.identity import worker_label
 from ffn_extract.bundle.manifest import UNEMBEDDINGS
 from ffn_extract.options import ALL
 from ffn_extract.progress import STEPS
@@ -169,20 +169,6 @@ def unfinished_layers(extraction_id: int | OuterRef) -> QuerySet[ExtractionLayer
     """Layers of an extraction that are not done."""
     return ExtractionLayer.objects.filter(extraction_id=extraction_id).exclude(
         state=ExtractionLayer.State.DONE
-    )
-
-
-def worker_is_extracting() -> bool:
-    """Whether this process's worker, in any of its children, works on an extraction.
-
-    It takes no second one: its other places are for results.
-    """
-    states = (Extraction.State.RUNNING, Extraction.State.LOADING)
-    return (
-        Extraction.objects.filter(worker=this_worker(), state__in=states).exists()
-        or ExtractionLayer.objects.filter(
-            worker=this_worker(), state=ExtractionLayer.State.RUNNING
-        ).exists()
     )
 
 

@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, ProtectedError, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
@@ -25,13 +26,12 @@ from annotation_site.corpus.selectors import (
     STEP_TITLES,
     judged_in,
     unfinished_layers,
-    worker_is_extracting,
 )
 from annotation_site.corpus.titles import extraction_create
 from annotation_site.errors import Invalid, SiteError
 from annotation_site.notices.services import circle, notice_send, notices_drop
 from annotation_site.sentences import Sentence, english
-from annotation_site.workers.claims import Failure, claim, report, wake
+from annotation_site.workers.claims import Failure, claim, has_work, report, wake
 from annotation_site.workers.identity import worker_label
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.bundle import Bundle
@@ -164,7 +164,13 @@ def extraction_delete(*, extraction: Extraction) -> None:
         rows.delete()
         notices_drop(path=_page(extraction))
         if model_id is not None:
-            LanguageModel.objects.filter(pk=model_id, extraction=None).delete()
+            model_forget(model_id)
+
+
+def model_forget(model_id: int) -> None:
+    """Delete the row of a model of which nothing is left, in the caller's transaction."""
+    with suppress(ProtectedError):  # something of a later stage has it
+        LanguageModel.objects.filter(pk=model_id, extraction=None).delete()
 
 
 @transaction.atomic
@@ -196,7 +202,7 @@ def extraction_claim(*, extraction_id: int) -> Extraction | None:
 
     Each worker extracts one thing at a time, so that its other places stay free for results.
     """
-    if worker_is_extracting():
+    if has_work(EXTRACTION_QUEUE):
         return None
     queued = Extraction.objects.filter(state=State.QUEUED)
     return _claimed(queued, extraction_id, started_at=timezone.now(), error="", notice="")
@@ -204,7 +210,7 @@ def extraction_claim(*, extraction_id: int) -> Extraction | None:
 
 def extraction_claim_finish(*, extraction_id: int) -> Extraction | None:
     """Claim an extraction with all layers done, to make its bundle; else None."""
-    if worker_is_extracting():
+    if has_work(EXTRACTION_QUEUE):
         return None
     whole = Extraction.objects.filter(state=State.LAYERS).exclude(
         Exists(unfinished_layers(OuterRef("pk")))

@@ -20,6 +20,8 @@ class NoticeKind:
 KINDS: dict[str, NoticeKind] = {
     "extraction_ready": NoticeKind(_("an extraction is ready"), ADMINS),
     "extraction_failed": NoticeKind(_("an extraction failed"), ADMINS),
+    "measurement_ready": NoticeKind(_("a measurement is ready"), RESEARCHERS),
+    "measurement_failed": NoticeKind(_("a measurement failed"), RESEARCHERS),
     "study_finished": NoticeKind(_("a study has all its annotations"), RESEARCHERS),
     "person_stuck": NoticeKind(_("an annotator does not get on"), RESEARCHERS),
     "file_written": NoticeKind(_("a file that you asked for is written, or failed"), RESEARCHERS),

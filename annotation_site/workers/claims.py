@@ -255,8 +255,7 @@ def _next_in_turn(queue: str) -> list[Message]:
     A message that was sent just now is on its way to a place; one that no free place has taken
     for a while is lost, and its row waits again.
     """
-    kinds = [one for one in apps.get_models() if issubclass(one, ClaimedWork)]
-    kinds = [one for one in kinds if one.queue == queue]
+    kinds = _kinds(queue)
     alive = workers_alive().values("name")
     free = _places(queue)
     at_work: Counter[Any] = Counter()
@@ -279,6 +278,28 @@ def _next_in_turn(queue: str) -> list[Message]:
         at_work[share] += 1
         chosen.append((kind, *message))
     return chosen
+
+
+def _kinds(queue: str) -> list[type[ClaimedWork]]:
+    """The kinds of work that wait in a queue."""
+    kinds = [one for one in apps.get_models() if issubclass(one, ClaimedWork)]
+    return [one for one in kinds if one.queue == queue]
+
+
+def has_work(queue: str) -> bool:
+    """Whether this process's worker, in any of its children, has claimed a row of a queue."""
+    mine = this_worker()
+    return any(kind.being_done().filter(worker=mine).exists() for kind in _kinds(queue))
+
+
+def next_of(kind: type[ClaimedWork]) -> list[int]:
+    """The keys of the rows of a kind whose turn it is, for a process that has a place free.
+
+    None where its worker is about to end: it takes nothing more.
+    """
+    if not workers_extracting().filter(name=this_worker()).exists():
+        return []
+    return [pk for one, pk, _, _ in _next_in_turn(kind.queue) if one is kind]
 
 
 def _places(queue: str) -> int:

@@ -15,6 +15,9 @@ MEASUREMENTS = {
 }
 """Names, in the paper's order of what they rest on, and the modules that declare them."""
 
+RUN_NO_MODEL = frozenset({"norm"})
+"""Those that read weights alone; a test compares it with the declarations."""
+
 
 def measurement_of(name: str) -> "Measurement":
     """The declaration of a measurement; it loads torch, which the names do not need."""

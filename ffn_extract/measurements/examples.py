@@ -15,11 +15,10 @@ from transformers import PreTrainedTokenizerBase
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CorpusError, OptionError
+from ffn_extract.measurements.limits import MOST_TOKENS
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.tokenizer_files import sentences_for
 
-MOST_TOKENS = 512
-"""Longer sentences are cut."""
 _LENGTHS, _ORDER = 0, 1  # spawn keys: a sentence's length depends on no other sentence
 
 

@@ -1,5 +1,6 @@
 """Options of a measurement; importable without torch."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -83,3 +84,8 @@ class MeasureOptions:
         for name in ("model", "corpus", "corpus_field", "workers"):
             del own[name]
         return own
+
+
+def limits() -> Mapping[str, tuple[int, int]]:
+    """The lowest and the highest value of each whole number, by name."""
+    return _LIMITS

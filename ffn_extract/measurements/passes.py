@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ffn_extract.atomic_file import atomic_file
 from ffn_extract.errors import FFNExtractError, ProcessEnded
 from ffn_extract.measurements.examples import Examples
+from ffn_extract.measurements.limits import BLOCK_BATCHES
 from ffn_extract.measurements.reductions import (
     Arrays,
     Candidates,
@@ -36,8 +37,6 @@ Told = Callable[[int, int, int], None]
 """Called with batches done, all of them, and those done by an earlier run."""
 REDUCTIONS = ("sizes", "candidates", "pushes")
 """In the order in which they finish; a later one may use an earlier one's arrays."""
-BLOCK_BATCHES = 8
-"""Batches of one layer whose states are projected onto the vocabulary at once."""
 _POLL_SECONDS = 0.1
 _SENTENCE = "refusal.txt"
 

@@ -15,13 +15,14 @@ from ffn_extract.corpora import open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
-from ffn_extract.measurements.examples import MOST_TOKENS, Examples, draw_examples
+from ffn_extract.measurements.examples import Examples, draw_examples
 from ffn_extract.measurements.folder import Measured, parquet_of, require_new, write_folder
+from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
 from ffn_extract.measurements.measurement import Compute, Measurement, Readings
 from ffn_extract.measurements.memory import free_bytes, needed_bytes, require_memory
 from ffn_extract.measurements.norm import norm_result
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.measurements.passes import BLOCK_BATCHES, REDUCTIONS, Pass
+from ffn_extract.measurements.passes import REDUCTIONS, Pass
 from ffn_extract.measurements.reductions import DOMINANT, Arrays, drawn_indices
 from ffn_extract.names import model_name
 from ffn_extract.norm_check import compare_norm
@@ -30,8 +31,9 @@ from ffn_extract.progress import Report, Steps, ignore
 from ffn_extract.running import MEASUREMENTS as PURPOSE
 from ffn_extract.running import load_model, with_random_weights
 from ffn_extract.target_lock import locked
+from ffn_extract.traceable import require_traceable, running_family
 from ffn_extract.tracing.batches import BatchPlan
-from ffn_extract.tracing.reader import Reader, require_traceable, running_family
+from ffn_extract.tracing.reader import Reader
 from ffn_extract.vocabulary import open_vocabulary
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
-from ffn_extract.architectures import ARCHITECTURES, Architecture
+from ffn_extract.architectures import Architecture
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.running import one_thread
+from ffn_extract.traceable import require_traceable
 from ffn_extract.tracing.batches import Batch
 from ffn_extract.tracing.ffn_modules import ffn_modules
 from ffn_extract.tracing.layout import Layout
@@ -243,48 +244,6 @@ class Reader:
                 "be read. Name its gain with --norm-gain-tensor."
             )
         return own
-
-
-def running_family(architecture: Architecture) -> Architecture:
-    """The family by transformers' names, where a GGUF file's family has its own ones for tensors.
-
-    One that cannot be run stays as it is, to be refused.
-    """
-    known = ARCHITECTURES.get(architecture.model_type)
-    if known is None or architecture.value_module != known.value_module:
-        return architecture
-    return known
-
-
-def require_traceable(architecture: Architecture, config: Any) -> None:
-    """Refuse models without readings: x̃ = x + o must be the stream that the next layer reads.
-
-    Raises ArchitectureError.
-    """
-    name = architecture.model_type
-    if architecture.form == "encoder":
-        raise ArchitectureError(
-            f"A {name} model is an encoder: it predicts no next token, and its blocks norm the "
-            "residual stream. Measurements and traces need a causal model, such as gpt2."
-        )
-    if architecture.form == "encoder-decoder":
-        raise ArchitectureError(
-            f"A {name} model has an encoder and a decoder; only models that read and continue one "
-            "text can be measured and traced. Give a causal model, such as gpt2."
-        )
-    if architecture.value_module is None:
-        raise ArchitectureError(
-            f"This {name} model cannot be run, because transformers does not know its form, so it "
-            "cannot be measured or traced. Its lists can be extracted with the kinds value and "
-            "random."
-        )
-    after = architecture.norm_after_adding
-    if after is not None and getattr(config, after[0], None) == after[1]:
-        raise ArchitectureError(
-            f"This {name} model norms the residual stream after the FFN update was added "
-            f"({after[0]} is {after[1]}), so there is no sum x + o that the next layer reads. It "
-            "cannot be measured or traced."
-        )
 
 
 @dataclass(frozen=True)

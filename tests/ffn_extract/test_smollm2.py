@@ -14,7 +14,8 @@ from ffn_extract.corpora import open_corpus
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import extract
 from ffn_extract.running import MEASUREMENTS, load_model
-from ffn_extract.tracing.reader import Reader, running_family
+from ffn_extract.traceable import running_family
+from ffn_extract.tracing.reader import Reader
 from ffn_extract.updates import UpdateReader
 from ffn_extract.vocabulary import open_vocabulary
 from tests.ffn_extract.tiny_models import SENTENCES

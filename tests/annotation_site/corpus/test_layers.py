@@ -198,7 +198,7 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_any_more(site):
 def test_an_error_in_a_layer_ends_the_extraction_and_the_work_of_others(site, monkeypatch):
     extraction = prepared()
     other = layers.layer_claim(extraction=extraction)
-    monkeypatch.setattr(layers, "worker_is_extracting", lambda: False)
+    monkeypatch.setattr(layers, "has_work", lambda queue: False)
 
     def full(*_):
         raise BundleError("The disk is full.")
@@ -257,7 +257,7 @@ def test_a_layer_left_running_by_an_extraction_that_ended_holds_up_no_worker(sit
     ExtractionLayer.objects.filter(state="running").update(attempts=claims.MOST_ATTEMPTS)
     Extraction.objects.update(state=State.CANCELLED, claim=None)
     extractions_sweep()
-    assert not selectors.worker_is_extracting()
+    assert not claims.has_work(EXTRACTION_QUEUE)
     extraction.refresh_from_db()
     assert (extraction.state, extraction.error) == (State.CANCELLED, "")
 
