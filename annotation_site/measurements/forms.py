@@ -40,6 +40,8 @@ WORDS = {
 }  # fmt: skip
 """What pages call each measurement, and what it tells."""
 USUAL = ("examples", "seed")
+FIRST = "contribution"
+"""The measurement that is chosen at first."""
 _LABELS = {
     "corpus_field": _("Field of the texts"),
     "min_prefix": _("Shortest prefix, in tokens"),
@@ -126,7 +128,8 @@ class MeasurementForm(forms.Form):
         names.choices = [(name, _name_words(name)) for name in MEASUREMENTS]
         corpus = cast(forms.ChoiceField, self.fields["corpus"])
         corpus.choices = [(WORDNET_CORPUS, _("WordNet’s example sentences")), *corpora]
-        corpus.initial = WORDNET_CORPUS
+        self.initial.setdefault("corpus", WORDNET_CORPUS)
+        self.initial.setdefault("names", [FIRST])
 
     @property
     def usual(self) -> Iterator[BoundField]:
@@ -176,6 +179,30 @@ class MeasurementForm(forms.Form):
                 field = problem.option if problem.option in self.fields else None
                 self.add_error(field, problem.write(self._label))
         return data
+
+    def wanted(self) -> dict[str, Any]:
+        """What a valid form asks for; of a form that nobody filled in, of its first values."""
+        if not self.is_bound:
+            first = self.fields["model"].queryset.filter(pk=self["model"].initial).first()  # type: ignore[attr-defined]
+            names = self["names"].initial
+            if first is None or not names:
+                return {}
+            values = {name: self[name].initial for name in OFFERED if name in self.initial}
+            return {
+                "model": first,
+                "names": names,
+                "corpus": self["corpus"].initial,
+                "options": {name: value for name, value in values.items() if value is not None},
+            }
+        if not self.is_valid():
+            return {}
+        data = self.cleaned_data
+        return {
+            "model": data["model"],
+            "names": data["names"],
+            "corpus": data["corpus"],
+            "options": data["values"],
+        }
 
     def _label(self, option: str) -> str:
         return str(self[option].label) if option in self.fields else option

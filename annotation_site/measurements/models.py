@@ -78,6 +78,10 @@ class Measurement(ClaimedWork):
         return self.state in UNFINISHED
 
     @property
+    def is_ready(self) -> bool:
+        return self.state == self.State.READY
+
+    @property
     def seed(self) -> int:
         """The seed of examples, random vectors and intervals."""
         return int(self.parameters.get("seed", 0))

@@ -1,13 +1,13 @@
 """What the pages of measurements show: rows, figures, tables, and two side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext
 
-from annotation_site.errors import NotFound
-from annotation_site.measurements import tables
+from annotation_site.errors import Invalid
+from annotation_site.measurements import selectors, tables
 from annotation_site.measurements.figures import (
     Drawing,
     Figure,
@@ -16,15 +16,14 @@ from annotation_site.measurements.figures import (
     figure_of,
     scale_of,
 )
-from annotation_site.measurements.files import file_content
 from annotation_site.measurements.models import Measurement, MeasurementFile
+from annotation_site.measurements.progress import share_done
 from ffn_extract.measurements import RUN_NO_MODEL
 
 MOST_OPEN = 12  # rows of a table that is not folded
 MOST_SHOWN = 25  # rows of a longer one, on the measurement's page
 MOST_JOINED = 400  # rows of two tables side by side
 MOST_READ = 4_000_000  # bytes of a table that a page reads; a larger one is a download
-EXTENSIONS = ("csv", "parquet")
 DRAWN = (".svg", ".pdf")
 KINDS = {"csv": "CSV", "parquet": "Parquet"}
 
@@ -59,13 +58,13 @@ class NamedFile:
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table on a page: its first rows, and what its columns hold."""
+    """A table on a page: some of its rows, what its columns hold, and how the rows were chosen."""
 
     shown: tables.ShownTable
     columns: Sequence[tuple[str, str]] = ()
     files: Sequence[NamedFile] = ()
     is_open: bool = False
-    left_out: int = 0
+    chosen: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,28 +81,40 @@ def has_examples(measurement: Measurement) -> bool:
     return measurement.name not in RUN_NO_MODEL
 
 
+def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
+    """Measurements as a list shows them."""
+    found = []
+    for one in measurements:
+        steps = selectors.measurement_steps(one) if one.state == Measurement.State.RUNNING else []
+        percent = int(100 * share_done(steps)) if steps else None
+        found.append(Row(one, percent, has_examples(one)))
+    return found
+
+
+def parameters_of(measurement: Measurement) -> list[tuple[str, Any]]:
+    """The parameters that the measurement uses, by name."""
+    return list(measurement.parameters.items())
+
+
 def words_of(measurement: Measurement) -> list[str]:
     """The result in words, a paragraph each."""
     return [line for line in measurement.words.splitlines() if line.strip()]
 
 
-def table_of(measurement: Measurement, name: str) -> tables.Table | None:
-    """A table of a ready measurement; None for one that is too large to show.
+def table_of(measurement: Measurement, name: str) -> selectors.Table:
+    """A whole table of a ready measurement.
 
-    Raises NotFound for a name that none of its tables has.
+    Raises NotFound for a name that none of its tables has, Invalid for one that is too large.
     """
-    file = measurement.files.filter(name=f"{name}.csv").first()
-    if name not in columns_of(measurement) or file is None:
-        raise NotFound(gettext("This measurement has no such table."))
-    if file.size > MOST_READ:
-        return None
-    return tables.read_table(name, file_content(file).decode())
+    size = measurement.files.filter(name=f"{name}.csv").values_list("size", flat=True).first()
+    if size is not None and size > MOST_READ:
+        raise Invalid(gettext("This table is too large for a page. Download it as CSV or Parquet."))
+    return selectors.table(measurement, name)
 
 
-def columns_of(measurement: Measurement) -> Mapping[str, Mapping[str, str]]:
-    """What each column of each table holds."""
-    found: Mapping[str, Mapping[str, str]] = measurement.about.get("columns", {})
-    return found
+def columns_said(table: selectors.Table) -> list[tuple[str, str]]:
+    """What each column holds, by the name that pages give it."""
+    return [(tables.said(column), holds) for column, holds in table.about.items()]
 
 
 def charts_of(measurement: Measurement, files: Iterable[MeasurementFile]) -> list[Chart]:
@@ -121,23 +132,25 @@ def charts_of(measurement: Measurement, files: Iterable[MeasurementFile]) -> lis
 
 
 def tables_of(measurement: Measurement, files: Iterable[MeasurementFile]) -> list[PageTable]:
-    """The tables that have a CSV, short ones whole and open."""
-    names = {file.name for file in files}
+    """The tables: short ones whole and open, of long ones the usual rows."""
+    sizes = {file.name: file.size for file in files}
     found = []
-    for name, columns in columns_of(measurement).items():
-        if f"{name}.csv" not in names or (table := table_of(measurement, name)) is None:
-            continue
-        few = len(table.rows) <= MOST_OPEN
+    for name in selectors.table_names(measurement):
+        if sizes.get(f"{name}.csv", MOST_READ + 1) > MOST_READ:
+            continue  # its file is in the list of files
+        table = selectors.table(measurement, name)
+        rows, chosen = tables.usual(table, MOST_SHOWN)
         found.append(
             PageTable(
-                tables.shown(table, most=MOST_SHOWN),
-                [(tables.said(column), holds) for column, holds in columns.items()],
+                tables.shown(name, table.columns, rows[:MOST_SHOWN], table.count),
+                columns_said(table),
                 [
-                    NamedFile(f"{name}.{end}", KINDS[end])
-                    for end in EXTENSIONS
-                    if f"{name}.{end}" in names
+                    NamedFile(f"{name}.{end}", words)
+                    for end, words in KINDS.items()
+                    if f"{name}.{end}" in sizes
                 ],
-                is_open=few,
+                is_open=table.count <= MOST_OPEN,
+                chosen=chosen,
             )
         )
     return found
@@ -176,25 +189,17 @@ def chart_pairs(one: Measurement, other: Measurement) -> list[list[Chart]]:
 
 
 def joined_tables(one: Measurement, other: Measurement) -> list[PageTable]:
-    """The tables that both have, joined by their keys, with differences."""
+    """The tables that both have, joined by their keys, with differences.
+
+    Raises Invalid for two kinds, and where one is not ready.
+    """
     found = []
-    for name in columns_of(one):
-        if name not in columns_of(other) or not _have_csv(name, one, other):
-            continue
-        first, second = table_of(one, name), table_of(other, name)
-        if first is None or second is None:
-            continue
-        whole = tables.joined(first, second, ("A", "B"), gettext("difference"))
-        part = tables.ShownTable(
-            whole.name, whole.headings, whole.rows[:MOST_JOINED], whole.total, whole.parts
-        )
-        is_open = whole.total <= MOST_OPEN
-        found.append(PageTable(part, is_open=is_open, left_out=whole.total - len(part.rows)))
+    for table in selectors.side_by_side(one, other):
+        rows, chosen = tables.usual_joined(table, MOST_JOINED)
+        shown = tables.shown_joined(table, rows[:MOST_JOINED], ("A", "B"), gettext("difference"))
+        is_open = len(table.rows) <= MOST_OPEN
+        found.append(PageTable(shown, is_open=is_open, chosen=chosen))
     return found
-
-
-def _have_csv(name: str, *measurements: Measurement) -> bool:
-    return all(one.files.filter(name=f"{name}.csv").exists() for one in measurements)
 
 
 def _half(figure: Figure, letter: str, scale: Scale) -> Chart:
@@ -203,4 +208,4 @@ def _half(figure: Figure, letter: str, scale: Scale) -> Chart:
 
 
 def _figures(measurement: Measurement) -> list[Figure]:
-    return [figure_of(entries) for entries in measurement.about.get("figures", [])]
+    return [figure_of(entries) for entries in measurement.about.get("lines", [])]

@@ -1,17 +1,18 @@
-"""A measurement's tables as pages show them, and two of a kind joined: pure functions of CSV.
+"""A measurement's tables as pages show them, and two of a kind joined: pure functions of rows.
 
 A column is a key, a value or a detail of a value. Which it is, and how its numbers are written, is
 said here once for all measurements; a column that is not named here is a value with two decimals.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from django.utils.translation import gettext
 
 from annotation_site.analysis import written
+from annotation_site.measurements.selectors import Cell as Value
+from annotation_site.measurements.selectors import JoinedTable, Pair, Row, Table
 
 KEYS = frozenset({
     "layer", "kind", "group", "k", "weights", "event", "layers", "statistic", "extreme", "cluster",
@@ -30,29 +31,13 @@ DETAILS = frozenset({
     "accuracy_sd", "saved_correct_sd", "saved_all_sd", "undefined",
 })  # fmt: skip
 """Columns that two measurements are not compared by."""
+ENDS = frozenset({"low", "high"})
+"""Of the interval of a table's first value."""
+USUAL_K = 10  # dominant sub-updates
 MOST_CHOICES = 400  # values of a key that a page offers to choose from
 
-
-@dataclass(frozen=True)
-class Table:
-    """A table as its file holds it: texts, an empty one where nothing is defined."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-    @property
-    def keys(self) -> list[int]:
-        """Places of the columns that say of what a row is."""
-        return [place for place, column in enumerate(self.columns) if column in KEYS]
-
-    @property
-    def values(self) -> list[int]:
-        """Places of the columns that two measurements are compared by."""
-        return [
-            place for place, column in enumerate(self.columns)
-            if column not in KEYS and column not in DETAILS
-        ]  # fmt: skip
+T = TypeVar("T")
+JoinedRow = tuple[Row, list[Pair]]
 
 
 @dataclass(frozen=True)
@@ -97,74 +82,95 @@ class Choice:
     values: Sequence[str]
 
 
-def read_table(name: str, content: str) -> Table:
-    """A table of the text of its CSV."""
-    lines = list(csv.reader(io.StringIO(content)))
-    return Table(name, tuple(lines[0]), [tuple(line) for line in lines[1:]])
-
-
 def choices_of(table: Table) -> list[Choice]:
     """The keys that tell rows apart, with their values as they come."""
     found = []
-    for place in table.keys:
-        values = list(dict.fromkeys(row[place] for row in table.rows))
-        if 2 <= len(values) <= MOST_CHOICES:
-            found.append(Choice(table.columns[place], values))
+    for place, column in enumerate(table.columns):
+        values = list(dict.fromkeys(_word(row[place]) for row in table.rows))
+        if column in KEYS and 2 <= len(values) <= MOST_CHOICES:
+            found.append(Choice(column, values))
     return found
 
 
-def rows_where(table: Table, chosen: Mapping[str, str]) -> Table:
-    """The rows whose keys have the chosen values; an empty value chooses all."""
-    wanted = [(table.columns.index(name), value) for name, value in chosen.items() if value]
-    rows = [row for row in table.rows if all(row[place] == value for place, value in wanted)]
-    return Table(table.name, table.columns, rows)
+def rows_where(table: Table, chosen: Mapping[str, str]) -> list[Row]:
+    """The rows whose keys have the chosen values."""
+    wanted = [(table.columns.index(name), value) for name, value in chosen.items()]
+    return [row for row in table.rows if all(_word(row[place]) == value for place, value in wanted)]
 
 
-def shown(table: Table, first: int = 0, most: int | None = None) -> ShownTable:
-    """Rows from `first` on, at most `most` of them; an interval stands with its value."""
-    last = None if most is None else first + most
-    main = _main(table)
-    places = [
-        place for place, column in enumerate(table.columns)
-        if main is None or column not in ("low", "high")
-    ]  # fmt: skip
-    rows = [
+def usual(table: Table, most: int) -> tuple[Sequence[Row], str]:
+    """The rows of a table that a page shows first, and in words which they are.
+
+    Of a table with more than `most` rows, those of the 10 dominant sub-updates, as in its figure.
+    """
+    if len(table.rows) <= most or "k" not in table.columns:
+        return table.rows, ""
+    place = table.columns.index("k")
+    return _of_ten(table.rows, [row[place] for row in table.rows])
+
+
+def usual_joined(table: JoinedTable, most: int) -> tuple[Sequence[JoinedRow], str]:
+    """The same of two joined tables."""
+    if len(table.rows) <= most or "k" not in table.keys:
+        return table.rows, ""
+    place = table.keys.index("k")
+    return _of_ten(table.rows, [key[place] for key, _ in table.rows])
+
+
+def _of_ten(rows: Sequence[T], numbers: Sequence[Value]) -> tuple[Sequence[T], str]:
+    chosen = [row for row, k in zip(rows, numbers, strict=True) if k == USUAL_K]
+    return (chosen, f"k = {USUAL_K}") if chosen else (rows, "")
+
+
+def shown(name: str, columns: Sequence[str], rows: Sequence[Row], total: int) -> ShownTable:
+    """Rows of a table; an interval stands with its value."""
+    main = _main(columns)
+    places = [n for n, name in enumerate(columns) if main is None or name not in ENDS]
+    cells = [
         [
             Cell(
-                _write(table, place, row[place]),
-                _is_number(table.columns[place]),
-                _between(table, row) if place == main else "",
+                _write(columns[place], row[place], main),
+                _is_number(columns[place]),
+                _between(dict(zip(columns, row, strict=True)), main)
+                if columns[place] == main
+                else "",
             )
             for place in places
         ]
-        for row in table.rows[first:last]
+        for row in rows
     ]
-    headings = [
-        Heading(said(table.columns[place]), _is_number(table.columns[place])) for place in places
-    ]
-    return ShownTable(table.name, headings, rows, len(table.rows))
+    headings = [Heading(said(columns[n]), _is_number(columns[n])) for n in places]
+    return ShownTable(name, headings, cells, total)
 
 
-def joined(one: Table, other: Table, labels: tuple[str, str], difference: str) -> ShownTable:
-    """The rows of two tables side by side by their keys, with differences, the second minus first.
-
-    A row that only one of them has is there too, with dashes.
-    """
-    keys = [name for name in one.columns if name in KEYS and name in other.columns]
-    values = [one.columns[place] for place in one.values if one.columns[place] in other.columns]
-    first, second = _by_key(one, keys), _by_key(other, keys)
-    headings = [Heading(said(name), _is_number(name)) for name in keys]
+def shown_joined(
+    table: JoinedTable, rows: Sequence[JoinedRow], labels: tuple[str, str], difference: str
+) -> ShownTable:
+    """Rows of two tables side by side: each value of both, and their difference."""
+    main = _main(table.values)
+    compared = [name for name in table.values if name not in DETAILS]
+    headings = [Heading(said(name), _is_number(name)) for name in table.keys]
     parts = []
-    for name in values:
+    for name in compared:
         headings.append(Heading(said(name), True, 3))
         parts += [Heading(part, True) for part in (*labels, difference)]
-    rows = []
-    for key in dict.fromkeys((*first, *second)):
-        cells = [Cell(text, _is_number(name)) for name, text in zip(keys, key, strict=True)]
-        for name in values:
-            cells += _compared(name, one, first.get(key), other, second.get(key))
-        rows.append(cells)
-    return ShownTable(one.name, headings, rows, len(rows), parts)
+    written_rows = []
+    for key, pairs in rows:
+        cells = [
+            Cell(_word(value), _is_number(name))
+            for name, value in zip(table.keys, key, strict=True)
+        ]
+        found = dict(zip(table.values, pairs, strict=True))
+        sides = [{name: pair.first for name, pair in found.items()}]
+        sides.append({name: pair.second for name, pair in found.items()})
+        for name in compared:
+            cells += [
+                Cell(_write(name, side[name], main), True, _between(side, main) * (name == main))
+                for side in sides
+            ]
+            cells.append(Cell(_difference(name, found[name].difference), True))
+        written_rows.append(cells)
+    return ShownTable(table.name, headings, written_rows, len(table.rows), parts)
 
 
 def said(column: str) -> str:
@@ -172,83 +178,48 @@ def said(column: str) -> str:
     return column.replace("_", " ")
 
 
-def _compared(
-    name: str,
-    one: Table,
-    row: tuple[str, ...] | None,
-    other: Table,
-    other_row: tuple[str, ...] | None,
-) -> list[Cell]:
-    cells, numbers = [], []
-    for table, found in ((one, row), (other, other_row)):
-        place = table.columns.index(name)
-        text = found[place] if found else ""
-        between = _between(table, found) if found and place == _main(table) else ""
-        cells.append(Cell(_write(table, place, text), True, between))
-        numbers.append(float(text) if text else None)
-    before, after = numbers
-    apart = None if before is None or after is None else after - before
-    return [*cells, Cell(_difference(name, apart), True)]
-
-
 def _difference(name: str, apart: float | None) -> str:
     if name in SHARES:
         return written.points(apart)
     if apart is None:
         return written.MISSING
-    if name in COUNTS:
-        return f"{round(apart):+,}".replace("-", "−") if round(apart) else "0"
-    size = written.decimal(apart)
+    size = written.count(round(apart)) if name in COUNTS else written.decimal(apart)
+    size = size.replace("-", "−")
     return size if size.startswith("−") or not float(size.replace(",", "")) else f"+{size}"
-
-
-def _by_key(table: Table, keys: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
-    places = [table.columns.index(name) for name in keys]
-    return {tuple(row[place] for place in places): row for row in table.rows}
 
 
 def _is_number(column: str) -> bool:
     return column not in KEYS or column in ("layer", "k", "cluster", "index")
 
 
-def _main(table: Table) -> int | None:
-    """The place of the value that `low` and `high` belong to, where the table has them."""
-    if "low" not in table.columns or "high" not in table.columns:
+def _main(columns: Sequence[str]) -> str | None:
+    """The value that `low` and `high` belong to, where the table has them."""
+    if not ENDS.issubset(columns):
         return None
-    return next(iter(table.values), None)
+    return next((name for name in columns if name not in KEYS and name not in DETAILS), None)
 
 
-def _between(table: Table, row: tuple[str, ...]) -> str:
-    main = _main(table)
-    if main is None:
+def _between(row: Mapping[str, Value], main: str | None) -> str:
+    if main is None or row["low"] is None or row["high"] is None:
         return ""
-    low, high = (row[table.columns.index(end)] for end in ("low", "high"))
-    if not low or not high:
-        return ""
+    low, high = (_write(main, row[end], main) for end in ("low", "high"))
     # As on the results page: the unit stands behind the upper end alone.
-    ends = {"low": _write(table, main, low).rstrip("%"), "high": _write(table, main, high)}
-    return gettext("%(low)s to %(high)s") % ends
+    return gettext("%(low)s to %(high)s") % {"low": low.rstrip("%"), "high": high}
 
 
-def _write(table: Table, place: int, text: str) -> str:
-    column = table.columns[place]
-    if column == "median" and (main := next(iter(table.values), None)) is not None:
-        column = table.columns[main]
-    if column in KEYS:
-        return text
-    if not text:
+def _write(column: str, value: Value, main: str | None) -> str:
+    if column in KEYS or isinstance(value, str):
+        return _word(value)
+    if value is None:
         return written.MISSING
-    return _WRITERS.get(column, _decimal)(text)
+    return _WRITERS.get(main or column if column == "median" else column, written.decimal)(value)
 
 
-def _decimal(text: str) -> str:
-    try:
-        return written.decimal(float(text))
-    except ValueError:
-        return text  # a column of words
+def _word(value: Value) -> str:
+    return "" if value is None else str(value)
 
 
-_WRITERS: dict[str, Callable[[str], str]] = {
-    **{name: lambda text: written.share(float(text)) for name in SHARES},
-    **{name: lambda text: written.count(round(float(text))) for name in COUNTS},
+_WRITERS: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(SHARES, written.share),
+    **dict.fromkeys(COUNTS, lambda value: written.count(round(value))),
 }

@@ -14,6 +14,7 @@ urlpatterns = [
     path("measurements/<uuid:public_id>/progress/", views.progress, name="progress"),
     path("measurements/<uuid:public_id>/cancel/", views.cancel, name="cancel"),
     path("measurements/<uuid:public_id>/retry/", views.retry, name="retry"),
+    path("measurements/<uuid:public_id>/rename/", views.rename, name="rename"),
     path("measurements/<uuid:public_id>/delete/", views.delete, name="delete"),
     path("measurements/<uuid:public_id>/log.txt", views.log, name="log"),
     path("measurements/<uuid:public_id>/all.zip", views.archive, name="archive"),

@@ -1,12 +1,14 @@
 """Views of measurements, and of a model's page, for researchers and admins."""
 
 import hashlib
+import tempfile
 import uuid
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext, ngettext
@@ -20,12 +22,12 @@ from annotation_site.corpus.models import LanguageModel
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.downloads import Download, attachment
 from annotation_site.errors import Invalid
-from annotation_site.measurements import archive as archives
 from annotation_site.measurements import pages, selectors, services, tables
-from annotation_site.measurements.forecasts import forecast_of_several
-from annotation_site.measurements.files import file_content
+from annotation_site.measurements.files import archive_write, download_name
+from annotation_site.measurements.forecasts import measurements_forecast
 from annotation_site.measurements.forms import ListFilter, MeasurementForm
-from annotation_site.measurements.models import Measurement, MeasurementFile
+from annotation_site.measurements.models import Measurement
+from annotation_site.measurements.progress import left_of
 from annotation_site.workers.selectors import workers_extracting
 
 PER_PAGE = 25
@@ -38,7 +40,7 @@ ON_MODEL_PAGE = 50
 @require_GET
 def listed(request: PersonRequest) -> HttpResponse:
     """The measurements, newest first, page by page."""
-    form = ListFilter(request.GET, models=selectors.models_measured())
+    form = ListFilter(request.GET, models=selectors.measured_models())
     chosen = form.cleaned_data if form.is_valid() else {}
     found = selectors.measurements(model=chosen.get("model"), state=chosen.get("state") or "")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
@@ -49,7 +51,9 @@ def listed(request: PersonRequest) -> HttpResponse:
             ("model", model.pk if model else ""), ("state", chosen.get("state") or ""),
         ) if value}
     )  # fmt: skip
-    shown = repr([page.paginator.count, *((r.measurement.pk, r.percent, r.measurement.state) for r in rows)])
+    shown = repr(
+        [page.paginator.count, *((r.measurement.pk, r.percent, r.measurement.state) for r in rows)]
+    )
     context = {
         "page": page,
         "rows": rows,
@@ -57,7 +61,7 @@ def listed(request: PersonRequest) -> HttpResponse:
         "query": query,
         "here": f"{query}&page={page.number}",
         "is_filtered": bool(query),
-        "can_measure": selectors.models_to_measure().exists(),
+        "can_measure": selectors.measurable_models().exists(),
         "workers": workers_extracting(),
         "unfinished": any(row.measurement.is_unfinished for row in rows),
         "shown": hashlib.sha256(shown.encode()).hexdigest()[:16],
@@ -78,7 +82,7 @@ def model(request: PersonRequest, number: int) -> HttpResponse:
         "model": found,
         "rows": pages.rows_of(measured[:ON_MODEL_PAGE]),
         "more": len(measured) > ON_MODEL_PAGE,
-        "refusal": selectors.refusal_of(found),
+        "can_measure": selectors.measurable_models().filter(pk=number).exists(),
         "extractions": extractions_ready().filter(model=found)[:ON_MODEL_PAGE],
     }
     return render(request, "measurements/model.html", context)
@@ -88,7 +92,7 @@ def model(request: PersonRequest, number: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def new(request: PersonRequest) -> HttpResponse:
     """The form that estimates measurements and enqueues them."""
-    models = selectors.models_to_measure()
+    models = selectors.measurable_models()
     if not models.exists():
         return render(request, "measurements/new.html")
     form = MeasurementForm(
@@ -110,7 +114,7 @@ def new(request: PersonRequest) -> HttpResponse:
         "form": form,
         "model": wanted.get("model"),
         "refusals": refusals,
-        "forecast": forecast_of_several(**wanted) if wanted and not refusals else None,
+        "forecast": measurements_forecast(**wanted) if wanted and not refusals else None,
         "is_update": bool(request.htmx),
     }
     if request.htmx:
@@ -204,23 +208,17 @@ def table(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpRespon
     """A whole table, page by page, with the rows that its keys choose."""
     found = _ready(public_id)
     whole = pages.table_of(found, name)
-    if whole is None:
-        raise Invalid(gettext("This table is too large for a page. Download it as CSV or Parquet."))
-    choices = [
-        (choice, request.GET.get(choice.name, "")) for choice in tables.choices_of(whole)
-    ]
-    chosen = {choice.name: value for choice, value in choices if value in choice.values}
+    choices = tables.choices_of(whole)
+    given = {choice.name: request.GET.get(choice.name, "") for choice in choices}
+    chosen = {choice.name: given[choice.name] for choice in choices if given[choice.name]}
     rows = tables.rows_where(whole, chosen)
-    page = Paginator(rows.rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    part = tables.shown(rows, (page.number - 1) * ROWS_PER_PAGE, ROWS_PER_PAGE)
+    page = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "measurement": found,
-        "shown": part,
-        "columns": pages.columns_said(found, name),
-        "choices": [
-            {"name": choice.name, "values": choice.values, "chosen": value}
-            for choice, value in choices
-        ],
+        "shown": tables.shown(name, whole.columns, list(page), len(rows)),
+        "columns": pages.columns_said(whole),
+        "choices": choices,
+        "chosen": chosen,
         "page": page,
         "query": urlencode(chosen),
     }
@@ -231,15 +229,10 @@ def table(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpRespon
 @researcher_required
 @require_GET
 def file(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpResponseBase:
-    """A file of a measurement's folder."""
-    found = get_object_or_404(
-        MeasurementFile.objects.select_related("measurement"),
-        measurement__public_id=public_id,
-        measurement__state=Measurement.State.READY,
-        name=name,
-    )
-    stem = services.file_stem(found.measurement)
-    return attachment(Download(f"{stem}-{found.name}", found.media_type, file_content(found)))
+    """A file of a measurement, to save."""
+    found = _ready(public_id)
+    there, content = selectors.measurement_file(found, name)
+    return attachment(Download(download_name(found, there.name), there.media_type, content))
 
 
 @counted
@@ -248,7 +241,10 @@ def file(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpRespons
 def archive(request: PersonRequest, public_id: uuid.UUID) -> HttpResponseBase:
     """All files of a measurement's folder as a zip."""
     found = _ready(public_id)
-    return attachment(archives.download(found))
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the response closes it
+    archive_write(found, file)
+    file.seek(0)
+    return attachment(Download(download_name(found, "all.zip"), "application/zip", file))
 
 
 @researcher_required
@@ -257,10 +253,9 @@ def compare(request: PersonRequest) -> HttpResponse:
     """Two ready measurements of a kind side by side."""
     sides = [_found(request.GET.get(name, "")) for name in ("one", "other")]
     one, other = sides
-    if one is None or other is None or not one.is_ready or not other.is_ready:
-        raise Http404(gettext("Choose two measurements that are ready."))
-    if one.name != other.name:
-        raise Invalid(gettext("Only two measurements of the same kind can stand side by side."))
+    if one is None or other is None:
+        raise Http404(gettext("There is no such measurement."))
+    joined = pages.joined_tables(one, other)
     context = {
         "one": one,
         "other": other,
@@ -270,7 +265,7 @@ def compare(request: PersonRequest) -> HttpResponse:
         ],
         "differences": pages.differences(one, other),
         "pairs": pages.chart_pairs(one, other),
-        "tables": pages.joined_tables(one, other),
+        "tables": joined,
     }
     return render(request, "measurements/compare.html", context)
 
@@ -280,30 +275,37 @@ def _found(public_id: str) -> Measurement | None:
         number = uuid.UUID(public_id)
     except ValueError:
         return None
-    return selectors.measurements().filter(public_id=number).first()
+    return _whole().filter(public_id=number).first()
+
+
+def _whole() -> QuerySet[Measurement]:
+    return Measurement.objects.select_related("model", "requested_by").defer("manifest")
 
 
 def _one(public_id: uuid.UUID) -> Measurement:
-    return get_object_or_404(selectors.measurements(), public_id=public_id)
+    return get_object_or_404(_whole(), public_id=public_id)
 
 
 def _ready(public_id: uuid.UUID) -> Measurement:
-    ready = selectors.measurements(state=Measurement.State.READY)
+    ready = _whole().filter(state=Measurement.State.READY)
     return get_object_or_404(ready, public_id=public_id)
 
 
 def _context(request: PersonRequest, public_id: uuid.UUID) -> dict[str, Any]:
     found = _one(public_id)
+    steps = selectors.measurement_steps(found)
+    lines = selectors.measurement_log(found, at_most=LINES_ON_PAGE)
     context: dict[str, Any] = {
         "measurement": found,
-        "steps": selectors.measurement_steps(found),
+        "steps": [] if found.is_ready else steps,
+        "left": left_of(found, steps, lines),
         "parameters": pages.parameters_of(found),
-        "log": selectors.measurement_log(found, at_most=LINES_ON_PAGE),
+        "log": lines,
         "may_change": services.may_change(found, request.user),
         "workers": workers_extracting(),
     }
-    if found.state == Measurement.State.READY:
-        files = list(found.files.all())
+    if found.is_ready:
+        files = selectors.measurement_files(found)
         context |= {
             "words": pages.words_of(found),
             "charts": pages.charts_of(found, files),
