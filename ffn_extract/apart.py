@@ -22,6 +22,8 @@ from typing import IO, Any, cast
 
 from ffn_extract.child import command, end_with, to_start
 from ffn_extract.errors import FFNExtractError, ProcessEnded
+from ffn_extract.measurements import measurement_of
+from ffn_extract.measurements.declared import measure_options
 from ffn_extract.options import ExtractOptions
 from ffn_extract.progress import Progress, Report, Steps, ignore
 
@@ -310,8 +312,6 @@ class _Served:
         extract(model, out, ExtractOptions.from_json(options), self._report)
 
     def _measure(self, described: tuple[str, str, str, dict[str, Any], dict[str, Any]]) -> Any:
-        from ffn_extract.measurements import measurement_of
-        from ffn_extract.measurements.declared import measure_options
         from ffn_extract.measurements.run import measure
         from ffn_extract.running import keep_last_model
 

@@ -20,6 +20,7 @@ ALLOWED = {
     "analysis": set(),
     "exports": set(),
     "corpus": ANYWHERE | PURE,
+    "measurements": ANYWHERE | PURE | {"corpus"},
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
 }
@@ -93,8 +94,12 @@ FILES = {
     "api": (
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
-    "api/serializers": "contents corpus files lists monitoring open_links people results studies",
-    "api/views": "contents corpus files lists monitoring open_links people results site studies",
+    "api/serializers": (
+        "contents corpus files lists measurements monitoring open_links people results studies"
+    ),
+    "api/views": (
+        "contents corpus files lists measurements monitoring open_links people results site studies"
+    ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
         "locations log models receiving selectors services sweeps tasks time_left titles urls views"
@@ -103,10 +108,14 @@ FILES = {
         "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "
         "latex_format markdown_format parquet_format pieces table xlsx_format"
     ),
-    "management": "base",
+    "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_model export import_annotations "
+        "backup createadmin createtoken doctor enqueue_measurement enqueue_model export import_annotations "
         "import_bundle migrate restore restore_study serve tidy"
+    ),
+    "measurements": (
+        "figures files forecasts forms models options pages progress runs selectors services sweeps "
+        "tables tasks urls views"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
@@ -201,6 +210,8 @@ LATE = {
         "ffn_extract.wordnet.open_wordnet": "light: and for one machine annotator of several",
     },
     "ffn_extract/apart.py": {
+        "ffn_extract.measurements.run.measure": "light: in the process that it starts",
+        "ffn_extract.running.keep_last_model": "light: in the process that it starts",
         "ffn_extract.pipeline.extract": "light: in the process that it starts",
         "ffn_extract.pipeline.open_run": "light: in the process that it starts",
         "ffn_extract.whole_layers.LayeredExtraction": "light: in the process that it starts",
@@ -242,8 +253,10 @@ ACCOUNTS_VIEWS_MAY = {"annotation", "notices"}
 # questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
     "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "corpora",
-    "data_folder", "errors", "estimate", "formulas", "model_sizes", "option_types", "options",
-    "progress", "target_lock", "version",
+    "data_folder", "errors", "estimate", "formulas", "measurements.MEASUREMENTS",
+    "measurements.RUN_NO_MODEL", "measurements.declared", "measurements.estimate",
+    "measurements.options", "model_sizes", "option_types", "options", "progress", "target_lock",
+    "traceable", "version",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from annotation_site.api.views import (
     corpus,
     files,
     lists,
+    measurements,
     monitoring,
     open_links,
     people,
@@ -19,6 +20,7 @@ app_name = "api"
 STUDY = "studies/<slug:slug>"
 PERSON = f"{STUDY}/people/<uuid:public_id>"
 EXTRACTION = "extractions/<uuid:public_id>"
+MEASUREMENT = "measurements/<uuid:public_id>"
 LINK = f"{STUDY}/links/<uuid:public_id>"
 EXPORT = f"{STUDY}/exports/<uuid:public_id>"
 urlpatterns = [
@@ -59,6 +61,44 @@ urlpatterns = [
     path(f"{EXTRACTION}/log", corpus.ExtractionLogView.as_view(), name="extraction_log"),
     path(f"{EXTRACTION}/manifest", corpus.ManifestView.as_view(), name="manifest"),
     path(f"{EXTRACTION}/vectors", corpus.VectorsView.as_view(), name="vectors"),
+    path("measurements", measurements.MeasurementsView.as_view(), name="measurements"),
+    path(
+        "measurements/models",
+        measurements.MeasurableModelsView.as_view(),
+        name="measurable_models",
+    ),
+    path(
+        "measurements/estimates",
+        measurements.MeasurementEstimatesView.as_view(),
+        name="measurement_estimates",
+    ),
+    path(MEASUREMENT, measurements.MeasurementView.as_view(), name="measurement"),
+    path(
+        f"{MEASUREMENT}/cancel",
+        measurements.MeasurementCancelView.as_view(),
+        name="measurement_cancel",
+    ),
+    path(
+        f"{MEASUREMENT}/retry",
+        measurements.MeasurementRetryView.as_view(),
+        name="measurement_retry",
+    ),
+    path(f"{MEASUREMENT}/log", measurements.MeasurementLogView.as_view(), name="measurement_log"),
+    path(
+        f"{MEASUREMENT}/tables/<slug:table>",
+        measurements.MeasurementTableView.as_view(),
+        name="measurement_table",
+    ),
+    path(
+        f"{MEASUREMENT}/files/<str:name>",
+        measurements.MeasurementFileView.as_view(),
+        name="measurement_file",
+    ),
+    path(
+        f"{MEASUREMENT}/beside/<uuid:other>",
+        measurements.SideBySideView.as_view(),
+        name="side_by_side",
+    ),
     path("previews", studies.PreviewsView.as_view(), name="previews"),
     path("studies", studies.StudiesView.as_view(), name="studies"),
     path(STUDY, studies.StudyView.as_view(), name="study"),

@@ -10,11 +10,14 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.text import slugify
 from django.utils.translation import gettext_noop
 
@@ -102,7 +105,7 @@ def work_folder(measurement: Measurement) -> Path:
     """Where a measurement is at work: beside the bundles, so that all workers find the batches
     that one of them finished.
     """
-    return _root() / str(measurement.public_id)
+    return work_root() / str(measurement.public_id)
 
 
 def work_remove(measurement: Measurement) -> None:
@@ -110,18 +113,22 @@ def work_remove(measurement: Measurement) -> None:
     shutil.rmtree(work_folder(measurement), ignore_errors=True)
 
 
-def stray_folders() -> Iterator[Path]:
-    """Folders of measurements that are gone or ready, after a day."""
-    root = _root()
+def stray_folders(before: datetime) -> Iterator[Path]:
+    """Folders, a day old, of measurements that are gone, ready, or ended before some time."""
+    root = work_root()
     found = sorted(root.iterdir()) if root.is_dir() else []
     # After the folders: of one that came meanwhile nothing is asked.
     ended = (Measurement.State.FAILED, Measurement.State.CANCELLED)
-    kept = Measurement.objects.filter(state__in=(*UNFINISHED, *ended))
+    kept = Measurement.objects.filter(
+        Q(state__in=UNFINISHED) | Q(state__in=ended, finished_at__gte=before)
+    )
     known = {str(public_id) for public_id in kept.values_list("public_id", flat=True)}
     for path in found:
-        if path.name not in known and path.stat().st_mtime < time.time() - DAY:
-            yield path
+        with suppress(FileNotFoundError):  # taken away meanwhile
+            if path.name not in known and path.stat().st_mtime < time.time() - DAY:
+                yield path
 
 
-def _root() -> Path:
+def work_root() -> Path:
+    """The folder of all measurements at work; backups leave it out."""
     return Path(settings.BUNDLES_DIR) / ".measurements"

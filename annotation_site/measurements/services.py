@@ -44,7 +44,7 @@ from ffn_extract.checkpoints.outline import outline_of_folder
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.measurements import MEASUREMENTS, RUN_NO_MODEL
 from ffn_extract.options import OPTIONS, WORDNET_CORPUS, ExtractOptions
-from ffn_extract.progress import MEASUREMENT_STEPS
+from ffn_extract.progress import MEASUREMENT_STEPS, STEPS
 from ffn_extract.traceable import require_outline_traceable
 
 State = Measurement.State
@@ -57,7 +57,7 @@ OTHER_WEIGHTS = gettext_noop(
     "or enqueue the model again, and then measure that."
 )
 DAMAGED = gettext_noop("The measurement's folder is not whole: %(reason)s. Try again.")
-STEP_TITLES = dict(MEASUREMENT_STEPS)
+STEP_TITLES = dict((*STEPS, *MEASUREMENT_STEPS))
 
 
 @transaction.atomic

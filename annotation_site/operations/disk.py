@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from annotation_site.corpus.models import Extraction
+from annotation_site.measurements.files import work_root
 from annotation_site.operations.databases import database_file
 
 KEPT_SECONDS = 600
@@ -29,6 +30,7 @@ KEY = "disk-use"
 KINDS: dict[str, str | Promise] = {
     "models": _("Model files"),
     "bundles": _("Bundles"),
+    "measurements": _("Measurements at work"),
     "uploads": _("Uploads that are coming in"),
     "exports": _("Archives and exports"),
     "figures": _("Figures"),
@@ -71,12 +73,14 @@ def _measure() -> DiskUse:
     until = time.monotonic() + WALK_SECONDS
     exports, bundles = Path(settings.EXPORTS_DIR), Path(settings.BUNDLES_DIR)
     models = {path: _walk([path], until) for path in _entries(Path(settings.MODELS_DIR))}
+    others = (bundles / ".incoming", work_root())
     found = {
-        "uploads": _walk([bundles / ".incoming"], until),
+        "uploads": _walk([others[0]], until),
         "exports": _walk([path for path in _entries(exports) if not path.is_dir()], until),
         "figures": _walk([path for path in _entries(exports) if path.is_dir()], until),
         "queue": _walk([settings.VAR_DIR / "queue"], until),
-        "bundles": _walk([p for p in _entries(bundles) if p.name != ".incoming"], until),
+        "measurements": _walk([work_root()], until),
+        "bundles": _walk([path for path in _entries(bundles) if path not in others], until),
         "models": _sum([*models.values(), _walk([Path(HF_HUB_CACHE)], until)]),
         "database": (_database_bytes(), False),
     }

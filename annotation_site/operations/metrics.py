@@ -21,6 +21,7 @@ from django.views.decorators.http import require_safe
 
 from annotation_site.annotation.models import Revision
 from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.measurements.models import Measurement
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import workers_alive
@@ -133,6 +134,7 @@ class FromDatabase:
 def _waiting() -> dict[str, int]:
     return {
         "extractions": Extraction.objects.filter(state=Extraction.State.QUEUED).count(),
+        "measurements": Measurement.objects.filter(state=Measurement.State.QUEUED).count(),
         "layers": ExtractionLayer.objects.filter(
             state=ExtractionLayer.State.WAITING, extraction__state=Extraction.State.LAYERS
         ).count(),

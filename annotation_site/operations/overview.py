@@ -16,7 +16,7 @@ from typing import Any
 
 import django
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
@@ -27,6 +27,8 @@ from annotation_site.corpus.health import Health, WorkerHealth, health
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import STEP_TITLES
 from annotation_site.corpus.time_left import TimeLeft, extractions_left
+from annotation_site.measurements.models import UNFINISHED as UNMEASURED
+from annotation_site.measurements.models import Measurement
 from annotation_site.operations import doctor
 from annotation_site.operations.disk import KINDS as DISK_KINDS
 from annotation_site.operations.disk import DiskUse, disk_use
@@ -209,14 +211,20 @@ def overview() -> Overview:
 
 
 def _results_at_work() -> list[ClaimedWork]:
-    """Unfinished snapshots, exports and deletions, those at work first; three queries."""
+    """Unfinished work besides extractions, that which is being done first; four queries."""
     which = {"state__in": ("due", "running")}
     found: list[ClaimedWork] = [
+        *_light(Measurement.objects.filter(state__in=UNMEASURED)).order_by("pk")[:100],
         *Snapshot.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
     ]
     return sorted(found, key=lambda row: getattr(row, "state", "") != "running")
+
+
+def _light(rows: QuerySet[Measurement]) -> QuerySet[Measurement]:
+    """Measurements without what they gave."""
+    return rows.defer("manifest", "environment", "words", "about")
 
 
 def _queue(left: Sequence[TimeLeft], results: Sequence[ClaimedWork]) -> list[Queued]:
@@ -251,7 +259,7 @@ def _queued(row: Any) -> Queued:
         title=_title(row),
         state=str(row.get_state_display()),
         at_work=at_work,
-        since=row.requested_at,
+        since=row.created_at if isinstance(row, Measurement) else row.requested_at,
         worker=worker_label(row.worker) if at_work else "",
         address=_address(row),
         percent=min(99, 100 * done // total) if at_work and done is not None and total else 0,
@@ -259,6 +267,8 @@ def _queued(row: Any) -> Queued:
 
 
 def _title(row: Any) -> str:
+    if isinstance(row, Measurement):
+        return gettext("Measurement “%(title)s”") % {"title": row.title}
     study = {"study": str(row.study)}
     if isinstance(row, Snapshot):
         return gettext("Results of “%(study)s”") % study
@@ -271,6 +281,8 @@ def _title(row: Any) -> str:
 
 
 def _address(row: Any) -> str:
+    if isinstance(row, Measurement):
+        return reverse("measurements:measurement", args=[row.public_id])
     if isinstance(row, StudyDeletion):
         return ""  # nobody can see the study any more
     name = "results:results" if isinstance(row, Snapshot) else "results:exports"
@@ -365,7 +377,7 @@ def _workers_card(found: Health) -> Card:
 
 
 def _failures(now: datetime) -> tuple[list[Todo], int]:
-    """The newest failures with what to do, and how many there are; three queries."""
+    """The newest failures with what to do, and how many there are; four queries."""
     since = now - FAILED_SINCE
     extractions = Extraction.objects.filter(
         state=Extraction.State.FAILED, finished_at__gte=since
@@ -384,7 +396,8 @@ def _failures(now: datetime) -> tuple[list[Todo], int]:
     exports = ExportJob.objects.filter(
         ~Exists(later), state=ExportJob.State.FAILED, finished_at__gte=since
     ).select_related("study")
-    rows: list[Any] = [*extractions, *snapshots, *exports]
+    failed = Measurement.objects.filter(state=Measurement.State.FAILED, finished_at__gte=since)
+    rows: list[Any] = [*extractions, *_light(failed), *snapshots, *exports]
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return [_failure(row) for row in rows[:MOST_FAILURES]], len(rows)
 

@@ -29,6 +29,9 @@ from annotation_site.corpus.corpora import copies_of_gone_corpora
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
 from annotation_site.database_pages import log_empty
+from annotation_site.measurements.files import stray_folders
+from annotation_site.measurements.models import UNFINISHED as UNMEASURED
+from annotation_site.measurements.models import Measurement, MeasurementLine
 from annotation_site.notices.selectors import notices_over
 from annotation_site.notices.services import MOST as MOST_NOTICES
 from annotation_site.operations.metrics import metrics_of_gone_machines
@@ -109,11 +112,21 @@ def bundle_folders(dry_run: bool) -> list[str]:
     return _paths(_orphans(), dry_run)
 
 
+def measurement_folders(dry_run: bool) -> list[str]:
+    """Remove finished batches of measurements that need none any more: they are gone or ready, or
+    ended more than KEEP_ENDED_DAYS ago.
+    """
+    return _paths(stray_folders(_ended_before()), dry_run)
+
+
 def log_lines(dry_run: bool) -> list[str]:
-    """Remove log entries of ended extractions past KEEP_LOG_DAYS."""
+    """Remove log entries of ended extractions and measurements past KEEP_LOG_DAYS."""
     before = timezone.now() - timedelta(days=settings.KEEP_LOG_DAYS)
     ended = ~Q(extraction__state__in=(*UNFINISHED, Extraction.State.DELETING))
-    return _rows("lines about extractions", LogLine.objects.filter(ended, at__lt=before), dry_run)
+    found = _rows("lines about extractions", LogLine.objects.filter(ended, at__lt=before), dry_run)
+    over = ~Q(measurement__state__in=(*UNMEASURED, Measurement.State.DELETING))
+    lines = MeasurementLine.objects.filter(over, at__lt=before)
+    return found + _rows("lines about measurements", lines, dry_run)
 
 
 def notices(dry_run: bool) -> list[str]:
@@ -195,6 +208,7 @@ RULES: dict[str, Callable[[bool], list[str]]] = {
     "uploads": uploads,
     "corpus copies": corpus_copies,
     "bundle folders": bundle_folders,
+    "measurement folders": measurement_folders,
     "log lines": log_lines,
     "notices": notices,
     "request keys": request_keys,

@@ -20,6 +20,7 @@ WAKING = (
     "corpus.services",
     "corpus.importing",
     "corpus.extraction_runs",
+    "measurements.services",
     "results.snapshots.services",
     "results.files.jobs",
 )

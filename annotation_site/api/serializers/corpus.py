@@ -116,7 +116,7 @@ class PerLayer(serializers.IntegerField):
         return data if data == self.word else super().run_validation(data)
 
 
-def _field(option: Option) -> serializers.Field:
+def option_field(option: Option) -> serializers.Field:
     """The field of an option, from its declaration.
 
     null is the same as nothing, so that an extraction's parameters can be sent again.
@@ -164,7 +164,7 @@ class NewExtraction(Fields):
 
     def get_fields(self) -> dict[str, serializers.Field]:
         """The model, and a field for each option."""
-        return {**super().get_fields(), **{o.name: _field(o) for o in OPTIONS.values()}}
+        return {**super().get_fields(), **{o.name: option_field(o) for o in OPTIONS.values()}}
 
 
 class Renamed(Fields):

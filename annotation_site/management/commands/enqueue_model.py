@@ -1,7 +1,5 @@
 """`manage.py enqueue_model MODEL`: enqueue an extraction for a worker."""
 
-from argparse import ArgumentTypeError
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +8,12 @@ from django.core.management.base import CommandError, CommandParser
 from annotation_site.corpus.forecasts import Forecast, extraction_forecast
 from annotation_site.corpus.services import extraction_enqueue
 from annotation_site.errors import SiteError
+from annotation_site.management.arguments import argument_of
 from annotation_site.management.base import SiteCommand
 from annotation_site.workers.selectors import workers_extracting
 from ffn_extract.chosen_vectors import places_given
 from ffn_extract.errors import FFNExtractError, OptionError
-from ffn_extract.option_types import Choice, Flag, Integer, Names, Number
-from ffn_extract.options import OPTIONS, ExtractOptions, Option, flag_of
-
-
-def _argument(option: Option) -> dict[str, Any]:
-    """Arguments of `add_argument` for an option, from its declaration."""
-    words = (option.page_help or option.help, option.type.typed)
-    help = " ".join(filter(None, words)).replace("%", "%%")
-    settings: dict[str, Any] = {"help": help, "default": option.default}
-    match option.type:
-        case Flag():
-            return settings | {"action": "store_true"}
-        case Choice(meanings):
-            return settings | {"choices": tuple(meanings)}
-        case Names() as names:
-            settings["default"] = names.write(option.default)
-        case Integer(word=word):
-            settings["type"] = _number_or(word) if word else int
-        case Number():
-            settings["type"] = float
-    return settings | {"metavar": option.type.metavar}
-
-
-def _number_or(word: str) -> Callable[[str], int | str]:
-    def read(value: str) -> int | str:
-        if value.lower() == word:
-            return word
-        if not value.isdecimal():
-            raise ArgumentTypeError(f"give a whole number, or {word}, not {value!r}")
-        return int(value)
-
-    return read
+from ffn_extract.options import OPTIONS, ExtractOptions, flag_of
 
 
 class Command(SiteCommand):
@@ -57,7 +25,7 @@ class Command(SiteCommand):
             "--estimate", action="store_true", help="say what it would take, and queue nothing"
         )
         for option in OPTIONS.values():
-            parser.add_argument(flag_of(option.name), **_argument(option))
+            parser.add_argument(flag_of(option.name), **argument_of(option))
         parser.add_argument(
             "--vectors-file", type=Path, metavar="FILE", help="the same as --vectors, one on a line"
         )
