@@ -11,7 +11,7 @@ from typing import Any
 
 from annotation_site.analysis import written
 
-SIZES = {"wide": (860, 330), "half": (540, 300), "narrow": (350, 270)}
+SIZES = {"wide": (756, 310), "half": (540, 300), "narrow": (350, 270)}
 """Width and height in CSS pixels; a page shows one of two by its own width."""
 MOST_LINES = 6  # each has a colour, a marker and a dash of its own
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 12.0, 44.0

@@ -69,14 +69,27 @@ _HELPS = {
     "random_grain": _("What the random vectors’ mean and deviation are taken over."),
     "per_layer": "",
 }
+_SAID = {
+    "min_prefix": _("at least %(value)s tokens"),
+    "prepend": _("%(value)s before each text"),
+    "corpus_field": _("texts in the field %(value)s"),
+    "extreme_below": _("extreme below %(value)s"),
+    "extreme_above": _("above %(value)s"),
+    "resamples": _("%(value)s resamples"),
+    "batch_rows": _("%(value)s texts each"),
+    "length_multiple": _("padded to multiples of %(value)s tokens"),
+    "per_layer": _("%(value)s per layer and kind"),
+    "top_k": _("%(value)s tokens per list"),
+}
+"""A folded option's value in a few words."""
 _UNSET = {
-    "min_prefix": _("2 tokens or more, 1 behind a token before the text"),
-    "prepend": _("what the tokenizer puts before it"),
-    "extreme_below": _("the 99.9th percentile"),
+    "min_prefix": _("at least 2 tokens (1 behind a token before the text)"),
+    "prepend": _("what the tokenizer puts before each text"),
+    "extreme_below": _("extreme from the 99.9th percentile on"),
 }
 _GROUPS: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("prefixes", _("Prefixes"), ("min_prefix", "prepend", "corpus_field")),
-    ("extremes", _("Control and extremes"), ("control", "extreme_below", "extreme_above")),
+    ("extremes", _("Control, extremes"), ("control", "extreme_below", "extreme_above")),
     ("intervals", _("Intervals"), ("resamples",)),
     ("batches", _("Batches"), ("batch_rows", "length_multiple")),
     (
@@ -146,7 +159,7 @@ class MeasurementForm(forms.Form):
         for name, heading, names in groups:
             fields = [self[field] for field in names if field in self.fields]
             if fields:
-                sentence = ", ".join(filter(None, (self._said(field) for field in fields)))
+                sentence = "; ".join(filter(None, (self._said(field) for field in fields)))
                 is_open = any(field.errors for field in fields)
                 found.append(FieldGroup(name, heading, fields, sentence, is_open))
         return found
@@ -157,12 +170,18 @@ class MeasurementForm(forms.Form):
         name = bound.name
         if isinstance(bound.field, forms.BooleanField):
             return str(bound.label) if value and value != "False" else ""
+        if name == "corpus_field" and value == OFFERED[name].default:
+            return ""  # most corpora have no fields
         if value in (None, ""):
             return str(_UNSET.get(name, ""))
         if isinstance(bound.field, forms.ChoiceField):
             value = dict(bound.field.choices).get(value, value)  # type: ignore[arg-type]
             return str(value)
-        return gettext("%(label)s %(value)s") % {"label": bound.label, "value": value}
+        words = _SAID.get(name)
+        shown = f"{value:,}" if isinstance(value, int) else value
+        if words is None:
+            return gettext("%(label)s %(value)s") % {"label": bound.label, "value": shown}
+        return str(words) % {"value": shown}
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -237,9 +256,8 @@ def _name_words(name: str) -> Any:
 
 
 for _option in OFFERED.values():
-    _settings: dict[str, Any] = {"required": _option.name in USUAL}
-    if _option.name in _LABELS:
-        _settings["label"] = _LABELS[_option.name]
-    if _option.name in _HELPS:
-        _settings["help_text"] = _HELPS[_option.name]
-    MeasurementForm.base_fields[_option.name] = option_field(_option, **_settings)
+    _field = option_field(_option)
+    _field.required = _option.name in USUAL
+    _field.label = _LABELS.get(_option.name, _field.label)
+    _field.help_text = _HELPS.get(_option.name, _field.help_text)
+    MeasurementForm.base_fields[_option.name] = _field

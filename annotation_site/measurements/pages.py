@@ -17,10 +17,9 @@ from annotation_site.measurements.figures import (
     scale_of,
 )
 from annotation_site.measurements.models import Measurement, MeasurementFile
-from annotation_site.measurements.progress import share_done
-from ffn_extract.measurements import RUN_NO_MODEL
 
 MOST_OPEN = 12  # rows of a table that is not folded
+MOST_JOINED_OPEN = 80
 MOST_SHOWN = 25  # rows of a longer one, on the measurement's page
 MOST_JOINED = 400  # rows of two tables side by side
 MOST_READ = 4_000_000  # bytes of a table that a page reads; a larger one is a download
@@ -34,7 +33,6 @@ class Row:
 
     measurement: Measurement
     percent: int | None
-    has_examples: bool
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,6 @@ class Difference:
     name: str
     one: Any
     other: Any
-
-
-def has_examples(measurement: Measurement) -> bool:
-    """Whether the measurement reads a corpus."""
-    return measurement.name not in RUN_NO_MODEL
-
-
-def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
-    """Measurements as a list shows them."""
-    found = []
-    for one in measurements:
-        steps = selectors.measurement_steps(one) if one.state == Measurement.State.RUNNING else []
-        percent = int(100 * share_done(steps)) if steps else None
-        found.append(Row(one, percent, has_examples(one)))
-    return found
-
-
-def parameters_of(measurement: Measurement) -> list[tuple[str, Any]]:
-    """The parameters that the measurement uses, by name."""
-    return list(measurement.parameters.items())
 
 
 def words_of(measurement: Measurement) -> list[str]:
@@ -162,7 +140,7 @@ def differences(one: Measurement, other: Measurement) -> list[Difference]:
         {
             gettext("model"): str(side.model),
             gettext("weights"): side.model.weights_digest,
-            **({gettext("corpus"): side.corpus_name} if has_examples(side) else {}),
+            **({gettext("corpus"): side.corpus_name} if side.reads_corpus else {}),
             **side.parameters,
         }
         for side in (one, other)
@@ -197,7 +175,7 @@ def joined_tables(one: Measurement, other: Measurement) -> list[PageTable]:
     for table in selectors.side_by_side(one, other):
         rows, chosen = tables.usual_joined(table, MOST_JOINED)
         shown = tables.shown_joined(table, rows[:MOST_JOINED], ("A", "B"), gettext("difference"))
-        is_open = len(table.rows) <= MOST_OPEN
+        is_open = len(rows) <= MOST_JOINED_OPEN
         found.append(PageTable(shown, is_open=is_open, chosen=chosen))
     return found
 

@@ -81,6 +81,7 @@ def model(request: PersonRequest, number: int) -> HttpResponse:
     context = {
         "model": found,
         "rows": pages.rows_of(measured[:ON_MODEL_PAGE]),
+        "unfinished": any(one.is_unfinished for one in measured),
         "more": len(measured) > ON_MODEL_PAGE,
         "can_measure": selectors.measurable_models().filter(pk=number).exists(),
         "extractions": extractions_ready().filter(model=found)[:ON_MODEL_PAGE],
@@ -279,7 +280,7 @@ def _found(public_id: str) -> Measurement | None:
 
 
 def _whole() -> QuerySet[Measurement]:
-    return Measurement.objects.select_related("model", "requested_by").defer("manifest")
+    return Measurement.objects.select_related("model", "requested_by")
 
 
 def _one(public_id: uuid.UUID) -> Measurement:
@@ -297,7 +298,7 @@ def _context(request: PersonRequest, public_id: uuid.UUID) -> dict[str, Any]:
     lines = selectors.measurement_log(found, at_most=LINES_ON_PAGE)
     context: dict[str, Any] = {
         "measurement": found,
-        "steps": [] if found.is_ready else steps,
+        "steps": steps if found.is_unfinished or (found.step and not found.is_ready) else [],
         "left": left_of(found, steps, lines),
         "parameters": pages.parameters_of(found),
         "log": lines,

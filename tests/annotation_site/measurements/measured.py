@@ -1,5 +1,6 @@
 """Measurements as a worker leaves them, without its work, for tests of pages."""
 
+import json
 import math
 from typing import Any
 
@@ -87,6 +88,7 @@ def _finish(measurement: Measurement, layers: int, base: float) -> None:
         "update, by layer; 10 random ones far less.\n\nReadings where every coefficient is 0, "
         "which are left out: 0."
     )
+    measurement.manifest = json.dumps({"parameters": measurement.parameters})
     measurement.digest = "sha256:" + "0123456789abcdef" * 4
     files = [ReadFile(f"{table.name}.csv", table.to_csv().encode()) for table in tables]
     files += [

@@ -33,7 +33,7 @@ def test_places_of_values_intervals_and_ticks():
     assert [tick.text for tick in drawing.y_ticks] == ["0%", "10%", "20%", "30%"]
     assert drawing.y_ticks[0] == Tick("0%", drawing.bottom)
     largest, random = drawing.lines
-    assert [mark.x for mark in largest.marks] == [68.0, 450.0, 832.0]
+    assert [mark.x for mark in largest.marks] == [68.0, 398.0, 728.0]
     per_point = (drawing.bottom - drawing.top) / 0.364  # 0.35 and a little room
     assert largest.marks[1].y == pytest.approx(drawing.bottom - 0.3 * per_point, abs=0.06)
     assert largest.path == "M" + "L".join(f"{mark.x:g} {mark.y:g}" for mark in largest.marks)
@@ -43,7 +43,7 @@ def test_places_of_values_intervals_and_ticks():
     assert random.band == ""
     assert random.marks == [
         Mark(68.0, random.marks[0].y, "random, layer 0: 2.0%"),
-        Mark(832.0, random.marks[1].y, "random, layer 2: 1.0%"),
+        Mark(728.0, random.marks[1].y, "random, layer 2: 1.0%"),
     ]
 
 

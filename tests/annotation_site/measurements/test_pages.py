@@ -101,8 +101,8 @@ def test_the_form_begins_with_an_estimate_and_says_its_defaults(client, model):
     said = text_of(response)
     assert "memory, about" in said
     for words in (
-        "2 tokens or more, 1 behind a token before the text", "the 99.9th percentile",
-        "Bootstrap resamples 10000",
+        "at least 2 tokens (1 behind a token before the text)", "the 99.9th percentile on",
+        "10,000 resamples",
     ):  # fmt: skip
         assert words in said
     assert "workers" not in response.context["form"].fields
