@@ -110,8 +110,8 @@ FILES = {
     ),
     "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_measurement enqueue_model export import_annotations "
-        "import_bundle migrate restore restore_study serve tidy"
+        "backup createadmin createtoken doctor enqueue_measurement enqueue_model export "
+        "import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services sweeps "

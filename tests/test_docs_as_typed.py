@@ -151,7 +151,8 @@ def test_a_backup_goes_to_another_machine_as_the_text_says(machine, tmp_path):
 
 ARGUMENTS = {
     "backup": "x.tar", "restore": "x.tar", "createadmin": "ada", "createtoken": "ada",
-    "export": "study coverage --out x.csv", "enqueue_model": "gpt2", "import_bundle": ".",
+    "export": "study coverage --out x.csv", "enqueue_model": "gpt2",
+    "enqueue_measurement": "saturation gpt2", "import_bundle": ".",
     "import_annotations": "study x.jsonl", "restore_study": "x.zip --researcher rosa",
     "serve": "--port 22900",
 }  # fmt: skip

@@ -14,6 +14,7 @@ from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
     client_of,
+    make_measurement,
     make_study,
 )
 
@@ -93,6 +94,8 @@ GET = {
     "corpus:retry": (302, 403, 403, 403, 403, 405),
     "corpus:rename": (302, 403, 403, 403, 403, 405),
     "corpus:delete": (302, 403, 403, 403, 403, 405),
+    "measurements:measurement": (302, 403, 403, 200, 200, 200),
+    "measurements:file": (302, 403, 403, 200, 200, 200),
     "annotation:new": (302, 403, 403, 200, 200, 200),
     "annotation:study": (302, 404, 200, 404, 404, 404),
     "annotation:next": (302, 404, 302, 404, 404, 404),
@@ -177,6 +180,7 @@ def world_make() -> tuple[int, int]:
     export_run(job_id=job.pk)
     make_link(study)
     make_study()
+    make_measurement()
     return study.pk, assignment_of(study).pk
 
 
@@ -233,6 +237,8 @@ def address(name: str, study, assignment) -> str:
         "corpus:rename": {"public_id": extraction.public_id},
         "notices:opened": {"public_id": assignment.public_id},
         "corpus:delete": {"public_id": extraction.public_id},
+        "measurements:measurement": addresses.measurement(assignment),
+        "measurements:file": {**addresses.measurement(assignment), "name": "saturation.csv"},
         "annotation:study": {"slug": study.slug},
         "annotation:next": {"slug": study.slug},
         "annotation:state": {"slug": study.slug},

@@ -19,6 +19,9 @@ from annotation_site.annotation.studies.plans import StudyPlan
 from annotation_site.annotation.studies.services import study_create, study_open
 from annotation_site.annotation.work.submissions import assignment_submit
 from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
+from annotation_site.measurements.files import ReadFile, files_store
+from annotation_site.measurements.models import Measurement
+from annotation_site.measurements.options import options_checked
 
 PASSWORD = "correct horse battery staple"
 LIST_LENGTH = 30
@@ -97,6 +100,29 @@ def make_extraction(
         for next_start in [next(start)]
     )
     return extraction
+
+
+def make_measurement(model: LanguageModel | None = None, **changes: Any) -> Measurement:
+    """A ready measurement of saturation with one table and two files."""
+    measurement = Measurement.objects.create(
+        name="saturation",
+        title="saturation of a model",
+        model=model or LanguageModelFactory(),
+        model_source="model",
+        corpus_source="wordnet",
+        corpus_name="wordnet",
+        parameters=options_checked({}),
+        **{"state": Measurement.State.READY, **changes},
+    )
+    if measurement.state == Measurement.State.READY:
+        columns = {"layer": "layer, counted from 0", "share": "share of all examples"}
+        measurement.about = {"tables": ["saturation"], "columns": {"saturation": columns}}
+        measurement.save()
+        table = b"layer,share\n0,0.25\n1,\n"
+        files_store(
+            measurement, [ReadFile("saturation.csv", table), ReadFile("README.md", b"# Said\n")]
+        )
+    return measurement
 
 
 def make_draft(

@@ -30,6 +30,7 @@ from annotation_site.corpus.models import (
     ValueStatistics,
     Vector,
 )
+from annotation_site.measurements.models import Measurement
 from tests.annotation_site.annotation.crowd.people import CHECK, RIGHT, WRONG, make_link
 from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (
@@ -40,6 +41,7 @@ from tests.annotation_site.factories import (
     give_references,
     make_draft,
     make_extraction,
+    make_measurement,
     pattern,
 )
 
@@ -72,12 +74,13 @@ def _one_order(monkeypatch):
 
 def twin(*, kinds, layers, model, context, score, offset):
     """A study with fixed tokens and public ids, and everything else as told."""
-    for table in (Study, Extraction, LanguageModel):
+    for table in (Study, Measurement, Extraction, LanguageModel):
         _clear(table)
     User.objects.all().delete()
     extraction = make_extraction(
         layers=1, per_layer=len(USES), kinds=("value",), model=LanguageModelFactory(name=model)
     )
+    make_measurement(extraction.model, title=f"saturation of {model}")
     for n, vector in enumerate(Vector.objects.order_by("index")):
         Vector.objects.filter(pk=vector.pk).update(
             kind=kinds[n % len(kinds)],

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from annotation_site.measurements.models import Measurement
+
 ANYBODY = (401, 200, 200, 200, 200, 200)
 ANNOTATOR = (401, 404, 200, 404, 404, 404)
 RESEARCHER = (401, 403, 403, 200, 200, 200)
@@ -52,6 +54,16 @@ GET = {
     "api:extraction_log": ADMIN,
     "api:manifest": (401, 403, 403, 403, 403, 404),  # the world's was never written
     "api:vectors": ADMIN,
+    "api:measurements": RESEARCHER,
+    "api:measurable_models": RESEARCHER,
+    "api:measurement_estimates": NO_GET,
+    "api:measurement": RESEARCHER,
+    "api:measurement_cancel": NO_GET,
+    "api:measurement_retry": NO_GET,
+    "api:measurement_log": RESEARCHER,
+    "api:measurement_table": RESEARCHER,
+    "api:measurement_file": RESEARCHER,
+    "api:side_by_side": RESEARCHER,
     "api:previews": NO_GET,
     "api:studies": RESEARCHER,
     "api:study": OWN_STUDY,
@@ -93,6 +105,9 @@ GET = {
 
 OF_A_LIST = {"list", "draft", "submit", "skip", "feedback"}
 OF_AN_EXTRACTION = {"extraction", "cancel", "retry", "extraction_log", "manifest", "vectors"}
+OF_A_MEASUREMENT = {
+    "measurement", "measurement_cancel", "measurement_retry", "measurement_log",
+}  # fmt: skip
 OF_A_PERSON = {"person", "role", "access", "erase"}
 OF_A_STUDY = {
     "work_detail", "consent", "next", "own_lists", "study", "state", "extend", "duplicate",
@@ -108,6 +123,11 @@ def newest(rows: Any, field: str, nobodys: Any) -> Any:
     return rows.order_by("-pk").values_list(field, flat=True).first() or nobodys
 
 
+def measurement(assignment: Any) -> dict[str, Any]:
+    """The newest measurement; in a world without one, what nothing has."""
+    return {"public_id": newest(Measurement.objects, "public_id", assignment.public_id)}
+
+
 def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     """What stands in the address, for the world of the permission tests."""
     name = name.removeprefix("api:")
@@ -119,11 +139,19 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         return {"public_id": assignment.public_id}
     if name in OF_AN_EXTRACTION:
         return {"public_id": assignment.item.vector.extraction.public_id}
+    if name in OF_A_MEASUREMENT:
+        return measurement(assignment)
     if name in OF_A_PERSON:
         return {"public_id": person}
     if name in OF_A_STUDY:
         return slug
     return {
+        "measurement_table": {**measurement(assignment), "table": "saturation"},
+        "measurement_file": {**measurement(assignment), "name": "saturation.csv"},
+        "side_by_side": {
+            **measurement(assignment),
+            "other": measurement(assignment)["public_id"],
+        },
         "token": {"public_id": assignment.public_id},
         "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},

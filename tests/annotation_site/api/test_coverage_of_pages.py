@@ -70,6 +70,8 @@ BY_SCRIPT = {
     "corpus:rename": "extraction PATCH",
     "corpus:corpora": "corpora, corpora POST",
     "corpus:corpus_delete": "corpus DELETE",
+    "measurements:measurement": "measurement, measurement_log, measurement_table",
+    "measurements:file": "measurement_file",
     "annotation:new": "studies POST, previews POST, annotators",
     "annotation:study": "work_detail, own_lists",
     "annotation:next": "next POST",

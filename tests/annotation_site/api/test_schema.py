@@ -38,6 +38,7 @@ from tests.annotation_site.factories import (
     answer,
     assignment_of,
     make_invitation,
+    make_measurement,
     make_study,
     pattern,
     submission,
@@ -87,6 +88,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
     token, secret = token_create(user=user, name="a test", scopes=scopes_for(user))
     link = make_link(study)
     corpus = Corpus.objects.create(name="two", sentences=2, size=8, digest="0" * 64)
+    measurement = make_measurement(requested_by=user)
     invitation, _ = make_invitation(by=user) if user.is_admin else (None, "")
     other = study.memberships.filter(role=Membership.Role.ANNOTATOR).last().user
     known = {
@@ -99,6 +101,8 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "links": [str(link.public_id)],
         "exports": [str(job.public_id)],
         "extension": ["csv"],
+        "measurements": [str(measurement.public_id)],
+        "other": [str(measurement.public_id)],
         "item": [done.item_id],
         "number": [done.item_id],
         "lists": [str(following.public_id), str(done.public_id)],

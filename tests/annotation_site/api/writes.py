@@ -25,6 +25,7 @@ LINK = {
     "most_people": 5,
     "most_lists": 5,
 }
+MEASUREMENT = {"name": "saturation", "model": 2**31 - 1}
 # What every method that changes something answers to the people of addresses.GET.
 WRITES = {
     ("api:draft", "PUT"): (DRAFT, OWN),
@@ -51,6 +52,14 @@ WRITES = {
     ("api:extraction", "DELETE"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
+    # Of no model that is here.
+    ("api:measurements", "POST"): (MEASUREMENT, (401, 403, 403, 422, 422, 422)),
+    ("api:measurement_estimates", "POST"): (MEASUREMENT, (401, 403, 403, 422, 422, 422)),
+    # Nobody asked for the world's measurement: admins alone change it.
+    ("api:measurement", "PATCH"): ({"title": "Twelve"}, (401, 403, 403, 403, 403, 200)),
+    ("api:measurement", "DELETE"): (None, (401, 403, 403, 403, 403, 204)),
+    ("api:measurement_cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),  # it is ready
+    ("api:measurement_retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:previews", "POST"): ("plan", (401, 403, 403, 200, 200, 200)),
     ("api:studies", "POST"): ("plan", (401, 403, 403, 201, 201, 201)),
     ("api:study", "PATCH"): ({"title": "Another title"}, RUNS),

@@ -8,8 +8,8 @@ import torch
 
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.errors import ArchitectureError, OptionError
-from ffn_extract.tracing.batches import BatchPlan, batch_of
 from ffn_extract.traceable import require_traceable
+from ffn_extract.tracing.batches import BatchPlan, batch_of
 from ffn_extract.tracing.reader import Reader
 from ffn_extract.tracing.unembed import ranks, top
 from tests.ffn_extract.tiny_families import TINY_FAMILIES
