@@ -1,5 +1,6 @@
 """What the pages of measurements show: rows, figures, tables, and two side by side."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,23 @@ class Difference:
     name: str
     one: Any
     other: Any
+
+
+def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
+    """Measurements as a list shows them."""
+    found = []
+    for one in measurements:
+        steps = selectors.measurement_steps(one) if one.state == Measurement.State.RUNNING else []
+        found.append(Row(one, int(100 * share_done(steps)) if steps else None))
+    return found
+
+
+def parameters_of(measurement: Measurement) -> list[tuple[str, Any]]:
+    """What a ready measurement's manifest records of it; of another, the options that are set."""
+    found = measurement.parameters
+    if measurement.is_ready:
+        found = json.loads(measurement.manifest or "{}").get("parameters", {})
+    return [(name, value) for name, value in found.items() if value is not None]
 
 
 def words_of(measurement: Measurement) -> list[str]:
