@@ -202,6 +202,11 @@ def corpus_taken(name: str) -> Corpus | None:
     return None
 
 
+def corpus_uploaded(name: str) -> Corpus | None:
+    """An uploaded corpus by its reference; None for any other. Raises Invalid where it is gone."""
+    return _uploaded(name) if name.startswith(UPLOADED) else None
+
+
 def corpus_label(name: str, uploaded: Corpus | None) -> str:
     """What people call a corpus: an uploaded one by its name, WordNet's by that word."""
     return uploaded.name if uploaded is not None else name

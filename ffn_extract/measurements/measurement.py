@@ -67,6 +67,24 @@ class Figure:
     y_label: str
     lines: Sequence[Line]
 
+    def to_json(self) -> dict[str, Any]:
+        """What is drawn, for another program to draw; a number that is not finite is None."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "y_label": self.y_label,
+            "lines": [
+                {
+                    "label": line.label,
+                    "layers": [int(layer) for layer in line.layers],
+                    "values": _finite(line.values),
+                    "low": None if line.low is None else _finite(line.low),
+                    "high": None if line.high is None else _finite(line.high),
+                }
+                for line in self.lines
+            ],
+        }
+
 
 @dataclass(frozen=True)
 class Result:
@@ -220,6 +238,10 @@ class Measurement:
     compute: Compute | None = None
     run: Callable[[Opened], OwnRun] | None = None
     in_paper: InPaper | None = None
+
+
+def _finite(values: Sequence[float]) -> list[float | None]:
+    return [rounded(float(value), 6) for value in values]
 
 
 def rounded(value: float, digits: int = 9) -> float | None:
