@@ -64,7 +64,7 @@ def memory_bytes(
 
 
 def suppression_bytes(
-    checkpoint: Checkpoint,
+    checkpoint: "Checkpoint",
     *,
     layers: int,
     d_model: int,
