@@ -328,6 +328,7 @@ class _Served:
             "columns": {table: dict(columns) for table, columns in one.columns.items()},
             "tables": [table.name for table in done.result.tables],
             "figures": [[figure.name, figure.title] for figure in done.result.figures],
+            "lines": [figure.to_json() for figure in done.result.figures],
             "words": list(done.result.words),
             "loaded": kept.loaded - before,
         }

@@ -20,7 +20,7 @@ ALLOWED = {
     "analysis": set(),
     "exports": set(),
     "corpus": ANYWHERE | PURE,
-    "measurements": ANYWHERE | {"corpus"},
+    "measurements": ANYWHERE | PURE | {"corpus"},
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
 }
@@ -114,7 +114,8 @@ FILES = {
         "import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
-        "files forecasts models options runs selectors services sweeps tasks urls views"
+        "figures files forecasts forms models options pages progress runs selectors services sweeps "
+        "tables tasks urls views"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": ("backup databases disk doctor health metrics overview requests tidy views"),

@@ -28,7 +28,7 @@ from ffn_extract import corpora
 from ffn_extract.atomic_file import atomic_file
 from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
 
-MOST_BYTES = 32_000_000
+MOST_BYTES = 32 * 2**20
 MOST_SENTENCES = 500_000
 MOST_CORPORA = 100  # of one person
 GONE = gettext_noop(
@@ -200,6 +200,11 @@ def corpus_taken(name: str) -> Corpus | None:
         return _uploaded(name, lock=True)
     corpus_location(name)
     return None
+
+
+def corpus_uploaded(name: str) -> Corpus | None:
+    """An uploaded corpus by its reference; None for any other. Raises Invalid where it is gone."""
+    return _uploaded(name) if name.startswith(UPLOADED) else None
 
 
 def corpus_label(name: str, uploaded: Corpus | None) -> str:

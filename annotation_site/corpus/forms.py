@@ -26,7 +26,7 @@ def _choices(words: Mapping[str, str]) -> list[tuple[str, Any]]:
     return [(value, _words(text)) for value, text in words.items()]
 
 
-def _field(option: Option, **settings: Any) -> forms.Field:
+def option_field(option: Option, **settings: Any) -> forms.Field:
     """The field of an option, from its declaration; `settings` are the page's own."""
     settings = {
         "label": _words(option.label or pretty_name(option.name)),
@@ -89,11 +89,11 @@ class EnqueueForm(forms.Form):
         initial="sample",
         widget=forms.RadioSelect,
     )
-    per_layer = _field(
+    per_layer = option_field(
         OPTIONS["per_layer"],
         help_text=_("Of each kind. With all value vectors: of each other kind."),
     )
-    drawn_per_layer = _field(
+    drawn_per_layer = option_field(
         OPTIONS["drawn_per_layer"],
         help_text=_("Empty means as many as above. Each update comes from its own text."),
     )
@@ -201,7 +201,7 @@ class EnqueueForm(forms.Form):
 
 
 for _option in OPTIONS.values():
-    EnqueueForm.base_fields.setdefault(_option.name, _field(_option))
+    EnqueueForm.base_fields.setdefault(_option.name, option_field(_option))
 MORE_OPTIONS = frozenset(name for name, option in OPTIONS.items() if not option.first)
 
 

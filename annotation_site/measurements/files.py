@@ -14,12 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils.text import slugify
 from django.utils.translation import gettext_noop
 
 from annotation_site.errors import SiteError
+from annotation_site.exports.archive import ArchiveWriter
 from annotation_site.measurements.models import (
     UNFINISHED,
     Measurement,
@@ -84,6 +87,18 @@ def files_store(measurement: Measurement, files: list[ReadFile]) -> None:
 def file_content(file: MeasurementFile) -> bytes:
     """The bytes of a file, as the measurement wrote them."""
     return zlib.decompress(file.content.compressed)
+
+
+def download_name(measurement: Measurement, name: str) -> str:
+    """What a file is called once it is saved: "saturation-gpt2-saturation.csv"."""
+    return f"{measurement.name}-{slugify(measurement.model.name)[:80]}-{name}"
+
+
+def archive_write(measurement: Measurement, file: IO[bytes]) -> None:
+    """All files as a zip, with their digests."""
+    with ArchiveWriter(file) as archive:
+        for one in measurement.files.select_related("content").iterator(chunk_size=1):
+            archive.add(one.name, [file_content(one)])
 
 
 def work_folder(measurement: Measurement) -> Path:

@@ -2,10 +2,11 @@
 
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from annotation_site.corpus.corpora import corpus_uploaded
 from annotation_site.corpus.models import Corpus, LanguageModel
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import options_checked, options_of
@@ -50,6 +51,45 @@ def measurement_forecast(
     factor = _correction()
     seconds = found.seconds * (factor or 1.0)
     return Forecast(Estimate(seconds, found.memory_bytes), factor is not None, free_bytes())
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several measurements, and its seconds."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TogetherForecast:
+    """Forecast of measurements that one worker does one after the other."""
+
+    parts: Sequence[Part]
+    seconds: float
+    memory_bytes: int
+    memory_is_short: bool
+    measured: bool
+    free_memory: int | None
+
+
+def measurements_forecast(
+    *, names: Sequence[str], model: LanguageModel, corpus: str, options: Mapping[str, Any]
+) -> TogetherForecast:
+    """Estimate several measurements alike: the sum of times, the largest memory. Raises Invalid."""
+    uploaded = corpus_uploaded(corpus)
+    found = [
+        measurement_forecast(name=name, model=model, options=options, corpus=uploaded)
+        for name in names
+    ]
+    return TogetherForecast(
+        [Part(name, one.estimate.seconds) for name, one in zip(names, found, strict=True)],
+        sum(one.estimate.seconds for one in found),
+        max(one.estimate.memory_bytes for one in found),
+        any(one.memory_is_short for one in found),
+        found[0].measured,
+        found[0].free_memory,
+    )
 
 
 def expected_seconds(

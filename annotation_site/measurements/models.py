@@ -12,6 +12,7 @@ from annotation_site.corpus.models import Corpus, LanguageModel, LogEntry
 from annotation_site.workers.claims import DEAD_AFTER, ClaimedWork
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.queues import EXTRACTION_QUEUE
+from ffn_extract.measurements import RUN_NO_MODEL
 
 
 class Measurement(ClaimedWork):
@@ -76,6 +77,15 @@ class Measurement(ClaimedWork):
     @property
     def is_unfinished(self) -> bool:
         return self.state in UNFINISHED
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == self.State.READY
+
+    @property
+    def reads_corpus(self) -> bool:
+        """Whether it runs the model over text."""
+        return self.name not in RUN_NO_MODEL
 
     @property
     def seed(self) -> int:

@@ -25,6 +25,7 @@ State = Measurement.State
 Cell = str | int | float | None
 Row = list[Cell]
 _OF_NORM = ("checkpoint", "vectors", "random", "projection")
+MOST_OTHERS = 50
 TABLE, FIGURES = ".csv", (".svg", ".pdf")
 
 
@@ -45,6 +46,18 @@ def measurable_models() -> QuerySet[LanguageModel]:
     """The models that have a ready extraction here, by name."""
     ready = Extraction.objects.filter(state=Extraction.State.READY)
     return LanguageModel.objects.filter(pk__in=ready.values("model")).order_by("name", "pk")
+
+
+def measured_models() -> QuerySet[LanguageModel]:
+    """The models that have a measurement, by name."""
+    measured = Measurement.objects.values("model")
+    return LanguageModel.objects.filter(pk__in=measured).order_by("name", "pk")
+
+
+def others_of_kind(measurement: Measurement) -> list[Measurement]:
+    """Other ready measurements of the same kind, newest first, as a page offers them."""
+    found = measurements(name=measurement.name, state=State.READY).exclude(pk=measurement.pk)
+    return list(found[:MOST_OTHERS])
 
 
 def measurement_names() -> list[str]:

@@ -1,7 +1,7 @@
 """Services of measurements: enqueue, claim, report, keep, end, delete."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,47 @@ def measurement_enqueue(
     )
     wake(EXTRACTION_QUEUE)
     return measurement
+
+
+@transaction.atomic
+def measurements_enqueue(
+    *,
+    names: Sequence[str],
+    model: LanguageModel,
+    corpus: str,
+    options: Mapping[str, Any],
+    requested_by: User,
+) -> list[Measurement]:
+    """Enqueue several measurements of a model alike, or none of them; raises as one does."""
+    return [
+        measurement_enqueue(
+            name=name, model=model, corpus=corpus, options=options, requested_by=requested_by
+        )
+        for name in names
+    ]
+
+
+def refusals(
+    *, names: Sequence[str], model: LanguageModel, corpus: str, options: Mapping[str, Any]
+) -> dict[str, str]:
+    """Why enqueueing would refuse, a sentence each, by "model" and "corpus"; empty if it would not.
+
+    For options that `options_checked` takes.
+    """
+    found = {}
+    try:
+        source, reading = files_of(model)
+        for name in names:
+            _require_runnable(name, source, reading)
+    except Invalid as error:
+        found["model"] = error.message
+    try:
+        with transaction.atomic():
+            for name in names:
+                _corpus_for(name, corpus, options_checked(options))
+    except Invalid as error:
+        found["corpus"] = error.message
+    return found
 
 
 def files_of(model: LanguageModel) -> tuple[str, dict[str, Any]]:

@@ -12,7 +12,9 @@ MEASUREMENTS = {
     "saturation": "saturation",
     "promotion": "promotion",
     "top-candidate": "top_candidate",
+    "clusters": "clusters",
     "suppression": "suppression",
+    "early-exit": "early_exit",
 }
 """Names, in the paper's order of what they rest on, and the modules that declare them."""
 

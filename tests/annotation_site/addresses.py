@@ -94,8 +94,30 @@ GET = {
     "corpus:retry": (302, 403, 403, 403, 403, 405),
     "corpus:rename": (302, 403, 403, 403, 403, 405),
     "corpus:delete": (302, 403, 403, 403, 403, 405),
-    "measurements:measurement": (302, 403, 403, 200, 200, 200),
-    "measurements:file": (302, 403, 403, 200, 200, 200),
+    **dict.fromkeys(
+        (
+            "measurements:model",
+            "measurements:listed",
+            "measurements:new",
+            "measurements:compare",
+            "measurements:measurement",
+            "measurements:progress",
+            "measurements:log",
+            "measurements:table",
+            "measurements:file",
+            "measurements:archive",
+        ),
+        (302, 403, 403, 200, 200, 200),
+    ),
+    **dict.fromkeys(
+        (
+            "measurements:cancel",
+            "measurements:retry",
+            "measurements:rename",
+            "measurements:delete",
+        ),
+        (302, 403, 403, 405, 405, 405),
+    ),
     "annotation:new": (302, 403, 403, 200, 200, 200),
     "annotation:study": (302, 404, 200, 404, 404, 404),
     "annotation:next": (302, 404, 302, 404, 404, 404),
@@ -237,7 +259,21 @@ def address(name: str, study, assignment) -> str:
         "corpus:rename": {"public_id": extraction.public_id},
         "notices:opened": {"public_id": assignment.public_id},
         "corpus:delete": {"public_id": extraction.public_id},
-        "measurements:measurement": addresses.measurement(assignment),
+        **{
+            f"measurements:{name}": addresses.measurement(assignment)
+            for name in (
+                "measurement",
+                "progress",
+                "cancel",
+                "retry",
+                "rename",
+                "delete",
+                "log",
+                "archive",
+            )
+        },
+        "measurements:model": {"number": extraction.model_id},
+        "measurements:table": {**addresses.measurement(assignment), "name": "saturation"},
         "measurements:file": {**addresses.measurement(assignment), "name": "saturation.csv"},
         "annotation:study": {"slug": study.slug},
         "annotation:next": {"slug": study.slug},
@@ -301,7 +337,11 @@ def address(name: str, study, assignment) -> str:
     }
     if name.startswith("api:"):
         return reverse(name, kwargs=addresses.kwargs(name, study, assignment))
-    return reverse(name, kwargs=kwargs.get(name, {}))
+    found = reverse(name, kwargs=kwargs.get(name, {}))
+    if name == "measurements:compare":
+        public_id = addresses.measurement(assignment)["public_id"]
+        return f"{found}?one={public_id}&other={public_id}"
+    return found
 
 
 def status(client: Client, url: str) -> int:

@@ -14,6 +14,7 @@ from tests.annotation_site.factories import (
     answer,
     assignment_of,
     client_of,
+    make_measurement,
     make_study,
     pattern,
     submit,
@@ -61,6 +62,8 @@ def world() -> tuple[Study, Assignment, dict[str, Client]]:
             submit(own, content)
     plant(study)
     researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
+    measured = assignment_of(study).item.vector.extraction.model
+    make_measurement(measured, title="zqmeasurement", requested_by=researcher)
     services.snapshot_refresh_now(study=study)
     make_link(study, name="zqlink", preset="other", parameter="zqparameter",
               questions="zqquestion\n* zqright\n- zqwrong")  # fmt: skip

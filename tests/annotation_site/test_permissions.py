@@ -61,6 +61,19 @@ def test_who_may_change_a_study_or_an_extraction(world):
         assert tuple(client.post(url).status_code for client in clients) == POST_EXTRACTION, name
 
 
+def test_who_may_change_a_measurement(world):
+    study, assignment, clients = world
+    # Nobody asked for the world's measurement: admins alone change it. It is ready.
+    body = {"title": "x"}
+    for name, of_an_admin in (("cancel", 422), ("retry", 422), ("rename", 302), ("delete", 302)):
+        url = address(f"measurements:{name}", study, assignment)
+        found = tuple(client.post(url, body).status_code for client in clients)
+        assert found == (302, 403, 403, 403, 403, of_an_admin), name
+    url = address("measurements:new", study, assignment)
+    empty = tuple(client.post(url, {"action": "enqueue"}).status_code for client in clients)
+    assert empty == (302, 403, 403, 422, 422, 422)
+
+
 def test_who_may_enqueue_and_import_a_model(world):
     study, assignment, clients = world
     for name in ("corpus:enqueue", "corpus:import"):  # an admin's empty form is only refused
