@@ -28,6 +28,7 @@ R = TypeVar("R")
 _NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are only compared
 _UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
 _UNITS |= {"reading": " batches", "control": " batches"}
+_UNITS |= {"choosing": " layers", "perplexity": " batches", "writing": " batches"}
 _FORMATS = ("text", "json", "csv")
 _OF_EXTRACTION = {"torch", "transformers", "safetensors", "nltk"}  # bundles are read without
 
@@ -147,25 +148,29 @@ def tensors(
 @asked.output
 @asked.per_layer(_NORM_CHECK_VECTORS)
 @asked.of_a_measurement
+@asked.of_suppression
 @asked.of_a_comparison
 @_sentences
 def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     """Measure what the FFN layers of MODEL do.
 
-    MEASUREMENT is norm, contribution, saturation, promotion or top-candidate; several, separated by
-    commas, share one pass over the model and get a folder each in DIR. A folder holds tables,
-    figures, the examples and a README with definition and result. A run that was killed goes on
-    where it stood when the same command is given again.
+    MEASUREMENT is norm, contribution, saturation, promotion, top-candidate or suppression; several,
+    separated by commas, share one model in memory and get a folder each in DIR. A folder holds
+    tables, figures, the examples and a README with definition and result. A run that was killed
+    goes on where it stood when the same command is given again.
     """
     own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
+    suppression, scorer = asked.suppression_of(rest)
     options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
     from ffn_extract.measurements.folder import NO_MATPLOTLIB
     from ffn_extract.measurements.run import measure as run
+    from ffn_extract.measurements.scorers import scorer_at
 
     names = [one.strip() for one in measurement.split(",")]
     with _Bars() as bars:
-        wanted = MeasureOptions(model=options, seed=options.seed, **own)
-        done = run(names, model, out, wanted, bars.show)
+        wanted = MeasureOptions(model=options, seed=options.seed, suppression=suppression, **own)
+        chosen = {} if scorer is None else {"scorer": scorer_at(scorer)}
+        done = run(names, model, out, wanted, bars.show, **chosen)
     for one in done:
         for line in one.result.words:
             _say(line)

@@ -7,6 +7,11 @@ from typing import Any, TypeVar
 import click
 
 from ffn_extract.help_groups import option
+from ffn_extract.measurements.suppression_options import (
+    SuppressionOptions,
+    turned_of,
+    typed_words,
+)
 from ffn_extract.option_types import Choice, Flag, Integer, Names, Number
 from ffn_extract.options import (
     ALL,
@@ -21,7 +26,7 @@ from ffn_extract.options import (
     flag_of,
 )
 
-EXAMPLES, RESULTS = "Examples", "Results"
+EXAMPLES, RESULTS, SUPPRESSION = "Examples", "Results", "Suppression"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -167,6 +172,83 @@ of_a_measurement = _all(
         default=0, metavar="N",
     ),
 )  # fmt: skip
+
+
+def _of_suppression(name: str, help: str, **settings: Any) -> Callable[[F], F]:
+    return _measured(SUPPRESSION, name, help, **settings)
+
+
+of_suppression = _all(
+    _of_suppression(
+        "set", "Turn on this vector; repeatable.", multiple=True, metavar="LAYER:INDEX[=X]"
+    ),
+    _of_suppression(
+        "promoting", "Turn on the vectors whose lists hold the most of these words.",
+        metavar="WORD,…",
+    ),
+    _of_suppression(
+        "labels",
+        "Turn on vectors by what people said of them: a study's adjudicated annotations as CSV or "
+        "its labels as JSON lines.",
+        metavar="FILE",
+    ),
+    _of_suppression(
+        "described", "Of --labels: patterns with one of these words in their description.",
+        metavar="WORD,…",
+    ),
+    _of_suppression("category", "Of --labels: patterns of this category.", metavar="NAME"),
+    _of_suppression(
+        "chosen", "How many vectors words or labels choose.", type=int, default=10, metavar="N"
+    ),
+    _of_suppression(
+        "coefficient", "What they are set to.", type=float, default=3.0, metavar="X"
+    ),
+    _of_suppression(
+        "before_activation", "Set what the activation reads, not what it gives.", is_flag=True
+    ),
+    _of_suppression(
+        "prompts", "File of prompts; without it, prefixes of the corpus.", metavar="FILE"
+    ),
+    _of_suppression(
+        "prompt_field", "The field or column with the prompt.", default="text", metavar="NAME"
+    ),
+    _of_suppression(
+        "prompt_count", "Prompts to continue, drawn by the seed.", type=int, default=100,
+        metavar="N",
+    ),
+    _of_suppression(
+        "prompt_rows", "Prompts that are continued at once.", type=int, default=8, metavar="N"
+    ),
+    _of_suppression(
+        "beams", "Beams of the search; 1 is greedy.", type=int, default=3, metavar="N"
+    ),
+    _of_suppression(
+        "scorer",
+        "Scores continuations: a function or object that Python imports, instead of lists of "
+        "words. Its code is run.",
+        metavar="PACKAGE.MODULE:NAME",
+    ),
+    _of_suppression(
+        "perplexity_tokens", "Tokens of the corpus to measure perplexity on.", type=int,
+        default=20_000, metavar="N",
+    ),
+    _of_suppression(
+        "window", "Tokens that are read at once; by default the context, at most 1,024.", type=int,
+        metavar="N",
+    ),
+)  # fmt: skip
+
+
+def suppression_of(given: dict[str, Any]) -> tuple[SuppressionOptions, str | None]:
+    """The options of `suppression`, and the scorer's import path; takes them out of `given`.
+
+    Raises OptionError.
+    """
+    own = {name: given.pop(name) for name in SuppressionOptions.__dataclass_fields__}
+    own["set"] = tuple(turned_of(text, own["coefficient"]) for text in own["set"])
+    own |= {name: typed_words(own[name]) for name in ("promoting", "described")}
+    return SuppressionOptions(**own), given.pop("scorer")
+
 
 of_a_comparison = declared(
     name

@@ -24,6 +24,10 @@ MEASUREMENT_STEPS: tuple[tuple[str, str], ...] = (
     ("model", "Load the model"),
     ("reading", "Run the model over the examples"),
     ("control", "Run the model with random weights"),
+    ("choosing", "Choose vectors by their lists"),
+    ("perplexity", "Measure perplexity on the corpus"),
+    ("writing", "Continue the prompts"),
+    ("scoring", "Score the continuations"),
     ("tables", "Compute tables and intervals"),
 )
 """The same of a measurement."""

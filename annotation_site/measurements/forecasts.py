@@ -11,7 +11,6 @@ from annotation_site.corpus.models import Corpus, LanguageModel
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import options_checked, options_of
 from annotation_site.workers.memory import free_bytes
-from ffn_extract.measurements import RUN_NO_MODEL
 from ffn_extract.measurements.estimate import Estimate, Sizes, estimate
 
 _RUNS = 20
@@ -107,9 +106,9 @@ def _estimate(
     if corpus is not None and corpus.sentences:
         length = corpus.size / corpus.sentences / _LETTERS
     return estimate(
+        name,
         _sizes(model),
         options_of(parameters),
-        runs_model=name not in RUN_NO_MODEL,
         tokens=max(2.0, length / 2),  # a prefix ends anywhere in its sentence
         workers=os.cpu_count() or 1,
     )

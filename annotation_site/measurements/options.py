@@ -15,12 +15,14 @@ from ffn_extract.options import Option
 
 NOT_OFFERED = frozenset({"corpus", "workers"})
 """Chosen by another field, and by the machine."""
-TEXTS = frozenset({"corpus_field", "prepend"})
+TEXTS = frozenset({"corpus_field", "prepend", "promoting", "set"})
 """The texts that anybody may give. Others could name code or files of the server: they stay with
 the command line until somebody looked at them and added them here."""
 MOST = {
-    "batch_rows": 256, "examples": 20_000, "length_multiple": 256, "min_prefix": 500,
-    "per_layer": 10_000, "resamples": 100_000,
+    "batch_rows": 256, "beams": 8, "chosen": 1_000, "cluster_sample": 50_000, "clusters": 50_000,
+    "examples": 20_000, "length_multiple": 256, "min_prefix": 500, "per_layer": 10_000,
+    "perplexity_tokens": 200_000, "prompt_count": 1_000, "prompt_rows": 64, "resamples": 100_000,
+    "window": 4_096,
 }  # fmt: skip
 """What one measurement may cost, where the command line allows more."""
 

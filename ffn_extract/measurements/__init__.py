@@ -12,6 +12,7 @@ MEASUREMENTS = {
     "saturation": "saturation",
     "promotion": "promotion",
     "top-candidate": "top_candidate",
+    "suppression": "suppression",
 }
 """Names, in the paper's order of what they rest on, and the modules that declare them."""
 

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from ffn_extract.cli import measure
+from ffn_extract.cli_options import suppression_of
 from ffn_extract.errors import OptionError
 from ffn_extract.measurements.options import MeasureOptions, limits
+from ffn_extract.measurements.suppression_options import SuppressionOptions
 from ffn_extract.option_types import Choice, Flag, Integer, Number, OptionType, Text
 from ffn_extract.options import MACHINE, OPTIONS, OUTPUT, UNKNOWN, ExtractOptions, Option
 
@@ -22,7 +24,10 @@ OF_THE_MODEL = frozenset(
 """How a model is found and read."""
 _FIXED = {"kinds": ("value", "random"), "glosses": (), "projection": "norm"}
 """Of a model's options; only `norm` compares vectors, of these kinds."""
-_DEFAULTS = {one.name: one.default for one in fields(MeasureOptions) if one.name != "model"}
+_PARTS = {"model", "suppression"}  # options with declarations of their own
+_OWN = {one.name: one.default for one in fields(MeasureOptions) if one.name not in _PARTS}
+_OF_SUPPRESSION = {one.name: one.default for one in fields(SuppressionOptions)}
+_DEFAULTS = _OWN | {name: default for name, default in _OF_SUPPRESSION.items() if default != ()}
 _LARGEST = 2**31 - 1
 
 
@@ -92,16 +97,29 @@ def measure_options(
     for name, value in given.items():
         if problem := MEASURE_OPTIONS[name].problem(_plain(name, value)):
             raise OptionError(problems=[problem])
-    own = {name: _converted(name, value) for name, value in given.items() if name in _DEFAULTS}
+    own = {name: _converted(name, value) for name, value in given.items() if name in _OWN}
     of_lists = {
         name: value
         for name, value in given.items()
-        if name in OPTIONS and (name == "seed" or name not in _DEFAULTS)
+        if name in OPTIONS and (name == "seed" or name not in _OWN)
     }
     of_model = ExtractOptions.from_json(
         {"per_layer": MEASURE_OPTIONS["per_layer"].default, **_FIXED, **of_lists, **(model or {})}
     )
-    return MeasureOptions(model=of_model, **{"workers": workers, **own})
+    return MeasureOptions(
+        model=of_model, suppression=_suppression(given), **{"workers": workers, **own}
+    )
+
+
+def _suppression(given: Mapping[str, Any]) -> SuppressionOptions:
+    """What `suppression` needs. Code is no option of JSON: `scorer` is not among them."""
+    if given.get("scorer"):
+        raise OptionError.about("scorer", "is an option of the command line only.")
+    typed = {name: given.get(name, default) for name, default in _OF_SUPPRESSION.items()}
+    # As the command has them: vectors one by one, words in one text.
+    typed["set"] = [one.strip() for one in str(given.get("set", "")).split(",") if one.strip()]
+    typed |= {name: given.get(name, "") for name in ("promoting", "described")}
+    return suppression_of({**typed, "scorer": None})[0]
 
 
 def _plain(name: str, value: Any) -> Any:

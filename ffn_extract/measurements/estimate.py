@@ -6,20 +6,20 @@ Orders of magnitude for a person who decides. The rates are those of one thread 
 
 from dataclasses import dataclass
 
-from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
+from ffn_extract.measurements import RUN_NO_MODEL
+from ffn_extract.measurements.limits import NEW_TOKENS
+from ffn_extract.measurements.memory import memory_bytes
 from ffn_extract.measurements.options import MeasureOptions
 
-_FLOAT = 4
-_LIBRARIES = 600e6  # Python with torch and transformers
-_STATES = 12  # of d_model per token, in work at a time in a layer
-_INNER = 4  # of d_ff per token
-_SHARE_BYTES = 2_000  # per example and layer, in float64
+_FLOAT = 4  # bytes
+_LIBRARIES = 600e6  # bytes of Python with torch and transformers
 _START_SECONDS = 8.0
 _READ_BYTES = 300e6  # of weights per second
 _MODEL_PRODUCTS = 3e10  # per second while the model runs
 _SCORE_PRODUCTS = 1.9e10  # per second while states are scored over the vocabulary
 _SCORES = 2  # of x and of x̃, per layer
 _RESAMPLED = 4e7  # values per second, in the bootstrap
+_CONDITIONS = 3  # of `suppression`: none, chosen and random vectors
 _NORM_PRODUCTS = 1.3e10
 _LISTS = 4  # value and random vectors, with and without the norm
 
@@ -44,16 +44,16 @@ class Estimate:
 
 
 def estimate(
-    sizes: Sizes, options: MeasureOptions, *, runs_model: bool, tokens: float, workers: int
+    name: str, sizes: Sizes, options: MeasureOptions, *, tokens: float, workers: int
 ) -> Estimate:
     """Estimate one measurement.
 
     Parameters
     ----------
+    name
+        A key of `MEASUREMENTS`.
     sizes
         Of the model.
-    runs_model
-        Whether the measurement runs the model over text.
     tokens
         Of an average prefix.
     workers
@@ -61,47 +61,38 @@ def estimate(
     """
     start = _START_SECONDS + _FLOAT * sizes.parameters / _READ_BYTES
     width = sizes.vocab_size * sizes.d_model
-    if not runs_model:
+    if name in RUN_NO_MODEL:
         vectors = options.model.per_layer if isinstance(options.model.per_layer, int) else 0
         products = _LISTS * vectors * sizes.layers * width
         return Estimate(start + products / _NORM_PRODUCTS, _of_norm(sizes))
+    if name == "suppression":
+        continued = options.suppression.prompt_count * options.suppression.beams * NEW_TOKENS
+        read = continued + options.suppression.perplexity_tokens
+        seconds = (
+            _CONDITIONS * read * (sizes.parameters / _MODEL_PRODUCTS + width / _SCORE_PRODUCTS)
+        )
+        return Estimate(start + seconds / workers, _of_texts(sizes, options, workers))
     reading = tokens * sizes.parameters / _MODEL_PRODUCTS
     reading += _SCORES * sizes.layers * width / _SCORE_PRODUCTS
     passes = 2 if options.control else 1
     resampled = options.resamples * options.examples / _RESAMPLED
     return Estimate(
         start + passes * options.examples * reading / workers + resampled * sizes.layers,
-        memory_bytes(
-            sizes.parameters,
-            options,
-            layers=sizes.layers,
-            d_model=sizes.d_model,
-            d_ff=sizes.d_ff,
-            vocab_size=sizes.vocab_size,
-            workers=workers,
-        ),
+        _of_texts(sizes, options, workers),
+    )
+
+
+def _of_texts(sizes: Sizes, options: MeasureOptions, workers: int) -> int:
+    return memory_bytes(
+        sizes.parameters,
+        options,
+        layers=sizes.layers,
+        d_model=sizes.d_model,
+        d_ff=sizes.d_ff,
+        vocab_size=sizes.vocab_size,
+        workers=workers,
     )
 
 
 def _of_norm(sizes: Sizes) -> int:
     return int(_LIBRARIES + 2 * _FLOAT * sizes.vocab_size * sizes.d_model)
-
-
-def memory_bytes(
-    parameters: int,
-    options: MeasureOptions,
-    *,
-    layers: int,
-    d_model: int,
-    d_ff: int,
-    vocab_size: int,
-    workers: int,
-) -> int:
-    """The weights in float32, one batch per worker, and the arrays of all examples."""
-    weights = _FLOAT * parameters
-    tokens = options.batch_rows * MOST_TOKENS / 4  # batches of the longest texts are few
-    batch = _FLOAT * tokens * (_STATES * d_model + _INNER * d_ff)
-    block = 2 * _FLOAT * options.batch_rows * BLOCK_BATCHES * vocab_size
-    arrays = 2 * _SHARE_BYTES * options.examples * layers
-    models = 2 if options.control else 1
-    return int(_LIBRARIES + models * weights + workers * (batch + block) + arrays)

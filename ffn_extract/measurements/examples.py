@@ -90,7 +90,7 @@ def draw_examples(
     `limit` is the number of tokens that the model can read. Raises CorpusError where the corpus has
     too few sentences, and OptionError for a token that cannot be put before texts.
     """
-    before = _prepended(tokenizer, options)
+    before = prepended_ids(tokenizer, options)
     most = min(MOST_TOKENS, limit or MOST_TOKENS, tokenizer.model_max_length)
     sequence = np.random.SeedSequence(options.seed, spawn_key=(_ORDER,))
     order = np.random.Generator(np.random.PCG64(sequence)).permutation(len(corpus.texts))
@@ -101,7 +101,7 @@ def draw_examples(
     for number in order.tolist():
         if len(drawn) == options.examples:
             break
-        lead, own = _tokens(tokenizer, checkpoint, corpus.texts[number])
+        lead, own = tokens_of(tokenizer, checkpoint, corpus.texts[number])
         lead = lead if before is None else before
         shortest = options.min_prefix or (1 if lead else 2)
         room = most - len(lead)
@@ -124,7 +124,7 @@ def draw_examples(
     return Examples(drawn, prepended, shortest, skipped, cut, corpus)
 
 
-def _tokens(
+def tokens_of(
     tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, text: str
 ) -> tuple[list[int], list[int]]:
     """Ids that the tokenizer puts before a text, and the text's own; those behind it are left out.
@@ -140,8 +140,8 @@ def _tokens(
     return ids[:start], ids[start:stop]
 
 
-def _prepended(tokenizer: PreTrainedTokenizerBase, options: MeasureOptions) -> list[int] | None:
-    """The ids to put before every text; None for what the tokenizer does."""
+def prepended_ids(tokenizer: PreTrainedTokenizerBase, options: MeasureOptions) -> list[int] | None:
+    """The ids to put before every text; None for what the tokenizer does. Raises OptionError."""
     match options.prepend:
         case None:
             return None

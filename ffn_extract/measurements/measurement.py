@@ -5,10 +5,23 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from ffn_extract.architectures import ModelWeights
+from ffn_extract.bundle import ModelInfo
+from ffn_extract.checkpoints.find import Checkpoint
+from ffn_extract.corpora import Corpus
+from ffn_extract.formulas import neutralised
+from ffn_extract.measurements.kept_batches import KeptBatches
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.reductions import Arrays
+from ffn_extract.measurements.scorers import Scorer
+from ffn_extract.progress import Steps
+from ffn_extract.tracing.reader import Reader
+from ffn_extract.vocabulary import Vocabulary
 
 Cell = str | int | float | None
 
@@ -22,11 +35,12 @@ class Table:
     rows: Sequence[tuple[Cell, ...]]
 
     def to_csv(self) -> str:
-        """The table as CSV with a header."""
+        """The table as CSV with a header; no text in it can act in a spreadsheet."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
-        writer.writerows(self.rows)
+        for row in self.rows:
+            writer.writerow([neutralised(x) if isinstance(x, str) else x for x in row])
         return text.getvalue()
 
 
@@ -111,6 +125,53 @@ Compute = Callable[[Readings], Result]
 
 
 @dataclass(frozen=True)
+class OwnRun:
+    """What a measurement gives that runs the model in its own way.
+
+    `parameters` are everything that the tables depend on besides the model; `more` are further
+    files by name.
+    """
+
+    result: Result
+    parameters: Mapping[str, Any]
+    counts: Mapping[str, int]
+    more: Mapping[str, bytes]
+
+
+class Opened(Protocol):
+    """A model and all that a measurement's own run may use of it; `reader` loads it."""
+
+    options: MeasureOptions
+    steps: Steps
+    device: torch.device
+    checkpoint: Checkpoint
+    weights: ModelWeights
+    name: str
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: Vocabulary
+    info: ModelInfo
+    limit: int | None
+    scorer: Scorer
+
+    @property
+    def workers(self) -> int:
+        """Processes that run batches."""
+
+    @property
+    def corpus(self) -> Corpus:
+        """The texts that are read."""
+
+    @property
+    def reader(self) -> Reader:
+        """The model, once for all measurements."""
+
+    def kept(
+        self, key: object, part: str, count: int, compute: Callable[[int], Arrays]
+    ) -> KeptBatches:
+        """Batches that are kept until the folder is written; they depend on `key` and `part`."""
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One kind of measurement.
 
@@ -126,6 +187,8 @@ class Measurement:
         Whether it uses the random vectors that are written to draws.parquet.
     compute
         From readings to the result; None for `norm`, which reads weights alone.
+    run
+        For a measurement that runs the model in its own way, instead of `compute`.
     """
 
     name: str
@@ -136,6 +199,7 @@ class Measurement:
     needs: tuple[str, ...] = ()
     draws: bool = False
     compute: Compute | None = None
+    run: Callable[[Opened], OwnRun] | None = None
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:

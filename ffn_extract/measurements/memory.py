@@ -1,16 +1,25 @@
-"""Memory that a measurement needs, compared with what is free before it starts."""
+"""Memory that a measurement needs, compared with what is free before it starts; without torch."""
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.errors import OptionError
-from ffn_extract.measurements.estimate import memory_bytes
+from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
 from ffn_extract.measurements.options import MeasureOptions
+
+if TYPE_CHECKING:
+    from ffn_extract.checkpoints.find import Checkpoint
+
+_FLOAT = 4
+_LIBRARIES = 600e6  # Python with torch and transformers
+_STATES = 12  # of d_model per token, in work at a time in a layer
+_INNER = 4  # of d_ff per token
+_SHARE_BYTES = 2_000  # per example and layer, in float64
 
 
 def needed_bytes(
-    checkpoint: Checkpoint,
+    checkpoint: "Checkpoint",
     options: MeasureOptions,
     *,
     layers: int,
@@ -21,9 +30,8 @@ def needed_bytes(
 ) -> int:
     """An estimate: the weights in float32, one batch per worker, and the arrays of all examples."""
     files = checkpoint.tensors
-    parameters = sum(math.prod(files.shape(name)) for name in files.names)
     return memory_bytes(
-        parameters,
+        sum(math.prod(files.shape(name)) for name in files.names),
         options,
         layers=layers,
         d_model=d_model,
@@ -31,6 +39,53 @@ def needed_bytes(
         vocab_size=vocab_size,
         workers=workers,
     )
+
+
+def memory_bytes(
+    parameters: int,
+    options: MeasureOptions,
+    *,
+    layers: int,
+    d_model: int,
+    d_ff: int,
+    vocab_size: int,
+    workers: int,
+) -> int:
+    """The same by the number of parameters, where the weights are not at hand."""
+    weights = _FLOAT * parameters
+    tokens = options.batch_rows * MOST_TOKENS / 4  # batches of the longest texts are few
+    batch = _FLOAT * tokens * (_STATES * d_model + _INNER * d_ff)
+    block = 2 * _FLOAT * options.batch_rows * BLOCK_BATCHES * vocab_size
+    arrays = 2 * _SHARE_BYTES * options.examples * layers
+    models = 2 if options.control else 1
+    return int(_LIBRARIES + models * weights + workers * (batch + block) + arrays)
+
+
+def suppression_bytes(
+    checkpoint: "Checkpoint",
+    *,
+    layers: int,
+    d_model: int,
+    d_ff: int,
+    vocab_size: int,
+    workers: int,
+    texts: int,
+    longest: int,
+    window_rows: int,
+    window: int,
+    block_rows: int,
+) -> int:
+    """The same of `suppression`: per worker `texts` that are written at once, beams counted, or a
+    batch of windows."""
+    files = checkpoint.tensors
+    weights = _FLOAT * sum(math.prod(files.shape(name)) for name in files.names)
+    cache = 2 * 2 * texts * longest * layers * d_model  # keys and values, and as they are ordered
+    writing = _FLOAT * (cache + texts * longest * _INNER * d_ff + 6 * texts * vocab_size)
+    reading = _FLOAT * window_rows * window * (_STATES * d_model + _INNER * d_ff)
+    attention = 3 * _FLOAT * window_rows * window * window * max(1, d_model // 64)
+    block = 6 * _FLOAT * block_rows * vocab_size
+    batch = max(writing, reading + max(attention, block))
+    return int(_LIBRARIES + weights + workers * batch)
 
 
 def free_bytes() -> int | None:

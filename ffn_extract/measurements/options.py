@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ffn_extract.errors import OptionError
+from ffn_extract.measurements import suppression_options
+from ffn_extract.measurements.suppression_options import SuppressionOptions
 from ffn_extract.options import ExtractOptions
 
 _LARGEST_SEED = 2**63 - 1
@@ -42,6 +44,8 @@ class MeasureOptions:
         99.9th percentile of |score| over all dominant sub-updates.
     resamples
         Bootstrap resamples of each interval.
+    suppression
+        What `suppression` alone needs.
 
     Raises
     ------
@@ -63,6 +67,7 @@ class MeasureOptions:
     extreme_below: float | None = None
     extreme_above: float | None = None
     resamples: int = 10_000
+    suppression: SuppressionOptions = field(default_factory=SuppressionOptions)
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
@@ -81,11 +86,11 @@ class MeasureOptions:
     def recorded(self) -> dict[str, Any]:
         """The entries of a manifest's parameters; examples and corpus have their own."""
         own = asdict(self)
-        for name in ("model", "corpus", "corpus_field", "workers"):
+        for name in ("model", "corpus", "corpus_field", "workers", "suppression"):
             del own[name]
         return own
 
 
 def limits() -> Mapping[str, tuple[int, int]]:
     """The lowest and the highest value of each whole number, by name."""
-    return _LIMITS
+    return {**_LIMITS, **suppression_options.LIMITS}

@@ -1,7 +1,7 @@
 """Run measurements, from a model's name to folders of tables and figures."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,19 +11,21 @@ from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import ModelInfo
 from ffn_extract.bundle.manifest import digest_of
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
-from ffn_extract.corpora import open_corpus
+from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
 from ffn_extract.measurements.examples import Examples, draw_examples
 from ffn_extract.measurements.folder import Measured, parquet_of, require_new, write_folder
+from ffn_extract.measurements.kept_batches import KeptBatches
 from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
-from ffn_extract.measurements.measurement import Compute, Measurement, Readings
+from ffn_extract.measurements.measurement import Measurement, Readings, Result
 from ffn_extract.measurements.memory import free_bytes, needed_bytes, require_memory
 from ffn_extract.measurements.norm import norm_result
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import REDUCTIONS, Pass
 from ffn_extract.measurements.reductions import DOMINANT, Arrays, drawn_indices
+from ffn_extract.measurements.scorers import WORD_LISTS, Scorer
 from ffn_extract.names import model_name
 from ffn_extract.norm_check import compare_norm
 from ffn_extract.pipeline import model_info, open_device, open_weights
@@ -43,6 +45,7 @@ def measure(
     out: str | os.PathLike[str],
     options: MeasureOptions,
     report: Report = ignore,
+    scorer: Scorer = WORD_LISTS,
 ) -> list[Measured]:
     """Run measurements of `model` (a folder or a hub id) and write a folder for each.
 
@@ -55,6 +58,9 @@ def measure(
     report
         Called often; whatever it raises cancels. A run that was cancelled or killed leaves its
         finished batches in a hidden folder beside `out`, and the same call goes on from there.
+    scorer
+        Scores the continuations of `suppression`. It is an object and no option, so that neither a
+        page nor a file can name code.
 
     Raises
     ------
@@ -74,14 +80,13 @@ def measure(
         require_new(folder)
     measured: dict[str, Measured] = {}
     with locked(place):
-        of_text = {one.name: one.compute for one in wanted if one.compute is not None}
-        for name in (one.name for one in wanted if one.name not in of_text):
+        running = [one for one in wanted if one.compute is not None or one.run is not None]
+        for name in (one.name for one in wanted if one not in running):
             measured[name] = _norm(os.fspath(model), folders[name], options, report)
-        if of_text:
-            some = [one for one in wanted if one.name in of_text]
-            run = _Run(os.fspath(model), place, options, some, Steps(report))
-            for one in some:
-                measured[one.name] = run.write(one, of_text[one.name], folders[one.name])
+        if running:
+            run = _Run(os.fspath(model), place, options, running, Steps(report), scorer)
+            for one in running:
+                measured[one.name] = run.write(one, folders[one.name])
             run.forget()
     return [measured[one.name] for one in wanted]
 
@@ -109,10 +114,11 @@ class _Run:
     options: MeasureOptions
     measurements: Sequence[Measurement]
     steps: Steps
+    scorer: Scorer
 
     def __post_init__(self) -> None:
         options = self.options
-        self._passes: list[Pass] = []
+        self._keeping: list[Pass | KeptBatches] = []
         with self.steps.step("checkpoint") as done:
             self.device = open_device(options.model.device)
             self.checkpoint: Checkpoint = find_checkpoint(
@@ -133,16 +139,27 @@ class _Run:
                 workers=self.workers,
             )
             require_memory(self.name, needed, free_bytes())
-        with self.steps.step("examples") as done:
-            tokenizer, vocabulary = open_vocabulary(self.checkpoint)
-            vocabulary.check_rows(sizes.vocab_size)
-            self.info: ModelInfo = model_info(self.checkpoint, self.name, self.weights, vocabulary)
-            corpus = open_corpus(options.corpus, options.corpus_field)
+            self.tokenizer, self.vocabulary = open_vocabulary(self.checkpoint)
+            self.vocabulary.check_rows(sizes.vocab_size)
+            self.info: ModelInfo = model_info(
+                self.checkpoint, self.name, self.weights, self.vocabulary
+            )
             self.limit = _context(self.checkpoint.config)
-            self.examples: Examples = draw_examples(
-                corpus, tokenizer, self.checkpoint, options, self.limit
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The texts that are read."""
+        return open_corpus(self.options.corpus, self.options.corpus_field)
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The examples, drawn at the first use."""
+        with self.steps.step("examples") as done:
+            drawn = draw_examples(
+                self.corpus, self.tokenizer, self.checkpoint, self.options, self.limit
             )
             done(1, 1)
+        return drawn
 
     @property
     def workers(self) -> int:
@@ -170,17 +187,22 @@ class _Run:
         }
 
     @cached_property
+    def reader(self) -> Reader:
+        """The model, loaded at the first use, once for all measurements."""
+        with self.steps.step("model") as done:
+            reader = Reader(load_model(self.checkpoint, PURPOSE).to(self.device), self.family)
+            done(1, 1)
+        return reader
+
+    @cached_property
     def readings(self) -> Readings:
         """Readings of every example; the first use runs the model."""
-        with self.steps.step("model") as done:
-            loaded = load_model(self.checkpoint, PURPOSE).to(self.device)
-            reader = Reader(loaded, self.family)
-            done(1, 1)
+        _, reader = self.examples, self.reader  # examples first: they are refused at once
         needs = {need for one in self.measurements for need in one.needs}
         arrays = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
         control = None
         if self.options.control and any(one.name == "saturation" for one in self.measurements):
-            drawn = with_random_weights(loaded, self.options.seed).to(self.device)
+            drawn = with_random_weights(reader.model, self.options.seed).to(self.device)
             control = self._pass("control", Reader(drawn, self.family), ["candidates"])
         return Readings(
             arrays=arrays,
@@ -190,31 +212,64 @@ class _Run:
             options=self.options,
         )
 
-    def write(self, one: Measurement, compute: Compute, out: Path) -> Measured:
+    def write(self, one: Measurement, out: Path) -> Measured:
         """Compute a measurement's tables and write its folder."""
+        if one.run is not None:
+            own = one.run(self)
+            return self._folder(one, out, own.result, own.parameters, own.counts, own.more)
+        compute = one.compute
+        if compute is None:
+            raise ValueError(f"{one.name} runs no model")
         readings = self.readings
         with self.steps.step("tables") as done:
             result = compute(readings)
             more: dict[str, bytes] = {"examples.jsonl": self.examples.lines()}
             if one.draws:
                 more["draws.parquet"] = self._draws(readings.n_values)
-            measured = write_folder(
-                out,
-                one,
-                result,
-                model=self.info.to_json(),
-                parameters=self.parameters,
-                environment=environment(str(self.device), self.steps.seconds),
-                counts={"examples": len(self.examples.drawn)},
-                more=more,
-            )
+            counts = {"examples": len(self.examples.drawn)}
+            measured = self._folder(one, out, result, self.parameters, counts, more)
             done(1, 1)
         return measured
 
+    def kept(
+        self, key: object, part: str, count: int, compute: Callable[[int], Arrays]
+    ) -> KeptBatches:
+        """Batches of a measurement's own, in a hidden folder beside `out` until all is written.
+
+        They depend on the model, `key` and `part`; another `key` finds none of them.
+        """
+        name = f"{digest_of([key, self.info.to_json()])[:16]}.{part}"
+        one = KeptBatches(self._hidden(name), count, compute)
+        self._keeping.append(one)
+        return one
+
     def forget(self) -> None:
         """Remove the batches that were kept for a run that is taken up again."""
-        for one in self._passes:
+        for one in self._keeping:
             one.forget()
+
+    def _folder(
+        self,
+        one: Measurement,
+        out: Path,
+        result: Result,
+        parameters: Mapping[str, Any],
+        counts: Mapping[str, int],
+        more: Mapping[str, bytes],
+    ) -> Measured:
+        return write_folder(
+            out,
+            one,
+            result,
+            model=self.info.to_json(),
+            parameters=parameters,
+            environment=environment(str(self.device), self.steps.seconds),
+            counts=counts,
+            more=more,
+        )
+
+    def _hidden(self, name: str) -> Path:
+        return self.out.parent / f".{self.out.name}.{name}.parts"
 
     @cached_property
     def _plan(self) -> BatchPlan:
@@ -226,17 +281,16 @@ class _Run:
         model = self.info.to_json()
         return digest_of([self.parameters, model, drawn])[:16]
 
-    def _kept(self, step: str, wanted: Sequence[str]) -> Path:
-        part = "-".join((step, *wanted))
-        return self.out.parent / f".{self.out.name}.{self._key}.{part}.parts"
+    def _parts(self, step: str, wanted: Sequence[str]) -> Path:
+        return self._hidden(f"{self._key}.{'-'.join((step, *wanted))}")
 
     def _pass(self, step: str, reader: Reader, wanted: Sequence[str]) -> Arrays:
         with self.steps.step(step) as done:
             one = Pass(
                 reader, self.examples, self._plan, self.options.seed, wanted,
-                self._kept(step, wanted), self.limit,
+                self._parts(step, wanted), self.limit,
             )  # fmt: skip
-            self._passes.append(one)
+            self._keeping.append(one)
             return one.run(self.workers, done)
 
     def _draws(self, n_values: Sequence[int]) -> bytes:

@@ -42,17 +42,26 @@ class Unembed:
         with torch.inference_mode(), one_thread():
             return linear(self._narrow(self._norm(states)), self._rows, self._bias)
 
-    def in_blocks(self, states: torch.Tensor, rows: int) -> Iterator[torch.Tensor]:
+    def of_output(self, outputs: torch.Tensor) -> torch.Tensor:
+        """The same of what the decoder gives, which has normed and narrowed it: (n, width)."""
+        with torch.inference_mode(), one_thread():
+            return linear(outputs, self._rows, self._bias)
+
+    def in_blocks(
+        self, states: torch.Tensor, rows: int, *, of_output: bool = False
+    ) -> Iterator[torch.Tensor]:
         """Scores of `rows` states at a time, the last block filled up: never another shape.
 
-        The number of states alone decides about the blocks. Yields shape (at most `rows`, vocab).
+        The number of states alone decides about the blocks. With `of_output` they are what the
+        decoder gives. Yields shape (at most `rows`, vocab).
         """
+        scores = self.of_output if of_output else self.scores
         for start in range(0, len(states), rows):
             block = states[start : start + rows]
             n = len(block)
             if n < rows:
                 block = torch.cat([block, block[-1:].expand(rows - n, -1)])
-            yield self.scores(block)[:n]
+            yield scores(block)[:n]
 
     def directions(self, token_ids: torch.Tensor) -> torch.Tensor:
         """e_w of tokens as vectors of the residual stream, without the norm: (*ids, d_model)."""

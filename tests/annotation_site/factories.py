@@ -105,14 +105,17 @@ def make_extraction(
 def make_measurement(model: LanguageModel | None = None, **changes: Any) -> Measurement:
     """A ready measurement of saturation with one table and two files."""
     measurement = Measurement.objects.create(
-        name="saturation",
-        title="saturation of a model",
         model=model or LanguageModelFactory(),
         model_source="model",
         corpus_source="wordnet",
         corpus_name="wordnet",
         parameters=options_checked({}),
-        **{"state": Measurement.State.READY, **changes},
+        **{
+            "name": "saturation",
+            "title": "saturation of a model",
+            "state": Measurement.State.READY,
+            **changes,
+        },
     )
     if measurement.state == Measurement.State.READY:
         columns = {"layer": "layer, counted from 0", "share": "share of all examples"}

@@ -65,6 +65,22 @@ def words_of_options() -> list[str]:
     return asked
 
 
+def words_of_measurements() -> list[str]:
+    """What the form of a measurement asks of its options, and the steps of a run."""
+    from django.forms.utils import pretty_name
+
+    from annotation_site.measurements.options import OFFERED
+    from ffn_extract.option_types import Choice
+    from ffn_extract.progress import MEASUREMENT_STEPS
+
+    found = [title for _, title in MEASUREMENT_STEPS]
+    for one in OFFERED.values():
+        choices = one.type.meanings.values() if isinstance(one.type, Choice) else ()
+        help = one.help if one.page_help is None else one.page_help
+        found += [one.label or pretty_name(one.name), help, *choices]
+    return found
+
+
 def words_of_measures() -> list[str]:
     """Names, definitions and units of measures, and remarks about values."""
     from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
@@ -85,7 +101,10 @@ def registry_words() -> list[str]:
     from ffn_extract.progress import STEPS
 
     steps = [title for _, title in STEPS]
-    found = [*words_of_options(), *steps, *UNEMBEDDINGS.values(), *words_of_measures()]
+    found = [
+        *words_of_options(), *steps, *UNEMBEDDINGS.values(), *words_of_measurements(),
+        *words_of_measures(),
+    ]  # fmt: skip
     return [word for word in dict.fromkeys(found) if word]
 
 

@@ -18,6 +18,9 @@ from ffn_extract.errors import GlossError
 from ffn_extract.glosses import GLOSS_SOURCES, Gloss, gloss_each
 from ffn_extract.glosses.wiki_settings import WikiSettings
 from ffn_extract.limits import MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
+from ffn_extract.measurements import MEASUREMENTS, measurement_of
+from ffn_extract.measurements.scorers import scores_of
+from ffn_extract.measurements.word_lists import WORDS
 from ffn_extract.options import VECTOR_KINDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -112,3 +115,28 @@ def test_the_format_documents_every_key_of_a_manifest(demo_bundle):
     stored = open_bundle(demo_bundle.path).manifest.to_json()
     for key in [*stored, *stored["model"], *stored["parameters"], *stored["counts"]]:
         assert f"`{key}`" in text, key
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_every_measurement_is_listed_with_its_tables(name):
+    text = (DOCS / "measurements.md").read_text()
+    tables = ", ".join(f"`{table}`" for table in measurement_of(name).columns)
+    assert f"\n| `{name}` | {tables} | " in text
+
+
+def test_measurements_names_every_column_of_suppression_and_every_word():
+    text = (DOCS / "measurements.md").read_text()
+    for table, columns in measurement_of("suppression").columns.items():
+        assert f"\n| `{table}` | {', '.join(f'`{column}`' for column in columns)} |\n" in text
+    for attribute, words in WORDS.items():
+        assert f"\n| `{attribute}` | {', '.join(words)} |\n" in text
+
+
+def test_the_example_of_a_scorer_is_one_that_works():
+    (source,) = re.findall(
+        r"\n\n((?:    .*\n)+)\nImporting a scorer", (DOCS / "measurements.md").read_text()
+    )
+    namespace: dict[str, object] = {"name": "docs"}
+    exec(textwrap.dedent(source), namespace)
+    scorer = type("Scorer", (), {"name": "docs", "score": staticmethod(namespace["score"])})
+    assert scores_of(scorer, ["x", "x" * 81]) == {"long": [0.0, 1.0]}

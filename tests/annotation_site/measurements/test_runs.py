@@ -68,7 +68,8 @@ def test_a_ready_measurement_holds_the_bytes_that_the_command_writes(
 ):
     done = work(enqueue(model, requested_by=researcher))
     assert (done.state, done.error, done.claim) == (State.READY, "", None)
-    options = measure_options({**FEW, "corpus": str(settings.CORPORA_DIR / "thirty.txt")})
+    values = {**FEW, "corpus": str(settings.CORPORA_DIR / "thirty.txt")}
+    options = measure_options(values, {"name": model.name})
     (written,) = measure(["saturation"], settings.MODELS_DIR / "tiny", tmp_path / "out", options)
     kept = content_of(done)
     there = {path.name: path.read_bytes() for path in written.folder.iterdir()}

@@ -33,6 +33,7 @@ for row in Assignment.objects.filter(position__lte=3).select_related("membership
         base_version=1, key=uuid.uuid4(), annotation=answer(pattern(1, [1, 2, 3, 4, 5])),
         active_seconds=7)
 make_invitation()
+make_measurement()
 """
 # All rows of all models, as text: what must be equal before and after.
 ROWS = """
@@ -99,6 +100,7 @@ def test_a_restored_site_has_every_row_and_file(two_sites, tmp_path):
     file = tmp_path / "site.tar"
     before = rows(old)
     assert len(before["annotation.Revision"]) == 7  # the names of the fields, and six of them
+    assert len(before["measurements.MeasurementContent"]) == 3  # of two files
     old.manage("backup", str(file))
     new.manage("restore", str(file))
     assert rows(new) == before

@@ -13,30 +13,46 @@ pytestmark = pytest.mark.long
 DEADLINE = 300
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_killed_command_is_taken_up_and_writes_the_same_bytes(tiny_model, tmp_path, workers):
+CONTRIBUTION = ["contribution", "--examples", "500", "--batch-rows", "2"]
+SUPPRESSION = [
+    "suppression", "--set", "1:3=9", "--prompt-count", "80", "--prompt-rows", "2", "--beams", "1",
+    "--perplexity-tokens", "60",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "batches", "workers"),
+    [
+        (CONTRIBUTION, "", 250, "1"),
+        (CONTRIBUTION, "", 250, "2"),
+        (SUPPRESSION, "writing-none", 40, "2"),
+    ],
+)
+def test_a_killed_command_is_taken_up_and_writes_the_same_bytes(
+    tiny_model, tmp_path, given, kept, batches, workers
+):
+    pattern = f".out.*{kept}.parts/*.npz"
     corpus = tmp_path / "texts.txt"
     corpus.write_text("".join(f"the cat sat on mat {i} and saw dogs\n" for i in range(600)))
 
     def command(out):
         return [
-            sys.executable, "-W", "ignore", "-m", "ffn_extract", "measure", "contribution",
+            sys.executable, "-W", "ignore", "-m", "ffn_extract", "measure", *given,
             str(tiny_model("gpt2")), "--out", str(tmp_path / out), "--corpus", str(corpus),
-            "--examples", "500", "--batch-rows", "2", "--workers", workers, "--resamples", "100",
+            "--workers", workers, "--resamples", "100",
         ]  # fmt: skip
 
     subprocess.run(command("whole"), check=True, capture_output=True)
     killed = subprocess.Popen(command("out"), stderr=subprocess.DEVNULL)
     end = time.monotonic() + DEADLINE
-    while len(list(tmp_path.glob(".out.*.parts/*.npz"))) < 5:
+    while len(list(tmp_path.glob(pattern))) < 5:
         assert time.monotonic() < end
         assert killed.poll() is None
         time.sleep(0.01)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / "out").exists()
-    done = len(list(tmp_path.glob(".out.*.parts/*.npz")))
-    assert 5 <= done < 250
+    assert 5 <= len(list(tmp_path.glob(pattern))) < batches
     subprocess.run(command("out"), check=True, capture_output=True)
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     for name in files:

@@ -1,0 +1,120 @@
+"""Batches that are computed once, by any process, and kept on disk until all are there.
+
+What a batch gives depends on its number alone. So any process may compute any batch, a killed run
+goes on where it stood, and what is joined is the same bytes.
+"""
+
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ffn_extract.atomic_file import atomic_file
+from ffn_extract.errors import FFNExtractError, ProcessEnded
+from ffn_extract.measurements.reductions import Arrays
+
+Told = Callable[[int, int, int], None]
+"""Called with batches done, all of them, and those done by an earlier run."""
+_POLL_SECONDS = 0.1
+_SENTENCE = "refusal.txt"
+
+
+@dataclass(frozen=True)
+class KeptBatches:
+    """The batches 0 to `count` − 1, whose arrays `compute` gives and `folder` keeps."""
+
+    folder: Path
+    count: int
+    compute: Callable[[int], Arrays]
+
+    @property
+    def missing(self) -> list[int]:
+        """The batches that no run has computed."""
+        return [number for number in range(self.count) if not self._path(number).exists()]
+
+    def run(self, workers: int, told: Told) -> None:
+        """Compute the batches that are not there yet, with several workers in forked processes.
+
+        Whatever `told` raises ends the run and keeps finished batches. Raises FFNExtractError as
+        `compute` does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        missing = self.missing
+        before = self.count - len(missing)
+        told(before, self.count, before)
+        if workers > 1 and len(missing) > 1:
+            self._in_processes(missing, min(workers, len(missing)), before, told)
+        else:
+            for done, number in enumerate(missing, start=before + 1):
+                self._write(number)
+                told(done, self.count, before)
+
+    def arrays(self, number: int) -> Arrays:
+        """What a finished batch gave."""
+        with np.load(self._path(number), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def forget(self) -> None:
+        """Remove what is kept."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, number: int) -> None:
+        arrays = self.compute(number)
+        with atomic_file(self._path(number), durable=False) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def _in_processes(self, missing: Sequence[int], workers: int, before: int, told: Told) -> None:
+        """Split batches among forked processes, which share the model's memory."""
+        (self.folder / _SENTENCE).unlink(missing_ok=True)
+        context = multiprocessing.get_context("fork")
+        children: list[BaseProcess] = [
+            context.Process(
+                target=self._child, args=(missing[k::workers], os.getpid()), daemon=True
+            )
+            for k in range(workers)
+        ]
+        try:
+            for child in children:
+                child.start()
+            while any(child.is_alive() for child in children):
+                time.sleep(_POLL_SECONDS)
+                done = before + sum(self._path(number).exists() for number in missing)
+                told(done, self.count, before)
+                if any(child.exitcode for child in children):
+                    break
+        finally:
+            for child in children:
+                if child.is_alive() and any(other.exitcode for other in children):
+                    child.terminate()
+        for child in children:
+            child.join()
+        if any(child.exitcode for child in children):
+            said = self.folder / _SENTENCE
+            if said.exists():
+                raise FFNExtractError(said.read_text(encoding="utf-8"))
+            raise ProcessEnded(
+                "A process that ran the model ended before its work was done. Run the same command "
+                "again: it goes on where it stood. --workers 1 needs the least memory."
+            )
+        told(self.count, self.count, before)
+
+    def _child(self, numbers: Sequence[int], parent: int) -> None:
+        torch.set_num_threads(1)  # before anything else: the pool of threads was not forked
+        try:
+            for number in numbers:
+                if os.getppid() != parent:
+                    os._exit(1)  # the command was killed; the next one goes on
+                self._write(number)
+        except FFNExtractError as error:
+            (self.folder / _SENTENCE).write_text(str(error), encoding="utf-8")
+            os._exit(1)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"batch-{number:06}.npz"
