@@ -53,6 +53,16 @@ _LABELS = {
     "batch_rows": _("Texts in a batch"),
     "length_multiple": _("Batches padded to a multiple of"),
     "per_layer": _("Vectors per layer and kind"),
+    "set": _("Suppression: turn on these vectors"),
+    "promoting": _("Or those that promote these words"),
+    "chosen": _("How many vectors the words choose"),
+    "coefficient": _("Coefficient"),
+    "before_activation": _("Set what the activation reads, not what it gives"),
+    "prompt_count": _("Prompts"),
+    "prompt_rows": _("Prompts continued at once"),
+    "beams": _("Beams"),
+    "perplexity_tokens": _("Tokens for perplexity"),
+    "window": _("Tokens read at once"),
 }
 _HELPS = {
     "examples": _("One prefix of each sentence is read at its last position."),
@@ -68,6 +78,16 @@ _HELPS = {
     "length_multiple": _("In tokens."),
     "random_grain": _("What the random vectors’ mean and deviation are taken over."),
     "per_layer": "",
+    "set": _("LAYER:INDEX or LAYER:INDEX=COEFFICIENT, separated by commas, such as 13:1852=3."),
+    "promoting": _("Separated by commas, such as safe,peace,thank."),
+    "chosen": "",
+    "coefficient": _("What the vectors’ coefficients are set to."),
+    "before_activation": "",
+    "prompt_count": _("Drawn by the seed and continued in each condition."),
+    "prompt_rows": "",
+    "beams": _("1 is greedy."),
+    "perplexity_tokens": _("Of the corpus, with and without the vectors turned on."),
+    "window": _("Empty means the model’s context, at most 1,024."),
 }
 _SAID = {
     "min_prefix": _("at least %(value)s tokens"),
@@ -80,6 +100,15 @@ _SAID = {
     "length_multiple": _("padded to multiples of %(value)s tokens"),
     "per_layer": _("%(value)s per layer and kind"),
     "top_k": _("%(value)s tokens per list"),
+    "set": _("vectors %(value)s"),
+    "promoting": _("vectors that promote %(value)s"),
+    "chosen": _("%(value)s by words"),
+    "coefficient": _("set to %(value)s"),
+    "prompt_count": _("%(value)s prompts"),
+    "prompt_rows": _("%(value)s at once"),
+    "beams": _("%(value)s beams"),
+    "perplexity_tokens": _("%(value)s tokens for perplexity"),
+    "window": _("windows of %(value)s tokens"),
 }
 """A folded option's value in a few words."""
 _UNSET = {
@@ -92,6 +121,13 @@ _GROUPS: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("extremes", _("Control, extremes"), ("control", "extreme_below", "extreme_above")),
     ("intervals", _("Intervals"), ("resamples",)),
     ("batches", _("Batches"), ("batch_rows", "length_multiple")),
+    (
+        "turned", _("Vectors turned on"),
+        (
+            "set", "promoting", "chosen", "coefficient", "before_activation", "prompt_count",
+            "prompt_rows", "beams", "perplexity_tokens", "window",
+        ),
+    ),
     (
         "vectors", _("Vectors of Norm"), ("per_layer", "random_grain", "top_k", "drop_special"),
     ),
@@ -185,6 +221,12 @@ class MeasurementForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        chosen = data.get("set") or data.get("promoting")
+        if "suppression" in data.get("names", []) and not chosen:
+            self.add_error(
+                "set",
+                gettext("Name the vectors that Suppression turns on, or words that they promote."),
+            )
         if self.errors:
             return data
         values = {name: data[name] for name in OFFERED if data.get(name) not in (None, "")}

@@ -18,6 +18,7 @@ from annotation_site.measurements.figures import (
     scale_of,
 )
 from annotation_site.measurements.models import Measurement, MeasurementFile
+from annotation_site.measurements.progress import share_done
 
 MOST_OPEN = 12  # rows of a table that is not folded
 MOST_JOINED_OPEN = 80
