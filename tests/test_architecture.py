@@ -114,8 +114,8 @@ FILES = {
         "import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
-        "figures files forecasts forms models options pages progress runs selectors services sweeps "
-        "tables tasks urls views"
+        "figures files forecasts forms models options pages progress runs selectors services "
+        "sweeps tables tasks urls views"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
