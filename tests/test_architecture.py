@@ -256,8 +256,8 @@ FROM_EXTRACTION = {
     "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "corpora",
     "data_folder", "errors", "estimate", "formulas", "measurements.MEASUREMENTS",
     "measurements.RUN_NO_MODEL", "measurements.STEPS_OF_SOME", "measurements.STEPS_WITHOUT",
-    "measurements.declared", "measurements.estimate", "measurements.options", "model_sizes", "option_types", "options", "progress", "target_lock",
-    "traceable", "version",
+    "measurements.declared", "measurements.estimate", "measurements.options", "model_sizes",
+    "option_types", "options", "progress", "target_lock", "traceable", "version",
 }  # fmt: skip
 
 
