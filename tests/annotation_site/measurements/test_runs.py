@@ -186,6 +186,18 @@ def test_files_beyond_the_bound_are_not_kept(in_this_process, model, monkeypatch
     assert str(failed.error).startswith("The measurement's files have more than 0 MB")
 
 
+def test_a_token_that_a_database_does_not_store_is_replaced_in_words_alone(
+    in_this_process, model, monkeypatch
+):
+    class Odd(InThisProcess):
+        def measure(self, *described):
+            about = super().measure(*described)
+            return {**about, "words": ["top token: \0"]}
+
+    monkeypatch.setattr(runs, "MeasuringApart", Odd)
+    assert work(enqueue(model)).words == "top token: \ufffd"
+
+
 def reading_steps(monkeypatch, *, stop_at=None):
     """The (done, total) of each report of the pass; at `stop_at` batches it is cancelled."""
     told = []
