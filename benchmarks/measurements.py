@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -107,24 +108,21 @@ def clusters(vectors: Floats, number: int, turns: int = TURNS) -> dict[str, floa
 
     units, _ = directions(vectors)
     distances = condensed(units)
+    alone = partial(fastcluster.linkage, method="complete", preserve_input=False)
     seconds: dict[str, list[float]] = {}
     for _ in range(turns):
         for name, run in (
-            ("from vectors", lambda: cluster(directions(vectors)[0], number)),
-            (
-                "fastcluster from vectors",
-                lambda: fastcluster.linkage(vectors, "complete", "cosine"),
-            ),
-            ("from distances", lambda of=distances.copy(): _joined(of, len(vectors), number)),
-            (
-                "fastcluster from distances",
-                lambda of=distances.copy(): fastcluster.linkage(
-                    of, "complete", preserve_input=False
-                ),
-            ),
+            ("from vectors", partial(_clustered, vectors, number)),
+            ("fastcluster from vectors", partial(alone, vectors, metric="cosine")),
+            ("from distances", partial(_joined, distances.copy(), len(vectors), number)),
+            ("fastcluster from distances", partial(alone, distances.copy())),
         ):
             seconds.setdefault(name, []).append(_processor_seconds(run))
     return {name: statistics.median(some) for name, some in seconds.items()}
+
+
+def _clustered(vectors: Floats, number: int) -> None:
+    cluster(directions(vectors)[0], number)
 
 
 def _joined(distances: Floats, n: int, number: int) -> None:
