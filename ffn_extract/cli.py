@@ -17,6 +17,7 @@ from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.help_groups import GroupedCommand
 from ffn_extract.measurements.options import MeasureOptions
+from ffn_extract.measurements.scorers import scorer_at
 from ffn_extract.options import VECTOR_KINDS, flag_of
 from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, Progress
 from ffn_extract.target_lock import locked
@@ -164,7 +165,6 @@ def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
     from ffn_extract.measurements.folder import NO_MATPLOTLIB
     from ffn_extract.measurements.run import measure as run
-    from ffn_extract.measurements.scorers import scorer_at
 
     names = [one.strip() for one in measurement.split(",")]
     with _Bars() as bars:

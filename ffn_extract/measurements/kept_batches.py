@@ -57,7 +57,7 @@ class KeptBatches:
                 told(done, self.count, before)
 
     def arrays(self, number: int) -> Arrays:
-        """What a finished batch gave."""
+        """The arrays of a finished batch."""
         with np.load(self._path(number), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
