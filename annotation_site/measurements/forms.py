@@ -214,7 +214,7 @@ class MeasurementForm(forms.Form):
             value = dict(bound.field.choices).get(value, value)  # type: ignore[arg-type]
             return str(value)
         words = _SAID.get(name)
-        shown = f"{value:,}" if isinstance(value, int) else value
+        shown = f"{float(value):,.10g}" if str(value).replace(".", "", 1).isdecimal() else value
         if words is None:
             return gettext("%(label)s %(value)s") % {"label": bound.label, "value": shown}
         return str(words) % {"value": shown}
