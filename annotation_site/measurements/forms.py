@@ -38,7 +38,7 @@ WORDS = {
     ),
     "early-exit": (_("Early exit"), _("layers that a rule over clusters saves")),
 }  # fmt: skip
-"""What pages call each measurement, and what it tells."""
+"""The name of each measurement on pages, and what it tells."""
 USUAL = ("examples", "seed")
 FIRST = "contribution"
 """The measurement that is chosen at first."""
@@ -242,7 +242,7 @@ class MeasurementForm(forms.Form):
         return data
 
     def wanted(self) -> dict[str, Any]:
-        """What a valid form asks for; of a form that nobody filled in, of its first values."""
+        """The arguments of a valid form for services; of a form without answers, of its first values."""
         if not self.is_bound:
             first = self.fields["model"].queryset.filter(pk=self["model"].initial).first()  # type: ignore[attr-defined]
             names = self["names"].initial
