@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure shows. `is_share`: the values are shares of one."""
+    """A figure: lines over layers."""
 
     name: str
     title: str

@@ -90,7 +90,7 @@ def file_content(file: MeasurementFile) -> bytes:
 
 
 def download_name(measurement: Measurement, name: str) -> str:
-    """What a file is called once it is saved: "saturation-gpt2-saturation.csv"."""
+    """The name of a saved file: "saturation-gpt2-saturation.csv"."""
     return f"{measurement.name}-{slugify(measurement.model.name)[:80]}-{name}"
 
 

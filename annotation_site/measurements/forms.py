@@ -38,7 +38,7 @@ WORDS = {
     ),
     "early-exit": (_("Early exit"), _("layers that a rule over clusters saves")),
 }  # fmt: skip
-"""What pages call each measurement, and what it tells."""
+"""The name of each measurement on pages, and what it tells."""
 USUAL = ("examples", "seed")
 FIRST = "contribution"
 """The measurement that is chosen at first."""
@@ -214,7 +214,7 @@ class MeasurementForm(forms.Form):
             value = dict(bound.field.choices).get(value, value)  # type: ignore[arg-type]
             return str(value)
         words = _SAID.get(name)
-        shown = f"{value:,}" if isinstance(value, int) else value
+        shown = f"{float(value):,.10g}" if str(value).replace(".", "", 1).isdecimal() else value
         if words is None:
             return gettext("%(label)s %(value)s") % {"label": bound.label, "value": shown}
         return str(words) % {"value": shown}
@@ -242,7 +242,7 @@ class MeasurementForm(forms.Form):
         return data
 
     def wanted(self) -> dict[str, Any]:
-        """What a valid form asks for; of a form that nobody filled in, of its first values."""
+        """The arguments of services: of a valid form, or of one without answers its first values."""
         if not self.is_bound:
             first = self.fields["model"].queryset.filter(pk=self["model"].initial).first()  # type: ignore[attr-defined]
             names = self["names"].initial

@@ -1,4 +1,4 @@
-"""What the pages of measurements show: rows, figures, tables, and two side by side."""
+"""Rows, figures and tables of measurements for pages, and two measurements side by side."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -86,7 +86,7 @@ def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
 
 
 def parameters_of(measurement: Measurement) -> list[tuple[str, Any]]:
-    """What a ready measurement's manifest records of it; of another, the options that are set."""
+    """The parameters in a ready measurement's manifest; of another, the options that are set."""
     found = measurement.parameters
     if measurement.is_ready:
         found = json.loads(measurement.manifest or "{}").get("parameters", {})
@@ -110,7 +110,7 @@ def table_of(measurement: Measurement, name: str) -> selectors.Table:
 
 
 def columns_said(table: selectors.Table) -> list[tuple[str, str]]:
-    """What each column holds, by the name that pages give it."""
+    """The meaning of each column, by the name that pages give it."""
     return [(tables.said(column), holds) for column, holds in table.about.items()]
 
 

@@ -133,7 +133,7 @@ def _enqueued(request: PersonRequest, made: list[Measurement]) -> HttpResponse:
 
 
 def _initial(request: PersonRequest, models: Any) -> dict[str, Any]:
-    """What the form begins with: the values of another measurement, or a model."""
+    """The first values of the form: those of another measurement, or a model."""
     like = request.GET.get("like", "")
     if like:
         found = _found(like)

@@ -68,7 +68,7 @@ class Figure:
     lines: Sequence[Line]
 
     def to_json(self) -> dict[str, Any]:
-        """What is drawn, for another program to draw; a number that is not finite is None."""
+        """The lines, for another program to draw; a number that is not finite is None."""
         return {
             "name": self.name,
             "title": self.title,

@@ -63,7 +63,7 @@ def test_from_the_form_to_figures_side_by_side(site: Site, browser: Browser, tmp
     expect(page.locator("#say-corpus")).to_contain_text("has 24 sentences")
 
     # Two at once; the model's page renews itself until they are ready.
-    enqueue(page, "20", "Saturation")
+    enqueue(page, "20", "Saturation: the layer")
     expect(page.get_by_text("2 measurements are queued.")).to_be_visible()
     rows = page.get_by_role("region", name="Measurements").get_by_role("row")
     for name in ("contribution of tiny", "saturation of tiny"):
