@@ -136,7 +136,7 @@ FILES = {
 # along where they are installed.
 HEAVY = {
     "torch", "transformers", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn", "wptools",
-    "nltk",
+    "nltk", "fastcluster",
 }  # fmt: skip
 # Imports inside functions, and why they are there. "light: …" is a heavy library, or a module of
 # ours that loads one; "after django.setup(): …" one that cannot be loaded before it.
@@ -228,6 +228,13 @@ LATE = {
         "ffn_extract.glosses.wikipedia.WikipediaGlosses": "light: one source of several",
         "ffn_extract.glosses.wordnet.WordNetGlosses": "light: one source of several",
         "ffn_extract.wordnet.wordnet_is_at_hand": "light: the same",
+    },
+    "ffn_extract/measurements/exit_classifiers.py": {
+        "sklearn.linear_model.LogisticRegression": "light: one measurement of several",
+        "sklearn.model_selection.StratifiedKFold": "light: the same",
+    },
+    "ffn_extract/measurements/linkage.py": {
+        "fastcluster": "light: two measurements of several",
     },
     "ffn_extract/measurements/folder.py": {
         "matplotlib": "light: tables need none, and are written without",

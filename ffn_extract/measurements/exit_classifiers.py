@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -46,8 +47,6 @@ def fit_and_test(
     labels, held_labels
         Whether the example saturates at the layer, shape (n,) each.
     """
-    from threadpoolctl import threadpool_limits
-
     none = Fitted(np.zeros(len(tested), dtype=np.bool_))
     counts = int(labels.sum()), int((~labels).sum())
     if min(counts) < FOLDS or not held_labels.any():

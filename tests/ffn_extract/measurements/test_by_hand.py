@@ -1,9 +1,8 @@
 """A toy model whose readings, events and shares are worked out by hand.
 
-LLaMA without attention (its output matrix is 0), 8 dimensions, 6 tokens; token t is embedded as
-axis t and scored by what the stream has on axis t. At token 0 the first FFN adds 3 on axis 1
-(vector 0, m = 1) and 1 on axis 7, of no token (vector 1, m = 1): token 1 comes to the top for good.
-The second adds 0.5 on axis 2 and takes 0.25 from axis 1 (m = −0.5). The third adds nothing.
+It is the model of planted.py. At token 0 the first FFN adds 3 on axis 1 (vector 0, m = 1) and 1 on
+axis 7, of no token (vector 1, m = 1): token 1 comes to the top for good. The second adds 0.5 on
+axis 2 and takes 0.25 from axis 1 (m = −0.5). The third adds nothing.
 """
 
 import copy
@@ -11,8 +10,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
-import transformers
 
 from ffn_extract.architectures import ARCHITECTURES
 from ffn_extract.corpora import Corpus
@@ -30,39 +27,20 @@ from ffn_extract.measurements.passes import REDUCTIONS, Pass
 from ffn_extract.measurements.reductions import drawn_indices
 from ffn_extract.tracing.batches import BatchPlan
 from ffn_extract.tracing.reader import Reader
+from tests.ffn_extract.measurements.planted import blank_model, plant
 
-ROOT8 = math.sqrt(8)
 OPTIONS = MeasureOptions(resamples=100)
 
 
 @pytest.fixture(scope="module")
 def toy():
-    config = transformers.LlamaConfig(
-        vocab_size=6, hidden_size=8, num_hidden_layers=3, num_attention_heads=1,
-        num_key_value_heads=1, intermediate_size=12, hidden_act="relu", rms_norm_eps=1e-12,
-        tie_word_embeddings=False, pad_token_id=5, bos_token_id=None, eos_token_id=None,
-    )  # fmt: skip
-    model = transformers.LlamaForCausalLM(config).eval()
-    for name, parameter in model.named_parameters():
-        parameter.data.zero_()
-        if name.endswith("norm.weight"):
-            parameter.data.fill_(1)
-    model.model.embed_tokens.weight.data[:6, :6] = torch.eye(6)
-    model.lm_head.weight.data[:6, :6] = torch.eye(6)
+    model = blank_model()
     # Axis 0 of the normed stream is √8·x_0/‖x‖: 1 here, 1/√11 after the first layer.
     plant(model, 0, 0, at=0, norm=1, m=1.0, axis=1, amount=3.0)
     plant(model, 0, 1, at=0, norm=1, m=1.0, axis=7, amount=1.0)
     plant(model, 1, 4, at=0, norm=math.sqrt(11), m=1.0, axis=2, amount=0.5)
     plant(model, 1, 9, at=0, norm=math.sqrt(11), m=-0.5, axis=1, amount=0.5)
     return model
-
-
-def plant(model, layer, index, *, at, norm, m, axis, amount):
-    """A vector `amount` on an axis, with coefficient m where the stream of that norm has 1 `at`."""
-    mlp = model.model.layers[layer].mlp
-    mlp.gate_proj.weight.data[index, at] = norm / ROOT8
-    mlp.up_proj.weight.data[index, at] = m * norm / ROOT8
-    mlp.down_proj.weight.data[axis, index] = amount
 
 
 def readings_of(model, texts, tmp_path, options=OPTIONS):

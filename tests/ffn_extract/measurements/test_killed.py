@@ -59,8 +59,54 @@ def test_a_killed_command_is_taken_up_and_writes_the_same_bytes(
         if name != "manifest.json":
             one, two = ((tmp_path / out / name).read_bytes() for out in ("out", "whole"))
             assert one == two, name
+    assert digests_of(tmp_path) == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_killed_early_exit_goes_on_with_its_clusters_and_fits(tiny_model, tmp_path, workers):
+    """Killed while classifiers are fitted; the run that is not killed has one worker."""
+    corpus = tmp_path / "texts.txt"
+    corpus.write_text("".join(f"{i * 37 % 100} the cat sat on mat {i}\n" for i in range(140)))
+
+    def command(out, count):
+        return [
+            sys.executable, "-W", "ignore", "-m", "ffn_extract", "measure", "early-exit,clusters",
+            str(tiny_model("gemma2")), "--out", str(tmp_path / out), "--corpus", str(corpus),
+            "--examples", "120", "--batch-rows", "8", "--clusters", "20", "--workers", count,
+        ]  # fmt: skip
+
+    subprocess.run(command("whole", "1"), check=True, capture_output=True)
+    killed = subprocess.Popen(command("out", workers), stderr=subprocess.DEVNULL)
+    end = time.monotonic() + DEADLINE
+    while not list(tmp_path.glob(".out.*.exits.parts/*.npz")):
+        assert time.monotonic() < end
+        assert killed.poll() is None
+        time.sleep(0.001)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "out").exists()
+    assert len(list(tmp_path.glob(".out.*.exits.parts/*.npz"))) < 5
+    (labels,) = tmp_path.glob(".out.*.clusters.parts/*.npz")
+    before = labels.stat().st_mtime_ns
+    again = subprocess.Popen(command("out", workers), stderr=subprocess.DEVNULL)
+    while labels.exists():
+        assert labels.stat().st_mtime_ns == before
+        if again.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert again.wait() == 0
+    for name in ("clusters", "early-exit"):
+        for path in (tmp_path / "whole" / name).iterdir():
+            if path.name != "manifest.json":
+                assert (tmp_path / "out" / name / path.name).read_bytes() == path.read_bytes()
+        assert digests_of(tmp_path, name) == 1
+    assert not list(tmp_path.glob(".out*"))
+
+
+def digests_of(tmp_path, name=""):
+    """How many digests the two runs have."""
     digests = {
-        json.loads((tmp_path / out / "manifest.json").read_text())["digest"]
+        json.loads((tmp_path / out / name / "manifest.json").read_text())["digest"]
         for out in ("out", "whole")
     }
-    assert len(digests) == 1
+    return len(digests)
