@@ -17,6 +17,7 @@ from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.help_groups import GroupedCommand
 from ffn_extract.measurements.options import MeasureOptions
+from ffn_extract.measurements.scorers import scorer_at
 from ffn_extract.options import VECTOR_KINDS, flag_of
 from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, Progress
 from ffn_extract.target_lock import locked
@@ -213,7 +214,6 @@ def _measure_options(rest: dict[str, Any]) -> tuple[MeasureOptions, dict[str, An
     own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
     suppression, scorer = asked.suppression_of(rest)
     options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
-    from ffn_extract.measurements.scorers import scorer_at
 
     wanted = MeasureOptions(model=options, seed=options.seed, suppression=suppression, **own)
     return wanted, {} if scorer is None else {"scorer": scorer_at(scorer)}

@@ -214,7 +214,6 @@ LATE = {
         "ffn_extract.listing.tensor_lines": "light: one command of several",
         "ffn_extract.measurements.folder.NO_MATPLOTLIB": "light: one command of several",
         "ffn_extract.measurements.run.measure": "light: one command of several",
-        "ffn_extract.measurements.scorers.scorer_at": "light: one command of several",
         "ffn_extract.pipeline.extract": "light: one command of several",
         "ffn_extract.wordnet.fetch_wordnet": "light: one command of several",
     },

@@ -136,7 +136,7 @@ Compute = Callable[[Readings], Result]
 
 @dataclass(frozen=True)
 class OwnRun:
-    """What a measurement gives that runs the model in its own way.
+    """Result and files of a measurement that runs the model in its own way.
 
     `parameters` are everything that the tables depend on besides the model; `more` are further
     files by name.

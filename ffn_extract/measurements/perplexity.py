@@ -112,8 +112,8 @@ class PerplexityReader:
             )[0]
         places = [(row, at) for row, ids in enumerate(texts) for at in range(first, len(ids))]
         rows, columns = (torch.tensor(some, device=device) for some in zip(*places, strict=True))
-        gold = batch.ids.to(device)[rows, columns]
-        losses, tops = self._read(states[rows, columns - 1], gold)
+        following = batch.ids.to(device)[rows, columns]
+        losses, tops = self._read(states[rows, columns - 1], following)
         loss = np.zeros(len(texts))
         top = np.full((len(texts), windows.size), -1, dtype=np.int32)
         start = 0
@@ -131,14 +131,14 @@ class PerplexityReader:
         return {"loss": loss, "tokens": tokens, "top": top}
 
     def _read(
-        self, states: torch.Tensor, gold: torch.Tensor
+        self, states: torch.Tensor, following: torch.Tensor
     ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """−ln p of the gold token and the top token at each place, both of shape (places,)."""
+        """−ln p of the token that follows, and the top token, both of shape (places,)."""
         losses, tops = [], []
         unembed = self.reader.unembed
         done = 0
         for scores in unembed.in_blocks(states, BLOCK_ROWS, of_output=True):
-            own = gold[done : done + len(scores)]
+            own = following[done : done + len(scores)]
             done += len(scores)
             with torch.inference_mode(), one_thread():
                 logits = unembed.logits(scores).to(torch.float64)

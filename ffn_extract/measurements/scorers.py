@@ -28,7 +28,7 @@ class Scorer(Protocol):
 
     @property
     def name(self) -> str:
-        """What a manifest calls it."""
+        """Name in the manifest."""
 
     def score(self, texts: Sequence[str]) -> Mapping[str, Sequence[float]]:
         """Scores by attribute, each a sequence with one number per text, in the texts' order.
@@ -70,7 +70,7 @@ class _Named:
         self.name, self._score = name, score
 
     def score(self, texts: Sequence[str]) -> Any:
-        """What the function gives."""
+        """Scores of the named function."""
         return self._score(texts)
 
 

@@ -18,7 +18,7 @@ from ffn_extract.measurements.continuations import (
     lines_of,
 )
 from ffn_extract.measurements.in_paper import Beside, InPaper, Numbers
-from ffn_extract.measurements.kept import Arrays, KeptParts
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.measurement import (
     Cell,
     Measurement,
@@ -54,7 +54,7 @@ Scores = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True)
 class Written:
-    """What a condition gave: new ids and texts of each prompt, and their scores by attribute."""
+    """New ids and texts of each prompt under a condition, and their scores by attribute."""
 
     new_ids: Sequence[Sequence[int]]
     texts: Sequence[str]
@@ -63,7 +63,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Read:
-    """What a condition gave over the windows: summed −ln p, tokens, and top tokens by place."""
+    """Summed −ln p, tokens, and top tokens by place, over the windows under a condition."""
 
     loss: float
     tokens: int
@@ -172,30 +172,24 @@ def _under_each(
 ) -> dict[str, list[Arrays]]:
     """The batches of a step under each condition, kept until all is written."""
     before = opened.options.suppression.before_activation
-    kept: dict[str, KeptParts] = {
-        name: opened.kept(key, f"{step}-{name}", count, compute) for name in turned
-    }
-    total = count * len(kept)
-    earlier = total - sum(len(one.missing) for one in kept.values())
+    names = list(turned)
+
+    def under_one(number: int) -> Arrays:
+        condition, batch = divmod(number, count)
+        changes = [
+            Intervention(layer, index, "set", value, before_activation=before)
+            for layer, index, value in turned[names[condition]]
+        ]
+        with intervened(opened.reader, changes):
+            return compute(batch)
+
+    kept = opened.kept(key, step, count * len(names), under_one)
     with opened.steps.step(step) as done:
-        others = earlier
-        for name, one in kept.items():
-            own = count - len(one.missing)
-            others -= own  # of conditions that are still to come
-            finished = list(kept).index(name) * count
-
-            def told(
-                number: int, _: int, __: int, *, finished: int = finished, others: int = others
-            ) -> None:
-                done(finished + number + others, total, earlier)
-
-            changes = [
-                Intervention(layer, index, "set", value, before_activation=before)
-                for layer, index, value in turned[name]
-            ]
-            with intervened(opened.reader, changes):
-                one.run(opened.workers, told)
-    return {name: [one.read(i) for i in range(count)] for name, one in kept.items()}
+        kept.run(opened.workers, done)
+    return {
+        name: [kept.read(number) for number in range(count * i, count * (i + 1))]
+        for i, name in enumerate(names)
+    }
 
 
 def _read(

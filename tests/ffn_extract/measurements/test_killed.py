@@ -25,7 +25,7 @@ SUPPRESSION = [
     [
         (CONTRIBUTION, "", 250, "1"),
         (CONTRIBUTION, "", 250, "2"),
-        (SUPPRESSION, "writing-none", 40, "2"),
+        (SUPPRESSION, "writing", 120, "2"),
     ],
 )
 def test_a_killed_command_is_taken_up_and_writes_the_same_bytes(

@@ -1,6 +1,5 @@
 """Turning value vectors on: continuations and perplexity against plain loops over edited models."""
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -21,12 +20,17 @@ from ffn_extract.measurements.scorers import WordLists, scorer_at, scores_of
 from ffn_extract.measurements.suppression_options import SuppressionOptions, turned_of
 from ffn_extract.options import ExtractOptions
 from tests.ffn_extract.measurements import plain_suppression
+from tests.ffn_extract.measurements.suppression_files import lines_of, parameters_of, rows_of
 from tests.ffn_extract.tiny_models import copied
 from tests.ffn_extract.tracing.causal_families import READ, causal_model, reader_of
 
 TURNED = ((0, 5, 12.0), (1, 3, -20.0), (1, 7, 15.0))
 FAMILIES = ["gpt2", "llama", "falcon", "qwen2_moe"]
 """A plain FFN, a gated one, one beside the attention, and experts."""
+
+
+def long(*values):
+    return pytest.param(*values, marks=pytest.mark.long)
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +51,6 @@ def options_with(corpus, *, workers=1, seed=4, top_k=30, resamples=100, **own):
         model=ExtractOptions(name="tiny", top_k=top_k), corpus=corpus, workers=workers, seed=seed,
         resamples=resamples, suppression=SuppressionOptions(**{**given, **own}),
     )  # fmt: skip
-
-
-def rows_of(folder, name):
-    with (folder / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def lines_of(folder):
-    text = (folder / "continuations.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n") if line]
-
-
-def parameters_of(folder):
-    return json.loads((folder / "manifest.json").read_text())["parameters"]
 
 
 def content(folder):
@@ -84,7 +74,7 @@ ALWAYS = Always()
 
 @pytest.mark.parametrize(
     ("family", "beams"),
-    [*((family, 1) for family in FAMILIES), ("gpt2", 3)],
+    [("qwen2_moe", 1), ("gpt2", 3), long("gpt2", 1), long("llama", 1), long("falcon", 1)],
 )
 def test_continuations_are_those_of_edited_models_by_hand(
     tiny_model, corpus, tmp_path, family, beams
@@ -111,7 +101,7 @@ def test_continuations_are_those_of_edited_models_by_hand(
     assert new["chosen"] != new["none"] != new["random"] != new["chosen"]
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, "cohere", "gemma2"])
+@pytest.mark.parametrize("family", [*FAMILIES, long("cohere"), long("gemma2")])
 def test_perplexity_is_that_of_edited_models_by_hand(tiny_model, corpus, tmp_path, family):
     """Windows weigh by their length; cohere scales logits and gemma2 caps them."""
     given = options_with(corpus, prompt_count=2)
@@ -157,7 +147,7 @@ def test_before_the_activation_m_is_gelu_of_3_as_in_the_released_code(tiny_model
     assert found["before"] != pytest.approx(found["3"], rel=1e-6)
 
 
-@pytest.mark.parametrize("family", READ)
+@pytest.mark.parametrize("family", ["gpt2", *(long(family) for family in READ if family != "gpt2")])
 def test_scores_of_what_the_decoder_gives_are_the_models_logits(tiny_model, family):
     reader = reader_of(tiny_model(family), family)
     ids = torch.tensor([[3, 5, 8, 4], [9, 7, 2, 6]])

@@ -20,7 +20,7 @@ from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.run import measure
 from ffn_extract.measurements.suppression_options import SuppressionOptions
 from ffn_extract.options import ExtractOptions
-from tests.ffn_extract.measurements.test_suppression import lines_of, parameters_of, rows_of
+from tests.ffn_extract.measurements.suppression_files import lines_of, parameters_of, rows_of
 
 WORDS = ["<e>", "cats", "dogs", "safe", "peace", "war"]
 END, CATS, DOGS, SAFE, PEACE, WAR = range(6)
