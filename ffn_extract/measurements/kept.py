@@ -37,11 +37,6 @@ class KeptParts:
     count: int
     compute: Callable[[int], Arrays]
 
-    @property
-    def missing(self) -> list[int]:
-        """The parts that no run has computed."""
-        return [number for number in range(self.count) if not self.path(number).exists()]
-
     def run(self, workers: int, told: Told) -> None:
         """Compute the parts that are not there yet, in forked processes where `workers` says so.
 
@@ -49,7 +44,7 @@ class KeptParts:
         the sentence of a part that is refused.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        missing = self.missing
+        missing = [number for number in range(self.count) if not self.path(number).exists()]
         before = self.count - len(missing)
         told(before, self.count, before)
         if workers > 1 and len(missing) > 1:
