@@ -39,7 +39,7 @@ def test_the_oracles_saving_that_the_paper_leaves_out_follows_from_its_tables_9_
 ):
     shares = PAPER_SHARES[name]
     assert len(shares) == layers
-    assert sum(shares) == pytest.approx(100, abs=0.05)
+    assert round(sum(shares), 2) == {"WikiLM": 100.00, "GPT2": 100.16}[name]  # as printed
     counted_from_1 = enumerate(shares, start=1)
     assert round(sum(p * (layers - layer) / layers for layer, p in counted_from_1), 1) == saved
 
