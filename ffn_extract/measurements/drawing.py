@@ -15,7 +15,7 @@ _STYLES = (
 _FOR_FILES, _FOR_PAGES = (6.4, 3.6), (4.6, 3.4)  # inches; a page may be as narrow as a phone
 _INK, _GRID = "#000000", "#e4e3de"
 _SVG: dict[Any, Any] = {"svg.hashsalt": "ffn-concepts", "svg.fonttype": "none"}
-"""Ids that do not change, and text as text: a fourth of the bytes of drawn letters."""
+"""Ids that do not change, and text as text, which takes fewer bytes than drawn letters."""
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
