@@ -14,6 +14,8 @@ _STYLES = (
 """Colours (Okabe and Ito's), markers and dashes: no need to tell colours apart."""
 _FOR_FILES, _FOR_PAGES = (6.4, 3.6), (4.6, 3.4)  # inches; a page may be as narrow as a phone
 _INK, _GRID = "#000000", "#e4e3de"
+_SVG: dict[Any, Any] = {"svg.hashsalt": "ffn-concepts", "svg.fonttype": "none"}
+"""Ids that do not change, and text as text, which takes fewer bytes than drawn letters."""
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
@@ -29,7 +31,7 @@ def files_of(figures: Sequence[Figure], name: str) -> dict[str, bytes]:
         canvas = _canvas(figure, _FOR_FILES, f"{figure.title}\n{name}")
         for form, without in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
             drawn = io.BytesIO()
-            with mpl.rc_context({"svg.hashsalt": "ffn-concepts"}):
+            with mpl.rc_context(_SVG):
                 canvas.savefig(drawn, format=form, metadata=without)
             files[f"{figure.name}.{form}"] = drawn.getvalue()
     return files
@@ -47,10 +49,7 @@ def inline_svg(figure: Figure) -> str | None:
     except ImportError:
         return None
     drawn = io.BytesIO()
-    settings: dict[str, Any] = {
-        "svg.hashsalt": "ffn-concepts", "svg.fonttype": "none", "font.size": 9,
-    }  # fmt: skip
-    with mpl.rc_context(settings):
+    with mpl.rc_context({**_SVG, "font.size": 9}):
         _canvas(figure, _FOR_PAGES, None).savefig(
             drawn, format="svg", metadata={"Date": None}, transparent=True
         )

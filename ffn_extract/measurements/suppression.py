@@ -280,7 +280,8 @@ def _parameters(
         "new_tokens": NEW_TOKENS,
         "threshold": THRESHOLD,
         "scorer": opened.scorer.name,
-        "precision": "float32",
+        "precision": options.dtype,
+        "split_sentences": options.split_sentences,
         "device": opened.device.type,
         **({"tensors": tensors} if tensors else {}),
     }

@@ -109,12 +109,12 @@ def page_of(
         own |= dict(one.in_paper.footnotes) if one.in_paper else {}
     missing = [one for one in measured.values() if one.result.figures and not one.has_figures]
     name = str(manifests[0]["model"]["name"]) if manifests else ""
-    # The widest parameters are those of a measurement that reads examples.
-    widest = max((one["parameters"] for one in manifests), key=len, default={})
+    every = [one["parameters"] for one in manifests]
+    parameters = next((one for one in every if "examples" in one), every[0] if every else {})
     return Page(
         title=f"FFN layers of {name}, measured as in Geva et al. (2022)",
-        facts=_facts(manifests, widest),
-        notes=reading_notes(widest),
+        facts=_facts(manifests, parameters),
+        notes=reading_notes(parameters),
         sections=sections,
         footnotes=_in_order(sections, {**EVERYWHERE, **own}),
         without_figures=bool(missing),

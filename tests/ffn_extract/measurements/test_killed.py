@@ -110,3 +110,34 @@ def digests_of(tmp_path, name=""):
         for out in ("out", "whole")
     }
     return len(digests)
+
+
+def test_a_killed_page_of_the_paper_is_taken_up_and_is_the_same_page(tiny_model, tmp_path):
+    corpus = tmp_path / "texts.txt"
+    corpus.write_text("".join(f"the cat sat on mat {i} and saw dogs\n" for i in range(400)))
+
+    def command(out):
+        return [
+            sys.executable, "-W", "ignore", "-m", "ffn_extract", "paper", str(tiny_model("gpt2")),
+            "--only", "norm,saturation", "--out", str(tmp_path / out), "--corpus", str(corpus),
+            "--examples", "300", "--batch-rows", "2", "--workers", "2", "--resamples", "100",
+        ]  # fmt: skip
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    killed = subprocess.Popen(command("out"), stderr=subprocess.DEVNULL)
+    end = time.monotonic() + DEADLINE
+    while len(list(tmp_path.glob("..out.paper.*.parts/*.npz"))) < 5:
+        assert time.monotonic() < end
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / ".out.paper" / "norm" / "manifest.json").exists()
+    assert 5 <= len(list(tmp_path.glob("..out.paper.*.parts/*.npz"))) < 150
+    subprocess.run(command("out"), check=True, capture_output=True)
+    for name in ("paper.html", "paper.md", "saturation/saturation.csv", "norm/norm.csv"):
+        one, two = ((tmp_path / out / name).read_bytes() for out in ("out", "whole"))
+        assert one == two, name
+    left = {path.name for path in tmp_path.iterdir()} - {".out.lock", ".whole.lock"}
+    assert left == {"out", "whole", "texts.txt"}
