@@ -5,11 +5,16 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
+import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, overload
 
 from ffn_extract.errors import CorpusError, WordNetError
 from ffn_extract.glosses.packaged import packaged_examples
@@ -37,13 +42,52 @@ class Corpus:
     name: str
     texts: Sequence[str]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 over the texts, each as a JSON string on a line."""
         content = hashlib.sha256()
         for text in self.texts:
             content.update(json.dumps(text).encode() + b"\n")
         return content.hexdigest()
+
+
+class StoredTexts(Sequence[str]):
+    """Texts in a file without a name; what is in memory is where each begins."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this object
+        ends = array("q", [0])
+        for text in texts:
+            content = text.encode()
+            self._file.write(content)
+            ends.append(ends[-1] + len(content))
+        self._file.flush()
+        self._ends = ends
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[str]: ...
+    def __getitem__(self, number: int | slice) -> str | list[str]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        number %= len(self)
+        start, stop = self._ends[number], self._ends[number + 1]
+        # Not seek and read: processes share the file's position.
+        return os.pread(self._file.fileno(), stop - start, start).decode()
+
+
+def stored_corpus(corpus: str, field: str = "text") -> Corpus:
+    """As `open_corpus`, with the texts of a file on disk, so that it may be larger than memory.
+
+    A .json file is the exception: it is one value, and is read whole.
+    """
+    return _opened(corpus, field, StoredTexts)
 
 
 def open_corpus(corpus: str, field: str = "text") -> Corpus:
@@ -57,12 +101,16 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
 
     Raises CorpusError, with what to do about it, when there is no such corpus.
     """
+    return _opened(corpus, field, list)
+
+
+def _opened(corpus: str, field: str, collect: Callable[[Iterator[str]], Sequence[str]]) -> Corpus:
     if corpus == WORDNET_CORPUS:
         return _wordnet_corpus()
     path = Path(corpus)
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
-        texts = texts_of(read(path, field))
+        texts = collect(_texts_of(read(path, field)))
     except OSError as error:
         reason = error.strerror or "it is damaged"
         raise CorpusError(f"The corpus {corpus} cannot be read: {reason}. {_WAYS_OUT}") from error
@@ -77,7 +125,11 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
 
 def texts_of(found: Iterable[str | None]) -> list[str]:
     """The texts without white space around them; empty and null ones are left out."""
-    return [text for each in found if each is not None and (text := _stripped(each))]
+    return list(_texts_of(found))
+
+
+def _texts_of(found: Iterable[str | None]) -> Iterator[str]:
+    return (text for each in found if each is not None and (text := _stripped(each)))
 
 
 class _BadCorpus(Exception):
@@ -91,22 +143,37 @@ def _stripped(text: str) -> str:
 
 def _content(path: Path) -> str:
     """A text file's content, by its byte-order mark, else as UTF-8."""
-    content = path.read_bytes()
-    for mark, encoding in _ENCODINGS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding)
-    head = content[:1000]
-    if head.count(0) * 4 > len(head):
+    with _opened_text(path, newline="") as file:
+        return file.read()
+
+
+@contextmanager
+def _opened_text(path: Path, newline: str | None) -> Iterator[TextIO]:
+    """A text file behind its byte-order mark; else it is UTF-8."""
+    with path.open("rb") as file:
+        head = file.read(1000)
+    mark, encoding = next((one for one in _ENCODINGS if head.startswith(one[0])), (b"", ""))
+    if not encoding and head.count(0) * 4 > len(head):
         raise _BadCorpus("is not UTF-8 text: it looks like UTF-16 without a byte-order mark.")
-    return content.decode("utf-8")
+    with path.open("rb") as file:
+        file.seek(len(mark))
+        with io.TextIOWrapper(file, encoding or "utf-8", newline=newline) as text:
+            yield text
 
 
 def _lines(path: Path, _field: str) -> Iterator[str]:
-    yield from _content(path).splitlines()
+    with _opened_text(path, newline=None) as file:
+        for line in file:
+            yield from line.splitlines()  # which knows more ends than a file has
 
 
 def _json_lines(path: Path, field: str) -> Iterator[str | None]:
-    for number, line in enumerate(_content(path).split("\n"), start=1):  # JSON may hold other ends
+    with _opened_text(path, newline="\n") as file:  # JSON may hold other ends
+        yield from _json_texts(file, field)
+
+
+def _json_texts(lines: Iterable[str], field: str) -> Iterator[str | None]:
+    for number, line in enumerate(lines, start=1):
         if _stripped(line):
             yield _json_text(_stripped(line), number, field)
 

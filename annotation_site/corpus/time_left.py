@@ -17,7 +17,7 @@ from annotation_site.corpus.forecasts import correction
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import LOAD_ONLY, LOAD_STEPS, WITHIN_LAYERS
 from annotation_site.workers.selectors import workers_extracting
-from ffn_extract.options import ALL, KINDS
+from ffn_extract.options import ALL, USUAL_KINDS
 from ffn_extract.progress import STEPS
 
 State = Extraction.State
@@ -138,7 +138,7 @@ def share_done(extraction: Extraction, pace: Pace, now: datetime) -> float:
 def _steps(extraction: Extraction) -> list[str]:
     if extent(extraction) == "upload":
         return [key for key, _ in LOAD_ONLY]
-    kinds = extraction.parameters.get("kinds", KINDS)
+    kinds = extraction.parameters.get("kinds", USUAL_KINDS)
     left_out = {
         step for step, kind in (("random", "random"), ("updates", "update")) if kind not in kinds
     }

@@ -16,7 +16,7 @@ from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CorpusError, OptionError
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.tokenizer_files import sentences_for
+from ffn_extract.text_tokens import tokens_of
 
 MOST_TOKENS = 512
 """Longer sentences are cut."""
@@ -102,7 +102,8 @@ def draw_examples(
     for number in order.tolist():
         if len(drawn) == options.examples:
             break
-        lead, own = _tokens(tokenizer, checkpoint, corpus.texts[number])
+        read = tokens_of(tokenizer, checkpoint, corpus.texts[number])
+        lead, own = read.lead, read.own
         lead = lead if before is None else before
         shortest = options.min_prefix or (1 if lead else 2)
         room = most - len(lead)
@@ -123,22 +124,6 @@ def draw_examples(
             "--examples."
         )
     return Examples(drawn, prepended, shortest, skipped, cut, corpus)
-
-
-def _tokens(
-    tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, text: str
-) -> tuple[list[int], list[int]]:
-    """Ids that the tokenizer puts before a text, and the text's own; those behind it are left out.
-
-    A special token that a text spells is read as the characters it is spelled with.
-    """
-    with sentences_for(checkpoint.folder, "its tokenizer fails at a text of the corpus"):
-        encoded = tokenizer(text, return_special_tokens_mask=True, split_special_tokens=True)
-    ids: list[int] = encoded["input_ids"]
-    special: list[int] = encoded["special_tokens_mask"]
-    start = next((i for i, added in enumerate(special) if not added), len(ids))
-    stop = len(ids) - next((i for i, added in enumerate(reversed(special)) if not added), 0)
-    return ids[:start], ids[start:stop]
 
 
 def _prepended(tokenizer: PreTrainedTokenizerBase, options: MeasureOptions) -> list[int] | None:

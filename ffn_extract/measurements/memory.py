@@ -1,7 +1,6 @@
 """Memory that a measurement needs, compared with what is free before it starts."""
 
 import math
-from pathlib import Path
 
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.errors import OptionError
@@ -35,17 +34,6 @@ def needed_bytes(
     arrays = 2 * _SHARE_BYTES * options.examples * layers
     models = 2 if options.control else 1
     return int(_LIBRARIES + models * weights + workers * (batch + block) + arrays)
-
-
-def free_bytes() -> int | None:
-    """Memory that processes can have without swapping; None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
 
 
 def require_memory(name: str, needed: int, free: int | None) -> None:

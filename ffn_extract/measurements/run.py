@@ -1,7 +1,7 @@
 """Run measurements, from a model's name to folders of tables and figures."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +10,17 @@ from typing import Any
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import ModelInfo
 from ffn_extract.bundle.manifest import digest_of
+from ffn_extract.checkpoints.config import Settings, context_of
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
 from ffn_extract.corpora import open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import OptionError
+from ffn_extract.free_memory import free_bytes
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
 from ffn_extract.measurements.examples import MOST_TOKENS, Examples, draw_examples
 from ffn_extract.measurements.folder import Measured, parquet_of, require_new, write_folder
 from ffn_extract.measurements.measurement import Compute, Measurement, Readings
-from ffn_extract.measurements.memory import free_bytes, needed_bytes, require_memory
+from ffn_extract.measurements.memory import needed_bytes, require_memory
 from ffn_extract.measurements.norm import norm_result
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import BLOCK_BATCHES, REDUCTIONS, Pass
@@ -118,7 +120,7 @@ class _Run:
             )
             self.weights: ModelWeights = open_weights(self.checkpoint, options.model)
             self.family = running_family(self.weights.architecture)
-            require_traceable(self.family, _Settings(self.checkpoint.config))
+            require_traceable(self.family, Settings(self.checkpoint.config))
             self.name = model_name(self.checkpoint, options.model)
             sizes = self.weights.dimensions
             needed = needed_bytes(
@@ -136,7 +138,7 @@ class _Run:
             vocabulary.check_rows(sizes.vocab_size)
             self.info: ModelInfo = model_info(self.checkpoint, self.name, self.weights, vocabulary)
             corpus = open_corpus(options.corpus, options.corpus_field)
-            self.limit = _context(self.checkpoint.config)
+            self.limit = context_of(self.checkpoint.config)
             self.examples: Examples = draw_examples(
                 corpus, tokenizer, self.checkpoint, options, self.limit
             )
@@ -246,21 +248,3 @@ class _Run:
             )
         ]
         return parquet_of(("example", "layer", "indices"), rows)
-
-
-class _Settings:
-    """config.json's entries as attributes, those of a text part first."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        part = config.get("text_config")
-        for entries in (config, part if isinstance(part, Mapping) else {}):
-            for name, value in entries.items():
-                setattr(self, str(name), value)
-
-
-def _context(config: Mapping[str, Any]) -> int | None:
-    """Tokens that the model can read at once, where its settings have a limit."""
-    settings = _Settings(config)
-    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-    limits = (getattr(settings, name, None) for name in names)
-    return next((limit for limit in limits if isinstance(limit, int)), None)

@@ -19,7 +19,7 @@ from ffn_extract.architectures import ARCHITECTURES, Architecture
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.running import one_thread
 from ffn_extract.tracing.batches import Batch
-from ffn_extract.tracing.ffn_modules import ffn_modules
+from ffn_extract.tracing.ffn_modules import FFNModules, ffn_modules
 from ffn_extract.tracing.layout import Layout
 from ffn_extract.tracing.unembed import Unembed
 from ffn_extract.tracing.values import Values
@@ -127,11 +127,25 @@ class Reader:
         with ExitStack() as stack, torch.inference_mode(), one_thread():
             for layer in self.layers if layers is None else layers:
                 stack.enter_context(self._watched(layer, places, visit))
-            self.base(
-                input_ids=batch.ids.to(device),
-                attention_mask=batch.mask.to(device),
-                use_cache=False,
-            )
+            self._forward(batch)
+
+    def run_ffns(self, batch: Batch, visit: Callable[[int, FFNModules], None]) -> None:
+        """Run the model over a batch; `visit` gets each layer's FFN once it has answered.
+
+        For coefficients alone, and their factors: `batch.rows` and `columns` are not used. What
+        `visit` raises ends the pass.
+        """
+        with ExitStack() as stack, torch.inference_mode(), one_thread():
+            for layer, ffn in zip(self.layers, self.ffns, strict=True):
+                stack.enter_context(_answering(layer, ffn, visit))
+            self._forward(batch)
+
+    def _forward(self, batch: Batch) -> None:
+        self.base(
+            input_ids=batch.ids.to(self.device),
+            attention_mask=batch.mask.to(self.device),
+            use_cache=False,
+        )
 
     def read(
         self,
@@ -243,6 +257,26 @@ class Reader:
                 "be read. Name its gain with --norm-gain-tensor."
             )
         return own
+
+
+@contextmanager
+def _answering(
+    layer: int, ffn: FFNModules, visit: Callable[[int, FFNModules], None]
+) -> Iterator[None]:
+    """Hooks that keep one layer's coefficients and factors until it was visited, for one pass."""
+
+    def finish(*_: object) -> None:
+        visit(layer, ffn)
+        ffn.forget()
+
+    handles = [*ffn.watch(), *ffn.watch_factors()]
+    handles.append(ffn.update.register_forward_hook(finish))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        ffn.forget()
 
 
 def running_family(architecture: Architecture) -> Architecture:
