@@ -203,9 +203,13 @@ def _is_object(line: str) -> bool:
 
 def _table_rows(path: Path, field: str) -> Iterator[str | None]:
     """The column `field` of a file of comma- or tab-separated values with a header."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with _opened_text(path, newline="") as file:
+        yield from _cells(file, "\t" if path.suffix.lower() == ".tsv" else ",", field)
+
+
+def _cells(file: TextIO, delimiter: str, field: str) -> Iterator[str | None]:
     csv.field_size_limit(2**31 - 1)  # a cell may hold a book
-    rows = csv.reader(io.StringIO(_content(path), newline=""), delimiter=delimiter, strict=True)
+    rows = csv.reader(file, delimiter=delimiter, strict=True)
     try:
         header = next(rows, None)
         if header is None:

@@ -101,11 +101,12 @@ class ExtractOptions:
     vector. `vectors` are (layer, index) of chosen value vectors, in place of a sample; of the other
     kinds, only the layers that it names get vectors. `drawn_per_layer` is the number of vectors of
     each other kind where it is to be another one (by default 10 beside "all" and beside chosen
-    vectors); `keys_of` takes keys by the value vectors, or all, in place of that many. `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
-    asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet";
-    `corpus_field` is where a file with fields holds its texts. `gguf_file` names the GGUF file of a
-    folder or repository that has several, or another format beside it. `name` is what the model is
-    called in the bundle (default: the hub id, or the folder's name). `through_head` leads an
+    vectors); `keys_of` takes keys by the value vectors, or all, in place of that many. `glosses`
+    names sources of `GLOSS_SOURCES` in the order in which they are asked; the empty tuple means no
+    glosses. `corpus` is a path or the word "wordnet"; `corpus_field` is where a file with fields
+    holds its texts. `gguf_file` names the GGUF file of a folder or repository that has several, or
+    another format beside it. `name` is what the model is called in the bundle (default: the hub id,
+    or the folder's name). `workers` run the model for keys. `through_head` leads an
     encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
     The options under `UNKNOWN` describe a family that is not known (or stored otherwise), as

@@ -131,7 +131,7 @@ class KeyPass:
         length: int,
         limit: int | None = None,
     ) -> None:
-        self._reader, self._sentences, self._keys = reader, sentences, keys
+        self.reader, self._sentences, self._keys = reader, sentences, keys
         self._plan, self._folder, self._limit = plan, folder, limit
         self._sides = (1.0, -1.0) if signed else (1.0,)
         self._blocks = blocks_of(len(sentences))
@@ -160,7 +160,7 @@ class KeyPass:
         before = self._n_taken_up
         told(before, total, before)
         missing = [n for n in range(self._merged, len(self._blocks)) if not self._path(n).exists()]
-        if workers > 1 and len(missing) > 1 and self._reader.device.type == "cpu":
+        if workers > 1 and len(missing) > 1 and self.reader.device.type == "cpu":
             self._in_processes(
                 missing, min(workers, len(missing)), lambda n: told(n, total, before)
             )
@@ -173,7 +173,7 @@ class KeyPass:
 
     def let_go(self) -> None:
         """Release the model's memory; the lists stay."""
-        del self._reader, self._keys
+        del self.reader, self._keys
 
     def forget(self) -> None:
         """Remove what is kept for a run that is taken up again."""
@@ -222,14 +222,14 @@ class KeyPass:
             [row * width + np.arange(first, n) for row, n in enumerate(lengths.tolist())]
         )
         segments = _Segments(np.array(batch), np.cumsum([0, *(lengths - first)]), first)
-        on_device = torch.from_numpy(tokens).to(self._reader.device)
+        on_device = torch.from_numpy(tokens).to(self.reader.device)
         results: list[tuple[tuple[int, int], NDArray[np.void]]] = []
 
         def visit(layer: int, ffn: FFNModules) -> None:
             own = self._thresholds[:, self._starts[layer] : self._starts[layer + 1]]
             results.extend(self._found_of_layer(layer, ffn, on_device, segments, own))
 
-        self._reader.run_ffns(model_input, visit)
+        self.reader.run_ffns(model_input, visit)
         return results
 
     def _found_of_layer(

@@ -73,7 +73,7 @@ class KeyWork:
         `folder` keeps finished blocks. Raises FFNExtractError.
         """
         with steps.step("keys") as done:
-            one = self._opened(folder)
+            one = self.opened(folder)
             one.run(self.workers, done)
             one.let_go()
         return self._rows(one), one
@@ -104,7 +104,8 @@ class KeyWork:
         )
         require_memory(name, needed)
 
-    def _opened(self, folder: Path) -> KeyPass:
+    def opened(self, folder: Path) -> KeyPass:
+        """The pass over a loaded model, before its start. Raises CheckpointError."""
         model = load_model(self.checkpoint, KEYS).to(self.device)
         family = running_family(self.weights.architecture)
         reader = Reader(model, family)
