@@ -147,7 +147,9 @@ def main(sentences: int) -> int:
     start = time.process_time()
     work = open_work(sentences)
     tokens = int(work.sentences.lengths.sum())
-    print(f"{sentences:,} sentences, {tokens:,} tokens, read in {time.process_time() - start:.1f} s")
+    print(
+        f"{sentences:,} sentences, {tokens:,} tokens, read in {time.process_time() - start:.1f} s"
+    )
     with TemporaryDirectory() as folder:
         one = work.opened(Path(folder) / "blocks")
         reader = one.reader

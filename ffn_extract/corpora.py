@@ -5,10 +5,7 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
-import tempfile
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from typing import Any, TextIO, overload
 from ffn_extract.errors import CorpusError, WordNetError
 from ffn_extract.glosses.packaged import packaged_examples
 from ffn_extract.options import WORDNET_CORPUS
+from ffn_extract.unnamed_file import UnnamedFile
 
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -52,20 +50,16 @@ class Corpus:
 
 
 class StoredTexts(Sequence[str]):
-    """Texts in a file without a name; what is in memory is where each begins."""
+    """Texts on disk, in a file that goes with this object."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this object
-        ends = array("q", [0])
+        self._file = UnnamedFile()
         for text in texts:
-            content = text.encode()
-            self._file.write(content)
-            ends.append(ends[-1] + len(content))
+            self._file.append(text.encode())
         self._file.flush()
-        self._ends = ends
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self._file)
 
     @overload
     def __getitem__(self, number: int) -> str: ...
@@ -76,10 +70,7 @@ class StoredTexts(Sequence[str]):
             return [self[one] for one in range(*number.indices(len(self)))]
         if not -len(self) <= number < len(self):
             raise IndexError(number)
-        number %= len(self)
-        start, stop = self._ends[number], self._ends[number + 1]
-        # Not seek and read: processes share the file's position.
-        return os.pread(self._file.fileno(), stop - start, start).decode()
+        return self._file.read(number % len(self)).decode()
 
 
 def stored_corpus(corpus: str, field: str = "text") -> Corpus:

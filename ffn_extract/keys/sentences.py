@@ -5,8 +5,6 @@ sentence is written once, with its ids and the ends of its tokens, to a file tha
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,10 +17,11 @@ from transformers import PreTrainedTokenizerBase
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.errors import CheckpointError, CorpusError
 from ffn_extract.text_tokens import tokens_of
+from ffn_extract.unnamed_file import UnnamedFile
 
 MOST_TOKENS = 512
 """Longer sentences are cut."""
-_KEPT = 4_096  # sentences in memory, when prefixes are cut out of them
+_KEPT = 16_384  # sentences in memory, when prefixes are cut out of them
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,9 @@ class Sentences:
             )
         longest = min(MOST_TOKENS, limit or MOST_TOKENS, tokenizer.model_max_length)
         lead: list[int] = []
-        lengths, sizes = [], [0]
+        lengths = []
         cut = 0
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this object
+        self._file = UnnamedFile()
         for text in texts:
             read = tokens_of(tokenizer, checkpoint, text, ends=True)
             own = read.own[: longest - len(read.lead)]
@@ -86,14 +85,11 @@ class Sentences:
             lead = read.lead if own else lead
             cut += len(own) < len(read.own)
             numbers = np.array([*ids, *read.ends[: len(own)]], np.int32)
-            content = numbers.tobytes() + text.encode("utf-8", "surrogatepass")
-            self._file.write(content)
+            self._file.append(numbers.tobytes() + text.encode())
             lengths.append(len(ids))
-            sizes.append(len(content))
         self._file.flush()
         self.lengths: NDArray[np.int32] = np.array(lengths, np.int32)
         """Tokens of each sentence, with those before it."""
-        self._places: NDArray[np.int64] = np.cumsum(np.array(sizes, np.int64))
         bare = int(np.count_nonzero(self.lengths)) if not lead else 0
         first = max(1, len(lead))
         without = int(np.count_nonzero(self.lengths <= first))
@@ -123,13 +119,11 @@ class Sentences:
         return text[: int(ends[position - len(self.counted.prepended)])]
 
     def _read(self, sentence: int) -> tuple[NDArray[np.int32], NDArray[np.int32], str]:
-        start, stop = self._places[sentence : sentence + 2].tolist()
-        # Not seek and read: processes share the file's position.
-        content = os.pread(self._file.fileno(), stop - start, start)
+        content = self._file.read(sentence)
         length = int(self.lengths[sentence])
         own = max(0, length - len(self.counted.prepended))
         numbers = np.frombuffer(content, np.int32, length + own)
-        text = content[4 * len(numbers) :].decode("utf-8", "surrogatepass")
+        text = content[4 * len(numbers) :].decode()
         return numbers[:length], numbers[length:], text
 
 

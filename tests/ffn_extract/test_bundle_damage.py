@@ -279,9 +279,7 @@ def test_a_wrong_number_of_keys_with_a_short_list_is_refused(full_bundle):
     wrong = {**counts.keys, "key": {"never_active": 0, "short": 3}}
     _write(
         full_bundle,
-        dataclasses.replace(
-            _manifest(full_bundle), counts=dataclasses.replace(counts, keys=wrong)
-        ),
+        dataclasses.replace(_manifest(full_bundle), counts=dataclasses.replace(counts, keys=wrong)),
     )
     with pytest.raises(BundleError, match="counts keys as .*'short': 3.*; the trigger prefixes"):
         open_bundle(full_bundle)

@@ -102,7 +102,7 @@ def lists_of(bundle, index, side="positive"):
 
 
 def test_a_key_that_fires_on_a_word(bundle):
-    """"the cat" begins three sentences; the cat of sentence 3 is left out with position 0."""
+    """ "the cat" begins three sentences; the cat of sentence 3 is left out with position 0."""
     assert lists_of(bundle, WORD) == [
         (0, "the cat", 1.0, 3),
         (5, "a walking cat", 1.0, 1),
