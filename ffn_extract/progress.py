@@ -12,8 +12,8 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("vectors", "Sample value vectors"),
     ("random", "Draw the random baseline"),
     ("updates", "Run the model over the corpus"),
-    ("keys", "Run the model over the corpus for keys"),
     ("projection", "Project every vector onto the vocabulary"),
+    ("keys", "Run the model over the corpus for keys"),
     ("glosses", "Look up glosses"),
     ("bundle", "Write the bundle"),
 )

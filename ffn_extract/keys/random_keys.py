@@ -73,20 +73,23 @@ class RandomKeys:
             seed, spawn_key=(VECTOR_KINDS.index("random-key"), layer, _BIASES)
         )
         random = np.random.Generator(np.random.PCG64(sequence))
-        key_bias, up_bias = ffn.biases()
+        self._key = _tensor(rows.keys, device)
+        self._up = None if rows.ups is None else _tensor(rows.ups, device)
+        key, up = ffn.biases()
         count = len(rows.keys)
-        self._key = _tensor(rows.keys, device), _drawn(key_bias, count, random, device)
-        self._up = None
-        if rows.ups is not None:
-            self._up = _tensor(rows.ups, device), _drawn(up_bias, count, random, device)
+        self.set_biases(_drawn(key, count, random, device), _drawn(up, count, random, device))
+
+    def set_biases(self, key: torch.Tensor | None, up: torch.Tensor | None) -> None:
+        """Add these to the products, shape (keys,), in place of drawn ones."""
+        self._biases = key, up
 
     def __call__(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """m at some tokens, shape (tokens, keys); and whether its second factor is above 0."""
         x = self._ffn.key_input(tokens)
-        first = self._activation(linear(x, *self._key))
+        first = self._activation(linear(x, self._key, self._biases[0]))
         if self._up is None:
             return first, None
-        up = linear(x, *self._up)
+        up = linear(x, self._up, self._biases[1])
         return first * up, up > 0
 
 

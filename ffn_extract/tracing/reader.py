@@ -90,7 +90,7 @@ class Reader:
         self.model = model
         self.config = model.config.get_text_config(decoder=True)
         require_traceable(architecture, self.config)
-        self._architecture = architecture
+        self.architecture = architecture
         self._place = place = Layout(model, architecture.value_module or "")
         self.base = place.base
         self.layers = range(self._count_layers())
@@ -219,19 +219,19 @@ class Reader:
         )
 
     def _count_layers(self) -> int:
-        for key in self._architecture.layers_keys:
+        for key in self.architecture.layers_keys:
             if (count := getattr(self.config, key, None)) is not None:
                 return int(count)
         raise CheckpointError("The model's settings do not say how many layers it has.")
 
     def _norm_after(self, layer: int) -> torch.nn.Module | None:
-        names = self._architecture.after_ffn
+        names = self.architecture.after_ffn
         if names is None:
             return None
         return self._place.module(names.gain[0].removesuffix(".weight"), layer)
 
     def _gain_after(self, layer: int) -> torch.Tensor | None:
-        norm, names = self._norms_after[layer], self._architecture.after_ffn
+        norm, names = self._norms_after[layer], self.architecture.after_ffn
         if norm is None or names is None:
             return None
         weight: Any = norm.weight
@@ -243,12 +243,12 @@ class Reader:
         return float(getattr(norm, "variance_epsilon", None) or norm.eps)
 
     def _update_factor(self) -> float:
-        key = self._architecture.update_factor_key
+        key = self.architecture.update_factor_key
         return 1.0 if key is None else float(getattr(self.config, key))
 
     def _norm_name(self) -> str:
-        names = self._architecture.norm
-        own = self._architecture.norm_module
+        names = self.architecture.norm
+        own = self.architecture.norm_module
         if own is None and names is not None and names.gain and "{layer}" not in names.gain[0]:
             own = names.gain[0].removesuffix(".weight")
         if own is None:
