@@ -26,7 +26,8 @@ from ffn_extract.version import __version__
 P = ParamSpec("P")
 R = TypeVar("R")
 _NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are only compared
-_UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens", "keys": " sentences"}
+_UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
+_UNITS |= {"keys": " sentences"}
 _UNITS |= {"reading": " batches", "control": " batches"}
 _FORMATS = ("text", "json", "csv")
 _OF_EXTRACTION = {"torch", "transformers", "safetensors", "nltk"}  # bundles are read without
