@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from ffn_extract import ExtractOptions, extract, open_bundle
 from ffn_extract.errors import OptionError
@@ -42,7 +43,7 @@ def test_every_key_has_the_prefixes_of_its_largest_coefficients(
     for rows in bundle.iter_trigger_prefixes(1_000):
         for row in rows:
             lists.setdefault((row.layer, row.index, row.side), []).append(row)
-    tokenizer = transformers_tokenizer(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ids = [tokenizer(text)["input_ids"] for text in SENTENCES]
     model = causal_model(folder)
     compared = 0
@@ -80,12 +81,6 @@ def compare(rows, m, ids, sign):
     assert 2 not in listed
     if 0 in listed:
         assert listed[0].copies >= 2
-
-
-def transformers_tokenizer(folder):
-    import transformers
-
-    return transformers.AutoTokenizer.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("family", ["llama", "phi3", "mixtral", "gpt_oss", "qwen2_moe"])
@@ -188,8 +183,8 @@ def test_random_keys_have_the_moments_of_keys_and_need_no_experts(tiny_model, tm
 
 
 def test_keys_of_an_encoder_are_refused(tiny_model, tmp_path, corpus):
+    one = dataclasses.replace(OPTIONS, corpus=corpus)
     with pytest.raises(OptionError, match="does not read texts from left to right"):
-        one = dataclasses.replace(OPTIONS, corpus=corpus)
         extract(str(tiny_model("bert")), tmp_path / "out", one)
 
 

@@ -6,11 +6,13 @@ key 4 with a negative coefficient; each at the word itself.
 """
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers.processors import TemplateProcessing
 
 from ffn_extract import ExtractOptions, extract, open_bundle
 from ffn_extract.errors import FFNExtractError
@@ -171,12 +173,8 @@ def test_the_manifest_counts_what_was_left_out(bundle):
 
 def test_behind_a_bos_the_first_word_counts(model, options, tmp_path):
     """The word of position 1 is the sentence's first; a BOS alone is no prefix."""
-    import shutil
-
     folder = shutil.copytree(model, tmp_path / "model")
     backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    from tokenizers.processors import TemplateProcessing
-
     backend.post_processor = TemplateProcessing(single="[UNK] $A", special_tokens=[("[UNK]", 10)])
     backend.save(str(folder / "tokenizer.json"))
     extract(str(folder), tmp_path / "out", options)
@@ -200,7 +198,7 @@ def test_a_corpus_without_a_prefix_is_refused(model, options, tmp_path):
 
 def test_a_pass_that_does_not_fit_into_memory_is_refused(model, options, tmp_path, monkeypatch):
     monkeypatch.setattr("ffn_extract.keys.passes.free_bytes", lambda: 10**8)
-    with pytest.raises(FFNExtractError, match="need about 0.6 GB of memory, and 0.1 GB are free"):
+    with pytest.raises(FFNExtractError, match=r"need about 0\.6 GB of memory"):
         extract(model, tmp_path / "out", options)
 
 
@@ -209,8 +207,6 @@ def test_numbers_that_are_not_finite_are_refused(model, options, tmp_path):
     made.model.layers[0].mlp.down_proj.weight.data[:] = 3e38
     made.model.layers[0].mlp.up_proj.weight.data[:] = 3e38
     made.model.layers[0].mlp.gate_proj.weight.data[:] = 1.0
-    import shutil
-
     folder = shutil.copytree(model, tmp_path / "model")
     made.save_pretrained(folder)
     with pytest.raises(FFNExtractError, match="FFN gives values that are not finite numbers"):
