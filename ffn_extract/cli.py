@@ -28,6 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are only compared
 _UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
+_UNITS |= {"keys": " sentences"}
 _UNITS |= {"reading": " batches", "control": " batches"}
 _UNITS |= {"choosing": " layers", "perplexity": " batches", "writing": " batches"}
 _FORMATS = ("text", "json", "csv")

@@ -7,13 +7,16 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, overload
 
 from ffn_extract.errors import CorpusError, WordNetError
 from ffn_extract.glosses.packaged import packaged_examples
 from ffn_extract.options import WORDNET_CORPUS
+from ffn_extract.unnamed_file import UnnamedFile
 
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -37,13 +40,45 @@ class Corpus:
     name: str
     texts: Sequence[str]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 over the texts, each as a JSON string on a line."""
         content = hashlib.sha256()
         for text in self.texts:
             content.update(json.dumps(text).encode() + b"\n")
         return content.hexdigest()
+
+
+class StoredTexts(Sequence[str]):
+    """Texts on disk, in a file that goes with this object."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._file = UnnamedFile()
+        for text in texts:
+            self._file.append(text.encode())
+        self._file.flush()
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[str]: ...
+    def __getitem__(self, number: int | slice) -> str | list[str]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        return self._file.read(number % len(self)).decode()
+
+
+def stored_corpus(corpus: str, field: str = "text") -> Corpus:
+    """As `open_corpus`, with the texts of a file on disk, so that it may be larger than memory.
+
+    A .json file is the exception: it is one value, and is read whole.
+    """
+    return _opened(corpus, field, StoredTexts)
 
 
 def open_corpus(corpus: str, field: str = "text") -> Corpus:
@@ -57,12 +92,16 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
 
     Raises CorpusError, with what to do about it, when there is no such corpus.
     """
+    return _opened(corpus, field, list)
+
+
+def _opened(corpus: str, field: str, collect: Callable[[Iterator[str]], Sequence[str]]) -> Corpus:
     if corpus == WORDNET_CORPUS:
         return _wordnet_corpus()
     path = Path(corpus)
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
-        texts = texts_of(read(path, field))
+        texts = collect(_texts_of(read(path, field)))
     except OSError as error:
         reason = error.strerror or "it is damaged"
         raise CorpusError(f"The corpus {corpus} cannot be read: {reason}. {_WAYS_OUT}") from error
@@ -77,7 +116,11 @@ def open_corpus(corpus: str, field: str = "text") -> Corpus:
 
 def texts_of(found: Iterable[str | None]) -> list[str]:
     """The texts without white space around them; empty and null ones are left out."""
-    return [text for each in found if each is not None and (text := _stripped(each))]
+    return list(_texts_of(found))
+
+
+def _texts_of(found: Iterable[str | None]) -> Iterator[str]:
+    return (text for each in found if each is not None and (text := _stripped(each)))
 
 
 class _BadCorpus(Exception):
@@ -91,22 +134,37 @@ def _stripped(text: str) -> str:
 
 def _content(path: Path) -> str:
     """A text file's content, by its byte-order mark, else as UTF-8."""
-    content = path.read_bytes()
-    for mark, encoding in _ENCODINGS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding)
-    head = content[:1000]
-    if head.count(0) * 4 > len(head):
+    with _opened_text(path, newline="") as file:
+        return file.read()
+
+
+@contextmanager
+def _opened_text(path: Path, newline: str | None) -> Iterator[TextIO]:
+    """A text file behind its byte-order mark; else it is UTF-8."""
+    with path.open("rb") as file:
+        head = file.read(1000)
+    mark, encoding = next((one for one in _ENCODINGS if head.startswith(one[0])), (b"", ""))
+    if not encoding and head.count(0) * 4 > len(head):
         raise _BadCorpus("is not UTF-8 text: it looks like UTF-16 without a byte-order mark.")
-    return content.decode("utf-8")
+    with path.open("rb") as file:
+        file.seek(len(mark))
+        with io.TextIOWrapper(file, encoding or "utf-8", newline=newline) as text:
+            yield text
 
 
 def _lines(path: Path, _field: str) -> Iterator[str]:
-    yield from _content(path).splitlines()
+    with _opened_text(path, newline=None) as file:
+        for line in file:
+            yield from line.splitlines()  # which knows more ends than a file has
 
 
 def _json_lines(path: Path, field: str) -> Iterator[str | None]:
-    for number, line in enumerate(_content(path).split("\n"), start=1):  # JSON may hold other ends
+    with _opened_text(path, newline="\n") as file:  # JSON may hold other ends
+        yield from _json_texts(file, field)
+
+
+def _json_texts(lines: Iterable[str], field: str) -> Iterator[str | None]:
+    for number, line in enumerate(lines, start=1):
         if _stripped(line):
             yield _json_text(_stripped(line), number, field)
 
@@ -136,9 +194,13 @@ def _is_object(line: str) -> bool:
 
 def _table_rows(path: Path, field: str) -> Iterator[str | None]:
     """The column `field` of a file of comma- or tab-separated values with a header."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with _opened_text(path, newline="") as file:
+        yield from _cells(file, "\t" if path.suffix.lower() == ".tsv" else ",", field)
+
+
+def _cells(file: TextIO, delimiter: str, field: str) -> Iterator[str | None]:
     csv.field_size_limit(2**31 - 1)  # a cell may hold a book
-    rows = csv.reader(io.StringIO(_content(path), newline=""), delimiter=delimiter, strict=True)
+    rows = csv.reader(file, delimiter=delimiter, strict=True)
     try:
         header = next(rows, None)
         if header is None:

@@ -6,6 +6,7 @@ models on a machine of two cores. Where a site has run extractions of its own, t
 
 from dataclasses import dataclass
 
+from ffn_extract.bundle.rows import MOST_PREFIXES
 from ffn_extract.checkpoints.outline import Outline
 from ffn_extract.chosen_vectors import require_enough, require_places
 from ffn_extract.model_sizes import Sizes, sizes_of
@@ -30,6 +31,9 @@ _MAPPED_BYTES = 128e6  # of the weights' files, at most
 _LIST_ENTRY_BYTES = 6.5  # an id and a score in a bundle, compressed
 _ROW_ENTRY_BYTES = 11  # and in the database, with its index
 _ROW_BYTES = 300
+_PREFIX_BYTES = 300  # a trigger prefix, in both
+_ENTRY_BYTES = 27  # and in a list that is still growing
+_KEYS_SENTENCES = 48_000  # of WordNet's, or of a corpus whose size is not known here
 _TOKEN_BYTES = 450  # with its gloss, in both
 _MANY_TOKENS = 4  # distinct tokens per list are about as many while lists are few
 
@@ -81,7 +85,8 @@ def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RA
         n_layers = len({layer for layer, _ in options.vectors})
     n_updates = drawn * n_layers if "update" in options.kinds else 0
     n_random = drawn * n_layers if "random" in options.kinds else 0
-    lists = value + n_updates + n_random
+    n_keys = _keys(sizes, options, n_layers) if options.has_keys else 0
+    lists = value + n_updates + n_random + n_keys
     entries = options.top_k * (2 if sizes.signed else 1)
     tokens = min(sizes.vocab_size, lists * entries * 3 // _MANY_TOKENS)
     products = lists * sizes.vocab_size * sizes.d_model
@@ -89,14 +94,31 @@ def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RA
         lists=lists,
         tokens=tokens,
         seconds=_seconds(outline, options, products / rate, lists, n_updates, tokens),
-        memory_bytes=_memory(outline, options, sizes, lists),
+        memory_bytes=_memory(outline, options, sizes, lists, n_keys),
         disk_bytes=round(
             outline.to_fetch
             + lists * entries * (_LIST_ENTRY_BYTES * (2 if every else 1) + _ROW_ENTRY_BYTES)
             + lists * _ROW_BYTES
+            + n_keys * (2 if sizes.signed else 1) * MOST_PREFIXES * _PREFIX_BYTES
             + tokens * _TOKEN_BYTES
         ),
         products=products,
+    )
+
+
+def _keys(sizes: Sizes, options: ExtractOptions, n_layers: int) -> int:
+    """How many keys are taken, random ones among them."""
+    drawn = options.drawn_count * n_layers
+    count = drawn if "random-key" in options.kinds else 0
+    if "key" not in options.kinds:
+        return count
+    if options.keys_of == "sample":
+        return count + drawn
+    if options.keys_of == "values":
+        return count + _chosen(sizes, options)
+    layers = {layer for layer, _ in options.vectors or ()}
+    return count + sum(
+        n for layer, n in enumerate(sizes.values) if options.vectors is None or layer in layers
     )
 
 
@@ -119,6 +141,8 @@ def _seconds(
     seconds += lists / _LOADED_LISTS + tokens / _GLOSSED_TOKENS
     if n_updates:
         seconds += n_updates * _TEXT_TOKENS * outline.parameters / _MODEL_PRODUCTS
+    if options.has_keys:
+        seconds += _KEYS_SENTENCES * _TEXT_TOKENS * outline.parameters / _MODEL_PRODUCTS
     if "wordnet" in options.glosses or n_updates:
         seconds += _WORDNET_SECONDS
     if "wikipedia" in options.glosses:
@@ -126,16 +150,19 @@ def _seconds(
     return seconds
 
 
-def _memory(outline: Outline, options: ExtractOptions, sizes: Sizes, lists: int) -> int:
+def _memory(
+    outline: Outline, options: ExtractOptions, sizes: Sizes, lists: int, n_keys: int
+) -> int:
     """Bytes at the peak: of the unembedding and the running model, which do not meet."""
     unembedding = sizes.vocab_size * sizes.d_model
-    every = options.per_layer == ALL
+    every = options.by_layer
     # Held as it is stored and in the first pass's precision; else in blocks of some rows.
     projecting = unembedding * 6.0 if every else _BLOCK_BYTES + lists * sizes.d_model * 24.0
     running = 0.0
-    if "update" in options.kinds:
+    if "update" in options.kinds or options.has_keys:
         running = _RUNNING_BYTES + outline.parameters * 4.0
     common = _IMPORTED_BYTES + min(_MAPPED_BYTES, outline.weight_bytes)
     if "wordnet" in options.glosses or "update" in options.kinds:
         common += _WORDNET_BYTES
-    return round(common + max(projecting, running))
+    growing = n_keys * (2 if sizes.signed else 1) * MOST_PREFIXES * _ENTRY_BYTES
+    return round(common + max(projecting, running + growing))

@@ -51,6 +51,14 @@ def lacking(options: Any) -> Iterator[OptionSentence]:
                 "kind value. Add it."
             ),
         ),
+        (
+            "keys_of",
+            "key" in options.kinds and options.keys_of == "values" and "value" not in options.kinds,
+            lambda say: (
+                f"{say('keys_of')} values takes the keys of the value vectors, and {say('kinds')} "
+                "does not name the kind value. Add it."
+            ),
+        ),
     ]
     yield from (OptionSentence(option, write) for option, holds, write in sentences if holds)
     yield from _lacking_tensors(options.tensors or {})

@@ -31,8 +31,18 @@ RULES = (
     ),
     Rule(
         ("corpus", "corpus_field"),
-        lambda o: "update" not in o.kinds,
-        lambda say: f"{say('kinds')} has no updates, for which texts are read",
+        lambda o: "update" not in o.kinds and not o.has_keys,
+        lambda say: f"{say('kinds')} has neither updates nor keys, for which texts are read",
+    ),
+    Rule(
+        ("keys_of",),
+        lambda o: "key" not in o.kinds,
+        lambda say: f"{say('kinds')} has no keys",
+    ),
+    Rule(
+        ("workers",),
+        lambda o: not o.has_keys,
+        lambda say: f"{say('kinds')} has no keys, for which the processes run the model",
     ),
     Rule(
         ("corpus_field",),
@@ -41,8 +51,13 @@ RULES = (
     ),
     Rule(
         ("drawn_per_layer",),
-        lambda o: o.kinds == ("value",),
-        lambda say: f"{say('kinds')} has neither random vectors nor updates",
+        lambda o: not o.drawn_kinds,
+        lambda say: f"{say('kinds')} has no other kind of which vectors are drawn",
+    ),
+    Rule(
+        ("per_layer",),
+        lambda o: "value" not in o.kinds and not o.drawn_kinds,
+        lambda say: f"{say('keys_of')} all takes every key",
     ),
     Rule(
         ("per_layer",),
@@ -54,7 +69,10 @@ RULES = (
     ),
     Rule(
         ("seed",),
-        lambda o: o.kinds == ("value",) and (o.per_layer == "all" or o.vectors is not None),
+        lambda o: (
+            not o.drawn_kinds
+            and (o.per_layer == "all" or o.vectors is not None or "value" not in o.kinds)
+        ),
         lambda say: "nothing is drawn",
     ),
     Rule(

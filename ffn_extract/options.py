@@ -29,9 +29,13 @@ from ffn_extract.option_types import (
     Text,
 )
 
-KINDS = ("value", "random", "update")
+USUAL_KINDS = ("value", "random", "update")
+"""The kinds that are extracted where nobody says which."""
+KEY_KINDS = ("key", "random-key")
+"""The kinds that have trigger prefixes."""
+KINDS = (*USUAL_KINDS, *KEY_KINDS)
 """The kinds that can be extracted; a bundle can hold more."""
-VECTOR_KINDS = (*KINDS, "key", "random-key", "random-covariance", "permuted", "shuffled")
+VECTOR_KINDS = (*KINDS, "random-covariance", "permuted", "shuffled")
 """The kinds that a bundle can hold, in its order."""
 WORDNET_CORPUS = "wordnet"
 MAX_TOP_K = 1000
@@ -44,7 +48,7 @@ nobody says."""
 _PER_LAYER = Integer(1, 2**31 - 1, most=1_000_000)
 
 OUTPUT, SAMPLING, PROJECTION, TEXTS, GLOSSES, UNKNOWN, MACHINE = HEADINGS = (
-    "Output", "Which vectors", "Projection", "Texts of updates", "Glosses",
+    "Output", "Which vectors", "Projection", "Texts that the model reads", "Glosses",
     "Families that are not known", "Model and machine",
 )  # fmt: skip
 """Under these, in this order, a command's help shows options."""
@@ -95,13 +99,14 @@ class ExtractOptions:
     Kinds are kept in the order of `KINDS`, so that asking for the same thing in another order is
     the same extraction. `per_layer` is a number of vectors of each kind, or "all" for every value
     vector. `vectors` are (layer, index) of chosen value vectors, in place of a sample; of the other
-    kinds, only the layers that it names get vectors. `drawn_per_layer` is the number of random
-    vectors and of updates where it is to be another one (by default 10 beside "all" and beside
-    chosen vectors). `glosses` names sources of `GLOSS_SOURCES` in the order in which they are
-    asked; the empty tuple means no glosses. `corpus` is a path or the word "wordnet";
-    `corpus_field` is where a file with fields holds its texts. `gguf_file` names the GGUF file of a
-    folder or repository that has several, or another format beside it. `name` is what the model is
-    called in the bundle (default: the hub id, or the folder's name). `through_head` leads an
+    kinds, only the layers that it names get vectors. `drawn_per_layer` is the number of vectors of
+    each other kind where it is to be another one (by default 10 beside "all" and beside chosen
+    vectors); `keys_of` takes keys by the value vectors, or all, in place of that many. `glosses`
+    names sources of `GLOSS_SOURCES` in the order in which they are asked; the empty tuple means no
+    glosses. `corpus` is a path or the word "wordnet"; `corpus_field` is where a file with fields
+    holds its texts. `gguf_file` names the GGUF file of a folder or repository that has several, or
+    another format beside it. `name` is what the model is called in the bundle (default: the hub id,
+    or the folder's name). `workers` run the model for keys. `through_head` leads an
     encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
     The options under `UNKNOWN` describe a family that is not known (or stored otherwise), as
@@ -119,12 +124,15 @@ class ExtractOptions:
     """
 
     kinds: tuple[str, ...] = option(
-        KINDS,
+        USUAL_KINDS,
         Names(
             {
                 "value": "value vectors",
                 "random": "random vectors (baseline)",
                 "update": "FFN updates (runs the model over the texts)",
+                "key": "keys, with the text prefixes that activate them most (runs the model over "
+                "all texts)",
+                "random-key": "random keys (baseline of keys)",
             },
             metavar="KIND,…",
         ),
@@ -139,10 +147,23 @@ class ExtractOptions:
     )  # fmt: skip
     drawn_per_layer: int | None = option(
         None, _PER_LAYER, SAMPLING,
-        "Random vectors and updates per layer, if not as many as value vectors; "
+        "Vectors per layer of each other kind, if not as many as value vectors; "
         f"{DRAWN_BESIDE_ALL} beside {ALL} and beside chosen ones.",
-        label="Random vectors and updates per layer", bundle="otherwise",
+        label="Vectors per layer of the other kinds", bundle="otherwise",
     )  # fmt: skip
+    keys_of: str = option(
+        "sample",
+        Choice(
+            {
+                "sample": "a sample of their own",
+                "values": "those of the value vectors",
+                "all": "every key",
+            }
+        ),
+        SAMPLING,
+        "Which keys the kind key takes: a sample of their own, those of the value vectors, or all.",
+        label="Keys",
+    )
     vectors: tuple[Place, ...] | None = option(
         None, Places(), SAMPLING,
         "These value vectors in place of a sample: LAYER:INDEX, such as 14:518,14:72; both from "
@@ -219,7 +240,7 @@ class ExtractOptions:
         '.txt (a text on each line), .json, .jsonl, .csv, .tsv or .parquet; or "wordnet" for '
         "WordNet's example sentences.",
         page_help="the name of a file in CORPORA_DIR, or “wordnet”",
-        label="Texts for updates", bundle="otherwise",
+        label="Texts for updates and keys", bundle="otherwise",
     )  # fmt: skip
     corpus_field: str = option(
         "text", Text(metavar="NAME", most=100), TEXTS,
@@ -312,6 +333,11 @@ class ExtractOptions:
         False, Flag(), UNKNOWN, "Read the layers that have the FFN's tensors, where others lack "
         "them.", bundle="otherwise",
     )  # fmt: skip
+    workers: int = option(
+        0, Integer(0, 1_024), MACHINE,
+        "Processes that run the model for keys; 0: one for each processor. They change no list.",
+        label="Processes for keys", bundle="otherwise",
+    )  # fmt: skip
     notes: tuple[OptionSentence, ...] = field(default=(), init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -341,12 +367,28 @@ class ExtractOptions:
 
     @property
     def drawn_count(self) -> int:
-        """Number of random vectors, and of updates, per layer."""
+        """Number of random vectors, of updates, and of sampled and random keys, per layer."""
         if self.drawn_per_layer is not None:
             return self.drawn_per_layer
         if self.per_layer == ALL or self.vectors is not None:
             return DRAWN_BESIDE_ALL
         return self.per_layer
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are keys, for which the model runs over the whole corpus."""
+        return any(kind in KEY_KINDS for kind in self.kinds)
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether vectors are too many to be held at once, so that layers are done one by one."""
+        return self.per_layer == ALL or ("key" in self.kinds and self.keys_of == ALL)
+
+    @property
+    def drawn_kinds(self) -> tuple[str, ...]:
+        """The kinds of which `drawn_count` vectors per layer are drawn."""
+        own = ("value",) if self.keys_of == "sample" else ("value", "key")
+        return tuple(kind for kind in self.kinds if kind not in own)
 
     def recorded(self) -> dict[str, Any]:
         """The options in a bundle's parameters, as each one's `bundle` has it."""

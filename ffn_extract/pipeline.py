@@ -19,11 +19,12 @@ from ffn_extract.bundle import (
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
 from ffn_extract.checkpoints.fingerprint import fingerprint
-from ffn_extract.corpora import Corpus, open_corpus
+from ffn_extract.corpora import Corpus, open_corpus, stored_corpus
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource
+from ffn_extract.keys.work import open_keys, require_keys
 from ffn_extract.names import model_name
-from ffn_extract.options import ALL, LISTED, ExtractOptions
+from ffn_extract.options import LISTED, ExtractOptions
 from ffn_extract.possible import layers_of, require_possible, require_texts, require_top_k
 from ffn_extract.progress import STEPS, Progress, Report, Steps, ignore
 from ffn_extract.run import Run
@@ -70,9 +71,9 @@ def extract(
     """
     steps = Steps(report)
     run = open_run(os.fspath(model), Path(out), options, steps)
-    if options.per_layer == ALL:
+    if options.by_layer:
         return LayeredExtraction(run).every_layer(steps)
-    rows, token_ids = run.sampled(options.per_layer, steps)
+    rows, token_ids = run.sampled(int(options.per_layer), steps)
     return run.write(rows, token_ids, steps)
 
 
@@ -88,6 +89,8 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> Ru
         require_possible(options, weights)
         if "update" in options.kinds:
             require_runnable(weights.architecture)
+        if options.has_keys:
+            require_keys(weights, options, checkpoint.config)
     with steps.step("vocabulary") as done:
         tokenizer, vocabulary = open_vocabulary(checkpoint)
         n_rows = weights.dimensions.vocab_size
@@ -95,25 +98,31 @@ def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> Ru
         weights.forget_rows(~vocabulary.allowed(n_rows, drop_special=False))
         done(1, 1)
     with steps.step("sources") as done:
-        corpus = _corpus(options) if "update" in options.kinds else None
-        if corpus is not None:
+        corpus = _corpus(options) if options.has_keys or "update" in options.kinds else None
+        if corpus is not None and "update" in options.kinds:
             require_texts(options, corpus)
         done(1, 3)
+        keys = None
+        if corpus is not None and options.has_keys:
+            keys = open_keys(checkpoint, weights, options, tokenizer, corpus, device)
         sources = _open_sources(options.glosses)
         done(2, 3)
         parameters = _parameters(options, weights, corpus, sources)
         notes = vocabulary.notes(n_rows)
         parameters |= {"tokenizer": notes} if notes else {}
+        parameters |= {"keys": keys.parameters} if keys is not None else {}
         name = model_name(checkpoint, options)
+        if keys is not None:
+            keys.require_memory(name)
         require_target(out, name, parameters)
         info = model_info(checkpoint, name, weights, vocabulary)
         done(3, 3)
     run = Run(
         out, options, checkpoint, weights, tokenizer, vocabulary, corpus, device,
-        list(sources.values()), info, parameters,
+        list(sources.values()), info, parameters, keys,
     )  # fmt: skip
     require_top_k(options.top_k, int(run.allowed().sum()))
-    if corpus is not None and options.describes_family:
+    if "update" in options.kinds and options.describes_family:
         run.open_reader().require_modules(layers_of(options, weights.layers))
     return run
 
@@ -155,7 +164,9 @@ def open_device(wanted: str) -> torch.device:
 
 
 def _corpus(options: ExtractOptions) -> Corpus:
-    return open_corpus(options.corpus, options.corpus_field)
+    # Keys need every sentence, in their order; a corpus can be larger than memory.
+    read = stored_corpus if options.has_keys else open_corpus
+    return read(options.corpus, options.corpus_field)
 
 
 def _open_sources(names: Sequence[str]) -> dict[str, GlossSource]:

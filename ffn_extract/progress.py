@@ -13,6 +13,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("random", "Draw the random baseline"),
     ("updates", "Run the model over the corpus"),
     ("projection", "Project every vector onto the vocabulary"),
+    ("keys", "Run the model over the corpus for keys"),
     ("glosses", "Look up glosses"),
     ("bundle", "Write the bundle"),
 )

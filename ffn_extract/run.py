@@ -1,8 +1,9 @@
 """An extraction with open inputs: from vectors to rows and the bundle."""
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from ffn_extract.bundle import (
     VectorRow,
     write_bundle,
 )
+from ffn_extract.bundle.manifest import digest_of
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.corpora import Corpus
-from ffn_extract.environment import environment
+from ffn_extract.environment import environment, packages
 from ffn_extract.glosses import GlossSource, gloss_each
+from ffn_extract.keys.work import KeyWork
 from ffn_extract.lists import prepared, rows_of, token_ids_of
 from ffn_extract.options import ExtractOptions
 from ffn_extract.possible import layers_of
@@ -33,7 +36,9 @@ from ffn_extract.updates import UpdateReader
 from ffn_extract.vectors import (
     Vector,
     chosen_value_vectors,
+    key_vectors,
     moments_of_model,
+    random_key_vectors,
     random_vectors,
     update_vectors,
     value_vectors,
@@ -56,6 +61,7 @@ class Run:
     sources: Sequence[GlossSource]
     info: ModelInfo
     parameters: dict[str, Any]
+    keys: KeyWork | None = None
     _reader: UpdateReader | None = None
     _of_model: Moments | None = None
 
@@ -81,6 +87,8 @@ class Run:
                 if "random" not in self.options.kinds or chosen is not None:
                     self.weights.require_finite()
         vectors += self.drawn(layers, steps)
+        for layer in layers if self.keys is not None else ():
+            vectors += chain.from_iterable(self.key_vectors(layer))
         self.forget_model()
         vectors.sort(key=lambda vector: vector.place)
         n_rows = self.weights.dimensions.vocab_size
@@ -117,12 +125,20 @@ class Run:
                     lambda layer: done(layer, n_layers),
                     of_model=self._of_model,
                 )
-        if self.corpus is not None and layers:
+        if "update" in self.options.kinds and layers:
             with steps.step("updates") as done:
                 total = len(layers) * self.options.drawn_count
                 reader = self.open_reader()
                 vectors += update_vectors(reader, layers, self.options, lambda n: done(n, total))
         return vectors
+
+    def key_vectors(self, layer: int) -> Iterator[list[Vector]]:
+        """The keys of a layer, sampled and random ones, in batches."""
+        if self.keys is None:
+            return
+        yield from key_vectors(self.weights, layer, self.keys.indices[layer])
+        if self.keys.n_random[layer]:
+            yield random_key_vectors(self.weights, self.options, layer)
 
     def open_reader(self) -> UpdateReader:
         """The model for updates, opened on first use. Raises CheckpointError."""
@@ -145,7 +161,10 @@ class Run:
         return self.vocabulary.allowed(n_rows, drop_special=self.options.drop_special)
 
     def write(self, rows: Iterable[VectorRow], token_ids: Sequence[int], steps: Steps) -> Manifest:
-        """Look up glosses and write the bundle."""
+        """Run the model for keys, look up glosses and write the bundle."""
+        prefixes, key_pass = None, None
+        if self.keys is not None:
+            prefixes, key_pass = self.keys.rows(self._kept_blocks(), steps)
         tokens = _tokens(steps, token_ids, self.vocabulary, self.sources)
         with steps.step("bundle") as done:
             manifest = write_bundle(
@@ -155,9 +174,17 @@ class Run:
                 vectors=rows,
                 tokens=tokens,
                 environment=environment(str(self.device), steps.seconds),
+                trigger_prefixes=prefixes,
             )
             done(1, 1)
+        if key_pass is not None:
+            key_pass.forget()
         return manifest
+
+    def _kept_blocks(self) -> Path:
+        """The folder in which a pass for keys keeps what it has done, for equal inputs alone."""
+        inputs = [asdict(self.info), self.parameters, packages(), self.device.type]
+        return self.out.parent / f".{self.out.name}.{digest_of(inputs)[:32]}.keys.parts"
 
 
 def _tokens(

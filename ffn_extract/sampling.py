@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.options import KINDS
+from ffn_extract.options import VECTOR_KINDS
 from ffn_extract.projection.fixed_order import fixed_order_sum
 
 Floats = NDArray[np.float64]
@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 def generator(seed: int, kind: str, layer: int) -> np.random.Generator:
     """The random generator of one kind in one layer, independent of all others."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(KINDS.index(kind), layer))
+    sequence = np.random.SeedSequence(seed, spawn_key=(VECTOR_KINDS.index(kind), layer))
     return np.random.Generator(np.random.PCG64(sequence))
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.chosen_vectors import Place
-from ffn_extract.options import KINDS, ExtractOptions
+from ffn_extract.keys.random_keys import draw_random_keys
+from ffn_extract.options import ALL, VECTOR_KINDS, ExtractOptions
 from ffn_extract.sampling import (
     Moments,
     draw_random,
@@ -40,13 +41,25 @@ class Vector:
     @property
     def place(self) -> tuple[int, int, int]:
         """The order of a bundle: layer, kind, index."""
-        return self.layer, KINDS.index(self.kind), self.index
+        return self.layer, VECTOR_KINDS.index(self.kind), self.index
+
+
+def value_indices(weights: ModelWeights, options: ExtractOptions, layer: int) -> list[int]:
+    """The value vectors of a layer that are taken, ascending."""
+    if options.vectors is not None:
+        return [index for own, index in options.vectors if own == layer]
+    if options.per_layer == ALL:
+        return list(range(weights.n_values(layer)))
+    return _sampled(weights, layer, options.per_layer, options.seed)
+
+
+def _sampled(weights: ModelWeights, layer: int, count: int, seed: int) -> list[int]:
+    return sample_rows(weights.n_values(layer), count, generator(seed, "value", layer))
 
 
 def value_vectors(weights: ModelWeights, layer: int, count: int, seed: int) -> list[Vector]:
     """`count` sampled value vectors of a layer."""
-    random = generator(seed, "value", layer)
-    rows = sample_rows(weights.n_values(layer), count, random)
+    rows = _sampled(weights, layer, count, seed)
     return chosen_value_vectors(weights, [(layer, row) for row in rows])
 
 
@@ -122,6 +135,34 @@ def update_vectors(
         updates = reader.draw(layer, options.drawn_count, random, one_more)
         for index, update in enumerate(updates):
             yield Vector("update", layer, index, update.vector, update)
+
+
+def key_indices(weights: ModelWeights, options: ExtractOptions, layer: int) -> list[int]:
+    """The keys of a layer that are taken, ascending, as `options.keys_of` has them."""
+    n_keys = weights.n_values(layer)
+    if options.keys_of == "sample":
+        return sample_rows(n_keys, options.drawn_count, generator(options.seed, "key", layer))
+    return list(range(n_keys)) if options.keys_of == ALL else value_indices(weights, options, layer)
+
+
+def key_vectors(
+    weights: ModelWeights, layer: int, indices: Sequence[int]
+) -> Iterator[list[Vector]]:
+    """Some keys of a layer, in batches. Raises ArchitectureError where keys are not known."""
+    step = max(1, BATCH_ELEMENTS // weights.dimensions.d_model)
+    for start in range(0, len(indices), step):
+        some = indices[start : start + step]
+        if len(some) == some[-1] - some[0] + 1:
+            rows = _float64(weights.key_rows(layer, some[0], some[-1] + 1))
+        else:
+            rows = np.stack([_float64(weights.key_rows(layer, i, i + 1))[0] for i in some])
+        yield [Vector("key", layer, i, values) for i, values in zip(some, rows, strict=True)]
+
+
+def random_key_vectors(weights: ModelWeights, options: ExtractOptions, layer: int) -> list[Vector]:
+    """The random keys of a layer; of gated ones, the gate's rows."""
+    rows = draw_random_keys(weights, layer, options.drawn_count, options.seed)
+    return [Vector("random-key", layer, i, values) for i, values in enumerate(rows.keys)]
 
 
 def _chunks(weights: ModelWeights, layer: int) -> Iterator[Floats]:

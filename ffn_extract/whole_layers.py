@@ -1,4 +1,4 @@
-"""Extraction of every value vector of a model, layer by layer, in bounded memory."""
+"""Extraction of every value vector, or every key, of a model: layer by layer, in bounded memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -8,30 +8,35 @@ from ffn_extract.bundle import Manifest, VectorRow
 from ffn_extract.bundle.parts import Parts
 from ffn_extract.environment import packages
 from ffn_extract.lists import prepared, rows_of
+from ffn_extract.options import ALL
+from ffn_extract.possible import layers_of
 from ffn_extract.progress import Steps
 from ffn_extract.projection.projector import Projector
 from ffn_extract.projection.working_rows import HeldRows
 from ffn_extract.run import Run
-from ffn_extract.vectors import Vector, all_value_vectors
+from ffn_extract.vectors import (
+    Vector,
+    all_value_vectors,
+    chosen_value_vectors,
+    value_indices,
+)
 
 
 class LayeredExtraction:
-    """An extraction of every value vector, cut into layers that any process may do.
+    """An extraction of every value vector, or every key, cut into layers that any process may do.
 
     One process calls `begin`; then each layer is done once, by whoever shares the target's folder,
     in any order and also at once; then one process calls `finish`. The bundle is the same however
     the layers were spread. What layers share (the unembedding, the model that gives updates) is
-    opened by the first layer and held until `rest`.
+    opened by the first layer and held until `rest`. Trigger prefixes of keys are no layer's: the
+    process that calls `finish` runs the model for them.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        n_others = sum(run.options.drawn_count for kind in run.options.kinds if kind != "value")
         layers = range(run.weights.dimensions.n_layers)
-        read = frozenset(run.weights.layers)
-        self.sizes = tuple(
-            run.weights.n_values(layer) + n_others if layer in read else 0 for layer in layers
-        )
+        read = frozenset(layers_of(run.options, run.weights.layers))
+        self.sizes = tuple(self._size(layer) if layer in read else 0 for layer in layers)
         """Vectors of each layer; 0 where the file lacks the layer."""
         self.inputs: dict[str, Any] = {
             "model": asdict(run.info),
@@ -44,6 +49,19 @@ class LayeredExtraction:
         self._parts = Parts(run.out, self.inputs)
         self._projector: Projector | None = None
         self._drawn: dict[int, list[Vector]] = {}
+
+    def _size(self, layer: int) -> int:
+        run = self._run
+        drawn = sum(1 for kind in run.options.kinds if kind in ("random", "update"))
+        n_keys = 0
+        if run.keys is not None:
+            n_keys = len(run.keys.indices[layer]) + run.keys.n_random[layer]
+        return self._n_values(layer) + drawn * run.options.drawn_count + n_keys
+
+    def _n_values(self, layer: int) -> int:
+        if "value" not in self._run.options.kinds:
+            return 0
+        return len(value_indices(self._run.weights, self._run.options, layer))
 
     def begin(self) -> None:
         """Make the folder of finished layers. Raises BundleError."""
@@ -66,7 +84,7 @@ class LayeredExtraction:
             self._drawn[vector.layer].append(vector)
 
     def layer(self, layer: int, steps: Steps, report: Callable[[int], None]) -> None:
-        """Do one layer: its value vectors, then its random vectors and updates.
+        """Do one layer: its value vectors, its random vectors and updates, then its keys.
 
         `report` gets the number of vectors done; what it or `steps` raises ends the work without
         a trace.
@@ -74,7 +92,8 @@ class LayeredExtraction:
         if layer not in self._drawn:
             self.draw([layer], steps)
         projector = self._opened_projector()
-        self._parts.write(layer, self._rows(layer, projector, report))
+        rows = self._rows(layer, projector, report) if self.sizes[layer] else ()
+        self._parts.write(layer, rows)
         del self._drawn[layer]
 
     def every_layer(self, steps: Steps) -> Manifest:
@@ -143,9 +162,15 @@ class LayeredExtraction:
             done += len(vectors)
 
     def _batches(self, layer: int) -> Iterator[Sequence[Vector]]:
-        yield from all_value_vectors(self._run.weights, layer)
+        weights, options = self._run.weights, self._run.options
+        if options.per_layer == ALL:
+            yield from all_value_vectors(weights, layer)
+        elif self._n_values(layer):
+            indices = value_indices(weights, options, layer)
+            yield chosen_value_vectors(weights, [(layer, index) for index in indices])
         if self._drawn[layer]:
             yield self._drawn[layer]
+        yield from self._run.key_vectors(layer)
 
 
 def _counted_from(

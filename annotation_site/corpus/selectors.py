@@ -1,6 +1,7 @@
 """Queries of models, extractions, layers and logs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,25 @@ def what_was_read(extraction: Extraction) -> dict[str, object]:
         "unembedding": unembedding and {"tensors": unembedding["tensors"], "words": words},
         "layers_read": model.get("layers_read"),
         "tokenizer": parameters.get("tokenizer"),
+        **_of_keys(manifest.get("counts", {}).get("keys") or {}, parameters),
+    }
+
+
+def _of_keys(counts: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, object]:
+    """Keys without prefixes or with few, and the sentences that were read for them.
+
+    A bundle's check holds the counts; of the parameters, which a program may write as it likes,
+    numbers alone are shown.
+    """
+    read, corpus = parameters.get("keys"), parameters.get("corpus")
+    names = ("cut", "longest", "at_position_0", "without_prefix")
+    numbers: dict[str, int] = {}
+    if isinstance(read, dict) and isinstance(corpus, dict):
+        entries = {**{name: read.get(name) for name in names}, "texts": corpus.get("texts")}
+        numbers = {name: n for name, n in entries.items() if isinstance(n, int)}
+    return {
+        "key_counts": [{"kind": Kind(kind).label, **counts[kind]} for kind in counts],
+        "read_for_keys": numbers if len(numbers) == len(names) + 1 else None,
     }
 
 

@@ -17,7 +17,7 @@ from annotation_site.corpus.forecasts import correction
 from annotation_site.corpus.models import UNFINISHED, Extraction, ExtractionLayer
 from annotation_site.corpus.selectors import LOAD_ONLY, LOAD_STEPS, WITHIN_LAYERS
 from annotation_site.workers.selectors import workers_extracting
-from ffn_extract.options import ALL, KINDS
+from ffn_extract.options import ALL, USUAL_KINDS
 from ffn_extract.progress import STEPS
 
 State = Extraction.State
@@ -26,8 +26,8 @@ DEFAULT_SECONDS = 120.0  # of a sample, where no run and no estimate says more
 # Shares of the time of a sample with every kind, measured on a small machine.
 DEFAULT_WEIGHTS = {
     "check": 0.3, "checkpoint": 0.1, "vocabulary": 0.05, "sources": 0.12, "vectors": 0.03,
-    "random": 0.01, "updates": 0.3, "projection": 0.22, "glosses": 0.06, "bundle": 0.02,
-    "load_tokens": 0.04, "load_vectors": 0.05,
+    "random": 0.01, "updates": 0.3, "projection": 0.22, "keys": 1.0, "glosses": 0.06,
+    "bundle": 0.02, "load_tokens": 0.04, "load_vectors": 0.05,
 }  # fmt: skip
 BEFORE_LAYERS, LAYERS = (
     0.05,
@@ -138,10 +138,11 @@ def share_done(extraction: Extraction, pace: Pace, now: datetime) -> float:
 def _steps(extraction: Extraction) -> list[str]:
     if extent(extraction) == "upload":
         return [key for key, _ in LOAD_ONLY]
-    kinds = extraction.parameters.get("kinds", KINDS)
-    left_out = {
-        step for step, kind in (("random", "random"), ("updates", "update")) if kind not in kinds
-    }
+    kinds = extraction.parameters.get("kinds", USUAL_KINDS)
+    done_for = {
+        "random": {"random", "random-key"}, "updates": {"update"}, "keys": {"key", "random-key"}
+    }  # fmt: skip
+    left_out = {step for step, some in done_for.items() if not some & set(map(str, kinds))}
     if extraction.parameters.get("per_layer") == ALL:
         left_out |= set(WITHIN_LAYERS)
     return [key for key, _ in (*STEPS, *LOAD_STEPS) if key not in left_out]

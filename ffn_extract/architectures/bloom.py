@@ -22,4 +22,5 @@ ARCHITECTURE = Architecture(
     value_module="h.{layer}.mlp.dense_4h_to_h",
     layers_keys=("n_layer", "num_hidden_layers"),
     d_model_keys=("hidden_size", "n_embed"),
+    default_activation="gelu_pytorch_tanh",
 )

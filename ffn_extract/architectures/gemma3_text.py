@@ -26,4 +26,6 @@ ARCHITECTURE = Architecture(
         "rms", gain=("layers.{layer}.post_feedforward_layernorm.weight",), gain_offset=1.0
     ),
     value_module="layers.{layer}.mlp.down_proj",
+    activation_key="hidden_activation",
+    default_activation="gelu_pytorch_tanh",
 )

@@ -20,4 +20,5 @@ ARCHITECTURE = Architecture(
     value_module="blocks.{layer}.ffn.down_proj",
     layers_keys=("n_layers",),
     d_model_keys=("d_model",),
+    default_activation="gelu",
 )

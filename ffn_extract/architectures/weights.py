@@ -127,6 +127,14 @@ class ModelWeights:
         activation = self._config.get(family.activation_key, family.default_activation)
         return gated or str(activation) not in NEVER_NEGATIVE
 
+    def is_gated(self, layer: int) -> bool:
+        """Whether the coefficients of a layer have two factors, one of them the gate's."""
+        return any(block.up is not None for block in self._layers[layer])
+
+    def has_experts(self, layer: int) -> bool:
+        """Whether a layer's FFN has more than one part."""
+        return len(self._layers[layer]) > 1
+
     def n_values(self, layer: int) -> int:
         """The number of value vectors of a layer, all experts together; 0 if it is not read."""
         if not self._layers[layer]:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ffn_extract.errors import BundleError
 from ffn_extract.limits import MOST_EXPERTS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
-from ffn_extract.options import KINDS, VECTOR_KINDS
+from ffn_extract.options import KEY_KINDS, USUAL_KINDS, VECTOR_KINDS
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = "ffn-concepts-bundle"
@@ -84,7 +84,10 @@ def _fingerprint_key(version: int) -> str:
 class Counts:
     """Rows of the files, and of each kind; `glossed` counts tokens with a gloss.
 
-    The rows of an optional file are None where the bundle lacks it.
+    The rows of an optional file are None where the bundle lacks it. `keys` counts, of each kind
+    that has trigger prefixes, the keys that are `never_active` and those with a `short` list, of
+    fewer prefixes with a positive coefficient than people are shown; None in bundles that do not
+    tell.
     """
 
     vectors: int
@@ -93,6 +96,7 @@ class Counts:
     kinds: dict[str, int]
     value_statistics: int | None = None
     trigger_prefixes: int | None = None
+    keys: dict[str, dict[str, int]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entries, without those of files that are not there."""
@@ -266,7 +270,7 @@ def _stored_as(model: Mapping[str, Any]) -> dict[str, list[str]] | None:
 
 def kinds_of(version: int) -> tuple[str, ...]:
     """The kinds that a version of the format knows, in their order."""
-    return KINDS if version == 1 else VECTOR_KINDS
+    return USUAL_KINDS if version == 1 else VECTOR_KINDS
 
 
 def _counts(counts: Mapping[str, Any], version: int) -> Counts:
@@ -284,7 +288,18 @@ def _counts(counts: Mapping[str, Any], version: int) -> Counts:
             for name in ("value_statistics", "trigger_prefixes")
             if name in counts and version > 1
         },
+        keys=_keys(counts) if "keys" in counts and version > 1 else None,
     )
+
+
+def _keys(counts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    keys = _object(counts, "keys")
+    if set(keys) - set(KEY_KINDS):
+        raise BundleError(f"counts.keys in {MANIFEST_FILE} names a kind that has no keys.")
+    return {
+        kind: {name: _integer(_object(keys, kind), name, 0) for name in ("never_active", "short")}
+        for kind in keys
+    }
 
 
 def _file(files: Mapping[str, Any], name: str) -> FileRecord:

@@ -6,9 +6,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ffn_extract.bundle.manifest import Manifest
-from ffn_extract.bundle.rows import KEY_KINDS, MOST_PREFIXES, SIDES
+from ffn_extract.bundle.rows import MOST_PREFIXES, SHOWN_PREFIXES, SIDES
 from ffn_extract.bundle.validation import Ids, integers, key_numbers, require_no_null
 from ffn_extract.errors import BundleError
+from ffn_extract.options import KEY_KINDS
 
 _MOST = 2**31
 _PREFIX_HAS = "A trigger prefix has"
@@ -57,6 +58,8 @@ class PrefixCheck:
         self._last = -1  # the last key and side, with its ranks, sentences and coefficients so far
         self._ranks = self._sentences = np.empty(0, np.int64)
         self._sizes = np.empty(0)
+        self._active = np.zeros(len(KEY_KINDS), np.int64)
+        self._whole = np.zeros(len(KEY_KINDS), np.int64)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Check the next rows."""
@@ -76,6 +79,24 @@ class PrefixCheck:
             raise BundleError("The coefficient of a trigger prefix does not have its side's sign.")
         self._check_order(batch, lists, np.abs(coefficients))
         self._check_signs(batch, signs)
+        kinds, ranks = _numbers(batch, "kind", KEY_KINDS), integers(batch.column("rank"))
+        for counts, rank in ((self._active, 1), (self._whole, SHOWN_PREFIXES)):
+            counts += np.bincount(kinds[(signs > 0) & (ranks == rank)], minlength=len(KEY_KINDS))
+
+    def finish(self) -> None:
+        """Compare the numbers of keys that are never active, or have a short list."""
+        said, kinds = self._manifest.counts.keys, self._manifest.counts.kinds
+        found = {
+            kind: {"never_active": kinds[kind] - active, "short": active - whole}
+            for kind, active, whole in zip(
+                KEY_KINDS, self._active.tolist(), self._whole.tolist(), strict=True
+            )
+            if kind in kinds
+        }
+        if said is not None and said != found:
+            raise BundleError(
+                f"The manifest counts keys as {said}; the trigger prefixes give {found}."
+            )
 
     def _lists(self, batch: pa.RecordBatch, sides: Ids) -> Ids:
         """Key and side of each row as one number, which never falls."""

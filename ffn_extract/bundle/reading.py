@@ -222,6 +222,7 @@ def _check_rows(folder: Path, manifest: Manifest, max_bytes: int | None) -> None
     prefixes = PrefixCheck(manifest, keys)
     for batch in rows("trigger_prefixes"):
         prefixes.add(batch)
+    prefixes.finish()
 
 
 def _batches(folder: Path, manifest: Manifest, what: str, most: int) -> Iterator[pa.RecordBatch]:

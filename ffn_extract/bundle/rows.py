@@ -35,11 +35,11 @@ CUT_AT_START = frozenset({"prefix"})
 """The columns of which the end matters most."""
 PARTS_OF_SPEECH = ("noun", "verb", "adjective", "adverb")
 MOST_SENSES = 4
-KEY_KINDS = ("key", "random-key")
-"""The kinds that have trigger prefixes."""
 SIDES = ("positive", "negative")
 MOST_PREFIXES = 50
 """Trigger prefixes of a key on each side."""
+SHOWN_PREFIXES = 25
+"""Those that people are shown; a key with fewer active prefixes has a shorter list."""
 
 
 def fitting(text: str, column: str) -> str:

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ffn_extract.bundle.manifest import Manifest, kinds_of
-from ffn_extract.bundle.rows import KEY_KINDS, MOST_SENSES, PARTS_OF_SPEECH
+from ffn_extract.bundle.rows import MOST_SENSES, PARTS_OF_SPEECH
 from ffn_extract.errors import BundleError
-from ffn_extract.options import MAX_TOP_K
+from ffn_extract.options import KEY_KINDS, MAX_TOP_K
 
 Ids = NDArray[np.int64]
 Numbers = TypeVar("Numbers", int, Ids)

@@ -19,6 +19,8 @@ from ffn_extract.bundle.manifest import MANIFEST_FILE, Counts, FileRecord, Manif
 from ffn_extract.bundle.reading import open_bundle
 from ffn_extract.bundle.rows import (
     LONGEST_TEXTS,
+    SHOWN_PREFIXES,
+    SIDES,
     Row,
     TokenRow,
     TriggerPrefixRow,
@@ -28,6 +30,7 @@ from ffn_extract.bundle.rows import (
 )
 from ffn_extract.errors import BundleError, reason_of
 from ffn_extract.glosses.gloss import Sense
+from ffn_extract.options import KEY_KINDS
 
 ROWS_PER_GROUP = 4_000
 _FEW_TEXTS = ["kind", "gloss_source", "gloss_part", "senses.list.element.part", "side"]
@@ -131,6 +134,8 @@ def _write_content(
 ) -> tuple[dict[str, FileRecord], Counts]:
     """Write the contents that are given, by their names in `CONTENTS`."""
     kinds: Counter[str] = Counter()
+    active: Counter[str] = Counter()
+    whole: Counter[str] = Counter()
     glossed = 0
 
     def counted(rows: Iterable[Any]) -> Iterator[Any]:
@@ -140,6 +145,9 @@ def _write_content(
                 kinds[row.kind] += 1
             elif isinstance(row, TokenRow):
                 glossed += row.gloss is not None
+            elif isinstance(row, TriggerPrefixRow) and row.side == SIDES[0]:
+                active[row.kind] += row.rank == 1
+                whole[row.kind] += row.rank == SHOWN_PREFIXES
             yield row
 
     files, numbers = {}, {}
@@ -149,7 +157,14 @@ def _write_content(
         content = CONTENTS[name]
         numbers[name] = write_rows(folder / content.file, content.schema, counted(rows))
         files[content.file] = _record(folder / content.file)
-    return files, Counts(glossed=glossed, kinds=dict(kinds), **numbers)
+    keys = None
+    if given["trigger_prefixes"] is not None:
+        keys = {
+            kind: {"never_active": kinds[kind] - active[kind], "short": active[kind] - whole[kind]}
+            for kind in KEY_KINDS
+            if kinds[kind]
+        }
+    return files, Counts(glossed=glossed, kinds=dict(kinds), keys=keys, **numbers)
 
 
 def write_rows(file: Path | IO[bytes], schema: pa.Schema, rows: Iterable[Row]) -> int:

@@ -1,6 +1,7 @@
 """Read a model's config.json."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +25,21 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{CONFIG} of {name} is no JSON object.")
     return config
+
+
+class Settings:
+    """config.json's entries as attributes, those of a text part first."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        part = config.get("text_config")
+        for entries in (config, part if isinstance(part, Mapping) else {}):
+            for name, value in entries.items():
+                setattr(self, str(name), value)
+
+
+def context_of(config: Mapping[str, Any]) -> int | None:
+    """Tokens that the model can read at once, where its settings have a limit."""
+    settings = Settings(config)
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+    limits = (getattr(settings, name, None) for name in names)
+    return next((limit for limit in limits if isinstance(limit, int)), None)

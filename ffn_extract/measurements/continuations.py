@@ -17,11 +17,12 @@ from transformers import GenerationConfig
 
 from ffn_extract.corpora import open_corpus
 from ffn_extract.errors import CorpusError, OptionError
-from ffn_extract.measurements.examples import draw_examples, prepended_ids, tokens_of
+from ffn_extract.measurements.examples import draw_examples, prepended_ids
 from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.limits import MOST_TOKENS, NEW_TOKENS
 from ffn_extract.measurements.measurement import Opened
 from ffn_extract.running import one_thread
+from ffn_extract.text_tokens import tokens_of
 from ffn_extract.tracing.reader import Reader
 
 MOST_BYTES = 64 << 20  # of a file of prompts
@@ -90,7 +91,8 @@ def draw_prompts(opened: Opened) -> Prompts:
     cut = 0
     for number in sorted(order[: own.prompt_count].tolist()):
         text = file.texts[number]
-        lead_ids, ids = tokens_of(opened.tokenizer, opened.checkpoint, text)
+        read = tokens_of(opened.tokenizer, opened.checkpoint, text)
+        lead_ids, ids = read.lead, read.own
         lead_ids = lead_ids if before is None else before
         most = room - len(lead_ids)
         cut += len(ids) > most

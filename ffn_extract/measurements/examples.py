@@ -18,7 +18,7 @@ from ffn_extract.corpora import Corpus
 from ffn_extract.errors import CorpusError, OptionError
 from ffn_extract.measurements.limits import MOST_TOKENS
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.tokenizer_files import sentences_for
+from ffn_extract.text_tokens import tokens_of
 
 _COUNTED = 1_000  # texts at a time
 _LENGTHS, _ORDER = 0, 1  # spawn keys: a sentence's length depends on no other sentence
@@ -103,7 +103,8 @@ def draw_examples(
     for number in order.tolist():
         if len(drawn) == options.examples:
             break
-        lead, own = tokens_of(tokenizer, checkpoint, corpus.texts[number])
+        read = tokens_of(tokenizer, checkpoint, corpus.texts[number])
+        lead, own = read.lead, read.own
         lead = lead if before is None else before
         shortest = options.min_prefix or (1 if lead else 2)
         room = most - len(lead)
@@ -140,26 +141,10 @@ def token_counts(
     counts = np.zeros(n_rows, dtype=np.int64)
     for start in range(0, len(corpus.texts), _COUNTED):
         texts = corpus.texts[start : start + _COUNTED]
-        ids = [one for text in texts for one in tokens_of(tokenizer, checkpoint, text)[1]]
+        ids = [one for text in texts for one in tokens_of(tokenizer, checkpoint, text).own]
         counts += np.bincount(np.array(ids, dtype=np.int64), minlength=n_rows)
         told(start + len(texts), len(corpus.texts))
     return counts
-
-
-def tokens_of(
-    tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, text: str
-) -> tuple[list[int], list[int]]:
-    """Ids that the tokenizer puts before a text, and the text's own; those behind it are left out.
-
-    A special token that a text spells is read as the characters it is spelled with.
-    """
-    with sentences_for(checkpoint.folder, "its tokenizer fails at a text of the corpus"):
-        encoded = tokenizer(text, return_special_tokens_mask=True, split_special_tokens=True)
-    ids: list[int] = encoded["input_ids"]
-    special: list[int] = encoded["special_tokens_mask"]
-    start = next((i for i, added in enumerate(special) if not added), len(ids))
-    stop = len(ids) - next((i for i, added in enumerate(reversed(special)) if not added), 0)
-    return ids[:start], ids[start:stop]
 
 
 def prepended_ids(tokenizer: PreTrainedTokenizerBase, options: MeasureOptions) -> list[int] | None:

@@ -90,17 +90,6 @@ def suppression_bytes(
     return int(_LIBRARIES + weights + workers * batch)
 
 
-def free_bytes() -> int | None:
-    """Memory that processes can have without swapping; None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
-
-
 def require_memory(name: str, needed: int, free: int | None) -> None:
     """Refuse a measurement that does not fit. Raises OptionError."""
     if free is not None and needed > free:

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from ffn_extract.errors import CorpusError, FFNExtractError, OptionError
-from ffn_extract.measurements.examples import prepended_ids, tokens_of
+from ffn_extract.measurements.examples import prepended_ids
 from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.measurement import Opened
 from ffn_extract.projection.fixed_order import fixed_order_sum
 from ffn_extract.running import one_thread
+from ffn_extract.text_tokens import tokens_of
 from ffn_extract.tracing.batches import BatchPlan, batch_of
 from ffn_extract.tracing.reader import Reader
 
@@ -69,7 +70,8 @@ def windows_of(opened: Opened) -> Windows:
     for text in opened.corpus.texts:
         if len(stream) >= own.perplexity_tokens:
             break
-        found, ids = tokens_of(opened.tokenizer, opened.checkpoint, f"{text}\n")
+        read = tokens_of(opened.tokenizer, opened.checkpoint, f"{text}\n")
+        found, ids = read.lead, read.own
         lead = found if before is None else before
         stream += ids
     stream = stream[: own.perplexity_tokens]

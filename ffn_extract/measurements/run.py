@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import ModelInfo
 from ffn_extract.bundle.manifest import digest_of
+from ffn_extract.checkpoints.config import Settings, context_of
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
 from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.environment import environment
 from ffn_extract.errors import FFNExtractError, OptionError
+from ffn_extract.free_memory import free_bytes
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
 from ffn_extract.measurements.examples import Examples, draw_examples, token_counts
 from ffn_extract.measurements.folder import Measured, parquet_of, require_new, write_folder
@@ -25,12 +27,7 @@ from ffn_extract.measurements.kept import Arrays, KeptParts
 from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
 from ffn_extract.measurements.linkage import Labels
 from ffn_extract.measurements.measurement import Measurement, Readings, Result
-from ffn_extract.measurements.memory import (
-    free_bytes,
-    needed_bytes,
-    require_disk,
-    require_memory,
-)
+from ffn_extract.measurements.memory import needed_bytes, require_disk, require_memory
 from ffn_extract.measurements.norm import norm_result
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import REDUCTIONS, Pass
@@ -207,7 +204,7 @@ class _Run:
             )
             self.weights: ModelWeights = open_weights(self.checkpoint, options.model)
             self.family = running_family(self.weights.architecture)
-            require_traceable(self.family, _Settings(self.checkpoint.config))
+            require_traceable(self.family, Settings(self.checkpoint.config))
             self.name = model_name(self.checkpoint, options.model)
             sizes = self.weights.dimensions
             needed = needed_bytes(
@@ -225,7 +222,7 @@ class _Run:
             self.info: ModelInfo = model_info(
                 self.checkpoint, self.name, self.weights, self.vocabulary
             )
-            self.limit = _context(self.checkpoint.config)
+            self.limit = context_of(self.checkpoint.config)
 
     def require(self, one: Measurement) -> None:
         """Refuse a measurement that needs more than there is, before the model is loaded.
@@ -447,21 +444,3 @@ class _Finished:
 
     arrays: Arrays
     state: Callable[[str], NDArray[Any]]
-
-
-class _Settings:
-    """config.json's entries as attributes, those of a text part first."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        part = config.get("text_config")
-        for entries in (config, part if isinstance(part, Mapping) else {}):
-            for name, value in entries.items():
-                setattr(self, str(name), value)
-
-
-def _context(config: Mapping[str, Any]) -> int | None:
-    """Tokens that the model can read at once, where its settings have a limit."""
-    settings = _Settings(config)
-    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-    limits = (getattr(settings, name, None) for name in names)
-    return next((limit for limit in limits if isinstance(limit, int)), None)

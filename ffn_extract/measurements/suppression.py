@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ffn_extract.free_memory import free_bytes
 from ffn_extract.measurements.bootstrap import Floats, summaries
 from ffn_extract.measurements.continuations import (
     Prompts,
@@ -28,7 +29,7 @@ from ffn_extract.measurements.measurement import (
     Table,
     rounded,
 )
-from ffn_extract.measurements.memory import free_bytes, require_memory, suppression_bytes
+from ffn_extract.measurements.memory import require_memory, suppression_bytes
 from ffn_extract.measurements.perplexity import (
     BLOCK_ROWS,
     PerplexityReader,

@@ -40,6 +40,18 @@ class FFNModules(Protocol):
     def coefficients(self, tokens: torch.Tensor) -> torch.Tensor:
         """m at some tokens of the pass, shape (tokens, n_values), once `update` has answered."""
 
+    def watch_factors(self) -> list[RemovableHandle]:
+        """Hooks, beside those of `watch`, that keep what `up_is_positive` needs."""
+
+    def up_is_positive(
+        self, tokens: torch.Tensor, places: torch.Tensor, indices: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Whether the second factor of some coefficients is above 0; None in an FFN without one.
+
+        They are those of the vectors `indices` at `tokens[places]`, shape (n,); `tokens` are those
+        of the last call of `coefficients`.
+        """
+
     def forget(self) -> None:
         """Let go of what was kept."""
 
@@ -54,10 +66,16 @@ class DenseFFN:
     """An FFN without experts: its value matrix is a module, and its key matrix another."""
 
     def __init__(
-        self, value: torch.nn.Module, key: torch.nn.Module | None, part: str = "all"
+        self,
+        value: torch.nn.Module,
+        key: torch.nn.Module | None,
+        part: str = "all",
+        up: torch.nn.Module | None = None,
+        up_part: str = "all",
     ) -> None:
         self._value, self._key, self._part = value, key, part
-        self._read = _NOTHING
+        self._up, self._up_part = up, up_part
+        self._read = self._up_read = self._key_input = _NOTHING
 
     @property
     def update(self) -> torch.nn.Module:
@@ -88,9 +106,49 @@ class DenseFFN:
         """The value matrix's input at some tokens; a copy."""
         return self._read.reshape(-1, self._read.shape[-1])[tokens]
 
+    def watch_factors(self) -> list[RemovableHandle]:
+        """Hooks on the input of the key matrix and on the output of its partner."""
+
+        def keep_input(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
+            self._key_input = inputs[0]
+
+        def keep_up(_: object, __: object, output: torch.Tensor) -> None:
+            self._up_read = output
+
+        handles = []
+        if self._key is not None:
+            handles.append(self._key.register_forward_pre_hook(keep_input))
+        if self._up is not None:
+            handles.append(self._up.register_forward_hook(keep_up))
+        return handles
+
+    def up_is_positive(
+        self, tokens: torch.Tensor, places: torch.Tensor, indices: torch.Tensor
+    ) -> torch.Tensor | None:
+        """By what the key matrix's partner gave."""
+        if self._up is None:
+            return None
+        read = self._up_read.reshape(-1, self._up_read.shape[-1])
+        return read[tokens[places], _columns(indices, self._up_part, read.shape[-1])] > 0
+
+    def key_input(self, tokens: torch.Tensor) -> torch.Tensor:
+        """What the key matrix read at some tokens, shape (tokens, d_model); a copy."""
+        if self._key is None:
+            raise CheckpointError("The key matrix of this FFN is not a module of its own.")
+        return self._key_input.reshape(-1, self._key_input.shape[-1])[tokens]
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether a coefficient has two factors."""
+        return self._up is not None
+
+    def biases(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """What is added to the keys' products, and to their partners', shape (n_values,)."""
+        return _bias(self._key, self._part), _bias(self._up, self._up_part)
+
     def forget(self) -> None:
-        """Let go of the input."""
-        self._read = _NOTHING
+        """Let go of inputs."""
+        self._read = self._up_read = self._key_input = _NOTHING
 
     def change_coefficient(self, index: int, change: Change) -> list[RemovableHandle]:
         """Change a column of the value matrix's input."""
@@ -145,6 +203,8 @@ class ExpertFFN:
         self._read = _NOTHING
         self._routes: tuple[torch.Tensor, torch.Tensor] | None = None
         self._gated: torch.Tensor | None = None
+        self._keeps_factors = False
+        self._gate_is_positive = self._last = _NOTHING
         self._changes: dict[int, tuple[Change, bool]] = {}
 
     @property
@@ -189,17 +249,61 @@ class ExpertFFN:
                 active = self._activated(x[chosen], expert, slice(None))
                 routed[chosen, expert] = active * weights[chosen, None]
         parts = [routed.reshape(len(tokens), -1)]
+        if self._keeps_factors:
+            self._gate_is_positive = self._gates(tokens)
         if self._shared is not None:
             m = self._shared.coefficients(tokens)
             parts.append(m if self._gated is None else m * self._gated[tokens, None])
         m = torch.cat(parts, dim=1)
         for index in self._changes:
             m[:, index] = self._changed(index)[1][tokens]
+        if self._keeps_factors:
+            self._last = m
         return m
+
+    def watch_factors(self) -> list[RemovableHandle]:
+        """Have `coefficients` keep the signs of gates, and the shared expert what it needs."""
+        self._keeps_factors = True
+        handles = self._shared.watch_factors() if self._shared else []
+        return [*handles, _Undo(self._forget_factors)]  # type: ignore[list-item]
+
+    def _forget_factors(self) -> None:
+        self._keeps_factors = False
+        self._gate_is_positive = _NOTHING
+
+    def _gates(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Whether each expert's activated gates are above 0, shape (tokens, experts · width)."""
+        x = self._read[..., tokens, :]
+        found = torch.zeros(
+            (len(tokens), self._n_experts, self._width), dtype=torch.bool, device=x.device
+        )
+        for expert in range(self._n_experts):
+            chosen = self._weights(expert)[tokens] != 0
+            if chosen.any():
+                read = self._products(x[expert] if self._weigh_input else x[chosen], expert)
+                rows = slice(None) if self._weigh_input else chosen
+                found[rows, expert] = self._gate_of(read) > 0
+        return found.reshape(len(tokens), -1)
+
+    def up_is_positive(
+        self, tokens: torch.Tensor, places: torch.Tensor, indices: torch.Tensor
+    ) -> torch.Tensor | None:
+        """By the sign of each coefficient and of its gate; a router's weights are above 0."""
+        routed = self._n_experts * self._width
+        found = torch.zeros(len(indices), dtype=torch.bool, device=indices.device)
+        own = indices < routed
+        gates = self._gate_is_positive[places[own], indices[own]]
+        found[own] = gates == (self._last[places[own], indices[own]] > 0)
+        if self._shared is not None:
+            shared = self._shared.up_is_positive(tokens, places[~own], indices[~own] - routed)
+            if shared is not None:
+                found[~own] = shared
+        return found
 
     def forget(self) -> None:
         """Let go of inputs."""
         self._read, self._routes, self._gated = _NOTHING, None, None
+        self._last = self._gate_is_positive = _NOTHING
         if self._shared is not None:
             self._shared.forget()
 
@@ -259,6 +363,20 @@ class ExpertFFN:
         self, x: torch.Tensor, expert: int, column: int | slice, change: Change | None = None
     ) -> torch.Tensor:
         """act(gate)·up of one expert, for one of its vectors or for all."""
+        read = self._products(x, expert, column)
+        if change is not None:
+            read[..., 0] = change(read[..., 0])
+        apply: Any = getattr(self._experts, "_apply_gate", None)
+        if apply is not None:
+            return apply(read)  # type: ignore[no-any-return]
+        gate, up = read.chunk(2, dim=-1)
+        activation: Any = self._experts.act_fn
+        return activation(gate) * up  # type: ignore[no-any-return]
+
+    def _products(
+        self, x: torch.Tensor, expert: int, column: int | slice = slice(None)
+    ) -> torch.Tensor:
+        """What one expert's gate and up give, side by side or in turns as the family has them."""
         matrix = self._stack("gate_up_proj")[expert]
         matrix = matrix.T if self._transposed else matrix  # (2 · width, d_model)
         bias = getattr(self._experts, "gate_up_proj_bias", None)
@@ -268,15 +386,14 @@ class ExpertFFN:
             interleaved = bool(getattr(self._experts, "is_concatenated", True)) is False
             both = [2 * column, 2 * column + 1] if interleaved else [column, column + self._width]
             matrix, bias = matrix[both], None if bias is None else bias[both]
-        read = linear(x, matrix, bias)
-        if change is not None:
-            read[..., 0] = change(read[..., 0])
-        apply: Any = getattr(self._experts, "_apply_gate", None)
-        if apply is not None:
-            return apply(read)  # type: ignore[no-any-return]
-        gate, up = read.chunk(2, dim=-1)
+        return linear(x, matrix, bias)
+
+    def _gate_of(self, read: torch.Tensor) -> torch.Tensor:
+        """A number with the sign of each activated gate."""
+        if bool(getattr(self._experts, "is_concatenated", True)) is False:
+            return read[..., ::2]  # gate · sigmoid(α · gate), which has the gate's sign
         activation: Any = self._experts.act_fn
-        return activation(gate) * up  # type: ignore[no-any-return]
+        return activation(read.chunk(2, dim=-1)[0])  # type: ignore[no-any-return]
 
     def _stack(self, name: str) -> torch.Tensor:
         stack: torch.Tensor = getattr(self._experts, name)
@@ -312,7 +429,10 @@ def _dense(form: FFN, place: Layout, layer: int, value: str | None = None) -> De
     if form.key is None:
         return DenseFFN(module, None)
     key = place.optional(form.key.name.removesuffix(".weight"), layer)
-    return DenseFFN(module, key, form.key.part)
+    if form.up is None:
+        return DenseFFN(module, key, form.key.part)
+    up = place.module(form.up.name.removesuffix(".weight"), layer)
+    return DenseFFN(module, key, form.key.part, up, form.up.part)
 
 
 def _experts(
@@ -333,12 +453,27 @@ def _experts(
 
 def _column(index: int, part: str, width: int) -> int:
     """Where a matrix with two parts has a vector of one of them."""
+    return int(_columns(torch.tensor(index), part, width))
+
+
+def _columns(indices: torch.Tensor, part: str, width: int) -> torch.Tensor:
+    """The same of many vectors."""
     match part:
         case "second half":
-            return width // 2 + index
+            return width // 2 + indices
         case "even":
-            return 2 * index
+            return 2 * indices
         case "odd":
-            return 2 * index + 1
+            return 2 * indices + 1
         case _:
-            return index
+            return indices
+
+
+def _bias(module: torch.nn.Module | None, part: str) -> torch.Tensor | None:
+    """What a matrix adds to the products of one of its parts' vectors."""
+    bias = getattr(module, "bias", None)
+    if not isinstance(bias, torch.Tensor):
+        return None
+    n = len(bias) if part == "all" else len(bias) // 2
+    indices = torch.arange(n, device=bias.device)
+    return bias.detach()[_columns(indices, part, len(bias))]

@@ -20,7 +20,7 @@ from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.running import one_thread
 from ffn_extract.traceable import require_traceable
 from ffn_extract.tracing.batches import Batch
-from ffn_extract.tracing.ffn_modules import ffn_modules
+from ffn_extract.tracing.ffn_modules import FFNModules, ffn_modules
 from ffn_extract.tracing.layout import Layout
 from ffn_extract.tracing.unembed import Unembed
 from ffn_extract.tracing.values import Values
@@ -91,7 +91,7 @@ class Reader:
         self.model = model
         self.config = model.config.get_text_config(decoder=True)
         require_traceable(architecture, self.config)
-        self._architecture = architecture
+        self.architecture = architecture
         self._place = place = Layout(model, architecture.value_module or "")
         self.base = place.base
         self.layers = range(self._count_layers())
@@ -128,11 +128,25 @@ class Reader:
         with ExitStack() as stack, torch.inference_mode(), one_thread():
             for layer in self.layers if layers is None else layers:
                 stack.enter_context(self._watched(layer, places, visit))
-            self.base(
-                input_ids=batch.ids.to(device),
-                attention_mask=batch.mask.to(device),
-                use_cache=False,
-            )
+            self._forward(batch)
+
+    def run_ffns(self, batch: Batch, visit: Callable[[int, FFNModules], None]) -> None:
+        """Run the model over a batch; `visit` gets each layer's FFN once it has answered.
+
+        For coefficients alone, and their factors: `batch.rows` and `columns` are not used. What
+        `visit` raises ends the pass.
+        """
+        with ExitStack() as stack, torch.inference_mode(), one_thread():
+            for layer, ffn in zip(self.layers, self.ffns, strict=True):
+                stack.enter_context(_answering(layer, ffn, visit))
+            self._forward(batch)
+
+    def _forward(self, batch: Batch) -> None:
+        self.base(
+            input_ids=batch.ids.to(self.device),
+            attention_mask=batch.mask.to(self.device),
+            use_cache=False,
+        )
 
     def read(
         self,
@@ -206,19 +220,19 @@ class Reader:
         )
 
     def _count_layers(self) -> int:
-        for key in self._architecture.layers_keys:
+        for key in self.architecture.layers_keys:
             if (count := getattr(self.config, key, None)) is not None:
                 return int(count)
         raise CheckpointError("The model's settings do not say how many layers it has.")
 
     def _norm_after(self, layer: int) -> torch.nn.Module | None:
-        names = self._architecture.after_ffn
+        names = self.architecture.after_ffn
         if names is None:
             return None
         return self._place.module(names.gain[0].removesuffix(".weight"), layer)
 
     def _gain_after(self, layer: int) -> torch.Tensor | None:
-        norm, names = self._norms_after[layer], self._architecture.after_ffn
+        norm, names = self._norms_after[layer], self.architecture.after_ffn
         if norm is None or names is None:
             return None
         weight: Any = norm.weight
@@ -230,12 +244,12 @@ class Reader:
         return float(getattr(norm, "variance_epsilon", None) or norm.eps)
 
     def _update_factor(self) -> float:
-        key = self._architecture.update_factor_key
+        key = self.architecture.update_factor_key
         return 1.0 if key is None else float(getattr(self.config, key))
 
     def _norm_name(self) -> str:
-        names = self._architecture.norm
-        own = self._architecture.norm_module
+        names = self.architecture.norm
+        own = self.architecture.norm_module
         if own is None and names is not None and names.gain and "{layer}" not in names.gain[0]:
             own = names.gain[0].removesuffix(".weight")
         if own is None:
@@ -244,6 +258,26 @@ class Reader:
                 "be read. Name its gain with --norm-gain-tensor."
             )
         return own
+
+
+@contextmanager
+def _answering(
+    layer: int, ffn: FFNModules, visit: Callable[[int, FFNModules], None]
+) -> Iterator[None]:
+    """Hooks that keep one layer's coefficients and factors until it was visited, for one pass."""
+
+    def finish(*_: object) -> None:
+        visit(layer, ffn)
+        ffn.forget()
+
+    handles = [*ffn.watch(), *ffn.watch_factors()]
+    handles.append(ffn.update.register_forward_hook(finish))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        ffn.forget()
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ def test_every_kind_and_optional_file_comes_back_as_it_was_written(tmp_path):
     assert bundle.manifest.counts.to_json() == {
         "vectors": 32, "tokens": 6, "glossed": 1, "value_statistics": 16, "trigger_prefixes": 48,
         "kinds": dict.fromkeys(VECTOR_KINDS, 4),
+        "keys": {kind: {"never_active": 0, "short": 4} for kind in ("key", "random-key")},
     }  # fmt: skip
     assert set(bundle.manifest.files) == {
         "tokens.parquet", "vectors.parquet", "value_statistics.parquet", "trigger_prefixes.parquet",

@@ -263,12 +263,25 @@ def test_a_key_has_at_most_so_many_trigger_prefixes_on_a_side(full_bundle):
     rows = [dataclasses.replace(row, rank=n, sentence=n) for n in range(1, 52)]
     for most in (50, 51):
         table = pa.Table.from_pylist([dataclasses.asdict(r) for r in rows[:most]], PREFIXES_SCHEMA)
-        counts = dataclasses.replace(_manifest(full_bundle).counts, trigger_prefixes=most)
+        counts = dataclasses.replace(
+            _manifest(full_bundle).counts, trigger_prefixes=most, keys=None
+        )
         _write(full_bundle, dataclasses.replace(_manifest(full_bundle), counts=counts))
         _rewrite(full_bundle, PREFIXES, table)
         if most == 50:
             open_bundle(full_bundle)
     with pytest.raises(BundleError, match="more than 50 trigger prefixes"):
+        open_bundle(full_bundle)
+
+
+def test_a_wrong_number_of_keys_with_a_short_list_is_refused(full_bundle):
+    counts = _manifest(full_bundle).counts
+    wrong = {**counts.keys, "key": {"never_active": 0, "short": 3}}
+    _write(
+        full_bundle,
+        dataclasses.replace(_manifest(full_bundle), counts=dataclasses.replace(counts, keys=wrong)),
+    )
+    with pytest.raises(BundleError, match=r"counts keys as .*'short': 3.*; the trigger"):
         open_bundle(full_bundle)
 
 

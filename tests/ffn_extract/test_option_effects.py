@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 
 from ffn_extract.option_effects import RULES
-from ffn_extract.options import KINDS, OPTIONS, ExtractOptions, flag_of
+from ffn_extract.options import KINDS, OPTIONS, USUAL_KINDS, ExtractOptions, flag_of
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.tiny_models import SENTENCES
 
@@ -19,7 +19,7 @@ NORM = {"norm_gain_tensor": "transformer.ln_f.weight", "norm_kind": "layer"}
 OTHER = {
     "drawn_per_layer": (2, None), "per_layer": (2, None), "seed": (7, None),
     "random_grain": ("model", None), "corpus": (str(SENTENCES), None),
-    "corpus_field": ("body", None),
+    "corpus_field": ("body", None), "keys_of": ("all", None), "workers": (2, None),
     "norm_gain_tensor": ("transformer.h.0.ln_1.weight", TENSORS | NORM),
     "norm_kind": ("rms", TENSORS | NORM), "norm_offset": (1.0, TENSORS | NORM),
     "norm_bias_tensor": ("transformer.ln_f.bias", TENSORS | NORM),
@@ -34,11 +34,12 @@ ALWAYS = {
 }  # fmt: skip
 """Options that change the lists or what the bundle says of the model, or are refused where they
 cannot; the machine's own (device) and a hub's (revision) are in no digest."""
+WITH_KEYS = [("key",), ("value", "key"), ("value", "random-key"), ("random", "key", "random-key")]
 SITUATIONS = [
     {"kinds": kinds, "projection": projection, **extent}
     for size in (1, 2, 3)
-    for kinds in itertools.combinations(KINDS, size)
-    for projection in ("raw", "fold", "norm")
+    for kinds in (*itertools.combinations(USUAL_KINDS, size), *(WITH_KEYS if size == 3 else ()))
+    for projection in (("raw",) if kinds in WITH_KEYS else ("raw", "fold", "norm"))
     for extent in ({}, {"per_layer": "all"}, {"vectors": ((0, 1),)}, {"drawn_per_layer": 3})
     if "value" in kinds or not {"vectors", "per_layer"} & set(extent)
 ]
@@ -92,13 +93,15 @@ def test_another_value_gives_other_lists_or_the_same_digest(lists, option, situa
         common["corpus"] = "nowhere.txt"
     if option == "norm_gain_tensor":
         value, common = common[option], {**common, option: value}
-    if "update" in common["kinds"] and option == "corpus":
+    if {"update", "key", "random-key"} & set(common["kinds"]) and option == "corpus":
         return  # another file of texts gives other texts
     one, other = ExtractOptions(**common), ExtractOptions(**{**common, option: value})
     if one == other:
         # It has no effect, so it is said wherever it is not the default.
         said = {note.option for note in (*one.notes, *other.notes)}
         assert option in said or value == common.get(option, replace(one).__dict__[option])
+        assert lists(one) == lists(other)
+    elif option == "workers":
         assert lists(one) == lists(other)
     elif option == "norm_epsilon":
         assert lists(one)[0] != lists(other)[0]
@@ -113,5 +116,5 @@ def test_a_note_names_the_options_as_its_reader_knows_them():
 
 
 def test_options_that_are_all_as_usual_have_nothing_to_say():
-    for kinds in (("value",), KINDS):
+    for kinds in (("value",), USUAL_KINDS, KINDS):
         assert ExtractOptions(kinds=kinds).notes == ()

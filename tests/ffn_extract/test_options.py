@@ -50,8 +50,11 @@ def test_the_order_of_kinds_makes_no_difference():
 @pytest.mark.parametrize(
     ("bad", "sentence"),
     [
-        ({"kinds": ()}, "kinds must name at least one of: value, random, update."),
-        ({"kinds": ("values",)}, "kinds has no values; it knows: value, random, update."),
+        ({"kinds": ()}, "kinds must name at least one of: value, random, update, key, random-key."),
+        (
+            {"kinds": ("values",)},
+            "kinds has no values; it knows: value, random, update, key, random-key.",
+        ),
         ({"kinds": ("value", "value")}, "kinds names something twice: value, value."),
         ({"kinds": "value"}, "kinds must be a list of names, not 'value'."),
         ({"per_layer": 0}, "per_layer must be a whole number from 1 to 2147483647, or all, not 0."),

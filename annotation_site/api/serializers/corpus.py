@@ -12,7 +12,7 @@ from annotation_site.corpus.receiving import MOST_FILES
 from ffn_extract.bundle import BUNDLE_FILES, OPTIONAL_FILES
 from ffn_extract.chosen_vectors import MAX_VECTORS
 from ffn_extract.option_types import Choice, Flag, Integer, Names, Number, Places, Text
-from ffn_extract.options import KINDS, OPTIONS, Option
+from ffn_extract.options import OPTIONS, USUAL_KINDS, Option
 
 MAX_PLACE = 30
 """Characters of one chosen vector, LAYER:INDEX."""
@@ -52,7 +52,7 @@ class Brief(serializers.Serializer):
     finished_at = serializers.DateTimeField(allow_null=True)
 
     def get_kinds(self, extraction: Extraction) -> list[str]:
-        return list(extraction.parameters.get("kinds", KINDS))
+        return list(extraction.parameters.get("kinds", USUAL_KINDS))
 
 
 class Step(serializers.Serializer):

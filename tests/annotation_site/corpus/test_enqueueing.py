@@ -14,7 +14,7 @@ from annotation_site.accounts.models import Role
 from annotation_site.corpus import extraction_runs, forecasts, services
 from annotation_site.corpus.forms import EnqueueForm
 from annotation_site.corpus.locations import local_models
-from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.corpus.models import Extraction, TriggerPrefixes, Vector
 from annotation_site.errors import Invalid
 from annotation_site.management.commands.enqueue_model import Command
 from ffn_extract.checkpoints.outline import Outline
@@ -70,7 +70,9 @@ def model_folder(folders, tiny_model, family="bert"):
 
 
 EVERY_OPTION = {
-    "kinds": ("value", "random", "update"),
+    "kinds": ("value", "random", "update", "key"),
+    "keys_of": "values",
+    "workers": 2,
     "per_layer": 3,
     "drawn_per_layer": 2,
     "top_k": 7,
@@ -326,6 +328,39 @@ def test_weights_that_are_no_numbers_end_with_a_sentence_and_nothing_half_done(
     assert extraction.log.order_by("-pk").first().text == f"Failed: {extraction.error}"
     assert Vector.objects.count() == 0
     assert not services.bundle_path(extraction).exists()
+
+
+def test_keys_are_enqueued_with_a_corpus_and_the_page_shows_what_was_read(
+    admin, folders, tiny_model
+):
+    model_folder(folders, tiny_model, "llama")
+    (folders.CORPORA_DIR / "mine.txt").write_text("the cat sat\na mat\nthe cat\nx\n")
+    posted = form(model="tiny", kinds=["value", "key", "random-key"], per_layer=3)
+    posted |= {"keys_of": "values", "corpus": "mine.txt", "workers": 1, "glosses": "none"}
+    assert admin.post(URL, posted).status_code == 302
+    extraction = Extraction.objects.get()
+    extraction_runs.extraction_work(extraction_id=extraction.pk)
+    extraction.refresh_from_db()
+    assert (extraction.state, extraction.error) == (State.READY, "")
+    places = {
+        kind: set(Vector.objects.filter(kind=kind).values_list("layer", "index"))
+        for kind in ("value", "key")
+    }
+    assert places["value"] == places["key"]
+    assert len(places["key"]) == 6
+    prefixes = TriggerPrefixes.objects.filter(extraction=extraction)
+    total = sum(len(one.prefixes) for one in prefixes)
+    assert set(prefixes.values_list("kind", flat=True)) == {"key", "random-key"}
+    counts = extraction.counts["keys"]
+    page = " ".join(admin.get(f"/models/{extraction.public_id}/").content.decode().split())
+    assert f"<dt>Trigger prefixes</dt><dd>{total}</dd>" in page
+    for kind, label in (("key", "key vectors"), ("random-key", "random key vectors")):
+        never, short = counts[kind]["never_active"], counts[kind]["short"]
+        assert never + short == 6
+        assert f"{label}: {never} never active, {short} with fewer than 25 prefixes" in page
+    assert "4 read; 0 cut at 32 tokens; position 0 left out in 4; 1 without a prefix" in page
+    listed = admin.get(f"/models/{extraction.public_id}/lists/", {"kind": "key"})
+    assert listed.status_code == 200
 
 
 def test_an_extraction_that_a_study_uses_is_not_deleted_and_the_study_is_named(admin):

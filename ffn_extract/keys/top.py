@@ -1,0 +1,133 @@
+"""A running list of the prefixes with the largest coefficients, for many keys at once.
+
+Sentences must come in their order. Then the first copy of a prefix settles its place for good: a
+prefix that misses the list, or leaves it, never comes back, and a later copy is only counted.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffn_extract.keys.rounding import NONE, codes_of, thresholds_of
+
+FOUND = np.dtype(
+    [
+        ("key", np.uint32),
+        ("sentence", np.int32),
+        ("position", np.uint16),
+        ("m", np.float32),
+        ("up", np.bool_),
+    ]
+)
+"""A sentence's best prefix for a key, on one side: `m` is the absolute coefficient, and `up` tells
+whether the second factor of a gated coefficient is above 0."""
+ENTRY = np.dtype(
+    [
+        ("code", np.int32),
+        ("sentence", np.int32),
+        ("prefix", np.uint64),
+        ("copies", np.int32),
+        ("m", np.float32),
+        ("position", np.uint16),
+        ("up", np.bool_),
+    ]
+)
+"""An entry of a list; `copies` is 0 where the list ends."""
+_COPIED = ("sentence", "m", "position", "up")
+_NARROW = 8  # new entries of a key that are sorted in with those of keys that have as few
+_AT_ONCE = 1 << 15  # rows compared with whole lists
+
+
+class TopPrefixes:
+    """The running lists of some keys on one side.
+
+    `entries` has shape (keys, length), each list in the order of the rounded coefficient, largest
+    first, and then of the sentence.
+    """
+
+    def __init__(self, keys: int, length: int) -> None:
+        self.entries = np.zeros((keys, length), ENTRY)
+        self.entries["code"] = NONE
+
+    def thresholds(self) -> NDArray[np.float32]:
+        """What a coefficient must exceed to matter to each list, shape (keys,)."""
+        return thresholds_of(self.entries["code"][:, -1])
+
+    def add(self, found: NDArray[np.void], prefixes: NDArray[np.uint64]) -> None:
+        """Take up the best prefixes of sentences that all come after those of earlier calls.
+
+        `found` has the type FOUND, and each key and sentence at most once; equal numbers in
+        `prefixes`, of the same shape, are equal prefixes.
+        """
+        keep = found["m"] > self.thresholds()[found["key"]]
+        found, prefixes = found[keep], prefixes[keep]
+        if not len(found):
+            return
+        order = np.lexsort((found["sentence"], prefixes, found["key"]))
+        found, prefixes = found[order], prefixes[order]
+        key = found["key"].astype(np.int64)
+        starts = np.flatnonzero(
+            np.concatenate([[True], (np.diff(key) != 0) | (prefixes[1:] != prefixes[:-1])])
+        )
+        copies = np.diff(np.append(starts, len(found)))
+        found, prefixes, key = found[starts], prefixes[starts], key[starts]
+        known = self._count_copies(key, prefixes, copies)
+        codes = codes_of(found["m"])
+        # Equal coefficients go to the earlier sentence, which is listed already.
+        new = ~known & (codes > self.entries["code"][key, -1])
+        self._insert(key[new], found[new], prefixes[new], copies[new], codes[new])
+
+    def _count_copies(
+        self, key: NDArray[np.int64], prefixes: NDArray[np.uint64], copies: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Add to the listed entries with these prefixes; which of them there are."""
+        known = np.zeros(len(key), np.bool_)
+        listed, counts = self.entries["prefix"], self.entries["copies"]
+        for start in range(0, len(key), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            some = key[part]
+            same = (listed[some] == prefixes[part, None]) & (counts[some] > 0)
+            rows, columns = np.nonzero(same)
+            counts[some[rows], columns] += copies[part][rows].astype(np.int32)
+            known[part][rows] = True
+        return known
+
+    def _insert(
+        self,
+        key: NDArray[np.int64],
+        found: NDArray[np.void],
+        prefixes: NDArray[np.uint64],
+        copies: NDArray[np.int64],
+        codes: NDArray[np.int32],
+    ) -> None:
+        if not len(key):
+            return
+        order = np.lexsort((found["sentence"], key))
+        key, found = key[order], found[order]
+        new = np.zeros(len(key), ENTRY)
+        new["code"], new["prefix"], new["copies"] = codes[order], prefixes[order], copies[order]
+        for name in _COPIED:
+            new[name] = found[name]
+        keys, starts, counts = np.unique(key, return_index=True, return_counts=True)
+        places = np.arange(len(key)) - np.repeat(starts, counts)
+        for some in (counts <= _NARROW, counts > _NARROW):
+            self._sort_in(keys[some], counts[some], new, places, np.repeat(some, counts))
+
+    def _sort_in(
+        self,
+        keys: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        new: NDArray[np.void],
+        places: NDArray[np.int64],
+        chosen: NDArray[np.bool_],
+    ) -> None:
+        """Sort new entries into the lists of some keys; entry i is its key's number `places[i]`."""
+        if not len(keys):
+            return
+        length = self.entries.shape[1]
+        wide = np.zeros((len(keys), length + int(counts.max())), ENTRY)
+        wide["code"] = NONE
+        wide[:, :length] = self.entries[keys]
+        wide[np.repeat(np.arange(len(keys)), counts), length + places[chosen]] = new[chosen]
+        # Stable: of equal codes the one further left, of an earlier sentence, comes first.
+        best = np.argsort(-wide["code"].astype(np.int64), axis=1, kind="stable")[:, :length]
+        self.entries[keys] = np.take_along_axis(wide, best, axis=1)

@@ -1,0 +1,213 @@
+"""A model with planted keys, whose lists are worked out by hand.
+
+LLaMA without attention, over whole words; word t is embedded as axis t. RMSNorm makes 4 of its 1 in
+16 dimensions. Key 0 fires on a word, key 1 on a suffix, key 2 on a topic, key 3 on nothing, and
+key 4 with a negative coefficient; each at the word itself.
+"""
+
+import dataclasses
+import shutil
+
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers.processors import TemplateProcessing
+
+from ffn_extract import ExtractOptions, extract, open_bundle
+from ffn_extract.errors import FFNExtractError
+
+WORDS = ("the", "cat", "dog", "sat", "ran", "running", "walking", "a", "and", ".")
+AXIS = {word: axis for axis, word in enumerate(WORDS)}
+SENTENCES = (
+    "the cat sat .",  # 0
+    "a dog ran .",  # 1
+    "the cat ran and a dog sat",  # 2: begins as 0
+    "cat and a dog",  # 3: the cat is at position 0
+    "the dog running",  # 4
+    "a walking cat",  # 5
+    "the running dog walking",  # 6
+    "running",  # 7: nothing is read
+    "the cat sat .",  # 8: is 0
+)
+WORD, SUFFIX, TOPIC, NOTHING, NEGATIVE = range(5)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    config = transformers.LlamaConfig(
+        vocab_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=1,
+        num_key_value_heads=1, intermediate_size=5, hidden_act="relu", rms_norm_eps=1e-12,
+        tie_word_embeddings=True, max_position_embeddings=6, pad_token_id=15, bos_token_id=None,
+        eos_token_id=None,
+    )  # fmt: skip
+    made = transformers.LlamaForCausalLM(config).eval()
+    for name, parameter in made.named_parameters():
+        parameter.data.zero_()
+        if name.endswith("norm.weight"):
+            parameter.data.fill_(1)
+    made.model.embed_tokens.weight.data[:16, :16] = torch.eye(16)
+    plant(made, WORD, {"cat": 1.0})
+    plant(made, SUFFIX, {"running": 2.0, "walking": 3.0})
+    plant(made, TOPIC, {"cat": 1.0, "dog": 1.0})
+    plant(made, NEGATIVE, {"sat": -0.5, "ran": -0.25})
+    folder = tmp_path_factory.mktemp("planted") / "model"
+    made.save_pretrained(folder)
+    backend = Tokenizer(models.WordLevel({**AXIS, "[UNK]": 10}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, unk_token="[UNK]"
+    ).save_pretrained(folder)
+    return str(folder)
+
+
+def plant(model, index, strengths):
+    """A key of layer 1 with these coefficients at words: relu(4 · 1/4) · (4 · strength/4)."""
+    mlp = model.model.layers[1].mlp
+    for word, strength in strengths.items():
+        mlp.gate_proj.weight.data[index, AXIS[word]] = 1 / 4
+        mlp.up_proj.weight.data[index, AXIS[word]] = strength / 4
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("corpus") / "texts.txt"
+    path.write_text("\n".join(SENTENCES))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def options(corpus):
+    return ExtractOptions(
+        kinds=("key",), keys_of="all", top_k=3, glosses=(), corpus=corpus, workers=1
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(model, options, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bundle") / "out"
+    extract(model, out, options)
+    return open_bundle(out)
+
+
+def rows_of(bundle, index, side="positive"):
+    rows = [row for some in bundle.iter_trigger_prefixes(100) for row in some]
+    assert {row.layer for row in rows} == {1}
+    return [row for row in rows if (row.index, row.side) == (index, side)]
+
+
+def lists_of(bundle, index, side="positive"):
+    return [
+        (row.sentence, row.prefix, row.coefficient, row.copies)
+        for row in rows_of(bundle, index, side)
+    ]
+
+
+def test_a_key_that_fires_on_a_word(bundle):
+    """ "the cat" begins three sentences; the cat of sentence 3 is left out with position 0."""
+    assert lists_of(bundle, WORD) == [
+        (0, "the cat", 1.0, 3),
+        (5, "a walking cat", 1.0, 1),
+    ]
+
+
+def test_a_key_that_fires_on_a_suffix(bundle):
+    """Sentence 6 offers its stronger word alone."""
+    assert lists_of(bundle, SUFFIX) == [
+        (5, "a walking", 3.0, 1),
+        (6, "the running dog walking", 3.0, 1),
+        (4, "the dog running", 2.0, 1),
+    ]
+
+
+def test_a_key_that_fires_on_a_topic(bundle):
+    """Of equal coefficients in a sentence the earlier one counts; sentence 2 offers "the cat"."""
+    assert lists_of(bundle, TOPIC) == [
+        (0, "the cat", 1.0, 3),
+        (1, "a dog", 1.0, 1),
+        (3, "cat and a dog", 1.0, 1),
+        (4, "the dog", 1.0, 1),
+        (5, "a walking cat", 1.0, 1),
+        (6, "the running dog", 1.0, 1),
+    ]
+
+
+def test_negative_coefficients_have_a_side_of_their_own(bundle):
+    """Sentence 2 is cut at 6 words, before its "sat"."""
+    assert lists_of(bundle, NEGATIVE) == []
+    assert lists_of(bundle, NEGATIVE, "negative") == [
+        (0, "the cat sat", -0.5, 2),
+        (1, "a dog ran", -0.25, 1),
+        (2, "the cat ran", -0.25, 1),
+    ]
+    assert lists_of(bundle, WORD, "negative") == []
+
+
+def test_a_prefix_ends_with_the_token_at_which_its_key_fires_and_not_before_it(bundle):
+    for index, words in ((WORD, {"cat"}), (SUFFIX, {"running", "walking"})):
+        for row in rows_of(bundle, index):
+            assert row.prefix.split()[-1] in words
+            assert row.token_id == AXIS[row.prefix.split()[-1]]
+            assert row.position == len(row.prefix.split()) - 1
+
+
+def test_both_factors_have_their_sign(bundle):
+    assert {(row.gate_sign, row.up_sign) for row in rows_of(bundle, TOPIC)} == {(1, 1)}
+    negative = rows_of(bundle, NEGATIVE, "negative")
+    assert {(row.gate_sign, row.up_sign) for row in negative} == {(1, -1)}
+
+
+def test_the_manifest_counts_what_was_left_out(bundle):
+    counts, keys = bundle.manifest.counts, bundle.manifest.parameters["keys"]
+    assert counts.kinds == {"key": 10}
+    # In layer 0 no key fires, in layer 1 those on nothing and on the negative side alone.
+    assert counts.keys == {"key": {"never_active": 7, "short": 3}}
+    assert keys == {
+        "prepended": [], "first_position": 1, "longest": 6, "cut": 1, "at_position_0": 9,
+        "without_prefix": 1, "prefixes": 50, "precision": "float32",
+        "batch_plan": {"rows": 32, "multiple": 8, "first_block": 64, "block": 512},
+    }  # fmt: skip
+    assert bundle.manifest.parameters["corpus"]["texts"] == 9
+    assert bundle.manifest.parameters["keys_of"] == "all"
+
+
+def test_behind_a_bos_the_first_word_counts(model, options, tmp_path):
+    """The word of position 1 is the sentence's first; a BOS alone is no prefix."""
+    folder = shutil.copytree(model, tmp_path / "model")
+    backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    backend.post_processor = TemplateProcessing(single="[UNK] $A", special_tokens=[("[UNK]", 10)])
+    backend.save(str(folder / "tokenizer.json"))
+    extract(str(folder), tmp_path / "out", options)
+    bundle = open_bundle(tmp_path / "out")
+    found = rows_of(bundle, WORD)
+    assert [(row.sentence, row.position, row.prefix, row.copies) for row in found] == [
+        (0, 2, "the cat", 3), (3, 1, "cat", 1), (5, 3, "a walking cat", 1)
+    ]  # fmt: skip
+    counted = bundle.manifest.parameters["keys"]
+    assert (counted["prepended"], counted["at_position_0"], counted["without_prefix"]) == (
+        [10], 0, 0
+    )  # fmt: skip
+
+
+def test_a_corpus_without_a_prefix_is_refused(model, options, tmp_path):
+    (tmp_path / "texts.txt").write_text("cat\ndog\n")
+    one = dataclasses.replace(options, corpus=str(tmp_path / "texts.txt"))
+    with pytest.raises(FFNExtractError, match="No sentence of the corpus has a prefix"):
+        extract(model, tmp_path / "out", one)
+
+
+def test_a_pass_that_does_not_fit_into_memory_is_refused(model, options, tmp_path, monkeypatch):
+    monkeypatch.setattr("ffn_extract.keys.passes.free_bytes", lambda: 10**8)
+    with pytest.raises(FFNExtractError, match=r"need about 0\.6 GB of memory"):
+        extract(model, tmp_path / "out", options)
+
+
+def test_numbers_that_are_not_finite_are_refused(model, options, tmp_path):
+    made = transformers.LlamaForCausalLM.from_pretrained(model)
+    made.model.layers[0].mlp.down_proj.weight.data[:] = 3e38
+    made.model.layers[0].mlp.up_proj.weight.data[:] = 3e38
+    made.model.layers[0].mlp.gate_proj.weight.data[:] = 1.0
+    folder = shutil.copytree(model, tmp_path / "model")
+    made.save_pretrained(folder)
+    with pytest.raises(FFNExtractError, match="FFN gives values that are not finite numbers"):
+        extract(str(folder), tmp_path / "out", options)
