@@ -168,7 +168,7 @@ class RulesForm(forms.Form):
         choices=[(name, engine) for name, (engine, _address) in SEARCH_ENGINES.items()],
         initial=StudyPlan.search_engine,
         widget=forms.Select(attrs=ATTRIBUTES),
-        help_text=_("Where annotators look tokens up. Only their click or key opens the link."),
+        help_text=_("Where annotators look words up. Only their click or key opens the link."),
     )
     encyclopedia = forms.ChoiceField(
         label=_("Encyclopedia"),

@@ -9,6 +9,7 @@ from annotation_site.exports.annotation_records import RECORD_FIELDS
 from annotation_site.exports.markdown_format import escaped
 from annotation_site.exports.table import Table
 from annotation_site.results.files import product as own
+from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.archive_methods import methods
 from annotation_site.results.files.references import bibliography
 
@@ -24,7 +25,7 @@ archive format {archive_format}).
 | `labels/labels.jsonl`, `labels/labels.parquet` | the same records twice: one per annotation |
 | `labels/lists.csv` | the study's lists, also those without annotations |
 | `labels/tokens.csv` | the tokens of these lists |
-| `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
+{prefixes}| `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
 | `labels/machines.csv` | the annotations of machine annotators, a lower reference |
 | `labels/fields.md` | the meaning of each field of a record |
 | `tables/` | each table as CSV and JSON |
@@ -47,6 +48,7 @@ check:
 """
 
 
+_PREFIXES = "| `labels/prefixes.csv` | the prefixes of these lists, which show no tokens |\n"
 _MADE_UP = (
     "Made-up annotations: a program wrote them, and no person judged a list. They show what the "
     "product does; report no number of them as a result."
@@ -96,6 +98,7 @@ def _readme(parameters: Mapping[str, Any]) -> str:
     wrote = parameters["product"]
     made_up = parameters["study"].get("made_up", False)
     return _README.format(
+        prefixes=_PREFIXES if parameters["study"].get("list_source") == SHOWS_PREFIXES else "",
         made_up=f"\n**{_MADE_UP}**\n" if made_up else "",
         title=escaped(parameters["study"]["title"]),
         product=wrote["name"],

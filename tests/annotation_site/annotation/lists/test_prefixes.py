@@ -1,6 +1,7 @@
 """Lists of trigger prefixes: their entries, their rules, and which keys have one."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -157,8 +158,6 @@ class TestKeysWithoutAFullList:
         for row in study.items.get(vector__index=1).assignments.all():
             row.opened_at = study.created_at
             row.save()
-        from dataclasses import replace
-
         with pytest.raises(Invalid, match="have begun lists"):
             study_change(study=study, plan=replace(plan_of(study), full_lists_only=True))
 
