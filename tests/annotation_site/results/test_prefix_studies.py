@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from annotation_site.analysis.coverage import coverage_of_lists
+from annotation_site.analysis.coverage import list_coverage
 from annotation_site.annotation.lists.entries import stored_prefixes
 from annotation_site.annotation.models import Assignment, Pattern, Study
 from annotation_site.errors import Invalid
@@ -138,7 +138,7 @@ def test_a_changed_prefix_is_found_by_verifying(study, tmp_path):
 def test_coverage_is_the_share_of_prefixes_in_patterns_that_count(study):
     frames = annotations_of(study)
     labels = frames.labels(frames.counted(Filters.of(study)), Filters.of(study))
-    table = coverage_of_lists(labels, min_tokens=3, categories=["shallow", "semantic"])
+    table = list_coverage(labels, min_tokens=3, categories=["shallow", "semantic"])
     (row,) = table[table["coverage"].notna()].to_dict("records")
     assert row["coverage"] == pytest.approx(6 / 25)  # ranks 1 to 5 and 25
     # The prefix at rank 4 is in patterns of both categories: half of it belongs to each.
