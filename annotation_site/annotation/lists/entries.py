@@ -50,12 +50,11 @@ class ListEntry:
 
     @property
     def brief(self) -> str:
-        """The token, or the end of the prefix."""
-        return (
-            self.text
-            if self.before is None or len(self.text) <= BRIEF
-            else (f"…{self.text[-BRIEF:]}")
-        )
+        """The token, or the last words of the prefix."""
+        if self.before is None or len(self.text) <= BRIEF:
+            return self.text
+        end = self.text[-BRIEF:]
+        return f"… {end.partition(' ')[2] or end}"
 
 
 def list_entries(vector: Vector, source: str, gloss_rule: str | None = None) -> list[ListEntry]:
