@@ -21,12 +21,15 @@ from typing import IO, Any
 from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader
-from annotation_site.exports.table import marked
+from annotation_site.exports.table import Column, marked
 from annotation_site.results.files import archive_texts
 from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
+    PREFIX_COLUMNS,
+    PREFIXES_MEMBER,
     RESTORE_MEMBERS,
+    SHOWS_PREFIXES,
     SKIP_COLUMNS,
     TOKEN_COLUMNS,
     TableSettings,
@@ -45,6 +48,7 @@ _FILES = {
     "machines": MACHINE_COLUMNS,
     "skips": SKIP_COLUMNS,
 }
+_PREFIX_FILES = {**_FILES, "prefixes": PREFIX_COLUMNS}
 _PARAMETERS = {"study", "tables", "counts", "extractions", "figures"}
 _GUIDELINES = re.compile(r"guidelines/version-([1-9][0-9]{0,8})\.md")
 
@@ -68,7 +72,7 @@ class _Opened:
     guidelines: list[int] = field(default_factory=list)
 
     def rows(self, name: str) -> list[Any]:
-        columns = _FILES[name]
+        columns = _files(self.parameters)[name]
         if name == "lists" and self.is_first_format:
             columns = columns[:-1]
         like = marked(Table(name, columns, ()), self.is_made_up)
@@ -104,8 +108,8 @@ def verify(path: Path) -> Checked:
 def _whole(opened: _Opened) -> Checked:
     archive, parameters = opened.archive, opened.parameters
     choices = _choices(parameters)
-    files = {name: opened.rows(name) for name in _FILES}
-    checks = RecordChecks(files["lists"], files["tokens"], parameters)
+    files = {name: opened.rows(name) for name in _files(parameters)}
+    checks = RecordChecks(files["lists"], files["tokens"], parameters, files.get("prefixes", ()))
     facts = Facts(opened.guidelines)
     with _unpacked(archive, "jsonl") as jsonl, _unpacked(archive, "parquet") as parquet:
         records = _Counted(_both(jsonl, parquet))
@@ -134,7 +138,8 @@ def _whole(opened: _Opened) -> Checked:
 def _labels_alone(opened: _Opened, other: str) -> Checked:
     """Checks that do not depend on the version of the measures."""
     tokens = None if opened.is_first_format else opened.rows("tokens")
-    checks = RecordChecks(opened.rows("lists"), tokens, opened.parameters)
+    prefixes = opened.rows("prefixes") if "prefixes" in _files(opened.parameters) else ()
+    checks = RecordChecks(opened.rows("lists"), tokens, opened.parameters, prefixes)
     with (
         _unpacked(opened.archive, "jsonl") as jsonl,
         _unpacked(opened.archive, "parquet") as parquet,
@@ -177,7 +182,8 @@ def _of_members(opened: _Opened, tables: Mapping[str, Table]) -> Iterator[str]:
     """Members that are missing, and those that no archive has."""
     expected = {f"tables/{name}.{end}" for name in tables for end in ("csv", "json")}
     expected |= {"environment.json", "labels/labels.jsonl", "labels/labels.parquet", CHECKSUMS}
-    expected |= {f"labels/{name}.csv" for name in _FILES}
+    expected |= {f"labels/{name}.csv" for name in _files(opened.parameters)}
+    expected |= {PREFIXES_MEMBER} if "prefixes" in _files(opened.parameters) else set()
     expected |= {f"guidelines/version-{version}.md" for version in opened.guidelines}
     expected |= set(RESTORE_MEMBERS)
     expected |= {"README.md", "methods.md", "references.bib", "parameters.json", "labels/fields.md"}
@@ -241,6 +247,12 @@ class _Counted:
         for record in self._records:
             self.count += 1
             yield record
+
+
+def _files(parameters: Mapping[str, Any]) -> dict[str, tuple[Column, ...]]:
+    """Columns of the tables of labels, by name."""
+    prefixes = parameters["study"].get("list_source") == SHOWS_PREFIXES
+    return _PREFIX_FILES if prefixes else _FILES
 
 
 def _parameters(archive: ArchiveReader) -> dict[str, Any]:

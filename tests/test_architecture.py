@@ -81,7 +81,8 @@ FILES = {
     "annotation/allocation": "plan queues shares slots",
     "annotation/crowd": "checks cookies forms guard joining links models pages payment",
     "annotation/lists": (
-        "access annotation_format glosses look_up markdown page script_words side_by_side tokens"
+        "access annotation_format entries glosses look_up markdown nouns page script_words "
+        "side_by_side"
     ),
     "annotation/monitoring": "events flags progress records",
     "annotation/people": "bulk_invitations consent joining members",

@@ -6,22 +6,25 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.lists.look_up import EDITIONS, NO_ENCYCLOPEDIA, SEARCH_ENGINES
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.studies import rule_words
 from annotation_site.annotation.studies.plans import (
-    DEFAULT_CATEGORIES,
+    EVERY_CATEGORY,
     NUMBERS,
+    PROTOCOLS,
     WORD_LEVEL,
     StudyPlan,
 )
 from annotation_site.annotation.studies.rule_words import Values
 from annotation_site.bounds import MARKDOWN, TITLE
-from annotation_site.corpus.models import USUAL_KINDS
+from annotation_site.corpus.models import USUAL_KINDS, Extraction
 from annotation_site.corpus.selectors import extractions_ready, kinds_offered
 from annotation_site.exact_words import ATTRIBUTES, NamesSelect
 
@@ -86,6 +89,26 @@ class RulesForm(forms.Form):
         widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
         help_text=_("Annotators judge the lists of these models. Tables compare several models."),
     )
+    list_source = forms.ChoiceField(
+        label=_("What lists show"),
+        choices=Study.ListSource.choices,
+        initial=Study.ListSource.TOP_TOKENS,
+        widget=forms.RadioSelect,
+        help_text=_(
+            "Top tokens say what a vector promotes. Trigger prefixes are the beginnings of "
+            "sentences that activate a key most, each up to the token at which it does."
+        ),
+    )
+    # What the kinds, categories and numbers below were chosen for: they follow `list_source`.
+    follows = forms.CharField(required=False, widget=forms.HiddenInput)
+    full_lists_only = forms.BooleanField(
+        label=_("Leave out short lists"),
+        required=False,
+        help_text=_(
+            "A key that is active in fewer than 25 sentences has a shorter list. Keys that are "
+            "never active have none."
+        ),
+    )
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"),
         initial=USUAL_KINDS,
@@ -111,7 +134,7 @@ class RulesForm(forms.Form):
     )
     categories = forms.MultipleChoiceField(
         label=_("Categories"),
-        choices=[(name, name) for name in DEFAULT_CATEGORIES],
+        choices=[(name, name) for name in EVERY_CATEGORY],
         initial=["semantic", "syntactic"],
         widget=forms.CheckboxSelectMultiple(attrs=ATTRIBUTES),
     )
@@ -145,7 +168,7 @@ class RulesForm(forms.Form):
         choices=[(name, engine) for name, (engine, _address) in SEARCH_ENGINES.items()],
         initial=StudyPlan.search_engine,
         widget=forms.Select(attrs=ATTRIBUTES),
-        help_text=_("Where annotators look tokens up. Only their click or key opens the link."),
+        help_text=_("Where annotators look words up. Only their click or key opens the link."),
     )
     encyclopedia = forms.ChoiceField(
         label=_("Encyclopedia"),
@@ -199,9 +222,19 @@ class RulesForm(forms.Form):
     )
 
     # What every study decides, in sight; the rest is folded, with its values in a sentence.
-    USUAL = ("title", "extractions", "lists_per_layer", "annotators", "annotators_per_list")
+    USUAL = (
+        "title",
+        "list_source",
+        "extractions",
+        "lists_per_layer",
+        "annotators",
+        "annotators_per_list",
+    )
     GROUPS: tuple[tuple[str, Any, tuple[str, ...], Callable[[Values], str]], ...] = (
-        ("kinds", _("Kinds and seed"), ("kinds", "seed"), rule_words.kinds_words),
+        (
+            "kinds", _("Kinds and seed"), ("follows", "kinds", "full_lists_only", "seed"),
+            rule_words.kinds_words,
+        ),
         (
             "patterns", _("Patterns"),
             ("categories", "min_tokens", "several_patterns_per_token"), rule_words.pattern_words,
@@ -228,21 +261,73 @@ class RulesForm(forms.Form):
         ("withdrawal", _("Withdrawal"), ("on_withdrawal",), rule_words.withdrawal_words),
     )  # fmt: skip
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
         ready = extractions_ready()
-        self.fields["extractions"].queryset = ready  # type: ignore[attr-defined]
-        self.fields["kinds"].choices = kinds_offered(ready)  # type: ignore[attr-defined]
+        self.has_prefixes = ready.filter(trigger_prefixes__isnull=False).exists()
+        self.source = self._source()
+        self.is_switched = self._follow()
+        self._suit(self.source, ready)
         only = list(ready[:2])
         if len(only) == 1:  # then there is nothing to choose
             self.fields["extractions"].initial = only
-        self.has_names = ready.filter(model__vocabulary=WORD_LEVEL).exists()
-        if self.has_names:
-            self.fields["categories"].help_text = _("Names need a model of whole words.")
-        else:
-            self.fields["categories"].choices = [  # type: ignore[attr-defined]
-                (name, name) for name in DEFAULT_CATEGORIES if name != "names"
-            ]
+
+    def _source(self) -> str:
+        """What lists show, as chosen; top tokens where there is nothing to choose."""
+        default = self.initial.get("list_source", Study.ListSource.TOP_TOKENS)
+        chosen = self.data.get("list_source", default) if self.is_bound else default
+        return str(chosen) if chosen in PROTOCOLS else str(Study.ListSource.TOP_TOKENS)
+
+    def _follow(self) -> bool:
+        """Whether lists show another thing than before: what depends on it has its defaults now."""
+        if not self.is_bound or self.data.get("follows", self.source) == self.source:
+            return False
+        data = self.data.copy()
+        for name, value in PROTOCOLS[self.source].defaults.items():
+            if isinstance(value, bool):
+                data.setlist(name, ["on"] if value else [])
+            else:
+                data.setlist(name, list(value) if isinstance(value, tuple) else [value])
+        data["follows"] = self.source
+        self.data = data
+        return True
+
+    def _suit(self, source: str, ready: QuerySet[Extraction]) -> None:
+        """Give the fields the choices and words of what lists show."""
+        protocol, nouns = PROTOCOLS[source], nouns_of(source)
+        fields: dict[str, Any] = self.fields
+        fields["extractions"].queryset = ready
+        fields["follows"].initial = source
+        self.initial.pop("follows", None)
+        fields["kinds"].choices = [
+            (kind, words) for kind, words in kinds_offered(ready) if kind in protocol.every_kind
+        ]
+        fields["kinds"].initial = protocol.kinds
+        has_names = ready.filter(model__vocabulary=WORD_LEVEL).exists()
+        categories = [c for c in protocol.every_category if c != "names" or has_names]
+        fields["categories"].choices = [(name, name) for name in categories]
+        fields["categories"].initial = protocol.categories
+        if has_names and "names" in categories:
+            fields["categories"].help_text = _("Names need a model of whole words.")
+        fields["min_tokens"].initial = protocol.min_tokens
+        fields["several_patterns_per_token"].initial = protocol.several_patterns_per_token
+        if not self.has_prefixes and source == Study.ListSource.TOP_TOKENS:
+            del fields["list_source"], fields["follows"]  # nothing to choose
+        if not nouns.is_prefix:
+            del fields["full_lists_only"]
+            return
+        del fields["show_glosses"], fields["gloss_rule"]
+        fields["min_tokens"].label = _("Minimum prefixes")
+        fields["min_tokens"].help_text = _(
+            "A pattern with fewer prefixes does not count in results."
+        )
+        fields["several_patterns_per_token"].label = _("A prefix may be in several patterns")
+        fields["highlight_spellings"].label = _("Underline endings like the current one")
+        fields["highlight_spellings"].help_text = _(
+            "Shows prefixes with an equal or a similar last token. The paper’s annotators had no "
+            "such help."
+        )
+        fields["encyclopedia"].help_text = _("Wikipedia in the language of the prefixes.")
 
     @property
     def usual(self) -> list[forms.BoundField]:
@@ -257,6 +342,7 @@ class RulesForm(forms.Form):
             fields = [self[field] for field in names if field in self.fields]
             if fields:
                 values = {field.name: self._value(field) for field in fields}
+                values["list_source"] = self.source
                 is_open = any(field.errors for field in fields)
                 found.append(FieldGroup(name, heading, fields, words(values), is_open))
         return found
@@ -287,7 +373,8 @@ class RulesForm(forms.Form):
         data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
-            if not (name == "idle_days" and value is None)  # empty: as it is, or the default
+            if name != "follows"
+            and not (name == "idle_days" and value is None)  # empty: as it is, or the default
         }
         return replace(base, **more, **data) if base else StudyPlan(**more, **data)
 
@@ -316,8 +403,8 @@ class StudyForm(RulesForm):
         ),
     )
 
-    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict | None = None, *, by: User, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
         people = User.objects.filter(
             Q(role=Role.ANNOTATOR) | Q(pk=by.pk), is_active=True, is_crowd=False
         )
@@ -327,8 +414,8 @@ class StudyForm(RulesForm):
 class FixedRulesForm(RulesForm):
     """The fields that can change after the first annotation that counts."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
         self.fields = {name: self.fields[name] for name in ("title", "lease_hours", "idle_days")}
 
 

@@ -64,6 +64,10 @@ class Study(models.Model):
         KEEP = "keep", _("keep")
         REMOVE = "remove", _("remove")
 
+    class ListSource(models.TextChoices):
+        TOP_TOKENS = "top_tokens", _("top tokens of vectors")
+        TRIGGER_PREFIXES = "trigger_prefixes", _("trigger prefixes of keys")
+
     class GlossRule(models.TextChoices):
         RANKED = "ranked", _("the most frequent sense that fits the token")
         FIRST = "first", _("the first synset, as in the paper")
@@ -71,9 +75,10 @@ class Study(models.Model):
     slug = models.SlugField(max_length=80, unique=True)
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
-    # What is shown to people. Patterns point at ranks of the list, not at tokens, so that other
-    # lists (the text prefixes that activate a key) can be judged by the same rules.
-    list_source = models.CharField(max_length=20, default="top_tokens")
+    # What lists show. Patterns point at ranks of the list, so both kinds are judged by one page.
+    list_source = models.CharField(max_length=20, choices=ListSource, default=ListSource.TOP_TOKENS)
+    # Whether keys with fewer than 25 trigger prefixes are left out.
+    full_lists_only = models.BooleanField(default=False)
     categories = models.JSONField()
     min_tokens = models.PositiveSmallIntegerField(default=4)
     several_patterns_per_token = models.BooleanField(default=False)
@@ -125,6 +130,16 @@ class Study(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def shows_glosses(self) -> bool:
+        """Whether its lists have glosses; prefixes have none."""
+        return self.show_glosses and self.list_source == self.ListSource.TOP_TOKENS
+
+    @property
+    def shown_gloss_rule(self) -> str | None:
+        """The rule of the glosses that its lists show; None without glosses."""
+        return self.gloss_rule if self.shows_glosses else None
 
     @property
     def not_open(self) -> str:

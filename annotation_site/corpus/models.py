@@ -304,7 +304,10 @@ class Kind(models.TextChoices):
 
 
 USUAL_KINDS = (Kind.VALUE.value, Kind.RANDOM.value, Kind.UPDATE.value)
-"""The kinds of a study that names none."""
+"""The kinds of a study of top tokens that names none."""
+
+KEY_KINDS = (Kind.KEY.value, Kind.RANDOM_KEY.value)
+"""The kinds that have trigger prefixes."""
 
 
 class Vector(models.Model):

@@ -88,8 +88,14 @@ FIELDS_OF = {1: RECORD_FIELDS[:-1], SCHEMA_VERSION: RECORD_FIELDS}
 """The fields of a record by its schema. Records of schema 1 are from before there were looks."""
 
 
+PREFIXES_FIELD = Field("prefixes", "list<string>", "the list's trigger prefixes by rank")
+"""A further field of the records of lists of prefixes, which show no tokens; others lack it."""
+
 MADE_UP_FIELD = Field("made_up", "bool", "true: no person gave this annotation")
 """The last field of every record of a study with made-up annotations; other studies lack it."""
+
+FURTHER_FIELDS = (PREFIXES_FIELD, MADE_UP_FIELD)
+"""Fields behind those of the schema, each there only in the studies that need it."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ class AnnotationRecord:
     glosses: tuple[str, ...]
     patterns: tuple[RecordPattern, ...]
     looked_before: bool = False
+    prefixes: tuple[str, ...] = ()
     made_up: bool = False
 
     @property
@@ -143,11 +150,17 @@ class AnnotationRecord:
         """The key of the list in any database."""
         return self.bundle_digest, self.kind, self.layer, self.index
 
+    @property
+    def length(self) -> int:
+        """The number of the list's entries, tokens or prefixes."""
+        return len(self.token_ids) or len(self.prefixes)
+
     def values(self) -> dict[str, Any]:
         """The record by field, in the documented order, times as datetimes."""
         values = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        if not self.made_up:
-            del values[MADE_UP_FIELD.name]
+        for field in FURTHER_FIELDS:
+            if not values[field.name]:
+                del values[field.name]
         return values
 
 
@@ -172,10 +185,10 @@ def record_of(values: object, where: str) -> AnnotationRecord:
     """
     if not isinstance(values, Mapping):
         raise LabelsFileError(f"{where} is not a record. Was the file written by another program?")
-    made_up = values.get(MADE_UP_FIELD.name) is True  # false is never written
     version = values.get("schema_version")
     known = FIELDS_OF.get(version, RECORD_FIELDS) if isinstance(version, int) else RECORD_FIELDS
-    expected = (*known, MADE_UP_FIELD) if made_up else known
+    # What is empty or false is never written.
+    expected = (*known, *(field for field in FURTHER_FIELDS if values.get(field.name)))
     names = {field.name for field in expected}
     if set(values) != names:
         missing, unknown = sorted(names - set(values)), sorted(map(str, set(values) - names))
@@ -193,6 +206,8 @@ def record_of(values: object, where: str) -> AnnotationRecord:
         raise LabelsFileError(f"{where}: annotator is a code of small letters and digits.")
     if not len(record.token_ids) == len(record.tokens) == len(record.glosses):
         raise LabelsFileError(f"{where}: token_ids, tokens and glosses differ in length.")
+    if record.prefixes and record.tokens:
+        raise LabelsFileError(f"{where} has tokens and prefixes. A list shows one of the two.")
     return record
 
 

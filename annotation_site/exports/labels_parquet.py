@@ -1,12 +1,13 @@
 """Labels as Parquet: the documented fields as columns of plain types, patterns as a list of
 structs. Rows are written and read in groups, so memory does not grow with their number."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from annotation_site.exports.annotation_records import (
     FIELDS_OF,
+    FURTHER_FIELDS,
     MADE_UP_FIELD,
     PATTERN_FIELDS,
     SCHEMA_VERSION,
@@ -45,23 +46,25 @@ class ParquetWriter:
         import pyarrow.parquet as pq
 
         if self._writer is None:
-            made_up = any(MADE_UP_FIELD.name in values for values in self._waiting)
-            self._schema = schema(made_up=made_up)
+            further = {field.name for field in FURTHER_FIELDS}
+            further = {name for values in self._waiting for name in further & values.keys()}
+            self._schema = schema(further=further)
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
         self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
         self._waiting = []
 
 
-def schema(*, made_up: bool = False, version: int = SCHEMA_VERSION) -> Any:
+def schema(*, further: Collection[str] = (), version: int = SCHEMA_VERSION) -> Any:
     """The file's pyarrow schema; made-up annotations have a column and metadata that say so.
 
+    `further` are the names of those of `FURTHER_FIELDS` that the records have.
     `version` is the records' schema, a key of `FIELDS_OF`.
     """
     import pyarrow as pa
 
     known = FIELDS_OF[version]
-    fields = (*known, MADE_UP_FIELD) if made_up else known
-    metadata = {MADE_UP_FIELD.name: "true"} if made_up else None
+    fields = (*known, *(field for field in FURTHER_FIELDS if field.name in further))
+    metadata = {MADE_UP_FIELD.name: "true"} if MADE_UP_FIELD.name in further else None
     return pa.schema([_column(pa, field) for field in fields], metadata=metadata)
 
 
@@ -74,7 +77,7 @@ def read(path: Path | IO[bytes]) -> Iterator[AnnotationRecord]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             version = SCHEMA_VERSION if "looked_before" in names else 1
-            expected = schema(made_up=MADE_UP_FIELD.name in names, version=version)
+            expected = schema(further=names, version=version)
             if not file.schema_arrow.equals(expected):
                 raise LabelsFileError(_difference(file.schema_arrow, expected))
             number = 0

@@ -11,6 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import MOST_RANKS, Study
 from annotation_site.corpus.models import Kind
 from annotation_site.exact_words import ATTRIBUTES, NamesSelect
@@ -98,6 +99,8 @@ class FilterForm(forms.Form):
             )
         super().__init__(data, **kwargs)
         self.study = study
+        if nouns_of(study.list_source).is_prefix:
+            self.fields["min_tokens"].label = gettext("Prefixes that a pattern needs")
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
 
@@ -109,10 +112,10 @@ class FilterForm(forms.Form):
         if longest is not None and number > longest:
             raise forms.ValidationError(
                 gettext(
-                    "No list of this study has more than %(longest)s tokens, so no pattern would "
-                    "count. Give a number from 1 to %(longest)s."
+                    "No list of this study has more than %(longest)s %(entries)s, so no pattern "
+                    "would count. Give a number from 1 to %(longest)s."
                 )
-                % {"longest": longest}
+                % {"longest": longest, "entries": nouns_of(self.study.list_source).many}
             )
         return number
 

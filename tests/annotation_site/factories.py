@@ -1,6 +1,7 @@
 """Test data: people, extractions with lists, open studies, answers."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import factory
@@ -8,6 +9,7 @@ from django.test import Client
 from factory.django import DjangoModelFactory
 
 from annotation_site.accounts.models import Invitation, Role, User
+from annotation_site.annotation.lists.entries import PREFIXES_SHOWN
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.people.consent import consent_give
 from annotation_site.annotation.people.joining import person_invite
@@ -15,10 +17,17 @@ from annotation_site.annotation.review.adjudicated_annotations import (
     WITH_REFERENCE,
     adjudicated_annotation_open,
 )
-from annotation_site.annotation.studies.plans import StudyPlan
+from annotation_site.annotation.studies.plans import PROTOCOLS, StudyPlan
 from annotation_site.annotation.studies.services import study_create, study_open
 from annotation_site.annotation.work.submissions import assignment_submit
-from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
+from annotation_site.corpus.models import (
+    KEY_KINDS,
+    Extraction,
+    LanguageModel,
+    Token,
+    TriggerPrefixes,
+    Vector,
+)
 from annotation_site.measurements.files import ReadFile, files_store
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import options_checked
@@ -62,7 +71,10 @@ def make_extraction(
     kinds: tuple[str, ...] = ("value", "random", "update"),
     **changes: Any,
 ) -> Extraction:
-    """A ready extraction whose lists are runs of 30 tokens out of 100, each list another run."""
+    """A ready extraction whose lists are runs of 30 tokens out of 100, each list another run.
+
+    Its keys have 25 trigger prefixes each that end in the same tokens, in this order.
+    """
     extraction = Extraction.objects.create(
         model=changes.pop("model", None) or LanguageModelFactory(),
         model_source="model",
@@ -98,6 +110,17 @@ def make_extraction(
         for layer in range(layers)
         for index in range(per_layer)
         for next_start in [next(start)]
+    )
+    TriggerPrefixes.objects.bulk_create(
+        TriggerPrefixes(
+            extraction=extraction,
+            kind=vector.kind,
+            layer=vector.layer,
+            index=vector.index,
+            side="positive",
+            prefixes=make_prefixes(vector.token_ids[:PREFIXES_SHOWN]),
+        )
+        for vector in extraction.vectors.filter(kind__in=KEY_KINDS).order_by("pk")
     )
     return extraction
 
@@ -138,6 +161,37 @@ def make_measurement(model: LanguageModel | None = None, **changes: Any) -> Meas
             measurement, [ReadFile("saturation.csv", table), ReadFile("README.md", b"# Said\n")]
         )
     return measurement
+
+
+def make_prefixes(token_ids: Sequence[int], **changes: Any) -> list[dict[str, Any]]:
+    """A key's trigger prefixes as they are stored, one for each last token, best first."""
+    return [
+        {
+            "sentence": 1000 + token_id,
+            "position": 5,
+            "prefix": f"Nobody had expected to read of word{token_id}",
+            "token_id": token_id,
+            "coefficient": 9.5 - rank / 8,
+            "copies": 1,
+            "gate_sign": 1,
+            "up_sign": 1,
+            **changes,
+        }
+        for rank, token_id in enumerate(token_ids)
+    ]
+
+
+PREFIXES: dict[str, Any] = {
+    "list_source": Study.ListSource.TRIGGER_PREFIXES,
+    **PROTOCOLS[Study.ListSource.TRIGGER_PREFIXES].defaults,
+}
+"""Rules of a study of trigger prefixes, for `make_study`."""
+
+
+def make_prefix_study(**changes: Any) -> Study:
+    """An open study of the trigger prefixes of keys and random keys."""
+    extraction = changes.pop("extraction", None) or make_extraction(kinds=KEY_KINDS)
+    return make_study(extraction=extraction, **{**PREFIXES, **changes})
 
 
 def make_draft(

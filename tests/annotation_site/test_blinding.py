@@ -34,6 +34,7 @@ from annotation_site.measurements.models import Measurement
 from tests.annotation_site.annotation.crowd.people import CHECK, RIGHT, WRONG, make_link
 from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (
+    PREFIXES,
     LanguageModelFactory,
     UserFactory,
     answer,
@@ -42,6 +43,7 @@ from tests.annotation_site.factories import (
     make_draft,
     make_extraction,
     make_measurement,
+    make_prefixes,
     pattern,
 )
 
@@ -53,6 +55,7 @@ TRAINING, PILOT = 1, 2  # the first numbers; the pilot has nothing else
 LISTS = len(USES) + 1  # with a repeat, of the third list, at the end
 SKIPPED = 4
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+RULES_OF_PREFIXES = {name: value for name, value in PREFIXES.items() if name != "kinds"}
 SECRETS = ("secret-model", "a secret context", "random", "update")
 
 
@@ -72,8 +75,11 @@ def _one_order(monkeypatch):
     monkeypatch.setattr(plan, "order_rank", rank)
 
 
-def twin(*, kinds, layers, model, context, score, offset):
-    """A study with fixed tokens and public ids, and everything else as told."""
+def twin(*, kinds, layers, model, context, score, offset, rules=None):
+    """A study with fixed entries and public ids, and everything else as told.
+
+    `rules` are those of a study of trigger prefixes; else lists show top tokens.
+    """
     for table in (Study, Measurement, Extraction, LanguageModel):
         _clear(table)
     User.objects.all().delete()
@@ -93,8 +99,11 @@ def twin(*, kinds, layers, model, context, score, offset):
         )
     place = {"extraction": extraction, "layer": layers[0], "index": offset}
     ValueStatistics.objects.create(**place, norm=score, kurtosis=score, skew=score)
-    prefix = {"sentence": offset, "prefix": context or model, "coefficient": score}
-    TriggerPrefixes.objects.create(**place, kind="key", side="positive", prefixes=[prefix])
+    if rules is None:
+        prefix = {"sentence": offset, "prefix": context or model, "coefficient": score}
+        TriggerPrefixes.objects.create(**place, kind="key", side="positive", prefixes=[prefix])
+    else:
+        _prefixes(score, offset)
     person = UserFactory(username="ada", public_id=uuid.UUID(int=1))
     study = make_draft(
         extraction=extraction,
@@ -109,6 +118,7 @@ def twin(*, kinds, layers, model, context, score, offset):
         pilot_lists=1,
         repeat_percent=17,
         lease_hours=2,  # so short that home tells when each ends
+        **(rules or {}),
     )
     for item in study.items.select_related("vector"):
         Item.objects.filter(pk=item.pk).update(use=USES[item.vector.token_ids[0]])
@@ -116,6 +126,24 @@ def twin(*, kinds, layers, model, context, score, offset):
     study_state_change(study=study, state=Study.State.PILOT)
     number(person)
     return study, person
+
+
+def _prefixes(score, offset):
+    """Equal texts for each key in both twins, and other facts about each of them."""
+    sign = -1 if offset else 1
+    for vector in Vector.objects.all():
+        for side in ("positive", "negative"):
+            TriggerPrefixes.objects.create(
+                extraction=vector.extraction,
+                kind=vector.kind,
+                layer=vector.layer,
+                index=vector.index,
+                side=side,
+                prefixes=make_prefixes(
+                    vector.token_ids[:25], sentence=7_000 + offset, position=300 + offset,
+                    coefficient=score, copies=1 + offset, gate_sign=sign, up_sign=sign,
+                ),
+            )  # fmt: skip
 
 
 def number(person):
@@ -242,30 +270,45 @@ def _seen(response):
     return response.status_code, headers, text
 
 
-def test_twin_databases_give_an_annotator_identical_responses():
+@pytest.mark.parametrize(
+    ("kinds", "other_kinds", "rules"),
+    [
+        (("value", "random"), ("update", "value"), None),
+        pytest.param(("key",), ("random-key", "key"), RULES_OF_PREFIXES, marks=pytest.mark.long),
+    ],
+    ids=["tokens", "prefixes"],
+)
+def test_twin_databases_give_an_annotator_identical_responses(kinds, other_kinds, rules):
     first = everything_an_annotator_reaches(
         *twin(
-            kinds=("value", "random"),
+            kinds=kinds,
             layers=(0,),
             model="secret-model",
             context="",
             score=0.25,
             offset=0,
+            rules=rules,
         )
     )
     second = everything_an_annotator_reaches(
         *twin(
-            kinds=("update", "value"),
+            kinds=other_kinds,
             layers=(0, 1, 7),
             model="other-secret",
             context="a secret context",
             score=99.0,
             offset=40,
+            rules=rules,
         )
     )
     assert len(first) == len(second) > 200
     for one, other in zip(first, second, strict=True):
         assert one == other
+    if rules:
+        assert any("read of " in text for url, _, _, text in first if url.startswith("/lists/"))
+        for url, _, _, text in second:
+            for name in ("gate_sign", "up_sign", "coefficient", '"sentence"', "7040"):
+                assert name not in text, (url, name)
     statuses = {status for _, status, _, _ in first}
     assert statuses == {200, 302, 403, 404, 405, 409, 422}
 

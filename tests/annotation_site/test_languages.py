@@ -29,7 +29,7 @@ CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
 ANNOTATORS = {
     "annotation": (
         "_dialogs", "_header", "_on_withdrawal", "_own_study", "_pairs", "_patterns",
-        "_token_by_token", "_training", "comparison", "consent", "feedback", "hours", "list",
+        "_entry_by_entry", "_training", "comparison", "consent", "feedback", "hours", "list",
         "study", "tutorial", "withdraw",
     ),
     "accounts": (

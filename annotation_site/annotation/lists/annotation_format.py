@@ -11,6 +11,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation_site.analysis.stopwords import propose_stopwords_flag
+from annotation_site.annotation.lists.nouns import nouns_of
+from annotation_site.annotation.models import Study
 from annotation_site.bounds import ANSWER
 from annotation_site.errors import InvalidAnnotation
 
@@ -24,6 +26,12 @@ class Rules:
     list_length: int
     categories: Sequence[str]
     several_patterns_per_token: bool
+    list_source: str = Study.ListSource.TOP_TOKENS
+
+    @property
+    def has_stopwords_flag(self) -> bool:
+        """Whether patterns have a flag for stopwords; those of prefixes have none."""
+        return self.list_source == Study.ListSource.TOP_TOKENS
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def annotation_parse(data: object, rules: Rules) -> Annotation:
             _("“No pattern in this list” is checked, but there are patterns. Remove one.")
         )
     if not rules.several_patterns_per_token:
-        _each_rank_once(patterns)
+        _each_rank_once(patterns, rules)
     return Annotation(patterns, no_pattern, _text(data.get("comment", ""), _("Comment")))
 
 
@@ -105,6 +113,11 @@ def _pattern(entry: object, expected: int, rules: Rules) -> AnnotatedPattern:
             _("Pattern %(number)s: the stopwords flag is true, false or null.")
             % {"number": expected}
         )
+    if entry.get("stopwords") and not rules.has_stopwords_flag:
+        raise InvalidAnnotation(
+            _("Pattern %(number)s: patterns of prefixes have no stopwords flag. Remove it.")
+            % {"number": expected}
+        )
     return AnnotatedPattern(
         number=expected,
         description=_text(
@@ -113,44 +126,47 @@ def _pattern(entry: object, expected: int, rules: Rules) -> AnnotatedPattern:
         ),
         category=entry["category"],
         stopwords=entry.get("stopwords"),
-        ranks=_ranks(entry.get("ranks"), expected, rules.list_length),
+        ranks=_ranks(entry.get("ranks"), expected, rules),
     )
 
 
-def _ranks(data: object, number: int, list_length: int) -> tuple[int, ...]:
+def _ranks(data: object, number: int, rules: Rules) -> tuple[int, ...]:
+    nouns = nouns_of(rules.list_source)
+    said = {"number": number, "entry": nouns.one, "entries": nouns.many}
     if not isinstance(data, list) or not data:
         raise InvalidAnnotation(
-            _("Pattern %(number)s has no token. Add a token, or remove the pattern.")
-            % {"number": number}
+            _("Pattern %(number)s has no %(entry)s. Add a %(entry)s, or remove the pattern.") % said
         )
     if any(not isinstance(r, int) or isinstance(r, bool) for r in data):
         raise InvalidAnnotation(
-            _("Pattern %(number)s: give tokens by their ranks, as whole numbers.")
-            % {"number": number}
+            _("Pattern %(number)s: give %(entries)s by their ranks, as whole numbers.") % said
         )
-    if min(data) < 1 or max(data) > list_length:
+    if min(data) < 1 or max(data) > rules.list_length:
         raise InvalidAnnotation(
             _("Pattern %(number)s: this list has the ranks 1 to %(last)s.")
-            % {"number": number, "last": list_length}
+            % {"number": number, "last": rules.list_length}
         )
     if len(set(data)) != len(data):
-        raise InvalidAnnotation(
-            _("Pattern %(number)s has a token twice. Remove one.") % {"number": number}
-        )
+        raise InvalidAnnotation(_("Pattern %(number)s has a %(entry)s twice. Remove one.") % said)
     return tuple(sorted(data))
 
 
-def _each_rank_once(patterns: Sequence[AnnotatedPattern]) -> None:
+def _each_rank_once(patterns: Sequence[AnnotatedPattern], rules: Rules) -> None:
     seen: dict[int, int] = {}
     for pattern in patterns:
         for rank in pattern.ranks:
             if rank in seen:
                 raise InvalidAnnotation(
                     _(
-                        "Token %(rank)s is in patterns %(one)s and %(other)s. In this study a "
-                        "token belongs to one pattern: take it out of one."
+                        "Rank %(rank)s is in patterns %(one)s and %(other)s. In this study a "
+                        "%(entry)s belongs to one pattern: take it out of one."
                     )
-                    % {"rank": rank, "one": seen[rank], "other": pattern.number}
+                    % {
+                        "rank": rank,
+                        "one": seen[rank],
+                        "other": pattern.number,
+                        "entry": nouns_of(rules.list_source).one,
+                    }
                 )
             seen[rank] = pattern.number
 

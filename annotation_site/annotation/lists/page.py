@@ -6,6 +6,7 @@ are not in it.
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.access import refusal, waits_for_training
-from annotation_site.annotation.lists.tokens import list_tokens
+from annotation_site.annotation.lists.entries import ListEntry, list_entries
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.errors import NotAllowed
 
@@ -189,7 +190,7 @@ def page_after(done: Assignment) -> str | None:
 def list_page(assignment: Any) -> dict[str, Any]:
     """Everything the annotation page knows of a list, an assignment `with_place`, as JSON."""
     study = assignment.item.study
-    tokens = list_tokens(assignment.item.vector, study.gloss_rule if study.show_glosses else None)
+    entries = list_entries(assignment.item.vector, study.list_source, study.shown_gloss_rule)
     return {
         "list": {
             "id": str(assignment.public_id),
@@ -197,16 +198,15 @@ def list_page(assignment: Any) -> dict[str, Any]:
             "position": assignment.place,
             "state": assignment.state,
             "submitted_version": assignment.version,
-            "tokens": [[token.display, token.gloss] for token in tokens],
-            "senses": [token.senses for token in tokens],
-            "stopwords": [token.rank for token in tokens if token.is_stopword],
+            **entries_json(entries),
         },
         "study": {
             "title": study.title,
+            "list_source": study.list_source,
             "categories": study.categories,
             "min_tokens": study.min_tokens,
             "several_patterns_per_token": study.several_patterns_per_token,
-            "show_glosses": study.show_glosses,
+            "show_glosses": study.shows_glosses,
             "highlight_spellings": study.highlight_spellings,
             "open": not refusal(assignment),
             "skipped_goes_on": _skipped_goes_on(assignment),
@@ -214,6 +214,18 @@ def list_page(assignment: Any) -> dict[str, Any]:
         "draft": {"version": assignment.draft_version, "content": assignment.draft},
         "active_seconds": assignment.active_seconds,
         "urls": _urls(assignment),
+    }
+
+
+def entries_json(entries: Sequence[ListEntry]) -> dict[str, Any]:
+    """The entries of a list, as `desk.js` reads them; of prefixes with the text before the end."""
+    return {
+        "tokens": [
+            [e.display, e.gloss] if e.before is None else [e.display, e.gloss, e.before]
+            for e in entries
+        ],
+        "senses": [entry.senses for entry in entries],
+        "stopwords": [entry.rank for entry in entries if entry.is_stopword],
     }
 
 

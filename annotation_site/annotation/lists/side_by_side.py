@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotation_site.annotation.lists.annotation_format import AnnotatedPattern, Annotation
-from annotation_site.annotation.lists.tokens import ListToken
+from annotation_site.annotation.lists.entries import ListEntry
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,16 @@ class Pair:
 
     theirs: AnnotatedPattern | None
     yours: AnnotatedPattern | None
-    both: list[ListToken]
-    only_theirs: list[ListToken]
-    only_yours: list[ListToken]
+    both: list[ListEntry]
+    only_theirs: list[ListEntry]
+    only_yours: list[ListEntry]
 
 
 @dataclass(frozen=True)
 class Row:
     """A token with its patterns in each of the two annotations."""
 
-    token: ListToken
+    token: ListEntry
     theirs: list[AnnotatedPattern]
     yours: list[AnnotatedPattern]
     agrees: bool
@@ -51,7 +51,7 @@ class Comparison:
 
 
 def annotations_compare(
-    tokens: Sequence[ListToken], theirs: Annotation, yours: Annotation | None, *, min_tokens: int
+    tokens: Sequence[ListEntry], theirs: Annotation, yours: Annotation | None, *, min_tokens: int
 ) -> Comparison:
     """Compare a person's annotation with another one; without the first, show only the other."""
     pairs = _pairs(tokens, theirs.patterns, yours.patterns if yours else ())
@@ -73,7 +73,7 @@ def annotations_compare(
 
 
 def _pairs(
-    tokens: Sequence[ListToken],
+    tokens: Sequence[ListEntry],
     theirs: Sequence[AnnotatedPattern],
     yours: Sequence[AnnotatedPattern],
 ) -> list[Pair]:
@@ -92,7 +92,7 @@ def _pairs(
 
 
 def _pair(
-    tokens: Sequence[ListToken], theirs: AnnotatedPattern | None, yours: AnnotatedPattern | None
+    tokens: Sequence[ListEntry], theirs: AnnotatedPattern | None, yours: AnnotatedPattern | None
 ) -> Pair:
     a = set(theirs.ranks) if theirs else set()
     b = set(yours.ranks) if yours else set()
@@ -102,5 +102,5 @@ def _pair(
     return Pair(theirs, yours, both, only_a, only_b)
 
 
-def _patterns_of(answer: Annotation | None, token: ListToken) -> list[AnnotatedPattern]:
+def _patterns_of(answer: Annotation | None, token: ListEntry) -> list[AnnotatedPattern]:
     return [p for p in (answer.patterns if answer else ()) if token.rank in p.ranks]

@@ -9,9 +9,9 @@ from typing import Any
 from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from annotation_site.annotation.lists.entries import entries_of_lists
 from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
 from annotation_site.annotation.review.adjudication import counted_annotations
-from annotation_site.corpus.models import Token
 
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -53,18 +53,11 @@ def study_items(
     )
 
 
-def item_tokens(items: Iterable[Item]) -> dict[int, list[str]]:
-    """The tokens of some lists, best first, by the list's id; one query per extraction."""
-    by_extraction: dict[int, list[Item]] = {}
-    for item in items:
-        by_extraction.setdefault(item.vector.extraction_id, []).append(item)
-    found: dict[int, list[str]] = {}
-    for extraction_id, lists in by_extraction.items():
-        ids = {token for item in lists for token in item.vector.token_ids}
-        rows = Token.objects.filter(extraction_id=extraction_id, token_id__in=ids)
-        shown = dict(rows.values_list("token_id", "display"))
-        found |= {item.pk: [shown[i] for i in item.vector.token_ids] for item in lists}
-    return found
+def item_entries(study: Study, items: Iterable[Item]) -> dict[int, list[str]]:
+    """The entries of some lists of a study, best first, by the list's id."""
+    items = list(items)
+    found = entries_of_lists([item.vector for item in items], study.list_source)
+    return {item.pk: [entry.text for entry in found[item.vector_id]] for item in items}
 
 
 def study_assignments(

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
+from annotation_site.annotation.lists.entries import ListEntry, entries_of_lists
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.errors import Invalid, NotAllowed
 
@@ -28,7 +28,7 @@ class Reference:
     """A training or silent reference list on the page of reference annotations."""
 
     item: Item
-    tokens: list[ListToken]
+    tokens: list[ListEntry]
     annotation: Assignment | None  # submitted or not
     submitted: int  # by how many people
     score: float | None  # their mean overlap with the answer
@@ -130,7 +130,7 @@ def references_of(study: Study) -> list[Reference]:
     )
     answers = Assignment.objects.filter(item__in=items, purpose=Purpose.ADJUDICATION)
     found = {row.item_id: row for row in answers.annotate(n_patterns=Count("patterns"))}
-    tokens = tokens_of_lists([item.vector for item in items])
+    tokens = entries_of_lists([item.vector for item in items], study.list_source)
     return [
         Reference(item, tokens[item.vector_id], found.get(item.pk), item.submitted, item.score)
         for item in items

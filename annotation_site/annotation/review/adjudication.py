@@ -16,8 +16,8 @@ from django.urls import reverse
 
 from annotation_site.accounts.models import User
 from annotation_site.analysis.side_by_side import Key, MarkedPattern, pattern_groups
+from annotation_site.annotation.lists.entries import ListEntry, list_entries
 from annotation_site.annotation.lists.page import assignments_of, list_page
-from annotation_site.annotation.lists.tokens import ListToken, list_tokens
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 
 State = Assignment.State
@@ -37,7 +37,7 @@ class SidePattern:
     category: str
     stopwords: bool
     ranks: tuple[int, ...]
-    others: list[ListToken]
+    others: list[ListEntry]
     counts: bool  # has the study's minimum of tokens
     key: str  # the digit that takes it; "" beyond 9
 
@@ -52,7 +52,7 @@ class Match:
 
     number: int
     sides: list[tuple[str, SidePattern | None]]
-    shared: list[ListToken]
+    shared: list[ListEntry]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def side_by_side(item: Item) -> SideBySide:
         for letter, row in answers.items()
         for pattern in sorted(row.patterns.all(), key=lambda p: p.number)
     }
-    tokens = list_tokens(item.vector)
+    tokens = list_entries(item.vector, study.list_source)
     groups = pattern_groups(
         {key: MarkedPattern(ranks, pattern.category) for key, (pattern, ranks) in patterns.items()}
     )
@@ -192,7 +192,7 @@ def _match(
     group: Sequence[Key],
     patterns: Mapping[Key, tuple[Pattern, tuple[int, ...]]],
     letters: Sequence[str],
-    tokens: Sequence[ListToken],
+    tokens: Sequence[ListEntry],
     min_tokens: int,
     key_of: Mapping[Key, str],
 ) -> Match:

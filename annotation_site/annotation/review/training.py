@@ -12,8 +12,8 @@ from annotation_site.accounts.models import User
 from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.annotation.lists.access import Training, training_of
 from annotation_site.annotation.lists.annotation_format import AnnotatedPattern, Annotation
+from annotation_site.annotation.lists.entries import list_entries, list_length
 from annotation_site.annotation.lists.side_by_side import Comparison, annotations_compare
-from annotation_site.annotation.lists.tokens import list_tokens
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.review.adjudicated_annotations import WITH_REFERENCE
 from annotation_site.errors import Invalid, NotAllowed
@@ -42,7 +42,7 @@ def feedback_of(assignment: Assignment) -> Feedback:
     return Feedback(
         assignment=assignment,
         comparison=annotations_compare(
-            list_tokens(assignment.item.vector),
+            list_entries(assignment.item.vector, study.list_source),
             reference,
             annotation_of(assignment),
             min_tokens=study.min_tokens,
@@ -203,6 +203,6 @@ def _score(item: Item, answer: Annotation, reference: Annotation) -> float:
     return reference_score(
         [p.ranks for p in answer.patterns],
         [p.ranks for p in reference.patterns],
-        length=len(item.vector.token_ids),
+        length=list_length(item.vector, item.study.list_source),
         min_tokens=item.study.min_tokens,
     )

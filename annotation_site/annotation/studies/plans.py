@@ -8,15 +8,16 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotators_of
+from annotation_site.annotation.lists.entries import PREFIXES_SHOWN
 from annotation_site.annotation.lists.look_up import EDITIONS, NO_ENCYCLOPEDIA, SEARCH_ENGINES
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
 from annotation_site.bounds import TITLE
-from annotation_site.corpus.models import USUAL_KINDS, Extraction, Kind
+from annotation_site.corpus.models import KEY_KINDS, USUAL_KINDS, Extraction, Kind
 from annotation_site.corpus.selectors import lacks_senses
 from annotation_site.errors import Invalid
 
-DEFAULT_CATEGORIES = ("semantic", "syntactic", "names")
+Source = Study.ListSource
 DEFAULT_GUIDELINES = """\
 Read the 30 tokens and look for **patterns**: several tokens that belong together.
 
@@ -32,6 +33,65 @@ Switch page translation off in your browser: you judge the words as they are wri
 Set the **stopwords** flag where a pattern is only function words (the, of, and) or punctuation. \
 The page proposes it; you decide.
 """
+PREFIX_GUIDELINES = """\
+Read the beginnings of sentences and look for **patterns**: several that belong together. One part \
+of a language model responds to all of them, at their last token, which is marked.
+
+- A *shallow* pattern shares a form: the same last word, the same last words, the same ending.
+- A *semantic* pattern shares a meaning: sentences about one topic, or about things of one kind.
+
+Give every prefix of a pattern the same number, describe the pattern in a few words, and choose \
+its category. A pattern needs at least {min_tokens} prefixes to count. A prefix can belong to \
+several patterns. If a list has no pattern, say so: that is a full annotation. A prefix can end \
+inside a word, and a list can have fewer than 25. Switch page translation off in your browser: you \
+judge the words as they are written.
+"""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a study of one kind of list can choose, and what it has unless somebody chooses."""
+
+    every_kind: tuple[str, ...]
+    kinds: tuple[str, ...]
+    every_category: tuple[str, ...]
+    categories: tuple[str, ...]
+    min_tokens: int
+    several_patterns_per_token: bool
+    guidelines: str
+
+    @property
+    def defaults(self) -> dict[str, object]:
+        """Fields of a StudyPlan."""
+        names = ("kinds", "categories", "min_tokens", "several_patterns_per_token")
+        return {name: getattr(self, name) for name in names}
+
+
+PROTOCOLS = {
+    # Geva et al. 2022, appendix A.2.
+    Source.TOP_TOKENS.value: Protocol(
+        every_kind=tuple(Kind.values),
+        kinds=USUAL_KINDS,
+        every_category=("semantic", "syntactic", "names"),
+        categories=("semantic", "syntactic"),
+        min_tokens=4,
+        several_patterns_per_token=False,
+        guidelines=DEFAULT_GUIDELINES,
+    ),
+    # Geva et al. 2021, section 3.1.
+    Source.TRIGGER_PREFIXES.value: Protocol(
+        every_kind=KEY_KINDS,
+        kinds=KEY_KINDS,
+        every_category=("shallow", "semantic"),
+        categories=("shallow", "semantic"),
+        min_tokens=3,
+        several_patterns_per_token=True,
+        guidelines=PREFIX_GUIDELINES,
+    ),
+}
+EVERY_CATEGORY = tuple(
+    dict.fromkeys(name for protocol in PROTOCOLS.values() for name in protocol.every_category)
+)
 WORD_LEVEL = "word"
 # What is chosen as a number: what it is called, the least and the most.
 NUMBERS = {
@@ -80,6 +140,8 @@ class StudyPlan:
     title: str
     extractions: Sequence[Extraction]
     annotators: Sequence[User] = ()
+    list_source: str = Source.TOP_TOKENS
+    full_lists_only: bool = False
     kinds: Sequence[str] = USUAL_KINDS
     lists_per_layer: int = 10
     annotators_per_list: int = 2
@@ -105,6 +167,11 @@ class StudyPlan:
     on_withdrawal: str = Study.OnWithdrawal.KEEP
 
     @property
+    def protocol(self) -> Protocol:
+        """What its kind of list allows. The source is a known one."""
+        return PROTOCOLS[self.list_source]
+
+    @property
     def others(self) -> dict[str, int]:
         """Numbers of training, reference and pilot lists, beside the study's own."""
         return {
@@ -116,10 +183,10 @@ class StudyPlan:
 
 # Fields of a plan that a study stores under the same name.
 STORED = (
-    "lists_per_layer", "annotators_per_list", "min_tokens", "several_patterns_per_token",
-    "training_pass_percent", "repeat_percent", "lease_hours", "idle_days", "show_glosses",
-    "gloss_rule", "highlight_spellings", "search_engine", "encyclopedia", "seed",
-    "team_may_annotate", "on_withdrawal",
+    "list_source", "full_lists_only", "lists_per_layer", "annotators_per_list", "min_tokens",
+    "several_patterns_per_token", "training_pass_percent", "repeat_percent", "lease_hours",
+    "idle_days", "show_glosses", "gloss_rule", "highlight_spellings", "search_engine",
+    "encyclopedia", "seed", "team_may_annotate", "on_withdrawal",
 )  # fmt: skip
 
 
@@ -180,14 +247,20 @@ def number_check(name: str, number: int) -> None:
 
 
 def _check_lists(plan: StudyPlan) -> None:
+    if plan.list_source not in PROTOCOLS:
+        raise Invalid(_("Choose what lists show: %(names)s.") % {"names": ", ".join(PROTOCOLS)})
     if not plan.extractions:
         raise Invalid(_("Choose at least one model."))
     if not plan.kinds:
         raise Invalid(_("Choose at least one kind of list."))
-    if not set(plan.kinds) <= set(Kind.values) or len(set(plan.kinds)) != len(plan.kinds):
+    known = plan.protocol.every_kind
+    if not set(plan.kinds) <= set(known) or len(set(plan.kinds)) != len(plan.kinds):
         raise Invalid(
-            _("Choose among the kinds %(kinds)s, each once.") % {"kinds": ", ".join(Kind.values)}
+            _("Choose among the kinds %(kinds)s, each once.") % {"kinds": ", ".join(known)}
         )
+    if plan.list_source == Source.TRIGGER_PREFIXES:
+        _check_minimum_of_prefixes(plan)
+        return
     lengths = [extraction.parameters.get("top_k") for extraction in plan.extractions]
     longest = max((length for length in lengths if length is not None), default=plan.min_tokens)
     if plan.min_tokens > longest:
@@ -201,13 +274,22 @@ def _check_lists(plan: StudyPlan) -> None:
         raise Unfit(Remedy("min_tokens", said, str(longest), use(longest)))
 
 
+def _check_minimum_of_prefixes(plan: StudyPlan) -> None:
+    if plan.min_tokens > PREFIXES_SHOWN:
+        said = _(
+            "Minimum: lists have at most %(n)s prefixes, so no pattern could count. Choose a "
+            "number from 1 to %(n)s."
+        ) % {"n": PREFIXES_SHOWN}
+        raise Unfit(Remedy("min_tokens", said, str(PREFIXES_SHOWN), use(PREFIXES_SHOWN)))
+
+
 def _check_categories(plan: StudyPlan) -> None:
     if not plan.categories or len(set(plan.categories)) != len(plan.categories):
         raise Invalid(_("Choose at least one category, and each once."))
-    if not set(plan.categories) <= set(DEFAULT_CATEGORIES):
+    if not set(plan.categories) <= set(plan.protocol.every_category):
         raise Invalid(
             _("Choose among the categories %(categories)s.")
-            % {"categories": ", ".join(DEFAULT_CATEGORIES)}
+            % {"categories": ", ".join(plan.protocol.every_category)}
         )
     if "names" in plan.categories and not any(
         extraction.model and extraction.model.vocabulary == WORD_LEVEL
@@ -239,7 +321,8 @@ def _check_glosses(plan: StudyPlan) -> None:
         raise Invalid(
             _("Choose among the glosses %(rules)s.") % {"rules": ", ".join(Study.GlossRule.values)}
         )
-    if not plan.show_glosses or plan.gloss_rule != Study.GlossRule.RANKED:
+    shown = plan.show_glosses and plan.list_source == Source.TOP_TOKENS
+    if not shown or plan.gloss_rule != Study.GlossRule.RANKED:
         return
     for extraction in plan.extractions:
         if lacks_senses(extraction):

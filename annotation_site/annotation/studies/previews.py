@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.lists.tokens import ListToken, list_tokens
+from annotation_site.annotation.lists.entries import ListEntry, list_entries, with_list
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.studies.plans import Remedy, StudyPlan, plan_check, use
 from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
@@ -78,7 +78,9 @@ class Preview:
     people_chosen: bool
     seconds_per_list: float
     measured: int  # answers that the seconds rest on; 0 where they are a guess
-    sample: list[ListToken]
+    sample: list[ListEntry]
+    never_active: int  # keys of the kinds without a list
+    short_lists: int  # keys with fewer trigger prefixes than a full list
     references: int  # training and silent reference lists, whose answers come before opening
     remedies: list[Remedy]
 
@@ -115,7 +117,8 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
     Raises Invalid for rules that cannot work.
     """
     plan_check(plan)
-    vectors = Vector.objects.filter(extraction__in=plan.extractions, kind__in=plan.kinds)
+    every = Vector.objects.filter(extraction__in=plan.extractions, kind__in=plan.kinds)
+    vectors = with_list(every, plan.list_source, full_only=plan.full_lists_only)
     counted = vectors.values_list("extraction", "kind", "layer").annotate(n=Count("pk")).order_by()
     sizes: dict[Stratum, int] = {(e, kind, layer): n for e, kind, layer, n in counted}
     others = sum(plan.others.values())
@@ -140,12 +143,24 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
         people_chosen=people == len(plan.annotators),
         seconds_per_list=statistics.median(seconds) if seconds else SECONDS_PER_LIST,
         measured=len(seconds),
-        sample=list_tokens(sample, plan.gloss_rule if plan.show_glosses else None)
+        sample=list_entries(
+            sample, plan.list_source, plan.gloss_rule if plan.show_glosses else None
+        )
         if sample
         else [],
+        **_left_out(plan, every),
         references=plan.training_lists + plan.reference_lists,
         remedies=[*_too_few_lists(plan, rows), *_too_few_people(plan)],
     )
+
+
+def _left_out(plan: StudyPlan, every: "QuerySet[Vector]") -> dict[str, int]:
+    """Numbers of keys that are never active, and of those with short lists."""
+    if plan.list_source != Study.ListSource.TRIGGER_PREFIXES:
+        return {"never_active": 0, "short_lists": 0}
+    active = with_list(every, plan.list_source).count()
+    full = with_list(every, plan.list_source, full_only=True).count()
+    return {"never_active": every.count() - active, "short_lists": active - full}
 
 
 def _too_few_lists(plan: StudyPlan, rows: Sequence[DrawnLists]) -> list[Remedy]:

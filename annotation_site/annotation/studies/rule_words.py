@@ -7,6 +7,7 @@ from django.utils.text import capfirst, get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Kind
 
@@ -15,24 +16,38 @@ Values = Mapping[str, Any]
 
 
 def kinds_words(values: Values) -> str:
-    """The kinds of lists and the seed."""
+    """The kinds of lists, whether short ones are left out, and the seed."""
     kinds = [str(Kind(kind).label) for kind in values["kinds"] or () if kind in Kind.values]
     listed = get_text_list(kinds, _("and")) or _("no kind")
-    return _("%(kinds)s; seed %(seed)s.") % {"kinds": capfirst(listed), "seed": values["seed"]}
+    said = {"kinds": capfirst(listed), "seed": values["seed"]}
+    if values.get("full_lists_only"):
+        return _("%(kinds)s, without short lists; seed %(seed)s.") % said
+    return _("%(kinds)s; seed %(seed)s.") % said
 
 
 def pattern_words(values: Values) -> str:
-    """Categories, the least number of tokens, patterns per token."""
+    """Categories, the least number of entries, patterns per entry."""
+    nouns = nouns_of(values.get("list_source", Study.ListSource.TOP_TOKENS))
     listed = get_text_list(list(values["categories"] or ()), _("or")) or _("no category")
-    least = ngettext("at least %(n)s token", "at least %(n)s tokens", values["min_tokens"])
-    said = {"categories": capfirst(listed), "least": least % {"n": values["min_tokens"]}}
+    said = {
+        "categories": capfirst(listed),
+        "counted": nouns.counted(values["min_tokens"]),
+        "entry": nouns.one,
+    }
     if values["several_patterns_per_token"]:
-        return _("%(categories)s, %(least)s; a token may be in several patterns.") % said
-    return _("%(categories)s, %(least)s; a token belongs to one pattern.") % said
+        return (
+            _("%(categories)s, at least %(counted)s; a %(entry)s may be in several patterns.")
+            % said
+        )
+    return _("%(categories)s, at least %(counted)s; a %(entry)s belongs to one pattern.") % said
 
 
 def gloss_words(values: Values) -> str:
     """Glosses and help with spellings."""
+    if nouns_of(values.get("list_source", Study.ListSource.TOP_TOKENS)).is_prefix:
+        if values["highlight_spellings"]:
+            return _("Similar endings are underlined.")
+        return _("Similar endings are not underlined.")
     if not values["show_glosses"]:
         glosses = _("Glosses are not shown")
     elif values["gloss_rule"] == Study.GlossRule.FIRST:

@@ -15,6 +15,7 @@ from annotation_site.annotation.allocation.slots import (
     study_locked,
     tables_touch,
 )
+from annotation_site.annotation.lists.entries import with_list
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.people import members
 from annotation_site.annotation.review.adjudicated_annotations import references_missing
@@ -27,16 +28,17 @@ from annotation_site.annotation.studies.plans import (
     plan_of,
 )
 from annotation_site.annotation.studies.services import lists_draw, rules_store, study_make
+from annotation_site.corpus.models import Vector
 from annotation_site.errors import Invalid
 
 # These change no answer and no list.
 ALWAYS = {"title", "lease_hours", "idle_days"}
 # Texts and people have services of their own.
 ELSEWHERE = {"guidelines", "consent", "annotators"}
-ANNOTATED_BY = {"categories", "several_patterns_per_token"}
+ANNOTATED_BY = {"categories", "several_patterns_per_token", "list_source"}
 DRAWN_BY = {
-    "extractions", "kinds", "lists_per_layer", "seed", "annotators_per_list",
-    "training_lists", "reference_lists", "pilot_lists",
+    "extractions", "list_source", "full_lists_only", "kinds", "lists_per_layer", "seed",
+    "annotators_per_list", "training_lists", "reference_lists", "pilot_lists",
 }  # fmt: skip
 
 
@@ -78,6 +80,13 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
             _(
                 "People have agreed to what happens to their annotations when they withdraw. "
                 "Duplicate the study to change it."
+            )
+        )
+    if "list_source" in changed and _begun(study).exists():
+        raise Invalid(
+            _(
+                "People have begun lists, so what lists show is fixed. Duplicate the study to "
+                "change it."
             )
         )
     rules_store(study, plan)
@@ -141,8 +150,9 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
             )
     # What is begun must be what the new rules would have drawn.
     study_lists = study.items.filter(use=Item.Use.STUDY)
+    drawn_from = Vector.objects.filter(extraction__in=study.extractions.all(), kind__in=study.kinds)
     within = study_lists.filter(
-        vector__extraction__in=study.extractions.all(), vector__kind__in=study.kinds
+        vector__in=with_list(drawn_from, study.list_source, full_only=study.full_lists_only)
     )
     crowded = (
         study_lists.order_by()

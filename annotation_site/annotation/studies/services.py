@@ -17,6 +17,7 @@ from annotation_site.annotation.allocation.slots import (
     slots_share,
     study_locked,
 )
+from annotation_site.annotation.lists.entries import with_list
 from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
@@ -32,7 +33,6 @@ from annotation_site.annotation.review.adjudicated_annotations import (
 )
 from annotation_site.annotation.studies import sampling as drawing
 from annotation_site.annotation.studies.plans import (
-    DEFAULT_GUIDELINES,
     STORED,
     StudyPlan,
     plan_check,
@@ -94,7 +94,7 @@ def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> St
     if copy_of is None:  # a text from before there was a bound can be copied
         text_check(plan.guidelines)
         text_check(plan.consent)
-    text = plan.guidelines.strip() or DEFAULT_GUIDELINES.format(min_tokens=plan.min_tokens)
+    text = plan.guidelines.strip() or plan.protocol.guidelines.format(min_tokens=plan.min_tokens)
     Guidelines.objects.create(study=study, version=1, text=text)
     if plan.consent.strip():
         ConsentText.objects.create(study=study, version=1, text=plan.consent.strip())
@@ -138,8 +138,10 @@ def lists_draw(*, study: Study, others: Mapping[str, int]) -> list[int]:
     few lists.
     """
     kept = dict(study.items.values_list("vector_id", "use"))
-    vectors = Vector.objects.filter(
-        extraction__in=study.extractions.all(), kind__in=study.kinds
+    vectors = with_list(
+        Vector.objects.filter(extraction__in=study.extractions.all(), kind__in=study.kinds),
+        study.list_source,
+        full_only=study.full_lists_only,
     ).values_list("pk", "extraction_id", "kind", "layer")
     candidates = [Candidate(*row) for row in vectors.iterator(chunk_size=10_000)]
     drawn = drawing.draw(

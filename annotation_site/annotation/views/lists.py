@@ -13,6 +13,7 @@ from annotation_site.annotation import selectors
 from annotation_site.annotation.lists import script_words as words
 from annotation_site.annotation.lists.look_up import look_up
 from annotation_site.annotation.lists.markdown import safe_html
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.lists.page import (
     assignments_of,
     list_page,
@@ -21,7 +22,7 @@ from annotation_site.annotation.lists.page import (
     own_list,
     page_instead,
 )
-from annotation_site.annotation.models import Assignment, Guidelines
+from annotation_site.annotation.models import Assignment, Guidelines, Study
 from annotation_site.annotation.people.members import membership_back
 from annotation_site.annotation.review import training
 from annotation_site.annotation.work import submissions
@@ -86,7 +87,9 @@ def feedback(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def dialogs(request: PersonRequest) -> HttpResponse:
     """The dialogs of the annotation page, which it fetches on first use."""
-    return render(request, "annotation/_dialogs.html", {"taking": "taking" in request.GET})
+    source = next((source for source in Study.ListSource.values if source in request.GET), "")
+    context = {"taking": "taking" in request.GET, "nouns": nouns_of(source)}
+    return render(request, "annotation/_dialogs.html", context)
 
 
 @require_GET

@@ -10,8 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
@@ -21,8 +19,8 @@ from django.utils.translation import override
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import annotator_return
 from annotation_site.annotation.lists.access import Training, training_of
+from annotation_site.annotation.lists.entries import ListEntry, entries_of_lists, lists_with
 from annotation_site.annotation.lists.page import NOT_SHOWN, needs_consent, repeat_is_open
-from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
 from annotation_site.annotation.models import (
     Assignment,
     Membership,
@@ -33,7 +31,7 @@ from annotation_site.annotation.models import (
 )
 from annotation_site.annotation.selectors import studies_to_annotate
 from annotation_site.annotation.work.pace import Pace, pace_of
-from annotation_site.corpus.models import Token
+from annotation_site.corpus.models import Vector
 from annotation_site.downloads import Download, table_as_file
 from annotation_site.exports import Column, Table
 
@@ -84,7 +82,7 @@ class SubmittedList:
 
     assignment: Assignment
     changed: bool
-    entries: Sequence[ListToken]
+    entries: Sequence[ListEntry]
     patterns: Sequence[Pattern]
 
 
@@ -186,10 +184,10 @@ def submitted_lists(membership: Membership) -> QuerySet[Assignment]:
 
 
 def lists_found(membership: Membership, text: str) -> list[int]:
-    """Submitted lists with `text` in a token or in the person's own description, in any case.
+    """Submitted lists with `text` in an entry or in the person's own description, in any case.
 
-    Their primary keys, the newest first. Three queries and one per extraction; what is compared is
-    what the person has submitted, and the tokens of the extractions that it comes from.
+    Their primary keys, the newest first. A few queries and one per extraction; what is compared is
+    what the person has submitted, and the entries of the lists that it is of.
     """
     wanted = text.casefold()
     patterns = Pattern.objects.filter(assignment__membership=membership).exclude(description="")
@@ -198,25 +196,11 @@ def lists_found(membership: Membership, text: str) -> list[int]:
         for assignment, description in patterns.values_list("assignment_id", "description")
         if wanted in description.casefold()
     }
-    rows = list(
-        submitted_lists(membership).values_list(
-            "pk", "item__vector__extraction_id", "item__vector__token_ids"
-        )
-    )
-    tokens = {(e, t) for e in {row[1] for row in rows} for t in _tokens_with(e, text)}
-    return [
-        pk
-        for pk, extraction, ids in rows
-        if pk in described or any((extraction, token) in tokens for token in ids)
-    ]
-
-
-def _tokens_with(extraction: int, text: str) -> QuerySet[Token, int]:
-    # SQLite ignores the case of ASCII letters alone.
-    forms = {text, text.lower(), text.upper(), text.capitalize()}
-    spelled = reduce(or_, (Q(display__icontains=form) for form in sorted(forms)))
-    found = Token.objects.filter(spelled, extraction_id=extraction)
-    return found.values_list("token_id", flat=True)
+    columns = ("pk", "item__vector", "item__vector__extraction_id", "item__vector__token_ids")
+    rows = list(submitted_lists(membership).values_list(*columns))
+    vectors = [Vector(pk=v, extraction_id=e, token_ids=ids) for _, v, e, ids in rows]
+    found = lists_with(vectors, membership.study.list_source, text)
+    return [pk for pk, vector, *_ in rows if pk in described or vector in found]
 
 
 def shown_lists(membership: Membership, ids: Sequence[int]) -> list[SubmittedList]:
@@ -224,7 +208,8 @@ def shown_lists(membership: Membership, ids: Sequence[int]) -> list[SubmittedLis
     found = submitted_lists(membership).select_related("item__vector").defer(*NOT_SHOWN)
     rows = {row.pk: row for row in found.filter(pk__in=ids)}
     ordered = [rows[pk] for pk in ids if pk in rows]
-    tokens = tokens_of_lists(row.item.vector for row in ordered)
+    source = membership.study.list_source
+    tokens = entries_of_lists((row.item.vector for row in ordered), source)
     patterns: dict[int, list[Pattern]] = defaultdict(list)
     for pattern in Pattern.objects.filter(assignment__in=ordered).order_by("number"):
         patterns[pattern.assignment_id].append(pattern)

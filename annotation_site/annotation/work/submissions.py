@@ -21,8 +21,8 @@ from annotation_site.annotation.allocation.slots import (
 )
 from annotation_site.annotation.lists.access import refusal
 from annotation_site.annotation.lists.annotation_format import Annotation, Rules, annotation_parse
+from annotation_site.annotation.lists.entries import list_length, stopword_ranks
 from annotation_site.annotation.lists.page import needs_consent, own_assignments, require_readable
-from annotation_site.annotation.lists.tokens import stopword_ranks
 from annotation_site.annotation.models import (
     Assignment,
     Guidelines,
@@ -172,7 +172,12 @@ def _submit(
     _begin(assignment)
     is_new = assignment.state != State.SUBMITTED
     study, vector = assignment.item.study, assignment.item.vector
-    rules = Rules(len(vector.token_ids), study.categories, study.several_patterns_per_token)
+    rules = Rules(
+        list_length(vector, study.list_source),
+        study.categories,
+        study.several_patterns_per_token,
+        study.list_source,
+    )
     parsed = annotation_parse(annotation, rules)
     if _is_equal(assignment, parsed):
         return _keep(assignment, parsed, active_seconds), False
@@ -367,8 +372,9 @@ def _patterns_replace(assignment: Assignment, answer: Annotation) -> None:
         assignment.patterns.all().delete()
     if not answer.patterns:
         return
+    source = assignment.item.study.list_source
     marked = {rank for pattern in answer.patterns for rank in pattern.ranks}
-    stopwords = stopword_ranks(assignment.item.vector, marked)
+    stopwords = stopword_ranks(assignment.item.vector, source, marked)
     proposals = [
         p.proposed_stopwords({rank: rank in stopwords for rank in p.ranks}) for p in answer.patterns
     ]

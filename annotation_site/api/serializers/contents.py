@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from annotation_site.annotation.models import Assignment, Item, Membership, Pattern
+from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.corpus.models import Kind
 
@@ -38,7 +38,10 @@ class ItemsQuery(PageQuery):
 
 
 class ItemFields(serializers.Serializer):
-    """A list of a study, with its origin. `annotations` counts those that results use."""
+    """A list of a study, with its origin. `annotations` counts those that results use.
+
+    Its entries are `tokens` or `prefixes`; the other is empty.
+    """
 
     id = serializers.IntegerField()
     use = serializers.ChoiceField(Item.Use.choices)
@@ -48,9 +51,17 @@ class ItemFields(serializers.Serializer):
     index = serializers.IntegerField(source="vector.index")
     annotations = serializers.IntegerField()
     tokens = serializers.SerializerMethodField()
+    prefixes = serializers.SerializerMethodField()
 
     def get_tokens(self, item: Item) -> list[str]:
-        return self.context["tokens"][item.pk]
+        return self._entries(item, Study.ListSource.TOP_TOKENS)
+
+    def get_prefixes(self, item: Item) -> list[str]:
+        return self._entries(item, Study.ListSource.TRIGGER_PREFIXES)
+
+    def _entries(self, item: Item, source: str) -> list[str]:
+        shown: list[str] = self.context["entries"][item.pk]
+        return shown if self.context["study"].list_source == source else []
 
 
 class AssignmentsQuery(PageQuery):

@@ -96,6 +96,8 @@ class Saved(serializers.Serializer):
 class ShownList(serializers.Serializer):
     """A list as its annotator sees it: [token, gloss] by rank, and its stopwords.
 
+    In a list of prefixes, [last token, "", text before it] by rank.
+
     `senses` has, by rank, [part of speech, gloss] of each sense that the study shows, best first.
     """
 
@@ -115,6 +117,7 @@ class ShownRules(serializers.Serializer):
     """The rules of the list's study."""
 
     title = serializers.CharField()
+    list_source = serializers.ChoiceField(Study.ListSource.choices)
     categories = serializers.ListField(child=serializers.CharField())
     min_tokens = serializers.IntegerField()
     several_patterns_per_token = serializers.BooleanField()

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from annotation_site.annotation.lists.look_up import SEARCH_ENGINES
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.studies.plans import DEFAULT_CATEGORIES, NUMBERS
+from annotation_site.annotation.studies.plans import EVERY_CATEGORY, NUMBERS
 from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import Kind
@@ -26,6 +26,8 @@ class StudyFields(serializers.Serializer):
     title = serializers.CharField()
     state = serializers.ChoiceField(Study.State.choices)
     extractions = serializers.SerializerMethodField()
+    list_source = serializers.ChoiceField(Study.ListSource.choices)
+    full_lists_only = serializers.BooleanField()
     kinds = serializers.ListField(child=serializers.ChoiceField(Kind.choices))
     lists_per_layer = serializers.IntegerField()
     annotators_per_list = serializers.IntegerField()
@@ -75,14 +77,16 @@ class Rules(Fields):
     extractions = serializers.ListField(
         child=serializers.UUIDField(), max_length=100, required=False
     )
+    list_source = serializers.ChoiceField(Study.ListSource.choices, required=False)
+    full_lists_only = serializers.BooleanField(required=False)
     kinds = serializers.ListField(
         child=serializers.ChoiceField(Kind.choices), max_length=len(Kind), required=False
     )
     lists_per_layer = number("lists_per_layer", required=False)
     annotators_per_list = number("annotators_per_list", required=False)
     categories = serializers.ListField(
-        child=serializers.ChoiceField(list(DEFAULT_CATEGORIES)),
-        max_length=len(DEFAULT_CATEGORIES),
+        child=serializers.ChoiceField(list(EVERY_CATEGORY)),
+        max_length=len(EVERY_CATEGORY),
         required=False,
     )
     min_tokens = number("min_tokens", required=False)
@@ -107,7 +111,7 @@ class Rules(Fields):
 
 
 class Plan(Rules):
-    """A whole plan; missing rules have the form's defaults."""
+    """A whole plan; missing rules have the form's defaults, by `list_source`."""
 
     title = serializers.CharField(max_length=TITLE)
     extractions = serializers.ListField(child=serializers.UUIDField(), max_length=100)
@@ -145,6 +149,9 @@ class PartFields(serializers.Serializer):
 class PreviewFields(serializers.Serializer):
     """The preview of a plan; `measured` is the number of annotations behind the time per list, 0
     for a guess.
+
+    Of trigger prefixes, `never_active` counts keys of the chosen kinds that have no list, and
+    `short_lists` those whose list is shorter than 25 prefixes.
     """
 
     rows = DrawnFields(many=True)
@@ -153,6 +160,8 @@ class PreviewFields(serializers.Serializer):
     annotations = serializers.IntegerField()
     people = serializers.IntegerField()
     annotations_each = serializers.IntegerField()
+    never_active = serializers.IntegerField()
+    short_lists = serializers.IntegerField()
     seconds_per_list = serializers.FloatField()
     measured = serializers.IntegerField()
     hours = serializers.FloatField()

@@ -58,16 +58,17 @@ class ItemsView(ApiView):
 
     @call(*READ, query=fields.ItemsQuery, gives=fields.ItemFields, paged=True)
     def get(self, request: PersonRequest, slug: str) -> Response:
+        study = study_of(request, slug)
         found, around = self.page(
             study_records.study_items(
-                study_of(request, slug),
+                study,
                 kind=self.query["kind"],
                 layer=self.query["layer"],
                 use=self.query["use"],
             )
         )
         items = list(found)
-        context = {"tokens": study_records.item_tokens(items)}
+        context = {"entries": study_records.item_entries(study, items), "study": study}
         return Response(
             {**around, "results": fields.ItemFields(items, many=True, context=context).data}
         )

@@ -17,6 +17,7 @@ from annotation_site.annotation.people import consent
 from annotation_site.annotation.studies import previews, rules
 from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.studies.plans import (
+    PROTOCOLS,
     StudyPlan,
     is_frozen,
     plan_check_people,
@@ -77,7 +78,10 @@ class StudyView(ApiView):
     @call(*MANAGE, takes=fields.Rules, gives=fields.StudyWhole)
     def patch(self, request: PersonRequest, slug: str) -> Response:
         study = study_of(request, slug)
-        plan: StudyPlan = replace(plan_of(study), **_resolved(request, self.body))
+        known = {}
+        if self.body.get("list_source", study.list_source) != study.list_source:
+            known = PROTOCOLS[self.body["list_source"]].defaults
+        plan: StudyPlan = replace(plan_of(study), **{**known, **_resolved(request, self.body)})
         rules.study_change(study=study, plan=plan)
         return self.answer(_whole(request, slug))
 
@@ -158,7 +162,8 @@ def _whole(request: PersonRequest, slug: str) -> Any:
 
 
 def _plan(request: PersonRequest, body: dict[str, Any]) -> StudyPlan:
-    return StudyPlan(**_resolved(request, body))
+    protocol = PROTOCOLS[body.get("list_source", StudyPlan.list_source)]
+    return StudyPlan(**{**protocol.defaults, **_resolved(request, body)})
 
 
 def _resolved(request: PersonRequest, body: dict[str, Any]) -> dict[str, Any]:

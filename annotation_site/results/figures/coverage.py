@@ -36,6 +36,7 @@ RANDOM = "random vectors, all layers"
 _BAND_OF: dict[str, tuple[str, str]] = {
     "semantic": ("#0072b2", ""),
     "syntactic": ("#e69f00", ""),
+    "shallow": ("#e69f00", ""),  # of prefixes, where nothing is syntactic
     "names": ("#f0e442", ""),
 }
 _MORE_BANDS = [("#56b4e9", "..."), ("#cc79a7", "xxx"), ("#009e73", "---"), ("#d55e00", "\\\\\\")]

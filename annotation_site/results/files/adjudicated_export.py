@@ -8,8 +8,9 @@ from typing import Any
 
 from django.db.models import Prefetch
 
+from annotation_site.annotation.lists.entries import stored_prefixes
 from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Study
-from annotation_site.corpus.models import Token
+from annotation_site.corpus.models import Token, Vector
 from annotation_site.exports import EXPORT_FORMATS, Column, Table
 from annotation_site.exports.table import MADE_UP
 from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
@@ -66,7 +67,7 @@ def adjudicated_annotations(study: Study) -> Any:
 
 
 def adjudicated_records(study: Study) -> Iterator[dict[str, Any]]:
-    """One dictionary per adjudicated annotation, with the columns of COLUMNS; tokens and patterns
+    """One dictionary per adjudicated annotation, with the columns of COLUMNS; entries and patterns
     as lists.
 
     Read in pieces, so that its memory does not grow with the study; each answer is whole, also
@@ -75,17 +76,16 @@ def adjudicated_records(study: Study) -> Iterator[dict[str, Any]]:
     pseudonyms_ensure(study=study)
     codes = pseudonyms_of(study)
     texts: dict[int, dict[int, str]] = {}
+    entries = entries_column(study).name
     for answer in _in_pieces(adjudicated_annotations(study)):
         vector = answer.item.vector
-        of_extraction = texts.setdefault(vector.extraction_id, {})
-        _read_missing(of_extraction, vector.extraction_id, vector.token_ids)
         yield {
             "model": vector.extraction.model.name,
             "bundle_digest": vector.extraction.bundle_digest,
             "kind": vector.kind,
             "layer": vector.layer,
             "index": vector.index,
-            "tokens": [of_extraction[i] for i in vector.token_ids],
+            entries: _entries(study, vector, texts),
             "patterns": [
                 {
                     "number": pattern.number,
@@ -105,6 +105,20 @@ def adjudicated_records(study: Study) -> Iterator[dict[str, Any]]:
         }
 
 
+def entries_column(study: Study) -> Column:
+    """The column of a list's entries."""
+    prefixes = study.list_source == Study.ListSource.TRIGGER_PREFIXES
+    return Column("prefixes" if prefixes else "tokens", "text")
+
+
+def _entries(study: Study, vector: Vector, texts: dict[int, dict[int, str]]) -> list[str]:
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        return [one["prefix"] for one in stored_prefixes([vector.pk])[vector.pk]]
+    of_extraction = texts.setdefault(vector.extraction_id, {})
+    _read_missing(of_extraction, vector.extraction_id, vector.token_ids)
+    return [of_extraction[i] for i in vector.token_ids]
+
+
 def _in_pieces(answers: Any) -> Iterator[Any]:
     keys = list(answers.values_list("pk", flat=True))
     for start in range(0, len(keys), CHUNK):
@@ -122,7 +136,7 @@ def _read_missing(texts: dict[int, str], extraction_id: int, token_ids: list[int
 
 
 def adjudicated_table(study: Study) -> Table:
-    """Adjudicated annotations as a table; tokens and patterns as JSON in a cell each."""
+    """Adjudicated annotations as a table; entries and patterns as JSON in a cell each."""
     rows = (
         tuple(
             json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
@@ -130,7 +144,8 @@ def adjudicated_table(study: Study) -> Table:
         )
         for record in adjudicated_records(study)
     )
-    columns = (*COLUMNS, MADE_UP) if study.made_up else COLUMNS
+    columns = tuple(entries_column(study) if c.name == "tokens" else c for c in COLUMNS)
+    columns = (*columns, MADE_UP) if study.made_up else columns
     return Table("adjudicated", columns, rows)
 
 

@@ -9,6 +9,7 @@ from typing import IO, Any
 import pandas as pd
 from django.utils.translation import gettext_noop
 
+from annotation_site.annotation.lists.entries import stored_prefixes
 from annotation_site.annotation.lists.glosses import TokenGlosses
 from annotation_site.annotation.models import Guidelines, Item, Study
 from annotation_site.corpus.models import Token
@@ -21,6 +22,7 @@ from annotation_site.results.files import archive_texts
 from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
     MACHINE_COLUMNS,
+    PREFIX_COLUMNS,
     SKIP_COLUMNS,
     TOKEN_COLUMNS,
     TableSettings,
@@ -58,6 +60,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
         files = {
             "lists": Table("lists", LIST_COLUMNS, lists),
             "tokens": Table("tokens", TOKEN_COLUMNS, list(_tokens(study))),
+            **_prefixes(study),
             "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
             "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
         }
@@ -119,8 +122,13 @@ def study_lists(study: Study) -> Iterator[tuple[Any, ...]]:
     """Rows of LIST_COLUMNS, in the order of the study's own tables."""
     names = model_names(study)
     items = Item.objects.filter(study=study).order_by("pk")
-    for number, (extraction, digest, *where, token_ids, use) in enumerate(
+    lengths: dict[int, int] = {}
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        stored = stored_prefixes(items.values_list("vector", flat=True))
+        lengths = {vector: len(found) for vector, found in stored.items()}
+    for number, (vector, extraction, digest, *where, token_ids, use) in enumerate(
         items.values_list(
+            "vector",
             "vector__extraction_id",
             "vector__extraction__bundle_digest",
             "vector__kind",
@@ -131,6 +139,9 @@ def study_lists(study: Study) -> Iterator[tuple[Any, ...]]:
         ).iterator(),
         start=1,
     ):
+        if vector in lengths:
+            yield (number, digest, names[extraction], *where, lengths[vector], use, "")
+            continue
         shown = " ".join(map(str, token_ids))
         yield (number, digest, names[extraction], *where, len(token_ids), use, shown)
 
@@ -146,7 +157,9 @@ def study_skips(study: Study) -> Iterator[tuple[Any, ...]]:
 
 
 def _tokens(study: Study) -> Iterator[tuple[Any, ...]]:
-    """Rows of TOKEN_COLUMNS: the tokens of the study's lists."""
+    """Rows of TOKEN_COLUMNS: the tokens of the study's lists; none where these are prefixes."""
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        return
     for extraction in study.extractions.order_by("bundle_digest"):
         lists = study.items.filter(vector__extraction=extraction)
         shown = lists.values_list("vector__token_ids", flat=True)
@@ -158,6 +171,20 @@ def _tokens(study: Study) -> Iterator[tuple[Any, ...]]:
             if token in wanted:
                 gloss = TokenGlosses(*glosses).first(study.gloss_rule)
                 yield extraction.bundle_digest, token, display, gloss, int(is_stopword)
+
+
+def _prefixes(study: Study) -> dict[str, Table]:
+    """The table of PREFIX_COLUMNS, where lists are prefixes."""
+    if study.list_source != Study.ListSource.TRIGGER_PREFIXES:
+        return {}
+    vectors = list(study.items.order_by("pk").values_list("vector", flat=True))
+    stored = stored_prefixes(vectors)
+    rows = [
+        (number, rank, one["prefix"])
+        for number, vector in enumerate(vectors, start=1)
+        for rank, one in enumerate(stored[vector], start=1)
+    ]
+    return {"prefixes": Table("prefixes", PREFIX_COLUMNS, rows)}
 
 
 def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

@@ -41,6 +41,12 @@ TOKEN_COLUMNS = (
 """The tokens of all lists as people saw them; `stopword` is 1 for those from which the flag of a
 pattern is proposed."""
 
+PREFIX_COLUMNS = (Column("list", "number"), Column("rank", "number"), Column("prefix", "text"))
+"""The trigger prefixes of all lists, only of a study that shows them; its lists have no tokens."""
+
+SHOWS_PREFIXES = "trigger_prefixes"
+"""`study.list_source` in parameters.json, of a study whose lists are trigger prefixes."""
+
 MACHINE_COLUMNS = (
     Column("annotator", "text"),
     Column("list", "number"),
@@ -68,6 +74,9 @@ RESTORE_MEMBERS = tuple(
     for name in ("study.json", "tokens.jsonl", "vectors.jsonl", "assignments.jsonl")
 )
 """Members from which a site restores the study; no table depends on them."""
+
+PREFIXES_MEMBER = "restore/prefixes.jsonl"
+"""One more of a study of trigger prefixes."""
 
 ListKey = tuple[str, str, int, int]
 

@@ -7,7 +7,7 @@ from typing import Any
 from annotation_site.analysis.agreement.reference import reference_score
 from annotation_site.analysis.stopwords import propose_stopwords_flag
 from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
-from annotation_site.results.files.archive_annotations import list_numbers
+from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES, list_numbers
 from annotation_site.results.files.archive_facts import PURPOSES
 
 Ranks = list[tuple[int, ...]]
@@ -27,6 +27,7 @@ NOT_CHECKED = {
     "when, and which list of a kind and layer it was",
     "labels/skips.csv: reason": "of skips that are not of an annotation",
     "labels/lists.csv: index, token_ids": "of lists that nobody has judged",
+    "labels/prefixes.csv: prefix": "of lists that nobody has judged",
     "labels/tokens.csv: stopword, token, gloss": "which tokens are stop words, where the flags "
     "that were proposed do not show it, and the tokens of lists that nobody has judged",
     "labels/machines.csv": "the annotations of machine annotators; their tables are computed from "
@@ -58,8 +59,10 @@ class RecordChecks:
         lists: Iterable[Sequence[Any]],
         tokens: Iterable[Sequence[Any]] | None,
         parameters: Mapping[str, Any],
+        prefixes: Iterable[Sequence[Any]] = (),
     ) -> None:
         """`tokens` are None, and rows of lists end before their tokens, in an archive of format 1.
+        `prefixes` are rows of PREFIX_COLUMNS, of a study that shows them.
 
         Raises KeyError and TypeError for parameters that no archive holds.
         """
@@ -81,6 +84,12 @@ class RecordChecks:
         self._last: tuple[Any, ...] = ()
         self._found: list[str] = []
         self._number = 0
+        self._shows_prefixes = self._study.get("list_source") == SHOWS_PREFIXES
+        self._prefixes: dict[int, list[str]] = defaultdict(list)
+        for number, rank, prefix in prefixes:
+            self._prefixes[number].append(prefix or "")
+            if rank != len(self._prefixes[number]):
+                self._found.append(f"labels/prefixes.csv: ranks of list {number} are disordered")
 
     def watch(self, records: Iterable[AnnotationRecord]) -> Iterator[AnnotationRecord]:
         """Yield the records, comparing each."""
@@ -147,8 +156,10 @@ class RecordChecks:
             if self._has_tokens:
                 ids = _ids(row)
                 shown |= {(digest, token) for token in ids}
-                if len(ids) != length:
+                if len(ids) != (0 if self._shows_prefixes else length):
                     yield f"labels/lists.csv: list {number} has another number of tokens"
+            if self._shows_prefixes and len(self._prefixes[number]) != length:
+                yield f"labels/lists.csv: list {number} has another number of prefixes"
         if list(self._lists) != list(range(1, len(self._lists) + 1)):
             yield "labels/lists.csv: lists are not numbered 1, 2, 3 and so on"
         if self._has_tokens and shown != set(self._tokens):
@@ -181,7 +192,10 @@ class RecordChecks:
         for name, value in expected.items():
             if getattr(record, name) != value:
                 yield f"{name} differs from the archive's list or extraction"
-        if length != len(record.token_ids):
+        if self._shows_prefixes:
+            if record.prefixes != tuple(self._prefixes[row[0]]):
+                yield "prefixes differ from labels/prefixes.csv"
+        elif length != len(record.token_ids):
             yield "token_ids have another length than the list"
         if not self._has_tokens:
             return
@@ -230,8 +244,11 @@ class RecordChecks:
         ranks = pattern.ranks
         if not ranks or list(ranks) != sorted(set(ranks)):
             yield "patterns.ranks are not in order, or none"
-        elif ranks[0] < 1 or ranks[-1] > len(record.token_ids):
+        elif ranks[0] < 1 or ranks[-1] > record.length:
             yield "patterns.ranks lie outside of the list"
+        elif self._shows_prefixes:
+            if pattern.stopwords or pattern.stopwords_proposed:
+                yield "patterns.stopwords is true, and patterns of prefixes have no such flag"
         elif self._has_tokens:
             ids = [record.token_ids[rank - 1] for rank in ranks]
             flags = [self._tokens.get((record.bundle_digest, one), ("", "", 0))[2] for one in ids]

@@ -6,6 +6,7 @@ from typing import Any
 from annotation_site.analysis.annotation_frames import KIND_NAMES
 from annotation_site.analysis.written import decimal, points, points_bound, share
 from annotation_site.exports.table import Table
+from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.references import cite
 
 Row = dict[str, Any]
@@ -43,7 +44,7 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         _missing(parameters["counts"]),
         _coverage(parameters, tables),
         _differences(parameters, tables),
-        _agreement(tables),
+        _agreement(parameters["study"], tables),
         _intervals(parameters, tables),
         _software(parameters),
     )
@@ -87,9 +88,8 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
         f"{_number(n, 'list')} of {KIND_NAMES[kind]}" for kind, n in counts["kinds"].items()
     )
     yield (
-        f"The study has {_number(counts['lists'], 'list')}: {by_kind}. Each list shows the top "
-        f"{_span(counts['lengths'])} tokens of one vector of {models}, projected onto the "
-        f"vocabulary {cite('geva-etal-2021-transformer', 'geva-etal-2022-transformer')}."
+        f"The study has {_number(counts['lists'], 'list')}: {by_kind}. "
+        f"{_shown(study, counts, models)}"
     )
     yield from _chosen(parameters["tables"]["chosen"])
     if not counts["annotations"]:
@@ -121,9 +121,30 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
         yield f"The annotators' active time adds up to {time}."
 
 
+def _shown(study: Mapping[str, Any], counts: Mapping[str, Any], models: str) -> str:
+    """A sentence on what a list is."""
+    if study.get("list_source") == SHOWS_PREFIXES:
+        return (
+            f"Each list shows the {_span(counts['lengths'])} prefixes of sentences at whose last "
+            f"token one key of {models} has its largest coefficients "
+            f"{cite('geva-etal-2021-transformer')}."
+        )
+    return (
+        f"Each list shows the top {_span(counts['lengths'])} tokens of one vector of {models}, "
+        f"projected onto the vocabulary "
+        f"{cite('geva-etal-2021-transformer', 'geva-etal-2022-transformer')}."
+    )
+
+
+def _entry(study: Mapping[str, Any]) -> str:
+    """The noun of a list's entries."""
+    return "prefix" if study.get("list_source") == SHOWS_PREFIXES else "token"
+
+
 def _glosses(study: Mapping[str, Any]) -> Iterator[str]:
     """A sentence on the glosses that annotators saw; earlier archives do not say."""
-    if not study["show_glosses"] or "gloss_rule" not in study:
+    has_none = not study["show_glosses"] or study.get("list_source") == SHOWS_PREFIXES
+    if has_none or "gloss_rule" not in study:
         return
     if study["gloss_rule"] == "ranked":
         yield (
@@ -202,21 +223,28 @@ _PURPOSES = {
 def _coverage(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     study, choices, counts = parameters["study"], parameters["tables"], parameters["counts"]
     small, all_of_them = counts["patterns_too_small"], counts["patterns"]
+    entries = "prefixes" if _entry(study) == "prefix" else "tokens"
     yield (
         f"A pattern ({_series(study['categories'], 'or')}) needs at least "
-        f"{_number(choices['min_tokens'], 'token')} to count; {small:,} of the "
-        f"{_number(all_of_them, 'pattern')} {'has' if small == 1 else 'have'} fewer tokens."
+        f"{_number(choices['min_tokens'], _entry(study), entries)} to count; {small:,} of the "
+        f"{_number(all_of_them, 'pattern')} {'has' if small == 1 else 'have'} fewer {entries}."
     )
-    yield (
-        "Annotators can flag a pattern as stopwords or punctuation. The flag is proposed if more "
-        "than half of the pattern's tokens are in scikit-learn's English stop-word list "
-        f"{cite('pedregosa-etal-2011-scikit')} or consist of punctuation and symbols."
-    )
-    yield (
-        "Coverage is the share of a list's tokens in patterns that count and are not flagged. It "
-        "is averaged over each list's annotators, then over lists "
-        f"{cite('geva-etal-2022-transformer')}."
-    )
+    if study.get("list_source") == SHOWS_PREFIXES:
+        yield (
+            "Coverage is the share of a list's prefixes in patterns that count. It is averaged "
+            "over each list's annotators, then over lists."
+        )
+    else:
+        yield (
+            "Annotators can flag a pattern as stopwords or punctuation. The flag is proposed if "
+            "more than half of the pattern's tokens are in scikit-learn's English stop-word list "
+            f"{cite('pedregosa-etal-2011-scikit')} or consist of punctuation and symbols."
+        )
+        yield (
+            "Coverage is the share of a list's tokens in patterns that count and are not flagged. "
+            "It is averaged over each list's annotators, then over lists "
+            f"{cite('geva-etal-2022-transformer')}."
+        )
     for row in _rows(tables["coverage_intervals"]):
         if row["measure"] == "coverage" and row["layer"] is None and row["value"] is not None:
             lists = _number(row["lists"], "list")
@@ -250,7 +278,7 @@ def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> 
         )
 
 
-def _agreement(tables: Mapping[str, Table]) -> Iterator[str]:
+def _agreement(study: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     rows = list(_rows(tables["agreement"]))
     # Of all lists: without a model where there are several.
     several = any(row["model"] is None for row in rows)
@@ -266,8 +294,9 @@ def _agreement(tables: Mapping[str, Table]) -> Iterator[str]:
     lists = max(row["lists"] for row in found.values())
     yield (
         f"Agreement is computed over {_number(lists, 'list')} with annotations by at least two "
-        "people, and over all patterns that count, flagged ones too. Token measures use one "
-        "judgement per token: whether it is in a pattern that counts."
+        "people, and over all patterns that count, flagged ones too. "
+        f"{_entry(study).capitalize()} measures use one judgement per {_entry(study)}: whether it "
+        "is in a pattern that counts."
     )
     for measure, (title, works) in _REPORTED.items():
         row = found.get(measure)

@@ -14,14 +14,19 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from annotation_site.annotation.models import MOST_RANKS, Item
-from annotation_site.corpus.loading import shown
+from annotation_site.corpus.loading import PREFIX_FIELDS, shown
 from annotation_site.corpus.models import Kind, Vector
 from annotation_site.errors import Invalid
 from annotation_site.exports import Table, csv_format, labels_jsonl
 from annotation_site.exports.annotation_records import AnnotationRecord, moment_of
 from annotation_site.exports.archive import ArchiveReader
 from annotation_site.exports.table import marked
-from annotation_site.results.files.archive_annotations import LIST_COLUMNS, RESTORE_MEMBERS
+from annotation_site.results.files.archive_annotations import (
+    LIST_COLUMNS,
+    PREFIXES_MEMBER,
+    RESTORE_MEMBERS,
+    SHOWS_PREFIXES,
+)
 from annotation_site.results.files.archive_texts import ARCHIVE_FORMAT
 from annotation_site.results.files.labels_import_checks import MOST
 from ffn_extract.bundle.rows import LONGEST_TEXTS, MOST_SENSES, PARTS_OF_SPEECH
@@ -59,7 +64,8 @@ class Archive:
                 f"format {ARCHIVE_FORMAT}. Restore it with {product['name']!s:.40} "
                 f"{product['version']!s:.20}."
             )
-        missing = set(RESTORE_MEMBERS) - set(self.reader.names)
+        members = {*RESTORE_MEMBERS, *([PREFIXES_MEMBER] if self.shows_prefixes else ())}
+        missing = members - set(self.reader.names)
         if missing:
             raise Invalid(f"The archive lacks {min(missing)}, so no study can be restored from it.")
 
@@ -79,6 +85,11 @@ class Archive:
             raise Invalid("parameters.json does not say whether the annotations are made up.")
         return found
 
+    @property
+    def shows_prefixes(self) -> bool:
+        """Whether lists are trigger prefixes of keys."""
+        return bool(self.parameters["study"].get("list_source") == SHOWS_PREFIXES)
+
     @cached_property
     def lists(self) -> list[Sequence[Any]]:
         """Rows of LIST_COLUMNS."""
@@ -92,7 +103,7 @@ class Archive:
             raise Invalid(f"An archive has 1 to {MOST_LISTS:,} lists, and this one {len(rows):,}.")
         found: list[Sequence[Any]] = [row[: len(LIST_COLUMNS)] for row in rows]
         for number, row in enumerate(found, start=1):
-            _check_list(number, row)
+            _check_list(number, row, shows_prefixes=self.shows_prefixes)
         return found
 
     def lines(self, name: str, *, most: int) -> Iterator[tuple[str, Values]]:
@@ -156,7 +167,7 @@ def check_texts(token: Values, where: str) -> None:
             raise Invalid(f"{where}: {name} is longer than a bundle's can be.")
 
 
-def _check_list(number: int, row: Sequence[Any]) -> None:
+def _check_list(number: int, row: Sequence[Any], *, shows_prefixes: bool) -> None:
     counted, digest, _, kind, layer, index, length, use, ids = row
     where = f"labels/lists.csv: row {number}"
     if counted != number:
@@ -166,8 +177,9 @@ def _check_list(number: int, row: Sequence[Any]) -> None:
     if any(not isinstance(one, int) or not 0 <= one <= MOST for one in (layer, index)):
         raise Invalid(f"{where}: layer and index are numbers from 0.")
     found = ids_of(ids)
-    if not 0 < len(found) <= MOST_RANKS or len(found) != length:
-        raise Invalid(f"{where}: a list has 1 to {MOST_RANKS} tokens, as many as it says.")
+    shown = length if shows_prefixes and not found else len(found)
+    if not 0 < shown <= MOST_RANKS or shown != length:
+        raise Invalid(f"{where}: a list has 1 to {MOST_RANKS} entries, as many as it says.")
 
 
 def ids_of(text: object) -> list[int]:
@@ -193,6 +205,30 @@ def check_sides(vector: Vector, tokens: set[int], where: str) -> None:
             raise Invalid(f"{where}: scores are numbers.")
     if not isinstance(vector.norm, int | float) or not math.isfinite(vector.norm):
         raise Invalid(f"{where}: the norm is a number.")
+
+
+def check_prefixes(stored: object, length: int, where: str) -> list[Values]:
+    """The trigger prefixes of a list, as a bundle could hold them. Raises Invalid."""
+    if not isinstance(stored, list) or len(stored) != length:
+        raise Invalid(f"{where}: the list has {length} prefixes.")
+    found = []
+    for one in stored:
+        check_keys(one, PREFIX_FIELDS, where)
+        numbers = [one[name] for name in ("sentence", "position", "token_id", "copies")]
+        signs = [one[name] for name in ("gate_sign", "up_sign")]
+        coefficient = one["coefficient"]
+        fits = (
+            isinstance(one["prefix"], str)
+            and len(one["prefix"].encode()) <= LONGEST_TEXTS["prefix"]
+            and all(type(n) is int and 0 <= n <= MOST for n in numbers)
+            and all(sign in (None, -1, 1) and not isinstance(sign, bool) for sign in signs)
+            and isinstance(coefficient, int | float)
+            and 0 < coefficient < 3e38
+        )
+        if not fits:
+            raise Invalid(f"{where}: a prefix holds what no bundle's does.")
+        found.append({**one, "prefix": shown(one["prefix"])})
+    return found
 
 
 def check_keys(told: Mapping[str, Any], names: Iterable[str], where: str) -> None:

@@ -1,7 +1,7 @@
 """Restore a study from its replication archive, with its lists and without an extraction run."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -29,15 +29,21 @@ from annotation_site.annotation.studies.services import slug_free
 from annotation_site.bounds import SKIP_REASON
 from annotation_site.corpus.loading import shown
 from annotation_site.corpus.log import log_add
-from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Token, Vector
+from annotation_site.corpus.models import (
+    KEY_KINDS,
+    Extraction,
+    Kind,
+    LanguageModel,
+    Token,
+    TriggerPrefixes,
+    Vector,
+)
 from annotation_site.corpus.titles import title_free, title_of
 from annotation_site.errors import Invalid
 from annotation_site.exports.annotation_records import LabelsFileError
 from annotation_site.exports.archive import ArchiveError, ArchiveReader
 from annotation_site.results.files import archive_study
-from annotation_site.results.files.archive_annotations import (
-    TableSettings,
-)
+from annotation_site.results.files.archive_annotations import PREFIXES_MEMBER, TableSettings
 from annotation_site.results.files.archive_reading import (
     MOST_LISTS,
     MOST_PEOPLE,
@@ -46,6 +52,7 @@ from annotation_site.results.files.archive_reading import (
     Archive,
     Values,
     check_keys,
+    check_prefixes,
     check_sides,
     check_texts,
     cleaned,
@@ -103,6 +110,8 @@ class _Restoring:
         self._extractions()
         self._tokens()
         vectors = self._vectors()
+        if self.archive.shows_prefixes:
+            self._prefixes(vectors)
         self.study = self._study()
         Item.objects.bulk_create(
             [
@@ -215,6 +224,25 @@ class _Restoring:
             raise Invalid("restore/vectors.jsonl has more lists than labels/lists.csv.")
         return Vector.objects.bulk_create(made, batch_size=CHUNK)
 
+    def _prefixes(self, vectors: Sequence[Vector]) -> None:
+        """The trigger prefixes of each list."""
+        lines = self.archive.lines(PREFIXES_MEMBER, most=MOST_LISTS)
+        rows = []
+        for row, vector, (where, told) in zip(self.archive.lists, vectors, lines, strict=False):
+            check_keys(told, ("list", "prefixes"), where)
+            if told["list"] != row[0] or vector.kind not in KEY_KINDS:
+                raise Invalid(f"{where}: the list is another one, or that of no key.")
+            rows.append(
+                TriggerPrefixes(
+                    extraction=vector.extraction, kind=vector.kind, layer=vector.layer,
+                    index=vector.index, side=TriggerPrefixes.Side.POSITIVE,
+                    prefixes=check_prefixes(told["prefixes"], row[6], where),
+                )
+            )  # fmt: skip
+        if len(rows) != len(vectors):
+            raise Invalid(f"{PREFIXES_MEMBER} has other lists than labels/lists.csv.")
+        TriggerPrefixes.objects.bulk_create(rows, batch_size=CHUNK)
+
     def _study(self) -> Study:
         rules, told = self.archive.parameters["study"], self.archive.told["study"]
         uses = Counter(row[7] for row in self.archive.lists)
@@ -230,8 +258,6 @@ class _Restoring:
             **{name: chosen[name] for name in STORED},
         )
         plan_check(plan)
-        if chosen["list_source"] != Study._meta.get_field("list_source").default:
-            raise Invalid(f"The lists are {chosen['list_source']!r:.40}, which is not known here.")
         suffix = made_up.SUFFIX if self.archive.is_made_up else ""
         study = Study(
             slug=slug_free(str(rules["slug"]).removesuffix(suffix), suffix),

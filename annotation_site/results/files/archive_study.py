@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Exists, Model, OuterRef, Q, Subquery
 
+from annotation_site.annotation.lists.entries import stored_prefixes
 from annotation_site.annotation.models import (
     Assignment,
     ConsentText,
@@ -22,15 +23,18 @@ from annotation_site.annotation.models import (
 )
 from annotation_site.corpus.models import Float32ArrayField, LanguageModel, Token, Vector
 from annotation_site.exports.annotation_records import moment_text
+from annotation_site.results.files.archive_annotations import PREFIXES_MEMBER
 from annotation_site.results.files.archive_texts import json_text
 from annotation_site.results.pseudonyms import pseudonyms_of
 from annotation_site.results.tables.reading import one_moment
 
 STUDY_FIELDS = (
     "state", "lease_hours", "idle_days", "training_pass_percent", "on_withdrawal",
-    "consent_version", "search_engine", "encyclopedia",
+    "consent_version", "search_engine", "encyclopedia", "full_lists_only",
 )  # fmt: skip
-LATER_FIELDS = {"idle_days": 7, "search_engine": "duckduckgo", "encyclopedia": "en"}
+LATER_FIELDS = {
+    "idle_days": 7, "search_engine": "duckduckgo", "encyclopedia": "en", "full_lists_only": False,
+}  # fmt: skip
 """Those that earlier archives lack, as they were for every study then."""
 PERSON_TIMES = ("consented_at", "withdrawn_at", "removed_at", "training_waived_at")
 ASSIGNMENT_FIELDS = ("purpose", "position", "state", "surplus", "unblinded", "active_seconds")
@@ -47,6 +51,8 @@ def fields_of(model: type[Model], *without: str) -> list[str]:
 TOKEN_FIELDS = fields_of(Token)
 VECTOR_FIELDS = fields_of(Vector, "kind", "layer", "index", "token_ids")  # in labels/lists.csv
 MODEL_FIELDS = fields_of(LanguageModel)
+WITHOUT_TOKENS = {"scores": [], "bottom_token_ids": None, "bottom_scores": None}
+"""Of a key whose list is prefixes, its own top tokens are no part of the study."""
 _PACKED = {f.name for f in Vector._meta.concrete_fields if isinstance(f, Float32ArrayField)}
 
 
@@ -57,6 +63,8 @@ def study_members(study: Study) -> Iterator[tuple[str, Iterator[bytes]]]:
     yield "restore/study.json", iter([json_text(_study(study)).encode()])
     yield "restore/tokens.jsonl", map(_line, _tokens(study))
     yield "restore/vectors.jsonl", map(_line, _vectors(study))
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        yield PREFIXES_MEMBER, map(_line, _prefixes(study))
     yield "restore/assignments.jsonl", map(_line, rows)
 
 
@@ -105,7 +113,9 @@ def _people(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def _tokens(study: Study) -> Iterator[dict[str, Any]]:
-    """Every token of both sides of the study's lists."""
+    """Every token of both sides of the study's lists; none of keys' lists of prefixes."""
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        return
     for extraction in study.extractions.order_by("bundle_digest"):
         lists = study.items.filter(vector__extraction=extraction)
         sides = lists.values_list("vector__token_ids", "vector__bottom_token_ids")
@@ -121,9 +131,19 @@ def _vectors(study: Study) -> Iterator[dict[str, Any]]:
     items = study.items.order_by("pk").values_list(*columns.values())
     for number, row in enumerate(items.iterator(), start=1):
         told = dict(zip(columns, row, strict=True))
+        if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+            told |= WITHOUT_TOKENS
         for name in _PACKED:
             told[name] = told[name] and [_shortest(one) for one in told[name]]
         yield {"list": number, **told}
+
+
+def _prefixes(study: Study) -> Iterator[dict[str, Any]]:
+    """The trigger prefixes of each list, as they are stored."""
+    items = list(study.items.order_by("pk").values_list("vector", flat=True))
+    stored = stored_prefixes(items)
+    for number, vector in enumerate(items, start=1):
+        yield {"list": number, "prefixes": stored[vector]}
 
 
 def _shortest(value: float) -> float:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.exports.annotation_records import RECORD_FIELDS
+from annotation_site.exports.annotation_records import PREFIXES_FIELD, RECORD_FIELDS
 from annotation_site.exports.markdown_format import escaped
 from annotation_site.exports.table import Table
 from annotation_site.results.files import product as own
+from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.archive_methods import methods
 from annotation_site.results.files.references import bibliography
 
@@ -24,7 +25,7 @@ archive format {archive_format}).
 | `labels/labels.jsonl`, `labels/labels.parquet` | the same records twice: one per annotation |
 | `labels/lists.csv` | the study's lists, also those without annotations |
 | `labels/tokens.csv` | the tokens of these lists |
-| `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
+{prefixes}| `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
 | `labels/machines.csv` | the annotations of machine annotators, a lower reference |
 | `labels/fields.md` | the meaning of each field of a record |
 | `tables/` | each table as CSV and JSON |
@@ -47,6 +48,7 @@ check:
 """
 
 
+_PREFIXES = "| `labels/prefixes.csv` | the prefixes of these lists, which show no tokens |\n"
 _MADE_UP = (
     "Made-up annotations: a program wrote them, and no person judged a list. They show what the "
     "product does; report no number of them as a result."
@@ -77,7 +79,7 @@ def texts(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[st
         "methods.md": said,
         "references.bib": f"% {_MADE_UP}\n\n{references}" if made_up else references,
         "parameters.json": json_text(parameters),
-        "labels/fields.md": fields_table(),
+        "labels/fields.md": fields_table(prefixes=_shows_prefixes(parameters)),
     }
 
 
@@ -92,10 +94,15 @@ def json_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
+def _shows_prefixes(parameters: Mapping[str, Any]) -> bool:
+    return bool(parameters["study"].get("list_source") == SHOWS_PREFIXES)
+
+
 def _readme(parameters: Mapping[str, Any]) -> str:
     wrote = parameters["product"]
     made_up = parameters["study"].get("made_up", False)
     return _README.format(
+        prefixes=_PREFIXES if _shows_prefixes(parameters) else "",
         made_up=f"\n**{_MADE_UP}**\n" if made_up else "",
         title=escaped(parameters["study"]["title"]),
         product=wrote["name"],
@@ -110,10 +117,10 @@ def _readme(parameters: Mapping[str, Any]) -> str:
     )
 
 
-def fields_table() -> str:
+def fields_table(*, prefixes: bool = False) -> str:
     """The documented fields of a record, as a Markdown table; docs/exports.md holds the same."""
     lines = ["| field | type | meaning |", "|---|---|---|"]
-    for field in RECORD_FIELDS:
+    for field in (*RECORD_FIELDS, *([PREFIXES_FIELD] if prefixes else ())):
         can_be = " or missing" if field.nullable else ""
         lines.append(f"| `{field.name}` | {field.type}{can_be} | {field.meaning} |")
     return "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from annotation_site.analysis.agreement.reference import reference_score
+from annotation_site.annotation.lists.entries import stored_prefixes
 from annotation_site.annotation.lists.glosses import TokenGlosses
 from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token, Vector
@@ -109,7 +110,7 @@ def _records(
     with one_moment():
         rows = _rows(which)
         patterns = _patterns(rows)
-    lists = lists_shown({row["vector"] for row in rows.values()}, study.gloss_rule)
+    lists = lists_shown(study, {row["vector"] for row in rows.values()})
     references = {
         row["vector"]: _ranks(patterns[pk])
         for pk, row in rows.items()
@@ -122,7 +123,7 @@ def _records(
             row["reference_score"] = reference_score(
                 _ranks(patterns[row["pk"]]),
                 references[row["vector"]],
-                length=len(lists[row["vector"]]["token_ids"]),
+                length=max(map(len, lists[row["vector"]].values())),
                 min_tokens=study.min_tokens,
             )
         row["made_up"] = study.made_up
@@ -161,8 +162,15 @@ def _patterns(rows: dict[int, Row]) -> dict[int, list[RecordPattern]]:
     return found
 
 
-def lists_shown(vectors: set[int], gloss_rule: str) -> dict[int, Row]:
-    """Token ids, tokens and glosses of each list, the glosses by a study's rule."""
+def lists_shown(study: Study, vectors: set[int]) -> dict[int, Row]:
+    """Token ids, tokens, glosses and prefixes of each list, as a record has them."""
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        none: Row = dict.fromkeys(("token_ids", "tokens", "glosses"), ())
+        return {
+            pk: {**none, "prefixes": tuple(one["prefix"] for one in stored)}
+            for pk, stored in stored_prefixes(vectors).items()
+        }
+    gloss_rule = study.gloss_rule
     of_extraction: dict[int, dict[int, list[int]]] = defaultdict(dict)
     for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(
         "pk", "extraction_id", "token_ids"
@@ -182,12 +190,15 @@ def lists_shown(vectors: set[int], gloss_rule: str) -> dict[int, Row]:
                 "token_ids": tuple(ids),
                 "tokens": tuple(shown[token][0] for token in ids),
                 "glosses": tuple(shown[token][1] for token in ids),
+                "prefixes": (),
             }
     return found
 
 
-def stopwords_shown(vectors: set[int]) -> dict[int, frozenset[int]]:
-    """The ranks with a stopword or punctuation in each list."""
+def stopwords_shown(study: Study, vectors: set[int]) -> dict[int, frozenset[int]]:
+    """The ranks with a stopword or punctuation in each list; none among prefixes."""
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        return dict.fromkeys(vectors, frozenset())
     found: dict[int, frozenset[int]] = {}
     flagged: dict[int, set[int]] = {}
     for pk, extraction, token_ids in Vector.objects.filter(pk__in=vectors).values_list(

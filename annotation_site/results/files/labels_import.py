@@ -113,7 +113,7 @@ class _Import:
     def store(self, chunk: list[tuple[int, AnnotationRecord]]) -> None:
         """Check the records, then write them."""
         found = [(f"{self.called} {n}", record, self._item(n, record)) for n, record in chunk]
-        shown = lists_shown({item.vector_id for _, _, item in found}, self.study.gloss_rule)
+        shown = lists_shown(self.study, {item.vector_id for _, _, item in found})
         for where, record, item in found:
             check_record(where, record, item, shown[item.vector_id])
         memberships = [self.people.membership(r.annotator, r.role, where) for where, r, _ in found]
@@ -133,7 +133,7 @@ class _Import:
             taken.add(key)
             self._check_final(where, record, item)
             rows.append((self._assignment(membership, item, record, answer), answer, record))
-        stopwords = stopwords_shown({item.vector_id for _, _, item in found})
+        stopwords = stopwords_shown(self.study, {item.vector_id for _, _, item in found})
         self.imported.proposals_changed += _write(rows, stopwords)
         for assignment, _, record in rows:
             if record.reference_score is not None or record.purpose in SCORED:
@@ -202,7 +202,10 @@ class _Import:
 
     def _answer(self, where: str, record: AnnotationRecord) -> Annotation:
         rules = Rules(
-            len(record.tokens), self.study.categories, self.study.several_patterns_per_token
+            record.length,
+            self.study.categories,
+            self.study.several_patterns_per_token,
+            self.study.list_source,
         )
         content = {
             "patterns": [

@@ -87,7 +87,7 @@ def check_record(
     where: str, record: AnnotationRecord, item: Item, shown: Mapping[str, tuple[Any, ...]]
 ) -> None:
     """Refuse a record that does not suit its list, or has impossible values. Raises Invalid."""
-    for name in ("token_ids", "tokens", "glosses"):
+    for name in ("token_ids", "tokens", "glosses", "prefixes"):
         if getattr(record, name) != shown[name]:
             raise Invalid(
                 f"{where}: the list's {name.replace('_', ' ')} differ from those in this site. "

@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Count
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.lists.tokens import tokens_of_lists
+from annotation_site.annotation.lists.entries import entries_of_lists
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.review.adjudication import adjudicable_lists, counted_annotations
 from annotation_site.results.models import Snapshot
@@ -114,7 +114,7 @@ def queue_rows(study: Study, queue: Queue, lists: Sequence[int]) -> list[dict[st
     found = {item.pk: item for item in study.items.filter(pk__in=lists).select_related("vector")}
     answers = counted_annotations(study).filter(item__in=lists).order_by().values("item")
     answered = dict(answers.annotate(n=Count("pk")).values_list("item", "n"))
-    tokens = tokens_of_lists([item.vector for item in found.values()])
+    tokens = entries_of_lists([item.vector for item in found.values()], study.list_source)
     position = {pk: n for n, pk in enumerate(queue.lists, 1)}
     return [
         {

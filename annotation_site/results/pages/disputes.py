@@ -53,7 +53,7 @@ def disputes(study: Study, rows: Mapping[str, Sequence[Row]], behind: Behind) ->
     """The lists with matched patterns, lowest agreement first: three queries."""
     matched = rows["side_by_side"]
     ids = list(dict.fromkeys(row["list_id"] for row in matched))
-    tokens = selectors.tokens_of(study, ids)
+    tokens = selectors.entries_of(study, ids)
     descriptions = selectors.descriptions_of(study, ids)
     by_list = {key: list(own) for key, own in groupby(matched, key=lambda row: row["list_id"])}
     return [

@@ -16,12 +16,12 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
+from annotation_site.annotation.lists.entries import ListEntry, entries_of_lists, lists_with
 from annotation_site.annotation.models import Assignment, Item, Membership, Pattern, Study
 from annotation_site.annotation.monitoring.records import lists_by_id
 from annotation_site.annotation.review.adjudication import FEWEST_ANNOTATIONS
 from annotation_site.corpus.browsing import tokens_that_read
-from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.results.pages.disagreement import Ranking
 from annotation_site.results.tables.model_names import model_names
 
@@ -140,6 +140,11 @@ def _of_origin(study: Study, found: "QuerySet[Item]", filters: ListFilters) -> "
 
 
 def _with_entries(study: Study, found: "QuerySet[Item]", filters: ListFilters) -> "QuerySet[Item]":
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        for word in filters.words:
+            vectors = Vector.objects.filter(pk__in=found.values("vector")).only("pk")
+            found = found.filter(vector__in=lists_with(vectors, study.list_source, word))
+        return found
     for ids in _wanted(study, filters):
         holds = [
             Q(vector__extraction=extraction, vector__token_ids__holds_any=sorted(tokens))
@@ -152,7 +157,7 @@ def _with_entries(study: Study, found: "QuerySet[Item]", filters: ListFilters) -
 
 def _wanted(study: Study, filters: ListFilters) -> list[dict[int, set[int]]]:
     """For each word the token ids that read it, by extraction."""
-    if not filters.words:
+    if not filters.words or study.list_source == Study.ListSource.TRIGGER_PREFIXES:
         return []
     extractions = list(study.extractions.only("pk"))
     return [
@@ -263,7 +268,7 @@ def list_rows(
     vectors = {
         item.pk: item.vector for item in items.defer("vector__scores", "vector__bottom_scores")
     }
-    tokens = tokens_of_lists(vectors.values())
+    tokens = entries_of_lists(vectors.values(), study.list_source)
     wanted: dict[int, set[int]] = {}
     for ids in _wanted(study, filters) if filters else ():
         for extraction, found in ids.items():
@@ -271,8 +276,14 @@ def list_rows(
 
     def entries(pk: int) -> list[FirstEntry]:
         vector = vectors[pk]
+        shown: list[ListEntry] = tokens[vector.pk]
+        if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+            words = [word.casefold() for word in filters.words] if filters else []
+            return [
+                FirstEntry(e.rank, e.brief, any(word in e.text.casefold() for word in words))
+                for e in shown
+            ]
         asked = wanted.get(vector.extraction_id, set())
-        shown: list[ListToken] = tokens[vector.pk]
         return [
             FirstEntry(token.rank, token.display, token_id in asked)
             for token, token_id in zip(shown, vector.token_ids, strict=True)

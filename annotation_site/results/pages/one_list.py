@@ -21,8 +21,20 @@ from annotation_site.analysis.side_by_side import (
     pattern_groups,
     together,
 )
-from annotation_site.annotation.lists.tokens import ListToken, tokens_of_lists
-from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Revision
+from annotation_site.annotation.lists.entries import (
+    ListEntry,
+    entries_of_lists,
+    list_entries,
+    list_scores,
+)
+from annotation_site.annotation.models import (
+    Assignment,
+    Item,
+    Pattern,
+    PatternMember,
+    Revision,
+    Study,
+)
 from annotation_site.annotation.review.adjudication import by_letter, letters
 from annotation_site.corpus.models import Kind, Vector
 from annotation_site.results.pages.disagreement import Ranking
@@ -116,7 +128,7 @@ class Column:
 class Entry:
     """One line of the list. `marks` are those of each column; `alike` of `people` say the same."""
 
-    token: ListToken
+    token: ListEntry
     score: float | None
     width: int
     marks: list[list[Mark] | None]  # None: skipped
@@ -216,7 +228,7 @@ def list_of(item: Item, ranking: Ranking | None) -> ListPage:
         key: Mark(number[key], len(ranks) >= study.min_tokens, pattern.description)
         for key, (pattern, ranks) in members.items()
     }
-    tokens, bottom = _tokens(item)
+    tokens, bottom = _both_ends(item)
     versions = _versions(rows, tokens)
     columns = [
         Column(
@@ -244,7 +256,7 @@ def list_of(item: Item, ranking: Ranking | None) -> ListPage:
     found = couples(
         {key: pattern for key, pattern in marked.items() if key[0] in people},
         people,
-        length=len(vector.token_ids),
+        length=len(tokens),
         min_tokens=study.min_tokens,
     )
     order = list(ranking.overlap) if ranking else []
@@ -252,13 +264,14 @@ def list_of(item: Item, ranking: Ranking | None) -> ListPage:
         row.purpose == Purpose.ANNOTATION and row.state in Assignment.LIVE and not row.surplus
         for row in rows
     )
-    scores = (*(vector.scores or ()), *(vector.bottom_scores or ()))
-    largest = max(map(abs, scores), default=0)
+    scores = list_scores(vector, study.list_source)
+    low = (vector.bottom_scores or ()) if bottom else ()
+    largest = max(map(abs, (*(scores or ()), *low)), default=0)
     return ListPage(
         item=item,
         kind=str(KIND_OF_ONE[Kind(vector.kind)]),
         context=_context(vector),
-        top=_entries(tokens, vector.scores, largest, columns, marks, members),
+        top=_entries(tokens, scores, largest, columns, marks, members),
         bottom=_entries(bottom, vector.bottom_scores, largest, (), {}, {}),
         columns=columns,
         slots=_slots(rows, codes),
@@ -316,17 +329,18 @@ def _state(row: Assignment) -> str:
     return "unblinded" if row.unblinded else "surplus" if row.surplus else "counted"
 
 
-def _tokens(item: Item) -> tuple[list[ListToken], list[ListToken]]:
-    """The entries of both ends, with the glosses that the study shows."""
+def _both_ends(item: Item) -> tuple[list[ListEntry], list[ListEntry]]:
+    """The entries of both ends, with the glosses that the study shows; prefixes have one end."""
     study, vector = item.study, item.vector
     low = Vector(pk=0, extraction_id=vector.extraction_id, token_ids=vector.bottom_token_ids or [])
-    rule = study.gloss_rule if study.show_glosses else None
-    found = tokens_of_lists([vector, low], rule)
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        return list_entries(vector, study.list_source), []
+    found = entries_of_lists([vector, low], study.list_source, study.shown_gloss_rule)
     return found[vector.pk], found[0]
 
 
 def _entries(
-    tokens: Sequence[ListToken],
+    tokens: Sequence[ListEntry],
     scores: Sequence[float] | None,
     largest: float,
     columns: Sequence[Column],
@@ -360,7 +374,7 @@ def _entries(
     return entries
 
 
-def _versions(rows: Sequence[Assignment], tokens: Sequence[ListToken]) -> dict[int, list[Version]]:
+def _versions(rows: Sequence[Assignment], tokens: Sequence[ListEntry]) -> dict[int, list[Version]]:
     """Earlier submissions by assignment, newest first."""
     several = {row.pk: row.version for row in rows if row.version > 1}
     found: dict[int, list[Version]] = {}

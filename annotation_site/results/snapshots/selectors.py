@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Max, Min, QuerySet
 
 from annotation_site.analysis import MEASURES_VERSION
+from annotation_site.annotation.lists.entries import PREFIXES_SHOWN, entries_of_lists
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
-from annotation_site.corpus.models import Token
 from annotation_site.exports import Column, Table
 from annotation_site.exports.table import marked
 from annotation_site.results.models import Pseudonym, Snapshot
@@ -150,21 +150,11 @@ def people_of(study: Study) -> dict[str, Person]:
     }
 
 
-def tokens_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
-    """The tokens of some lists, best first."""
-    items = Item.objects.filter(study=study, pk__in=list_ids).select_related("vector")
-    lists = {one.pk: (one.vector.extraction_id, one.vector.token_ids) for one in items}
-    wanted = {token for _, ids in lists.values() for token in ids}
-    shown = {
-        (extraction, token): display
-        for extraction, token, display in Token.objects.filter(
-            extraction__in={extraction for extraction, _ in lists.values()}, token_id__in=wanted
-        ).values_list("extraction_id", "token_id", "display")
-    }
-    return {
-        pk: [shown.get((extraction, token), "") for token in ids]
-        for pk, (extraction, ids) in lists.items()
-    }
+def entries_of(study: Study, list_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The entries of some lists, best first, as they stand on a line."""
+    items = list(Item.objects.filter(study=study, pk__in=list_ids).select_related("vector"))
+    found = entries_of_lists([item.vector for item in items], study.list_source)
+    return {item.pk: [entry.brief for entry in found[item.vector_id]] for item in items}
 
 
 def descriptions_of(study: Study, list_ids: Sequence[int]) -> dict[tuple[int, str, int], str]:
@@ -197,6 +187,8 @@ def layers_of(study: Study) -> tuple[int, int] | None:
 
 
 def longest_list(study: Study) -> int | None:
-    """The largest number of tokens per list of a study, if its extractions say so."""
+    """The largest number of entries per list of a study, if its extractions say so."""
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        return PREFIXES_SHOWN
     known = [extraction.parameters.get("top_k") for extraction in study.extractions.all()]
     return max(known) if known and None not in known else None

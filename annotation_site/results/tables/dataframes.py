@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from annotation_site.analysis.annotation_frames import AnnotationFrames, typed_frame
+from annotation_site.annotation.lists.entries import list_lengths
 from annotation_site.annotation.models import (
     Assignment,
     Item,
@@ -161,19 +162,20 @@ def _annotations_now(study: Study) -> StudyAnnotations:
 
 
 def _lists(study: Study) -> pd.DataFrame:
-    items = Item.objects.filter(study=study).values_list(
-        "pk",
-        "vector__extraction_id",
-        "vector__kind",
-        "vector__layer",
-        "vector__token_ids",
-        "use",
+    items = Item.objects.filter(study=study).select_related("vector")
+    items = items.only(
+        "use", *(f"vector__{n}" for n in ("extraction", "kind", "layer", "token_ids"))
     )
+    found = list(items)
+    lengths = list_lengths([item.vector for item in found], study.list_source)
     names = model_names(study)
     rows = [
-        (pk, names[extraction], kind, layer, len(ids), use)
-        for pk, extraction, kind, layer, ids, use in items
-    ]
+        (
+            item.pk, names[item.vector.extraction_id], item.vector.kind, item.vector.layer,
+            lengths[item.vector_id], item.use,
+        )
+        for item in found
+    ]  # fmt: skip
     return typed_frame(rows, {**_LISTS, "use": str})
 
 

@@ -12,11 +12,12 @@ from annotation_site.analysis.machine_annotators import (
     ProposedPattern,
     SynsetLookup,
 )
+from annotation_site.annotation.lists.entries import entries_of_lists
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.loading import CONTINUATION
-from annotation_site.corpus.models import Token
 from ffn_extract.errors import WordNetError
 
+NO_PREFIXES = gettext_noop("It reads tokens, and the lists of this study are prefixes.")
 NO_WORDNET = gettext_noop("The worker does not have WordNet installed.")
 
 
@@ -39,6 +40,8 @@ def machine_frames(
         for name, one in MACHINE_ANNOTATORS.items()
         if one.needs_wordnet and wordnet is None
     }
+    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
+        missing = dict.fromkeys(MACHINE_ANNOTATORS, NO_PREFIXES)
     wanted = set(categories) if chosen is None else set(chosen) & set(categories)
     words = _words(study, lists["list_id"].tolist())
     annotations: list[tuple[int, int, str]] = []
@@ -81,16 +84,11 @@ def _wordnet() -> SynsetLookup | None:
 
 def _words(study: Study, list_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:
     """The tokens of each list, without marks for pieces of words."""
-    items = Item.objects.filter(study=study).values_list(
-        "pk", "vector__extraction_id", "vector__token_ids"
-    )
     wanted = set(list_ids)
-    lists = {pk: (extraction, ids) for pk, extraction, ids in items if pk in wanted}
-    text: dict[tuple[int, int], str] = {}
-    for extraction in {extraction for extraction, _ in lists.values()}:
-        rows = Token.objects.filter(extraction=extraction).values_list("token_id", "display")
-        text |= {(extraction, token): shown.removeprefix(CONTINUATION) for token, shown in rows}
+    items = Item.objects.filter(study=study).select_related("vector")
+    lists = [item for item in items if item.pk in wanted]
+    found = entries_of_lists([item.vector for item in lists], study.list_source)
     return {
-        pk: tuple(text.get((extraction, token), "") for token in ids)
-        for pk, (extraction, ids) in lists.items()
+        item.pk: tuple(e.display.removeprefix(CONTINUATION) for e in found[item.vector_id])
+        for item in lists
     }

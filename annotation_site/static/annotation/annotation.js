@@ -2,7 +2,8 @@
 //
 //   Answer  {patterns: [Pattern], no_pattern, comment}
 //   Pattern {number, description, category, stopwords, ranks}
-//   Rules   {length, categories, min_tokens, several_patterns_per_token, stopwords: Set of ranks}
+//   Rules   {length, categories, min_tokens, several_patterns_per_token, stopwords: Set of ranks,
+//            flagged}
 //
 // Nothing is changed in place: what an action leaves keeps its identity, so the view redraws little.
 

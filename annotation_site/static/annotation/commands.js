@@ -33,7 +33,7 @@ const extendTo = (rank) => moveTo(rank, true);
 
 function say(ranks, number) {
   const {display} = desk.page.list.tokens[ranks[0] - 1];
-  const what = ranks.length === 1 ? `${ranks[0]} ${words.quoted(display)}` : words.tokens(ranks.length);
+  const what = ranks.length === 1 ? `${ranks[0]} ${words.quoted(display)}` : words.counted(ranks.length);
   const inside = ranks.every((r) => patternsOf(desk.state.annotation, r).includes(number));
   announce(inside ? words.assigned(what, number, pattern(number).ranks.length) : words.cleared(what));
 }
@@ -129,7 +129,7 @@ function setCategory({category, number}) {
 
 function setStopwords({number}) {
   const chosen = pattern(number);
-  if (!chosen) return;
+  if (!chosen || !desk.rules.flagged) return;
   const stopwords = !stopwordsOf(chosen, desk.rules);
   desk.perform({type: 'stopwords', number: chosen.number, stopwords});
   announce(words.stopwordsNow(chosen.number, stopwords));
@@ -146,7 +146,7 @@ function toggleNone() {
   const n = patterns().length;
   const on = !desk.state.annotation.no_pattern;
   if (!desk.perform({type: 'none', on}) || !on) return;
-  announce(words.NO_PATTERN_HERE);
+  announce(words.noPatternHere());
   if (n) message(words.removedForNone(n), 'info', [[words.UNDO, () => travel(undo)]]);
 }
 

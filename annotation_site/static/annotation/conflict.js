@@ -8,7 +8,7 @@ import {element, sentence} from './elements.js';
 import {gettext} from './gettext.js';
 import {act} from './history.js';
 import {$, focusCursor, message} from './view.js';
-import {NO_CATEGORY, quoted, tokens as count} from './words.js';
+import {NO_CATEGORY, counted as count, entriesOf, quoted} from './words.js';
 
 /** Shows the choice and puts the chosen version on the desk; 'mine', 'theirs' or '' for not now. */
 export async function chooseVersion({content}) {
@@ -54,7 +54,7 @@ function differences(mine, theirs, tokens) {
     const number = i + 1;
     if (a && b) {
       if (String(a.ranks) !== String(b.ranks)) {
-        rows.push([gettext('Pattern {number}, tokens', {number}), members(a, b), members(b, a)]);
+        rows.push([entriesOf(number), members(a, b), members(b, a)]);
       }
       say(gettext('Pattern {number}, description', {number}), or(a.description, none), or(b.description, none));
       say(gettext('Pattern {number}, category', {number}), or(a.category, none), or(b.category, none));

@@ -1,4 +1,4 @@
-// The paper's example on the annotation page: the same list, keys and patterns, with steps that tick
+// A worked example on the annotation page: the same list, keys and patterns, with steps that tick
 // themselves off. What is done is kept while the tab is open; comparing posts it once.
 
 import {finished} from './annotation.js';
@@ -9,7 +9,8 @@ import {toContent} from './history.js';
 import {session} from './storage.js';
 import * as view from './view.js';
 
-const KEPT = `ffn-concepts:tutorial:${document.body.dataset.person}`;
+const page = JSON.parse(view.$('page-data').textContent);
+const KEPT = `ffn-concepts:${page.list.id}:${document.body.dataset.person}`;
 const steps = [...view.$('steps').children];
 
 /** Whether a step has been done, by its name. */
@@ -49,7 +50,7 @@ function submit() {
 }
 
 const {title} = document;
-desk.open(JSON.parse(view.$('page-data').textContent));
+desk.open(page);
 document.title = title;
 const {content, done = []} = session.json(KEPT) ?? {};
 for (const step of steps) step.classList.toggle('done', done.includes(step.dataset.step));

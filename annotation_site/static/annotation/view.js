@@ -23,6 +23,15 @@ function tokenNode(token) {
   return exact('bdi', {class: 'token'}, ...(inside ? [element('span', {class: 'inside'}, '⋯')] : []), text);
 }
 
+/** A prefix with its last token marked. In a row the beginning goes where it does not fit. */
+const prefixNode = ({before, display}) => exact(
+  'bdi', {class: 'prefix'}, element('span', {}, before, element('b', {class: 'token'}, display)));
+const isPrefix = ({before}) => before !== undefined;
+const entryNode = (entry) => (isPrefix(entry) ? prefixNode(entry) : tokenNode(entry));
+/** What is compared and looked up: a token, or the last word of a prefix. */
+const ending = (entry) => (isPrefix(entry)
+  ? `${entry.before}${entry.display}`.trim().match(/\S+$/)?.[0] ?? '' : entry.display);
+
 const list = $('tokens');
 const cards = $('patterns');
 let page;
@@ -38,7 +47,7 @@ export function open(newPage, newRules) {
   rules = newRules;
   const {tokens, position, total, state} = page.list;
   const {study, urls} = page;
-  likeness = likenesses(tokens.map((t) => t.display), study.highlight_spellings);
+  likeness = likenesses(tokens.map(ending), study.highlight_spellings);
   rows = tokens.map(buildRow);
   wordings = rows.map(wordingOf);
   drawn = {marks: [], cards: [], kin: [], low: 0, high: -1};
@@ -47,6 +56,7 @@ export function open(newPage, newRules) {
   list.style.setProperty('--half', Math.ceil(rows.length / 2));
   list.className = 'tokens';
   list.classList.toggle('no-glosses', tokens.every((t) => !t.gloss));
+  list.classList.toggle('prefixes', tokens.some(isPrefix));
   list.classList.toggle('several', study.several_patterns_per_token);
   list.parentElement.scrollTop = 0;
   cards.replaceChildren();
@@ -63,7 +73,7 @@ export function open(newPage, newRules) {
   message(null);
 }
 
-const wordingOf = (row) => row.querySelector('.token')?.textContent;
+const wordingOf = (row) => row.querySelector('.prefix, .token')?.textContent;
 
 /** Whether another program has changed words of the list, as page translation does; says so. */
 export function isRewritten() {
@@ -83,7 +93,7 @@ function buildRow(token, index) {
     class: 'row', translate: 'no', role: 'option', tabindex: -1, 'aria-selected': false,
     'data-rank': token.rank, 'data-letter': LETTERS[index] ?? '',
   },
-  element('span', {class: 'rank'}, token.rank), tokenNode(token),
+  element('span', {class: 'rank'}, token.rank), entryNode(token),
   element('span', {class: 'marks'}), // The tooltip is for a long one, which its row cuts short.
   element('bdi', {class: 'gloss', translate: 'yes', lang: 'en', title: token.gloss}, token.gloss));
 }
@@ -96,7 +106,7 @@ export function render({annotation, current, cursor, past, future}, {anchor, let
     setValue($('comment'), annotation.comment);
     if (annotation.comment) showComment(true);
     $('hint').hidden = annotation.patterns.length > 0;
-    $('hint').textContent = annotation.no_pattern ? words.NO_PATTERN_HERE : $('hint').dataset.start ?? words.NO_PATTERN_YET;
+    $('hint').textContent = annotation.no_pattern ? words.noPatternHere() : $('hint').dataset.start ?? words.noPatternYet();
   }
   if (annotation !== drawn.annotation || current !== drawn.current) renderCards(annotation, current);
   // Dimmed, not disabled: focus stays when the last step is undone.
@@ -137,12 +147,13 @@ function renderSelection(cursor, low, high) {
   $('detail-note').textContent = words.likeness(likeness[cursor - 1]);
   $('detail-gloss').replaceChildren(...senseNodes(token));
   // Links that a person opens: only the token leaves this computer, and only then.
-  const query = encodeURIComponent(token.display.replace(/^⋯/, '').trim());
+  const query = encodeURIComponent(ending(token).replace(/^⋯/, '').trim());
   for (const link of document.querySelectorAll('[data-url]')) link.href = link.dataset.url + query;
 }
 
 /** The senses of a token, each with its part of speech where it is known. */
-function senseNodes({senses}) {
+function senseNodes({senses, ...entry}) {
+  if (isPrefix(entry)) return [element('li', {}, prefixNode(entry))];
   if (!senses.length) return page.study.show_glosses ? [element('li', {}, words.NO_GLOSS)] : [];
   return senses.map(([part, gloss]) => element(
     'li', {}, ...(part ? [element('span', {class: 'part'}, words.partOfSpeech(part)), ' '] : []),
@@ -218,6 +229,7 @@ function fillCard(node, pattern) {
   const count = pattern.ranks.length;
   setValue(find('.describe'), pattern.description);
   for (const input of node.querySelectorAll('[type="radio"]')) input.checked = input.value === pattern.category;
+  find('.flag').hidden = !rules.flagged;
   find('[type="checkbox"]').checked = stopwordsOf(pattern, rules);
   find('.proposed').hidden = pattern.stopwords !== null || !stopwordsProposed(pattern, rules);
   find('.summary').replaceChildren(

@@ -6,7 +6,18 @@ import {gettext, ngettext} from './gettext.js';
 export const quoted = (text) =>
   `\u2068${text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '')}\u2069`;
 
-export const tokens = (n) => ngettext('{n} token', '{n} tokens', n);
+let entry;
+let entries;
+let prefixes = false;
+/** What the lists of a study show decides what their entries are called. */
+export function speakOf(source) {
+  prefixes = source === 'trigger_prefixes';
+  entry = prefixes ? gettext('prefix') : gettext('token');
+  entries = prefixes ? gettext('prefixes') : gettext('tokens');
+}
+export const counted = (n) => (prefixes
+  ? ngettext('{n} prefix', '{n} prefixes', n) : ngettext('{n} token', '{n} tokens', n));
+export const entriesOf = (number) => gettext('Pattern {number}, {entries}', {number, entries});
 const join = (items, type = 'conjunction') =>
   new Intl.ListFormat(document.documentElement.lang, {type}).format(items.map(String));
 
@@ -30,30 +41,31 @@ export function saveState(name, keepsCopies) {
 
 /** The count, and what follows from it; lists with many patterns show only the first. */
 export function countParts(n, minimum) {
-  if (n === 0) return [gettext('no token yet'), ''];
-  if (n >= minimum) return [tokens(n), ''];
+  if (n === 0) return [gettext('no {entry} yet', {entry}), ''];
+  if (n >= minimum) return [counted(n), ''];
   return [gettext('{n} of {minimum}', {n, minimum}), `: ${gettext('will not count')}`];
 }
-export const covered = (n, length) => gettext('{n} of {length} tokens', {n, length});
+export const covered = (n, length) => gettext('{n} of {length} {entries}', {n, length, entries});
 export const NO_CATEGORY = gettext('no category');
 export const NO_GLOSS = gettext('No gloss.');
 export const partOfSpeech = (part) => ({
   noun: gettext('noun'), verb: gettext('verb'), adjective: gettext('adjective'), adverb: gettext('adverb'),
 })[part] ?? part;
-export const NO_PATTERN_YET = matchMedia('(pointer: coarse)').matches
-  ? gettext('Tap a token to start pattern 1. The number at the bottom opens its description and category.')
-  : gettext('Click a token to start pattern 1, or go to it with the arrow keys and press 1.');
-export const NO_PATTERN_HERE = gettext('No pattern in this list. To change this, put a token into a pattern.');
+export const noPatternYet = () => (matchMedia('(pointer: coarse)').matches
+  ? gettext('Tap a {entry} to start pattern 1. The number at the bottom opens its description and category.', {entry})
+  : gettext('Click a {entry} to start pattern 1, or go to it with the arrow keys and press 1.', {entry}));
+export const noPatternHere = () =>
+  gettext('No pattern in this list. To change this, put a {entry} into a pattern.', {entry});
 export const EMPTY_TOKEN = gettext('(empty)');
 
 export const listNow = (position, total) => gettext('List {position} of {total}', {position, total});
 export const inPattern = (numbers) => gettext('pattern {numbers}', {numbers: join(numbers)});
 export const assigned = (what, number, n) =>
-  gettext('{what}: pattern {number}, {tokens}', {what, number, tokens: tokens(n)});
+  gettext('{what}: pattern {number}, {counted}', {what, number, counted: counted(n)});
 export const cleared = (what) => gettext('{what}: in no pattern', {what});
 const named = (number, ...more) => [gettext('Pattern {number}', {number}), ...more].filter(Boolean).join(', ');
 export const patternNow = ({number, description, ranks}) =>
-  named(number, description && quoted(description), tokens(ranks.length));
+  named(number, description && quoted(description), counted(ranks.length));
 export const categoryNow = (number, category) => named(number, quoted(category));
 export const stopwordsNow = (number, on) =>
   named(number, on ? gettext('stopwords or punctuation') : gettext('not stopwords or punctuation'));
@@ -72,16 +84,16 @@ export const removedForNone = (n) => ngettext('{n} pattern removed.', '{n} patte
 /** `keys`: of the categories, a Map from key to category. */
 export const problem = ({kind, number}, keys) => ({
   nothing: gettext('Mark at least one pattern, or check “No pattern in this list” (x).'),
-  'no-token': gettext('Pattern {number} has no token. Add a token, or remove the pattern with × (r).', {number}),
+  'no-token': gettext('Pattern {number} has no {entry}. Add a {entry}, or remove the pattern with × (r).', {number, entry}),
   'no-category': gettext('Pattern {number} needs a category. Choose {categories}.', {
     number, categories: join([...keys].map(([key, category]) => `${quoted(category)} (${key})`), 'disjunction'),
   }),
 })[kind];
 export const tooSmall = (few, minimum) => [
-  ...few.map(({number, ranks}) => ngettext(
-    'Pattern {number} has {n} token and needs {minimum} to count.',
-    'Pattern {number} has {n} tokens and needs {minimum} to count.', ranks.length, {number, minimum})),
-  gettext('Patterns with too few tokens are kept but do not count. Submit again to continue.'),
+  ...few.map(({number, ranks}) => gettext('Pattern {number} has {counted} and needs {minimum} to count.', {
+    number, minimum, counted: counted(ranks.length),
+  })),
+  gettext('Patterns with too few {entries} are kept but do not count. Submit again to continue.', {entries}),
 ].join(' ');
 
 export const SUBMIT_WAITS = gettext('Not submitted yet. This page tries again by itself, unless you change something.');
@@ -91,7 +103,7 @@ export const NO_DIALOG = gettext('This cannot be shown: the server does not answ
 export const LOGGED_OUT = gettext('You were logged out. Your work is kept on this computer.');
 export const refused = (message) => `${message} ${gettext('Your work is kept on this computer.')}`;
 
-/** What a token has in common with others. */
+/** What an entry has in common with others. */
 export const likeness = ({inside, same, variants, alike}) => [
   inside && gettext('begins inside a word'),
   same.length && gettext('looks the same as {ranks}', {ranks: join(same)}),

@@ -23,8 +23,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def stub() -> Iterator[Stub]:
-    stub = Stub()
+def stub(request: pytest.FixtureRequest) -> Iterator[Stub]:
+    """Lists of top tokens; with `BOTH_KINDS` of stub.py, of trigger prefixes as well."""
+    stub = Stub(getattr(request, "param", "top_tokens"))
     yield stub
     stub.server.shutdown()
     stub.server.server_close()

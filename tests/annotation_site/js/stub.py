@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.test import RequestFactory
@@ -21,6 +22,7 @@ from django.urls import resolve
 from django.utils import translation
 
 from annotation_site.annotation.lists.look_up import look_up
+from annotation_site.annotation.lists.nouns import nouns_of
 
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
 TYPES = {
@@ -34,23 +36,42 @@ GUIDELINES = "<h2>What to do</h2><p>Look for <strong>patterns</strong> in the to
 HERE = Path(__file__).parent
 
 
+PREFIXES = "trigger_prefixes"
+BOTH_KINDS = pytest.mark.parametrize("stub", ["top_tokens", PREFIXES], indirect=True)
+"""For a test of what is the same whatever lists show."""
+
+BOTH_KINDS_SLOWLY = pytest.mark.parametrize(
+    "stub", ["top_tokens", pytest.param(PREFIXES, marks=pytest.mark.long)], indirect=True
+)
+"""The same, where the second run takes long."""
+
+
 def tokens(*texts: str) -> list[list[str]]:
     """Thirty tokens: those given, then numbered ones; every second has a description."""
     texts = (*texts, *(f"word{n}" for n in range(len(texts) + 1, 31)))
     return [[text, f"what {text} means" if rank % 2 else ""] for rank, text in enumerate(texts, 1)]
 
 
-class Stub:
-    """Three lists of one person."""
+def prefixes(*texts: str) -> list[list[str]]:
+    """Thirty prefixes: those given, cut before their last word, then numbered ones."""
+    texts = (*texts, *(f"a sentence about word{n}" for n in range(len(texts) + 1, 31)))
+    cuts = (text.rpartition(" ") for text in texts)
+    return [[last, "", f"{before}{space}"] for before, space, last in cuts]
 
-    def __init__(self) -> None:
+
+class Stub:
+    """Three lists of one person, of top tokens or of trigger prefixes."""
+
+    def __init__(self, list_source: str = "top_tokens") -> None:
+        self.shows_prefixes = list_source == "trigger_prefixes"
         self.ids = [str(uuid.UUID(int=n)) for n in (1, 2, 3)]
         self.study = {
             "title": "Concepts in a small encoder",
+            "list_source": list_source,
             "categories": ["semantic", "syntactic", "names"],
             "min_tokens": 4,
             "several_patterns_per_token": False,
-            "show_glosses": True,
+            "show_glosses": not self.shows_prefixes,
             "highlight_spellings": False,
             "open": True,
             "skipped_goes_on": True,
@@ -58,7 +79,7 @@ class Stub:
         self.look_up = look_up()
         self.lists = [
             {
-                "tokens": tokens(),
+                "tokens": prefixes() if self.shows_prefixes else tokens(),
                 "state": "in progress",
                 "submitted": 0,
                 "version": 0,
@@ -119,7 +140,7 @@ class Stub:
                 "submitted_version": entry["submitted"],
                 "tokens": entry["tokens"],
                 "senses": entry.get("senses")
-                or [[["noun", gloss]] if gloss else [] for _, gloss in entry["tokens"]],
+                or [[["noun", gloss]] if gloss else [] for _, gloss, *_ in entry["tokens"]],
                 "stopwords": [
                     rank
                     for rank, token in enumerate(entry["tokens"], 1)
@@ -190,11 +211,12 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 found = finders.find(name) if folder == "static" else HERE / name
                 path = Path(str(found))
                 self.send(200, TYPES[path.suffix], path.read_bytes())
-            elif self.path == "/lists/dialogs/":
+            elif self.path.startswith("/lists/dialogs/?"):
                 if stub.status:
                     return self.send(stub.status, "text/html", b"no")
                 with translation.override(stub.language):
-                    html = render_to_string("annotation/_dialogs.html")
+                    nouns = nouns_of(str(stub.study["list_source"]))
+                    html = render_to_string("annotation/_dialogs.html", {"nouns": nouns})
                 self.send(200, "text/html", html.encode())
             elif self.path.startswith("/lists/words/"):
                 stub.words_asked.append(self.path)

@@ -19,7 +19,14 @@ from tests.annotation_site.js.driver import (
     reload,
     row,
 )
-from tests.annotation_site.js.stub import Stub, tokens
+from tests.annotation_site.js.stub import (
+    BOTH_KINDS,
+    BOTH_KINDS_SLOWLY,
+    PREFIXES,
+    Stub,
+    prefixes,
+    tokens,
+)
 
 pytestmark = pytest.mark.xdist_group("page")
 LETTERS = "abcdefghijklmnopqrstuvwxyz,.-;"
@@ -34,6 +41,7 @@ def drag(page: Page, *ranks: int) -> None:
     page.mouse.up()
 
 
+@BOTH_KINDS
 def test_a_list_is_labelled_and_submitted_with_the_keyboard_alone(page: Page, stub: Stub):
     press(page, "1 1 1 1 j 2 2 2 2 s p d")
     page.keyboard.type("j x 1")  # no command while typing
@@ -43,7 +51,8 @@ def test_a_list_is_labelled_and_submitted_with_the_keyboard_alone(page: Page, st
     expect_list(page, 2)
     expect(page).to_have_url(stub.address + stub.url(1))
     pattern = {"description": "", "category": "syntactic", "stopwords": None}
-    other = {"description": "j x 1", "category": "semantic", "stopwords": True}
+    other = {"description": "j x 1", "category": "semantic"}
+    other["stopwords"] = None if stub.shows_prefixes else True  # prefixes have no such flag
     assert stub.answer(0) == {
         "patterns": [
             {"number": 1, "ranks": [1, 2, 3, 4], **pattern},
@@ -54,6 +63,7 @@ def test_a_list_is_labelled_and_submitted_with_the_keyboard_alone(page: Page, st
     }
 
 
+@BOTH_KINDS
 def test_eight_scattered_tokens_take_fewer_than_fifteen_keys(page: Page, stub: Stub):
     page.evaluate("window.pressed = 0; addEventListener('keydown', () => { pressed += 1 }, true)")
     ranks = [2, 5, 9, 14, 17, 22, 28, 30]
@@ -67,6 +77,7 @@ def test_eight_scattered_tokens_take_fewer_than_fifteen_keys(page: Page, stub: S
     assert before + 2 < 15
 
 
+@BOTH_KINDS_SLOWLY
 def test_shift_extends_a_selection_and_backspace_clears(page: Page):
     press(page, "Shift+ArrowDown Shift+J Shift+ArrowDown 1")
     assert members(page, 1) == [1, 2, 3, 4]
@@ -75,6 +86,7 @@ def test_shift_extends_a_selection_and_backspace_clears(page: Page):
     assert members(page, 1) == [1, 2, 3]
 
 
+@BOTH_KINDS
 def test_clicks_drags_and_ranges(page: Page):
     row(page, 3).click()
     row(page, 3).click()
@@ -95,6 +107,7 @@ def test_clicks_drags_and_ranges(page: Page):
     assert members(page, 1) == [10, 11]
 
 
+@BOTH_KINDS
 def test_undo_and_redo_outlive_a_reload(page: Page):
     press(page, "1 1 1 s d")
     page.keyboard.type("abc")
@@ -115,6 +128,7 @@ def test_undo_and_redo_outlive_a_reload(page: Page):
     expect(page.locator("#comment")).to_have_value("why")
 
 
+@BOTH_KINDS_SLOWLY
 def test_work_is_kept_while_offline_and_sent_when_back(page: Page, stub: Stub):
     press(page, "1")
     expect_saved(page)
@@ -198,6 +212,7 @@ def test_a_lost_reply_is_no_conflict(page: Page, stub: Stub):
     assert stub.answer()["patterns"][0]["ranks"] == [1, 2, 3]
 
 
+@BOTH_KINDS_SLOWLY
 @pytest.mark.parametrize("choice", ["Keep this version", "Use the version saved elsewhere"])
 def test_two_tabs_never_overwrite_each_other(page: Page, stub: Stub, choice: str):
     press(page, "1 1")
@@ -345,6 +360,7 @@ def test_a_person_who_was_logged_out_logs_in_elsewhere_and_goes_on(page: Page, s
     assert stub.answer()["patterns"][0]["ranks"] == [1, 2]
 
 
+@BOTH_KINDS
 def test_the_rules_are_said_before_submitting(page: Page, stub: Stub):
     message = page.locator("#message-text")
     press(page, "Enter")
@@ -357,15 +373,17 @@ def test_the_rules_are_said_before_submitting(page: Page, stub: Stub):
     press(page, "a n d")
     page.keyboard.type("words only")
     press(page, "Enter Enter")
-    expect(message).to_contain_text("Pattern 2 has no token")
+    one, many = ("prefix", "prefixes") if stub.shows_prefixes else ("token", "tokens")
+    expect(message).to_contain_text(f"Pattern 2 has no {one}")
     press(page, "r n Enter")  # a blank pattern goes silently
-    expect(message).to_contain_text("3 tokens and needs 4 to count.")
+    expect(message).to_contain_text(f"3 {many} and needs 4 to count.")
     assert stub.sent("submit") == []
     press(page, "Enter")
     expect_list(page, 2)
     assert len(stub.answer(0)["patterns"]) == 1
 
 
+@BOTH_KINDS_SLOWLY
 def test_no_pattern_takes_patterns_away_and_undo_brings_them_back(page: Page):
     press(page, "1 1 x")
     expect(page.locator(".pattern")).to_have_count(0)
@@ -374,6 +392,7 @@ def test_no_pattern_takes_patterns_away_and_undo_brings_them_back(page: Page):
     expect(page.locator("#none")).not_to_be_checked()
 
 
+@BOTH_KINDS_SLOWLY
 def test_a_list_is_skipped_with_a_reason(page: Page, stub: Stub):
     press(page, "q")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -417,6 +436,7 @@ def test_back_and_forward_load_the_list_of_the_address(page: Page):
     expect_list(page, 1)
 
 
+@BOTH_KINDS_SLOWLY
 def test_a_closed_study_can_be_read_but_not_changed(page: Page, stub: Stub):
     stub.study["open"] = False
     reload(page)
@@ -427,6 +447,7 @@ def test_a_closed_study_can_be_read_but_not_changed(page: Page, stub: Stub):
     assert stub.requests == []
 
 
+@BOTH_KINDS_SLOWLY
 def test_a_token_may_be_in_several_patterns_where_the_study_allows_it(page: Page, stub: Stub):
     stub.study["several_patterns_per_token"] = True
     reload(page)
@@ -469,6 +490,57 @@ def test_tokens_spelled_alike_are_underlined_where_the_study_wants_it(page: Page
     expect(note).to_have_text("spelled like 4")
     press(page, "j j j j")
     assert marked() == []
+
+
+@pytest.mark.parametrize("stub", [PREFIXES], indirect=True)
+class TestPrefixes:
+    """What a row of a prefix has that a row of a token lacks."""
+
+    LONG = "the end of a text that goes on and on, " * 12
+
+    def test_a_row_shows_the_end_and_the_current_prefix_stands_whole_beside_it(
+        self, page: Page, stub: Stub
+    ):
+        stub.lists[0]["tokens"] = prefixes(f"{self.LONG}he was walking")
+        reload(page)
+        last = row(page, 1).locator("b.token")
+        expect(last).to_have_text("walking")
+        expect(row(page, 1).locator(".prefix")).to_have_text(f"{self.LONG}he was walking")
+        expect(page.locator("#detail-gloss")).to_have_text(f"{self.LONG}he was walking")
+        right = "(e) => e.getBoundingClientRect().right"
+        ends = {round(row(page, n).locator("b.token").evaluate(right)) for n in (1, 2, 3)}
+        assert len(ends) == 1  # equal endings stand below each other
+        assert row(page, 1).evaluate("(e) => e.scrollWidth <= e.clientWidth")
+        page.set_viewport_size({"width": 390, "height": 844})
+        expect(last).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+    def test_prefixes_that_end_alike_are_underlined_where_the_study_wants_it(
+        self, page: Page, stub: Stub
+    ):
+        texts = ("he went walking", "a dog", "we were talking", "She likes walking", "an old log")
+        stub.lists[0]["tokens"] = prefixes(*texts)
+        stub.study["highlight_spellings"] = True
+        reload(page)
+        kin = page.locator(".kin .token")
+        assert kin.all_inner_texts() == ["walking", "talking", "walking"]
+        press(page, "j")
+        assert kin.all_inner_texts() == []
+
+    def test_patterns_have_no_stopwords_flag(self, page: Page, stub: Stub):
+        press(page, "1 p")
+        expect(page.locator(".flag").first).to_be_hidden()
+        expect_saved(page)
+        assert stub.answer()["patterns"][0]["stopwords"] is None
+
+    def test_sentences_speak_of_prefixes(self, page: Page, stub: Stub):
+        press(page, "1 s Enter")
+        expect(page.locator("#covered")).to_have_text("1 of 30 prefixes")
+        expect(page.locator("#message")).to_contain_text("Pattern 1 has 1 prefix and needs 4")
+        press(page, "?")
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("Click a prefix to put it into the current pattern")
+        assert "token" not in page.locator("body").inner_text()
 
 
 def test_the_current_token_shows_every_sense_with_its_part_of_speech(page: Page, stub: Stub):
@@ -543,6 +615,7 @@ def test_single_keys_can_be_restricted_to_the_list(page: Page):
     expect(page.locator("#none")).to_be_checked()
 
 
+@BOTH_KINDS_SLOWLY
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1024, 768), (1366, 650)])
 def test_everything_stands_on_one_screen(page: Page, width: int, height: int):
     page.set_viewport_size({"width": width, "height": height})
@@ -552,6 +625,7 @@ def test_everything_stands_on_one_screen(page: Page, width: int, height: int):
     assert row(page, 1).bounding_box()["height"] >= 24
 
 
+@BOTH_KINDS
 def test_the_whole_task_on_a_phone(browser: Browser, stub: Stub):
     phone = browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
@@ -584,6 +658,7 @@ def test_a_message_is_seen_on_a_telephone_wherever_the_list_is_scrolled(page: Pa
     assert message["y"] + message["height"] <= button["y"] <= 844
 
 
+@BOTH_KINDS_SLOWLY
 def test_no_barrier_that_axe_finds_in_any_theme_and_width(page: Page):
     axe = Axe()
     page.evaluate(axe.axe_script)
@@ -601,6 +676,7 @@ def test_no_barrier_that_axe_finds_in_any_theme_and_width(page: Page):
             assert found.violations_count == 0, (keys, scheme, width, found.generate_report())
 
 
+@BOTH_KINDS
 def test_a_key_press_touches_only_the_rows_that_change(page: Page):
     """What keeps it far below a frame's 16 ms: the cost does not grow with the list."""
     touched = page.evaluate(
@@ -623,8 +699,9 @@ def test_a_key_press_touches_only_the_rows_that_change(page: Page):
     assert 1 <= max(touched) <= 4
 
 
+@BOTH_KINDS_SLOWLY
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_the_page_weighs_less_than_104_kilobytes_and_asks_nobody_else(
+def test_the_page_weighs_less_than_107_kilobytes_and_asks_nobody_else(
     page: Page, stub: Stub, language: str
 ):
     """In every language: the words of a translation come with the first list and are kept."""
@@ -643,4 +720,4 @@ def test_the_page_weighs_less_than_104_kilobytes_and_asks_nobody_else(
     assert all(reply.url.startswith(stub.address) for reply in replies)
     own = [reply for reply in replies if "/lists/words/" not in reply.url]
     assert len(own) > 20
-    assert sum(len(reply.body()) for reply in own) < 104_000
+    assert sum(len(reply.body()) for reply in own) < 107_000

@@ -140,7 +140,7 @@ class _Draw:
         self, shape: Shape, rng: random.Random, codes: list[str], items: list[Item]
     ) -> None:
         self.shape, self.rng, self.codes, self.items = shape, rng, codes, items
-        self.shown = lists_shown({item.vector_id for item in items}, items[0].study.gloss_rule)
+        self.shown = lists_shown(items[0].study, {item.vector_id for item in items})
         self.positions = dict.fromkeys([*codes, "boss"], 0)
         self.now = START
 

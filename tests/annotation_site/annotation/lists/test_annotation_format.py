@@ -48,7 +48,7 @@ def test_a_pattern_below_the_minimum_is_kept():
         (answer(pattern(1, ["1"])), "whole numbers"),
         (answer(pattern(1, [True])), "whole numbers"),
         (answer(pattern(1, [1.5])), "whole numbers"),
-        (answer(pattern(1, [1, 2]), pattern(2, [2])), "Token 2 is in patterns 1 and 2"),
+        (answer(pattern(1, [1, 2]), pattern(2, [2])), "Rank 2 is in patterns 1 and 2"),
         (answer(pattern(1, [1], description=None)), "whole characters"),
         (answer(pattern(1, [1], description="a\0b")), "whole characters"),
         (answer(pattern(1, [1], description="\ud83d")), "whole characters"),

@@ -131,7 +131,7 @@ def test_labels_and_archives_carry_the_gloss_that_people_saw(rule, gloss, senten
     study = study_with(rule)
     submit(assignment_of(study), answer())
     vector = study.items.get().vector_id
-    assert lists_shown({vector}, rule)[vector]["glosses"][1] == gloss
+    assert lists_shown(study, {vector})[vector]["glosses"][1] == gloss
     found = members(packed(study))
     assert f",word1,{gloss}," in found["labels/tokens.csv"].decode()
     assert sentence in found["methods.md"].decode()

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry, Role, User
 from annotation_site.annotation.lists.access import training_of
+from annotation_site.annotation.lists.entries import list_entries
 from annotation_site.annotation.lists.page import next_assignment
-from annotation_site.annotation.lists.tokens import list_tokens
 from annotation_site.annotation.models import Assignment, Membership, Study, TakenTime
 from annotation_site.annotation.people.members import annotator_add
 from annotation_site.annotation.review import training
@@ -195,7 +195,7 @@ def test_submitting_a_training_list_leads_to_its_feedback_and_on():
     assert "Training lists submitted: 1 of 2. Mean overlap: 50%." in page
     assert "Your other lists open at a mean overlap of 60%" in page
     assert "The reference annotation has no such pattern." in page
-    tokens = list_tokens(trained.item.vector)
+    tokens = list_entries(trained.item.vector, "top_tokens")
     assert tokens[0].display in page
     trained.refresh_from_db()
     assert trained.reference_score == 0.5

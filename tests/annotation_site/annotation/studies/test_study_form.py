@@ -9,7 +9,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.annotation.studies import rule_words
 from annotation_site.annotation.studies.plans import Remedy, StudyPlan
 from annotation_site.annotation.studies.previews import study_preview
-from annotation_site.corpus.models import Token
+from annotation_site.corpus.models import KEY_KINDS, Token
 from annotation_site.exact_words import exact
 from tests.annotation_site.factories import (
     UserFactory,
@@ -108,6 +108,67 @@ def test_the_sentences_follow_the_fields():
     assert rule_words.withdrawal_words({"on_withdrawal": "remove"}) == (
         "Annotations of a person who withdraws are removed, and others get their lists."
     )
+
+
+class TestPrefixes:
+    """The form where an extraction has trigger prefixes of keys."""
+
+    @pytest.fixture
+    def extraction(self):
+        return make_extraction(per_layer=4, kinds=("value", *KEY_KINDS))
+
+    def switched(self, extraction, people, **changes):
+        return filled_in(
+            extraction, people, list_source="trigger_prefixes", follows="top_tokens", **changes
+        )
+
+    def test_choosing_prefixes_brings_the_fields_of_their_protocol(
+        self, client, extraction, people
+    ):
+        page = text_of(
+            client.post("/studies/new/", self.switched(extraction, people), headers=HTMX)
+        )
+        fold = page[page.index('id="fold-patterns"') : page.index('id="fold-glosses"')]
+        assert "hx-swap-oob" in fold
+        assert re.findall(r'name="categories" value="(\w+)"[^>]*checked', fold) == [
+            "shallow", "semantic",
+        ]  # fmt: skip
+        assert re.search(r'name="min_tokens" value="3"', fold)
+        assert re.search(r'name="several_patterns_per_token"[^>]*checked', fold)
+        kinds = page[page.index('id="fold-kinds"') : page.index('id="fold-patterns"')]
+        assert re.findall(r'name="kinds" value="([\w-]+)"', kinds) == list(KEY_KINDS)
+        assert 'name="follows" value="trigger_prefixes"' in kinds
+        assert "Shallow or semantic, at least 3 prefixes; a prefix may be in several" in page
+        assert 'Nobody had expected to read of <b class="token">word' in page
+
+    def test_what_somebody_chose_after_that_stays(self, client, extraction, people):
+        chosen = {
+            **self.switched(extraction, people), "follows": "trigger_prefixes",
+            "kinds": ["key"], "categories": ["shallow"], "min_tokens": 5, "action": "draft",
+        }  # fmt: skip
+        assert client.post("/studies/new/", chosen).status_code == 302
+        study = Study.objects.get()
+        assert (study.list_source, study.kinds) == ("trigger_prefixes", ["key"])
+        assert (study.categories, study.min_tokens) == (["shallow"], 5)
+        assert study.several_patterns_per_token is False
+        assert {item.vector.kind for item in study.items.select_related("vector")} == {"key"}
+
+    def test_a_browser_without_scripts_gets_the_same(self, client, extraction, people):
+        sent = {**self.switched(extraction, people), "action": "preview"}
+        page = text_of(client.post("/studies/new/", sent))
+        assert re.findall(r'name="categories" value="(\w+)"', page) == ["shallow", "semantic"]
+
+    def test_the_rules_of_a_study_stay_those_of_prefixes(self, client, extraction, people):
+        chosen = {
+            **self.switched(extraction, people), "follows": "trigger_prefixes",
+            "kinds": ["key"], "categories": ["shallow"], "min_tokens": 5, "action": "draft",
+            "full_lists_only": "on",
+        }  # fmt: skip
+        client.post("/studies/new/", chosen)
+        page = text_of(client.get(f"/studies/{Study.objects.get().slug}/rules/"))
+        assert re.search(r'value="trigger_prefixes"[^>]*checked', page)
+        assert re.search(r'name="full_lists_only"[^>]*checked', page)
+        assert "without short lists" in page
 
 
 def test_an_update_brings_the_sentences_and_remedies_with_the_preview(client, extraction, people):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from django.utils import timezone
 
-from annotation_site.annotation.lists.tokens import list_tokens
+from annotation_site.annotation.lists.entries import list_entries
 from annotation_site.annotation.models import Assignment, Study, WorkedDay
 from annotation_site.annotation.studies import services as studies
 from annotation_site.annotation.work import own_work
@@ -157,7 +157,7 @@ def test_a_submitted_list_shows_its_first_entries_and_the_persons_own_words():
     theirs = Assignment.objects.filter(item=mine.item).exclude(pk=mine.pk).get()
     submit(theirs, answer(pattern(1, [1], description="what another person saw")))
     page = text_of(client_of(mine.membership.user).get(f"/studies/{study.slug}/"))
-    tokens = [token.display for token in list_tokens(mine.item.vector)]
+    tokens = [token.display for token in list_entries(mine.item.vector, study.list_source)]
     assert " , ".join(tokens[:8]) + " …" in page
     assert tokens[8] not in page
     assert "1 kinds of &lt;rock&gt; ( semantic )" in page

@@ -96,5 +96,5 @@ def test_an_answer_that_breaks_a_rule_says_which():
 
 
 def test_the_examples_stop_words_are_those_that_lists_have():
-    for token in tutorial.example().tokens:
+    for token in tutorial.example().entries:
         assert token.is_stopword == is_stopword(token.display), token
