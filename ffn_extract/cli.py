@@ -17,7 +17,7 @@ from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.help_groups import GroupedCommand
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.measurements.scorers import scorer_at
+from ffn_extract.measurements.scorers import WORD_LISTS, scorer_at
 from ffn_extract.options import VECTOR_KINDS, flag_of
 from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, Progress
 from ffn_extract.target_lock import locked
@@ -169,8 +169,8 @@ def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     names = [one.strip() for one in measurement.split(",")]
     with _Bars() as bars:
         wanted = MeasureOptions(model=options, seed=options.seed, suppression=suppression, **own)
-        chosen = {} if scorer is None else {"scorer": scorer_at(scorer)}
-        done = run(names, model, out, wanted, bars.show, **chosen)
+        by = WORD_LISTS if scorer is None else scorer_at(scorer)
+        done = run(names, model, out, wanted, bars.show, by)
     for one in done:
         for line in one.result.words:
             _say(line)
