@@ -155,10 +155,10 @@ def test_the_lists_of_the_api_are_prefixes(study):
 
 def test_pages_of_the_study_show_prefixes(study):
     client = client_of(study.created_by)
-    for address in ("lists/", "rules/", "run/", "adjudication/", "results/"):
+    for address in ("run/lists/", "rules/", "run/", "adjudication/", "results/"):
         response = client.get(f"/studies/{study.slug}/{address}")
         assert response.status_code == 200, address
-    page = text_of(client.get(f"/studies/{study.slug}/lists/"))
+    page = text_of(client.get(f"/studies/{study.slug}/run/lists/"))
     assert "read of word" in page
-    found = text_of(client.get(f"/studies/{study.slug}/lists/?entries=EXPECTED"))
+    found = text_of(client.get(f"/studies/{study.slug}/run/lists/?entries=EXPECTED"))
     assert "read of word" in found
