@@ -127,6 +127,7 @@ def in_another_process(run: Callable[[], object]) -> int:
     here, there = multiprocessing.Pipe()
 
     def child() -> None:
+        torch.set_num_threads(1)  # the pool of threads was not forked
         before = peak_bytes()  # a fork starts with what is in use
         run()
         there.send(peak_bytes() - before)
