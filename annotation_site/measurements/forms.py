@@ -242,7 +242,7 @@ class MeasurementForm(forms.Form):
         return data
 
     def wanted(self) -> dict[str, Any]:
-        """The arguments of services: of a valid form, or of one without answers its first values."""
+        """The arguments of services: a valid form's, or those of one without answers."""
         if not self.is_bound:
             first = self.fields["model"].queryset.filter(pk=self["model"].initial).first()  # type: ignore[attr-defined]
             names = self["names"].initial
