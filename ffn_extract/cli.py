@@ -154,29 +154,69 @@ def tensors(
 def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     """Measure what the FFN layers of MODEL do.
 
-    MEASUREMENT is norm, contribution, saturation, promotion, top-candidate or suppression; several,
-    separated by commas, share one model in memory and get a folder each in DIR. A folder holds
-    tables, figures, the examples and a README with definition and result. A run that was killed
-    goes on where it stood when the same command is given again.
+    MEASUREMENT is norm, contribution, saturation, promotion, top-candidate, clusters, suppression
+    or early-exit; several, separated by commas, share one model in memory and get a folder each in
+    DIR. A folder holds tables, figures, the examples and a README with definition and result. A run
+    that was killed goes on where it stood when the same command is given again.
     """
-    own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
-    suppression, scorer = asked.suppression_of(rest)
-    options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
+    wanted, chosen = _measure_options(rest)
     from ffn_extract.measurements.folder import NO_MATPLOTLIB
     from ffn_extract.measurements.run import measure as run
-    from ffn_extract.measurements.scorers import scorer_at
 
-    names = [one.strip() for one in measurement.split(",")]
     with _Bars() as bars:
-        wanted = MeasureOptions(model=options, seed=options.seed, suppression=suppression, **own)
-        chosen = {} if scorer is None else {"scorer": scorer_at(scorer)}
-        done = run(names, model, out, wanted, bars.show, **chosen)
+        done = run(_names_in(measurement), model, out, wanted, bars.show, **chosen)
     for one in done:
         for line in one.result.words:
             _say(line)
         _say(f"tables{' and figures' if one.has_figures else ''} in {one.folder}")
     if any(one.result.figures and not one.has_figures for one in done):
         click.echo(NO_MATPLOTLIB, err=True)
+
+
+@main.command(
+    cls=GroupedCommand,
+    example="python -m ffn_extract paper gpt2 --out gpt2-paper --promoting safe,peace,thank",
+)
+@click.argument("model")
+@asked.output
+@asked.only
+@asked.per_layer(_NORM_CHECK_VECTORS)
+@asked.of_a_measurement
+@asked.of_suppression
+@asked.of_a_comparison
+@_sentences
+def paper(model: str, out: Path, only: str | None, **rest: Any) -> None:
+    """Measure MODEL as in the 2022 paper, and write one page with the paper's numbers beside.
+
+    DIR gets paper.html and paper.md, and a folder for each measurement, as the command measure
+    writes it. A measurement that is refused, for want of memory or of vectors to turn on, is a
+    sentence on the page. A run that was killed goes on where it stood when the same command is
+    given again.
+    """
+    wanted, chosen = _measure_options(rest)
+    from ffn_extract.paper.run import HTML_FILE, MARKDOWN_FILE, write_paper
+
+    with _Bars() as bars:
+        names = [] if only is None else _names_in(only)
+        done = write_paper(model, out, wanted, names, bars.show, **chosen)
+    for name, reason in done.refused.items():
+        _say(f"{name} was not measured: {reason}")
+    _say(f"{HTML_FILE} and {MARKDOWN_FILE} in {done.folder}")
+
+
+def _names_in(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",")]
+
+
+def _measure_options(rest: dict[str, Any]) -> tuple[MeasureOptions, dict[str, Any]]:
+    """The options of a command that measures, and its scorer where one is named."""
+    own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
+    suppression, scorer = asked.suppression_of(rest)
+    options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
+    from ffn_extract.measurements.scorers import scorer_at
+
+    wanted = MeasureOptions(model=options, seed=options.seed, suppression=suppression, **own)
+    return wanted, {} if scorer is None else {"scorer": scorer_at(scorer)}
 
 
 @main.command()

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from ffn_extract.help_groups import option
+from ffn_extract.measurements.options import DTYPES
 from ffn_extract.measurements.suppression_options import (
     SuppressionOptions,
     turned_of,
@@ -99,11 +100,16 @@ output = option(OUTPUT)(
     "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder to write."
 )
 
+only = option(OUTPUT)(
+    "--only", metavar="NAME,…", help="Measurements, separated by commas; by default all."
+)
+
 every = declared(OPTIONS)
 
 MEASURE_NAMES = (
-    "corpus", "corpus_field", "examples", "min_prefix", "prepend", "batch_rows",
-    "length_multiple", "workers", "control", "extreme_below", "extreme_above", "resamples",
+    "corpus", "corpus_field", "split_sentences", "examples", "min_prefix", "prepend",
+    "without_norm", "dtype", "batch_rows", "length_multiple", "workers", "control",
+    "extreme_below", "extreme_above", "clusters", "cluster_sample", "resamples",
 )  # fmt: skip
 """The options of `MeasureOptions` that a command has beside a model's."""
 
@@ -128,6 +134,9 @@ of_a_measurement = _all(
         EXAMPLES, "corpus_field", OPTIONS["corpus_field"].help, default="text", metavar="NAME"
     ),
     _measured(
+        EXAMPLES, "split_sentences", "Split each text of the corpus into sentences.", is_flag=True
+    ),
+    _measured(
         EXAMPLES, "examples", "Sentences of which one prefix each is read.", type=int,
         default=2_000, metavar="N",
     ),
@@ -143,6 +152,9 @@ of_a_measurement = _all(
         type=Prepend(), metavar="none|bos|ID",
     ),
     _measured(
+        RESULTS, "without_norm", "Read x and x̃ without the model's final norm.", is_flag=True
+    ),
+    _measured(
         RESULTS, "control", "saturation: the same model with random weights too.", is_flag=True
     ),
     _measured(
@@ -156,8 +168,21 @@ of_a_measurement = _all(
         metavar="X",
     ),
     _measured(
+        RESULTS, "clusters", "clusters and early-exit: clusters of value vectors.", type=int,
+        default=10_000, metavar="N",
+    ),
+    _measured(
+        RESULTS, "cluster_sample",
+        "Value vectors that are clustered, where all do not fit into memory; the others join them.",
+        type=int, metavar="N",
+    ),
+    _measured(
         RESULTS, "resamples", "Bootstrap resamples of each interval.", type=int, default=10_000,
         metavar="N",
+    ),
+    _measured(
+        MACHINE, "dtype", "Precision of the weights while the model runs.",
+        type=click.Choice(DTYPES), default=DTYPES[0],
     ),
     _measured(
         MACHINE, "batch_rows", "Texts that the model reads at once.", type=int, default=32,

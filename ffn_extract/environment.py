@@ -1,7 +1,7 @@
 """Environment of an extraction, which may differ for the same digest."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -20,13 +20,18 @@ _PACKAGES = (
 )
 
 
-def environment(device: str, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Package versions, machine, device, time and seconds per step, ready for JSON."""
+def environment(
+    device: str, seconds: Mapping[str, float], more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Package versions, machine, device, time and seconds per step, ready for JSON.
+
+    `more` are packages beside those that can change a list.
+    """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device,
         "machine": platform.machine(),
-        "packages": packages(),
+        "packages": packages() | {name: _version(name) for name in more},
         "python": platform.python_version(),
         "seconds": dict(seconds),
     }

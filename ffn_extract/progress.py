@@ -21,6 +21,8 @@ STEPS: tuple[tuple[str, str], ...] = (
 MEASUREMENT_STEPS: tuple[tuple[str, str], ...] = (
     ("checkpoint", "Find the model's files"),
     ("examples", "Draw examples from the corpus"),
+    ("frequencies", "Count the corpus's tokens"),
+    ("clusters", "Cluster the value vectors"),
     ("model", "Load the model"),
     ("reading", "Run the model over the examples"),
     ("control", "Run the model with random weights"),
@@ -28,6 +30,7 @@ MEASUREMENT_STEPS: tuple[tuple[str, str], ...] = (
     ("perplexity", "Measure perplexity on the corpus"),
     ("writing", "Continue the prompts"),
     ("scoring", "Score the continuations"),
+    ("exits", "Fit rules of early exit"),
     ("tables", "Compute tables and intervals"),
 )
 """The same of a measurement."""

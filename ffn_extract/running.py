@@ -1,4 +1,4 @@
-"""Load a model into transformers to run it, in float32 and on fixed files.
+"""Load a model into transformers to run it, on fixed files and in float32 unless told otherwise.
 
 transformers' own code only, whatever the folder brings.
 """
@@ -69,24 +69,31 @@ def keep_last_model() -> KeptModel:
     return _kept
 
 
-def load_model(checkpoint: Checkpoint, purpose: Purpose) -> Any:
-    """The model in float32, ready to run: with `purpose.head` the causal model, else the base one.
+def load_model(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype = torch.float32) -> Any:
+    """The model, ready to run: with `purpose.head` the causal model, else the base one.
 
     Raises CheckpointError when transformers cannot load it whole.
     """
     if _kept is None:
-        return _loaded(checkpoint, purpose)
-    return _kept.get(_key_of(checkpoint, purpose), lambda: _loaded(checkpoint, purpose))
+        return _loaded(checkpoint, purpose, dtype)
+    key = _key_of(checkpoint, purpose, dtype)
+    return _kept.get(key, lambda: _loaded(checkpoint, purpose, dtype))
 
 
-def _key_of(checkpoint: Checkpoint, purpose: Purpose) -> _Key:
-    """What tells two models apart: their files, as they are now, and whether the head is there."""
+def _key_of(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype) -> _Key:
+    """What tells two models apart: their files, as they are now, the head, and the precision."""
     paths = sorted(path for path in checkpoint.folder.iterdir() if path.is_file())
     stats = [(path.name, (found := path.stat()).st_size, found.st_mtime_ns) for path in paths]
-    return (str(checkpoint.folder.resolve()), checkpoint.gguf_files, purpose.head, tuple(stats))
+    return (
+        str(checkpoint.folder.resolve()),
+        checkpoint.gguf_files,
+        purpose.head,
+        dtype,
+        tuple(stats),
+    )
 
 
-def _loaded(checkpoint: Checkpoint, purpose: Purpose) -> Any:
+def _loaded(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype) -> Any:
     if checkpoint.gguf is not None:
         with _quiet():
             return model_in_gguf(
@@ -95,10 +102,10 @@ def _loaded(checkpoint: Checkpoint, purpose: Purpose) -> Any:
                 needed_by=purpose.needed_by,
                 way_out=purpose.way_out,
                 head=purpose.head,
-            )
+            ).to(dtype)
     try:
         with _quiet():
-            model, loaded = _from_files(checkpoint, purpose)
+            model, loaded = _from_files(checkpoint, purpose, dtype)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(
@@ -121,7 +128,7 @@ def with_random_weights(model: Any, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(seed)
         # The settings name no files, so nothing is loaded.
-        return type(model)(model.config).to(torch.float32).eval()
+        return type(model)(model.config).to(model.dtype).eval()
 
 
 @contextmanager
@@ -135,14 +142,16 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _from_files(checkpoint: Checkpoint, purpose: Purpose) -> tuple[Any, dict[str, Any]]:
+def _from_files(
+    checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype
+) -> tuple[Any, dict[str, Any]]:
     """The model, and what transformers says of its tensors.
 
     A quantised one is built with dequantised weights, so that its packages are not needed.
     """
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     form: dict[str, Any] = {
-        "dtype": torch.float32, "attn_implementation": "eager", "output_loading_info": True
+        "dtype": dtype, "attn_implementation": "eager", "output_loading_info": True
     }  # fmt: skip
     auto: Any = AutoModelForCausalLM if purpose.head else AutoModel  # untyped
     files = checkpoint.tensors

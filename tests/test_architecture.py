@@ -114,8 +114,8 @@ FILES = {
         "import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
-        "figures files forecasts forms models options pages progress runs selectors services sweeps "
-        "tables tasks urls views"
+        "figures files forecasts forms models options pages progress runs selectors services "
+        "sweeps tables tasks urls views"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
@@ -255,9 +255,9 @@ ACCOUNTS_VIEWS_MAY = {"annotation", "notices"}
 FROM_EXTRACTION = {
     "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "corpora",
     "data_folder", "errors", "estimate", "formulas", "measurements.MEASUREMENTS",
-    "measurements.RUN_NO_MODEL", "measurements.declared", "measurements.estimate",
-    "measurements.options", "model_sizes", "option_types", "options", "progress", "target_lock",
-    "traceable", "version",
+    "measurements.RUN_NO_MODEL", "measurements.STEPS_OF_SOME", "measurements.STEPS_WITHOUT",
+    "measurements.declared", "measurements.estimate", "measurements.options", "model_sizes",
+    "option_types", "options", "progress", "target_lock", "traceable", "version",
 }  # fmt: skip
 
 

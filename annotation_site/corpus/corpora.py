@@ -28,7 +28,7 @@ from ffn_extract import corpora
 from ffn_extract.atomic_file import atomic_file
 from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
 
-MOST_BYTES = 32_000_000
+MOST_BYTES = 32 * 2**20
 MOST_SENTENCES = 500_000
 MOST_CORPORA = 100  # of one person
 GONE = gettext_noop(

@@ -18,7 +18,12 @@ from annotation_site.measurements.models import (
     MeasurementFile,
     MeasurementLine,
 )
-from ffn_extract.measurements import MEASUREMENTS, RUN_NO_MODEL
+from ffn_extract.measurements import (
+    MEASUREMENTS,
+    RUN_NO_MODEL,
+    STEPS_OF_SOME,
+    STEPS_WITHOUT,
+)
 from ffn_extract.progress import MEASUREMENT_STEPS, STEPS
 
 State = Measurement.State
@@ -77,8 +82,7 @@ def measurement_steps(measurement: Measurement) -> list[StepState]:
     if measurement.name in RUN_NO_MODEL:
         steps = [step for step in STEPS if step[0] in _OF_NORM]
     else:
-        control = measurement.parameters.get("control")
-        steps = [step for step in MEASUREMENT_STEPS if step[0] != "control" or control]
+        steps = [step for step in MEASUREMENT_STEPS if _has_step(measurement, step[0])]
     keys = [key for key, _ in steps]
     ready, running = measurement.state == State.READY, measurement.state == State.RUNNING
     # A process that has yet to load its libraries reports no step: it is about to do the first.
@@ -94,6 +98,15 @@ def measurement_steps(measurement: Measurement) -> list[StepState]:
         shown = (measurement.step_done, measurement.step_total) if state == "running" else (0, 0)
         found.append(StepState(key, gettext(title), state, *shown))
     return found
+
+
+def _has_step(measurement: Measurement, step: str) -> bool:
+    if step == "control" and not measurement.parameters.get("control"):
+        return False
+    without = STEPS_WITHOUT.get(step, ())
+    return measurement.name in STEPS_OF_SOME.get(step, MEASUREMENTS) and (
+        measurement.name not in without
+    )
 
 
 @dataclass(frozen=True)

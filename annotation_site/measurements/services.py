@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
@@ -162,7 +162,14 @@ def files_of(model: LanguageModel) -> tuple[str, dict[str, Any]]:
     """
     ready = Extraction.objects.filter(model=model, state=Extraction.State.READY)
     found = (
-        ready.defer("plan").order_by("imported", "uploaded", "-restored", "-finished_at").first()
+        ready.defer("plan")
+        .order_by(
+            "imported",
+            "uploaded",
+            F("restored").desc(nulls_first=True),
+            F("finished_at").desc(nulls_last=True),
+        )
+        .first()
     )
     if found is None:
         raise Invalid(
@@ -398,7 +405,7 @@ def measurement_keep(*, measurement: Measurement, folder: Path, about: Mapping[s
     other weights than the model's, ClaimLost if the claim is lost.
     """
     files = folder_read(folder)
-    manifest = _manifest_of(files)
+    manifest, about = _storable(_manifest_of(files)), _storable(dict(about))
     if manifest["model"].get("fingerprint") != measurement.model.weights_digest:
         raise SiteError(Sentence(OTHER_WEIGHTS))
     with transaction.atomic():
@@ -430,9 +437,16 @@ def _manifest_of(files: list[ReadFile]) -> dict[str, Any]:
             raise ValueError(MANIFEST_FILE)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SiteError(Sentence(DAMAGED, reason=MANIFEST_FILE)) from error
-    if b"\\u0000" in content:
-        raise SiteError(Sentence(DAMAGED, reason=MANIFEST_FILE))
     return dict(found)
+
+
+def _storable(value: dict[str, Any]) -> dict[str, Any]:
+    """The value without NUL, which is a token of some models and which PostgreSQL does not store.
+
+    The measurement's own files have it.
+    """
+    stored: dict[str, Any] = json.loads(json.dumps(value).replace("\\u0000", "\\ufffd"))
+    return stored
 
 
 def measurement_fail(measurement: Measurement, reason: Failure) -> None:

@@ -12,12 +12,27 @@ MEASUREMENTS = {
     "saturation": "saturation",
     "promotion": "promotion",
     "top-candidate": "top_candidate",
+    "clusters": "clusters",
     "suppression": "suppression",
+    "early-exit": "early_exit",
 }
 """Names, in the paper's order of what they rest on, and the modules that declare them."""
 
 RUN_NO_MODEL = frozenset({"norm"})
 """Those that read weights alone; a test compares it with the declarations."""
+STEPS_OF_SOME = {
+    "frequencies": {"clusters"},
+    "clusters": {"clusters", "early-exit"},
+    "control": {"saturation"},
+    "choosing": {"suppression"},
+    "perplexity": {"suppression"},
+    "writing": {"suppression"},
+    "scoring": {"suppression"},
+    "exits": {"early-exit"},
+}
+"""Steps that some measurements have, and which; a test compares it with the declarations."""
+STEPS_WITHOUT = {"examples": {"suppression"}, "reading": {"suppression"}}
+"""Steps that all the others have."""
 
 
 def measurement_of(name: str) -> "Measurement":

@@ -18,9 +18,9 @@ from transformers import GenerationConfig
 from ffn_extract.corpora import open_corpus
 from ffn_extract.errors import CorpusError, OptionError
 from ffn_extract.measurements.examples import draw_examples, prepended_ids, tokens_of
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.limits import MOST_TOKENS, NEW_TOKENS
 from ffn_extract.measurements.measurement import Opened
-from ffn_extract.measurements.reductions import Arrays
 from ffn_extract.running import one_thread
 from ffn_extract.tracing.reader import Reader
 

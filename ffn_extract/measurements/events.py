@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ffn_extract.measurements.reductions import Arrays
+from ffn_extract.measurements.kept import Arrays
 
 Layers = NDArray[np.int64]
 

@@ -5,11 +5,12 @@ is uniform between the shortest one that is read and one token less than the sen
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ffn_extract.checkpoints.find import Checkpoint
@@ -19,6 +20,7 @@ from ffn_extract.measurements.limits import MOST_TOKENS
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.tokenizer_files import sentences_for
 
+_COUNTED = 1_000  # texts at a time
 _LENGTHS, _ORDER = 0, 1  # spawn keys: a sentence's length depends on no other sentence
 
 
@@ -122,6 +124,26 @@ def draw_examples(
             "--examples."
         )
     return Examples(drawn, prepended, shortest, skipped, cut, corpus)
+
+
+def token_counts(
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    checkpoint: Checkpoint,
+    n_rows: int,
+    told: Callable[[int, int], None],
+) -> NDArray[np.int64]:
+    """How often each token occurs in all texts of a corpus, shape (n_rows,).
+
+    What the tokenizer puts around a text does not count. `told` is called with texts done, and all.
+    """
+    counts = np.zeros(n_rows, dtype=np.int64)
+    for start in range(0, len(corpus.texts), _COUNTED):
+        texts = corpus.texts[start : start + _COUNTED]
+        ids = [one for text in texts for one in tokens_of(tokenizer, checkpoint, text)[1]]
+        counts += np.bincount(np.array(ids, dtype=np.int64), minlength=n_rows)
+        told(start + len(texts), len(corpus.texts))
+    return counts
 
 
 def tokens_of(

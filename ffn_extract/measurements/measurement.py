@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ffn_extract.architectures import ModelWeights
@@ -15,10 +17,11 @@ from ffn_extract.bundle import ModelInfo
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.formulas import neutralised
-from ffn_extract.measurements.kept_batches import KeptBatches
+from ffn_extract.measurements.in_paper import InPaper
+from ffn_extract.measurements.kept import Arrays, KeptParts
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.measurements.reductions import Arrays
 from ffn_extract.measurements.scorers import Scorer
+from ffn_extract.measurements.words import Words
 from ffn_extract.progress import Steps
 from ffn_extract.tracing.reader import Reader
 from ffn_extract.vocabulary import Vocabulary
@@ -93,6 +96,18 @@ class Result:
     thresholds: dict[str, Any] = field(default_factory=dict)
 
 
+InParts = Callable[[str, Callable[[int], Arrays], int], list[Arrays]]
+"""From a step's name, what computes a part, and the number of parts to all of them."""
+
+
+def _in_turn(step: str, compute: Callable[[int], Arrays], count: int) -> list[Arrays]:
+    return [compute(number) for number in range(count)]
+
+
+def _no_state(name: str) -> NDArray[Any]:
+    raise KeyError(name)
+
+
 @dataclass(frozen=True)
 class Readings:
     """Readings of the examples, for a measurement's tables.
@@ -107,6 +122,15 @@ class Readings:
         Value vectors of each layer.
     input_ids
         The token at the position read, of every example.
+    clusters
+        The cluster of every value vector in the order (layer, index), where they are needed.
+    words
+        Tokens of value vectors, where they are needed.
+    state
+        From the name of an array of `reductions.States` to it, shape (examples, d_model).
+    in_parts
+        Computes numbered parts under a step's name, in processes, and keeps them for a run that
+        is taken up again.
     """
 
     arrays: Arrays
@@ -114,6 +138,10 @@ class Readings:
     n_values: Sequence[int]
     input_ids: Sequence[int]
     options: MeasureOptions
+    clusters: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    words: Words | None = None
+    state: Callable[[str], NDArray[Any]] = _no_state
+    in_parts: InParts = _in_turn
 
     @property
     def n_layers(self) -> int:
@@ -167,7 +195,7 @@ class Opened(Protocol):
 
     def kept(
         self, key: object, part: str, count: int, compute: Callable[[int], Arrays]
-    ) -> KeptBatches:
+    ) -> KeptParts:
         """Batches that are kept until the folder is written; they depend on `key` and `part`."""
 
 
@@ -185,10 +213,16 @@ class Measurement:
         Names of `passes.REDUCTIONS`; empty for one that runs no model.
     draws
         Whether it uses the random vectors that are written to draws.parquet.
+    clusters, words
+        Whether it uses `Readings.clusters` and `Readings.words`.
+    packages
+        Packages whose versions can change its tables, beside those of every measurement.
     compute
         From readings to the result; None for `norm`, which reads weights alone.
     run
         For a measurement that runs the model in its own way, instead of `compute`.
+    in_paper
+        Its section on the page of the whole paper; one without a place there stands last.
     """
 
     name: str
@@ -198,8 +232,12 @@ class Measurement:
     columns: Mapping[str, Mapping[str, str]]
     needs: tuple[str, ...] = ()
     draws: bool = False
+    clusters: bool = False
+    words: bool = False
+    packages: tuple[str, ...] = ()
     compute: Compute | None = None
     run: Callable[[Opened], OwnRun] | None = None
+    in_paper: InPaper | None = None
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:

@@ -1,6 +1,7 @@
 """Memory that a measurement needs, compared with what is free before it starts; without torch."""
 
 import math
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from ffn_extract.checkpoints.find import Checkpoint
 
 _FLOAT = 4
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LIBRARIES = 600e6  # Python with torch and transformers
 _STATES = 12  # of d_model per token, in work at a time in a layer
 _INNER = 4  # of d_ff per token
@@ -28,7 +30,7 @@ def needed_bytes(
     vocab_size: int,
     workers: int,
 ) -> int:
-    """An estimate: the weights in float32, one batch per worker, and the arrays of all examples."""
+    """An estimate: the weights, one batch per worker, and the arrays of all examples."""
     files = checkpoint.tensors
     return memory_bytes(
         sum(math.prod(files.shape(name)) for name in files.names),
@@ -52,7 +54,7 @@ def memory_bytes(
     workers: int,
 ) -> int:
     """The same by the number of parameters, where the weights are not at hand."""
-    weights = _FLOAT * parameters
+    weights = _BYTES[options.dtype] * parameters
     tokens = options.batch_rows * MOST_TOKENS / 4  # batches of the longest texts are few
     batch = _FLOAT * tokens * (_STATES * d_model + _INNER * d_ff)
     block = 2 * _FLOAT * options.batch_rows * BLOCK_BATCHES * vocab_size
@@ -105,4 +107,22 @@ def require_memory(name: str, needed: int, free: int | None) -> None:
         raise OptionError(
             f"Measuring {name} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} "
             "GB are free. Give a smaller --batch-rows, --workers 1, or use a larger machine."
+        )
+
+
+def require_disk(folder: Path, examples: int, layers: int, d_model: int) -> None:
+    """Refuse to keep x and o of every example and layer where they do not fit.
+
+    Raises OptionError.
+    """
+    needed = 2 * _FLOAT * examples * layers * d_model
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return  # that nothing can be written there is said where it is tried
+    if needed > free:
+        raise OptionError(
+            f"The states of {examples:,} examples take {needed / 1e9:.1f} GB beside --out while "
+            f"this runs, and {free / 1e9:.1f} GB are free. Give a smaller --examples, or a folder "
+            "on another disk."
         )

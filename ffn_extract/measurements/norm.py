@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ffn_extract.measurements.in_paper import Beside, InPaper, Numbers
 from ffn_extract.measurements.measurement import Figure, Line, Measurement, Result, Table
 from ffn_extract.norm_table import Row
 
@@ -56,4 +57,26 @@ MEASUREMENT = Measurement(
             "max_iou": "its maximum",
         }
     },
+    in_paper=InPaper(
+        section="A.1",
+        says=(
+            "The final layer norm changes the top 30 tokens of value vectors little, and those of "
+            "random vectors much more (figure 4[^norm-vectors])."
+        ),
+        tables=[
+            Beside(
+                "norm",
+                "Intersection over union of the top tokens with and without the norm, mean",
+                "{layer}",
+                [
+                    Numbers("mean_iou", "value vectors", "{:.3f}", {"kind": "value"}),
+                    Numbers("mean_iou", "random vectors", "{:.3f}", {"kind": "random"}),
+                ],
+            )
+        ],
+        footnotes={
+            "norm-vectors": "Here a sample of each layer's vectors is drawn (--per-layer), and as "
+            "many random ones.",
+        },
+    ),
 )

@@ -5,25 +5,28 @@ A batch's arrays depend on the model, the examples and the plan alone.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ffn_extract.measurements.examples import Examples
-from ffn_extract.measurements.kept_batches import KeptBatches, Told
+from ffn_extract.measurements.kept import Arrays, KeptParts, Told
 from ffn_extract.measurements.limits import BLOCK_BATCHES
 from ffn_extract.measurements.reductions import (
-    Arrays,
     Candidates,
     Pushes,
     Reduction,
     Sizes,
+    States,
     drawn_indices,
 )
 from ffn_extract.tracing.batches import BatchPlan, batch_of
 from ffn_extract.tracing.reader import LayerReading, Reader
 
-REDUCTIONS = ("sizes", "candidates", "pushes")
+REDUCTIONS = ("sizes", "candidates", "pushes", "states")
 """In the order in which they finish; a later one may use an earlier one's arrays."""
 
 
@@ -42,7 +45,7 @@ class Pass:
     folder: Path
     limit: int | None = None
 
-    @property
+    @cached_property
     def batches(self) -> list[list[int]]:
         """The numbers of the examples in each batch."""
         return self.plan.batches([len(example.ids) for example in self.examples.drawn])
@@ -53,14 +56,21 @@ class Pass:
         Whatever `told` raises ends the run and keeps finished batches. Raises FFNExtractError for
         a model that gives no finite numbers.
         """
-        batches = self.batches
-        kept = self._kept(batches)
-        kept.run(workers if self.reader.device.type == "cpu" else 1, told)
-        return self._joined(batches, kept)
+        one_process = self.reader.device.type != "cpu"
+        self.kept.run(1 if one_process else workers, told)
+        return self._joined_of(lambda name: not name.startswith(States.PREFIXES))
 
-    def forget(self) -> None:
-        """Remove the kept batches."""
-        self._kept(self.batches).forget()
+    @cached_property
+    def kept(self) -> KeptParts:
+        """The finished batches."""
+        batches = self.batches
+        return KeptParts(
+            self.folder, "batch", len(batches), lambda number: self.compute(batches[number])
+        )
+
+    def state(self, name: str) -> NDArray[Any]:
+        """An array of `States`, which stays on disk until it is asked for, shape (n, d_model)."""
+        return self._joined_of(lambda one: one == name)[name]
 
     def compute(self, numbers: Sequence[int]) -> Arrays:
         """Arrays of some examples, read as one batch."""
@@ -78,6 +88,7 @@ class Pass:
             "sizes": lambda: Sizes(self.reader, draws),
             "candidates": lambda: Candidates(self.reader, self.plan.rows * BLOCK_BATCHES),
             "pushes": lambda: Pushes(self.reader, draws),
+            "states": States,
         }
         reductions = [made[name]() for name in REDUCTIONS if name in self.wanted]
 
@@ -91,15 +102,15 @@ class Pass:
             found |= reduction.finish(found)
         return {name: array[: len(numbers)] for name, array in found.items()}
 
-    def _kept(self, batches: Sequence[Sequence[int]]) -> KeptBatches:
-        return KeptBatches(self.folder, len(batches), lambda number: self.compute(batches[number]))
-
-    def _joined(self, batches: Sequence[Sequence[int]], kept: KeptBatches) -> Arrays:
+    def _joined_of(self, wanted: Callable[[str], bool]) -> Arrays:
+        """Arrays in the order of the examples."""
         joined: Arrays = {}
-        for number, examples in enumerate(batches):
-            for name, array in kept.arrays(number).items():
-                if name not in joined:
-                    shape = (len(self.examples.drawn), *array.shape[1:])
-                    joined[name] = np.empty(shape, dtype=array.dtype)
-                joined[name][list(examples)] = array
+        for number, examples in enumerate(self.batches):
+            with np.load(self.kept.path(number), allow_pickle=False) as arrays:
+                for name in filter(wanted, arrays.files):
+                    array: NDArray[Any] = arrays[name]
+                    if name not in joined:
+                        shape = (len(self.examples.drawn), *array.shape[1:])
+                        joined[name] = np.empty(shape, dtype=array.dtype)
+                    joined[name][list(examples)] = array
         return joined

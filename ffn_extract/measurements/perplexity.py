@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ffn_extract.errors import CorpusError, FFNExtractError, OptionError
 from ffn_extract.measurements.examples import prepended_ids, tokens_of
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.measurement import Opened
-from ffn_extract.measurements.reductions import Arrays
 from ffn_extract.projection.fixed_order import fixed_order_sum
 from ffn_extract.running import one_thread
 from ffn_extract.tracing.batches import BatchPlan, batch_of

@@ -6,19 +6,19 @@ lower index. Random: 10 of the layer's vectors drawn per example, dominant ones 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ffn_extract.errors import FFNExtractError
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.projection.fixed_order import fixed_order_sum
 from ffn_extract.tracing.reader import LayerReading, Reader
 from ffn_extract.tracing.unembed import ranks, top
 from ffn_extract.tracing.values import Values
 
-Arrays = dict[str, NDArray[Any]]
 Draws = NDArray[np.int64]
 DOMINANT = 10
 LARGEST_K = 100
@@ -51,13 +51,14 @@ class Sizes:
 
     With sizes ‖s_i‖: `shares`[…, k − 1] is that of the k largest in Σ ‖s_j‖, `random_share` that of
     the random ones, `effective` exp(entropy) of the shares (natural logarithm, 0·log 0 = 0). All
-    are NaN where every m is 0.
+    are NaN where every m is 0. `signs` are those of the m of dominant ones, 0 where ‖s_i‖ is.
     """
 
     def __init__(self, reader: Reader, draws: Draws) -> None:
         self._draws = draws
         self._layers: list[tuple[NDArray[np.float64], ...]] = []
         self._dominant: list[Draws] = []
+        self._signs: list[NDArray[np.int8]] = []
 
     def layer(self, reading: LayerReading) -> None:
         """Sizes of one layer, sorted; ties by lower index."""
@@ -84,6 +85,10 @@ class Sizes:
         dominant = np.full((n, DOMINANT), -1, dtype=np.int64)
         dominant[:, :few] = order[:, :few].cpu().numpy()
         self._dominant.append(dominant)
+        signs = np.zeros((n, DOMINANT), dtype=np.int8)
+        found = torch.sign(reading.m.gather(1, order[:, :few])) * (ordered[:, :few] > 0)
+        signs[:, :few] = found.cpu().numpy()
+        self._signs.append(signs)
 
     def finish(self, found: Mapping[str, NDArray[Any]]) -> Arrays:
         """Arrays of shape (places, layers, …)."""
@@ -95,6 +100,7 @@ class Sizes:
             "random_share": random,
             "effective": effective,
             "dominant": np.stack(self._dominant, axis=1),
+            "signs": np.stack(self._signs, axis=1),
         }
 
 
@@ -189,3 +195,24 @@ class Pushes:
         ids = torch.from_numpy(np.ascontiguousarray(token_ids)).to(self._device)
         e: NDArray[np.float64] = self._unembed.directions(ids).to(torch.float64).cpu().numpy()
         return e
+
+
+class States:
+    """x and o of every layer in float32: `before.LAYER` and `update.LAYER`, (places, d_model).
+
+    They are the largest of all arrays, so a pass leaves them in its kept batches.
+    """
+
+    PREFIXES: ClassVar = ("before.", "update.")
+
+    def __init__(self) -> None:
+        self._states: Arrays = {}
+
+    def layer(self, reading: LayerReading) -> None:
+        """Both states of one layer."""
+        for name, state in (("before", reading.before), ("update", reading.update)):
+            self._states[f"{name}.{reading.layer}"] = state.to(torch.float32).cpu().numpy()
+
+    def finish(self, found: Mapping[str, NDArray[Any]]) -> Arrays:
+        """The states, as they are."""
+        return self._states

@@ -7,31 +7,44 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import ModelInfo
 from ffn_extract.bundle.manifest import digest_of
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
 from ffn_extract.corpora import Corpus, open_corpus
 from ffn_extract.environment import environment
-from ffn_extract.errors import OptionError
+from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
-from ffn_extract.measurements.examples import Examples, draw_examples
+from ffn_extract.measurements.examples import Examples, draw_examples, token_counts
 from ffn_extract.measurements.folder import Measured, parquet_of, require_new, write_folder
-from ffn_extract.measurements.kept_batches import KeptBatches
+from ffn_extract.measurements.kept import Arrays, KeptParts
 from ffn_extract.measurements.limits import BLOCK_BATCHES, MOST_TOKENS
+from ffn_extract.measurements.linkage import Labels
 from ffn_extract.measurements.measurement import Measurement, Readings, Result
-from ffn_extract.measurements.memory import free_bytes, needed_bytes, require_memory
+from ffn_extract.measurements.memory import (
+    free_bytes,
+    needed_bytes,
+    require_disk,
+    require_memory,
+)
 from ffn_extract.measurements.norm import norm_result
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import REDUCTIONS, Pass
-from ffn_extract.measurements.reductions import DOMINANT, Arrays, drawn_indices
+from ffn_extract.measurements.reductions import DOMINANT, drawn_indices
 from ffn_extract.measurements.scorers import WORD_LISTS, Scorer
+from ffn_extract.measurements.value_clusters import require_clusters, value_clusters
+from ffn_extract.measurements.words import Words
 from ffn_extract.names import model_name
 from ffn_extract.norm_check import compare_norm
 from ffn_extract.pipeline import model_info, open_device, open_weights
 from ffn_extract.progress import Report, Steps, ignore
 from ffn_extract.running import MEASUREMENTS as PURPOSE
 from ffn_extract.running import load_model, with_random_weights
+from ffn_extract.sentences import in_sentences
 from ffn_extract.target_lock import locked
 from ffn_extract.traceable import require_traceable, running_family
 from ffn_extract.tracing.batches import BatchPlan
@@ -68,27 +81,95 @@ def measure(
         With a sentence that says what to do.
     """
     place = Path(out)
+    wanted = wanted_of(names)
+    folders = {one.name: place if len(wanted) == 1 else place / one.name for one in wanted}
+    for folder in folders.values():
+        require_new(folder)
+    with locked(place):
+        measured = _measured(
+            wanted, os.fspath(model), place, folders, options, report, scorer, refused=None
+        )
+    return [measured[one.name] for one in wanted]
+
+
+def measure_each(
+    names: Sequence[str],
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: MeasureOptions,
+    report: Report = ignore,
+    scorer: Scorer = WORD_LISTS,
+) -> tuple[dict[str, Measured], dict[str, FFNExtractError]]:
+    """The same for a caller that locks `out`; a measurement that is refused stops no other one.
+
+    Returns the measurements by name, each in a folder of its own, and the errors of the refused
+    ones. An error of all, such as a corpus with too few sentences, is raised.
+    """
+    place = Path(out)
+    wanted = wanted_of(names)
+    folders = {one.name: place / one.name for one in wanted}
+    refused: dict[str, FFNExtractError] = {}
+    measured = _measured(
+        wanted, os.fspath(model), place, folders, options, report, scorer, refused=refused
+    )
+    return measured, refused
+
+
+def wanted_of(names: Sequence[str]) -> list[Measurement]:
+    """The measurements of the names, each once. Raises OptionError for one that there is not."""
     unknown = sorted(set(names) - set(MEASUREMENTS))
     if unknown or not names:
         raise OptionError(
             f"There is no measurement {', '.join(unknown) or 'without a name'}. There are: "
             f"{', '.join(MEASUREMENTS)}."
         )
-    wanted = [measurement_of(name) for name in dict.fromkeys(names)]
-    folders = {one.name: place if len(wanted) == 1 else place / one.name for one in wanted}
-    for folder in folders.values():
-        require_new(folder)
+    return [measurement_of(name) for name in dict.fromkeys(names)]
+
+
+def _measured(
+    wanted: Sequence[Measurement],
+    model: str,
+    place: Path,
+    folders: Mapping[str, Path],
+    options: MeasureOptions,
+    report: Report,
+    scorer: Scorer,
+    *,
+    refused: dict[str, FFNExtractError] | None,
+) -> dict[str, Measured]:
+    """Measure and write folders; with `refused`, errors of one measurement are noted there."""
     measured: dict[str, Measured] = {}
-    with locked(place):
-        running = [one for one in wanted if one.compute is not None or one.run is not None]
-        for name in (one.name for one in wanted if one not in running):
-            measured[name] = _norm(os.fspath(model), folders[name], options, report)
-        if running:
-            run = _Run(os.fspath(model), place, options, running, Steps(report), scorer)
-            for one in running:
-                measured[one.name] = run.write(one, folders[one.name])
-            run.forget()
-    return [measured[one.name] for one in wanted]
+
+    def attempt(one: Measurement, write: Callable[[], Measured]) -> None:
+        try:
+            measured[one.name] = write()
+        except FFNExtractError as error:
+            if refused is None:
+                raise
+            refused[one.name] = error
+
+    def allowed(one: Measurement, run: _Run) -> bool:
+        try:
+            run.require(one)
+        except FFNExtractError as error:
+            if refused is None:
+                raise
+            refused[one.name] = error
+        return refused is None or one.name not in refused
+
+    running = [one for one in wanted if one.compute is not None or one.run is not None]
+    for one in wanted:
+        if one not in running:
+            attempt(one, lambda one=one: _norm(model, folders[one.name], options, report))
+    if running:
+        run = _Run(model, place, options, running, Steps(report), scorer)
+        run.measurements = [one for one in running if allowed(one, run)]
+        if any(one.compute is not None for one in run.measurements):
+            _ = run.readings  # an error of the pass is one of every measurement
+        for one in run.measurements:
+            attempt(one, lambda one=one: run.write(one, folders[one.name]))
+        run.forget()
+    return measured
 
 
 def _norm(model: str, out: Path, options: MeasureOptions, report: Report) -> Measured:
@@ -118,7 +199,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         options = self.options
-        self._keeping: list[Pass | KeptBatches] = []
+        self._parts: list[KeptParts] = []
         with self.steps.step("checkpoint") as done:
             self.device = open_device(options.model.device)
             self.checkpoint: Checkpoint = find_checkpoint(
@@ -146,10 +227,25 @@ class _Run:
             )
             self.limit = _context(self.checkpoint.config)
 
+    def require(self, one: Measurement) -> None:
+        """Refuse a measurement that needs more than there is, before the model is loaded.
+
+        Raises OptionError.
+        """
+        sizes = self.weights.dimensions
+        if one.clusters:
+            counts = [self.weights.n_values(layer) for layer in range(sizes.n_layers)]
+            require_clusters(self.name, counts, sizes.d_model, self.options, free_bytes())
+        if "states" in one.needs:
+            require_disk(self.out.parent, self.options.examples, sizes.n_layers, sizes.d_model)
+
     @cached_property
     def corpus(self) -> Corpus:
         """The texts that are read."""
-        return open_corpus(self.options.corpus, self.options.corpus_field)
+        corpus = open_corpus(self.options.corpus, self.options.corpus_field)
+        if self.options.split_sentences:
+            return Corpus(corpus.name, in_sentences(corpus.texts))
+        return corpus
 
     @cached_property
     def examples(self) -> Examples:
@@ -181,7 +277,6 @@ class _Run:
                 "projected_rows": self._plan.rows * BLOCK_BATCHES,
             },
             "dominant": DOMINANT,
-            "precision": "float32",
             "device": self.device.type,
             **({"tensors": tensors} if tensors else {}),
         }
@@ -190,27 +285,67 @@ class _Run:
     def reader(self) -> Reader:
         """The model, loaded at the first use, once for all measurements."""
         with self.steps.step("model") as done:
-            reader = Reader(load_model(self.checkpoint, PURPOSE).to(self.device), self.family)
+            dtype = getattr(torch, self.options.dtype)
+            model = load_model(self.checkpoint, PURPOSE, dtype).to(self.device)
+            reader = self._reader(model)
             done(1, 1)
         return reader
 
     @cached_property
     def readings(self) -> Readings:
         """Readings of every example; the first use runs the model."""
+        words = self._words() if any(one.words for one in self.measurements) else None
+        clusters = self._clusters() if any(one.clusters for one in self.measurements) else None
         _, reader = self.examples, self.reader  # examples first: they are refused at once
         needs = {need for one in self.measurements for need in one.needs}
-        arrays = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
+        read = self._pass("reading", reader, [one for one in REDUCTIONS if one in needs])
         control = None
         if self.options.control and any(one.name == "saturation" for one in self.measurements):
             drawn = with_random_weights(reader.model, self.options.seed).to(self.device)
-            control = self._pass("control", Reader(drawn, self.family), ["candidates"])
+            control = self._pass("control", self._reader(drawn), ["candidates"]).arrays
         return Readings(
-            arrays=arrays,
+            arrays=read.arrays,
             control=control,
             n_values=[len(values) for values in reader.values],
             input_ids=[one.ids[one.position] for one in self.examples.drawn],
             options=self.options,
+            clusters=np.empty(0, dtype=np.int64) if clusters is None else clusters,
+            words=words,
+            state=read.state,
+            in_parts=self._in_parts,
         )
+
+    def _reader(self, model: Any) -> Reader:
+        return Reader(model, self.family, normed=not self.options.without_norm)
+
+    def _words(self) -> Words:
+        n_rows = self.weights.dimensions.vocab_size
+        with self.steps.step("frequencies") as done:
+            counts = token_counts(
+                self.examples.corpus, self.tokenizer, self.checkpoint, n_rows, done
+            )
+        return Words(self.weights, self.vocabulary, counts)
+
+    def _clusters(self) -> Labels:
+        """Clusters of the value vectors, kept like batches: they take as long as the pass."""
+        with self.steps.step("clusters") as done:
+            kept = self._keep(
+                KeptParts(
+                    self._of_pass("clusters", ()),
+                    "labels",
+                    1,
+                    lambda _: {"clusters": value_clusters(self.weights, self.options, done)},
+                )
+            )
+            kept.run(1, lambda *_: None)
+            return kept.read(0)["clusters"]
+
+    def _in_parts(self, step: str, compute: Callable[[int], Arrays], count: int) -> list[Arrays]:
+        """Parts of a measurement's own, in processes of the machine whatever the device is."""
+        with self.steps.step(step) as done:
+            kept = self._keep(KeptParts(self._of_pass(step, ()), "part", count, compute))
+            kept.run(self.options.workers or len(os.sched_getaffinity(0)), done)
+            return [kept.read(number) for number in range(count)]
 
     def write(self, one: Measurement, out: Path) -> Measured:
         """Compute a measurement's tables and write its folder."""
@@ -233,19 +368,17 @@ class _Run:
 
     def kept(
         self, key: object, part: str, count: int, compute: Callable[[int], Arrays]
-    ) -> KeptBatches:
+    ) -> KeptParts:
         """Batches of a measurement's own, in a hidden folder beside `out` until all is written.
 
         They depend on the model, `key` and `part`; another `key` finds none of them.
         """
         name = f"{digest_of([key, self.info.to_json()])[:16]}.{part}"
-        one = KeptBatches(self._hidden(name), count, compute)
-        self._keeping.append(one)
-        return one
+        return self._keep(KeptParts(self._hidden(name), "batch", count, compute))
 
     def forget(self) -> None:
         """Remove the batches that were kept for a run that is taken up again."""
-        for one in self._keeping:
+        for one in self._parts:
             one.forget()
 
     def _folder(
@@ -263,7 +396,7 @@ class _Run:
             result,
             model=self.info.to_json(),
             parameters=parameters,
-            environment=environment(str(self.device), self.steps.seconds),
+            environment=environment(str(self.device), self.steps.seconds, one.packages),
             counts=counts,
             more=more,
         )
@@ -281,17 +414,21 @@ class _Run:
         model = self.info.to_json()
         return digest_of([self.parameters, model, drawn])[:16]
 
-    def _parts(self, step: str, wanted: Sequence[str]) -> Path:
+    def _of_pass(self, step: str, wanted: Sequence[str]) -> Path:
         return self._hidden(f"{self._key}.{'-'.join((step, *wanted))}")
 
-    def _pass(self, step: str, reader: Reader, wanted: Sequence[str]) -> Arrays:
+    def _keep(self, kept: KeptParts) -> KeptParts:
+        self._parts.append(kept)
+        return kept
+
+    def _pass(self, step: str, reader: Reader, wanted: Sequence[str]) -> "_Finished":
         with self.steps.step(step) as done:
             one = Pass(
                 reader, self.examples, self._plan, self.options.seed, wanted,
-                self._parts(step, wanted), self.limit,
+                self._of_pass(step, wanted), self.limit,
             )  # fmt: skip
-            self._keeping.append(one)
-            return one.run(self.workers, done)
+            self._keep(one.kept)
+            return _Finished(one.run(self.workers, done), one.state)
 
     def _draws(self, n_values: Sequence[int]) -> bytes:
         rows = [
@@ -302,6 +439,14 @@ class _Run:
             )
         ]
         return parquet_of(("example", "layer", "indices"), rows)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """Arrays of a pass, and those that stay on disk, by name."""
+
+    arrays: Arrays
+    state: Callable[[str], NDArray[Any]]
 
 
 class _Settings:

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ffn_extract.measurements.events import induced_by_ffn, saturation_layers
+from ffn_extract.measurements.in_paper import Beside, InPaper, Numbers
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.measurement import (
     Cell,
     Figure,
@@ -13,8 +15,18 @@ from ffn_extract.measurements.measurement import (
     Table,
     rounded,
 )
-from ffn_extract.measurements.reductions import Arrays
 
+PAPER_SHARES = {
+    "WikiLM": (
+        6.70, 5.25, 13.74, 3.13, 1.02, 1.07, 1.86, 2.60, 2.96, 3.78, 4.74, 7.45, 10.79, 9.88, 9.81,
+        15.22,
+    ),
+    "GPT2": (
+        2.21, 0.77, 1.06, 0.74, 0.85, 0.83, 0.83, 0.72, 0.93, 0.99, 1.16, 1.32, 1.24, 1.62, 2.37,
+        2.72, 2.99, 3.80, 4.15, 5.21, 5.67, 9.31, 14.52, 34.15,
+    ),
+}  # fmt: skip
+"""Percent of examples that saturate in each layer, by tables 9 and 10 of the paper."""
 COLUMNS = ("weights", "layer", "examples", "induced_by_ffn", "share")
 
 
@@ -92,4 +104,45 @@ MEASUREMENT = Measurement(
     },
     needs=("candidates",),
     compute=compute,
+    in_paper=InPaper(
+        section="A.5",
+        says=(
+            "34.15% of examples in GPT2 and 15.22% in WikiLM need all layers. Early saturation is "
+            "rarer in GPT2, possibly because it builds its predictions over more "
+            "layers.[^layers][^corpus][^prefix][^prediction]"
+        ),
+        tables=[
+            Beside(
+                "oracle",
+                "Layers that an exit at saturation would save, over all examples",
+                "{weights} weights",
+                [Numbers("saved_share", "this model", "{:.1%}")],
+                paper={
+                    "WikiLM, paper": {("trained",): "38.0%[^oracle]"},
+                    "GPT2, paper": {("trained",): "17.9%[^oracle]"},
+                },
+            ),
+            Beside(
+                "saturation",
+                "Examples by the layer in which they saturate (tables 9 and 10)",
+                "{layer}",
+                [
+                    Numbers("share", "this model", "{:.2%}"),
+                    Numbers("induced_by_ffn", "by the FFN[^induced]"),
+                ],
+                {"weights": "trained"},
+                {
+                    f"{name}, paper": {
+                        (layer,): f"{share:.2f}%" for layer, share in enumerate(shares)
+                    }
+                    for name, shares in PAPER_SHARES.items()
+                },
+            ),
+        ],
+        footnotes={
+            "oracle": "The paper does not give this number; it follows from its tables 9 and 10.",
+            "induced": "Examples whose prediction was not on top before the layer's FFN update. "
+            "None are counted in the last layer.",
+        },
+    ),
 )

@@ -16,7 +16,8 @@ from ffn_extract.measurements.continuations import (
     ending_tokens,
     lines_of,
 )
-from ffn_extract.measurements.kept_batches import KeptBatches
+from ffn_extract.measurements.in_paper import Beside, InPaper, Numbers
+from ffn_extract.measurements.kept import Arrays, KeptParts
 from ffn_extract.measurements.limits import NEW_TOKENS
 from ffn_extract.measurements.measurement import (
     Cell,
@@ -34,7 +35,6 @@ from ffn_extract.measurements.perplexity import (
     Windows,
     windows_of,
 )
-from ffn_extract.measurements.reductions import Arrays
 from ffn_extract.measurements.scorers import scores_of
 from ffn_extract.measurements.suppression_options import Turned
 from ffn_extract.measurements.turned_on import Choice, choose, random_ones, top_tokens
@@ -172,7 +172,7 @@ def _under_each(
 ) -> dict[str, list[Arrays]]:
     """The batches of a step under each condition, kept until all is written."""
     before = opened.options.suppression.before_activation
-    kept: dict[str, KeptBatches] = {
+    kept: dict[str, KeptParts] = {
         name: opened.kept(key, f"{step}-{name}", count, compute) for name in turned
     }
     total = count * len(kept)
@@ -195,7 +195,7 @@ def _under_each(
             ]
             with intervened(opened.reader, changes):
                 one.run(opened.workers, told)
-    return {name: [one.arrays(i) for i in range(count)] for name, one in kept.items()}
+    return {name: [one.read(i) for i in range(count)] for name, one in kept.items()}
 
 
 def _read(
@@ -404,4 +404,52 @@ MEASUREMENT = Measurement(
         },
     },
     run=run,
+    in_paper=InPaper(
+        section="6.1",
+        says=(
+            "Setting 10 hand-picked vectors of gpt2-medium to 3[^released-m][^table-8] lowers the "
+            "share of toxic continuations from 58.5% to 30.8%[^service], and raises perplexity "
+            "from 21.7 to 25.3. 10 vectors graded as harmless by the same service lower it to "
+            "52.7%."
+        ),
+        tables=[
+            Beside(
+                "suppression",
+                "Share of continuations with a score of at least 0.5",
+                "{condition}, {attribute}",
+                [Numbers("share", "share", "{:.1%}", interval=True), Numbers("n", "prompts")],
+            ),
+            Beside(
+                "effect",
+                "Difference of two conditions over the same prompts",
+                "{condition} against {against}, {attribute}",
+                [Numbers("difference", "difference of shares", "{:+.3f}", interval=True)],
+            ),
+            Beside(
+                "perplexity",
+                "Perplexity, and predictions that change (table 5)",
+                "{condition}",
+                [
+                    Numbers("perplexity", "perplexity", "{:,.2f}"),
+                    Numbers("changed_top_share", "changed", "{:.1%}"),
+                    Numbers("tokens", "tokens"),
+                ],
+                paper={"gpt2-medium, paper": {("none",): "21.7", ("chosen",): "25.3"}},
+            ),
+            Beside(
+                "vectors",
+                "The vectors, chosen and random",
+                "{condition} {layer}:{index}",
+                [Numbers("coefficient", "coefficient"), Numbers("top_tokens", "top tokens")],
+            ),
+        ],
+        footnotes={
+            "released-m": "The released code sets what the activation reads, not m itself, so that "
+            "m = gelu(3) = 2.996 (--before-activation).",
+            "table-8": "Table 8 of the paper shows the tokens of these vectors behind the final "
+            "norm; its other tables show raw projections.",
+            "service": "Toxicity by the Perspective API, a service that is closing. No scorer of a "
+            "user's machine measures the same, so these shares stand in no column here.",
+        },
+    ),
 )

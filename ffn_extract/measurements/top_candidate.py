@@ -3,6 +3,7 @@
 import numpy as np
 
 from ffn_extract.measurements.bootstrap import summaries
+from ffn_extract.measurements.in_paper import Beside, InPaper, Numbers
 from ffn_extract.measurements.measurement import (
     Cell,
     Figure,
@@ -21,15 +22,21 @@ COLUMNS = (
 PERCENTILE = 99.9
 
 
+def extreme_thresholds(readings: Readings) -> tuple[float, float]:
+    """Scores above and below which a sub-update is extreme."""
+    above, below = readings.options.extreme_above, readings.options.extreme_below
+    if above is None or below is None:
+        dominant = np.asarray(readings.arrays["dominant_top"], dtype=np.float64)
+        above = float(np.nanpercentile(np.abs(dominant), PERCENTILE))
+        below = -above
+    return above, below
+
+
 def compute(readings: Readings) -> Result:
     """Maximum, mean and minimum over the 10, with and without extreme sub-updates."""
     options, arrays = readings.options, readings.arrays
     dominant = np.asarray(arrays["dominant_top"], dtype=np.float64)
-    above = options.extreme_above
-    below = options.extreme_below
-    if above is None or below is None:
-        above = float(np.nanpercentile(np.abs(dominant), PERCENTILE))
-        below = -above
+    above, below = extreme_thresholds(readings)
     rows: list[tuple[Cell, ...]] = []
     n = len(dominant)
     found = {}
@@ -114,4 +121,33 @@ MEASUREMENT = Measurement(
     needs=("candidates", "pushes"),
     draws=True,
     compute=compute,
+    in_paper=InPaper(
+        section="5.2",
+        says=(
+            "Until the last few layers (14 to 16 of WikiLM, 23 and 24 of GPT2) maximum and minimum "
+            "scores lie around mean scores that are not negative, with peaks of the maximum in "
+            "layers 4 to 11 of WikiLM and 3 to 5 of GPT2. In the last layers minimum scores are "
+            "strongly negative.[^layers][^corpus][^prefix]"
+        ),
+        tables=[
+            Beside(
+                "top_candidate",
+                f"Score of the top candidate by 10 dominant sub-updates, mean over examples, "
+                f"{extreme} extreme ones[^threshold] (figure 3)",
+                "{layer}",
+                [
+                    Numbers("score", heading, "{:.2f}", {"statistic": statistic})
+                    for statistic, heading in zip(
+                        STATISTICS, ("maximum", "mean", "minimum"), strict=True
+                    )
+                ],
+                {"group": "dominant", "extreme": extreme},
+            )
+            for extreme in ("with", "without")
+        ],
+        footnotes={
+            "threshold": "The paper chose a threshold for each of its models. By default it is "
+            f"the {PERCENTILE}th percentile of |score| here (--extreme-below, --extreme-above).",
+        },
+    ),
 )

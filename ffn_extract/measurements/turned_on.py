@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ffn_extract.chosen_vectors import Place
 from ffn_extract.errors import OptionError
 from ffn_extract.lists import prepared
+from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.labels import labelled_vectors
 from ffn_extract.measurements.measurement import Opened
-from ffn_extract.measurements.reductions import Arrays
 from ffn_extract.measurements.suppression_options import Turned
 from ffn_extract.projection.projector import Projector
 from ffn_extract.vectors import all_value_vectors, chosen_value_vectors
@@ -176,7 +176,7 @@ def _all_lists(opened: Opened, sign: float) -> Iterator[tuple[int, NDArray[np.in
     with opened.steps.step("choosing") as done:
         kept.run(opened.workers, done)
     for number, layer in enumerate(layers):
-        yield layer, kept.arrays(number)["ids"]
+        yield layer, kept.read(number)["ids"]
 
 
 def _by_labels(opened: Opened, path: Path) -> Choice:

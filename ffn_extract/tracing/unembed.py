@@ -1,5 +1,6 @@
 """From the residual stream to scores over the vocabulary, and ranks among them."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,12 +9,15 @@ from torch.nn.functional import linear
 
 from ffn_extract.running import one_thread
 
+_ROWS = 8_192  # of a half-precision unembedding that are widened at a time
+
 
 class Unembed:
     """The model's final norm, what narrows its output if anything does, and its head with the bias.
 
     Scores are those before the model scales or caps them, which changes no rank. With
-    `normed=False` the norm is left out.
+    `normed=False` the norm is left out. Weights in half precision are widened, and the scores are
+    float32: in half precision many would be equal.
     """
 
     def __init__(
@@ -25,11 +29,11 @@ class Unembed:
         *,
         normed: bool = True,
     ) -> None:
-        self._norm = norm if normed else torch.nn.Identity()
-        self._narrow = narrow or torch.nn.Identity()
+        self._norm = _widened(norm) if normed else torch.nn.Identity()
+        self._narrow = _widened(narrow) if narrow else torch.nn.Identity()
         self._rows: torch.Tensor = head.weight.detach()  # type: ignore[operator]
         bias: torch.Tensor | None = getattr(head, "bias", None)
-        self._bias = None if bias is None else bias.detach()
+        self._bias = None if bias is None else _wide(bias.detach())
         self._config = config
 
     @property
@@ -40,12 +44,19 @@ class Unembed:
     def scores(self, states: torch.Tensor) -> torch.Tensor:
         """Scores of states of the residual stream: (n, d_model) to (n, vocab_size)."""
         with torch.inference_mode(), one_thread():
-            return linear(self._narrow(self._norm(states)), self._rows, self._bias)
+            return self._product(self._narrow(self._norm(states)))
 
     def of_output(self, outputs: torch.Tensor) -> torch.Tensor:
         """The same of what the decoder gives, which has normed and narrowed it: (n, width)."""
         with torch.inference_mode(), one_thread():
-            return linear(outputs, self._rows, self._bias)
+            return self._product(_wide(outputs))
+
+    def _product(self, narrow: torch.Tensor) -> torch.Tensor:
+        if self._rows.dtype == narrow.dtype:
+            return linear(narrow, self._rows, self._bias)
+        parts = [linear(narrow, _wide(rows)) for rows in self._rows.split(_ROWS)]
+        scores = torch.cat(parts, dim=1)
+        return scores if self._bias is None else scores + self._bias
 
     def in_blocks(
         self, states: torch.Tensor, rows: int, *, of_output: bool = False
@@ -65,7 +76,7 @@ class Unembed:
 
     def directions(self, token_ids: torch.Tensor) -> torch.Tensor:
         """e_w of tokens as vectors of the residual stream, without the norm: (*ids, d_model)."""
-        rows = self._rows[token_ids]
+        rows = _wide(self._rows[token_ids])
         if isinstance(self._narrow, torch.nn.Linear):
             return rows @ self._narrow.weight.detach()
         return rows
@@ -77,6 +88,17 @@ class Unembed:
         scaled = scaled / (getattr(config, "logits_scaling", None) or 1)
         cap = getattr(config, "final_logit_softcapping", None)
         return cap * torch.tanh(scaled / cap) if cap else scaled
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _widened(module: torch.nn.Module) -> torch.nn.Module:
+    """The module, or a float32 copy of one in half precision."""
+    if all(_wide(one).dtype == one.dtype for one in module.parameters()):
+        return module
+    return copy.deepcopy(module).float()
 
 
 def ranks(scores: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,8 @@ class Values:
             within = (flat >= start) & (flat < start + len(part))
             found[within] = part[flat[within] - start]
         if self._gain is not None:
-            found = found * self._gain
+            wide = torch.promote_types(found.dtype, torch.float32)  # in half, products lose digits
+            found = found.to(wide) * self._gain.to(wide)
         return found.reshape(*indices.shape, -1)
 
     @property

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation_site.annotation.allocation.plan import Given, ListToJudge, share, trim
-from annotation_site.annotation.allocation.queues import Row, queue_rows, queues_write
+from annotation_site.annotation.allocation.queues import SHARED, Row, queue_rows, queues_write
 from annotation_site.annotation.models import Assignment, Item, Membership, Study, WorkedDay
 from annotation_site.errors import NotFound
 
@@ -39,7 +39,7 @@ def slots_share(*, study: Study) -> int:
         return _pilot_fill(study)
     if study.state == Study.State.DRAFT:
         return 0
-    members = list(_annotators(study).order_by("pk").select_related("user"))
+    members = list(_concerned(study).order_by("pk").select_related("user"))
     _lock_unopened(members)
     items = study.items.filter(use=Item.Use.STUDY).order_by("pk")
     list(items.select_for_update().values_list("pk"))
@@ -57,7 +57,7 @@ def slots_share(*, study: Study) -> int:
         people=[member.pk for member in members if is_at_work(member)],
         per_list=study.annotators_per_list,
         seed=study.seed,
-        given=_given(members, rows),
+        given=_given(members, rows, held=_held(items)),
     )
     given = queues_write(study=study, members=members, rows=rows, shares=shares)
     if study.shares_due:
@@ -66,9 +66,9 @@ def slots_share(*, study: Study) -> int:
     return given
 
 
-def _given(members: Sequence[Membership], rows: Sequence[Row]) -> Given:
+def _given(members: Sequence[Membership], rows: Sequence[Row], *, held: Mapping[int, int]) -> Given:
     """Lists of the study itself that people have."""
-    had, begun, held = set(), Counter[int](), Counter[int]()
+    had, begun = set(), Counter[int]()
     waiting: dict[int, set[int]] = defaultdict(set)
     for row in rows:
         if row.purpose != Purpose.ANNOTATION:
@@ -79,7 +79,6 @@ def _given(members: Sequence[Membership], rows: Sequence[Row]) -> Given:
             continue
         had.add((row.membership_id, row.item_id))
         begun[row.membership_id] += row.state == State.IN_PROGRESS
-        held[row.item_id] += row.state in Assignment.LIVE and not row.surplus
     most = {m.pk: m.most_lists for m in members if m.most_lists is not None}
     return Given(had=had, held=held, waiting=waiting, begun=begun, most=most)
 
@@ -89,6 +88,12 @@ def slots_held(items: QuerySet[Item]) -> QuerySet[Assignment]:
     return Assignment.objects.filter(
         item__in=items, purpose=Purpose.ANNOTATION, state__in=Assignment.LIVE, surplus=False
     )
+
+
+def _held(items: QuerySet[Item]) -> dict[int, int]:
+    """How many slots of each list opened annotations hold; a list without any is not in it."""
+    opened = slots_held(items).exclude(state=State.WAITING)
+    return dict(opened.order_by().values_list("item").annotate(n=Count("pk")))
 
 
 def _lock_unopened(members: Sequence[Membership]) -> None:
@@ -146,8 +151,7 @@ def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
     rows = list(surplus.order_by("submitted_at", "pk").select_for_update(skip_locked=True))
     if not rows:
         return
-    opened = slots_held(items).exclude(state=State.WAITING)
-    held = dict(opened.order_by().values_list("item").annotate(n=Count("pk")))
+    held = _held(items)
     promoted = []
     for row in rows:
         if held.get(row.item_id, 0) < study.annotators_per_list:
@@ -160,6 +164,19 @@ def _surplus_promote(study: Study, items: QuerySet[Item]) -> None:
 
 def _annotators(study: Study) -> QuerySet[Membership]:
     return study.memberships.filter(role=Membership.Role.ANNOTATOR)
+
+
+def _concerned(study: Study) -> QuerySet[Membership]:
+    """Annotators at work, and those with unopened lists: of a crowd, most have done their work."""
+    unopened = Assignment.objects.filter(
+        membership=OuterRef("pk"),
+        purpose__in=SHARED,
+        state__in=(State.WAITING, State.EXPIRED),
+        opened_at=None,
+        version=0,
+    )
+    at_work = annotators_of(study).filter(away_since=None)
+    return _annotators(study).filter(Q(pk__in=at_work.values("pk")) | Exists(unopened))
 
 
 def annotators_of(study: Study) -> QuerySet[Membership]:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 from rest_framework.response import Response
@@ -13,6 +13,7 @@ from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.serializers import measurements as fields
 from annotation_site.corpus.models import Corpus, LanguageModel
+from annotation_site.downloads import Download, attachment
 from annotation_site.errors import Invalid
 from annotation_site.measurements import files, forecasts, selectors, services
 from annotation_site.measurements.models import Measurement
@@ -142,9 +143,10 @@ class MeasurementFileView(ApiView):
     """GET a file of a ready measurement, byte for byte."""
 
     @call(Scope.READ, Role.RESEARCHER, media=tuple(files.MEDIA_TYPES.values()))
-    def get(self, request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpResponse:
+    def get(self, request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpResponseBase:
         found, content = selectors.measurement_file(_one(public_id), name)
-        return HttpResponse(content, content_type=found.media_type)
+        # To save, never to show: a process that opens strangers' files wrote it.
+        return attachment(Download(found.name, found.media_type, content))
 
 
 class SideBySideView(ApiView):

@@ -82,6 +82,7 @@ def test_a_script_reads_tables_and_files_and_compares(script):
     assert (file["Content-Type"], file.content) == (
         "text/csv; charset=utf-8", b"layer,share\n0,0.25\n1,\n",
     )  # fmt: skip
+    assert file["Content-Disposition"] == 'attachment; filename="saturation.csv"'
     joined = script.get(f"{URL}/{one.public_id}/beside/{other.public_id}").json()
     assert joined == {
         "tables": [

@@ -22,6 +22,7 @@ from ffn_extract import measurements as registry
 from ffn_extract.apart import MeasuringApart
 from ffn_extract.measurements.declared import measure_options
 from ffn_extract.measurements.run import measure
+from ffn_extract.progress import MEASUREMENT_STEPS
 from tests.annotation_site.factories import UserFactory
 from tests.annotation_site.measurements.made import FEW, InThisProcess, extracted
 
@@ -120,8 +121,20 @@ def test_tables_are_read_as_numbers_and_words(in_this_process, model):
 @pytest.mark.parametrize("name", sorted(registry.MEASUREMENTS))
 def test_the_registry_says_which_measurements_run_no_model(name):
     declared = registry.measurement_of(name)
-    runs_it = declared.compute is not None or getattr(declared, "run", None) is not None
+    runs_it = declared.compute is not None or declared.run is not None
     assert runs_it != (name in registry.RUN_NO_MODEL)
+
+
+@pytest.mark.parametrize("name", sorted(registry.MEASUREMENTS))
+def test_the_registry_says_which_steps_a_measurement_has(name):
+    declared = registry.measurement_of(name)
+    some = {step for step, names in registry.STEPS_OF_SOME.items() if name in names}
+    assert ("clusters" in some) == declared.clusters
+    assert ("frequencies" in some) == declared.words
+    assert ("writing" in some) == (declared.run is not None)
+    without = {step for step, names in registry.STEPS_WITHOUT.items() if name in names}
+    assert without == ({"examples", "reading"} if declared.run is not None else set())
+    assert {*registry.STEPS_OF_SOME, *without} <= {key for key, _ in MEASUREMENT_STEPS}
 
 
 def test_an_error_ends_a_measurement_with_the_sentence_of_the_command(
@@ -171,6 +184,18 @@ def test_files_beyond_the_bound_are_not_kept(in_this_process, model, monkeypatch
     failed = work(enqueue(model))
     assert failed.state == State.FAILED
     assert str(failed.error).startswith("The measurement's files have more than 0 MB")
+
+
+def test_a_token_that_a_database_does_not_store_is_replaced_in_words_alone(
+    in_this_process, model, monkeypatch
+):
+    class Odd(InThisProcess):
+        def measure(self, *described):
+            about = super().measure(*described)
+            return {**about, "words": ["top token: \0"]}
+
+    monkeypatch.setattr(runs, "MeasuringApart", Odd)
+    assert work(enqueue(model)).words == "top token: \ufffd"
 
 
 def reading_steps(monkeypatch, *, stop_at=None):

@@ -269,7 +269,8 @@ def test_a_manifest_tells_everything_that_the_tables_depend_on(measured):
     assert len(sha) == 64
     assert parameters == {
         "batch_plan": {"multiple": 8, "projected_rows": 32, "rows": 4},
-        "batch_rows": 4, "control": False, "device": "cpu", "dominant": 10,
+        "batch_rows": 4, "cluster_sample": None, "clusters": 10_000, "control": False,
+        "device": "cpu", "dominant": 10,
         "examples": {
             "at_position_0": 0, "corpus": {"name": "file", "texts": 31}, "count": 10, "cut": 0,
             "min_prefix": 2, "prepended": [],
@@ -277,6 +278,7 @@ def test_a_manifest_tells_everything_that_the_tables_depend_on(measured):
         },
         "extreme_above": None, "extreme_below": None, "length_multiple": 8, "longest": 32,
         "min_prefix": None, "precision": "float32", "prepend": None, "resamples": 100, "seed": 5,
+        "split_sentences": False, "without_norm": False,
     }  # fmt: skip
     for name, record in manifest["files"].items():
         assert (out / "contribution" / name).stat().st_size == record["bytes"]

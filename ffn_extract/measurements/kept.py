@@ -1,7 +1,7 @@
-"""Batches that are computed once, by any process, and kept on disk until all are there.
+"""Numbered parts of a long computation, kept on disk until all are there.
 
-What a batch gives depends on its number alone. So any process may compute any batch, a killed run
-goes on where it stood, and what is joined is the same bytes.
+A part's arrays depend on its number and on what the folder's name is made of, never on who computes
+it. So any process may compute any part, and a killed run goes on where it stood.
 """
 
 import multiprocessing
@@ -12,66 +12,68 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ffn_extract.atomic_file import atomic_file
 from ffn_extract.errors import FFNExtractError, ProcessEnded
-from ffn_extract.measurements.reductions import Arrays
 
+Arrays = dict[str, NDArray[Any]]
 Told = Callable[[int, int, int], None]
-"""Called with batches done, all of them, and those done by an earlier run."""
+"""Called with parts done, all of them, and those done by an earlier run."""
 _POLL_SECONDS = 0.1
 _SENTENCE = "refusal.txt"
 
 
 @dataclass(frozen=True)
-class KeptBatches:
-    """The batches 0 to `count` − 1, whose arrays `compute` gives and `folder` keeps."""
+class KeptParts:
+    """`count` parts in `folder`, called `name`-000000.npz and so on; `compute` makes one."""
 
     folder: Path
+    name: str
     count: int
     compute: Callable[[int], Arrays]
 
-    @property
-    def missing(self) -> list[int]:
-        """The batches that no run has computed."""
-        return [number for number in range(self.count) if not self._path(number).exists()]
-
     def run(self, workers: int, told: Told) -> None:
-        """Compute the batches that are not there yet, with several workers in forked processes.
+        """Compute the parts that are not there yet, in forked processes where `workers` says so.
 
-        Whatever `told` raises ends the run and keeps finished batches. Raises FFNExtractError as
-        `compute` does.
+        Whatever `told` raises ends the run and keeps finished parts. Raises FFNExtractError with
+        the sentence of a part that is refused.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        missing = self.missing
+        missing = [number for number in range(self.count) if not self.path(number).exists()]
         before = self.count - len(missing)
         told(before, self.count, before)
         if workers > 1 and len(missing) > 1:
             self._in_processes(missing, min(workers, len(missing)), before, told)
-        else:
-            for done, number in enumerate(missing, start=before + 1):
-                self._write(number)
-                told(done, self.count, before)
+            return
+        for done, number in enumerate(missing, start=before + 1):
+            self._write(number)
+            told(done, self.count, before)
 
-    def arrays(self, number: int) -> Arrays:
-        """What a finished batch gave."""
-        with np.load(self._path(number), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+    def read(self, number: int) -> Arrays:
+        """All arrays of a part."""
+        with np.load(self.path(number), allow_pickle=False) as arrays:
+            return dict(arrays)
 
     def forget(self) -> None:
-        """Remove what is kept."""
+        """Remove the kept parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def path(self, number: int) -> Path:
+        """The file of a part."""
+        return self.folder / f"{self.name}-{number:06}.npz"
+
     def _write(self, number: int) -> None:
-        arrays = self.compute(number)
-        with atomic_file(self._path(number), durable=False) as file:
+        arrays: Any = self.compute(number)
+        with atomic_file(self.path(number), durable=False) as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _in_processes(self, missing: Sequence[int], workers: int, before: int, told: Told) -> None:
-        """Split batches among forked processes, which share the model's memory."""
+        """Split parts among forked processes, which share this one's memory."""
         (self.folder / _SENTENCE).unlink(missing_ok=True)
         context = multiprocessing.get_context("fork")
         children: list[BaseProcess] = [
@@ -85,7 +87,7 @@ class KeptBatches:
                 child.start()
             while any(child.is_alive() for child in children):
                 time.sleep(_POLL_SECONDS)
-                done = before + sum(self._path(number).exists() for number in missing)
+                done = before + sum(self.path(number).exists() for number in missing)
                 told(done, self.count, before)
                 if any(child.exitcode for child in children):
                     break
@@ -100,7 +102,7 @@ class KeptBatches:
             if said.exists():
                 raise FFNExtractError(said.read_text(encoding="utf-8"))
             raise ProcessEnded(
-                "A process that ran the model ended before its work was done. Run the same command "
+                "A process of the measurement ended before its work was done. Run the same command "
                 "again: it goes on where it stood. --workers 1 needs the least memory."
             )
         told(self.count, self.count, before)
@@ -115,6 +117,3 @@ class KeptBatches:
         except FFNExtractError as error:
             (self.folder / _SENTENCE).write_text(str(error), encoding="utf-8")
             os._exit(1)
-
-    def _path(self, number: int) -> Path:
-        return self.folder / f"batch-{number:06}.npz"
