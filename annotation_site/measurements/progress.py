@@ -11,7 +11,10 @@ from annotation_site.corpus.time_left import seconds_left
 from annotation_site.measurements.models import Measurement, MeasurementLine
 from ffn_extract.progress import MEASUREMENT_STEPS
 
-WEIGHTS = {"reading": 0.8, "control": 0.8, "projection": 0.8, "tables": 0.1}
+WEIGHTS = {
+    "reading": 0.8, "control": 0.8, "projection": 0.8, "writing": 0.8, "perplexity": 0.2,
+    "tables": 0.1,
+}  # fmt: skip
 """Of the steps that take long; the others take `_SHORT`."""
 _SHORT = 0.03
 _READING = {key: title for key, title in MEASUREMENT_STEPS if key in ("reading", "control")}

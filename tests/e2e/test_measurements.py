@@ -25,8 +25,10 @@ for name in ("tiny", {encoder!r}):
 
 def enqueue(page: Page, examples: str, *more: str) -> None:
     """Fill in the form from where it is, and press its button."""
-    page.get_by_label("Corpus").select_option(label="Two dozen sentences (24 sentences)")
-    page.get_by_label("Examples").fill(examples)
+    page.get_by_label("Corpus", exact=True).select_option(
+        label="Two dozen sentences (24 sentences)"
+    )
+    page.get_by_label("Examples", exact=True).fill(examples)
     for name in more:
         page.get_by_label(name).check()
     expect(page.locator("#estimate")).to_contain_text("with one worker, about")
@@ -55,7 +57,9 @@ def test_from_the_form_to_figures_side_by_side(site: Site, browser: Browser, tmp
     expect(page.locator("#say-model")).to_contain_text("A bert model is an encoder")
     page.get_by_label("Model", exact=True).select_option(label="tiny")
     expect(page.locator("#say-model")).to_be_empty()
-    page.get_by_label("Corpus").select_option(label="Two dozen sentences (24 sentences)")
+    page.get_by_label("Corpus", exact=True).select_option(
+        label="Two dozen sentences (24 sentences)"
+    )
     expect(page.locator("#say-corpus")).to_contain_text("has 24 sentences, and 2,000 examples need")
     look(page, "measurements-new")
     page.get_by_role("button", name="Enqueue").click()
