@@ -9,6 +9,7 @@ vectors, in processor time too: the whole way from vectors to clusters beside fa
 same vectors, and that from distances on beside fastcluster's from the same distances.
 """
 
+import multiprocessing
 import statistics
 import sys
 import time
@@ -121,6 +122,23 @@ def clusters(vectors: Floats, number: int, turns: int = TURNS) -> dict[str, floa
     return {name: statistics.median(some) for name, some in seconds.items()}
 
 
+def in_another_process(run: Callable[[], object]) -> int:
+    """Peak of memory beyond this process's own, which has had more before."""
+    here, there = multiprocessing.Pipe()
+
+    def child() -> None:
+        torch.set_num_threads(1)  # the pool of threads was not forked
+        before = peak_bytes()  # a fork starts with what is in use
+        run()
+        there.send(peak_bytes() - before)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    found: int = here.recv()
+    process.join()
+    return found
+
+
 def _clustered(vectors: Floats, number: int) -> None:
     cluster(directions(vectors)[0], number)
 
@@ -150,13 +168,11 @@ def main() -> int:
     print(f"peak beyond the loaded model: {(peak_bytes() - before) / 1e6:.0f} MB")
     vectors = some_vectors(model, VECTORS)
     del model
-    before = peak_bytes()
-    units, _ = directions(vectors)
-    cluster(units, CLUSTERS)
+    used = in_another_process(partial(_clustered, vectors, CLUSTERS))
     n, d = vectors.shape
     print(
         f"{n:,} vectors of {d} into {CLUSTERS:,} clusters: peak beyond what there was "
-        f"{(peak_bytes() - before) / 1e6:.0f} MB, estimated {linkage_bytes(n, d) / 1e6:.0f} MB"
+        f"{used / 1e6:.0f} MB, estimated {linkage_bytes(n, d) / 1e6:.0f} MB"
     )
     seconds = clusters(vectors, CLUSTERS)
     for way in ("from vectors", "from distances"):
