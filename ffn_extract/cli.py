@@ -17,7 +17,7 @@ from ffn_extract.cli_options import options_of
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.help_groups import GroupedCommand
 from ffn_extract.measurements.options import MeasureOptions
-from ffn_extract.measurements.scorers import scorer_at
+from ffn_extract.measurements.scorers import WORD_LISTS, Scorer, scorer_at
 from ffn_extract.options import VECTOR_KINDS, flag_of
 from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, Progress
 from ffn_extract.target_lock import locked
@@ -160,12 +160,12 @@ def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     DIR. A folder holds tables, figures, the examples and a README with definition and result. A run
     that was killed goes on where it stood when the same command is given again.
     """
-    wanted, chosen = _measure_options(rest)
+    wanted, by = _measure_options(rest)
     from ffn_extract.measurements.folder import NO_MATPLOTLIB
     from ffn_extract.measurements.run import measure as run
 
     with _Bars() as bars:
-        done = run(_names_in(measurement), model, out, wanted, bars.show, **chosen)
+        done = run(_names_in(measurement), model, out, wanted, bars.show, by)
     for one in done:
         for line in one.result.words:
             _say(line)
@@ -194,12 +194,12 @@ def paper(model: str, out: Path, only: str | None, **rest: Any) -> None:
     sentence on the page. A run that was killed goes on where it stood when the same command is
     given again.
     """
-    wanted, chosen = _measure_options(rest)
+    wanted, by = _measure_options(rest)
     from ffn_extract.paper.run import HTML_FILE, MARKDOWN_FILE, write_paper
 
     with _Bars() as bars:
         names = [] if only is None else _names_in(only)
-        done = write_paper(model, out, wanted, names, bars.show, **chosen)
+        done = write_paper(model, out, wanted, names, bars.show, by)
     for name, reason in done.refused.items():
         _say(f"{name} was not measured: {reason}")
     _say(f"{HTML_FILE} and {MARKDOWN_FILE} in {done.folder}")
@@ -209,14 +209,14 @@ def _names_in(text: str) -> list[str]:
     return [one.strip() for one in text.split(",")]
 
 
-def _measure_options(rest: dict[str, Any]) -> tuple[MeasureOptions, dict[str, Any]]:
-    """The options of a command that measures, and its scorer where one is named."""
+def _measure_options(rest: dict[str, Any]) -> tuple[MeasureOptions, Scorer]:
+    """The options of a command that measures, and the scorer of `suppression`."""
     own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
     suppression, scorer = asked.suppression_of(rest)
     options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)
 
     wanted = MeasureOptions(model=options, seed=options.seed, suppression=suppression, **own)
-    return wanted, {} if scorer is None else {"scorer": scorer_at(scorer)}
+    return wanted, WORD_LISTS if scorer is None else scorer_at(scorer)
 
 
 @main.command()
