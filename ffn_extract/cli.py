@@ -161,12 +161,12 @@ def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     DIR. A folder holds tables, figures, the examples and a README with definition and result. A run
     that was killed goes on where it stood when the same command is given again.
     """
-    wanted, scorer = _measure_options(rest)
+    wanted, by = _measure_options(rest)
     from ffn_extract.measurements.folder import NO_MATPLOTLIB
     from ffn_extract.measurements.run import measure as run
 
     with _Bars() as bars:
-        done = run(_names_in(measurement), model, out, wanted, bars.show, scorer)
+        done = run(_names_in(measurement), model, out, wanted, bars.show, by)
     for one in done:
         for line in one.result.words:
             _say(line)
@@ -195,12 +195,12 @@ def paper(model: str, out: Path, only: str | None, **rest: Any) -> None:
     sentence on the page. A run that was killed goes on where it stood when the same command is
     given again.
     """
-    wanted, scorer = _measure_options(rest)
+    wanted, by = _measure_options(rest)
     from ffn_extract.paper.run import HTML_FILE, MARKDOWN_FILE, write_paper
 
     with _Bars() as bars:
         names = [] if only is None else _names_in(only)
-        done = write_paper(model, out, wanted, names, bars.show, scorer)
+        done = write_paper(model, out, wanted, names, bars.show, by)
     for name, reason in done.refused.items():
         _say(f"{name} was not measured: {reason}")
     _say(f"{HTML_FILE} and {MARKDOWN_FILE} in {done.folder}")
@@ -211,7 +211,7 @@ def _names_in(text: str) -> list[str]:
 
 
 def _measure_options(rest: dict[str, Any]) -> tuple[MeasureOptions, Scorer]:
-    """The options of a command that measures, and its scorer."""
+    """The options of a command that measures, and the scorer of `suppression`."""
     own = {key: rest.pop(key) for key in asked.MEASURE_NAMES}
     suppression, scorer = asked.suppression_of(rest)
     options = options_of(kinds=("value", "random"), glosses=(), projection="norm", **rest)

@@ -36,6 +36,7 @@ nav li { display: grid; grid-template-columns: 2.75rem 1fr; }
 nav .part { color: var(--muted); }
 figure { margin: 1.25rem 0; }
 figure svg { display: block; width: 100%; max-width: 36rem; height: auto; }
+figure svg text { fill: currentColor; }
 .wide { overflow-x: auto; margin: 1.25rem 0; }
 details { margin: .75rem 0; }
 summary { cursor: pointer; font-weight: 600; font-size: .9rem; }

@@ -192,7 +192,7 @@ def _said(form: str, number: Cell) -> str:
 
 
 def alternative_of(figure: Figure) -> str:
-    """What a figure shows, in words: of each line the lowest and the highest value.
+    """A figure in words: the lowest and the highest value of each line.
 
     Examples
     --------

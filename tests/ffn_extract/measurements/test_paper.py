@@ -173,6 +173,7 @@ def test_drawings_take_the_colours_of_the_page(written):
     assert "currentColor" in text
     assert "var(--line)" in text
     assert "#000000" not in text
+    assert "figure svg text { fill: currentColor; }" in text
     assert "<metadata>" not in text
 
 
