@@ -2,8 +2,7 @@
 //
 //   Answer  {patterns: [Pattern], no_pattern, comment}
 //   Pattern {number, description, category, stopwords, ranks}
-//   Rules   {length, categories, min_tokens, several_patterns_per_token, stopwords: Set of ranks,
-//            flagged}
+//   Rules   {length, categories, min_tokens, several_patterns_per_token, stopwords: Set of ranks}
 //
 // Nothing is changed in place: what an action leaves keeps its identity, so the view redraws little.
 

@@ -129,7 +129,7 @@ function setCategory({category, number}) {
 
 function setStopwords({number}) {
   const chosen = pattern(number);
-  if (!chosen || !desk.rules.flagged) return;
+  if (!chosen) return;
   const stopwords = !stopwordsOf(chosen, desk.rules);
   desk.perform({type: 'stopwords', number: chosen.number, stopwords});
   announce(words.stopwordsNow(chosen.number, stopwords));

@@ -4,7 +4,6 @@ import {annotationOf, normalise} from './annotation.js';
 import {act, start} from './history.js';
 import {categoryKeys} from './keyboard.js';
 import * as view from './view.js';
-import {speakOf} from './words.js';
 
 export const desk = {
   page: null,
@@ -25,13 +24,11 @@ export const desk = {
     const tokens = page.list.tokens.map(
       ([display, gloss, before], i) => ({rank: i + 1, display, gloss, before, senses: senses[i]}));
     page.list.tokens = tokens;
-    const {categories, list_source, min_tokens, several_patterns_per_token} = page.study;
+    const {categories, min_tokens, several_patterns_per_token} = page.study;
     const rules = {
       length: tokens.length, categories, min_tokens, several_patterns_per_token,
       stopwords: new Set(stopwords),
-      flagged: list_source !== 'trigger_prefixes', // whether patterns have a flag for stopwords
     };
-    speakOf(list_source);
     const keys = categoryKeys(categories);
     Object.assign(desk, {page, rules, keys, anchor: null, letters: false});
     view.open(page, rules);

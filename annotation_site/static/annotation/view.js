@@ -23,14 +23,9 @@ function tokenNode(token) {
   return exact('bdi', {class: 'token'}, ...(inside ? [element('span', {class: 'inside'}, '⋯')] : []), text);
 }
 
-/** A prefix with its last token marked. In a row the beginning goes where it does not fit. */
-const prefixNode = ({before, display}) => exact(
-  'bdi', {class: 'prefix'}, element('span', {}, before, element('b', {class: 'token'}, display)));
-const isPrefix = ({before}) => before !== undefined;
-const entryNode = (entry) => (isPrefix(entry) ? prefixNode(entry) : tokenNode(entry));
-/** What is compared and looked up: a token, or the last word of a prefix. */
-const ending = (entry) => (isPrefix(entry)
-  ? `${entry.before}${entry.display}`.trim().match(/\S+$/)?.[0] ?? '' : entry.display);
+/** An entry of a list: in its row, what of it is compared and looked up, what explains it, and what
+    happens in the rows when it becomes the current one. */
+export const entry = {node: tokenNode, word: ({display}) => display, senses: senseNodes, enter() {}};
 
 const list = $('tokens');
 const cards = $('patterns');
@@ -47,16 +42,15 @@ export function open(newPage, newRules) {
   rules = newRules;
   const {tokens, position, total, state} = page.list;
   const {study, urls} = page;
-  likeness = likenesses(tokens.map(ending), study.highlight_spellings);
+  likeness = likenesses(tokens.map(entry.word), study.highlight_spellings);
   rows = tokens.map(buildRow);
   wordings = rows.map(wordingOf);
-  drawn = {marks: [], cards: [], kin: [], low: 0, high: -1};
+  drawn = {marks: [], cards: [], low: 0, high: -1};
   list.replaceChildren(...rows);
   list.style.setProperty('--length', rows.length);
   list.style.setProperty('--half', Math.ceil(rows.length / 2));
   list.className = 'tokens';
   list.classList.toggle('no-glosses', tokens.every((t) => !t.gloss));
-  list.classList.toggle('prefixes', tokens.some(isPrefix));
   list.classList.toggle('several', study.several_patterns_per_token);
   list.parentElement.scrollTop = 0;
   cards.replaceChildren();
@@ -93,7 +87,7 @@ function buildRow(token, index) {
     class: 'row', translate: 'no', role: 'option', tabindex: -1, 'aria-selected': false,
     'data-rank': token.rank, 'data-letter': LETTERS[index] ?? '',
   },
-  element('span', {class: 'rank'}, token.rank), entryNode(token),
+  element('span', {class: 'rank'}, token.rank), entry.node(token),
   element('span', {class: 'marks'}), // The tooltip is for a long one, which its row cuts short.
   element('bdi', {class: 'gloss', translate: 'yes', lang: 'en', title: token.gloss}, token.gloss));
 }
@@ -140,37 +134,23 @@ function renderSelection(cursor, low, high) {
     rows[rank - 1]?.classList.toggle('cursor', on);
     if (rank) rows[rank - 1].tabIndex = on ? 0 : -1;
   }
-  renderKin(page.study.highlight_spellings ? kinOf(cursor) : []);
+  entry.enter(rows, cursor, likeness[cursor - 1]);
   const token = page.list.tokens[cursor - 1];
   $('detail-rank').textContent = token.rank;
   $('detail-token').replaceChildren(tokenNode(token));
   $('detail-note').textContent = words.likeness(likeness[cursor - 1]);
-  $('detail-gloss').replaceChildren(...senseNodes(token));
+  $('detail-gloss').replaceChildren(...entry.senses(token));
   // Links that a person opens: only the token leaves this computer, and only then.
-  const query = encodeURIComponent(ending(token).replace(/^⋯/, '').trim());
+  const query = encodeURIComponent(entry.word(token).replace(/^⋯/, '').trim());
   for (const link of document.querySelectorAll('[data-url]')) link.href = link.dataset.url + query;
 }
 
 /** The senses of a token, each with its part of speech where it is known. */
-function senseNodes({senses, ...entry}) {
-  if (isPrefix(entry)) return [element('li', {}, prefixNode(entry))];
+function senseNodes({senses}) {
   if (!senses.length) return page.study.show_glosses ? [element('li', {}, words.NO_GLOSS)] : [];
   return senses.map(([part, gloss]) => element(
     'li', {}, ...(part ? [element('span', {class: 'part'}, words.partOfSpeech(part)), ' '] : []),
     element('bdi', {lang: 'en', translate: 'yes'}, gloss)));
-}
-
-function kinOf(rank) {
-  const {same, variants, alike} = likeness[rank - 1];
-  const others = [...same, ...variants, ...alike];
-  return others.length ? [rank, ...others] : others;
-}
-
-/** Marks the tokens spelled like the one under the cursor. */
-function renderKin(kin) {
-  for (const rank of drawn.kin.filter((r) => !kin.includes(r))) rows[rank - 1].classList.remove('kin');
-  for (const rank of kin.filter((r) => !drawn.kin.includes(r))) rows[rank - 1].classList.add('kin');
-  drawn.kin = kin;
 }
 
 function renderCards({patterns}, current) {
@@ -229,7 +209,6 @@ function fillCard(node, pattern) {
   const count = pattern.ranks.length;
   setValue(find('.describe'), pattern.description);
   for (const input of node.querySelectorAll('[type="radio"]')) input.checked = input.value === pattern.category;
-  find('.flag').hidden = !rules.flagged;
   find('[type="checkbox"]').checked = stopwordsOf(pattern, rules);
   find('.proposed').hidden = pattern.stopwords !== null || !stopwordsProposed(pattern, rules);
   find('.summary').replaceChildren(

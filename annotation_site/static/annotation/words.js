@@ -6,17 +6,11 @@ import {gettext, ngettext} from './gettext.js';
 export const quoted = (text) =>
   `\u2068${text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '')}\u2069`;
 
-let entry;
-let entries;
-let prefixes = false;
-/** What the lists of a study show decides what their entries are called. */
-export function speakOf(source) {
-  prefixes = source === 'trigger_prefixes';
-  entry = prefixes ? gettext('prefix') : gettext('token');
-  entries = prefixes ? gettext('prefixes') : gettext('tokens');
-}
-export const counted = (n) => (prefixes
-  ? ngettext('{n} prefix', '{n} prefixes', n) : ngettext('{n} token', '{n} tokens', n));
+let entry = gettext('token');
+let entries = gettext('tokens');
+export let counted = (n) => ngettext('{n} token', '{n} tokens', n);
+/** What the entries of lists are called instead. */
+export const callEntries = (...nouns) => { [entry, entries, counted] = nouns; };
 export const entriesOf = (number) => gettext('Pattern {number}, {entries}', {number, entries});
 const join = (items, type = 'conjunction') =>
   new Intl.ListFormat(document.documentElement.lang, {type}).format(items.map(String));
