@@ -247,7 +247,7 @@ class _Draw:
             "active_seconds": self.rng.randrange(5, 300),
             "no_pattern": not patterns,
             "comment": "",
-            **{name: list(values) for name, values in shown.items()},
+            **{name: list(values) for name, values in shown.items() if values},
             "patterns": [
                 {
                     "number": number,
