@@ -278,7 +278,7 @@ def suppression_of(given: dict[str, Any]) -> tuple[SuppressionOptions, str | Non
 of_a_comparison = declared(
     name
     for name, one in OPTIONS.items()
-    if one.heading in (UNKNOWN, MACHINE)
+    if (one.heading in (UNKNOWN, MACHINE) and name != "workers")  # a measurement has its own
     or name in ("name", "seed", "random_grain", "top_k", "drop_special")
 )
 

@@ -137,6 +137,14 @@ def test_a_family_that_is_not_known_is_read_by_its_tensors_names(tiny_model, tmp
     assert list(given.iter_vectors()) == list(known.iter_vectors())
 
 
+@pytest.mark.parametrize("name", main.commands)
+def test_no_command_has_an_option_twice(name):
+    flags = [flag for one in main.commands[name].params for flag in (*one.opts, one.name)]
+    assert len(set(flags)) == len(flags) - sum(
+        one.param_type_name == "argument" for one in main.commands[name].params
+    )
+
+
 def test_bad_options_are_told_all_at_once(tmp_path):
     ended = run("extract", tmp_path, "--out", tmp_path / "out", "--kinds", "key", "--top-k", 0)
     assert refused(ended) == (
