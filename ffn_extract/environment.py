@@ -18,6 +18,7 @@ _PACKAGES = (
     "transformers",
     "wptools",
 )
+_UNKNOWN = "unknown"
 
 
 def environment(
@@ -42,8 +43,13 @@ def packages() -> dict[str, str]:
     return {name: _version(name) for name in _PACKAGES}
 
 
+def is_installed(package: str) -> bool:
+    """Whether a package is installed, by the name under which it is installed."""
+    return _version(package) != _UNKNOWN
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "unknown"
+        return _UNKNOWN

@@ -51,7 +51,12 @@ class OptionError(FFNExtractError):
     @classmethod
     def about(cls, option: str, what: str) -> "OptionError":
         """An error whose sentence begins with the option's name."""
-        return cls(problems=[OptionSentence(option, lambda say: f"{say(option)} {what}")])
+        return cls.written(option, lambda say: f"{say(option)} {what}")
+
+    @classmethod
+    def written(cls, option: str, write: Callable[[Naming], str]) -> "OptionError":
+        """An error about an option whose sentence names others too."""
+        return cls(problems=[OptionSentence(option, write)])
 
     def named(self, naming: Naming) -> str:
         """The whole message, with option names by `naming`."""

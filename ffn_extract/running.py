@@ -81,7 +81,7 @@ def load_model(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype = to
 
 
 def _key_of(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype) -> _Key:
-    """What tells two models apart: their files, as they are now, the head, and the precision."""
+    """The key of a kept model: its files, as they are now, the head, and the precision."""
     paths = sorted(path for path in checkpoint.folder.iterdir() if path.is_file())
     stats = [(path.name, (found := path.stat()).st_size, found.st_mtime_ns) for path in paths]
     return (

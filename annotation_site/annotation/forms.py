@@ -273,7 +273,7 @@ class RulesForm(forms.Form):
             self.fields["extractions"].initial = only
 
     def _source(self) -> str:
-        """What lists show, as chosen; top tokens where there is nothing to choose."""
+        """The chosen kind of list; top tokens where there is nothing to choose."""
         default = self.initial.get("list_source", Study.ListSource.TOP_TOKENS)
         chosen = self.data.get("list_source", default) if self.is_bound else default
         return str(chosen) if chosen in PROTOCOLS else str(Study.ListSource.TOP_TOKENS)

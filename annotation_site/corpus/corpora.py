@@ -208,7 +208,7 @@ def corpus_uploaded(name: str) -> Corpus | None:
 
 
 def corpus_label(name: str, uploaded: Corpus | None) -> str:
-    """What people call a corpus: an uploaded one by its name, WordNet's by that word."""
+    """The label of a corpus for people: an uploaded one's name, or its source as given."""
     return uploaded.name if uploaded is not None else name
 
 

@@ -191,7 +191,7 @@ class KeyPass:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _found(self, block: range, report: Callable[[int], None]) -> dict[str, NDArray[Any]]:
-        """What matters of a block, by side and layer, and the numbers of its prefixes."""
+        """The coefficients of a block that matter, by side and layer, and its prefixes' numbers."""
         first = self._sentences.counted.first
         lengths = self._sentences.lengths
         read = [number for number in block if lengths[number] > first]

@@ -44,7 +44,7 @@ def sizes_of(codes: NDArray[np.int32]) -> NDArray[np.float64]:
 
 
 def thresholds_of(codes: NDArray[np.int32]) -> NDArray[np.float32]:
-    """What a coefficient must exceed to be of interest to lists whose last entry has these codes.
+    """Coefficients above which a prefix can enter lists whose last entry has these codes.
 
     A little less than the entry's own, and 0 for a list that is not full. Never lower for a higher
     code.

@@ -26,7 +26,7 @@ _KEPT = 16_384  # sentences in memory, when prefixes are cut out of them
 
 @dataclass(frozen=True)
 class Counted:
-    """What was read of a corpus, and what was left out, in sentences.
+    """Counts of a corpus' sentences: those that were read, and those that were left out.
 
     `prepended` are the ids before each sentence. Without any, position 0 is left out, in
     `at_position_0` sentences. `cut` ones are longer than `longest` tokens, `without_prefix` have no

@@ -49,7 +49,7 @@ class TopPrefixes:
         self.entries["code"] = NONE
 
     def thresholds(self) -> NDArray[np.float32]:
-        """What a coefficient must exceed to matter to each list, shape (keys,)."""
+        """Coefficients above which a prefix can enter each list, shape (keys,)."""
         return thresholds_of(self.entries["code"][:, -1])
 
     def add(self, found: NDArray[np.void], prefixes: NDArray[np.uint64]) -> None:

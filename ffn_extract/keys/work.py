@@ -47,7 +47,7 @@ _HEADS = ("num_attention_heads", "n_head", "num_heads")
 
 @dataclass(frozen=True)
 class KeyWork:
-    """What the pass needs, open and checked. `indices` are the keys of each layer, ascending."""
+    """Inputs of the pass, open and checked. `indices` are the keys of each layer, ascending."""
 
     checkpoint: Checkpoint
     weights: ModelWeights

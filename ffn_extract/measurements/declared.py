@@ -112,7 +112,7 @@ def measure_options(
 
 
 def _suppression(given: Mapping[str, Any]) -> SuppressionOptions:
-    """What `suppression` needs. Code is no option of JSON: `scorer` is not among them."""
+    """Options of `suppression`. Code is no option of JSON: `scorer` is not among them."""
     if given.get("scorer"):
         raise OptionError.about("scorer", "is an option of the command line only.")
     typed = {name: given.get(name, default) for name, default in _OF_SUPPRESSION.items()}

@@ -17,7 +17,7 @@ from ffn_extract.bundle.manifest import digest_of
 from ffn_extract.checkpoints.config import Settings, context_of
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
 from ffn_extract.corpora import Corpus, open_corpus
-from ffn_extract.environment import environment
+from ffn_extract.environment import environment, is_installed
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.free_memory import free_bytes
 from ffn_extract.measurements import MEASUREMENTS, measurement_of
@@ -47,6 +47,11 @@ from ffn_extract.traceable import require_traceable, running_family
 from ffn_extract.tracing.batches import BatchPlan
 from ffn_extract.tracing.reader import Reader
 from ffn_extract.vocabulary import open_vocabulary
+
+LACKS = (
+    "{name} needs {packages}, which this computer does not have. "
+    "pip install 'ffn-concepts[extract]', then try again."
+)
 
 
 def measure(
@@ -227,8 +232,11 @@ class _Run:
     def require(self, one: Measurement) -> None:
         """Refuse a measurement that needs more than there is, before the model is loaded.
 
-        Raises OptionError.
+        Raises FFNExtractError.
         """
+        missing = [package for package in one.packages if not is_installed(package)]
+        if missing:
+            raise FFNExtractError(LACKS.format(name=one.name, packages=" and ".join(missing)))
         sizes = self.weights.dimensions
         if one.clusters:
             counts = [self.weights.n_values(layer) for layer in range(sizes.n_layers)]

@@ -81,9 +81,21 @@ class SuppressionOptions:
                 )
         given = [bool(self.set), bool(self.promoting), self.labels is not None]
         if sum(given) > 1:
-            raise OptionError.about("set", "promoting and labels each choose vectors: give one.")
+            raise OptionError.written(
+                "set",
+                lambda say: (
+                    f"{say('set')}, {say('promoting')} and {say('labels')} each choose vectors: "
+                    "give one."
+                ),
+            )
         if (self.labels is None) != (not self.described and self.category is None):
-            raise OptionError.about("labels", "needs described or category, and these need labels.")
+            raise OptionError.written(
+                "labels",
+                lambda say: (
+                    f"{say('labels')} needs {say('described')} or {say('category')}, and these "
+                    f"need {say('labels')}."
+                ),
+            )
         if len(self.set) > MOST_SET or len({turned[:2] for turned in self.set}) < len(self.set):
             raise OptionError.about("set", f"names up to {MOST_SET:,} vectors, each once.")
         if not all(_usable(c) for c in (self.coefficient, *(c for *_, c in self.set))):

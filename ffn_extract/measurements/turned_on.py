@@ -68,10 +68,13 @@ def choose(opened: Opened) -> Choice:
         return _by_words(opened)
     if options.labels is not None:
         return _by_labels(opened, Path(options.labels))
-    raise OptionError.about(
+    raise OptionError.written(
         "set",
-        "promoting or labels has to say which vectors suppression turns on: LAYER:INDEX=3, or "
-        "words that their lists hold, or a file that a study exports.",
+        lambda say: (
+            f"Say which vectors suppression turns on: {say('set')} takes LAYER:INDEX=3, "
+            f"{say('promoting')} words that their lists hold, {say('labels')} a file that a study "
+            "exports."
+        ),
     )
 
 

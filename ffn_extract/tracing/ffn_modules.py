@@ -132,7 +132,7 @@ class DenseFFN:
         return read[tokens[places], _columns(indices, self._up_part, read.shape[-1])] > 0
 
     def key_input(self, tokens: torch.Tensor) -> torch.Tensor:
-        """What the key matrix read at some tokens, shape (tokens, d_model); a copy."""
+        """Inputs of the key matrix at some tokens, shape (tokens, d_model); a copy."""
         if self._key is None:
             raise CheckpointError("The key matrix of this FFN is not a module of its own.")
         return self._key_input.reshape(-1, self._key_input.shape[-1])[tokens]
@@ -143,7 +143,7 @@ class DenseFFN:
         return self._up is not None
 
     def biases(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """What is added to the keys' products, and to their partners', shape (n_values,)."""
+        """Biases of the keys' products, and of their partners', shape (n_values,)."""
         return _bias(self._key, self._part), _bias(self._up, self._up_part)
 
     def forget(self) -> None:
@@ -376,7 +376,7 @@ class ExpertFFN:
     def _products(
         self, x: torch.Tensor, expert: int, column: int | slice = slice(None)
     ) -> torch.Tensor:
-        """What one expert's gate and up give, side by side or in turns as the family has them."""
+        """Products of one expert's gate and up, side by side or in turns as the family has them."""
         matrix = self._stack("gate_up_proj")[expert]
         matrix = matrix.T if self._transposed else matrix  # (2 · width, d_model)
         bias = getattr(self._experts, "gate_up_proj_bias", None)
@@ -470,7 +470,7 @@ def _columns(indices: torch.Tensor, part: str, width: int) -> torch.Tensor:
 
 
 def _bias(module: torch.nn.Module | None, part: str) -> torch.Tensor | None:
-    """What a matrix adds to the products of one of its parts' vectors."""
+    """The bias of a matrix, for one of its parts' vectors."""
     bias = getattr(module, "bias", None)
     if not isinstance(bias, torch.Tensor):
         return None

@@ -1,4 +1,4 @@
-"""What the entries of a list are called: tokens or prefixes, in the language of the page."""
+"""Nouns for the entries of a list: tokens or prefixes, in the language of the page."""
 
 from dataclasses import dataclass
 

@@ -50,7 +50,7 @@ judge the words as they are written.
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a study of one kind of list can choose, and what it has unless somebody chooses."""
+    """The choices and defaults of a study of one kind of list."""
 
     every_kind: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -168,7 +168,7 @@ class StudyPlan:
 
     @property
     def protocol(self) -> Protocol:
-        """What its kind of list allows. The source is a known one."""
+        """The protocol of its kind of list. The source is a known one."""
         return PROTOCOLS[self.list_source]
 
     @property

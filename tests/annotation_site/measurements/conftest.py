@@ -10,13 +10,19 @@ import pytest
 from django.utils import timezone
 
 from annotation_site.corpus.models import LanguageModel
+from annotation_site.workers import selectors
 from annotation_site.workers.identity import this_worker
 from annotation_site.workers.models import Worker
 from tests.annotation_site.measurements.made import extracted, sentences_write
 
 
 @pytest.fixture
-def here(settings: Any, tmp_path: Path, messages: list[tuple[str, int]]) -> Path:
+def here(
+    settings: Any,
+    tmp_path: Path,
+    messages: list[tuple[str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """Folders of this test's own, a corpus of thirty sentences, and this process as a worker."""
     settings.BUNDLES_DIR = tmp_path / "bundles"
     settings.MODELS_DIR = tmp_path / "models"
@@ -25,8 +31,8 @@ def here(settings: Any, tmp_path: Path, messages: list[tuple[str, int]]) -> Path
         folder.mkdir()
     sentences_write(settings.CORPORA_DIR / "thirty.txt")
     # Nothing renews the heartbeats of a test, which may take its time.
-    later = timezone.now() + timedelta(days=1)
-    Worker.objects.create(name=this_worker(), seen_at=later, extracts=True)
+    monkeypatch.setattr(selectors, "ALIVE_FOR", timedelta(days=1))
+    Worker.objects.create(name=this_worker(), seen_at=timezone.now(), extracts=True)
     return tmp_path
 
 

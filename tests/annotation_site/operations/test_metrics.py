@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation_site.accounts.models import Role
-from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.corpus.models import Extraction, ExtractionLayer, LanguageModel
+from annotation_site.measurements.models import Measurement
 from annotation_site.operations.metrics import FromDatabase
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.results.snapshots import services
@@ -43,6 +44,7 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
     study = make_study()
     submit(assignment_of(study))
     services.snapshot_refresh_now(study=study)
+    measured = LanguageModel.objects.first()
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)  # ages are exact
     Snapshot.objects.update(finished_at=now - timedelta(minutes=5))
@@ -52,13 +54,15 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
     cut = Extraction.objects.create(model_source="m", state=Extraction.State.LAYERS)
     for layer in range(3):
         ExtractionLayer.objects.create(extraction=cut, layer=layer, total=1)
+    for state in (Measurement.State.QUEUED, Measurement.State.READY):
+        Measurement.objects.create(name="norm", model=measured, state=state)
     ExportJob.objects.create(study=study, content="jsonl")
     Worker.objects.create(name="a", seen_at=now - timedelta(seconds=3))
     Worker.objects.create(name="b", seen_at=now - timedelta(hours=3))
     with CaptureQueriesContext(connection) as queries:
         families = {family.name: family for family in FromDatabase().collect()}
-    # submissions, four queues, workers alive and newest, snapshots
-    assert len(queries) == 8
+    # submissions, five queues, workers alive and newest, snapshots
+    assert len(queries) == 9
     values = {
         (name, *sample.labels.values()): sample.value
         for name, family in families.items()
@@ -67,6 +71,7 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
     assert values == {
         ("ffn_submissions",): 1,
         ("ffn_waiting", "extractions"): 2,
+        ("ffn_waiting", "measurements"): 1,
         ("ffn_waiting", "layers"): 3,
         ("ffn_waiting", "snapshots"): 1,
         ("ffn_waiting", "exports"): 1,

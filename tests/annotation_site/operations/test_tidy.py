@@ -79,6 +79,9 @@ def things(folders, settings):
     parts = bundles / f".{uuid.uuid4()}.0123.parts"
     parts.mkdir()
     old(parts)
+    at_work = bundles / ".measurements" / str(uuid.uuid4())  # of a measurement that is gone
+    at_work.mkdir(parents=True)
+    old(at_work)
     incoming = bundles / ".incoming"
     incoming.mkdir()
     (incoming / "stopped").touch()
@@ -186,13 +189,13 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
     }
     gone = sorted(before - set(files(folders)))
     assert [name.split("/")[0] for name in gone] == [
-        *["bundles"] * 3, "corpus-copies", "exports", *["metrics"] * 2,
+        *["bundles"] * 4, "corpus-copies", "exports", *["metrics"] * 2,
     ]  # fmt: skip
     assert gone[-1] == "metrics/gone-container/counter_1.db"
     assert "bundles/.incoming/stopped" in gone
     left = sorted(p.name for p in (folders / "bundles").iterdir())
-    assert {".incoming", "put here by hand", str(things.public_id)} < set(left)
-    assert len(left) == 4  # and the folder that was made a moment ago
+    assert {".incoming", ".measurements", "put here by hand", str(things.public_id)} < set(left)
+    assert len(left) == 5  # and the folder that was made a moment ago
     assert kept == (
         [r.pk for r in Revision.objects.all()], Study.objects.count(), AuditEntry.objects.count()
     )  # fmt: skip

@@ -13,6 +13,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from ffn_extract.environment import is_installed
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.measurements import MEASUREMENTS, measurement_of
 from ffn_extract.measurements.linkage import numbered
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.run import measure
@@ -175,3 +178,21 @@ def test_the_number_of_clusters_and_the_sample_are_in_the_manifest(measured):
     given = {name: manifest["parameters"][name] for name in ("clusters", "cluster_sample")}
     assert given == {"clusters": 11, "cluster_sample": None}
     assert manifest["environment"]["packages"]["fastcluster"]
+
+
+def test_a_missing_package_is_refused_before_the_model_is_loaded(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("ffn_extract.measurements.run.is_installed", lambda package: False)
+    with pytest.raises(FFNExtractError) as refused:
+        measure(["clusters"], tiny_model("gpt2"), tmp_path / "out", MeasureOptions())
+    assert str(refused.value) == (
+        "clusters needs fastcluster, which this computer does not have. "
+        "pip install 'ffn-concepts[extract]', then try again."
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_packages_of_a_measurement_are_those_that_are_installed():
+    assert all(
+        is_installed(package) for name in MEASUREMENTS for package in measurement_of(name).packages
+    )
+    assert not is_installed("a-package-that-nobody-has")

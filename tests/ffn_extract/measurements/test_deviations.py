@@ -13,12 +13,15 @@ from ffn_extract.measurements.promotion import PAPER_EVENTS
 from ffn_extract.measurements.reductions import drawn_indices
 from ffn_extract.measurements.run import measure
 from ffn_extract.measurements.saturation import PAPER_SHARES
-from tests.ffn_extract.measurements import test_by_hand
-from tests.ffn_extract.measurements.test_by_hand import readings_of, table
-from tests.ffn_extract.measurements.test_measure import options_with
+from tests.ffn_extract.measurements.by_hand import readings_of, table, toy_model
+from tests.ffn_extract.measurements.small_runs import options_with
 
-toy = test_by_hand.toy
 EXAMPLES = 2_000
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return toy_model()
 
 
 def test_the_papers_event_counts_contradict_its_tables_9_and_10_and_fit_when_swapped():

@@ -12,7 +12,7 @@ from ffn_extract.measurements import MEASUREMENTS
 from ffn_extract.measurements.run import measure
 from ffn_extract.measurements.suppression_options import SuppressionOptions
 from tests.ffn_extract.measurements import plain_measures, plain_suppression
-from tests.ffn_extract.measurements.test_measure import (
+from tests.ffn_extract.measurements.small_runs import (
     number,
     options_with,
     plain_examples,

@@ -1,15 +1,12 @@
 """Measurements from a model's folder to folders of tables, against plain loops."""
 
-import csv
 import json
 import sys
-from functools import cache
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-import transformers
 from click.testing import CliRunner
 
 from ffn_extract.bundle.manifest import digest_of
@@ -19,10 +16,15 @@ from ffn_extract.measurements.memory import require_memory
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import Pass
 from ffn_extract.measurements.run import measure
-from ffn_extract.options import ExtractOptions
 from ffn_extract.tracing.reader import Reader
 from tests.ffn_extract.measurements import plain_measures
-from tests.ffn_extract.measurements.plain_measures import PlainExample
+from tests.ffn_extract.measurements.small_runs import (
+    OPTIONS,
+    number,
+    options_with,
+    plain_examples,
+    rows_of,
+)
 from tests.ffn_extract.tiny_gguf import write_gguf
 
 FOUR = ["contribution", "saturation", "promotion", "top-candidate"]
@@ -30,9 +32,6 @@ FAMILIES = [
     "gemma2", "gpt2", "qwen2_moe",
     *(pytest.param(family, marks=pytest.mark.long) for family in ("falcon", "gpt_oss", "llama")),
 ]  # fmt: skip
-OPTIONS = MeasureOptions(
-    model=ExtractOptions(name="tiny"), examples=10, seed=5, batch_rows=4, workers=1, resamples=100
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,33 +49,6 @@ def corpus(tmp_path_factory):
     lines = [" ".join(words[i % 7 :] + words[: i % 5])[: 8 + i] for i in range(30)]
     path.write_text("\n".join(["x", *lines]) + "\n")
     return str(path)
-
-
-def options_with(corpus, **changes):
-    given = {name: getattr(OPTIONS, name) for name in OPTIONS.__dataclass_fields__}
-    return MeasureOptions(**{**given, "corpus": corpus, **changes})
-
-
-def rows_of(folder, name):
-    with (folder / f"{name}.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def number(cell):
-    return None if cell == "" else float(cell)
-
-
-@cache
-def plain_examples(folder, measured):
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, attn_implementation="eager"
-    ).eval()
-    draws = {}
-    for row in pq.read_table(measured / "contribution" / "draws.parquet").to_pylist():
-        draws.setdefault(row["example"], []).append(row["indices"])
-    lines = (measured / "contribution" / "examples.jsonl").read_text().splitlines()
-    drawn = [json.loads(line) for line in lines]
-    return [PlainExample(model, one["ids"], draws[one["example"]]) for one in drawn]
 
 
 @pytest.fixture(scope="module")

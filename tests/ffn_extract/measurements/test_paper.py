@@ -17,7 +17,7 @@ from ffn_extract.measurements.passes import Pass
 from ffn_extract.paper.html import html_of
 from ffn_extract.paper.page import PageCell, alternative_of, shown
 from ffn_extract.paper.run import write_paper
-from tests.ffn_extract.measurements.test_measure import options_with
+from tests.ffn_extract.measurements.small_runs import options_with
 
 WORDS = ["the cat", "sat on", "a mat", "dogs", "saw"]
 TEXTS = [" ".join(WORDS[i % 4 :]) + f" {i}" for i in range(30)]

@@ -351,7 +351,7 @@ def test_word_lists_know_whole_words_and_nothing_else():
 @pytest.mark.parametrize(
     ("own", "kind", "sentence"),
     [
-        ({"set": ()}, OptionError, "has to say which vectors suppression turns on"),
+        ({"set": ()}, OptionError, "Say which vectors suppression turns on"),
         ({"set": ((2, 0, 3.0),)}, OptionError, "has 2:0, and the model has layers 0 to 1"),
         ({"set": ((1, 64, 3.0),)}, OptionError, "layer 1 has value vectors 0 to 63"),
         ({"window": 33}, OptionError, "is 33, and the model reads 32 tokens"),
@@ -410,6 +410,22 @@ def test_coefficients_beyond_what_the_model_bears_are_refused(tiny_model, corpus
     given = options_with(corpus, set=((1, 3, 1e6),))
     with pytest.raises(FFNExtractError, match=r"not finite numbers.*give a smaller coefficient"):
         measure(["suppression"], folder, tmp_path / "out", given)
+
+
+def test_the_command_names_the_options_that_choose_vectors_as_they_are_typed(
+    tiny_model, corpus, tmp_path
+):
+    asked = ["measure", "suppression", str(tiny_model("gpt2")), "--out", str(tmp_path / "out")]
+    none = CliRunner().invoke(main, [*asked, "--corpus", corpus, "--prompt-count", "4"])
+    assert none.output.endswith(
+        "Error: Say which vectors suppression turns on: --set takes LAYER:INDEX=3, --promoting "
+        "words that their lists hold, --labels a file that a study exports.\n"
+    )
+    two = CliRunner().invoke(main, [*asked, "--set", "1:3", "--promoting", "safe"])
+    assert two.output.endswith(
+        "Error: --set, --promoting and --labels each choose vectors: give one.\n"
+    )
+    assert (none.exit_code, two.exit_code) == (1, 1)
 
 
 def test_the_command_says_the_result_in_words(tiny_model, corpus, tmp_path):

@@ -15,7 +15,7 @@ from ffn_extract.measurements.run import measure
 from ffn_extract.options import ExtractOptions
 from ffn_extract.sentences import in_sentences
 from ffn_extract.tracing.reader import Reader
-from tests.ffn_extract.measurements.test_measure import rows_of
+from tests.ffn_extract.measurements.small_runs import rows_of
 from tests.ffn_extract.tracing.plain_reading import block_of, ffn_of, final_norm_of
 
 TEXTS = [" ".join(["the cat", "sat on", "a mat", "dogs"][i % 3 :]) + f" {i}" for i in range(12)]
