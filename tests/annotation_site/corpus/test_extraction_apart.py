@@ -231,5 +231,5 @@ def test_numbers_and_texts_of_an_answer_are_bounded():
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
-    with pytest.raises(SiteError, match="lacks the package torch"), extraction_runs._packages():
+    with pytest.raises(SiteError, match="lacks the package torch"), extraction_runs.packages_needed():
         raise apart._raised("missing", "torch")
