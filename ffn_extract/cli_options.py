@@ -134,7 +134,7 @@ of_a_measurement = _all(
         EXAMPLES, "corpus_field", OPTIONS["corpus_field"].help, default="text", metavar="NAME"
     ),
     _measured(
-        EXAMPLES, "split_sentences", "Split each text of the corpus into sentences.", is_flag=True
+        EXAMPLES, "split_sentences", OPTIONS["split_sentences"].help, is_flag=True
     ),
     _measured(
         EXAMPLES, "examples", "Sentences of which one prefix each is read.", type=int,

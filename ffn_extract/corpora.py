@@ -16,6 +16,7 @@ from typing import Any, TextIO, overload
 from ffn_extract.errors import CorpusError, WordNetError
 from ffn_extract.glosses.packaged import packaged_examples
 from ffn_extract.options import WORDNET_CORPUS
+from ffn_extract.sentences import in_sentences
 from ffn_extract.unnamed_file import UnnamedFile
 
 _ENCODINGS = (
@@ -47,6 +48,11 @@ class Corpus:
         for text in self.texts:
             content.update(json.dumps(text).encode() + b"\n")
         return content.hexdigest()
+
+    def split(self) -> "Corpus":
+        """The corpus with each sentence as a text, on disk where this one's texts are."""
+        collect = StoredTexts if isinstance(self.texts, StoredTexts) else list
+        return Corpus(self.name, collect(in_sentences(self.texts)))
 
 
 class StoredTexts(Sequence[str]):

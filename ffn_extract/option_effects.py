@@ -30,7 +30,7 @@ RULES = (
         lambda say: f"{say('kinds')} has no random vectors",
     ),
     Rule(
-        ("corpus", "corpus_field"),
+        ("corpus", "corpus_field", "split_sentences"),
         lambda o: "update" not in o.kinds and not o.has_keys,
         lambda say: f"{say('kinds')} has neither updates nor keys, for which texts are read",
     ),

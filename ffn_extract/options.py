@@ -104,10 +104,11 @@ class ExtractOptions:
     vectors); `keys_of` takes keys by the value vectors, or all, in place of that many. `glosses`
     names sources of `GLOSS_SOURCES` in the order in which they are asked; the empty tuple means no
     glosses. `corpus` is a path or the word "wordnet"; `corpus_field` is where a file with fields
-    holds its texts. `gguf_file` names the GGUF file of a folder or repository that has several, or
-    another format beside it. `name` is what the model is called in the bundle (default: the hub id,
-    or the folder's name). `workers` run the model for keys. `through_head` leads an
-    encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
+    holds its texts, and `split_sentences` takes each of their sentences, by the rule of
+    `ffn_extract.sentences`, as a text. `gguf_file` names the GGUF file of a folder or repository
+    that has several, or another format beside it. `name` is what the model is called in the bundle
+    (default: the hub id, or the folder's name). `workers` run the model for keys. `through_head`
+    leads an encoder's vectors to the vocabulary through its masked-LM head's dense layer and norm.
 
     The options under `UNKNOWN` describe a family that is not known (or stored otherwise), as
     `ffn_extract.architectures.given` tells. The unembedding may be named alone, for a family that
@@ -246,6 +247,10 @@ class ExtractOptions:
         "text", Text(metavar="NAME", most=100), TEXTS,
         "The field of .json or .jsonl, or column of a table, that holds the text.",
         label="Field of the texts", bundle="otherwise",
+    )  # fmt: skip
+    split_sentences: bool = option(
+        False, Flag(), TEXTS, "Split each text of the corpus into sentences.",
+        label="Split texts into sentences",
     )  # fmt: skip
     device: str = option(
         "auto", Device(), MACHINE, "auto, cpu, cuda or cuda:N.", bundle="otherwise"

@@ -166,7 +166,8 @@ def open_device(wanted: str) -> torch.device:
 def _corpus(options: ExtractOptions) -> Corpus:
     # Keys need every sentence, in their order; a corpus can be larger than memory.
     read = stored_corpus if options.has_keys else open_corpus
-    return read(options.corpus, options.corpus_field)
+    corpus = read(options.corpus, options.corpus_field)
+    return corpus.split() if options.split_sentences else corpus
 
 
 def _open_sources(names: Sequence[str]) -> dict[str, GlossSource]:

@@ -39,9 +39,9 @@ def sentences_of(text: str) -> Iterator[str]:
         yield from filter(None, [line[start:].strip()])
 
 
-def in_sentences(texts: Iterable[str]) -> list[str]:
+def in_sentences(texts: Iterable[str]) -> Iterator[str]:
     """The sentences of all texts, one after the other."""
-    return [sentence for text in texts for sentence in sentences_of(text)]
+    return (sentence for text in texts for sentence in sentences_of(text))
 
 
 def _ends(line: str, start: int, end: re.Match[str]) -> bool:

@@ -25,7 +25,8 @@ from ffn_extract.errors import OptionError
 from ffn_extract.options import ExtractOptions, flag_of
 
 posted = {"model": "gpt2", "extent": "sample", "kinds": ["value"], "per_layer": 2, "seed": 0,
-          "glosses": "none", "projection": "raw", "random_grain": "dimension", "shade": 7}
+          "keys_of": "sample", "glosses": "none", "projection": "raw",
+          "random_grain": "dimension", "shade": 7}
 form = EnqueueForm(posted)
 assert form.is_valid(), form.errors
 field, sent = form.fields["shade"], NewExtraction().fields["shade"]

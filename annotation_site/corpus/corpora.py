@@ -176,7 +176,9 @@ def require_corpus(options: ExtractOptions) -> None:
     corpus = corpus_taken(options.corpus)
     if corpus is None:
         return
-    if "update" in options.kinds and corpus.sentences < options.drawn_count:
+    # Texts that are split into sentences are more than were counted.
+    too_few = corpus.sentences < options.drawn_count and not options.split_sentences
+    if "update" in options.kinds and too_few:
         raise Invalid(
             gettext(
                 "“%(name)s” has %(found)s sentences, and %(needed)s updates per layer need "

@@ -41,7 +41,6 @@ from ffn_extract.pipeline import model_info, open_device, open_weights
 from ffn_extract.progress import Report, Steps, ignore
 from ffn_extract.running import MEASUREMENTS as PURPOSE
 from ffn_extract.running import load_model, with_random_weights
-from ffn_extract.sentences import in_sentences
 from ffn_extract.target_lock import locked
 from ffn_extract.traceable import require_traceable, running_family
 from ffn_extract.tracing.batches import BatchPlan
@@ -248,9 +247,7 @@ class _Run:
     def corpus(self) -> Corpus:
         """The texts that are read."""
         corpus = open_corpus(self.options.corpus, self.options.corpus_field)
-        if self.options.split_sentences:
-            return Corpus(corpus.name, in_sentences(corpus.texts))
-        return corpus
+        return corpus.split() if self.options.split_sentences else corpus
 
     @cached_property
     def examples(self) -> Examples:

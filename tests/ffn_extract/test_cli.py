@@ -146,9 +146,9 @@ def test_no_command_has_an_option_twice(name):
 
 
 def test_bad_options_are_told_all_at_once(tmp_path):
-    ended = run("extract", tmp_path, "--out", tmp_path / "out", "--kinds", "key", "--top-k", 0)
+    ended = run("extract", tmp_path, "--out", tmp_path / "out", "--kinds", "keys", "--top-k", 0)
     assert refused(ended) == (
-        "Error: --kinds has no key; it knows: value, random, update. "
+        "Error: --kinds has no keys; it knows: value, random, update, key, random-key. "
         "--top-k must be a whole number from 1 to 1000, not 0."
     )
 
@@ -233,8 +233,8 @@ def test_help_shows_choices_in_groups_with_an_example():
     shown = CliRunner().invoke(main, ["extract", "--help"]).output
     headings = [line[:-1] for line in shown.splitlines() if re.fullmatch(r"[A-Z][\w ]+:", line)]
     assert headings == [
-        "Output", "Which vectors", "Projection", "Texts of updates", "Glosses",
-        "Families that are not known", "Model and machine", "Options", "Example",
+        "Output", "Which vectors", "Projection", "Texts that the model reads",
+        "Glosses", "Families that are not known", "Model and machine", "Options", "Example",
     ]  # fmt: skip
     for choices in ("[raw|fold|norm]", "[dimension|layer|model]", "[row|col]", "[layer|rms]"):
         assert choices in shown

@@ -33,7 +33,7 @@ def test_the_rule_is_that_of_a_plain_loop_over_characters(text):
 
 def test_the_sentences_of_texts_stand_in_their_order_and_nothing_else_is_lost():
     texts = list(CASES)
-    found = in_sentences(texts)
+    found = list(in_sentences(texts))
     assert found == [sentence for sentences in CASES.values() for sentence in sentences]
     assert "".join("".join(found).split()) == "".join("".join(texts).split())
 

@@ -11,6 +11,7 @@ def form(**changes):
         "seed": 7,
         "projection": "raw",
         "random_grain": "layer",
+        "keys_of": "sample",
         "glosses": "none",
         **changes,
     }

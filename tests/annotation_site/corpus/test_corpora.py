@@ -50,10 +50,11 @@ def send(client, content=TWO, **fields):
     return client.post(URL, {"name": "two", "file": file, **fields})
 
 
-def enqueue(corpus, *, needed=2, kinds=("value", "update")):
+def enqueue(corpus, *, needed=2, kinds=("value", "update"), split=False):
     options = ExtractOptions(
-        corpus=corpus.reference, kinds=kinds, per_layer=1, drawn_per_layer=needed
-    )
+        corpus=corpus.reference, kinds=kinds, per_layer=1, drawn_per_layer=needed,
+        split_sentences=split,
+    )  # fmt: skip
     return services.extraction_enqueue(model_source="gpt2", options=options)
 
 
@@ -152,6 +153,7 @@ def test_too_few_sentences_are_refused_with_the_number_needed(add):
     with pytest.raises(Invalid, match="“two” has 2 sentences, and 3 updates per layer need 3"):
         enqueue(corpus, needed=3)
     enqueue(corpus, needed=3, kinds=("value", "random"))
+    enqueue(corpus, needed=3, split=True)  # the worker counts them
     assert enqueue(corpus).parameters["corpus"] == corpus.reference
 
 

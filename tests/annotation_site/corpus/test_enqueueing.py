@@ -81,6 +81,7 @@ EVERY_OPTION = {
     "random_grain": "model",
     "corpus": "mine.jsonl",
     "corpus_field": "body",
+    "split_sentences": True,
     "glosses": ("wikipedia",),
     "drop_special": True,
     "through_head": True,
@@ -334,7 +335,7 @@ def test_keys_are_enqueued_with_a_corpus_and_the_page_shows_what_was_read(
     admin, folders, tiny_model
 ):
     model_folder(folders, tiny_model, "llama")
-    (folders.CORPORA_DIR / "mine.txt").write_text("the cat sat\na mat\nthe cat\nx\n")
+    (folders.CORPORA_DIR / "mine.txt").write_text("the cat sat\na mat\nthe cat\nthe\n")
     posted = form(model="tiny", kinds=["value", "key", "random-key"], per_layer=3)
     posted |= {"keys_of": "values", "corpus": "mine.txt", "workers": 1, "glosses": "none"}
     assert admin.post(URL, posted).status_code == 302
@@ -359,7 +360,7 @@ def test_keys_are_enqueued_with_a_corpus_and_the_page_shows_what_was_read(
         assert never + short == 6
         assert f"{label}: {never} never active, {short} with fewer than 25 prefixes" in page
     assert "4 read; 0 cut at 32 tokens; position 0 left out in 4; 1 without a prefix" in page
-    listed = admin.get(f"/models/{extraction.public_id}/lists/", {"kind": "key"})
+    listed = admin.get(f"/models/{extraction.public_id}/vectors/", {"kind": "key"})
     assert listed.status_code == 200
 
 

@@ -230,6 +230,7 @@ def test_numbers_and_texts_of_an_answer_are_bounded():
     assert len(type(apart._raised("bug", "E" * 1000)).__name__) == 40
 
 
-def test_a_package_that_is_missing_is_named(monkeypatch):
-    with pytest.raises(SiteError, match="lacks the package torch"), extraction_runs._packages():
+def test_a_package_that_is_missing_is_named():
+    lacking = pytest.raises(SiteError, match="lacks the package torch")
+    with lacking, extraction_runs.packages_needed():
         raise apart._raised("missing", "torch")

@@ -122,6 +122,8 @@ def test_a_corpus_with_too_few_sentences_is_refused_with_the_number_needed(known
     with pytest.raises(Invalid) as refused:
         enqueue(known, corpus=uploaded.reference, options={"examples": 4})
     assert "“three” has 3 sentences, and 4 examples need as many" in refused.value.message
+    # The worker counts those of split texts.
+    enqueue(known, corpus=uploaded.reference, options={"examples": 4, "split_sentences": True})
 
 
 def test_a_corpus_stays_as_long_as_a_measurement_may_need_it(known, uploaded, researcher):

@@ -6,6 +6,7 @@ key 4 with a negative coefficient; each at the word itself.
 """
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -187,6 +188,25 @@ def test_behind_a_bos_the_first_word_counts(model, options, tmp_path):
     assert (counted["prepended"], counted["at_position_0"], counted["without_prefix"]) == (
         [10], 0, 0
     )  # fmt: skip
+
+
+def test_paragraphs_that_are_split_give_the_lists_of_their_sentences(model, options, tmp_path):
+    """Of updates too, and the manifest says which rule made the texts."""
+    split = tmp_path / "texts.jsonl"
+    paragraphs = ("\n".join(SENTENCES[:4]), "\n".join(SENTENCES[4:]))
+    split.write_text("".join(json.dumps({"text": text}) + "\n" for text in paragraphs))
+    of_both = dataclasses.replace(options, kinds=("update", "key"), drawn_per_layer=3)
+    extract(model, tmp_path / "plain", of_both)
+    one = dataclasses.replace(of_both, corpus=str(split), split_sentences=True)
+    extract(model, tmp_path / "split", one)
+    plain, found = (open_bundle(tmp_path / name).manifest for name in ("plain", "split"))
+    assert found.files == plain.files
+    assert found.parameters == {**plain.parameters, "split_sentences": True}
+    extract(
+        model, tmp_path / "whole", dataclasses.replace(one, kinds=("key",), split_sentences=False)
+    )
+    whole = open_bundle(tmp_path / "whole").manifest.parameters
+    assert (whole["corpus"]["texts"], whole["keys"]["cut"]) == (2, 2)
 
 
 def test_a_corpus_without_a_prefix_is_refused(model, options, tmp_path):

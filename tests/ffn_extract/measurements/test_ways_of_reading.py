@@ -157,7 +157,7 @@ def test_split_sentences_are_the_texts_and_their_digest_is_stored(tiny_model, tm
     out = measured(tiny_model("gpt2"), tmp_path, texts=texts, examples=16, split_sentences=True)
     corpus = manifest_of(out)["parameters"]["examples"]["corpus"]
     assert corpus == {
-        "name": "file", "texts": 24, "sha256": Corpus("file", in_sentences(texts)).digest,
+        "name": "file", "texts": 24, "sha256": Corpus("file", list(in_sentences(texts))).digest,
     }  # fmt: skip
     lines = [json.loads(line) for line in (out / "examples.jsonl").read_text().splitlines()]
     assert {line["text"] for line in lines} <= set(in_sentences(texts))
