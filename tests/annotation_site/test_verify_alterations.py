@@ -29,6 +29,7 @@ from annotation_site.exports.annotation_records import (
 from annotation_site.exports.archive import CHECKSUMS
 from annotation_site.results.files import archive
 from annotation_site.results.files.archive_annotations import TableSettings
+from annotation_site.results.files.archive_annotations import PREFIX_COLUMNS
 from annotation_site.results.files.archive_checks import NOT_CHECKED
 from annotation_site.results.tables import registry as tables
 from annotation_site.verify import main
@@ -287,6 +288,8 @@ def test_each_entry_of_the_list_names_what_an_archive_has(data):
             parameters = json.loads(members(data)[place])
             for one in named:
                 assert one == "data_version" or one.partition(".")[0] in parameters
+        elif place == "labels/prefixes.csv":  # only studies of prefixes have it
+            assert set(named) <= {column.name for column in PREFIX_COLUMNS}
         elif place.endswith(".csv"):
             header = members(data)[place].decode().splitlines()[0].split(",")
             assert set(named) <= set(header)
