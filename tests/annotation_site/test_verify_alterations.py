@@ -28,8 +28,7 @@ from annotation_site.exports.annotation_records import (
 )
 from annotation_site.exports.archive import CHECKSUMS
 from annotation_site.results.files import archive
-from annotation_site.results.files.archive_annotations import TableSettings
-from annotation_site.results.files.archive_annotations import PREFIX_COLUMNS
+from annotation_site.results.files.archive_annotations import PREFIX_COLUMNS, TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
 from annotation_site.results.tables import registry as tables
 from annotation_site.verify import main
