@@ -275,10 +275,12 @@ def suppression_of(given: dict[str, Any]) -> tuple[SuppressionOptions, str | Non
     return SuppressionOptions(**own), given.pop("scorer")
 
 
+OF_KEYS = frozenset({"workers"})
+"""Options of an extraction under whose name a measurement has one of its own."""
 of_a_comparison = declared(
     name
     for name, one in OPTIONS.items()
-    if (one.heading in (UNKNOWN, MACHINE) and name != "workers")  # a measurement has its own
+    if (one.heading in (UNKNOWN, MACHINE) and name not in OF_KEYS)
     or name in ("name", "seed", "random_grain", "top_k", "drop_special")
 )
 

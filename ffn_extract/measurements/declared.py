@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ffn_extract.cli import measure
-from ffn_extract.cli_options import suppression_of
+from ffn_extract.cli_options import OF_KEYS, suppression_of
 from ffn_extract.errors import OptionError
 from ffn_extract.measurements.options import MeasureOptions, limits
 from ffn_extract.measurements.suppression_options import SuppressionOptions
@@ -19,7 +19,9 @@ from ffn_extract.option_types import Choice, Flag, Integer, Number, OptionType, 
 from ffn_extract.options import MACHINE, OPTIONS, OUTPUT, UNKNOWN, ExtractOptions, Option
 
 OF_THE_MODEL = frozenset(
-    name for name, one in OPTIONS.items() if one.heading in (OUTPUT, MACHINE, UNKNOWN)
+    name
+    for name, one in OPTIONS.items()
+    if one.heading in (OUTPUT, MACHINE, UNKNOWN) and name not in OF_KEYS
 )
 """How a model is found and read."""
 _FIXED = {"kinds": ("value", "random"), "glosses": (), "projection": "norm"}
@@ -41,7 +43,7 @@ def _declared() -> dict[str, Option]:
             continue
         help = getattr(one, "help", None) or ""
         heading = getattr(one, "heading", OUTPUT)
-        declared = OPTIONS.get(name)
+        declared = None if name in OF_KEYS else OPTIONS.get(name)
         if declared is None:
             declared = Option(name=name, default=None, type=kind, heading=heading, help=help)
         elif isinstance(kind, Integer) and declared.type != kind:
