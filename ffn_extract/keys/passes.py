@@ -206,9 +206,9 @@ class KeyPass:
         arrays: dict[str, NDArray[Any]] = {
             f"{side}-{layer}": np.concatenate(rows) for (side, layer), rows in found.items()
         }
-        numbers = [prefix_numbers(self._sentences.ids(number)) for number in block]
-        arrays["starts"] = np.cumsum([0, *map(len, numbers)])
-        arrays["prefixes"] = np.concatenate(numbers)
+        prefixes = [prefix_numbers(self._sentences.ids(number)) for number in block]
+        arrays["starts"] = np.cumsum([0, *map(len, prefixes)])
+        arrays["prefixes"] = np.concatenate(prefixes)
         return arrays
 
     def _found_of_batch(

@@ -57,7 +57,7 @@ def first_of_largest(m: NDArray[Any], largest: NDArray[Any]) -> NDArray[np.int64
 
     `largest`, shape (columns,), are the columns' largest numbers, above 0.
     """
-    places = (m >= largest * (1 - 2 * _BELOW)).argmax(axis=0)
+    places: NDArray[np.int64] = (m >= largest * (1 - 2 * _BELOW)).argmax(axis=0)
     columns = np.arange(m.shape[1])
     unsure = np.flatnonzero(m[places, columns] != largest)
     if unsure.size:

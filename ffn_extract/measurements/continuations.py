@@ -139,7 +139,7 @@ class Writer:
         texts = [list(self.prompts[number].ids) for number in numbers]
         ids = torch.tensor([*texts, *[texts[-1]] * (self.rows - len(texts))])
         ids = ids.to(self.reader.device)
-        settings = GenerationConfig(
+        settings = _settings(
             max_new_tokens=NEW_TOKENS,
             min_new_tokens=NEW_TOKENS,
             do_sample=False,
@@ -160,7 +160,7 @@ class Writer:
 def ending_tokens(opened: Opened) -> list[int]:
     """Ids that end a text, by the model's settings, those for generation, and the tokenizer."""
     model = opened.reader.model
-    found: set[int] = set()
+    found: set[Any] = set()
     for holder in (model.generation_config, model.config, opened.tokenizer):
         ids = getattr(holder, "eos_token_id", None)
         found.update(ids if isinstance(ids, list | tuple) else [ids])
@@ -198,17 +198,23 @@ def lines_of(
 
 
 def _text(opened: Opened, ids: Sequence[int]) -> str:
-    text: str = opened.tokenizer.decode(
+    text: Any = opened.tokenizer.decode(
         list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
-    return text
+    return str(text)
+
+
+def _settings(**values: Any) -> Any:
+    """Settings for generation, those that are not given as transformers has them."""
+    kind: Any = GenerationConfig  # untyped
+    return kind(**values)
 
 
 @contextmanager
 def _without_settings(model: Any) -> Iterator[None]:
     """Leave out what the model's own file sets for generation, such as penalties."""
     before = model.generation_config
-    model.generation_config = GenerationConfig()
+    model.generation_config = _settings()
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """Early exit: where a rule on dominant sub-updates says that the prediction is found (6.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,7 @@ _CLASSIFIERS = [
     }.items()
     for variant in ("ridge", "lasso")
 ]
-_PAPER = {
+_PAPER: Mapping[str, Mapping[tuple[Cell, ...], str]] = {
     "accuracy, paper": {
         ("rule", "set"): "94.1% ± 1.4",
         **{(f, v): f"{numbers[0]}[^penalty]" for f, v, numbers in _CLASSIFIERS},

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -161,14 +161,14 @@ def _measured(
     running = [one for one in wanted if one.compute is not None or one.run is not None]
     for one in wanted:
         if one not in running:
-            attempt(one, lambda one=one: _norm(model, folders[one.name], options, report))
+            attempt(one, partial(_norm, model, folders[one.name], options, report))
     if running:
         run = _Run(model, place, options, running, Steps(report), scorer)
         run.measurements = [one for one in running if allowed(one, run)]
         if any(one.compute is not None for one in run.measurements):
             _ = run.readings  # an error of the pass is one of every measurement
         for one in run.measurements:
-            attempt(one, lambda one=one: run.write(one, folders[one.name]))
+            attempt(one, partial(run.write, one, folders[one.name]))
         run.forget()
     return measured
 

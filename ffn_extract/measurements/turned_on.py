@@ -85,7 +85,7 @@ def random_ones(opened: Opened, chosen: Sequence[Turned]) -> list[Turned]:
     layer has too few.
     """
     seeds = np.random.SeedSequence(opened.options.seed, spawn_key=(_DRAWN,))
-    random = np.random.Generator(np.random.PCG64(seeds))
+    generator = np.random.Generator(np.random.PCG64(seeds))
     drawn: list[Turned] = []
     for layer in sorted({turned[0] for turned in chosen}):
         own = [turned for turned in chosen if turned[0] == layer]
@@ -97,7 +97,7 @@ def random_ones(opened: Opened, chosen: Sequence[Turned]) -> list[Turned]:
                 f"takes {len(own)} vectors of layer {layer}, which has {len(others)} others for "
                 "the random control. Choose fewer.",
             )
-        indices = random.choice(np.array(others), len(own), replace=False).tolist()
+        indices = generator.choice(np.array(others), len(own), replace=False).tolist()
         drawn += [(layer, i, c) for i, (*_, c) in zip(sorted(indices), own, strict=True)]
     return drawn
 

@@ -54,7 +54,7 @@ class Unembed:
     def _product(self, narrow: torch.Tensor) -> torch.Tensor:
         if self._rows.dtype == narrow.dtype:
             return linear(narrow, self._rows, self._bias)
-        parts = [linear(narrow, _wide(rows)) for rows in self._rows.split(_ROWS)]
+        parts = [linear(narrow, _wide(rows)) for rows in torch.split(self._rows, _ROWS)]
         scores = torch.cat(parts, dim=1)
         return scores if self._bias is None else scores + self._bias
 

@@ -199,7 +199,10 @@ def test_optional_rows_are_counted_as_they_are_read(full, what, rows, most):
     manifest = parse_manifest((full / "manifest.json").read_bytes())
     model = dataclasses.replace(manifest.model, d_ff=N)
     (full / "manifest.json").write_bytes(dataclasses.replace(manifest, model=model).to_bytes())
-    resign(full, **{what: len(rows)})
+    full_lists = {"never_active": 2, "short": 0}  # of two of four keys; random ones have none
+    keys = {"key": full_lists, "random-key": {"never_active": 4, "short": 0}}
+    counts = {"keys": keys} if what == "trigger_prefixes" else {}
+    resign(full, **{what: len(rows)}, **counts)
     assert apart.check("rows", full).refusal == ""
     assert apart.check("heads", full, max_bytes=most).refusal == ""
     refusal = apart.check("rows", full, max_bytes=most).refusal
