@@ -282,7 +282,8 @@ class RulesForm(forms.Form):
         """Whether lists show another thing than before: what depends on it has its defaults now."""
         if not self.is_bound or self.data.get("follows", self.source) == self.source:
             return False
-        data = self.data.copy()
+        given: Any = self.data
+        data = given.copy()
         for name, value in PROTOCOLS[self.source].defaults.items():
             if isinstance(value, bool):
                 data.setlist(name, ["on"] if value else [])

@@ -314,5 +314,6 @@ for _option in OFFERED.values():
     _field = option_field(_option)
     _field.required = _option.name in USUAL
     _field.label = _LABELS.get(_option.name, _field.label)
-    _field.help_text = _HELPS.get(_option.name, _field.help_text)
+    _help: Any = _HELPS.get(_option.name, _field.help_text)
+    _field.help_text = _help
     MeasurementForm.base_fields[_option.name] = _field

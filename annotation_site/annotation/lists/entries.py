@@ -129,7 +129,8 @@ def list_scores(vector: Vector, source: str) -> list[float] | None:
     """
     if source == Source.TRIGGER_PREFIXES:
         return [one["coefficient"] for one in stored_prefixes([vector.pk])[vector.pk]]
-    return vector.scores
+    scores: Any = vector.scores  # the field gives floats for the bytes that it stores
+    return None if scores is None else list(scores)
 
 
 def with_list(

@@ -72,7 +72,8 @@ class MeasurementEstimatesView(ApiView):
     )
     def post(self, request: PersonRequest) -> Response:
         wanted = _wanted(self.body)
-        corpus = Corpus.objects.filter(public_id=_uploaded(wanted.pop("corpus"))).first()
+        uploaded = _uploaded(wanted.pop("corpus"))
+        corpus = None if uploaded is None else Corpus.objects.filter(public_id=uploaded).first()
         return self.answer(forecasts.measurement_forecast(**wanted, corpus=corpus))
 
 

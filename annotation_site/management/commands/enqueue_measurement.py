@@ -41,7 +41,11 @@ class Command(SiteCommand):
         self, *args: Any, measurement: str, model: str, corpus: str, estimate: bool, **given: Any
     ) -> None:
         options = {name: given[name] for name in OFFERED}
-        wanted = {"name": measurement, "model": _model(model.strip()), "options": options}
+        wanted: dict[str, Any] = {
+            "name": measurement,
+            "model": _model(model.strip()),
+            "options": options,
+        }
         try:
             if estimate:
                 with transaction.atomic():

@@ -51,7 +51,7 @@ def fields_of(model: type[Model], *without: str) -> list[str]:
 TOKEN_FIELDS = fields_of(Token)
 VECTOR_FIELDS = fields_of(Vector, "kind", "layer", "index", "token_ids")  # in labels/lists.csv
 MODEL_FIELDS = fields_of(LanguageModel)
-WITHOUT_TOKENS = {"scores": [], "bottom_token_ids": None, "bottom_scores": None}
+WITHOUT_TOKENS: dict[str, Any] = {"scores": [], "bottom_token_ids": None, "bottom_scores": None}
 """Of a key whose list is prefixes, its own top tokens are no part of the study."""
 _PACKED = {f.name for f in Vector._meta.concrete_fields if isinstance(f, Float32ArrayField)}
 
