@@ -101,6 +101,7 @@ def test_from_the_form_to_figures_side_by_side(site: Site, browser: Browser, tmp
             *archive.namelist()
         }
         table = archive.read("contribution.csv")
+    page.locator("summary", has_text="contribution").click()
     with page.expect_download() as downloaded:
         page.get_by_role("link", name="CSV (contribution)").click()
     assert downloaded.value.path().read_bytes() == table
