@@ -239,7 +239,7 @@ def test_the_tutorial_from_the_first_key_to_the_comparison(enter):
     expect(heading).to_be_visible()
     expect(page.get_by_text("so its coverage is 24 of 30")).to_be_visible()
     expect(page.get_by_role("row", name="You 6 4 13.3%")).to_be_visible()
-    page.get_by_text("Token by token").click()
+    page.get_by_text("Entry by entry").click()
     expect_no_barrier(page)
 
 

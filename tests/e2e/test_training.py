@@ -82,7 +82,7 @@ def test_from_reference_answers_to_a_newcomer_who_is_let_in(page: Page, world: S
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="and the reference annotation")).to_be_visible()
         if first:
-            page.get_by_text("Token by token").click()
+            page.get_by_text("Entry by entry").click()
             look(page, "training-feedback")
             page.get_by_role("link", name="Continue").click()
     expect(page.get_by_role("link", name="Continue")).to_be_focused()
