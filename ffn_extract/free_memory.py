@@ -4,11 +4,11 @@ from pathlib import Path
 
 
 def free_bytes() -> int | None:
-    """Memory that processes can have without swapping; None where the system does not say."""
+    """Bytes that processes can have without swapping; None where the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    except OSError:
+    except (OSError, ValueError, IndexError):
         pass
     return None

@@ -265,7 +265,7 @@ ACCOUNTS_VIEWS_MAY = {"annotation", "notices"}
 # questions to the process that extracts; these load without torch.
 FROM_EXTRACTION = {
     "apart", "atomic_file", "bundle", "checkpoints.outline", "chosen_vectors", "corpora",
-    "data_folder", "errors", "estimate", "formulas", "measurements.MEASUREMENTS",
+    "data_folder", "errors", "estimate", "formulas", "free_memory", "measurements.MEASUREMENTS",
     "measurements.RUN_NO_MODEL", "measurements.STEPS_OF_SOME", "measurements.STEPS_WITHOUT",
     "measurements.declared", "measurements.estimate", "measurements.options", "model_sizes",
     "option_types", "options", "progress", "target_lock", "traceable", "version",

@@ -10,10 +10,10 @@ from django.conf import settings
 from annotation_site.corpus.locations import local_folder, require_model, says_its_sizes
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.errors import Invalid
-from annotation_site.workers.memory import free_bytes
 from ffn_extract.checkpoints.outline import Outline, outline_of_folder, outline_on_hub
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.estimate import DEFAULT_RATE, Estimate, estimate
+from ffn_extract.free_memory import free_bytes
 from ffn_extract.options import ExtractOptions
 
 HUB_SECONDS = 3.0

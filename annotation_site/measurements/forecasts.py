@@ -10,7 +10,7 @@ from annotation_site.corpus.corpora import corpus_uploaded
 from annotation_site.corpus.models import Corpus, LanguageModel
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import options_checked, options_of
-from annotation_site.workers.memory import free_bytes
+from ffn_extract.free_memory import free_bytes
 from ffn_extract.measurements.estimate import Estimate, Sizes, estimate
 
 _RUNS = 20

@@ -37,8 +37,8 @@ from annotation_site.results.models import ExportJob, Snapshot, StudyDeletion
 from annotation_site.templatetags.plain_words import rough_bytes, rough_duration
 from annotation_site.workers.claims import ClaimedWork
 from annotation_site.workers.identity import worker_label
-from annotation_site.workers.memory import free_bytes
 from ffn_extract.bundle.manifest import FORMAT_VERSION
+from ffn_extract.free_memory import free_bytes
 from ffn_extract.version import __version__
 
 GOOD, RUNNING, LOOK, WRONG = "good", "run", "warn", "bad"

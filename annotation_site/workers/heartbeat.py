@@ -18,9 +18,10 @@ from django.utils import timezone
 from annotation_site.workers.claims import wake
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.identity import this_worker
-from annotation_site.workers.memory import free_bytes, tree_bytes
+from annotation_site.workers.memory import tree_bytes
 from annotation_site.workers.models import Sweep, Worker
 from annotation_site.workers.queues import EXTRACTION_QUEUE, RESULTS_QUEUE
+from ffn_extract.free_memory import free_bytes
 from ffn_extract.version import __version__
 
 BEAT_SECONDS = 2

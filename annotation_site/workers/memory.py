@@ -23,17 +23,6 @@ def release() -> None:
         _trim(0)
 
 
-def free_bytes() -> int | None:
-    """Bytes that programs of this machine can still have, where the system says so (Linux)."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
-
-
 def tree_bytes(process: int) -> int | None:
     """Bytes in memory of a process and its descendants; None where the system does not say.
 

@@ -1,9 +1,10 @@
 """Run measurements, from a model's name to folders of tables and figures."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -141,34 +142,32 @@ def _measured(
     """Measure and write folders; with `refused`, errors of one measurement are noted there."""
     measured: dict[str, Measured] = {}
 
-    def attempt(one: Measurement, write: Callable[[], Measured]) -> None:
+    @contextmanager
+    def noted(one: Measurement) -> Iterator[None]:
+        """Note the error of a measurement, where errors are noted."""
         try:
-            measured[one.name] = write()
+            yield
         except FFNExtractError as error:
             if refused is None:
                 raise
             refused[one.name] = error
-
-    def allowed(one: Measurement, run: _Run) -> bool:
-        try:
-            run.require(one)
-        except FFNExtractError as error:
-            if refused is None:
-                raise
-            refused[one.name] = error
-        return refused is None or one.name not in refused
 
     running = [one for one in wanted if one.compute is not None or one.run is not None]
     for one in wanted:
         if one not in running:
-            attempt(one, partial(_norm, model, folders[one.name], options, report))
+            with noted(one):
+                measured[one.name] = _norm(model, folders[one.name], options, report)
     if running:
         run = _Run(model, place, options, running, Steps(report), scorer)
-        run.measurements = [one for one in running if allowed(one, run)]
+        for one in running:
+            with noted(one):
+                run.require(one)
+        run.measurements = [one for one in running if not refused or one.name not in refused]
         if any(one.compute is not None for one in run.measurements):
             _ = run.readings  # an error of the pass is one of every measurement
         for one in run.measurements:
-            attempt(one, partial(run.write, one, folders[one.name]))
+            with noted(one):
+                measured[one.name] = run.write(one, folders[one.name])
         run.forget()
     return measured
 
