@@ -100,7 +100,9 @@ class RulesForm(forms.Form):
         ),
     )
     # What the kinds, categories and numbers below were chosen for: they follow `list_source`.
-    follows = forms.CharField(required=False, widget=forms.HiddenInput)
+    follows = forms.ChoiceField(
+        choices=Study.ListSource.choices, required=False, widget=forms.HiddenInput
+    )
     full_lists_only = forms.BooleanField(
         label=_("Leave out short lists"),
         required=False,

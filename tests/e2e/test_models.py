@@ -40,7 +40,7 @@ def test_an_admin_sees_what_a_model_takes_and_uploads_a_bundle(
     page.get_by_label("Files").set_input_files(files)
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("ready", exact=True)).to_be_visible()
-    log = page.get_by_role("region", name="Lines of the log")
+    log = page.get_by_role("group", name="Lines of the log")
     expect(log).to_contain_text("Uploaded, and queued to be checked and loaded. by root")
     expect(log).to_contain_text("Ready: 2 lists are loaded.")
     expect_no_barrier(page)

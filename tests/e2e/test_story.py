@@ -64,7 +64,7 @@ def enqueue(page: Page) -> None:
     page.get_by_role("link", name="Models").click()
     page.get_by_role("link", name="Enqueue a model").click()
     page.get_by_label("Model", exact=True).select_option(MODEL)
-    page.get_by_label("Vectors per layer").fill("1")
+    page.get_by_label("Vectors per layer", exact=True).fill("1")
     page.get_by_role("button", name="Enqueue without an estimate").click()
     expect(page.get_by_role("list").filter(has_text="Project every vector")).to_be_visible()
     expect(page.get_by_text("ready", exact=True)).to_be_visible()

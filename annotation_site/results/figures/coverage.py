@@ -263,7 +263,10 @@ def _swatch(entry: _Band, x: float, y: float, pixels: Transform) -> Artist:
 
 def _bands(categories: tuple[str, ...], ink: Ink) -> list[_Band]:
     spare = itertools.cycle(_MORE_BANDS)
-    looks = [_BAND_OF.get(category) or next(spare) for category in categories]
+    looks: list[tuple[str, str]] = []
+    for category in categories:
+        look = _BAND_OF.get(category)
+        looks.append(look if look and look not in looks else next(spare))
     bands = [
         _Band(category, {"facecolor": colour, "edgecolor": ink.edge, "hatch": hatch})
         for category, (colour, hatch) in zip(categories, looks, strict=True)
