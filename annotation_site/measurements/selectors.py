@@ -35,9 +35,9 @@ TABLE, FIGURES = ".csv", (".svg", ".pdf")
 
 
 def measurements(
-    *, model: LanguageModel | None = None, name: str = "", state: str = ""
+    *, model: LanguageModel | int | None = None, name: str = "", state: str = ""
 ) -> QuerySet[Measurement]:
-    """All measurements, newest first, or those of a model, of a kind or in a state.
+    """All measurements, newest first, or those of a model (or its number), of a kind or in a state.
 
     Without the columns that only the page of one needs.
     """

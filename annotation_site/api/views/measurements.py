@@ -30,12 +30,8 @@ class MeasurementsView(ApiView):
         paged=True,
     )
     def get(self, request: PersonRequest) -> Response:
-        model = None
-        if self.query["model"]:
-            model = get_object_or_404(LanguageModel, pk=self.query["model"])
-        return self.paged(
-            selectors.measurements(model=model, name=self.query["name"], state=self.query["state"])
-        )
+        wanted = {field: self.query[field] for field in ("model", "name", "state")}
+        return self.paged(selectors.measurements(**wanted))
 
     @call(
         Scope.MANAGE,

@@ -124,3 +124,4 @@ def test_the_list_can_be_narrowed_and_takes_few_queries(
         found = script.get(f"{URL}?model={known.pk}&name=saturation&state=ready").json()
     assert found["count"] == 5
     assert script.get(f"{URL}?name=norm").json()["count"] == 0
+    assert script.get(f"{URL}?model={10**6}").json()["count"] == 0  # of no model that is here
