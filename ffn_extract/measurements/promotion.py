@@ -110,7 +110,7 @@ def _words(rows: list[tuple[Cell, ...]], table: Table, readings: Readings) -> li
         ]
     first = table.rows[0]
     words.append(
-        f"{first[1]} eliminations are in layer 0, and in {first[2]} of them the token is the "
+        f"{first[1]:,} eliminations are in layer 0, and in {first[2]:,} of them the token is the "
         "input token."
     )
     return words
