@@ -18,6 +18,7 @@ from annotation_site.corpus.corpora import corpus_label, corpus_taken
 from annotation_site.corpus.locations import local_folder, says_its_sizes
 from annotation_site.corpus.log import line_add
 from annotation_site.corpus.models import Corpus, Extraction, LanguageModel
+from annotation_site.corpus.selectors import gguf_files
 from annotation_site.corpus.services import model_forget
 from annotation_site.errors import Invalid, NotAllowed, SiteError
 from annotation_site.measurements.files import (
@@ -183,6 +184,8 @@ def files_of(model: LanguageModel) -> tuple[str, dict[str, Any]]:
         reading["allow_fewer_layers"] = True
     if model.revision and local_folder(found.model_source) is None:
         reading["revision"] = model.revision
+    if not found.imported and not found.uploaded:  # the same file again, of several in a folder
+        reading |= {"gguf_file": name for name in gguf_files(found)[:1]}
     return found.model_source, reading | {"name": model.name}
 
 

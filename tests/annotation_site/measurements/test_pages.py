@@ -153,6 +153,7 @@ def test_what_cannot_be_used_is_said_and_nothing_is_enqueued(client, model, sent
     response = client.post(reverse("measurements:new"), wanted(model, action="enqueue", **sent))
     assert response.status_code == 422
     assert said in text_of(response)
+    assert f'/models/{model.pk}/">' in response.content.decode()  # the way back is still there
     assert not Measurement.objects.exists()
 
 

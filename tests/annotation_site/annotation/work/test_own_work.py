@@ -222,6 +222,9 @@ def test_lists_that_were_left_can_be_found_again():
         state="expired", opened_at=timezone.now()
     )
     page = client.get(f"/studies/{study.slug}/")
+    for position in (1, 2):
+        ids = assignment_of(study, position).item.vector.token_ids
+        assert all(f">word{i}</bdi>" in text_of(page) for i in ids[:8])
     assert "skipped, “&lt;b&gt;too rude&lt;/b&gt;”" in text_of(page)
     assert "expired; what you typed is kept" in text_of(page)
 
