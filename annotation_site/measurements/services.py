@@ -184,8 +184,8 @@ def files_of(model: LanguageModel) -> tuple[str, dict[str, Any]]:
         reading["allow_fewer_layers"] = True
     if model.revision and local_folder(found.model_source) is None:
         reading["revision"] = model.revision
-    if not found.imported and not found.uploaded:  # the same file again, of several in a folder
-        reading |= {"gguf_file": name for name in gguf_files(found)[:1]}
+    if (names := gguf_files(found)) and not found.imported and not found.uploaded:
+        reading["gguf_file"] = names[0]  # of several in a folder, the one that was read
     return found.model_source, reading | {"name": model.name}
 
 

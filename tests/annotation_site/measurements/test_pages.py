@@ -99,7 +99,7 @@ def wanted(model, **more):
 def test_the_form_begins_with_an_estimate_and_says_its_defaults(client, model):
     response = client.get(reverse("measurements:new"))
     said = text_of(response)
-    assert "memory, about" in said
+    assert "estimated memory" in said
     for words in (
         "at least 2 tokens (1 behind a token before the text)", "the 99.9th percentile on",
         "10,000 resamples",
