@@ -48,7 +48,11 @@ def log_rows(entries: Iterable[AuditEntry]) -> list[dict[str, object]]:
 
     def named(target: str) -> str:
         kind, _, name = target.partition(":")
-        return names.get(uuid.UUID(name), name) if kind == "user" else f"{words.get(kind, kind)} {name}".strip()
+        return (
+            names.get(uuid.UUID(name), name)
+            if kind == "user"
+            else f"{words.get(kind, kind)} {name}".strip()
+        )
 
     return [
         {

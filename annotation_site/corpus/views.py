@@ -260,7 +260,10 @@ def _corpora_page(request: PersonRequest, handler: DiskUploadHandler) -> HttpRes
             except Invalid as refused:
                 error = refused.message
             else:
-                messages.success(request, gettext("The corpus is uploaded. Choose it for a model or a measurement."))
+                messages.success(
+                    request,
+                    gettext("The corpus is uploaded. Choose it for a model or a measurement."),
+                )
                 return redirect("corpus:corpora")
     context = {
         "corpora": corpora.corpora_shown(request.user),

@@ -73,7 +73,8 @@ def workers_card(found: Health) -> Card:
     if not alive:
         return Card(
             "workers", WRONG, gettext("No worker is alive"),
-            ngettext("%(n)s without heartbeat", "%(n)s without heartbeat", silent) % {"n": silent},
+            ngettext("%(n)s without heartbeat", "%(n)s without heartbeat", silent) % {"n": silent}
+            if silent else gettext("none ran today"),
             gettext(
                 "Nothing is extracted, computed or exported. Start the site and its workers with "
                 "“python manage.py serve”, or the worker services of this server."
