@@ -197,8 +197,8 @@ def _reads_fewer_layers(extraction: Extraction) -> bool:
 
 
 def title_of(name: str, model: LanguageModel, parameters: Mapping[str, Any]) -> str:
-    """The title by default: "saturation of gpt2, 2,000 examples, seed 7". English, as data is."""
-    parts = [f"{name} of {model.name.rpartition('/')[2][:80]}"]
+    """The title by default: "Saturation of gpt2, 2,000 examples, seed 7". English, as data is."""
+    parts = [f"{name.replace('-', ' ').capitalize()} of {model.name.rpartition('/')[2][:80]}"]
     if name not in RUN_NO_MODEL:
         parts.append(f"{parameters['examples']:,} examples")
     if parameters.get("seed"):

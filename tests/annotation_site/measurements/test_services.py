@@ -62,7 +62,7 @@ def test_a_measurement_is_enqueued_with_every_option_and_wakes_a_worker(
     queued = enqueue(known, options={"examples": 10, "seed": 7}, requested_by=researcher)
     queued.refresh_from_db()
     assert queued.state == State.QUEUED
-    assert queued.title == f"saturation of {known.name}, 10 examples, seed 7"
+    assert queued.title == f"Saturation of {known.name}, 10 examples, seed 7"
     assert queued.parameters == {
         **{name: one.default for name, one in options.OFFERED.items()}, "examples": 10, "seed": 7,
     }  # fmt: skip
