@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
@@ -70,7 +71,7 @@ def failures(now: datetime) -> list[ClaimedWork]:
         ~Exists(later), state=ExportJob.State.FAILED, finished_at__gte=since
     ).select_related("study")
     failed = Measurement.objects.filter(state=Measurement.State.FAILED, finished_at__gte=since)
-    rows: list[ClaimedWork] = [*extractions, *_light(failed), *snapshots, *exports]
+    rows: list[Any] = [*extractions, *_light(failed), *snapshots, *exports]
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return rows
 
