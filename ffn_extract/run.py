@@ -173,13 +173,18 @@ class Run:
                 parameters=self.parameters,
                 vectors=rows,
                 tokens=tokens,
-                environment=environment(str(self.device), steps.seconds),
+                environment=environment(str(self.device), steps.seconds) | self._files(),
                 trigger_prefixes=prefixes,
             )
             done(1, 1)
         if key_pass is not None:
             key_pass.forget()
         return manifest
+
+    def _files(self) -> dict[str, list[str]]:
+        """The names of GGUF files: of several in a folder, no digest says which one was read."""
+        names = self.checkpoint.gguf_files
+        return {"gguf_files": list(names)} if names else {}
 
     def _kept_blocks(self) -> Path:
         """The folder in which a pass for keys keeps what it has done, for equal inputs alone."""

@@ -119,7 +119,10 @@ FILES = {
         "sweeps tables tasks urls views"
     ),
     "notices": "context kinds models selectors services urls views",
-    "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
+    "operations": (
+        "backup databases disk doctor health metrics overview requests site_cards site_facts "
+        "site_queue tidy views"
+    ),
     "results": "forms models pseudonyms tasks urls",
     "results/figures": "canvas charts coverage files",
     "results/files": (

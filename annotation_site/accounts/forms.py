@@ -106,6 +106,7 @@ class InvitationForm(forms.Form):
 
     def __init__(self, *args: Any, studies: Any, by: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.has_target = by.is_admin or studies.exists()
         field = self.fields["study"]
         field.queryset = studies  # type: ignore[attr-defined]
         if by.is_admin:
@@ -148,6 +149,7 @@ class BulkInvitationForm(forms.Form):
 
     def __init__(self, *args: Any, studies: Any, by: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.has_target = by.is_admin or studies.exists()
         field = self.fields["study"]
         field.queryset = studies  # type: ignore[attr-defined]
         if by.is_admin:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable
 
 from allauth.mfa.models import Authenticator
+from django.apps import apps
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.shortcuts import get_object_or_404
 
@@ -43,9 +44,15 @@ def log_rows(entries: Iterable[AuditEntry]) -> list[dict[str, object]]:
     }
     names = dict(User.objects.filter(public_id__in=ids).values_list("public_id", "username"))
 
+    words = {m._meta.model_name: str(m._meta.verbose_name) for m in apps.get_models()}
+
     def named(target: str) -> str:
         kind, _, name = target.partition(":")
-        return names.get(uuid.UUID(name), name) if kind == "user" else f"{kind} {name}".strip()
+        return (
+            names.get(uuid.UUID(name), name)
+            if kind == "user"
+            else f"{words.get(kind, kind)} {name}".strip()
+        )
 
     return [
         {

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from annotation_site.corpus.loading import CONTINUATION
-from annotation_site.corpus.models import Extraction, Token, Vector
+from annotation_site.corpus.models import Extraction, Kind, Token, Vector
 
 PER_PAGE = 25
 MOST_COUNTED = 1000
@@ -35,12 +35,16 @@ class ShownVector:
 
 @dataclass(frozen=True)
 class VectorsPage:
-    """One page of the vectors found. `count` stops at MOST_COUNTED + 1, which means "more"."""
+    """One page of the vectors found. `count` stops at MOST_COUNTED + 1, which means "more".
+
+    `total` is how many there are, where a bundle's own counts say so: of all, and of a kind.
+    """
 
     vectors: Sequence[ShownVector]
     count: int
     number: int
     has_next: bool
+    total: int | None = None
 
     @property
     def is_more(self) -> bool:
@@ -98,7 +102,20 @@ def vectors_page(
     rows = extraction.vectors.in_bulk(ids[first:last])
     shown = [rows[pk] for pk in ids[first:last] if pk in rows]
     count = min(len(ids), MOST_COUNTED + 1)
-    return VectorsPage(_shown(extraction, shown, wanted), count, number, len(ids) > last)
+    total = None if word or layer is not None else _told(extraction, kind)
+    return VectorsPage(_shown(extraction, shown, wanted), count, number, len(ids) > last, total)
+
+
+def first_kind(extraction: Extraction) -> str:
+    """The kind that a page begins with: value vectors, where there are some, else any."""
+    return Kind.VALUE if _told(extraction, Kind.VALUE) else ""
+
+
+def _told(extraction: Extraction, kind: str) -> int | None:
+    """How many vectors the bundle says it has, of a kind or of all."""
+    counts = extraction.counts or {}
+    found = counts.get("kinds", {}).get(kind) if kind else counts.get("vectors")
+    return found if isinstance(found, int) else None
 
 
 def _holds_any(token_ids: set[int]) -> Q:

@@ -132,6 +132,7 @@ class EnqueueForm(forms.Form):
             self.fields[name].one_of = True  # type: ignore[attr-defined]
         if not local_models and not known_models:
             del self.fields["chosen"]
+            self.fields["model"].label = gettext("Model of the hub, by its id")
         self.fields["model"].help_text = gettext(
             "Such as gpt2. A folder or GGUF file that you put into the models folder appears in "
             "the list."

@@ -95,8 +95,15 @@ def what_was_read(extraction: Extraction) -> dict[str, object]:
         "unembedding": unembedding and {"tensors": unembedding["tensors"], "words": words},
         "layers_read": model.get("layers_read"),
         "tokenizer": parameters.get("tokenizer"),
+        "gguf_files": gguf_files(extraction),
         **_of_keys(manifest.get("counts", {}).get("keys") or {}, parameters),
     }
+
+
+def gguf_files(extraction: Extraction) -> list[str]:
+    """The names of the GGUF files that were read; empty for other formats, and if not told."""
+    names = extraction.environment.get("gguf_files")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _of_keys(counts: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, object]:

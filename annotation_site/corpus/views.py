@@ -20,7 +20,7 @@ from annotation_site.accounts.permissions import (
     researcher_required,
 )
 from annotation_site.corpus import corpora, forecasts, importing, locations, selectors, services
-from annotation_site.corpus.browsing import vectors_page
+from annotation_site.corpus.browsing import first_kind, vectors_page
 from annotation_site.corpus.forms import CorpusForm, EnqueueForm, ExtractionFilter, VectorFilter
 from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Corpus, Extraction
@@ -216,7 +216,7 @@ def manifest(request: PersonRequest, public_id: uuid.UUID) -> HttpResponseBase:
 def vectors(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """An extraction's vectors by layer, or those with a token in their list."""
     found = get_object_or_404(selectors.extractions_ready(), public_id=public_id)
-    form = VectorFilter(request.GET)
+    form = VectorFilter(request.GET or {"kind": first_kind(found)})
     context: dict[str, object] = {"extraction": found, "form": form}
     if form.is_valid():
         wanted = form.cleaned_data
@@ -260,7 +260,10 @@ def _corpora_page(request: PersonRequest, handler: DiskUploadHandler) -> HttpRes
             except Invalid as refused:
                 error = refused.message
             else:
-                messages.success(request, gettext("The corpus is here. Choose it for updates."))
+                messages.success(
+                    request,
+                    gettext("The corpus is uploaded. Choose it for a model or a measurement."),
+                )
                 return redirect("corpus:corpora")
     context = {
         "corpora": corpora.corpora_shown(request.user),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from django import forms
@@ -193,6 +194,15 @@ class MeasurementForm(forms.Form):
         self.initial.setdefault("corpus", WORDNET_CORPUS)
         self.initial.setdefault("names", [FIRST])
 
+    @cached_property
+    def chosen_model(self) -> LanguageModel | None:
+        """The chosen model, also of a form that has errors in other fields."""
+        field = cast("forms.ModelChoiceField[LanguageModel]", self.fields["model"])
+        try:
+            return field.clean(self["model"].value())
+        except forms.ValidationError:
+            return None
+
     @property
     def usual(self) -> Iterator[BoundField]:
         """The fields that are always open."""
@@ -257,13 +267,12 @@ class MeasurementForm(forms.Form):
     def wanted(self) -> dict[str, Any]:
         """The arguments of services: of a valid form, or the first values of an unbound one."""
         if not self.is_bound:
-            first = self.fields["model"].queryset.filter(pk=self["model"].initial).first()  # type: ignore[attr-defined]
             names = self["names"].initial
-            if first is None or not names:
+            if self.chosen_model is None or not names:
                 return {}
             values = {name: self[name].initial for name in OFFERED if name in self.initial}
             return {
-                "model": first,
+                "model": self.chosen_model,
                 "names": names,
                 "corpus": self["corpus"].initial,
                 "options": {name: value for name, value in values.items() if value is not None},

@@ -18,6 +18,7 @@ from annotation_site.corpus.corpora import corpus_label, corpus_taken
 from annotation_site.corpus.locations import local_folder, says_its_sizes
 from annotation_site.corpus.log import line_add
 from annotation_site.corpus.models import Corpus, Extraction, LanguageModel
+from annotation_site.corpus.selectors import gguf_files
 from annotation_site.corpus.services import model_forget
 from annotation_site.errors import Invalid, NotAllowed, SiteError
 from annotation_site.measurements.files import (
@@ -183,6 +184,8 @@ def files_of(model: LanguageModel) -> tuple[str, dict[str, Any]]:
         reading["allow_fewer_layers"] = True
     if model.revision and local_folder(found.model_source) is None:
         reading["revision"] = model.revision
+    if (names := gguf_files(found)) and not found.imported and not found.uploaded:
+        reading["gguf_file"] = names[0]  # of several in a folder, the one that was read
     return found.model_source, reading | {"name": model.name}
 
 
@@ -194,8 +197,8 @@ def _reads_fewer_layers(extraction: Extraction) -> bool:
 
 
 def title_of(name: str, model: LanguageModel, parameters: Mapping[str, Any]) -> str:
-    """The title by default: "saturation of gpt2, 2,000 examples, seed 7". English, as data is."""
-    parts = [f"{name} of {model.name.rpartition('/')[2][:80]}"]
+    """The title by default: "Saturation of gpt2, 2,000 examples, seed 7". English, as data is."""
+    parts = [f"{name.replace('-', ' ').capitalize()} of {model.name.rpartition('/')[2][:80]}"]
     if name not in RUN_NO_MODEL:
         parts.append(f"{parameters['examples']:,} examples")
     if parameters.get("seed"):

@@ -113,7 +113,7 @@ def new(request: PersonRequest) -> HttpResponse:
             return _enqueued(request, made)
     context: dict[str, Any] = {
         "form": form,
-        "model": wanted.get("model"),
+        "model": form.chosen_model,
         "refusals": refusals,
         "forecast": measurements_forecast(**wanted) if wanted and not refusals else None,
         "is_update": bool(request.htmx),

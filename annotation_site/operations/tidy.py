@@ -108,7 +108,11 @@ def corpus_copies(dry_run: bool) -> list[str]:
 
 
 def bundle_folders(dry_run: bool) -> list[str]:
-    """Remove bundles and layers of extractions that are not in the database, after a day."""
+    """Remove bundles and partial work of extractions that are not in the database, after a day.
+
+    Partial work of those that are ready too: a run that read other files, or had other packages,
+    left it.
+    """
     return _paths(_orphans(), dry_run)
 
 
@@ -250,10 +254,13 @@ def _orphans() -> Iterator[Path]:
         if (match := _OF_EXTRACTION.fullmatch(path.name))
     }
     # After the folders: of one that came meanwhile nothing is asked.
-    known = {str(public_id) for public_id in Extraction.objects.values_list("public_id", flat=True)}
-    if known.isdisjoint(named.values()):
+    known = dict(Extraction.objects.values_list("public_id", "state"))
+    states = {str(public_id): state for public_id, state in known.items()}
+    if states.keys().isdisjoint(named.values()):
         return
     for path, public_id in named.items():
+        state = states.get(public_id)
+        over = state is None or (state == Extraction.State.READY and path.name.startswith("."))
         with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
-            if public_id not in known and path.stat().st_mtime < time.time() - DAY:
+            if over and path.stat().st_mtime < time.time() - DAY:
                 yield path

@@ -84,7 +84,9 @@ def in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
+        return ", ".join(
+            f"{str(key).replace('_', ' ')} {in_words(item)}" for key, item in value.items()
+        )
     if isinstance(value, list):
         return "; ".join(in_words(item) for item in value)
     return str(value)

@@ -86,7 +86,7 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
     extraction = make_extraction(
         layers=1, per_layer=len(USES), kinds=("value",), model=LanguageModelFactory(name=model)
     )
-    make_measurement(extraction.model, title=f"saturation of {model}")
+    make_measurement(extraction.model, title=f"Saturation of {model}")
     for n, vector in enumerate(Vector.objects.order_by("index")):
         Vector.objects.filter(pk=vector.pk).update(
             kind=kinds[n % len(kinds)],

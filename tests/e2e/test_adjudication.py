@@ -169,10 +169,13 @@ def test_rows_show_who_marked_which_token(page: Page):
     assert marks == ["1", "1"]  # both marked it, and their patterns match
     tool = page.get_by_role("option").nth(19)
     assert sorted(cell.inner_text() for cell in tool.locator(".by").all()) == ["", "2"]
-    # Rows stand in fixed columns: a mark is under its letter.
-    at = "(nodes) => nodes.map((n) => Math.round(n.getBoundingClientRect().x))"
+    # Rows stand in fixed columns: a mark is under its letter, and the token is after them, whole.
+    at = "(nodes) => nodes.map((n) => (({x, width}) => x + width / 2)(n.getBoundingClientRect()))"
     columns = {tuple(page.locator(f".row:nth-child({n}) .by").evaluate_all(at)) for n in (1, 9, 20)}
-    assert len(columns) == 1
+    (middles,) = columns
+    heads = page.locator(".letters-head .letter").evaluate_all(at)
+    assert middles == pytest.approx(heads, abs=2)
+    assert min(page.locator(".row .token").evaluate_all(at)) > max(middles)
     # A gloss is whole: nothing of it is cut off.
     cut = "(nodes) => nodes.filter((n) => n.scrollWidth > n.clientWidth + 1).length"
     assert page.locator(".row .gloss").evaluate_all(cut) == 0

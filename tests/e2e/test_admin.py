@@ -84,7 +84,7 @@ def test_an_admin_finds_out_why_nothing_moves_and_sees_it_move(world: Site, page
 def test_a_model_that_is_not_found_has_no_main_button(world: Site, page: Page):
     log_in(page, "root")
     page.goto("/models/enqueue/")
-    page.get_by_label("Or a model of the hub, by its id").fill("../etc")
+    page.get_by_label("model of the hub, by its id").fill("../etc")
     page.get_by_role("button", name="Estimate time and memory").click()
     expect(page.get_by_text("is not the name of a model")).to_be_visible()
     expect(page.locator(".button-primary")).to_have_count(0)

@@ -80,6 +80,6 @@ def test_a_participant_goes_from_the_link_to_the_code_and_another_one_leaves(
         page.get_by_role("link", name="First wave", exact=True).click()
         look(page, "open-link")
         page.get_by_role("link", name="Payment").first.click()
-        expect(page.get_by_text("2 participants: left 1, complete 1.")).to_be_visible()
+        expect(page.get_by_text("2 participants: 1 left, 1 complete.")).to_be_visible()
         expect(page.get_by_text("DONE-42")).to_be_visible()
         look(page, "payment")

@@ -31,7 +31,7 @@ def enqueue(page: Page, examples: str, *more: str) -> None:
     page.get_by_label("Examples", exact=True).fill(examples)
     for name in more:
         page.get_by_label(name).check()
-    expect(page.locator("#estimate")).to_contain_text("with one worker, about")
+    expect(page.locator("#estimate")).to_contain_text("estimated, with one worker")
     page.get_by_role("button", name="Enqueue").click()
 
 

@@ -308,6 +308,9 @@ def test_a_split_model_is_read_by_any_of_its_parts(tiny_gguf, tmp_path):
             str(source), tmp_path / f"of-{source.stem}", dataclasses.replace(VALUES, name="a")
         )
         assert found.digest == expected.digest
+        # The bundles are equal, and each tells which files it is of.
+        assert found.environment["gguf_files"] == sorted(p.name for p in parts.iterdir())
+        assert expected.environment["gguf_files"] == [path.name]
     extract(str(parts), tmp_path / "updates", UPDATES)
     (parts / "tiny-00001-of-00002.gguf").unlink()
     with pytest.raises(CheckpointError, match="1 of the 2 files"):

@@ -87,7 +87,7 @@ def test_sql_is_written_by_django_but_for_these():
         "annotation_site/operations/backup.py",
         "annotation_site/operations/disk.py",
         "annotation_site/operations/doctor.py",
-        "annotation_site/operations/overview.py",
+        "annotation_site/operations/site_facts.py",
         "annotation_site/operations/tidy.py",
         "annotation_site/results/tables/reading.py",
         "ffn_extract/glosses/cache.py",

@@ -40,6 +40,7 @@ class Work:
     """Work of one person, done and left. It counts lists of the whole queue, without training."""
 
     done: int = 0
+    beside: int = 0  # of those done: repeated, reference and pilot lists, which fill no slot
     left: int = 0
     unopened: int = 0  # of the study's own lists: these can be released
     skipped: int = 0
@@ -49,6 +50,11 @@ class Work:
     last_at: datetime.datetime | None = None
     reference_percent: float | None = None  # mean overlap in silent reference lists
     unscored: int = 0  # answers to silent reference lists without an overlap yet
+
+    @property
+    def in_slots(self) -> int:
+        """Submitted lists that fill a slot, as the study's home counts them."""
+        return self.done - self.beside
 
     @property
     def median_seconds(self) -> float | None:
@@ -102,6 +108,11 @@ class StudyProgress:
     def active_seconds(self) -> int:
         """Active time of all people."""
         return sum(person.work.active_seconds for person in self.people)
+
+    @property
+    def has_beside(self) -> bool:
+        """Whether somebody submitted lists that fill no slot."""
+        return any(person.work.beside for person in self.people)
 
     @property
     def has_training(self) -> bool:
@@ -241,10 +252,12 @@ def _work(own: Mapping[tuple[str, str], _Group]) -> Work:
                 times += map(int, group.times.split(","))
     moments = (at for group in own.values() for at in (group.opened, group.submitted) if at)
     unopened = own.get((Purpose.ANNOTATION, State.WAITING))
+    in_slots = own.get((Purpose.ANNOTATION, State.SUBMITTED))
     reference = own.get((Purpose.REFERENCE, State.SUBMITTED))
     score = reference.score if reference else None
     return Work(
         done=queue[State.SUBMITTED],
+        beside=queue[State.SUBMITTED] - (in_slots.n if in_slots else 0),
         left=sum(queue[state] for state in Assignment.UNFINISHED),
         unopened=unopened.n if unopened else 0,
         skipped=queue[State.SKIPPED],

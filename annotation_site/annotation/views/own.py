@@ -47,7 +47,7 @@ def study(request: PersonRequest, slug: str) -> HttpResponse:
         "submitted": own_work.shown_lists(membership, list(page)),
         "page": page,
         "wanted": wanted,
-        "set_aside": own_work.set_aside_lists(membership),
+        "set_aside": own_work.shown_left_lists(membership),
     }
     return render(request, "annotation/study.html", context)
 

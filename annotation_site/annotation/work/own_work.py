@@ -87,6 +87,14 @@ class SubmittedList:
 
 
 @dataclass(frozen=True)
+class LeftList:
+    """A skipped or expired list with its first entries."""
+
+    assignment: Assignment
+    entries: Sequence[ListEntry]
+
+
+@dataclass(frozen=True)
 class WorkDay:
     """One day's work in one study: active time, and lists submitted for the first time.
 
@@ -208,13 +216,12 @@ def shown_lists(membership: Membership, ids: Sequence[int]) -> list[SubmittedLis
     found = submitted_lists(membership).select_related("item__vector").defer(*NOT_SHOWN)
     rows = {row.pk: row for row in found.filter(pk__in=ids)}
     ordered = [rows[pk] for pk in ids if pk in rows]
-    source = membership.study.list_source
-    tokens = entries_of_lists((row.item.vector for row in ordered), source)
+    entries = _first_entries(ordered, membership.study.list_source)
     patterns: dict[int, list[Pattern]] = defaultdict(list)
     for pattern in Pattern.objects.filter(assignment__in=ordered).order_by("number"):
         patterns[pattern.assignment_id].append(pattern)
     return [
-        SubmittedList(row, changed, tokens[row.item.vector_id][:ENTRIES_SHOWN], patterns[row.pk])
+        SubmittedList(row, changed, entries[row.item.vector_id], patterns[row.pk])
         for row, changed in with_unsubmitted_changes(ordered)
     ]
 
@@ -239,6 +246,19 @@ def set_aside_lists(membership: Membership) -> QuerySet[Assignment]:
         .exclude(ended)
         .order_by("position")
     )
+
+
+def shown_left_lists(membership: Membership) -> list[LeftList]:
+    """The lists of `set_aside_lists` as their person sees them."""
+    rows = list(set_aside_lists(membership).select_related("item__vector").defer(*NOT_SHOWN))
+    entries = _first_entries(rows, membership.study.list_source)
+    return [LeftList(row, entries[row.item.vector_id]) for row in rows]
+
+
+def _first_entries(rows: Iterable[Assignment], source: str) -> dict[int, Sequence[ListEntry]]:
+    """Entries by vector, as many of each as a row shows."""
+    found = entries_of_lists((row.item.vector for row in rows), source)
+    return {vector: entries[:ENTRIES_SHOWN] for vector, entries in found.items()}
 
 
 def work_days(user: User) -> list[WorkDay]:

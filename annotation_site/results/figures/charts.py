@@ -111,7 +111,7 @@ def time_per_list(table: pd.DataFrame) -> FigurePlan | None:
     several = table["model"].nunique() > 1
     labels = [_kind_of(row, several) for row in _records(table)]
     said = [
-        f"{label} {row['median_seconds']:.0f} s (middle half from {row['low']:.0f} to "
+        f"{label} {row['median_seconds']:.0f} s (middle 50% from {row['low']:.0f} to "
         f"{row['high']:.0f} s), {row['annotations']} annotations"
         for label, row in zip(labels, _records(table), strict=True)
     ]
@@ -122,7 +122,7 @@ def time_per_list(table: pd.DataFrame) -> FigurePlan | None:
         axes.hlines(place, table["low"], table["high"], color=ink.text, linewidth=1.4, zorder=3)
         axes.plot(table["median_seconds"], place, "o", color=_BLUE, ms=7 * PX, zorder=4)
         axes.set_xlim(0, max(1.0, 1.05 * float(table["high"].max())))
-        _x_label(axes, "active seconds; lines hold the middle half", ink)
+        _x_label(axes, "active seconds; lines: middle 50%", ink)
         return figure
 
     return FigurePlan(

@@ -1,7 +1,8 @@
 """The part of the results page on annotations that are missing, or in no number, and why."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,11 +83,21 @@ def _lists(study: Study, rows: Mapping[str, Sequence[Row]], behind: Behind) -> I
         )  # fmt: skip
 
 
+def _reasons(of_kinds: Iterable[str]) -> str:
+    """The reasons of all kinds together, the most frequent first: "2 × offensive; 1 × too hard"."""
+    counts: Counter[str] = Counter()
+    for said in of_kinds:
+        for count, reason in re.findall(r"(\d+) × (.+?)(?=; \d+ × |$)", said):
+            counts[reason.rstrip(".")] += int(count)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return "; ".join(f"{written.count(count)} × {reason}" for reason, count in ordered)
+
+
 def _lost(wholes: Sequence[Row], behind: Behind) -> Iterator[Gap]:
     """Slots that hold no annotation that counts."""
     known = [row["slots"] for row in wholes if row["slots"] is not None]
     slots = gettext("of %(n)s slots") % {"n": written.count(sum(known))} if known else ""
-    reasons = ", ".join(row["skip_reasons"] for row in wholes if row["skip_reasons"])
+    reasons = _reasons(row["skip_reasons"] for row in wholes if row["skip_reasons"])
     for name, what, effect, of, detail, state in (
         (
             "not_given", gettext("Slots without an annotation yet"), gettext("In no number"), slots,

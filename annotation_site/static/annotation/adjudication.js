@@ -25,7 +25,7 @@ $('tokens').style.setProperty('--people', letters.length);
 document.querySelector('.letters-head')?.style.setProperty('--people', letters.length);
 for (const row of $('tokens').children) {
   const marks = marked.get(Number(row.dataset.rank)) ?? {};
-  row.children[1].after(...letters.map((letter) => element(
+  row.querySelector('.marks').after(...letters.map((letter) => element(
     'span', {class: 'by'}, ...(marks[letter] ?? []).map(({number, counts}) => element(
       'span', {class: counts ? 'chip' : 'chip few-mark', 'data-shape': ((number - 1) % 9) + 1}, number)))));
   // The row's own name says the person's own patterns; this comes after it.

@@ -84,6 +84,11 @@ def test_researchers_invite_annotators_into_their_own_studies_only():
     assert 'name="role"' not in form
     chosen = {"study": other.pk, "uses": 1, "days": 1}
     assert client_of(rosa).post("/invitations/new/", chosen).status_code == 422
+    newcomer_here = client_of(UserFactory(role=Role.RESEARCHER))  # runs no study yet
+    for address in ("/invitations/new/", "/invitations/many/"):
+        page = newcomer_here.get(address).content.decode()
+        assert "Create one, then invite people to it." in page
+        assert 'name="days"' not in page
 
 
 def test_a_researcher_sees_and_revokes_only_their_own_invitations():

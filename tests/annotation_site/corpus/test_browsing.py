@@ -5,7 +5,7 @@ import pytest
 from annotation_site.accounts.models import Role
 from annotation_site.corpus.browsing import PER_PAGE, vectors_page
 from annotation_site.corpus.models import Token
-from tests.annotation_site.factories import UserFactory, client_of, make_extraction
+from tests.annotation_site.factories import UserFactory, client_of, make_extraction, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -19,6 +19,20 @@ def test_a_layer_shows_its_vectors_in_order():
     page = vectors_page(extraction, kind="value", layer=1)
     assert places(page) == [("value", 1, 0), ("value", 1, 1)]
     assert [token.display for token in page.vectors[0].top][:2] == ["word2", "word3"]
+
+
+def test_the_page_begins_with_value_vectors_and_says_how_many_there_are(monkeypatch):
+    monkeypatch.setattr("annotation_site.corpus.browsing.MOST_COUNTED", 1)
+    extraction = make_extraction(layers=1, per_layer=2, kinds=("random", "value"))
+    extraction.counts = {"vectors": 4, "kinds": {"random": 2, "value": 2}}
+    extraction.save()
+    admin = client_of(UserFactory(role=Role.ADMIN))
+    url = f"/models/{extraction.public_id}/vectors/"
+    page = text_of(admin.get(url))
+    assert page.count("<h2") == page.count('value vectors <span class="number">') == 2
+    assert '<p role="status">2 lists</p>' in page
+    assert '<p role="status">4 lists</p>' in text_of(admin.get(url, {"kind": ""}))
+    assert "More than 1,000 lists" in text_of(admin.get(url, {"layer": 0}))
 
 
 def test_a_list_without_a_vector_is_shown_without_its_numbers():

@@ -305,6 +305,7 @@ def test_the_page_says_what_was_read_and_what_is_unusual(admin, notes, sentence)
             name="tiny", model_type="llama", n_layers=2, d_model=16, d_ff=24, vocab_size=1000,
             vocabulary="subword", weights_digest="0" * 64,
         ),
+        environment={"gguf_files": ["tiny-Q8_0.gguf"]},
         manifest=json.dumps(
             {
                 "model": {
@@ -318,5 +319,6 @@ def test_the_page_says_what_was_read_and_what_is_unusual(admin, notes, sentence)
     shown = page(admin, extraction)
     assert "lm_head.weight" in shown
     assert "1 of 2: 1" in shown
+    assert "tiny-Q8_0.gguf" in shown
     assert sentence in shown
     assert ("tokenizer" in shown.lower()) is (notes is not None)

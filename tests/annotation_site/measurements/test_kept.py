@@ -34,7 +34,7 @@ def call(*arguments):
 def test_a_command_enqueues_a_measurement_of_a_model_by_its_name(known, messages):
     said = call("saturation", known.name, "--examples", "7", "--corpus", "thirty.txt", "--control")
     queued = Measurement.objects.get()
-    assert said == f"Queued: saturation of {known.name}, 7 examples as {queued.public_id}\n"
+    assert said == f"Queued: Saturation of {known.name}, 7 examples as {queued.public_id}\n"
     assert (queued.parameters["examples"], queued.parameters["control"]) == (7, True)
     assert (queued.corpus_source, queued.requested_by) == ("thirty.txt", None)
     assert messages == [("measurement_work", queued.pk)]

@@ -99,7 +99,7 @@ def wanted(model, **more):
 def test_the_form_begins_with_an_estimate_and_says_its_defaults(client, model):
     response = client.get(reverse("measurements:new"))
     said = text_of(response)
-    assert "memory, about" in said
+    assert "estimated memory" in said
     for words in (
         "at least 2 tokens (1 behind a token before the text)", "the 99.9th percentile on",
         "10,000 resamples",
@@ -153,6 +153,7 @@ def test_what_cannot_be_used_is_said_and_nothing_is_enqueued(client, model, sent
     response = client.post(reverse("measurements:new"), wanted(model, action="enqueue", **sent))
     assert response.status_code == 422
     assert said in text_of(response)
+    assert f'/models/{model.pk}/">' in response.content.decode()  # the way back is still there
     assert not Measurement.objects.exists()
 
 

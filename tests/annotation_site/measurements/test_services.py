@@ -62,7 +62,7 @@ def test_a_measurement_is_enqueued_with_every_option_and_wakes_a_worker(
     queued = enqueue(known, options={"examples": 10, "seed": 7}, requested_by=researcher)
     queued.refresh_from_db()
     assert queued.state == State.QUEUED
-    assert queued.title == f"saturation of {known.name}, 10 examples, seed 7"
+    assert queued.title == f"Saturation of {known.name}, 10 examples, seed 7"
     assert queued.parameters == {
         **{name: one.default for name, one in options.OFFERED.items()}, "examples": 10, "seed": 7,
     }  # fmt: skip
@@ -153,14 +153,18 @@ def test_files_are_found_as_the_extraction_found_them(known):
     extraction = Extraction.objects.get(model=known)
     extraction.model_source = "some/model"
     extraction.parameters |= {"tensors": {"norm_kind": "rms", "unheard_of": "x"}}
+    extraction.environment = {"gguf_files": ["m-1-of-2.gguf", "m-2-of-2.gguf"]}
     extraction.manifest = '{"model": {"layers_read": [0]}}'
     extraction.save()
     LanguageModel.objects.update(revision="abc123")
     known.refresh_from_db()
     assert services.files_of(known) == (
         "some/model",
-        {"norm_kind": "rms", "allow_fewer_layers": True, "revision": "abc123", "name": known.name},
-    )
+        {
+            "norm_kind": "rms", "allow_fewer_layers": True, "revision": "abc123",
+            "gguf_file": "m-1-of-2.gguf", "name": known.name,
+        },
+    )  # fmt: skip
 
 
 def test_a_person_has_so_many_unfinished_and_no_more(known, researcher, monkeypatch):

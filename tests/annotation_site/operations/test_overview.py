@@ -13,7 +13,7 @@ from annotation_site.accounts.models import AuditEntry, Role
 from annotation_site.annotation.models import TakenTime
 from annotation_site.corpus import services
 from annotation_site.corpus.models import Extraction
-from annotation_site.operations import disk, doctor, overview
+from annotation_site.operations import disk, doctor, overview, site_cards, site_facts
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.sentences import Sentence
 from annotation_site.workers.models import Worker
@@ -33,9 +33,9 @@ def a_site_of_its_own(settings, tmp_path):
         (tmp_path / name.lower()).mkdir()
     settings.VAR_DIR.mkdir(mode=0o700)
     cache.clear()
-    overview.forget_findings()
+    site_facts.forget_findings()
     yield
-    overview.forget_findings()
+    site_facts.forget_findings()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def enqueue(source="gpt2"):
 
 
 def cards():
-    overview.forget_findings()
+    site_facts.forget_findings()
     return overview.overview().cards
 
 
@@ -203,7 +203,7 @@ def test_the_page_says_how_old_the_last_backup_is(tmp_path):
     )
     for days, tone, headline in ((3, "warn", "3 days ago"), (8, "bad", "8 days ago")):
         later = timezone.now() + timedelta(days=days, minutes=1)
-        found = overview._backup_card(entry, later)
+        found = site_cards.backup_card(entry, later)
         assert (found.tone, found.headline) == (tone, headline)
 
 

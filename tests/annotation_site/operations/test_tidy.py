@@ -76,9 +76,16 @@ def things(folders, settings):
         old_folder.mkdir()
         old(old_folder)
     (bundles / str(uuid.uuid4())).mkdir()  # an upload of this moment, whose row comes next
-    parts = bundles / f".{uuid.uuid4()}.0123.parts"
-    parts.mkdir()
-    old(parts)
+    begun = Extraction.objects.create(model_source="m", state=Extraction.State.FAILED)
+    for name in (
+        f".{uuid.uuid4()}.0123.parts",
+        f".{uuid.uuid4()}.0123.keys.parts",
+        f".{extraction.public_id}.0123.keys.parts",  # of a first try, with other packages
+        f".{begun.public_id}.0123.keys.parts",
+    ):
+        parts = bundles / name
+        parts.mkdir()
+        old(parts)
     at_work = bundles / ".measurements" / str(uuid.uuid4())  # of a measurement that is gone
     at_work.mkdir(parents=True)
     old(at_work)
@@ -189,13 +196,15 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
     }
     gone = sorted(before - set(files(folders)))
     assert [name.split("/")[0] for name in gone] == [
-        *["bundles"] * 4, "corpus-copies", "exports", *["metrics"] * 2,
+        *["bundles"] * 6, "corpus-copies", "exports", *["metrics"] * 2,
     ]  # fmt: skip
     assert gone[-1] == "metrics/gone-container/counter_1.db"
     assert "bundles/.incoming/stopped" in gone
     left = sorted(p.name for p in (folders / "bundles").iterdir())
+    (begun,) = [name for name in left if name.endswith(".keys.parts")]  # a failed one goes on there
+    assert begun[1:37] in map(str, Extraction.objects.values_list("public_id", flat=True))
     assert {".incoming", ".measurements", "put here by hand", str(things.public_id)} < set(left)
-    assert len(left) == 5  # and the folder that was made a moment ago
+    assert len(left) == 6  # and the folder that was made a moment ago
     assert kept == (
         [r.pk for r in Revision.objects.all()], Study.objects.count(), AuditEntry.objects.count()
     )  # fmt: skip

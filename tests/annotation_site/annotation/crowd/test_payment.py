@@ -167,7 +167,7 @@ def test_the_page_shows_the_rows_their_sum_and_hints_that_reject_nothing(study, 
         clock.after(seconds=5)
         annotate(person, public_id, seconds=2)
     shown = text_of(client.get(page))
-    assert "2 participants: working 1, finished 1." in shown
+    assert "2 participants: 1 working, 1 finished." in shown
     assert "Very fast: the median of the last 6 lists is" in shown
     assert "This is a hint only; nothing is rejected." in shown
     other = make_link(study)

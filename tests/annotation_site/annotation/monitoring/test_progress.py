@@ -91,6 +91,16 @@ def test_progress_counts_answers_lists_times_and_what_is_left(study):
     assert not ada.can_be_let_in
 
 
+def test_repeated_lists_are_counted_beside_the_slots(study):
+    row = Assignment.objects.filter(state=State.SUBMITTED, membership__user__username="ada").first()
+    Assignment.objects.filter(pk=row.pk).update(purpose=Assignment.Purpose.REPEAT)
+    ada = study_progress(study).people[0].work
+    assert (ada.done, ada.in_slots, ada.beside) == (3, 2, 1)
+    page = client_of_researcher(study).get(f"/studies/{study.slug}/run/").content.decode()
+    assert '>2</a> <span class="soft">+ 1</span>' in page
+    assert "submitted lists that fill no slot" in page
+
+
 def test_a_study_without_work_has_no_median_and_no_moment(study):
     found = study_progress(make_study())
     assert found.median_seconds is None

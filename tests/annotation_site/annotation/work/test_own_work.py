@@ -216,12 +216,14 @@ def test_a_list_that_was_changed_and_not_submitted_again_says_so():
 
 def test_lists_that_were_left_can_be_found_again():
     study = make_study(annotators=3)
-    client = client_of(assignment_of(study).membership.user)
-    skip(assignment_of(study), reason="<b>too rude</b>")
-    Assignment.objects.filter(pk=assignment_of(study, 2).pk).update(
-        state="expired", opened_at=timezone.now()
-    )
+    skipped, expired = assignment_of(study), assignment_of(study, 2)
+    client = client_of(skipped.membership.user)
+    skip(skipped, reason="<b>too rude</b>")
+    Assignment.objects.filter(pk=expired.pk).update(state="expired", opened_at=timezone.now())
     page = client.get(f"/studies/{study.slug}/")
+    shown = set(re.findall(r"word(\d+)", text_of(page)))
+    for assignment in (skipped, expired):
+        assert set(map(str, assignment.item.vector.token_ids[:8])) <= shown
     assert "skipped, “&lt;b&gt;too rude&lt;/b&gt;”" in text_of(page)
     assert "expired; what you typed is kept" in text_of(page)
 

@@ -46,7 +46,7 @@ def test_alt_texts_say_the_numbers(frames):
     assert "Random vectors 0.0%, 1 list" in by_kind  # one list: no interval, and none is claimed
     # 1 − 59·6/(60² − 27² − 33²) and 1 − 59·12/(60² − 22² − 38²), by the labels in and outside
     assert "ana and ben 0.80 (30 tokens); ana and cem 0.58 (30 tokens)" in matrix
-    assert "Value vectors 40 s (middle half from" in time
+    assert "Value vectors 40 s (middle 50% from" in time
     assert "lists 1 to 5: 55 s, agreement 84.4% (10 annotations)" in practice
 
 

@@ -11,6 +11,7 @@ from annotation_site.annotation.allocation import slots
 from annotation_site.annotation.models import Assignment, Revision
 from annotation_site.annotation.studies.plans import EVERY_CATEGORY
 from annotation_site.annotation.work import submissions
+from annotation_site.results.pages.missing import _reasons
 from annotation_site.results.pseudonyms import pseudonyms_ensure, pseudonyms_of
 from annotation_site.results.snapshots import services
 from annotation_site.results.snapshots.computation import table_request
@@ -153,6 +154,12 @@ def test_the_page_shows_what_is_missing_with_the_reasons(study):
     for words in ("Not given yet", "Skipped", "Not submitted in time", "Not blind", "1 × too hard"):
         assert words in section
     assert "Missing annotations by kind and layer" in section
+
+
+def test_a_reason_is_told_once_with_its_count_over_all_kinds():
+    assert _reasons(["2 × Too hard.; 1 × a; b", "3 × Too hard.; 1 × slow"]) == (
+        "5 × Too hard; 1 × a; b; 1 × slow"
+    )
 
 
 def test_the_page_says_that_nothing_is_missing():
