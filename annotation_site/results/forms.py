@@ -205,6 +205,7 @@ class ExportForm(forms.Form):
 class ListFilterForm(forms.Form):
     """The filter of *Lists*; an empty field leaves out nothing."""
 
+    USUAL = ("entries", "said", "kind", "state", "order")
     entries = forms.CharField(label=_("Entries"), max_length=MOST_LETTERS, required=False)
     said = forms.CharField(label=_("Descriptions"), max_length=MOST_LETTERS, required=False)
     model = forms.ChoiceField(label=_("Model"), required=False, widget=NamesSelect)
@@ -247,6 +248,23 @@ class ListFilterForm(forms.Form):
             self.fields[name].widget.attrs["step"] = "0.05"
         self.fields["entries"].widget.attrs.update(ATTRIBUTES)
         self.fields["said"].widget.attrs.update(ATTRIBUTES)
+
+    @property
+    def usual(self) -> list[forms.BoundField]:
+        """The fields that are always open."""
+        return [self[name] for name in self.USUAL]
+
+    @property
+    def more(self) -> list[forms.BoundField]:
+        """The folded fields; a model is asked for where there are several."""
+        several = len(self["model"].field.choices) > 2
+        found = [field for field in self.visible_fields() if field.name not in self.USUAL]
+        return [field for field in found if field.name != "model" or several]
+
+    @property
+    def more_is_open(self) -> bool:
+        """Whether a folded field filters, or has an error."""
+        return any(field.errors or field.data for field in self.more)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
