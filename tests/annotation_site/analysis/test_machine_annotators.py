@@ -173,3 +173,31 @@ def test_names_say_machine() -> None:
         assert name == baseline.name
         assert name.startswith("machine-")
         assert baseline.title.startswith("Machine: ")
+
+
+def shallow(*prefixes: str) -> list[tuple[str, tuple[int, ...]]]:
+    found = MACHINE_ANNOTATORS["machine-shallow"].propose(prefixes, 3, None)
+    assert {one.category for one in found} <= {"shallow"}
+    return [(one.description, one.ranks) for one in found]
+
+
+def test_prefixes_with_the_same_last_words_are_a_pattern() -> None:
+    """All words that they have in common are named, whatever their case; two are too few."""
+    assert shallow("I saw the Cat", "the cat", "He fed the cat", "a dog", "one dog") == [
+        ("same last words: the cat", (1, 2, 3))
+    ]
+    assert shallow("the cat", "a cat", "my own cat.", "cat", "He said.", "It is.") == [
+        ("same last word: .", (3, 5, 6)), ("same last word: cat", (1, 2, 4)),
+    ]  # fmt: skip
+
+
+def test_prefixes_whose_last_words_end_alike_are_a_pattern() -> None:
+    """Prefixes are counted, not words; one word alone is no ending, and is named once."""
+    assert shallow("he is running", "we were running", "she was walking", "a cat") == [
+        ("ends in -ing", (1, 2, 3))
+    ]
+    assert shallow("is running", "was running", "been running", "slept") == [
+        ("same last word: running", (1, 2, 3))
+    ]
+    both = shallow("is running", "was running", "been running", "is walking", "a", "", "...")
+    assert both == [("same last word: running", (1, 2, 3)), ("ends in -ing", (1, 2, 3, 4))]

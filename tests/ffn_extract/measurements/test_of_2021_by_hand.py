@@ -4,6 +4,7 @@ import math
 import sys
 
 import pytest
+import transformers
 
 from ffn_extract.errors import CorpusError, FFNExtractError, OptionError
 from ffn_extract.measurements import measurement_of
@@ -18,6 +19,14 @@ from tests.ffn_extract.measurements.small_runs import rows_of
 
 WORD, SUFFIX, TOPIC, NOTHING, DOG = range(5)
 VALUES = {WORD: ("sat", 5.0), SUFFIX: ("walking", 1.0), TOPIC: ("cat", 1.0), DOG: ("walking", 0.1)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_figures():
+    """Drawing takes most of a small measurement's time; test_figures.py draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +55,7 @@ def options_of(tmp_path, **changes):
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     place = tmp_path_factory.mktemp("agreement")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "matplotlib.figure", None)
-        measure(["key-value-agreement"], model, place / "out", options_of(place))
+    measure(["key-value-agreement"], model, place / "out", options_of(place))
     return place / "out"
 
 
@@ -165,8 +172,6 @@ def test_figures_leave_out_layers_without_a_share(readings, name):
 
 @pytest.mark.parametrize("name", ["composition", "key-value-agreement"])
 def test_values_that_are_not_finite_are_refused(model, tmp_path, name):
-    import transformers
-
     made = transformers.LlamaForCausalLM.from_pretrained(model)
     made.model.layers[0].mlp.down_proj.weight.data[0, 0] = float("inf")
     transformers.AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "model")
