@@ -58,8 +58,9 @@ def propose_by_form(
     for rank, words in units.items():
         for ending in endings_of(words[-1]) if words[-1].isalpha() else ():
             sharing[ending][rank] = words[-1]
+    several = ((one, words) for one, words in sharing.items() if len(set(words.values())) > 1)
     endings = take_largest(
-        [Group(name, weight, words) for (name, weight), words in sharing.items()],
+        [Group(name, weight, words) for (name, weight), words in several],
         min_tokens=min_prefixes,
         category=SHALLOW,
         different=False,

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -140,13 +141,16 @@ def test_every_baseline_annotates_as_a_person_may(
     patterns = baseline.propose(tokens, min_tokens, FakeWordNet())
     assert patterns == baseline.propose(tokens, min_tokens, FakeWordNet())
     ranks = [rank for pattern in patterns for rank in pattern.ranks]
-    assert len(set(ranks)) == len(ranks)
+    # A prefix may be in several patterns, and equal last words are what they have in common.
+    prefixes = baseline.reads_prefixes
+    assert max(Counter(ranks).values(), default=0) <= (2 if prefixes else 1)
     assert set(ranks) <= set(range(1, len(tokens) + 1))
     for pattern in patterns:
-        assert list(pattern.ranks) == sorted(pattern.ranks)
-        assert len({tokens[rank - 1].lower() for rank in pattern.ranks}) >= min_tokens
+        assert list(pattern.ranks) == sorted(set(pattern.ranks))
+        different = {tokens[rank - 1].lower() for rank in pattern.ranks}
+        assert len(pattern.ranks if prefixes else different) >= min_tokens
         assert pattern.description
-        assert pattern.category in ("semantic", "syntactic")
+        assert pattern.category in (("shallow",) if prefixes else ("semantic", "syntactic"))
 
 
 def test_proposals_do_not_depend_on_the_order_of_hashes() -> None:
