@@ -41,6 +41,7 @@ FIRST_BLOCK, BLOCK = 64, 512
 BLOCKS_KEPT = 8
 """Blocks whose files stay until the lists are stored with them in."""
 _POLL_SECONDS = 0.05
+_MANY = 6  # keys per key above its threshold, up to which all of them are looked at
 _SENTENCE, _LISTS = "refusal.txt", "lists.npz"
 _FLOAT = 4
 _LIBRARIES = 600e6  # Python with torch and transformers
@@ -269,31 +270,12 @@ class KeyPass:
         up_of: Callable[[NDArray[np.int64], NDArray[np.int64]], torch.Tensor | None],
     ) -> Iterator[tuple[tuple[int, int], NDArray[np.void]]]:
         m = coefficients.to("cpu", torch.float32).numpy()
-        # NaN passes on to a largest and smallest number.
         for side, sign in enumerate(self._sides):
-            places, parts = [], []
-            for number, (start, stop) in enumerate(segments.pairs):
-                own = m[start:stop]
-                largest = own.max(axis=0) if sign > 0 else -own.min(axis=0)
-                if not np.isfinite(largest).all():
-                    raise FFNExtractError(
-                        f"Layer {layer}'s FFN gives values that are not finite numbers."
-                    )
-                keys = np.flatnonzero(largest > thresholds[side])
-                if not keys.size:
-                    continue
-                some = largest[keys]
-                position = first_of_largest(own[:, keys] * np.float32(sign), some)
-                rows = np.zeros(len(keys), FOUND)
-                rows["key"], rows["m"] = keys, own[position, keys] * np.float32(sign)
-                rows["sentence"] = segments.sentences[number]
-                rows["position"] = position + segments.first
-                places.append(start + position)
-                parts.append(rows)
-            if not parts:
+            signed = m if sign > 0 else np.negative(m)
+            rows, places = _best_of_sentences(layer, signed, segments, thresholds[side])
+            if not len(rows):
                 continue
-            rows = np.concatenate(parts)
-            up = up_of(np.concatenate(places), rows["key"].astype(np.int64))
+            up = up_of(places, rows["key"].astype(np.int64))
             if up is not None:
                 rows["up"] = up.to("cpu").numpy()
             rows["key"] += np.uint32(offset)
@@ -418,6 +400,37 @@ class _Segments:
     def pairs(self) -> list[tuple[int, int]]:
         bounds: list[int] = self.bounds.tolist()
         return list(pairwise(bounds))
+
+
+def _best_of_sentences(
+    layer: int, m: NDArray[np.float32], segments: _Segments, thresholds: NDArray[np.float32]
+) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+    """Each sentence's largest coefficients above the keys' thresholds, and their places in m.
+
+    Raises FFNExtractError for numbers that are not finite: NaN passes on to a largest number.
+    """
+    places, parts = [], []
+    for number, (start, stop) in enumerate(segments.pairs):
+        own = m[start:stop]
+        largest = own.max(axis=0)
+        if not np.isfinite(largest).all():
+            raise FFNExtractError(f"Layer {layer}'s FFN gives values that are not finite numbers.")
+        keys = np.flatnonzero(largest > thresholds)
+        if not keys.size:
+            continue
+        if keys.size * _MANY < len(largest):
+            position = first_of_largest(own[:, keys], largest[keys])
+        else:  # looking at all of them is faster than a copy of these
+            position = first_of_largest(own, largest, keys)
+        rows = np.zeros(len(keys), FOUND)
+        rows["key"], rows["m"] = keys, own[position, keys]
+        rows["sentence"] = segments.sentences[number]
+        rows["position"] = position + segments.first
+        places.append(start + position)
+        parts.append(rows)
+    if not parts:
+        return np.zeros(0, FOUND), np.zeros(0, np.int64)
+    return np.concatenate(parts), np.concatenate(places)
 
 
 def _end_without(parent: int) -> None:

@@ -128,9 +128,9 @@ def draw_examples(
 def drawn_order(corpus: Corpus, seed: int) -> list[int]:
     """The numbers of a corpus's texts in the order in which a seed draws them."""
     sequence = np.random.SeedSequence(seed, spawn_key=(_ORDER,))
-    order: list[int] = np.random.Generator(np.random.PCG64(sequence)).permutation(
-        len(corpus.texts)
-    ).tolist()
+    order: list[int] = (
+        np.random.Generator(np.random.PCG64(sequence)).permutation(len(corpus.texts)).tolist()
+    )
     return order
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def _bins(one: LayerValues) -> list[tuple[Cell, ...]]:
 
 def bin_names() -> list[str]:
     """How bins are called, such as "0.01 to 0.1", the lowest one first."""
-    inner = [f"{low:g} to {high:g}" for low, high in zip(ENDS, ENDS[1:], strict=False)]
+    inner = [f"{low:g} to {high:g}" for low, high in pairwise(ENDS)]
     return [f"below {ENDS[0]:g}", *inner, f"from {ENDS[-1]:g}"]
 
 
@@ -166,7 +167,9 @@ def _figures(rows: Sequence[tuple[Cell, ...]], bins: Sequence[tuple[Cell, ...]])
 
 def _line(label: str, rows: Sequence[tuple[Cell, ...]], column: int) -> Line:
     some = [row for row in rows if row[column] is not None]
-    return Line(label, [int(row[0] or 0) for row in some], [float(row[column] or 0) for row in some])
+    return Line(
+        label, [int(row[0] or 0) for row in some], [float(row[column] or 0) for row in some]
+    )
 
 
 def _words(rows: Sequence[tuple[Cell, ...]]) -> list[str]:
@@ -247,9 +250,7 @@ def _corpus_json(corpus: Corpus) -> dict[str, Any]:
     return {"name": corpus.name, "texts": len(corpus.texts), "sha256": corpus.digest}
 
 
-def _following(
-    opened: Opened, sentences: Sentences, parameters: Mapping[str, Any]
-) -> list[Ids]:
+def _following(opened: Opened, sentences: Sentences, parameters: Mapping[str, Any]) -> list[Ids]:
     """The token after each trigger of each key, by layer, by the pass that lists of keys have."""
     with opened.steps.step("triggers") as done:
 
@@ -286,7 +287,7 @@ def _next_tokens(entries: NDArray[np.void], sentences: Sentences) -> Ids:
     flat = found.reshape(-1)
     order = np.argsort(numbers, kind="stable")
     bounds = np.flatnonzero(np.diff(numbers[order], prepend=-1, append=-1))
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds.tolist()):
         own = order[start:stop]
         ids = np.array([*sentences.ids(int(numbers[own[0]])), NO_NEXT], dtype=np.int64)
         flat[places[own]] = ids[positions[own]]

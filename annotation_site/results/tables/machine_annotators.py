@@ -37,9 +37,7 @@ def machine_frames(
     """
     wordnet, programs = _wordnet(), _of_study(study)
     missing = {
-        name: NO_WORDNET
-        for name, one in programs.items()
-        if one.needs_wordnet and wordnet is None
+        name: NO_WORDNET for name, one in programs.items() if one.needs_wordnet and wordnet is None
     }
     wanted = set(categories) if chosen is None else set(chosen) & set(categories)
     entries = _entries(study, lists["list_id"].tolist())

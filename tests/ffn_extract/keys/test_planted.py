@@ -1,7 +1,7 @@
 """A model with planted keys, whose lists are worked out by hand.
 
-The model is that of planted_words.py. Key 0 fires on a word, key 1 on a suffix, key 2 on a topic, key 3 on nothing, and
-key 4 with a negative coefficient; each at the word itself.
+The model is that of planted_words.py. Key 0 fires on a word, key 1 on a suffix, key 2 on a topic,
+key 3 on nothing, and key 4 with a negative coefficient; each at the word itself.
 """
 
 import dataclasses

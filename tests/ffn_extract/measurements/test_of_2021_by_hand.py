@@ -177,5 +177,5 @@ def test_values_that_are_not_finite_are_refused(model, tmp_path, name):
     transformers.AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "model")
     made.save_pretrained(tmp_path / "model")
     given = options_of(tmp_path, examples=5)
-    with pytest.raises(FFNExtractError, match="not (all )?finite numbers"):
+    with pytest.raises(FFNExtractError, match=r"not (all )?finite numbers"):
         measure([name], tmp_path / "model", tmp_path / "out", given)
