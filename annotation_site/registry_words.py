@@ -223,6 +223,8 @@ WORDS = (
     gettext_noop('A program that proposes semantic patterns: nouns with a hypernym in common in WordNet.'),
     gettext_noop('Machine: shared affixes'),
     gettext_noop('A program that proposes syntactic patterns: words with a prefix, a suffix or an inflection in common.'),
+    gettext_noop('Machine: shared endings of prefixes'),
+    gettext_noop('A program that proposes shallow patterns: trigger prefixes whose last words are the same, or whose last word has the same ending.'),
     gettext_noop('all vectors of this kind were taken: no sampling interval'),
     gettext_noop('vectors were chosen, not drawn at random: no sampling interval'),
     gettext_noop('the interval is all that is possible and says nothing'),
