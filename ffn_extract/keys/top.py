@@ -65,13 +65,13 @@ class TopPrefixes:
         found, prefixes = found[keep], prefixes[keep]
         if not len(found):
             return
-        key = found["key"].astype(np.int64)
+        key, copies = found["key"].astype(np.int64), np.ones(len(found), np.int64)
         copied = self._may_be_copies(key, prefixes)
-        alone = ~copied
-        parts = [(key[alone], found[alone], prefixes[alone], np.ones(int(alone.sum()), np.int64))]
         if copied.any():
-            parts.append(self._merged(key[copied], found[copied], prefixes[copied]))
-        key, found, prefixes, copies = (np.concatenate(some) for some in zip(*parts, strict=True))
+            alone = ~copied
+            parts = (key[alone], found[alone], prefixes[alone], copies[alone])
+            merged = self._merged(key[copied], found[copied], prefixes[copied])
+            key, found, prefixes, copies = map(np.concatenate, zip(parts, merged, strict=True))
         codes = codes_of(found["m"])
         # Equal coefficients go to the earlier sentence, which is listed already.
         new = codes > self.entries["code"][key, -1]
@@ -163,12 +163,19 @@ class TopPrefixes:
         if not len(keys):
             return
         length = self.entries.shape[1]
-        wide = np.zeros((len(keys), length + int(counts.max())), ENTRY)
-        wide["code"] = NONE
-        wide[:, :length] = self.entries[keys]
-        wide[np.repeat(np.arange(len(keys)), counts), length + places[chosen]] = new[chosen]
-        # Of equal codes the one further left, of an earlier sentence, comes first.
-        columns = np.arange(wide.shape[1])
-        ordered = np.sort((-wide["code"].astype(np.int64) << _PLACES) | columns, axis=1)
-        best = ordered[:, :length] & ((1 << _PLACES) - 1)
-        self.entries[keys] = np.take_along_axis(wide, best, axis=1)
+        rows, new, places = np.arange(len(keys)), new[chosen], places[chosen]
+        # Sorted by code; of equal ones the place further left, of an earlier sentence, comes first.
+        order = np.full((len(keys), length + int(counts.max())), np.iinfo(np.int64).max)
+        listed = -self.entries["code"][keys].astype(np.int64)
+        order[:, :length] = (listed << _PLACES) | np.arange(length)
+        of_new = -new["code"].astype(np.int64) << _PLACES
+        order[np.repeat(rows, counts), length + places] = of_new | (length + places)
+        order.sort(axis=1)
+        best = order[:, :length] & ((1 << _PLACES) - 1)
+        # Where each stands: in the lists as they were, or behind these among the new entries.
+        starts = len(keys) * length + np.cumsum(counts) - counts
+        stands = np.where(
+            best < length, rows[:, None] * length + best, starts[:, None] + best - length
+        )
+        every = np.concatenate([self.entries[keys].reshape(-1), new])
+        self.entries[keys] = every[stands]
