@@ -69,9 +69,11 @@ class TopPrefixes:
         copied = self._may_be_copies(key, prefixes)
         if copied.any():
             alone = ~copied
-            parts = (key[alone], found[alone], prefixes[alone], copies[alone])
-            merged = self._merged(key[copied], found[copied], prefixes[copied])
-            key, found, prefixes, copies = map(np.concatenate, zip(parts, merged, strict=True))
+            of = self._merged(key[copied], found[copied], prefixes[copied])
+            key = np.concatenate([key[alone], of[0]])
+            found = np.concatenate([found[alone], of[1]])
+            prefixes = np.concatenate([prefixes[alone], of[2]])
+            copies = np.concatenate([copies[alone], of[3]])
         codes = codes_of(found["m"])
         # Equal coefficients go to the earlier sentence, which is listed already.
         new = codes > self.entries["code"][key, -1]
@@ -95,7 +97,8 @@ class TopPrefixes:
         if not len(twice):
             return np.zeros(len(key), np.bool_)
         places = np.searchsorted(twice, own)
-        return twice[np.minimum(places, len(twice) - 1)] == own
+        found: NDArray[np.bool_] = twice[np.minimum(places, len(twice) - 1)] == own
+        return found
 
     def _merged(
         self, key: NDArray[np.int64], found: NDArray[np.void], prefixes: NDArray[np.uint64]

@@ -7,24 +7,25 @@ import torch
 
 from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.corpora import Corpus, StoredTexts
-from ffn_extract.keys.passes import BLOCK
 from ffn_extract.keys.work import open_keys
 from ffn_extract.options import ExtractOptions
 from ffn_extract.pipeline import open_weights
 from ffn_extract.vocabulary import open_vocabulary
 
+BLOCK = 64
 WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "saw", "dogs", "running")
 
 
-def test_twice_the_sentences_hold_no_more_bytes(tiny_model, tmp_path):
-    """From the first full block on; torch's own memory is that of a batch, and not counted."""
+def test_four_times_the_sentences_hold_no_more_bytes(tiny_model, tmp_path, monkeypatch):
+    """In blocks of 64; torch's own memory is that of a batch, and not counted."""
+    monkeypatch.setattr("ffn_extract.keys.passes.BLOCK", BLOCK)
     options = ExtractOptions(kinds=("key",), keys_of="all", workers=1)
     checkpoint = find_checkpoint(str(tiny_model("gpt2")))
     weights = open_weights(checkpoint, options)
     tokenizer, _ = open_vocabulary(checkpoint)
     random = np.random.default_rng(0)
     peaks = []
-    for sentences in (2 * BLOCK + 50, 4 * BLOCK + 100):
+    for sentences in (140, 560):
         texts = (" ".join(random.choice(WORDS, 4)) for _ in range(sentences))
         corpus = Corpus("file", StoredTexts(texts))
         device = torch.device("cpu")
