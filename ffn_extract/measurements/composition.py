@@ -32,6 +32,7 @@ def compute(readings: Readings) -> Result:
     figures = [
         Figure(name, title, "share", [_line(label, one)])
         for (name, title, label), one in zip(_FIGURES, found, strict=True)
+        if one.n.any()
     ]
     return Result([Table("composition", COLUMNS, rows)], figures, _words(rows))
 

@@ -1,7 +1,7 @@
 """Agreement of a value's top token with the token after its key's top trigger (2021, 4.2)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -143,7 +143,8 @@ def bin_names() -> list[str]:
 
 
 def _figures(rows: Sequence[tuple[Cell, ...]], bins: Sequence[tuple[Cell, ...]]) -> list[Figure]:
-    return [
+    """Without lines, and figures, that have no number anywhere."""
+    figures = [
         Figure(
             "agreement",
             "Values whose top token follows their key's top trigger",
@@ -163,6 +164,8 @@ def _figures(rows: Sequence[tuple[Cell, ...]], bins: Sequence[tuple[Cell, ...]])
             [_line(name, [row for row in bins if row[1] == name], 3) for name in bin_names()],
         ),
     ]
+    some = [replace(one, lines=[line for line in one.lines if line.layers]) for one in figures]
+    return [one for one in some if one.lines]
 
 
 def _line(label: str, rows: Sequence[tuple[Cell, ...]], column: int) -> Line:
