@@ -23,7 +23,7 @@ _RESAMPLED = 4e7  # values per second, in the bootstrap
 _CONDITIONS = 3  # of `suppression`: none, chosen and random vectors
 _NORM_PRODUCTS = 1.3e10
 _SENTENCE = 2  # times the tokens of an average prefix
-_KEY_PASS = 1.6  # times the time of plain passes
+_KEY_PASS = 2  # times the time of plain passes, at most
 _ENTRY = 40  # bytes of an entry of a running list, and of what is found of a block
 _LISTS = 4  # value and random vectors, with and without the norm
 
