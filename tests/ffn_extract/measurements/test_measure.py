@@ -184,8 +184,8 @@ def test_the_same_bytes_for_any_number_of_threads_and_workers(tiny_model, corpus
 def test_cancelled_measurements_of_keys_go_on_where_they_stood(tiny_model, tmp_path, monkeypatch):
     """Blocks of the pass over keys, and layers of values, are kept; nothing is left behind."""
     texts = tmp_path / "texts.txt"
-    texts.write_text("".join(f"the cat sat on a mat {i}\n" for i in range(130)))
-    given = options_with(str(texts), examples=130)
+    texts.write_text("".join(f"the cat sat on a mat {i}\n" for i in range(70)))
+    given = options_with(str(texts), examples=70, batch_rows=32)
     wanted = ["key-value-agreement", "composition"]
     measure(wanted, tiny_model("gpt2"), tmp_path / "whole", given)
 
