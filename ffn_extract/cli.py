@@ -156,10 +156,11 @@ def tensors(
 def measure(measurement: str, model: str, out: Path, **rest: Any) -> None:
     """Measure what the FFN layers of MODEL do.
 
-    MEASUREMENT is norm, contribution, saturation, promotion, top-candidate, clusters, suppression
-    or early-exit; several, separated by commas, share one model in memory and get a folder each in
-    DIR. A folder holds tables, figures, the examples and a README with definition and result. A run
-    that was killed goes on where it stood when the same command is given again.
+    MEASUREMENT is norm, contribution, saturation, promotion, top-candidate, clusters, suppression,
+    early-exit, key-value-agreement, composition or residual; several, separated by commas, share
+    one model in memory and get a folder each in DIR. A folder holds tables, figures, the examples
+    and a README with definition and result. A run that was killed goes on where it stood when the
+    same command is given again.
     """
     wanted, by = _measure_options(rest)
     from ffn_extract.measurements.folder import NO_MATPLOTLIB

@@ -137,7 +137,8 @@ of_a_measurement = _all(
         EXAMPLES, "split_sentences", OPTIONS["split_sentences"].help, is_flag=True
     ),
     _measured(
-        EXAMPLES, "examples", "Sentences of which one prefix each is read.", type=int,
+        EXAMPLES, "examples",
+        "Sentences of which one prefix each is read; every one in key-value-agreement.", type=int,
         default=2_000, metavar="N",
     ),
     _measured(

@@ -32,6 +32,8 @@ MEASUREMENT_STEPS: tuple[tuple[str, str], ...] = (
     ("writing", "Continue the prompts"),
     ("scoring", "Score the continuations"),
     ("exits", "Fit rules of early exit"),
+    ("triggers", "Find the trigger prefixes of keys"),
+    ("values", "Score value vectors over the vocabulary"),
     ("tables", "Compute tables and intervals"),
 )
 """The same of a measurement."""

@@ -76,7 +76,7 @@ FILES = {
         "annotations arrays couples encoding groups lists matching measure patterns reference "
         "registry resampling tables thin tokens"
     ),
-    "analysis/machine_annotators": "affixes hypernyms proposal",
+    "analysis/machine_annotators": "affixes hypernyms proposal shallow",
     "annotation": "forms models selectors urls",
     "annotation/allocation": "plan queues shares slots",
     "annotation/crowd": "checks cookies forms guard joining links models pages payment",

@@ -38,6 +38,14 @@ WORDS = {
         _("Suppression"), _("what turning chosen value vectors on does to continuations"),
     ),
     "early-exit": (_("Early exit"), _("layers that a rule over clusters saves")),
+    "key-value-agreement": (
+        _("Agreement of keys and values"),
+        _("whether values predict the token after their keys’ triggers"),
+    ),
+    "composition": (
+        _("Composition"), _("FFN updates whose top token is of none of their values"),
+    ),
+    "residual": (_("Residual"), _("whether the stream or the update decides the top token")),
 }  # fmt: skip
 """The name of each measurement on pages, and what it tells."""
 USUAL = ("examples", "seed")
@@ -71,7 +79,9 @@ _LABELS = {
     "window": _("Tokens read at once"),
 }
 _HELPS = {
-    "examples": _("One prefix of each sentence is read at its last position."),
+    "examples": _(
+        "One prefix of each sentence is read at its last position; of Agreement, every prefix."
+    ),
     "seed": _("The same seed draws the same sentences, prefixes and vectors."),
     "corpus_field": _("Of a .json, .jsonl or table file: what holds the text."),
     "min_prefix": _("Empty means 2, or 1 behind a token that stands before the text."),

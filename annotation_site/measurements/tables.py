@@ -16,15 +16,17 @@ from annotation_site.measurements.selectors import JoinedTable, Pair, Row, Table
 
 KEYS = frozenset({
     "layer", "kind", "group", "k", "weights", "event", "layers", "statistic", "extreme", "cluster",
-    "condition", "attribute", "method", "variant", "index",
+    "condition", "attribute", "method", "variant", "index", "bin",
 })  # fmt: skip
 """Columns that say of what a row is."""
 SHARES = frozenset({
     "share", "expected", "saved_share", "accuracy", "accuracy_sd", "changed_top_share",
+    "agreement", "chance", "precision_50", "active_share", "composed_share", "matches_final",
+    "from_x", "from_o", "both", "neither",
 })  # fmt: skip
 COUNTS = frozenset({
     "n", "examples", "events", "induced_by_ffn", "undefined", "input_token", "vectors", "size",
-    "active", "tokens", "seeds",
+    "active", "tokens", "seeds", "keys",
 })  # fmt: skip
 DETAILS = frozenset({
     "median", "low", "high", "n", "expected", "vectors", "std_iou", "min_iou", "max_iou", "seeds",

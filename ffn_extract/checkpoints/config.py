@@ -43,3 +43,10 @@ def context_of(config: Mapping[str, Any]) -> int | None:
     names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
     limits = (getattr(settings, name, None) for name in names)
     return next((limit for limit in limits if isinstance(limit, int)), None)
+
+
+def heads_of(config: Mapping[str, Any]) -> int:
+    """Attention heads by the settings; 1 where they do not say."""
+    settings = Settings(config)
+    names = ("num_attention_heads", "n_head", "num_heads")
+    return next((int(n) for name in names if (n := getattr(settings, name, None))), 1)

@@ -14,7 +14,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from ffn_extract.atomic_file import atomic_file
 from ffn_extract.errors import FFNExtractError, OptionError, ProcessEnded
 from ffn_extract.free_memory import free_bytes
 from ffn_extract.keys.random_keys import RandomKeys
-from ffn_extract.keys.rounding import first_of_largest
+from ffn_extract.keys.segments import Segments, best_of_sentences
 from ffn_extract.keys.sentences import Sentences, prefix_numbers
 from ffn_extract.keys.top import ENTRY, FOUND, TopPrefixes
 from ffn_extract.tracing.batches import BatchPlan, batch_of
@@ -221,7 +220,7 @@ class KeyPass:
         tokens = np.concatenate(
             [row * width + np.arange(first, n) for row, n in enumerate(lengths.tolist())]
         )
-        segments = _Segments(np.array(batch), np.cumsum([0, *(lengths - first)]), first)
+        segments = Segments(np.array(batch), np.cumsum([0, *(lengths - first)]), first)
         on_device = torch.from_numpy(tokens).to(self.reader.device)
         results: list[tuple[tuple[int, int], NDArray[np.void]]] = []
 
@@ -237,7 +236,7 @@ class KeyPass:
         layer: int,
         ffn: FFNModules,
         tokens: torch.Tensor,
-        segments: "_Segments",
+        segments: Segments,
         thresholds: NDArray[np.float32],
     ) -> Iterator[tuple[tuple[int, int], NDArray[np.void]]]:
         keys = self._keys[layer]
@@ -263,37 +262,18 @@ class KeyPass:
         self,
         layer: int,
         coefficients: torch.Tensor,
-        segments: "_Segments",
+        segments: Segments,
         thresholds: NDArray[np.float32],
         offset: int,
         up_of: Callable[[NDArray[np.int64], NDArray[np.int64]], torch.Tensor | None],
     ) -> Iterator[tuple[tuple[int, int], NDArray[np.void]]]:
         m = coefficients.to("cpu", torch.float32).numpy()
-        # NaN passes on to a largest and smallest number.
         for side, sign in enumerate(self._sides):
-            places, parts = [], []
-            for number, (start, stop) in enumerate(segments.pairs):
-                own = m[start:stop]
-                largest = own.max(axis=0) if sign > 0 else -own.min(axis=0)
-                if not np.isfinite(largest).all():
-                    raise FFNExtractError(
-                        f"Layer {layer}'s FFN gives values that are not finite numbers."
-                    )
-                keys = np.flatnonzero(largest > thresholds[side])
-                if not keys.size:
-                    continue
-                some = largest[keys]
-                position = first_of_largest(own[:, keys] * np.float32(sign), some)
-                rows = np.zeros(len(keys), FOUND)
-                rows["key"], rows["m"] = keys, own[position, keys] * np.float32(sign)
-                rows["sentence"] = segments.sentences[number]
-                rows["position"] = position + segments.first
-                places.append(start + position)
-                parts.append(rows)
-            if not parts:
+            signed = m if sign > 0 else np.negative(m)
+            rows, places = best_of_sentences(layer, signed, segments, thresholds[side])
+            if not len(rows):
                 continue
-            rows = np.concatenate(parts)
-            up = up_of(np.concatenate(places), rows["key"].astype(np.int64))
+            up = up_of(places, rows["key"].astype(np.int64))
             if up is not None:
                 rows["up"] = up.to("cpu").numpy()
             rows["key"] += np.uint32(offset)
@@ -401,23 +381,6 @@ class KeyPass:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"block-{number:06}.npz"
-
-
-@dataclass(frozen=True)
-class _Segments:
-    """The sentences of a batch, and where the coefficients of each stand among all that are read.
-
-    Sentence i has `bounds[i]` to `bounds[i + 1]`, from its position `first` on.
-    """
-
-    sentences: NDArray[np.int64]
-    bounds: NDArray[np.int64]
-    first: int
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        bounds: list[int] = self.bounds.tolist()
-        return list(pairwise(bounds))
 
 
 def _end_without(parent: int) -> None:

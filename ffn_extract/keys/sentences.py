@@ -5,7 +5,7 @@ sentence is written once, with its ids and the ends of its tokens, to a file tha
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -65,13 +65,18 @@ class Sentences:
         tokenizer: PreTrainedTokenizerBase,
         checkpoint: Checkpoint,
         limit: int | None,
+        before: Sequence[int] | None = None,
     ) -> None:
-        """`limit` is the number of tokens that the model can read. Raises CorpusError."""
+        """`limit` is the number of tokens that the model can read, `before` the ids that stand
+        before each sentence in place of the tokenizer's own.
+
+        Raises CorpusError.
+        """
         if not tokenizer.is_fast:
             raise CheckpointError(
                 f"The tokenizer of {checkpoint.name} does not say where a token ends in its text, "
                 "so no prefix can be cut out. Put a tokenizer.json beside the weights, or leave "
-                "the kinds key and random-key out."
+                "out what needs keys."
             )
         longest = min(MOST_TOKENS, limit or MOST_TOKENS, tokenizer.model_max_length)
         lead: list[int] = []
@@ -80,9 +85,10 @@ class Sentences:
         self._file = UnnamedFile()
         for text in texts:
             read = tokens_of(tokenizer, checkpoint, text, ends=True)
-            own = read.own[: longest - len(read.lead)]
-            ids = [*read.lead, *own] if own else []
-            lead = read.lead if own else lead
+            own_lead = read.lead if before is None else list(before)
+            own = read.own[: longest - len(own_lead)]
+            ids = [*own_lead, *own] if own else []
+            lead = own_lead if own else lead
             cut += len(own) < len(read.own)
             numbers = np.array([*ids, *read.ends[: len(own)]], np.int32)
             self._file.append(numbers.tobytes() + text.encode())

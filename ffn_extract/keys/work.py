@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.bundle import TriggerPrefixRow
 from ffn_extract.bundle.rows import MOST_PREFIXES, SIDES
-from ffn_extract.checkpoints.config import Settings, context_of
+from ffn_extract.checkpoints.config import Settings, context_of, heads_of
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.corpora import Corpus
 from ffn_extract.errors import ArchitectureError, OptionError
@@ -42,7 +42,6 @@ KEYS = Purpose(
     "the kinds key and random-key", "Leave them out with --kinds value,random", head=True
 )
 PLAN = BatchPlan()
-_HEADS = ("num_attention_heads", "n_head", "num_heads")
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,6 @@ class KeyWork:
     def require_memory(self, name: str) -> None:
         """Refuse a pass that does not fit into free memory. Raises OptionError."""
         files, sizes = self.checkpoint.tensors, self.weights.dimensions
-        settings = Settings(self.checkpoint.config)
-        heads = next((n for key in _HEADS if (n := getattr(settings, key, None))), 1)
         needed = needed_bytes(
             weights=sum(math.prod(files.shape(name)) for name in files.names),
             sizes=[len(one) + n for one, n in zip(self.indices, self.n_random, strict=True)],
@@ -100,7 +97,7 @@ class KeyWork:
             longest=int(self.sentences.lengths.max()),
             d_model=sizes.d_model,
             d_ff=sizes.d_ff,
-            heads=int(heads),
+            heads=heads_of(self.checkpoint.config),
             workers=self.workers,
         )
         require_memory(name, needed)

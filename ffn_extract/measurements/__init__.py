@@ -15,8 +15,11 @@ MEASUREMENTS = {
     "clusters": "clusters",
     "suppression": "suppression",
     "early-exit": "early_exit",
+    "key-value-agreement": "key_value_agreement",
+    "composition": "composition",
+    "residual": "residual",
 }
-"""Names, in the paper's order of what they rest on, and the modules that declare them."""
+"""Names, in the papers' order of what they rest on, and the modules that declare them."""
 
 RUN_NO_MODEL = frozenset({"norm"})
 """Those that read weights alone; a test compares it with the declarations."""
@@ -29,9 +32,14 @@ STEPS_OF_SOME = {
     "writing": {"suppression"},
     "scoring": {"suppression"},
     "exits": {"early-exit"},
+    "triggers": {"key-value-agreement"},
+    "values": {"key-value-agreement", "composition"},
 }
 """Steps that some measurements have, and which; a test compares it with the declarations."""
-STEPS_WITHOUT = {"examples": {"suppression"}, "reading": {"suppression"}}
+STEPS_WITHOUT = {
+    "examples": {"suppression"},
+    "reading": {"suppression", "key-value-agreement"},
+}
 """Steps that all the others have."""
 
 

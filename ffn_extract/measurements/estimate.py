@@ -6,6 +6,7 @@ Orders of magnitude for a person who decides. The rates are those of one thread 
 
 from dataclasses import dataclass
 
+from ffn_extract.bundle.rows import MOST_PREFIXES
 from ffn_extract.measurements import RUN_NO_MODEL
 from ffn_extract.measurements.limits import NEW_TOKENS
 from ffn_extract.measurements.memory import memory_bytes
@@ -21,6 +22,9 @@ _SCORES = 2  # of x and of x̃, per layer
 _RESAMPLED = 4e7  # values per second, in the bootstrap
 _CONDITIONS = 3  # of `suppression`: none, chosen and random vectors
 _NORM_PRODUCTS = 1.3e10
+_SENTENCE = 2  # times the tokens of an average prefix
+_KEY_PASS = 2  # times the time of plain passes, at most
+_ENTRY = 40  # bytes of an entry of a running list, and of what is found of a block
 _LISTS = 4  # value and random vectors, with and without the norm
 
 
@@ -72,12 +76,18 @@ def estimate(
             _CONDITIONS * read * (sizes.parameters / _MODEL_PRODUCTS + width / _SCORE_PRODUCTS)
         )
         return Estimate(start + seconds / workers, _of_texts(sizes, options, workers))
+    values = sizes.layers * sizes.d_ff * width / _SCORE_PRODUCTS
+    if name == "key-value-agreement":
+        read = options.examples * _SENTENCE * tokens * sizes.parameters / _MODEL_PRODUCTS
+        seconds = _KEY_PASS * read + values
+        return Estimate(start + seconds / workers, _of_keys(sizes, options, workers))
     reading = tokens * sizes.parameters / _MODEL_PRODUCTS
     reading += _SCORES * sizes.layers * width / _SCORE_PRODUCTS
     passes = 2 if options.control else 1
     resampled = options.resamples * options.examples / _RESAMPLED
+    seconds = passes * options.examples * reading + (values if name == "composition" else 0)
     return Estimate(
-        start + passes * options.examples * reading / workers + resampled * sizes.layers,
+        start + seconds / workers + resampled * sizes.layers,
         _of_texts(sizes, options, workers),
     )
 
@@ -92,6 +102,11 @@ def _of_texts(sizes: Sizes, options: MeasureOptions, workers: int) -> int:
         vocab_size=sizes.vocab_size,
         workers=workers,
     )
+
+
+def _of_keys(sizes: Sizes, options: MeasureOptions, workers: int) -> int:
+    lists = sizes.layers * sizes.d_ff * MOST_PREFIXES * _ENTRY
+    return _of_texts(sizes, options, workers) + lists
 
 
 def _of_norm(sizes: Sizes) -> int:

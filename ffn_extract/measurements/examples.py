@@ -94,13 +94,11 @@ def draw_examples(
     """
     before = prepended_ids(tokenizer, options)
     most = min(MOST_TOKENS, limit or MOST_TOKENS, tokenizer.model_max_length)
-    sequence = np.random.SeedSequence(options.seed, spawn_key=(_ORDER,))
-    order = np.random.Generator(np.random.PCG64(sequence)).permutation(len(corpus.texts))
     drawn: list[Example] = []
     skipped = cut = 0
     shortest = options.min_prefix or 0
     prepended: tuple[int, ...] = ()
-    for number in order.tolist():
+    for number in drawn_order(corpus, options.seed):
         if len(drawn) == options.examples:
             break
         read = tokens_of(tokenizer, checkpoint, corpus.texts[number])
@@ -125,6 +123,15 @@ def draw_examples(
             "--examples."
         )
     return Examples(drawn, prepended, shortest, skipped, cut, corpus)
+
+
+def drawn_order(corpus: Corpus, seed: int) -> list[int]:
+    """The numbers of a corpus's texts in the order in which a seed draws them."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(_ORDER,))
+    order: list[int] = (
+        np.random.Generator(np.random.PCG64(sequence)).permutation(len(corpus.texts)).tolist()
+    )
+    return order
 
 
 def token_counts(

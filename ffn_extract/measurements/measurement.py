@@ -128,6 +128,9 @@ class Readings:
         Tokens of value vectors, where they are needed.
     state
         From the name of an array of `reductions.States` to it, shape (examples, d_model).
+    value_tops
+        Gives, for each layer, the top token of E·v of each value vector v, behind a norm after the
+        FFN with its gain, shape (n_values,).
     in_parts
         Computes numbered parts under a step's name, in processes, and keeps them for a run that
         is taken up again.
@@ -141,6 +144,7 @@ class Readings:
     clusters: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     words: Words | None = None
     state: Callable[[str], NDArray[Any]] = _no_state
+    value_tops: Callable[[], Sequence[NDArray[np.int64]]] = list
     in_parts: InParts = _in_turn
 
     @property

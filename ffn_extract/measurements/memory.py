@@ -31,9 +31,8 @@ def needed_bytes(
     workers: int,
 ) -> int:
     """An estimate: the weights, one batch per worker, and the arrays of all examples."""
-    files = checkpoint.tensors
     return memory_bytes(
-        sum(math.prod(files.shape(name)) for name in files.names),
+        parameters_of(checkpoint),
         options,
         layers=layers,
         d_model=d_model,
@@ -41,6 +40,12 @@ def needed_bytes(
         vocab_size=vocab_size,
         workers=workers,
     )
+
+
+def parameters_of(checkpoint: "Checkpoint") -> int:
+    """Numbers in a checkpoint's tensors."""
+    files = checkpoint.tensors
+    return sum(math.prod(files.shape(name)) for name in files.names)
 
 
 def memory_bytes(
@@ -79,8 +84,7 @@ def suppression_bytes(
 ) -> int:
     """The same of `suppression`: per worker `texts` that are written at once, beams counted, or a
     batch of windows."""
-    files = checkpoint.tensors
-    weights = _FLOAT * sum(math.prod(files.shape(name)) for name in files.names)
+    weights = _FLOAT * parameters_of(checkpoint)
     cache = 2 * 2 * texts * longest * layers * d_model  # keys and values, and as they are ordered
     writing = _FLOAT * (cache + texts * longest * _INNER * d_ff + 6 * texts * vocab_size)
     reading = _FLOAT * window_rows * window * (_STATES * d_model + _INNER * d_ff)

@@ -16,17 +16,19 @@ from ffn_extract.measurements.examples import Examples
 from ffn_extract.measurements.kept import Arrays, KeptParts, Told
 from ffn_extract.measurements.limits import BLOCK_BATCHES
 from ffn_extract.measurements.reductions import (
+    Active,
     Candidates,
     Pushes,
     Reduction,
     Sizes,
     States,
+    Updates,
     drawn_indices,
 )
 from ffn_extract.tracing.batches import BatchPlan, batch_of
 from ffn_extract.tracing.reader import LayerReading, Reader
 
-REDUCTIONS = ("sizes", "candidates", "pushes", "states")
+REDUCTIONS = ("sizes", "candidates", "pushes", "active", "updates", "states")
 """In the order in which they finish; a later one may use an earlier one's arrays."""
 
 
@@ -84,10 +86,13 @@ class Pass:
         fill = [numbers[-1]] * (self.plan.rows - len(numbers))
         sizes = [len(values) for values in self.reader.values]
         draws = np.stack([drawn_indices(self.seed, number, sizes) for number in (*numbers, *fill)])
+        block = self.plan.rows * BLOCK_BATCHES
         made: Mapping[str, Callable[[], Reduction]] = {
             "sizes": lambda: Sizes(self.reader, draws),
-            "candidates": lambda: Candidates(self.reader, self.plan.rows * BLOCK_BATCHES),
+            "candidates": lambda: Candidates(self.reader, block),
             "pushes": lambda: Pushes(self.reader, draws),
+            "active": lambda: Active(self.reader, block),
+            "updates": lambda: Updates(self.reader, block),
             "states": States,
         }
         reductions = [made[name]() for name in REDUCTIONS if name in self.wanted]

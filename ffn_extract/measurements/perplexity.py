@@ -139,7 +139,7 @@ class PerplexityReader:
         losses, tops = [], []
         unembed = self.reader.unembed
         done = 0
-        for scores in unembed.in_blocks(states, BLOCK_ROWS, of_output=True):
+        for scores in unembed.in_blocks(states, BLOCK_ROWS, unembed.of_output):
             own = following[done : done + len(scores)]
             done += len(scores)
             with torch.inference_mode(), one_thread():

@@ -5,7 +5,7 @@ those once. Dominance as in Geva et al. (2022): the 10 sub-updates with the larg
 lower index. Random: 10 of the layer's vectors drawn per example, dominant ones not excluded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from ffn_extract.errors import FFNExtractError
 from ffn_extract.measurements.kept import Arrays
 from ffn_extract.projection.fixed_order import fixed_order_sum
 from ffn_extract.tracing.reader import LayerReading, Reader
-from ffn_extract.tracing.unembed import ranks, top
+from ffn_extract.tracing.unembed import Unembed, ranks, top
 from ffn_extract.tracing.values import Values
 
 Draws = NDArray[np.int64]
@@ -63,10 +63,7 @@ class Sizes:
     def layer(self, reading: LayerReading) -> None:
         """Sizes of one layer, sorted; ties by lower index."""
         sizes = reading.sizes()
-        if not bool(torch.isfinite(sizes).all()):
-            raise FFNExtractError(
-                f"Layer {reading.layer}'s FFN gives values that are not finite numbers."
-            )
+        _require_finite(reading, sizes)
         ordered, order = torch.sort(sizes, dim=1, descending=True, stable=True)
         every = sizes.cpu().numpy()
         n, width = every.shape
@@ -195,6 +192,72 @@ class Pushes:
         ids = torch.from_numpy(np.ascontiguousarray(token_ids)).to(self._device)
         e: NDArray[np.float64] = self._unembed.directions(ids).to(torch.float64).cpu().numpy()
         return e
+
+
+class Active:
+    """Which value vectors are active, and the top token of each FFN update by itself.
+
+    `active` are the bits of m > 0, eight of a layer's vectors in a byte, shape (places, layers,
+    bytes); `top_update` is the token with the highest E·o, without norm and bias, (places, layers).
+    """
+
+    def __init__(self, reader: Reader, block: int) -> None:
+        self._unembed, self._block = reader.unembed, block
+        self._active: list[NDArray[np.uint8]] = []
+        self._updates: list[torch.Tensor] = []
+
+    def layer(self, reading: LayerReading) -> None:
+        """Signs of m, and o, of one layer."""
+        _require_finite(reading, reading.update)
+        self._active.append(np.packbits((reading.m > 0).cpu().numpy(), axis=1))
+        self._updates.append(reading.update)
+
+    def finish(self, found: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Score all updates of the batch."""
+        scores = self._unembed.of_vectors
+        tops = _tops(self._unembed, self._updates, self._block, scores)
+        shape = (len(tops), len(self._active), max(one.shape[1] for one in self._active))
+        active = np.zeros(shape, np.uint8)
+        for layer, bits in enumerate(self._active):
+            active[:, layer, : bits.shape[1]] = bits
+        return {"active": active, "top_update": tops}
+
+
+class Updates:
+    """`update_top`, the top token of o read as x and x̃ are, (places, layers)."""
+
+    def __init__(self, reader: Reader, block: int) -> None:
+        self._unembed, self._block = reader.unembed, block
+        self._updates: list[torch.Tensor] = []
+
+    def layer(self, reading: LayerReading) -> None:
+        """The update of one layer."""
+        _require_finite(reading, reading.update)
+        self._updates.append(reading.update)
+
+    def finish(self, found: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Score all updates of the batch."""
+        return {"update_top": _tops(self._unembed, self._updates, self._block)}
+
+
+def _tops(
+    unembed: Unembed,
+    states: Sequence[torch.Tensor],
+    block: int,
+    scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> NDArray[np.int64]:
+    """Top tokens of a state of every layer, shape (places, layers)."""
+    tops = [top(one) for one in unembed.in_blocks(torch.cat(list(states)), block, scores)]
+    found: NDArray[np.int64] = torch.cat(tops).reshape(len(states), -1).T.cpu().numpy()
+    return found
+
+
+def _require_finite(reading: LayerReading, numbers: torch.Tensor) -> None:
+    """Raises FFNExtractError."""
+    if not bool(torch.isfinite(numbers).all()):
+        raise FFNExtractError(
+            f"Layer {reading.layer}'s FFN gives values that are not finite numbers."
+        )
 
 
 class States:

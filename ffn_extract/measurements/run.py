@@ -35,6 +35,7 @@ from ffn_extract.measurements.passes import REDUCTIONS, Pass
 from ffn_extract.measurements.reductions import DOMINANT, drawn_indices
 from ffn_extract.measurements.scorers import WORD_LISTS, Scorer
 from ffn_extract.measurements.value_clusters import require_clusters, value_clusters
+from ffn_extract.measurements.value_scores import value_tops
 from ffn_extract.measurements.words import Words
 from ffn_extract.names import model_name
 from ffn_extract.norm_check import compare_norm
@@ -313,6 +314,7 @@ class _Run:
             clusters=np.empty(0, dtype=np.int64) if clusters is None else clusters,
             words=words,
             state=read.state,
+            value_tops=self._value_tops,
             in_parts=self._in_parts,
         )
 
@@ -341,11 +343,22 @@ class _Run:
             kept.run(1, lambda *_: None)
             return kept.read(0)["clusters"]
 
-    def _in_parts(self, step: str, compute: Callable[[int], Arrays], count: int) -> list[Arrays]:
-        """Parts of a measurement's own, in processes of the machine whatever the device is."""
+    def _value_tops(self) -> list[NDArray[np.int64]]:
+        block = self._plan.rows * BLOCK_BATCHES
+
+        def compute(layer: int) -> Arrays:
+            return {"tops": value_tops(self.reader, layer, block)}
+
+        layers = len(self.reader.layers)
+        return [one["tops"] for one in self._in_parts("values", compute, layers, self.workers)]
+
+    def _in_parts(
+        self, step: str, compute: Callable[[int], Arrays], count: int, workers: int | None = None
+    ) -> list[Arrays]:
+        """Parts of a measurement's own; by default in processes whatever the device is."""
         with self.steps.step(step) as done:
             kept = self._keep(KeptParts(self._of_pass(step, ()), "part", count, compute))
-            kept.run(self.options.workers or len(os.sched_getaffinity(0)), done)
+            kept.run(workers or self.options.workers or len(os.sched_getaffinity(0)), done)
             return [kept.read(number) for number in range(count)]
 
     def write(self, one: Measurement, out: Path) -> Measured:

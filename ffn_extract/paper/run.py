@@ -10,7 +10,7 @@ from typing import Any
 
 from ffn_extract.bundle.manifest import MANIFEST_FILE
 from ffn_extract.errors import BundleError, FFNExtractError, OptionError, reason_of
-from ffn_extract.measurements import MEASUREMENTS
+from ffn_extract.measurements import MEASUREMENTS, measurement_of
 from ffn_extract.measurements.folder import Measured, require_new
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.run import measure_each, wanted_of
@@ -50,7 +50,7 @@ def write_paper(
     Parameters
     ----------
     only
-        Keys of `MEASUREMENTS`; empty for all.
+        Keys of `MEASUREMENTS`; empty for all of the paper.
     report, scorer
         As in `measure`; a run that was cancelled or killed goes on where it stood when the same
         call is made again.
@@ -61,7 +61,7 @@ def write_paper(
         With a sentence that says what to do.
     """
     place = Path(out)
-    wanted = wanted_of(list(only) or list(MEASUREMENTS))
+    wanted = wanted_of(list(only) or of_the_paper())
     require_new(place)
     # Everything is made beside `out` and renamed, so that the page is whole or not there.
     part = place.with_name(f".{place.name}.paper")
@@ -84,6 +84,11 @@ def write_paper(
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return Written(place, page, reasons)
+
+
+def of_the_paper() -> list[str]:
+    """The measurements that have a place in the paper; those of other papers are by name alone."""
+    return [name for name in MEASUREMENTS if measurement_of(name).in_paper is not None]
 
 
 def _manifest(measured: Measured) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From the residual stream to scores over the vocabulary, and ranks among them."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -51,22 +51,38 @@ class Unembed:
         with torch.inference_mode(), one_thread():
             return self._product(_wide(outputs))
 
+    def of_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Scores E·v of vectors of the residual stream, without norm and bias, as lists have them.
+
+        (n, d_model) to (n, vocab_size).
+        """
+        with torch.inference_mode(), one_thread():
+            return self._without_bias(self._narrow(_wide(vectors)))
+
     def _product(self, narrow: torch.Tensor) -> torch.Tensor:
         if self._rows.dtype == narrow.dtype:
             return linear(narrow, self._rows, self._bias)
-        parts = [linear(narrow, _wide(rows)) for rows in torch.split(self._rows, _ROWS)]
-        scores = torch.cat(parts, dim=1)
+        scores = self._without_bias(narrow)
         return scores if self._bias is None else scores + self._bias
 
+    def _without_bias(self, narrow: torch.Tensor) -> torch.Tensor:
+        if self._rows.dtype == narrow.dtype:
+            return linear(narrow, self._rows)
+        parts = [linear(narrow, _wide(rows)) for rows in torch.split(self._rows, _ROWS)]
+        return torch.cat(parts, dim=1)
+
     def in_blocks(
-        self, states: torch.Tensor, rows: int, *, of_output: bool = False
+        self,
+        states: torch.Tensor,
+        rows: int,
+        scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> Iterator[torch.Tensor]:
         """Scores of `rows` states at a time, the last block filled up: never another shape.
 
-        The number of states alone decides about the blocks. With `of_output` they are what the
-        decoder gives. Yields shape (at most `rows`, vocab).
+        The number of states alone decides about the blocks. `scores` is a method of this object,
+        by default `scores`. Yields shape (at most `rows`, vocab).
         """
-        scores = self.of_output if of_output else self.scores
+        scores = scores or self.scores
         for start in range(0, len(states), rows):
             block = states[start : start + rows]
             n = len(block)

@@ -1,4 +1,4 @@
-"""Machine annotators: two programs that annotate as a lower reference, never mixed with people.
+"""Machine annotators: programs that annotate as a lower reference, never mixed with people.
 
 To add one, write a function like those below and one entry in `MACHINE_ANNOTATORS`.
 """
@@ -13,6 +13,7 @@ from annotation_site.analysis.machine_annotators.proposal import (
     Synset,
     SynsetLookup,
 )
+from annotation_site.analysis.machine_annotators.shallow import propose_by_form
 
 __all__ = ["MACHINE_ANNOTATORS", "MachineAnnotator", "ProposedPattern", "Synset", "SynsetLookup"]
 
@@ -32,6 +33,15 @@ _MACHINE_ANNOTATORS = (
         "an inflection in common.",
         needs_wordnet=False,
         propose=propose_by_affixes,
+    ),
+    MachineAnnotator(
+        name="machine-shallow",
+        title="Machine: shared endings of prefixes",
+        description="A program that proposes shallow patterns: trigger prefixes whose last words "
+        "are the same, or whose last word has the same ending.",
+        needs_wordnet=False,
+        propose=propose_by_form,
+        reads_prefixes=True,
     ),
 )
 

@@ -61,6 +61,13 @@ def _affixes(word: str) -> set[tuple[str, float]]:
     found: set[tuple[str, float]] = set()
     for length in range(SHORTEST_AFFIX, min(LONGEST_AFFIX, len(word) - SHORTEST_REST) + 1):
         found.add((f"starts with {word[:length]}-", float(length)))
+    return found | endings_of(word)
+
+
+def endings_of(word: str) -> set[tuple[str, float]]:
+    """Descriptions and weights of the suffixes and inflections that a word has."""
+    found: set[tuple[str, float]] = set()
+    for length in range(SHORTEST_AFFIX, min(LONGEST_AFFIX, len(word) - SHORTEST_REST) + 1):
         if word[-length:] not in INFLECTIONS:
             found.add((f"ends in -{word[-length:]}", float(length)))
     for ending in INFLECTIONS:

@@ -37,8 +37,9 @@ class MachineAnnotator:
     """A machine annotator.
 
     `propose` takes a list's tokens, without marks for word starts, and gives disjoint patterns of
-    at least `min_tokens` tokens; WordNet is used only where `needs_wordnet` says so. The same
-    tokens always give the same patterns.
+    at least `min_tokens` tokens; WordNet is used only where `needs_wordnet` says so. One that
+    `reads_prefixes` takes a list's trigger prefixes instead, and a prefix may be in several of its
+    patterns. The same entries always give the same patterns.
     """
 
     name: str
@@ -46,6 +47,7 @@ class MachineAnnotator:
     description: str
     needs_wordnet: bool
     propose: Callable[[Sequence[str], int, SynsetLookup | None], list[ProposedPattern]]
+    reads_prefixes: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,14 @@ def words_of(tokens: Sequence[str]) -> dict[int, str]:
 
 
 def take_largest(
-    groups: Iterable[Group], *, min_tokens: int, category: str
+    groups: Iterable[Group], *, min_tokens: int, category: str, different: bool = True
 ) -> list[ProposedPattern]:
     """Take groups greedily, so that every token is in one pattern at most.
 
     Each time the group goes first whose number of different words times weight is largest, over
     the tokens that are still free; then the one with the larger weight, then by description. A
-    pattern needs `min_tokens` different words: "Run", "run" and "RUN" are one.
+    pattern needs `min_tokens` different words: "Run", "run" and "RUN" are one. With
+    `different=False` each counts.
     """
     waiting = {group.description: group for group in groups}
     free = {rank for group in waiting.values() for rank in group.words}
@@ -93,7 +96,9 @@ def take_largest(
             name: {rank: word for rank, word in group.words.items() if rank in free}
             for name, group in waiting.items()
         }
-        counts = {name: len(set(words.values())) for name, words in left.items()}
+        counts = {
+            name: len(set(words.values()) if different else words) for name, words in left.items()
+        }
         enough = [name for name, count in counts.items() if count >= max(min_tokens, 1)]
         if not enough:
             return found

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_noop
 from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.machine_annotators import (
     MACHINE_ANNOTATORS,
+    MachineAnnotator,
     ProposedPattern,
     SynsetLookup,
 )
@@ -17,7 +18,6 @@ from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.loading import CONTINUATION
 from ffn_extract.errors import WordNetError
 
-NO_PREFIXES = gettext_noop("It reads tokens, and the lists of this study are prefixes.")
 NO_WORDNET = gettext_noop("The worker does not have WordNet installed.")
 
 
@@ -29,30 +29,27 @@ def machine_frames(
     categories: Sequence[str],
     chosen: Sequence[str] | None = None,
 ) -> tuple[AnnotationFrames, dict[str, str]]:
-    """The annotations of each machine annotator, and why some have none.
+    """The annotations of each machine annotator that reads the study's entries, and why some
+    have none.
 
     Patterns of categories that the study does not have, or that `chosen` leaves out, are dropped.
     The second value names the machine annotators that cannot work here, with the reason.
     """
-    wordnet = _wordnet()
+    wordnet, programs = _wordnet(), _of_study(study)
     missing = {
-        name: NO_WORDNET
-        for name, one in MACHINE_ANNOTATORS.items()
-        if one.needs_wordnet and wordnet is None
+        name: NO_WORDNET for name, one in programs.items() if one.needs_wordnet and wordnet is None
     }
-    if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
-        missing = dict.fromkeys(MACHINE_ANNOTATORS, NO_PREFIXES)
     wanted = set(categories) if chosen is None else set(chosen) & set(categories)
-    words = _words(study, lists["list_id"].tolist())
+    entries = _entries(study, lists["list_id"].tolist())
     annotations: list[tuple[int, int, str]] = []
     members: list[tuple[int, int, int, str, bool]] = []
-    for name in MACHINE_ANNOTATORS:
+    for name in programs:
         if name in missing:
             continue
         for list_id in lists["list_id"].tolist():
             number = -1 - len(annotations)  # people's annotations have positive ids
             annotations.append((number, list_id, name))
-            for pattern, found in enumerate(_propose(name, words[list_id], min_tokens), start=1):
+            for pattern, found in enumerate(_propose(name, entries[list_id], min_tokens), start=1):
                 if found.category in wanted:
                     members += [
                         (number, pattern, rank, found.category, False) for rank in found.ranks
@@ -68,9 +65,15 @@ def machine_frames(
     return labels, missing
 
 
+def _of_study(study: Study) -> dict[str, MachineAnnotator]:
+    """The machine annotators that read the entries of a study's lists, by name."""
+    prefixes = study.list_source == Study.ListSource.TRIGGER_PREFIXES
+    return {n: one for n, one in MACHINE_ANNOTATORS.items() if one.reads_prefixes == prefixes}
+
+
 @lru_cache(maxsize=50_000)  # lists never change, and every snapshot asks again
-def _propose(name: str, tokens: tuple[str, ...], min_tokens: int) -> tuple[ProposedPattern, ...]:
-    return tuple(MACHINE_ANNOTATORS[name].propose(tokens, min_tokens, _wordnet()))
+def _propose(name: str, entries: tuple[str, ...], min_tokens: int) -> tuple[ProposedPattern, ...]:
+    return tuple(MACHINE_ANNOTATORS[name].propose(entries, min_tokens, _wordnet()))
 
 
 def _wordnet() -> SynsetLookup | None:
@@ -82,13 +85,13 @@ def _wordnet() -> SynsetLookup | None:
         return None
 
 
-def _words(study: Study, list_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:
-    """The tokens of each list, without marks for pieces of words."""
+def _entries(study: Study, list_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:
+    """The tokens of each list, without marks for pieces of words, or its prefixes."""
     wanted = set(list_ids)
     items = Item.objects.filter(study=study).select_related("vector")
     lists = [item for item in items if item.pk in wanted]
     found = entries_of_lists([item.vector for item in lists], study.list_source)
     return {
-        item.pk: tuple(e.display.removeprefix(CONTINUATION) for e in found[item.vector_id])
+        item.pk: tuple(e.text.removeprefix(CONTINUATION) for e in found[item.vector_id])
         for item in lists
     }

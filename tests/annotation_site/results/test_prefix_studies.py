@@ -96,6 +96,8 @@ def test_an_archive_verifies_and_restores_the_same_lists(study, tmp_path):
     assert found["labels/tokens.csv"].count(b"\n") == 1  # the heading alone
     assert b"prefixes of sentences" in found["methods.md"]
     assert b"token judgement" not in found["methods.md"]
+    programs = {line.split(b",")[0] for line in found["labels/machines.csv"].splitlines()[1:]}
+    assert programs == {b"machine-shallow"}
     assert verify(stored(tmp_path, data)).differences == []
     restored = study_restore(file=io.BytesIO(data), restored_by=study.created_by)
     assert (restored.list_source, restored.min_tokens) == ("trigger_prefixes", 3)

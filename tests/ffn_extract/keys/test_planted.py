@@ -1,8 +1,7 @@
 """A model with planted keys, whose lists are worked out by hand.
 
-LLaMA without attention, over whole words; word t is embedded as axis t. RMSNorm makes 4 of its 1 in
-16 dimensions. Key 0 fires on a word, key 1 on a suffix, key 2 on a topic, key 3 on nothing, and
-key 4 with a negative coefficient; each at the word itself.
+The model is that of planted_words.py. Key 0 fires on a word, key 1 on a suffix, key 2 on a topic,
+key 3 on nothing, and key 4 with a negative coefficient; each at the word itself.
 """
 
 import dataclasses
@@ -10,64 +9,25 @@ import json
 import shutil
 
 import pytest
-import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from ffn_extract import ExtractOptions, extract, open_bundle
 from ffn_extract.errors import FFNExtractError
+from tests.ffn_extract.keys.planted_words import AXIS, SENTENCES, plant, saved, word_model
 
-WORDS = ("the", "cat", "dog", "sat", "ran", "running", "walking", "a", "and", ".")
-AXIS = {word: axis for axis, word in enumerate(WORDS)}
-SENTENCES = (
-    "the cat sat .",  # 0
-    "a dog ran .",  # 1
-    "the cat ran and a dog sat",  # 2: begins as 0
-    "cat and a dog",  # 3: the cat is at position 0
-    "the dog running",  # 4
-    "a walking cat",  # 5
-    "the running dog walking",  # 6
-    "running",  # 7: nothing is read
-    "the cat sat .",  # 8: is 0
-)
 WORD, SUFFIX, TOPIC, NOTHING, NEGATIVE = range(5)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    config = transformers.LlamaConfig(
-        vocab_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=1,
-        num_key_value_heads=1, intermediate_size=5, hidden_act="relu", rms_norm_eps=1e-12,
-        tie_word_embeddings=True, max_position_embeddings=6, pad_token_id=15, bos_token_id=None,
-        eos_token_id=None,
-    )  # fmt: skip
-    made = transformers.LlamaForCausalLM(config).eval()
-    for name, parameter in made.named_parameters():
-        parameter.data.zero_()
-        if name.endswith("norm.weight"):
-            parameter.data.fill_(1)
-    made.model.embed_tokens.weight.data[:16, :16] = torch.eye(16)
+    made = word_model()
     plant(made, WORD, {"cat": 1.0})
     plant(made, SUFFIX, {"running": 2.0, "walking": 3.0})
     plant(made, TOPIC, {"cat": 1.0, "dog": 1.0})
     plant(made, NEGATIVE, {"sat": -0.5, "ran": -0.25})
-    folder = tmp_path_factory.mktemp("planted") / "model"
-    made.save_pretrained(folder)
-    backend = Tokenizer(models.WordLevel({**AXIS, "[UNK]": 10}, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend, unk_token="[UNK]"
-    ).save_pretrained(folder)
-    return str(folder)
-
-
-def plant(model, index, strengths):
-    """A key of layer 1 with these coefficients at words: relu(4 · 1/4) · (4 · strength/4)."""
-    mlp = model.model.layers[1].mlp
-    for word, strength in strengths.items():
-        mlp.gate_proj.weight.data[index, AXIS[word]] = 1 / 4
-        mlp.up_proj.weight.data[index, AXIS[word]] = strength / 4
+    return saved(made, tmp_path_factory.mktemp("planted") / "model")
 
 
 @pytest.fixture(scope="module")

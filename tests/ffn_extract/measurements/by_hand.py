@@ -14,6 +14,7 @@ from ffn_extract.measurements.examples import Example, Examples
 from ffn_extract.measurements.measurement import Readings
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import REDUCTIONS, Pass
+from ffn_extract.measurements.value_scores import value_tops
 from ffn_extract.tracing.batches import BatchPlan
 from ffn_extract.tracing.reader import Reader
 from tests.ffn_extract.measurements.planted import blank_model, plant
@@ -37,7 +38,10 @@ def readings_of(model, texts, tmp_path, options=OPTIONS):
     reader = Reader(model, ARCHITECTURES["llama"])
     one = Pass(reader, examples, BatchPlan(4, 2), options.seed, REDUCTIONS, tmp_path / "parts")
     arrays = one.run(1, lambda *_: None)
-    return Readings(arrays, None, [12, 12, 12], [ids[-1] for ids in texts], options)
+    return Readings(
+        arrays, None, [12, 12, 12], [ids[-1] for ids in texts], options,
+        value_tops=lambda: [value_tops(reader, layer, 8) for layer in reader.layers],
+    )  # fmt: skip
 
 
 def table(readings, measurement, name):

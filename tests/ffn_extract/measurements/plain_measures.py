@@ -30,12 +30,15 @@ class PlainExample:
             states = torch.stack([plain.before[-1], plain.after[-1]]).float()
             with torch.inference_mode():
                 before, after = head(norm(states)).double()
+                update = head(norm(plain.update[-1:].float()))[0].double()
             sub = sub_updates(block_of(model, layer), plain)
             sizes = sub.norm(dim=1).tolist()
             order = sorted(range(len(sizes)), key=lambda i, s=sizes: (-s[i], i))
             self.layers.append(
                 {"before": before, "after": after, "sub": sub, "sizes": sizes,
-                 "dominant": order[:10], "random": drawn, "order": order}
+                 "dominant": order[:10], "random": drawn, "order": order, "update": update,
+                 "m": plain.m[-1], "o": plain.update[-1],
+                 "values": values_of(block_of(model, layer))}
             )  # fmt: skip
         self.final = top(self.layers[-1]["after"])
 
@@ -144,4 +147,36 @@ def top_candidate(examples, below, above):
                 means = np.mean(three, axis=0) if three else (None,) * 3
                 for statistic, mean in zip(("max", "mean", "min"), means, strict=True):
                     found[layer, group, extreme, statistic] = (mean, len(three))
+    return found
+
+
+def composition(examples):
+    """[(active share, composed share or None, n)] by layer, of models without a norm after."""
+    found = []
+    for layer in range(len(examples[0].layers)):
+        shares, composed = [], []
+        for example in examples:
+            one = example.layers[layer]
+            tops = [top(example.rows @ value) for value in one["values"]]
+            active = [index for index, m in enumerate(one["m"].tolist()) if m > 0]
+            shares.append(len(active) / len(tops))
+            if active:
+                own = top(example.rows @ one["o"])
+                composed.append(all(tops[index] != own for index in active))
+        found.append((np.mean(shares), np.mean(composed) if composed else None, len(composed)))
+    return found
+
+
+def residual(examples):
+    """[(matches_final, from_x, from_o, both, neither)] by layer."""
+    found = []
+    for layer in range(len(examples[0].layers)):
+        counts = dict.fromkeys(["final", "x", "o", "both", "neither"], 0)
+        for example in examples:
+            one = example.layers[layer]
+            x, o, after = (top(one[name]) for name in ("before", "update", "after"))
+            counts["final"] += x == example.final
+            of_x, of_o = x == after, o == after
+            counts["both" if of_x and of_o else "x" if of_x else "o" if of_o else "neither"] += 1
+        found.append([count / len(examples) for count in counts.values()])
     return found

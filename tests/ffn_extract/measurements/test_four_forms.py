@@ -8,11 +8,14 @@ import pytest
 import transformers
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from ffn_extract.corpora import open_corpus
 from ffn_extract.measurements import MEASUREMENTS
+from ffn_extract.measurements.examples import drawn_order
 from ffn_extract.measurements.run import measure
 from ffn_extract.measurements.suppression_options import SuppressionOptions
-from tests.ffn_extract.measurements import plain_measures, plain_suppression
+from tests.ffn_extract.measurements import plain_keys, plain_measures, plain_suppression
 from tests.ffn_extract.measurements.small_runs import (
+    OPTIONS,
     number,
     options_with,
     plain_examples,
@@ -131,6 +134,33 @@ def suppression(folder, _, model):
         assert line["new_ids"] == plain_suppression.continued(edited, line["prompt_ids"], 1, banned)
 
 
+def key_value_agreement(folder, _, model):
+    """The second layer's row; the corpus and the model's folder are where the fixture has them."""
+    corpus = open_corpus(str(folder.parents[1] / "texts.txt"))
+    drawn = sorted(drawn_order(corpus, OPTIONS.seed)[:EXAMPLES])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model.name_or_path)
+    ids = [tokenizer(corpus.texts[number])["input_ids"] for number in drawn]
+    found = [number(cell) for cell in rows_of(folder, "agreement")[1].values()]
+    assert found == pytest.approx([1, *plain_keys.agreement(model, ids, 1)], rel=1e-6)
+
+
+def composition(folder, plain, _):
+    expected = plain_measures.composition(plain)
+    found = [[number(cell) for cell in row.values()] for row in rows_of(folder, "composition")]
+    assert found == [
+        [layer, pytest.approx(active), composed if composed is None else pytest.approx(composed), n]
+        for layer, (active, composed, n) in enumerate(expected)
+    ]
+
+
+def residual(folder, plain, _):
+    found = [[number(cell) for cell in row.values()] for row in rows_of(folder, "residual")]
+    assert found == [
+        [layer, *map(pytest.approx, shares), EXAMPLES]
+        for layer, shares in enumerate(plain_measures.residual(plain))
+    ]
+
+
 CHECKS = {
     "contribution": contribution,
     "saturation": saturation,
@@ -139,4 +169,7 @@ CHECKS = {
     "clusters": clusters,
     "early-exit": early_exit,
     "suppression": suppression,
+    "key-value-agreement": key_value_agreement,
+    "composition": composition,
+    "residual": residual,
 }

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from ffn_extract.bundle.manifest import digest_of
 from ffn_extract.cli import main
 from ffn_extract.errors import ArchitectureError, CorpusError, FFNExtractError, OptionError
+from ffn_extract.keys.passes import KeyPass
 from ffn_extract.measurements.memory import require_memory
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.passes import Pass
@@ -27,6 +28,7 @@ from tests.ffn_extract.measurements.small_runs import (
 )
 from tests.ffn_extract.tiny_gguf import write_gguf
 
+OF_2021 = ["key-value-agreement", "composition", "residual"]
 FOUR = ["contribution", "saturation", "promotion", "top-candidate"]
 FAMILIES = [
     "gemma2", "gpt2", "qwen2_moe",
@@ -164,15 +166,51 @@ def test_the_same_bytes_for_any_number_of_threads_and_workers(tiny_model, corpus
             torch.set_num_threads(threads)
             out = tmp_path / f"{threads}-{workers}"
             given = options_with(corpus, workers=workers)
-            measure(["promotion"], tiny_model("llama"), out, given)
-            found.append(content(out))
+            measure(["promotion", *OF_2021], tiny_model("llama"), out, given)
+            found.append([content(out / name) for name in ("promotion", *OF_2021)])
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1] == found[2]
-    assert set(found[0]) == {
+    assert set(found[0][0]) == {
         "README.md", "draws.parquet", "elimination.csv", "elimination.parquet", "examples.jsonl",
         "manifest.json", "promotion.csv", "promotion.parquet",
     }  # fmt: skip
+    assert set(found[0][1]) == {
+        "README.md", "agreement.csv", "agreement.parquet", "agreement_bins.csv",
+        "agreement_bins.parquet", "manifest.json",
+    }  # fmt: skip
+
+
+def test_cancelled_measurements_of_keys_go_on_where_they_stood(tiny_model, tmp_path, monkeypatch):
+    """Blocks of the pass over keys, and layers of values, are kept; nothing is left behind."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"the cat sat on a mat {i}\n" for i in range(70)))
+    given = options_with(str(texts), examples=70, batch_rows=32)
+    wanted = ["key-value-agreement", "composition"]
+    measure(wanted, tiny_model("gpt2"), tmp_path / "whole", given)
+
+    class Cancelled(Exception):
+        pass
+
+    def cancelled_at(step, done):
+        def cancel(progress):
+            if progress.step == step and progress.done >= done:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            measure(wanted, tiny_model("gpt2"), tmp_path / "out", given, cancel)
+
+    cancelled_at("triggers", 64)
+    cancelled_at("values", 1)
+    ran, real = [], KeyPass._found
+    monkeypatch.setattr(KeyPass, "_found", lambda *given: ran.append(1) or real(*given))
+    seen = []
+    measure(wanted, tiny_model("gpt2"), tmp_path / "out", given, seen.append)
+    assert not ran
+    assert max(one.before for one in seen if one.step == "values") == 1
+    for name in wanted:
+        assert content(tmp_path / "out" / name) == content(tmp_path / "whole" / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "texts.txt", "whole"]
 
 
 def test_a_cancelled_run_goes_on_where_it_stood_with_the_same_bytes(
