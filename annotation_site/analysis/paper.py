@@ -1,4 +1,4 @@
-"""The figures of the 2022 paper, for comparison on pages; never a test of our data."""
+"""The figures of the papers, for comparison on pages; never a test of our data."""
 
 PAPER_TABLE_2 = {
     "GPT2": {
@@ -20,3 +20,18 @@ PAPER_TABLE_2 = {
 }
 """Geva et al. (2022), table 2: coverage by model, then by kind of vector and whether stopwords
 concepts are counted too. The paper has no random row with them."""
+
+PREFIXES_SHOWN = 25
+"""Trigger prefixes in a list, at most (Geva et al. 2021, section 3.1)."""
+
+PAPER_KEYS = {
+    "keys": 160,
+    "annotators": 1,
+    "with_pattern": 1.0,
+    "patterns_per_key": 3.6,
+    "covered": (0.65, 0.8),
+    "shallow_layers": (1, 9),
+    "semantic_layers": (10, 16),
+}
+"""Geva et al. (2021), section 3.2 and figure 2: 16 layers of 10 keys, one expert for each. The
+share of prefixes in a pattern is the lowest and the highest of a layer; layers count from 1."""

@@ -8,7 +8,8 @@ from typing import Any
 from django.db.models import Max, Min, QuerySet
 
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.lists.entries import PREFIXES_SHOWN, entries_of_lists
+from annotation_site.analysis.paper import PREFIXES_SHOWN
+from annotation_site.annotation.lists.entries import entries_of_lists
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 from annotation_site.exports import Column, Table
 from annotation_site.exports.table import marked
