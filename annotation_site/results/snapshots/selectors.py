@@ -92,10 +92,11 @@ def table_of(snapshot: Snapshot, name: str) -> Table:
 def table_names(snapshot: Snapshot) -> list[str]:
     """The snapshot's tables in the order of the registry: PostgreSQL keeps no order of keys."""
     from annotation_site.results.tables.registry import (
+        PREFIX_TABLES,
         TABLES,  # loads pandas, for researchers' pages alone
     )
 
-    return [name for name in TABLES if name in snapshot.tables]
+    return [name for name in (*TABLES, *PREFIX_TABLES) if name in snapshot.tables]
 
 
 def figures_of(snapshot: Snapshot) -> list[dict[str, str]]:
