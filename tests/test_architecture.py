@@ -69,8 +69,9 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons coverage intervals means missing one_annotation paper "
-        "people permutations side_by_side stopwords strata stratified unjudged written"
+        "annotation_frames comparisons coverage intervals means members missing one_annotation "
+        "paper people permutations prefix_shares side_by_side stopwords strata stratified "
+        "unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -121,7 +122,7 @@ FILES = {
     "notices": "context kinds models selectors services urls views",
     "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
     "results": "forms models pseudonyms tasks urls",
-    "results/figures": "canvas charts coverage files",
+    "results/figures": "canvas charts coverage files layers prefix_shares",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
@@ -134,7 +135,8 @@ FILES = {
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
-        "dataframes facts filters machine_annotators missing model_names reading registry request"
+        "dataframes facts filters keys machine_annotators missing model_names reading registry "
+        "request"
     ),
     "results/views": "deletion exports home lists results",
     "workers": (

@@ -22,6 +22,7 @@ from annotation_site.results.figures.charts import (
     time_per_list,
 )
 from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
+from annotation_site.results.figures.prefix_shares import prefix_shares_figure
 from annotation_site.results.tables.dataframes import (
     StudyAnnotations,
     annotations_of,
@@ -225,12 +226,22 @@ def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan
 
 
 def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
-    """The figure across layers, one for each model."""
+    """The figure across layers, one for each model: of coverage, or of shares of prefixes."""
     coverage, intervals = frames["coverage"], frames["coverage_intervals"]
     by_layer = coverage[coverage["layer"].notna()].astype({"layer": int})
     intervals = intervals[intervals["layer"].notna() & (intervals["measure"] == "coverage")]
     title = "Coverage across layers"
+    shares = frames.get("prefix_shares")
     for number, (model, rows) in enumerate(by_layer.groupby("model")):
+        if shares is not None:
+            yield prefix_shares_figure(
+                f"prefix-shares-{number}",
+                shares[shares["layer"].notna() & (shares["model"] == model)],
+                rows,
+                categories=study.categories,
+                intervals=intervals[intervals["model"] == model],
+            )
+            continue
         options: dict[str, Any] = {
             "categories": study.categories,
             "title": title,

@@ -21,6 +21,7 @@ from annotation_site.results.tables.filters import Filters
 # In which `computation` draws them.
 FIGURE_ORDER = (
     "coverage-across-layers",
+    "prefix-shares",
     "coverage-by-kind",
     "agreement-matrix",
     "time-per-list",
