@@ -169,7 +169,7 @@ class _Grid:
 
 
 def _grid(panels: list[Panel], *, width: int, top: float) -> _Grid:
-    """A row per model, while every bar stays wide enough to show its bands; else a row each."""
+    """A row per model, while bars are wide enough for their bands and texts fit; else a row each."""
     layers = max((len(panel.rows) for panel in panels), default=1)
     models = sorted({panel.model for panel in panels})
     kinds = [kind for kind in KINDS if any(panel.kind == kind for panel in panels)]
@@ -177,7 +177,8 @@ def _grid(panels: list[Panel], *, width: int, top: float) -> _Grid:
     panel_width = (room - (len(kinds) - 1) * _Grid.gap) / max(len(kinds), 1)
     cells = [(models.index(panel.model), kinds.index(panel.kind)) for panel in panels]
     height = 220.0
-    if panel_width < max(8 * layers, 150) and len(kinds) > 1:
+    texts = max((text_width(panel.basis, 12) for panel in panels), default=0.0)
+    if panel_width < max(8 * layers, 150, texts) and len(kinds) > 1:
         cells = [(row, 0) for row in range(len(panels))]
         panel_width, height = room, 160.0
     # Few layers make a narrow panel, not thick bars.

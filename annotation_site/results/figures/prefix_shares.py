@@ -17,7 +17,7 @@ RANDOM = "random keys in a pattern, all layers"
 # what is in none an outline alone.
 _LOOKS = {
     "only_shallow": ("#e69f00", ""),
-    BOTH: ("#f0e442", "xxx"),
+    BOTH: ("#009e73", "xxx"),
     "only_semantic": ("#0072b2", ""),
     NONE: ("", ""),
 }

@@ -217,7 +217,7 @@ def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan
     pairs = frames["agreement_of_pairs"]
     people = sorted({*pairs["first"], *pairs["second"]})
     plans = (
-        coverage_by_kind(frames["table_2"]),
+        coverage_by_kind(frames["table_2"], prefixes="prefix_shares" in frames),
         agreement_matrix(pairs, people),
         time_per_list(frames["time_per_list"]),
         learning_curve(frames["learning_curve"]),

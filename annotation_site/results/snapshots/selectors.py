@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Max, Min, QuerySet
+from django.utils.translation import gettext
 
 from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.annotation.lists.entries import entries_of_lists
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 from annotation_site.exports import Column, Table
 from annotation_site.exports.table import marked
@@ -98,6 +100,16 @@ def table_names(snapshot: Snapshot) -> list[str]:
     )
 
     return [name for name in (*TABLES, *PREFIX_TABLES) if name in snapshot.tables]
+
+
+def measures_of(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Title, definition, source and unit of each measure, in the words of the study's lists."""
+    nouns = nouns_of(snapshot.study.list_source)
+    said = {"entry": nouns.one, "entries": nouns.many}
+    return {
+        name: {**about, "definition": gettext(about["definition"]) % said}
+        for name, about in snapshot.measures.items()
+    }
 
 
 def figures_of(snapshot: Snapshot) -> list[dict[str, str]]:
