@@ -169,7 +169,7 @@ class _Grid:
 
 
 def _grid(panels: list[Panel], *, width: int, top: float) -> _Grid:
-    """A row per model, while bars are wide enough for their bands and texts fit; else a row each."""
+    """A row per model, while bars have room for their bands and texts fit; else a row each."""
     layers = max((len(panel.rows) for panel in panels), default=1)
     models = sorted({panel.model for panel in panels})
     kinds = [kind for kind in KINDS if any(panel.kind == kind for panel in panels)]

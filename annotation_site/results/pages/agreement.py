@@ -56,8 +56,8 @@ def _questions(known: dict[str, Row], measures: Row, said: dict[str, str]) -> It
     if observed is not None and one_list:
         meaning = (
             gettext(
-                "The share of the %(entries)s that two people judge alike. Chance is in it: one list "
-                "is too few to take chance out."
+                "The share of the %(entries)s that two people judge alike. Chance is in it: one "
+                "list is too few to take chance out."
             )
             % said
         )
