@@ -160,9 +160,8 @@ def test_counts_of_keys_that_do_not_fit_the_lists_are_found(study, tmp_path, key
 
 def test_results_are_figure_2_of_the_paper_with_the_keys_that_have_no_list(study, monkeypatch):
     monkeypatch.setattr(services, "figures_draw", lambda **_: None)
-    never, short = (
-        Vector.objects.get(kind="random-key", layer=layer, item=None) for layer in (1, 0)
-    )
+    spare = Vector.objects.exclude(pk__in=study.items.values("vector"))
+    never, short = (spare.get(kind="random-key", layer=layer) for layer in (1, 0))
     TriggerPrefixes.objects.filter(kind="random-key", layer=1, index=never.index).delete()
     row = TriggerPrefixes.objects.get(kind="random-key", layer=0, index=short.index)
     row.prefixes = row.prefixes[:7]
