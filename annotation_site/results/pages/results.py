@@ -82,9 +82,8 @@ def _tables(
     }
     if "prefix_shares" in rows:
         shares = rows["prefix_shares"]
+        del made["table_2"]  # the 2022 paper's, which has no keys
         made |= {
-            # The 2022 paper's table, and categories that share a prefix, say nothing of keys.
-            "table_2": PageTable("table_2", "", (), ()),
             "by_category": tables.prefix_shares(shares, categories, behind, layers=False),
             "by_layer": tables.prefix_shares(shares, categories, behind, layers=True),
         }
