@@ -23,7 +23,7 @@ from annotation_site.analysis.agreement.tokens import (
     percent_agreement,
 )
 
-__all__ = ["AGREEMENT_MEASURES", "Measure"]
+__all__ = ["AGREEMENT_MEASURES", "Measure", "measures_of_prefixes"]
 
 _LABEL_PAIRS = "pairs of labels"
 _COHEN = "Cohen (1960), A coefficient of agreement for nominal scales"
