@@ -120,6 +120,7 @@ def _whole(opened: _Opened) -> Checked:
             choices,
             skips=_known_lists(files),
             slots=parameters["study"]["annotators_per_list"],
+            several_patterns=parameters["study"]["several_patterns_per_token"],
         )
     computed = dict(tables_of(request))
     found = list(_of_members(opened, computed))
@@ -207,6 +208,8 @@ def _of_parameters(
             )
     if tuple(study["categories"]) != choices.categories:
         yield "parameters.json: study.categories are not those of the tables"
+    if (study.get("list_source") == SHOWS_PREFIXES) != (choices.keys is not None):
+        yield "parameters.json: tables.keys are those of a study of trigger prefixes alone"
     if study["min_tokens"] != choices.min_tokens:
         yield "parameters.json: study.min_tokens is not that of the tables"
     own = archive_texts.product()

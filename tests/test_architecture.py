@@ -69,8 +69,9 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons coverage intervals means missing one_annotation paper "
-        "people permutations side_by_side stopwords strata stratified unjudged written"
+        "annotation_frames comparisons coverage intervals means members missing one_annotation "
+        "paper people permutations prefix_shares side_by_side stopwords strata stratified "
+        "unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -124,7 +125,7 @@ FILES = {
         "site_queue tidy views"
     ),
     "results": "forms models pseudonyms tasks urls",
-    "results/figures": "canvas charts coverage files",
+    "results/figures": "canvas charts coverage files layers prefix_shares",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
@@ -137,7 +138,8 @@ FILES = {
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
-        "dataframes facts filters machine_annotators missing model_names reading registry request"
+        "dataframes facts filters keys machine_annotators missing model_names reading registry "
+        "request"
     ),
     "results/views": "deletion exports home lists results",
     "workers": (
@@ -204,6 +206,7 @@ LATE = {
         ),
     },
     "annotation_site/results/snapshots/selectors.py": {
+        "annotation_site.results.tables.registry.PREFIX_TABLES": "light: as the next one",
         "annotation_site.results.tables.registry.TABLES": "light: for researchers' pages alone",
     },
     "annotation_site/results/snapshots/services.py": {

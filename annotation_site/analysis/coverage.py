@@ -4,7 +4,6 @@ The definitions, and a study worked through by hand, are in ``docs/measures.md``
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import lcm
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, KINDS, AnnotationFrames
+from annotation_site.analysis.members import Members, encode_members
 
 __all__ = [
     "DEFAULT_CATEGORIES",
@@ -100,7 +100,8 @@ def _annotation_counts(
     annotations = labels.annotations.sort_values("annotation_id", ignore_index=True)
     lengths = labels.lists.set_index("list_id")["length"]
     length = lengths.reindex(annotations["list_id"]).to_numpy(dtype=np.int64)
-    members = _encode(labels.members, annotations, width=int(length.max(initial=0)))
+    members = encode_members(labels.members, annotations, width=int(length.max(initial=0)))
+    _refuse_reserved(members.categories)
     qualifies = members.pattern_size >= min_tokens
     headline = qualifies & ~members.stopwords
 
@@ -157,7 +158,7 @@ def list_coverage(
     for column, name in zip(_CONCEPTS, _CONCEPTS_PER_LIST, strict=True):
         means[name] = summed[column] / counts["annotations"]
 
-    lists = _ordered_lists(labels)
+    lists = ordered_lists(labels)
     counts = counts.reindex(lists["list_id"], fill_value=0).astype(np.int64)
     means = means.reindex(lists["list_id"]).astype(np.float64)
     parts = [lists, counts.reset_index(drop=True), means.reset_index(drop=True)]
@@ -187,12 +188,13 @@ def list_counts(labels: AnnotationFrames, *, min_tokens: int) -> pd.DataFrame:
     answers, _ = _annotation_counts(labels, min_tokens=min_tokens)
     summed = answers.groupby("list_id")[["length", *_SHARES]].sum()
     summed = summed.rename(columns={"length": "labels"})
-    lists = _ordered_lists(labels)
+    lists = ordered_lists(labels)
     summed = summed.reindex(lists["list_id"], fill_value=0).astype(np.int64)
     return pd.concat([lists, summed.reset_index(drop=True)], axis=1)
 
 
-def _ordered_lists(labels: AnnotationFrames) -> pd.DataFrame:
+def ordered_lists(labels: AnnotationFrames) -> pd.DataFrame:
+    """``list_id``, ``model``, ``kind`` and ``layer`` of each list, in the order of tables."""
     lists = labels.lists[["list_id", *_GROUPS]]
     lists = lists.assign(kind=pd.Categorical(lists["kind"], categories=KINDS, ordered=True))
     return lists.sort_values([*_GROUPS, "list_id"], ignore_index=True)
@@ -274,52 +276,8 @@ def _refuse_reserved(categories: Sequence[str]) -> None:
         raise ValueError(f"No category can be named {', '.join(reserved)}: it names a column.")
 
 
-@dataclass(frozen=True, eq=False)
-class _Members:
-    """Members as arrays with one entry per row; ids replaced by row numbers."""
-
-    shape: tuple[int, int]  # annotations × tokens of the longest list
-    annotation: NDArray[np.intp]
-    token: NDArray[np.intp]  # rank - 1
-    pattern_size: NDArray[np.intp]  # of the row's pattern
-    first_of_pattern: NDArray[np.bool_]  # true in one row of every pattern
-    stopwords: NDArray[np.bool_]
-    category: NDArray[np.intp]  # index into `categories`
-    categories: list[str]  # by name
-
-    def patterns(self, chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """Count the patterns of each annotation among the chosen rows; shape (annotations,)."""
-        once = self.annotation[chosen & self.first_of_pattern]
-        return np.bincount(once, minlength=self.shape[0])
-
-    def tokens(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Mark the tokens that the chosen rows cover, each once; shape (annotations, tokens)."""
-        covered = np.zeros(self.shape, dtype=np.bool_)
-        covered[self.annotation[chosen], self.token[chosen]] = True
-        return covered
-
-
-def _encode(members: pd.DataFrame, annotations: pd.DataFrame, *, width: int) -> _Members:
-    annotation = pd.Index(annotations["annotation_id"]).get_indexer(members["annotation_id"])
-    number, numbers = pd.factorize(members["pattern"])
-    pattern, _ = pd.factorize(annotation * max(len(numbers), 1) + number)
-    category, categories = pd.factorize(members["category"], sort=True)
-    names = [str(name) for name in categories]
-    _refuse_reserved(names)
-    return _Members(
-        shape=(len(annotations), width),
-        annotation=annotation,
-        token=members["rank"].to_numpy(dtype=np.intp) - 1,
-        pattern_size=np.bincount(pattern)[pattern],
-        first_of_pattern=~pd.Series(pattern).duplicated().to_numpy(),
-        stopwords=members["stopwords"].to_numpy(dtype=np.bool_),
-        category=category,
-        categories=names,
-    )
-
-
 def _tokens_by_category(
-    members: _Members, chosen: NDArray[np.bool_]
+    members: Members, chosen: NDArray[np.bool_]
 ) -> tuple[dict[str, NDArray[np.float64]], float]:
     """Share the covered tokens of each annotation among categories, 1/n each.
 

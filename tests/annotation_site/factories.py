@@ -9,7 +9,7 @@ from django.test import Client
 from factory.django import DjangoModelFactory
 
 from annotation_site.accounts.models import Invitation, Role, User
-from annotation_site.annotation.lists.entries import PREFIXES_SHOWN
+from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.people.consent import consent_give
 from annotation_site.annotation.people.joining import person_invite

@@ -75,7 +75,7 @@ class Agreement:
             (category, name): measure.function(answers)
             for category, answers in self.annotations.items()
             for name, measure in self.measures.items()
-            if not (answers.one_category and measure.needs_categories)
+            if not measure.undefined and not (answers.one_category and measure.needs_categories)
         }
 
     def drawn(self, populations: Populations) -> "Drawn":

@@ -58,7 +58,8 @@ class Measure:
     name, title
         The key in the registry, and what pages call it.
     definition
-        One or two sentences for people who read the table.
+        One or two sentences for people who read the table, with `%(entry)s` and `%(entries)s`
+        where they name a list's entries, which pages fill in.
     source, url
         The publication that defines it.
     unit
@@ -67,6 +68,10 @@ class Measure:
         "tokens" or "patterns".
     needs_categories
         True where it compares categories, and so says nothing about a single one.
+    needs_one_pattern
+        True where it takes an entry to be in one pattern at most.
+    undefined
+        Why it has no value in a study, where it has none.
     function
         Computes the statistics.
     """
@@ -80,6 +85,8 @@ class Measure:
     on: str
     function: Callable[[EncodedAnnotations], Statistics]
     needs_categories: bool = False
+    needs_one_pattern: bool = False
+    undefined: str = ""
 
 
 def ratio(numerator: Any, denominator: Any) -> Floats:

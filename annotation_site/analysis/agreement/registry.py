@@ -4,6 +4,7 @@ To add a measure, write a function from `Answers` to `Statistics` and one entry 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from annotation_site.analysis.agreement.measure import Measure
@@ -22,7 +23,7 @@ from annotation_site.analysis.agreement.tokens import (
     percent_agreement,
 )
 
-__all__ = ["AGREEMENT_MEASURES", "Measure"]
+__all__ = ["AGREEMENT_MEASURES", "Measure", "measures_of_prefixes"]
 
 _LABEL_PAIRS = "pairs of labels"
 _COHEN = "Cohen (1960), A coefficient of agreement for nominal scales"
@@ -46,8 +47,8 @@ _MEASURES = (
     Measure(
         name="percent_agreement_concept",
         title="Percent agreement, in a concept",
-        definition="The share of pairs of labels for one token that agree on whether the token is "
-        "in some concept.",
+        definition="The share of pairs of labels for one %(entry)s that agree on whether the "
+        "%(entry)s is in some concept.",
         source=_ARTSTEIN,
         url=_ARTSTEIN_URL,
         unit=_LABEL_PAIRS,
@@ -57,9 +58,9 @@ _MEASURES = (
     Measure(
         name="cohen_kappa_concept",
         title="Cohen's kappa, in a concept",
-        definition="Agreement of two people on whether a token is in some concept, corrected for "
-        "chance by each person's own frequencies; the mean over pairs of people, weighted by the "
-        "tokens they have in common.",
+        definition="Agreement of two people on whether a %(entry)s is in some concept, "
+        "corrected for chance by each person's own frequencies; the mean over pairs "
+        "of people, weighted by the %(entries)s they have in common.",
         source=_COHEN,
         url=_COHEN_URL,
         unit=_LABEL_PAIRS,
@@ -69,9 +70,9 @@ _MEASURES = (
     Measure(
         name="fleiss_kappa_concept",
         title="Fleiss' kappa, in a concept",
-        definition="Agreement on whether a token is in some concept, corrected for chance by "
-        "everybody's frequencies together; only where every list has the same number of "
-        "annotators.",
+        definition="Agreement on whether a %(entry)s is in some concept, corrected for chance "
+        "by everybody's frequencies together; only where every list has the same "
+        "number of annotators.",
         source=_FLEISS,
         url=_FLEISS_URL,
         unit="tokens",
@@ -81,8 +82,8 @@ _MEASURES = (
     Measure(
         name="krippendorff_alpha_concept",
         title="Krippendorff's alpha, in a concept",
-        definition="One minus observed over expected disagreement on whether a token is in some "
-        "concept; lists may have different people and numbers of people.",
+        definition="One minus observed over expected disagreement on whether a %(entry)s is in "
+        "some concept; lists may have different people and numbers of people.",
         source=_KRIPPENDORFF,
         url=_KRIPPENDORFF_URL,
         unit="tokens",
@@ -92,56 +93,61 @@ _MEASURES = (
     Measure(
         name="percent_agreement_category",
         title="Percent agreement, category",
-        definition="The share of pairs of labels for one token that name the same category, none "
-        "being one; without annotations in which a token is in several patterns.",
+        definition="The share of pairs of labels for one %(entry)s that name the same "
+        "category, none being one; without annotations in which a %(entry)s is in "
+        "several patterns.",
         source=_ARTSTEIN,
         url=_ARTSTEIN_URL,
         unit=_LABEL_PAIRS,
         on="tokens",
         function=partial(percent_agreement, coding=Codes.category),
         needs_categories=True,
+        needs_one_pattern=True,
     ),
     Measure(
         name="cohen_kappa_category",
         title="Cohen's kappa, category",
-        definition="Cohen's kappa, as above, of the token's category, none being one; without "
-        "annotations in which a token is in several patterns.",
+        definition="Cohen's kappa, as above, of the %(entry)s's category, none being one; "
+        "without annotations in which a %(entry)s is in several patterns.",
         source=_COHEN,
         url=_COHEN_URL,
         unit=_LABEL_PAIRS,
         on="tokens",
         function=partial(cohen_kappa, coding=Codes.category),
         needs_categories=True,
+        needs_one_pattern=True,
     ),
     Measure(
         name="fleiss_kappa_category",
         title="Fleiss' kappa, category",
-        definition="Fleiss' kappa, as above, of the token's category, none being one; without "
-        "annotations in which a token is in several patterns.",
+        definition="Fleiss' kappa, as above, of the %(entry)s's category, none being one; "
+        "without annotations in which a %(entry)s is in several patterns.",
         source=_FLEISS,
         url=_FLEISS_URL,
         unit="tokens",
         on="tokens",
         function=partial(fleiss_kappa, coding=Codes.category),
         needs_categories=True,
+        needs_one_pattern=True,
     ),
     Measure(
         name="krippendorff_alpha_category",
         title="Krippendorff's alpha, category",
-        definition="Krippendorff's alpha, as above, of the token's category, none being one; "
-        "without annotations in which a token is in several patterns.",
+        definition="Krippendorff's alpha, as above, of the %(entry)s's category, none being "
+        "one; without annotations in which a %(entry)s is in several patterns.",
         source=_KRIPPENDORFF,
         url=_KRIPPENDORFF_URL,
         unit="tokens",
         on="tokens",
         function=partial(krippendorff_alpha, coding=Codes.category),
         needs_categories=True,
+        needs_one_pattern=True,
     ),
     Measure(
         name="krippendorff_alpha_masi",
         title="Krippendorff's alpha, sets of categories",
-        definition="Krippendorff's alpha of the set of a token's categories, {none} where it has "
-        "none, with MASI distances: sets that overlap agree in part.",
+        definition="Krippendorff's alpha of the set of a %(entry)s's categories, {none} where "
+        "it has none, with MASI distances: sets that overlap agree in part.",
         source=_MASI,
         url=_MASI_URL,
         unit="tokens",
@@ -152,9 +158,10 @@ _MEASURES = (
     Measure(
         name="mean_matched_jaccard",
         title="Overlap of matched patterns",
-        definition="Two people's patterns are matched one to one so that their Jaccard overlaps "
-        "add up to the most; the sum over the number of patterns, matched ones counted once. "
-        "The mean over each list's pairs of people, then over lists.",
+        definition="Two people's patterns are matched one to one so that their Jaccard "
+        "overlaps add up to the most; the sum over the number of patterns, matched "
+        "ones counted once. The mean over each list's pairs of people, then over "
+        "lists.",
         source=_JACCARD,
         url=_JACCARD_URL,
         unit="lists",
@@ -165,8 +172,8 @@ _MEASURES = (
         name="pattern_f1",
         title="F1 of patterns",
         definition="Twice the number of matched patterns with an overlap of at least one half, "
-        "over all patterns of both people. The mean over each list's pairs of people, then over "
-        "lists.",
+        "over all patterns of both people. The mean over each list's pairs of "
+        "people, then over lists.",
         source=_F1,
         url=_F1_URL,
         unit="lists",
@@ -176,8 +183,8 @@ _MEASURES = (
     Measure(
         name="matched_category_agreement",
         title="Category of matched patterns",
-        definition="The share of matched patterns with an overlap of at least one half to which "
-        "both people give the same category.",
+        definition="The share of matched patterns with an overlap of at least one half to "
+        "which both people give the same category.",
         source=_ARTSTEIN,
         url=_ARTSTEIN_URL,
         unit="matched patterns",
@@ -188,14 +195,16 @@ _MEASURES = (
     Measure(
         name="adjusted_rand_index",
         title="Adjusted Rand index",
-        definition="Agreement of two groupings of a list's tokens, corrected for chance; a token "
-        "without a pattern is a group of its own. The mean over each list's pairs of people, then "
-        "over lists; without annotations in which a token is in several patterns.",
+        definition="Agreement of two groupings of a list's %(entries)s, corrected for chance; "
+        "a %(entry)s without a pattern is a group of its own. The mean over each "
+        "list's pairs of people, then over lists; without annotations in which a "
+        "%(entry)s is in several patterns.",
         source=_RAND,
         url=_RAND_URL,
         unit="lists",
         on="patterns",
         function=adjusted_rand,
+        needs_one_pattern=True,
     ),
 )
 
@@ -204,3 +213,22 @@ AGREEMENT_MEASURES: Mapping[str, Measure] = {measure.name: measure for measure i
 
 if len(AGREEMENT_MEASURES) < len(_MEASURES):
     raise ValueError("Two measures of agreement have the same name.")
+
+SEVERAL_PATTERNS_OF_A_PREFIX = "undefined, because a prefix can be in several patterns."
+
+
+def measures_of_prefixes(*, several_patterns: bool) -> Mapping[str, Measure]:
+    """The measures of a study whose lists are trigger prefixes: they count prefixes.
+
+    With `several_patterns`, those that take an entry to be in one pattern at most have no value.
+    """
+    return {
+        name: replace(
+            measure,
+            unit="prefixes" if measure.unit == "tokens" else measure.unit,
+            undefined=SEVERAL_PATTERNS_OF_A_PREFIX
+            if several_patterns and measure.needs_one_pattern
+            else "",
+        )
+        for name, measure in AGREEMENT_MEASURES.items()
+    }

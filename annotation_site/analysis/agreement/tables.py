@@ -121,10 +121,16 @@ def _rows(
     annotated = agreement.lists["annotations"].to_numpy()
     enough = groups @ (annotated > 1).astype(np.float64)
     total = np.diff(groups.indptr)
-    unit = agreement.measures[name].unit
-    missing = {"measure": name, "value": np.nan, "low": np.nan, "high": np.nan, "unit": unit}
+    measure = agreement.measures[name]
+    missing = {
+        "measure": name,
+        "value": np.nan,
+        "low": np.nan,
+        "high": np.nan,
+        "unit": measure.unit,
+    }
     if statistics is None:
-        reason = "undefined, because the row looks at one category alone."
+        reason = measure.undefined or "undefined, because the row looks at one category alone."
         empty = {"n": 0, "lists": 0, "annotations": 0, "left_out": "", "warning": ""}
         return [{**missing, **empty, "lists_total": t, "undefined": reason} for t in total]
     sums = {part: _dense(groups @ values) for part, values in statistics.parts.items()}

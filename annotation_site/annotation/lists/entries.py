@@ -14,13 +14,12 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
+from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.annotation.lists.glosses import TokenGlosses
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Token, TriggerPrefixes, Vector
 
-PREFIXES_SHOWN = 25
-"""Trigger prefixes in a list, at most (Geva et al. 2021, section 3.1)."""
 BRIEF = 40  # characters of a prefix where a whole list stands on a line or two
 Source = Study.ListSource
 _SPACE, _WORD = "␣", re.compile(r"\w+$|\S$")

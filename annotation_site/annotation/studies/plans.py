@@ -7,8 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation_site.accounts.models import User
+from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.annotation.allocation.slots import annotators_of
-from annotation_site.annotation.lists.entries import PREFIXES_SHOWN
 from annotation_site.annotation.lists.look_up import EDITIONS, NO_ENCYCLOPEDIA, SEARCH_ENGINES
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of

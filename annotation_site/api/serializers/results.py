@@ -9,7 +9,7 @@ from annotation_site.annotation.models import MOST_RANKS
 from annotation_site.api.calls import MOST, Fields, PageQuery
 from annotation_site.corpus.models import Kind
 from annotation_site.results.models import Snapshot
-from annotation_site.results.snapshots.selectors import table_names
+from annotation_site.results.snapshots.selectors import measures_of, table_names
 from annotation_site.results.tables.filters import ADJUDICATED
 
 
@@ -84,7 +84,11 @@ class SnapshotFields(SnapshotBrief):
     """The same with its tables, and the definition of each measure in them."""
 
     tables = serializers.SerializerMethodField()
-    measures = serializers.JSONField()
+    measures = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.JSONField())
+    def get_measures(self, snapshot: Snapshot) -> dict[str, Any]:
+        return measures_of(snapshot)
 
     @extend_schema_field(TableEntry(many=True))
     def get_tables(self, snapshot: Snapshot) -> list[dict[str, Any]]:

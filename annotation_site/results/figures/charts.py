@@ -59,12 +59,19 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
 
 
-def coverage_by_kind(table: pd.DataFrame) -> FigurePlan | None:
-    """Table 2 as points with intervals, a row per kind; None without an annotated list."""
-    rows = table[table["coverage"].notna()].reset_index(drop=True)
+def coverage_by_kind(table: pd.DataFrame, *, prefixes: bool = False) -> FigurePlan | None:
+    """Table 2 as points with intervals, a row per kind; None without an annotated list.
+
+    Patterns of `prefixes` have no flag for stopwords, so they have no second row of a kind.
+    """
+    rows = table[table["coverage"].notna()]
+    if prefixes:
+        rows = rows[rows["stopwords_concepts"] == "without"]
+    rows = rows.reset_index(drop=True)
     if not len(rows):
         return None
-    title = "Coverage by kind of vector"
+    title = "Coverage by kind of key" if prefixes else "Coverage by kind of vector"
+    what = "prefixes in a pattern" if prefixes else "top tokens in a concept"
     several = rows["model"].nunique() > 1
     labels = [
         _kind_of(row, several) + (" + stopwords" if row["stopwords_concepts"] == "with" else "")
@@ -91,13 +98,13 @@ def coverage_by_kind(table: pd.DataFrame) -> FigurePlan | None:
             value[~plain], place[~plain], "s", mfc=ink.under, mec=ink.text, ms=7 * PX, zorder=4
         )
         axes.set_xlim(0, 100)
-        _x_label(axes, "% of top tokens in a concept; lines are 95% intervals", ink)
+        _x_label(axes, f"% of {what}; lines are 95% intervals", ink)
         return figure
 
     return FigurePlan(
         "coverage-by-kind",
         title,
-        f"{title}: share of top tokens in a concept. {'; '.join(said)}.",
+        f"{title}: share of {what}. {'; '.join(said)}.",
         "table_2",
         draw,
     )
@@ -150,7 +157,7 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
         grid[one, other] = grid[other, one] = value
         shown = "undefined" if np.isnan(value) else f"{value:.2f}"
         who = f"{row['first']!s} and {row['second']!s}"
-        said.append(f"{who} {shown} ({row['n']} tokens)")
+        said.append(f"{who} {shown} ({row['n']} {row['unit']})")
 
     def draw(ink: Ink, width: int) -> Figure:
         names = [str(one) for one in people]

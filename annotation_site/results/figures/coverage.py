@@ -2,34 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.transforms import Transform
 
-from annotation_site.analysis.annotation_frames import KINDS, kind_heading
-from annotation_site.results.figures.canvas import (
-    PX,
-    Draw,
-    Ink,
-    axes_at,
-    clipped,
-    page_figure,
-    quiet,
-    text_width,
-    write,
-)
+from annotation_site.results.figures.canvas import Draw, Ink
+from annotation_site.results.figures.layers import NO_LISTS, Band, Stack, panels_of
 
 STOPWORDS = "stopwords/punctuation"
-NO_LISTS = "no lists yet"
 RANDOM = "random vectors, all layers"
+_FLAGGED = "stopwords"  # a column of the figure's own
 
 # Okabe and Ito's colours. The paper's categories get steps of lightness (L* 46, 71, 89), darkest
 # at the bottom, so that they also differ in print without colour; further ones get a hatch.
@@ -72,10 +54,11 @@ def coverage_across_layers(
     the other kinds. A layer without an annotated list is shaded, so that it
     cannot be taken for one with a coverage of 0.
     """
-    panels = _panels(table, layers, intervals)
+    stack = _stack(categories, title)
+    panels = panels_of(_with_flagged(table), stack, layers=layers, intervals=intervals)
 
     def draw(ink: Ink, width: int) -> Figure:
-        return _draw(panels, tuple(categories), title=title, ink=ink, width=width)
+        return stack.draw(panels, ink, width)
 
     return draw
 
@@ -92,13 +75,14 @@ def coverage_alt_text(
     sentences = ["Share of top tokens in a concept; layers count from 0."]
     if title:
         sentences.insert(0, f"{title.rstrip('.')}.")
-    for panel in _panels(table, layers, intervals):
+    stack = _stack(categories, title)
+    for panel in panels_of(_with_flagged(table), stack, layers=layers, intervals=intervals):
         values = "; ".join(
             f"layer {layer}: {_in_words(row, categories)}" for layer, row in panel.rows.iterrows()
         )
         sentences.append(f"{panel.name} of {panel.model} ({panel.basis}): {values}.")
         if panel.has_line:
-            sentences.append(f"Dotted line, {RANDOM}: {panel.random:.1%}.")
+            sentences.append(f"Dotted line, {RANDOM}: {panel.control:.1%}.")
     return " ".join(sentences)
 
 
@@ -111,268 +95,24 @@ def _in_words(row: pd.Series, categories: Sequence[str]) -> str:
     return f"{row['coverage']:.1%}{between} ({parts}; {total})"
 
 
-@dataclass(frozen=True, eq=False)
-class _Panel:
-    model: str
-    kind: str
-    rows: pd.DataFrame  # indexed by layer, without gaps
-    random: float  # the mean of the model's random lists; NaN where there is none
-
-    @property
-    def has_line(self) -> bool:
-        return self.kind != "random" and self.random >= 0
-
-    @property
-    def name(self) -> str:
-        return kind_heading(self.kind)
-
-    @property
-    def basis(self) -> str:
-        lists, total = int(self.rows["lists"].sum()), int(self.rows["lists_total"].sum())
-        annotations = int(self.rows["annotations"].sum())
-        count = f"{total}" if lists == total else f"{lists} of {total}"
-        return (
-            f"{count} {_plural(total, 'list')}, {annotations} {_plural(annotations, 'annotation')}"
-        )
+def _with_flagged(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{_FLAGGED: table["coverage_with_stopwords"] - table["coverage"]})
 
 
-def _plural(number: int, word: str) -> str:
-    return word if number == 1 else f"{word}s"
-
-
-def _panels(
-    table: pd.DataFrame, layers: int | None, intervals: pd.DataFrame | None = None
-) -> list[_Panel]:
-    table = table.astype({"layer": np.int64})
-    if intervals is None:
-        table = table.assign(low=np.nan, high=np.nan)
-    else:
-        keys = ["model", "kind", "layer"]
-        known = intervals[[*keys, "low", "high"]].astype({"layer": np.int64})
-        table = table.merge(known, on=keys, how="left")
-    last = int(table["layer"].max()) if len(table) else -1
-    axis = pd.RangeIndex(max(last + 1, layers or 0), name="layer")
-    return [
-        _Panel(str(model), kind, rows.set_index("layer").reindex(axis), _random_mean(of_model))
-        for model, of_model in table.groupby("model")
-        for kind in KINDS
-        if len(rows := of_model[of_model["kind"] == kind])
-    ]
-
-
-def _random_mean(rows: pd.DataFrame) -> float:
-    """The mean over a model's random lists, from its layers."""
-    judged = rows[(rows["kind"] == "random") & (rows["lists"] > 0)]
-    lists = judged["lists"].to_numpy(dtype=np.float64)
-    coverage = judged["coverage"].to_numpy(dtype=np.float64)
-    return float(np.average(coverage, weights=lists)) if len(judged) else float("nan")
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Where the panels stand, in CSS pixels from the figure's top left corner."""
-
-    cells: list[tuple[int, int]]  # row and column of every panel
-    panel_width: float
-    panel_height: float
-    top: float
-
-    left = 54.0  # holds the y axis's labels
-    right = 10.0
-    gap = 26.0
-    heading = 46.0  # a panel's title
-    foot = 48.0  # the x axis's labels
-
-    @property
-    def height(self) -> float:
-        rows = 1 + max((row for row, _ in self.cells), default=0)
-        return self.top + rows * (self.heading + self.panel_height + self.foot)
-
-    def corner(self, cell: tuple[int, int]) -> tuple[float, float]:
-        row, column = cell
-        x = self.left + column * (self.panel_width + self.gap)
-        y = self.top + row * (self.heading + self.panel_height + self.foot) + self.heading
-        return x, y
-
-
-def _grid(panels: list[_Panel], *, width: int, top: float) -> _Grid:
-    """A row per model, while every bar stays wide enough to show its bands; else a row each."""
-    layers = max((len(panel.rows) for panel in panels), default=1)
-    models = sorted({panel.model for panel in panels})
-    kinds = [kind for kind in KINDS if any(panel.kind == kind for panel in panels)]
-    room = width - _Grid.left - _Grid.right
-    panel_width = (room - (len(kinds) - 1) * _Grid.gap) / max(len(kinds), 1)
-    cells = [(models.index(panel.model), kinds.index(panel.kind)) for panel in panels]
-    height = 220.0
-    if panel_width < max(8 * layers, 150) and len(kinds) > 1:
-        cells = [(row, 0) for row in range(len(panels))]
-        panel_width, height = room, 160.0
-    # Few layers make a narrow panel, not thick bars.
-    return _Grid(cells, min(panel_width, max(56.0 * layers, 190.0)), height, top)
-
-
-def _draw(
-    panels: list[_Panel], categories: tuple[str, ...], *, title: str, ink: Ink, width: int
-) -> Figure:
-    entries = _legend(panels, categories, ink)
-    places, legend_height = _flow([entry.label for entry in entries], width=width)
-    models = sorted({panel.model for panel in panels})
-    below = 64 if len(models) == 1 else 44  # the title, and whose figure this is
-    grid = _grid(panels, width=width, top=below + legend_height)
-    height = grid.height
-    figure, pixels = page_figure(width, height)
-    write(figure, pixels, 0, 18, title, size=15, color=ink.text, weight="bold")
-    if len(models) == 1:
-        write(figure, pixels, 0, 38, clipped(models[0], width, 12), size=12, color=ink.soft)
-    for entry, (x, y) in zip(entries, places, strict=True):
-        figure.add_artist(_swatch(entry, x, y + below, pixels))
-        write(figure, pixels, x + 20, y + below, entry.label, size=12, color=ink.text)
-    for panel, cell in zip(panels, grid.cells, strict=True):
-        x, y = grid.corner(cell)
-        axes = axes_at(
-            figure,
-            x=x,
-            y=y,
-            width=grid.panel_width,
-            height=grid.panel_height,
-            page=(width, height),
-        )
-        _draw_bars(axes, panel, categories, ink, panel_width=grid.panel_width)
-        _draw_axes(axes, panel, ink, panel_width=grid.panel_width, first=cell[1] == 0)
-        name = f"{panel.model}: {panel.name}" if len(models) > 1 else panel.name
-        write(figure, pixels, x, y - 26, name, size=13, color=ink.text, weight="bold")
-        write(figure, pixels, x, y - 9, panel.basis, size=12, color=ink.soft)
-    return figure
-
-
-@dataclass(frozen=True)
-class _Band:
-    """One entry of the legend and how its bars look."""
-
-    label: str
-    look: dict[str, Any]
-    is_line: bool = False
-
-
-def _swatch(entry: _Band, x: float, y: float, pixels: Transform) -> Artist:
-    """The sign beside a legend's words."""
-    if entry.is_line:
-        return Line2D([x, x + 14], [y - 4, y - 4], transform=pixels, **entry.look)
-    return Rectangle((x, y - 10), 14, 12, transform=pixels, linewidth=0.5, **entry.look)
-
-
-def _bands(categories: tuple[str, ...], ink: Ink) -> list[_Band]:
+def _stack(categories: Sequence[str], title: str) -> Stack:
     spare = itertools.cycle(_MORE_BANDS)
     looks: list[tuple[str, str]] = []
     for category in categories:
         look = _BAND_OF.get(category)
         looks.append(look if look and look not in looks else next(spare))
     bands = [
-        _Band(category, {"facecolor": colour, "edgecolor": ink.edge, "hatch": hatch})
-        for category, (colour, hatch) in zip(categories, looks, strict=True)
+        Band(category, category, *look) for category, look in zip(categories, looks, strict=True)
     ]
-    plain = {"facecolor": "none", "edgecolor": ink.edge, "hatch": "////"}
-    return [*bands, _Band(STOPWORDS, plain)]
-
-
-def _legend(panels: list[_Panel], categories: tuple[str, ...], ink: Ink) -> list[_Band]:
-    entries = _bands(categories, ink)
-    if any(panel.has_line for panel in panels):
-        entries.append(_Band(RANDOM, _dotted(ink), is_line=True))
-    if any((panel.rows["lists"] > 0).sum() < len(panel.rows) for panel in panels):
-        entries.append(_Band(NO_LISTS, {"facecolor": ink.empty, "edgecolor": ink.grid}))
-    return entries
-
-
-def _dotted(ink: Ink) -> dict[str, Any]:
-    return {"color": ink.text, "linewidth": 1.2, "linestyle": (0, (1.5, 3))}
-
-
-def _flow(labels: list[str], *, width: int) -> tuple[list[tuple[float, float]], float]:
-    """Set a legend's entries like words in lines; corners in pixels, and the height of it all."""
-    places = []
-    x = y = 0.0
-    for label in labels:
-        entry = 20 + text_width(label, 12)  # the swatch and the text
-        if x and x + entry > width:
-            x, y = 0.0, y + 20
-        places.append((x, y))
-        x += entry + 16
-    return places, y + 20
-
-
-def _draw_bars(
-    axes: Axes, panel: _Panel, categories: tuple[str, ...], ink: Ink, *, panel_width: float
-) -> None:
-    rows = panel.rows
-    _shade_empty_layers(axes, panel, ink)
-    annotated = rows[rows["lists"] > 0]
-    bar_width = min(0.84, 40 * len(rows) / panel_width)
-    floor = np.zeros(len(annotated))
-    stopwords = annotated["coverage_with_stopwords"] - annotated["coverage"]
-    shares = [*(annotated[category] for category in categories), stopwords]
-    for band, share in zip(_bands(categories, ink), shares, strict=True):
-        height = 100 * share.to_numpy(dtype=np.float64)
-        seen = height > 1e-9  # a bar of height 0 would leave its outline
-        axes.bar(
-            annotated.index[seen],
-            height[seen],
-            bar_width,
-            bottom=floor[seen],
-            linewidth=0.5,
-            hatch_linewidth=0.6,
-            zorder=2,
-            **band.look,
-        )
-        floor += height
-    if panel.has_line:
-        axes.axhline(100 * panel.random, zorder=3.5, **_dotted(ink))
-    _draw_intervals(axes, annotated, ink)
-
-
-def _draw_intervals(axes: Axes, annotated: pd.DataFrame, ink: Ink) -> None:
-    known = annotated[annotated["low"].notna() & annotated["high"].notna()]
-    # A light line below the dark one keeps it visible on every band.
-    for color, linewidth, order in ((ink.under, 3.0, 3), (ink.text, 1.2, 4)):
-        axes.vlines(
-            known.index,
-            100 * known["low"].to_numpy(dtype=np.float64),
-            100 * known["high"].to_numpy(dtype=np.float64),
-            color=color,
-            linewidth=linewidth,
-            zorder=order,
-        )
-
-
-def _shade_empty_layers(axes: Axes, panel: _Panel, ink: Ink) -> None:
-    empty = np.flatnonzero(~(panel.rows["lists"].to_numpy() > 0))
-    # Neighbours are shaded as one area: between two of them a seam would show.
-    for run in np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1):
-        if len(run):
-            axes.axvspan(run[0] - 0.5, run[-1] + 0.5, facecolor=ink.empty, linewidth=0, zorder=0)
-    if len(empty) == len(panel.rows):
-        size = 12 * PX
-        axes.text(
-            0.5, 0.5, NO_LISTS, transform=axes.transAxes, ha="center", fontsize=size, color=ink.soft
-        )
-
-
-def _draw_axes(axes: Axes, panel: _Panel, ink: Ink, *, panel_width: float, first: bool) -> None:
-    layers = len(panel.rows)
-    axes.set_xlim(-0.5, max(layers, 1) - 0.5)
-    axes.set_ylim(0, 100)
-    axes.set_xticks(range(0, layers, _tick_step(layers, panel_width)))
-    axes.set_yticks(range(0, 101, 25))
-    quiet(axes, ink)
-    axes.tick_params(labelleft=first)
-    label: dict[str, Any] = {"fontsize": 12 * PX, "color": ink.soft}
-    axes.set_xlabel("layer, counted from 0", labelpad=5, **label)
-    if first:
-        # Anchored, so that the text stays centred in whatever font it is shown.
-        axes.set_ylabel("% of top tokens", labelpad=6, rotation_mode="anchor", **label)
-
-
-def _tick_step(layers: int, panel_width: float) -> int:
-    """The smallest step that leaves 20 px for every number."""
-    steps = (1, 2, 4, 5, 10, 20, 50)
-    return next((step for step in steps if step * panel_width / max(layers, 1) >= 20), 100)
+    return Stack(
+        title,
+        (*bands, Band(STOPWORDS, _FLAGGED, hatch="////")),
+        "% of top tokens",
+        total="coverage",
+        control="random",
+        control_label=RANDOM,
+    )

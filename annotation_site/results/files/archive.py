@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import metadata
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -36,6 +37,7 @@ from annotation_site.results.files.methods_paragraph import extraction_rows, rul
 from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
 from annotation_site.results.snapshots.versions import data_version
+from annotation_site.results.tables.keys import key_frame
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import skip_rows
 from annotation_site.results.tables.model_names import model_names
@@ -64,7 +66,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
             "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
         }
-        choices = TableSettings(tuple(study.categories), study.min_tokens, populations_of(study))
+        choices = _settings(study)
         guidelines = Guidelines.objects.filter(study=study).order_by("version")
         facts = Facts(guidelines.values_list("version", flat=True))
         # From the file, so that the tables are those that everybody gets who has it.
@@ -75,6 +77,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             choices,
             skips=files["skips"].rows,
             slots=study.annotators_per_list,
+            several_patterns=study.several_patterns_per_token,
         )
         tables = dict(tables_of(request))
         counts = facts.counts(request, lists, files["skips"].rows)
@@ -98,6 +101,15 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
                     archive.add(f"tables/{name}.{extension}", written)
             for name, content in _figures(study):
                 archive.add(f"figures/{name}", [content])
+
+
+def _settings(study: Study) -> TableSettings:
+    """Settings of the study's own tables."""
+    found = TableSettings(tuple(study.categories), study.min_tokens, populations_of(study))
+    keys = key_frame(study)
+    if keys is None:
+        return found
+    return replace(found, keys=tuple(keys.itertuples(index=False, name=None)))
 
 
 def _labels_write(

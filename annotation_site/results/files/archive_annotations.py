@@ -13,6 +13,7 @@ import pandas as pd
 from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, AnnotationFrames, typed_frame
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.missing import MISSING_COLUMNS
+from annotation_site.analysis.prefix_shares import KEY_COLUMNS
 from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.table import Column
@@ -89,6 +90,8 @@ class TableSettings:
 
     Archives of the measures' versions up to 3 name no sizes: instead, `whole` has model and kind
     of the vectors that were all taken.
+
+    `keys`, rows of `KEY_COLUMNS`, are there if lists are trigger prefixes, and None otherwise.
     """
 
     categories: tuple[str, ...]
@@ -97,6 +100,7 @@ class TableSettings:
     resamples: int = RESAMPLES
     seed: int = SEED
     whole: frozenset[tuple[str, str]] = frozenset()
+    keys: tuple[tuple[Any, ...], ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON for `of_json`."""
@@ -108,6 +112,7 @@ class TableSettings:
             "chosen": sorted(list(one) for one in self.populations.chosen),
             "resamples": self.resamples,
             "seed": self.seed,
+            **({} if self.keys is None else {"keys": [list(row) for row in self.keys]}),
         }
 
     @classmethod
@@ -126,6 +131,7 @@ class TableSettings:
             int(values["resamples"]),
             int(values["seed"]),
             whole,
+            _key_rows(values["keys"]) if "keys" in values else None,
         )
         if not 0 < choices.resamples <= MOST_RESAMPLES:
             raise ValueError(f"{choices.resamples} resamples are not drawn.")
@@ -142,6 +148,16 @@ class TableSettings:
         return Populations(sizes)
 
 
+def _key_rows(values: Iterable[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
+    found = tuple(
+        (str(model), str(kind), int(layer), int(keys), int(never), int(short))
+        for model, kind, layer, keys, never, short in values
+    )
+    if len({row[:3] for row in found}) < len(found):
+        raise ValueError("A layer's keys are counted twice.")
+    return found
+
+
 def _pairs(values: Iterable[Sequence[Any]]) -> frozenset[tuple[str, str]]:
     return frozenset((str(model), str(kind)) for model, kind in values)
 
@@ -154,10 +170,12 @@ def request_of(
     *,
     skips: Iterable[Sequence[Any]] = (),
     slots: int | None = None,
+    several_patterns: bool = False,
 ) -> TableRequest:
     """Make the input of `TABLES` from rows of `LIST_COLUMNS` and `MACHINE_COLUMNS` and the records.
 
-    `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list.
+    `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list; `several_patterns` says
+    whether an entry can be in several patterns.
 
     Counted are annotations that are neither surplus nor unblinded (docs/measures.md). Raises
     LabelsFileError for a record, and ValueError for a machine's answer, of a list that is not among
@@ -217,6 +235,8 @@ def request_of(
         populations=choices.populations_of(frame),
         missing=typed_frame(missing, MISSING_COLUMNS),
         slots=slots,
+        keys=None if choices.keys is None else typed_frame(choices.keys, KEY_COLUMNS),
+        several_patterns=several_patterns,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from annotation_site.analysis.agreement.reference import reference_score
+from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.analysis.stopwords import propose_stopwords_flag
 from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES, list_numbers
@@ -41,6 +42,8 @@ NOT_CHECKED = {
     "parameters.json: tables.seed": "where no interval and no p-value depends on the draws",
     "parameters.json: tables.populations": "vectors of a layer, where no interval rests on "
     "them, but that they are at least its lists",
+    "parameters.json: tables.keys": "keys that are never active or have a short list, but that the "
+    "lists of the study fit them",
     "parameters.json: data_version, figures.data_version, figures.filters": "numbers of this "
     "site's data",
     "parameters.json: extractions.parameters, extractions.environment": "how the vectors were "
@@ -177,8 +180,29 @@ class RecordChecks:
                 yield "parameters.json: tables.populations names what the study has no lists of"
             elif size < held[model, kind, layer]:
                 yield "parameters.json: tables.populations: a layer has fewer vectors than lists"
+        yield from self._of_keys(names)
         if "populations" in self._tables and held.keys() - sizes.keys():
             yield "parameters.json: tables.populations lacks a layer of the lists"
+
+    def _of_keys(self, names: set[tuple[str, str]]) -> Iterator[str]:
+        """Keys of a layer against its lists: as many have a list, and as many a short one."""
+        if not self._shows_prefixes:
+            return
+        where = "parameters.json: tables.keys"
+        held = Counter(tuple(row[2:5]) for row in self._lists.values())
+        short = Counter(tuple(row[2:5]) for row in self._lists.values() if row[6] < PREFIXES_SHOWN)
+        known = set()
+        for model, kind, layer, keys, never_active, few in self._tables.get("keys", ()):
+            place = (model, kind, layer)
+            known.add(place)
+            if model not in {name for _, name in names}:
+                yield f"{where} names a model that the study has no lists of"
+            if min(keys, never_active, few) < 0 or held[place] > keys - never_active:
+                yield f"{where}: a layer has more lists than keys that are active"
+            elif not short[place] <= few <= keys - never_active - held[place] + short[place]:
+                yield f"{where}: the short lists of a layer are not those of its keys"
+        if held.keys() - known:
+            yield f"{where} lacks a layer of the lists"
 
     def _of_list(self, record: AnnotationRecord, row: Sequence[Any]) -> Iterator[str]:
         digest, length, use = row[1], row[6], row[7]

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from annotation_site.analysis.annotation_frames import KIND_NAMES
+from annotation_site.analysis.paper import PREFIXES_SHOWN
+from annotation_site.analysis.prefix_shares import BOTH, NONE
 from annotation_site.analysis.written import decimal, points, points_bound, share
 from annotation_site.exports.table import Table
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
@@ -43,6 +45,7 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         _data(parameters, tables),
         _missing(parameters["counts"]),
         _coverage(parameters, tables),
+        _prefixes(tables),
         _differences(parameters, tables),
         _agreement(parameters["study"], tables),
         _intervals(parameters, tables),
@@ -251,6 +254,42 @@ def _coverage(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Ite
             yield (
                 f"Coverage of the {KIND_NAMES[row['kind']]} of {row['model']} is "
                 f"{share(row['value'])} ({_interval(row, share)}; {lists})."
+            )
+
+
+def _prefixes(tables: Mapping[str, Table]) -> Iterator[str]:
+    """Sentences on figure 2 of the 2021 paper, and on keys without a list."""
+    if "prefix_shares" not in tables or "keys" not in tables:
+        return
+    shares: dict[tuple[str, str], Row] = {}
+    for row in _rows(tables["prefix_shares"]):
+        if row["layer"] is None:
+            shares.setdefault((row["model"], row["kind"]), {})[row["measure"]] = row["value"]
+    for (model, kind), values in shares.items():
+        places = {BOTH: "patterns of both categories", NONE: "no pattern"}
+        places |= {
+            name: f"{name.removeprefix('only_')} patterns alone"
+            for name in values
+            if name.startswith("only_")
+        }
+        parts = [
+            f"{share(value)} are in {places[name]}"
+            for name, value in values.items()
+            if name in places
+        ]
+        yield (
+            f"Of the prefixes shown for the {KIND_NAMES[kind]} of {model}, {_series(parts)} "
+            f"{cite('geva-etal-2021-transformer')}. On average, one of these lists has "
+            f"{decimal(values['patterns_per_key'])} patterns that count."
+        )
+    for row in _rows(tables["keys"]):
+        if row["layer"] is None:
+            yield (
+                f"Of the {row['keys']:,} {KIND_NAMES[row['kind']]} of {row['model']}, "
+                f"{row['never_active']:,} {'is' if row['never_active'] == 1 else 'are'} never "
+                f"active and {'has' if row['never_active'] == 1 else 'have'} no list, and "
+                f"{row['short']:,} {'has' if row['short'] == 1 else 'have'} a list of fewer than "
+                f"{PREFIXES_SHOWN} prefixes."
             )
 
 

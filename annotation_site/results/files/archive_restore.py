@@ -135,7 +135,7 @@ class _Restoring:
         told = self.archive.told["extractions"]
         made = {one["bundle_digest"]: one for one in self.archive.parameters["extractions"]}
         used = {row[1] for row in self.archive.lists}
-        sizes = self._sizes()
+        sizes, keys = self._sizes(), self._keys()
         for one in told:
             digest = one["bundle_digest"]
             if digest in self.extractions or digest not in made or digest not in used:
@@ -152,7 +152,7 @@ class _Restoring:
                 bundle_digest=digest,
                 parameters=made[digest]["parameters"],
                 environment=made[digest]["environment"],
-                restored={"value_vectors": sizes.get(digest, {})},
+                restored={"value_vectors": sizes.get(digest, {}), "keys": keys.get(digest, [])},
                 requested_by=self.by,
                 finished_at=timezone.now(),
                 **{name: one[name] for name in archive_study.EXTRACTION_FIELDS},
@@ -166,17 +166,31 @@ class _Restoring:
 
     def _sizes(self) -> dict[str, dict[str, int]]:
         """The number of value vectors per layer of each whole extraction."""
-        try:
-            settings = TableSettings.of_json(self.archive.parameters["tables"])
-        except ValueError as error:
-            raise Invalid("parameters.json does not say what the tables depend on.") from error
         digests = {row[2]: row[1] for row in self.archive.lists}
         found: dict[str, dict[str, int]] = {}
-        for (model, kind, layer), size in settings.populations.sizes.items():
+        for (model, kind, layer), size in self._settings().populations.sizes.items():
             if model not in digests or kind != Kind.VALUE or not 0 < size <= MOST:
                 raise Invalid("parameters.json: tables.populations does not suit the lists.")
             found.setdefault(digests[model], {})[str(layer)] = size
         return found
+
+    def _keys(self) -> dict[str, list[list[Any]]]:
+        """Kind, layer and counts of the keys of each whole extraction, as `key_counts` has them."""
+        digests = {row[2]: row[1] for row in self.archive.lists}
+        found: dict[str, list[list[Any]]] = {}
+        for model, kind, layer, *counts in self._settings().keys or ():
+            keys, never_active, short = counts
+            fits = all(0 <= n <= MOST for n in (layer, *counts)) and never_active + short <= keys
+            if model not in digests or kind not in KEY_KINDS or not fits:
+                raise Invalid("parameters.json: tables.keys does not suit the lists.")
+            found.setdefault(digests[model], []).append([kind, layer, *counts])
+        return found
+
+    def _settings(self) -> TableSettings:
+        try:
+            return TableSettings.of_json(self.archive.parameters["tables"])
+        except ValueError as error:
+            raise Invalid("parameters.json does not say what the tables depend on.") from error
 
     def _tokens(self) -> None:
         lines = self.archive.lines("restore/tokens.jsonl", most=MOST_TOKENS)

@@ -9,6 +9,8 @@ from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
 
 TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
+OF_PREFIXES = ("prefix_shares", "keys")
+"""More of a study whose lists are trigger prefixes."""
 
 
 def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
@@ -23,7 +25,9 @@ def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
         "filter": snapshot.filters,
         "extractions": list(extraction_rows(study)),
     }
-    return methods_text(parameters, {name: table_of(snapshot, name) for name in TABLES})
+    names = [*TABLES, *(name for name in OF_PREFIXES if name in snapshot.tables)]
+    tables = {name: table_of(snapshot, name) for name in names}
+    return methods_text(parameters, tables)
 
 
 def rules_of(study: Study) -> dict[str, Any]:

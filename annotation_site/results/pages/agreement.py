@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext
 
 from annotation_site.analysis import written
+from annotation_site.annotation.lists.nouns import Nouns
 from annotation_site.results.pages.remarks import remark
 from annotation_site.results.pages.values import (
     Row,
@@ -35,40 +36,52 @@ class Question:
     remark: str
 
 
-def questions(rows: Sequence[Row], measures: Row) -> list[Question]:
-    """The three questions of a snapshot: of all models together where there are several."""
+def questions(rows: Sequence[Row], measures: Row, nouns: Nouns) -> list[Question]:
+    """The three questions of a snapshot: of all models together where there are several.
+
+    `nouns` are those of the study's lists.
+    """
     together = any(row["model"] is None for row in rows)
     known = {row["measure"]: row for row in rows if (row["model"] is None) == together}
     if not known:
         return []
-    return list(_questions(known, measures))
+    return list(_questions(known, measures, {"entries": nouns.many}))
 
 
-def _questions(known: dict[str, Row], measures: Row) -> Iterator[Question]:
+def _questions(known: dict[str, Row], measures: Row, said: dict[str, str]) -> Iterator[Question]:
     observed = known.get(OBSERVED)
     alpha = known.get("krippendorff_alpha_concept")
     one_list = observed is not None and observed["lists"] == 1
-    heading = gettext("Do they mark the same tokens?")
+    heading = gettext("Do they mark the same %(entries)s?") % said
     if observed is not None and one_list:
-        meaning = gettext(
-            "The share of the tokens that two people judge alike. Chance is in it: one list is "
-            "too few to take chance out."
+        meaning = (
+            gettext(
+                "The share of the %(entries)s that two people judge alike. Chance is in it: one "
+                "list is too few to take chance out."
+            )
+            % said
         )
         yield _question(heading, observed, meaning, measures)
     elif alpha is not None:
         meaning = gettext("1 is always, 0 is what chance would give.")
         if observed is not None and observed["value"] is not None:
             meaning += " " + gettext(
-                "Without taking chance out, two people judge %(share)s of the tokens alike."
-            ) % {"share": written.decimal(observed["value"])}
+                "Without taking chance out, two people judge %(share)s of the %(entries)s alike."
+            ) % {**said, "share": written.decimal(observed["value"])}
         yield _question(heading, alpha, meaning, measures)
     if overlap := known.get("mean_matched_jaccard"):
-        meaning = gettext(
-            "Each pattern is laid beside the other person’s most similar one: tokens in both, "
-            "divided by tokens in either. A pattern without a partner counts 0."
+        meaning = (
+            gettext(
+                "Each pattern is laid beside the other person’s most similar one: %(entries)s in "
+                "both, divided by %(entries)s in either. A pattern without a partner counts 0."
+            )
+            % said
         )
         yield _question(
-            gettext("Do their patterns hold the same tokens?"), overlap, meaning, measures
+            gettext("Do their patterns hold the same %(entries)s?") % said,
+            overlap,
+            meaning,
+            measures,
         )
     if category := known.get("matched_category_agreement"):
         meaning = gettext(

@@ -7,13 +7,15 @@ from itertools import groupby
 from django.utils.translation import gettext
 
 from annotation_site.analysis import written
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.results.pages.people import Behind
 from annotation_site.results.pages.values import Row
 from annotation_site.results.snapshots import selectors
 
-FIRST = 8
-"""Tokens of a list that its line shows."""
+FIRST, FIRST_PREFIXES = 8, 3
+"""Tokens, and prefixes, of a list that its line shows."""
+DOT = " · "  # between prefixes, which hold spaces and commas
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Dispute:
     """A list with low agreement, its patterns side by side."""
 
     list_id: int
-    tokens: Sequence[str]
+    beginning: str
     where: str
     overlap: str
     annotations: int
@@ -55,21 +57,23 @@ def disputes(study: Study, rows: Mapping[str, Sequence[Row]], behind: Behind) ->
     ids = list(dict.fromkeys(row["list_id"] for row in matched))
     tokens = selectors.entries_of(study, ids)
     descriptions = selectors.descriptions_of(study, ids)
+    is_prefix = nouns_of(study.list_source).is_prefix
+    first, between = (FIRST_PREFIXES, DOT) if is_prefix else (FIRST, " ")
     by_list = {key: list(own) for key, own in groupby(matched, key=lambda row: row["list_id"])}
     return [
         Dispute(
             row["list_id"],
-            tokens.get(row["list_id"], [])[:FIRST],
+            between.join([*tokens.get(row["list_id"], [])[:first], "…"]),
             behind.group(row),
             written.decimal(row["mean_matched_jaccard"]),
             row["annotations"],
             [
                 Pair(
-                    behind.named(first),
-                    behind.named(second),
-                    [_couple(one, tokens, descriptions) for one in own],
+                    behind.named(one_person),
+                    behind.named(other),
+                    [_couple(one, tokens, descriptions, DOT if is_prefix else ", ") for one in own],
                 )
-                for (first, second), own in groupby(
+                for (one_person, other), own in groupby(
                     by_list[row["list_id"]], key=lambda one: (one["first"], one["second"])
                 )
             ],
@@ -83,6 +87,7 @@ def _couple(
     row: Row,
     tokens: Mapping[int, Sequence[str]],
     descriptions: Mapping[tuple[int, str, int], str],
+    between: str,
 ) -> Couple:
     def called(side: str) -> str:
         pattern = row[f"{side}_pattern"]
@@ -93,7 +98,8 @@ def _couple(
 
     def said(ranks: str) -> str:
         known = tokens.get(row["list_id"], ())
-        return ", ".join(known[rank - 1] for rank in map(int, ranks.split()) if rank <= len(known))
+        found = (known[rank - 1] for rank in map(int, ranks.split()) if rank <= len(known))
+        return between.join(found)
 
     shared, first, second = (said(row[key]) for key in ("shared", "only_first", "only_second"))
     overlap = written.decimal(row["jaccard"])

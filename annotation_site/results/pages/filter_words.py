@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from django.utils import dateformat
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from annotation_site.analysis import written
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Kind
 from annotation_site.results.pages.values import kind_name
@@ -46,15 +47,10 @@ def _parts(filters: Filters, study: Study, people: Mapping[str, Person]) -> Iter
     elif filters.adjudicated == "only":
         yield gettext("adjudicated lists only")
     if filters.min_tokens != study.min_tokens:
-        yield min_tokens_words(filters.min_tokens)
+        counted = nouns_of(study.list_source).counted(filters.min_tokens)
+        yield gettext("patterns from %(counted)s") % {"counted": counted}
     if filters.machine_annotators:
         yield gettext("machine annotators counted as people")
-
-
-def min_tokens_words(number: int) -> str:
-    return ngettext("patterns from %(n)s token", "patterns from %(n)s tokens", number) % {
-        "n": written.count(number)
-    }
 
 
 def _layers(first: int | None, last: int | None) -> Iterator[str]:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.analysis import written
+from annotation_site.analysis.paper import PREFIXES_SHOWN
+from annotation_site.annotation.lists.nouns import Nouns, nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.results.pages.people import Behind
 from annotation_site.results.pages.tables import PageTable
@@ -54,7 +56,8 @@ def gaps(
     return [
         *_lists(study, rows, behind),
         *_lost(wholes, behind),
-        *_not_counted(counts, rows),
+        *_not_counted(counts, rows, nouns_of(study.list_source)),
+        *_keys([row for row in rows.get("keys", ()) if row["layer"] is None]),
     ]
 
 
@@ -126,7 +129,9 @@ def _lost(wholes: Sequence[Row], behind: Behind) -> Iterator[Gap]:
             yield Gap(what, written.count(count), of, effect, detail, href)
 
 
-def _not_counted(counts: Mapping[str, Any], rows: Mapping[str, Sequence[Row]]) -> Iterator[Gap]:
+def _not_counted(
+    counts: Mapping[str, Any], rows: Mapping[str, Sequence[Row]], nouns: Nouns
+) -> Iterator[Gap]:
     if counts["surplus"]:
         yield Gap(
             gettext("Surplus annotations, beyond the number per list"),
@@ -137,14 +142,60 @@ def _not_counted(counts: Mapping[str, Any], rows: Mapping[str, Sequence[Row]]) -
         least = counts["methods"]["tables"]["min_tokens"]
         patterns = written.count(told["patterns"])
         yield Gap(
-            ngettext(
-                "Patterns of fewer than %(n)s token", "Patterns of fewer than %(n)s tokens", least
-            )
-            % {"n": least},
+            gettext("Patterns of fewer than %(counted)s") % {"counted": nouns.counted(least)},
             written.count(told["patterns_too_small"]),
             gettext("of %(n)s patterns") % {"n": patterns},
-            gettext("Kept in files; their tokens count as in no pattern"),
+            gettext("Kept in files; their %(entries)s count as in no pattern")
+            % {"entries": nouns.many},
         )
+
+
+def _keys(wholes: Sequence[Row]) -> Iterator[Gap]:
+    """Keys of the extractions without a list, and the study's lists that are short."""
+    never = sum(row["never_active"] for row in wholes)
+    if never:
+        yield Gap(
+            gettext("Keys that are never active"), written.count(never),
+            gettext("of %(n)s keys") % {"n": written.count(sum(row["keys"] for row in wholes))},
+            gettext("They have no prefix and no list: in no number"),
+        )  # fmt: skip
+    short = sum(row["lists_short"] for row in wholes)
+    if short:
+        yield Gap(
+            gettext("Lists with fewer than %(n)s prefixes") % {"n": PREFIXES_SHOWN},
+            written.count(short),
+            gettext("of %(n)s lists") % {"n": written.count(sum(row["lists"] for row in wholes))},
+            gettext("In all numbers; shares are of the prefixes that the list shows"),
+        )
+
+
+def keys(rows: Sequence[Row], behind: Behind) -> PageTable | None:
+    """Keys without a list and with a short one, by kind and layer; None where lists are tokens."""
+    if not rows:
+        return None
+    names = ("keys", "never_active", "short", "lists", "lists_short")
+    body = [
+        [words(behind.group(row), behind.lists_of(row)), *(number(row[name]) for name in names)]
+        for row in rows
+    ]
+    return PageTable(
+        "keys",
+        gettext("Keys without a list, or with a short one"),
+        [
+            gettext("Keys of"),
+            gettext("Extracted"),
+            gettext("Never active"),
+            gettext("Short lists"),
+            gettext("Lists of the study"),
+            gettext("Short ones"),
+        ],
+        body,
+        gettext(
+            "A key that is never active has a positive coefficient at no prefix of the corpus. A "
+            "short list has fewer than %(n)s prefixes."
+        )
+        % {"n": PREFIXES_SHOWN},
+    )
 
 
 def missing(rows: Sequence[Row], behind: Behind) -> PageTable | None:
@@ -163,7 +214,7 @@ def missing(rows: Sequence[Row], behind: Behind) -> PageTable | None:
         [gettext("Lists of"), *(str(_COLUMNS[name]) for name in names)],
         body,
         gettext(
-            "People seldom skip lists at random. If one kind of vector loses more than another, a "
+            "People seldom skip lists at random. If one kind loses more than another, a "
             "difference between the two may come from that. Another person annotates a skipped "
             "list, so skips are not counted in “Not given yet”."
         ),

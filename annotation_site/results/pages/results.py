@@ -5,13 +5,14 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages import tables
 from annotation_site.results.pages.agreement import by_model, questions
 from annotation_site.results.pages.disputes import disputes
 from annotation_site.results.pages.headline import headlines
-from annotation_site.results.pages.missing import gaps, missing
+from annotation_site.results.pages.missing import gaps, keys, missing
 from annotation_site.results.pages.people import Behind
 from annotation_site.results.pages.tables import PageTable, Row, agreement_across
 from annotation_site.results.snapshots import selectors
@@ -38,17 +39,18 @@ def page_context(study: Study, snapshot: Snapshot, people: Mapping[str, Person])
         return {"older": True}
     several = len({row["model"] for row in rows["coverage"]}) > 1
     behind = Behind(study, people, several)
+    measures, nouns = selectors.measures_of(snapshot), nouns_of(study.list_source)
     return {
         "headlines": headlines(rows, behind),
         "methods": methods_paragraph(study, snapshot),
-        "questions": questions(rows["agreement"], snapshot.measures),
-        "measures": by_model(rows["agreement"], snapshot.measures),
+        "questions": questions(rows["agreement"], measures, nouns),
+        "measures": by_model(rows["agreement"], measures),
         "gaps": gaps(study, rows, snapshot.counts, behind),
         "disputes": disputes(study, rows, behind),
         "lists_by_overlap": behind.lists(order="overlap"),
         "figures": selectors.figures_of(snapshot),
         "table_names": selectors.table_names(snapshot),
-        **_tables(study, rows, snapshot.measures, behind),
+        **_tables(study, rows, measures, behind),
     }
 
 
@@ -78,7 +80,16 @@ def _tables(
         ),
         "people": tables.people(rows["people"], behind),
     }
+    if "prefix_shares" in rows:
+        shares = rows["prefix_shares"]
+        del made["table_2"]  # the 2022 paper's, which has no keys
+        made |= {
+            "by_category": tables.prefix_shares(shares, categories, behind, layers=False),
+            "by_layer": tables.prefix_shares(shares, categories, behind, layers=True),
+        }
     return {name: _filled(table) for name, table in made.items()} | {
+        "paper_of_keys": tables.paper_of_keys() if "prefix_shares" in rows else "",
+        "keys": keys(rows.get("keys", ()), behind),
         "missing_by_layer": missing(rows["missing"], behind),
         "agreement_tables": [
             agreement_across(name, title, rows[name], measures, behind)

@@ -169,7 +169,12 @@ def _groups(facts: StudyFacts, summary: Summary | None) -> list[tuple[str, list[
 def _results_line(summary: Summary | None) -> str:
     if summary is None:
         return _("None before the first annotation")
-    wanted = {Kind.VALUE: _("value vectors %(n)s"), Kind.RANDOM: _("random vectors %(n)s")}
+    wanted = {
+        Kind.VALUE: _("value vectors %(n)s"),
+        Kind.RANDOM: _("random vectors %(n)s"),
+        Kind.KEY: _("keys %(n)s"),
+        Kind.RANDOM_KEY: _("random keys %(n)s"),
+    }
     first: dict[str, float] = {}
     for row in summary.coverage:  # of several models, the first
         if row["coverage"] is not None:

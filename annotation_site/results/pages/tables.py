@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.analysis import written
-from annotation_site.analysis.paper import PAPER_TABLE_2
+from annotation_site.analysis.paper import PAPER_KEYS, PAPER_TABLE_2
 from annotation_site.corpus.models import Kind
 from annotation_site.results.pages.people import Behind
 from annotation_site.results.pages.remarks import no_significance, warnings_of
@@ -135,6 +135,63 @@ def by_category(
         ),
         _warnings(shown, behind),
     )
+
+
+def prefix_shares(
+    rows: Sequence[Row], categories: Sequence[str], behind: Behind, *, layers: bool
+) -> PageTable:
+    """Shares of prefixes by category with intervals, of all layers together or of each."""
+    shown = [row for row in rows if (row["layer"] is not None) == layers]
+    labels = {f"only_{one}": gettext("%(category)s only") % {"category": one} for one in categories}
+    labels = {name: label[:1].upper() + label[1:] for name, label in labels.items()}
+    first, *rest = labels.items()
+    columns = dict([first, *([("both", gettext("Both"))] if rest else []), *rest])
+    columns |= {"none": gettext("No pattern"), "patterns_per_key": gettext("Patterns per key")}
+    columns["with_pattern"] = gettext("Keys with a pattern")
+    body = []
+    keys = ("model", "kind", "layer")
+    for _key, group in groupby(shown, key=lambda row: [row[key] for key in keys]):
+        known = {row["measure"]: row for row in group}
+        whole = known["none"]
+        cells = [words(behind.group(whole), behind.lists_of(whole))]
+        for measure in columns:
+            write = written.decimal if measure == "patterns_per_key" else written.share
+            cells.append(valued(known[measure], write))
+        body.append([*cells, number(whole["lists"])])
+    return PageTable(
+        "prefix_shares",
+        gettext("Prefixes by layer") if layers else gettext("Prefixes by category"),
+        [gettext("Keys of"), *columns.values(), gettext("Keys")],
+        body,
+        gettext(
+            "Shares of the prefixes that lists show: in patterns of one category alone, of both, "
+            "or of none. They add up to 100%. Layers count from 0. Intervals are 95%, "
+            "conditional on these annotators."
+        ),
+        _warnings(shown, behind),
+    )
+
+
+def paper_of_keys() -> str:
+    """The numbers of the 2021 paper in a sentence, beside figure 2."""
+    low, high = PAPER_KEYS.covered
+    (first, last), (next_, end) = PAPER_KEYS.shallow_layers, PAPER_KEYS.semantic_layers
+    return gettext(
+        "For comparison, Geva et al. (2021) had %(keys)s keys of another model annotated by one "
+        "expert each, and report a pattern in every key, %(patterns)s patterns per key, "
+        "%(low)s%% to %(high)s%% of a layer’s prefixes in a pattern, and mostly shallow patterns "
+        "in layers %(first)s to %(last)s and semantic ones in layers %(next)s to %(end)s, counted "
+        "from 1."
+    ) % {
+        "keys": PAPER_KEYS.keys,
+        "patterns": PAPER_KEYS.patterns_per_key,
+        "low": round(100 * low),
+        "high": round(100 * high),
+        "first": first,
+        "last": last,
+        "next": next_,
+        "end": end,
+    }
 
 
 def real_against_random(rows: Sequence[Row], behind: Behind, *, layers: bool) -> PageTable:

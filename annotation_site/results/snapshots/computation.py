@@ -8,7 +8,6 @@ import pandas as pd
 from django.db.models import Count
 from django.utils.translation import gettext_noop
 
-from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.strata import Populations
 from annotation_site.annotation.models import Assignment, Study
@@ -23,6 +22,7 @@ from annotation_site.results.figures.charts import (
     time_per_list,
 )
 from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
+from annotation_site.results.figures.prefix_shares import prefix_shares_figure
 from annotation_site.results.tables.dataframes import (
     StudyAnnotations,
     annotations_of,
@@ -30,10 +30,11 @@ from annotation_site.results.tables.dataframes import (
 )
 from annotation_site.results.tables.facts import PURPOSES, facts_of
 from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.keys import key_frame
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import missing_frame
 from annotation_site.results.tables.model_names import model_names
-from annotation_site.results.tables.registry import TABLES
+from annotation_site.results.tables.registry import tables_for
 from annotation_site.results.tables.request import TableRequest
 
 Purpose = Assignment.Purpose
@@ -74,10 +75,11 @@ def compute(
     """
     answers = annotations_of(study)
     request, missing = table_request(study, answers, filters)
-    total = len(TABLES) + 1
+    made = tables_for(request)
+    total = len(made) + 1
     frames: dict[str, pd.DataFrame] = {}
     step = TABLES_STEP
-    for number, (name, table) in enumerate(TABLES.items()):
+    for number, (name, table) in enumerate(made.items()):
         step = _STEPS.get(name, TABLES_STEP)
         progress(step, number, total)
         frames[name] = table(request)
@@ -90,7 +92,7 @@ def compute(
         | {"machines_missing": missing, "methods": _methods(answers, request)},
         measures={
             name: {key: getattr(measure, key) for key in _DEFINITION}
-            for name, measure in AGREEMENT_MEASURES.items()
+            for name, measure in request.measures.items()
         },
     )
 
@@ -169,6 +171,8 @@ def table_request(
         populations=populations_of(study),
         missing=missing_frame(study, answers, filters),
         slots=None if filters.takes_a_part else study.annotators_per_list,
+        keys=key_frame(study, filters),
+        several_patterns=study.several_patterns_per_token,
     )
     return request, missing
 
@@ -213,7 +217,7 @@ def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan
     pairs = frames["agreement_of_pairs"]
     people = sorted({*pairs["first"], *pairs["second"]})
     plans = (
-        coverage_by_kind(frames["table_2"]),
+        coverage_by_kind(frames["table_2"], prefixes="prefix_shares" in frames),
         agreement_matrix(pairs, people),
         time_per_list(frames["time_per_list"]),
         learning_curve(frames["learning_curve"]),
@@ -222,12 +226,22 @@ def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan
 
 
 def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
-    """The figure across layers, one for each model."""
+    """The figure across layers, one for each model: of coverage, or of shares of prefixes."""
     coverage, intervals = frames["coverage"], frames["coverage_intervals"]
     by_layer = coverage[coverage["layer"].notna()].astype({"layer": int})
     intervals = intervals[intervals["layer"].notna() & (intervals["measure"] == "coverage")]
     title = "Coverage across layers"
+    shares = frames.get("prefix_shares")
     for number, (model, rows) in enumerate(by_layer.groupby("model")):
+        if shares is not None:
+            yield prefix_shares_figure(
+                f"prefix-shares-{number}",
+                shares[shares["layer"].notna() & (shares["model"] == model)],
+                rows,
+                categories=study.categories,
+                intervals=intervals[intervals["model"] == model],
+            )
+            continue
         options: dict[str, Any] = {
             "categories": study.categories,
             "title": title,

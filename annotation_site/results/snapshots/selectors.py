@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Max, Min, QuerySet
+from django.utils.translation import gettext
 
 from annotation_site.analysis import MEASURES_VERSION
-from annotation_site.annotation.lists.entries import PREFIXES_SHOWN, entries_of_lists
+from annotation_site.analysis.paper import PREFIXES_SHOWN
+from annotation_site.annotation.lists.entries import entries_of_lists
+from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Assignment, Item, Pattern, Study
 from annotation_site.exports import Column, Table
 from annotation_site.exports.table import marked
@@ -20,6 +23,7 @@ from annotation_site.results.tables.filters import Filters
 # In which `computation` draws them.
 FIGURE_ORDER = (
     "coverage-across-layers",
+    "prefix-shares",
     "coverage-by-kind",
     "agreement-matrix",
     "time-per-list",
@@ -91,10 +95,21 @@ def table_of(snapshot: Snapshot, name: str) -> Table:
 def table_names(snapshot: Snapshot) -> list[str]:
     """The snapshot's tables in the order of the registry: PostgreSQL keeps no order of keys."""
     from annotation_site.results.tables.registry import (
+        PREFIX_TABLES,
         TABLES,  # loads pandas, for researchers' pages alone
     )
 
-    return [name for name in TABLES if name in snapshot.tables]
+    return [name for name in (*TABLES, *PREFIX_TABLES) if name in snapshot.tables]
+
+
+def measures_of(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Title, definition, source and unit of each measure, in the words of the study's lists."""
+    nouns = nouns_of(snapshot.study.list_source)
+    said = {"entry": nouns.one, "entries": nouns.many}
+    return {
+        name: {**about, "definition": gettext(about["definition"]) % said}
+        for name, about in snapshot.measures.items()
+    }
 
 
 def figures_of(snapshot: Snapshot) -> list[dict[str, str]]:

@@ -63,6 +63,12 @@ class Filters:
         """Whether the filter includes an ISO date."""
         return (self.day_from or day) <= day <= (self.day_to or day)
 
+    def takes_layer(self, kind: str, layer: int) -> bool:
+        """Whether the filter includes the lists of a kind and layer."""
+        kinds = self.kinds is None or kind in self.kinds
+        last = layer if self.layer_to is None else self.layer_to
+        return kinds and (self.layer_from or 0) <= layer <= last
+
     @property
     def takes_a_part(self) -> bool:
         """Whether the filter leaves out annotations of the chosen lists, by people or days."""

@@ -1,5 +1,7 @@
 """Registry of the tables of results: pages, exports and archives offer TABLES.
 
+A study of trigger prefixes has those of PREFIX_TABLES too.
+
 Pure: from labels to dataframes. Each function takes a `TableRequest`. Neither the database nor a
 page is known here, so that everybody can compute an archive's tables again.
 """
@@ -15,13 +17,14 @@ from annotation_site.analysis.agreement.lists import (
     matched_patterns,
     retest_table,
 )
-from annotation_site.analysis.agreement.tables import COLUMNS, measure_agreement
-from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames
+from annotation_site.analysis.agreement.tables import COLUMNS
+from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, typed_frame
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.coverage import coverage_table, list_coverage
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
+from annotation_site.analysis.prefix_shares import KEY_COLUMNS, keys_table
 from annotation_site.exports.table import Table, table_from_frame
 from annotation_site.results.tables.request import TableRequest
 
@@ -110,7 +113,7 @@ def retest(request: TableRequest) -> pd.DataFrame:
     """People's agreement with themselves on repeated lists."""
     if request.repeats is None or not len(request.repeats.annotations):
         return pd.DataFrame({name: [] for name in ("annotator", *COLUMNS)})
-    repeats = measure_agreement(request.repeats, min_tokens=request.min_tokens)
+    repeats = request.agreement_of(request.repeats)
     return retest_table(request.agreement, repeats, **request.draws)
 
 
@@ -167,7 +170,7 @@ def machine_agreement(request: TableRequest) -> pd.DataFrame:
     """Agreement of each machine annotator with people, list by list, all people together."""
     parts = []
     for name, labels in request.of_machines.items():
-        machine = measure_agreement(labels, min_tokens=request.min_tokens)
+        machine = request.agreement_of(labels)
         # Where machines are counted as people, they are not their own partners.
         part = machine_table(request.agreement, machine, apart=MACHINE_ANNOTATORS, **request.draws)
         part.insert(0, "annotator", name)
@@ -206,8 +209,26 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 
 
+def keys(request: TableRequest) -> pd.DataFrame:
+    """Keys that are never active, and those with a short list, beside the study's lists."""
+    known = typed_frame([], KEY_COLUMNS) if request.keys is None else request.keys
+    return keys_table(known, request.labels)
+
+
+PREFIX_TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
+    "prefix_shares": lambda request: request.prefix_shares,
+    "keys": keys,
+}
+"""Those of a study whose lists are trigger prefixes, after the others."""
+
+
+def tables_for(request: TableRequest) -> Mapping[str, Callable[[TableRequest], pd.DataFrame]]:
+    """The tables that the request's study has."""
+    return {**TABLES, **PREFIX_TABLES} if request.has_prefixes else TABLES
+
+
 def tables_of(request: TableRequest) -> Iterator[tuple[str, Table]]:
     """Compute one table after the other, as exports take them; the rows are in a list."""
-    for name, compute in TABLES.items():
+    for name, compute in tables_for(request).items():
         table = table_from_frame(name, compute(request))
         yield name, Table(name, table.columns, list(table.rows))

@@ -1,6 +1,6 @@
 """Shared input of the tables of results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,6 +8,11 @@ from typing import Any
 import pandas as pd
 
 from annotation_site.analysis.agreement.lists import disagreement_ranking
+from annotation_site.analysis.agreement.registry import (
+    AGREEMENT_MEASURES,
+    Measure,
+    measures_of_prefixes,
+)
 from annotation_site.analysis.agreement.tables import (
     Agreement,
     agreement_table,
@@ -24,6 +29,12 @@ from annotation_site.analysis.coverage import (
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.means import mean_intervals
 from annotation_site.analysis.missing import MISSING_COLUMNS, skips_by_group
+from annotation_site.analysis.prefix_shares import (
+    PATTERNS,
+    WITH_PATTERN,
+    list_prefix_shares,
+    share_names,
+)
 from annotation_site.analysis.strata import NOTHING_KNOWN, Populations, joined
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
@@ -78,6 +89,12 @@ class TableRequest:
         What gave no annotation that counts, with the columns of `MISSING_COLUMNS`.
     slots
         Annotators per list; None where a filter takes a part of the annotations.
+    keys
+        Of a study whose lists are trigger prefixes, the keys of its extractions, with the columns
+        of `KEY_COLUMNS`; None where lists are top tokens.
+    several_patterns
+        Whether a prefix can be in several patterns. Measures of agreement that take an entry to be
+        in one at most are then undefined. Of top tokens they leave out such annotations instead.
     """
 
     labels: AnnotationFrames
@@ -98,6 +115,13 @@ class TableRequest:
     populations: Populations = NOTHING_KNOWN
     missing: pd.DataFrame = field(default_factory=lambda: typed_frame([], MISSING_COLUMNS))
     slots: int | None = None
+    keys: pd.DataFrame | None = None
+    several_patterns: bool = False
+
+    @property
+    def has_prefixes(self) -> bool:
+        """Whether lists are trigger prefixes of keys."""
+        return self.keys is not None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -144,12 +168,25 @@ class TableRequest:
     def intervals(self) -> pd.DataFrame:
         """Means with intervals, of all layers together (``layer`` missing), then of each."""
         measures = ["coverage", "coverage_with_stopwords", *self.categories, *_CONCEPTS]
+        return self._means(self.lists, measures, counts=_CONCEPTS)
+
+    @property
+    def prefix_shares(self) -> pd.DataFrame:
+        """Shares of prefixes by category, and patterns per key, in the form of `intervals`."""
+        lists = list_prefix_shares(self.covering, **self.options)
+        measures = [*share_names(self.categories), PATTERNS, WITH_PATTERN]
+        return self._means(lists, measures, counts=[PATTERNS])
+
+    def _means(
+        self, lists: pd.DataFrame, measures: list[str], *, counts: Collection[str]
+    ) -> pd.DataFrame:
+        """Means of these columns of lists with intervals, of all layers, then of each."""
         parts = mean_intervals(
-            self.lists,
+            lists,
             columns=measures,
             by=[("model", "kind"), ("model", "kind", "layer")],
             populations=self.populations,
-            counts=_CONCEPTS,
+            counts=counts,
             intervals=bool(self.resamples),
         )
         parts[0].insert(2, "layer", pd.Series(pd.NA, index=parts[0].index, dtype="Int64"))
@@ -189,7 +226,22 @@ class TableRequest:
 
     @cached_property
     def agreement(self) -> Agreement:
-        return measure_agreement(self.labels, **self.options)
+        return self.agreement_of(self.labels, categories=self.categories)
+
+    def agreement_of(
+        self, labels: AnnotationFrames, *, categories: Sequence[str] = ()
+    ) -> Agreement:
+        """The agreement of some of the study's annotations, by the study's measures."""
+        return measure_agreement(
+            labels, min_tokens=self.min_tokens, categories=categories, measures=self.measures
+        )
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """The measures of agreement, in the words of the study's lists."""
+        if not self.has_prefixes:
+            return AGREEMENT_MEASURES
+        return measures_of_prefixes(several_patterns=self.several_patterns)
 
     @cached_property
     def agreements(self) -> dict[str, pd.DataFrame]:

@@ -18,6 +18,7 @@ from annotation_site.analysis.coverage import (
 )
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.stopwords import is_stopword, propose_stopwords_flag
+from annotation_site.results.tables.registry import PREFIX_TABLES
 from annotation_site.results.tables.registry import TABLES as RESULT_TABLES
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels, hand_worked_study
 
@@ -126,4 +127,7 @@ def test_machine_annotators_are_on_the_page() -> None:
 
 def test_every_table_of_the_results_page_is_on_this_page() -> None:
     section = PAGE.split("## What the results page offers")[1].split("## ")[0]
-    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(RESULT_TABLES)
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [
+        *RESULT_TABLES,
+        *PREFIX_TABLES,
+    ]

@@ -9,13 +9,17 @@ import pytest
 from annotation_site.analysis.coverage import list_coverage
 from annotation_site.annotation.lists.entries import stored_prefixes
 from annotation_site.annotation.models import Assignment, Pattern, Study
+from annotation_site.corpus.models import TriggerPrefixes, Vector
 from annotation_site.errors import Invalid
 from annotation_site.exports import labels_jsonl, labels_parquet
+from annotation_site.results.files import archive_texts
 from annotation_site.results.files.archive_restore import study_restore
 from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.files.labels_import import labels_import
+from annotation_site.results.snapshots import selectors, services
 from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
+from annotation_site.results.tables.keys import key_frame
 from annotation_site.verify import verify
 from tests.annotation_site.archives import members, packed, repacked, stored
 from tests.annotation_site.factories import (
@@ -102,6 +106,7 @@ def test_an_archive_verifies_and_restores_the_same_lists(study, tmp_path):
     restored = study_restore(file=io.BytesIO(data), restored_by=study.created_by)
     assert (restored.list_source, restored.min_tokens) == ("trigger_prefixes", 3)
     assert _lists(restored) == _lists(study)
+    assert key_frame(restored).equals(key_frame(study))
     assert list(annotation_records(restored)) == list(annotation_records(study))
 
 
@@ -135,6 +140,85 @@ def test_a_changed_prefix_is_found_by_verifying(study, tmp_path):
     changed = members(data)["labels/prefixes.csv"].replace(b"Nobody", b"Everybody")
     found = verify(stored(tmp_path, repacked(data, **{"labels/prefixes.csv": changed})))
     assert any("prefixes differ from labels/prefixes.csv" in one for one in found.differences)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (lambda rows: [[*rows[0][:3], 0, 0, 0], *rows[1:]], "more lists than keys that are active"),
+        (lambda rows: [[*rows[0][:5], 9], *rows[1:]], "the short lists of a layer are not those"),
+        (lambda rows: rows[1:], "lacks a layer of the lists"),
+        (lambda rows: [["other", *rows[0][1:]], *rows[1:]], "a model that the study has no lists"),
+    ],
+)
+def test_counts_of_keys_that_do_not_fit_the_lists_are_found(study, tmp_path, keys, sentence):
+    data = packed(study)
+    parameters = json.loads(members(data)["parameters.json"])
+    parameters["tables"]["keys"] = keys(parameters["tables"]["keys"])
+    changed = archive_texts.json_text(parameters).encode()
+    found = verify(stored(tmp_path, repacked(data, **{"parameters.json": changed})))
+    assert any(sentence in one for one in found.differences)
+
+
+def test_results_are_figure_2_of_the_paper_with_the_keys_that_have_no_list(study, monkeypatch):
+    monkeypatch.setattr(services, "figures_draw", lambda **_: None)
+    spare = Vector.objects.exclude(pk__in=study.items.values("vector"))
+    never, short = (spare.get(kind="random-key", layer=layer) for layer in (1, 0))
+    TriggerPrefixes.objects.filter(kind="random-key", layer=1, index=never.index).delete()
+    row = TriggerPrefixes.objects.get(kind="random-key", layer=0, index=short.index)
+    row.prefixes = row.prefixes[:7]
+    row.save()
+    record = next(annotation_records(study))
+    snapshot = services.snapshot_refresh_now(study=study)
+    stored_rows = selectors.rows_of(snapshot, "prefix_shares")
+    found = {
+        one["measure"]: one["value"]
+        for one in stored_rows
+        if (one["kind"], one["layer"]) == (record.kind, record.layer)
+    }
+    assert found == pytest.approx(
+        {
+            "only_shallow": 3 / 25, "both": 1 / 25, "only_semantic": 2 / 25, "none": 19 / 25,
+            "patterns_per_key": 2, "with_pattern": 1,
+        }
+    )  # fmt: skip
+    counts = {
+        (one["kind"], one["layer"]): (one["keys"], one["never_active"], one["short"])
+        for one in selectors.rows_of(snapshot, "keys")
+    }
+    assert (counts["random-key", 0], counts["random-key", 1]) == ((2, 0, 1), (2, 1, 0))
+    chosen = services.snapshot_refresh_now(study=study, filters=Filters(3, kinds=("key",)))
+    assert {one["kind"] for one in selectors.rows_of(chosen, "keys")} == {"key"}
+
+    page = text_of(client_of(study.created_by).get(f"/studies/{study.slug}/results/"))
+    for words in (
+        "Prefixes by category",
+        "Shallow only",
+        "Keys with a pattern",
+        "160 keys of another model",
+        "3.6 patterns per key",
+        "65% to 80%",
+        "Keys that are never active",
+        "patterns from 3 prefixes",
+        "Do they mark the same prefixes?",
+        "undefined, because a prefix can be in several patterns.",
+        "The share of pairs of labels for one prefix that agree on whether the prefix is",
+        "Prefixes by the categories of their patterns, model",
+        "prefix_shares.csv",
+        "keys.csv",
+    ):
+        assert words in page, words
+    for words in (
+        "same tokens",
+        "one token",
+        "their tokens",
+        "top token",
+        "As in table 2",
+        "With stopwords",
+        "per vector",
+        "kind of vector",
+    ):
+        assert words not in page, words
 
 
 def test_coverage_is_the_share_of_prefixes_in_patterns_that_count(study):

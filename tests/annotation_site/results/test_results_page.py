@@ -6,7 +6,8 @@ from io import BytesIO
 
 import pytest
 
-from annotation_site.annotation.models import Assignment
+from annotation_site.annotation.lists.nouns import nouns_of
+from annotation_site.annotation.models import Assignment, Study
 from annotation_site.results.files.archive import archive_write
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages.agreement import questions
@@ -226,7 +227,7 @@ def agreement(lists, **others):
 def test_agreement_is_three_questions_and_one_list_shows_what_was_observed():
     rows = agreement(12)
     measures = {row["measure"]: {"title": row["measure"]} for row in rows}
-    asked = questions(rows, measures)
+    asked = questions(rows, measures, nouns_of(Study.ListSource.TOP_TOKENS))
     assert [(one.heading, one.text, one.measure, one.basis) for one in asked] == [
         (
             "Do they mark the same tokens?", "0.71", "krippendorff_alpha_concept",
@@ -239,10 +240,10 @@ def test_agreement_is_three_questions_and_one_list_shows_what_was_observed():
         ),
     ]  # fmt: skip
     assert "two people judge 0.90 of the tokens alike" in asked[0].meaning
-    alone = questions(agreement(1), measures)[0]
+    alone = questions(agreement(1), measures, nouns_of(Study.ListSource.TOP_TOKENS))[0]
     assert (alone.text, alone.measure) == ("0.90", "percent_agreement_concept")
     assert "one list is too few to take chance out" in alone.meaning
-    assert questions([], {}) == []
+    assert questions([], {}, nouns_of(Study.ListSource.TOP_TOKENS)) == []
 
 
 def test_one_annotator_has_coverage_and_no_agreement():
