@@ -129,7 +129,7 @@ FILES = {
         "references"
     ),
     "results/pages": (
-        "agreement attention disagreement disputes filter_words headline list_search missing "
+        "agreement attention disagreement disputes filter_words headline list_search marks missing "
         "one_list people remarks results study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
