@@ -23,6 +23,7 @@ ALLOWED = {
     "measurements": ANYWHERE | PURE | {"corpus"},
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
+    "neurons": ANYWHERE | PURE | {"corpus", "annotation", "results"},
 }
 SHARED = {
     "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
@@ -118,6 +119,7 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
+    "neurons": "agreement page places said urls views",
     "notices": "context kinds models selectors services urls views",
     "operations": ("backup databases disk doctor health metrics overview requests tidy views"),
     "results": "forms models pseudonyms tasks urls",

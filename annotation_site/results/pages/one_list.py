@@ -17,7 +17,7 @@ from annotation_site.analysis.side_by_side import (
 )
 from annotation_site.annotation.lists.entries import (
     ListEntry,
-    entries_of_lists,
+    both_ends,
     list_entries,
     list_scores,
 )
@@ -187,11 +187,9 @@ def _lettered(item: Item, rows: Sequence[Assignment]) -> list[tuple[str, Assignm
 def _both_ends(item: Item) -> tuple[list[ListEntry], list[ListEntry]]:
     """The entries of both ends, with the glosses that the study shows; prefixes have one end."""
     study, vector = item.study, item.vector
-    low = Vector(pk=0, extraction_id=vector.extraction_id, token_ids=vector.bottom_token_ids or [])
     if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
         return list_entries(vector, study.list_source), []
-    found = entries_of_lists([vector, low], study.list_source, study.shown_gloss_rule)
-    return found[vector.pk], found[0]
+    return both_ends(vector, study.shown_gloss_rule)
 
 
 def _versions(rows: Sequence[Assignment], tokens: Sequence[ListEntry]) -> dict[int, list[Version]]:
