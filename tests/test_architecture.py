@@ -97,10 +97,12 @@ FILES = {
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
     "api/serializers": (
-        "contents corpus files lists measurements monitoring open_links people results studies"
+        "contents corpus files lists measurements monitoring neurons open_links people results "
+        "studies"
     ),
     "api/views": (
-        "contents corpus files lists measurements monitoring open_links people results site studies"
+        "contents corpus files lists measurements monitoring neurons open_links people results "
+        "site studies"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
