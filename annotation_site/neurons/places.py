@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Item, Membership, Study
-from annotation_site.corpus.models import Extraction, Kind, TriggerPrefixes, ValueStatistics, Vector
+from annotation_site.corpus.models import Extraction, Kind, Vector
 from annotation_site.errors import NotAllowed, NotFound
 
 IN_WORK = (Study.State.PILOT, Study.State.OPEN, Study.State.PAUSED)
@@ -15,8 +15,6 @@ IN_WORK = (Study.State.PILOT, Study.State.OPEN, Study.State.PAUSED)
 
 KINDS = (Kind.VALUE.value, Kind.KEY.value)
 """The kinds whose layer and index are those of a neuron."""
-
-_LARGEST = 2**31 - 1  # that a database's column of an index holds
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,7 @@ def neuron_find(*, extraction: Extraction, layer: int, index: int, user: User) -
     lists blind: in the same words for all of these neurons, whatever the person's role.
     """
     neuron, model = Neuron(extraction, layer, index), extraction.model
-    within = layer < model.n_layers and index < model.d_ff
-    # With experts, a layer has more value vectors than d_ff.
-    if not within and not (max(layer, index) <= _LARGEST and _is_stored(neuron)):
+    if layer >= model.n_layers or index >= model.d_ff:
         raise NotFound(
             gettext(
                 "This model has no neuron %(neuron)s. Choose a layer of 0 to %(layer)s and an "
@@ -89,15 +85,6 @@ def elsewhere(neuron: Neuron, kind: str) -> Extraction | None:
         .exclude(pk=neuron.extraction.pk)
         .order_by("-pk")
         .first()
-    )
-
-
-def _is_stored(neuron: Neuron) -> bool:
-    of_kinds = {"extraction": neuron.extraction, "kind__in": KINDS, **neuron.place}
-    return (
-        Vector.objects.filter(**of_kinds).exists()
-        or TriggerPrefixes.objects.filter(**of_kinds).exists()
-        or ValueStatistics.objects.filter(extraction=neuron.extraction, **neuron.place).exists()
     )
 
 
