@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Item, Membership, Study
 from annotation_site.corpus.models import Extraction, Kind, Vector
+from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import NotAllowed, NotFound
 
 IN_WORK = (Study.State.PILOT, Study.State.OPEN, Study.State.PAUSED)
@@ -62,7 +62,8 @@ def neuron_find(*, extraction: Extraction, layer: int, index: int, user: User) -
 
 def neighbours(neuron: Neuron) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """Layer and index of the neurons before and after that the extraction has a list of."""
-    before, after = [], []
+    before: list[tuple[int, int]] = []
+    after: list[tuple[int, int]] = []
     for kind in KINDS:
         found = neuron.extraction.vectors.filter(kind=kind, layer=neuron.layer)
         places = found.values_list("layer", "index")
@@ -74,10 +75,9 @@ def neighbours(neuron: Neuron) -> tuple[tuple[int, int] | None, tuple[int, int] 
 def elsewhere(neuron: Neuron, kind: str) -> Extraction | None:
     """The newest other ready extraction of the model with this neuron's list of a kind."""
     return (
-        Extraction.objects.filter(
+        extractions_ready()
+        .filter(
             model=neuron.extraction.model_id,
-            state=Extraction.State.READY,
-            same_as=None,
             vectors__kind=kind,
             vectors__layer=neuron.layer,
             vectors__index=neuron.index,
@@ -91,26 +91,15 @@ def elsewhere(neuron: Neuron, kind: str) -> Extraction | None:
 def _annotates(neuron: Neuron, user: User) -> bool:
     """Whether the person annotates in an unfinished study that holds a list of the neuron.
 
-    A draft counts as well: its annotators are to see its lists for the first time when it opens.
+    Its lists in all extractions of the same weights count: they show the same tokens. A draft
+    counts as well: its annotators are to see its lists for the first time when it opens.
     """
+    digest = neuron.extraction.model.weights_digest
+    alike = Extraction.objects.filter(model__weights_digest=digest)
+    vectors = Vector.objects.filter(extraction__in=alike, kind__in=KINDS, **neuron.place)
     own = Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
-    return (
-        items_of(neuron, everywhere=True)
-        .filter(study__state__in=(Study.State.DRAFT, *IN_WORK), study__in=own.values("study"))
-        .exists()
-    )
-
-
-def items_of(neuron: Neuron, *, everywhere: bool = False) -> QuerySet[Item]:
-    """The lists of studies that show the neuron's value or key.
-
-    `everywhere` takes those of all extractions of the same weights, not of this one alone.
-    """
-    vectors = Vector.objects.filter(kind__in=KINDS, **neuron.place)
-    if everywhere:
-        digest = neuron.extraction.model.weights_digest
-        alike = Extraction.objects.filter(model__weights_digest=digest)
-        vectors = vectors.filter(extraction__in=alike)
-    else:
-        vectors = vectors.filter(extraction=neuron.extraction)
-    return Item.objects.filter(vector__in=vectors)
+    return Item.objects.filter(
+        vector__in=vectors,
+        study__state__in=(Study.State.DRAFT, *IN_WORK),
+        study__in=own.values("study"),
+    ).exists()

@@ -101,7 +101,7 @@ def test_the_page_shows_value_and_key_with_both_ends_and_their_numbers(extractio
     assert max(widths[32:57]) == 23  # of 9.5, and the longest bar of the key is −19
     assert 'rel="next"' in shown
     assert 'rel="prev"' not in shown
-    assert "No study holds this list." in shown
+    assert "No study that has begun holds this list." in shown
 
 
 def test_the_list_browser_and_a_list_of_a_study_lead_to_it(extraction):
@@ -182,7 +182,11 @@ def test_those_who_run_a_study_see_names_and_marks_once_they_may_look(extraction
     assert len(re.findall(r'<td class="mark"><b class="chip" data-shape="1"', shown)) == 8
 
 
-def test_of_a_closed_study_others_see_annotations_without_names(extraction, reader):
+@pytest.mark.parametrize("made_up", [True, False])
+def test_of_a_closed_study_others_see_annotations_without_names(
+    extraction, reader, made_up, monkeypatch
+):
+    monkeypatch.setattr(Study._meta.get_field("made_up"), "_get_default", lambda: made_up)
     person = UserFactory(username="ana")
     study = value_study(extraction, people=[person], annotators_per_list=1)
     index = annotate(study).index
@@ -190,7 +194,7 @@ def test_of_a_closed_study_others_see_annotations_without_names(extraction, read
     shown = page(reader, extraction, 0, index)
     assert ("runs of words 0" in shown, "a person" in shown) == (True, True)
     assert not re.search(r"\bana\b", shown)
-    assert "made-up annotations" not in shown
+    assert ("made-up annotations" in shown) == made_up
     assert not list_of(study).looks.exists()  # only a look of those who run it counts
 
 
@@ -203,7 +207,7 @@ def test_annotations_of_triggers_stand_beside_the_triggers(reader):
     of_value, of_key = shown.split("Key: what triggers it")
     assert "ends in a word 0" in of_key
     assert of_key.count('<td class="mark"><b class="chip') == 4
-    assert "No study holds this list." in of_value
+    assert "No study that has begun holds this list." in of_value
 
 
 def test_what_is_missing_says_what_to_do(reader):
