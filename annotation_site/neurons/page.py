@@ -136,8 +136,9 @@ def neuron_page(neuron: Neuron, user: User) -> NeuronPage:
 def _value(neuron: Neuron, vector: Vector | None, user: User) -> ValuePart:
     statistics, rank = _statistics(neuron)
     if vector is None:
-        norm, other = statistics and statistics.norm, elsewhere(neuron, Kind.VALUE)
-        return ValuePart(None, [], [], statistics, norm, rank, Said(), other)
+        only = statistics.norm if statistics else None
+        other = elsewhere(neuron, Kind.VALUE)
+        return ValuePart(None, [], [], statistics, only, rank, Said(), other)
     said = said_of(vector, source=Source.TOP_TOKENS, user=user)
     high, low = both_ends(vector, Study.GlossRule.RANKED)
     scores: Any = vector.scores  # the fields give floats for the bytes that they store
