@@ -23,6 +23,7 @@ ALLOWED = {
     "measurements": ANYWHERE | PURE | {"corpus"},
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
+    "neurons": ANYWHERE | PURE | {"corpus", "annotation", "results"},
 }
 SHARED = {
     "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
@@ -97,10 +98,12 @@ FILES = {
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
     "api/serializers": (
-        "contents corpus files lists measurements monitoring open_links people results studies"
+        "contents corpus files lists measurements monitoring neurons open_links people results "
+        "studies"
     ),
     "api/views": (
-        "contents corpus files lists measurements monitoring open_links people results site studies"
+        "contents corpus files lists measurements monitoring neurons open_links people results "
+        "site studies"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
@@ -119,6 +122,7 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
+    "neurons": "agreement page places said urls views",
     "notices": "context kinds models selectors services urls views",
     "operations": (
         "backup databases disk doctor health metrics overview requests site_cards site_facts "
@@ -133,7 +137,7 @@ FILES = {
         "references"
     ),
     "results/pages": (
-        "agreement attention disagreement disputes filter_words headline list_search missing "
+        "agreement attention disagreement disputes filter_words headline list_search marks missing "
         "one_list people remarks results study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",

@@ -9,6 +9,7 @@ from annotation_site.api.views import (
     lists,
     measurements,
     monitoring,
+    neurons,
     open_links,
     people,
     results,
@@ -61,6 +62,11 @@ urlpatterns = [
     path(f"{EXTRACTION}/log", corpus.ExtractionLogView.as_view(), name="extraction_log"),
     path(f"{EXTRACTION}/manifest", corpus.ManifestView.as_view(), name="manifest"),
     path(f"{EXTRACTION}/vectors", corpus.VectorsView.as_view(), name="vectors"),
+    path(
+        f"{EXTRACTION}/neurons/<int:layer>/<int:index>",
+        neurons.NeuronView.as_view(),
+        name="neuron",
+    ),
     path("measurements", measurements.MeasurementsView.as_view(), name="measurements"),
     path(
         "measurements/models",

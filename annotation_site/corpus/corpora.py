@@ -2,6 +2,7 @@
 
 import time
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,6 +208,21 @@ def corpus_taken(name: str) -> Corpus | None:
 def corpus_uploaded(name: str) -> Corpus | None:
     """An uploaded corpus by its reference; None for any other. Raises Invalid where it is gone."""
     return _uploaded(name) if name.startswith(UPLOADED) else None
+
+
+def corpus_sentences(name: str, numbers: Collection[int]) -> dict[int, str]:
+    """Sentences of an uploaded corpus by their numbers, from 0.
+
+    Empty for any other corpus, of which the site keeps no text, and where it is gone.
+    """
+    public_id = name.removeprefix(UPLOADED)
+    if not numbers or not name.startswith(UPLOADED) or not _is_uuid(public_id):
+        return {}
+    found = CorpusContent.objects.filter(corpus__public_id=public_id).first()
+    if found is None:
+        return {}
+    lines = zlib.decompress(found.compressed).split(b"\n")
+    return {n: lines[n].decode() for n in numbers if 0 <= n < len(lines)}
 
 
 def corpus_label(name: str, uploaded: Corpus | None) -> str:

@@ -93,6 +93,13 @@ def entries_of_lists(
     }
 
 
+def both_ends(vector: Vector, gloss_rule: str | None) -> tuple[list[ListEntry], list[ListEntry]]:
+    """A vector's highest- and lowest-scoring tokens, in one query; the lowest can be none."""
+    low = Vector(pk=0, extraction_id=vector.extraction_id, token_ids=vector.bottom_token_ids or [])
+    found = entries_of_lists([vector, low], Source.TOP_TOKENS, gloss_rule)
+    return found[vector.pk], found[0]
+
+
 def stopword_ranks(vector: Vector, source: str, ranks: Iterable[int]) -> set[int]:
     """Those of the ranks at which the vector's list has a stop word or punctuation.
 
@@ -234,12 +241,21 @@ def cut_before_last_token(text: str, display: str | None) -> tuple[str, str]:
     ('the walk', 'ing')
     """
     if display is not None:
-        token = _ESCAPE.sub(
-            lambda m: chr(int(m[1], 16)) if m[1] else _ESCAPED[m[2]],
-            display.removeprefix(CONTINUATION).replace(_SPACE, " "),
-        )
+        token = token_spelled(display)
         if token.strip() and text.endswith(token):
             return text[: len(text) - len(token)], token
     found = _WORD.search(text)
     cut = found.start() if found else max(0, len(text) - 1)
     return text[:cut], text[cut:]
+
+
+def token_spelled(display: str) -> str:
+    """A token as a text spells it, without the sign of a word that goes on.
+
+    >>> token_spelled("⋯ing"), token_spelled("␣(")
+    ('ing', ' (')
+    """
+    return _ESCAPE.sub(
+        lambda m: chr(int(m[1], 16)) if m[1] else _ESCAPED[m[2]],
+        display.removeprefix(CONTINUATION).replace(_SPACE, " "),
+    )

@@ -13,7 +13,7 @@ from annotation_site.api.calls import MOST, PageQuery
 from annotation_site.api.serializers.lists import ListPage, SaidPattern, TrainingFields
 from annotation_site.corpus.models import Kind
 from annotation_site.results.pages.list_search import MOST_LETTERS, ORDERS, STATES
-from annotation_site.results.pages.one_list import Column
+from annotation_site.results.pages.marks import Column
 
 
 class FlagFields(serializers.Serializer):

@@ -4,47 +4,48 @@ For those who run the study: people by name, and where the list comes from.
 """
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from django.db.models import Prefetch
 from django.utils.translation import gettext, gettext_lazy
 
 from annotation_site.analysis.side_by_side import (
     CoupleAgreement,
-    Key,
     ListAgreement,
-    MarkedPattern,
     couples,
-    most_alike,
-    pattern_groups,
     together,
 )
 from annotation_site.annotation.lists.entries import (
     ListEntry,
-    entries_of_lists,
+    both_ends,
     list_entries,
     list_scores,
 )
 from annotation_site.annotation.models import (
     Assignment,
     Item,
-    Pattern,
-    PatternMember,
     Revision,
     Study,
 )
 from annotation_site.annotation.review.adjudication import by_letter, letters
 from annotation_site.corpus.models import Kind, Vector
 from annotation_site.results.pages.disagreement import Ranking
+from annotation_site.results.pages.marks import (
+    FINAL,
+    Column,
+    Entry,
+    Mark,
+    SideBySide,
+    Version,
+    annotations_of,
+    entries_marked,
+    side_by_side,
+    state_of,
+)
 from annotation_site.results.pseudonyms import pseudonyms_of
 
 State = Assignment.State
 Purpose = Assignment.Purpose
-FINAL = "✓"
-BAR = 46  # pixels of the longest score
-SHAPES = 9
 
 KIND_OF_ONE = {
     Kind.VALUE: gettext_lazy("value vector"),
@@ -56,89 +57,6 @@ KIND_OF_ONE = {
     Kind.PERMUTED: gettext_lazy("permuted value vector"),
     Kind.SHUFFLED: gettext_lazy("shuffled tokens"),
 }
-
-
-@dataclass(frozen=True)
-class Mark:
-    """The mark of a pattern: its group's number; hollow where it is too small to count."""
-
-    number: int
-    counts: bool
-    description: str
-
-    @property
-    def shape(self) -> int:
-        """The colour and shape of the number, which repeat."""
-        return (self.number - 1) % SHAPES + 1
-
-
-@dataclass(frozen=True)
-class ShownPattern:
-    """A pattern on somebody's card."""
-
-    mark: Mark
-    description: str
-    category: str
-    stopwords: bool
-    ranks: list[int]
-
-    @property
-    def size(self) -> int:
-        """Number of entries."""
-        return len(self.ranks)
-
-
-@dataclass(frozen=True)
-class Version:
-    """An earlier submission or skip of somebody's."""
-
-    number: int
-    at: datetime.datetime
-    skip_reason: str
-    patterns: list[dict[str, Any]]  # number, description, category and entries
-    comment: str
-
-
-@dataclass(frozen=True)
-class Column:
-    """Somebody's annotation, repeat or skip of the list, or its adjudicated annotation."""
-
-    letter: str
-    name: str
-    code: str
-    state: str  # "counted", "surplus", "unblinded", "repeat", "skipped" or "adjudicated"
-    at: datetime.datetime | None
-    active_seconds: int
-    comment: str
-    skip_reason: str
-    looked_before: bool
-    patterns: list[ShownPattern] = field(default_factory=list)
-    versions: list[Version] = field(default_factory=list)
-
-    @property
-    def is_skipped(self) -> bool:
-        return self.state == "skipped"
-
-    @property
-    def counts(self) -> bool:
-        return self.state == "counted"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the list. `marks` are those of each column; `alike` of `people` say the same."""
-
-    token: ListEntry
-    score: float | None
-    width: int
-    marks: list[list[Mark] | None]  # None: skipped
-    alike: int = 0
-    people: int = 0
-
-    @property
-    def differs(self) -> bool:
-        """Whether people whose annotations count differ on it."""
-        return self.alike < self.people
 
 
 @dataclass(frozen=True)
@@ -209,52 +127,19 @@ class ListPage:
 def list_of(item: Item, ranking: Ranking | None) -> ListPage:
     """The page of a list, read in seven queries (eight with two ends)."""
     study, vector = item.study, item.vector
-    rows = list(_assignments(item))
+    rows = list(annotations_of([item]))
     codes = pseudonyms_of(study)
     named = _lettered(item, rows)
-    members = {
-        (letter, pattern.number): (pattern, [m.rank for m in pattern.members.all()])
-        for letter, row in named
-        for pattern in row.patterns.all()
-        if row.state == State.SUBMITTED
-    }
-    marked = {
-        key: MarkedPattern(tuple(ranks), pattern.category)
-        for key, (pattern, ranks) in members.items()
-    }
-    groups = pattern_groups(marked)
-    number = {key: n for n, group in enumerate(groups, start=1) for key in group}
-    marks = {
-        key: Mark(number[key], len(ranks) >= study.min_tokens, pattern.description)
-        for key, (pattern, ranks) in members.items()
-    }
     tokens, bottom = _both_ends(item)
-    versions = _versions(rows, tokens)
-    columns = [
-        Column(
-            letter=letter,
-            name=str(row.membership.user),
-            code=codes.get(row.membership.user_id, ""),
-            state=_state(row),
-            at=row.submitted_at,
-            active_seconds=row.active_seconds,
-            comment=row.comment if row.state == State.SUBMITTED else "",
-            skip_reason=row.skip_reason if row.state == State.SKIPPED else "",
-            looked_before=row.looked_before,
-            patterns=[
-                ShownPattern(
-                    marks[key], pattern.description, pattern.category, pattern.stopwords, ranks
-                )
-                for key, (pattern, ranks) in members.items()
-                if key[0] == letter
-            ],
-            versions=versions.get(row.pk, []),
-        )
-        for letter, row in named
-    ]
-    people = [column.letter for column in columns if column.counts]
+    side = side_by_side(
+        named,
+        least=lambda row: study.min_tokens,
+        who=lambda row: (str(row.membership.user), codes.get(row.membership.user_id, "")),
+        versions=_versions(rows, tokens),
+    )
+    people = [column.letter for column in side.columns if column.counts]
     found = couples(
-        {key: pattern for key, pattern in marked.items() if key[0] in people},
+        {key: pattern for key, pattern in side.marked.items() if key[0] in people},
         people,
         length=len(tokens),
         min_tokens=study.min_tokens,
@@ -271,34 +156,16 @@ def list_of(item: Item, ranking: Ranking | None) -> ListPage:
         item=item,
         kind=str(KIND_OF_ONE[Kind(vector.kind)]),
         context=_context(vector),
-        top=_entries(tokens, scores, largest, columns, marks, members),
-        bottom=_entries(bottom, vector.bottom_scores, largest, (), {}, {}),
-        columns=columns,
+        top=entries_marked(tokens, scores, largest, side),
+        bottom=entries_marked(bottom, vector.bottom_scores, largest, SideBySide()),
+        columns=side.columns,
         slots=_slots(rows, codes),
         free=max(0, study.annotators_per_list - held),
         agreement=together(found),
         couples=found,
         rank=order.index(item.pk) + 1 if item.pk in order else None,
         ranked=len(order),
-        legend=[_first_described([marks[key] for key in group]) for group in groups],
-    )
-
-
-def _first_described(marks: Sequence[Mark]) -> Mark:
-    return next((mark for mark in marks if mark.description), marks[0])
-
-
-def _assignments(item: Item) -> Iterable[Assignment]:
-    members = PatternMember.objects.order_by("rank")
-    patterns = Pattern.objects.order_by("number").prefetch_related(
-        Prefetch("members", queryset=members)
-    )
-    return (
-        Assignment.objects.filter(item=item)
-        .select_related("membership__user")
-        .defer("draft")
-        .prefetch_related(Prefetch("patterns", queryset=patterns))
-        .order_by("pk")
+        legend=side.legend,
     )
 
 
@@ -308,70 +175,21 @@ def _lettered(item: Item, rows: Sequence[Assignment]) -> list[tuple[str, Assignm
     Annotations that count have the letters that they have in adjudication.
     """
     final = [r for r in rows if r.purpose == Purpose.ADJUDICATION and r.state == State.SUBMITTED]
-    counted = by_letter(item.study, [r for r in rows if _state(r) == "counted"])
+    counted = by_letter(item.study, [r for r in rows if state_of(r) == "counted"])
     order = ("unblinded", "surplus", "repeat", "skipped")
     others = sorted(
-        (r for r in rows if _state(r) in order), key=lambda r: (order.index(_state(r)), r.pk)
+        (r for r in rows if state_of(r) in order), key=lambda r: (order.index(state_of(r)), r.pk)
     )
     after = letters(len(counted) + len(others))[len(counted) :]
     return [(FINAL, r) for r in final] + counted + list(zip(after, others, strict=True))
 
 
-def _state(row: Assignment) -> str:
-    if row.purpose == Purpose.ADJUDICATION:
-        return "adjudicated"
-    if row.state == State.SKIPPED:
-        return "skipped" if row.purpose == Purpose.ANNOTATION else ""
-    if row.state != State.SUBMITTED:
-        return ""
-    if row.purpose == Purpose.REPEAT:
-        return "repeat"
-    return "unblinded" if row.unblinded else "surplus" if row.surplus else "counted"
-
-
 def _both_ends(item: Item) -> tuple[list[ListEntry], list[ListEntry]]:
     """The entries of both ends, with the glosses that the study shows; prefixes have one end."""
     study, vector = item.study, item.vector
-    low = Vector(pk=0, extraction_id=vector.extraction_id, token_ids=vector.bottom_token_ids or [])
     if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
         return list_entries(vector, study.list_source), []
-    found = entries_of_lists([vector, low], study.list_source, study.shown_gloss_rule)
-    return found[vector.pk], found[0]
-
-
-def _entries(
-    tokens: Sequence[ListEntry],
-    scores: Sequence[float] | None,
-    largest: float,
-    columns: Sequence[Column],
-    marks: Mapping[Key, Mark],
-    members: Mapping[Key, tuple[Pattern, list[int]]],
-) -> list[Entry]:
-    at: dict[tuple[str, int], list[Mark]] = {}
-    for key, (_, ranks) in members.items():
-        for rank in ranks:
-            at.setdefault((key[0], rank), []).append(marks[key])
-    entries = []
-    for token in tokens:
-        score = scores[token.rank - 1] if scores else None
-        said = [
-            frozenset(mark.number for mark in at.get((c.letter, token.rank), ()) if mark.counts)
-            for c in columns
-            if c.counts
-        ]
-        entries.append(
-            Entry(
-                token=token,
-                score=score,
-                width=round(BAR * abs(score) / largest) if score is not None and largest else 0,
-                marks=[
-                    None if c.is_skipped else at.get((c.letter, token.rank), []) for c in columns
-                ],
-                alike=most_alike(said),
-                people=len(said),
-            )
-        )
-    return entries
+    return both_ends(vector, study.shown_gloss_rule)
 
 
 def _versions(rows: Sequence[Assignment], tokens: Sequence[ListEntry]) -> dict[int, list[Version]]:

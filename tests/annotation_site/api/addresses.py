@@ -54,6 +54,7 @@ GET = {
     "api:extraction_log": ADMIN,
     "api:manifest": (401, 403, 403, 403, 403, 404),  # the world's was never written
     "api:vectors": ADMIN,
+    "api:neuron": RESEARCHER,
     "api:measurements": RESEARCHER,
     "api:measurable_models": RESEARCHER,
     "api:measurement_estimates": NO_GET,
@@ -133,12 +134,13 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     name = name.removeprefix("api:")
     person = assignment.membership.user.public_id
     slug = {"slug": study.slug}
+    extraction = {"public_id": assignment.item.vector.extraction.public_id}
     link = {**slug, "public_id": newest(study.open_links, "public_id", assignment.public_id)}
     export = {**slug, "public_id": newest(study.exports, "public_id", assignment.public_id)}
     if name in OF_A_LIST:
         return {"public_id": assignment.public_id}
     if name in OF_AN_EXTRACTION:
-        return {"public_id": assignment.item.vector.extraction.public_id}
+        return extraction
     if name in OF_A_MEASUREMENT:
         return measurement(assignment)
     if name in OF_A_PERSON:
@@ -146,6 +148,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     if name in OF_A_STUDY:
         return slug
     return {
+        "neuron": {**extraction, "layer": 0, "index": 0},
         "measurement_table": {**measurement(assignment), "table": "saturation"},
         "measurement_file": {**measurement(assignment), "name": "saturation.csv"},
         "side_by_side": {
