@@ -111,7 +111,7 @@ class NeuronPage:
     @property
     def last_layer(self) -> int:
         """The number of the model's last layer."""
-        return self.neuron.extraction.model.n_layers - 1
+        return self.neuron.model.n_layers - 1
 
     @property
     def looked_at(self) -> list[Item]:

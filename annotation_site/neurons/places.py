@@ -1,12 +1,13 @@
 """Neurons of an extraction: where they are, and who may see them."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from django.utils.translation import gettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Item, Membership, Study
-from annotation_site.corpus.models import Extraction, Kind, Vector
+from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Vector
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import NotAllowed, NotFound
 
@@ -30,6 +31,11 @@ class Neuron:
         """Its layer and index, as the rows of an extraction name them."""
         return {"layer": self.layer, "index": self.index}
 
+    @property
+    def model(self) -> LanguageModel:
+        """The model that it is of."""
+        return cast("LanguageModel", self.extraction.model)  # a ready extraction has one
+
 
 def neuron_find(*, extraction: Extraction, layer: int, index: int, user: User) -> Neuron:
     """The neuron at a place.
@@ -37,7 +43,8 @@ def neuron_find(*, extraction: Extraction, layer: int, index: int, user: User) -
     Raises NotFound where the model has none, and NotAllowed for somebody who annotates one of its
     lists blind: in the same words for all of these neurons, whatever the person's role.
     """
-    neuron, model = Neuron(extraction, layer, index), extraction.model
+    neuron = Neuron(extraction, layer, index)
+    model = neuron.model
     if layer >= model.n_layers or index >= model.d_ff:
         raise NotFound(
             gettext(
@@ -94,8 +101,7 @@ def _annotates(neuron: Neuron, user: User) -> bool:
     Its lists in all extractions of the same weights count: they show the same tokens. A draft
     counts as well: its annotators are to see its lists for the first time when it opens.
     """
-    digest = neuron.extraction.model.weights_digest
-    alike = Extraction.objects.filter(model__weights_digest=digest)
+    alike = Extraction.objects.filter(model__weights_digest=neuron.model.weights_digest)
     vectors = Vector.objects.filter(extraction__in=alike, kind__in=KINDS, **neuron.place)
     own = Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
     return Item.objects.filter(

@@ -235,6 +235,7 @@ class ListFilterForm(forms.Form):
         people: Sequence[tuple[str, str]],
     ) -> None:
         super().__init__(data, label_suffix="")
+        self.has_several_models = len(models) > 1
         choices: dict[str, list[tuple[str, Any]]] = {
             "model": [(name, name) for name in models],
             "kind": [one for one in Kind.choices if one[0] in study.kinds],
@@ -257,9 +258,8 @@ class ListFilterForm(forms.Form):
     @property
     def more(self) -> list[forms.BoundField]:
         """The folded fields; a model is asked for where there are several."""
-        several = len(self["model"].field.choices) > 2
         found = [field for field in self.visible_fields() if field.name not in self.USUAL]
-        return [field for field in found if field.name != "model" or several]
+        return [field for field in found if field.name != "model" or self.has_several_models]
 
     @property
     def more_is_open(self) -> bool:

@@ -78,8 +78,8 @@ def estimate(
         return Estimate(start + seconds / workers, _of_texts(sizes, options, workers))
     values = sizes.layers * sizes.d_ff * width / _SCORE_PRODUCTS
     if name == "key-value-agreement":
-        read = options.examples * _SENTENCE * tokens * sizes.parameters / _MODEL_PRODUCTS
-        seconds = _KEY_PASS * read + values
+        plain = options.examples * _SENTENCE * tokens * sizes.parameters / _MODEL_PRODUCTS
+        seconds = _KEY_PASS * plain + values
         return Estimate(start + seconds / workers, _of_keys(sizes, options, workers))
     reading = tokens * sizes.parameters / _MODEL_PRODUCTS
     reading += _SCORES * sizes.layers * width / _SCORE_PRODUCTS

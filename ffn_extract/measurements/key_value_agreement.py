@@ -63,7 +63,8 @@ class LayerValues:
     @property
     def agrees(self) -> NDArray[np.bool_]:
         """Whether the top token is the one after the top trigger, shape (keys,)."""
-        return self.values.top == self.following[:, 0]
+        agrees: NDArray[np.bool_] = self.values.top == self.following[:, 0]
+        return agrees
 
 
 def run(opened: Opened) -> OwnRun:
