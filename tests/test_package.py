@@ -300,7 +300,7 @@ def test_the_demo_runs_from_the_wheel_and_writes_to_its_own_folder_alone(install
     assert [path.name for path in installed.empty.iterdir()] == ["X"]
     assert (installed.empty / "X" / "db.sqlite3").exists()
     count = (
-        "from annotation_site.annotation.work import tutorial;print(len(tutorial.example().tokens))"
+        "from annotation_site.annotation.work import tutorial;print(len(tutorial.example().entries))"
     )
     example = subprocess.run(
         [

@@ -121,6 +121,7 @@ def test_a_killed_page_of_the_paper_is_taken_up_and_is_the_same_page(tiny_model,
             sys.executable, "-W", "ignore", "-m", "ffn_extract", "paper", str(tiny_model("gpt2")),
             "--only", "norm,saturation", "--out", str(tmp_path / out), "--corpus", str(corpus),
             "--examples", "300", "--batch-rows", "2", "--workers", "2", "--resamples", "100",
+            "--per-layer", "8",
         ]  # fmt: skip
 
     subprocess.run(command("whole"), check=True, capture_output=True)
