@@ -103,6 +103,8 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "extension": ["csv"],
         "measurements": [str(measurement.public_id)],
         "other": [str(measurement.public_id)],
+        "layer": [0],
+        "index": [0],
         "item": [done.item_id],
         "number": [done.item_id],
         "lists": [str(following.public_id), str(done.public_id)],

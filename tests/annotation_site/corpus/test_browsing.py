@@ -29,7 +29,7 @@ def test_the_page_begins_with_value_vectors_and_says_how_many_there_are(monkeypa
     admin = client_of(UserFactory(role=Role.ADMIN))
     url = f"/models/{extraction.public_id}/vectors/"
     page = text_of(admin.get(url))
-    assert page.count("<h2") == page.count('value vectors <span class="number">') == 2
+    assert page.count("<h2") == page.count('value vectors <a class="number"') == 2
     assert '<p role="status">2 lists</p>' in page
     assert '<p role="status">4 lists</p>' in text_of(admin.get(url, {"kind": ""}))
     assert "More than 1,000 lists" in text_of(admin.get(url, {"layer": 0}))
