@@ -149,6 +149,10 @@ def differences(work: KeyWork, one: KeyPass, side: int, lists: dict[Any, list[Li
         both = set(ours) & set(theirs)
         odd += [p for p in both if abs(ours[p]["m"] - theirs[p][0]) > TOLERANCE * theirs[p][0]]
         wrong += bool(odd)
+        for p in odd:
+            there = f"{theirs[p][0]:.6g}" if p in theirs else "not listed"
+            here = f"{ours[p]['m']:.6g}" if p in ours else "not listed"
+            print(f"{layer}.{index}, a prefix of {len(p)} tokens: {here}, {there} by itself")
     return wrong
 
 
