@@ -27,7 +27,7 @@ NO_LONGER_ASKED = (Adjudicating.ANOTHER, Adjudicating.NOBODY)
 
 @dataclass(frozen=True)
 class SaidInStudy:
-    """What the people of one study said of a list. `is_own`: the reader runs the study."""
+    """Annotations of a list by the people of one study. `is_own`: the reader runs the study."""
 
     item: Item
     is_own: bool
@@ -40,7 +40,7 @@ class SaidInStudy:
 
 @dataclass(frozen=True)
 class Said:
-    """What people said of a list, study by study.
+    """Annotations of a list, study by study.
 
     `side` has all their columns. `ask_first` are lists of the reader's own studies that they could
     still adjudicate blind, of which nothing is shown. `is_held`: an unfinished study that the
@@ -64,7 +64,7 @@ class Said:
 
 
 def said_of(vector: Vector | None, *, source: str, user: User) -> Said:
-    """What the reader may see of what people said of a vector's list of a kind.
+    """The annotations of a vector's list of a kind that the reader may see.
 
     Only annotations that count and adjudicated ones; the page of a study's list has all of them.
     """

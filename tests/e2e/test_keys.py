@@ -1,4 +1,4 @@
-"""A study of trigger prefixes in a real browser: from lists to figure 2 of the 2021 paper.
+"""A study of trigger prefixes in a real browser: from a corpus to figure 2 of the 2021 paper.
 
 Two annotators put prefixes into shallow and semantic patterns with the keyboard alone; the numbers
 of the researcher's table are computed here again with plain fractions.
@@ -16,8 +16,10 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.pages import logged_in, look, run
 from tests.e2e.site import Site, wait_for
 from tests.faults.marks import ONCE
+from tests.ffn_extract.tiny_models import save_tiny_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-studies"), ONCE]
+SENTENCES = Path(__file__).resolve().parents[2] / "fixtures" / "sentences.txt"
 PEOPLE = {"rosa": "researcher", "ada": "annotator", "ben": "annotator"}
 # The key of layer 1 has 10 prefixes; one key of layer 0 is never active, so it has no list.
 WORLD = """
@@ -147,4 +149,49 @@ def test_from_prefixes_to_figure_2(world: Site, browser: Browser) -> None:
     values = {(row["kind"], row["layer"], row["measure"]): float(row["value"]) for row in table}
     assert values == pytest.approx({place: float(share) for place, share in by_hand.items()})
     look(page, "results-of-prefixes")
+    assert page.faults == []  # type: ignore[attr-defined]
+
+
+def test_from_a_corpus_to_a_study_of_prefixes(site: Site, browser: Browser) -> None:
+    save_tiny_model("llama", site.folder / "models" / "tiny-llama")
+    site.add_people(root="admin", rosa="researcher", ada="annotator", ben="annotator")
+    page = logged_in(browser, site, "root")
+    page.get_by_role("link", name="Corpora").click()
+    page.get_by_label("File").set_input_files(SENTENCES)
+    page.get_by_label("Name").fill("Two dozen sentences")
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("link", name="Models").click()
+    page.get_by_role("link", name="Enqueue a model").click()
+    page.get_by_label("Model", exact=True).select_option("tiny-llama")
+    for label in ("value vectors", "random vectors (baseline)", "FFN updates (runs"):
+        page.get_by_role("checkbox", name=label).uncheck()
+    for label in ("keys, with the text prefixes", "random keys (baseline"):
+        page.get_by_role("checkbox", name=label).check()
+    page.get_by_label("Vectors per layer", exact=True).fill("2")
+    page.get_by_text("More options").click()
+    page.get_by_label("Texts for updates and keys").select_option(
+        label="Two dozen sentences (24 sentences)"
+    )
+    page.get_by_role("button", name="Enqueue without an estimate").click()
+    expect(page.get_by_text("ready", exact=True)).to_be_visible()
+    expect(page.get_by_text("24 read")).to_be_visible()
+
+    page = logged_in(browser, site, "rosa")
+    page.get_by_role("link", name="New study").first.click()
+    page.get_by_label("Title").fill("What keys fire on")
+    page.get_by_label("Trigger prefixes").check()
+    page.get_by_label("ada").check()
+    page.get_by_label("ben").check()
+    page.get_by_label("Lists per layer").fill("2")
+    expect(page.get_by_text("2 people share it.")).to_be_visible()
+    page.get_by_role("button", name="Create and open").click()
+    expect(page.get_by_text("is open. Its annotators see it now.")).to_be_visible()
+
+    page = logged_in(browser, site, "ada")
+    page.get_by_role("link", name="Start").click()
+    page.get_by_role("button", name="Continue to the lists").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    ends = page.get_by_role("option").first.locator("mark")
+    expect(ends).to_have_count(1)  # the token at which the key fires
+    look(page, "list-of-prefixes")
     assert page.faults == []  # type: ignore[attr-defined]

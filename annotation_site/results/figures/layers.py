@@ -47,7 +47,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Stack:
-    """What a figure of stacked bars across layers shows.
+    """A figure of stacked bars across layers: its numbers and its words.
 
     `bands` are from the bottom. `total` is the column whose mean over the lists of the kind
     `control` is a dotted line beside the other kinds, named `control_label`.
