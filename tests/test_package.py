@@ -299,7 +299,9 @@ def test_the_demo_runs_from_the_wheel_and_writes_to_its_own_folder_alone(install
     assert installed.files() == before
     assert [path.name for path in installed.empty.iterdir()] == ["X"]
     assert (installed.empty / "X" / "db.sqlite3").exists()
-    count = "from annotation_site.annotation.work import tutorial as t;print(len(t.example().entries))"
+    count = (
+        "from annotation_site.annotation.work import tutorial as t;print(len(t.example().entries))"
+    )
     example = subprocess.run(
         [
             installed.bin / "ffn-concepts", "manage", "--data", "X", "shell", "--verbosity", "0",

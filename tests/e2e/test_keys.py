@@ -191,7 +191,7 @@ def test_from_a_corpus_to_a_study_of_prefixes(site: Site, browser: Browser) -> N
     page.get_by_role("link", name="Start").click()
     page.get_by_role("button", name="Continue to the lists").click()
     expect(page.get_by_role("option").first).to_be_visible()
-    ends = page.get_by_role("option").first.locator("mark")
+    ends = page.get_by_role("option").first.locator(".prefix .token")
     expect(ends).to_have_count(1)  # the token at which the key fires
     look(page, "list-of-prefixes")
     assert page.faults == []  # type: ignore[attr-defined]
