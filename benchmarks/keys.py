@@ -10,9 +10,11 @@ coefficients of each sentence by itself. The model is the GGUF file of llm-smoll
 that reads 200,000 sentences, with a tiny model of random weights.
 """
 
+import math
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,7 +39,8 @@ from ffn_extract.vocabulary import open_vocabulary
 COMPARED = 200
 FEW_AND_MANY = (20_000, 200_000)
 TINY_WORDS = 2_000
-TOLERANCE = 1e-4
+SAME = partial(math.isclose, rel_tol=1e-4, abs_tol=1e-5)
+"""Equal but for float32: sums of large terms can give a coefficient near 0."""
 Prefix = tuple[int, ...]
 Listed = tuple[Prefix, float, int]
 """A prefix, its coefficient and the number of its copies."""
@@ -145,9 +148,9 @@ def differences(work: KeyWork, one: KeyPass, side: int, lists: dict[Any, list[Li
         theirs = {prefix: (m, copies) for prefix, m, copies in expected[:MOST_PREFIXES]}
         last = expected[MOST_PREFIXES - 1][1] if len(expected) >= MOST_PREFIXES else 0.0
         sizes = {**{p: m for p, (m, _) in theirs.items()}, **{p: e["m"] for p, e in ours.items()}}
-        odd = [p for p in set(ours) ^ set(theirs) if abs(sizes[p] - last) > TOLERANCE * last]
+        odd = [p for p in set(ours) ^ set(theirs) if not SAME(sizes[p], last)]
         both = set(ours) & set(theirs)
-        odd += [p for p in both if abs(ours[p]["m"] - theirs[p][0]) > TOLERANCE * theirs[p][0]]
+        odd += [p for p in both if not SAME(ours[p]["m"], theirs[p][0])]
         wrong += bool(odd)
         for p in odd:
             there = f"{theirs[p][0]:.6g}" if p in theirs else "not listed"
