@@ -208,7 +208,9 @@ def read_results(page: Page, site: Site) -> bytes:
     expect(figure).to_have_attribute("alt", re.compile("layer"))
     figure.scroll_into_view_if_needed()  # pictures further down are loaded when they are reached
     wait_for(lambda: figure.evaluate("image => image.naturalWidth"), site.said)
-    picture(page, "results-page.png", full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 1110})
+    page.evaluate("scrollTo(0, 0)")
+    picture(page, "results-page.png")
     with page.expect_download() as download:
         page.locator('a[href*="/results/coverage.csv"]').first.click()
     return Path(download.value.path()).read_bytes()
