@@ -23,7 +23,7 @@ ALLOWED = {
     "measurements": ANYWHERE | PURE | {"corpus"},
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
-    "neurons": ANYWHERE | PURE | {"corpus", "annotation", "results"},
+    "explorer": ANYWHERE | PURE | {"corpus", "annotation", "results"},
 }
 SHARED = {
     "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
@@ -83,7 +83,7 @@ FILES = {
     "annotation/allocation": "plan queues shares slots",
     "annotation/crowd": "checks cookies forms guard joining links models pages payment",
     "annotation/lists": (
-        "access annotation_format entries glosses look_up markdown nouns page script_words "
+        "access annotation_format entries glosses hidden look_up markdown nouns page script_words "
         "side_by_side"
     ),
     "annotation/monitoring": "events flags progress records",
@@ -122,7 +122,7 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
-    "neurons": "agreement page places said urls views",
+    "explorer": "agreement page places said urls views",
     "notices": "context kinds models selectors services urls views",
     "operations": (
         "backup databases disk doctor health metrics overview requests site_cards site_facts "

@@ -227,8 +227,8 @@ def everything_an_annotator_reaches(study, person):
         if name != "api:schema":
             seen.append((name, *_response(client, "get", url)))
     place = [one.item.vector.extraction.public_id, 0, 0]
-    neuron = reverse("neurons:neuron", args=place)
-    seen.append(("neurons:neuron", *_response(client, "get", neuron)))
+    neuron = reverse("explorer:neuron", args=place)
+    seen.append(("explorer:neuron", *_response(client, "get", neuron)))
     Study.objects.update(state=Study.State.CLOSED)
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *lists]]
     seen.append((own, *_form(client, f"{own}withdraw/", {})))

@@ -9,8 +9,8 @@ from annotation_site.accounts.models import Role, Scope
 from annotation_site.api.calls import ApiView, PersonRequest, call
 from annotation_site.api.serializers import neurons as fields
 from annotation_site.corpus.selectors import extractions_ready
-from annotation_site.neurons.page import neuron_page
-from annotation_site.neurons.places import neuron_find
+from annotation_site.explorer.page import neuron_page
+from annotation_site.explorer.places import neuron_find
 
 
 class NeuronView(ApiView):

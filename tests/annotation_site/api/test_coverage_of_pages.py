@@ -63,7 +63,7 @@ BY_SCRIPT = {
     "corpus:progress": "extraction",
     "corpus:cancel": "cancel POST",
     "corpus:vectors": "vectors",
-    "neurons:neuron": "neuron, study_list",
+    "explorer:neuron": "neuron, study_list",
     "corpus:log": "extraction_log",
     "corpus:manifest": "manifest",
     "corpus:retry": "retry POST",

@@ -6,16 +6,14 @@ from typing import cast
 from django.utils.translation import gettext
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Item, Membership, Study
-from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Vector
+from annotation_site.annotation.lists.hidden import NEURON_KINDS, hidden_from
+from annotation_site.annotation.models import Study
+from annotation_site.corpus.models import Extraction, LanguageModel
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import NotAllowed, NotFound
 
 IN_WORK = (Study.State.PILOT, Study.State.OPEN, Study.State.PAUSED)
 """States of studies that people annotate in, now or again."""
-
-KINDS = (Kind.VALUE.value, Kind.KEY.value)
-"""The kinds whose layer and index are those of a neuron."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,9 @@ def neuron_find(*, extraction: Extraction, layer: int, index: int, user: User) -
                 "index": f"{model.d_ff - 1:,}",
             }
         )
-    if _annotates(neuron, user):
+    if hidden_from(user).holds(
+        weights=model.weights_digest, kind=NEURON_KINDS[0], layer=layer, index=index
+    ):
         raise NotAllowed(
             gettext(
                 "A list of this neuron belongs to an unfinished study in which you annotate. You "
@@ -71,7 +71,7 @@ def neighbours(neuron: Neuron) -> tuple[tuple[int, int] | None, tuple[int, int] 
     """Layer and index of the neurons before and after that the extraction has a list of."""
     before: list[tuple[int, int]] = []
     after: list[tuple[int, int]] = []
-    for kind in KINDS:
+    for kind in NEURON_KINDS:
         found = neuron.extraction.vectors.filter(kind=kind, layer=neuron.layer)
         places = found.values_list("layer", "index")
         before += places.filter(index__lt=neuron.index).order_by("-index")[:1]
@@ -93,19 +93,3 @@ def elsewhere(neuron: Neuron, kind: str) -> Extraction | None:
         .order_by("-pk")
         .first()
     )
-
-
-def _annotates(neuron: Neuron, user: User) -> bool:
-    """Whether the person annotates in an unfinished study that holds a list of the neuron.
-
-    Its lists in all extractions of the same weights count: they show the same tokens. A draft
-    counts as well: its annotators are to see its lists for the first time when it opens.
-    """
-    alike = Extraction.objects.filter(model__weights_digest=neuron.model.weights_digest)
-    vectors = Vector.objects.filter(extraction__in=alike, kind__in=KINDS, **neuron.place)
-    own = Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
-    return Item.objects.filter(
-        vector__in=vectors,
-        study__state__in=(Study.State.DRAFT, *IN_WORK),
-        study__in=own.values("study"),
-    ).exists()

@@ -10,7 +10,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.annotation.review.looks import look_record
 from annotation_site.corpus.corpora import corpus_add
 from annotation_site.corpus.models import Token, TriggerPrefixes, ValueStatistics
-from annotation_site.neurons.agreement import Agreement, NextToken, agreement, next_token
+from annotation_site.explorer.agreement import Agreement, NextToken, agreement, next_token
 from tests.annotation_site.factories import (
     UserFactory,
     answer,
@@ -32,7 +32,7 @@ ASKED = "You can still adjudicate this list blind"
 
 
 def url_of(extraction, layer=0, index=0):
-    return reverse("neurons:neuron", args=[extraction.public_id, layer, index])
+    return reverse("explorer:neuron", args=[extraction.public_id, layer, index])
 
 
 def page(client, extraction, layer=0, index=0):

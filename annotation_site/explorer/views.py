@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.review.looks import look_record
 from annotation_site.corpus.selectors import extractions_ready
-from annotation_site.neurons.page import neuron_page
-from annotation_site.neurons.places import neuron_find
+from annotation_site.explorer.page import neuron_page
+from annotation_site.explorer.places import neuron_find
 
 
 @researcher_required
@@ -22,4 +22,4 @@ def neuron(request: PersonRequest, public_id: uuid.UUID, layer: int, index: int)
     shown = neuron_page(found, request.user)
     for item in shown.looked_at:
         look_record(item=item, by=request.user)
-    return render(request, "neurons/neuron.html", {"shown": shown})
+    return render(request, "explorer/neuron.html", {"shown": shown})

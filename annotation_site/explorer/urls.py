@@ -2,9 +2,9 @@
 
 from django.urls import path
 
-from annotation_site.neurons import views
+from annotation_site.explorer import views
 
-app_name = "neurons"
+app_name = "explorer"
 urlpatterns = [
     path("models/<uuid:public_id>/neurons/<int:layer>/<int:index>/", views.neuron, name="neuron"),
 ]

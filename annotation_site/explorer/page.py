@@ -15,9 +15,9 @@ from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.corpora import corpus_sentences
 from annotation_site.corpus.loading import CONTINUATION, shown
 from annotation_site.corpus.models import Extraction, Kind, TriggerPrefixes, ValueStatistics, Vector
-from annotation_site.neurons.agreement import Agreement, agreement
-from annotation_site.neurons.places import Neuron, elsewhere, neighbours
-from annotation_site.neurons.said import Said, said_of
+from annotation_site.explorer.agreement import Agreement, agreement
+from annotation_site.explorer.places import Neuron, elsewhere, neighbours
+from annotation_site.explorer.said import Said, said_of
 from annotation_site.results.pages.marks import Entry, SideBySide, entries_marked
 
 Source = Study.ListSource

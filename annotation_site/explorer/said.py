@@ -9,7 +9,7 @@ from annotation_site.annotation.review.adjudication import by_letter, letters
 from annotation_site.annotation.review.looks import Adjudicating, adjudicating, has_looked
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.corpus.models import Vector
-from annotation_site.neurons.places import IN_WORK
+from annotation_site.explorer.places import IN_WORK
 from annotation_site.results.pages.marks import (
     FINAL,
     Column,

@@ -1,0 +1,93 @@
+"""Vectors that a person must not see, since they annotate one of their lists. Reads only.
+
+Whoever annotates in an unfinished study sees nothing of its vectors anywhere on the site, whatever
+their role elsewhere: neither in the explorer, nor in searches, traces, measurements and the API.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from django.db.models import Q, QuerySet
+
+from annotation_site.accounts.models import User
+from annotation_site.annotation.models import Item, Membership, Study
+from annotation_site.corpus.models import Extraction, Kind, Vector
+
+UNFINISHED = (Study.State.DRAFT, Study.State.PILOT, Study.State.OPEN, Study.State.PAUSED)
+"""States of studies that people annotate in, now or later.
+
+A draft is one: its annotators are to see its lists for the first time when it opens.
+"""
+NEURON_KINDS = (Kind.VALUE.value, Kind.KEY.value)
+"""The kinds whose layer and index are those of a neuron: one list of it hides both."""
+
+Place = tuple[str, int, int]  # the first kind of those that are hidden together, layer, index
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Vectors hidden from a person: by the digest of the weights, the places in that model.
+
+    Lists of all extractions of the same weights are hidden: they show the same tokens.
+    """
+
+    places: dict[str, frozenset[Place]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.places)
+
+    def holds(self, *, weights: str, kind: str, layer: int, index: int) -> bool:
+        """Whether a vector of the model with these weights is hidden."""
+        return (_first(kind), layer, index) in self.places.get(weights, ())
+
+    def is_about(self, weights: str) -> bool:
+        """Whether some vector of the model with these weights is hidden."""
+        return weights in self.places
+
+    def left_out_of(self, vectors: QuerySet[Vector]) -> QuerySet[Vector]:
+        """The vectors without the hidden ones."""
+        for pks in self._pks():
+            vectors = vectors.exclude(pk__in=pks)
+        return vectors
+
+    def _pks(self) -> list[list[int]]:
+        """The hidden vectors' keys, by extraction."""
+        found = []
+        alike = Extraction.objects.filter(model__weights_digest__in=self.places)
+        for pk, weights in alike.values_list("pk", "model__weights_digest"):
+            chosen = Q()
+            for (first, layer), indices in _by_layer(self.places[weights]).items():
+                kinds = NEURON_KINDS if first == NEURON_KINDS[0] else (first,)
+                chosen |= Q(kind__in=kinds, layer=layer, index__in=indices)
+            found.append(
+                list(Vector.objects.filter(chosen, extraction=pk).values_list("pk", flat=True))
+            )
+        return [pks for pks in found if pks]
+
+
+def hidden_from(user: User) -> Hidden:
+    """What is hidden from a person: the lists of the unfinished studies in which they annotate."""
+    own = Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
+    items = Item.objects.filter(
+        study__state__in=UNFINISHED, study__in=own.values("study")
+    ).values_list(
+        "vector__extraction__model__weights_digest",
+        "vector__kind",
+        "vector__layer",
+        "vector__index",
+    )
+    places: defaultdict[str, set[Place]] = defaultdict(set)
+    for weights, kind, layer, index in items:
+        places[weights].add((_first(kind), layer, index))
+    return Hidden({weights: frozenset(found) for weights, found in places.items()})
+
+
+def _first(kind: str) -> str:
+    return NEURON_KINDS[0] if kind in NEURON_KINDS else kind
+
+
+def _by_layer(places: frozenset[Place]) -> dict[tuple[str, int], list[int]]:
+    found: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for first, layer, index in places:
+        found[first, layer].append(index)
+    return found
