@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def most_moved(rows: Iterable[Mapping[str, Any]], difference: float) -> float:
-    """How far the lists without annotation could move the difference of value and random vectors.
+def most_moved(
+    rows: Iterable[Mapping[str, Any]], difference: float, kinds: tuple[str, str]
+) -> float:
+    """How far the lists without annotation could move the difference of two kinds.
 
     Parameters
     ----------
@@ -14,6 +16,8 @@ def most_moved(rows: Iterable[Mapping[str, Any]], difference: float) -> float:
         lists; missing without any), ``lists`` (judged), ``lists_total``.
     difference
         The mean of the layers' differences, weighted by the study's lists of both kinds.
+    kinds
+        The two kinds, as `comparisons.compared` names them.
 
     Returns
     -------
@@ -26,10 +30,10 @@ def most_moved(rows: Iterable[Mapping[str, Any]], difference: float) -> float:
         layers.setdefault(row["layer"], {})[row["kind"]] = row
     low = high = total = 0.0
     missing = 0
-    for kinds in layers.values():
-        if not {"value", "random"} <= set(kinds):
+    for of_kind in layers.values():
+        if not set(kinds) <= set(of_kind):
             continue
-        value, random = kinds["value"], kinds["random"]
+        value, random = (of_kind[kind] for kind in kinds)
         weight = value["lists_total"] + random["lists_total"]
         total += weight
         missing += weight - value["lists"] - random["lists"]

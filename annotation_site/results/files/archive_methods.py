@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from annotation_site.analysis.annotation_frames import KIND_NAMES
+from annotation_site.analysis.comparisons import compared
 from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.analysis.prefix_shares import BOTH, NONE
 from annotation_site.analysis.written import decimal, points, points_bound, share
@@ -294,6 +295,8 @@ def _prefixes(tables: Mapping[str, Table]) -> Iterator[str]:
 
 
 def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
+    kinds = compared(row["kind"] for row in _rows(tables["coverage"]))
+    first, second = (KIND_NAMES[kind] for kind in kinds)
     rows = [
         row
         for row in _rows(tables["real_against_random"])
@@ -301,7 +304,7 @@ def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> 
     ]
     for row in rows:
         yield (
-            f"The coverage of the value vectors of {row['model']} minus that of its random vectors "
+            f"The coverage of the {first} of {row['model']} minus that of its {second} "
             f"is {points(row['difference'])} points ({_interval(row, points_bound)}), with Cliff's "
             f"delta {decimal(row['cliffs_delta'])} {cite('cliff-1993-dominance')} and "
             f"{_p(row['p'])}."

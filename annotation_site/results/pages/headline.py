@@ -1,4 +1,4 @@
-"""The headline of the results page: three coverages on one scale, and value minus random."""
+"""The headline of the results page: coverages on one scale, and value minus random."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext, ngettext
 
 from annotation_site.analysis import written
+from annotation_site.analysis.comparisons import compared
 from annotation_site.analysis.unjudged import most_moved
 from annotation_site.results.pages.people import Behind
 from annotation_site.results.pages.remarks import no_significance, remark
@@ -15,6 +16,7 @@ from annotation_site.results.pages.values import (
     Row,
     between,
     kind_heading,
+    minus_random,
     part_of_lists,
 )
 
@@ -36,8 +38,9 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Difference:
-    """Value minus random in points, and how far lists without annotation could move it."""
+    """A kind minus its control in points, and how far lists without annotation could move it."""
 
+    name: str
     text: str
     between: str
     test: str
@@ -93,11 +96,13 @@ def _place(share: float | None) -> str:
 def _differences(
     rows: Mapping[str, Sequence[Row]], model: Any, behind: Behind
 ) -> Iterator[Difference]:
+    kinds = compared(row["kind"] for row in rows["coverage"])
+    name = minus_random(kinds[0])
     for row in rows["real_against_random"]:
         if row["model"] != model or row["layer"] is not None or row["measure"] != "coverage":
             continue
         if row["difference"] is None:
-            yield Difference(written.MISSING, "", "", "", "", remark(row["warning"]))
+            yield Difference(name, written.MISSING, "", "", "", "", remark(row["warning"]))
             continue
         adjusted = row["p_adjusted"] is not None
         p = written.p_value(row["p_adjusted"] if adjusted else row["p"])
@@ -107,9 +112,10 @@ def _differences(
         }
         if adjusted:
             said = gettext("%(test)s, adjusted") % {"test": said}
-        moved, href = _moved(rows["coverage"], row, behind)
+        moved, href = _moved(rows["coverage"], row, kinds, behind)
         said_too = no_significance(row)
         yield Difference(
+            name,
             written.points(row["difference"]),
             between(row["low"], row["high"], written.points_bound),
             f"{said}; {said_too}" if said_too else said,
@@ -119,16 +125,16 @@ def _differences(
         )
 
 
-def _moved(coverage: Sequence[Row], row: Row, behind: Behind) -> tuple[str, str]:
+def _moved(
+    coverage: Sequence[Row], row: Row, kinds: tuple[str, str], behind: Behind
+) -> tuple[str, str]:
     """The sentence on lists without annotation, and the address of those lists."""
-    kinds = [
+    of_kinds = [
         one
         for one in coverage
-        if one["model"] == row["model"]
-        and one["layer"] is not None
-        and one["kind"] in ("value", "random")
+        if one["model"] == row["model"] and one["layer"] is not None and one["kind"] in kinds
     ]
-    missing = sum(one["lists_total"] - one["lists"] for one in kinds)
+    missing = sum(one["lists_total"] - one["lists"] for one in of_kinds)
     if not missing:
         return "", ""
     said = ngettext(
@@ -137,7 +143,7 @@ def _moved(coverage: Sequence[Row], row: Row, behind: Behind) -> tuple[str, str]
         missing,
     ) % {
         "n": written.count(missing),
-        "points": written.points_bound(most_moved(kinds, row["difference"])),
+        "points": written.points_bound(most_moved(of_kinds, row["difference"], kinds)),
     }
     model = {"model": row["model"]} if behind.several_models else {}
     return said, behind.lists(**model, state="none")

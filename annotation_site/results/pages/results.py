@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from annotation_site.analysis.comparisons import compared
 from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.results.models import Snapshot
@@ -59,13 +60,13 @@ def _tables(
 ) -> dict[str, Any]:
     few = {name: measures[name] for name in OVERVIEW if name in measures}
     intervals, categories = rows["coverage_intervals"], study.categories
-    real = rows["real_against_random"]
+    real, kinds = rows["real_against_random"], compared(row["kind"] for row in rows["coverage"])
     made = {
         "table_2": tables.table_2(rows["table_2"]),
         "by_category": tables.by_category(intervals, categories, behind, layers=False),
         "by_layer": tables.by_category(intervals, categories, behind, layers=True),
-        "real": tables.real_against_random(real, behind, layers=False),
-        "real_by_layer": tables.real_against_random(real, behind, layers=True),
+        "real": tables.real_against_random(real, kinds, behind, layers=False),
+        "real_by_layer": tables.real_against_random(real, kinds, behind, layers=True),
         "retest": agreement_across(
             "retest", gettext("The same person, twice"), rows["retest"], few, behind
         ),

@@ -17,8 +17,10 @@ from annotation_site.results.pages.values import (
     Row,
     duration,
     group_name,
+    kind_heading,
     kind_name,
     lists_words,
+    minus_random,
     number,
     translated,
     valued,
@@ -194,8 +196,11 @@ def paper_of_keys() -> str:
     }
 
 
-def real_against_random(rows: Sequence[Row], behind: Behind, *, layers: bool) -> PageTable:
-    """Value vectors against random ones, over all layers or in each."""
+def real_against_random(
+    rows: Sequence[Row], kinds: tuple[str, str], behind: Behind, *, layers: bool
+) -> PageTable:
+    """A kind against its random control, over all layers or in each."""
+    name = minus_random(kinds[0])
     shown = [row for row in rows if (row["layer"] is not None) == layers]
     adjusted = any(row["p_adjusted"] is not None for row in shown)
     body = [
@@ -214,11 +219,10 @@ def real_against_random(rows: Sequence[Row], behind: Behind, *, layers: bool) ->
     ]
     return PageTable(
         "real_against_random",
-        gettext("Value minus random, by layer") if layers else gettext("Value minus random"),
+        gettext("%(difference)s, by layer") % {"difference": name} if layers else name,
         [
             gettext("What"),
-            gettext("Value vectors"),
-            gettext("Random vectors"),
+            *map(kind_heading, kinds),
             gettext("Difference in points"),
             gettext("Cliff’s delta"),
             gettext("p, adjusted") if adjusted else gettext("p"),

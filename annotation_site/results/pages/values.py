@@ -76,6 +76,11 @@ def kind_heading(kind: str) -> str:
     return name[:1].upper() + name[1:]
 
 
+def minus_random(kind: str) -> str:
+    """The name of a kind's difference from its random control."""
+    return gettext("Keys minus random keys") if kind == Kind.KEY else gettext("Value minus random")
+
+
 def model_name(model: str | None) -> str:
     """A model's name; rows without one are of all models together."""
     return str(ALL_MODELS) if model is None else model

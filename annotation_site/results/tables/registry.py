@@ -19,7 +19,7 @@ from annotation_site.analysis.agreement.lists import (
 )
 from annotation_site.analysis.agreement.tables import COLUMNS
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, typed_frame
-from annotation_site.analysis.comparisons import kind_comparison
+from annotation_site.analysis.comparisons import compared, kind_comparison
 from annotation_site.analysis.coverage import coverage_table, list_coverage
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
@@ -97,16 +97,23 @@ def table_2(request: TableRequest) -> pd.DataFrame:
 
 
 def real_against_random(request: TableRequest) -> pd.DataFrame:
-    """Value vectors against random ones, in coverage without and with stopwords concepts."""
+    """Value vectors against random ones, in coverage without and with stopwords concepts.
+
+    In a study of trigger prefixes: keys against random keys, and no stopwords are proposed.
+    """
+    first, second = kinds = compared(request.counts["kind"].unique())
+    columns = ["coverage"] if first == "key" else ["coverage", "coverage_with_stopwords"]
     table = kind_comparison(
         request.counts,
-        columns=["coverage", "coverage_with_stopwords"],
+        first=first,
+        second=second,
+        columns=columns,
         populations=request.populations,
         permutations=max(request.resamples, 1),
         seed=request.seed,
         intervals=bool(request.resamples),
     )
-    return request.with_annotators(table, kinds=("value", "random"))
+    return request.with_annotators(table, kinds=kinds)
 
 
 def retest(request: TableRequest) -> pd.DataFrame:

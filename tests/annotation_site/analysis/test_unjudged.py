@@ -4,6 +4,8 @@ import pytest
 
 from annotation_site.analysis.unjudged import most_moved
 
+KINDS = ("value", "random")
+
 
 def row(kind, layer, coverage, lists, total):
     return {
@@ -18,7 +20,7 @@ def test_a_list_without_annotation_is_taken_at_its_worst():
         row("update", 0, 0.5, 1, 10),  # is in no difference
     ]  # fmt: skip
     # At worst the list has 0: layer 0 has 0.54 − 0.2, and the mean of both layers is 0.27.
-    assert most_moved(rows, 0.3) == pytest.approx(0.03)
+    assert most_moved(rows, 0.3, KINDS) == pytest.approx(0.03)
 
 
 def test_a_layer_without_any_annotation_of_a_kind_enters_at_its_worst():
@@ -27,9 +29,9 @@ def test_a_layer_without_any_annotation_of_a_kind_enters_at_its_worst():
         row("value", 1, None, 0, 2), row("random", 1, 0.5, 2, 2),
     ]  # fmt: skip
     # Layer 1 lies between −0.5 and 0.5, and weighs as much as layer 0.
-    assert most_moved(rows, 0.0) == pytest.approx(0.25)
+    assert most_moved(rows, 0.0, KINDS) == pytest.approx(0.25)
 
 
 def test_nothing_moves_where_every_list_has_an_annotation():
     rows = [row("value", 0, 0.6, 10, 10), row("random", 0, 0.2, 10, 10)]
-    assert most_moved(rows, 0.4) == 0
+    assert most_moved(rows, 0.4, KINDS) == 0

@@ -232,6 +232,25 @@ def test_coverage_is_the_share_of_prefixes_in_patterns_that_count(study):
     assert row["semantic"] == pytest.approx(2.5 / 25)
 
 
+def test_keys_are_compared_with_random_keys():
+    study = make_prefix_study(lists_per_layer=2)
+    for item in study.items.all():
+        is_key = item.vector.kind == "key"
+        content = answer(pattern(1, [1, 2, 3, 4, 5], category="shallow")) if is_key else answer()
+        for row in Assignment.objects.filter(item=item, purpose="annotation"):
+            submit(row, content)
+    snapshot = services.snapshot_refresh_now(study=study, filters=Filters.of(study))
+    rows = selectors.rows_of(snapshot, "real_against_random")
+    assert {row["measure"] for row in rows} == {"coverage"}
+    (whole,) = [row for row in rows if row["layer"] is None]
+    assert (whole["mean_first"], whole["mean_second"]) == (5 / 25, 0)
+    assert whole["difference"] == pytest.approx(0.2)
+    page = text_of(client_of(study.created_by).get(f"/studies/{study.slug}/results/"))
+    assert "Keys minus random keys" in page
+    assert "Value minus random" not in page
+    assert "of the key vectors of" in page  # the methods paragraph
+
+
 def test_the_lists_of_the_api_are_prefixes(study):
     client = client_of(study.created_by)
     (first, *_) = client.get(f"/api/studies/{study.slug}/items").json()["results"]
