@@ -53,6 +53,11 @@ class VectorsPage:
         """Whether there are more than were counted."""
         return self.count > MOST_COUNTED
 
+    @property
+    def found(self) -> int:
+        """How many there are, as far as they were counted where nothing tells."""
+        return self.count if self.total is None else self.total
+
 
 def tokens_spelled(extraction: Extraction, word: str) -> QuerySet[Token]:
     """Tokens that read `word` in any case, at a word's start or within a word."""

@@ -57,9 +57,7 @@ def _with_numbers(extractions: Sequence[Extraction], user: User) -> list[Explore
     hidden = hidden_from(user)
     labelled = lists_labelled(list(extractions), user=user, hidden=hidden)
     return [
-        ExploredModel(
-            one, _lists(one) - hidden.within(one).count(), labelled.get(one.pk, 0)
-        )
+        ExploredModel(one, _lists(one) - hidden.within(one).count(), labelled.get(one.pk, 0))
         for one in extractions
     ]
 

@@ -161,9 +161,7 @@ def _bar(layer: int, row: "LayerShares | None", bands: Sequence[Band]) -> LayerB
 
 def _named(studies: Sequence[Study], user: User) -> list[CountedStudy]:
     own = set(
-        studies_of(user)
-        .filter(pk__in=[study.pk for study in studies])
-        .values_list("pk", flat=True)
+        studies_of(user).filter(pk__in=[study.pk for study in studies]).values_list("pk", flat=True)
     )
     return [
         CountedStudy(

@@ -44,9 +44,7 @@ def shares_by_layer(
             item__vector__kind=Kind.VALUE,
         )
         .order_by("pk")
-        .values_list(
-            "pk", "item__vector", "item__vector__layer", "membership__user", "item__study"
-        )
+        .values_list("pk", "item__vector", "item__vector__layer", "membership__user", "item__study")
     )
     left_out = set(without)
     least = {study.pk: study.min_tokens for study in studies}

@@ -33,9 +33,7 @@ class SimilarVector:
         return len(self.shared)
 
 
-def similar_vectors(
-    vector: Vector, displays: Sequence[str], hidden: Hidden
-) -> list[SimilarVector]:
+def similar_vectors(vector: Vector, displays: Sequence[str], hidden: Hidden) -> list[SimilarVector]:
     """The value vectors of the extraction that share most top tokens with a vector.
 
     At most MOST, each with at least LEAST; of equals the lower layer, then index. `displays` are

@@ -20,6 +20,14 @@ BAR = 60  # pixels of the largest layer
 
 
 @dataclass(frozen=True)
+class Sense:
+    """A gloss with its part of speech, which is empty where the source has none."""
+
+    part: str
+    gloss: str
+
+
+@dataclass(frozen=True)
 class Promoter:
     """A value vector with the token at a rank, from 1; no score where none is stored."""
 
@@ -71,12 +79,12 @@ class TokenSide:
 class TokenPage:
     """Everything that the page of a token shows to one reader.
 
-    `senses` are parts of speech and glosses, best first. `highest` and `lowest` are on one scale.
+    `senses` stand best first. `highest` and `lowest` are on one scale.
     """
 
     extraction: Extraction
     token: Token
-    senses: list[tuple[str, str]]
+    senses: list[Sense]
     highest: TokenSide
     lowest: TokenSide
 
@@ -137,7 +145,7 @@ def token_page(token: Token, user: User) -> TokenPage:
     return TokenPage(
         extraction,
         token,
-        glosses.shown(Study.GlossRule.RANKED),
+        [Sense(*pair) for pair in glosses.shown(Study.GlossRule.RANKED)],
         side(TOP, bool(sample)),
         side(BOTTOM, any(sample)),
     )

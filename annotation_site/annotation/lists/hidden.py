@@ -64,9 +64,9 @@ class Hidden:
 
     def _pks(self) -> list[list[int]]:
         """The hidden vectors' keys, by extraction."""
-        alike = Extraction.objects.filter(
-            model__weights_digest__in=self.places
-        ).select_related("model")
+        alike = Extraction.objects.filter(model__weights_digest__in=self.places).select_related(
+            "model"
+        )
         found = [list(self.within(one).values_list("pk", flat=True)) for one in alike]
         return [pks for pks in found if pks]
 
