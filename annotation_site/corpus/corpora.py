@@ -222,7 +222,7 @@ def corpus_sentences(name: str, numbers: Collection[int]) -> dict[int, str]:
     found = CorpusContent.objects.filter(corpus__public_id=public_id).first()
     if found is None:
         return {}
-    return _lines(found.compressed, set(numbers))
+    return _lines(bytes(found.compressed), set(numbers))
 
 
 def _lines(compressed: bytes, numbers: set[int]) -> dict[int, str]:
@@ -230,7 +230,8 @@ def _lines(compressed: bytes, numbers: set[int]) -> dict[int, str]:
 
     Holds no more than a block and a line of the text at a time.
     """
-    reader, found = zlib.decompressobj(), {}
+    reader = zlib.decompressobj()
+    found: dict[int, str] = {}
     number, rest, last = 0, b"", max(numbers)
     while number <= last and not reader.eof:
         block = reader.decompress(compressed, BLOCK)

@@ -36,7 +36,7 @@ def lists_holding(
     if connection.vendor == "postgresql":
         source = f"jsonb_array_elements(v.{side}) WITH ORDINALITY AS held(value, rank)"
         chosen = f"v.{side} @> %s::jsonb AND held.value = %s::jsonb"
-        values: list[object] = [f"[{token_id}]", f"{token_id}"]
+        values: list[int | str] = [f"[{token_id}]", f"{token_id}"]
         rank = "held.rank"
     else:
         source = f"json_each(v.{side}) AS held"
@@ -70,14 +70,14 @@ def lists_sharing(
     wanted = sorted(set(token_ids))
     if len(wanted) < least:
         return []
-    of_extraction = [extraction.pk, Kind.VALUE.value]
+    of_extraction: list[int | str] = [extraction.pk, Kind.VALUE.value]
     if connection.vendor == "postgresql":
         one = (
             'SELECT id, layer, "index" FROM corpus_vector '
             "WHERE extraction_id = %s AND kind = %s AND token_ids @> %s::jsonb"
         )
         held = " UNION ALL ".join([one] * len(wanted))
-        values: list[object] = [v for token in wanted for v in (*of_extraction, f"[{token}]")]
+        values: list[int | str] = [v for token in wanted for v in (*of_extraction, f"[{token}]")]
         counted = "COUNT(*)"
     else:
         numbers = ", ".join(str(int(token)) for token in wanted)
@@ -86,7 +86,7 @@ def lists_sharing(
             "FROM corpus_vector v, json_each(v.token_ids) AS held "
             f"WHERE v.extraction_id = %s AND v.kind = %s AND held.value IN ({numbers})"
         )
-        values, counted = [*of_extraction], "COUNT(DISTINCT value)"
+        values, counted = of_extraction, "COUNT(DISTINCT value)"
     hidden = ", ".join(str(int(pk)) for pk in without)
     left_out = f"WHERE id NOT IN ({hidden}) " if hidden else ""
     rows = _rows(
@@ -98,7 +98,7 @@ def lists_sharing(
     return [(pk, shared) for pk, shared in rows]
 
 
-def _rows(sql: str, values: list[object]) -> list[tuple[int, ...]]:
+def _rows(sql: str, values: Sequence[int | str]) -> list[tuple[int, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall()

@@ -61,26 +61,28 @@ def shares_by_layer(
     members = _members(extraction, studies)
     lengths = _lengths(extraction, annotations["list_id"].unique().tolist())
     parts = [
-        _coverage(part, members, lengths, min_tokens=int(min_tokens))
-        for min_tokens, part in annotations.groupby("least")
+        _coverage(
+            annotations[annotations["least"] == min_tokens], members, lengths, min_tokens=min_tokens
+        )
+        for min_tokens in sorted({int(one) for one in annotations["least"]})
     ]
     found = pd.concat(parts, ignore_index=True).fillna(0)
     found = found.merge(annotations[["annotation_id", "layer"]], on="annotation_id")
     categories = _in_order(found.columns.drop(["annotation_id", "list_id", "annotator", "layer"]))
     by_list = found.groupby(["layer", "list_id"])[[*_NUMBERS, *categories]].mean()
-    means = by_list.groupby("layer").mean()
-    lists = by_list.groupby("layer").size()
-    people = found.groupby("layer")["annotator"].nunique()
+    table = by_list.groupby("layer").mean()
+    table["lists"] = by_list.groupby("layer").size()
+    table["people"] = found.groupby("layer")["annotator"].nunique()
     return [
         LayerShares(
-            layer=int(layer),
-            lists=int(lists[layer]),
-            people=int(people[layer]),
+            layer=int(row["layer"]),
+            lists=int(row["lists"]),
+            people=int(row["people"]),
             coverage=float(row["coverage"]),
             coverage_with_stopwords=float(row["coverage_with_stopwords"]),
             categories={name: float(row[name]) for name in categories},
         )
-        for layer, row in means.iterrows()
+        for row in table.reset_index().to_dict("records")
     ]
 
 
