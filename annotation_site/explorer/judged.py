@@ -32,7 +32,7 @@ def annotations_counted() -> QuerySet[Assignment]:
     )
 
 
-def lists_labelled(extractions: list[Extraction], *, user: User, hidden: Hidden) -> dict[int, int]:
+def lists_annotated(extractions: list[Extraction], *, user: User, hidden: Hidden) -> dict[int, int]:
     """How many lists of each extraction have an annotation that the reader may count, by key."""
     held = annotations_counted().filter(item=OuterRef("pk"))
     items = Item.objects.filter(

@@ -12,7 +12,7 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.hidden import hidden_from
 from annotation_site.corpus.models import Extraction, LanguageModel
 from annotation_site.corpus.selectors import extractions_ready
-from annotation_site.explorer.judged import lists_labelled
+from annotation_site.explorer.judged import lists_annotated
 
 PER_PAGE = 25
 SEARCH, SETS, TRACES = "/explore/search/", "/explore/sets/", "/traces/"
@@ -20,13 +20,13 @@ SEARCH, SETS, TRACES = "/explore/search/", "/explore/sets/", "/traces/"
 
 @dataclass(frozen=True)
 class ExploredModel:
-    """An extraction with the numbers of its lists, of which `labelled` have annotations that the
+    """An extraction with the numbers of its lists, of which `annotated` have annotations that the
     reader may count.
     """
 
     extraction: Extraction
     lists: int
-    labelled: int
+    annotated: int
 
     @property
     def model(self) -> LanguageModel:
@@ -55,9 +55,9 @@ def landing_page(user: User, number: str | None) -> Landing:
 
 def _with_numbers(extractions: Sequence[Extraction], user: User) -> list[ExploredModel]:
     hidden = hidden_from(user)
-    labelled = lists_labelled(list(extractions), user=user, hidden=hidden)
+    annotated = lists_annotated(list(extractions), user=user, hidden=hidden)
     return [
-        ExploredModel(one, _lists(one) - hidden.within(one).count(), labelled.get(one.pk, 0))
+        ExploredModel(one, _lists(one) - hidden.within(one).count(), annotated.get(one.pk, 0))
         for one in extractions
     ]
 

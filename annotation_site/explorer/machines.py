@@ -35,7 +35,7 @@ class MachinesSaid:
 
 
 def machines_said(entries: Sequence[ListEntry], *, prefixes: bool = False) -> MachinesSaid:
-    """What each machine annotator that reads such entries proposes; nothing for no entries."""
+    """The patterns that each machine annotator of such entries proposes; none for no entries."""
     if not entries:
         return MachinesSaid()
     reading = [one for one in MACHINE_ANNOTATORS.values() if one.reads_prefixes == prefixes]

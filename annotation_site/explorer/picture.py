@@ -14,7 +14,7 @@ from annotation_site.annotation.models import Item, Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel
 from annotation_site.corpus.selectors import extractions_ready
-from annotation_site.explorer.judged import lists_labelled, studies_counted
+from annotation_site.explorer.judged import lists_annotated, studies_counted
 from annotation_site.results.snapshots.versions import data_version
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def model_picture(extraction: Extraction, user: User) -> ModelPicture:
     rows = _shares(extraction, studies, without)
     if not rows:
         others = extractions_ready().filter(model=extraction.model).exclude(pk=extraction.pk)
-        labelled = lists_labelled(list(others), user=user, hidden=hidden)
-        found = next((one for one in others if labelled.get(one.pk)), None)
+        annotated = lists_annotated(list(others), user=user, hidden=hidden)
+        found = next((one for one in others if annotated.get(one.pk)), None)
         return ModelPicture(extraction, [], [], [], found)
     bands = _bands(rows)
     of_layer = {row["layer"]: row for row in rows}
@@ -120,7 +120,7 @@ def model_picture(extraction: Extraction, user: User) -> ModelPicture:
 def _shares(
     extraction: Extraction, studies: Sequence[Study], without: Sequence[int]
 ) -> "list[LayerShares]":
-    """The shares, computed anew only when an annotation behind them has changed."""
+    """The shares, computed again only when an annotation behind them has changed."""
     if not studies:
         return []
     from annotation_site.explorer.shares import shares_by_layer

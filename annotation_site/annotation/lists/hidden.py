@@ -72,7 +72,7 @@ class Hidden:
 
 
 def hidden_from(user: User) -> Hidden:
-    """What is hidden from a person: the lists of the unfinished studies in which they annotate."""
+    """The vectors hidden from a person: those of the unfinished studies in which they annotate."""
     own = Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
     items = Item.objects.filter(
         study__state__in=UNFINISHED, study__in=own.values("study")

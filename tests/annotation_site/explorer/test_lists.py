@@ -110,7 +110,7 @@ def test_the_first_page_has_every_model_with_numbers_that_the_reader_may_count(e
 
     def numbers(user):
         one = landing.landing_page(user, None).models[0]
-        return one.lists, one.labelled
+        return one.lists, one.annotated
 
     assert numbers(other) == (9, 0)
     assert numbers(admin) == (9, 2)

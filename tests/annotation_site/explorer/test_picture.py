@@ -65,7 +65,8 @@ def test_a_layer_is_the_mean_of_its_lists_each_the_mean_of_its_people(extraction
     of_layer = [item for item in lists_of(study) if item.vector.layer == 0]
     rows = [list(item.assignments.order_by("pk")) for item in of_layer]
     submit(rows[0][0], answer(
-        pattern(1, [*range(1, 7)], category="semantic"), pattern(2, [*range(7, 11)], category="names"),
+        pattern(1, [*range(1, 7)], category="semantic"),
+        pattern(2, [*range(7, 11)], category="names"),
         pattern(3, [12, 13, 14], category="semantic"),  # too few to count
     ))  # fmt: skip
     submit(rows[0][1], answer())

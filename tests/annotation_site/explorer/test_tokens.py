@@ -170,15 +170,15 @@ def test_similar_vectors_leave_out_hidden_ones_and_other_extractions(extraction)
     ]
 
 
-def test_programs_stand_apart_from_people(extraction):
+def test_machine_annotators_stand_apart_from_people(extraction):
     words = ["running", "walking", "talking", "singing", "eating"]
     for n, word in enumerate(words):
         Token.objects.filter(extraction=extraction, token_id=n).update(display=word)
     client = client_of(UserFactory(role=Role.RESEARCHER))
     shown = text_of(client.get(reverse("explorer:neuron", args=[extraction.public_id, 0, 0])))
-    people, programs = shown.split("What programs propose")
+    people, programs = shown.split("What machine annotators propose")
     assert "shared affixes" not in people
     assert '<section class="by-one machine" aria-label="Machine: shared affixes">' in programs
     assert "1, 2, 3, 4, 5" in programs
-    assert "Programs never count among people." in programs
+    assert "Machine annotators never count among people." in programs
     assert "“Machine: shared hypernyms” needs WordNet" in programs
