@@ -122,7 +122,10 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
-    "explorer": "agreement page places said urls views",
+    "explorer": (
+        "agreement judged landing lists lookups machines page picture places said shares similar "
+        "tokens urls views"
+    ),
     "notices": "context kinds models selectors services urls views",
     "operations": (
         "backup databases disk doctor health metrics overview requests site_cards site_facts "
@@ -179,6 +182,9 @@ LATE = {
     },
     "annotation_site/demo/start.py": {
         "annotation_site.demo.additions.Demo": "after django.setup(): of the demo's own folder",
+    },
+    "annotation_site/explorer/picture.py": {
+        "annotation_site.explorer.shares.shares_by_layer": "light: for one page of several",
     },
     "annotation_site/exports/labels_parquet.py": {
         "pyarrow": "light: one format of several",

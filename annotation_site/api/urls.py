@@ -62,6 +62,12 @@ urlpatterns = [
     path(f"{EXTRACTION}/log", corpus.ExtractionLogView.as_view(), name="extraction_log"),
     path(f"{EXTRACTION}/manifest", corpus.ManifestView.as_view(), name="manifest"),
     path(f"{EXTRACTION}/vectors", corpus.VectorsView.as_view(), name="vectors"),
+    path(f"{EXTRACTION}/picture", neurons.PictureView.as_view(), name="picture"),
+    path(
+        f"{EXTRACTION}/tokens/<int:token_id>",
+        neurons.VocabularyTokenView.as_view(),
+        name="vocabulary_token",
+    ),
     path(
         f"{EXTRACTION}/neurons/<int:layer>/<int:index>",
         neurons.NeuronView.as_view(),

@@ -1,6 +1,6 @@
 """Search an extraction's vectors: by layer, or by a token in their lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -38,6 +38,7 @@ class VectorsPage:
     """One page of the vectors found. `count` stops at MOST_COUNTED + 1, which means "more".
 
     `total` is how many there are, where a bundle's own counts say so: of all, and of a kind.
+    `left_out` of the extraction's vectors are on no page of this search or another.
     """
 
     vectors: Sequence[ShownVector]
@@ -45,11 +46,17 @@ class VectorsPage:
     number: int
     has_next: bool
     total: int | None = None
+    left_out: int = 0
 
     @property
     def is_more(self) -> bool:
         """Whether there are more than were counted."""
         return self.count > MOST_COUNTED
+
+    @property
+    def found(self) -> int:
+        """How many there are, as far as they were counted where nothing tells."""
+        return self.count if self.total is None else self.total
 
 
 def tokens_spelled(extraction: Extraction, word: str) -> QuerySet[Token]:
@@ -80,12 +87,15 @@ def vectors_page(
     layer: int | None = None,
     word: str = "",
     number: int = 1,
+    without: Mapping[int, str] | None = None,
 ) -> VectorsPage:
     """Page `number`, from 1, of the vectors of a kind, of a layer, and with `word` in their list.
 
-    What is not given is not asked for.
+    What is not given is not asked for. `without` are vectors that are not there for the reader:
+    their keys, each with its kind.
     """
-    found = extraction.vectors.all()
+    left_out = without or {}
+    found = extraction.vectors.exclude(pk__in=left_out) if left_out else extraction.vectors.all()
     if kind:
         found = found.filter(kind=kind)
     if layer is not None:
@@ -103,7 +113,11 @@ def vectors_page(
     shown = [rows[pk] for pk in ids[first:last] if pk in rows]
     count = min(len(ids), MOST_COUNTED + 1)
     total = None if word or layer is not None else _told(extraction, kind)
-    return VectorsPage(_shown(extraction, shown, wanted), count, number, len(ids) > last, total)
+    if total is not None:
+        total -= sum(one == kind or not kind for one in left_out.values())
+    return VectorsPage(
+        _shown(extraction, shown, wanted), count, number, len(ids) > last, total, len(left_out)
+    )
 
 
 def first_kind(extraction: Extraction) -> str:

@@ -32,6 +32,7 @@ from ffn_extract.options import WORDNET_CORPUS, ExtractOptions
 MOST_BYTES = 32 * 2**20
 MOST_SENTENCES = 500_000
 MOST_CORPORA = 100  # of one person
+BLOCK = 2**20  # bytes of a text that are decompressed at a time
 GONE = gettext_noop(
     "The corpus was deleted. Upload it again, or enqueue the model with another one."
 )
@@ -221,8 +222,30 @@ def corpus_sentences(name: str, numbers: Collection[int]) -> dict[int, str]:
     found = CorpusContent.objects.filter(corpus__public_id=public_id).first()
     if found is None:
         return {}
-    lines = zlib.decompress(found.compressed).split(b"\n")
-    return {n: lines[n].decode() for n in numbers if 0 <= n < len(lines)}
+    return _lines(bytes(found.compressed), set(numbers))
+
+
+def _lines(compressed: bytes, numbers: set[int]) -> dict[int, str]:
+    """Some lines of a compressed text by their numbers, read no further than the last of them.
+
+    Holds no more than a block and a line of the text at a time.
+    """
+    reader = zlib.decompressobj()
+    found: dict[int, str] = {}
+    number, rest, last = 0, b"", max(numbers)
+    while number <= last and not reader.eof:
+        block = reader.decompress(compressed, BLOCK)
+        compressed = reader.unconsumed_tail
+        *whole, rest = (rest + block).split(b"\n")
+        for line in whole:
+            if number in numbers:
+                found[number] = line.decode()
+            number += 1
+        if not (block or compressed):
+            break
+    if rest and number in numbers:
+        found[number] = rest.decode()
+    return found
 
 
 def corpus_label(name: str, uploaded: Corpus | None) -> str:

@@ -14,7 +14,6 @@ urlpatterns = [
     path("models/<uuid:public_id>/", views.extraction, name="extraction"),
     path("models/<uuid:public_id>/progress/", views.progress, name="progress"),
     path("models/<uuid:public_id>/cancel/", views.cancel, name="cancel"),
-    path("models/<uuid:public_id>/vectors/", views.vectors, name="vectors"),
     path("models/<uuid:public_id>/log.txt", views.log, name="log"),
     path("models/<uuid:public_id>/manifest.json", views.manifest, name="manifest"),
     path("models/<uuid:public_id>/rename/", views.rename, name="rename"),

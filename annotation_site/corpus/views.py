@@ -20,8 +20,7 @@ from annotation_site.accounts.permissions import (
     researcher_required,
 )
 from annotation_site.corpus import corpora, forecasts, importing, locations, selectors, services
-from annotation_site.corpus.browsing import first_kind, vectors_page
-from annotation_site.corpus.forms import CorpusForm, EnqueueForm, ExtractionFilter, VectorFilter
+from annotation_site.corpus.forms import CorpusForm, EnqueueForm, ExtractionFilter
 from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Corpus, Extraction
 from annotation_site.corpus.receiving import BundleUploadHandler, DiskUploadHandler, ReceivedFile
@@ -209,27 +208,6 @@ def manifest(request: PersonRequest, public_id: uuid.UUID) -> HttpResponseBase:
         raise Http404
     name = f"manifest-{public_id}.json"
     return attachment(Download(name, "application/json", found.manifest.encode()))
-
-
-@admin_required
-@require_GET
-def vectors(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """An extraction's vectors by layer, or those with a token in their list."""
-    found = get_object_or_404(selectors.extractions_ready(), public_id=public_id)
-    form = VectorFilter(request.GET or {"kind": first_kind(found)})
-    context: dict[str, object] = {"extraction": found, "form": form}
-    if form.is_valid():
-        wanted = form.cleaned_data
-        context["word"] = wanted["token"]
-        context["page"] = vectors_page(
-            found,
-            kind=wanted["kind"],
-            layer=wanted["layer"],
-            word=wanted["token"],
-            number=wanted["page"] or 1,
-        )
-    status = 200 if form.is_valid() else 422
-    return render(request, "corpus/vectors.html", context, status=status)
 
 
 # As in `import_bundle`: the token comes with the file.

@@ -1,8 +1,10 @@
 """The page of a neuron: its value and its key, each with what people said of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from django.urls import reverse
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.entries import (
@@ -11,13 +13,16 @@ from annotation_site.annotation.lists.entries import (
     both_ends,
     cut_before_last_token,
 )
+from annotation_site.annotation.lists.hidden import hidden_from
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.corpora import corpus_sentences
 from annotation_site.corpus.loading import CONTINUATION, shown
 from annotation_site.corpus.models import Extraction, Kind, TriggerPrefixes, ValueStatistics, Vector
 from annotation_site.explorer.agreement import Agreement, agreement
+from annotation_site.explorer.machines import MachinesSaid, machines_said
 from annotation_site.explorer.places import Neuron, elsewhere, neighbours
 from annotation_site.explorer.said import Said, said_of
+from annotation_site.explorer.similar import SimilarVector, similar_vectors
 from annotation_site.results.pages.marks import Entry, SideBySide, entries_marked
 
 Source = Study.ListSource
@@ -61,7 +66,10 @@ class TriggerSide:
 
 @dataclass(frozen=True)
 class ValuePart:
-    """The value vector. Without a list, `elsewhere` is an extraction that has one."""
+    """The value vector. Without a list, `elsewhere` is an extraction that has one.
+
+    `similar` share most top tokens with it; `machines` are programs, apart from people's `said`.
+    """
 
     vector: Vector | None
     top: list[Entry]
@@ -71,6 +79,8 @@ class ValuePart:
     rank: Rank | None
     said: Said
     elsewhere: Extraction | None
+    machines: MachinesSaid = field(default_factory=MachinesSaid)
+    similar: list[SimilarVector] = field(default_factory=list)
 
     @property
     def highest(self) -> float | None:
@@ -92,6 +102,7 @@ class KeyPart:
     said: Said
     has_keys: bool
     elsewhere: Extraction | None
+    machines: MachinesSaid = field(default_factory=MachinesSaid)
 
 
 @dataclass(frozen=True)
@@ -144,10 +155,35 @@ def _value(neuron: Neuron, vector: Vector | None, user: User) -> ValuePart:
     scores: Any = vector.scores  # the fields give floats for the bytes that they store
     low_scores: Any = vector.bottom_scores
     largest = max(map(abs, (*(scores or ()), *(low_scores or ()))), default=0)
-    top = _glosses_once(entries_marked(high, scores, largest, said.side))
-    bottom = _glosses_once(entries_marked(low, low_scores, largest, SideBySide()))
+    top = _linked(entries_marked(high, scores, largest, said.side), vector, vector.token_ids)
+    bottom = _linked(
+        entries_marked(low, low_scores, largest, SideBySide()), vector, vector.bottom_token_ids
+    )
     norm = statistics.norm if statistics else vector.norm
-    return ValuePart(vector, top, bottom, statistics, norm, rank, said, None)
+    similar = similar_vectors(vector, [entry.display for entry in high], hidden_from(user))
+    return ValuePart(
+        vector,
+        _glosses_once(top),
+        _glosses_once(bottom),
+        statistics,
+        norm,
+        rank,
+        said,
+        None,
+        machines_said(high),
+        similar,
+    )
+
+
+def _linked(
+    entries: Sequence[Entry], vector: Vector, token_ids: Sequence[int] | None
+) -> list[Entry]:
+    """The entries with the addresses of their tokens' pages."""
+    extraction = vector.extraction.public_id
+    return [
+        replace(entry, url=reverse("explorer:token", args=[extraction, token_id]))
+        for entry, token_id in zip(entries, token_ids or (), strict=True)
+    ]
 
 
 def _statistics(neuron: Neuron) -> tuple[ValueStatistics | None, Rank | None]:
@@ -179,7 +215,10 @@ def _key(neuron: Neuron, vector: Vector | None, user: User) -> KeyPart:
     has_keys = bool(stored) or neuron.extraction.vectors.filter(kind=Kind.KEY).exists()
     said = said_of(vector, source=Source.TRIGGER_PREFIXES, user=user)
     other = None if stored or vector else elsewhere(neuron, Kind.KEY)
-    return KeyPart(vector, _sides(neuron.extraction, stored, said), said, has_keys, other)
+    sides = _sides(neuron.extraction, stored, said)
+    triggers = [one.entry.token for side in sides if not side.is_negative for one in side.triggers]
+    machines = machines_said(triggers, prefixes=True)
+    return KeyPart(vector, sides, said, has_keys, other, machines)
 
 
 def _sides(

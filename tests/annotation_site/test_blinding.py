@@ -226,9 +226,16 @@ def everything_an_annotator_reaches(study, person):
         url = reverse(name, kwargs=kwargs(name, study, one))
         if name != "api:schema":
             seen.append((name, *_response(client, "get", url)))
-    place = [one.item.vector.extraction.public_id, 0, 0]
-    neuron = reverse("explorer:neuron", args=place)
-    seen.append(("explorer:neuron", *_response(client, "get", neuron)))
+    extraction = one.item.vector.extraction.public_id
+    for name, place in (
+        ("explore", []),
+        ("vectors", [extraction]),
+        ("neuron", [extraction, 0, 0]),
+        ("token", [extraction, 1]),
+        ("picture", [extraction]),
+    ):
+        url = reverse(f"explorer:{name}", args=place)
+        seen.append((f"explorer:{name}", *_response(client, "get", url)))
     Study.objects.update(state=Study.State.CLOSED)
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *lists]]
     seen.append((own, *_form(client, f"{own}withdraw/", {})))

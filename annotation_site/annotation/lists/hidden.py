@@ -44,6 +44,18 @@ class Hidden:
         """Whether some vector of the model with these weights is hidden."""
         return weights in self.places
 
+    def within(self, extraction: Extraction) -> QuerySet[Vector]:
+        """The hidden vectors of an extraction."""
+        weights = extraction.model.weights_digest if extraction.model else ""
+        vectors = Vector.objects.filter(extraction=extraction)
+        if not self.is_about(weights):
+            return vectors.none()
+        chosen = Q()
+        for (first, layer), indices in _by_layer(self.places[weights]).items():
+            kinds = NEURON_KINDS if first == NEURON_KINDS[0] else (first,)
+            chosen |= Q(kind__in=kinds, layer=layer, index__in=indices)
+        return vectors.filter(chosen)
+
     def left_out_of(self, vectors: QuerySet[Vector]) -> QuerySet[Vector]:
         """The vectors without the hidden ones."""
         for pks in self._pks():
@@ -52,21 +64,15 @@ class Hidden:
 
     def _pks(self) -> list[list[int]]:
         """The hidden vectors' keys, by extraction."""
-        found = []
-        alike = Extraction.objects.filter(model__weights_digest__in=self.places)
-        for pk, weights in alike.values_list("pk", "model__weights_digest"):
-            chosen = Q()
-            for (first, layer), indices in _by_layer(self.places[weights]).items():
-                kinds = NEURON_KINDS if first == NEURON_KINDS[0] else (first,)
-                chosen |= Q(kind__in=kinds, layer=layer, index__in=indices)
-            found.append(
-                list(Vector.objects.filter(chosen, extraction=pk).values_list("pk", flat=True))
-            )
+        alike = Extraction.objects.filter(model__weights_digest__in=self.places).select_related(
+            "model"
+        )
+        found = [list(self.within(one).values_list("pk", flat=True)) for one in alike]
         return [pks for pks in found if pks]
 
 
 def hidden_from(user: User) -> Hidden:
-    """What is hidden from a person: the lists of the unfinished studies in which they annotate."""
+    """The vectors hidden from a person: those of the unfinished studies in which they annotate."""
     own = Membership.objects.filter(user=user, role=Membership.Role.ANNOTATOR, withdrawn_at=None)
     items = Item.objects.filter(
         study__state__in=UNFINISHED, study__in=own.values("study")

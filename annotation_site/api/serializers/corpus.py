@@ -305,9 +305,13 @@ class ShownVector(serializers.Serializer):
 
 
 class Vectors(serializers.Serializer):
-    """A page of vectors. Counting stops early: `more_than_counted` says that there are more."""
+    """A page of vectors. Counting stops early: `more_than_counted` says that there are more.
+
+    `left_out` lists of the whole extraction are hidden from the person, whatever is asked for.
+    """
 
     count = serializers.IntegerField()
     more_than_counted = serializers.BooleanField(source="is_more")
+    left_out = serializers.IntegerField()
     next_page = serializers.IntegerField(allow_null=True)
     results = ShownVector(source="vectors", many=True)

@@ -1,4 +1,4 @@
-"""Fields of neurons."""
+"""Fields of neurons, tokens and the picture of a model."""
 
 from rest_framework import serializers
 
@@ -56,6 +56,21 @@ class NeuronAgreement(serializers.Serializer):
     precision = serializers.FloatField(allow_null=True)
 
 
+class NeuronSharedToken(serializers.Serializer):
+    """A top token of both vectors."""
+
+    token_id = serializers.IntegerField()
+    display = serializers.CharField()
+
+
+class NeuronSimilar(serializers.Serializer):
+    """A value vector that shares most top tokens with the neuron's."""
+
+    layer = serializers.IntegerField()
+    index = serializers.IntegerField()
+    shared = NeuronSharedToken(many=True)
+
+
 class Neuron(serializers.Serializer):
     """A neuron's value and key, without annotations: lists of studies have those.
 
@@ -68,5 +83,81 @@ class Neuron(serializers.Serializer):
     statistics = NeuronStatistics(source="value.statistics", allow_null=True)
     highest = NeuronToken(source="value.top", many=True)
     lowest = NeuronToken(source="value.bottom", many=True)
+    similar = NeuronSimilar(source="value.similar", many=True)
     triggers = NeuronTriggers(source="key.sides", many=True)
     agreement = NeuronAgreement(allow_null=True)
+
+
+class TokenSense(serializers.Serializer):
+    """A sense of a token; the part of speech is empty where its source has none."""
+
+    part = serializers.CharField(allow_blank=True)
+    gloss = serializers.CharField()
+
+
+class TokenVector(serializers.Serializer):
+    """A value vector that holds the token at a rank, from 1."""
+
+    layer = serializers.IntegerField()
+    index = serializers.IntegerField()
+    rank = serializers.IntegerField()
+    score = serializers.FloatField(allow_null=True)
+
+
+class TokenLayer(serializers.Serializer):
+    """A layer: how many value vectors hold the token, and those in which it ranks best."""
+
+    layer = serializers.IntegerField()
+    count = serializers.IntegerField()
+    best = TokenVector(many=True)
+
+
+class TokenSide(serializers.Serializer):
+    """One side of the lists; not `is_stored` where the extraction did not keep it."""
+
+    is_stored = serializers.BooleanField()
+    count = serializers.IntegerField()
+    layers = TokenLayer(many=True)
+
+
+class VocabularyToken(serializers.Serializer):
+    """A token with the value vectors that promote it and those that push it down."""
+
+    token_id = serializers.IntegerField(source="token.token_id")
+    display = serializers.CharField(source="token.display")
+    senses = TokenSense(many=True)
+    highest = TokenSide()
+    lowest = TokenSide()
+
+
+class PictureShare(serializers.Serializer):
+    """The share of a layer's top tokens in one category; empty for stopwords concepts."""
+
+    category = serializers.CharField(source="band.name", allow_blank=True)
+    share = serializers.FloatField()
+
+
+class PictureLayer(serializers.Serializer):
+    """A layer's lists with annotations; without any there is no coverage, which is not 0."""
+
+    layer = serializers.IntegerField()
+    lists = serializers.IntegerField()
+    people = serializers.IntegerField()
+    coverage = serializers.FloatField(allow_null=True)
+    shares = PictureShare(source="pieces", many=True)
+
+
+class PictureStudy(serializers.Serializer):
+    """A study that the picture rests on."""
+
+    title = serializers.CharField()
+    made_up = serializers.BooleanField()
+    is_finished = serializers.BooleanField()
+
+
+class Picture(serializers.Serializer):
+    """Shares of top tokens in people's concepts by layer; no layers where nothing counts yet."""
+
+    lists = serializers.IntegerField()
+    layers = PictureLayer(many=True)
+    studies = PictureStudy(many=True)

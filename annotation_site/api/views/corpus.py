@@ -14,12 +14,12 @@ from annotation_site.api.once import answered, described, once
 from annotation_site.api.parsers import FilesLater, Received, form_received
 from annotation_site.api.serializers import corpus as fields
 from annotation_site.corpus import corpora, forecasts, importing, selectors, services
-from annotation_site.corpus.browsing import vectors_page
 from annotation_site.corpus.health import health
 from annotation_site.corpus.models import Corpus, Extraction, LanguageModel
 from annotation_site.corpus.receiving import BundleUploadHandler, DiskUploadHandler
 from annotation_site.corpus.titles import extraction_rename
 from annotation_site.errors import Invalid
+from annotation_site.explorer.lists import lists_page
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.options import ExtractOptions
 
@@ -223,13 +223,17 @@ class ManifestView(ApiView):
 
 
 class VectorsView(ApiView):
-    """GET a ready extraction's vectors: by kind, by layer, or with a token in their list."""
+    """GET a ready extraction's vectors: by kind, by layer, or with a token in their list.
 
-    @call(Scope.READ, Role.ADMIN, query=fields.VectorsQuery, gives=fields.Vectors)
+    Lists that the person annotates in an unfinished study are left out of rows and counts.
+    """
+
+    @call(Scope.READ, Role.RESEARCHER, query=fields.VectorsQuery, gives=fields.Vectors)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         found = get_object_or_404(selectors.extractions_ready(), public_id=public_id)
-        page = vectors_page(
+        page = lists_page(
             found,
+            user=request.user,
             kind=self.query["kind"],
             layer=self.query["layer"],
             word=self.query["token"],

@@ -93,7 +93,8 @@ class Column:
 class Entry:
     """One line of the list. `marks` are those of each column; `alike` of `people` say the same.
 
-    `as_rank` is the rank of the first entry with the same gloss, where it stands there.
+    `as_rank` is the rank of the first entry with the same gloss, where it stands there; `url` the
+    address of its token's page, where the reader has one.
     """
 
     token: ListEntry
@@ -103,6 +104,7 @@ class Entry:
     alike: int = 0
     people: int = 0
     as_rank: int | None = None
+    url: str = ""
 
     @property
     def differs(self) -> bool:

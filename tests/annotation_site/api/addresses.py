@@ -53,7 +53,9 @@ GET = {
     "api:retry": NO_GET,
     "api:extraction_log": ADMIN,
     "api:manifest": (401, 403, 403, 403, 403, 404),  # the world's was never written
-    "api:vectors": ADMIN,
+    "api:vectors": RESEARCHER,
+    "api:vocabulary_token": RESEARCHER,
+    "api:picture": RESEARCHER,
     "api:neuron": RESEARCHER,
     "api:measurements": RESEARCHER,
     "api:measurable_models": RESEARCHER,
@@ -105,7 +107,9 @@ GET = {
 }
 
 OF_A_LIST = {"list", "draft", "submit", "skip", "feedback"}
-OF_AN_EXTRACTION = {"extraction", "cancel", "retry", "extraction_log", "manifest", "vectors"}
+OF_AN_EXTRACTION = {
+    "extraction", "cancel", "retry", "extraction_log", "manifest", "vectors", "picture",
+}  # fmt: skip
 OF_A_MEASUREMENT = {
     "measurement", "measurement_cancel", "measurement_retry", "measurement_log",
 }  # fmt: skip
@@ -148,6 +152,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     if name in OF_A_STUDY:
         return slug
     return {
+        "vocabulary_token": {**extraction, "token_id": 1},
         "neuron": {**extraction, "layer": 0, "index": 0},
         "measurement_table": {**measurement(assignment), "table": "saturation"},
         "measurement_file": {**measurement(assignment), "name": "saturation.csv"},

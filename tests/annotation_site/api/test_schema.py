@@ -103,6 +103,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "extension": ["csv"],
         "measurements": [str(measurement.public_id)],
         "other": [str(measurement.public_id)],
+        "token_id": [1],
         "layer": [0],
         "index": [0],
         "item": [done.item_id],
