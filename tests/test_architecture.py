@@ -107,7 +107,7 @@ FILES = {
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
-        "locations log models receiving selectors services sweeps tasks time_left titles urls views"
+        "locations log models postings receiving selectors services sweeps tasks time_left titles urls views"
     ),
     "exports": (
         "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "
