@@ -107,7 +107,8 @@ FILES = {
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
-        "locations log models postings receiving selectors services sweeps tasks time_left titles urls views"
+        "locations log models postings receiving selectors services sweeps tasks time_left titles "
+        "urls vector_sets views"
     ),
     "exports": (
         "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "
@@ -122,7 +123,10 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
-    "explorer": "agreement page places said urls views",
+    "explorer": (
+        "agreement page places said search search_files search_forms search_labels search_views "
+        "sets sets_forms sets_views urls views"
+    ),
     "notices": "context kinds models selectors services urls views",
     "operations": (
         "backup databases disk doctor health metrics overview requests site_cards site_facts "

@@ -493,3 +493,29 @@ class CorpusContent(models.Model):
 
     def __str__(self) -> str:
         return f"content of {self.corpus_id}"
+
+
+class VectorSet(models.Model):
+    """A named set of a model's value vectors, shared with the team.
+
+    `places` are pairs of layer and index, both from 0, in order and each once. What is made from a
+    set keeps the places that it was made from.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    title = models.CharField(max_length=bounds.TITLE)
+    note = models.TextField(blank=True)
+    model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="vector_sets")
+    places = models.JSONField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("-changed_at", "-pk")
+        constraints = (models.UniqueConstraint(Lower("title"), name="vector_set_title_once"),)
+
+    def __str__(self) -> str:
+        return self.title

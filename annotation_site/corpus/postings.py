@@ -8,13 +8,14 @@ a time. Without a whole index, `lists_holding` reads the lists themselves and fi
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from operator import and_, or_
 from typing import Any
 
 import numpy as np
 from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from annotation_site.corpus.models import Extraction, ListSegment, TokenPostings, Vector
 
@@ -189,6 +190,32 @@ def lists_holding(extraction_id: int, words: Sequence[Collection[int]], *, every
     if ListSegment.objects.filter(extraction=extraction_id, is_last=True).exists():
         return _by_postings(extraction_id, words, every=every)
     return _by_reading(extraction_id, words, every=every)
+
+
+def every_list(extraction_id: int) -> Iterator[Held]:
+    """All lists of an extraction in parts, without ranks and scores."""
+    segments = ListSegment.objects.filter(extraction=extraction_id).order_by("number")
+    if segments.filter(is_last=True).exists():
+        for size, places in segments.values_list("lists", "places").iterator(chunk_size=1):
+            yield unranked(*_places(bytes(places), size))
+        return
+    vectors = Vector.objects.filter(extraction=extraction_id).order_by("pk")
+    rows = vectors.values_list("kind", "layer", "index").iterator(chunk_size=ROWS)
+    while part := list(islice(rows, SEGMENT)):
+        kinds, layers, indices = zip(*part, strict=True)
+        yield unranked([KINDS.index(kind) for kind in kinds], layers, indices)
+
+
+def unranked(kinds: ArrayLike, layers: ArrayLike, indices: ArrayLike) -> Held:
+    """Lists at places, for a search without tokens. `kinds` are codes."""
+    codes = np.asarray(kinds, _KIND)
+    return Held(
+        codes,
+        np.asarray(layers, _PLACE),
+        np.asarray(indices, _PLACE),
+        np.full(len(codes), NO_RANK, _RANK),
+        np.full(len(codes), -np.inf, _SCORE),
+    )
 
 
 def _by_postings(extraction_id: int, words: Sequence[Collection[int]], *, every: bool) -> Held:
