@@ -99,11 +99,11 @@ FILES = {
     ),
     "api/serializers": (
         "contents corpus files lists measurements monitoring neurons open_links people results "
-        "studies"
+        "studies vector_search vector_sets"
     ),
     "api/views": (
         "contents corpus files lists measurements monitoring neurons open_links people results "
-        "site studies"
+        "site studies vector_search vector_sets"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "

@@ -17,8 +17,8 @@ from annotation_site.exports.table import Column, Row
 
 NAME = "lists"
 COLUMNS = (
-    Column("extraction", "text"), Column("model", "text"), Column("kind", "text"),
-    Column("layer", "number"), Column("index", "number"), Column("rank", "number"),
+    Column("extraction_id", "text"), Column("extraction", "text"), Column("model", "text"),
+    Column("kind", "text"), Column("layer", "number"), Column("index", "number"), Column("rank", "number"),
     Column("score", "number"), Column("tokens", "text"), Column("found_tokens", "text"),
     Column("people", "number"), Column("categories", "text"), Column("descriptions", "text"),
     Column("share_in_concepts", "number"), Column("made_up", "number"),
@@ -50,6 +50,7 @@ def _rows(found: Found, user: User) -> Iterator[Row]:
 def _cells(row: FoundVector) -> Row:
     labels, vector = row.labels, row.vector
     return (
+        str(row.extraction.public_id),
         str(row.extraction),
         str(row.extraction.model),
         vector.kind,
