@@ -368,7 +368,7 @@ class ListSegment(models.Model):
 
 
 class TokenPostings(models.Model):
-    """The lists of a segment that hold one of 16 tokens in a row, with ranks and scores, packed.
+    """The lists of a segment that hold one of 16 tokens in a row, with their scores, packed.
 
     `block` is the token ids divided by 16. Derived from the vectors, and written anew from them.
     """

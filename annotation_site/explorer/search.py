@@ -24,11 +24,10 @@ from annotation_site.corpus.browsing import tokens_reading
 from annotation_site.corpus.models import Extraction, Token, Vector
 from annotation_site.corpus.postings import (
     KINDS,
-    NO_RANK,
     Held,
     every_list,
     lists_holding,
-    unranked,
+    unscored,
 )
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
@@ -272,12 +271,15 @@ def rows_of(found: Found, user: User, first: int, end: int) -> list[FoundVector]
     vectors, displays = _read(found, places)
     labels = labels_of(user, [vector.pk for vector in vectors.values()])
     rows = []
-    for position, (kind, layer, index, rank, score) in places:
+    for position, (kind, layer, index) in places:
         extraction = found.extractions[position]
         vector = vectors.get((extraction.pk, kind, layer, index))
         if vector is None:
             continue  # deleted meanwhile
         wanted = found.wanted.get(extraction.pk, set())
+        ranks = (n for n, token_id in enumerate(vector.token_ids, 1) if token_id in wanted)
+        rank = next(ranks, None)  # scores fall, so the best one too
+        scores: Any = vector.scores  # the field gives floats for the bytes that it stores
         shown = [
             TopToken(n, displays[extraction.pk].get(token_id, ""), token_id in wanted)
             for n, token_id in enumerate(vector.token_ids, 1)
@@ -287,8 +289,8 @@ def rows_of(found: Found, user: User, first: int, end: int) -> list[FoundVector]
             FoundVector(
                 vector=vector,
                 extraction=extraction,
-                rank=None if rank == NO_RANK else rank,
-                score=None if score == -np.inf else score,
+                rank=rank,
+                score=None if rank is None or scores is None else scores[rank - 1],
                 top=shown[:TOP],
                 further=shown[TOP:],
                 labels=labels.get(vector.pk, VectorLabels()),
@@ -364,7 +366,7 @@ def _labelled(
 
 def _at(places: Sequence[Place]) -> Held:
     """The lists at places."""
-    return unranked(
+    return unscored(
         [KINDS.index(kind) for _, kind, _, _ in places],
         [layer for _, _, layer, _ in places],
         [index for _, _, _, index in places],
@@ -435,20 +437,19 @@ def _order(
     return np.lexsort(by_place)
 
 
-def _told(lists: Held, chosen: slice) -> list[tuple[str, int, int, int, float]]:
-    """Kind, layer, index, rank and score of some lists, as Python's own values."""
-    part = lists.where(chosen)  # type: ignore[arg-type]
-    columns = (part.layers, part.indices, part.ranks, part.scores)
-    kinds = [KINDS[code] for code in part.kinds]
-    return list(zip(kinds, *(column.tolist() for column in columns), strict=True))
+def _told(lists: Held, chosen: slice) -> list[tuple[str, int, int]]:
+    """Kind, layer and index of some lists, as Python's own values."""
+    kinds = [KINDS[code] for code in lists.kinds[chosen]]
+    layers, indices = lists.layers[chosen].tolist(), lists.indices[chosen].tolist()
+    return list(zip(kinds, layers, indices, strict=True))
 
 
 def _read(
-    found: Found, places: Sequence[tuple[int, tuple[str, int, int, int, float]]]
+    found: Found, places: Sequence[tuple[int, tuple[str, int, int]]]
 ) -> tuple[dict[tuple[int, str, int, int], Vector], dict[int, dict[int, str]]]:
     """The vectors at places, and the tokens that their rows show, by extraction."""
     groups: defaultdict[tuple[int, str, int], list[int]] = defaultdict(list)
-    for position, (kind, layer, index, *_rest) in places:
+    for position, (kind, layer, index) in places:
         groups[found.extractions[position].pk, kind, layer].append(index)
     chosen: defaultdict[int, Q] = defaultdict(Q)
     for (pk, kind, layer), indices in groups.items():
@@ -457,7 +458,7 @@ def _read(
     displays: dict[int, dict[int, str]] = {}
     for pk, which in chosen.items():
         rows = Vector.objects.filter(which, extraction=pk).only(
-            "extraction", "kind", "layer", "index", "token_ids"
+            "extraction", "kind", "layer", "index", "token_ids", "scores"
         )
         ids: set[int] = set()
         wanted = found.wanted.get(pk, set())

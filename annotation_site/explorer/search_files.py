@@ -18,10 +18,11 @@ from annotation_site.exports.table import Column, Row
 NAME = "lists"
 COLUMNS = (
     Column("extraction_id", "text"), Column("extraction", "text"), Column("model", "text"),
-    Column("kind", "text"), Column("layer", "number"), Column("index", "number"), Column("rank", "number"),
-    Column("score", "number"), Column("tokens", "text"), Column("found_tokens", "text"),
-    Column("people", "number"), Column("categories", "text"), Column("descriptions", "text"),
-    Column("share_in_concepts", "number"), Column("made_up", "number"),
+    Column("kind", "text"), Column("layer", "number"), Column("index", "number"),
+    Column("rank", "number"), Column("score", "number"), Column("tokens", "text"),
+    Column("found_tokens", "text"), Column("people", "number"), Column("categories", "text"),
+    Column("descriptions", "text"), Column("share_in_concepts", "number"),
+    Column("made_up", "number"),
 )  # fmt: skip
 
 

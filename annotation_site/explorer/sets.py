@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.hidden import Hidden, hidden_from
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Vector, VectorSet
-from annotation_site.corpus.postings import KINDS, unranked
+from annotation_site.corpus.postings import KINDS, unscored
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.corpus.vector_sets import is_own as is_own
 from annotation_site.corpus.vector_sets import places_typed as places_typed
@@ -177,7 +177,7 @@ def _members(model: LanguageModel, places: Sequence[Place], user: User) -> list[
     found = Found(
         extractions=extractions,
         of=np.array([position[newest[place]] for place in there], np.intp),
-        lists=unranked(
+        lists=unscored(
             [KINDS.index(Kind.VALUE)] * len(there),
             [layer for layer, _ in there],
             [index for _, index in there],
