@@ -227,9 +227,17 @@ def _profile(searches, reader):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
     from annotation_site.explorer.search import found_page
-    for name in ("one token, number 1,000", "share of at least 20%, by share", "category, and a token", "words in descriptions"):
+
+    for name in (
+        "one token, number 1,000",
+        "share of at least 20%, by share",
+        "category, and a token",
+        "words in descriptions",
+    ):
         with CaptureQueriesContext(connection) as q:
-            t=time.perf_counter(); found_page(searches[name], reader); t=time.perf_counter()-t
+            t = time.perf_counter()
+            found_page(searches[name], reader)
+            t = time.perf_counter() - t
         print(name, _ms(t))
         for one in q.captured_queries:
             print("   ", one["time"], one["sql"][:230])
