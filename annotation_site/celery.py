@@ -35,6 +35,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 # Run by one worker at a time, every few seconds; each must be safe to run at once in many.
 SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
+    "annotation_site.corpus.postings.postings_sweep",
     "annotation_site.measurements.sweeps.measurements_sweep",
     "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.crowd.joining.crowd_sweep",

@@ -99,15 +99,16 @@ FILES = {
     ),
     "api/serializers": (
         "contents corpus files lists measurements monitoring neurons open_links people results "
-        "studies"
+        "studies vector_search vector_sets"
     ),
     "api/views": (
         "contents corpus files lists measurements monitoring neurons open_links people results "
-        "site studies"
+        "site studies vector_search vector_sets"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
-        "locations log models receiving selectors services sweeps tasks time_left titles urls views"
+        "locations log models postings receiving selectors services sweeps tasks time_left titles "
+        "urls vector_sets views"
     ),
     "exports": (
         "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "
@@ -123,8 +124,9 @@ FILES = {
         "sweeps tables tasks urls views"
     ),
     "explorer": (
-        "agreement judged landing lists lookups machines page picture places said shares similar "
-        "tokens urls views"
+        "agreement judged landing lists lookups machines page picture places said search "
+        "search_files search_forms search_labels search_views sets sets_forms sets_views shares "
+        "similar tokens urls views"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": (

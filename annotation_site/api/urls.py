@@ -15,6 +15,8 @@ from annotation_site.api.views import (
     results,
     site,
     studies,
+    vector_search,
+    vector_sets,
 )
 
 app_name = "api"
@@ -22,6 +24,7 @@ STUDY = "studies/<slug:slug>"
 PERSON = f"{STUDY}/people/<uuid:public_id>"
 EXTRACTION = "extractions/<uuid:public_id>"
 MEASUREMENT = "measurements/<uuid:public_id>"
+SET = "sets/<uuid:public_id>"
 LINK = f"{STUDY}/links/<uuid:public_id>"
 EXPORT = f"{STUDY}/exports/<uuid:public_id>"
 urlpatterns = [
@@ -73,6 +76,15 @@ urlpatterns = [
         neurons.NeuronView.as_view(),
         name="neuron",
     ),
+    path("vectors", vector_search.AllVectorsView.as_view(), name="all_vectors"),
+    path(
+        "vectors.<slug:extension>",
+        vector_search.AllVectorsFileView.as_view(),
+        name="all_vectors_file",
+    ),
+    path("sets", vector_sets.SetsView.as_view(), name="sets"),
+    path(SET, vector_sets.SetView.as_view(), name="set"),
+    path(f"{SET}/vectors.<slug:extension>", vector_sets.SetFileView.as_view(), name="set_file"),
     path("measurements", measurements.MeasurementsView.as_view(), name="measurements"),
     path(
         "measurements/models",

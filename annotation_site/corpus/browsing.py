@@ -61,23 +61,32 @@ class VectorsPage:
 
 def tokens_spelled(extraction: Extraction, word: str) -> QuerySet[Token]:
     """Tokens that read `word` in any case, at a word's start or within a word."""
-    piece = word.removeprefix(CONTINUATION)
-    forms = [word] if word != piece else [piece, CONTINUATION + piece]
-    # Lowered here and by the database: SQLite's lower() leaves all but ASCII as it is.
-    lowered_forms = [*(form.lower() for form in forms), *(Lower(Value(form)) for form in forms)]
-    return extraction.tokens.annotate(lowered=Lower("display")).filter(lowered__in=lowered_forms)
+    return _spelled(extraction.tokens.all(), word)
 
 
 def tokens_that_read(extraction: Extraction, word: str) -> QuerySet[Token]:
     """As `tokens_spelled`; a `*` at the end also finds the tokens that begin so."""
+    return tokens_reading(extraction.tokens.all(), word)
+
+
+def tokens_reading(tokens: QuerySet[Token], word: str) -> QuerySet[Token]:
+    """As `tokens_that_read`, among some tokens: those of several extractions, for instance."""
     beginning = word.rstrip("*")
     if beginning == word or not any(letter.isalnum() for letter in beginning):
-        return tokens_spelled(extraction, word)
+        return _spelled(tokens, word)
     forms = [beginning, CONTINUATION + beginning.removeprefix(CONTINUATION)]
-    found = extraction.tokens.annotate(lowered=Lower("display"))
+    found = tokens.annotate(lowered=Lower("display"))
     return found.filter(
         reduce(or_, (Q(lowered__startswith=form.lower()) for form in dict.fromkeys(forms)))
     )
+
+
+def _spelled(tokens: QuerySet[Token], word: str) -> QuerySet[Token]:
+    piece = word.removeprefix(CONTINUATION)
+    forms = [word] if word != piece else [piece, CONTINUATION + piece]
+    # Lowered here and by the database: SQLite's lower() leaves all but ASCII as it is.
+    lowered_forms = [*(form.lower() for form in forms), *(Lower(Value(form)) for form in forms)]
+    return tokens.annotate(lowered=Lower("display")).filter(lowered__in=lowered_forms)
 
 
 def vectors_page(

@@ -12,11 +12,14 @@ from django.utils.translation import gettext_noop
 from annotation_site.analysis.stopwords import is_stopword
 from annotation_site.corpus.models import (
     LanguageModel,
+    ListSegment,
     Token,
+    TokenPostings,
     TriggerPrefixes,
     ValueStatistics,
     Vector,
 )
+from annotation_site.corpus.postings import PostingsWriter
 from annotation_site.errors import SiteError
 from annotation_site.sentences import Sentence
 from ffn_extract.bundle import (
@@ -100,7 +103,7 @@ def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Pr
     counts = bundle.manifest.counts
     store("load_tokens", counts.tokens, _chunks(_token, extraction_id, bundle.iter_tokens(CHUNK)))
     lists = chain(
-        _chunks(_vector, extraction_id, bundle.iter_vectors(CHUNK)),
+        _vector_chunks(extraction_id, bundle.iter_vectors(CHUNK)),
         _chunks(_value_statistics, extraction_id, bundle.iter_value_statistics(CHUNK)),
         _prefix_chunks(extraction_id, bundle.iter_trigger_prefixes(CHUNK)),
     )
@@ -113,6 +116,18 @@ def _chunks(
 ) -> Iterator[Chunk]:
     for chunk in rows:
         yield len(chunk), [make(extraction_id, row) for row in chunk]
+
+
+def _vector_chunks(extraction_id: int, rows: Iterable[list[VectorRow]]) -> Iterator[Chunk]:
+    """Chunks of lists, and those of the index of their tokens, which count as none."""
+    postings = PostingsWriter(extraction_id)
+    for chunk in rows:
+        vectors = [_vector(extraction_id, row) for row in chunk]
+        yield len(chunk), vectors
+        for made in postings.add(vectors):  # stored by now, so they have their keys
+            yield 0, made
+    for made in postings.close():
+        yield 0, made
 
 
 def _prefix_chunks(extraction_id: int, rows: Iterable[list[TriggerPrefixRow]]) -> Iterator[Chunk]:
@@ -143,7 +158,10 @@ def _prefix_chunks(extraction_id: int, rows: Iterable[list[TriggerPrefixRow]]) -
 
 def rows_delete(extraction_id: int, beat: Callable[[], object] = lambda: None) -> None:
     """Remove an extraction's rows in short transactions; `beat` follows each."""
-    for model in (TriggerPrefixes, ValueStatistics, Vector, Token):
+    models_of_rows = (
+        ListSegment, TokenPostings, TriggerPrefixes, ValueStatistics, Vector, Token,
+    )  # fmt: skip
+    for model in models_of_rows:
         while True:
             chunk = list(
                 model.objects.filter(extraction_id=extraction_id).values_list("pk", flat=True)[

@@ -342,6 +342,55 @@ class Vector(models.Model):
         return f"{self.kind} {self.layer}.{self.index}"
 
 
+class ListSegment(models.Model):
+    """A part of an extraction's lists in the index of tokens: at most 65,536 of them.
+
+    An ordinal is a list's position in it. `places` packs their kinds, layers and indices: see
+    `corpus.postings`. The index of an extraction is whole when its last segment is there.
+    """
+
+    extraction = models.ForeignKey(
+        Extraction, on_delete=models.CASCADE, related_name="segments", db_index=False
+    )
+    number = models.PositiveIntegerField()
+    lists = models.PositiveIntegerField()
+    last_key = models.BigIntegerField()  # the primary key of its last vector
+    is_last = models.BooleanField()
+    places = models.BinaryField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["extraction", "number"], name="segment_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"segment {self.number}"
+
+
+class TokenPostings(models.Model):
+    """The lists of a segment that hold one of 16 tokens in a row, with their scores, packed.
+
+    `block` is the token ids divided by 16. Derived from the vectors, and written anew from them.
+    """
+
+    extraction = models.ForeignKey(
+        Extraction, on_delete=models.CASCADE, related_name="postings", db_index=False
+    )
+    segment = models.PositiveIntegerField()
+    block = models.PositiveIntegerField()
+    entries = models.BinaryField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["extraction", "block", "segment"], name="postings_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"block {self.block} of segment {self.segment}"
+
+
 class ValueStatistics(models.Model):
     """Numbers about one value vector, whether its list was extracted or not.
 
@@ -444,3 +493,29 @@ class CorpusContent(models.Model):
 
     def __str__(self) -> str:
         return f"content of {self.corpus_id}"
+
+
+class VectorSet(models.Model):
+    """A named set of a model's value vectors, shared with the team.
+
+    `places` are pairs of layer and index, both from 0, in order and each once. What is made from a
+    set keeps the places that it was made from.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    title = models.CharField(max_length=bounds.TITLE)
+    note = models.TextField(blank=True)
+    model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="vector_sets")
+    places = models.JSONField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("-changed_at", "-pk")
+        constraints = (models.UniqueConstraint(Lower("title"), name="vector_set_title_once"),)
+
+    def __str__(self) -> str:
+        return self.title

@@ -16,6 +16,7 @@ from tests.annotation_site.factories import (
     client_of,
     make_measurement,
     make_study,
+    make_vector_set,
 )
 
 World = tuple[Study, Assignment, tuple[Client, ...]]
@@ -100,6 +101,15 @@ GET = {
         ),
         (302, 403, 403, 200, 200, 200),
     ),
+    "explorer:search": (302, 403, 403, 200, 200, 200),
+    "explorer:search_file": (302, 403, 403, 200, 200, 200),
+    "explorer:sets": (302, 403, 403, 200, 200, 200),
+    "explorer:set_new": (302, 403, 403, 200, 200, 200),
+    "explorer:set_add": (302, 403, 403, 405, 405, 405),
+    "explorer:set": (302, 403, 403, 200, 200, 200),
+    "explorer:set_change": (302, 403, 403, 405, 405, 405),
+    "explorer:set_delete": (302, 403, 403, 405, 405, 405),
+    "explorer:set_file": (302, 403, 403, 200, 200, 200),
     "corpus:retry": (302, 403, 403, 403, 403, 405),
     "corpus:rename": (302, 403, 403, 403, 403, 405),
     "corpus:delete": (302, 403, 403, 403, 403, 405),
@@ -212,6 +222,7 @@ def world_make() -> tuple[int, int]:
     make_link(study)
     make_study()
     make_measurement()
+    make_vector_set()
     return study.pk, assignment_of(study).pk
 
 
@@ -264,6 +275,12 @@ def address(name: str, study, assignment) -> str:
         "explorer:picture": {"public_id": extraction.public_id},
         "explorer:token": {"public_id": extraction.public_id, "token_id": 1},
         "explorer:neuron": {"public_id": extraction.public_id, "layer": 0, "index": 0},
+        "explorer:search_file": {"extension": "csv"},
+        **{
+            f"explorer:{name}": addresses.vector_set(assignment)
+            for name in ("set", "set_change", "set_delete")
+        },
+        "explorer:set_file": {**addresses.vector_set(assignment), "extension": "csv"},
         "corpus:corpus_delete": {"public_id": assignment.public_id},
         "corpus:log": {"public_id": extraction.public_id},
         "corpus:manifest": {"public_id": extraction.public_id},

@@ -27,6 +27,7 @@ from annotation_site.corpus.models import (
     Token,
     TriggerPrefixes,
     Vector,
+    VectorSet,
 )
 from annotation_site.measurements.files import ReadFile, files_store
 from annotation_site.measurements.models import Measurement
@@ -123,6 +124,13 @@ def make_extraction(
         for vector in extraction.vectors.filter(kind__in=KEY_KINDS).order_by("pk")
     )
     return extraction
+
+
+def make_vector_set(model: LanguageModel | None = None, **changes: Any) -> VectorSet:
+    """A set of two value vectors, of no maker."""
+    number = VectorSet.objects.count() + 1
+    told = {"title": f"A set of vectors, {number}", "places": [[0, 0], [1, 1]], **changes}
+    return VectorSet.objects.create(model=model or LanguageModelFactory(), **told)
 
 
 def make_measurement(model: LanguageModel | None = None, **changes: Any) -> Measurement:

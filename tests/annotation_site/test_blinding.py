@@ -29,7 +29,9 @@ from annotation_site.corpus.models import (
     TriggerPrefixes,
     ValueStatistics,
     Vector,
+    VectorSet,
 )
+from annotation_site.corpus.postings import postings_sweep
 from annotation_site.measurements.models import Measurement
 from tests.annotation_site.annotation.crowd.people import CHECK, RIGHT, WRONG, make_link
 from tests.annotation_site.api.addresses import GET, kwargs
@@ -44,6 +46,7 @@ from tests.annotation_site.factories import (
     make_extraction,
     make_measurement,
     make_prefixes,
+    make_vector_set,
     pattern,
 )
 
@@ -80,13 +83,16 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
 
     `rules` are those of a study of trigger prefixes; else lists show top tokens.
     """
-    for table in (Study, Measurement, Extraction, LanguageModel):
+    for table in (Study, Measurement, VectorSet, Extraction, LanguageModel):
         _clear(table)
     User.objects.all().delete()
     extraction = make_extraction(
         layers=1, per_layer=len(USES), kinds=("value",), model=LanguageModelFactory(name=model)
     )
     make_measurement(extraction.model, title=f"Saturation of {model}")
+    places = [[0, 0], [layers[0], offset]]
+    make_vector_set(extraction.model, title=f"A set of {model}", places=places)
+    postings_sweep()
     for n, vector in enumerate(Vector.objects.order_by("index")):
         Vector.objects.filter(pk=vector.pk).update(
             kind=kinds[n % len(kinds)],
@@ -235,6 +241,17 @@ def everything_an_annotator_reaches(study, person):
         ("picture", [extraction]),
     ):
         url = reverse(f"explorer:{name}", args=place)
+        seen.append((f"explorer:{name}", *_response(client, "get", url)))
+    of_set = [VectorSet.objects.get().public_id]
+    for name, args in (
+        ("search", []),
+        ("search_file", ["csv"]),
+        ("sets", []),
+        ("set_new", []),
+        ("set", of_set),
+        ("set_file", [*of_set, "csv"]),
+    ):
+        url = f"{reverse(f'explorer:{name}', args=args)}?tokens=word1"
         seen.append((f"explorer:{name}", *_response(client, "get", url)))
     Study.objects.update(state=Study.State.CLOSED)
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *lists]]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from annotation_site.corpus.models import VectorSet
 from annotation_site.measurements.models import Measurement
 
 ANYBODY = (401, 200, 200, 200, 200, 200)
@@ -57,6 +58,11 @@ GET = {
     "api:vocabulary_token": RESEARCHER,
     "api:picture": RESEARCHER,
     "api:neuron": RESEARCHER,
+    "api:all_vectors": RESEARCHER,
+    "api:all_vectors_file": RESEARCHER,
+    "api:sets": RESEARCHER,
+    "api:set": RESEARCHER,
+    "api:set_file": RESEARCHER,
     "api:measurements": RESEARCHER,
     "api:measurable_models": RESEARCHER,
     "api:measurement_estimates": NO_GET,
@@ -133,6 +139,11 @@ def measurement(assignment: Any) -> dict[str, Any]:
     return {"public_id": newest(Measurement.objects, "public_id", assignment.public_id)}
 
 
+def vector_set(assignment: Any) -> dict[str, Any]:
+    """The newest set of vectors; in a world without one, what nothing has."""
+    return {"public_id": newest(VectorSet.objects, "public_id", assignment.public_id)}
+
+
 def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     """What stands in the address, for the world of the permission tests."""
     name = name.removeprefix("api:")
@@ -153,6 +164,9 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         return slug
     return {
         "vocabulary_token": {**extraction, "token_id": 1},
+        "all_vectors_file": {"extension": "csv"},
+        "set": vector_set(assignment),
+        "set_file": {**vector_set(assignment), "extension": "csv"},
         "neuron": {**extraction, "layer": 0, "index": 0},
         "measurement_table": {**measurement(assignment), "table": "saturation"},
         "measurement_file": {**measurement(assignment), "name": "saturation.csv"},

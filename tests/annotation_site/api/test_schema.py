@@ -40,6 +40,7 @@ from tests.annotation_site.factories import (
     make_invitation,
     make_measurement,
     make_study,
+    make_vector_set,
     pattern,
     submission,
 )
@@ -89,6 +90,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
     link = make_link(study)
     corpus = Corpus.objects.create(name="two", sentences=2, size=8, digest="0" * 64)
     measurement = make_measurement(requested_by=user)
+    vector_set = make_vector_set(created_by=user)
     invitation, _ = make_invitation(by=user) if user.is_admin else (None, "")
     other = study.memberships.filter(role=Membership.Role.ANNOTATOR).last().user
     known = {
@@ -102,6 +104,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "exports": [str(job.public_id)],
         "extension": ["csv"],
         "measurements": [str(measurement.public_id)],
+        "sets": [str(vector_set.public_id)],
         "other": [str(measurement.public_id)],
         "token_id": [1],
         "layer": [0],

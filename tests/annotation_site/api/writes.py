@@ -25,6 +25,7 @@ LINK = {
     "most_people": 5,
     "most_lists": 5,
 }
+VECTOR_SET = {"title": "A set", "model": 2**31 - 1, "places": ["0:0"]}
 MEASUREMENT = {"name": "saturation", "model": 2**31 - 1}
 # What every method that changes something answers to the people of addresses.GET.
 WRITES = {
@@ -52,6 +53,10 @@ WRITES = {
     ("api:extraction", "DELETE"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
+    ("api:sets", "POST"): (VECTOR_SET, (401, 403, 403, 422, 422, 422)),  # of no model that is here
+    # Nobody made the world's set: admins alone change it.
+    ("api:set", "PATCH"): ({"title": "Twelve"}, (401, 403, 403, 403, 403, 200)),
+    ("api:set", "DELETE"): (None, (401, 403, 403, 403, 403, 204)),
     # Of no model that is here.
     ("api:measurements", "POST"): (MEASUREMENT, (401, 403, 403, 422, 422, 422)),
     ("api:measurement_estimates", "POST"): (MEASUREMENT, (401, 403, 403, 422, 422, 422)),
