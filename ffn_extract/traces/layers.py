@@ -19,9 +19,7 @@ from ffn_extract.traces.request import ENTRIES
 
 ROWS = 32
 """States that are scored at once."""
-NOT_FINITE = (
-    "The numbers of the model are not finite at this prompt{when}, so nothing can be read. {way_out}"
-)
+NOT_FINITE = "The numbers of the model are not finite at this prompt{when}, so nothing can be read. {way_out}"
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,4 @@ def _known(cls: Any, values: object, what: str, needed: tuple[str, ...]) -> dict
 
 def _require_whole(what: str, value: object, low: int = 0, high: int = _LARGEST) -> None:
     if type(value) is not int or not low <= value <= high:
-        raise OptionError(
-            f"{what} must be a whole number from {low:,} to {high:,}, not {value!r}."
-        )
+        raise OptionError(f"{what} must be a whole number from {low:,} to {high:,}, not {value!r}.")

@@ -109,15 +109,13 @@ class LastTracer:
         with steps.step("checkpoint") as done:
             # A name of the hub is not asked for again: who names a revision gets that.
             key = (model, repr(options.to_json()), request.dtype)
-            if self._tracer is not None and self._key[:3] == key:
-                if self._key[3] == (files_of(self._tracer.checkpoint)):
-                    done(1, 1)
-                    return self._tracer, False
-            self._key, self._tracer = (), None
+            kept = self._tracer
+            if kept is not None and self._key == (*key, files_of(kept.checkpoint)):
+                done(1, 1)
+                return kept, False
+            self._key, self._tracer, kept = (), None, None  # before another one is loaded
             device = open_device(options.device)
-            checkpoint = find_checkpoint(
-                model, options.revision, done, gguf_file=options.gguf_file
-            )
+            checkpoint = find_checkpoint(model, options.revision, done, gguf_file=options.gguf_file)
         self._tracer = open_tracer(checkpoint, options, request.dtype, device, steps)
         self._key = (*key, files_of(checkpoint))
         self.loaded += 1
@@ -135,7 +133,7 @@ def open_tracer(
 
     Raises FFNExtractError.
     """
-    with steps.step("vocabulary"):
+    with steps.step("vocabulary") as done:
         weights = open_weights(checkpoint, options)
         family = running_family(weights.architecture)
         require_traceable(family, Settings(checkpoint.config))
@@ -144,6 +142,7 @@ def open_tracer(
         _require_memory(name, checkpoint, dtype, sizes.vocab_size * sizes.d_model, device)
         tokenizer, vocabulary = open_vocabulary(checkpoint)
         vocabulary.check_rows(sizes.vocab_size)
+        done(1, 1)
     with steps.step("model") as done:
         model = load_model(checkpoint, TRACES, getattr(torch, dtype)).to(device)
         reader = Reader(model, family)

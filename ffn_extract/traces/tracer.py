@@ -88,14 +88,7 @@ class Tracer:
         """The whole answer but its seconds. `step` is that of `Steps`. Raises FFNExtractError."""
         prompt = self.read(request)
         followed = self._asked_token(request)
-        changes = [
-            Intervention(
-                one.layer, one.index, one.action, one.value, from_position=one.from_position
-            )
-            for one in request.interventions
-        ]
-        with intervened(self.reader, changes):
-            pass  # refuses vectors that the model does not have before it runs
+        changes = self._changes(request)
         runs = 2 if changes else 1
         with step("trace") as done:
             count = len(self.reader.layers)
@@ -112,9 +105,10 @@ class Tracer:
                 followed = best(self.reader.unembed.scores(plain.final[None])[0], 1)[0]
             seen = _Seen(self, plain, followed)
             seen_changed = None if changed is None else _Seen(self, changed, followed)
-        with step("tokens"):
+        with step("tokens") as done:
             wanted = seen.sides() + (seen_changed.sides() if seen_changed else [])
             tokens = self.vectors.find(wanted)
+            done(1, 1)
         with step("continuation") as done:
             total = max(1, runs * request.new_tokens)
             written = self._continued(prompt, request, plain, lambda n: done(n, total))
@@ -143,6 +137,24 @@ class Tracer:
                 "first_difference": first_difference(written, after),
             }
         return answer
+
+    def _changes(self, request: TraceRequest) -> list[Intervention]:
+        """The interventions; one that the model cannot have is refused before it runs."""
+        dtype: torch.dtype = self.reader.model.dtype
+        for one in request.interventions:
+            if one.action == "set" and abs(one.value) > torch.finfo(dtype).max:
+                raise OptionError(
+                    f"The value {one.value:g} is too large for {str(dtype).split('.')[-1]}, in which "
+                    "the model runs. Give a smaller one, or run it in float32."
+                )
+        changes = [
+            Intervention(
+                one.layer, one.index, one.action, one.value, from_position=one.from_position
+            )
+            for one in request.interventions
+        ]
+        with intervened(self.reader, changes):
+            return changes
 
     def shown(self, token_id: int) -> str:
         """A token's display form; of a row that no entry of the tokenizer names, its number."""

@@ -32,7 +32,6 @@ class LinearLogit:
         return vectors.to(torch.float64) @ self.direction
 
 
-
 class Unembed:
     """The model's final norm, what narrows its output if anything does, and its head with the bias.
 
