@@ -141,11 +141,12 @@ class Tracer:
     def _changes(self, request: TraceRequest) -> list[Intervention]:
         """The interventions; one that the model cannot have is refused before it runs."""
         dtype: torch.dtype = self.reader.model.dtype
+        name = str(dtype).removeprefix("torch.")
         for one in request.interventions:
             if one.action == "set" and abs(one.value) > torch.finfo(dtype).max:
                 raise OptionError(
-                    f"The value {one.value:g} is too large for {str(dtype).split('.')[-1]}, in which "
-                    "the model runs. Give a smaller one, or run it in float32."
+                    f"The value {one.value:g} is too large for {name}, in which the model "
+                    "runs. Give a smaller one, or run it in float32."
                 )
         changes = [
             Intervention(
@@ -301,5 +302,5 @@ class _Seen:
 def _number(value: float) -> float:
     """Eight significant digits, which hold all that float32 does; no minus zero."""
     if value != value or abs(value) == float("inf"):
-        raise FFNExtractError("The numbers of the model are not finite, so nothing can be read.")
+        raise FFNExtractError("The model's numbers are not finite, so nothing can be read.")
     return float(f"{value:.8g}") + 0.0

@@ -319,7 +319,7 @@ def test_in_half_precision_parts_add_up_too(tiny_model, family, dtype):
 
 @pytest.mark.parametrize("family", ["bert", "t5", "opt+350m"])
 def test_a_model_without_readings_is_refused_before_it_is_loaded(tiny_model, family):
-    with pytest.raises(FFNExtractError, match="and traced|or traced|traces need"):
+    with pytest.raises(FFNExtractError, match=r"and traced|or traced|traces need"):
         tracer_of(tiny_model(family))
 
 
