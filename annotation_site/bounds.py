@@ -18,3 +18,4 @@ CHOSEN_VECTORS = 200_000
 CORPUS_NAME = 100
 LICENCE = 200
 SENTENCE = 10_000  # of an uploaded corpus
+PROMPT = 2_000  # of a trace
