@@ -104,7 +104,7 @@ def labels_of(places: Iterable[Place], *, weights: str, user: User) -> Labels:
         .order_by("study__created_at", "study", "pk")
     )
     items = list(rows)
-    place_of = {item.pk: (item.layer, item.index) for item in items}  # type: ignore[attr-defined]
+    place_of = {item.pk: (item.layer, item.index) for item in items}
     found = items_sorted_out(items, user)
     held = {place_of[item.pk] for item in found.held}
     shown = [item for item in found.shown if place_of[item.pk] not in held]

@@ -7,8 +7,8 @@ from typing import Any
 from django.utils.translation import gettext
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.lists.hidden import Hidden, hidden_from
 from annotation_site.annotation.lists.entries import token_spelled
+from annotation_site.annotation.lists.hidden import Hidden, hidden_from
 from annotation_site.annotation.models import Item
 from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Extraction, Kind
@@ -350,7 +350,9 @@ def trace_page(seen: Seen, look: Look) -> TracePage:
     chosen = {(int(one["layer"]), int(one["index"])) for one in look.changes}
     make = _Rows(answer, seen.labels, chosen)
     pushed = [make.of(one["layer"], one) for one in answer["pushed_most"]]
-    layer = look.layer if look.layer is not None else _open_layer(answer, first if changed else None)
+    layer = (
+        look.layer if look.layer is not None else _open_layer(answer, first if changed else None)
+    )
     layer = min(layer, len(answer["layers"]) - 1)
     panel = _panel(answer, layer, make, pushed, look.order)
     return TracePage(
@@ -484,8 +486,9 @@ def sentence_of(layers: Sequence[Mapping[str, Any]], token: Mapping[str, Any]) -
     for number, layer in enumerate(named):
         values = {"rank": f"{ranks[layer]:,}", "layer": layer}
         if number == 0:
-            first, other = gettext("first after layer %(layer)s"), gettext(
-                "rank %(rank)s after layer %(layer)s"
+            first, other = (
+                gettext("first after layer %(layer)s"),
+                gettext("rank %(rank)s after layer %(layer)s"),
             )
         else:
             first, other = gettext("first after %(layer)s"), gettext("%(rank)s after %(layer)s")

@@ -101,7 +101,7 @@ def trace_request(
         expires_at=timezone.now() + timedelta(days=settings.TRACE_DAYS),
     )
     # Without the prompt: the log is kept longer.
-    audit.record("trace_requested", target=trace.public_id, actor=requested_by, model=model.name)
+    audit.record("trace_requested", target=trace, actor=requested_by, model=model.name)
     wake(EXTRACTION_QUEUE)
     return trace
 
@@ -196,7 +196,7 @@ def _require_turn(person: User) -> None:
         )
     # The log counts those that are deleted by now.
     require_room(
-        AuditEntry.objects.filter(action="trace_requested", actor=person),
+        AuditEntry.objects.filter(action="trace_requested", actor=person.public_id),
         most=MOST_A_DAY,
         sentence=gettext(
             "You requested %(most)s traces today, which is the limit for one person. Continue "
@@ -266,7 +266,7 @@ def trace_share(*, trace: Trace, is_shared: bool, by: User) -> None:
     """Show a trace to the team, or to its person and admins alone. Raises NotAllowed."""
     _require_mine(trace, by)
     if Trace.objects.filter(pk=trace.pk).exclude(is_shared=is_shared).update(is_shared=is_shared):
-        audit.record("trace_shared", target=trace.public_id, actor=by, shared=is_shared)
+        audit.record("trace_shared", target=trace, actor=by, shared=is_shared)
     trace.is_shared = is_shared
 
 
@@ -275,7 +275,7 @@ def trace_delete(*, trace: Trace, by: User) -> None:
     """Delete a trace with its prompt, also one that waits or runs. Raises NotAllowed."""
     _require_mine(trace, by)
     if traces_remove(Trace.objects.filter(pk=trace.pk)):
-        audit.record("trace_deleted", target=trace.public_id, actor=by)
+        audit.record("trace_deleted", target=trace, actor=by)
 
 
 def traces_forget(*, person: User) -> None:

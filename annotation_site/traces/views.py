@@ -28,8 +28,13 @@ from annotation_site.traces.forms import (
     query_of,
 )
 from annotation_site.traces.models import Trace
-from annotation_site.traces.page import Seen, TracePage, interventions_seen_by, trace_page
-from annotation_site.traces.page import trace_seen_by
+from annotation_site.traces.page import (
+    Seen,
+    TracePage,
+    interventions_seen_by,
+    trace_page,
+    trace_seen_by,
+)
 from annotation_site.workers.selectors import workers_extracting
 
 PER_PAGE = 25
@@ -97,7 +102,7 @@ def _page_before(request: PersonRequest, form: PromptForm) -> HttpResponse | Non
     if found is None:
         return None
     for error in (text for errors in form.errors.values() for text in errors):
-        messages.error(request, error)
+        messages.error(request, str(error))
     return redirect(f"{_address(found)}?{_query(request.POST, changes_of(request.POST))}#change")
 
 
