@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ffn_extract.projection.projector import project
     from ffn_extract.projection.working_rows import HeldRows
     from ffn_extract.tables import list_entries, top_tokens
+    from ffn_extract.traces.run import trace
 
 __all__ = [
     "Bundle",
@@ -31,13 +32,14 @@ __all__ = [
     "open_bundle",
     "project",
     "top_tokens",
+    "trace",
 ]
 
 _MODULES = {
     "Bundle": "bundle", "Manifest": "bundle", "open_bundle": "bundle",
     "FFNExtractError": "errors", "ExtractOptions": "options", "extract": "pipeline",
     "project": "projection.projector", "list_entries": "tables", "top_tokens": "tables",
-    "HeldRows": "projection.working_rows",
+    "HeldRows": "projection.working_rows", "trace": "traces.run",
 }  # fmt: skip
 
 

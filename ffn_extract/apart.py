@@ -1,4 +1,4 @@
-"""Extractions and measurements in a process of their own, which sees none of the caller's secrets.
+"""Extractions, measurements and traces in a process of their own, which sees none of the caller's secrets.
 
 Strangers' weights, configs, tokenizers and texts are opened there. Its environment is an allow-list
 (`PASSED_ON`), it ends with the process that started it, and what it answers is JSON with bounds.
@@ -26,6 +26,7 @@ from ffn_extract.measurements import measurement_of
 from ffn_extract.measurements.declared import measure_options
 from ffn_extract.options import ExtractOptions
 from ffn_extract.progress import Progress, Report, Steps, ignore
+from ffn_extract.traces.request import TraceRequest
 
 PASSED_ON = (
     "CUDA_VISIBLE_DEVICES", "CURL_CA_BUNDLE", "FFN_CONTACT", "FFN_DATA_DIR", "FFN_GLOSS_DAYS",
@@ -142,6 +143,37 @@ class MeasuringApart:
         """
         described = [name, model, os.path.abspath(out), dict(values), dict(reading)]
         return dict(self._process.ask("measure", described, report=report))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+
+class TracingApart:
+    """A process that traces prompts, and keeps the last model that it loaded. `close` ends it.
+
+    A refusal, or a report that raises, leaves it ready for the next prompt; after ProcessEnded
+    another one is to be started.
+    """
+
+    def __init__(self) -> None:
+        self._process = _Process()
+
+    def trace(
+        self,
+        model: str,
+        reading: Mapping[str, Any],
+        request: Mapping[str, Any],
+        report: Report = ignore,
+    ) -> dict[str, Any]:
+        """The trace of a prompt, as `ffn-extract trace --format json` prints it.
+
+        `reading` is how the model is found and read, entries of `ExtractOptions`; `request` is an
+        object for `TraceRequest.from_json`. Raises FFNExtractError with a sentence that says what
+        to do, and ProcessEnded where the process is gone.
+        """
+        described = [model, dict(reading), dict(request)]
+        return dict(self._process.ask("trace", described, report=report))
 
     def close(self) -> None:
         """End the process."""
@@ -265,6 +297,7 @@ class _Served:
     def __init__(self, questions: IO[str], answers: IO[str]) -> None:
         self._questions, self._answers = questions, answers
         self._layers: Any = None
+        self._tracer: Any = None
         self._step, self._reported_at = "", 0.0
 
     def say(self, kind: str, value: Any = None) -> None:
@@ -332,6 +365,17 @@ class _Served:
             "words": list(done.result.words),
             "loaded": kept.loaded - before,
         }
+
+    def _trace(self, described: tuple[str, dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+        from ffn_extract.traces.run import LastTracer, reading_options
+
+        model, reading, request = described
+        wanted = TraceRequest.from_json(request)  # refused before a model is loaded
+        self._tracer = self._tracer or LastTracer()
+        found: dict[str, Any] = self._tracer.trace(
+            model, reading_options(reading), wanted, self._report
+        )
+        return found
 
     def _open(self, described: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
         from ffn_extract.pipeline import open_run

@@ -1,5 +1,6 @@
 """The command line. It imports heavy modules only when a command needs them."""
 
+import json
 import logging
 from collections.abc import Callable
 from functools import wraps
@@ -19,9 +20,10 @@ from ffn_extract.help_groups import GroupedCommand
 from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.scorers import WORD_LISTS, Scorer, scorer_at
 from ffn_extract.options import VECTOR_KINDS, flag_of
-from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, Progress
+from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, TRACE_STEPS, Progress
 from ffn_extract.target_lock import locked
 from ffn_extract.terminal import PrintableFormatter, printable
+from ffn_extract.traces.table import trace_lines
 from ffn_extract.version import __version__
 
 P = ParamSpec("P")
@@ -30,6 +32,7 @@ _NORM_CHECK_VECTORS = 100  # enough for a steady mean, and cheap: the lists are 
 _UNITS = {"projection": " vectors", "updates": " updates", "glosses": " tokens"}
 _UNITS |= {"keys": " sentences"}
 _UNITS |= {"reading": " batches", "control": " batches"}
+_UNITS |= {"trace": " layers", "continuation": " tokens"}
 _UNITS |= {"choosing": " layers", "perplexity": " batches", "writing": " batches"}
 _FORMATS = ("text", "json", "csv")
 _OF_EXTRACTION = {"torch", "transformers", "safetensors", "nltk"}  # bundles are read without
@@ -207,6 +210,49 @@ def paper(model: str, out: Path, only: str | None, **rest: Any) -> None:
     _say(f"{HTML_FILE} and {MARKDOWN_FILE} in {done.folder}")
 
 
+@main.command(
+    cls=GroupedCommand,
+    example='python -m ffn_extract trace gpt2 "The capital of France is" --zero 8:1954',
+)
+@click.argument("model")
+@click.argument("prompt")
+@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@asked.of_a_trace
+@asked.of_a_reading
+@_sentences
+def trace(
+    model: str,
+    prompt: str,
+    form: str,
+    set_to: tuple[str, ...],
+    scaled: tuple[str, ...],
+    zeroed: tuple[str, ...],
+    **rest: Any,
+) -> None:
+    """Trace which FFN sub-updates of MODEL made its prediction after PROMPT.
+
+    Of each layer, at one position: the top token before and after the FFN with its probability, the
+    rank of the token that is followed, and the largest sub-update with its coefficient m, its share
+    of all sub-updates, and the tokens of its value vector, the lowest-scoring ones where m is below
+    0. Then the logit as a sum, a continuation, and the vectors that pushed the token most. JSON has
+    ten of everything. Interventions trace the prompt a second time with changed coefficients.
+    """
+    own = {name: rest.pop(name) for name in asked.TRACE_NAMES}
+    changed = {"set": set_to, "scale": scaled, "zero": zeroed}
+    request = asked.trace_request_of(prompt, changed=changed, **own)
+    options = options_of(kinds=("value",), glosses=(), **rest)
+    from ffn_extract.traces.run import trace as run
+
+    with _Bars() as bars:
+        found = run(model, request, options, bars.show)
+    if form == "json":
+        # The one control that JSON leaves as it is.
+        _say(json.dumps(found).replace("\x7f", "\\u007f"))
+        return
+    for line in trace_lines(found):
+        _say(line)
+
+
 def _names_in(text: str) -> list[str]:
     return [one.strip() for one in text.split(",")]
 
@@ -250,7 +296,7 @@ class _Bars:
     """One progress bar per step, on standard error."""
 
     def __init__(self) -> None:
-        self._sentences = dict(STEPS) | dict(MEASUREMENT_STEPS)
+        self._sentences = dict(STEPS) | dict(MEASUREMENT_STEPS) | dict(TRACE_STEPS)
         self._width = max(map(len, self._sentences.values()))
         self._step = ""
         self._bar: tqdm[Any] | None = None

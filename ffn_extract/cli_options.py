@@ -1,11 +1,13 @@
 """Command-line options, generated from the declarations, grouped in `--help`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from ffn_extract.chosen_vectors import place_of
+from ffn_extract.errors import OptionError
 from ffn_extract.help_groups import option
 from ffn_extract.measurements.options import DTYPES
 from ffn_extract.measurements.suppression_options import (
@@ -26,8 +28,16 @@ from ffn_extract.options import (
     Option,
     flag_of,
 )
+from ffn_extract.traces.request import (
+    MOST_NEW_TOKENS,
+    MOST_TOKENS,
+    NEW_TOKENS,
+    RequestedIntervention,
+    TraceRequest,
+)
 
 EXAMPLES, RESULTS, SUPPRESSION = "Examples", "Results", "Suppression"
+PROMPT, INTERVENTIONS = "Prompt", "Interventions"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -284,6 +294,102 @@ of_a_comparison = declared(
     if (one.heading in (UNKNOWN, MACHINE) and name not in OF_KEYS)
     or name in ("name", "seed", "random_grain", "top_k", "drop_special")
 )
+
+of_a_reading = declared(
+    name
+    for name, one in OPTIONS.items()
+    if (one.heading in (UNKNOWN, MACHINE) and name not in OF_KEYS)
+    or name in ("name", "drop_special")
+)
+"""How a model is found and read, where nothing is drawn."""
+
+
+class TokenChoice(click.ParamType[int | str]):
+    """A token id, or a token as a text."""
+
+    name = "TEXT|ID"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """The number, or the text."""
+        return int(value) if str(value).isdecimal() and str(value).isascii() else str(value)
+
+
+of_a_trace = _all(
+    option(PROMPT)(
+        "--position", type=int, metavar="N",
+        help="The position that is read, from 0; by default the last one of the prompt.",
+    ),
+    option(PROMPT)(
+        "--token", type=TokenChoice(), metavar="TEXT|ID",
+        help="The token that is followed: its id, or its text as a trace shows it; by default the "
+        "model's top token.",
+    ),
+    option(PROMPT)(
+        "--new-tokens", type=int, default=NEW_TOKENS, metavar="N",
+        help=f"Tokens of the continuation, 0 to {MOST_NEW_TOKENS}.",
+    ),
+    option(PROMPT)(
+        "--max-tokens", type=int, default=MOST_TOKENS, metavar="N",
+        help="A longer prompt is refused; what the tokenizer puts before it counts.",
+    ),
+    option(INTERVENTIONS)(
+        "--set", "set_to", multiple=True, metavar="LAYER:INDEX=X",
+        help="Trace once more with this vector's coefficient set to X; repeatable.",
+    ),
+    option(INTERVENTIONS)(
+        "--scale", "scaled", multiple=True, metavar="LAYER:INDEX=X",
+        help="The same, with the coefficient multiplied by X.",
+    ),
+    option(INTERVENTIONS)(
+        "--zero", "zeroed", multiple=True, metavar="LAYER:INDEX",
+        help="The same, with the coefficient set to 0.",
+    ),
+    option(INTERVENTIONS)(
+        "--from-position", type=int, default=0, metavar="N",
+        help="The first position at which coefficients are changed, from 0; new tokens count.",
+    ),
+    option(MACHINE)(
+        "--dtype", type=click.Choice(DTYPES), default=DTYPES[0],
+        help="Precision of the weights while the model runs.",
+    ),
+)  # fmt: skip
+
+TRACE_NAMES = ("position", "token", "new_tokens", "max_tokens", "from_position", "dtype")
+"""The options of `trace_request_of` that a command has under their own names."""
+
+
+def trace_request_of(
+    prompt: str,
+    token: int | str | None,
+    changed: Mapping[str, Iterable[str]],
+    from_position: int,
+    **rest: Any,
+) -> TraceRequest:
+    """The request for a trace. `changed` has the vectors of `set`, `scale` and `zero` as typed.
+
+    Raises OptionError.
+    """
+    followed = {"token_id" if isinstance(token, int) else "token": token}
+    interventions = [
+        _intervention_of(action, text, from_position)
+        for action, texts in changed.items()
+        for text in texts
+    ]
+    return TraceRequest(prompt, interventions=tuple(interventions), **followed, **rest)
+
+
+def _intervention_of(action: Any, text: str, from_position: int) -> RequestedIntervention:
+    name, equals, number = text.partition("=")
+    place = place_of(name)
+    wants_number = action != "zero"
+    try:
+        value = float(number) if wants_number else 0.0
+    except ValueError:
+        place = None
+    if place is None or bool(equals) != wants_number:
+        form = "LAYER:INDEX=X, as 13:1852=3" if wants_number else "LAYER:INDEX, as 13:1852"
+        raise OptionError.about(action, f"is {form}, not {text!r}.")
+    return RequestedIntervention(*place, action, value, from_position)
 
 
 def per_layer(default: int) -> Callable[[F], F]:

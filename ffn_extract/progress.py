@@ -38,6 +38,16 @@ MEASUREMENT_STEPS: tuple[tuple[str, str], ...] = (
 )
 """The same of a measurement."""
 
+TRACE_STEPS: tuple[tuple[str, str], ...] = (
+    ("checkpoint", "Find the model's files"),
+    ("vocabulary", "Read the vocabulary"),
+    ("model", "Load the model"),
+    ("trace", "Run the model over the prompt"),
+    ("tokens", "Find the tokens of vectors"),
+    ("continuation", "Continue the prompt"),
+)
+"""The same of a trace."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

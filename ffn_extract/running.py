@@ -33,6 +33,7 @@ class Purpose:
 
 UPDATES = Purpose("the kind update", "Leave it out with --kinds value,random", head=False)
 MEASUREMENTS = Purpose("a measurement", "Give another model", head=True)
+TRACES = Purpose("a trace", "Give another model", head=True)
 
 
 _Key = tuple[Any, ...]
@@ -82,15 +83,14 @@ def load_model(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype = to
 
 def _key_of(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype) -> _Key:
     """The key of a kept model: its files, as they are now, the head, and the precision."""
+    return (*files_of(checkpoint), purpose.head, dtype)
+
+
+def files_of(checkpoint: Checkpoint) -> tuple[Any, ...]:
+    """A checkpoint's files as they are now, to be compared: names, sizes and times."""
     paths = sorted(path for path in checkpoint.folder.iterdir() if path.is_file())
     stats = [(path.name, (found := path.stat()).st_size, found.st_mtime_ns) for path in paths]
-    return (
-        str(checkpoint.folder.resolve()),
-        checkpoint.gguf_files,
-        purpose.head,
-        dtype,
-        tuple(stats),
-    )
+    return str(checkpoint.folder.resolve()), checkpoint.gguf_files, tuple(stats)
 
 
 def _loaded(checkpoint: Checkpoint, purpose: Purpose, dtype: torch.dtype) -> Any:

@@ -1,6 +1,7 @@
 """Token ids of a text, without those that a tokenizer puts around it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -21,15 +22,29 @@ class TextTokens:
     ends: list[int]
 
 
+def ending_tokens(model: Any, tokenizer: PreTrainedTokenizerBase, n_rows: int) -> list[int]:
+    """Ids that end a text, by the model's settings, those for generation, and the tokenizer."""
+    found: set[Any] = set()
+    for holder in (model.generation_config, model.config, tokenizer):
+        ids = getattr(holder, "eos_token_id", None)
+        found.update(ids if isinstance(ids, list | tuple) else [ids])
+    return sorted(i for i in found if isinstance(i, int) and 0 <= i < n_rows)
+
+
 def tokens_of(
-    tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, text: str, *, ends: bool = False
+    tokenizer: PreTrainedTokenizerBase,
+    checkpoint: Checkpoint,
+    text: str,
+    *,
+    ends: bool = False,
+    what: str = "a text of the corpus",
 ) -> TextTokens:
-    """The tokens of a text; those that the tokenizer puts behind it are left out.
+    """The tokens of a text, which a refusal calls `what`; those that the tokenizer puts behind it are left out.
 
     A special token that a text spells is read as the characters it is spelled with. Raises
     CheckpointError where the tokenizer fails.
     """
-    with sentences_for(checkpoint.folder, "its tokenizer fails at a text of the corpus"):
+    with sentences_for(checkpoint.folder, f"its tokenizer fails at {what}"):
         encoded = tokenizer(
             text,
             return_special_tokens_mask=True,

@@ -223,6 +223,8 @@ LATE = {
     "ffn_extract/apart.py": {
         "ffn_extract.measurements.run.measure": "light: in the process that it starts",
         "ffn_extract.running.keep_last_model": "light: in the process that it starts",
+        "ffn_extract.traces.run.LastTracer": "light: in the process that it starts",
+        "ffn_extract.traces.run.reading_options": "light: in the process that it starts",
         "ffn_extract.pipeline.extract": "light: in the process that it starts",
         "ffn_extract.pipeline.open_run": "light: in the process that it starts",
         "ffn_extract.whole_layers.LayeredExtraction": "light: in the process that it starts",
@@ -240,6 +242,7 @@ LATE = {
         "ffn_extract.paper.run.MARKDOWN_FILE": "light: one command of several",
         "ffn_extract.paper.run.write_paper": "light: one command of several",
         "ffn_extract.pipeline.extract": "light: one command of several",
+        "ffn_extract.traces.run.trace": "light: one command of several",
         "ffn_extract.wordnet.fetch_wordnet": "light: one command of several",
     },
     "ffn_extract/corpora.py": {

@@ -22,7 +22,7 @@ from ffn_extract.measurements.kept import Arrays
 from ffn_extract.measurements.limits import MOST_TOKENS, NEW_TOKENS
 from ffn_extract.measurements.measurement import Opened
 from ffn_extract.running import one_thread
-from ffn_extract.text_tokens import tokens_of
+from ffn_extract.text_tokens import ending_tokens, tokens_of
 from ffn_extract.tracing.reader import Reader
 
 MOST_BYTES = 64 << 20  # of a file of prompts
@@ -157,15 +157,10 @@ class Writer:
         return {"new_ids": new}
 
 
-def ending_tokens(opened: Opened) -> list[int]:
-    """Ids that end a text, by the model's settings, those for generation, and the tokenizer."""
-    model = opened.reader.model
-    found: set[Any] = set()
-    for holder in (model.generation_config, model.config, opened.tokenizer):
-        ids = getattr(holder, "eos_token_id", None)
-        found.update(ids if isinstance(ids, list | tuple) else [ids])
+def banned_tokens(opened: Opened) -> list[int]:
+    """Ids that end a text, which continuations of a fixed length never hold."""
     n_rows = opened.weights.dimensions.vocab_size
-    return sorted(i for i in found if isinstance(i, int) and 0 <= i < n_rows)
+    return ending_tokens(opened.reader.model, opened.tokenizer, n_rows)
 
 
 def continuations_text(opened: Opened, new_ids: Iterable[Sequence[int]]) -> list[str]:

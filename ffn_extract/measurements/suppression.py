@@ -11,10 +11,10 @@ from ffn_extract.measurements.bootstrap import Floats, summaries
 from ffn_extract.measurements.continuations import (
     Prompts,
     Writer,
+    banned_tokens,
     batches_of,
     continuations_text,
     draw_prompts,
-    ending_tokens,
     lines_of,
 )
 from ffn_extract.measurements.in_paper import Beside, InPaper, Numbers
@@ -84,7 +84,7 @@ def run(opened: Opened) -> OwnRun:
     random = random_ones(opened, choice.turned)
     turned: dict[str, Sequence[Turned]] = {"none": (), "chosen": choice.turned, "random": random}
     tokens = {name: top_tokens(opened, some) for name, some in turned.items()}
-    ending = ending_tokens(opened)
+    ending = banned_tokens(opened)
     parameters = {
         **_parameters(opened, prompts, windows, choice, random),
         "ending_tokens": ending,

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ffn_extract.architectures import Architecture
+from ffn_extract.architectures.declaration import NormNames
 from ffn_extract.errors import ArchitectureError, CheckpointError
 from ffn_extract.running import one_thread
 from ffn_extract.traceable import require_traceable
@@ -24,6 +25,11 @@ from ffn_extract.tracing.ffn_modules import FFNModules, ffn_modules
 from ffn_extract.tracing.layout import Layout
 from ffn_extract.tracing.unembed import Unembed
 from ffn_extract.tracing.values import Values
+
+_NO_NORM = (
+    "The norm before the unembedding is not known, so the model's predictions cannot be read. Name "
+    "its gain with --norm-gain-tensor."
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,26 @@ class LayerReading:
 
 
 Visit = Callable[[LayerReading], None]
+
+
+@dataclass(frozen=True)
+class WholePass:
+    """What a pass gives beside readings.
+
+    Attributes
+    ----------
+    entry
+        The residual stream before the first layer at each place, in float32 at least, shape
+        (n, d_model).
+    output
+        What the decoder gives, normed and narrowed, at the last column, shape (rows, width).
+    cache
+        Keys and values, where they were to be kept.
+    """
+
+    entry: torch.Tensor
+    output: torch.Tensor
+    cache: Any
 
 
 class Reader:
@@ -113,6 +139,13 @@ class Reader:
         )
 
     @property
+    def final_norm(self) -> NormNames:
+        """The family's declaration of the norm before the unembedding."""
+        if self.architecture.norm is None:
+            raise ArchitectureError(_NO_NORM)
+        return self.architecture.norm
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.values[0].device
@@ -141,11 +174,50 @@ class Reader:
                 stack.enter_context(_answering(layer, ffn, visit))
             self._forward(batch)
 
-    def _forward(self, batch: Batch) -> None:
-        self.base(
+    def run_whole(self, batch: Batch, visit: Visit, *, keep_cache: bool) -> "WholePass":
+        """The same, and what entered the first layer and left the last norm.
+
+        With `keep_cache` the model can go on where the batch ends.
+        """
+        entries: list[torch.Tensor] = []
+        rows, columns = batch.rows.to(self.device), batch.columns.to(self.device)
+        places = _Places(rows, columns, batch.ids.shape[1])
+
+        def enter(_: object, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+            entries.append(places.of(args[0] if args else named["hidden_states"]))
+
+        handle = self._place.block(0).register_forward_pre_hook(enter, with_kwargs=True)
+        try:
+            with ExitStack() as stack, torch.inference_mode(), one_thread():
+                for layer in self.layers:
+                    stack.enter_context(self._watched(layer, places, visit))
+                given = self._forward(batch, use_cache=keep_cache)
+        finally:
+            handle.remove()
+        output = given.last_hidden_state[:, -1]
+        cache = given.past_key_values if keep_cache else None
+        return WholePass(_at_least_float32(entries[0]), output, cache)
+
+    def step(self, token_id: int, length: int, cache: Any) -> torch.Tensor:
+        """The decoder's output, shape (1, width), at one more token behind a cache.
+
+        `length` counts it and all before it; the cache grows in place.
+        """
+        with torch.inference_mode(), one_thread():
+            given: Any = self.base(
+                input_ids=torch.tensor([[token_id]], device=self.device),
+                attention_mask=torch.ones(1, length, dtype=torch.long, device=self.device),
+                past_key_values=cache,
+                use_cache=True,
+            )
+        output: torch.Tensor = given.last_hidden_state[:, -1]
+        return output
+
+    def _forward(self, batch: Batch, *, use_cache: bool = False) -> Any:
+        return self.base(
             input_ids=batch.ids.to(self.device),
             attention_mask=batch.mask.to(self.device),
-            use_cache=False,
+            use_cache=use_cache,
         )
 
     def read(
@@ -253,10 +325,7 @@ class Reader:
         if own is None and names is not None and names.gain and "{layer}" not in names.gain[0]:
             own = names.gain[0].removesuffix(".weight")
         if own is None:
-            raise ArchitectureError(
-                "The norm before the unembedding is not known, so the model's predictions cannot "
-                "be read. Name its gain with --norm-gain-tensor."
-            )
+            raise ArchitectureError(_NO_NORM)
         return own
 
 

@@ -2,14 +2,34 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.functional import linear
 
+from ffn_extract.architectures.declaration import NormNames
+from ffn_extract.errors import ArchitectureError
 from ffn_extract.running import one_thread
 
 _ROWS = 8_192  # of a half-precision unembedding that are widened at a time
+_ODD = 1e-3  # relative; a norm of another kind than its family's is off by far more
+
+
+@dataclass(frozen=True)
+class LinearLogit:
+    """The logit of one token as a linear function of the residual stream.
+
+    It holds at one state, where the final norm's scale is taken as fixed: the logit there, before
+    the model caps it, is `direction` · state + `bias`. Float64.
+    """
+
+    direction: torch.Tensor
+    bias: float
+
+    def push(self, vectors: torch.Tensor) -> torch.Tensor:
+        """How much vectors of the stream add to the logit: (..., d_model) to (...)."""
+        return vectors.to(torch.float64) @ self.direction
 
 
 class Unembed:
@@ -97,13 +117,64 @@ class Unembed:
             return rows @ self._narrow.weight.detach()
         return rows
 
+    @property
+    def factor(self) -> float:
+        """By what the model multiplies scores before it caps them."""
+        config = self._config
+        times = getattr(config, "logit_scale", None) or 1
+        return float(times / (getattr(config, "logits_scaling", None) or 1))
+
     def logits(self, scores: torch.Tensor) -> torch.Tensor:
         """The model's own logits from scores: scaled and capped as it does."""
-        config = self._config
-        scaled = scores * (getattr(config, "logit_scale", None) or 1)
-        scaled = scaled / (getattr(config, "logits_scaling", None) or 1)
-        cap = getattr(config, "final_logit_softcapping", None)
+        scaled = scores * self.factor
+        cap = getattr(self._config, "final_logit_softcapping", None)
         return cap * torch.tanh(scaled / cap) if cap else scaled
+
+    def linear_logit(self, state: torch.Tensor, token_id: int, norm: NormNames) -> LinearLogit:
+        """The logit of a token around the state (d_model,), with the norm's own scale there.
+
+        `norm` is the family's declaration of the final norm: e_w·(g ⊙ (s − mean(s)))/σ for a
+        LayerNorm, e_w·(g ⊙ s)/σ for an RMSNorm, and its bias and the head's in `bias`. Raises
+        ArchitectureError where the model's norm is none such.
+        """
+        with torch.inference_mode(), one_thread():
+            normed = self._norm(state[None])[0].to(torch.float64)
+            token = self.directions(torch.tensor(token_id, device=state.device)).double()
+            gain, bias = (self._of_norm(name, normed) for name in ("weight", "bias"))
+            gain = torch.ones_like(normed) if gain is None else gain + norm.gain_offset
+            bias = torch.zeros_like(normed) if bias is None else bias
+            # norm(h) = r·g ⊙ (h − mean(h)) + β, and r is what fits: each class has its own epsilon.
+            unscaled = gain * _centred(state.to(torch.float64), norm.kind)
+            size = float(unscaled @ unscaled)
+            scale = float((normed - bias) @ unscaled) / size if size else 0.0
+            odd = torch.linalg.vector_norm(normed - bias - scale * unscaled)
+            if float(odd) > _ODD * float(torch.linalg.vector_norm(normed - bias)):
+                raise ArchitectureError(
+                    "The model's final norm is not the one of its family, so what pushed a token "
+                    "cannot be computed. Give another model."
+                )
+            constant = token @ bias
+            for one in (self._narrow_bias(token_id), self._head_bias(token_id)):
+                constant = constant + one
+            direction = _centred(token * gain, norm.kind) * scale
+            return LinearLogit(direction * self.factor, float(constant) * self.factor)
+
+    def _of_norm(self, name: str, like: torch.Tensor) -> torch.Tensor | None:
+        found = getattr(self._norm, name, None)
+        return found.detach().to(like) if isinstance(found, torch.Tensor) else None
+
+    def _narrow_bias(self, token_id: int) -> float:
+        bias = getattr(self._narrow, "bias", None)
+        if not isinstance(bias, torch.Tensor):
+            return 0.0
+        return float(self._rows[token_id].to(torch.float64) @ bias.detach().to(torch.float64))
+
+    def _head_bias(self, token_id: int) -> float:
+        return 0.0 if self._bias is None else float(self._bias[token_id])
+
+
+def _centred(vector: torch.Tensor, kind: str) -> torch.Tensor:
+    return vector if kind == "rms" else vector - vector.mean()
 
 
 def _wide(tensor: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+_PRODUCT_NUMBERS = 1 << 22  # that are widened at a time
+
 
 class Values:
     """The value vectors of a layer, those of its experts behind each other.
@@ -25,15 +27,40 @@ class Values:
 
     def take(self, indices: torch.Tensor) -> torch.Tensor:
         """The vectors of any number of indices, shape (*indices.shape, d_model)."""
+        found = self.stored(indices)
+        if self._gain is not None:
+            wide = torch.promote_types(found.dtype, torch.float32)  # in half, products lose digits
+            found = found.to(wide) * self._gain.to(wide)
+        return found
+
+    def stored(self, indices: torch.Tensor) -> torch.Tensor:
+        """The same without the gain of a norm after the FFN, as lists have the vectors."""
         flat = indices.reshape(-1)
         found = self._parts[0].new_empty((len(flat), self._parts[0].shape[1]))
         for start, part in zip(self._starts, self._parts, strict=False):
             within = (flat >= start) & (flat < start + len(part))
             found[within] = part[flat[within] - start]
-        if self._gain is not None:
-            wide = torch.promote_types(found.dtype, torch.float32)  # in half, products lose digits
-            found = found.to(wide) * self._gain.to(wide)
         return found.reshape(*indices.shape, -1)
+
+    def products(self, direction: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Products with a direction (d_model,) in float64, shape (n,).
+
+        Parts of which no vector is `wanted`, a mask of shape (n,), are left out and are 0: experts
+        that a token does not visit.
+        """
+        if self._gain is not None:
+            direction = direction * self._gain.to(torch.float64)
+        found = torch.zeros(len(self), dtype=torch.float64, device=self.device)
+        rows = max(1, _PRODUCT_NUMBERS // len(direction))
+        for start, part in zip(self._starts, self._parts, strict=False):
+            if not bool(wanted[start : start + len(part)].any()):
+                continue
+            for first in range(0, len(part), rows):
+                piece = part[first : first + rows]
+                found[start + first : start + first + len(piece)] = (
+                    piece.to(torch.float64) @ direction
+                )
+        return found
 
     @property
     def norms(self) -> torch.Tensor:
