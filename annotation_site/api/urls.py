@@ -15,6 +15,7 @@ from annotation_site.api.views import (
     results,
     site,
     studies,
+    traces,
 )
 
 app_name = "api"
@@ -105,6 +106,8 @@ urlpatterns = [
         measurements.SideBySideView.as_view(),
         name="side_by_side",
     ),
+    path("traces", traces.TracesView.as_view(), name="traces"),
+    path("traces/<uuid:public_id>", traces.TraceView.as_view(), name="trace"),
     path("previews", studies.PreviewsView.as_view(), name="previews"),
     path("studies", studies.StudiesView.as_view(), name="studies"),
     path(STUDY, studies.StudyView.as_view(), name="study"),

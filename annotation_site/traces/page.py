@@ -162,7 +162,8 @@ def spelled(answer: Mapping[str, Any]) -> dict[str, Any]:
             return text
         if text.startswith(CONTINUATION):
             return text.removeprefix(CONTINUATION)
-        starts = text[:1] != SPACE and any(map(str.isalnum, text))
+        is_sign = text[:1] in (SPACE, "\\") or (text[:1] == "<" and text[-1:] == ">")
+        starts = not is_sign and any(map(str.isalnum, text))
         return SPACE + text if starts else text
 
     def one(value: Any) -> Any:

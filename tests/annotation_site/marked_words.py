@@ -16,6 +16,7 @@ from tests.annotation_site.factories import (
     client_of,
     make_measurement,
     make_study,
+    make_trace,
     pattern,
     submit,
 )
@@ -64,6 +65,7 @@ def world() -> tuple[Study, Assignment, dict[str, Client]]:
     researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
     measured = assignment_of(study).item.vector.extraction.model
     make_measurement(measured, title="zqmeasurement", requested_by=researcher)
+    make_trace(prompt="zqprompt", requested_by=researcher, is_shared=True)
     services.snapshot_refresh_now(study=study)
     make_link(study, name="zqlink", preset="other", parameter="zqparameter",
               questions="zqquestion\n* zqright\n- zqwrong")  # fmt: skip

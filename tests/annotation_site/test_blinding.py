@@ -31,6 +31,7 @@ from annotation_site.corpus.models import (
     Vector,
 )
 from annotation_site.measurements.models import Measurement
+from annotation_site.traces.models import Trace
 from tests.annotation_site.annotation.crowd.people import CHECK, RIGHT, WRONG, make_link
 from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (
@@ -44,6 +45,7 @@ from tests.annotation_site.factories import (
     make_extraction,
     make_measurement,
     make_prefixes,
+    make_trace,
     pattern,
 )
 
@@ -80,13 +82,14 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
 
     `rules` are those of a study of trigger prefixes; else lists show top tokens.
     """
-    for table in (Study, Measurement, Extraction, LanguageModel):
+    for table in (Trace, Study, Measurement, Extraction, LanguageModel):
         _clear(table)
     User.objects.all().delete()
     extraction = make_extraction(
         layers=1, per_layer=len(USES), kinds=("value",), model=LanguageModelFactory(name=model)
     )
     make_measurement(extraction.model, title=f"Saturation of {model}")
+    make_trace(prompt=f"A prompt for {model}", is_shared=True, answer=None)
     for n, vector in enumerate(Vector.objects.order_by("index")):
         Vector.objects.filter(pk=vector.pk).update(
             kind=kinds[n % len(kinds)],

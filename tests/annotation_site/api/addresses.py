@@ -3,6 +3,7 @@
 from typing import Any
 
 from annotation_site.measurements.models import Measurement
+from annotation_site.traces.models import Trace
 
 ANYBODY = (401, 200, 200, 200, 200, 200)
 ANNOTATOR = (401, 404, 200, 404, 404, 404)
@@ -65,6 +66,8 @@ GET = {
     "api:measurement_table": RESEARCHER,
     "api:measurement_file": RESEARCHER,
     "api:side_by_side": RESEARCHER,
+    "api:traces": RESEARCHER,
+    "api:trace": OWN_STUDY,
     "api:previews": NO_GET,
     "api:studies": RESEARCHER,
     "api:study": OWN_STUDY,
@@ -129,6 +132,11 @@ def measurement(assignment: Any) -> dict[str, Any]:
     return {"public_id": newest(Measurement.objects, "public_id", assignment.public_id)}
 
 
+def trace(assignment: Any) -> dict[str, Any]:
+    """The newest trace; in a world without one, what nothing has."""
+    return {"public_id": newest(Trace.objects, "public_id", assignment.public_id)}
+
+
 def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     """What stands in the address, for the world of the permission tests."""
     name = name.removeprefix("api:")
@@ -155,6 +163,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
             **measurement(assignment),
             "other": measurement(assignment)["public_id"],
         },
+        "trace": trace(assignment),
         "token": {"public_id": assignment.public_id},
         "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},

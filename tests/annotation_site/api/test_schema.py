@@ -40,6 +40,7 @@ from tests.annotation_site.factories import (
     make_invitation,
     make_measurement,
     make_study,
+    make_trace,
     pattern,
     submission,
 )
@@ -89,6 +90,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
     link = make_link(study)
     corpus = Corpus.objects.create(name="two", sentences=2, size=8, digest="0" * 64)
     measurement = make_measurement(requested_by=user)
+    trace = make_trace(requested_by=user)
     invitation, _ = make_invitation(by=user) if user.is_admin else (None, "")
     other = study.memberships.filter(role=Membership.Role.ANNOTATOR).last().user
     known = {
@@ -103,6 +105,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "extension": ["csv"],
         "measurements": [str(measurement.public_id)],
         "other": [str(measurement.public_id)],
+        "traces": [str(trace.public_id)],
         "layer": [0],
         "index": [0],
         "item": [done.item_id],
