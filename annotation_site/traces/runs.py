@@ -23,7 +23,7 @@ from annotation_site.traces.models import Trace
 from annotation_site.workers.claims import ProgressReporter, has_work, working
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract import apart
-from ffn_extract.errors import FFNExtractError, ProcessEnded
+from ffn_extract.errors import ProcessEnded
 from ffn_extract.progress import Progress, Report
 
 IDLE_SECONDS = 300.0
@@ -54,24 +54,18 @@ def trace_work(*, trace_id: int) -> None:
 
 def run(*, trace: Trace, opened: "Kept") -> None:
     """Run a claimed trace and keep what it gave; the row stores the outcome."""
-    is_whole = False
-    try:
-        with working(trace, fail=services.trace_fail):
-            request = {"prompt": trace.prompt, **trace.request}
-            source = model_location(trace.model_source)
-            try:
-                with packages_needed():
-                    answer = opened.process.trace(source, trace.reading, request, _reporter(trace))
-            except ProcessEnded:
-                raise
-            except FFNExtractError:
-                is_whole = True  # it refused, and is ready for the next
-                raise
-            is_whole = True
-            services.trace_keep(trace=trace, answer=answer)
-    finally:
-        if not is_whole:  # what it was doing may go on in there
-            opened.end()
+    with working(trace, fail=services.trace_fail):
+        request = {
+            "prompt": trace.prompt, "max_tokens": services.MOST_TOKENS, **trace.request,
+        }  # fmt: skip
+        source = model_location(trace.model_source)
+        try:
+            with packages_needed():
+                answer = opened.process.trace(source, trace.reading, request, _reporter(trace))
+        except ProcessEnded:
+            opened.end()  # the next trace has another one
+            raise
+        services.trace_keep(trace=trace, answer=answer)
 
 
 def _reporter(trace: Trace) -> Report:

@@ -43,19 +43,27 @@ PER_PAGE = 25
 @researcher_required
 @require_http_methods(["GET", "POST"])
 def listed(request: PersonRequest) -> HttpResponse:
-    """The traces that the person may see, newest first, and the form that requests one."""
+    """The traces that the person may see, newest first, and the form that requests one.
+
+    With `look`, for browsers without scripts, it requests nothing and leads back to the trace with
+    what was ticked there.
+    """
     models = selectors.traceable_models()
     form = PromptForm(request.POST or None, models=models, initial=_initial(request, models))
     is_refused = False
     if request.method == "POST":
+        if "look" in request.POST and (before := _page_before(request)):
+            return before
         if form.is_valid():
             try:
                 return redirect("traces:trace", _request(request, form, models).public_id)
             except Invalid as error:
                 form.add_error(None, error.message)
         is_refused = True
-        if again := _page_before(request, form):
-            return again
+        if before := _page_before(request):
+            for error in (text for errors in form.errors.values() for text in errors):
+                messages.error(request, str(error))
+            return before
     page = Paginator(selectors.traces_of(request.user), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "form": form,
@@ -92,8 +100,8 @@ def _request(request: PersonRequest, form: PromptForm, models: Any) -> Trace:
     )
 
 
-def _page_before(request: PersonRequest, form: PromptForm) -> HttpResponse | None:
-    """The trace from whose page the request came, as it was, with the refusal."""
+def _page_before(request: PersonRequest) -> HttpResponse | None:
+    """The way back to the trace from whose page the request came, with what was chosen there."""
     before = request.POST.get("of", "")
     try:
         found = selectors.traces_of(request.user).filter(public_id=uuid.UUID(before)).first()
@@ -101,8 +109,6 @@ def _page_before(request: PersonRequest, form: PromptForm) -> HttpResponse | Non
         return None
     if found is None:
         return None
-    for error in (text for errors in form.errors.values() for text in errors):
-        messages.error(request, str(error))
     return redirect(f"{_address(found)}?{_query(request.POST, changes_of(request.POST))}#change")
 
 
@@ -127,16 +133,10 @@ def _bounds() -> dict[str, int]:
 
 
 @researcher_required
-@require_http_methods(["GET", "POST"])
+@require_GET
 def trace(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
-    """One trace: its place in the queue, why it failed, or what it gave.
-
-    POST, for browsers without scripts, changes nothing: it leads to the page with what was ticked.
-    """
+    """One trace: its place in the queue, why it failed, or what it gave."""
     found = _one(request, public_id)
-    if request.method == "POST":
-        changes = changes_of(request.POST)
-        return redirect(f"{_address(found)}?{_query(request.POST, changes)}#change")
     seen = trace_seen_by(found, request.user)
     if seen.answer is None:
         return render(request, "traces/trace.html", _unfinished(request, found))
