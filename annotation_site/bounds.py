@@ -19,3 +19,4 @@ CORPUS_NAME = 100
 LICENCE = 200
 SENTENCE = 10_000  # of an uploaded corpus
 VECTOR_SET_NOTE = 2_000
+PROMPT = 2_000  # of a trace

@@ -37,6 +37,7 @@ SWEEPS = (
     "annotation_site.corpus.sweeps.extractions_sweep",
     "annotation_site.corpus.postings.postings_sweep",
     "annotation_site.measurements.sweeps.measurements_sweep",
+    "annotation_site.traces.sweeps.traces_sweep",
     "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.crowd.joining.crowd_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
@@ -84,7 +85,7 @@ app.conf.update(
     task_default_queue=RESULTS_QUEUE,
     task_routes={
         f"annotation_site.{stage}.tasks.*": {"queue": EXTRACTION_QUEUE}
-        for stage in ("corpus", "measurements")
+        for stage in ("corpus", "measurements", "traces")
     },
     task_ignore_result=True,
     task_serializer="json",
@@ -100,7 +101,7 @@ app.conf.update(
     worker_max_tasks_per_child=200,
 )
 app.autodiscover_tasks(
-    [f"annotation_site.{stage}" for stage in ("corpus", "measurements", "results")],
+    [f"annotation_site.{stage}" for stage in ("corpus", "measurements", "results", "traces")],
     related_name="tasks",
 )
 

@@ -150,6 +150,7 @@ INSTALLED_APPS = [
     "annotation_site.accounts",
     "annotation_site.corpus",
     "annotation_site.measurements",
+    "annotation_site.traces",
     "annotation_site.annotation",
     "annotation_site.results",
     "annotation_site.workers",
@@ -371,6 +372,7 @@ EXPORT_DAYS = env.whole_number("EXPORT_DAYS", 14, most=_MOST_DAYS)  # until a fi
 KEEP_LOG_DAYS = env.whole_number("KEEP_LOG_DAYS", 180, least=0, most=_MOST_DAYS)
 KEEP_ENDED_DAYS = env.whole_number("KEEP_ENDED_DAYS", 30, least=0, most=_MOST_DAYS)
 KEEP_NOTICE_DAYS = env.whole_number("KEEP_NOTICE_DAYS", 60, least=0, most=_MOST_DAYS)
+TRACE_DAYS = env.whole_number("TRACE_DAYS", 30, least=1, most=_MOST_DAYS)  # of a prompt
 REDIS_URL = env.broker("REDIS_URL")
 QUEUE_PREFIX = env.text("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
 

@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("annotation_site.accounts.urls")),
     path("", include("annotation_site.corpus.urls")),
     path("", include("annotation_site.measurements.urls")),
+    path("", include("annotation_site.traces.urls")),
     path("", include("annotation_site.explorer.urls")),
     path("", include("annotation_site.results.urls")),
     path("", include("annotation_site.annotation.urls")),

@@ -24,6 +24,7 @@ ALLOWED = {
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "results"},
+    "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
 }
 SHARED = {
     "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
@@ -99,11 +100,11 @@ FILES = {
     ),
     "api/serializers": (
         "contents corpus files lists measurements monitoring neurons open_links people results "
-        "studies vector_search vector_sets"
+        "studies traces vector_search vector_sets"
     ),
     "api/views": (
         "contents corpus files lists measurements monitoring neurons open_links people results "
-        "site studies vector_search vector_sets"
+        "site studies traces vector_search vector_sets"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
@@ -127,6 +128,9 @@ FILES = {
         "agreement judged landing lists lookups machines page picture places said search "
         "search_files search_forms search_labels search_views sets sets_forms sets_views shares "
         "similar tokens urls views"
+    ),
+    "traces": (
+        "answers apps drawing forms labels models page runs selectors services sweeps tasks urls views"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": (
@@ -227,6 +231,12 @@ LATE = {
     },
     "annotation_site/results/tables/machine_annotators.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one machine annotator of several",
+    },
+    "annotation_site/traces/apps.py": {
+        "annotation_site.accounts.services.person_forgotten": (
+            "after django.setup(): Django asks an AppConfig when it is ready"
+        ),
+        "annotation_site.traces.services.traces_forget": "after django.setup(): the same",
     },
     "ffn_extract/apart.py": {
         "ffn_extract.measurements.run.measure": "light: in the process that it starts",

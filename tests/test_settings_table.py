@@ -35,6 +35,7 @@ SAMPLES: dict[str, tuple[str, str | None]] = {
     "KEEP_LOG_DAYS": ("7", "-1"),
     "KEEP_ENDED_DAYS": ("7", "99999999999"),
     "KEEP_NOTICE_DAYS": ("7", "-1"),
+    "TRACE_DAYS": ("7", "0"),
     "HF_HOME": ("/a/folder", FREE),
     "HF_TOKEN": ("hf_abc", FREE),
     "HF_ENDPOINT": ("https://hub.example.org", "hub"),

@@ -13,6 +13,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.dispatch import Signal
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import int_to_base36
@@ -25,6 +26,8 @@ from annotation_site.accounts.tokens import tokens_revoke_of
 from annotation_site.database_pages import leave_nothing_behind
 from annotation_site.errors import Invalid
 
+person_forgotten = Signal()
+"""Sent with `person` in the transaction that erases them; an error of a receiver undoes it."""
 PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9@.+_-]*[A-Za-z0-9])?")
 
 
@@ -207,6 +210,7 @@ def person_forget(*, person: User, by: User) -> None:
     person.set_unusable_password()
     person.last_login = None
     person.save()
+    person_forgotten.send(User, person=person)
     audit.record("person_erased", target=person)
     leave_nothing_behind()
 

@@ -17,6 +17,7 @@ from annotation_site.api.views import (
     studies,
     vector_search,
     vector_sets,
+    traces,
 )
 
 app_name = "api"
@@ -123,6 +124,8 @@ urlpatterns = [
         measurements.SideBySideView.as_view(),
         name="side_by_side",
     ),
+    path("traces", traces.TracesView.as_view(), name="traces"),
+    path("traces/<uuid:public_id>", traces.TraceView.as_view(), name="trace"),
     path("previews", studies.PreviewsView.as_view(), name="previews"),
     path("studies", studies.StudiesView.as_view(), name="studies"),
     path(STUDY, studies.StudyView.as_view(), name="study"),

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from annotation_site.accounts.models import User
-from annotation_site.annotation.models import Assignment, Item, Study
+from annotation_site.annotation.models import Assignment, Item, ListLook, Study
 from annotation_site.annotation.review.adjudication import by_letter, letters
-from annotation_site.annotation.review.looks import Adjudicating, adjudicating, has_looked
+from annotation_site.annotation.review.looks import Adjudicating, adjudicating_of
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.corpus.models import Vector
 from annotation_site.explorer.places import IN_WORK
@@ -72,30 +72,55 @@ def said_of(vector: Vector | None, *, source: str, user: User) -> Said:
         return Said()
     held = Item.objects.filter(vector=vector, study__list_source=source)
     items = list(held.select_related("study").order_by("study__created_at", "study"))
+    found = items_sorted_out(items, user)
+    studies, side = _side_by_side(found.shown, found.runs)
+    return Said(studies, side, found.ask_first, bool(found.held))
+
+
+@dataclass(frozen=True)
+class SortedOut:
+    """Lists of studies by what their reader may see of their annotations: see `Said`.
+
+    `runs` are the keys of the studies that the reader runs. `unseen` are those of `shown` in such
+    studies that the reader has not looked at: showing them is a look.
+    """
+
+    shown: list[Item] = field(default_factory=list)
+    ask_first: list[Item] = field(default_factory=list)
+    held: list[Item] = field(default_factory=list)
+    unseen: list[Item] = field(default_factory=list)
+    runs: set[int] = field(default_factory=set)
+
+
+def items_sorted_out(items: Sequence[Item], user: User) -> SortedOut:
+    """What a reader may see of the annotations of some lists, with their studies; four queries.
+
+    The one rule of it. Lists of drafts, and training and pilot lists, are in none.
+    """
     runs = set(
         studies_of(user)
-        .filter(pk__in=[item.study_id for item in items])
+        .filter(pk__in={item.study_id for item in items})
         .values_list("pk", flat=True)
     )
-    shown, ask_first, is_held = [], [], False
+    own = [item for item in items if item.study_id in runs]
+    looked = set(ListLook.objects.filter(item__in=own, user=user).values_list("item", flat=True))
+    adjudicating = adjudicating_of(own, user=user)
+    found = SortedOut(runs=runs)
     for item in items:
         state, is_own = item.study.state, item.study_id in runs
         if state in (Study.State.DRAFT, Study.State.DELETING):
             continue
         if not is_own and state in IN_WORK:
-            is_held = True
+            found.held.append(item)
         elif item.use != Item.Use.STUDY:
             continue
-        elif is_own and not _may_look(item, user):
-            ask_first.append(item)
+        elif is_own and item.pk not in looked and adjudicating[item.pk] not in NO_LONGER_ASKED:
+            found.ask_first.append(item)
         else:
-            shown.append(item)
-    studies, side = _side_by_side(shown, runs)
-    return Said(studies, side, ask_first, is_held)
-
-
-def _may_look(item: Item, user: User) -> bool:
-    return has_looked(item=item, user=user) or adjudicating(item=item, user=user) in NO_LONGER_ASKED
+            found.shown.append(item)
+            if is_own and item.pk not in looked:
+                found.unseen.append(item)
+    return found
 
 
 def _side_by_side(items: Sequence[Item], runs: set[int]) -> tuple[list[SaidInStudy], SideBySide]:

@@ -18,6 +18,8 @@ from annotation_site.measurements.models import UNFINISHED as UNMEASURED
 from annotation_site.measurements.models import Measurement
 from annotation_site.operations import doctor
 from annotation_site.results.models import ExportJob, Snapshot, StudyDeletion
+from annotation_site.traces.models import UNFINISHED as UNTRACED
+from annotation_site.traces.models import Trace
 from annotation_site.workers.claims import ClaimedWork
 
 FAILED_SINCE = timedelta(days=14)
@@ -39,10 +41,11 @@ class People:
 
 
 def results_at_work() -> list[ClaimedWork]:
-    """Unfinished work besides extractions, that which is being done first; four queries."""
+    """Unfinished work besides extractions, that which is being done first; five queries."""
     which = {"state__in": ("due", "running")}
     found: list[ClaimedWork] = [
         *_light(Measurement.objects.filter(state__in=UNMEASURED)).order_by("pk")[:100],
+        *Trace.objects.filter(state__in=UNTRACED).select_related("model").order_by("pk")[:100],
         *Snapshot.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],

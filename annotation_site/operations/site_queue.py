@@ -15,6 +15,7 @@ from annotation_site.corpus.time_left import TimeLeft
 from annotation_site.measurements.models import Measurement
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import ExportJob, Snapshot, StudyDeletion
+from annotation_site.traces.models import Trace
 from annotation_site.workers.claims import ClaimedWork
 from annotation_site.workers.identity import worker_label
 
@@ -74,7 +75,7 @@ def _queued(row: Any) -> Queued:
         title=title_of(row),
         state=str(row.get_state_display()),
         at_work=at_work,
-        since=row.created_at if isinstance(row, Measurement) else row.requested_at,
+        since=row.created_at if isinstance(row, Measurement | Trace) else row.requested_at,
         worker=worker_label(row.worker) if at_work else "",
         address=address_of(row),
         percent=min(99, 100 * done // total) if at_work and done is not None and total else 0,
@@ -84,6 +85,8 @@ def _queued(row: Any) -> Queued:
 def title_of(row: Any) -> str:
     if isinstance(row, Measurement):
         return gettext("Measurement “%(title)s”") % {"title": row.title}
+    if isinstance(row, Trace):
+        return gettext("Trace with %(model)s") % {"model": row.model}
     study = {"study": str(row.study)}
     if isinstance(row, Snapshot):
         return gettext("Results of “%(study)s”") % study
@@ -98,6 +101,8 @@ def title_of(row: Any) -> str:
 def address_of(row: Any) -> str:
     if isinstance(row, Measurement):
         return reverse("measurements:measurement", args=[row.public_id])
+    if isinstance(row, Trace):
+        return reverse("traces:trace", args=[row.public_id])
     if isinstance(row, StudyDeletion):
         return ""  # nobody can see the study any more
     name = "results:results" if isinstance(row, Snapshot) else "results:exports"

@@ -17,6 +17,8 @@ from tests.annotation_site.factories import (
     make_measurement,
     make_study,
     make_vector_set,
+    make_trace,
+    researcher_of,
 )
 
 World = tuple[Study, Assignment, tuple[Client, ...]]
@@ -137,6 +139,11 @@ GET = {
         ),
         (302, 403, 403, 405, 405, 405),
     ),
+    "traces:listed": (302, 403, 403, 200, 200, 200),
+    # The study's researcher requested the world's trace, and shares it with nobody.
+    **dict.fromkeys(("traces:trace", "traces:json"), (302, 403, 403, 404, 200, 200)),
+    "traces:progress": (302, 403, 403, 404, 204, 204),  # it is there: the page renews itself
+    **dict.fromkeys(("traces:share", "traces:delete"), (302, 403, 403, 405, 405, 405)),
     "annotation:new": (302, 403, 403, 200, 200, 200),
     "annotation:study": (302, 404, 200, 404, 404, 404),
     "annotation:next": (302, 404, 302, 404, 404, 404),
@@ -223,6 +230,7 @@ def world_make() -> tuple[int, int]:
     make_study()
     make_measurement()
     make_vector_set()
+    make_trace(requested_by=researcher_of(study))
     return study.pk, assignment_of(study).pk
 
 
@@ -300,6 +308,10 @@ def address(name: str, study, assignment) -> str:
                 "log",
                 "archive",
             )
+        },
+        **{
+            f"traces:{name}": addresses.trace(assignment)
+            for name in ("trace", "progress", "share", "delete", "json")
         },
         "measurements:model": {"number": extraction.model_id},
         "measurements:table": {**addresses.measurement(assignment), "name": "saturation"},

@@ -21,6 +21,7 @@ WAKING = (
     "corpus.importing",
     "corpus.extraction_runs",
     "measurements.services",
+    "traces.services",
     "results.snapshots.services",
     "results.files.jobs",
 )

@@ -1,11 +1,16 @@
 """Test data: people, extractions with lists, open studies, answers."""
 
+import json
 import uuid
+import zlib
 from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import factory
 from django.test import Client
+from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from annotation_site.accounts.models import Invitation, Role, User
@@ -32,6 +37,8 @@ from annotation_site.corpus.models import (
 from annotation_site.measurements.files import ReadFile, files_store
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import options_checked
+from annotation_site.traces.answers import require_answer
+from annotation_site.traces.models import Trace, TraceContent
 
 PASSWORD = "correct horse battery staple"
 LIST_LENGTH = 30
@@ -169,6 +176,36 @@ def make_measurement(model: LanguageModel | None = None, **changes: Any) -> Meas
             measurement, [ReadFile("saturation.csv", table), ReadFile("README.md", b"# Said\n")]
         )
     return measurement
+
+
+TRACE = Path(__file__).parent.parent / "ffn_extract" / "data" / "trace.json"
+
+
+def make_trace(model: LanguageModel | None = None, **changes: Any) -> Trace:
+    """A trace, by default a ready one with the answer of `tests/ffn_extract/data/trace.json`.
+
+    `answer` replaces that. The model has its two layers, and as many vectors as it names.
+    """
+    answer = changes.pop("answer", None) or json.loads(TRACE.read_text())
+    interventions = (answer["changed"] or {}).get("interventions", [])
+    trace = Trace.objects.create(
+        **{
+            "model": model or LanguageModelFactory(n_layers=len(answer["layers"]), d_ff=1_000),
+            "model_source": "model",
+            "prompt": answer["prompt"],
+            "request": {
+                "position": None, "token_id": None, "new_tokens": 6,
+                "interventions": interventions,
+            },
+            "state": Trace.State.READY,
+            "expires_at": timezone.now() + timedelta(days=30),
+            **changes,
+        }
+    )  # fmt: skip
+    if trace.state == Trace.State.READY:
+        kept = json.dumps(require_answer(answer, trace.model))
+        TraceContent.objects.create(trace=trace, compressed=zlib.compress(kept.encode()))
+    return trace
 
 
 def make_prefixes(token_ids: Sequence[int], **changes: Any) -> list[dict[str, Any]]:

@@ -1,5 +1,8 @@
 """A study with marker words wherever people or models wrote something."""
 
+import json
+from typing import Any
+
 import pytest
 from django.test import Client
 
@@ -10,6 +13,8 @@ from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
 from tests.annotation_site.annotation.crowd.people import make_link
 from tests.annotation_site.factories import (
+    TRACE,
+    LanguageModelFactory,
     UserFactory,
     answer,
     assignment_of,
@@ -17,9 +22,22 @@ from tests.annotation_site.factories import (
     make_measurement,
     make_study,
     make_vector_set,
+    make_trace,
     pattern,
     submit,
 )
+
+
+def _marked(value: Any) -> Any:
+    """The answer of a trace with marker words for tokens."""
+    if isinstance(value, list):
+        return [f"zqtoken{one}" if isinstance(one, str) else _marked(one) for one in value]
+    if isinstance(value, dict):
+        return {
+            name: f"zqtoken{one}" if name == "token" and isinstance(one, str) else _marked(one)
+            for name, one in value.items()
+        }
+    return value
 
 
 def plant(study: Study) -> None:
@@ -66,6 +84,9 @@ def world() -> tuple[Study, Assignment, dict[str, Client]]:
     measured = assignment_of(study).item.vector.extraction.model
     make_measurement(measured, title="zqmeasurement", requested_by=researcher)
     make_vector_set(measured, title="zqset", note="zqnote", created_by=researcher)
+    traced = LanguageModelFactory(name="zqtraced", n_layers=2, d_ff=1_000)
+    make_trace(traced, answer=_marked(json.loads(TRACE.read_text())), prompt="zqprompt",
+               requested_by=researcher, is_shared=True)  # fmt: skip
     services.snapshot_refresh_now(study=study)
     make_link(study, name="zqlink", preset="other", parameter="zqparameter",
               questions="zqquestion\n* zqright\n- zqwrong")  # fmt: skip

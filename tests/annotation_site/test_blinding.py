@@ -33,6 +33,7 @@ from annotation_site.corpus.models import (
 )
 from annotation_site.corpus.postings import postings_sweep
 from annotation_site.measurements.models import Measurement
+from annotation_site.traces.models import Trace
 from tests.annotation_site.annotation.crowd.people import CHECK, RIGHT, WRONG, make_link
 from tests.annotation_site.api.addresses import GET, kwargs
 from tests.annotation_site.factories import (
@@ -47,6 +48,7 @@ from tests.annotation_site.factories import (
     make_measurement,
     make_prefixes,
     make_vector_set,
+    make_trace,
     pattern,
 )
 
@@ -83,7 +85,7 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
 
     `rules` are those of a study of trigger prefixes; else lists show top tokens.
     """
-    for table in (Study, Measurement, VectorSet, Extraction, LanguageModel):
+    for table in (Trace, Study, Measurement, VectorSet, Extraction, LanguageModel):
         _clear(table)
     User.objects.all().delete()
     extraction = make_extraction(
@@ -93,6 +95,7 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
     places = [[0, 0], [layers[0], offset]]
     make_vector_set(extraction.model, title=f"A set of {model}", places=places)
     postings_sweep()
+    make_trace(prompt=f"A prompt for {model}", is_shared=True, answer=None)
     for n, vector in enumerate(Vector.objects.order_by("index")):
         Vector.objects.filter(pk=vector.pk).update(
             kind=kinds[n % len(kinds)],

@@ -1,5 +1,6 @@
 """Looks at the page of a list, after which its adjudicated annotation is not blind."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from django.db import transaction
@@ -27,17 +28,33 @@ STILL_BLIND = (Adjudicating.GIVE, Adjudicating.CONTINUE)
 
 def adjudicating(*, item: Item, user: User) -> Adjudicating:
     """Whether the person can write the adjudicated annotation of a list, in two queries."""
-    study = item.study
-    runs = study.memberships.filter(
-        user=user, role=Membership.Role.RESEARCHER, withdrawn_at=None
-    ).exists()
-    if not runs or not user.is_researcher or study.state == Study.State.ARCHIVED:
-        return Adjudicating.NOBODY
-    final = (
-        Assignment.objects.filter(item=item, purpose=Purpose.ADJUDICATION)
-        .select_related("membership__user")
-        .first()
+    return adjudicating_of([item], user=user)[item.pk]
+
+
+def adjudicating_of(items: Sequence[Item], *, user: User) -> dict[int, Adjudicating]:
+    """The same of many lists, by their keys, in two queries."""
+    runs = set(
+        Membership.objects.filter(
+            study__in={item.study_id for item in items},
+            user=user,
+            role=Membership.Role.RESEARCHER,
+            withdrawn_at=None,
+        ).values_list("study", flat=True)
     )
+    may = [
+        item.pk
+        for item in items
+        if item.study_id in runs and user.is_researcher
+        if item.study.state != Study.State.ARCHIVED
+    ]
+    finals = Assignment.objects.filter(item__in=may, purpose=Purpose.ADJUDICATION)
+    by_item = {final.item_id: final for final in finals.select_related("membership__user")}
+    given = {pk: _given(by_item.get(pk), user) for pk in may}
+    return {item.pk: given.get(item.pk, Adjudicating.NOBODY) for item in items}
+
+
+def _given(final: Assignment | None, user: User) -> Adjudicating:
+    """What a person who adjudicates can do, by the adjudicated annotation that there is."""
     if final is None:
         return Adjudicating.GIVE
     if final.membership.user_id == user.pk:

@@ -4,6 +4,7 @@ from typing import Any
 
 from annotation_site.corpus.models import VectorSet
 from annotation_site.measurements.models import Measurement
+from annotation_site.traces.models import Trace
 
 ANYBODY = (401, 200, 200, 200, 200, 200)
 ANNOTATOR = (401, 404, 200, 404, 404, 404)
@@ -73,6 +74,8 @@ GET = {
     "api:measurement_table": RESEARCHER,
     "api:measurement_file": RESEARCHER,
     "api:side_by_side": RESEARCHER,
+    "api:traces": RESEARCHER,
+    "api:trace": OWN_STUDY,
     "api:previews": NO_GET,
     "api:studies": RESEARCHER,
     "api:study": OWN_STUDY,
@@ -144,6 +147,11 @@ def vector_set(assignment: Any) -> dict[str, Any]:
     return {"public_id": newest(VectorSet.objects, "public_id", assignment.public_id)}
 
 
+def trace(assignment: Any) -> dict[str, Any]:
+    """The newest trace; in a world without one, what nothing has."""
+    return {"public_id": newest(Trace.objects, "public_id", assignment.public_id)}
+
+
 def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
     """What stands in the address, for the world of the permission tests."""
     name = name.removeprefix("api:")
@@ -174,6 +182,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
             **measurement(assignment),
             "other": measurement(assignment)["public_id"],
         },
+        "trace": trace(assignment),
         "token": {"public_id": assignment.public_id},
         "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},

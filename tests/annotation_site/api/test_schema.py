@@ -41,6 +41,7 @@ from tests.annotation_site.factories import (
     make_measurement,
     make_study,
     make_vector_set,
+    make_trace,
     pattern,
     submission,
 )
@@ -91,6 +92,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
     corpus = Corpus.objects.create(name="two", sentences=2, size=8, digest="0" * 64)
     measurement = make_measurement(requested_by=user)
     vector_set = make_vector_set(created_by=user)
+    trace = make_trace(requested_by=user)
     invitation, _ = make_invitation(by=user) if user.is_admin else (None, "")
     other = study.memberships.filter(role=Membership.Role.ANNOTATOR).last().user
     known = {
@@ -107,6 +109,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "sets": [str(vector_set.public_id)],
         "other": [str(measurement.public_id)],
         "token_id": [1],
+        "traces": [str(trace.public_id)],
         "layer": [0],
         "index": [0],
         "item": [done.item_id],

@@ -65,6 +65,11 @@ WRITES = {
     ("api:measurement", "DELETE"): (None, (401, 403, 403, 403, 403, 204)),
     ("api:measurement_cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),  # it is ready
     ("api:measurement_retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
+    ("api:traces", "POST"): (
+        {"model": 1, "prompt": "a word"}, (401, 403, 403, 422, 422, 422),
+    ),  # there is no such model
+    ("api:trace", "PATCH"): ({"is_shared": False}, (401, 403, 403, 404, 200, 200)),
+    ("api:trace", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:previews", "POST"): ("plan", (401, 403, 403, 200, 200, 200)),
     ("api:studies", "POST"): ("plan", (401, 403, 403, 201, 201, 201)),
     ("api:study", "PATCH"): ({"title": "Another title"}, RUNS),
