@@ -21,6 +21,7 @@ from annotation_site.annotation.models import (
     VersionedText,
 )
 from annotation_site.annotation.selectors import newest_text
+from annotation_site.annotation.watchers import study_tell
 from annotation_site.errors import Invalid
 
 State = Assignment.State
@@ -129,6 +130,7 @@ def study_withdraw(*, membership: Membership) -> None:
     # Other tabs hold the version before this one, so whatever they still send is refused.
     own.update(draft=None, draft_version=F("draft_version") + 1)
     slots_share(study=study)
+    study_tell(study, removed=study.on_withdrawal == Study.OnWithdrawal.REMOVE)
 
 
 def _annotations_remove(study: Study, own: QuerySet[Assignment]) -> None:

@@ -39,6 +39,7 @@ from annotation_site.annotation.studies.plans import (
     plan_check_people,
 )
 from annotation_site.annotation.studies.sampling import Candidate
+from annotation_site.annotation.watchers import study_tell
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.services import extraction_lock_ready
 from annotation_site.errors import Invalid
@@ -108,6 +109,7 @@ def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> St
     )
     details = {"copy_of": copy_of.slug} if copy_of else {}
     audit.record("study_created", target=study, actor=by, **details)
+    study_tell(study)
     return study
 
 
@@ -240,6 +242,7 @@ def study_state_change(*, study: Study, state: str) -> None:
         annotators_arrive(annotators_of(study))
     slots_share(study=study)
     audit.record("study_state_changed", target=study, state=state)
+    study_tell(study)
 
 
 def _check_start(study: Study, state: str) -> None:

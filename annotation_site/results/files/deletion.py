@@ -17,6 +17,7 @@ from annotation_site.annotation.models import (
     Membership,
     Study,
 )
+from annotation_site.annotation.watchers import study_tell
 from annotation_site.errors import Invalid
 from annotation_site.notices.models import Notice
 from annotation_site.results.figures.files import figures_remove
@@ -80,6 +81,7 @@ def study_delete(*, study: Study, by: User) -> None:
     study.state = Study.State.DELETING
     study.save(update_fields=["state"])
     StudyDeletion.objects.create(study=study)
+    study_tell(study)
     audit.record(
         "study_deleted", target=study, actor=by, annotations=study_contents(study).annotations
     )
