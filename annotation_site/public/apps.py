@@ -7,7 +7,7 @@ class PublicConfig(AppConfig):
     name = "annotation_site.public"
 
     def ready(self) -> None:
-        from annotation_site.annotation.watchers import watch
+        from annotation_site.annotation.allocation.watchers import watch
         from annotation_site.public.services import study_follow
 
         watch(study_follow)

@@ -23,6 +23,7 @@ from annotation_site.public import files
 MADE_UP = "X-Made-Up-Annotations"  # as on every response about such a study
 CACHE = "public, no-cache"  # may be kept, and is asked for each time
 MOST_LISTED = 1000
+MOST_AT_ONCE = 1_000_000  # bytes; larger files are sent in pieces
 View = Callable[..., HttpResponseBase]
 
 
@@ -100,7 +101,12 @@ def file_response(request: HttpRequest, folder: Any, name: str) -> HttpResponseB
         unchanged["ETag"] = etag
         return unchanged
     extension = name.rpartition(".")[2]
-    response = FileResponse(content, content_type=files.TYPES[extension])
+    response: HttpResponseBase
+    if stat.st_size <= MOST_AT_ONCE:
+        with content:
+            response = HttpResponse(content.read(), content_type=files.TYPES[extension])
+    else:
+        response = FileResponse(content, content_type=files.TYPES[extension])
     response["ETag"] = etag
     response["Content-Length"] = str(stat.st_size)
     if extension in files.SAVED:

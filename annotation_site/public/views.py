@@ -16,9 +16,8 @@ from annotation_site.annotation.selectors import study_of
 from annotation_site.errors import Invalid
 from annotation_site.public import files, services
 from annotation_site.public.content import PER_PAGE
-from annotation_site.public.models import Publication
+from annotation_site.public.selectors import publication_state
 from annotation_site.public.served import file_response
-from annotation_site.public.standing import against_words
 from annotation_site.workers.selectors import workers_alive
 
 
@@ -83,16 +82,9 @@ def draft(request: PersonRequest, slug: str, name: str) -> HttpResponseBase:
 
 
 def _context(request: PersonRequest, study: Study) -> dict[str, Any]:
-    publication = Publication.objects.filter(study=study).select_related("study").first()
-    problem = services.problem_of(study)
-    is_written = publication is not None and publication.state == Publication.State.READY
     return {
         "study": study,
-        "publication": publication,
-        "is_current": publication is not None and services.is_current(publication),
-        "is_written": is_written,
-        "problem": problem,
-        "against": "" if problem else against_words(study, reader=request.user),
+        "now": publication_state(study, reader=request.user),
         "address": request.build_absolute_uri(reverse("public:page", args=[study.slug])),
         "workers": workers_alive().count(),
         "per_page": PER_PAGE,

@@ -208,9 +208,7 @@ def _shown_tables(
             tables.by_category(intervals, categories, behind, layers=layers)
             for layers in (False, True)
         ]
-    found += [
-        tables.real_against_random(real, behind, layers=layers) for layers in (False, True)
-    ]
+    found += [tables.real_against_random(real, behind, layers=layers) for layers in (False, True)]
     return [table for table in found if table.rows]
 
 

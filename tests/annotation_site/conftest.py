@@ -23,6 +23,7 @@ WAKING = (
     "measurements.services",
     "results.snapshots.services",
     "results.files.jobs",
+    "public.services",
 )
 TRIGGER = "audit_entry_no_DELETE"
 RESTORE = pytest.StashKey[Callable[[], None]]()

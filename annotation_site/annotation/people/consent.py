@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.annotation.allocation.slots import slots_share
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
@@ -21,7 +22,6 @@ from annotation_site.annotation.models import (
     VersionedText,
 )
 from annotation_site.annotation.selectors import newest_text
-from annotation_site.annotation.watchers import study_tell
 from annotation_site.errors import Invalid
 
 State = Assignment.State

@@ -17,9 +17,9 @@ from annotation_site.annotation.allocation.slots import (
     slots_share,
     study_locked,
 )
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.selectors import membership_of
-from annotation_site.annotation.watchers import study_tell
 from annotation_site.errors import Invalid, NotAllowed
 
 State = Assignment.State

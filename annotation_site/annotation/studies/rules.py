@@ -15,6 +15,7 @@ from annotation_site.annotation.allocation.slots import (
     study_locked,
     tables_touch,
 )
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.lists.entries import with_list
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.people import members
@@ -28,7 +29,6 @@ from annotation_site.annotation.studies.plans import (
     plan_of,
 )
 from annotation_site.annotation.studies.services import lists_draw, rules_store, study_make
-from annotation_site.annotation.watchers import study_tell
 from annotation_site.corpus.models import Vector
 from annotation_site.errors import Invalid
 

@@ -17,6 +17,7 @@ from annotation_site.annotation.allocation.slots import (
     slots_share,
     study_locked,
 )
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.lists.entries import with_list
 from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
@@ -39,7 +40,6 @@ from annotation_site.annotation.studies.plans import (
     plan_check_people,
 )
 from annotation_site.annotation.studies.sampling import Candidate
-from annotation_site.annotation.watchers import study_tell
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.corpus.services import extraction_lock_ready
 from annotation_site.errors import Invalid

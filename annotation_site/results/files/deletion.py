@@ -11,13 +11,13 @@ from django.utils.translation import gettext
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import Invitation, User
 from annotation_site.annotation.allocation.slots import study_locked
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.models import (
     Assignment,
     Item,
     Membership,
     Study,
 )
-from annotation_site.annotation.watchers import study_tell
 from annotation_site.errors import Invalid
 from annotation_site.notices.models import Notice
 from annotation_site.results.figures.files import figures_remove
