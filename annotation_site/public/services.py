@@ -204,7 +204,6 @@ def _tell(study: Study, key: int, why: str) -> None:
     )
 
 
-@transaction.atomic
 def study_follow(study: Study, *, removed: bool = False) -> None:
     """Let public pages follow a study that has changed, in the transaction of the change.
 

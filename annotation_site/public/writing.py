@@ -170,7 +170,8 @@ def _context(study: Study, snapshot: Snapshot, lists: Sequence[PublicList]) -> d
         ],
         "questions": questions(rows["agreement"], measures, nouns),
         "several_people": snapshot.counts["annotators"] > 1,
-        "shown_tables": _shown_tables(study, rows, behind),
+        "shown_tables": _shown_tables(study, rows, behind, layers=False),
+        "layer_tables": _shown_tables(study, rows, behind, layers=True),
         "methods": methods_paragraph(study, _without_times(snapshot)),
         "guidelines": safe_html(guidelines.text) if guidelines else "",
         "rule": rule_words(study),
@@ -192,24 +193,16 @@ def _without_times(snapshot: Snapshot) -> Snapshot:
 
 
 def _shown_tables(
-    study: Study, rows: Mapping[str, Sequence[tables.Row]], behind: Behind
+    study: Study, rows: Mapping[str, Sequence[tables.Row]], behind: Behind, *, layers: bool
 ) -> list[tables.PageTable]:
-    """The tables that stand on the page, those with rows."""
-    categories, intervals = study.categories, rows["coverage_intervals"]
-    real = rows["real_against_random"]
+    """The tables that stand on the page, of all layers together or by layer: those with rows."""
     if "prefix_shares" in rows:
-        shares = rows["prefix_shares"]
-        found = [
-            tables.prefix_shares(shares, categories, behind, layers=layers)
-            for layers in (False, True)
-        ]
+        first = tables.prefix_shares(rows["prefix_shares"], study.categories, behind, layers=layers)
     else:
-        found = [
-            tables.by_category(intervals, categories, behind, layers=layers)
-            for layers in (False, True)
-        ]
-    found += [tables.real_against_random(real, behind, layers=layers) for layers in (False, True)]
-    return [table for table in found if table.rows]
+        intervals = rows["coverage_intervals"]
+        first = tables.by_category(intervals, study.categories, behind, layers=layers)
+    real = tables.real_against_random(rows["real_against_random"], behind, layers=layers)
+    return [table for table in (first, real) if table.rows]
 
 
 def _figures(folder: Path, study: Study, snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -46,3 +46,11 @@ def lists_of(study: Study) -> list[dict[str, Any]]:
     """The lists of a study as its public file has them."""
     found: list[dict[str, Any]] = json.loads(files_of(study)["lists.json"])["lists"]
     return found
+
+
+def write_little(folder: Path, study: Study, snapshot: Any) -> None:
+    """In place of all files, for tests of when they are there: one page that says what it is of."""
+    answers = Assignment.objects.filter(item__study=study, state=Assignment.State.SUBMITTED)
+    (folder / "index.html").write_text(f"{study.title}: {answers.count()} annotations")
+    about = {"title": study.title, "models": [], "lists": 1, "annotators": 1}
+    (folder / "about.json").write_text(json.dumps(about))
