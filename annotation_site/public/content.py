@@ -15,7 +15,7 @@ from annotation_site.analysis.majority import GivenPattern, majority_patterns
 from annotation_site.annotation.lists.entries import entries_of_lists
 from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Assignment, Item, Pattern, PatternMember, Study
-from annotation_site.exports.table import Column, Table, marked
+from annotation_site.exports.table import Column, Row, Table, marked
 from annotation_site.results.pages.values import kind_name
 from annotation_site.results.tables.model_names import model_names
 
@@ -228,7 +228,7 @@ def patterns_table(study: Study, lists: Sequence[PublicList]) -> Table:
         Column("ranks", "text"),
         Column("entries", "text"),
     )
-    rows = []
+    rows: list[Row] = []
     for one in lists:
         place = (one.number, one.model, one.kind, one.layer, one.index, one.rule, one.people)
         for n, pattern in enumerate(one.patterns, 1):

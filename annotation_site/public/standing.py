@@ -32,7 +32,8 @@ def held() -> QuerySet[Study]:
 def studies_against(study: Study) -> list[Study]:
     """The other studies that hold a vector of this one's own lists while people annotate."""
     own = places([study.pk], own_lists=True).get(study.pk, set())
-    others = places(held().exclude(pk=study.pk).values("pk"), weights={one[0] for one in own})
+    unfinished = held().exclude(pk=study.pk).values_list("pk", flat=True)
+    others = places(unfinished, weights={one[0] for one in own})
     found = [pk for pk, of_other in others.items() if own & of_other]
     return list(Study.objects.filter(pk__in=found).order_by("pk"))
 
@@ -51,7 +52,7 @@ def published_sharing(study: Study) -> list[Publication]:
 
 
 def places(
-    studies: Iterable[int] | QuerySet[Study, dict[str, int]],
+    studies: Iterable[int],
     *,
     own_lists: bool = False,
     weights: set[str] | None = None,
@@ -61,7 +62,7 @@ def places(
     Lists of all extractions of the same weights are the same vectors; a value and a key at one
     place are one neuron.
     """
-    items = Item.objects.filter(study__in=studies)
+    items = Item.objects.filter(study__in=list(studies))
     if own_lists:
         items = items.filter(use=Item.Use.STUDY)
     if weights is not None:

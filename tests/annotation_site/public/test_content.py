@@ -52,8 +52,8 @@ def make_secret_study() -> Study:
         researcher=UserFactory(role="researcher", username="theodora"),
     )
     rows = Assignment.objects.filter(item__study=study, purpose="annotation").order_by("pk")
-    for n, row in enumerate(rows.select_related("membership__user", "item")):
-        ranks = [1, 2, 3, 4, 5 + n % 3]
+    for row in rows.select_related("membership__user", "item"):
+        ranks = [1, 2, 3, 4, 5 + people.index(row.membership.user)]
         submit(row, answer(pattern(1, ranks, description="runs of words"), comment=COMMENT))
     final = adjudicated_annotation_open(
         item=study.items.get(vector__kind="value"), by=researcher_of(study)
@@ -99,7 +99,7 @@ def test_a_page_says_numbers_lists_rule_and_guidelines(client):
     said = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page))
     assert "3 people looked at 2 lists of tokens and marked the patterns: 6 annotations." in said
     assert "more than half of the list’s annotators found" in said
-    assert "1 list is adjudicated; 1 has a majority annotation ; 0 have none" in said
+    assert "1 list is adjudicated; 1 has a majority annotation; 0 have none" in said
     assert "Krippendorff" in said
     assert "<li>at <em>all</em> tokens</li>" in page
     assert "<script>alert" not in page
