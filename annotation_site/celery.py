@@ -45,6 +45,7 @@ SWEEPS = (
     "annotation_site.results.snapshots.services.snapshots_sweep",
     "annotation_site.results.files.jobs.exports_sweep",
     "annotation_site.results.files.deletion.deletions_sweep",
+    "annotation_site.public.services.publications_sweep",
     "annotation_site.operations.tidy.tidy_daily",
 )
 
@@ -101,7 +102,10 @@ app.conf.update(
     worker_max_tasks_per_child=200,
 )
 app.autodiscover_tasks(
-    [f"annotation_site.{stage}" for stage in ("corpus", "measurements", "results", "traces")],
+    [
+        f"annotation_site.{stage}"
+        for stage in ("corpus", "measurements", "results", "traces", "public")
+    ],
     related_name="tasks",
 )
 

@@ -153,6 +153,7 @@ INSTALLED_APPS = [
     "annotation_site.traces",
     "annotation_site.annotation",
     "annotation_site.results",
+    "annotation_site.public",
     "annotation_site.workers",
     "annotation_site.notices",
     "django.contrib.auth",
@@ -367,6 +368,7 @@ BUNDLES_DIR = env.folder("BUNDLES_DIR", VAR_DIR / "bundles", BASE_DIR)
 MAX_BUNDLE_BYTES = env.whole_number("MAX_BUNDLE_BYTES", 2_000_000_000)  # that may come by page
 EXPORTS_DIR = env.folder("EXPORTS_DIR", VAR_DIR / "exports", BASE_DIR)
 _MOST_DAYS = 36_500
+PUBLIC_DIR = env.folder("PUBLIC_DIR", VAR_DIR / "public", BASE_DIR)  # pages that all may read
 EXPORT_DAYS = env.whole_number("EXPORT_DAYS", 14, most=_MOST_DAYS)  # until a file is removed
 # Until `manage.py tidy` removes what is over: lines about extractions, ended invitations and so on.
 KEEP_LOG_DAYS = env.whole_number("KEEP_LOG_DAYS", 180, least=0, most=_MOST_DAYS)

@@ -25,6 +25,7 @@ ALLOWED = {
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "results"},
     "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
+    "public": ANYWHERE | PURE | {"corpus", "annotation", "results"},
 }
 SHARED = {
     "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
@@ -71,9 +72,9 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons coverage intervals means members missing one_annotation "
-        "paper people permutations prefix_shares side_by_side stopwords strata stratified "
-        "unjudged written"
+        "annotation_frames comparisons coverage intervals majority means members missing "
+        "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
+        "stratified unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -81,7 +82,7 @@ FILES = {
     ),
     "analysis/machine_annotators": "affixes hypernyms proposal shallow",
     "annotation": "forms models selectors urls",
-    "annotation/allocation": "plan queues shares slots",
+    "annotation/allocation": "plan queues shares slots watchers",
     "annotation/crowd": "checks cookies forms guard joining links models pages payment",
     "annotation/lists": (
         "access annotation_format entries glosses hidden look_up markdown nouns page script_words "
@@ -130,7 +131,11 @@ FILES = {
         "similar tokens urls views"
     ),
     "traces": (
-        "answers apps drawing forms labels models page runs selectors services sweeps tasks urls views"
+        "answers apps drawing forms labels models page runs selectors services sweeps tasks urls "
+        "views"
+    ),
+    "public": (
+        "apps content files models selectors served services standing tasks urls views writing"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": (
@@ -212,6 +217,14 @@ LATE = {
         "prometheus_client.generate_latest": "after django.setup(): as above",
         "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
         "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
+    },
+    "annotation_site/public/apps.py": {
+        "annotation_site.annotation.allocation.watchers.watch": "after django.setup(): models",
+        "annotation_site.public.services.study_follow": "after django.setup(): the same",
+    },
+    "annotation_site/public/writing.py": {
+        "annotation_site.results.files.methods_paragraph.methods_paragraph": "light: in a worker",
+        "annotation_site.results.snapshots.computation.figures_again": "light: in a worker",
     },
     "annotation_site/results/files/jobs.py": {
         "annotation_site.results.files.archive.archive_write": "light: in a worker",

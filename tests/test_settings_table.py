@@ -31,6 +31,7 @@ SAMPLES: dict[str, tuple[str, str | None]] = {
     "BUNDLES_DIR": ("/a/folder", FREE),
     "MAX_BUNDLE_BYTES": ("5000", "2 GB"),
     "EXPORTS_DIR": ("/a/folder", FREE),
+    "PUBLIC_DIR": ("/a/folder", FREE),
     "EXPORT_DAYS": ("7", "a week"),
     "KEEP_LOG_DAYS": ("7", "-1"),
     "KEEP_ENDED_DAYS": ("7", "99999999999"),

@@ -222,6 +222,15 @@ class RulesForm(forms.Form):
             "time."
         ),
     )
+    may_publish = forms.BooleanField(
+        label=_("Results and lists may be published"),
+        required=False,
+        help_text=_(
+            "Once the study is closed, you can make a page of it that everybody can read: numbers, "
+            "figures, guidelines, and the lists with what people called them; never names, times "
+            "or comments. Annotators read this before they start, so it cannot be changed later."
+        ),
+    )
 
     # What every study decides, in sight; the rest is folded, with its values in a sentence.
     USUAL = (
@@ -261,6 +270,7 @@ class RulesForm(forms.Form):
         ("researchers", _("Researchers"), ("team_may_annotate",), rule_words.researcher_words),
         ("texts", _("Texts"), ("guidelines", "consent"), rule_words.text_words),
         ("withdrawal", _("Withdrawal"), ("on_withdrawal",), rule_words.withdrawal_words),
+        ("publication", _("Publication"), ("may_publish",), rule_words.publication_words),
     )  # fmt: skip
 
     def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:

@@ -112,6 +112,9 @@ class Study(models.Model):
     # What becomes of a person's submitted answers when they withdraw. People agree to it together
     # with the consent text, so it never changes.
     on_withdrawal = models.CharField(max_length=10, choices=OnWithdrawal, default=OnWithdrawal.KEEP)
+    # Whether results and lists may be published once the study is closed. People read it beside the
+    # consent text, so nobody has agreed to it in a study from before there was a choice.
+    may_publish = models.BooleanField(default=False)
     # Both are added to the number of revisions, so that no version of the data comes twice. What is
     # removed takes revisions away, and goes from files as well; what else changes tables (other
     # rules, more lists, a surplus answer that gets a place) adds none.

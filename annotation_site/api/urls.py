@@ -15,9 +15,9 @@ from annotation_site.api.views import (
     results,
     site,
     studies,
+    traces,
     vector_search,
     vector_sets,
-    traces,
 )
 
 app_name = "api"
@@ -171,6 +171,7 @@ urlpatterns = [
     ),
     path(f"{STUDY}/exports", files.ExportsView.as_view(), name="exports"),
     path(EXPORT, files.ExportStateView.as_view(), name="export_state"),
+    path(f"{STUDY}/publication", files.PublicationView.as_view(), name="publication"),
     path(f"{EXPORT}/file", files.ExportFileView.as_view(), name="export_file"),
     path(f"{STUDY}/tables/<slug:table>", results.TableView.as_view(), name="table"),
     path(

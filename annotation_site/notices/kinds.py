@@ -24,5 +24,6 @@ KINDS: dict[str, NoticeKind] = {
     "measurement_failed": NoticeKind(_("a measurement failed"), RESEARCHERS),
     "study_finished": NoticeKind(_("a study has all its annotations"), RESEARCHERS),
     "person_stuck": NoticeKind(_("an annotator does not get on"), RESEARCHERS),
+    "publication_ended": NoticeKind(_("a public page was switched off without you"), RESEARCHERS),
     "file_written": NoticeKind(_("a file that you asked for is written, or failed"), RESEARCHERS),
 }

@@ -160,13 +160,13 @@ def wordnet() -> Finding:
 def storage() -> Finding:
     """Check that files can be written and disks have room."""
     folder = settings.VAR_DIR
-    for path in (folder, settings.BUNDLES_DIR, settings.EXPORTS_DIR):
+    for path in (folder, settings.BUNDLES_DIR, settings.EXPORTS_DIR, settings.PUBLIC_DIR):
         try:
             _write_into(path)
         except OSError as error:
             return wrong(
                 f"{path} cannot be written: {error.strerror}. Change its owner, or set VAR_DIR, "
-                "BUNDLES_DIR or EXPORTS_DIR."
+                "BUNDLES_DIR, EXPORTS_DIR or PUBLIC_DIR."
             )
     if is_open := [path for path in _private_places() if path.stat().st_mode & 0o007]:
         modes = "; ".join(f"chmod {600 if path.is_file() else 700} {path}" for path in is_open)

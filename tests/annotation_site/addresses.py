@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, reverse
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.lists.script_words import script_words
 from annotation_site.annotation.models import Assignment, Membership, Study
+from annotation_site.public.files import about_write, page_folder
 from annotation_site.results.files.jobs import export_request, export_run
 from annotation_site.results.snapshots import services
 from tests.annotation_site.annotation.crowd.people import make_link
@@ -16,11 +17,12 @@ from tests.annotation_site.factories import (
     client_of,
     make_measurement,
     make_study,
-    make_vector_set,
     make_trace,
+    make_vector_set,
     researcher_of,
 )
 
+PUBLISHED = "a-published-study"
 World = tuple[Study, Assignment, tuple[Client, ...]]
 # Statuses of GET for: stranger, annotator of another study, the list's own annotator,
 # another study's researcher, the study's researcher, admin. 302 sends a stranger to the login.
@@ -206,6 +208,14 @@ GET = {
     "results:exports": (302, 403, 403, 404, 200, 200),
     "results:exports_status": (302, 403, 403, 404, 200, 200),
     "results:export_file": (302, 403, 403, 404, 200, 200),
+    # What a researcher switched on, for everybody.
+    "public:listed": (200, 200, 200, 200, 200, 200),
+    "public:page": (200, 200, 200, 200, 200, 200),
+    "public:file": (200, 200, 200, 200, 200, 200),
+    "public:publish": (302, 403, 403, 404, 200, 200),
+    "public:status": (302, 403, 403, 404, 200, 200),
+    "public:off": (302, 403, 403, 405, 405, 405),
+    "public:draft": (302, 403, 403, 404, 404, 404),  # nobody has prepared the page
     **addresses.GET,
 }
 
@@ -235,7 +245,8 @@ def world_make() -> tuple[int, int]:
 
 
 def world_read(study_pk: int, assignment_pk: int) -> World:
-    """The study, a list of it, and a browser of everybody in `GET`."""
+    """The study, a list of it, and a browser of everybody in `GET`; a public page beside them."""
+    page_make(PUBLISHED)
     study = Study.objects.get(pk=study_pk)
     assignment = Assignment.objects.get(pk=assignment_pk)
     other = Study.objects.exclude(pk=study_pk).get()
@@ -249,6 +260,15 @@ def world_read(study_pk: int, assignment_pk: int) -> World:
         client_of(UserFactory(role=Role.ADMIN)),
     )
     return study, assignment, clients
+
+
+def page_make(slug: str) -> None:
+    """The folder of a public page: the database has no part in who may read it."""
+    folder = page_folder(slug)
+    folder.mkdir(parents=True, exist_ok=True)
+    about_write(folder, {"title": "Published", "models": [], "lists": 1, "annotators": 1})
+    for name in ("index", "lists-1"):
+        (folder / f"{name}.html").write_text("<!doctype html><title>Published</title>")
 
 
 def address(name: str, study, assignment) -> str:
@@ -359,6 +379,12 @@ def address(name: str, study, assignment) -> str:
         },
         "annotation:list": {"public_id": assignment.public_id},
         "annotation:feedback": {"public_id": assignment.public_id},
+        "public:page": {"published": PUBLISHED},
+        "public:file": {"published": PUBLISHED, "name": "lists-1.html"},
+        "public:publish": {"slug": study.slug},
+        "public:status": {"slug": study.slug},
+        "public:off": {"slug": study.slug},
+        "public:draft": {"slug": study.slug, "name": "index.html"},
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},

@@ -24,6 +24,7 @@ WAKING = (
     "traces.services",
     "results.snapshots.services",
     "results.files.jobs",
+    "public.services",
 )
 TRIGGER = "audit_entry_no_DELETE"
 RESTORE = pytest.StashKey[Callable[[], None]]()

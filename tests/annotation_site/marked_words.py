@@ -21,8 +21,8 @@ from tests.annotation_site.factories import (
     client_of,
     make_measurement,
     make_study,
-    make_vector_set,
     make_trace,
+    make_vector_set,
     pattern,
     submit,
 )

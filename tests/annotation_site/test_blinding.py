@@ -47,8 +47,8 @@ from tests.annotation_site.factories import (
     make_extraction,
     make_measurement,
     make_prefixes,
-    make_vector_set,
     make_trace,
+    make_vector_set,
     pattern,
 )
 

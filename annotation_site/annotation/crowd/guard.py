@@ -13,7 +13,7 @@ from annotation_site.errors import NotAllowed, refusal_response
 ALLOWED = frozenset(
     {
         "home", "healthz", "readyz", "metrics", "login", "account_login", "logout",
-        "account_logout",
+        "account_logout", "public:listed", "public:page", "public:file",
         *(
             f"annotation:{name}"
             for name in (

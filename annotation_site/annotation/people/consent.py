@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from annotation_site.accounts import audit
 from annotation_site.accounts.bounds import require_room
 from annotation_site.annotation.allocation.slots import slots_share
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
@@ -129,6 +130,7 @@ def study_withdraw(*, membership: Membership) -> None:
     # Other tabs hold the version before this one, so whatever they still send is refused.
     own.update(draft=None, draft_version=F("draft_version") + 1)
     slots_share(study=study)
+    study_tell(study, removed=study.on_withdrawal == Study.OnWithdrawal.REMOVE)
 
 
 def _annotations_remove(study: Study, own: QuerySet[Assignment]) -> None:

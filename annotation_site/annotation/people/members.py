@@ -17,6 +17,7 @@ from annotation_site.annotation.allocation.slots import (
     slots_share,
     study_locked,
 )
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.selectors import membership_of
 from annotation_site.errors import Invalid, NotAllowed
@@ -39,6 +40,7 @@ def annotator_add(*, study: Study, user: User, most_lists: int | None = None) ->
     study = study_locked(study.pk)
     membership = _enter(study, user, most_lists)
     slots_share(study=study)
+    study_tell(study)
     return membership
 
 
@@ -48,6 +50,7 @@ def annotators_add(*, study: Study, users: Iterable[User]) -> int:
     study = study_locked(study.pk)
     added = [_enter(study, user) for user in users]
     slots_share(study=study)
+    study_tell(study)
     return len(added)
 
 

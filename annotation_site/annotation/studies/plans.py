@@ -165,6 +165,7 @@ class StudyPlan:
     guidelines: str = ""
     consent: str = ""
     on_withdrawal: str = Study.OnWithdrawal.KEEP
+    may_publish: bool = False
 
     @property
     def protocol(self) -> Protocol:
@@ -186,7 +187,7 @@ STORED = (
     "list_source", "full_lists_only", "lists_per_layer", "annotators_per_list", "min_tokens",
     "several_patterns_per_token", "training_pass_percent", "repeat_percent", "lease_hours",
     "idle_days", "show_glosses", "gloss_rule", "highlight_spellings", "search_engine",
-    "encyclopedia", "seed", "team_may_annotate", "on_withdrawal",
+    "encyclopedia", "seed", "team_may_annotate", "on_withdrawal", "may_publish",
 )  # fmt: skip
 
 

@@ -125,3 +125,10 @@ def withdrawal_words(values: Values) -> str:
     if values["on_withdrawal"] == Study.OnWithdrawal.REMOVE:
         return _("Annotations of a person who withdraws are removed, and others get their lists.")
     return _("Annotations of a person who withdraws are kept, under a code.")
+
+
+def publication_words(values: Values) -> str:
+    """Whether results and lists may be published."""
+    if values["may_publish"]:
+        return _("Results and lists may be published once the study is closed.")
+    return _("Nothing of the study may be published here.")

@@ -15,6 +15,7 @@ from annotation_site.annotation.allocation.slots import (
     study_locked,
     tables_touch,
 )
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.lists.entries import with_list
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.people import members
@@ -82,6 +83,13 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
                 "Duplicate the study to change it."
             )
         )
+    if "may_publish" in changed and study.memberships.exclude(consented_at=None).exists():
+        raise Invalid(
+            _(
+                "People have read whether results and lists may be published, and agreed. "
+                "Duplicate the study to change it."
+            )
+        )
     if "list_source" in changed and _begun(study).exists():
         raise Invalid(
             _(
@@ -100,6 +108,7 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
     if set(changed) - ALWAYS:
         tables_touch(study)
     audit.record("study_changed", target=study, changed=changed)
+    study_tell(study)
     return changed
 
 
@@ -215,6 +224,7 @@ def study_extend(*, study: Study, lists_per_layer: int) -> int:
     slots_share(study=study)
     tables_touch(study)
     audit.record("study_extended", target=study, before=before, after=lists_per_layer)
+    study_tell(study)
     return len(added)
 
 

@@ -17,6 +17,7 @@ from annotation_site.annotation.allocation.slots import (
     slots_share,
     study_locked,
 )
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.lists.entries import with_list
 from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
@@ -108,6 +109,7 @@ def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> St
     )
     details = {"copy_of": copy_of.slug} if copy_of else {}
     audit.record("study_created", target=study, actor=by, **details)
+    study_tell(study)
     return study
 
 
@@ -240,6 +242,7 @@ def study_state_change(*, study: Study, state: str) -> None:
         annotators_arrive(annotators_of(study))
     slots_share(study=study)
     audit.record("study_state_changed", target=study, state=state)
+    study_tell(study)
 
 
 def _check_start(study: Study, state: str) -> None:

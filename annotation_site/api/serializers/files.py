@@ -8,11 +8,15 @@ from rest_framework import serializers
 
 from annotation_site.api.calls import Fields, PageQuery
 from annotation_site.api.serializers.results import SnapshotQuery
+from annotation_site.public.selectors import STATES
 from annotation_site.results.figures.files import TYPES
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import ExportJob
 
 DATA = "csv"
+# Fields of a publication's state that have its attributes' names.
+STATE = ("is_public", "is_indexed", "state", "is_current", "problem", "against", "error",
+         "switched_on_at")  # fmt: skip
 
 
 class FiguresQuery(PageQuery, SnapshotQuery):
@@ -78,3 +82,30 @@ class ExportFields(serializers.Serializer):
     requested_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class NewPublication(Fields):
+    """Whether to switch a study's public page on, or to write it for a look alone, and whether
+    search engines may list it."""
+
+    is_public = serializers.BooleanField(default=True)
+    is_indexed = serializers.BooleanField(default=False)
+
+
+class PublicationFields(serializers.Serializer):
+    """A study's public page. `state` is that of its files, "none" without any, and `is_current`
+    whether they are of the study's newest data.
+
+    `problem` says why the study may have no public page, `against` which unfinished studies stand
+    against it; both are empty where nothing does. `url` is null while the page is off.
+    """
+
+    is_public = serializers.BooleanField()
+    is_indexed = serializers.BooleanField()
+    state = serializers.ChoiceField(STATES)
+    is_current = serializers.BooleanField()
+    problem = serializers.CharField(allow_blank=True)
+    against = serializers.CharField(allow_blank=True)
+    error = serializers.CharField(allow_blank=True)
+    switched_on_at = serializers.DateTimeField(allow_null=True)
+    url = serializers.CharField(allow_null=True)

@@ -244,6 +244,7 @@ class WorkDetail(Work):
     on_withdrawal = serializers.ChoiceField(
         Study.OnWithdrawal.choices, source="membership.study.on_withdrawal"
     )
+    may_publish = serializers.BooleanField(source="membership.study.may_publish")
 
 
 class Consent(Fields):

@@ -46,6 +46,7 @@ class StudyFields(serializers.Serializer):
     team_may_annotate = serializers.BooleanField()
     seed = serializers.IntegerField()
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices)
+    may_publish = serializers.BooleanField()
     made_up = serializers.BooleanField()
     slots = serializers.IntegerField()
     annotations = serializers.IntegerField()
@@ -108,6 +109,7 @@ class Rules(Fields):
     team_may_annotate = serializers.BooleanField(required=False)
     seed = number("seed", required=False)
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices, required=False)
+    may_publish = serializers.BooleanField(required=False)
 
 
 class Plan(Rules):

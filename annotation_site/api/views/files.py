@@ -5,9 +5,11 @@ import uuid
 
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from rest_framework.response import Response
 
 from annotation_site.accounts.throttling import counted
+from annotation_site.annotation.models import Study
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.serializers import files as fields
@@ -15,6 +17,8 @@ from annotation_site.api.views.results import snapshot_of
 from annotation_site.api.views.studies import MANAGE, READ, study_of
 from annotation_site.downloads import Download, attachment
 from annotation_site.exports import EXPORT_FORMATS
+from annotation_site.public import services as publications
+from annotation_site.public.selectors import publication_state
 from annotation_site.results.figures.files import TYPES
 from annotation_site.results.files import jobs
 from annotation_site.results.files.downloads import export_download, table_download
@@ -101,6 +105,40 @@ class ExportFileView(ApiView):
         digest = base64.b64encode(bytes.fromhex(job.sha256)).decode()
         response["Repr-Digest"] = f"sha-256=:{digest}:"  # RFC 9530
         return response
+
+
+class PublicationView(ApiView):
+    """The public page of a study: GET its state, PUT to prepare it or switch it on, DELETE to
+    switch it off at once.
+
+    A worker writes the files: with `is_public` false for a look at the page alone, else for
+    everybody. The public files themselves are read without the API, below `/public/`.
+    """
+
+    @call(*READ, gives=fields.PublicationFields)
+    def get(self, request: PersonRequest, slug: str) -> Response:
+        return self._state(request, study_of(request, slug))
+
+    @call(*MANAGE, takes=fields.NewPublication, gives=fields.PublicationFields, errors=(422,))
+    def put(self, request: PersonRequest, slug: str) -> Response:
+        study, is_public = study_of(request, slug), self.body["is_public"]
+        if is_public:
+            indexed = self.body["is_indexed"]
+            publications.publication_switch_on(study=study, by=request.user, is_indexed=indexed)
+        else:
+            publications.publication_prepare(study=study, by=request.user)
+        return self._state(request, study)
+
+    @call(*MANAGE, status=204)
+    def delete(self, request: PersonRequest, slug: str) -> Response:
+        publications.publication_switch_off(study=study_of(request, slug), by=request.user)
+        return Response(status=204)
+
+    def _state(self, request: PersonRequest, study: Study) -> Response:
+        now = publication_state(study, reader=request.user)
+        page = request.build_absolute_uri(reverse("public:page", args=[study.slug]))
+        told = {name: getattr(now, name) for name in fields.STATE}
+        return self.answer({**told, "url": page if now.is_public else None})
 
 
 def _job(request: PersonRequest, slug: str, public_id: uuid.UUID) -> jobs.ExportJob:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import Invitation, User
 from annotation_site.annotation.allocation.slots import study_locked
+from annotation_site.annotation.allocation.watchers import study_tell
 from annotation_site.annotation.models import (
     Assignment,
     Item,
@@ -80,6 +81,7 @@ def study_delete(*, study: Study, by: User) -> None:
     study.state = Study.State.DELETING
     study.save(update_fields=["state"])
     StudyDeletion.objects.create(study=study)
+    study_tell(study)
     audit.record(
         "study_deleted", target=study, actor=by, annotations=study_contents(study).annotations
     )

@@ -157,6 +157,7 @@ def _groups(facts: StudyFacts, summary: Summary | None) -> list[tuple[str, list[
             _("Take away"),
             [
                 page(_("Exports"), _exports_line(facts.study), "results:exports"),
+                page(_("Public page"), _public_line(facts.study), "public:publish"),
                 page(
                     _("Copy this study"), _("The same rules, a new draft"), "annotation:rules",
                     "#copy",
@@ -243,6 +244,14 @@ def _texts_line(study: Study) -> str:
         "version": texts["guidelines_base"],
         "consent": consent,
     }
+
+
+def _public_line(study: Study) -> str:
+    if not study.may_publish:
+        return _("Its rules do not allow it")
+    if study.state not in (Study.State.CLOSED, Study.State.ARCHIVED):
+        return _("Possible once the study is closed")
+    return _("What everybody can read")
 
 
 def _exports_line(study: Study) -> str:

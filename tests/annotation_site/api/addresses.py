@@ -109,6 +109,7 @@ GET = {
     "api:exports": OWN_STUDY,
     "api:export_state": OWN_STUDY,
     "api:export_file": OWN_STUDY,
+    "api:publication": OWN_STUDY,
     "api:table": OWN_STUDY,
     "api:export": OWN_STUDY,
     "api:schema": (200, 200, 200, 200, 200, 200),
@@ -128,7 +129,7 @@ OF_A_STUDY = {
     "texts", "study_people", "items", "assignments", "annotations", "results",
     "progress", "flags", "payments", "open_links", "study_lists", "references", "adjudication",
     "retry_results",
-    "snapshots", "figures", "exports",
+    "snapshots", "figures", "exports", "publication",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ SECRETS = "the way in, and one's own secrets: a token must not be able to take a
 BROWSER = "a lesson, a part of a page, or the language of one browser; it stores nothing"
 TOLD = "told to a person on pages; each notice leads to a thing that has addresses of its own"
 CROWD = "people who join by an open link work in a browser: their accounts have no token"
+PUBLIC = "files for everybody: programs read them there, without a token"
 PROBE = "for what watches the server"
 NOT_BY_SCRIPT = {
     SECRETS: {
@@ -33,6 +34,7 @@ NOT_BY_SCRIPT = {
         "annotation:open_link", "annotation:check", "annotation:done", "annotation:ended",
         "annotation:leave",
     },
+    PUBLIC: {"public:listed", "public:page", "public:file"},
     PROBE: {"healthz", "readyz", "metrics"},
 }  # fmt: skip
 # Read by script, and changed on the page alone: name and address are what one logs in with, and
@@ -149,6 +151,10 @@ BY_SCRIPT = {
     "results:retry": "retry_results POST",
     "results:download": "export",
     "results:figure": "figure",
+    "public:publish": "publication, publication PUT",
+    "public:status": "publication",
+    "public:off": "publication DELETE",
+    "public:draft": "publication PUT",
 }
 
 

@@ -40,8 +40,8 @@ from tests.annotation_site.factories import (
     make_invitation,
     make_measurement,
     make_study,
-    make_vector_set,
     make_trace,
+    make_vector_set,
     pattern,
     submission,
 )

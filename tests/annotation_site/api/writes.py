@@ -35,6 +35,9 @@ WRITES = {
     ("api:work_detail", "DELETE"): (None, OWN_DONE),
     ("api:consent", "POST"): ({"version": 0}, OWN_DONE),
     ("api:next", "POST"): (None, OWN),
+    # The world's study is open, and its rules do not allow publication.
+    ("api:publication", "PUT"): ({}, (401, 403, 403, 404, 422, 422)),
+    ("api:publication", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:token", "DELETE"): (None, (401, 404, 404, 404, 404, 404)),  # nobody's
     ("api:role", "POST"): ({"role": "researcher"}, ADMINS),
     ("api:access", "POST"): ({"active": False}, ADMINS),
@@ -66,7 +69,8 @@ WRITES = {
     ("api:measurement_cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),  # it is ready
     ("api:measurement_retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:traces", "POST"): (
-        {"model": 1, "prompt": "a word"}, (401, 403, 403, 422, 422, 422),
+        {"model": 1, "prompt": "a word"},
+        (401, 403, 403, 422, 422, 422),
     ),  # there is no such model
     ("api:trace", "PATCH"): ({"is_shared": False}, (401, 403, 403, 404, 200, 200)),
     ("api:trace", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),

@@ -116,6 +116,7 @@ def test_a_study_s_home_has_state_people_and_four_groups_of_pages(study):
         ],
         "Take away": [
             ("Exports", "No file yet"),
+            ("Public page", "Its rules do not allow it"),
             ("Copy this study", "The same rules, a new draft"),
         ],
     }

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation.lists.hidden import Hidden, hidden_from
+from annotation_site.annotation.lists.hidden import Hidden
 from annotation_site.annotation.models import Item, ListLook, Membership, Study
-from annotation_site.corpus.models import Extraction, LanguageModel, Vector
+from annotation_site.corpus.models import LanguageModel, Vector
 from annotation_site.errors import SiteError
 from annotation_site.traces import services
 from annotation_site.traces.answers import require_answer
@@ -51,7 +51,7 @@ def test_the_page_has_what_the_answer_says(rosa):
     trace = make_trace(requested_by=rosa)
     text = text_of(page_of(trace, client_of(rosa)))
     last = EXAMPLE["layers"][-1]
-    assert f"of at most 256 tokens" in text
+    assert "of at most 256 tokens" in text
     for one in EXAMPLE["pushed_most"][:4]:
         assert f"{one['layer']}.{one['index']}" in text
     assert f"{last['rank_after']:,}" in text

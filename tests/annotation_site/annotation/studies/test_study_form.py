@@ -76,6 +76,7 @@ def test_five_fields_are_open_and_the_others_are_folded_under_their_values(clien
         "Researchers": "People who run the study do not annotate.",
         "Texts": "The paper’s guidelines; a short notice about offensive words.",
         "Withdrawal": "Annotations of a person who withdraws are kept, under a code.",
+        "Publication": "Nothing of the study may be published here.",
     }
     assert "<details open" not in page
 
@@ -104,6 +105,9 @@ def test_the_sentences_follow_the_fields():
     )
     assert rule_words.text_words({"guidelines": "Look.", "consent": "Agree?"}) == (
         "Your own guidelines; annotators agree to your consent text."
+    )
+    assert rule_words.publication_words({"may_publish": True}) == (
+        "Results and lists may be published once the study is closed."
     )
     assert rule_words.withdrawal_words({"on_withdrawal": "remove"}) == (
         "Annotations of a person who withdraws are removed, and others get their lists."
