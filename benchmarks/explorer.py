@@ -23,7 +23,9 @@ SPREAD = 1.0  # of ids: like words in text, few tokens stand in very many lists
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--lists", type=int, default=46_080)
-    lists = parser.parse_args().lists
+    parser.add_argument("--annotated", type=int, default=10_000, help="lists, by two people each")
+    options = parser.parse_args()
+    lists, annotated = options.lists, options.annotated
     os.environ.setdefault("SECRET_KEY", "the key of a benchmark, which guards nothing")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
     with tempfile.TemporaryDirectory() as folder:
@@ -42,6 +44,8 @@ def main() -> None:
             print(f"{describe()}\n{connection.vendor}, {lists:,} lists of 30 + 30 tokens")
             _fill(lists)
             _measure(lists)
+            _annotate(annotated)
+            _measure_picture(annotated)
         finally:
             connection.creation.destroy_test_db(name, verbosity=0)
 
@@ -121,6 +125,81 @@ def _measure(lists: int) -> None:
     _time("a token, both sides by layer", token)
     _time("a page of the lists with a token", browser)
     _time("the first page", lambda n: landing_page(user, None))
+
+
+def _annotate(lists: int) -> None:
+    """A closed study of so many lists, by two people with two patterns of five tokens each."""
+    from annotation_site.accounts.models import User
+    from annotation_site.annotation.models import (
+        Assignment,
+        Item,
+        Membership,
+        Pattern,
+        PatternMember,
+        Study,
+    )
+    from annotation_site.corpus.models import Vector
+
+    study = Study.objects.create(
+        slug="closed", title="Closed", state="closed", categories=["semantic", "syntactic"],
+        lists_per_layer=lists,
+    )  # fmt: skip
+    people = [
+        Membership.objects.create(
+            study=study, user=User.objects.create(username=f"person {n}"), role="annotator",
+            consent_version=0,
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    items = Item.objects.bulk_create(
+        [Item(study=study, vector=vector) for vector in Vector.objects.order_by("pk")[:lists]],
+        batch_size=2000,
+    )
+    rows = Assignment.objects.bulk_create(
+        [
+            Assignment(
+                item=item, membership=person, position=n, state="submitted", version=1,
+                opened_at="2026-01-01T00:00:00Z", submitted_at="2026-01-01T00:01:00Z",
+            )
+            for person in people
+            for n, item in enumerate(items, 1)
+        ],
+        batch_size=2000,
+    )  # fmt: skip
+    patterns = Pattern.objects.bulk_create(
+        [
+            Pattern(
+                assignment=row, number=number, category=category, stopwords=False,
+                stopwords_proposed=False,
+            )
+            for row in rows
+            for number, category in ((1, "semantic"), (2, "syntactic"))
+        ],
+        batch_size=2000,
+    )  # fmt: skip
+    PatternMember.objects.bulk_create(
+        [
+            PatternMember(pattern=pattern, rank=5 * (pattern.number - 1) + n)
+            for pattern in patterns
+            for n in range(1, 6)
+        ],
+        batch_size=5000,
+    )
+
+
+def _measure_picture(lists: int) -> None:
+    from annotation_site.accounts.models import User
+    from annotation_site.corpus.models import Extraction
+    from annotation_site.explorer.picture import model_picture
+
+    user = User.objects.get(username="reader")
+    extraction = Extraction.objects.select_related("model").get()
+    start = time.perf_counter()
+    found = model_picture(extraction, user).lists
+    first = time.perf_counter() - start
+    assert found == lists, found
+    print(f"the picture of {lists:,} lists by two people each: {first:.1f} s for the first reader")
+    _time("the same, kept", lambda n: model_picture(extraction, user))
 
 
 def _time(what: str, call: Callable[[int], Any]) -> None:

@@ -2,8 +2,10 @@
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.hidden import hidden_from
-from annotation_site.corpus.browsing import VectorsPage, vectors_page
-from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.browsing import VectorsPage, tokens_spelled, vectors_page
+from annotation_site.corpus.models import Extraction, Token
+
+MOST_SPELLED = 12  # tokens that are offered for a word
 
 
 def lists_page(
@@ -24,3 +26,9 @@ def lists_page(
     return vectors_page(
         extraction, kind=kind, layer=layer, word=word, number=number, without=without
     )
+
+
+def tokens_offered(extraction: Extraction, word: str) -> list[Token]:
+    """The tokens that read a word, at most MOST_SPELLED, each of which has a page."""
+    found = tokens_spelled(extraction, word) if word else extraction.tokens.none()
+    return list(found.order_by("token_id")[:MOST_SPELLED])

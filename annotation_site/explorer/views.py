@@ -13,7 +13,7 @@ from annotation_site.corpus.forms import VectorFilter
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.explorer.landing import landing_page
-from annotation_site.explorer.lists import lists_page
+from annotation_site.explorer.lists import lists_page, tokens_offered
 from annotation_site.explorer.page import neuron_page
 from annotation_site.explorer.picture import model_picture
 from annotation_site.explorer.places import neuron_find
@@ -38,6 +38,7 @@ def vectors(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         wanted = form.cleaned_data
         context["word"] = wanted["token"]
+        context["tokens"] = tokens_offered(found, wanted["token"])
         context["page"] = lists_page(
             found,
             user=request.user,

@@ -223,3 +223,15 @@ def test_the_page_asks_the_database_the_same_for_one_corpus_and_for_many(
         add(name=f"n{number}")
     with django_assert_max_num_queries(8):  # session, person, sessions' rows, corpora
         client.get(URL)
+
+
+@pytest.mark.parametrize("block", [1, 7, 2**20])
+def test_sentences_are_read_block_by_block_as_far_as_the_last_one(add, block, monkeypatch):
+    lines = [f"Sentence {n} of a bär 猫." for n in range(200)]
+    corpus = add("\n".join(lines).encode())
+    monkeypatch.setattr(corpora, "BLOCK", block)
+    found = corpora.corpus_sentences(corpus.reference, {0, 7, 199, 200, 10**9, -1})
+    assert found == {n: lines[n] for n in (0, 7, 199)}
+    assert corpora.corpus_sentences(corpus.reference, {3}) == {3: lines[3]}
+    assert corpora.corpus_sentences(corpus.reference, set()) == {}
+    assert corpora.corpus_sentences("wordnet", {1}) == {}

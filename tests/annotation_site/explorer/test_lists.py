@@ -160,3 +160,14 @@ def test_the_first_page_costs_the_same_queries_whatever_the_number_of_models(
     # without counts their own
     with django_assert_max_num_queries(4 + 5):
         landing.landing_page(user, None)
+
+
+def test_a_word_leads_to_the_pages_of_the_tokens_that_read_it(extraction):
+    client = client_of(UserFactory(role=Role.RESEARCHER))
+    extraction.tokens.filter(token_id=50).update(display="⋯word7")
+    pages = [reverse("explorer:token", args=[extraction.public_id, n]) for n in (7, 50)]
+    found = text_of(client.get(url_of(extraction), {"token": "WORD7"}))
+    assert all(f'href="{page}"' in found for page in pages)
+    assert "/tokens/" not in text_of(client.get(url_of(extraction)))
+    one = text_of(client.get(pages[1]))
+    assert f'href="{url_of(extraction)}?token=%E2%8B%AFword7"' in one
