@@ -226,6 +226,7 @@ def _search(lists: int) -> None:
 def _profile(searches, reader):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
+
     from annotation_site.explorer.search import found_page
 
     for name in (
