@@ -91,7 +91,7 @@ FILES = {
     "annotation/monitoring": "events flags progress records",
     "annotation/people": "bulk_invitations consent joining members",
     "annotation/review": "adjudicated_annotations adjudication looks training",
-    "annotation/studies": "made_up plans previews rule_words rules sampling services",
+    "annotation/studies": "made_up of_sets plans previews rule_words rules sampling services",
     "annotation/views": (
         "adjudication annotators crowd lists monitoring open_links own references studies tutorial"
     ),

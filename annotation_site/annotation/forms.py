@@ -15,6 +15,7 @@ from annotation_site.annotation.lists.look_up import EDITIONS, NO_ENCYCLOPEDIA, 
 from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.studies import rule_words
+from annotation_site.annotation.studies.of_sets import drawn_from
 from annotation_site.annotation.studies.plans import (
     EVERY_CATEGORY,
     NUMBERS,
@@ -26,8 +27,11 @@ from annotation_site.annotation.studies.rule_words import Values
 from annotation_site.bounds import MARKDOWN, TITLE
 from annotation_site.corpus.models import USUAL_KINDS, Extraction
 from annotation_site.corpus.selectors import extractions_ready, kinds_offered
+from annotation_site.corpus.vector_sets import vector_sets
 from annotation_site.exact_words import ATTRIBUTES, NamesSelect
 
+AS_IT_WAS = "as-it-was"
+"""The choice of the vectors that a study has stored of a set."""
 MOST = 2**31 - 1  # the largest version that the database holds
 
 
@@ -115,6 +119,15 @@ class RulesForm(forms.Form):
         label=_("Kinds"),
         initial=USUAL_KINDS,
         widget=forms.CheckboxSelectMultiple,
+    )
+    vector_set = forms.ChoiceField(
+        label=_("Only vectors of a set"),
+        required=False,
+        widget=NamesSelect,
+        help_text=_(
+            "Values and keys are drawn from the set as it is now; other kinds, such as random "
+            "vectors, as ever. Layers without a vector of the set give no lists of these kinds."
+        ),
     )
     lists_per_layer = _number(
         "lists_per_layer", _("Drawn from each model. You can add more later.")
@@ -243,7 +256,8 @@ class RulesForm(forms.Form):
     )
     GROUPS: tuple[tuple[str, Any, tuple[str, ...], Callable[[Values], str]], ...] = (
         (
-            "kinds", _("Kinds and seed"), ("follows", "kinds", "full_lists_only", "seed"),
+            "kinds", _("Kinds and seed"),
+            ("follows", "kinds", "vector_set", "full_lists_only", "seed"),
             rule_words.kinds_words,
         ),
         (
@@ -279,6 +293,7 @@ class RulesForm(forms.Form):
         self.has_prefixes = ready.filter(trigger_prefixes__isnull=False).exists()
         self.source = self._source()
         self.is_switched = self._follow()
+        self._offer_sets()
         self._suit(self.source, ready)
         only = list(ready[:2])
         if len(only) == 1:  # then there is nothing to choose
@@ -342,6 +357,32 @@ class RulesForm(forms.Form):
         )
         fields["encyclopedia"].help_text = _("Wikipedia in the language of the prefixes.")
 
+    def _offer_sets(self) -> None:
+        """The sets to draw from, and the one that the study was made of, as it was."""
+        stored = self.initial.get("drawn_from")
+        field: Any = self.fields["vector_set"]
+        sets = [(str(one.public_id), str(one)) for one in vector_sets()]
+        asked = self.data.get("vector_set") if self.is_bound else ""  # deleted meanwhile
+        if not sets and stored is None and not asked:
+            del self.fields["vector_set"]  # nothing to choose
+            return
+        as_it_was = []
+        if stored is not None:
+            said = _("%(set)s, as it was: %(n)s vectors") % {
+                "set": stored["title"],
+                "n": f"{len(stored['places']):,}",
+            }
+            as_it_was = [(AS_IT_WAS, said)]
+            self.initial["vector_set"] = AS_IT_WAS
+        field.choices = [("", _("all vectors")), *as_it_was, *sets]
+
+    def _drawn_from(self, chosen: str) -> Any:
+        """What a plan stores of a chosen set; None for all vectors."""
+        if chosen == AS_IT_WAS:
+            return self.initial["drawn_from"]
+        found = vector_sets().filter(public_id=chosen).first() if chosen else None
+        return drawn_from(found) if found else None
+
     @property
     def usual(self) -> list[forms.BoundField]:
         """The fields that stand open."""
@@ -356,6 +397,9 @@ class RulesForm(forms.Form):
             if fields:
                 values = {field.name: self._value(field) for field in fields}
                 values["list_source"] = self.source
+                if values.get("vector_set"):
+                    choices = dict(self.fields["vector_set"].choices)  # type: ignore[attr-defined]
+                    values["set"] = str(choices.get(values["vector_set"], ""))
                 is_open = any(field.errors for field in fields)
                 found.append(FieldGroup(name, heading, fields, words(values), is_open))
         return found
@@ -374,19 +418,23 @@ class RulesForm(forms.Form):
 
         Of a form that nobody filled in, the base, or else the plan of its first values.
         """
-        named = {"title": str(_("New study"))}
+        named: dict[str, Any] = {"title": str(_("New study"))}
         if self.is_bound:
             wrong = set(self.errors) - {"title"}
             return None if wrong else self.plan(base, **(named if "title" in self.errors else {}))
-        only = self.fields["extractions"].initial
-        return base or (StudyPlan(title=named["title"], extractions=only) if only else None)
+        only = self.initial.get("extractions") or self.fields["extractions"].initial
+        if not base and only and "vector_set" in self.fields:
+            named["drawn_from"] = self._drawn_from(self.initial.get("vector_set", ""))
+        return base or (StudyPlan(extractions=only, **named) if only else None)
 
     def plan(self, base: StudyPlan | None = None, **more: Any) -> StudyPlan:
         """The plan of a valid form; missing fields come from the base, or from `more`."""
+        if "vector_set" in self.fields:
+            more["drawn_from"] = self._drawn_from(self.cleaned_data["vector_set"])
         data: dict[str, Any] = {
             name: list(value) if isinstance(value, QuerySet) else value
             for name, value in self.cleaned_data.items()
-            if name != "follows"
+            if name not in ("follows", "vector_set")
             and not (name == "idle_days" and value is None)  # empty: as it is, or the default
         }
         return replace(base, **more, **data) if base else StudyPlan(**more, **data)

@@ -86,6 +86,8 @@ class Study(models.Model):
     # Lists are drawn from these extractions and kinds, by a rule that can draw more later.
     extractions = models.ManyToManyField(Extraction, related_name="+")
     kinds = models.JSONField(default=list, blank=True)
+    # The set of vectors that values and keys are drawn from, as it was: see `studies.of_sets`.
+    drawn_from = models.JSONField(null=True, blank=True)
     lists_per_layer = models.PositiveIntegerField()
     # Of each person's lists, the share in percent that is shown a second time (purpose repeat).
     repeat_percent = models.PositiveSmallIntegerField(default=0)

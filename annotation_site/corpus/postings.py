@@ -230,8 +230,8 @@ def _by_postings(extraction_id: int, words: Sequence[Collection[int]], *, every:
         found = _in_segment(stored[number], size, words, every=every)
         if found is not None:
             chosen, scores = found
-            of = _places(bytes(places), size)
-            parts.append(Held(*(one[chosen] for one in of), scores[chosen]))
+            kinds, layers, indices = _places(bytes(places), size)
+            parts.append(Held(kinds[chosen], layers[chosen], indices[chosen], scores[chosen]))
     return Held.joined(parts)
 
 
@@ -306,7 +306,7 @@ def _by_reading(extraction_id: int, words: Sequence[Collection[int]], *, every: 
     conditions = [_holds_any(word) for word in words]
     found = found.filter(reduce(and_ if every else or_, conditions))
     wanted = {token_id for word in words for token_id in word}
-    rows = []
+    places, best = [], []
     for kind, layer, index, token_ids, scores in (
         found.order_by("pk")
         .values_list("kind", "layer", "index", "token_ids", "scores")
@@ -314,10 +314,10 @@ def _by_reading(extraction_id: int, words: Sequence[Collection[int]], *, every: 
     ):
         held = [n for n, token_id in enumerate(token_ids) if token_id in wanted]
         score = -np.inf if scores is None else max(scores[n] for n in held)
-        rows.append((KINDS.index(kind), layer, index, score))
-    columns = list(zip(*rows, strict=True)) or [()] * 4
-    types = (_KIND, _PLACE, _PLACE, _SCORE)
-    return Held(*(np.array(column, kind) for column, kind in zip(columns, types, strict=True)))
+        places.append((KINDS.index(kind), layer, index))
+        best.append(score)
+    kinds, layers, indices = np.array(places, _PLACE).reshape(-1, 3).T
+    return Held(kinds.astype(_KIND), layers, indices, np.array(best, _SCORE))
 
 
 def _holds_any(token_ids: Collection[int]) -> Q:

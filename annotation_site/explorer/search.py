@@ -417,7 +417,7 @@ def _order(
     lists: Held,
     shares: Mapping[Place, float],
 ) -> NDArray[np.intp]:
-    by_place = [lists.indices, lists.layers, lists.kinds, of]
+    by_place: list[NDArray[Any]] = [lists.indices, lists.layers, lists.kinds, of]
     if search.ordered_by == "score":
         return np.lexsort([*by_place, -lists.scores])
     if search.ordered_by == "share":

@@ -159,9 +159,9 @@ def shares_in_concepts(
         .values_list(*columns, "length")
         .annotate(n=Count("pk"))
     )
-    for *place, length, n in counted:
-        annotations[*place] += n  # type: ignore[index]
-        lengths[*place] = length  # type: ignore[index]
+    for of, kind, layer, index, length, n in counted:
+        annotations[of, kind, layer, index] += n
+        lengths[of, kind, layer, index] = length
     large = Pattern.objects.annotate(size=Count("members")).filter(
         assignment__in=people.values("pk"),
         stopwords=False,
@@ -175,8 +175,8 @@ def shares_in_concepts(
         .values_list(path, *(f"{path}__{name}" for name in columns))
         .annotate(n=Count("rank", distinct=True))
     )
-    for _, *place, n in in_concepts:
-        covered[*place] += n  # type: ignore[index]
+    for _, of, kind, layer, index, n in in_concepts:
+        covered[of, kind, layer, index] += n
     return {
         place: covered[place] / (n * lengths[place])
         for place, n in annotations.items()

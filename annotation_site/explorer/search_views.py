@@ -46,5 +46,5 @@ def search_file(request: PersonRequest, extension: str) -> HttpResponseBase:
 def _search(request: PersonRequest) -> VectorSearch:
     form = VectorSearchForm(request.GET, extractions=list(extractions_ready()))
     if not form.is_valid():
-        raise Invalid(next(iter(form.errors.values()))[0])
+        raise Invalid(str(next(iter(form.errors.values()))[0]))
     return form.search()

@@ -56,7 +56,7 @@ def _of_search(request: PersonRequest) -> HttpResponse:
     """A set of ticked lists, or of all that a search finds. Raises Invalid."""
     form = SaveFoundForm(request.POST)
     if not form.is_valid():
-        raise Invalid(next(iter(form.errors.values()))[0])
+        raise Invalid(str(next(iter(form.errors.values()))[0]))
     others = 0
     if request.POST.get("what") == "ticked":
         ticked = request.POST.getlist("place")
@@ -70,7 +70,7 @@ def _of_search(request: PersonRequest) -> HttpResponse:
             QueryDict(form.cleaned_data["search"]), extractions=list(extractions_ready())
         )
         if not asked.is_valid():
-            raise Invalid(next(iter(asked.errors.values()))[0])
+            raise Invalid(str(next(iter(asked.errors.values()))[0]))
         model, places, others = of_sets.places_found(asked.search(), request.user)
     made = vector_set_make(
         title=form.cleaned_data["title"], model=model, places=places, by=request.user
@@ -135,7 +135,7 @@ def add(request: PersonRequest) -> HttpResponse:
     """Add vectors to a set: the small form of other pages. Raises Invalid and NotAllowed."""
     form = AddToSetForm(request.POST)
     if not form.is_valid():
-        raise Invalid(next(iter(form.errors.values()))[0])
+        raise Invalid(str(next(iter(form.errors.values()))[0]))
     changed = vector_set_change(
         vector_set=form.cleaned_data["vector_set"], by=request.user, add=form.cleaned_data["places"]
     )

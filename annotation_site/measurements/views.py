@@ -29,11 +29,14 @@ from annotation_site.measurements.forms import ListFilter, MeasurementForm
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.progress import left_of
 from annotation_site.workers.selectors import workers_extracting
+from ffn_extract.chosen_vectors import place_of
+from ffn_extract.measurements import MEASUREMENTS
 
 PER_PAGE = 25
 ROWS_PER_PAGE = 100
 LINES_ON_PAGE = 12
 ON_MODEL_PAGE = 50
+MOST_VECTORS = 200  # that the address of a form can name
 
 
 @researcher_required
@@ -133,7 +136,9 @@ def _enqueued(request: PersonRequest, made: list[Measurement]) -> HttpResponse:
 
 
 def _initial(request: PersonRequest, models: Any) -> dict[str, Any]:
-    """The first values of the form: those of another measurement, or a model."""
+    """The first values of the form: those of another measurement, or what the address names: a
+    model, measurements, and vectors to turn on.
+    """
     like = request.GET.get("like", "")
     if like:
         found = _found(like)
@@ -142,7 +147,16 @@ def _initial(request: PersonRequest, models: Any) -> dict[str, Any]:
             return values | ({"corpus": found.corpus_source} if found.corpus_source else {})
     number = request.GET.get("model", "")
     chosen = models.filter(pk=int(number)).first() if number.isdecimal() else None
-    return {"model": (chosen or models.first()).pk}
+    values = {"model": (chosen or models.first()).pk}
+    names = [name for name in request.GET.getlist("names") if name in MEASUREMENTS]
+    # Those of a named set, as its page names them.
+    vectors = request.GET.get("set", "").split(",")[:MOST_VECTORS]
+    are_places = all(place_of(word) for word in vectors)
+    return (
+        values
+        | ({"names": names} if names else {})
+        | ({"set": ",".join(vectors)} if are_places else {})
+    )
 
 
 @researcher_required

@@ -12,6 +12,7 @@ from annotation_site.annotation.allocation.slots import annotators_of
 from annotation_site.annotation.lists.look_up import EDITIONS, NO_ENCYCLOPEDIA, SEARCH_ENGINES
 from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.annotation.selectors import texts_of
+from annotation_site.annotation.studies.of_sets import DrawnFrom, set_check
 from annotation_site.bounds import TITLE
 from annotation_site.corpus.models import KEY_KINDS, USUAL_KINDS, Extraction, Kind
 from annotation_site.corpus.selectors import lacks_senses
@@ -143,6 +144,7 @@ class StudyPlan:
     list_source: str = Source.TOP_TOKENS
     full_lists_only: bool = False
     kinds: Sequence[str] = USUAL_KINDS
+    drawn_from: DrawnFrom | None = None
     lists_per_layer: int = 10
     annotators_per_list: int = 2
     categories: Sequence[str] = ("semantic", "syntactic")
@@ -184,10 +186,10 @@ class StudyPlan:
 
 # Fields of a plan that a study stores under the same name.
 STORED = (
-    "list_source", "full_lists_only", "lists_per_layer", "annotators_per_list", "min_tokens",
-    "several_patterns_per_token", "training_pass_percent", "repeat_percent", "lease_hours",
-    "idle_days", "show_glosses", "gloss_rule", "highlight_spellings", "search_engine",
-    "encyclopedia", "seed", "team_may_annotate", "on_withdrawal", "may_publish",
+    "list_source", "full_lists_only", "drawn_from", "lists_per_layer", "annotators_per_list",
+    "min_tokens", "several_patterns_per_token", "training_pass_percent", "repeat_percent",
+    "lease_hours", "idle_days", "show_glosses", "gloss_rule", "highlight_spellings",
+    "search_engine", "encyclopedia", "seed", "team_may_annotate", "on_withdrawal", "may_publish",
 )  # fmt: skip
 
 
@@ -259,6 +261,7 @@ def _check_lists(plan: StudyPlan) -> None:
         raise Invalid(
             _("Choose among the kinds %(kinds)s, each once.") % {"kinds": ", ".join(known)}
         )
+    set_check(plan.drawn_from, kinds=plan.kinds, extractions=plan.extractions)
     if plan.list_source == Source.TRIGGER_PREFIXES:
         _check_minimum_of_prefixes(plan)
         return

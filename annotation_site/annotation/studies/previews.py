@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.entries import ListEntry, list_entries, with_list
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
+from annotation_site.annotation.studies.of_sets import of_set
 from annotation_site.annotation.studies.plans import Remedy, StudyPlan, plan_check, use
 from annotation_site.annotation.studies.sampling import Stratum, sizes_drawn
 from annotation_site.annotation.studies.services import lists_check
@@ -117,7 +118,10 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
     Raises Invalid for rules that cannot work.
     """
     plan_check(plan)
-    every = Vector.objects.filter(extraction__in=plan.extractions, kind__in=plan.kinds)
+    every = of_set(
+        Vector.objects.filter(extraction__in=plan.extractions, kind__in=plan.kinds),
+        plan.drawn_from,
+    )
     vectors = with_list(every, plan.list_source, full_only=plan.full_lists_only)
     counted = vectors.values_list("extraction", "kind", "layer").annotate(n=Count("pk")).order_by()
     sizes: dict[Stratum, int] = {(e, kind, layer): n for e, kind, layer, n in counted}

@@ -20,6 +20,8 @@ def kinds_words(values: Values) -> str:
     kinds = [str(Kind(kind).label) for kind in values["kinds"] or () if kind in Kind.values]
     listed = get_text_list(kinds, _("and")) or _("no kind")
     said = {"kinds": capfirst(listed), "seed": values["seed"]}
+    if values.get("set"):
+        said["kinds"] = _("%(kinds)s, only of the set “%(set)s”") % {**said, "set": values["set"]}
     if values.get("full_lists_only"):
         return _("%(kinds)s, without short lists; seed %(seed)s.") % said
     return _("%(kinds)s; seed %(seed)s.") % said

@@ -21,6 +21,7 @@ from annotation_site.annotation.models import Assignment, Item, Membership, Stud
 from annotation_site.annotation.people import members
 from annotation_site.annotation.review.adjudicated_annotations import references_missing
 from annotation_site.annotation.review.training import study_scores_renew
+from annotation_site.annotation.studies.of_sets import of_set
 from annotation_site.annotation.studies.plans import (
     StudyPlan,
     is_frozen,
@@ -38,8 +39,8 @@ ALWAYS = {"title", "lease_hours", "idle_days"}
 ELSEWHERE = {"guidelines", "consent", "annotators"}
 ANNOTATED_BY = {"categories", "several_patterns_per_token", "list_source"}
 DRAWN_BY = {
-    "extractions", "list_source", "full_lists_only", "kinds", "lists_per_layer", "seed",
-    "annotators_per_list", "training_lists", "reference_lists", "pilot_lists",
+    "extractions", "list_source", "full_lists_only", "drawn_from", "kinds", "lists_per_layer",
+    "seed", "annotators_per_list", "training_lists", "reference_lists", "pilot_lists",
 }  # fmt: skip
 
 
@@ -159,7 +160,10 @@ def _draw_anew(study: Study, plan: StudyPlan) -> None:
             )
     # What is begun must be what the new rules would have drawn.
     study_lists = study.items.filter(use=Item.Use.STUDY)
-    drawn_from = Vector.objects.filter(extraction__in=study.extractions.all(), kind__in=study.kinds)
+    drawn_from = of_set(
+        Vector.objects.filter(extraction__in=study.extractions.all(), kind__in=study.kinds),
+        study.drawn_from,
+    )
     within = study_lists.filter(
         vector__in=with_list(drawn_from, study.list_source, full_only=study.full_lists_only)
     )

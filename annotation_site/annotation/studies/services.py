@@ -33,6 +33,7 @@ from annotation_site.annotation.review.adjudicated_annotations import (
     references_require,
 )
 from annotation_site.annotation.studies import sampling as drawing
+from annotation_site.annotation.studies.of_sets import of_set
 from annotation_site.annotation.studies.plans import (
     STORED,
     StudyPlan,
@@ -141,7 +142,10 @@ def lists_draw(*, study: Study, others: Mapping[str, int]) -> list[int]:
     """
     kept = dict(study.items.values_list("vector_id", "use"))
     vectors = with_list(
-        Vector.objects.filter(extraction__in=study.extractions.all(), kind__in=study.kinds),
+        of_set(
+            Vector.objects.filter(extraction__in=study.extractions.all(), kind__in=study.kinds),
+            study.drawn_from,
+        ),
         study.list_source,
         full_only=study.full_lists_only,
     ).values_list("pk", "extraction_id", "kind", "layer")

@@ -1,5 +1,6 @@
 """Views of a researcher's studies: make, change, extend, copy."""
 
+import uuid
 from typing import Any
 
 from django.contrib import messages
@@ -34,6 +35,7 @@ from annotation_site.annotation.studies.plans import (
 )
 from annotation_site.annotation.studies.previews import study_preview
 from annotation_site.corpus.selectors import extractions_ready
+from annotation_site.corpus.vector_sets import vector_sets
 from annotation_site.errors import Invalid
 from annotation_site.exact_words import exact
 
@@ -42,7 +44,7 @@ from annotation_site.exact_words import exact
 @require_http_methods(["GET", "POST"])
 def new(request: PersonRequest) -> HttpResponse:
     """The form that makes a study, with its preview; saves it as a draft or opens it."""
-    form = StudyForm(_as_remedied(request.POST), by=request.user)
+    form = StudyForm(_as_remedied(request.POST), by=request.user, initial=_of_set(request))
     context: dict[str, Any] = {"form": form, "remedies": {}}
     context["has_extractions"] = extractions_ready().exists()
     if request.POST.get("action") in ("draft", "open") and form.is_valid():
@@ -51,6 +53,20 @@ def new(request: PersonRequest) -> HttpResponse:
         except Invalid as error:
             _say(context, error)
     return _form_page(request, "annotation/new.html", context)
+
+
+def _of_set(request: PersonRequest) -> dict[str, Any]:
+    """The first values of the form for a study of the set that the address names."""
+    try:
+        chosen = uuid.UUID(request.GET.get("set", ""))
+    except ValueError:
+        return {}
+    found = vector_sets().filter(public_id=chosen).first()
+    if found is None:
+        return {}
+    ready = extractions_ready().filter(model__weights_digest=found.model.weights_digest)
+    newest = list(ready[:1])
+    return {"vector_set": str(found.public_id), "extractions": newest}
 
 
 def _made(request: PersonRequest, plan: StudyPlan) -> HttpResponse:

@@ -29,6 +29,7 @@ class StudyFields(serializers.Serializer):
     list_source = serializers.ChoiceField(Study.ListSource.choices)
     full_lists_only = serializers.BooleanField()
     kinds = serializers.ListField(child=serializers.ChoiceField(Kind.choices))
+    drawn_from = serializers.SerializerMethodField()
     lists_per_layer = serializers.IntegerField()
     annotators_per_list = serializers.IntegerField()
     categories = serializers.ListField(child=serializers.CharField())
@@ -51,6 +52,10 @@ class StudyFields(serializers.Serializer):
     slots = serializers.IntegerField()
     annotations = serializers.IntegerField()
     created_at = serializers.DateTimeField()
+
+    def get_drawn_from(self, study: Study) -> str | None:
+        """The title of the set that values and keys are drawn from."""
+        return study.drawn_from["title"] if study.drawn_from else None
 
     def get_extractions(self, study: Study) -> list[uuid.UUID]:
         return [extraction.public_id for extraction in study.extractions.all()]
@@ -82,6 +87,11 @@ class Rules(Fields):
     full_lists_only = serializers.BooleanField(required=False)
     kinds = serializers.ListField(
         child=serializers.ChoiceField(Kind.choices), max_length=len(Kind), required=False
+    )
+    vector_set = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        help_text="values and keys are drawn from this set, as it is now; null: from all",
     )
     lists_per_layer = number("lists_per_layer", required=False)
     annotators_per_list = number("annotators_per_list", required=False)

@@ -16,6 +16,7 @@ from annotation_site.annotation.models import Item, Study
 from annotation_site.annotation.people import consent
 from annotation_site.annotation.studies import previews, rules
 from annotation_site.annotation.studies import services as studies
+from annotation_site.annotation.studies.of_sets import DrawnFrom, drawn_from
 from annotation_site.annotation.studies.plans import (
     PROTOCOLS,
     StudyPlan,
@@ -28,6 +29,7 @@ from annotation_site.api.once import once
 from annotation_site.api.serializers import studies as fields
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import extractions_ready
+from annotation_site.corpus.vector_sets import vector_sets
 from annotation_site.errors import Invalid
 from annotation_site.results.files.deletion import study_delete
 
@@ -171,9 +173,21 @@ def _resolved(request: PersonRequest, body: dict[str, Any]) -> dict[str, Any]:
     found = dict(body)
     if "extractions" in found:
         found["extractions"] = _ready(found["extractions"])
+    if "vector_set" in found:
+        found["drawn_from"] = _set_stored(found.pop("vector_set"))
     if "annotators" in found:
         found["annotators"] = people_of(request, found["annotators"])
     return found
+
+
+def _set_stored(public_id: uuid.UUID | None) -> DrawnFrom | None:
+    """What a plan stores of a set; None for all vectors. Raises Invalid."""
+    if public_id is None:
+        return None
+    found = vector_sets().filter(public_id=public_id).first()
+    if found is None:
+        raise Invalid(gettext("There is no such set of vectors. See /api/sets."))
+    return drawn_from(found)
 
 
 def _ready(public_ids: Sequence[uuid.UUID]) -> list[Extraction]:
