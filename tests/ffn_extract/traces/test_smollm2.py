@@ -8,8 +8,7 @@ from ffn_extract.checkpoints.find import find_checkpoint
 from ffn_extract.progress import Steps, ignore
 from ffn_extract.traces import RequestedIntervention
 from ffn_extract.traces.run import open_tracer, reading_options
-from tests.ffn_extract.traces.test_tracer import generated
-from tests.ffn_extract.traces.tiny_tracers import traced
+from tests.ffn_extract.traces.tiny_tracers import generated, traced
 from tests.requires import missing
 
 pytestmark = pytest.mark.long
