@@ -125,7 +125,8 @@ FILES = {
     ),
     "explorer": "agreement page places said urls views",
     "traces": (
-        "answers apps drawing forms labels models page runs selectors services sweeps tasks urls views"
+        "answers apps drawing forms labels models page runs selectors services sweeps tasks urls "
+        "views"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": (

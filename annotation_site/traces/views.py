@@ -23,6 +23,7 @@ from annotation_site.traces import selectors, services
 from annotation_site.traces.forms import (
     PromptForm,
     changes_of,
+    changes_typed,
     interventions_of,
     look_of,
     query_of,
@@ -71,6 +72,7 @@ def listed(request: PersonRequest) -> HttpResponse:
         "can_trace": any(not one.refusal for one in models),
         "page": page,
         "bounds": _bounds(),
+        "form_changes": changes_typed(changes_of(request.POST or request.GET)),
     }
     return render(request, "traces/listed.html", context, status=422 if is_refused else 200)
 

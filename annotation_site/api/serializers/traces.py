@@ -66,9 +66,7 @@ class NewTrace(Fields):
     position = serializers.IntegerField(
         min_value=0, max_value=MOST_TOKENS - 1, default=None, allow_null=True
     )
-    token_id = serializers.IntegerField(
-        min_value=0, max_value=MOST, default=None, allow_null=True
-    )
+    token_id = serializers.IntegerField(min_value=0, max_value=MOST, default=None, allow_null=True)
     new_tokens = serializers.IntegerField(
         min_value=0, max_value=MOST_NEW_TOKENS, default=NEW_TOKENS
     )

@@ -61,7 +61,8 @@ WRITES = {
     ("api:measurement_cancel", "POST"): (None, (401, 403, 403, 403, 403, 422)),  # it is ready
     ("api:measurement_retry", "POST"): (None, (401, 403, 403, 403, 403, 422)),
     ("api:traces", "POST"): (
-        {"model": 1, "prompt": "a word"}, (401, 403, 403, 422, 422, 422),
+        {"model": 1, "prompt": "a word"},
+        (401, 403, 403, 422, 422, 422),
     ),  # there is no such model
     ("api:trace", "PATCH"): ({"is_shared": False}, (401, 403, 403, 404, 200, 200)),
     ("api:trace", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),

@@ -72,6 +72,7 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
         ("ffn_submissions",): 1,
         ("ffn_waiting", "extractions"): 2,
         ("ffn_waiting", "measurements"): 1,
+        ("ffn_waiting", "traces"): 0,
         ("ffn_waiting", "layers"): 3,
         ("ffn_waiting", "snapshots"): 1,
         ("ffn_waiting", "exports"): 1,

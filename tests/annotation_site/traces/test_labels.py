@@ -137,9 +137,7 @@ def test_all_extractions_of_the_same_weights_are_of_the_same_vectors():
     other = LanguageModelFactory(weights_digest="sha256:same", name="the same by another name")
     study = annotated(
         answer(pattern(1, [1, 2, 3, 4], description="cities")),
-        extraction=make_extraction(
-            model=other, layers=1, per_layer=2, kinds=("value", "random")
-        ),
+        extraction=make_extraction(model=other, layers=1, per_layer=2, kinds=("value", "random")),
     )
     make_extraction(model=model, layers=1, per_layer=2, kinds=("value",))
     assert people(said(study)).descriptions == ["cities"]
@@ -149,9 +147,7 @@ def test_all_extractions_of_the_same_weights_are_of_the_same_vectors():
 
 def test_two_studies_are_put_together():
     extraction = make_extraction(layers=1, per_layer=2, kinds=("value", "random"))
-    one = annotated(
-        answer(pattern(1, [1, 2, 3, 4], description="cities")), extraction=extraction
-    )
+    one = annotated(answer(pattern(1, [1, 2, 3, 4], description="cities")), extraction=extraction)
     Study.objects.filter(pk=one.pk).update(state=State.CLOSED)
     two = annotated(
         answer(pattern(1, [1, 2, 3, 4], description="cities")),
