@@ -62,8 +62,8 @@ def listed(request: PersonRequest) -> HttpResponse:
                 form.add_error(None, error.message)
         is_refused = True
         if before := _page_before(request):
-            for error in (text for errors in form.errors.values() for text in errors):
-                messages.error(request, str(error))
+            for said in (text for errors in form.errors.values() for text in errors):
+                messages.error(request, str(said))
             return before
     page = Paginator(selectors.traces_of(request.user), PER_PAGE).get_page(request.GET.get("page"))
     context = {
