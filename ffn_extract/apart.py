@@ -1,4 +1,4 @@
-"""Extractions, measurements and traces in a process of their own, which sees none of the caller's secrets.
+"""Extractions, measurements and traces in a process without the caller's secrets.
 
 Strangers' weights, configs, tokenizers and texts are opened there. Its environment is an allow-list
 (`PASSED_ON`), it ends with the process that started it, and what it answers is JSON with bounds.

@@ -369,7 +369,7 @@ def trace_request_of(
 
     Raises OptionError.
     """
-    followed = {"token_id" if isinstance(token, int) else "token": token}
+    followed: dict[str, Any] = {"token_id" if isinstance(token, int) else "token": token}
     interventions = [
         _intervention_of(action, text, from_position)
         for action, texts in changed.items()

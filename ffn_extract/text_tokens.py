@@ -39,10 +39,10 @@ def tokens_of(
     ends: bool = False,
     what: str = "a text of the corpus",
 ) -> TextTokens:
-    """The tokens of a text, which a refusal calls `what`; those that the tokenizer puts behind it are left out.
+    """The tokens of a text; those that the tokenizer puts behind it are left out.
 
     A special token that a text spells is read as the characters it is spelled with. Raises
-    CheckpointError where the tokenizer fails.
+    CheckpointError, which calls the text `what`, where the tokenizer fails.
     """
     with sentences_for(checkpoint.folder, f"its tokenizer fails at {what}"):
         encoded = tokenizer(

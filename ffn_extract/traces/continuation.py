@@ -30,7 +30,7 @@ def continuation(
         scores = reader.unembed.of_output(output)
         if not bool(torch.isfinite(scores).all()):
             raise FFNExtractError(
-                "The numbers of the model are not finite in the continuation. Ask for fewer new "
+                "The model's numbers are not finite in the continuation. Ask for fewer new "
                 "tokens, give smaller values, or run it in float32."
             )
         written.append(int(top(scores)))
@@ -46,8 +46,8 @@ def first_difference(one: list[int], other: list[int]) -> int | None:
 
     Examples
     --------
-    >>> first_difference([3, 4, 5], [3, 9, 5]), first_difference([3, 4], [3]), first_difference([], [])
-    (1, 1, None)
+    >>> first_difference([3, 4, 5], [3, 9, 5]), first_difference([3, 4], [3])
+    (1, 1)
     """
     for place, (here, there) in enumerate(zip(one, other, strict=False)):
         if here != there:

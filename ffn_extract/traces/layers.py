@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from ffn_extract.errors import FFNExtractError
+from ffn_extract.traces.request import ENTRIES
 from ffn_extract.tracing.batches import Batch
 from ffn_extract.tracing.reader import LayerReading, Reader
 from ffn_extract.tracing.unembed import LinearLogit
-from ffn_extract.traces.request import ENTRIES
 
 ROWS = 32
 """States that are scored at once."""
-NOT_FINITE = "The numbers of the model are not finite at this prompt{when}, so nothing can be read. {way_out}"
+NOT_FINITE = (
+    "The model's numbers are not finite at this prompt{when}, so nothing can be read. {way_out}"
+)
 
 
 @dataclass(frozen=True)

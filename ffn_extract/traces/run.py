@@ -60,8 +60,8 @@ def trace(
     --------
     >>> from ffn_extract import trace
     >>> found = trace(model, "the cat")
-    >>> found["tokens"], len(found["layers"]), found["token"]["token_id"]
-    (['⋯the', 'cat'], 2, 75)
+    >>> found["tokens"], len(found["layers"]), found["layers"][-1]["rank_after"]
+    (['⋯the', 'cat'], 2, 1)
     >>> parts = found["parts"]
     >>> abs(sum(parts.values()) - found["token"]["logit"]) < 1e-4
     True
@@ -110,7 +110,7 @@ class LastTracer:
             # A name of the hub is not asked for again: who names a revision gets that.
             key = (model, repr(options.to_json()), request.dtype)
             kept = self._tracer
-            if kept is not None and self._key == (*key, files_of(kept.checkpoint)):
+            if kept is not None and self._key == (*key, _files_of(kept.checkpoint)):
                 done(1, 1)
                 return kept, False
             self._key, self._tracer, kept = (), None, None  # before another one is loaded
@@ -120,6 +120,14 @@ class LastTracer:
         self._key = (*key, files_of(checkpoint))
         self.loaded += 1
         return self._tracer, True
+
+
+def _files_of(checkpoint: Checkpoint) -> tuple[Any, ...] | None:
+    """The files, or None where they are gone: then the model is asked for again, and refused."""
+    try:
+        return files_of(checkpoint)
+    except OSError:
+        return None
 
 
 def open_tracer(

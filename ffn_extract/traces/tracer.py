@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.errors import FFNExtractError, OptionError
+from ffn_extract.running import one_thread
 from ffn_extract.text_tokens import ending_tokens, tokens_of
 from ffn_extract.traces.continuation import continuation, first_difference
 from ffn_extract.traces.layers import (
@@ -27,8 +28,6 @@ from ffn_extract.traces.vector_tokens import Side, VectorTokens
 from ffn_extract.tracing.interventions import Intervention, intervened
 from ffn_extract.tracing.reader import Reader
 from ffn_extract.vocabulary import Vocabulary
-
-Done = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,16 @@ class Tracer:
                 )
         return Prompt(ids, position)
 
-    def trace(
-        self, request: TraceRequest, step: Callable[[str], Any], *, load_seconds: float = 0.0
-    ) -> dict[str, Any]:
-        """The whole answer but its seconds. `step` is that of `Steps`. Raises FFNExtractError."""
+    def trace(self, request: TraceRequest, step: Callable[[str], Any]) -> dict[str, Any]:
+        """The whole answer but its seconds. `step` is that of `Steps`.
+
+        It takes one thread: several change last bits, and wait for each other where other work
+        keeps the processors busy. Raises FFNExtractError.
+        """
+        with one_thread():
+            return self._traced(request, step)
+
+    def _traced(self, request: TraceRequest, step: Callable[[str], Any]) -> dict[str, Any]:
         prompt = self.read(request)
         followed = self._asked_token(request)
         changes = self._changes(request)
@@ -141,11 +146,12 @@ class Tracer:
     def _changes(self, request: TraceRequest) -> list[Intervention]:
         """The interventions; one that the model cannot have is refused before it runs."""
         dtype: torch.dtype = self.reader.model.dtype
+        name = str(dtype).removeprefix("torch.")
         for one in request.interventions:
             if one.action == "set" and abs(one.value) > torch.finfo(dtype).max:
                 raise OptionError(
-                    f"The value {one.value:g} is too large for {str(dtype).split('.')[-1]}, in which "
-                    "the model runs. Give a smaller one, or run it in float32."
+                    f"The value {one.value:g} is too large for {name}, in which the model "
+                    "runs. Give a smaller one, or run it in float32."
                 )
         changes = [
             Intervention(
@@ -301,5 +307,5 @@ class _Seen:
 def _number(value: float) -> float:
     """Eight significant digits, which hold all that float32 does; no minus zero."""
     if value != value or abs(value) == float("inf"):
-        raise FFNExtractError("The numbers of the model are not finite, so nothing can be read.")
+        raise FFNExtractError("The model's numbers are not finite, so nothing can be read.")
     return float(f"{value:.8g}") + 0.0

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ffn_extract.architectures import ModelWeights
 from ffn_extract.projection.projector import Projector
 from ffn_extract.projection.working_rows import HeldRows, RowReader
-from ffn_extract.tracing.reader import Reader
 from ffn_extract.traces.request import ENTRIES
+from ffn_extract.tracing.reader import Reader
 
 MOST_KEPT = 100_000
 _AT_ONCE = 512

@@ -1,6 +1,7 @@
 """`ffn-extract trace`, and traces in a process of their own."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -176,3 +177,8 @@ def test_apart_a_model_whose_files_changed_is_loaded_again(tiny_model, tmp_path,
     assert tracing.trace(str(folder), {}, {"prompt": TEXT})["seconds"]["load"] > 0
     edit_config(folder, layer_norm_epsilon=0.001)
     assert tracing.trace(str(folder), {}, {"prompt": TEXT})["seconds"]["load"] > 0
+    other = tracing.trace(str(folder), {}, {"prompt": TEXT, "dtype": "bfloat16"})
+    assert other["seconds"]["load"] > 0
+    shutil.rmtree(folder)
+    with pytest.raises(FFNExtractError, match="copy"):
+        tracing.trace(str(folder), {}, {"prompt": TEXT, "dtype": "bfloat16"})

@@ -13,7 +13,7 @@ from ffn_extract.traces.layers import best, read_prompt
 from tests.ffn_extract.tiny_models import EXTRA_ROWS
 from tests.ffn_extract.traces.example import EXAMPLE, as_stored, example_trace
 from tests.ffn_extract.traces.plain_trace import PlainTrace, own_logit
-from tests.ffn_extract.traces.tiny_tracers import traced, tracer_of
+from tests.ffn_extract.traces.tiny_tracers import generated, traced, tracer_of
 from tests.ffn_extract.tracing.causal_families import READ
 from tests.ffn_extract.tracing.edited_models import with_added, with_scaled_vector
 from tests.ffn_extract.tracing.plain_reading import block_of, values_of
@@ -114,6 +114,22 @@ def test_tokens_are_those_of_the_list_on_the_side_of_the_coefficient(tiny_model,
     assert sides == ({"highest"} if family == "gpt2" else {"highest", "lowest"})
 
 
+def test_lists_follow_the_options_for_special_tokens_and_for_another_unembedding(tiny_model):
+    folder = tiny_model("llama")
+    plain = traced(tracer_of(folder), new_tokens=0)
+    named = traced(tracer_of(folder, unembedding_tensor="lm_head.weight"), new_tokens=0)
+    assert named == plain
+    dropped = traced(tracer_of(folder, drop_special=True), new_tokens=0)
+    special = {"<unk>", "<s>", "</s>"}
+    assert shown_in(plain) & special
+    assert not shown_in(dropped) & special
+
+
+def shown_in(found):
+    dominant = (vector for layer in found["layers"] for vector in layer["dominant"])
+    return {token for vector in dominant for token in vector["tokens"]}
+
+
 @EVERY_FAMILY
 def test_a_continuation_is_what_generate_writes_greedily(tiny_model, family):
     tracer = tracer_of(tiny_model(family))
@@ -174,15 +190,6 @@ def test_from_a_position_on_earlier_readings_stay_and_new_tokens_change(tiny_mod
     assert changed["parts"] == found["parts"]
     assert changed["continuation"][0] == found["continuation"][0]
     assert changed["first_difference"] is not None
-
-
-def generated(model, ids, count, **settings):
-    prompt = torch.tensor([ids])
-    found = model.generate(
-        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=count, do_sample=False,
-        pad_token_id=0, **settings,
-    )  # fmt: skip
-    return found[0, len(ids) :].tolist()
 
 
 def test_the_model_ends_a_text_with_its_end_token(tiny_model):
@@ -319,7 +326,7 @@ def test_in_half_precision_parts_add_up_too(tiny_model, family, dtype):
 
 @pytest.mark.parametrize("family", ["bert", "t5", "opt+350m"])
 def test_a_model_without_readings_is_refused_before_it_is_loaded(tiny_model, family):
-    with pytest.raises(FFNExtractError, match="and traced|or traced|traces need"):
+    with pytest.raises(FFNExtractError, match=r"and traced|or traced|traces need"):
         tracer_of(tiny_model(family))
 
 

@@ -13,11 +13,21 @@ TEXT = "the cat sat on"
 
 
 @cache
-def tracer_of(folder, dtype="float32"):
+def tracer_of(folder, dtype="float32", **reading):
     return open_tracer(
-        find_checkpoint(str(folder)), reading_options({}), dtype, torch.device("cpu"), Steps(ignore)
-    )
+        find_checkpoint(str(folder)), reading_options(reading), dtype, torch.device("cpu"),
+        Steps(ignore),
+    )  # fmt: skip
 
 
 def traced(tracer, prompt=TEXT, **request):
     return tracer.trace(TraceRequest(prompt, **request), Steps(ignore).step)
+
+
+def generated(model, ids, count, **settings):
+    prompt = torch.tensor([ids])
+    found = model.generate(
+        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=count, do_sample=False,
+        pad_token_id=0, **settings,
+    )  # fmt: skip
+    return found[0, len(ids) :].tolist()
