@@ -23,6 +23,7 @@ from annotation_site.annotation.models import Revision
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.measurements.models import Measurement
 from annotation_site.results.models import ExportJob, Snapshot
+from annotation_site.traces.models import Trace
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import workers_alive
 
@@ -135,6 +136,7 @@ def _waiting() -> dict[str, int]:
     return {
         "extractions": Extraction.objects.filter(state=Extraction.State.QUEUED).count(),
         "measurements": Measurement.objects.filter(state=Measurement.State.QUEUED).count(),
+        "traces": Trace.waiting().count(),
         "layers": ExtractionLayer.objects.filter(
             state=ExtractionLayer.State.WAITING, extraction__state=Extraction.State.LAYERS
         ).count(),

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 WIDTH, HEIGHT = 100.0, 19.0
 FFN_TOP, FFN_BOTTOM = 6.0, 14.0
 NEAR = 10  # ranks that stand out
-_NAMES = ("1st", "10", "100", "1k", "10k", "100k", "1M", "10M")
+_NAMES = (_("1st"), "10", "100", _("1k"), _("10k"), _("100k"), _("1M"), _("10M"))
 
 
 @dataclass(frozen=True)
@@ -82,4 +84,4 @@ def _four(row: Row) -> tuple[str, str, bool, bool]:
 
 
 def _name(power: int) -> str:
-    return _NAMES[power] if power < len(_NAMES) else f"10^{power}"
+    return str(_NAMES[power]) if power < len(_NAMES) else f"10^{power}"

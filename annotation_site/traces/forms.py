@@ -14,6 +14,7 @@ from annotation_site import bounds
 from annotation_site.errors import Invalid
 from annotation_site.exact_words import ATTRIBUTES
 from annotation_site.traces.page import OVERALL, Look
+from annotation_site.traces.page import Change as Typed
 from annotation_site.traces.selectors import TraceableModel
 from annotation_site.traces.services import MOST_INTERVENTIONS, MOST_NEW_TOKENS, NEW_TOKENS
 
@@ -68,6 +69,17 @@ def changes_of(data: QueryDict) -> list[Change]:
                 }
             )
     return found[: MOST_INTERVENTIONS + 1]
+
+
+def changes_typed(changes: Sequence[Mapping[str, Any]]) -> list[Typed]:
+    """The same as lines of a form that knows no trace."""
+    return [
+        Typed(
+            one["layer"], one["index"], one["action"], one["value"], _whole(one["from_position"]),
+            None,
+        )
+        for one in changes
+    ]  # fmt: skip
 
 
 def interventions_of(changes: Sequence[Mapping[str, Any]]) -> list[Change]:

@@ -23,6 +23,7 @@ from annotation_site.traces import selectors, services
 from annotation_site.traces.forms import (
     PromptForm,
     changes_of,
+    changes_typed,
     interventions_of,
     look_of,
     query_of,
@@ -61,8 +62,8 @@ def listed(request: PersonRequest) -> HttpResponse:
                 form.add_error(None, error.message)
         is_refused = True
         if before := _page_before(request):
-            for error in (text for errors in form.errors.values() for text in errors):
-                messages.error(request, str(error))
+            for said in (text for errors in form.errors.values() for text in errors):
+                messages.error(request, str(said))
             return before
     page = Paginator(selectors.traces_of(request.user), PER_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -71,6 +72,7 @@ def listed(request: PersonRequest) -> HttpResponse:
         "can_trace": any(not one.refusal for one in models),
         "page": page,
         "bounds": _bounds(),
+        "form_changes": changes_typed(changes_of(request.POST or request.GET)),
     }
     return render(request, "traces/listed.html", context, status=422 if is_refused else 200)
 

@@ -257,3 +257,17 @@ def test_a_deactivated_person_is_logged_out():
     user.is_active = False
     user.save()
     assert client.get("/account/").status_code == 302
+
+
+def test_who_may_share_and_delete_a_trace(world):
+    study, assignment, clients = world
+    # The study's researcher requested the world's trace; the team sees it once it is shared.
+    url = address("traces:share", study, assignment)
+    found = tuple(client.post(url, {"is_shared": "1"}).status_code for client in clients)
+    assert found == (302, 403, 403, 404, 302, 302)
+    url = address("traces:delete", study, assignment)
+    found = tuple(client.post(url).status_code for client in clients)
+    assert found == (302, 403, 403, 403, 302, 404)  # gone by then
+    url = address("traces:listed", study, assignment)
+    found = tuple(client.post(url, {"prompt": ""}).status_code for client in clients)
+    assert found == (302, 403, 403, 422, 422, 422)

@@ -70,7 +70,9 @@ class NewTrace(Fields):
     new_tokens = serializers.IntegerField(
         min_value=0, max_value=MOST_NEW_TOKENS, default=NEW_TOKENS
     )
-    interventions = TraceIntervention(many=True, default=list, max_length=MOST_INTERVENTIONS)
+    interventions = serializers.ListField(
+        child=TraceIntervention(), default=list, max_length=MOST_INTERVENTIONS
+    )
     is_shared = serializers.BooleanField(default=False)
 
 

@@ -62,7 +62,7 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
     with CaptureQueriesContext(connection) as queries:
         families = {family.name: family for family in FromDatabase().collect()}
     # submissions, five queues, workers alive and newest, snapshots
-    assert len(queries) == 9
+    assert len(queries) == 10
     values = {
         (name, *sample.labels.values()): sample.value
         for name, family in families.items()
@@ -72,6 +72,7 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
         ("ffn_submissions",): 1,
         ("ffn_waiting", "extractions"): 2,
         ("ffn_waiting", "measurements"): 1,
+        ("ffn_waiting", "traces"): 0,
         ("ffn_waiting", "layers"): 3,
         ("ffn_waiting", "snapshots"): 1,
         ("ffn_waiting", "exports"): 1,
