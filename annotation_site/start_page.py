@@ -12,6 +12,7 @@ from annotation_site.accounts.models import User
 from annotation_site.accounts.permissions import PersonRequest
 from annotation_site.annotation.models import Item, Membership, Study
 from annotation_site.corpus.models import Kind
+from annotation_site.public import files
 from annotation_site.results.snapshots.selectors import results_state, rows_of
 from annotation_site.results.views.home import home
 from annotation_site.start_picture import picture
@@ -37,7 +38,8 @@ def start(request: HttpRequest) -> HttpResponse:
     """The start page; people who are logged in get their studies instead."""
     if request.user.is_authenticated:
         return home(cast(PersonRequest, request))
-    context: dict[str, Any] = {"picture": picture()}
+    published = any(True for _ in files.pages())
+    context: dict[str, Any] = {"picture": picture(), "has_public_pages": published}
     if demo_entries.may_enter(request):
         context |= _demo()
     return render(request, "site/start.html", context)

@@ -216,6 +216,8 @@ def study_follow(study: Study, *, removed: bool = False) -> None:
     own = Publication.objects.filter(study=study).select_related("study").first()
     if own is not None and study.state not in KEPT:
         publication_switch_off(study=study, why=NOT_CLOSED)
+    elif own is not None and own.is_public and studies_against(study):  # it has more lists now
+        publication_switch_off(study=study, why=ANNOTATED)
     elif own is not None and removed:
         publication_rewrite(own)
     if held().filter(pk=study.pk).exists():

@@ -35,7 +35,13 @@ from annotation_site.public.content import (
     rule_words,
 )
 from annotation_site.public.models import Publication
-from annotation_site.public.services import content_key, problem_of
+from annotation_site.public.services import (
+    ANNOTATED,
+    content_key,
+    problem_of,
+    publication_switch_off,
+)
+from annotation_site.public.standing import studies_against
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages import tables
 from annotation_site.results.pages.agreement import questions
@@ -96,6 +102,9 @@ def _put_in_place(row: Publication, study: Study, folder: Path, key: str) -> Non
     with transaction.atomic():
         report(row, state=State.READY, finished_at=timezone.now(), content_key=key)
         now = Publication.objects.get(pk=row.pk)
+        if now.is_public and studies_against(study):  # since it was switched on
+            publication_switch_off(study=study, why=ANNOTATED)
+            return
         said = files.about(folder) or {}
         files.about_write(folder, {**said, "is_indexed": now.is_indexed})
         files.put_in_place(folder, slug=study.slug, public=now.is_public)

@@ -188,7 +188,7 @@ def everything_an_annotator_reaches(study, person):
         f"{own}withdraw/", "/hours/", "/hours.csv",
         "/lists/dialogs/", "/tutorial/", "/tutorial/comparison/",
         "/account/", "/account/password/", "/account/sessions/", "/account/second-factor/",
-        "/account/login-service/", "/account/tokens/",
+        "/account/login-service/", "/account/tokens/", "/public/", f"/public/{study.slug}/",
         "/api/work", f"/api/work/{study.slug}", f"/api/work/{study.slug}/lists",
         f"/api/work/{study.slug}/lists?state=set+aside", "/api/hours", "/api/me", "/api/tokens",
     ]  # fmt: skip
@@ -228,6 +228,8 @@ def everything_an_annotator_reaches(study, person):
         f"/studies/{study.slug}/links/new/", f"/studies/{study.slug}/payment/",
         f"/studies/{study.slug}/payment.csv", "/part/check/", "/part/done/", "/part/ended/",
         "/part/leave/", "/open/a-guess/",
+        f"/studies/{study.slug}/publish/", f"/studies/{study.slug}/publish/status/",
+        f"/studies/{study.slug}/publish/draft/index.html",
     ]  # fmt: skip
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *forbidden]]
     one = Assignment.objects.get(public_id=uuid.UUID(int=101))

@@ -190,6 +190,25 @@ class TestStudiesThatStandAgainstIt:
         publications_sweep()
         assert not is_public(study, client)
 
+    def test_more_lists_of_the_published_study_can_end_its_page(self, client):
+        study = make_closed(lists_per_layer=1)
+        publish(study)
+        make_study(extraction=same_vectors(study), lists_per_layer=1, seed=study.seed)
+        assert not is_public(study, client)
+        other = make_closed(lists_per_layer=1, title="Of other lists")
+        publish(other)
+        more = make_draft(extraction=same_vectors(other), lists_per_layer=2)
+        assert not is_public(other, client)
+        assert more.items.count() > other.items.count()
+
+    def test_a_worker_looks_again_before_it_puts_files_in_place(self, client, monkeypatch):
+        study = make_closed()
+        row = publication_switch_on(study=study, by=researcher_of(study))
+        monkeypatch.setattr(writing, "studies_against", lambda study: [study])
+        publication_write(publication_id=row.pk)
+        assert not is_public(study, client)
+        assert not Publication.objects.exists()
+
     def test_a_change_that_fails_leaves_the_page_to_be_written_again(self, client):
         study = make_closed()
         publish(study)

@@ -117,6 +117,12 @@ def test_nothing_published_says_who_can_publish(client, page):
     assert "switched off" in client.get(ADDRESS).content.decode()
 
 
+def test_the_start_page_leads_to_published_studies(client):
+    assert "Published studies" in client.get("/").content.decode()
+    files.files_remove(SLUG)
+    assert "Published studies" not in client.get("/").content.decode()
+
+
 def test_a_damaged_folder_is_no_page(client, page):
     (page / files.ABOUT).write_text("{")
     assert client.get(ADDRESS).status_code == 404
