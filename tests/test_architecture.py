@@ -70,9 +70,9 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons coverage intervals means members missing one_annotation "
-        "paper people permutations prefix_shares side_by_side stopwords strata stratified "
-        "unjudged written"
+        "annotation_frames comparisons controls coverage intervals means members missing "
+        "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
+        "stratified unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
