@@ -72,7 +72,7 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons coverage intervals majority means members missing "
+        "annotation_frames comparisons controls coverage intervals majority means members missing "
         "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
         "stratified unjudged written"
     ),

@@ -3,7 +3,7 @@
 The definitions are in ``docs/measures.md``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,23 +36,6 @@ from annotation_site.analysis.strata import (
 from annotation_site.analysis.stratified import cut_bounds, stratified_half_widths
 
 SIGNIFICANT = 0.05
-CONTROLS = {"key": "random-key", "value": "random"}
-"""The kinds that have a random control, each with its own."""
-
-
-def compared(kinds: Iterable[str]) -> tuple[str, str]:
-    """The kind and its control that lists of these kinds compare; values, unless they are of keys.
-
-    Examples
-    --------
-    >>> compared(["update", "random", "value"])
-    ('value', 'random')
-    >>> compared(["random-key", "key"])
-    ('key', 'random-key')
-    """
-    held = set(kinds)
-    first = next((kind for kind in CONTROLS if kind in held), "value")
-    return first, CONTROLS[first]
 
 
 def kind_comparison(

@@ -17,7 +17,7 @@ def most_moved(
     difference
         The mean of the layers' differences, weighted by the study's lists of both kinds.
     kinds
-        The two kinds, as `comparisons.compared` names them.
+        The two kinds, as `controls.compared` names them.
 
     Returns
     -------

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from annotation_site.analysis.controls import compared
 from annotation_site.annotation.lists.markdown import safe_html
 from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Guidelines, Study
@@ -210,7 +211,8 @@ def _shown_tables(
     else:
         intervals = rows["coverage_intervals"]
         first = tables.by_category(intervals, study.categories, behind, layers=layers)
-    real = tables.real_against_random(rows["real_against_random"], behind, layers=layers)
+    kinds = compared(row["kind"] for row in rows["coverage"])
+    real = tables.real_against_random(rows["real_against_random"], kinds, behind, layers=layers)
     return [table for table in (first, real) if table.rows]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from annotation_site.analysis.annotation_frames import KIND_NAMES
-from annotation_site.analysis.comparisons import compared
+from annotation_site.analysis.controls import compared
 from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.analysis.prefix_shares import BOTH, NONE
 from annotation_site.analysis.written import decimal, points, points_bound, share

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext, ngettext
 
 from annotation_site.analysis import written
-from annotation_site.analysis.comparisons import compared
+from annotation_site.analysis.controls import compared
 from annotation_site.analysis.unjudged import most_moved
 from annotation_site.results.pages.people import Behind
 from annotation_site.results.pages.remarks import no_significance, remark

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from annotation_site.analysis.comparisons import compared
+from annotation_site.analysis.controls import compared
 from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.results.models import Snapshot

@@ -19,7 +19,8 @@ from annotation_site.analysis.agreement.lists import (
 )
 from annotation_site.analysis.agreement.tables import COLUMNS
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, typed_frame
-from annotation_site.analysis.comparisons import compared, kind_comparison
+from annotation_site.analysis.comparisons import kind_comparison
+from annotation_site.analysis.controls import compared
 from annotation_site.analysis.coverage import coverage_table, list_coverage
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
