@@ -114,7 +114,7 @@ def test_an_unfinished_study_counts_for_those_who_run_it_alone(extraction, reade
     assert client.get(url_of(extraction)).content.decode().count("bars") == 0
     own = text_of(client_of(researcher_of(study)).get(url_of(extraction)))
     assert "unfinished; you see it because you run it" in own
-    assert '<span class="visually-hidden">: 13.3% of the top tokens of 1 list</span>' in own
+    assert "Layer 0: 13.3% of the top tokens of 1 list<" in own
     assert (
         f"{reverse('explorer:vectors', args=[extraction.public_id])}?kind=value&amp;layer=1" in own
     )

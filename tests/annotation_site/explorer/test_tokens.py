@@ -182,3 +182,18 @@ def test_machine_annotators_stand_apart_from_people(extraction):
     assert "1, 2, 3, 4, 5" in programs
     assert "Machine annotators never count among people." in programs
     assert "“Machine: shared hypernyms” needs WordNet" in programs
+
+
+def test_a_page_costs_the_same_few_queries_whatever_it_shows(extraction, django_assert_num_queries):
+    person = UserFactory(role=Role.RESEARCHER)
+    value_study(extraction, people=[person])
+    token = Token.objects.select_related("extraction__model").get(
+        extraction=extraction, token_id=10
+    )
+    # what is hidden and its keys, both sides, the vectors with scores, and whether both sides are
+    with django_assert_num_queries(6):
+        token_page(token, person)
+    everything = token_page(token, person)
+    extraction.vectors.exclude(pk__in=extraction.vectors.values("pk")[:1]).update(token_ids=[5])
+    with django_assert_num_queries(6):
+        assert token_page(token, person).highest.count < everything.highest.count
