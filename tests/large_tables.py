@@ -10,6 +10,7 @@ LARGE = {
     ("annotation", "revision"),
     ("annotation", "workedday"),
     ("corpus", "token"),
+    ("corpus", "tokenpostings"),
     ("corpus", "triggerprefixes"),
     ("corpus", "valuestatistics"),
     ("corpus", "vector"),

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
+from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
@@ -21,12 +22,13 @@ from annotation_site.exports import EXPORT_FORMATS
 def search(request: PersonRequest) -> HttpResponse:
     """Lists of all models by tokens, descriptions, places and shares, page by page."""
     extractions = list(extractions_ready())
-    form = VectorSearchForm(request.GET, extractions=extractions)
+    asked_for = request.GET or {"kind": Kind.VALUE}  # a first look is at what people search most
+    form = VectorSearchForm(asked_for, extractions=extractions)
     context: dict[str, Any] = {"form": form, "extractions": extractions, "most": MOST_ROWS}
     if form.is_valid():
         asked = form.search()
         context |= {"search": asked, "query": asked.query, "formats": tuple(EXPORT_FORMATS)}
-        if not asked.is_empty and extractions:
+        if request.GET and not asked.is_empty and extractions:
             try:
                 number = form.cleaned_data["page"] or 1
                 context["page"] = found_page(asked, request.user, number)

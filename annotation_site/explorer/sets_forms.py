@@ -40,6 +40,10 @@ class SetForm(forms.Form):
         ),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["places"].one_of = True  # type: ignore[attr-defined]  # not "(optional)"
+
     def clean_places(self) -> list[tuple[int, int]]:
         """The places that were typed."""
         try:

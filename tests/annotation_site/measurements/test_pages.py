@@ -170,6 +170,21 @@ def test_too_few_sentences_are_said_at_the_corpus(client, model, rosa):
     assert not Measurement.objects.exists()
 
 
+def test_a_form_begins_with_the_vectors_that_the_address_names(client, model):
+    asked = {"model": model.pk, "names": "suppression", "set": "0:1,1:0"}
+    response = client.get(reverse("measurements:new"), asked)
+    assert response.status_code == 200
+    form = response.context["form"]
+    assert (form["names"].value(), form["set"].value()) == (["suppression"], "0:1,1:0")
+    for hostile in ("x", "0:1,", "-1:0", "0:1;drop", "0:1" * 100_000, "9:9"):
+        response = client.get(reverse("measurements:new"), {**asked, "set": hostile})
+        assert response.status_code == 200
+        assert response.context["form"]["set"].value() in (None, "9:9")
+    many = ",".join(f"0:{n}" for n in range(300))
+    form = client.get(reverse("measurements:new"), {**asked, "set": many}).context["form"]
+    assert form["set"].value() is None or form["set"].value().count(":") == 200
+
+
 def test_a_form_like_another_measurement_begins_with_its_values(client, model, rosa):
     other = make_measurement(model, rosa, name="saturation", options={"seed": 9, "control": True})
     response = client.get(f"{reverse('measurements:new')}?like={other.public_id}")
