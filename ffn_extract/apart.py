@@ -166,7 +166,8 @@ class TracingApart:
         request: Mapping[str, Any],
         report: Report = ignore,
     ) -> dict[str, Any]:
-        """The trace of a prompt, as `ffn-extract trace --format json` prints it.
+        """The trace of a prompt, as `ffn-extract trace --format json` prints it, and `fingerprint`,
+        that of the model's weights.
 
         `reading` is how the model is found and read, entries of `ExtractOptions`; `request` is an
         object for `TraceRequest.from_json`. Raises FFNExtractError with a sentence that says what
@@ -375,7 +376,8 @@ class _Served:
         found: dict[str, Any] = self._tracer.trace(
             model, reading_options(reading), wanted, self._report
         )
-        return found
+        # Who asks can tell whether the files are still those of an extraction.
+        return {**found, "fingerprint": self._tracer.fingerprint}
 
     def _open(self, described: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
         from ffn_extract.pipeline import open_run

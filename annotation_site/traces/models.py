@@ -5,12 +5,14 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site import bounds
 from annotation_site.corpus.models import LanguageModel
 from annotation_site.workers.claims import ClaimedWork
 from annotation_site.workers.queues import EXTRACTION_QUEUE
+from ffn_extract.progress import TRACE_STEPS
 
 
 class Trace(ClaimedWork):
@@ -60,6 +62,11 @@ class Trace(ClaimedWork):
         return self.prompt
 
     @property
+    def step_title(self) -> str:
+        """What a worker does at the moment, in words; empty before the first step."""
+        return gettext(_STEPS[self.step]) if self.step in _STEPS else ""
+
+    @property
     def is_unfinished(self) -> bool:
         return self.state in UNFINISHED
 
@@ -73,6 +80,7 @@ class Trace(ClaimedWork):
         return cls.objects.filter(state=cls.State.QUEUED)
 
 
+_STEPS = dict(TRACE_STEPS)
 UNFINISHED = (Trace.State.QUEUED, Trace.State.RUNNING)
 
 

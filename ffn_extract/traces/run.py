@@ -9,6 +9,7 @@ import torch
 
 from ffn_extract.checkpoints.config import Settings, context_of
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
+from ffn_extract.checkpoints.fingerprint import fingerprint
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.free_memory import free_bytes
 from ffn_extract.measurements.memory import parameters_of
@@ -86,6 +87,11 @@ class LastTracer:
         self._key: tuple[Any, ...] = ()
         self._tracer: Tracer | None = None
 
+    @property
+    def fingerprint(self) -> str:
+        """That of the model that was traced last; empty before the first."""
+        return "" if self._tracer is None else self._tracer.fingerprint
+
     def trace(
         self, model: str, options: ExtractOptions, request: TraceRequest, report: Report = ignore
     ) -> dict[str, Any]:
@@ -161,8 +167,9 @@ def open_tracer(
         )
         done(1, 1)
     return Tracer(
-        name, reader, tokenizer, vocabulary, vectors, checkpoint, context_of(checkpoint.config)
-    )
+        name, reader, tokenizer, vocabulary, vectors, checkpoint, context_of(checkpoint.config),
+        fingerprint(checkpoint.tensors, weights.used_tensors()),
+    )  # fmt: skip
 
 
 def _require_memory(

@@ -43,7 +43,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Tracer:
-    """Traces prompts in one model. `limit` is the number of tokens that it can read, if known."""
+    """Traces prompts in one model. `limit` is the number of tokens that it can read, if known.
+
+    `fingerprint` is that of the weights, as the manifest of an extraction has it.
+    """
 
     name: str
     reader: Reader
@@ -52,6 +55,7 @@ class Tracer:
     vectors: VectorTokens
     checkpoint: Checkpoint
     limit: int | None
+    fingerprint: str = ""
 
     def read(self, request: TraceRequest) -> Prompt:
         """The tokens of the request's prompt. Raises OptionError where they cannot be traced."""

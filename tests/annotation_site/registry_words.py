@@ -71,9 +71,9 @@ def words_of_measurements() -> list[str]:
 
     from annotation_site.measurements.options import OFFERED
     from ffn_extract.option_types import Choice
-    from ffn_extract.progress import MEASUREMENT_STEPS
+    from ffn_extract.progress import MEASUREMENT_STEPS, TRACE_STEPS
 
-    found = [title for _, title in MEASUREMENT_STEPS]
+    found = [title for _, title in (*MEASUREMENT_STEPS, *TRACE_STEPS)]
     for one in OFFERED.values():
         choices = one.type.meanings.values() if isinstance(one.type, Choice) else ()
         help = one.help if one.page_help is None else one.page_help

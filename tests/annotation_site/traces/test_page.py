@@ -207,6 +207,11 @@ def test_waiting_traces_say_their_place_and_can_be_cancelled(rosa, messages):
     assert not Trace.objects.filter(pk=mine.pk).exists()
 
 
+def test_a_trace_at_work_says_what_it_does(rosa):
+    trace = make_trace(state=State.RUNNING, step="model", requested_by=rosa)
+    assert "Load the model" in text_of(page_of(trace, client_of(rosa)))
+
+
 def test_a_page_renews_itself_once_the_trace_is_there(rosa):
     trace = make_trace(requested_by=rosa)
     response = client_of(rosa).get(f"/traces/{trace.public_id}/progress/")

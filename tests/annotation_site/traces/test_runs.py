@@ -1,5 +1,6 @@
 """A worker traces what waits, keeps its model, lets go of it, and loses nothing."""
 
+import json
 import os
 import signal
 import time
@@ -19,6 +20,7 @@ from annotation_site.workers.identity import this_worker
 from annotation_site.workers.models import Worker
 from ffn_extract.errors import FFNExtractError, ProcessEnded
 from tests.annotation_site.factories import (
+    TRACE,
     LanguageModelFactory,
     UserFactory,
     make_measurement,
@@ -152,6 +154,18 @@ def test_what_is_no_trace_is_refused(processes):
     processes[0].trace = lambda *_: {"layers": [], "model": "m"}
     failed = work(waiting())
     assert failed.error == "The trace is not whole (layers). Try again."
+
+
+def test_other_weights_than_those_of_the_extraction_are_refused(processes):
+    work(waiting())
+    answer = json.loads(TRACE.read_text())
+    processes[0].trace = lambda *_: {**answer, "fingerprint": "of others"}
+    failed = work(waiting())
+    assert str(failed.error).startswith("The model's files are not those of the extraction")
+    mine = waiting()
+    processes[0].trace = lambda *_: {**answer, "fingerprint": mine.model.weights_digest}
+    assert work(mine).state == State.READY
+    assert "fingerprint" not in services.trace_content(mine)
 
 
 def test_thirty_two_people_at_once_have_positions_and_lose_nothing(processes):

@@ -140,7 +140,9 @@ def test_apart_the_answer_is_the_same_and_the_model_is_kept(tiny_model, tmp_path
     assert list(dict.fromkeys(seen)) == [key for key, _ in TRACE_STEPS]
     assert first["seconds"]["load"] > 0
     plain = traced(tracer_of(tiny_model("gpt2")), new_tokens=3)
-    assert without_seconds(first) == {**without_seconds(plain), "model": "x"}
+    mark = first["fingerprint"]
+    assert len(mark) == 64
+    assert without_seconds(first) == {**without_seconds(plain), "model": "x", "fingerprint": mark}
     seen.clear()
     again = tracing.trace(str(folder), {"name": "x"}, request, lambda one: seen.append(one.step))
     assert without_seconds(again) == without_seconds(first)
@@ -169,6 +171,7 @@ def test_apart_a_refusal_or_a_cancel_leaves_it_ready(tiny_model, tmp_path, traci
     assert after["seconds"]["load"] == 0
     assert without_seconds(after) == {
         **without_seconds(traced(tracer_of(tiny_model("gpt2")))), "model": after["model"],
+            "fingerprint": after["fingerprint"],
     }  # fmt: skip
 
 
