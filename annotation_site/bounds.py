@@ -20,3 +20,4 @@ LICENCE = 200
 SENTENCE = 10_000  # of an uploaded corpus
 VECTOR_SET_NOTE = 2_000
 PROMPT = 2_000  # of a trace
+TRACE_CHANGES = 20  # vectors of one trace

@@ -14,6 +14,7 @@ import numpy as np
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
+from annotation_site import bounds
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.hidden import Hidden, hidden_from
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Vector, VectorSet
@@ -88,6 +89,13 @@ class SetPage:
         if len(self.shown) > MOST_IN_ADDRESS:
             return ""
         return ",".join(f"{layer}:{index}" for layer, index in self.shown)
+
+    @property
+    def changes(self) -> str:
+        """The places as changes of a trace in an address; empty for more than one can have."""
+        if len(self.shown) > bounds.TRACE_CHANGES:
+            return ""
+        return "&".join(f"change={layer}.{index}" for layer, index in self.shown)
 
 
 def places_shown(vector_set: VectorSet, user: User) -> list[Place]:

@@ -37,7 +37,7 @@ from ffn_extract.traceable import require_outline_traceable
 State = Trace.State
 MOST_WAITING = 10  # of one person
 MOST_A_DAY = 100  # of one person
-MOST_INTERVENTIONS = 20
+MOST_INTERVENTIONS = bounds.TRACE_CHANGES
 MOST_NEW_TOKENS = 50
 MOST_TOKENS = 256  # of a prompt
 NEW_TOKENS = 14
