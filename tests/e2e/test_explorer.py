@@ -3,7 +3,6 @@
 A tiny model is extracted by the worker, whole; the trace is computed live from the typed prompt.
 """
 
-import re
 from pathlib import Path
 
 import pytest
@@ -58,9 +57,8 @@ def test_from_a_word_to_a_trace_and_a_change_of_it(labelled: Site, browser: Brow
     first = page.locator(".found-lists tbody tr").first
     expect(first).to_contain_text("pieces that begin words")
     first.get_by_role("checkbox").check()
-    page.locator("summary", has_text="Save").click()
-    page.get_by_label("Title").fill("Of one word")
-    page.get_by_role("button", name=re.compile("ticked", re.IGNORECASE)).click()
+    page.get_by_label("Name").fill("Of one word")
+    page.get_by_role("button", name="Save the ticked lists").click()
     expect(page.get_by_role("heading", name="Of one word")).to_be_visible()
     look(page, "explore-set")
     page.locator(".found-lists tbody a").first.click()
