@@ -116,7 +116,7 @@ def set_page(vector_set: VectorSet, user: User, number: int = 1) -> SetPage:
     return SetPage(
         vector_set=vector_set,
         shown=shown,
-        hidden=len(vector_set.places) - len(shown),
+        hidden=len(vector_set.members) - len(shown),
         members=_members(vector_set.model, shown[first : first + PER_PAGE], user),
         number=number,
         is_own=is_own(vector_set, user),

@@ -90,8 +90,8 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
         layers=1, per_layer=len(USES), kinds=("value",), model=LanguageModelFactory(name=model)
     )
     make_measurement(extraction.model, title=f"Saturation of {model}")
-    places = [[0, 0], [layers[0], offset]]
-    make_vector_set(extraction.model, title=f"A set of {model}", places=places)
+    members = [[0, 0], [layers[0], offset]]
+    make_vector_set(extraction.model, title=f"A set of {model}", members=members)
     postings_sweep()
     for n, vector in enumerate(Vector.objects.order_by("index")):
         Vector.objects.filter(pk=vector.pk).update(

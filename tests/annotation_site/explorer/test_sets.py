@@ -142,14 +142,14 @@ def test_everything_that_a_search_finds_is_a_set(client, extraction):
 
 def test_lists_of_other_kinds_are_left_out_and_the_page_says_so(client, extraction):
     response = save(client, search="layer_from=0")
-    assert VectorSet.objects.get().places == [[layer, n] for layer in (0, 1) for n in range(3)]
+    assert VectorSet.objects.get().members == [[layer, n] for layer in (0, 1) for n in range(3)]
     assert "6 lists of other kinds are left out" in text_of(client.get(response["Location"]))
 
 
 def test_ticked_lists_are_a_set(client, extraction):
     ticked = [f"{extraction.public_id} 1:0", f"{extraction.public_id} 0:2"]
     save(client, *ticked, what="ticked")
-    assert VectorSet.objects.get().places == [[0, 2], [1, 0]]
+    assert VectorSet.objects.get().members == [[0, 2], [1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,13 @@ def test_its_maker_changes_renames_and_deletes_it(client, person, extraction):
     page = f"{SETS}{made.public_id}/"
     client.post(f"{page}change/", {"title": "Two", "note": "n", "places": "1:1"})
     made.refresh_from_db()
-    assert (made.title, made.note, made.places) == ("Two", "n", [[1, 1]])
+    assert (made.title, made.note, made.members) == ("Two", "n", [[1, 1]])
     refused = client.post(f"{page}change/", {"title": "Two", "places": "1:1000000"})
     assert refused.status_code == 422
     assert "has no vector 1:1000000" in text_of(refused)
     client.post(f"{SETS}add/", {"vector_set": made.public_id, "places": "0:2"})
     made.refresh_from_db()
-    assert made.places == [[0, 2], [1, 1]]
+    assert made.members == [[0, 2], [1, 1]]
     client.post(f"{page}delete/")
     assert not VectorSet.objects.exists()
     actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
@@ -261,9 +261,11 @@ def test_members_that_a_reader_annotates_are_hidden_and_kept():
     }
     made = vector_set_make(title="All", model=extraction.model, places=places, by=blind)
     client = client_of(blind)
-    page = text_of(client.get(f"{SETS}{made.public_id}/"))
+    response = client.get(f"{SETS}{made.public_id}/")
+    page = text_of(response)
     assert f"{len(hidden)} vectors of this set are hidden from you" in page
-    assert f"{held.layer}:{held.index}" not in page
+    assert f"{held.layer}:{held.index}" not in response.context["form"]["places"].value()
+    assert f"set={held.layer}%3A{held.index}" not in page
     assert f'"number">{held.layer}.{held.index}<' not in page
     assert "All" in text_of(client.get(SETS))
     rows = csv.DictReader(
