@@ -22,7 +22,7 @@ from annotation_site.corpus.models import Extraction, ListSegment, TokenPostings
 
 SEGMENT = 65_536  # lists: an ordinal takes two bytes
 BLOCK = 16  # tokens in a row: fewer rows to write, and little that a search reads in vain
-ROWS = 1000  # per transaction
+ROWS = 250  # per transaction, of a few kilobytes each
 KINDS = (
     "key", "permuted", "random", "random-covariance", "random-key", "shuffled", "update", "value",
 )  # fmt: skip

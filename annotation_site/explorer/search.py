@@ -160,7 +160,8 @@ class FoundVector:
 class Found:
     """The lists that a search finds, in its order.
 
-    `of` are positions in `extractions`, one for each list. `unknown` are words that no chosen model has a token for.
+    `of` are positions in `extractions`, one for each list. `unknown` are words that no chosen model
+    has a token for.
     """
 
     extractions: Sequence[Extraction]

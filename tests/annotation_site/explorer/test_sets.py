@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from annotation_site.accounts.models import AuditEntry, Role
@@ -19,6 +20,7 @@ from annotation_site.corpus.vector_sets import (
     vector_set_make,
 )
 from annotation_site.errors import Invalid, NotAllowed
+from annotation_site.explorer.sets import sets_to_extend
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,
@@ -387,3 +389,17 @@ def test_nothing_that_people_write_is_read_as_html(client, person, extraction):
     assert re.fullmatch(
         r'attachment; filename="set-[0-9a-f-]{36}\.json"', file["Content-Disposition"]
     )
+
+
+def test_the_small_form_offers_the_sets_that_a_person_may_extend(person, extraction):
+    own = vector_set_make(title="Own", model=extraction.model, places=[(0, 0)], by=person)
+    make_vector_set(extraction.model, title="Another's")
+    make_vector_set(title="Of another model", created_by=person)
+    assert sets_to_extend(person, extraction.model) == [own]
+    assert len(sets_to_extend(UserFactory(role=Role.ADMIN), extraction.model)) == 2
+    form = render_to_string(
+        "explorer/_add_to_set.html", {"sets": [own], "layer": 1, "index": 2, "csrf_token": "x"}
+    )
+    assert 'name="places" value="1:2"' in form
+    assert f'<option value="{own.public_id}">Own</option>' in form
+    assert "<form" not in render_to_string("explorer/_add_to_set.html", {"sets": []})
