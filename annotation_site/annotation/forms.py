@@ -377,7 +377,7 @@ class RulesForm(forms.Form):
         field.choices = [("", _("all vectors")), *as_it_was, *sets]
 
     def _drawn_from(self, chosen: str) -> Any:
-        """What a plan stores of a chosen set; None for all vectors."""
+        """The stored form of a chosen set; None for all vectors."""
         if chosen == AS_IT_WAS:
             return self.initial["drawn_from"]
         found = vector_sets().filter(public_id=chosen).first() if chosen else None

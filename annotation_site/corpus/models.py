@@ -345,7 +345,7 @@ class Vector(models.Model):
 class ListSegment(models.Model):
     """A part of an extraction's lists in the index of tokens: at most 65,536 of them.
 
-    An ordinal is a list's position in it. `places` packs their kinds, layers and indices: see
+    An ordinal is a list's position in it. `packed` are their kinds, layers and indices: see
     `corpus.postings`. The index of an extraction is whole when its last segment is there.
     """
 
@@ -356,7 +356,7 @@ class ListSegment(models.Model):
     lists = models.PositiveIntegerField()
     last_key = models.BigIntegerField()  # the primary key of its last vector
     is_last = models.BooleanField()
-    places = models.BinaryField()
+    packed = models.BinaryField()
 
     class Meta:
         constraints = (
@@ -498,15 +498,15 @@ class CorpusContent(models.Model):
 class VectorSet(models.Model):
     """A named set of a model's value vectors, shared with the team.
 
-    `places` are pairs of layer and index, both from 0, in order and each once. What is made from a
-    set keeps the places that it was made from.
+    `members` are pairs of layer and index, both from 0, in order and each once. Studies that
+    are made from a set keep the members that it had.
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     title = models.CharField(max_length=bounds.TITLE)
     note = models.TextField(blank=True)
     model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="vector_sets")
-    places = models.JSONField()
+    members = models.JSONField()
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

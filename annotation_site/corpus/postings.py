@@ -22,11 +22,11 @@ from annotation_site.corpus.models import Extraction, ListSegment, TokenPostings
 
 SEGMENT = 65_536  # lists: an ordinal takes two bytes
 BLOCK = 16  # tokens in a row: fewer rows to write, and little that a search reads in vain
-ROWS = 1000  # per transaction
+ROWS = 250  # per transaction, of a few kilobytes each
 KINDS = (
     "key", "permuted", "random", "random-covariance", "random-key", "shuffled", "update", "value",
 )  # fmt: skip
-"""The kinds by their codes in `places`. Stored: another kind gets the next code."""
+"""The kinds by their codes in `ListSegment.packed`. Stored: another kind gets the next code."""
 FEW = 50  # tokens that PostgreSQL's index of lists is asked for one by one
 _KIND, _PLACE, _OFFSET = np.dtype("u1"), np.dtype("<u4"), np.dtype("<u4")
 _ORDINAL, _SCORE = np.dtype("<u2"), np.dtype("<f4")
@@ -110,7 +110,7 @@ class PostingsWriter:
                 lists=len(self._places),
                 last_key=self._last_key,
                 is_last=is_last,
-                places=places[0].astype(_KIND).tobytes() + places[1:].tobytes(),
+                packed=places[0].astype(_KIND).tobytes() + places[1:].tobytes(),
             )
         ]
         self._number += 1
@@ -194,7 +194,7 @@ def every_list(extraction_id: int) -> Iterator[Held]:
     """All lists of an extraction in parts, without scores."""
     segments = ListSegment.objects.filter(extraction=extraction_id).order_by("number")
     if segments.filter(is_last=True).exists():
-        for size, places in segments.values_list("lists", "places").iterator(chunk_size=1):
+        for size, places in segments.values_list("lists", "packed").iterator(chunk_size=1):
             yield unscored(*_places(bytes(places), size))
         return
     vectors = Vector.objects.filter(extraction=extraction_id).order_by("pk")
@@ -225,7 +225,7 @@ def _by_postings(extraction_id: int, words: Sequence[Collection[int]], *, every:
     segments = ListSegment.objects.filter(extraction=extraction_id, number__in=stored)
     parts = []
     for number, size, places in segments.order_by("number").values_list(
-        "number", "lists", "places"
+        "number", "lists", "packed"
     ):
         found = _in_segment(stored[number], size, words, every=every)
         if found is not None:

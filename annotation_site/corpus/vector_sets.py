@@ -25,7 +25,7 @@ def vector_sets(model: LanguageModel | None = None) -> QuerySet[VectorSet]:
 
 def set_places(vector_set: VectorSet) -> list[Place]:
     """The layer and index of each vector of a set, in order."""
-    return [(layer, index) for layer, index in vector_set.places]
+    return [(layer, index) for layer, index in vector_set.members]
 
 
 def places_typed(text: str) -> list[Place]:
@@ -62,11 +62,11 @@ def vector_set_make(
         title=_title(title),
         note=_note(note),
         model=model,
-        places=_places(places, model),
+        members=_places(places, model),
         created_by=by,
     )
     _save(made)
-    audit.record("vector_set_made", target=made, actor=by, vectors=len(made.places))
+    audit.record("vector_set_made", target=made, actor=by, vectors=len(made.members))
     return made
 
 
@@ -88,7 +88,7 @@ def vector_set_change(
     """
     require_own(vector_set, by)
     locked = VectorSet.objects.select_for_update().select_related("model").get(pk=vector_set.pk)
-    before = (locked.title, locked.note, locked.places)
+    before = (locked.title, locked.note, locked.members)
     if title is not None:
         locked.title = _title(title)
     if note is not None:
@@ -96,16 +96,19 @@ def vector_set_change(
     members = set(set_places(locked))
     if places is not None:
         members = set(places) | (members & set(kept))
-    locked.places = _places(members | set(add), locked.model)
-    if (locked.title, locked.note, locked.places) != before:
+    locked.members = _places(members | set(add), locked.model)
+    if (locked.title, locked.note, locked.members) != before:
         _save(locked)
-        audit.record("vector_set_changed", target=locked, actor=by, vectors=len(locked.places))
+        audit.record("vector_set_changed", target=locked, actor=by, vectors=len(locked.members))
     return locked
 
 
 @transaction.atomic
 def vector_set_delete(*, vector_set: VectorSet, by: User) -> None:
-    """Delete a set, by its maker or an admin. What was made from it stays. Raises NotAllowed."""
+    """Delete a set, by its maker or an admin; studies and measurements made from it stay.
+
+    Raises NotAllowed.
+    """
     require_own(vector_set, by)
     audit.record("vector_set_deleted", target=vector_set, actor=by)
     VectorSet.objects.filter(pk=vector_set.pk).delete()

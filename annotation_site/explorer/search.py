@@ -158,9 +158,10 @@ class FoundVector:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search finds, in its order: `of` are positions in `extractions`, one for each list.
+    """The lists that a search finds, in its order.
 
-    `unknown` are words that no chosen model has a token for.
+    `of` are positions in `extractions`, one for each list. `unknown` are words that no chosen model
+    has a token for.
     """
 
     extractions: Sequence[Extraction]

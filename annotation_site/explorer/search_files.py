@@ -1,4 +1,4 @@
-"""What a search finds, as a table and as a file."""
+"""The lists that a search finds, as a table and as a file."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def found_file(search: VectorSearch, user: User, extension: str) -> Download:
-    """What a search finds as a file in one of the formats of tables.
+    """The lists that a search finds, as a file in one of the formats of tables.
 
     At most MOST_ROWS rows; the name of a file with fewer than were found says so. Raises NotFound
     for another format, and Invalid as `vectors_found`.

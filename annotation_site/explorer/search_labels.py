@@ -35,7 +35,7 @@ Place = tuple[int, str, int, int]
 
 @dataclass(frozen=True)
 class Description:
-    """What people called a list: one wording and category, and how many people gave it."""
+    """A description of a list: one wording and category, and how many people gave it."""
 
     text: str
     category: str

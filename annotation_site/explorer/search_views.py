@@ -41,7 +41,7 @@ def search(request: PersonRequest) -> HttpResponse:
 @researcher_required
 @require_GET
 def search_file(request: PersonRequest, extension: str) -> HttpResponseBase:
-    """What a search finds, as a file. Raises Invalid for a search that the page refuses."""
+    """The lists that a search finds, as a file. Raises Invalid where the page refuses."""
     return attachment(found_file(_search(request), request.user, extension))
 
 

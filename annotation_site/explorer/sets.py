@@ -115,6 +115,11 @@ def sets_shown(user: User, model: LanguageModel | None = None) -> list[tuple[Vec
     return [(one, len(_not_hidden(one, hidden))) for one in vector_sets(model)]
 
 
+def sets_to_extend(user: User, model: LanguageModel) -> list[VectorSet]:
+    """The sets of a model that a person may add vectors to, for `explorer/_add_to_set.html`."""
+    return [one for one in vector_sets(model) if is_own(one, user)]
+
+
 def set_page(vector_set: VectorSet, user: User, number: int = 1) -> SetPage:
     """A page of a set, from 1; the last one for a number beyond it."""
     shown = places_shown(vector_set, user)
@@ -124,7 +129,7 @@ def set_page(vector_set: VectorSet, user: User, number: int = 1) -> SetPage:
     return SetPage(
         vector_set=vector_set,
         shown=shown,
-        hidden=len(vector_set.places) - len(shown),
+        hidden=len(vector_set.members) - len(shown),
         members=_members(vector_set.model, shown[first : first + PER_PAGE], user),
         number=number,
         is_own=is_own(vector_set, user),

@@ -71,7 +71,7 @@ class NewSetForm(SetForm):
 
 
 class SaveFoundForm(forms.Form):
-    """What a set of found lists is called, and the address's search that found them."""
+    """The name of a set of found lists, and the address's search that found them."""
 
     title = forms.CharField(label=_("Name"), max_length=TITLE, required=False)
     search = forms.CharField(max_length=4_000, required=False)

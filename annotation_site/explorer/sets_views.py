@@ -86,8 +86,8 @@ def _of_search(request: PersonRequest) -> HttpResponse:
 
 
 def _made(request: PersonRequest, made: VectorSet) -> HttpResponse:
-    said = ngettext("The set has %(n)s vector.", "The set has %(n)s vectors.", len(made.places))
-    messages.success(request, said % {"n": f"{len(made.places):,}"})
+    said = ngettext("The set has %(n)s vector.", "The set has %(n)s vectors.", len(made.members))
+    messages.success(request, said % {"n": f"{len(made.members):,}"})
     return redirect("explorer:set", made.public_id)
 
 

@@ -136,7 +136,7 @@ def make_extraction(
 def make_vector_set(model: LanguageModel | None = None, **changes: Any) -> VectorSet:
     """A set of two value vectors, of no maker."""
     number = VectorSet.objects.count() + 1
-    told = {"title": f"A set of vectors, {number}", "places": [[0, 0], [1, 1]], **changes}
+    told = {"title": f"A set of vectors, {number}", "members": [[0, 0], [1, 1]], **changes}
     return VectorSet.objects.create(model=model or LanguageModelFactory(), **told)
 
 

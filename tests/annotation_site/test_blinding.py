@@ -92,8 +92,8 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
         layers=1, per_layer=len(USES), kinds=("value",), model=LanguageModelFactory(name=model)
     )
     make_measurement(extraction.model, title=f"Saturation of {model}")
-    places = [[0, 0], [layers[0], offset]]
-    make_vector_set(extraction.model, title=f"A set of {model}", places=places)
+    members = [[0, 0], [layers[0], offset]]
+    make_vector_set(extraction.model, title=f"A set of {model}", members=members)
     postings_sweep()
     make_trace(prompt=f"A prompt for {model}", is_shared=True, answer=None)
     for n, vector in enumerate(Vector.objects.order_by("index")):

@@ -25,11 +25,11 @@ _NAMES = {"title", "weights", "places"}
 
 
 def drawn_from(vector_set: VectorSet) -> DrawnFrom:
-    """What a plan stores of a set."""
+    """The stored form of a set: that of a plan and of a study."""
     return {
         "title": vector_set.title,
         "weights": vector_set.model.weights_digest,
-        "places": vector_set.places,
+        "places": vector_set.members,
     }
 
 

@@ -91,7 +91,7 @@ class FoundToken(serializers.Serializer):
 
 
 class Described(serializers.Serializer):
-    """What people called a list."""
+    """A description of a list, and how many people gave it."""
 
     text = serializers.CharField()
     category = serializers.CharField()

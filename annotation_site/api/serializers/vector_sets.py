@@ -39,7 +39,7 @@ class WholeSet(BriefSet):
 
 
 class ChangedSet(Fields):
-    """What changes of a set. Vectors that the reader does not see stay members."""
+    """Changes of a set. Vectors that the reader does not see stay members."""
 
     title = serializers.CharField(max_length=bounds.TITLE, required=False)
     note = serializers.CharField(

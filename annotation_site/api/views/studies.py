@@ -181,7 +181,7 @@ def _resolved(request: PersonRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_stored(public_id: uuid.UUID | None) -> DrawnFrom | None:
-    """What a plan stores of a set; None for all vectors. Raises Invalid."""
+    """The stored form of a set; None for all vectors. Raises Invalid."""
     if public_id is None:
         return None
     found = vector_sets().filter(public_id=public_id).first()

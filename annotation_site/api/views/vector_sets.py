@@ -107,5 +107,5 @@ def _whole(found: VectorSet, request: PersonRequest) -> dict[str, Any]:
         "vector_set": found,
         "vectors": len(shown),
         "places": words_of(shown),
-        "hidden": len(found.places) - len(shown),
+        "hidden": len(found.members) - len(shown),
     }

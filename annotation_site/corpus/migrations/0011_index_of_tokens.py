@@ -7,7 +7,7 @@ from django.db import migrations, models
 def keep_packed_rows_as_they_are(apps, schema_editor):
     """Packed numbers do not compress: PostgreSQL need not try."""
     if schema_editor.connection.vendor == "postgresql":
-        for table, column in (("corpus_tokenpostings", "entries"), ("corpus_listsegment", "places")):
+        for table, column in (("corpus_tokenpostings", "entries"), ("corpus_listsegment", "packed")):
             schema_editor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL")
 
 
@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ("lists", models.PositiveIntegerField()),
                 ("last_key", models.BigIntegerField()),
                 ("is_last", models.BooleanField()),
-                ("places", models.BinaryField()),
+                ("packed", models.BinaryField()),
                 (
                     "extraction",
                     models.ForeignKey(

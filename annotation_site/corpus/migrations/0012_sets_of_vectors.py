@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ("public_id", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ("title", models.CharField(max_length=200)),
                 ("note", models.TextField(blank=True)),
-                ("places", models.JSONField()),
+                ("members", models.JSONField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("changed_at", models.DateTimeField(auto_now=True)),
                 (

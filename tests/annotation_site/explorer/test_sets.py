@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from annotation_site.accounts.models import AuditEntry, Role
@@ -19,6 +20,7 @@ from annotation_site.corpus.vector_sets import (
     vector_set_make,
 )
 from annotation_site.errors import Invalid, NotAllowed
+from annotation_site.explorer.sets import sets_to_extend
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,
@@ -142,14 +144,14 @@ def test_everything_that_a_search_finds_is_a_set(client, extraction):
 
 def test_lists_of_other_kinds_are_left_out_and_the_page_says_so(client, extraction):
     response = save(client, search="layer_from=0")
-    assert VectorSet.objects.get().places == [[layer, n] for layer in (0, 1) for n in range(3)]
+    assert VectorSet.objects.get().members == [[layer, n] for layer in (0, 1) for n in range(3)]
     assert "6 lists of other kinds are left out" in text_of(client.get(response["Location"]))
 
 
 def test_ticked_lists_are_a_set(client, extraction):
     ticked = [f"{extraction.public_id} 1:0", f"{extraction.public_id} 0:2"]
     save(client, *ticked, what="ticked")
-    assert VectorSet.objects.get().places == [[0, 2], [1, 0]]
+    assert VectorSet.objects.get().members == [[0, 2], [1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -202,13 +204,13 @@ def test_its_maker_changes_renames_and_deletes_it(client, person, extraction):
     page = f"{SETS}{made.public_id}/"
     client.post(f"{page}change/", {"title": "Two", "note": "n", "places": "1:1"})
     made.refresh_from_db()
-    assert (made.title, made.note, made.places) == ("Two", "n", [[1, 1]])
+    assert (made.title, made.note, made.members) == ("Two", "n", [[1, 1]])
     refused = client.post(f"{page}change/", {"title": "Two", "places": "1:1000000"})
     assert refused.status_code == 422
     assert "has no vector 1:1000000" in text_of(refused)
     client.post(f"{SETS}add/", {"vector_set": made.public_id, "places": "0:2"})
     made.refresh_from_db()
-    assert made.places == [[0, 2], [1, 1]]
+    assert made.members == [[0, 2], [1, 1]]
     client.post(f"{page}delete/")
     assert not VectorSet.objects.exists()
     actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
@@ -261,9 +263,11 @@ def test_members_that_a_reader_annotates_are_hidden_and_kept():
     }
     made = vector_set_make(title="All", model=extraction.model, places=places, by=blind)
     client = client_of(blind)
-    page = text_of(client.get(f"{SETS}{made.public_id}/"))
+    response = client.get(f"{SETS}{made.public_id}/")
+    page = text_of(response)
     assert f"{len(hidden)} vectors of this set are hidden from you" in page
-    assert f"{held.layer}:{held.index}" not in page
+    assert f"{held.layer}:{held.index}" not in response.context["form"]["places"].value()
+    assert f"set={held.layer}%3A{held.index}" not in page
     assert f'"number">{held.layer}.{held.index}<' not in page
     assert "All" in text_of(client.get(SETS))
     rows = csv.DictReader(
@@ -385,3 +389,17 @@ def test_nothing_that_people_write_is_read_as_html(client, person, extraction):
     assert re.fullmatch(
         r'attachment; filename="set-[0-9a-f-]{36}\.json"', file["Content-Disposition"]
     )
+
+
+def test_the_small_form_offers_the_sets_that_a_person_may_extend(person, extraction):
+    own = vector_set_make(title="Own", model=extraction.model, places=[(0, 0)], by=person)
+    make_vector_set(extraction.model, title="Another's")
+    make_vector_set(title="Of another model", created_by=person)
+    assert sets_to_extend(person, extraction.model) == [own]
+    assert len(sets_to_extend(UserFactory(role=Role.ADMIN), extraction.model)) == 2
+    form = render_to_string(
+        "explorer/_add_to_set.html", {"sets": [own], "layer": 1, "index": 2, "csrf_token": "x"}
+    )
+    assert 'name="places" value="1:2"' in form
+    assert f'<option value="{own.public_id}">Own</option>' in form
+    assert "<form" not in render_to_string("explorer/_add_to_set.html", {"sets": []})

@@ -42,7 +42,7 @@ def extraction():
 
 @pytest.fixture
 def chosen(extraction):
-    return make_vector_set(extraction.model, title="Some", places=PLACES)
+    return make_vector_set(extraction.model, title="Some", members=PLACES)
 
 
 def plan(extraction, chosen, **changes):
