@@ -5,6 +5,8 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -125,12 +127,24 @@ def trace_refusal(model: LanguageModel) -> str:
         ) % {"model": model.name, "source": source}
     if not says_its_sizes(folder):
         return ""
+    return _outline_refusal(folder, _stamp(folder), json.dumps(reading, sort_keys=True))
+
+
+@lru_cache(maxsize=1_000)  # reading the header of a GGUF file takes 50 ms
+def _outline_refusal(folder: Path, stamp: tuple[Any, ...], reading: str) -> str:
     try:
-        options = ExtractOptions.from_json(dict(reading))
+        options = ExtractOptions.from_json(json.loads(reading))
         require_outline_traceable(outline_of_folder(folder, options.gguf_file), options)
     except FFNExtractError as error:
         return str(error)
     return ""
+
+
+def _stamp(folder: Path) -> tuple[Any, ...]:
+    """What changes with a model's files."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    found = [(path.name, path.stat()) for path in files if path.exists()]
+    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)
 
 
 def interventions_checked(

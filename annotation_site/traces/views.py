@@ -141,7 +141,8 @@ def trace(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     found = _one(request, public_id)
     seen = trace_seen_by(found, request.user)
     if seen.answer is None:
-        return render(request, "traces/trace.html", _unfinished(request, found))
+        context = _common(request, found) | _waiting(request, found)
+        return render(request, "traces/trace.html", context)
     shown, context = _shown(request, seen)
     for item in shown.looked_at:
         look_record(item=item, by=request.user)
@@ -192,9 +193,13 @@ def _common(request: PersonRequest, found: Trace) -> dict[str, Any]:
     }
 
 
-def _unfinished(request: PersonRequest, found: Trace) -> dict[str, Any]:
-    before = selectors.traces_before(found) if found.state == Trace.State.QUEUED else 0
-    return _common(request, found) | {"before": before, "workers": workers_extracting()}
+def _waiting(request: PersonRequest, found: Trace) -> dict[str, Any]:
+    return {
+        "trace": found,
+        "before": selectors.traces_before(found) if found.state == Trace.State.QUEUED else 0,
+        "workers": workers_extracting(),
+        "may_change": services.may_change(found, request.user),
+    }
 
 
 @researcher_required
@@ -206,7 +211,7 @@ def progress(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
         response = HttpResponse(status=204)
         response["HX-Refresh"] = "true"
         return response
-    return render(request, "traces/_waiting.html", _unfinished(request, found))
+    return render(request, "traces/_waiting.html", _waiting(request, found))
 
 
 @researcher_required

@@ -436,3 +436,15 @@ def test_an_answer_is_copied_without_what_is_not_known():
     assert "secret" not in kept
     token = kept["layers"][0]["dominant"][0]["tokens"][0]
     assert (len(token), "\0" in token) == (200, False)
+
+
+def test_a_page_takes_few_queries(rosa, able, django_assert_max_num_queries):
+    trace = make_trace(requested_by=rosa)
+    make_extraction(model=trace.model, layers=1, per_layer=1, kinds=("value",))
+    client = client_of(rosa)
+    # Session, person, notices; the trace, its content, models and their extractions; what is
+    # hidden; lists of vectors, studies and looks; lists for machine annotators.
+    with django_assert_max_num_queries(20):
+        page_of(trace, client)
+    with django_assert_max_num_queries(14):
+        client.get("/traces/")
