@@ -7,6 +7,7 @@ bundle's lists take to load with the index and without it.
 """
 
 import argparse
+import io
 import os
 import statistics
 import tempfile
@@ -72,7 +73,7 @@ def _drawn(lists: int) -> Iterator[list[list[int]]]:
 def _fill(lists: int) -> None:
     from django.db import connection
 
-    from annotation_site.corpus.models import Extraction, LanguageModel, Token, Vector
+    from annotation_site.corpus.models import Extraction, LanguageModel, Token
     from annotation_site.corpus.postings import ListSegment, postings_continue
 
     model = LanguageModel.objects.create(
@@ -91,21 +92,7 @@ def _fill(lists: int) -> None:
         batch_size=5000,
     )
     start = time.perf_counter()
-    scores = np.sort(np.random.default_rng(1).normal(4, 1, (997, LENGTH)))[:, ::-1]
-    number = 0
-    for chunk in _drawn(lists):
-        rows = []
-        for ids in chunk:
-            layer, index = number % LAYERS, number // LAYERS
-            own = scores[number % 997][: len(ids)].tolist()
-            rows.append(
-                Vector(
-                    extraction=extraction, kind="value", layer=layer, index=index, norm=1,
-                    token_ids=ids, scores=own, bottom_token_ids=ids[::-1], bottom_scores=own,
-                )
-            )  # fmt: skip
-            number += 1
-        Vector.objects.bulk_create(rows, batch_size=5000)
+    _store(extraction.pk, lists)
     print(f"{lists:,} lists stored in {time.perf_counter() - start:.0f} s")
     before = _size()
     start = time.perf_counter()
@@ -118,6 +105,46 @@ def _fill(lists: int) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
+
+
+def _store(extraction: int, lists: int) -> None:
+    """Store lists with both sides; on PostgreSQL by COPY, which alone takes minutes there."""
+    from django.db import connection
+
+    from annotation_site.corpus.models import Vector
+
+    scores = np.sort(np.random.default_rng(1).normal(4, 1, (997, LENGTH)))[:, ::-1].astype("<f4")
+    columns = (
+        "extraction_id, kind, layer, index, norm, token_ids, scores, bottom_token_ids, "
+        "bottom_scores, context, context_token"
+    )
+    number = 0
+    for chunk in _drawn(lists):
+        rows = []
+        for ids in chunk:
+            rows.append((number % LAYERS, number // LAYERS, ids, scores[number % 997][: len(ids)]))
+            number += 1
+        if connection.vendor == "postgresql":
+            lines = (
+                f"{extraction}\tvalue\t{layer}\t{index}\t1\t{ids}\t\\\\x{own.tobytes().hex()}\t"
+                f"{ids[::-1]}\t\\\\x{own.tobytes().hex()}\t\t\n"
+                for layer, index, ids, own in rows
+            )
+            with connection.cursor() as cursor:
+                cursor.copy_expert(
+                    f"COPY corpus_vector ({columns}) FROM STDIN", io.StringIO("".join(lines))
+                )
+            continue
+        Vector.objects.bulk_create(
+            (
+                Vector(
+                    extraction_id=extraction, kind="value", layer=layer, index=index, norm=1,
+                    token_ids=ids, scores=own, bottom_token_ids=ids[::-1], bottom_scores=own,
+                )
+                for layer, index, ids, own in rows
+            ),
+            batch_size=5000,
+        )  # fmt: skip
 
 
 def _size() -> int:
@@ -213,35 +240,12 @@ def _search(lists: int) -> None:
         count = len(vectors_found(search, reader))
         seconds = _timed(lambda search=search: found_page(search, reader))  # type: ignore[misc]
         print(f"| {name} | {count:,} | {_ms(statistics.median(seconds))} | {_ms(max(seconds))} |")
-    if os.environ.get("PROFILE"):
-        _profile(searches, reader)
     ListSegment.objects.update(is_last=False)
     print("\n| the same without the index | found | once |\n|---|---|---|")
     for name in ("one token, the most common", "three tokens, all", "8 layers"):
         start = time.perf_counter()
         page = found_page(searches[name], reader)
         print(f"| {name} | {page.count:,} | {_ms(time.perf_counter() - start)} |")
-
-
-def _profile(searches, reader):
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
-    from annotation_site.explorer.search import found_page
-
-    for name in (
-        "one token, number 1,000",
-        "share of at least 20%, by share",
-        "category, and a token",
-        "words in descriptions",
-    ):
-        with CaptureQueriesContext(connection) as q:
-            t = time.perf_counter()
-            found_page(searches[name], reader)
-            t = time.perf_counter() - t
-        print(name, _ms(t))
-        for one in q.captured_queries:
-            print("   ", one["time"], one["sql"][:230])
 
 
 def _timed(work: Callable[[], object]) -> list[float]:

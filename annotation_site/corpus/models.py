@@ -370,7 +370,8 @@ class ListSegment(models.Model):
 class TokenPostings(models.Model):
     """The lists of a segment that hold one of 16 tokens in a row, with their scores, packed.
 
-    `block` is the token ids divided by 16. Derived from the vectors, and written anew from them.
+    `block` is the token ids divided by 16. A token of very many lists has a row of its own: see
+    `corpus.postings`. Derived from the vectors, and written anew from them.
     """
 
     extraction = models.ForeignKey(

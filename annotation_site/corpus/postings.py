@@ -22,6 +22,8 @@ from annotation_site.corpus.models import Extraction, ListSegment, TokenPostings
 
 SEGMENT = 65_536  # lists: an ordinal takes two bytes
 BLOCK = 16  # tokens in a row: fewer rows to write, and little that a search reads in vain
+MANY = 1024  # lists of a segment: a token of more has a row of its own, which others do not read
+OWN = 2**30  # and the number of this row is the token's behind all blocks
 ROWS = 250  # per transaction, of a few kilobytes each
 KINDS = (
     "key", "permuted", "random", "random-covariance", "random-key", "shuffled", "update", "value",
@@ -110,7 +112,7 @@ class PostingsWriter:
                 lists=len(self._places),
                 last_key=self._last_key,
                 is_last=is_last,
-                packed=places[0].astype(_KIND).tobytes() + places[1:].tobytes(),
+                packed=_packed_places(places),
             )
         ]
         self._number += 1
@@ -126,11 +128,17 @@ class PostingsWriter:
         ordinals = np.repeat(np.arange(len(lengths)).astype(_ORDINAL), lengths)[order]
         scores = np.concatenate(self._scores).astype(_SCORE)[order]
         blocks = tokens // BLOCK
+        known, counts = np.unique(tokens, return_counts=True)
+        alone = np.isin(tokens, known[counts > MANY])
+        blocks[alone] = OWN + tokens[alone]
+        by_block = np.argsort(blocks, kind="stable")
+        blocks, tokens = blocks[by_block], tokens[by_block]
+        ordinals, scores = ordinals[by_block], scores[by_block]
         starts = np.flatnonzero(np.diff(blocks, prepend=-1)).tolist() if len(blocks) else []
         rows = []
         for first, end in zip(starts, [*starts[1:], len(blocks)], strict=True):
-            block = int(blocks[first])
-            bounds = np.arange(block * BLOCK, (block + 1) * BLOCK + 1)
+            block, least = int(blocks[first]), int(tokens[first]) // BLOCK * BLOCK
+            bounds = np.arange(least, least + BLOCK + 1)
             offsets = np.searchsorted(tokens[first:end], bounds).astype(_OFFSET)
             rows.append(
                 TokenPostings(
@@ -174,11 +182,14 @@ def postings_continue(*, extraction_id: int) -> None:
         return  # the extraction is being deleted
 
 
-def lists_holding(extraction_id: int, words: Sequence[Collection[int]], *, every: bool) -> Held:
+def lists_holding(
+    extraction_id: int, words: Sequence[Collection[int]], *, every: bool, within: Q | None = None
+) -> Held:
     """The lists of an extraction that hold tokens of the words: of every one, or of any.
 
     Each word is the token ids that read it; a list holds a word that has one of them among its top
-    tokens.
+    tokens. The caller leaves out lists that are not `within` a condition on vectors; it spares
+    reading them where there is no index.
     """
     if every and not all(words):
         return Held.joined([])
@@ -187,17 +198,17 @@ def lists_holding(extraction_id: int, words: Sequence[Collection[int]], *, every
         return Held.joined([])
     if ListSegment.objects.filter(extraction=extraction_id, is_last=True).exists():
         return _by_postings(extraction_id, words, every=every)
-    return _by_reading(extraction_id, words, every=every)
+    return _by_reading(extraction_id, words, every=every, within=within)
 
 
-def every_list(extraction_id: int) -> Iterator[Held]:
-    """All lists of an extraction in parts, without scores."""
+def every_list(extraction_id: int, *, within: Q | None = None) -> Iterator[Held]:
+    """All lists of an extraction in parts, without scores; `within` as for `lists_holding`."""
     segments = ListSegment.objects.filter(extraction=extraction_id).order_by("number")
     if segments.filter(is_last=True).exists():
-        for size, places in segments.values_list("lists", "packed").iterator(chunk_size=1):
+        for size, places in segments.values_list("lists", "packed"):
             yield unscored(*_places(bytes(places), size))
         return
-    vectors = Vector.objects.filter(extraction=extraction_id).order_by("pk")
+    vectors = Vector.objects.filter(within or Q(), extraction=extraction_id).order_by("pk")
     rows = vectors.values_list("kind", "layer", "index").iterator(chunk_size=ROWS)
     while part := list(islice(rows, SEGMENT)):
         kinds, layers, indices = zip(*part, strict=True)
@@ -217,7 +228,7 @@ def unscored(kinds: ArrayLike, layers: ArrayLike, indices: ArrayLike) -> Held:
 
 def _by_postings(extraction_id: int, words: Sequence[Collection[int]], *, every: bool) -> Held:
     wanted = {token_id for word in words for token_id in word}
-    blocks = sorted({token_id // BLOCK for token_id in wanted})
+    blocks = {row for token_id in wanted for row in (token_id // BLOCK, OWN + token_id)}
     rows = TokenPostings.objects.filter(extraction=extraction_id, block__in=blocks)
     stored: dict[int, dict[int, bytes]] = {}
     for segment, block, entries in rows.values_list("segment", "block", "entries"):
@@ -246,13 +257,14 @@ def _in_segment(
         mask = np.zeros(size, bool)
         for token_id in word:
             block, place = divmod(token_id, BLOCK)
-            if block not in blocks:
-                continue
-            offsets, ordinals, scores = blocks[block]
-            own = slice(int(offsets[place]), int(offsets[place + 1]))
-            # A token is in a list once, so no ordinal comes twice.
-            mask[ordinals[own]] = True
-            best[ordinals[own]] = np.maximum(best[ordinals[own]], scores[own])
+            for row in (block, OWN + token_id):
+                if row not in blocks:
+                    continue
+                offsets, ordinals, scores = blocks[row]
+                own = slice(int(offsets[place]), int(offsets[place + 1]))
+                # A token is in a list once, so no ordinal comes twice.
+                mask[ordinals[own]] = True
+                best[ordinals[own]] = np.maximum(best[ordinals[own]], scores[own])
         masks.append(mask)
     chosen = np.flatnonzero(reduce(and_ if every else or_, masks))
     return (chosen, best) if len(chosen) else None
@@ -292,17 +304,26 @@ def _of_bytes(values: NDArray[np.uint8], kind: "np.dtype[Any]") -> NDArray[Any]:
     return np.ascontiguousarray(values.reshape(kind.itemsize, -1).T).view(kind).ravel()
 
 
+def _packed_places(places: NDArray[np.uint32]) -> bytes:
+    """Kinds, layers and indices of a segment's lists, as differences: in order, they are alike."""
+    steps = np.diff(places, prepend=_PLACE.type(0), axis=1)  # of 32 bits, which go round
+    rows = (_by_byte(np.ascontiguousarray(row)).tobytes() for row in steps)
+    return zlib.compress(b"".join(rows), _FASTEST)
+
+
 def _places(
     packed: bytes, size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint32]]:
-    """Kinds, layers and indices of a segment's lists."""
-    kinds = np.frombuffer(packed, _KIND, size)
-    layers = np.frombuffer(packed, _PLACE, size, size)
-    return kinds, layers, np.frombuffer(packed, _PLACE, size, size * (1 + _PLACE.itemsize))
+    """The reverse: kinds, layers and indices."""
+    stored = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(3, size * _PLACE.itemsize)
+    kinds, layers, indices = (np.cumsum(_of_bytes(row, _PLACE), dtype=_PLACE) for row in stored)
+    return kinds.astype(_KIND), layers, indices
 
 
-def _by_reading(extraction_id: int, words: Sequence[Collection[int]], *, every: bool) -> Held:
-    found: QuerySet[Vector] = Vector.objects.filter(extraction=extraction_id)
+def _by_reading(
+    extraction_id: int, words: Sequence[Collection[int]], *, every: bool, within: Q | None
+) -> Held:
+    found: QuerySet[Vector] = Vector.objects.filter(within or Q(), extraction=extraction_id)
     conditions = [_holds_any(word) for word in words]
     found = found.filter(reduce(and_ if every else or_, conditions))
     wanted = {token_id for word in words for token_id in word}

@@ -5,7 +5,7 @@ conditions take away. So the count is exact, and any order is one sort.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -119,6 +119,16 @@ class VectorSearch:
         return self.order or ("score" if self.tokens.strip() else "place")
 
     @property
+    def within(self) -> Q:
+        """The conditions on kind and layer, for the database."""
+        given = {
+            "kind": self.kind or None,
+            "layer__gte": self.layer_from,
+            "layer__lte": self.layer_to,
+        }
+        return Q(**{name: value for name, value in given.items() if value is not None})
+
+    @property
     def has_percent(self) -> bool:
         """Whether the share in concepts is a condition."""
         return self.percent_from is not None or self.percent_to is not None
@@ -220,26 +230,22 @@ def vectors_found(search: VectorSearch, user: User) -> Found:
     labelled, shares = _labelled(search, user, [one.pk for one in extractions], said)
     hidden = hidden_from(user)
     parts: list[Held] = []
-    of: list[NDArray[np.intp]] = []
-    for position, extraction in enumerate(extractions):
-        if words:
-            held = iter(
-                [lists_holding(extraction.pk, tokens[extraction.pk], every=search.match == "all")]
-            )
-        elif labelled is not None:
-            held = iter([_at(labelled.get(extraction.pk, []))])
-        else:
-            held = every_list(extraction.pk)
-        own = None if labelled is None else _codes(_at(labelled.get(extraction.pk, [])))
-        for lists in held:
-            left = lists.where(_kept(lists, search, extraction, hidden, own))
-            parts.append(left)
-            of.append(np.full(len(left), position, np.intp))
-    lists, place = Held.joined(parts), np.concatenate([*of, np.empty(0, np.intp)])
-    order = _order(search, extractions, place, lists, shares)
+    for extraction in extractions:
+        own = None if labelled is None else _at(labelled.get(extraction.pk, []))
+        codes = None if own is None else _codes(own)
+        left = Held.joined(
+            [
+                lists.where(_kept(lists, search, extraction, hidden, codes))
+                for lists in _candidates(search, extraction.pk, tokens[extraction.pk], own)
+            ]
+        )
+        parts.append(left.where(np.argsort(_codes(left))))
+    lists = Held.joined(parts)
+    of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    order = _order(search, extractions, of, lists, shares)
     return Found(
         extractions=extractions,
-        of=place[order],
+        of=of[order],
         lists=lists.where(order),
         wanted={pk: set().union(*ids) for pk, ids in tokens.items()},
         unknown=unknown,
@@ -248,6 +254,16 @@ def vectors_found(search: VectorSearch, user: User) -> Found:
             for one in extractions
         ),
     )
+
+
+def _candidates(
+    search: VectorSearch, extraction: int, tokens: Sequence[set[int]], labelled: Held | None
+) -> Iterable[Held]:
+    """Lists of an extraction in parts: with the tokens, else with annotations, else all."""
+    if tokens:
+        every = search.match == "all"
+        return [lists_holding(extraction, tokens, every=every, within=search.within)]
+    return every_list(extraction, within=search.within) if labelled is None else [labelled]
 
 
 def found_page(search: VectorSearch, user: User, number: int = 1) -> FoundPage:
@@ -418,24 +434,24 @@ def _order(
     lists: Held,
     shares: Mapping[Place, float],
 ) -> NDArray[np.intp]:
-    by_place: list[NDArray[Any]] = [lists.indices, lists.layers, lists.kinds, of]
+    """Positions of the lists, which stand by place, in the order of the search."""
+    if search.ordered_by == "place":
+        return np.arange(len(lists))
     if search.ordered_by == "score":
-        return np.lexsort([*by_place, -lists.scores])
-    if search.ordered_by == "share":
-        share_of = np.full(len(lists), -1.0)
-        for position, extraction in enumerate(extractions):
-            own = {place: share for place, share in shares.items() if place[0] == extraction.pk}
-            known = _codes(_at(list(own)))
-            sorter = np.argsort(known)
-            mine = np.flatnonzero(of == position)
-            codes = _codes(lists.where(mine))
-            at = np.searchsorted(known, codes, sorter=sorter)
-            hits = at < len(known)
-            hits[hits] = known[sorter[at[hits]]] == codes[hits]
-            values = np.array(list(own.values()), float)
-            share_of[mine[hits]] = values[sorter[at[hits]]]
-        return np.lexsort([*by_place, -share_of])
-    return np.lexsort(by_place)
+        return np.argsort(-lists.scores, kind="stable")
+    share_of = np.full(len(lists), -1.0)
+    for position, extraction in enumerate(extractions):
+        own = {place: share for place, share in shares.items() if place[0] == extraction.pk}
+        known = _codes(_at(list(own)))
+        sorter = np.argsort(known)
+        mine = np.flatnonzero(of == position)
+        codes = _codes(lists.where(mine))
+        at = np.searchsorted(known, codes, sorter=sorter)
+        hits = at < len(known)
+        hits[hits] = known[sorter[at[hits]]] == codes[hits]
+        values = np.array(list(own.values()), float)
+        share_of[mine[hits]] = values[sorter[at[hits]]]
+    return np.argsort(-share_of, kind="stable")
 
 
 def _told(lists: Held, chosen: slice) -> list[tuple[str, int, int]]:

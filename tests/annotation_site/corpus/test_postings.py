@@ -47,10 +47,11 @@ def filled(extraction):
         postings_sweep()
 
 
-@pytest.mark.parametrize("segment", [7, 1000])
+@pytest.mark.parametrize(("segment", "many"), [(7, 1024), (1000, 1024), (1000, 20), (50, 3)])
 @pytest.mark.parametrize("every", [True, False])
-def test_the_index_finds_what_reading_finds(monkeypatch, segment, every):
+def test_the_index_finds_what_reading_finds(monkeypatch, segment, many, every):
     monkeypatch.setattr(postings, "SEGMENT", segment)
+    monkeypatch.setattr(postings, "MANY", many)
     extraction = make_extraction()
     sampled(extraction)
     searches = [[list(word)] for word in WORDS] + [[[3], [4, 5]], [[7], [], [8]], [[], []]]
