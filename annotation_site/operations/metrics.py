@@ -22,6 +22,7 @@ from django.views.decorators.http import require_safe
 from annotation_site.annotation.models import Revision
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.measurements.models import Measurement
+from annotation_site.public.models import Publication
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.traces.models import Trace
 from annotation_site.workers.models import Worker
@@ -142,6 +143,7 @@ def _waiting() -> dict[str, int]:
         ).count(),
         "snapshots": Snapshot.objects.filter(state=Snapshot.State.DUE).count(),
         "exports": ExportJob.objects.filter(state=ExportJob.State.DUE).count(),
+        "publications": Publication.objects.filter(state=Publication.State.DUE).count(),
     }
 
 

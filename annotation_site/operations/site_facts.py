@@ -17,6 +17,7 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.measurements.models import UNFINISHED as UNMEASURED
 from annotation_site.measurements.models import Measurement
 from annotation_site.operations import doctor
+from annotation_site.public.models import Publication
 from annotation_site.results.models import ExportJob, Snapshot, StudyDeletion
 from annotation_site.traces.models import UNFINISHED as UNTRACED
 from annotation_site.traces.models import Trace
@@ -49,12 +50,13 @@ def results_at_work() -> list[ClaimedWork]:
         *Snapshot.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
+        *Publication.objects.filter(**which).select_related("study").order_by("pk")[:100],
     ]
     return sorted(found, key=lambda row: getattr(row, "state", "") != "running")
 
 
 def failures(now: datetime) -> list[ClaimedWork]:
-    """Work that failed lately and was not tried again, the newest first; four queries."""
+    """Work that failed lately and was not tried again, the newest first; five queries."""
     since = now - FAILED_SINCE
     extractions = Extraction.objects.filter(
         state=Extraction.State.FAILED, finished_at__gte=since
@@ -74,7 +76,10 @@ def failures(now: datetime) -> list[ClaimedWork]:
         ~Exists(later), state=ExportJob.State.FAILED, finished_at__gte=since
     ).select_related("study")
     failed = Measurement.objects.filter(state=Measurement.State.FAILED, finished_at__gte=since)
-    rows: list[Any] = [*extractions, *_light(failed), *snapshots, *exports]
+    pages = Publication.objects.filter(
+        state=Publication.State.FAILED, finished_at__gte=since
+    ).select_related("study")
+    rows: list[Any] = [*extractions, *_light(failed), *snapshots, *exports, *pages]
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return rows
 

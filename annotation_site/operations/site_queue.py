@@ -13,6 +13,7 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import STEP_TITLES
 from annotation_site.corpus.time_left import TimeLeft
 from annotation_site.measurements.models import Measurement
+from annotation_site.public.models import Publication
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import ExportJob, Snapshot, StudyDeletion
 from annotation_site.traces.models import Trace
@@ -92,6 +93,8 @@ def title_of(row: Any) -> str:
         return gettext("Results of “%(study)s”") % study
     if isinstance(row, StudyDeletion):
         return gettext("Deletion of “%(study)s”") % study
+    if isinstance(row, Publication):
+        return gettext("Public page of “%(study)s”") % study
     content = CONTENTS.get(row.content)
     return gettext("%(file)s of “%(study)s”") % {
         "file": content.title if content else row.content, **study,
@@ -105,6 +108,8 @@ def address_of(row: Any) -> str:
         return reverse("traces:trace", args=[row.public_id])
     if isinstance(row, StudyDeletion):
         return ""  # nobody can see the study any more
+    if isinstance(row, Publication):
+        return reverse("public:publish", args=[row.study.slug])
     name = "results:results" if isinstance(row, Snapshot) else "results:exports"
     return reverse(name, args=[row.study.slug])
 

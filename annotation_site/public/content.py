@@ -1,4 +1,4 @@
-"""What a study's public page says of its lists: where each comes from, and its one annotation.
+"""The lists of a study's public page: where each comes from, and its one annotation.
 
 People's names, codes, times and comments are never read here.
 """

@@ -57,7 +57,7 @@ def file_found(folder: Path, name: str) -> Path | None:
 
 
 def about(folder: Path) -> dict[str, Any] | None:
-    """What a folder says of itself; None where it is gone, or is no page."""
+    """A folder's facts about itself; None where it is gone, or is no page."""
     try:
         found = json.loads((folder / ABOUT).read_bytes())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a study's researchers see of its publication."""
+"""The state of a study's publication, for those who run the study."""
 
 import datetime
 from dataclasses import dataclass

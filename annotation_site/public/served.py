@@ -28,7 +28,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def _public(view: View) -> View:
-    """A view of everybody's pages: in the site's language, safe methods alone, asked for anew."""
+    """A view of everybody's pages: in the site's language, and asked for each time."""
 
     @require_safe
     @wraps(view)

@@ -11,6 +11,7 @@ from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.hidden import NEURON_KINDS, UNFINISHED
 from annotation_site.annotation.models import Item, Membership, Study
 from annotation_site.annotation.selectors import studies_of
+from annotation_site.corpus.models import Extraction
 from annotation_site.public.models import Publication
 
 Place = tuple[str, str, int, int]  # digest of the weights, first kind of those alike, layer, index
@@ -49,6 +50,19 @@ def published_sharing(study: Study) -> list[Publication]:
     return [
         one for one in there if one.study_id == study.pk or own & others.get(one.study_id, set())
     ]
+
+
+def published_of_models(extractions: Iterable[Extraction]) -> list[Study]:
+    """The published studies with own lists of the models of some extractions, by title."""
+    if not Publication.objects.filter(is_public=True).exists():
+        return []
+    weights = [one.model.weights_digest for one in extractions if one.model is not None]
+    items = Item.objects.filter(
+        use=Item.Use.STUDY,
+        study__publication__is_public=True,
+        vector__extraction__model__weights_digest__in=weights,
+    )
+    return list(Study.objects.filter(pk__in=items.values("study")).order_by("title", "pk"))
 
 
 def places(

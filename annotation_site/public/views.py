@@ -24,7 +24,7 @@ from annotation_site.workers.selectors import workers_alive
 @researcher_required
 @require_http_methods(["GET", "POST"])
 def publish(request: PersonRequest, slug: str) -> HttpResponse:
-    """What a study's public page would hold, and the buttons that prepare it and switch it on."""
+    """The contents of a study's public page, and the buttons that prepare it and switch it on."""
     study = study_of(request.user, slug)
     refusal = ""
     if request.method == "POST":

@@ -204,6 +204,7 @@ def _form_page(
             if base is None:
                 plan_check_people(plan, request.user)
             context["preview"] = preview = study_preview(plan=plan, by=request.user)
+            context["chosen_extractions"] = plan.extractions
             own = [remedy for remedy in preview.remedies if remedy.field in form.fields]
             context["remedies"] = {remedy.field: remedy for remedy in own}
         except Invalid as error:

@@ -174,6 +174,24 @@ class TestStudiesThatStandAgainstIt:
         assert (is_public(study, client), is_public(other, client)) == (False, False)
         assert not Publication.objects.exists()
 
+    def test_a_new_study_of_the_model_says_so_before_it_is_made(self):
+        study = make_closed()
+        asks = client_of(UserFactory(role="researcher"))
+        chosen = {"extractions": [same_vectors(study).pk], "title": "New"}
+        said = "Public pages of these models"
+        form = {
+            "kinds": ["value"], "lists_per_layer": 2, "annotators_per_list": 2, "seed": 0,
+            "categories": ["semantic"], "min_tokens": 4, "lease_hours": 72, "training_lists": 0,
+            "reference_lists": 0, "repeat_percent": 0, "pilot_lists": 0, "gloss_rule": "ranked",
+            "search_engine": "duckduckgo", "encyclopedia": "en", "on_withdrawal": "keep", **chosen,
+        }  # fmt: skip
+        before = asks.post("/studies/new/", form, headers={"HX-Request": "true"})
+        assert said not in before.content.decode()
+        publish(study)
+        page = asks.post("/studies/new/", form, headers={"HX-Request": "true"}).content.decode()
+        assert said in page
+        assert "“Birds in layers”" in page
+
     def test_a_copy_with_its_people_switches_the_page_off(self, client):
         study = make_closed()
         publish(study)
