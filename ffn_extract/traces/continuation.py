@@ -1,4 +1,4 @@
-"""What a model writes after a prompt, greedily, going on from the cache of a pass over it."""
+"""Greedy continuation of a prompt, going on from the cache of a pass over it."""
 
 from collections.abc import Callable, Collection
 from typing import Any

@@ -110,7 +110,7 @@ class Prediction:
 def predictions(
     reader: Reader, states: Sequence[torch.Tensor], token_id: int, dtype: torch.dtype
 ) -> list[Prediction]:
-    """What the model would predict from states (d_model,) of the stream, taken as `dtype`.
+    """Predictions of the model from states (d_model,) of the stream, taken as `dtype`.
 
     Through its final norm; probabilities are the softmax of its own logits, capped as it does.
     Order and rank are those of scores before caps; ties: the lower id.

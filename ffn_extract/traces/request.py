@@ -70,7 +70,7 @@ class RequestedIntervention:
 
 @dataclass(frozen=True)
 class TraceRequest:
-    """What is traced.
+    """A prompt to trace, where to read it, and what to change.
 
     Attributes
     ----------

@@ -29,6 +29,9 @@ from ffn_extract.tracing.interventions import Intervention, intervened
 from ffn_extract.tracing.reader import Reader
 from ffn_extract.vocabulary import Vocabulary
 
+LONGEST_SHOWN = 200
+"""Characters of a token's display form; longer ones are cut."""
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -170,7 +173,8 @@ class Tracer:
         """A token's display form; of a row that no entry of the tokenizer names, its number."""
         if token_id not in self.vocabulary.texts:
             return f"⟨{token_id}⟩"
-        return self.vocabulary.form(token_id).display
+        shown = self.vocabulary.form(token_id).display
+        return shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 1]}…"
 
     def _states(
         self, prompt: Prompt, request: TraceRequest, done: Callable[[int], None]

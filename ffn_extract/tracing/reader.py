@@ -76,7 +76,7 @@ Visit = Callable[[LayerReading], None]
 
 @dataclass(frozen=True)
 class WholePass:
-    """What a pass gives beside readings.
+    """The results of a pass beside readings.
 
     Attributes
     ----------

@@ -125,7 +125,7 @@ def test_nothing_in_a_prompt_acts_on_a_terminal(tiny_model):
     assert json.loads(ended.stdout)["prompt"] == "a\x1b]0;b\x07\x7f\u202e"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tracing():
     process = TracingApart()
     yield process

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from transformers import OPTConfig, OPTForCausalLM
 
 from ffn_extract.errors import CheckpointError, FFNExtractError, OptionError
 from ffn_extract.traces import RequestedIntervention, TraceRequest
 from ffn_extract.traces.continuation import continuation
 from ffn_extract.traces.layers import best, read_prompt
-from tests.ffn_extract.tiny_models import EXTRA_ROWS
+from tests.ffn_extract.tiny_models import EXTRA_ROWS, copied
 from tests.ffn_extract.traces.example import EXAMPLE, as_stored, example_trace
 from tests.ffn_extract.traces.plain_trace import PlainTrace, own_logit
 from tests.ffn_extract.traces.tiny_tracers import generated, traced, tracer_of
@@ -42,6 +43,37 @@ def test_the_parts_add_up_to_the_tokens_logit_before_caps(tiny_model, family):
             assert sum(one[f"{part}_push"] for one in layers) == pytest.approx(parts[part], **CLOSE)
         assert layers[-1]["after"][0]["token_id"] == token["token_id"]
         assert layers[-1]["rank_after"] == 1
+
+
+def test_parts_add_up_where_the_head_is_narrower_than_the_stream(tiny_model, tmp_path):
+    folder = copied(tiny_model("opt"), tmp_path)
+    torch.manual_seed(0)
+    config = OPTConfig.from_pretrained(folder, word_embed_proj_dim=8)
+    model = OPTForCausalLM(config)
+    for parameter in model.parameters():
+        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    tracer = tracer_of(folder)
+    assert tracer.reader.model.model.decoder.project_out is not None
+    found = traced(tracer, new_tokens=4)
+    ids, token = found["token_ids"], found["token"]
+    own = own_logit(model.eval(), ids, len(ids) - 1, token["token_id"])
+    assert sum(found["parts"].values()) == pytest.approx(own, rel=1e-4)
+    assert [one["token_id"] for one in found["continuation"]] == generated(model, ids, 4)
+    vector = found["layers"][1]["dominant"][0]
+    value = model.model.decoder.layers[1].fc2.weight.detach().double()[:, vector["index"]]
+    scores = model.lm_head.weight.detach().double() @ (
+        model.model.decoder.project_out.weight.detach().double() @ value
+    )
+    best_ten = torch.sort(scores[:-EXTRA_ROWS], descending=True, stable=True).indices[:10]
+    assert vector["tokens"] == [tracer.shown(int(token_id)) for token_id in best_ten]
+
+
+def test_a_very_long_token_is_cut(tiny_model, monkeypatch):
+    tracer = tracer_of(tiny_model("gpt2"))
+    monkeypatch.setattr("ffn_extract.traces.tracer.LONGEST_SHOWN", 3)
+    assert tracer.shown(tracer.tokenizer(" cat")["input_ids"][0]) == "cat"
+    assert tracer.shown(tracer.tokenizer("cat")["input_ids"][0]) == "⋯c…"
 
 
 @pytest.mark.parametrize("family", ONE_OF_EACH_KIND)
