@@ -1,4 +1,4 @@
-"""What a request asks of a trace: the form of a prompt, and the look of a page with its changes."""
+"""Requests about traces: the form of a prompt, and the look of a page with its changes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -103,7 +103,7 @@ def _number(text: str) -> float:
 
 
 def look_of(data: QueryDict, stored: Sequence[Mapping[str, Any]]) -> Look:
-    """What an address chooses to show; the `stored` changes where it says nothing of them."""
+    """The look that an address chooses, with the `stored` changes where it names none."""
     layer = data.get("layer", "")
     order = data.get("order", "")
     number = OVERALL if layer == "all" else int(layer) if re.fullmatch(r"\d{1,6}", layer) else None
