@@ -44,6 +44,12 @@ class PromptForm(forms.Form):
         field: Any = self.fields["model"]
         field.choices = [(one.model.pk, one.model.name) for one in models if not one.refusal]
         field.widget.attrs.update(translate="no", **{"class": "notranslate"})
+        if "\n" in str(self["prompt"].value() or ""):  # which one line would lose
+            self.fields["prompt"].widget = forms.Textarea(attrs={**ATTRIBUTES, "rows": 3})
+
+    def clean_prompt(self) -> str:
+        """The prompt with the line ends that it had before a browser sent it."""
+        return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
 
 
 def changes_of(data: QueryDict) -> list[Change]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.traces import services
+from annotation_site.traces import selectors, services
 from annotation_site.traces.models import Trace
 from tests.annotation_site.factories import (
     TRACE,
@@ -26,7 +26,8 @@ def researcher():
 
 @pytest.fixture
 def model(monkeypatch, messages):
-    monkeypatch.setattr(services, "trace_refusal", lambda model: "")
+    for module in (services, selectors):
+        monkeypatch.setattr(module, "trace_refusal", lambda model: "")
     model = LanguageModelFactory(n_layers=2, d_ff=16)
     make_extraction(model=model, kinds=("value",))
     return model
