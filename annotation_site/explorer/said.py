@@ -93,7 +93,7 @@ class SortedOut:
 
 
 def items_sorted_out(items: Sequence[Item], user: User) -> SortedOut:
-    """What a reader may see of the annotations of some lists, with their studies; four queries.
+    """Sort lists, with their studies, by what a reader may see of their annotations; four queries.
 
     The one rule of it. Lists of drafts, and training and pilot lists, are in none.
     """

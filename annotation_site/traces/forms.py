@@ -1,4 +1,4 @@
-"""What a request asks of a trace: the form of a prompt, and the look of a page with its changes."""
+"""Requests about traces: the form of a prompt, and the look of a page with its changes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -44,6 +44,12 @@ class PromptForm(forms.Form):
         field: Any = self.fields["model"]
         field.choices = [(one.model.pk, one.model.name) for one in models if not one.refusal]
         field.widget.attrs.update(translate="no", **{"class": "notranslate"})
+        if "\n" in str(self["prompt"].value() or ""):  # which one line would lose
+            self.fields["prompt"].widget = forms.Textarea(attrs={**ATTRIBUTES, "rows": 3})
+
+    def clean_prompt(self) -> str:
+        """The prompt with the line ends that it had before a browser sent it."""
+        return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
 
 
 def changes_of(data: QueryDict) -> list[Change]:
@@ -103,7 +109,7 @@ def _number(text: str) -> float:
 
 
 def look_of(data: QueryDict, stored: Sequence[Mapping[str, Any]]) -> Look:
-    """What an address chooses to show; the `stored` changes where it says nothing of them."""
+    """The look that an address chooses, with the `stored` changes where it names none."""
     layer = data.get("layer", "")
     order = data.get("order", "")
     number = OVERALL if layer == "all" else int(layer) if re.fullmatch(r"\d{1,6}", layer) else None

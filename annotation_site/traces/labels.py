@@ -1,4 +1,4 @@
-"""What people called the value vectors of a model, for many vectors at once, in a few queries.
+"""Labels of the value vectors of a model, for many vectors at once, in a few queries.
 
 By the rule of `explorer.said`: annotations of finished studies, and of begun ones that the reader
 runs. Lists of all extractions with the same weights are of the same vectors.
@@ -29,7 +29,7 @@ MACHINE_MIN_TOKENS = 4  # of a pattern: the papers' number
 
 @dataclass(frozen=True)
 class Label:
-    """What people, or a machine annotator, called a vector.
+    """The name that people, or a machine annotator, gave a vector.
 
     `people` have annotated it; `agreement` is the mean overlap of what two of them marked, 0 to 1,
     None for one person. Without a description nobody saw a pattern that counts. `category` is what

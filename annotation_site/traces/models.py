@@ -1,4 +1,4 @@
-"""Traces of prompts, and what each gave."""
+"""Traces of prompts, and their answers."""
 
 import uuid
 
@@ -63,7 +63,7 @@ class Trace(ClaimedWork):
 
     @property
     def step_title(self) -> str:
-        """What a worker does at the moment, in words; empty before the first step."""
+        """The step that a worker is at, in words; empty before the first one."""
         return gettext(_STEPS[self.step]) if self.step in _STEPS else ""
 
     @property
@@ -85,7 +85,7 @@ UNFINISHED = (Trace.State.QUEUED, Trace.State.RUNNING)
 
 
 class TraceContent(models.Model):
-    """What a trace gave, apart so that no page reads it by chance."""
+    """The answer of a trace, apart so that no page reads it by chance."""
 
     trace = models.OneToOneField(
         Trace, primary_key=True, on_delete=models.CASCADE, related_name="content"

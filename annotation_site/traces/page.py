@@ -72,7 +72,7 @@ def interventions_seen_by(trace: Trace, hidden: Hidden) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What of a trace its reader may see: the answer, and what people called its vectors."""
+    """A trace as its reader may see it: the answer, and labels of its vectors."""
 
     trace: Trace
     answer: dict[str, Any] | None
@@ -80,7 +80,7 @@ class Seen:
     hidden: Hidden
 
     def to_json(self) -> dict[str, Any]:
-        """The answer with labels, as files and the API have it; None until it is ready."""
+        """The trace with its result and labels, as files and the API have them."""
         trace = self.trace
         answer = self.answer
         if answer is not None:
@@ -98,7 +98,7 @@ class Seen:
             "is_shared": trace.is_shared,
             "created_at": trace.created_at.isoformat(),
             "expires_at": trace.expires_at.isoformat(),
-            "answer": answer,
+            "result": answer,
         }  # fmt: skip
 
     def _labelled(self, traced: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,7 +246,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Panel:
-    """What is open beside the column: a layer's sub-updates, or those that pushed most overall."""
+    """The part beside the column: a layer's sub-updates, or those that pushed most overall."""
 
     layer: int | None
     before: list[dict[str, Any]]
@@ -304,7 +304,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Look:
-    """What the address of a page chooses: the open layer (None: the page's own choice, −1: those
+    """The choices of a page's address: the open layer (None: the page's own choice, −1: those
     over all layers), the order, and the vectors to change.
     """
 
@@ -558,7 +558,7 @@ def _side(traced: Mapping[str, Any], differs_at: int | None, followed: int) -> S
 
 
 def _fell(answer: Mapping[str, Any]) -> str:
-    """What became of the followed token's rank, to be read behind the token."""
+    """The change of the followed token's rank, to be read behind the token."""
     before = answer["layers"][-1]["rank_after"]
     after = answer["changed"]["layers"][-1]["rank_after"]
     values = {"before": f"{before:,}", "after": f"{after:,}"}

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Process(Protocol):
-    """What a worker needs of `ffn_extract.apart.TracingApart`."""
+    """The part of `ffn_extract.apart.TracingApart` that a worker needs."""
 
     def trace(self, model: str, reading: Any, request: Any, report: Report) -> dict[str, Any]:
         """Trace a prompt."""

@@ -20,7 +20,7 @@ EXAMPLES = {"smollm2": "The capital of France is"}
 def traces_of(user: User) -> QuerySet[Trace]:
     """The traces that a person may see, newest first: their own and shared ones; all for an admin.
 
-    The one rule of it. What of a trace they may see is for `page.answer_seen_by`.
+    The one rule of it. What of a trace they may see is for `page.trace_seen_by`.
     """
     found = Trace.objects.select_related("model", "requested_by")
     if not user.is_researcher:

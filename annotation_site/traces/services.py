@@ -141,7 +141,7 @@ def _outline_refusal(folder: Path, stamp: tuple[Any, ...], reading: str) -> str:
 
 
 def _stamp(folder: Path) -> tuple[Any, ...]:
-    """What changes with a model's files."""
+    """Names, sizes and times of a model's files."""
     files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
     found = [(path.name, path.stat()) for path in files if path.exists()]
     return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)
@@ -346,7 +346,7 @@ def trace_report(*, trace: Trace, step: str) -> None:
 
 
 def trace_keep(*, trace: Trace, answer: Mapping[str, Any]) -> None:
-    """Keep what a run gave, and mark the trace as ready, in one step.
+    """Keep the answer of a run, and mark the trace as ready, in one step.
 
     Raises SiteError for what is no trace, or too large; ClaimLost if the claim is lost.
     """
@@ -365,7 +365,7 @@ def trace_keep(*, trace: Trace, answer: Mapping[str, Any]) -> None:
 
 
 def trace_content(trace: Trace) -> dict[str, Any]:
-    """What a ready trace gave, whatever the reader may see of it: see `page.answer_seen_by`."""
+    """The answer of a ready trace, with what its reader may not see: see `page.trace_seen_by`."""
     return dict(json.loads(zlib.decompress(trace.content.compressed)))
 
 

@@ -54,7 +54,7 @@ def adjudicating_of(items: Sequence[Item], *, user: User) -> dict[int, Adjudicat
 
 
 def _given(final: Assignment | None, user: User) -> Adjudicating:
-    """What a person who adjudicates can do, by the adjudicated annotation that there is."""
+    """The choice of a person who adjudicates, by the adjudicated annotation that there is."""
     if final is None:
         return Adjudicating.GIVE
     if final.membership.user_id == user.pk:

@@ -17,7 +17,7 @@ from annotation_site.traces.services import (
 
 
 class TraceBrief(serializers.Serializer):
-    """A trace in a collection. Its prompt and answer are deleted at `expires_at`."""
+    """A trace in a collection. Its prompt and result are deleted at `expires_at`."""
 
     id = serializers.UUIDField(source="public_id")
     model = Model()
@@ -33,9 +33,9 @@ class TraceBrief(serializers.Serializer):
 
 
 class TraceWhole(TraceBrief):
-    """A trace with its request, and with its answer once it is ready.
+    """A trace with its request, and with its result once it is ready.
 
-    `before` counts the traces that have their turn before it. The answer is that of `ffn-extract
+    `before` counts the traces that have their turn before it. The result is that of `ffn-extract
     trace --format json`, with labels. What the reader annotates in an unfinished study is left out:
     `hidden` counts it for each layer, `pushed_most_hidden` over all.
     """
@@ -43,7 +43,7 @@ class TraceWhole(TraceBrief):
     request = serializers.JSONField(source="request_seen")
     error = serializers.CharField()
     before = serializers.IntegerField(allow_null=True)
-    answer = serializers.JSONField(allow_null=True)
+    result = serializers.JSONField(allow_null=True)
 
 
 class TraceIntervention(Fields):

@@ -70,5 +70,5 @@ def _whole(request: PersonRequest, public_id: uuid.UUID) -> Any:
     is_waiting = found.state == Trace.State.QUEUED
     found.before = selectors.traces_before(found) if is_waiting else None
     seen = trace_seen_by(found, request.user).to_json()
-    found.request_seen, found.answer = seen["request"], seen["answer"]
+    found.request_seen, found.result = seen["request"], seen["result"]
     return found

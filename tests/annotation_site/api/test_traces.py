@@ -5,7 +5,7 @@ import json
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.traces import services
+from annotation_site.traces import selectors, services
 from annotation_site.traces.models import Trace
 from tests.annotation_site.factories import (
     TRACE,
@@ -26,7 +26,8 @@ def researcher():
 
 @pytest.fixture
 def model(monkeypatch, messages):
-    monkeypatch.setattr(services, "trace_refusal", lambda model: "")
+    for module in (services, selectors):
+        monkeypatch.setattr(module, "trace_refusal", lambda model: "")
     model = LanguageModelFactory(n_layers=2, d_ff=16)
     make_extraction(model=model, kinds=("value",))
     return model
@@ -41,7 +42,7 @@ def test_a_trace_is_requested_watched_shared_and_deleted(researcher, model):
     made = client.post("/api/traces", body, content_type="application/json")
     assert made.status_code == 201, made.content
     found = made.json()
-    assert (found["state"], found["before"], found["answer"]) == ("queued", 0, None)
+    assert (found["state"], found["before"], found["result"]) == ("queued", 0, None)
     assert found["prompt"] == " the cat "
     assert found["request"]["interventions"] == [
         {"layer": 1, "index": 2, "action": "zero", "value": 0.0, "from_position": 0}
@@ -59,7 +60,7 @@ def test_a_trace_is_requested_watched_shared_and_deleted(researcher, model):
 
 def test_a_ready_trace_has_the_answer_of_the_command_line_with_labels(researcher):
     trace = make_trace(requested_by=researcher)
-    answer = client_of(researcher).get(f"/api/traces/{trace.public_id}").json()["answer"]
+    answer = client_of(researcher).get(f"/api/traces/{trace.public_id}").json()["result"]
     example = json.loads(TRACE.read_text())
     assert answer["token"] == example["token"]
     for found, wanted in zip(answer["layers"], example["layers"], strict=True):
@@ -70,7 +71,7 @@ def test_a_ready_trace_has_the_answer_of_the_command_line_with_labels(researcher
             assert {name: one[name] for name in other} == other  # nobody called it anything
     file = client_of(researcher).get(f"/traces/{trace.public_id}.json")
     assert file["Content-Type"] == "application/json"
-    assert json.loads(file.getvalue())["answer"] == answer
+    assert json.loads(file.getvalue())["result"] == answer
 
 
 def test_what_cannot_be_traced_is_refused_with_a_sentence(researcher, model):

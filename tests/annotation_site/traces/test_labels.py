@@ -1,5 +1,6 @@
 """What people called a vector: from which studies, by which majority, with what overlap."""
 
+import json
 import re
 
 import pytest
@@ -11,6 +12,7 @@ from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.corpus.models import Token, Vector
 from annotation_site.traces.labels import Label, Labelled, labels_of
 from tests.annotation_site.factories import (
+    TRACE,
     LanguageModelFactory,
     UserFactory,
     answer,
@@ -183,18 +185,12 @@ def test_a_page_shows_description_people_and_overlap_and_marks_machines():
     type(model).objects.filter(pk=model.pk).update(n_layers=2, d_ff=1_000)
     model.refresh_from_db()
     trace = make_trace(model, is_shared=True)
-    first = trace_index()
+    first = json.loads(TRACE.read_text())["layers"][0]["dominant"][0]["index"]
     Vector.objects.filter(kind="value", index=0).update(index=first)
     page = client_of(UserFactory(role=Role.RESEARCHER)).get(f"/traces/{trace.public_id}/?layer=0")
     text = " ".join(re.sub("<[^>]+>", " ", text_of(page)).split())
     assert "cities 2 people , 100%" in text.replace("people,", "people ,")
     assert "no label yet" in text
-
-
-def trace_index():
-    from tests.annotation_site.traces.test_page import EXAMPLE
-
-    return EXAMPLE["layers"][0]["dominant"][0]["index"]
 
 
 def test_many_vectors_take_as_many_queries_as_one():

@@ -163,6 +163,16 @@ def test_an_address_can_bring_vectors_to_change(rosa, able, messages):
     assert 'value="2"' in refused.content.decode()
 
 
+def test_lines_of_a_prompt_stay_as_they_were(rosa, able, messages):
+    model = LanguageModelFactory()
+    make_extraction(model=model, layers=1, per_layer=1, kinds=("value",))
+    client = client_of(rosa)
+    given = {"prompt": "one\r\ntwo", "model": model.pk}  # as browsers send it
+    page = client.post("/traces/", given, follow=True).content.decode()
+    assert Trace.objects.get().prompt == "one\ntwo"
+    assert '<textarea name="prompt"' in page
+
+
 def test_a_refused_prompt_stays_in_the_form(rosa, able, messages):
     model = LanguageModelFactory()
     make_extraction(model=model, layers=1, per_layer=1, kinds=("value",))
