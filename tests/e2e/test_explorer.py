@@ -3,10 +3,8 @@
 A tiny model is extracted by the worker, whole; the trace is computed live from the typed prompt.
 """
 
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.pages import logged_in, look
 from tests.e2e.site import Site, wait_for
@@ -65,8 +63,9 @@ def test_from_a_word_to_a_trace_and_a_change_of_it(labelled: Site, browser: Brow
 
     # The vector with what people said of it; those who run no study of it see no names.
     expect(page.get_by_role("heading", name="Value: what it promotes")).to_be_visible()
-    expect(page.get_by_text("pieces that begin words").first).to_be_visible()
-    expect(page.get_by_text("ada")).to_have_count(0)
+    said = page.get_by_role("region", name="What people called it")
+    expect(said).to_contain_text("pieces that begin words")
+    expect(page.get_by_text("ada", exact=True)).to_have_count(0)
     look(page, "explore-neuron")
     neuron = page.url
     page.locator(".list-card tbody a").first.click()
