@@ -46,6 +46,7 @@ ALLOWED = {
         "Corpus.digest": WHOLE_CONTENT,
         "MeasurementWhole.digest": WHOLE_CONTENT,
         "PatternFields.description": OF_A_PATTERN,
+        "FoundVector.descriptions": OF_A_PATTERN,
         "SaidPattern.description": OF_A_PATTERN,
         "MarkedPatternFields.description": OF_A_PATTERN,
         "item": LIST_IN_A_STUDY,

@@ -50,7 +50,7 @@ ROWS_AT_ONCE = 1000
 ORDERS = {
     "score": _("score of the token, highest first"),
     "share": _("share in concepts, highest first"),
-    "place": _("model, kind, layer and index"),
+    "origin": _("model, kind, layer and index"),
 }
 MATCHES = {"all": _("all of them"), "any": _("any of them")}
 
@@ -116,7 +116,7 @@ class VectorSearch:
     @property
     def ordered_by(self) -> str:
         """The order: by score, unless another is chosen or there are no tokens."""
-        return self.order or ("score" if self.tokens.strip() else "place")
+        return self.order or ("score" if self.tokens.strip() else "origin")
 
     @property
     def within(self) -> Q:
@@ -435,7 +435,7 @@ def _order(
     shares: Mapping[Place, float],
 ) -> NDArray[np.intp]:
     """Positions of the lists, which stand by place, in the order of the search."""
-    if search.ordered_by == "place":
+    if search.ordered_by == "origin":
         return np.arange(len(lists))
     if search.ordered_by == "score":
         return np.argsort(-lists.scores, kind="stable")

@@ -21,7 +21,7 @@ COLUMNS = (
     Column("kind", "text"), Column("layer", "number"), Column("index", "number"),
     Column("rank", "number"), Column("score", "number"), Column("tokens", "text"),
     Column("found_tokens", "text"), Column("people", "number"), Column("categories", "text"),
-    Column("descriptions", "text"), Column("share_in_concepts", "number"),
+    Column("descriptions", "text"), Column("coverage", "number"),
     Column("made_up", "number"),
 )  # fmt: skip
 

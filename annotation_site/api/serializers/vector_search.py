@@ -72,7 +72,7 @@ class ConditionsQuery(Fields):
         list(ORDERS),
         default="",
         allow_blank=True,
-        help_text="score where tokens are given, else place",
+        help_text="score where tokens are given, else origin",
     )
 
 
@@ -118,7 +118,7 @@ class FoundVector(serializers.Serializer):
     further = FoundToken(many=True)
     people = serializers.IntegerField(source="labels.people")
     descriptions = Described(source="labels.descriptions", many=True)
-    share_in_concepts = serializers.FloatField(source="labels.share", allow_null=True)
+    coverage = serializers.FloatField(source="labels.share", allow_null=True)
     withheld = serializers.BooleanField(source="labels.is_withheld")
     made_up = serializers.BooleanField(source="labels.is_made_up")
 

@@ -34,7 +34,7 @@ class BriefSet(serializers.Serializer):
 class WholeSet(BriefSet):
     """A set with its vectors. `hidden` are so many that the reader annotates and does not see."""
 
-    places = serializers.ListField(child=serializers.CharField())
+    members = serializers.ListField(child=serializers.CharField(), source="places")
     hidden = serializers.IntegerField()
 
 
@@ -45,7 +45,7 @@ class ChangedSet(Fields):
     note = serializers.CharField(
         max_length=bounds.VECTOR_SET_NOTE, required=False, allow_blank=True
     )
-    places = PlacesField(required=False, max_length=MOST_PLACES)
+    members = PlacesField(source="places", required=False, max_length=MOST_PLACES)
     add = PlacesField(required=False, max_length=MOST_PLACES)
 
 
@@ -55,4 +55,6 @@ class NewSet(Fields):
     title = serializers.CharField(max_length=bounds.TITLE)
     note = serializers.CharField(max_length=bounds.VECTOR_SET_NOTE, default="", allow_blank=True)
     model = serializers.IntegerField(min_value=1, max_value=MOST)
-    places = PlacesField(max_length=MOST_PLACES, help_text="LAYER:INDEX, both from 0")
+    members = PlacesField(
+        source="places", max_length=MOST_PLACES, help_text="LAYER:INDEX, both from 0"
+    )

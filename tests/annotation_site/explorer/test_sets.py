@@ -277,7 +277,7 @@ def test_members_that_a_reader_annotates_are_hidden_and_kept():
     assert told == set(places) - hidden
     answered = client.get(f"/api/sets/{made.public_id}").json()
     assert answered["hidden"] == len(hidden)
-    assert set(answered["places"]) == {f"{a}:{b}" for a, b in set(places) - hidden}
+    assert set(answered["members"]) == {f"{a}:{b}" for a, b in set(places) - hidden}
     assert client.get("/api/sets").json()["results"][0]["vectors"] == len(places) - len(hidden)
     # What they type replaces what they see.
     client.post(f"{SETS}{made.public_id}/change/", {"title": "All", "note": "", "places": ""})
@@ -333,18 +333,18 @@ def test_every_format_of_tables(client, person, extraction, extension):
 
 
 def test_sets_by_script(client, extraction):
-    sent = {"title": "By script", "model": extraction.model_id, "places": ["1:1", "0:0"]}
+    sent = {"title": "By script", "model": extraction.model_id, "members": ["1:1", "0:0"]}
     response = client.post("/api/sets", sent, content_type="application/json")
     assert response.status_code == 201
     made = response.json()
-    assert (made["places"], made["hidden"], made["vectors"]) == (["0:0", "1:1"], 0, 2)
+    assert (made["members"], made["hidden"], made["vectors"]) == (["0:0", "1:1"], 0, 2)
     url = f"/api/sets/{made['id']}"
     changed = client.patch(url, {"add": ["1:2"], "note": "n"}, content_type="application/json")
-    assert (changed.json()["places"], changed.json()["note"]) == (["0:0", "1:1", "1:2"], "n")
+    assert (changed.json()["members"], changed.json()["note"]) == (["0:0", "1:1", "1:2"], "n")
     again = client.post("/api/sets", sent, content_type="application/json")
     assert (again.status_code, again.json()["error"]["code"]) == (422, "invalid")
     for places in (["x"], ["-1:0"], [], ["0:99999999999"], "0:0", [["0", "0"]]):
-        refused = client.patch(url, {"places": places}, content_type="application/json")
+        refused = client.patch(url, {"members": places}, content_type="application/json")
         assert refused.status_code in (400, 422), places
     assert client.delete(url).status_code == 204
     assert not VectorSet.objects.exists()
