@@ -101,13 +101,13 @@ class VectorSearchForm(forms.Form):
     @property
     def more(self) -> list[forms.BoundField]:
         """The folded fields of one line."""
-        names = ("layer_from", "layer_to", "percent_from", "percent_to", "labelled")
+        names = ("layer_from", "layer_to", "percent_from", "percent_to")
         return [self[name] for name in names]
 
     @property
     def more_is_open(self) -> bool:
         """Whether a folded field is filled in, or has an error."""
-        fields = [*self.more, self["extractions"]]
+        fields = [*self.more, self["labelled"], self["extractions"]]
         return any(field.errors or field.value() for field in fields)
 
     def clean(self) -> dict[str, Any]:
