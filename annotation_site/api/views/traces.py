@@ -27,8 +27,12 @@ class TracesView(ApiView):
         return self.paged(selectors.traces_of(request.user))
 
     @call(
-        Scope.MANAGE, Role.RESEARCHER, takes=fields.NewTrace, gives=fields.TraceRequested, status=201,
-    )  # fmt: skip
+        Scope.MANAGE,
+        Role.RESEARCHER,
+        takes=fields.NewTrace,
+        gives=fields.TraceRequested,
+        status=201,
+    )
     @once(not_kept=("prompt",))
     def post(self, request: PersonRequest) -> Response:
         wanted = dict(self.body)
