@@ -77,10 +77,12 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of many vectors; `looked_at` are lists that the reader sees for the first time."""
+    """The labels of many vectors; `looked_at` are lists that the reader sees for the first time,
+    each with its vector's place.
+    """
 
     by_place: dict[Place, Labelled] = field(default_factory=dict)
-    looked_at: list[Item] = field(default_factory=list)
+    looked_at: list[tuple[Place, Item]] = field(default_factory=list)
 
     def of(self, layer: int, index: int) -> Labelled:
         """The labels of a vector."""
@@ -128,7 +130,7 @@ def labels_of(places: Iterable[Place], *, weights: str, user: User) -> Labels:
             )
             for place in {*held, *ask_first, *labels, *machine}
         },
-        [item for item in found.unseen if place_of[item.pk] not in held],
+        [(place_of[item.pk], item) for item in found.unseen if place_of[item.pk] not in held],
     )
 
 

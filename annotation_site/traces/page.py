@@ -336,8 +336,9 @@ class TracePage:
 
     @property
     def looked_at(self) -> list[Item]:
-        """Lists of the reader's own studies whose labels are shown for the first time."""
-        return self.seen.labels.looked_at
+        """Lists of the reader's own studies whose labels the page shows for the first time."""
+        shown = {(row.layer, row.index) for row in self.panel.rows}
+        return [item for place, item in self.seen.labels.looked_at if place in shown]
 
 
 def trace_page(seen: Seen, look: Look) -> TracePage:

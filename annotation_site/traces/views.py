@@ -239,6 +239,8 @@ def delete(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 def json_file(request: PersonRequest, public_id: uuid.UUID) -> HttpResponseBase:
     """The trace as JSON, to save."""
     seen = trace_seen_by(_one(request, public_id), request.user)
+    for _, item in seen.labels.looked_at:
+        look_record(item=item, by=request.user)
     content = json.dumps(seen.to_json(), ensure_ascii=False, indent=1).encode()
     return attachment(Download(f"trace-{public_id}.json", "application/json", content))
 

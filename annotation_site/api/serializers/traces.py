@@ -46,6 +46,16 @@ class TraceWhole(TraceBrief):
     result = serializers.JSONField(allow_null=True)
 
 
+class TraceRequested(TraceWhole):
+    """A trace that was just requested.
+
+    Its prompt is null where the request is repeated under its Idempotency-Key: the site keeps the
+    answer to a key for a day, and a prompt no longer than its trace.
+    """
+
+    prompt = serializers.CharField(allow_null=True)
+
+
 class TraceIntervention(Fields):
     """A coefficient to set or to scale by a value, or to zero, from a position on."""
 

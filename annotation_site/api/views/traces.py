@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts.models import Role, Scope
+from annotation_site.annotation.review.looks import look_record
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.once import once
 from annotation_site.api.serializers import traces as fields
@@ -26,9 +27,13 @@ class TracesView(ApiView):
         return self.paged(selectors.traces_of(request.user))
 
     @call(
-        Scope.MANAGE, Role.RESEARCHER, takes=fields.NewTrace, gives=fields.TraceWhole, status=201,
-    )  # fmt: skip
-    @once()
+        Scope.MANAGE,
+        Role.RESEARCHER,
+        takes=fields.NewTrace,
+        gives=fields.TraceRequested,
+        status=201,
+    )
+    @once(not_kept=("prompt",))
     def post(self, request: PersonRequest) -> Response:
         wanted = dict(self.body)
         model = LanguageModel.objects.filter(pk=wanted.pop("model")).first()
@@ -69,6 +74,9 @@ def _whole(request: PersonRequest, public_id: uuid.UUID) -> Any:
     found: Any = _one(request, public_id)
     is_waiting = found.state == Trace.State.QUEUED
     found.before = selectors.traces_before(found) if is_waiting else None
-    seen = trace_seen_by(found, request.user).to_json()
+    shown = trace_seen_by(found, request.user)
+    for _, item in shown.labels.looked_at:
+        look_record(item=item, by=request.user)
+    seen = shown.to_json()
     found.request_seen, found.result = seen["request"], seen["result"]
     return found

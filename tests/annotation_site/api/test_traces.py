@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from annotation_site.accounts.models import Role
+from annotation_site.accounts.models import RequestKey, Role
 from annotation_site.traces import selectors, services
 from annotation_site.traces.models import Trace
 from tests.annotation_site.factories import (
@@ -56,6 +56,21 @@ def test_a_trace_is_requested_watched_shared_and_deleted(researcher, model):
     assert client.delete(address).status_code == 204
     assert client.get(address).status_code == 404
     assert not Trace.objects.exists()
+
+
+def test_a_key_keeps_no_prompt(researcher, model):
+    client = client_of(researcher)
+    body = {"model": model.pk, "prompt": "zqsecret"}
+
+    def request():
+        return client.post(
+            "/api/traces", body, content_type="application/json", headers={"Idempotency-Key": "1"}
+        ).json()
+
+    first, again = request(), request()
+    assert (first["prompt"], again["prompt"]) == ("zqsecret", None)
+    assert first["id"] == again["id"]
+    assert "zqsecret" not in str(RequestKey.objects.get().response)
 
 
 def test_a_ready_trace_has_the_answer_of_the_command_line_with_labels(researcher):

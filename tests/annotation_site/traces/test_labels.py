@@ -129,7 +129,7 @@ def test_whoever_runs_the_study_is_asked_before_a_look_that_ends_blindness():
     admin = UserFactory(role=Role.ADMIN)  # who adjudicates nothing
     found = said(study, by=admin, state=State.OPEN)
     assert people(found).descriptions == ["cities"]
-    assert [item.vector.index for item in found.looked_at] == [0]  # the one that is shown
+    assert [item.vector.index for _, item in found.looked_at] == [0]  # the one that is shown
     archived = said(study, by=rosa, state=State.ARCHIVED)
     assert people(archived).descriptions == ["cities"]
 

@@ -9,7 +9,7 @@ from django.db.models import F
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.lists.hidden import Hidden
-from annotation_site.annotation.models import Item, ListLook, Membership, Study
+from annotation_site.annotation.models import ListLook, Membership, Study
 from annotation_site.corpus.models import LanguageModel, Vector
 from annotation_site.errors import SiteError
 from annotation_site.traces import services
@@ -342,15 +342,22 @@ def test_hidden_vectors_are_left_out_of_a_copy():
     assert without_hidden(EXAMPLE, hidden, "other weights")["layers"][0]["hidden"] == 0
 
 
-def test_a_look_at_a_label_of_an_own_study_is_recorded_once(annotated):
+def test_looks_at_labels_of_an_own_study_are_recorded_once(annotated):
     study, _, _ = annotated
     Study.objects.update(state=Study.State.ARCHIVED)
     researcher = study.memberships.get(role=Membership.Role.RESEARCHER).user
     trace = make_trace(LanguageModel.objects.get(), is_shared=True)
-    page_of(trace, client_of(researcher))
-    page_of(trace, client_of(researcher))
-    held = Item.objects.filter(study=study, vector__kind="value", use="study")
-    assert ListLook.objects.filter(user=researcher).count() == held.count() == 4
+    client = client_of(researcher)
+
+    def looked():
+        found = ListLook.objects.filter(user=researcher)
+        return sorted(found.values_list("item__vector__layer", flat=True))
+
+    page_of(trace, client, "?layer=0")
+    page_of(trace, client, "?layer=0")
+    assert looked() == [0, 0]  # those of the open layer
+    client.get(f"/traces/{trace.public_id}.json").getvalue()
+    assert looked() == [0, 0, 1, 1]  # the file has them all
 
 
 # Pure pieces
