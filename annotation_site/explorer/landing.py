@@ -1,4 +1,4 @@
-"""The explorer's first page: every model with lists, and the ways into it."""
+"""The explorer's first page: every model with lists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from typing import cast
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.urls import Resolver404, resolve
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.hidden import hidden_from
@@ -15,7 +14,6 @@ from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.explorer.judged import lists_annotated
 
 PER_PAGE = 25
-SEARCH, SETS, TRACES = "/explore/search/", "/explore/sets/", "/traces/"
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,10 @@ class ExploredModel:
 
 @dataclass(frozen=True)
 class Landing:
-    """One page of the models, and the addresses of what there is besides; empty for none."""
+    """One page of the models."""
 
     page: "Page[Extraction]"
     models: list[ExploredModel]
-    search: str
-    sets: str
-    traces: str
 
 
 def landing_page(user: User, number: str | None) -> Landing:
@@ -50,7 +45,7 @@ def landing_page(user: User, number: str | None) -> Landing:
     found: QuerySet[Extraction] = extractions_ready()
     page = Paginator(found, PER_PAGE).get_page(number)
     models = _with_numbers(list(page), user)
-    return Landing(page, models, *map(_if_there, (SEARCH, SETS, TRACES)))
+    return Landing(page, models)
 
 
 def _with_numbers(extractions: Sequence[Extraction], user: User) -> list[ExploredModel]:
@@ -66,11 +61,3 @@ def _lists(extraction: Extraction) -> int:
     """As many lists as the bundle says, where it does: counting a million takes long."""
     told = extraction.counts.get("vectors")
     return told if isinstance(told, int) else extraction.vectors.count()
-
-
-def _if_there(path: str) -> str:
-    try:
-        resolve(path)
-    except Resolver404:
-        return ""
-    return path
