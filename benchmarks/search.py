@@ -217,7 +217,7 @@ def _annotate(extraction: Any) -> None:
 def _search(lists: int) -> None:
     from annotation_site.accounts.models import User
     from annotation_site.corpus.models import ListSegment
-    from annotation_site.explorer.search import VectorSearch, found_page, vectors_found
+    from annotation_site.explorer.search.finding import VectorSearch, found_page, vectors_found
 
     reader = User.objects.create(username="a reader", role="researcher")
     searches = {

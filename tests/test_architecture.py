@@ -126,10 +126,11 @@ FILES = {
         "sweeps tables tasks urls views"
     ),
     "explorer": (
-        "agreement judged landing lists lookups machines page picture places said search "
-        "search_files search_forms search_labels search_views sets sets_forms sets_views shares "
-        "similar tokens urls views"
+        "agreement judged landing lists lookups machines page picture places said shares similar "
+        "tokens urls views"
     ),
+    "explorer/search": "files finding forms labels views",
+    "explorer/sets": "forms members views",
     "traces": (
         "answers apps drawing forms labels models page runs selectors services sweeps tasks urls "
         "views"

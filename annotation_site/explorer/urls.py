@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from annotation_site.explorer import search_views, sets_views, views
+from annotation_site.explorer import views
+from annotation_site.explorer.search import views as search_views
+from annotation_site.explorer.sets import views as sets_views
 
 MODEL = "models/<uuid:public_id>"
 app_name = "explorer"

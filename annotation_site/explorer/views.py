@@ -12,12 +12,12 @@ from annotation_site.corpus.browsing import first_kind
 from annotation_site.corpus.forms import VectorFilter
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import extractions_ready
-from annotation_site.corpus.vector_sets import is_own, vector_sets
 from annotation_site.explorer.landing import landing_page
 from annotation_site.explorer.lists import lists_page, tokens_offered
 from annotation_site.explorer.page import neuron_page
 from annotation_site.explorer.picture import model_picture
 from annotation_site.explorer.places import neuron_find
+from annotation_site.explorer.sets.members import sets_to_extend
 from annotation_site.explorer.tokens import token_find, token_page
 
 
@@ -62,7 +62,7 @@ def neuron(request: PersonRequest, public_id: uuid.UUID, layer: int, index: int)
     shown = neuron_page(found, request.user)
     for item in shown.looked_at:
         look_record(item=item, by=request.user)
-    sets = [one for one in vector_sets(found.model) if is_own(one, request.user)]
+    sets = sets_to_extend(request.user, found.model)
     return render(request, "explorer/neuron.html", {"shown": shown, "sets": sets})
 
 

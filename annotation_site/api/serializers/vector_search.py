@@ -7,8 +7,8 @@ from rest_framework import serializers
 from annotation_site.annotation.studies.plans import EVERY_CATEGORY
 from annotation_site.api.calls import Fields
 from annotation_site.corpus.models import Kind
-from annotation_site.explorer.search import MATCHES, MOST_LETTERS, ORDERS
-from annotation_site.explorer.search_forms import MOST_LAYER, MOST_PAGE
+from annotation_site.explorer.search.finding import MATCHES, MOST_LETTERS, ORDERS
+from annotation_site.explorer.search.forms import MOST_LAYER, MOST_PAGE
 
 MOST_EXTRACTIONS = 100
 

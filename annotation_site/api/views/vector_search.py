@@ -8,8 +8,8 @@ from annotation_site.api.calls import ApiView, PersonRequest, call
 from annotation_site.api.serializers import vector_search as fields
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
-from annotation_site.explorer.search import VectorSearch, found_page, search_of
-from annotation_site.explorer.search_files import found_file
+from annotation_site.explorer.search.files import found_file
+from annotation_site.explorer.search.finding import VectorSearch, found_page, search_of
 from annotation_site.exports import EXPORT_FORMATS
 
 TYPES = tuple(sorted({export.media_type for export in EXPORT_FORMATS.values()}))

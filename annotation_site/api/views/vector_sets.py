@@ -21,7 +21,7 @@ from annotation_site.corpus.vector_sets import (
 )
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
-from annotation_site.explorer.sets import places_hidden, places_shown, set_file, sets_shown
+from annotation_site.explorer.sets.members import places_hidden, places_shown, set_file, sets_shown
 from ffn_extract.chosen_vectors import Place, place_of, words_of
 
 

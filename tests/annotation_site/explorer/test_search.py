@@ -13,10 +13,10 @@ from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import ListLook, Study
 from annotation_site.corpus.models import Extraction, Token, Vector
 from annotation_site.corpus.postings import postings_sweep
-from annotation_site.explorer import search as searching
 from annotation_site.explorer.said import said_of
-from annotation_site.explorer.search import VectorSearch, found_page, vectors_found
-from annotation_site.explorer.search_labels import still_blind
+from annotation_site.explorer.search import finding as searching
+from annotation_site.explorer.search.finding import VectorSearch, found_page, vectors_found
+from annotation_site.explorer.search.labels import still_blind
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,
@@ -300,7 +300,7 @@ def test_the_file_has_the_rows_of_the_page(reader):
 
 def test_files_are_bounded_and_say_so(monkeypatch, reader):
     monkeypatch.setattr(searching, "MOST_ROWS", 3)
-    monkeypatch.setattr("annotation_site.explorer.search_files.MOST_ROWS", 3)
+    monkeypatch.setattr("annotation_site.explorer.search.files.MOST_ROWS", 3)
     make_extraction(layers=1, per_layer=5, kinds=("value",))
     response = reader.get(f"{URL}lists.json", {"kind": "value"})
     assert 'filename="lists-first-3-of-5.json"' in response["Content-Disposition"]

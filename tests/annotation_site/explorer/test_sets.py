@@ -20,7 +20,7 @@ from annotation_site.corpus.vector_sets import (
     vector_set_make,
 )
 from annotation_site.errors import Invalid, NotAllowed
-from annotation_site.explorer.sets import sets_to_extend
+from annotation_site.explorer.sets.members import sets_to_extend
 from tests.annotation_site.factories import (
     LanguageModelFactory,
     UserFactory,
@@ -193,7 +193,7 @@ def test_a_set_is_of_one_model(client, extraction):
 
 
 def test_a_search_of_too_many_lists_gives_no_set(monkeypatch, client, extraction):
-    monkeypatch.setattr("annotation_site.explorer.search.MOST_ROWS", 5)
+    monkeypatch.setattr("annotation_site.explorer.search.finding.MOST_ROWS", 5)
     response = save(client)
     assert response.status_code == 422
     assert "The search finds 6 lists" in text_of(response)
@@ -309,7 +309,7 @@ def test_a_member_without_a_list_says_so(client, person, extraction):
 
 
 def test_a_set_page_by_page(monkeypatch, client, person):
-    monkeypatch.setattr("annotation_site.explorer.sets.PER_PAGE", 2)
+    monkeypatch.setattr("annotation_site.explorer.sets.members.PER_PAGE", 2)
     model = LanguageModelFactory()
     made = vector_set_make(title="One", model=model, places=[(0, n) for n in range(5)], by=person)
     for number, rows in (("1", 2), ("3", 1), ("99", 1), ("-1", 2), ("x", 2), ("0", 2), ("²", 2)):

@@ -11,9 +11,9 @@ from annotation_site.corpus.models import Kind
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
-from annotation_site.explorer.search import MOST_ROWS, VectorSearch, found_page
-from annotation_site.explorer.search_files import found_file
-from annotation_site.explorer.search_forms import VectorSearchForm
+from annotation_site.explorer.search.files import found_file
+from annotation_site.explorer.search.finding import MOST_ROWS, VectorSearch, found_page
+from annotation_site.explorer.search.forms import VectorSearchForm
 from annotation_site.exports import EXPORT_FORMATS
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from annotation_site.accounts.models import User
 from annotation_site.downloads import Download, require_format, table_as_file
-from annotation_site.explorer.search import (
+from annotation_site.explorer.search.finding import (
     MOST_ROWS,
     Found,
     FoundVector,

@@ -20,16 +20,10 @@ from annotation_site.annotation.lists.hidden import Hidden, hidden_from
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel, Vector, VectorSet
 from annotation_site.corpus.postings import KINDS, unscored
 from annotation_site.corpus.selectors import extractions_ready
-from annotation_site.corpus.vector_sets import is_own as is_own
-from annotation_site.corpus.vector_sets import places_typed as places_typed
-from annotation_site.corpus.vector_sets import set_places as set_places
-from annotation_site.corpus.vector_sets import vector_set_change as vector_set_change
-from annotation_site.corpus.vector_sets import vector_set_delete as vector_set_delete
-from annotation_site.corpus.vector_sets import vector_set_make as vector_set_make
-from annotation_site.corpus.vector_sets import vector_sets as vector_sets
+from annotation_site.corpus.vector_sets import is_own, set_places, vector_sets
 from annotation_site.downloads import Download, require_format, table_as_file
 from annotation_site.errors import Invalid
-from annotation_site.explorer.search import (
+from annotation_site.explorer.search.finding import (
     MOST_ROWS,
     Found,
     FoundVector,

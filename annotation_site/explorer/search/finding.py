@@ -31,7 +31,7 @@ from annotation_site.corpus.postings import (
 )
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.errors import Invalid
-from annotation_site.explorer.search_labels import (
+from annotation_site.explorer.search.labels import (
     Place,
     VectorLabels,
     labels_of,

@@ -21,9 +21,9 @@ from annotation_site.corpus.vector_sets import (
 )
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
-from annotation_site.explorer import sets as of_sets
-from annotation_site.explorer.search_forms import VectorSearchForm
-from annotation_site.explorer.sets_forms import AddToSetForm, NewSetForm, SaveFoundForm, SetForm
+from annotation_site.explorer.search.forms import VectorSearchForm
+from annotation_site.explorer.sets import members as of_sets
+from annotation_site.explorer.sets.forms import AddToSetForm, NewSetForm, SaveFoundForm, SetForm
 from annotation_site.exports import EXPORT_FORMATS
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from annotation_site.annotation.studies.plans import EVERY_CATEGORY
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.exact_words import ATTRIBUTES
-from annotation_site.explorer.search import (
+from annotation_site.explorer.search.finding import (
     MATCHES,
     MOST_LETTERS,
     MOST_ROWS,
