@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 
 from annotation_site.accounts.models import User
-from annotation_site.corpus.models import LanguageModel
+from annotation_site.corpus.models import UNFINISHED, Extraction, LanguageModel
 from annotation_site.measurements.selectors import measurable_models
 from annotation_site.traces.models import Trace
 from annotation_site.traces.services import trace_refusal
 
 MOST_MODELS = 200
+MOST_NAMED = 3
 EXAMPLES = {"smollm2": "The capital of France is"}
 """Prompts by the beginning of a model's name, in lower case, with which its form is filled."""
 
@@ -51,6 +52,11 @@ def traceable_models() -> list[TraceableModel]:
     """The models with a ready extraction here, those that can be traced first."""
     found = [TraceableModel(one, trace_refusal(one)) for one in measurable_models()[:MOST_MODELS]]
     return sorted(found, key=lambda one: bool(one.refusal))
+
+
+def being_extracted() -> list[Extraction]:
+    """A few extractions at work or waiting, whose models can perhaps be traced afterwards."""
+    return list(Extraction.objects.filter(state__in=UNFINISHED).order_by("pk")[:MOST_NAMED])
 
 
 def traces_before(trace: Trace) -> int:

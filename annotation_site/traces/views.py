@@ -70,6 +70,7 @@ def listed(request: PersonRequest) -> HttpResponse:
         "form": form,
         "models": models,
         "can_trace": any(not one.refusal for one in models),
+        "being_extracted": selectors.being_extracted(),
         "page": page,
         "bounds": _bounds(),
         "form_changes": changes_typed(changes_of(request.POST or request.GET)),

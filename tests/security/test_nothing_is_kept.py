@@ -1,4 +1,4 @@
-"""No answer but a static file may be kept by a browser or a proxy."""
+"""No answer but a static file or a public page may be kept by a browser or a proxy."""
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -13,6 +13,8 @@ pytestmark = pytest.mark.django_db
 PRIVATE = "private, no-store"
 # The words of scripts, the same for everybody, under an address that changes with them.
 STATIC = {("annotation:script_words", 200): "public, max-age=31536000, immutable"}
+# What everybody may read may be kept, if it is asked each time whether it still stands.
+PUBLIC = {("public:page", 200): "public, no-cache", ("public:file", 200): "public, no-cache"}
 METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -34,7 +36,7 @@ def test_no_answer_of_any_address_may_be_kept(world, everybody):
             # The admin sees most; the other two methods of everybody take a minute.
             for method in METHODS if everybody or client is clients[-1] else METHODS[:1]:
                 status, said = kept(client, method, url)
-                assert said == STATIC.get((name, status), PRIVATE), (method, name, status)
+                assert said == (STATIC | PUBLIC).get((name, status), PRIVATE), (method, name, status)
                 seen.add(status)
     assert {200, 302, 401, 403, 404, 405} <= seen
 

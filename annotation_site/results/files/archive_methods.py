@@ -96,6 +96,12 @@ def _data(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
         f"{_shown(study, counts, models)}"
     )
     yield from _chosen(parameters["tables"]["chosen"])
+    if of_set := study.get("drawn_from"):
+        yield (
+            f"Value and key vectors were drawn from the {_number(of_set['vectors'], 'vector')} of "
+            f"a set, “{of_set['title']}”, so the results describe these vectors and not the "
+            "model's others."
+        )
     if not counts["annotations"]:
         yield "No list has an annotation that counts."
         return

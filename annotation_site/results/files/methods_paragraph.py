@@ -37,7 +37,13 @@ def rules_of(study: Study) -> dict[str, Any]:
         "annotators_per_list", "kinds", "lists_per_layer", "repeat_percent", "show_glosses",
         "gloss_rule", "highlight_spellings", "team_may_annotate", "seed", "made_up",
     )  # fmt: skip
-    return {name: getattr(study, name) for name in names}
+    rules = {name: getattr(study, name) for name in names}
+    if study.drawn_from:
+        rules["drawn_from"] = {
+            "title": study.drawn_from["title"],
+            "vectors": len(study.drawn_from["places"]),
+        }
+    return rules
 
 
 def extraction_rows(study: Study) -> Iterator[dict[str, Any]]:

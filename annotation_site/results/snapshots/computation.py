@@ -1,5 +1,6 @@
 """Compute a snapshot from a study's annotations. Only workers import this."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -189,9 +190,11 @@ def _together(labels: AnnotationFrames, machines: AnnotationFrames) -> Annotatio
 def populations_of(study: Study) -> Populations:
     """Number of value vectors per layer of a study's extractions, and which were chosen.
 
-    Random vectors and updates are draws from infinitely many.
+    Random vectors and updates are draws from infinitely many. Lists that were drawn from a set
+    speak of its vectors alone.
     """
     names = model_names(study)
+    of_set = Counter(layer for layer, _ in study.drawn_from["places"]) if study.drawn_from else {}
     sizes: dict[tuple[str, str, int], int] = {}
     chosen = set()
     for extraction in Extraction.objects.filter(pk__in=names).select_related("model"):
@@ -207,6 +210,9 @@ def populations_of(study: Study) -> Populations:
         for layer, count in held.items():
             # Experts together; where layers differ d_ff is the largest, and a whole layer is known.
             sizes[name, "value", layer] = count if every else max(count, of_layer)
+        if of_set:
+            sizes = {where: size for where, size in sizes.items() if where[0] != name}
+            sizes |= {(name, "value", layer): size for layer, size in of_set.items()}
         if extraction.parameters.get("vectors") or extraction.parameters.get("per_layer") == LISTED:
             chosen.add((name, "value"))
     return Populations(sizes, frozenset(chosen))

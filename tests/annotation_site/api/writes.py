@@ -25,7 +25,7 @@ LINK = {
     "most_people": 5,
     "most_lists": 5,
 }
-VECTOR_SET = {"title": "A set", "model": 2**31 - 1, "places": ["0:0"]}
+VECTOR_SET = {"title": "A set", "model": 2**31 - 1, "members": ["0:0"]}
 MEASUREMENT = {"name": "saturation", "model": 2**31 - 1}
 # What every method that changes something answers to the people of addresses.GET.
 WRITES = {

@@ -10,7 +10,7 @@ from django.db.models import F
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.lists.hidden import Hidden
 from annotation_site.annotation.models import ListLook, Membership, Study
-from annotation_site.corpus.models import LanguageModel, Vector
+from annotation_site.corpus.models import Extraction, LanguageModel, Vector
 from annotation_site.errors import SiteError
 from annotation_site.traces import services
 from annotation_site.traces.answers import require_answer
@@ -465,3 +465,11 @@ def test_a_page_takes_few_queries(rosa, able, django_assert_max_num_queries):
         page_of(trace, client)
     with django_assert_max_num_queries(14):
         client.get("/traces/")
+
+
+@pytest.mark.django_db
+def test_a_page_without_a_model_names_what_is_being_extracted():
+    Extraction.objects.create(state="running", model_source="x", title="A model on its way")
+    shown = text_of(client_of(UserFactory(role=Role.RESEARCHER)).get("/traces/"))
+    assert "There is no model to trace yet" in shown
+    assert "A model on its way</bdi> is being extracted." in shown

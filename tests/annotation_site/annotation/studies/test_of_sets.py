@@ -18,6 +18,9 @@ from annotation_site.annotation.studies.rules import (
 from annotation_site.annotation.studies.services import study_create
 from annotation_site.corpus.models import VectorSet
 from annotation_site.errors import Invalid
+from annotation_site.results.files.methods_paragraph import methods_paragraph
+from annotation_site.results.snapshots.computation import populations_of
+from annotation_site.results.snapshots.services import snapshot_refresh_now
 from tests.annotation_site.factories import (
     UserFactory,
     client_of,
@@ -66,6 +69,14 @@ def test_values_are_those_of_the_set_and_random_vectors_as_ever(extraction, chos
     assert places(study, "random") == places(without, "random")
     assert len(places(study, "random")) == 9
     assert len(places(without, "value")) == 9
+
+
+def test_results_speak_of_the_vectors_of_the_set_alone(extraction, chosen, person):
+    study = study_create(plan=plan(extraction, chosen), created_by=person)
+    sizes = populations_of(study).sizes
+    assert {where[1:]: size for where, size in sizes.items()} == {("value", 0): 2, ("value", 2): 1}
+    snapshot = snapshot_refresh_now(study=study)
+    assert "drawn from the 3 vectors of a set, “Some”" in methods_paragraph(study, snapshot)
 
 
 def test_the_preview_counts_what_would_be_drawn(extraction, chosen, person):
