@@ -14,7 +14,7 @@ PRIVATE = "private, no-store"
 # The words of scripts, the same for everybody, under an address that changes with them.
 STATIC = {("annotation:script_words", 200): "public, max-age=31536000, immutable"}
 # What everybody may read may be kept, if it is asked each time whether it still stands.
-PUBLIC = {("public:page", 200): "public, no-cache", ("public:file", 200): "public, no-cache"}
+PUBLIC = {(f"public:{name}", 200): "public, no-cache" for name in ("listed", "page", "file")}
 METHODS = ("GET", "HEAD", "OPTIONS")
 
 
