@@ -20,7 +20,7 @@ ALLOWED = {
     "analysis": set(),
     "exports": set(),
     "corpus": ANYWHERE | PURE,
-    "measurements": ANYWHERE | PURE | {"corpus"},
+    "measurements": ANYWHERE | PURE | {"corpus", "annotation"},
     "annotation": ANYWHERE | PURE | {"corpus"},
     "results": ANYWHERE | PURE | {"corpus", "annotation"},
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "results"},

@@ -5,13 +5,16 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
+from annotation_site.accounts.models import User
+from annotation_site.annotation.lists.hidden import hidden_from
 from annotation_site.corpus.models import Extraction, LanguageModel
 from annotation_site.corpus.selectors import StepState
-from annotation_site.errors import Invalid, NotFound
+from annotation_site.errors import Invalid, NotAllowed, NotFound
 from annotation_site.measurements.files import file_content
 from annotation_site.measurements.models import (
     Measurement,
@@ -45,6 +48,30 @@ def measurements(
     found = found.defer("manifest", "environment", "words", "reading")
     given = {"model": model, "name": name, "state": state}
     return found.filter(**{field: value for field, value in given.items() if value})
+
+
+def require_shown(model: LanguageModel, user: User) -> None:
+    """Raises NotAllowed for a person who annotates lists of a model in an unfinished study."""
+    if hidden_from(user).is_about(model.weights_digest):
+        raise NotAllowed(
+            gettext(
+                "You annotate lists of this model in an unfinished study. Its measurements are "
+                "open to you when the study is closed."
+            )
+        )
+
+
+def measurement_of(public_id: UUID, user: User, **where: Any) -> Measurement:
+    """A measurement by its id, where the person may see it.
+
+    Its tables and texts are about vectors: see `require_shown`. Raises NotFound and NotAllowed.
+    """
+    whole = Measurement.objects.select_related("model", "requested_by")
+    found = whole.filter(public_id=public_id, **where).first()
+    if found is None:
+        raise NotFound(gettext("There is no such measurement."))
+    require_shown(found.model, user)
+    return found
 
 
 def measurable_models() -> QuerySet[LanguageModel]:

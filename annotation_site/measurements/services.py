@@ -35,6 +35,7 @@ from annotation_site.measurements.models import (
     MeasurementLine,
 )
 from annotation_site.measurements.options import options_checked
+from annotation_site.measurements.selectors import require_shown
 from annotation_site.notices.services import circle, notice_send, notices_drop
 from annotation_site.sentences import Sentence, english
 from annotation_site.workers.claims import Failure, claim, has_work, next_of, report, wake
@@ -77,10 +78,12 @@ def measurement_enqueue(
     wordnet, an uploaded corpus' reference or the name of a file in CORPORA_DIR. Raises Invalid for
     what is none of these, for a value that cannot be used, a corpus with too few sentences, a model
     that clearly cannot be run, or has no files here, and beyond MOST_UNFINISHED and MOST_KEPT of
-    one person; NotAllowed for a person who is no researcher.
+    one person; NotAllowed for a person who is no researcher, or annotates lists of the model.
     """
     _require_researcher(requested_by)
     _require_turn(requested_by)
+    if requested_by is not None:
+        require_shown(model, requested_by)
     if name not in MEASUREMENTS:
         raise Invalid(
             gettext("There is no measurement “%(name)s”. There are: %(names)s.")

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext, ngettext
@@ -21,7 +20,7 @@ from annotation_site.corpus.corpora import corpora_choices
 from annotation_site.corpus.models import LanguageModel
 from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.downloads import Download, attachment
-from annotation_site.errors import Invalid
+from annotation_site.errors import Invalid, NotFound
 from annotation_site.measurements import pages, selectors, services, tables
 from annotation_site.measurements.files import archive_write, download_name
 from annotation_site.measurements.forecasts import measurements_forecast
@@ -141,7 +140,7 @@ def _initial(request: PersonRequest, models: Any) -> dict[str, Any]:
     """
     like = request.GET.get("like", "")
     if like:
-        found = _found(like)
+        found = _found(request, like)
         if found is not None:
             values = {"model": found.model_id, "names": [found.name], **found.parameters}
             return values | ({"corpus": found.corpus_source} if found.corpus_source else {})
@@ -177,7 +176,7 @@ def progress(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Cancel a measurement that waits or runs."""
-    services.measurement_cancel(measurement=_one(public_id), by=request.user)
+    services.measurement_cancel(measurement=_one(request, public_id), by=request.user)
     return redirect("measurements:measurement", public_id)
 
 
@@ -185,7 +184,7 @@ def cancel(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Enqueue a failed or cancelled measurement again."""
-    services.measurement_retry(measurement=_one(public_id), by=request.user)
+    services.measurement_retry(measurement=_one(request, public_id), by=request.user)
     return redirect("measurements:measurement", public_id)
 
 
@@ -194,7 +193,7 @@ def retry(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 def rename(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Give a measurement another title."""
     title = request.POST.get("title", "")[: bounds.TITLE]
-    services.measurement_rename(measurement=_one(public_id), title=title, by=request.user)
+    services.measurement_rename(measurement=_one(request, public_id), title=title, by=request.user)
     return redirect("measurements:measurement", public_id)
 
 
@@ -202,7 +201,7 @@ def rename(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def delete(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """Delete a measurement."""
-    found = _one(public_id)
+    found = _one(request, public_id)
     services.measurement_delete(measurement=found, by=request.user)
     messages.success(request, gettext("The measurement is deleted."))
     return redirect("measurements:listed")
@@ -212,7 +211,7 @@ def delete(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def log(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
     """The whole log of a measurement, as text."""
-    lines = selectors.measurement_log(_one(public_id))
+    lines = selectors.measurement_log(_one(request, public_id))
     text = "".join(f"{line.at:%Y-%m-%d %H:%M:%S} UTC  {line.in_full}\n" for line in reversed(lines))
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
@@ -221,7 +220,7 @@ def log(request: PersonRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def table(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpResponse:
     """A whole table, page by page, with the rows that its keys choose."""
-    found = _ready(public_id)
+    found = _ready(request, public_id)
     whole = pages.table_of(found, name)
     choices = tables.choices_of(whole)
     given = {choice.name: request.GET.get(choice.name, "") for choice in choices}
@@ -245,7 +244,7 @@ def table(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpRespon
 @require_GET
 def file(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpResponseBase:
     """A file of a measurement, to save."""
-    found = _ready(public_id)
+    found = _ready(request, public_id)
     there, content = selectors.measurement_file(found, name)
     return attachment(Download(download_name(found, there.name), there.media_type, content))
 
@@ -255,7 +254,7 @@ def file(request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpRespons
 @require_GET
 def archive(request: PersonRequest, public_id: uuid.UUID) -> HttpResponseBase:
     """All files of a measurement's folder as a zip."""
-    found = _ready(public_id)
+    found = _ready(request, public_id)
     file = tempfile.TemporaryFile()  # noqa: SIM115  # the response closes it
     archive_write(found, file)
     file.seek(0)
@@ -266,7 +265,7 @@ def archive(request: PersonRequest, public_id: uuid.UUID) -> HttpResponseBase:
 @require_GET
 def compare(request: PersonRequest) -> HttpResponse:
     """Two ready measurements of a kind side by side."""
-    sides = [_found(request.GET.get(name, "")) for name in ("one", "other")]
+    sides = [_found(request, request.GET.get(name, "")) for name in ("one", "other")]
     one, other = sides
     if one is None or other is None:
         raise Http404(gettext("There is no such measurement."))
@@ -285,29 +284,23 @@ def compare(request: PersonRequest) -> HttpResponse:
     return render(request, "measurements/compare.html", context)
 
 
-def _found(public_id: str) -> Measurement | None:
+def _found(request: PersonRequest, public_id: str) -> Measurement | None:
     try:
-        number = uuid.UUID(public_id)
-    except ValueError:
+        return _one(request, uuid.UUID(public_id))
+    except (ValueError, NotFound):
         return None
-    return _whole().filter(public_id=number).first()
 
 
-def _whole() -> QuerySet[Measurement]:
-    return Measurement.objects.select_related("model", "requested_by")
+def _one(request: PersonRequest, public_id: uuid.UUID) -> Measurement:
+    return selectors.measurement_of(public_id, request.user)
 
 
-def _one(public_id: uuid.UUID) -> Measurement:
-    return get_object_or_404(_whole(), public_id=public_id)
-
-
-def _ready(public_id: uuid.UUID) -> Measurement:
-    ready = _whole().filter(state=Measurement.State.READY)
-    return get_object_or_404(ready, public_id=public_id)
+def _ready(request: PersonRequest, public_id: uuid.UUID) -> Measurement:
+    return selectors.measurement_of(public_id, request.user, state=Measurement.State.READY)
 
 
 def _context(request: PersonRequest, public_id: uuid.UUID) -> dict[str, Any]:
-    found = _one(public_id)
+    found = _one(request, public_id)
     steps = selectors.measurement_steps(found)
     lines = selectors.measurement_log(found, at_most=LINES_ON_PAGE)
     context: dict[str, Any] = {

@@ -36,7 +36,11 @@ def test_no_answer_of_any_address_may_be_kept(world, everybody):
             # The admin sees most; the other two methods of everybody take a minute.
             for method in METHODS if everybody or client is clients[-1] else METHODS[:1]:
                 status, said = kept(client, method, url)
-                assert said == (STATIC | PUBLIC).get((name, status), PRIVATE), (method, name, status)
+                assert said == (STATIC | PUBLIC).get((name, status), PRIVATE), (
+                    method,
+                    name,
+                    status,
+                )
                 seen.add(status)
     assert {200, 302, 401, 403, 404, 405} <= seen
 

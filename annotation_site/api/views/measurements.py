@@ -4,7 +4,6 @@ import uuid
 from typing import Any
 
 from django.http import HttpResponseBase
-from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 from rest_framework.response import Response
 
@@ -45,7 +44,7 @@ class MeasurementsView(ApiView):
         queued = services.measurement_enqueue(
             **_wanted(self.body), title=self.body["title"], requested_by=request.user
         )
-        return self.answer(_whole(queued.public_id))
+        return self.answer(_whole(request, queued.public_id))
 
 
 class MeasurableModelsView(ApiView):
@@ -78,7 +77,7 @@ class MeasurementView(ApiView):
 
     @call(Scope.READ, Role.RESEARCHER, gives=fields.MeasurementWhole)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        return self.answer(_whole(public_id))
+        return self.answer(_whole(request, public_id))
 
     @call(
         Scope.MANAGE,
@@ -89,13 +88,15 @@ class MeasurementView(ApiView):
     )
     def patch(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
         services.measurement_rename(
-            measurement=_one(public_id), title=self.body["title"], by=request.user
+            measurement=_one(request, public_id),
+            title=self.body["title"],
+            by=request.user,
         )
-        return self.answer(_whole(public_id))
+        return self.answer(_whole(request, public_id))
 
     @call(Scope.MANAGE, Role.RESEARCHER, status=204, errors=(422,))
     def delete(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        services.measurement_delete(measurement=_one(public_id), by=request.user)
+        services.measurement_delete(measurement=_one(request, public_id), by=request.user)
         return Response(status=204)
 
 
@@ -104,8 +105,8 @@ class MeasurementCancelView(ApiView):
 
     @call(Scope.MANAGE, Role.RESEARCHER, gives=fields.MeasurementWhole, errors=(422,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        services.measurement_cancel(measurement=_one(public_id), by=request.user)
-        return self.answer(_whole(public_id))
+        services.measurement_cancel(measurement=_one(request, public_id), by=request.user)
+        return self.answer(_whole(request, public_id))
 
 
 class MeasurementRetryView(ApiView):
@@ -113,8 +114,8 @@ class MeasurementRetryView(ApiView):
 
     @call(Scope.MANAGE, Role.RESEARCHER, gives=fields.MeasurementWhole, errors=(422,))
     def post(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        services.measurement_retry(measurement=_one(public_id), by=request.user)
-        return self.answer(_whole(public_id))
+        services.measurement_retry(measurement=_one(request, public_id), by=request.user)
+        return self.answer(_whole(request, public_id))
 
 
 class MeasurementLogView(ApiView):
@@ -122,7 +123,7 @@ class MeasurementLogView(ApiView):
 
     @call(Scope.READ, Role.RESEARCHER, query=PageQuery, gives=fields.LogLine, paged=True)
     def get(self, request: PersonRequest, public_id: uuid.UUID) -> Response:
-        return self.paged(selectors.measurement_log(_one(public_id)))
+        return self.paged(selectors.measurement_log(_one(request, public_id)))
 
 
 class MeasurementTableView(ApiView):
@@ -131,7 +132,10 @@ class MeasurementTableView(ApiView):
     @call(Scope.READ, Role.RESEARCHER, query=fields.TableQuery, gives=fields.MeasurementTable)
     def get(self, request: PersonRequest, public_id: uuid.UUID, table: str) -> Response:
         found = selectors.table(
-            _one(public_id), table, offset=self.query["offset"], limit=self.query["limit"]
+            _one(request, public_id),
+            table,
+            offset=self.query["offset"],
+            limit=self.query["limit"],
         )
         return self.answer(found)
 
@@ -141,7 +145,7 @@ class MeasurementFileView(ApiView):
 
     @call(Scope.READ, Role.RESEARCHER, media=tuple(files.MEDIA_TYPES.values()))
     def get(self, request: PersonRequest, public_id: uuid.UUID, name: str) -> HttpResponseBase:
-        found, content = selectors.measurement_file(_one(public_id), name)
+        found, content = selectors.measurement_file(_one(request, public_id), name)
         # To save, never to show: a process that opens strangers' files wrote it.
         return attachment(Download(found.name, found.media_type, content))
 
@@ -151,7 +155,10 @@ class SideBySideView(ApiView):
 
     @call(Scope.READ, Role.RESEARCHER, gives=fields.SideBySide, errors=(422,))
     def get(self, request: PersonRequest, public_id: uuid.UUID, other: uuid.UUID) -> Response:
-        joined = selectors.side_by_side(_one(public_id), _one(other))
+        joined = selectors.side_by_side(
+            _one(request, public_id),
+            _one(request, other),
+        )
         return self.answer({"tables": joined})
 
 
@@ -173,13 +180,12 @@ def _uploaded(corpus: str) -> uuid.UUID | None:
         return None
 
 
-def _one(public_id: uuid.UUID) -> Measurement:
-    found = Measurement.objects.select_related("model", "requested_by")
-    return get_object_or_404(found, public_id=public_id)
+def _one(request: PersonRequest, public_id: uuid.UUID) -> Measurement:
+    return selectors.measurement_of(public_id, request.user)
 
 
-def _whole(public_id: uuid.UUID) -> Measurement:
-    found = _one(public_id)
+def _whole(request: PersonRequest, public_id: uuid.UUID) -> Measurement:
+    found = _one(request, public_id)
     found.steps = selectors.measurement_steps(found)  # type: ignore[attr-defined]
     found.table_names = selectors.table_names(found)  # type: ignore[attr-defined]
     found.kept_files = selectors.measurement_files(found)  # type: ignore[attr-defined]
