@@ -76,7 +76,7 @@ ACTIONS = {
     "measurement_renamed": _("renamed a measurement"),
     "measurement_deleted": _("deleted a measurement"),
     "trace_requested": _("requested a trace"),
-    "trace_shared": _("shared a trace with the team, or took it back"),
+    "trace_shared": _("shared a trace, or stopped sharing it"),
     "trace_deleted": _("deleted a trace"),
     "corpus_uploaded": _("uploaded a corpus"),
     "corpus_deleted": _("deleted a corpus"),
