@@ -183,7 +183,7 @@ def _context(study: Study, snapshot: Snapshot, lists: Sequence[PublicList]) -> d
         "shown_tables": _shown_tables(study, rows, behind, layers=False),
         "layer_tables": _shown_tables(study, rows, behind, layers=True),
         "methods": methods_paragraph(study, _without_times(snapshot)),
-        "guidelines": safe_html(guidelines.text) if guidelines else "",
+        "guidelines_html": safe_html(guidelines.text) if guidelines else "",
         "rule": rule_words(study),
         "rule_counts": rule_counts(lists),
         "n_lists": len(lists),
