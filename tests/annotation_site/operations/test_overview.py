@@ -249,7 +249,8 @@ def test_it_answers_in_few_queries_whatever_the_size_of_the_site(
         ExportJob.objects.create(study=study, content=content)
     # session, person; workers, what they do: extractions, layers; what waits: two; the queue:
     # extractions, pace, correction, layers, workers; measurements, traces, snapshots, exports,
-    # deletions, public pages; disk; failures: five; backup; people: three; the database; unread notices
+    # deletions, public pages; disk; failures: five; backup; people: three; the database; unread
+    # notices
     with django_assert_max_num_queries(30):
         page = admin.get("/site/").content.decode()
     assert "and 22 more" in page
