@@ -361,7 +361,7 @@ class RulesForm(forms.Form):
         """The sets to draw from, and the one that the study was made of, as it was."""
         stored = self.initial.get("drawn_from")
         field: Any = self.fields["vector_set"]
-        sets = [(str(one.public_id), str(one)) for one in vector_sets()]
+        sets = [(str(one.public_id), str(one)) for one in vector_sets().defer("members")]
         asked = self.data.get("vector_set") if self.is_bound else ""  # deleted meanwhile
         if not sets and stored is None and not asked:
             del self.fields["vector_set"]  # nothing to choose

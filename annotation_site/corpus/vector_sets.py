@@ -1,12 +1,13 @@
 """Named sets of a model's value vectors: make, change, delete; parse typed places."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from annotation_site.accounts import audit
+from annotation_site.accounts.bounds import require_room
 from annotation_site.accounts.models import User
 from annotation_site.bounds import TITLE, VECTOR_SET_NOTE
 from annotation_site.corpus.models import LanguageModel, VectorSet
@@ -15,6 +16,8 @@ from ffn_extract.chosen_vectors import Place, place_of
 
 MOST_PLACES = 10_000  # as many as an extraction's options can name
 MOST_LETTERS = 200_000  # of typed places
+MOST_SETS = 2_000  # of the site
+MOST_A_DAY = 100  # made by one person
 
 
 def vector_sets(model: LanguageModel | None = None) -> QuerySet[VectorSet]:
@@ -56,8 +59,23 @@ def vector_set_make(
     *, title: str, note: str = "", model: LanguageModel, places: Iterable[Place], by: User
 ) -> VectorSet:
     """Make a set. Raises Invalid for a title that is empty, too long or taken, for vectors that the
-    model does not have, for none and for too many.
+    model does not have, for none and for too many; DayIsFull beyond MOST_A_DAY of one person, and
+    Invalid beyond MOST_SETS of the site.
     """
+    require_room(
+        VectorSet.objects.filter(created_by=by),
+        most=MOST_A_DAY,
+        sentence=gettext(
+            "You have made %(most)s sets today. Make more tomorrow, or add vectors to one that is "
+            "there."
+        )
+        % {"most": MOST_A_DAY},
+    )
+    if VectorSet.objects.count() >= MOST_SETS:
+        raise Invalid(
+            gettext("The site has %(most)s sets. Delete one that nobody needs first.")
+            % {"most": f"{MOST_SETS:,}"}
+        )
     made = VectorSet(
         title=_title(title),
         note=_note(note),
@@ -79,15 +97,24 @@ def vector_set_change(
     note: str | None = None,
     places: Iterable[Place] | None = None,
     add: Iterable[Place] = (),
-    kept: Iterable[Place] = (),
+    kept: Collection[Place] = (),
+    as_of: str = "",
 ) -> VectorSet:
     """Change a set, by its maker or an admin; what is None stays.
 
     `places` replaces its vectors, of which those in `kept` stay members: such as the person does
-    not see. `add` adds to them. Raises NotAllowed, and Invalid as `vector_set_make`.
+    not see. `add` adds to them. `as_of` is the `version_of` the set that the places were written
+    from. Raises NotAllowed, and Invalid as `vector_set_make` and for a set that has changed since.
     """
     require_own(vector_set, by)
     locked = VectorSet.objects.select_for_update().select_related("model").get(pk=vector_set.pk)
+    if as_of and as_of != version_of(locked, len(kept)):
+        raise Invalid(
+            gettext(
+                "The set, or what you see of it, has changed since you opened its page. Open the "
+                "page again, then change it."
+            )
+        )
     before = (locked.title, locked.note, locked.members)
     if title is not None:
         locked.title = _title(title)
@@ -101,6 +128,11 @@ def vector_set_change(
         _save(locked)
         audit.record("vector_set_changed", target=locked, actor=by, vectors=len(locked.members))
     return locked
+
+
+def version_of(vector_set: VectorSet, hidden: int) -> str:
+    """A mark of a set as a person saw it, of whose vectors so many were hidden from them."""
+    return f"{vector_set.changed_at.isoformat()} {hidden}"
 
 
 @transaction.atomic

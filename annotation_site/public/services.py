@@ -113,11 +113,13 @@ def publication_switch_on(*, study: Study, by: User, is_indexed: bool = False) -
     page, and names the studies that stand against it.
     """
     study = _publishable(study)
-    if said := against_words(study, reader=by):
-        raise Invalid(said)
+    # Locked before it is asked what stands against it: a study that opens meanwhile waits for the
+    # row and then switches it off, or is seen here.
     found, _made = Publication.objects.select_for_update().get_or_create(
         study=study, defaults={"created_by": by}
     )
+    if said := against_words(study, reader=by):
+        raise Invalid(said)
     was_public, was_indexed = found.is_public, found.is_indexed
     current = is_current(found)
     found.is_public, found.is_indexed = True, is_indexed
@@ -221,7 +223,7 @@ def study_follow(study: Study, *, removed: bool = False) -> None:
     elif own is not None and removed:
         publication_rewrite(own)
     if held().filter(pk=study.pk).exists():
-        for publication in published_sharing(study):
+        for publication in published_sharing(study, lock=True):
             if publication.study_id != study.pk and publication.is_public:
                 publication_switch_off(study=publication.study, why=ANNOTATED)
 

@@ -39,9 +39,13 @@ def studies_against(study: Study) -> list[Study]:
     return list(Study.objects.filter(pk__in=found).order_by("pk"))
 
 
-def published_sharing(study: Study) -> list[Publication]:
-    """Publications of studies that share a vector with this one, its own among them."""
-    there = list(Publication.objects.select_related("study"))
+def published_sharing(study: Study, *, lock: bool = False) -> list[Publication]:
+    """Publications of studies that share a vector with this one, its own among them.
+
+    With `lock`, within a transaction, none of them is switched on before it ends.
+    """
+    rows = Publication.objects.select_related("study").order_by("pk")
+    there = list(rows.select_for_update(of=("self",)) if lock else rows)
     if not there:
         return []
     own = places([study.pk]).get(study.pk, set())

@@ -1,7 +1,8 @@
 """Vectors that a person must not see, since they annotate one of their lists. Reads only.
 
-Whoever annotates in an unfinished study sees nothing of its vectors anywhere on the site, whatever
-their role elsewhere: neither in the explorer, nor in searches, traces, measurements and the API.
+People who annotate in an unfinished study see nothing of its vectors, whatever their role: neither
+in the explorer, nor in searches, traces, measurements and their addresses in the API. The pages of
+a study are for those who run it, and show its own lists.
 """
 
 from collections import defaultdict

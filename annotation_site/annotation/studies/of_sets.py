@@ -12,11 +12,12 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from annotation_site.annotation.lists.hidden import NEURON_KINDS
+from annotation_site.accounts.models import User
+from annotation_site.annotation.lists.hidden import NEURON_KINDS, hidden_from
 from annotation_site.bounds import TITLE
 from annotation_site.corpus.models import Extraction, Vector, VectorSet
 from annotation_site.corpus.vector_sets import MOST_PLACES
-from annotation_site.errors import Invalid
+from annotation_site.errors import Invalid, NotAllowed
 from ffn_extract.chosen_vectors import place_of
 
 DrawnFrom = Mapping[str, Any]
@@ -69,6 +70,26 @@ def set_check(
                 )
                 % {"set": stored["title"], "extraction": extraction}
             )
+
+
+def set_shown(stored: DrawnFrom | None, by: User) -> None:
+    """Raises NotAllowed where a vector of the set is hidden from the person: the lists of the study
+    would show its tokens.
+    """
+    if stored is None:
+        return
+    hidden = hidden_from(by)
+    if hidden and any(
+        hidden.holds(weights=stored["weights"], kind=NEURON_KINDS[0], layer=layer, index=index)
+        for layer, index in stored["places"]
+    ):
+        raise NotAllowed(
+            _(
+                "A vector of the set “%(set)s” belongs to an unfinished study in which you "
+                "annotate. Draw from the set when that study is closed, or from another set."
+            )
+            % {"set": stored["title"]}
+        )
 
 
 def _is_whole(stored: object) -> bool:

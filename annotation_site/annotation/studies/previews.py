@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from annotation_site.accounts.models import User
 from annotation_site.annotation.lists.entries import ListEntry, list_entries, with_list
+from annotation_site.annotation.lists.hidden import hidden_from
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.annotation.studies.of_sets import of_set
 from annotation_site.annotation.studies.plans import Remedy, StudyPlan, plan_check, use
@@ -138,7 +139,7 @@ def study_preview(*, plan: StudyPlan, by: User) -> Preview:
     )
     people = max(len(plan.annotators), plan.annotators_per_list)
     seconds = _seconds_before(by)
-    sample = vectors.order_by("pk").first()
+    sample = hidden_from(by).left_out_of(vectors).order_by("pk").first()
     rows = _rows(plan, drawn)
     return Preview(
         rows=rows,

@@ -33,7 +33,7 @@ from annotation_site.annotation.review.adjudicated_annotations import (
     references_require,
 )
 from annotation_site.annotation.studies import sampling as drawing
-from annotation_site.annotation.studies.of_sets import of_set
+from annotation_site.annotation.studies.of_sets import of_set, set_shown
 from annotation_site.annotation.studies.plans import (
     STORED,
     StudyPlan,
@@ -82,6 +82,7 @@ def study_create_open(*, plan: StudyPlan, created_by: User) -> Study:
 def study_make(*, plan: StudyPlan, by: User, copy_of: Study | None = None) -> Study:
     """`study_create` within a transaction, for any number of people."""
     plan_check(plan)
+    set_shown(plan.drawn_from, by)
     require_room(
         Study.objects.filter(created_by=by),
         most=MOST_STUDIES_A_DAY,

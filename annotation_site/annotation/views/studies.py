@@ -26,6 +26,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.annotation.people import consent as consent_services
 from annotation_site.annotation.studies import rules as rules_services
 from annotation_site.annotation.studies import services as studies
+from annotation_site.annotation.studies.of_sets import set_shown
 from annotation_site.annotation.studies.plans import (
     StudyPlan,
     Unfit,
@@ -104,7 +105,10 @@ def rules(request: PersonRequest, slug: str) -> HttpResponse:
     if request.POST.get("action") == "save" and form.is_valid():
         try:
             base = request.POST.get("rules_base", "")
-            changed = rules_services.study_change(study=study, plan=form.plan(plan), base=base)
+            wanted = form.plan(plan)
+            if wanted.drawn_from != plan.drawn_from:
+                set_shown(wanted.drawn_from, request.user)
+            changed = rules_services.study_change(study=study, plan=wanted, base=base)
         except Invalid as error:
             _say(context, error)
         else:

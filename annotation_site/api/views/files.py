@@ -6,6 +6,7 @@ import uuid
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from annotation_site.accounts.throttling import counted
@@ -16,8 +17,10 @@ from annotation_site.api.serializers import files as fields
 from annotation_site.api.views.results import snapshot_of
 from annotation_site.api.views.studies import MANAGE, READ, study_of
 from annotation_site.downloads import Download, attachment
+from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS
 from annotation_site.public import services as publications
+from annotation_site.public.models import Publication
 from annotation_site.public.selectors import publication_state
 from annotation_site.results.figures.files import TYPES
 from annotation_site.results.files import jobs
@@ -125,6 +128,8 @@ class PublicationView(ApiView):
         if is_public:
             indexed = self.body["is_indexed"]
             publications.publication_switch_on(study=study, by=request.user, is_indexed=indexed)
+        elif Publication.objects.filter(study=study, is_public=True).exists():
+            raise Invalid(gettext("The page is public. Send DELETE to switch it off."))
         else:
             publications.publication_prepare(study=study, by=request.user)
         return self._state(request, study)

@@ -16,7 +16,7 @@ from annotation_site.annotation.models import Item, Study
 from annotation_site.annotation.people import consent
 from annotation_site.annotation.studies import previews, rules
 from annotation_site.annotation.studies import services as studies
-from annotation_site.annotation.studies.of_sets import DrawnFrom, drawn_from
+from annotation_site.annotation.studies.of_sets import DrawnFrom, drawn_from, set_shown
 from annotation_site.annotation.studies.plans import (
     PROTOCOLS,
     StudyPlan,
@@ -174,20 +174,22 @@ def _resolved(request: PersonRequest, body: dict[str, Any]) -> dict[str, Any]:
     if "extractions" in found:
         found["extractions"] = _ready(found["extractions"])
     if "vector_set" in found:
-        found["drawn_from"] = _set_stored(found.pop("vector_set"))
+        found["drawn_from"] = _set_stored(request, found.pop("vector_set"))
     if "annotators" in found:
         found["annotators"] = people_of(request, found["annotators"])
     return found
 
 
-def _set_stored(public_id: uuid.UUID | None) -> DrawnFrom | None:
-    """The stored form of a set; None for all vectors. Raises Invalid."""
+def _set_stored(request: PersonRequest, public_id: uuid.UUID | None) -> DrawnFrom | None:
+    """The stored form of a set; None for all vectors. Raises Invalid and NotAllowed."""
     if public_id is None:
         return None
     found = vector_sets().filter(public_id=public_id).first()
     if found is None:
         raise Invalid(gettext("There is no such set of vectors. See /api/sets."))
-    return drawn_from(found)
+    stored = drawn_from(found)
+    set_shown(stored, request.user)
+    return stored
 
 
 def _ready(public_ids: Sequence[uuid.UUID]) -> list[Extraction]:

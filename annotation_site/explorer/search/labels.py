@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Q, QuerySet
 
-from annotation_site.accounts.models import Role, User
+from annotation_site.accounts.models import User
 from annotation_site.annotation.models import (
     Assignment,
     Item,
@@ -92,6 +92,12 @@ def _counted(user: User) -> QuerySet[Assignment]:
     )
 
 
+def _open_to(user: User) -> QuerySet[Assignment]:
+    """Those of them that a search may tell of: not of lists that can still be adjudicated blind."""
+    items = Item.objects.filter(use=Item.Use.STUDY, study__in=studies_read(user).values("pk"))
+    return _counted(user).exclude(item__in=still_blind(items, user).values("pk"))
+
+
 def places_labelled(
     user: User, extractions: Collection[int], *, words: Collection[str] = (), category: str = ""
 ) -> set[Place]:
@@ -102,7 +108,7 @@ def places_labelled(
     """
     rows: QuerySet[Any]
     if words or category:
-        rows = Pattern.objects.filter(assignment__in=_counted(user).values("pk"))
+        rows = Pattern.objects.filter(assignment__in=_open_to(user).values("pk"))
         rows = rows.filter(**{f"assignment__item__{PLACE[0]}__in": extractions})
         if category:
             rows = rows.filter(category=category)
@@ -143,7 +149,7 @@ def shares_in_concepts(
     Patterns that have the study's minimum of tokens and no stopwords flag, as the headline coverage
     counts them: Geva et al. (2022), section 4.1. Of lists of extractions, or of items.
     """
-    people = _counted(user).filter(
+    people = _open_to(user).filter(
         purpose=Purpose.ANNOTATION, item__study__list_source=Study.ListSource.TOP_TOKENS
     )
     if extractions is not None:
@@ -245,7 +251,8 @@ def _descriptions(whose: Mapping[int, tuple[int, int | None]]) -> dict[int, list
 def still_blind(items: QuerySet[Item], user: User) -> QuerySet[Item]:
     """Those of the items that the reader could adjudicate blind, and has not looked at.
 
-    As `said.said_of` asks before it shows one.
+    As `said.said_of` asks before it shows one. One that somebody else has begun to adjudicate is
+    among them too: they can leave, and a search records no look.
     """
     runs = Membership.objects.filter(
         user=user, role=Membership.Role.RESEARCHER, withdrawn_at=None
@@ -253,14 +260,8 @@ def still_blind(items: QuerySet[Item], user: User) -> QuerySet[Item]:
     if not user.is_researcher:
         return items.none()
     looked = ListLook.objects.filter(item=OuterRef("pk"), user=user)
-    team = Q(
-        membership__user__is_active=True,
-        membership__user__role__in=(Role.RESEARCHER, Role.ADMIN),
-    )
     of_another = Assignment.objects.filter(
-        Q(version__gt=0) | (Q(draft__isnull=False) & team),
-        item=OuterRef("pk"),
-        purpose=Purpose.ADJUDICATION,
+        version__gt=0, item=OuterRef("pk"), purpose=Purpose.ADJUDICATION
     ).exclude(membership__user=user)
     return items.filter(~Exists(looked), ~Exists(of_another), study__in=runs).exclude(
         study__state=Study.State.ARCHIVED

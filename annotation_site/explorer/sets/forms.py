@@ -40,6 +40,8 @@ class SetForm(forms.Form):
         ),
     )
 
+    as_of = forms.CharField(max_length=60, required=False, widget=forms.HiddenInput)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["places"].one_of = True  # type: ignore[attr-defined]  # not "(optional)"
@@ -56,6 +58,7 @@ class NewSetForm(SetForm):
     """The same of a new set, with its model."""
 
     field_order = ("title", "model", "places", "note")
+    as_of = None  # type: ignore[assignment]
     model = forms.ModelChoiceField(
         queryset=LanguageModel.objects.none(),
         label=_("Model"),

@@ -111,7 +111,7 @@ def sets_shown(user: User, model: LanguageModel | None = None) -> list[tuple[Vec
 
 def sets_to_extend(user: User, model: LanguageModel) -> list[VectorSet]:
     """The sets of a model that a person may add vectors to, for `explorer/_add_to_set.html`."""
-    return [one for one in vector_sets(model) if is_own(one, user)]
+    return [one for one in vector_sets(model).defer("members") if is_own(one, user)]
 
 
 def set_page(vector_set: VectorSet, user: User, number: int = 1) -> SetPage:

@@ -18,6 +18,7 @@ from annotation_site.corpus.vector_sets import (
     vector_set_delete,
     vector_set_make,
     vector_sets,
+    version_of,
 )
 from annotation_site.downloads import attachment
 from annotation_site.errors import Invalid
@@ -161,7 +162,14 @@ def _page(request: PersonRequest, found: VectorSet, form: SetForm | None = None)
     context: dict[str, Any] = {
         "shown": shown,
         "form": form
-        or SetForm(initial={"title": found.title, "note": found.note, "places": shown.typed}),
+        or SetForm(
+            initial={
+                "title": found.title,
+                "note": found.note,
+                "places": shown.typed,
+                "as_of": version_of(found, shown.hidden),
+            }
+        ),
         "formats": tuple(EXPORT_FORMATS),
     }
     refused = form is not None and bool(form.errors)

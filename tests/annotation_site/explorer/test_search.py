@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation.models import ListLook, Study
+from annotation_site.annotation.models import Assignment, ListLook, Membership, Study
 from annotation_site.corpus.models import Extraction, Token, Vector
 from annotation_site.corpus.postings import postings_sweep
 from annotation_site.explorer.said import said_of
@@ -253,6 +253,28 @@ def test_those_who_could_still_adjudicate_blind_are_not_shown_the_annotations():
     row = found_page(VectorSearch(tokens="word1"), own).rows[0]
     assert (row.labels.is_withheld, row.labels.people) == (False, 2)
     assert not still_blind(study.items.all(), own).exists()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"said": "counting"}, {"category": "semantic"}, {"percent_from": 1}, {"percent_to": 99}],
+)
+def test_no_condition_tells_of_a_list_that_can_still_be_adjudicated_blind(asked):
+    extraction = make_extraction(layers=1, per_layer=1, kinds=("value",))
+    study = make_study(extraction=extraction, kinds=("value",), annotators=2, annotators_per_list=2)
+    own, item = researcher_of(study), study.items.get()
+    annotated(study, said="counting")
+    search = VectorSearch(**asked)
+    assert found_page(search, own).count == 0
+    # A colleague's draft does not open it: they can leave, and nobody would know of the look.
+    colleague = UserFactory(role=Role.RESEARCHER)
+    row = Membership.objects.create(study=study, user=colleague, role=Membership.Role.RESEARCHER)
+    Assignment.objects.create(
+        item=item, membership=row, purpose="adjudication", position=1, draft={"annotation": {}}
+    )
+    assert found_page(search, own).count == 0
+    ListLook.objects.create(item=item, user=own)
+    assert found_page(search, own).count == 1
 
 
 def test_whoever_annotates_finds_nothing_of_the_study_s_lists():

@@ -19,7 +19,7 @@ from annotation_site.corpus.vector_sets import (
     vector_set_change,
     vector_set_make,
 )
-from annotation_site.errors import Invalid, NotAllowed
+from annotation_site.errors import Invalid, NotAllowed, SiteError
 from annotation_site.explorer.sets.members import sets_to_extend
 from tests.annotation_site.factories import (
     LanguageModelFactory,
@@ -403,3 +403,33 @@ def test_the_small_form_offers_the_sets_that_a_person_may_extend(person, extract
     assert 'name="places" value="1:2"' in form
     assert f'<option value="{own.public_id}">Own</option>' in form
     assert "<form" not in render_to_string("explorer/_add_to_set.html", {"sets": []})
+
+
+def test_a_set_that_has_changed_since_its_page_was_opened_is_not_overwritten(extraction):
+    person = UserFactory(role=Role.RESEARCHER)
+    made = make_vector_set(extraction.model, members=[[0, 0], [0, 1]], created_by=person)
+    client = client_of(person)
+    page = f"{SETS}{made.public_id}/"
+    as_of = client.get(page).context["form"]["as_of"].value()
+    sent = {"title": made.title, "note": "A note", "places": "0:0, 0:1", "as_of": as_of}
+    vector_sets.vector_set_change(vector_set=made, by=person, add=[(1, 1)])
+    refused = client.post(f"{page}change/", sent)
+    assert refused.status_code == 422
+    assert "has changed since you opened its page" in text_of(refused)
+    made.refresh_from_db()
+    assert made.members == [[0, 0], [0, 1], [1, 1]]
+    again = client.get(page).context["form"]["as_of"].value()
+    assert client.post(f"{page}change/", sent | {"as_of": again}).status_code == 302
+
+
+def test_sets_are_bounded(extraction, monkeypatch):
+    person = UserFactory(role=Role.RESEARCHER)
+    given = {"model": extraction.model, "places": [(0, 0)], "by": person}
+    monkeypatch.setattr(vector_sets, "MOST_A_DAY", 1)
+    vector_sets.vector_set_make(title="One", **given)
+    with pytest.raises(SiteError, match="You have made 1 sets today"):
+        vector_sets.vector_set_make(title="Two", **given)
+    monkeypatch.setattr(vector_sets, "MOST_A_DAY", 10)
+    monkeypatch.setattr(vector_sets, "MOST_SETS", 1)
+    with pytest.raises(Invalid, match="The site has 1 sets"):
+        vector_sets.vector_set_make(title="Two", **given)

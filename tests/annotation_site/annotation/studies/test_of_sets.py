@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.annotation.models import Study
+from annotation_site.annotation.models import Membership, Study
 from annotation_site.annotation.studies.of_sets import drawn_from
 from annotation_site.annotation.studies.plans import StudyPlan, plan_of
 from annotation_site.annotation.studies.previews import study_preview
@@ -17,7 +17,7 @@ from annotation_site.annotation.studies.rules import (
 )
 from annotation_site.annotation.studies.services import study_create
 from annotation_site.corpus.models import VectorSet
-from annotation_site.errors import Invalid
+from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.results.files.methods_paragraph import methods_paragraph
 from annotation_site.results.snapshots.computation import populations_of
 from annotation_site.results.snapshots.services import snapshot_refresh_now
@@ -25,6 +25,7 @@ from tests.annotation_site.factories import (
     UserFactory,
     client_of,
     make_extraction,
+    make_study,
     make_vector_set,
     text_of,
 )
@@ -77,6 +78,21 @@ def test_results_speak_of_the_vectors_of_the_set_alone(extraction, chosen, perso
     assert {where[1:]: size for where, size in sizes.items()} == {("value", 0): 2, ("value", 2): 1}
     snapshot = snapshot_refresh_now(study=study)
     assert "drawn from the 3 vectors of a set, “Some”" in methods_paragraph(study, snapshot)
+
+
+def test_a_set_shows_nobody_the_vectors_that_they_annotate(extraction, chosen, person):
+    theirs = make_study(extraction=extraction, kinds=("value",), lists_per_layer=4)
+    Membership.objects.create(study=theirs, user=person, role=Membership.Role.ANNOTATOR)
+    wanted = plan(extraction, chosen)
+    with pytest.raises(NotAllowed, match="A vector of the set “Some” belongs to an unfinished"):
+        study_create(plan=wanted, created_by=person)
+    only_values = replace(wanted, kinds=("value",))
+    assert study_preview(plan=only_values, by=person).sample == []  # every value is in their study
+    address = f"/studies/new/?set={chosen.public_id}"
+    shown = client_of(person).get(address)
+    assert shown.status_code == 200
+    Study.objects.filter(pk=theirs.pk).update(state="closed")
+    assert study_create(plan=wanted, created_by=person).pk
 
 
 def test_the_preview_counts_what_would_be_drawn(extraction, chosen, person):
