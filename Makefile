@@ -12,11 +12,12 @@ COUNTED := $(LINES) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
 endif
 
 # What one database is enough for. The first line asks none. The second has processes of their own,
-# or typed commands. The others ask for pages, to look at their words, scripts and styles (that each
-# page is served from PostgreSQL is for test_permissions.py to say), or for one archive, which is
-# then altered.
+# or typed commands. The third sends made-up requests to every address. The others ask for pages, to
+# look at their words, scripts and styles (that each page is served from PostgreSQL is for
+# test_permissions.py to say), or for one archive, which is then altered.
 ONE_DATABASE := js analysis exports test_errors.py test_light_pages.py test_serving.py \
   corpus/test_extraction_apart.py operations/test_doctor_as_typed.py \
+  api/test_schema.py \
   test_page_furniture.py test_page_languages.py test_page_translation.py \
   test_pages_in_a_browser.py test_policy_in_a_browser.py \
   test_pseudo_locale.py test_verify_alterations.py

@@ -56,7 +56,9 @@ def strangers(browser: Browser, site: Site) -> Page:
     return browser.new_context(base_url=site.address).new_page()
 
 
-def test_a_stranger_reads_a_published_study_without_cookies(published: Site, browser: Browser):
+def test_a_stranger_reads_a_published_study_without_cookies_until_it_is_switched_off(
+    published: Site, browser: Browser
+):
     page = strangers(browser, published)
     asked: list[str] = []
     faults: list[str] = []
@@ -86,14 +88,13 @@ def test_a_stranger_reads_a_published_study_without_cookies(published: Site, bro
     assert page.context.cookies() == []
     assert faults == []
 
-
-def test_switching_it_off_asks_first_and_is_at_once(published: Site, browser: Browser):
-    page = browser.new_page(base_url=published.address)
-    log_in(page, "rosa")
-    page.goto("/studies/birds-in-layers/publish/")
-    page.get_by_role("button", name="Switch it off…").click()
-    page.get_by_role("button", name="Switch it off", exact=True).click()
-    expect(page.get_by_text("Nothing of this study is public now.")).to_be_visible()
+    # Switching it off asks first, and is at once.
+    owner = browser.new_page(base_url=published.address)
+    log_in(owner, "rosa")
+    owner.goto("/studies/birds-in-layers/publish/")
+    owner.get_by_role("button", name="Switch it off…").click()
+    owner.get_by_role("button", name="Switch it off", exact=True).click()
+    expect(owner.get_by_text("Nothing of this study is public now.")).to_be_visible()
     stranger = strangers(browser, published)
     answer = stranger.goto(PAGE)
     assert answer is not None
