@@ -371,7 +371,7 @@ class TokenPostings(models.Model):
     """The lists of a segment that hold one of 16 tokens in a row, with their scores, packed.
 
     `block` is the token ids divided by 16. A token of very many lists has a row of its own: see
-    `corpus.postings`. Derived from the vectors, and written anew from them.
+    `corpus.postings`. It can be written from the vectors again.
     """
 
     extraction = models.ForeignKey(

@@ -97,8 +97,8 @@ def publication_write(*, publication_id: int) -> None:
 def _put_in_place(row: Publication, study: Study, folder: Path, key: str) -> None:
     """Make the written folder the page or its draft, in the transaction that says so.
 
-    The row is held meanwhile: whoever switches it off comes before this, which then fails, or
-    after it, and removes what is put in place here. Raises ClaimLost.
+    The row is locked meanwhile. Switching off comes before this, which then raises ClaimLost, or
+    after it, and then removes what is put in place here.
     """
     with transaction.atomic():
         report(row, state=State.READY, finished_at=timezone.now(), content_key=key)

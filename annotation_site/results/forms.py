@@ -28,6 +28,13 @@ from annotation_site.results.tables.filters import ADJUDICATED, Filters
 _DATE = forms.DateInput(attrs={"type": "date"})
 
 
+def require_order(data: Mapping[str, Any], first: str, last: str, sentence: str) -> None:
+    """Raises ValidationError with the sentence where the first of two bounds is above the last."""
+    low, high = data.get(first), data.get(last)
+    if low is not None and high is not None and low > high:
+        raise forms.ValidationError(sentence)
+
+
 class FilterForm(forms.Form):
     """Filter of results; its boxes are ticked where they apply.
 
@@ -123,17 +130,18 @@ class FilterForm(forms.Form):
         data = super().clean() or {}
         for name in self.nothing_of if self.was_sent else ():
             self.add_error(name, gettext("Nothing is ticked, so nothing applies. Tick a box."))
-        for first, last, sentence in (
-            (
-                "layer_from",
-                "layer_to",
-                gettext("The first layer comes after the last one. Swap them."),
-            ),
-            ("day_from", "day_to", gettext("The first day comes after the last one. Swap them.")),
-        ):
-            low, high = data.get(first), data.get(last)
-            if low is not None and high is not None and low > high:
-                raise forms.ValidationError(sentence)
+        require_order(
+            data,
+            "layer_from",
+            "layer_to",
+            gettext("The first layer comes after the last one. Swap them."),
+        )
+        require_order(
+            data,
+            "day_from",
+            "day_to",
+            gettext("The first day comes after the last one. Swap them."),
+        )
         return data
 
     def filters(self) -> Filters:
@@ -268,21 +276,18 @@ class ListFilterForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        for first, last, sentence in (
-            (
-                "layer_from",
-                "layer_to",
-                gettext("The first layer comes after the last one. Swap them."),
-            ),
-            (
-                "agreement_from",
-                "agreement_below",
-                gettext("No overlap is at least the first number and below the second. Swap them."),
-            ),
-        ):
-            low, high = data.get(first), data.get(last)
-            if low is not None and high is not None and low > high:
-                raise forms.ValidationError(sentence)
+        require_order(
+            data,
+            "layer_from",
+            "layer_to",
+            gettext("The first layer comes after the last one. Swap them."),
+        )
+        require_order(
+            data,
+            "agreement_from",
+            "agreement_below",
+            gettext("No overlap is at least the first number and below the second. Swap them."),
+        )
         return data
 
     def filters(self) -> ListFilters:

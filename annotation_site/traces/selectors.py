@@ -21,7 +21,7 @@ EXAMPLES = {"smollm2": "The capital of France is"}
 def traces_of(user: User) -> QuerySet[Trace]:
     """The traces that a person may see, newest first: their own and shared ones; all for an admin.
 
-    The one rule of it. What of a trace they may see is for `page.trace_seen_by`.
+    `page.trace_seen_by` decides what they see of one.
     """
     found = Trace.objects.select_related("model", "requested_by")
     if not user.is_researcher:
@@ -62,7 +62,7 @@ def being_extracted() -> list[Extraction]:
 def traces_before(trace: Trace) -> int:
     """How many traces have their turn before one that waits, those at work included.
 
-    In the order of `workers.claims`: those of whoever has fewest at work first, then by time.
+    In the order of `workers.claims`: people with the fewest at work come first, then by time.
     """
     at_work = Trace.being_done().values_list("requested_by", flat=True)
     waiting = Trace.waiting().order_by("created_at", "pk").values_list("requested_by", "pk")

@@ -75,7 +75,7 @@ class TraceRequest:
     Attributes
     ----------
     prompt
-        The text. What the tokenizer puts before it stays; what it puts behind is left out.
+        The text. Tokens that the tokenizer adds before it are read; those after it are left out.
     position
         The position that is read, counted from 0; None: the last one.
     token_id
@@ -115,7 +115,9 @@ class TraceRequest:
                 "read. Give a shorter one."
             )
         if any("\ud800" <= one <= "\udfff" for one in self.prompt):
-            raise OptionError("The prompt holds half a character (a lone surrogate). Type it anew.")
+            raise OptionError(
+                "The prompt holds half a character (a lone surrogate). Type it again."
+            )
         for name in ("position", "token_id"):
             value = getattr(self, name)
             if value is not None:

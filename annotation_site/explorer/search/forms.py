@@ -20,6 +20,7 @@ from annotation_site.explorer.search.finding import (
     VectorSearch,
     search_of,
 )
+from annotation_site.results.forms import require_order
 
 MOST_LAYER = 100_000
 MOST_PAGE = MOST_ROWS // PER_PAGE
@@ -112,21 +113,18 @@ class VectorSearchForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        for first, last, sentence in (
-            (
-                "layer_from",
-                "layer_to",
-                gettext("The first layer comes after the last one. Swap them."),
-            ),
-            (
-                "percent_from",
-                "percent_to",
-                gettext("No share is at least the first number and at most the second. Swap them."),
-            ),
-        ):
-            low, high = data.get(first), data.get(last)
-            if low is not None and high is not None and low > high:
-                raise forms.ValidationError(sentence)
+        require_order(
+            data,
+            "layer_from",
+            "layer_to",
+            gettext("The first layer comes after the last one. Swap them."),
+        )
+        require_order(
+            data,
+            "percent_from",
+            "percent_to",
+            gettext("No share is at least the first number and at most the second. Swap them."),
+        )
         return data
 
     def search(self) -> VectorSearch:

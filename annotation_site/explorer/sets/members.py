@@ -1,6 +1,6 @@
 """Sets of vectors as readers see them, and the vectors that a search gives one.
 
-Whoever annotates a member in an unfinished study does not see it: neither its place, nor its list.
+A reader who annotates a member in an unfinished study sees neither its place nor its list.
 """
 
 from collections import defaultdict
