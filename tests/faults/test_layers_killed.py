@@ -12,6 +12,7 @@ import pytest
 from annotation_site.workers.selectors import ALIVE_FOR
 from tests.e2e.site import MODEL, ROOT, demo_model, wait_for
 from tests.faults.cluster import TAKING_EVERYTHING, Cluster
+from tests.faults.marks import ONCE
 from tests.ffn_extract.hub_server import MODEL as HUB_MODEL
 from tests.ffn_extract.hub_server import OTHER_COMMIT, Hub, served
 
@@ -64,6 +65,7 @@ def killed_in_a_layer(cluster: Cluster) -> tuple[int, str]:
                 return found
 
 
+@ONCE
 def test_one_worker_with_two_children_makes_the_bundle_of_a_single_process(cluster, digest):
     cluster.start(1, TAKING_EVERYTHING)
     cluster.site.manage("enqueue_model", MODEL, *ARGUMENTS)
@@ -104,6 +106,7 @@ def test_a_worker_killed_in_the_middle_of_a_layer_costs_that_layer_alone(cluster
     assert cluster.layers()[layer][1] != worker
 
 
+@ONCE
 def test_a_model_of_the_hub_is_shared_by_workers_and_one_that_is_not_there_says_so(
     stopped_site, tmp_path
 ):
