@@ -73,8 +73,8 @@ FILES = {
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons controls coverage intervals majority means members missing "
-        "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
-        "stratified unjudged written"
+        "one_annotation paper people permutations prefix_shares proxies side_by_side stopwords "
+        "strata stratified unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -157,8 +157,8 @@ FILES = {
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
-        "dataframes facts filters keys machine_annotators missing model_names reading registry "
-        "request"
+        "dataframes facts filters keys machine_annotators missing model_names proxies reading "
+        "registry request"
     ),
     "results/views": "deletion exports home lists results",
     "workers": (

@@ -35,6 +35,7 @@ from annotation_site.results.tables.keys import key_frame
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import missing_frame
 from annotation_site.results.tables.model_names import model_names
+from annotation_site.results.tables.proxies import study_proxies
 from annotation_site.results.tables.registry import tables_for
 from annotation_site.results.tables.request import TableRequest
 
@@ -174,6 +175,7 @@ def table_request(
         slots=None if filters.takes_a_part else study.annotators_per_list,
         keys=key_frame(study, filters),
         several_patterns=study.several_patterns_per_token,
+        proxies=study_proxies(study),
     )
     return request, missing
 

@@ -35,6 +35,7 @@ from annotation_site.analysis.prefix_shares import (
     list_prefix_shares,
     share_names,
 )
+from annotation_site.analysis.proxies import Proxies
 from annotation_site.analysis.strata import NOTHING_KNOWN, Populations, joined
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
@@ -95,6 +96,8 @@ class TableRequest:
     several_patterns
         Whether a prefix can be in several patterns. Measures of agreement that take an entry to be
         in one at most are then undefined. Of top tokens they leave out such annotations instead.
+    proxies
+        Numbers that are known of every value vector, for estimates; None where there are none.
     """
 
     labels: AnnotationFrames
@@ -117,6 +120,7 @@ class TableRequest:
     slots: int | None = None
     keys: pd.DataFrame | None = None
     several_patterns: bool = False
+    proxies: Proxies | None = None
 
     @property
     def has_prefixes(self) -> bool:
