@@ -22,7 +22,8 @@ ALLOWED = {
     "corpus": ANYWHERE | PURE,
     "measurements": ANYWHERE | PURE | {"corpus", "annotation"},
     "annotation": ANYWHERE | PURE | {"corpus"},
-    "results": ANYWHERE | PURE | {"corpus", "annotation"},
+    "proxies": ANYWHERE | PURE | {"corpus", "annotation"},
+    "results": ANYWHERE | PURE | {"corpus", "annotation", "proxies"},
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "results"},
     "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
     "public": ANYWHERE | PURE | {"corpus", "annotation", "results"},
@@ -125,6 +126,7 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
+    "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
         "agreement judged landing lists lookups machines page picture places said shares similar "
         "tokens urls views"
@@ -218,6 +220,9 @@ LATE = {
         "prometheus_client.generate_latest": "after django.setup(): as above",
         "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
         "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
+    },
+    "annotation_site/proxies/runs.py": {
+        "ffn_extract.wordnet.open_wordnet": "light: and for one proxy of several",
     },
     "annotation_site/public/apps.py": {
         "annotation_site.annotation.allocation.watchers.watch": "after django.setup(): models",

@@ -6,6 +6,7 @@ from typing import Any
 from annotation_site.analysis.proxies import Proxies, proxies_of
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.models import Extraction, Kind
+from annotation_site.proxies.selectors import Place, proxy_numbers
 from annotation_site.results.tables.model_names import model_names
 
 
@@ -13,44 +14,61 @@ def study_proxies(study: Study) -> Proxies | None:
     """The proxies of a study's own value lists; None where it has none.
 
     Those of a restored extraction came with its archive, which says what was known of the whole
-    population then. Two queries, and one for each extraction with proxies.
+    population then; of others the site knows what is computed, and what came with a bundle. A proxy
+    is missing where no model of the study has it.
     """
-    names = model_names(study)
+    items = _value_items(study)
+    names = model_names(study) if items else {}
     titles: dict[str, str] = {}
     missing: dict[str, str] = {}
     values: list[tuple[int, str, float]] = []
     census: list[tuple[str, str, int, int, float]] = []
-    for extraction in Extraction.objects.filter(pk__in=names).order_by("pk"):
-        told = (extraction.restored or {}).get("proxies")
-        if not told:
-            continue
-        titles |= told["titles"]
-        missing |= told["missing"]
-        values += _values(study, extraction, told)
+    told = {
+        extraction.pk: extraction.restored["proxies"]
+        for extraction in Extraction.objects.filter(pk__in=items, restored__isnull=False)
+        if extraction.restored and extraction.restored.get("proxies")
+    }
+    for pk, of_archive in sorted(told.items()):
+        titles |= of_archive["titles"]
+        missing |= of_archive["missing"]
+        values += _values(items[pk], of_archive)
         census += [
-            (proxy, names[extraction.pk], layer, vectors, mean)
-            for proxy, layer, vectors, mean in told["census"]
+            (proxy, names[pk], layer, vectors, mean)
+            for proxy, layer, vectors, mean in of_archive["census"]
         ]
+    here = {pk: list(places) for pk, places in items.items() if pk not in told}
+    for pk, of_model in sorted(proxy_numbers(study, here).items()):
+        for one in of_model:
+            name = one.proxy.name
+            titles.setdefault(name, one.proxy.title)
+            if one.missing:
+                missing.setdefault(name, one.missing)
+            census += [(name, names[pk], at.layer, at.vectors, at.mean) for at in one.census]
+            values += [
+                (item, name, one.values[place])
+                for place, item in items[pk].items()
+                if place in one.values
+            ]
+    known = {proxy for proxy, *_ in census}
+    missing = {name: reason for name, reason in missing.items() if name not in known}
     return proxies_of(titles, values, census, missing) if titles else None
 
 
-def _values(
-    study: Study, extraction: Extraction, told: Mapping[str, Any]
-) -> list[tuple[int, str, float]]:
+def _value_items(study: Study) -> dict[int, dict[Place, int]]:
+    """The study's own value lists: by extraction, the item of each layer and index."""
+    found: dict[int, dict[Place, int]] = {}
+    items = Item.objects.filter(study=study, use=Item.Use.STUDY, vector__kind=Kind.VALUE)
+    for item, extraction, layer, index in items.order_by("pk").values_list(
+        "pk", "vector__extraction", "vector__layer", "vector__index"
+    ):
+        found.setdefault(extraction, {})[layer, index] = item
+    return found
+
+
+def _values(items: Mapping[Place, int], told: Mapping[str, Any]) -> list[tuple[int, str, float]]:
     """Proxies of the study's lists of an extraction, which has them by layer and index."""
-    known: dict[tuple[int, int], list[tuple[str, float]]] = {}
-    for proxy, layer, index, value in told["values"]:
-        known.setdefault((layer, index), []).append((proxy, value))
-    items = Item.objects.filter(
-        study=study,
-        use=Item.Use.STUDY,
-        vector__extraction=extraction,
-        vector__kind=Kind.VALUE,
-    )
     return [
-        (item, proxy, value)
-        for item, layer, index in items.order_by("pk").values_list(
-            "pk", "vector__layer", "vector__index"
-        )
-        for proxy, value in known.get((layer, index), ())
+        (items[layer, index], proxy, value)
+        for proxy, layer, index, value in told["values"]
+        if (layer, index) in items
     ]
