@@ -92,3 +92,18 @@ _PROXIES = (
 
 PROXIES: Mapping[str, Proxy] = registered(_PROXIES)
 """Every proxy by name, the one that is announced as the best first."""
+
+
+def announced(names: Iterable[str]) -> str:
+    """Of the proxies with estimates the one that is announced as the best; empty for none.
+
+    The registry's order decides, so that nobody takes the proxy whose estimate they like. Names
+    that are not in it, of an archive, come after those that are.
+    """
+    known = [name for name in names if name]
+    return next((name for name in PROXIES if name in known), known[0] if known else "")
+
+
+def title_of(name: str) -> str:
+    """The English title of a proxy; its name where the registry has none."""
+    return PROXIES[name].title if name in PROXIES else name

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from django.db.models import Avg, Count, Q, QuerySet
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Extraction, ValueStatistics
@@ -77,6 +77,14 @@ class ProxyOfStudy:
 
     proxy: Proxy
     of_models: list[ProxyOfModel]
+
+    @property
+    def title(self) -> str:
+        return gettext(self.proxy.title)
+
+    @property
+    def description(self) -> str:
+        return gettext(self.proxy.description)
 
     @property
     def can_compute(self) -> bool:
