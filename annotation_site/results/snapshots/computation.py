@@ -170,7 +170,7 @@ def table_request(
         machines=machines,
         times=counted[["annotation_id", "annotator", "active_seconds"]],
         scores=scores[["annotator", "purpose", "list_id", "score"]],
-        populations=populations_of(study),
+        populations=_taken(populations_of(study), filters),
         missing=missing_frame(study, answers, filters),
         slots=None if filters.takes_a_part else study.annotators_per_list,
         keys=key_frame(study, filters),
@@ -178,6 +178,16 @@ def table_request(
         proxies=study_proxies(study),
     )
     return request, missing
+
+
+def _taken(populations: Populations, filters: Filters) -> Populations:
+    """The layers that the filter takes: what is estimated is of these alone."""
+    sizes = {
+        (model, kind, layer): size
+        for (model, kind, layer), size in populations.sizes.items()
+        if filters.takes_layer(kind, layer)
+    }
+    return Populations(sizes, populations.chosen)
 
 
 def _together(labels: AnnotationFrames, machines: AnnotationFrames) -> AnnotationFrames:
