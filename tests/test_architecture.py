@@ -101,12 +101,12 @@ FILES = {
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
     "api/serializers": (
-        "contents corpus files lists measurements monitoring neurons open_links people results "
-        "studies traces vector_search vector_sets"
+        "contents corpus files lists measurements monitoring neurons open_links people proxies "
+        "results studies traces vector_search vector_sets"
     ),
     "api/views": (
-        "contents corpus files lists measurements monitoring neurons open_links people results "
-        "site studies traces vector_search vector_sets"
+        "contents corpus files lists measurements monitoring neurons open_links people proxies "
+        "results site studies traces vector_search vector_sets"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
@@ -119,8 +119,8 @@ FILES = {
     ),
     "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_measurement enqueue_model export "
-        "import_annotations import_bundle migrate restore restore_study serve tidy"
+        "backup createadmin createtoken doctor enqueue_measurement enqueue_model estimate "
+        "export import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services "
@@ -154,15 +154,15 @@ FILES = {
         "references"
     ),
     "results/pages": (
-        "agreement attention disagreement disputes filter_words headline list_search marks missing "
-        "one_list people remarks results study_facts study_home summary tables values"
+        "agreement attention disagreement disputes estimates filter_words headline list_search marks "
+        "missing one_list people remarks results study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
         "dataframes facts filters keys machine_annotators missing model_names proxies reading "
         "registry request"
     ),
-    "results/views": "deletion exports home lists results",
+    "results/views": "deletion estimates exports home lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
         "selectors"

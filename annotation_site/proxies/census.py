@@ -74,7 +74,9 @@ def ready_of(weights: Iterable[str]) -> QuerySet[Extraction]:
     """Ready extractions of models with these weights, without what is long."""
     return (
         Extraction.objects.filter(
-            state=Extraction.State.READY, model__weights_digest__in=list(weights), restored=None
+            state=Extraction.State.READY,
+            model__weights_digest__in=list(weights),
+            restored__isnull=True,
         )
         .select_related("model")
         .defer("manifest", "plan", "environment")
@@ -172,7 +174,9 @@ def require_statistic(extraction: Extraction, column: str) -> None:
     )
     held = list(_layers(rows))
     _require_layers(extraction, [layer for layer, *_ in held])
-    sizes = sizes_of_lists(extraction) if has_all_lists(extraction) else {}
+    lists = Vector.objects.filter(extraction=extraction, kind=Kind.VALUE)
+    every = _layers(lists) if has_all_lists(extraction) else ()
+    sizes = {layer: highest + 1 for layer, _, _, highest in every}
     largest = extraction.model.d_ff if extraction.model else 0
     for layer, count, _, last in held:
         whole = max(last + 1, sizes.get(layer, largest))

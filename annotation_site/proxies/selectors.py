@@ -120,13 +120,10 @@ def proxies_of_study(study: Study) -> list[ProxyOfStudy]:
 
 def runs_of_study(study: Study) -> QuerySet[ProxyRun]:
     """The runs of the models of a study, at its minimum of tokens."""
-    extractions = value_extractions(study)
-    here = {
-        found.pk for one in extractions for found in with_lists(candidates(one, _here(extractions)))
-    }
-    return ProxyRun.objects.filter(extraction__in=here, min_tokens=study.min_tokens).select_related(
-        "extraction__model", "requested_by"
-    )
+    weights = {one.model.weights_digest for one in value_extractions(study) if one.model}
+    return ProxyRun.objects.filter(
+        extraction__model__weights_digest__in=weights, min_tokens=study.min_tokens
+    ).select_related("extraction__model", "requested_by")
 
 
 def _here(extractions: Iterable[Extraction]) -> list[Extraction]:

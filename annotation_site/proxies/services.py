@@ -246,7 +246,7 @@ def _known_now() -> dict[str, str]:
     ready = Extraction.objects.filter(
         Q(parameters__per_layer="all") | Q(counts__value_statistics__gt=0),
         state=Extraction.State.READY,
-        restored=None,
+        restored__isnull=True,
         model__isnull=False,
     )
     light = ready.select_related("model").defer("manifest", "plan", "environment").order_by("pk")
