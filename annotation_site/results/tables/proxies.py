@@ -24,8 +24,8 @@ def study_proxies(study: Study) -> Proxies | None:
         told = (extraction.restored or {}).get("proxies")
         if not told:
             continue
-        titles |= told["titles"]
-        missing |= told["missing"]
+        titles |= dict(told["titles"])
+        missing |= dict(told["missing"])
         values += _values(study, extraction, told)
         census += [
             (proxy, names[extraction.pk], layer, vectors, mean)
