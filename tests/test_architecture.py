@@ -73,9 +73,10 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons controls coverage intervals majority means members missing "
-        "one_annotation paper people permutations prefix_shares proxies side_by_side stopwords "
-        "strata stratified unjudged written"
+        "annotation_frames comparisons controls coverage estimate_lists estimate_models "
+        "estimate_tables estimates intervals majority means members missing one_annotation paper "
+        "people permutations prefix_shares proxies side_by_side stopwords strata stratified "
+        "unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -146,12 +147,12 @@ FILES = {
         "site_queue tidy views"
     ),
     "results": "forms models pseudonyms tasks urls",
-    "results/figures": "canvas charts coverage files layers prefix_shares",
+    "results/figures": "canvas charts coverage estimates files layers prefix_shares",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
-        "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
-        "downloads jobs labels_export labels_import labels_import_checks methods_paragraph product "
-        "references"
+        "archive_methods archive_proxies archive_reading archive_restore archive_study "
+        "archive_texts deletion downloads jobs labels_export labels_import labels_import_checks "
+        "methods_estimates methods_paragraph product references"
     ),
     "results/pages": (
         "agreement attention disagreement disputes estimates filter_words headline list_search marks "

@@ -14,6 +14,7 @@ from annotation_site.analysis.strata import Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.exports.table import table_from_frame
+from annotation_site.proxies.registry import announced, title_of
 from annotation_site.results.figures.canvas import printed, svg
 from annotation_site.results.figures.charts import (
     FigurePlan,
@@ -23,6 +24,8 @@ from annotation_site.results.figures.charts import (
     time_per_list,
 )
 from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
+from annotation_site.results.figures.estimates import NAME as ESTIMATES_FIGURE
+from annotation_site.results.figures.estimates import estimates_across_layers
 from annotation_site.results.figures.prefix_shares import prefix_shares_figure
 from annotation_site.results.tables.dataframes import (
     StudyAnnotations,
@@ -232,6 +235,7 @@ def populations_of(study: Study) -> Populations:
 
 def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
     yield from _across_layers(study, frames)
+    yield from _estimates(frames)
     pairs = frames["agreement_of_pairs"]
     people = sorted({*pairs["first"], *pairs["second"]})
     plans = (
@@ -272,6 +276,26 @@ def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[Fi
             "coverage",
             coverage_across_layers(rows, **options),
         )
+
+
+def _estimates(frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
+    """The figure of estimates across layers, one for each model of which a proxy is known."""
+    estimates = frames.get("estimates")
+    if estimates is None:  # of an older version
+        return
+    coverage = estimates[estimates["measure"] == "coverage"]
+    for number, (model, rows) in enumerate(coverage.groupby("model")):
+        known = rows[rows["layer_from"].isna() & rows["value"].notna()]
+        if proxy := announced(known["proxy"]):
+            plan = estimates_across_layers(
+                f"{ESTIMATES_FIGURE}-{number}",
+                rows,
+                model=str(model),
+                proxy=proxy,
+                proxy_title=title_of(proxy),
+            )
+            if plan is not None:
+                yield plan
 
 
 def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def study_proxies(study: Study) -> Proxies | None:
         if extraction.restored and extraction.restored.get("proxies")
     }
     for pk, of_archive in sorted(told.items()):
-        titles |= of_archive["titles"]
-        missing |= of_archive["missing"]
+        titles |= dict(of_archive["titles"])
+        missing |= dict(of_archive["missing"])
         values += _values(items[pk], of_archive)
         census += [
             (proxy, names[pk], layer, vectors, mean)
