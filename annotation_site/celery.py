@@ -38,6 +38,7 @@ SWEEPS = (
     "annotation_site.corpus.postings.postings_sweep",
     "annotation_site.measurements.sweeps.measurements_sweep",
     "annotation_site.traces.sweeps.traces_sweep",
+    "annotation_site.proxies.sweeps.proxies_sweep",
     "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.crowd.joining.crowd_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
@@ -86,7 +87,7 @@ app.conf.update(
     task_default_queue=RESULTS_QUEUE,
     task_routes={
         f"annotation_site.{stage}.tasks.*": {"queue": EXTRACTION_QUEUE}
-        for stage in ("corpus", "measurements", "traces")
+        for stage in ("corpus", "measurements", "traces", "proxies")
     },
     task_ignore_result=True,
     task_serializer="json",
@@ -104,7 +105,7 @@ app.conf.update(
 app.autodiscover_tasks(
     [
         f"annotation_site.{stage}"
-        for stage in ("corpus", "measurements", "results", "traces", "public")
+        for stage in ("corpus", "measurements", "results", "traces", "public", "proxies")
     ],
     related_name="tasks",
 )

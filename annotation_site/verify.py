@@ -37,6 +37,12 @@ from annotation_site.results.files.archive_annotations import (
 )
 from annotation_site.results.files.archive_checks import NOT_CHECKED, RecordChecks
 from annotation_site.results.files.archive_facts import Facts
+from annotation_site.results.files.archive_proxies import (
+    CENSUS,
+    PROXY_COLUMNS,
+    PROXY_MEMBERS,
+    proxies_from,
+)
 from annotation_site.results.tables.registry import tables_of
 
 TOLERANCE = 1e-9  # other processors add floats in another order
@@ -49,6 +55,7 @@ _FILES = {
     "skips": SKIP_COLUMNS,
 }
 _PREFIX_FILES = {**_FILES, "prefixes": PREFIX_COLUMNS}
+_PROXY_FILES = {"proxies": PROXY_COLUMNS, "census": CENSUS}
 _PARAMETERS = {"study", "tables", "counts", "extractions", "figures"}
 _GUIDELINES = re.compile(r"guidelines/version-([1-9][0-9]{0,8})\.md")
 
@@ -71,8 +78,14 @@ class _Opened:
     parameters: dict[str, Any]
     guidelines: list[int] = field(default_factory=list)
 
+    @property
+    def files(self) -> dict[str, tuple[Column, ...]]:
+        """Columns of the tables of labels, by name."""
+        more = _PROXY_FILES if set(PROXY_MEMBERS) & set(self.archive.names) else {}
+        return _files(self.parameters) | more
+
     def rows(self, name: str) -> list[Any]:
-        columns = _files(self.parameters)[name]
+        columns = self.files[name]
         if name == "lists" and self.is_first_format:
             columns = columns[:-1]
         like = marked(Table(name, columns, ()), self.is_made_up)
@@ -108,7 +121,7 @@ def verify(path: Path) -> Checked:
 def _whole(opened: _Opened) -> Checked:
     archive, parameters = opened.archive, opened.parameters
     choices = _choices(parameters)
-    files = {name: opened.rows(name) for name in _files(parameters)}
+    files = {name: opened.rows(name) for name in opened.files}
     checks = RecordChecks(files["lists"], files["tokens"], parameters, files.get("prefixes", ()))
     facts = Facts(opened.guidelines)
     with _unpacked(archive, "jsonl") as jsonl, _unpacked(archive, "parquet") as parquet:
@@ -121,6 +134,9 @@ def _whole(opened: _Opened) -> Checked:
             skips=_known_lists(files),
             slots=parameters["study"]["annotators_per_list"],
             several_patterns=parameters["study"]["several_patterns_per_token"],
+            proxies=proxies_from(files["proxies"], files["census"], files["lists"])
+            if "proxies" in files
+            else None,
         )
     computed = dict(tables_of(request))
     found = list(_of_members(opened, computed))
@@ -183,7 +199,7 @@ def _of_members(opened: _Opened, tables: Mapping[str, Table]) -> Iterator[str]:
     """Members that are missing, and those that no archive has."""
     expected = {f"tables/{name}.{end}" for name in tables for end in ("csv", "json")}
     expected |= {"environment.json", "labels/labels.jsonl", "labels/labels.parquet", CHECKSUMS}
-    expected |= {f"labels/{name}.csv" for name in _files(opened.parameters)}
+    expected |= {f"labels/{name}.csv" for name in opened.files}
     expected |= {PREFIXES_MEMBER} if "prefixes" in _files(opened.parameters) else set()
     expected |= {f"guidelines/version-{version}.md" for version in opened.guidelines}
     expected |= set(RESTORE_MEMBERS)
@@ -228,7 +244,8 @@ def _of_texts(
         else table
         for name, table in tables.items()
     }
-    for name, text in archive_texts.texts(parameters, told).items():
+    proxies = "proxies" in opened.files
+    for name, text in archive_texts.texts(parameters, told, proxies=proxies).items():
         if name not in opened.archive.names:
             continue
         stored = opened.archive.read(name, most=MOST_TEXT).decode(errors="replace")
@@ -253,7 +270,7 @@ class _Counted:
 
 
 def _files(parameters: Mapping[str, Any]) -> dict[str, tuple[Column, ...]]:
-    """Columns of the tables of labels, by name."""
+    """Columns of the tables of labels that every archive of such a study has, by name."""
     prefixes = parameters["study"].get("list_source") == SHOWS_PREFIXES
     return _PREFIX_FILES if prefixes else _FILES
 

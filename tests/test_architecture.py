@@ -22,7 +22,8 @@ ALLOWED = {
     "corpus": ANYWHERE | PURE,
     "measurements": ANYWHERE | PURE | {"corpus", "annotation"},
     "annotation": ANYWHERE | PURE | {"corpus"},
-    "results": ANYWHERE | PURE | {"corpus", "annotation"},
+    "proxies": ANYWHERE | PURE | {"corpus", "annotation"},
+    "results": ANYWHERE | PURE | {"corpus", "annotation", "proxies"},
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "results"},
     "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
     "public": ANYWHERE | PURE | {"corpus", "annotation", "results"},
@@ -72,9 +73,10 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons controls coverage intervals majority means members missing "
-        "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
-        "stratified unjudged written"
+        "annotation_frames comparisons controls coverage estimate_lists estimate_models "
+        "estimate_tables estimates intervals majority means members missing one_annotation paper "
+        "people permutations prefix_shares proxies side_by_side stopwords strata stratified "
+        "unjudged written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -100,12 +102,12 @@ FILES = {
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
     "api/serializers": (
-        "contents corpus files lists measurements monitoring neurons open_links people results "
-        "studies traces vector_search vector_sets"
+        "contents corpus files lists measurements monitoring neurons open_links people proxies "
+        "results studies traces vector_search vector_sets"
     ),
     "api/views": (
-        "contents corpus files lists measurements monitoring neurons open_links people results "
-        "site studies traces vector_search vector_sets"
+        "contents corpus files lists measurements monitoring neurons open_links people proxies "
+        "results site studies traces vector_search vector_sets"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
@@ -118,13 +120,14 @@ FILES = {
     ),
     "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_measurement enqueue_model export "
-        "import_annotations import_bundle migrate restore restore_study serve tidy"
+        "backup createadmin createtoken doctor enqueue_measurement enqueue_model estimate "
+        "export import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
+    "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
         "agreement judged landing lists lookups machines page picture places said shares similar "
         "tokens urls views"
@@ -144,23 +147,23 @@ FILES = {
         "site_queue tidy views"
     ),
     "results": "forms models pseudonyms tasks urls",
-    "results/figures": "canvas charts coverage files layers prefix_shares",
+    "results/figures": "canvas charts coverage estimates files layers prefix_shares",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
-        "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
-        "downloads jobs labels_export labels_import labels_import_checks methods_paragraph product "
-        "references"
+        "archive_methods archive_proxies archive_reading archive_restore archive_study "
+        "archive_texts deletion downloads jobs labels_export labels_import labels_import_checks "
+        "methods_estimates methods_paragraph product references"
     ),
     "results/pages": (
-        "agreement attention disagreement disputes filter_words headline list_search marks missing "
-        "one_list people remarks results study_facts study_home summary tables values"
+        "agreement attention disagreement disputes estimates filter_words headline list_search marks "
+        "missing one_list people remarks results study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
-        "dataframes facts filters keys machine_annotators missing model_names reading registry "
-        "request"
+        "dataframes facts filters keys machine_annotators missing model_names proxies reading "
+        "registry request"
     ),
-    "results/views": "deletion exports home lists results",
+    "results/views": "deletion estimates exports home lists results",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
         "selectors"
@@ -218,6 +221,9 @@ LATE = {
         "prometheus_client.generate_latest": "after django.setup(): as above",
         "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
         "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
+    },
+    "annotation_site/proxies/runs.py": {
+        "ffn_extract.wordnet.open_wordnet": "light: and for one proxy of several",
     },
     "annotation_site/public/apps.py": {
         "annotation_site.annotation.allocation.watchers.watch": "after django.setup(): models",

@@ -78,6 +78,8 @@ ACTIONS = {
     "trace_requested": _("requested a trace"),
     "trace_shared": _("shared a trace, or stopped sharing it"),
     "trace_deleted": _("deleted a trace"),
+    "proxy_requested": _("asked for a proxy of all value vectors"),
+    "proxy_cancelled": _("cancelled a proxy"),
     "corpus_uploaded": _("uploaded a corpus"),
     "corpus_deleted": _("deleted a corpus"),
     "vector_set_made": _("made a set of vectors"),

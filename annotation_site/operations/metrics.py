@@ -22,6 +22,7 @@ from django.views.decorators.http import require_safe
 from annotation_site.annotation.models import Revision
 from annotation_site.corpus.models import Extraction, ExtractionLayer
 from annotation_site.measurements.models import Measurement
+from annotation_site.proxies.models import ProxyRun
 from annotation_site.public.models import Publication
 from annotation_site.results.models import ExportJob, Snapshot
 from annotation_site.traces.models import Trace
@@ -138,6 +139,7 @@ def _waiting() -> dict[str, int]:
         "extractions": Extraction.objects.filter(state=Extraction.State.QUEUED).count(),
         "measurements": Measurement.objects.filter(state=Measurement.State.QUEUED).count(),
         "traces": Trace.waiting().count(),
+        "proxies": ProxyRun.waiting().count(),
         "layers": ExtractionLayer.objects.filter(
             state=ExtractionLayer.State.WAITING, extraction__state=Extraction.State.LAYERS
         ).count(),

@@ -17,6 +17,8 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.measurements.models import UNFINISHED as UNMEASURED
 from annotation_site.measurements.models import Measurement
 from annotation_site.operations import doctor
+from annotation_site.proxies.models import UNFINISHED as UNKNOWN
+from annotation_site.proxies.models import ProxyRun
 from annotation_site.public.models import Publication
 from annotation_site.results.models import ExportJob, Snapshot, StudyDeletion
 from annotation_site.traces.models import UNFINISHED as UNTRACED
@@ -42,11 +44,12 @@ class People:
 
 
 def results_at_work() -> list[ClaimedWork]:
-    """Unfinished work besides extractions, that which is being done first; five queries."""
+    """Unfinished work besides extractions, that which is being done first; seven queries."""
     which = {"state__in": ("due", "running")}
     found: list[ClaimedWork] = [
         *_light(Measurement.objects.filter(state__in=UNMEASURED)).order_by("pk")[:100],
         *Trace.objects.filter(state__in=UNTRACED).select_related("model").order_by("pk")[:100],
+        *_with_model(ProxyRun.objects.filter(state__in=UNKNOWN)).order_by("pk")[:100],
         *Snapshot.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
@@ -56,7 +59,7 @@ def results_at_work() -> list[ClaimedWork]:
 
 
 def failures(now: datetime) -> list[ClaimedWork]:
-    """Work that failed lately and was not tried again, the newest first; five queries."""
+    """Work that failed lately and was not tried again, the newest first; six queries."""
     since = now - FAILED_SINCE
     extractions = Extraction.objects.filter(
         state=Extraction.State.FAILED, finished_at__gte=since
@@ -79,7 +82,10 @@ def failures(now: datetime) -> list[ClaimedWork]:
     pages = Publication.objects.filter(
         state=Publication.State.FAILED, finished_at__gte=since
     ).select_related("study")
-    rows: list[Any] = [*extractions, *_light(failed), *snapshots, *exports, *pages]
+    proxies = ProxyRun.objects.filter(state=ProxyRun.State.FAILED, finished_at__gte=since)
+    rows: list[Any] = [
+        *extractions, *_light(failed), *_with_model(proxies), *snapshots, *exports, *pages,
+    ]  # fmt: skip
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return rows
 
@@ -87,6 +93,12 @@ def failures(now: datetime) -> list[ClaimedWork]:
 def _light(rows: QuerySet[Measurement]) -> QuerySet[Measurement]:
     """Measurements without what they gave."""
     return rows.defer("manifest", "environment", "words", "about")
+
+
+def _with_model(rows: QuerySet[ProxyRun]) -> QuerySet[ProxyRun]:
+    """Runs with their models' names, without what is long."""
+    long = ("extraction__manifest", "extraction__plan", "extraction__environment")
+    return rows.select_related("extraction__model").defer(*long)
 
 
 def findings() -> dict[str, doctor.Finding]:

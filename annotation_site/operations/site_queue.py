@@ -13,6 +13,7 @@ from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import STEP_TITLES
 from annotation_site.corpus.time_left import TimeLeft
 from annotation_site.measurements.models import Measurement
+from annotation_site.proxies.models import ProxyRun
 from annotation_site.public.models import Publication
 from annotation_site.results.files.jobs import CONTENTS
 from annotation_site.results.models import ExportJob, Snapshot, StudyDeletion
@@ -70,7 +71,7 @@ def _queued_extraction(one: TimeLeft) -> Queued:
 def _queued(row: Any) -> Queued:
     at_work = row.state == "running"
     done, total = getattr(row, "step_done", None), getattr(row, "step_total", None)
-    if isinstance(row, ExportJob):
+    if isinstance(row, ExportJob | ProxyRun):
         done, total = row.done, row.total
     return Queued(
         title=title_of(row),
@@ -88,6 +89,10 @@ def title_of(row: Any) -> str:
         return gettext("Measurement “%(title)s”") % {"title": row.title}
     if isinstance(row, Trace):
         return gettext("Trace with %(model)s") % {"model": row.model}
+    if isinstance(row, ProxyRun):
+        return gettext("Proxy “%(proxy)s” of %(model)s") % {
+            "proxy": row.proxy, "model": row.extraction.model,
+        }  # fmt: skip
     study = {"study": str(row.study)}
     if isinstance(row, Snapshot):
         return gettext("Results of “%(study)s”") % study
@@ -106,6 +111,8 @@ def address_of(row: Any) -> str:
         return reverse("measurements:measurement", args=[row.public_id])
     if isinstance(row, Trace):
         return reverse("traces:trace", args=[row.public_id])
+    if isinstance(row, ProxyRun):  # several studies may use it
+        return reverse("corpus:extraction", args=[row.extraction.public_id])
     if isinstance(row, StudyDeletion):
         return ""  # nobody can see the study any more
     if isinstance(row, Publication):

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from annotation_site.results.views import deletion
+from annotation_site.results.views import estimates as estimate_views
 from annotation_site.results.views import exports as export_views
 from annotation_site.results.views import home as home_views
 from annotation_site.results.views import lists as list_views
@@ -21,6 +22,22 @@ urlpatterns = [
     path("studies/<slug:slug>/delete/", deletion.delete, name="delete"),
     path("studies/<slug:slug>/results/", views.results, name="results"),
     path("studies/<slug:slug>/results/summary/", list_views.results_summary, name="summary"),
+    path("studies/<slug:slug>/estimates/", estimate_views.estimates, name="estimates"),
+    path(
+        "studies/<slug:slug>/estimates/status/",
+        estimate_views.estimates_status,
+        name="estimates_status",
+    ),
+    path(
+        "studies/<slug:slug>/estimates/compute/",
+        estimate_views.compute,
+        name="estimates_compute",
+    ),
+    path(
+        "studies/<slug:slug>/estimates/<uuid:public_id>/cancel/",
+        estimate_views.cancel,
+        name="estimates_cancel",
+    ),
     path("studies/<slug:slug>/run/lists/", list_views.lists, name="lists"),
     path("studies/<slug:slug>/lists/<int:number>/", list_views.one_list, name="list"),
     path("studies/<slug:slug>/adjudication/", list_views.adjudication, name="adjudication"),

@@ -16,6 +16,7 @@ from tests.annotation_site.factories import (
     assignment_of,
     client_of,
     make_measurement,
+    make_proxy_run,
     make_study,
     make_trace,
     make_vector_set,
@@ -205,6 +206,11 @@ GET = {
     "results:retry": (302, 403, 403, 405, 405, 405),
     "results:figure": (302, 403, 403, 404, 200, 200),
     "results:delete": (302, 403, 403, 404, 200, 200),
+    "results:estimates": (302, 403, 403, 404, 200, 200),
+    "results:estimates_status": (302, 403, 403, 404, 200, 200),
+    **dict.fromkeys(
+        ("results:estimates_compute", "results:estimates_cancel"), (302, 403, 403, 405, 405, 405)
+    ),
     "results:exports": (302, 403, 403, 404, 200, 200),
     "results:exports_status": (302, 403, 403, 404, 200, 200),
     "results:export_file": (302, 403, 403, 404, 200, 200),
@@ -241,6 +247,7 @@ def world_make() -> tuple[int, int]:
     make_measurement()
     make_vector_set()
     make_trace(requested_by=researcher_of(study))
+    make_proxy_run(study)
     return study.pk, assignment_of(study).pk
 
 
@@ -395,6 +402,10 @@ def address(name: str, study, assignment) -> str:
             "extension": "svg",
         },
         "results:delete": {"slug": study.slug},
+        "results:estimates": {"slug": study.slug},
+        "results:estimates_status": {"slug": study.slug},
+        "results:estimates_compute": {"slug": study.slug},
+        "results:estimates_cancel": addresses.proxy(study, assignment),
         "results:exports": {"slug": study.slug},
         "results:exports_status": {"slug": study.slug},
         "results:export_file": {

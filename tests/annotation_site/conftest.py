@@ -22,6 +22,7 @@ WAKING = (
     "corpus.extraction_runs",
     "measurements.services",
     "traces.services",
+    "proxies.services",
     "results.snapshots.services",
     "results.files.jobs",
     "public.services",

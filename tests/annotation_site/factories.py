@@ -37,6 +37,7 @@ from annotation_site.corpus.models import (
 from annotation_site.measurements.files import ReadFile, files_store
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import options_checked
+from annotation_site.proxies.models import ProxyRun
 from annotation_site.traces.answers import require_answer
 from annotation_site.traces.models import Trace, TraceContent
 
@@ -176,6 +177,20 @@ def make_measurement(model: LanguageModel | None = None, **changes: Any) -> Meas
             measurement, [ReadFile("saturation.csv", table), ReadFile("README.md", b"# Said\n")]
         )
     return measurement
+
+
+def make_proxy_run(study: Study, **changes: Any) -> ProxyRun:
+    """A ready run of a proxy of the study's model, asked for by its researcher, without layers."""
+    return ProxyRun.objects.create(
+        **{
+            "extraction": study.extractions.first(),
+            "proxy": "machine-affixes",
+            "min_tokens": study.min_tokens,
+            "state": ProxyRun.State.READY,
+            "requested_by": researcher_of(study),
+            **changes,
+        }
+    )
 
 
 TRACE = Path(__file__).parent.parent / "ffn_extract" / "data" / "trace.json"

@@ -177,6 +177,16 @@ def test_who_may_compute_results_again(world):
     assert tuple(c.post(url).status_code for c in clients) == (302, 403, 403, 404, 422, 422)
 
 
+def test_who_may_compute_and_cancel_proxies(world):
+    study, assignment, clients = world
+    url = address("results:estimates_compute", study, assignment)
+    # The world's model is not here with every value vector.
+    found = tuple(c.post(url, {"proxy": "machine-affixes"}).status_code for c in clients)
+    assert found == (302, 403, 403, 404, 422, 422)
+    url = address("results:estimates_cancel", study, assignment)
+    assert tuple(c.post(url).status_code for c in clients) == (302, 403, 403, 404, 302, 302)
+
+
 def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
@@ -184,7 +194,7 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
         "results:home", "results:results", "corpus:models", "annotation:new", "annotation:rules",
         "annotation:people", "annotation:run", "results:lists", "results:adjudication",
         "results:list",
-        "results:exports",
+        "results:exports", "results:estimates",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))

@@ -31,6 +31,13 @@ from annotation_site.results.files.archive_annotations import (
     request_of,
 )
 from annotation_site.results.files.archive_facts import Facts
+from annotation_site.results.files.archive_proxies import (
+    CENSUS,
+    PROXY_COLUMNS,
+    census_rows,
+    proxies_from,
+    proxy_rows,
+)
 from annotation_site.results.files.archive_study import study_members
 from annotation_site.results.files.labels_export import Report, annotation_records
 from annotation_site.results.files.methods_paragraph import extraction_rows, rules_of
@@ -41,6 +48,7 @@ from annotation_site.results.tables.keys import key_frame
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import skip_rows
 from annotation_site.results.tables.model_names import model_names
+from annotation_site.results.tables.proxies import study_proxies
 from annotation_site.results.tables.reading import one_moment
 from annotation_site.results.tables.registry import tables_of
 from annotation_site.sentences import Sentence
@@ -65,6 +73,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             **_prefixes(study),
             "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
             "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
+            **_proxies(study),
         }
         choices = _settings(study)
         guidelines = Guidelines.objects.filter(study=study).order_by("version")
@@ -78,12 +87,16 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
             skips=files["skips"].rows,
             slots=study.annotators_per_list,
             several_patterns=study.several_patterns_per_token,
+            proxies=proxies_from(files["proxies"].rows, files["census"].rows, lists)
+            if "proxies" in files
+            else None,
         )
         tables = dict(tables_of(request))
         counts = facts.counts(request, lists, files["skips"].rows)
         parameters = _parameters(study, version, choices, counts, with_names=with_names)
         with ArchiveWriter(file) as archive:
-            for name, text in archive_texts.texts(parameters, tables).items():
+            texts = archive_texts.texts(parameters, tables, proxies="proxies" in files)
+            for name, text in texts.items():
                 archive.add_text(name, text)
             archive.add_text("environment.json", archive_texts.json_text(_environment()))
             for one in guidelines:
@@ -197,6 +210,19 @@ def _prefixes(study: Study) -> dict[str, Table]:
         for rank, one in enumerate(stored[vector], start=1)
     ]
     return {"prefixes": Table("prefixes", PREFIX_COLUMNS, rows)}
+
+
+def _proxies(study: Study) -> dict[str, Table]:
+    """The tables of proxies, where the study has any."""
+    proxies = study_proxies(study)
+    if proxies is None:
+        return {}
+    items = study.items.order_by("pk").values_list("pk", flat=True)
+    numbers = {pk: number for number, pk in enumerate(items, start=1)}
+    return {
+        "proxies": Table("proxies", PROXY_COLUMNS, list(proxy_rows(proxies, numbers))),
+        "census": Table("census", CENSUS, list(census_rows(proxies))),
+    }
 
 
 def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, Annotation
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.missing import MISSING_COLUMNS
 from annotation_site.analysis.prefix_shares import KEY_COLUMNS
+from annotation_site.analysis.proxies import Proxies
 from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.table import Column
@@ -171,11 +172,12 @@ def request_of(
     skips: Iterable[Sequence[Any]] = (),
     slots: int | None = None,
     several_patterns: bool = False,
+    proxies: Proxies | None = None,
 ) -> TableRequest:
     """Make the input of `TABLES` from rows of `LIST_COLUMNS` and `MACHINE_COLUMNS` and the records.
 
     `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list; `several_patterns` says
-    whether an entry can be in several patterns.
+    whether an entry can be in several patterns; `proxies` name lists by their numbers.
 
     Counted are annotations that are neither surplus nor unblinded (docs/measures.md). Raises
     LabelsFileError for a record, and ValueError for a machine's answer, of a list that is not among
@@ -237,6 +239,7 @@ def request_of(
         slots=slots,
         keys=None if choices.keys is None else typed_frame(choices.keys, KEY_COLUMNS),
         several_patterns=several_patterns,
+        proxies=proxies,
     )
 
 

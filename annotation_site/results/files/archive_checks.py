@@ -29,6 +29,8 @@ NOT_CHECKED = {
     "labels/skips.csv: reason": "of skips that are not of an annotation",
     "labels/lists.csv: index, token_ids": "of lists that nobody has judged",
     "labels/prefixes.csv: prefix": "of lists that nobody has judged",
+    "labels/proxies.csv: value": "of lists that nobody has judged",
+    "labels/census.csv: title": "what proxies are called",
     "labels/tokens.csv: stopword, token, gloss": "which tokens are stop words, where the flags "
     "that were proposed do not show it, and the tokens of lists that nobody has judged",
     "labels/machines.csv": "the annotations of machine annotators; their tables are computed from "

@@ -10,6 +10,7 @@ from annotation_site.analysis.prefix_shares import BOTH, NONE
 from annotation_site.analysis.written import decimal, points, points_bound, share
 from annotation_site.exports.table import Table
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
+from annotation_site.results.files.methods_estimates import estimates
 from annotation_site.results.files.references import cite
 
 Row = dict[str, Any]
@@ -48,6 +49,7 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         _coverage(parameters, tables),
         _prefixes(tables),
         _differences(parameters, tables),
+        estimates(tables),
         _agreement(parameters["study"], tables),
         _intervals(parameters, tables),
         _software(parameters),

@@ -20,12 +20,19 @@ from annotation_site.errors import Invalid
 from annotation_site.exports import Table, csv_format, labels_jsonl
 from annotation_site.exports.annotation_records import AnnotationRecord, moment_of
 from annotation_site.exports.archive import ArchiveReader
-from annotation_site.exports.table import marked
+from annotation_site.exports.table import Column, marked
 from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
     PREFIXES_MEMBER,
     RESTORE_MEMBERS,
     SHOWS_PREFIXES,
+)
+from annotation_site.results.files.archive_proxies import (
+    CENSUS,
+    PROXY_COLUMNS,
+    PROXY_MEMBERS,
+    proxies_from,
+    stored_proxies,
 )
 from annotation_site.results.files.archive_texts import ARCHIVE_FORMAT
 from annotation_site.results.files.labels_import_checks import MOST
@@ -93,18 +100,36 @@ class Archive:
     @cached_property
     def lists(self) -> list[Sequence[Any]]:
         """Rows of LIST_COLUMNS."""
-        like = marked(Table("lists", LIST_COLUMNS, ()), self.is_made_up)
-        content = self.reader.read("labels/lists.csv", most=MOST_LISTS_BYTES)
         try:
-            rows = list(csv_format.read(content, name="lists", columns=like.columns).rows)
+            found = self._table("labels/lists.csv", LIST_COLUMNS)
         except ValueError as error:
             raise Invalid(f"labels/lists.csv is no table: {error}") from error
-        if not 0 < len(rows) <= MOST_LISTS:
-            raise Invalid(f"An archive has 1 to {MOST_LISTS:,} lists, and this one {len(rows):,}.")
-        found: list[Sequence[Any]] = [row[: len(LIST_COLUMNS)] for row in rows]
+        if not 0 < len(found) <= MOST_LISTS:
+            raise Invalid(f"An archive has 1 to {MOST_LISTS:,} lists, and this one {len(found):,}.")
         for number, row in enumerate(found, start=1):
             _check_list(number, row, shows_prefixes=self.shows_prefixes)
         return found
+
+    @cached_property
+    def proxies(self) -> dict[str, Any]:
+        """What each extraction keeps of the study's proxies, by digest; earlier archives and
+        studies without proxies have none."""
+        if not set(PROXY_MEMBERS) & set(self.reader.names):
+            return {}
+        try:
+            values, census = (
+                self._table(name, columns)
+                for name, columns in zip(PROXY_MEMBERS, (PROXY_COLUMNS, CENSUS), strict=True)
+            )
+            return stored_proxies(proxies_from(values, census, self.lists), self.lists)
+        except ValueError as error:
+            raise Invalid(f"{error} Somebody changed the archive.") from error
+
+    def _table(self, name: str, columns: tuple[Column, ...]) -> list[Sequence[Any]]:
+        like = marked(Table(name, columns, ()), self.is_made_up)
+        content = self.reader.read(name, most=MOST_LISTS_BYTES)
+        rows = csv_format.read(content, name=name, columns=like.columns).rows
+        return [row[: len(columns)] for row in rows]
 
     def lines(self, name: str, *, most: int) -> Iterator[tuple[str, Values]]:
         """Each line of a member with the words that name it in a sentence."""

@@ -135,7 +135,7 @@ class _Restoring:
         told = self.archive.told["extractions"]
         made = {one["bundle_digest"]: one for one in self.archive.parameters["extractions"]}
         used = {row[1] for row in self.archive.lists}
-        sizes, keys = self._sizes(), self._keys()
+        sizes, keys, proxies = self._sizes(), self._keys(), self.archive.proxies
         for one in told:
             digest = one["bundle_digest"]
             if digest in self.extractions or digest not in made or digest not in used:
@@ -152,7 +152,11 @@ class _Restoring:
                 bundle_digest=digest,
                 parameters=made[digest]["parameters"],
                 environment=made[digest]["environment"],
-                restored={"value_vectors": sizes.get(digest, {}), "keys": keys.get(digest, [])},
+                restored={
+                    "value_vectors": sizes.get(digest, {}),
+                    "keys": keys.get(digest, []),
+                    "proxies": proxies.get(digest),
+                },
                 requested_by=self.by,
                 finished_at=timezone.now(),
                 **{name: one[name] for name in archive_study.EXTRACTION_FIELDS},

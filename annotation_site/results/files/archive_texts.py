@@ -11,6 +11,7 @@ from annotation_site.exports.table import Table
 from annotation_site.results.files import product as own
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.archive_methods import methods
+from annotation_site.results.files.archive_proxies import FIELDS
 from annotation_site.results.files.references import bibliography
 
 _README = """\
@@ -27,7 +28,7 @@ archive format {archive_format}).
 | `labels/tokens.csv` | the tokens of these lists |
 {prefixes}| `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
 | `labels/machines.csv` | the annotations of machine annotators, a lower reference |
-| `labels/fields.md` | the meaning of each field of a record |
+{proxies}| `labels/fields.md` | the meaning of each field of a record |
 | `tables/` | each table as CSV and JSON |
 | `figures/` | {figures} |
 | `guidelines/` | every version of the guidelines; each record names its version |
@@ -49,6 +50,9 @@ check:
 
 
 _PREFIXES = "| `labels/prefixes.csv` | the prefixes of these lists, which show no tokens |\n"
+_PROXIES = (
+    "| `labels/proxies.csv`, `labels/census.csv` | numbers that are known of every value vector |\n"
+)
 _MADE_UP = (
     "Made-up annotations: a program wrote them, and no person judged a list. They show what the "
     "product does; report no number of them as a result."
@@ -69,17 +73,20 @@ def product() -> dict[str, Any]:
     }
 
 
-def texts(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, str]:
-    """All texts of the archive by the name of their member."""
+def texts(
+    parameters: Mapping[str, Any], tables: Mapping[str, Table], *, proxies: bool = False
+) -> dict[str, str]:
+    """All texts of the archive by the name of their member; `proxies` says whether it has any."""
     said = methods_text(parameters, tables)
     references = bibliography(said, version=parameters["product"]["version"])
     made_up = parameters["study"].get("made_up", False)
     return {
-        "README.md": _readme(parameters),
+        "README.md": _readme(parameters, proxies=proxies),
         "methods.md": said,
         "references.bib": f"% {_MADE_UP}\n\n{references}" if made_up else references,
         "parameters.json": json_text(parameters),
-        "labels/fields.md": fields_table(prefixes=_shows_prefixes(parameters)),
+        "labels/fields.md": fields_table(prefixes=_shows_prefixes(parameters))
+        + (FIELDS if proxies else ""),
     }
 
 
@@ -98,11 +105,12 @@ def _shows_prefixes(parameters: Mapping[str, Any]) -> bool:
     return bool(parameters["study"].get("list_source") == SHOWS_PREFIXES)
 
 
-def _readme(parameters: Mapping[str, Any]) -> str:
+def _readme(parameters: Mapping[str, Any], *, proxies: bool) -> str:
     wrote = parameters["product"]
     made_up = parameters["study"].get("made_up", False)
     return _README.format(
         prefixes=_PREFIXES if _shows_prefixes(parameters) else "",
+        proxies=_PROXIES if proxies else "",
         made_up=f"\n**{_MADE_UP}**\n" if made_up else "",
         title=escaped(parameters["study"]["title"]),
         product=wrote["name"],

@@ -8,7 +8,7 @@ from annotation_site.results.files.archive_texts import methods_text, product
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
 
-TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
+TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement", "estimates")
 OF_PREFIXES = ("prefix_shares", "keys")
 """More of a study whose lists are trigger prefixes."""
 

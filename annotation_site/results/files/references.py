@@ -257,6 +257,33 @@ REFERENCES: dict[str, Reference] = {
             "doi": "10.1080/01621459.1988.10478591",
         },
     ),
+    "cassel-etal-1976-some": Reference(
+        "Cassel et al.",
+        1976,
+        "article",
+        {
+            "title": "Some Results on Generalized Difference Estimation and Generalized "
+            "Regression Estimation for Finite Populations",
+            "author": "Cassel, Claes M. and Särndal, Carl E. and Wretman, Jan H.",
+            "journal": "Biometrika",
+            "volume": "63",
+            "number": "3",
+            "pages": "615--620",
+            "doi": "10.1093/biomet/63.3.615",
+        },
+    ),
+    "angelopoulos-etal-2023-ppi": Reference(
+        "Angelopoulos et al.",
+        2023,
+        "misc",
+        {
+            "title": "{PPI}++: Efficient Prediction-Powered Inference",
+            "author": "Angelopoulos, Anastasios N. and Duchi, John C. and Zrnic, Tijana",
+            "eprint": "2311.01453",
+            "archiveprefix": "arXiv",
+            "url": "https://arxiv.org/abs/2311.01453",
+        },
+    ),
 }
 """Every work that a methods paragraph can cite, by its BibTeX key."""
 

@@ -14,6 +14,7 @@ from annotation_site.analysis.strata import Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.exports.table import table_from_frame
+from annotation_site.proxies.registry import announced, title_of
 from annotation_site.results.figures.canvas import printed, svg
 from annotation_site.results.figures.charts import (
     FigurePlan,
@@ -23,6 +24,8 @@ from annotation_site.results.figures.charts import (
     time_per_list,
 )
 from annotation_site.results.figures.coverage import coverage_across_layers, coverage_alt_text
+from annotation_site.results.figures.estimates import NAME as ESTIMATES_FIGURE
+from annotation_site.results.figures.estimates import estimates_across_layers
 from annotation_site.results.figures.prefix_shares import prefix_shares_figure
 from annotation_site.results.tables.dataframes import (
     StudyAnnotations,
@@ -35,6 +38,7 @@ from annotation_site.results.tables.keys import key_frame
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import missing_frame
 from annotation_site.results.tables.model_names import model_names
+from annotation_site.results.tables.proxies import study_proxies
 from annotation_site.results.tables.registry import tables_for
 from annotation_site.results.tables.request import TableRequest
 
@@ -169,13 +173,24 @@ def table_request(
         machines=machines,
         times=counted[["annotation_id", "annotator", "active_seconds"]],
         scores=scores[["annotator", "purpose", "list_id", "score"]],
-        populations=populations_of(study),
+        populations=_taken(populations_of(study), filters),
         missing=missing_frame(study, answers, filters),
         slots=None if filters.takes_a_part else study.annotators_per_list,
         keys=key_frame(study, filters),
         several_patterns=study.several_patterns_per_token,
+        proxies=study_proxies(study),
     )
     return request, missing
+
+
+def _taken(populations: Populations, filters: Filters) -> Populations:
+    """The layers that the filter takes: what is estimated is of these alone."""
+    sizes = {
+        (model, kind, layer): size
+        for (model, kind, layer), size in populations.sizes.items()
+        if filters.takes_layer(kind, layer)
+    }
+    return Populations(sizes, populations.chosen)
 
 
 def _together(labels: AnnotationFrames, machines: AnnotationFrames) -> AnnotationFrames:
@@ -220,6 +235,7 @@ def populations_of(study: Study) -> Populations:
 
 def _plans(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
     yield from _across_layers(study, frames)
+    yield from _estimates(frames)
     pairs = frames["agreement_of_pairs"]
     people = sorted({*pairs["first"], *pairs["second"]})
     plans = (
@@ -260,6 +276,26 @@ def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[Fi
             "coverage",
             coverage_across_layers(rows, **options),
         )
+
+
+def _estimates(frames: dict[str, pd.DataFrame]) -> Iterator[FigurePlan]:
+    """The figure of estimates across layers, one for each model of which a proxy is known."""
+    estimates = frames.get("estimates")
+    if estimates is None:  # of an older version
+        return
+    coverage = estimates[estimates["measure"] == "coverage"]
+    for number, (model, rows) in enumerate(coverage.groupby("model")):
+        known = rows[rows["layer_from"].isna() & rows["value"].notna()]
+        if proxy := announced(known["proxy"]):
+            plan = estimates_across_layers(
+                f"{ESTIMATES_FIGURE}-{number}",
+                rows,
+                model=str(model),
+                proxy=proxy,
+                proxy_title=title_of(proxy),
+            )
+            if plan is not None:
+                yield plan
 
 
 def _counts(study: Study, answers: StudyAnnotations, labels: AnnotationFrames) -> dict[str, Any]:

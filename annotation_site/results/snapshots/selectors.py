@@ -24,6 +24,7 @@ from annotation_site.results.tables.filters import Filters
 FIGURE_ORDER = (
     "coverage-across-layers",
     "prefix-shares",
+    "estimates-across-layers",
     "coverage-by-kind",
     "agreement-matrix",
     "time-per-list",

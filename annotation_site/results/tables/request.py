@@ -22,10 +22,12 @@ from annotation_site.analysis.agreement.tables import (
 from annotation_site.analysis.annotation_frames import typed_frame
 from annotation_site.analysis.coverage import (
     AnnotationFrames,
+    annotation_coverage,
     coverage_of_lists,
     list_counts,
     list_coverage,
 )
+from annotation_site.analysis.estimate_models import VALUE, EstimateInput
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.means import mean_intervals
 from annotation_site.analysis.missing import MISSING_COLUMNS, skips_by_group
@@ -35,7 +37,8 @@ from annotation_site.analysis.prefix_shares import (
     list_prefix_shares,
     share_names,
 )
-from annotation_site.analysis.strata import NOTHING_KNOWN, Populations, joined
+from annotation_site.analysis.proxies import Proxies
+from annotation_site.analysis.strata import NOTHING_KNOWN, ONE_ANNOTATOR, Populations, joined
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
     "agreement": ("model",),
@@ -44,8 +47,6 @@ AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
     "agreement_by_category": ("model", "category"),
 }
 """Tables of every measure, and what makes a row of each."""
-
-ONE_ANNOTATOR = "one annotator alone: another may find other concepts"
 
 FINAL = "adjudicated"
 """The annotator that adjudicated annotations go by."""
@@ -95,6 +96,8 @@ class TableRequest:
     several_patterns
         Whether a prefix can be in several patterns. Measures of agreement that take an entry to be
         in one at most are then undefined. Of top tokens they leave out such annotations instead.
+    proxies
+        Numbers that are known of every value vector, for estimates; None where there are none.
     """
 
     labels: AnnotationFrames
@@ -117,6 +120,7 @@ class TableRequest:
     slots: int | None = None
     keys: pd.DataFrame | None = None
     several_patterns: bool = False
+    proxies: Proxies | None = None
 
     @property
     def has_prefixes(self) -> bool:
@@ -167,8 +171,33 @@ class TableRequest:
     @cached_property
     def intervals(self) -> pd.DataFrame:
         """Means with intervals, of all layers together (``layer`` missing), then of each."""
-        measures = ["coverage", "coverage_with_stopwords", *self.categories, *_CONCEPTS]
-        return self._means(self.lists, measures, counts=_CONCEPTS)
+        return self._means(self.lists, self._measures, counts=_CONCEPTS)
+
+    @property
+    def _measures(self) -> list[str]:
+        """The columns of `lists` that are averaged."""
+        return ["coverage", "coverage_with_stopwords", *self.categories, *_CONCEPTS]
+
+    @cached_property
+    def estimates(self) -> EstimateInput:
+        """The judged lists with their proxies, for estimates of all value vectors."""
+        lists = self.lists
+        several = lists[(lists["kind"] == VALUE) & (lists["annotations"] > 1)]["list_id"]
+        rows = self.covering.annotations
+        said = annotation_coverage(
+            _of(self.covering, rows[rows["list_id"].isin(several)]), min_tokens=self.min_tokens
+        ).rename(columns=dict(zip(("concepts", "concepts_with_stopwords"), _CONCEPTS, strict=True)))
+        unused = {name: 0.0 for name in self.categories if name not in said.columns}
+        return EstimateInput(
+            lists,
+            said.assign(**unused),
+            self._measures,
+            counts=_CONCEPTS,
+            populations=self.populations,
+            proxies=self.proxies,
+            annotators=self._annotators,
+            intervals=bool(self.resamples),
+        )
 
     @property
     def prefix_shares(self) -> pd.DataFrame:

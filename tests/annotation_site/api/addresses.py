@@ -4,6 +4,7 @@ from typing import Any
 
 from annotation_site.corpus.models import VectorSet
 from annotation_site.measurements.models import Measurement
+from annotation_site.proxies.models import ProxyRun
 from annotation_site.traces.models import Trace
 
 ANYBODY = (401, 200, 200, 200, 200, 200)
@@ -109,6 +110,8 @@ GET = {
     "api:exports": OWN_STUDY,
     "api:export_state": OWN_STUDY,
     "api:export_file": OWN_STUDY,
+    "api:proxies": OWN_STUDY,
+    "api:proxy": OWN_STUDY,
     "api:publication": OWN_STUDY,
     "api:table": OWN_STUDY,
     "api:export": OWN_STUDY,
@@ -129,7 +132,7 @@ OF_A_STUDY = {
     "texts", "study_people", "items", "assignments", "annotations", "results",
     "progress", "flags", "payments", "open_links", "study_lists", "references", "adjudication",
     "retry_results",
-    "snapshots", "figures", "exports", "publication",
+    "snapshots", "figures", "exports", "publication", "proxies",
 }  # fmt: skip
 
 
@@ -151,6 +154,12 @@ def vector_set(assignment: Any) -> dict[str, Any]:
 def trace(assignment: Any) -> dict[str, Any]:
     """The newest trace; in a world without one, what nothing has."""
     return {"public_id": newest(Trace.objects, "public_id", assignment.public_id)}
+
+
+def proxy(study: Any, assignment: Any) -> dict[str, Any]:
+    """The newest run of a proxy; in a world without one, what nothing has."""
+    found = newest(ProxyRun.objects, "public_id", assignment.public_id)
+    return {"slug": study.slug, "public_id": found}
 
 
 def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
@@ -184,6 +193,7 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
             "other": measurement(assignment)["public_id"],
         },
         "trace": trace(assignment),
+        "proxy": proxy(study, assignment),
         "token": {"public_id": assignment.public_id},
         "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},

@@ -39,6 +39,7 @@ from tests.annotation_site.factories import (
     assignment_of,
     make_invitation,
     make_measurement,
+    make_proxy_run,
     make_study,
     make_trace,
     make_vector_set,
@@ -110,6 +111,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "other": [str(measurement.public_id)],
         "token_id": [1],
         "traces": [str(trace.public_id)],
+        "proxies": [str(make_proxy_run(study).public_id)],
         "layer": [0],
         "index": [0],
         "item": [done.item_id],
@@ -136,7 +138,7 @@ def with_what_exists(case: Any, known: dict[str, list[Any]], choose: Any) -> Non
         kind = name if name != "public_id" else area
         if kind == "studies":
             within = case.operation.path.split("/")[4]
-            kind = within if within in ("exports", "links") else "people"
+            kind = within if within in ("exports", "links", "proxies") else "people"
         if choose(st.integers(0, 3)):
             case.path_parameters[name] = choose(st.sampled_from(known[kind]))
     if not isinstance(case.body, dict):

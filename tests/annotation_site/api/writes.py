@@ -98,6 +98,9 @@ WRITES = {
     ("api:results", "POST"): (None, (401, 403, 403, 404, 422, 422)),  # no answer yet
     # What has not failed cannot be tried again.
     ("api:retry_results", "POST"): (None, (401, 403, 403, 404, 422, 422)),
+    # Its model is not here with every value vector.
+    ("api:proxies", "POST"): ({"proxy": "machine-affixes"}, (401, 403, 403, 404, 422, 422)),
+    ("api:proxy", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:exports", "POST"): ({"content": "jsonl"}, (401, 403, 403, 404, 202, 202)),
 }
 

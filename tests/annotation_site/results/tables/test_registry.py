@@ -18,13 +18,13 @@ from annotation_site.analysis.annotation_frames import (
     kind_heading,
 )
 from annotation_site.analysis.paper import PAPER_TABLE_2
-from annotation_site.analysis.strata import ALL_VECTORS, Populations
+from annotation_site.analysis.strata import ALL_VECTORS, ONE_ANNOTATOR, Populations
 from annotation_site.results.figures import charts
 from annotation_site.results.pages import tables
 from annotation_site.results.pages.remarks import warnings_of
 from annotation_site.results.pages.values import group_name
 from annotation_site.results.tables.registry import TABLES
-from annotation_site.results.tables.request import ONE_ANNOTATOR, TableRequest
+from annotation_site.results.tables.request import TableRequest
 from benchmarks.coverage import frames_of
 from tests.annotation_site.analysis.agreement_frames import random_labels
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels
