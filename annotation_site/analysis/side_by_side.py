@@ -182,6 +182,7 @@ def _encoded(
         size=np.array([len(patterns[key].ranks) for key in keys], dtype=np.int64),
         words=words,
         category=np.array([names.index(patterns[key].category) for key in keys], dtype=np.int64),
+        stopwords=np.zeros(len(keys), dtype=np.bool_),
         first=np.cumsum(count) - count,
         count=count,
     ), keys

@@ -32,6 +32,8 @@ class Patterns:
         bit, so that comparing numbers compares ranks.
     category
         Index into `Answers.categories`.
+    stopwords
+        Whether the pattern is flagged as stopwords or punctuation.
     first, count
         Per annotation: row of its first pattern, and how many it has.
     """
@@ -41,8 +43,14 @@ class Patterns:
     size: Integers
     words: NDArray[np.uint64]
     category: Integers
+    stopwords: NDArray[np.bool_]
     first: Integers
     count: Integers
+
+    def members(self, rows: Integers, width: int) -> NDArray[np.bool_]:
+        """Whether each of `width` ranks is in each of these patterns, shape (rows, width)."""
+        octets = self.words[rows].astype(">u8").view(np.uint8)
+        return np.unpackbits(octets, axis=1, count=width).astype(np.bool_)
 
 
 @dataclass(frozen=True, eq=False)

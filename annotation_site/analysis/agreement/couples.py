@@ -53,7 +53,7 @@ def beside(
     first, second = _named(first, categories), _named(second, categories)
     sets, code = np.unique(np.concatenate([first.sets, second.sets]), axis=0, return_inverse=True)
     codes = np.split(code, [len(first.sets)])
-    patterns = _joined(first.patterns, second.patterns)
+    patterns = joined_patterns(first.patterns, second.patterns)
     rows = np.arange(len(chosen))
     person, names = pd.factorize(chosen["annotator"], sort=True)
     pairs = Pairs(
@@ -111,13 +111,15 @@ def _stacked(one: Grid, other: Grid, beyond: int) -> Grid:
     )
 
 
-def _joined(one: Patterns, other: Patterns) -> Patterns:
+def joined_patterns(one: Patterns, other: Patterns) -> Patterns:
+    """The annotations of both, one after the other."""
     return Patterns(
         annotation=np.append(one.annotation, other.annotation + len(one.count)),
         row=np.append(one.row, other.row),
         size=np.append(one.size, other.size),
         words=_stacked(one.words, other.words, 0),
         category=np.append(one.category, other.category),
+        stopwords=np.append(one.stopwords, other.stopwords),
         first=np.append(one.first, other.first + len(one.size)),
         count=np.append(one.count, other.count),
     )

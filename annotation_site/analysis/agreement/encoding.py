@@ -104,6 +104,7 @@ class _Members:
     categories: tuple[str, ...]
     pattern: Integers  # a number of each pattern's own, ascending
     row: Integers  # in `AnnotationFrames.members`
+    stopwords: NDArray[np.bool_]
 
     @classmethod
     def of(cls, labels: AnnotationFrames, order: Integers, *, min_tokens: int) -> "_Members":
@@ -126,6 +127,7 @@ class _Members:
             categories=tuple(str(name) for name in names),
             pattern=pattern[chosen],
             row=chosen,
+            stopwords=rows["stopwords"].to_numpy(dtype=np.bool_)[chosen],
         )
 
     def of_category(self, name: str | None) -> "_Members":
@@ -141,6 +143,7 @@ class _Members:
             categories=self.categories,
             pattern=self.pattern[kept],
             row=self.row[kept],
+            stopwords=self.stopwords[kept],
         )
 
     def patterns(self, annotations: int, width: int) -> Patterns:
@@ -160,6 +163,7 @@ class _Members:
             size=np.diff(np.append(start, len(self.token))),
             words=words,
             category=self.category[start],
+            stopwords=self.stopwords[start],
             first=np.cumsum(count) - count,
             count=count,
         )

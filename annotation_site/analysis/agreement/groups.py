@@ -10,10 +10,12 @@ from scipy import sparse
 
 from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import Integers
+from annotation_site.analysis.agreement.chance import Shuffled, shuffled
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.agreement.measure import Measure, Statistics
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.annotation_frames import AnnotationFrames
+from annotation_site.analysis.intervals import SEED
 from annotation_site.analysis.strata import STRATA, Marks, Populations, Strata
 
 Cell = tuple[str | None, str]
@@ -56,12 +58,19 @@ class Agreement:
         Columns of `lists` within whose values lists are resampled.
     unit
         A column of `lists`: those with the same value are drawn together.
+    seed
+        Of the shuffles behind `chance`.
+    of_lists
+        Where each list is a pair of annotations, the agreement of the lists themselves, whose
+        shuffles these are too.
     """
 
     annotations: Mapping[str | None, EncodedAnnotations]
     measures: Mapping[str, Measure]
     strata: tuple[str, ...] = STRATA
     unit: str = "list_id"
+    seed: int = SEED
+    of_lists: "Agreement | None" = None
 
     @property
     def lists(self) -> pd.DataFrame:
@@ -76,6 +85,28 @@ class Agreement:
             for category, answers in self.annotations.items()
             for name, measure in self.measures.items()
             if not measure.undefined and not (answers.one_category and measure.needs_categories)
+        }
+
+    @cached_property
+    def shuffled(self) -> dict[str | None, Shuffled]:
+        """Annotations with shuffled entries by category, None for all."""
+        if self.of_lists is None:
+            return {
+                category: shuffled(answers, seed=self.seed)
+                for category, answers in self.annotations.items()
+            }
+        return {
+            category: one.by_pair(self.annotations[category])
+            for category, one in self.of_lists.shuffled.items()
+        }
+
+    @cached_property
+    def chance(self) -> dict[Cell, Statistics]:
+        """Statistics of shuffled annotations, of the measures that have a chance level."""
+        return {
+            (category, name): self.measures[name].function(self.shuffled[category].annotations)
+            for category, name in self.statistics
+            if self.measures[name].has_chance
         }
 
     def drawn(self, populations: Populations) -> "Drawn":
@@ -94,7 +125,7 @@ class Agreement:
     def by_pair(self) -> "Agreement":
         """The agreement of every two people, with the columns ``first`` and ``second``."""
         pairs = {category: answers.by_pair() for category, answers in self.annotations.items()}
-        return Agreement(pairs, self.measures)
+        return Agreement(pairs, self.measures, seed=self.seed, of_lists=self)
 
 
 def measure_agreement(
@@ -103,6 +134,7 @@ def measure_agreement(
     min_tokens: int,
     categories: Sequence[str] = (),
     measures: Mapping[str, Measure] = AGREEMENT_MEASURES,
+    seed: int = SEED,
 ) -> Agreement:
     """Prepare the tables of agreement.
 
@@ -116,13 +148,16 @@ def measure_agreement(
         Categories that tables can be split by.
     measures
         Which measures to compute.
+    seed
+        Of the shuffles behind chance levels.
 
     Raises
     ------
     ValueError
         When `min_tokens` is below 1, or a person has two annotations of one list.
     """
-    return Agreement(encode(labels, min_tokens=min_tokens, categories=categories), measures)
+    known = encode(labels, min_tokens=min_tokens, categories=categories)
+    return Agreement(known, measures, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)

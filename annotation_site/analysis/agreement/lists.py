@@ -172,7 +172,9 @@ def retest_table(
     """
     first, second = agreement.annotations[None], repeats.annotations[None]
     same_person = couples(first, second, on=["annotator"])
-    both = Agreement({None: beside(first, second, same_person)}, agreement.measures)
+    both = Agreement(
+        {None: beside(first, second, same_person)}, agreement.measures, seed=agreement.seed
+    )
     options: dict[str, Any] = {"resamples": resamples, "seed": seed, "populations": populations}
     everybody = _everybody(both, options)
     everybody.insert(0, "annotator", None)
@@ -211,7 +213,7 @@ def machine_table(
     first, second = agreement.annotations[None], program.annotations[None]
     found = couples(first, second)
     chosen = found[~found["annotator"].isin(list(apart))]
-    both = Agreement({None: beside(first, second, chosen)}, agreement.measures)
+    both = Agreement({None: beside(first, second, chosen)}, agreement.measures, seed=agreement.seed)
     options: dict[str, Any] = {"resamples": resamples, "seed": seed, "populations": populations}
     return _everybody(both, options)
 

@@ -77,7 +77,8 @@ def match(patterns: Patterns, pairs: Pairs) -> Matching:
     Among equal optima the one is taken that holds the earliest candidate in this order, then the
     earliest of the rest, and so on: larger overlap; then, of the two patterns, the one whose
     first differing member has the better rank (the earlier pattern of the two compared first);
-    then, for equal token sets only, equal categories and the categories' names. So neither a
+    then, for equal token sets only, equal categories and the categories' names, then equal flags
+    for stopwords. So neither a
     pattern's number nor which of the people comes first decides. Patterns that are equal in all
     of this are interchangeable.
     """
@@ -155,7 +156,8 @@ def _positions(found: Candidates, patterns: Patterns, jaccard: Floats) -> Intege
     width = int(patterns.category.max(initial=0)) + 1
     names = np.minimum(one, other) * width + np.maximum(one, other)
     categories = np.where(one == other, 0, width * width) + names
-    order = np.lexsort((categories, tokens, -jaccard, found.pair))
+    flags = patterns.stopwords[found.first] != patterns.stopwords[found.second]
+    order = np.lexsort((flags, categories, tokens, -jaccard, found.pair))
     position = np.empty(len(order), dtype=np.int64)
     position[order] = np.arange(len(order)) - found.start[found.pair]
     return position

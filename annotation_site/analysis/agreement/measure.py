@@ -70,6 +70,10 @@ class Measure:
         True where it compares categories, and so says nothing about a single one.
     needs_one_pattern
         True where it takes an entry to be in one pattern at most.
+    needs_flags
+        True where it compares flags for stopwords.
+    has_chance
+        True where a chance level says something: on patterns, and not corrected for chance.
     undefined
         Why it has no value in a study, where it has none.
     function
@@ -86,6 +90,8 @@ class Measure:
     function: Callable[[EncodedAnnotations], Statistics]
     needs_categories: bool = False
     needs_one_pattern: bool = False
+    needs_flags: bool = False
+    has_chance: bool = False
     undefined: str = ""
 
 

@@ -4,8 +4,10 @@ Each function takes `Answers` and gives `Statistics`. The definitions are in ``d
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotation_site.analysis.agreement.annotations import EncodedAnnotations
 from annotation_site.analysis.agreement.arrays import Floats, Integers
@@ -30,21 +32,30 @@ def matched_jaccard(answers: EncodedAnnotations) -> Statistics:
     found = answers.matching
     overlap = found.summed(found.candidates.jaccard)
     matched = found.summed(np.ones(len(found.candidates.pair)))
-    return _mean_over_lists(answers, ratio(overlap, found.patterns - matched), NO_PATTERN)
+    return mean_over_lists(answers, ratio(overlap, found.patterns - matched), NO_PATTERN)
 
 
 def pattern_f1(answers: EncodedAnnotations) -> Statistics:
     """Twice the matched patterns that share half of their tokens, over all patterns."""
     found = answers.matching
     half = found.summed(found.half)
-    return _mean_over_lists(answers, ratio(2 * half, found.patterns), NO_PATTERN)
+    return mean_over_lists(answers, ratio(2 * half, found.patterns), NO_PATTERN)
 
 
 def matched_category(answers: EncodedAnnotations) -> Statistics:
     """The share of matched patterns, overlap at least one half, that have the same category."""
+    return _same_of_matched(answers, answers.patterns.category)
+
+
+def matched_stopwords(answers: EncodedAnnotations) -> Statistics:
+    """The share of matched patterns, overlap at least one half, that have the same flag."""
+    return _same_of_matched(answers, answers.patterns.stopwords)
+
+
+def _same_of_matched(answers: EncodedAnnotations, said: NDArray[Any]) -> Statistics:
+    """The share of matched patterns of which both people say the same; `said` of each pattern."""
     found = answers.matching
-    category = answers.patterns.category
-    same = category[found.candidates.first] == category[found.candidates.second]
+    same = said[found.candidates.first] == said[found.candidates.second]
     half = per_list(answers, found.summed(found.half))
     return Statistics(
         parts={
@@ -62,15 +73,23 @@ def matched_category(answers: EncodedAnnotations) -> Statistics:
     )
 
 
+def pattern_count(answers: EncodedAnnotations) -> Statistics:
+    """The share of pairs of annotations with equally many patterns, where one has any."""
+    first, second = answers.matching.candidates.shape.T
+    equal = (first == second).astype(np.float64)
+    equal[first + second == 0] = np.nan
+    return mean_over_lists(answers, equal, NO_PATTERN)
+
+
 def adjusted_rand(answers: EncodedAnnotations) -> Statistics:
     """The adjusted Rand index of two groupings of a list; tokens without pattern are alone."""
     found, pairs, patterns = answers.matching.candidates, answers.pairs, answers.patterns
     together = np.bincount(
-        patterns.annotation, weights=_couples(patterns.size), minlength=len(answers.length)
+        patterns.annotation, weights=pairs_of(patterns.size), minlength=len(answers.length)
     )
     one, other = together[pairs.first], together[pairs.second]
-    both = np.bincount(found.pair, weights=_couples(found.shared), minlength=len(one))
-    couples = _couples(answers.length[pairs.first])
+    both = np.bincount(found.pair, weights=pairs_of(found.shared), minlength=len(one))
+    couples = pairs_of(answers.length[pairs.first])
     # Multiplied out by 2 · couples, so that only whole numbers are compared with 0.
     index = ratio(2 * (both * couples - one * other), (one + other) * couples - 2 * one * other)
     invalid = answers.overlapping[pairs.first] | answers.overlapping[pairs.second]
@@ -81,10 +100,10 @@ def adjusted_rand(answers: EncodedAnnotations) -> Statistics:
         ALL_OR_NOTHING: per_list(answers, np.isnan(index) & ~invalid),
         SEVERAL_PATTERNS: np.rint(per_list(answers, dropped * share)),
     }
-    return replace(_mean_over_lists(answers, index, ALL_OR_NOTHING), left_out=left_out)
+    return replace(mean_over_lists(answers, index, ALL_OR_NOTHING), left_out=left_out)
 
 
-def _mean_over_lists(
+def mean_over_lists(
     answers: EncodedAnnotations, values: Floats, undefined: tuple[str, str]
 ) -> Statistics:
     """The mean over the pairs of annotations of each list, where defined, then over lists."""
@@ -101,7 +120,8 @@ def _mean_over_lists(
     )
 
 
-def _couples(size: Integers) -> Floats:
+def pairs_of(size: Integers) -> Floats:
+    """Number of pairs of so many entries."""
     return np.asarray(size * (size - 1) / 2, dtype=np.float64)
 
 

@@ -69,6 +69,7 @@ def _patterns(sides: Sequence[Sequence[Sequence[int]]], length: int) -> Patterns
         size=size,
         words=words,
         category=np.zeros(len(rows), dtype=np.int64),
+        stopwords=np.zeros(len(rows), dtype=np.bool_),
         first=np.cumsum(count) - count,
         count=count,
     )

@@ -8,16 +8,20 @@ from dataclasses import replace
 from functools import partial
 
 from annotation_site.analysis.agreement.measure import Measure
+from annotation_site.analysis.agreement.omega import omega_index
 from annotation_site.analysis.agreement.patterns import (
     adjusted_rand,
     matched_category,
     matched_jaccard,
+    matched_stopwords,
+    pattern_count,
     pattern_f1,
 )
 from annotation_site.analysis.agreement.tokens import (
     Codes,
     cohen_kappa,
     fleiss_kappa,
+    gwet_ac1,
     krippendorff_alpha,
     masi_alpha,
     percent_agreement,
@@ -30,6 +34,8 @@ _COHEN = "Cohen (1960), A coefficient of agreement for nominal scales"
 _COHEN_URL = "https://doi.org/10.1177/001316446002000104"
 _FLEISS = "Fleiss (1971), Measuring nominal scale agreement among many raters"
 _FLEISS_URL = "https://doi.org/10.1037/h0031619"
+_GWET = "Gwet (2008), Computing inter-rater reliability in the presence of high agreement"
+_GWET_URL = "https://doi.org/10.1348/000711006X126600"
 _KRIPPENDORFF = "Krippendorff (2011), Computing Krippendorff's alpha-reliability"
 _KRIPPENDORFF_URL = "https://repository.upenn.edu/handle/20.500.14332/2089"
 _MASI = "Passonneau (2006), Measuring agreement on set-valued items (MASI)"
@@ -42,6 +48,8 @@ _F1 = "Van Rijsbergen (1979), Information retrieval, chapter 7"
 _F1_URL = "https://www.dcs.gla.ac.uk/Keith/Chapter.7/Ch.7.html"
 _RAND = "Hubert and Arabie (1985), Comparing partitions"
 _RAND_URL = "https://doi.org/10.1007/BF01908075"
+_OMEGA = "Collins and Dent (1988), Omega: a general formulation of the Rand index"
+_OMEGA_URL = "https://doi.org/10.1207/s15327906mbr2302_6"
 
 _MEASURES = (
     Measure(
@@ -78,6 +86,19 @@ _MEASURES = (
         unit="tokens",
         on="tokens",
         function=partial(fleiss_kappa, coding=Codes.concept),
+    ),
+    Measure(
+        name="gwet_ac1_concept",
+        title="Gwet's AC1, in a concept",
+        definition="Agreement on whether a %(entry)s is in some concept, corrected for the "
+        "chance agreement 2π(1 − π), with π the mean share of people who put a %(entry)s into "
+        "a concept. It stays high where nearly all %(entries)s get the same label and kappa "
+        "falls; lists may have different people and numbers of people.",
+        source=_GWET,
+        url=_GWET_URL,
+        unit="tokens",
+        on="tokens",
+        function=gwet_ac1,
     ),
     Measure(
         name="krippendorff_alpha_concept",
@@ -167,6 +188,7 @@ _MEASURES = (
         unit="lists",
         on="patterns",
         function=matched_jaccard,
+        has_chance=True,
     ),
     Measure(
         name="pattern_f1",
@@ -179,6 +201,7 @@ _MEASURES = (
         unit="lists",
         on="patterns",
         function=pattern_f1,
+        has_chance=True,
     ),
     Measure(
         name="matched_category_agreement",
@@ -191,6 +214,32 @@ _MEASURES = (
         on="patterns",
         function=matched_category,
         needs_categories=True,
+        has_chance=True,
+    ),
+    Measure(
+        name="matched_stopwords_agreement",
+        title="Stopwords flag of matched patterns",
+        definition="The share of matched patterns with an overlap of at least one half to "
+        "which both people give the same flag for stopwords and punctuation.",
+        source=_ARTSTEIN,
+        url=_ARTSTEIN_URL,
+        unit="matched patterns",
+        on="patterns",
+        function=matched_stopwords,
+        needs_flags=True,
+        has_chance=True,
+    ),
+    Measure(
+        name="pattern_count_agreement",
+        title="Number of patterns",
+        definition="The share of pairs of people with equally many patterns in a list, where "
+        "at least one of the two has a pattern. The mean over each list's pairs of people, then "
+        "over lists.",
+        source=_ARTSTEIN,
+        url=_ARTSTEIN_URL,
+        unit="lists",
+        on="patterns",
+        function=pattern_count,
     ),
     Measure(
         name="adjusted_rand_index",
@@ -206,6 +255,20 @@ _MEASURES = (
         function=adjusted_rand,
         needs_one_pattern=True,
     ),
+    Measure(
+        name="omega_index",
+        title="Omega index",
+        definition="Agreement of two groupings of a list's %(entries)s, corrected for chance, "
+        "also where a %(entry)s is in several patterns: two people agree on a pair of "
+        "%(entries)s that is together in equally many patterns of each. With one pattern per "
+        "%(entry)s it is the adjusted Rand index. The mean over each list's pairs of people, "
+        "then over lists.",
+        source=_OMEGA,
+        url=_OMEGA_URL,
+        unit="lists",
+        on="patterns",
+        function=omega_index,
+    ),
 )
 
 AGREEMENT_MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _MEASURES}
@@ -214,6 +277,7 @@ AGREEMENT_MEASURES: Mapping[str, Measure] = {measure.name: measure for measure i
 if len(AGREEMENT_MEASURES) < len(_MEASURES):
     raise ValueError("Two measures of agreement have the same name.")
 
+NO_FLAGS_OF_PREFIXES = "undefined, because patterns of prefixes have no stopwords flag."
 SEVERAL_PATTERNS_OF_A_PREFIX = "undefined, because a prefix can be in several patterns."
 
 
@@ -221,14 +285,21 @@ def measures_of_prefixes(*, several_patterns: bool) -> Mapping[str, Measure]:
     """The measures of a study whose lists are trigger prefixes: they count prefixes.
 
     With `several_patterns`, those that take an entry to be in one pattern at most have no value.
+    Nor have those of flags, which patterns of prefixes do not have.
     """
     return {
         name: replace(
             measure,
             unit="prefixes" if measure.unit == "tokens" else measure.unit,
-            undefined=SEVERAL_PATTERNS_OF_A_PREFIX
-            if several_patterns and measure.needs_one_pattern
-            else "",
+            undefined=_undefined_of_prefixes(measure, several_patterns=several_patterns),
         )
         for name, measure in AGREEMENT_MEASURES.items()
     }
+
+
+def _undefined_of_prefixes(measure: Measure, *, several_patterns: bool) -> str:
+    if measure.needs_flags:
+        return NO_FLAGS_OF_PREFIXES
+    if several_patterns and measure.needs_one_pattern:
+        return SEVERAL_PATTERNS_OF_A_PREFIX
+    return ""

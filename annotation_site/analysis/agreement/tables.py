@@ -7,7 +7,12 @@ import pandas as pd
 from scipy import sparse
 
 from annotation_site.analysis.agreement.arrays import Floats
-from annotation_site.analysis.agreement.groups import Agreement, Grouping, measure_agreement
+from annotation_site.analysis.agreement.groups import (
+    Agreement,
+    Cell,
+    Grouping,
+    measure_agreement,
+)
 from annotation_site.analysis.agreement.measure import Statistics
 from annotation_site.analysis.agreement.resampling import resampled_values
 from annotation_site.analysis.intervals import SEED, percentile_interval
@@ -25,8 +30,8 @@ from annotation_site.analysis.strata import (
 __all__ = ["COLUMNS", "Agreement", "agreement_table", "agreement_tables", "measure_agreement"]
 
 COLUMNS = (
-    *("measure", "value", "low", "high", "n", "unit", "lists", "lists_total", "annotations"),
-    *("left_out", "undefined", "warning"),
+    *("measure", "value", "low", "high", "chance", "shuffles", "n", "unit", "lists"),
+    *("lists_total", "annotations", "left_out", "undefined", "warning"),
 )
 
 
@@ -64,7 +69,9 @@ def agreement_tables(
     -------
     list of DataFrame
         One row per group and measure, groups ordered as in `coverage_table`: the columns of `by`,
-        ``measure``, ``value`` (missing where undefined), ``low``, ``high``, ``n`` and ``unit``
+        ``measure``, ``value`` (missing where undefined), ``low``, ``high``, ``chance`` (the value
+        of annotations with shuffled entries, missing where the measure has none), ``shuffles``
+        (how many of them for each pair of annotations, else 0), ``n`` and ``unit``
         (what the value rests on), ``lists`` (that enter it), ``lists_total`` (of the group),
         ``annotations`` (of the lists that enter), ``left_out`` (how many of what, and why),
         ``undefined`` ("undefined, because …", else empty), ``warning``.
@@ -127,14 +134,17 @@ def _rows(
         "value": np.nan,
         "low": np.nan,
         "high": np.nan,
+        "chance": np.nan,
+        "shuffles": 0,
         "unit": measure.unit,
     }
     if statistics is None:
         reason = measure.undefined or "undefined, because the row looks at one category alone."
         empty = {"n": 0, "lists": 0, "annotations": 0, "left_out": "", "warning": ""}
         return [{**missing, **empty, "lists_total": t, "undefined": reason} for t in total]
-    sums = {part: _dense(groups @ values) for part, values in statistics.parts.items()}
+    sums = _sums(statistics, groups)
     values = np.asarray(statistics.value(sums))
+    chance = _chance(agreement, (category, name), groups)
     n = np.rint(groups @ statistics.n).astype(np.int64)
     enters = statistics.n > 0
     lists = np.rint(groups @ enters.astype(np.float64)).astype(np.int64)
@@ -154,6 +164,7 @@ def _rows(
             {
                 **missing,
                 "value": np.nan if undefined else value,
+                **({} if undefined else chance[group]),
                 "n": n[group],
                 "lists": lists[group],
                 "lists_total": total[group],
@@ -164,6 +175,22 @@ def _rows(
             }
         )
     return rows
+
+
+def _sums(statistics: Statistics, groups: sparse.csr_array) -> dict[str, Floats]:
+    return {part: _dense(groups @ values) for part, values in statistics.parts.items()}
+
+
+def _chance(
+    agreement: Agreement, cell: Cell, groups: sparse.csr_array
+) -> list[dict[str, float | int]]:
+    """The chance level of every group, and the number of its shuffles; nothing without one."""
+    if cell not in agreement.chance:
+        return [{}] * groups.shape[0]
+    statistics = agreement.chance[cell]
+    values = np.asarray(statistics.value(_sums(statistics, groups)))
+    shuffles = agreement.shuffled[cell[0]].shuffles
+    return [{} if np.isnan(one) else {"chance": one, "shuffles": shuffles} for one in values]
 
 
 def _left_out(

@@ -216,6 +216,39 @@ def _fleiss_kappa(sums: Sums) -> Floats:
     return np.where(_spread(sums) == 0, ratio(observed - chance, 1 - chance), np.nan)
 
 
+def gwet_ac1(answers: EncodedAnnotations) -> Statistics:
+    """Gwet's AC1 on whether a token is in a concept; lists may have any number of annotators.
+
+    Each token counts once, however many people annotated its list: observed agreement is the mean
+    of the tokens' shares of agreeing pairs, and π the mean of their shares of "in a concept".
+
+    References
+    ----------
+    Gwet (2008), Computing inter-rater reliability and its variance in the presence of high
+    agreement, https://doi.org/10.1348/000711006X126600
+    """
+    compared = Compared(answers, Codes.concept(answers))
+    people = np.maximum(compared.annotators.astype(np.float64), 1)
+    pairs = np.maximum(people * (people - 1) / 2, 1)
+    return Statistics(
+        parts={
+            "agreeing": compared.per_list(compared.agreeing()) / pairs,
+            "marked": compared.values()[:, 1] / people,
+            "tokens": compared.tokens(),
+        },
+        value=_ac1_of,
+        n=compared.tokens(),
+        left_out=compared.left_out(),
+        degenerate=_one_value,  # never: expected agreement is at most one half
+    )
+
+
+def _ac1_of(sums: Sums) -> Floats:
+    marked = ratio(sums["marked"], sums["tokens"])
+    expected = 2 * marked * (1 - marked)
+    return ratio(ratio(sums["agreeing"], sums["tokens"]) - expected, 1 - expected)
+
+
 def krippendorff_alpha(answers: EncodedAnnotations, *, coding: Coding) -> Statistics:
     """Krippendorff's alpha with nominal distances; lists may have different people."""
     codes = coding(answers)

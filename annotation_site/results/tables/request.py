@@ -262,7 +262,11 @@ class TableRequest:
     ) -> Agreement:
         """The agreement of some of the study's annotations, by the study's measures."""
         return measure_agreement(
-            labels, min_tokens=self.min_tokens, categories=categories, measures=self.measures
+            labels,
+            min_tokens=self.min_tokens,
+            categories=categories,
+            measures=self.measures,
+            seed=self.seed,
         )
 
     @property
