@@ -6,9 +6,10 @@ from typing import Any
 
 from ffn_extract.bundle import Manifest, VectorRow
 from ffn_extract.bundle.parts import Parts
+from ffn_extract.controls import with_shuffled
 from ffn_extract.environment import packages
 from ffn_extract.lists import prepared, rows_of
-from ffn_extract.options import ALL
+from ffn_extract.options import ALL, FURTHER_CONTROLS
 from ffn_extract.possible import layers_of
 from ffn_extract.progress import Steps
 from ffn_extract.projection.projector import Projector
@@ -20,6 +21,9 @@ from ffn_extract.vectors import (
     chosen_value_vectors,
     value_indices,
 )
+
+_DRAWN = ("random", "update", *FURTHER_CONTROLS)
+"""The kinds of which each layer has `drawn_count`."""
 
 
 class LayeredExtraction:
@@ -52,7 +56,7 @@ class LayeredExtraction:
 
     def _size(self, layer: int) -> int:
         run = self._run
-        drawn = sum(1 for kind in run.options.kinds if kind in ("random", "update"))
+        drawn = sum(1 for kind in run.options.kinds if kind in _DRAWN)
         n_keys = 0
         if run.keys is not None:
             n_keys = len(run.keys.indices[layer]) + run.keys.n_random[layer]
@@ -84,7 +88,7 @@ class LayeredExtraction:
             self._drawn[vector.layer].append(vector)
 
     def layer(self, layer: int, steps: Steps, report: Callable[[int], None]) -> None:
-        """Do one layer: its value vectors, its random vectors and updates, then its keys.
+        """Do one layer: its value vectors, its controls and updates, then its keys.
 
         `report` gets the number of vectors done; what it or `steps` raises ends the work without
         a trace.
@@ -93,7 +97,8 @@ class LayeredExtraction:
             self.draw([layer], steps)
         projector = self._opened_projector()
         rows = self._rows(layer, projector, report) if self.sizes[layer] else ()
-        self._parts.write(layer, rows)
+        self._parts.write(layer, with_shuffled(rows, self._run.options))
+        report(self.sizes[layer])  # shuffled lists too, which nothing projects
         del self._drawn[layer]
 
     def every_layer(self, steps: Steps) -> Manifest:
@@ -168,9 +173,13 @@ class LayeredExtraction:
         elif self._n_values(layer):
             indices = value_indices(weights, options, layer)
             yield chosen_value_vectors(weights, [(layer, index) for index in indices])
-        if self._drawn[layer]:
-            yield self._drawn[layer]
+        drawn = sorted(self._drawn[layer], key=lambda vector: vector.place)
+        further = [vector for vector in drawn if vector.kind in FURTHER_CONTROLS]
+        if len(further) < len(drawn):
+            yield drawn[: len(drawn) - len(further)]
         yield from self._run.key_vectors(layer)
+        if further:  # after keys in a bundle's order
+            yield further
 
 
 def _counted_from(
