@@ -18,6 +18,8 @@ DEFAULT_RATE = 1.3e10
 _START_SECONDS = 4.0
 _READ_BYTES = 300e6  # of weights per second, once for their digest
 _MODEL_PRODUCTS = 8e9  # per second while a model runs, on one thread
+_STATISTICS_SLOWER = 4.0  # than a projection of as many vectors
+_STATISTICS_BYTES = 150  # of a vector, in a bundle and in the database
 _SUMMED_PER_SECOND = 3e8  # numbers, in a fixed order of additions
 _FROM_WEIGHTS = ("random", "random-covariance", "permuted")
 _TEXT_TOKENS = 20  # of an average text of WordNet's
@@ -94,16 +96,20 @@ def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RA
     entries = options.top_k * (2 if sizes.signed else 1)
     tokens = min(sizes.vocab_size, lists * entries * 3 // _MANY_TOKENS)
     products = projected * sizes.vocab_size * sizes.d_model
+    measured = sum(sizes.values) if options.value_statistics else 0
     return Estimate(
         lists=lists,
         tokens=tokens,
         seconds=_seconds(outline, options, products / rate, lists, n_updates, tokens)
-        + _drawing_seconds(sizes, options),
+        + _drawing_seconds(sizes, options)
+        + measured * sizes.vocab_size * sizes.d_model * _STATISTICS_SLOWER / rate
+        + measured / _LOADED_LISTS,
         memory_bytes=_memory(outline, options, sizes, lists, n_keys),
         disk_bytes=round(
             outline.to_fetch
             + lists * entries * (_LIST_ENTRY_BYTES * (2 if every else 1) + _ROW_ENTRY_BYTES)
             + lists * _ROW_BYTES
+            + measured * _STATISTICS_BYTES
             + n_keys * (2 if sizes.signed else 1) * MOST_PREFIXES * _PREFIX_BYTES
             + tokens * _TOKEN_BYTES
         ),

@@ -241,6 +241,11 @@ class ExtractOptions:
         "Of encoders: through the masked-LM head's dense layer and norm, to its embeddings.",
         label="Through the encoder's head", bundle="always",
     )  # fmt: skip
+    value_statistics: bool = option(
+        False, Flag(), PROJECTION,
+        "Compute statistics of every value vector: its norm, skew and kurtosis of its scores over "
+        "the vocabulary, and the cosine with its key.",
+    )  # fmt: skip
     corpus: str = option(
         WORDNET_CORPUS, Text(metavar="FILE"), TEXTS,
         '.txt (a text on each line), .json, .jsonl, .csv, .tsv or .parquet; or "wordnet" for '
@@ -392,7 +397,8 @@ class ExtractOptions:
     @property
     def by_layer(self) -> bool:
         """Whether vectors are too many to be held at once, so that layers are done one by one."""
-        return self.per_layer == ALL or ("key" in self.kinds and self.keys_of == ALL)
+        every_key = "key" in self.kinds and self.keys_of == ALL
+        return self.per_layer == ALL or every_key or self.value_statistics
 
     @property
     def drawn_kinds(self) -> tuple[str, ...]:

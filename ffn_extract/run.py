@@ -17,6 +17,7 @@ from ffn_extract.bundle import (
     Manifest,
     ModelInfo,
     TokenRow,
+    ValueStatisticsRow,
     VectorRow,
     write_bundle,
 )
@@ -173,7 +174,13 @@ class Run:
         n_rows = self.weights.dimensions.vocab_size
         return self.vocabulary.allowed(n_rows, drop_special=self.options.drop_special)
 
-    def write(self, rows: Iterable[VectorRow], token_ids: Sequence[int], steps: Steps) -> Manifest:
+    def write(
+        self,
+        rows: Iterable[VectorRow],
+        token_ids: Sequence[int],
+        steps: Steps,
+        statistics: Iterable[ValueStatisticsRow] | None = None,
+    ) -> Manifest:
         """Run the model for keys, look up glosses and write the bundle."""
         prefixes, key_pass = None, None
         if self.keys is not None:
@@ -187,6 +194,7 @@ class Run:
                 vectors=rows,
                 tokens=tokens,
                 environment=environment(str(self.device), steps.seconds) | self._files(),
+                value_statistics=statistics,
                 trigger_prefixes=prefixes,
             )
             done(1, 1)
