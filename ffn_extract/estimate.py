@@ -18,6 +18,10 @@ DEFAULT_RATE = 1.3e10
 _START_SECONDS = 4.0
 _READ_BYTES = 300e6  # of weights per second, once for their digest
 _MODEL_PRODUCTS = 8e9  # per second while a model runs, on one thread
+_STATISTICS_SLOWER = 4.0  # than a projection of as many vectors
+_STATISTICS_BYTES = 150  # of a vector, in a bundle and in the database
+_SUMMED_PER_SECOND = 3e8  # numbers, in a fixed order of additions
+_FROM_WEIGHTS = ("random", "random-covariance", "permuted")
 _TEXT_TOKENS = 20  # of an average text of WordNet's
 _LOADED_LISTS = 2_500  # into a database, per second
 _GLOSSED_TOKENS = 6_000
@@ -84,21 +88,28 @@ def estimate(outline: Outline, options: ExtractOptions, rate: float = DEFAULT_RA
     if options.vectors is not None:
         n_layers = len({layer for layer, _ in options.vectors})
     n_updates = drawn * n_layers if "update" in options.kinds else 0
-    n_random = drawn * n_layers if "random" in options.kinds else 0
+    n_random = drawn * n_layers * sum(kind in _FROM_WEIGHTS for kind in options.kinds)
+    n_shuffled = drawn * n_layers if "shuffled" in options.kinds else 0
     n_keys = _keys(sizes, options, n_layers) if options.has_keys else 0
-    lists = value + n_updates + n_random + n_keys
+    projected = value + n_updates + n_random + n_keys
+    lists = projected + n_shuffled
     entries = options.top_k * (2 if sizes.signed else 1)
     tokens = min(sizes.vocab_size, lists * entries * 3 // _MANY_TOKENS)
-    products = lists * sizes.vocab_size * sizes.d_model
+    products = projected * sizes.vocab_size * sizes.d_model
+    measured = sum(sizes.values) if options.value_statistics else 0
     return Estimate(
         lists=lists,
         tokens=tokens,
-        seconds=_seconds(outline, options, products / rate, lists, n_updates, tokens),
+        seconds=_seconds(outline, options, products / rate, lists, n_updates, tokens)
+        + _drawing_seconds(sizes, options)
+        + measured * sizes.vocab_size * sizes.d_model * _STATISTICS_SLOWER / rate
+        + measured / _LOADED_LISTS,
         memory_bytes=_memory(outline, options, sizes, lists, n_keys),
         disk_bytes=round(
             outline.to_fetch
             + lists * entries * (_LIST_ENTRY_BYTES * (2 if every else 1) + _ROW_ENTRY_BYTES)
             + lists * _ROW_BYTES
+            + measured * _STATISTICS_BYTES
             + n_keys * (2 if sizes.signed else 1) * MOST_PREFIXES * _PREFIX_BYTES
             + tokens * _TOKEN_BYTES
         ),
@@ -148,6 +159,17 @@ def _seconds(
     if "wikipedia" in options.glosses:
         seconds += tokens * _WIKI_SECONDS
     return seconds
+
+
+def _drawing_seconds(sizes: Sizes, options: ExtractOptions) -> float:
+    """Of draws with a covariance: each one sums every value vector of its layer."""
+    if "random-covariance" not in options.kinds:
+        return 0.0
+    layers = {layer for layer, _ in options.vectors or ()}
+    summed = sum(
+        n for layer, n in enumerate(sizes.values) if options.vectors is None or layer in layers
+    )
+    return options.drawn_count * summed * sizes.d_model / _SUMMED_PER_SECOND
 
 
 def _memory(

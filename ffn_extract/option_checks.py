@@ -1,5 +1,6 @@
 """Checks of extraction options against each other, with a sentence for each problem."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -61,7 +62,41 @@ def lacking(options: Any) -> Iterator[OptionSentence]:
         ),
     ]
     yield from (OptionSentence(option, write) for option, holds, write in sentences if holds)
+    if "shuffled" in options.kinds:
+        yield from _lacking_lists(options)
     yield from _lacking_tensors(options.tensors or {})
+
+
+def _lacking_lists(options: Any) -> Iterator[OptionSentence]:
+    """Shuffled lists mix the value lists of a layer, so there must be several."""
+    if "value" not in options.kinds:
+        yield OptionSentence(
+            "kinds",
+            lambda say: (
+                f"{say('kinds')} names shuffled, which mixes the tokens of each layer's value "
+                "lists, and does not name the kind value. Add it."
+            ),
+        )
+    elif options.vectors is not None:
+        lists = Counter(layer for layer, _ in options.vectors)
+        alone = sorted(layer for layer, count in lists.items() if count == 1)
+        if alone:
+            yield OptionSentence(
+                "vectors",
+                lambda say: (
+                    f"{say('vectors')} has one vector alone in layer {alone[0]}, and the kind "
+                    f"shuffled mixes the lists of a layer. Name more there, or leave shuffled out "
+                    f"of {say('kinds')}."
+                ),
+            )
+    elif options.per_layer == 1:
+        yield OptionSentence(
+            "per_layer",
+            lambda say: (
+                f"{say('per_layer')} is 1, and the kind shuffled mixes the value lists of a layer. "
+                f"Give a larger number, or leave shuffled out of {say('kinds')}."
+            ),
+        )
 
 
 def _lacking_tensors(given: dict[str, Any]) -> Iterator[OptionSentence]:

@@ -33,10 +33,11 @@ USUAL_KINDS = ("value", "random", "update")
 """The kinds that are extracted where nobody says which."""
 KEY_KINDS = ("key", "random-key")
 """The kinds that have trigger prefixes."""
-KINDS = (*USUAL_KINDS, *KEY_KINDS)
-"""The kinds that can be extracted; a bundle can hold more."""
-VECTOR_KINDS = (*KINDS, "random-covariance", "permuted", "shuffled")
-"""The kinds that a bundle can hold, in its order."""
+FURTHER_CONTROLS = ("random-covariance", "permuted", "shuffled")
+"""Controls of value vectors beside the random baseline."""
+KINDS = VECTOR_KINDS = (*USUAL_KINDS, *KEY_KINDS, *FURTHER_CONTROLS)
+"""The kinds that can be extracted, in a bundle's order. Each one's draws depend on its place here,
+so new kinds go to the end."""
 WORDNET_CORPUS = "wordnet"
 MAX_TOP_K = 1000
 ALL: Literal["all"] = "all"
@@ -134,6 +135,10 @@ class ExtractOptions:
                 "key": "keys, with the text prefixes that activate them most (runs the model over "
                 "all texts)",
                 "random-key": "random keys (baseline of keys)",
+                "random-covariance": "random vectors with the covariance of the layer's value "
+                "vectors (control)",
+                "permuted": "value vectors with their coordinates permuted (control)",
+                "shuffled": "shuffled lists of the tokens of the layer's value lists (control)",
             },
             metavar="KIND,…",
         ),
@@ -235,6 +240,11 @@ class ExtractOptions:
         False, Flag(), PROJECTION,
         "Of encoders: through the masked-LM head's dense layer and norm, to its embeddings.",
         label="Through the encoder's head", bundle="always",
+    )  # fmt: skip
+    value_statistics: bool = option(
+        False, Flag(), PROJECTION,
+        "Compute statistics of every value vector: its norm, skew and kurtosis of its scores over "
+        "the vocabulary, and the cosine with its key.",
     )  # fmt: skip
     corpus: str = option(
         WORDNET_CORPUS, Text(metavar="FILE"), TEXTS,
@@ -387,7 +397,8 @@ class ExtractOptions:
     @property
     def by_layer(self) -> bool:
         """Whether vectors are too many to be held at once, so that layers are done one by one."""
-        return self.per_layer == ALL or ("key" in self.kinds and self.keys_of == ALL)
+        every_key = "key" in self.kinds and self.keys_of == ALL
+        return self.per_layer == ALL or every_key or self.value_statistics
 
     @property
     def drawn_kinds(self) -> tuple[str, ...]:

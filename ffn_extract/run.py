@@ -17,11 +17,13 @@ from ffn_extract.bundle import (
     Manifest,
     ModelInfo,
     TokenRow,
+    ValueStatisticsRow,
     VectorRow,
     write_bundle,
 )
 from ffn_extract.bundle.manifest import digest_of
 from ffn_extract.checkpoints.find import Checkpoint
+from ffn_extract.controls import covariance_vectors, permuted_vectors, with_shuffled
 from ffn_extract.corpora import Corpus
 from ffn_extract.environment import environment, packages
 from ffn_extract.glosses import GlossSource, gloss_each
@@ -44,6 +46,9 @@ from ffn_extract.vectors import (
     value_vectors,
 )
 from ffn_extract.vocabulary import Vocabulary
+
+_FURTHER = {"random-covariance": covariance_vectors, "permuted": permuted_vectors}
+_DRAWN_FROM_WEIGHTS = ("random", *_FURTHER)
 
 
 @dataclass
@@ -102,35 +107,44 @@ class Run:
                 device=self.device,
                 report=lambda rows: done(len(vectors) * rows // n_rows, len(vectors)),
             )
-        return rows_of(vectors, projection, self.vocabulary), token_ids_of(projection)
+        rows = with_shuffled(rows_of(vectors, projection, self.vocabulary), self.options)
+        return rows, token_ids_of(projection)
 
     def drawn(self, layers: Sequence[int], steps: Steps) -> list[Vector]:
-        """The random baseline and the updates of some layers.
+        """The random baseline, the further controls and the updates of some layers.
 
         What serves every layer stays until the next call: the moments of a whole model, and the
         model that gives updates, which `forget_model` lets go.
         """
-        vectors: list[Vector] = []
-        if "random" in self.options.kinds and layers:
-            n_layers = self.weights.dimensions.n_layers
-            with steps.step("random") as done:
-                if self.options.random_grain == "model" and self._of_model is None:
-                    self._of_model = moments_of_model(
-                        self.weights, lambda layer: done(layer, n_layers)
-                    )
-                vectors += random_vectors(
-                    self.weights,
-                    self.options,
-                    layers,
-                    lambda layer: done(layer, n_layers),
-                    of_model=self._of_model,
-                )
+        vectors = list(self._random(layers, steps))
         if "update" in self.options.kinds and layers:
             with steps.step("updates") as done:
                 total = len(layers) * self.options.drawn_count
                 reader = self.open_reader()
                 vectors += update_vectors(reader, layers, self.options, lambda n: done(n, total))
         return vectors
+
+    def _random(self, layers: Sequence[int], steps: Steps) -> Iterator[Vector]:
+        """The vectors that are drawn from the weights alone."""
+        kinds = [kind for kind in _DRAWN_FROM_WEIGHTS if kind in self.options.kinds]
+        if not kinds or not layers:
+            return
+        weights, options = self.weights, self.options
+        n_layers = weights.dimensions.n_layers
+        with steps.step("random") as done:
+            for number, kind in enumerate(kinds):
+
+                def counted(layer: int, before: int = number * n_layers) -> None:
+                    done(before + layer, len(kinds) * n_layers)
+
+                if kind in _FURTHER:
+                    yield from _FURTHER[kind](weights, options, layers, counted)
+                    continue
+                if options.random_grain == "model" and self._of_model is None:
+                    self._of_model = moments_of_model(weights, counted)
+                yield from random_vectors(
+                    weights, options, layers, counted, of_model=self._of_model
+                )
 
     def key_vectors(self, layer: int) -> Iterator[list[Vector]]:
         """The keys of a layer, sampled and random ones, in batches."""
@@ -160,7 +174,13 @@ class Run:
         n_rows = self.weights.dimensions.vocab_size
         return self.vocabulary.allowed(n_rows, drop_special=self.options.drop_special)
 
-    def write(self, rows: Iterable[VectorRow], token_ids: Sequence[int], steps: Steps) -> Manifest:
+    def write(
+        self,
+        rows: Iterable[VectorRow],
+        token_ids: Sequence[int],
+        steps: Steps,
+        statistics: Iterable[ValueStatisticsRow] | None = None,
+    ) -> Manifest:
         """Run the model for keys, look up glosses and write the bundle."""
         prefixes, key_pass = None, None
         if self.keys is not None:
@@ -174,6 +194,7 @@ class Run:
                 vectors=rows,
                 tokens=tokens,
                 environment=environment(str(self.device), steps.seconds) | self._files(),
+                value_statistics=statistics,
                 trigger_prefixes=prefixes,
             )
             done(1, 1)

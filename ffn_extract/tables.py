@@ -66,9 +66,9 @@ def list_entries(bundle: Bundle) -> list[dict[str, Any]]:
     Returns
     -------
     One dictionary for each vector, side and rank, in the bundle's order: `kind` ("value",
-    "random" or "update"), `layer`, `index`, `norm`, `side` ("top" or "bottom"), `rank` (from 1),
+    "random", "update" …), `layer`, `index`, `norm`, `side` ("top" or "bottom"), `rank` (from 1),
     `token_id`, `token`, `score`, `gloss`, `gloss_source`, and of an update `context`,
-    `context_position` and `context_token`.
+    `context_position` and `context_token`. `norm` and `score` are None for shuffled tokens.
 
     Examples
     --------

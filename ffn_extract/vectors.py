@@ -87,7 +87,7 @@ def moments_of_model(
 
     def layers() -> Iterator[Moments]:
         for layer in weights.layers:
-            yield moments_of(_chunks(weights, layer))
+            yield moments_of(value_chunks(weights, layer))
             report(layer + 1)
 
     return merged(layers()).pooled()
@@ -108,7 +108,7 @@ def random_vectors(
     if of_model is None and options.random_grain == "model":
         of_model = moments_of_model(weights, report)
     for layer in layers:
-        own = of_model or moments_of(_chunks(weights, layer))
+        own = of_model or moments_of(value_chunks(weights, layer))
         moments = own.pooled() if options.random_grain == "layer" else own
         random = generator(options.seed, "random", layer)
         for index, values in enumerate(draw_random(moments, options.drawn_count, random)):
@@ -165,10 +165,13 @@ def random_key_vectors(weights: ModelWeights, options: ExtractOptions, layer: in
     return [Vector("random-key", layer, i, values) for i, values in enumerate(rows.keys)]
 
 
-def _chunks(weights: ModelWeights, layer: int) -> Iterator[Floats]:
-    n_values = weights.n_values(layer)
-    for start in range(0, n_values, CHUNK_ROWS):
-        yield _float64(weights.value_rows(layer, start, min(start + CHUNK_ROWS, n_values)))
+def value_chunks(
+    weights: ModelWeights, layer: int, start: int = 0, stop: int | None = None
+) -> Iterator[Floats]:
+    """The value vectors start..stop of a layer, by default all, in chunks of a fixed size."""
+    stop = weights.n_values(layer) if stop is None else stop
+    for first in range(start, stop, CHUNK_ROWS):
+        yield _float64(weights.value_rows(layer, first, min(first + CHUNK_ROWS, stop)))
 
 
 def _float64(rows: torch.Tensor) -> Floats:

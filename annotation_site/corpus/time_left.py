@@ -140,7 +140,8 @@ def _steps(extraction: Extraction) -> list[str]:
         return [key for key, _ in LOAD_ONLY]
     kinds = extraction.parameters.get("kinds", USUAL_KINDS)
     done_for = {
-        "random": {"random", "random-key"}, "updates": {"update"}, "keys": {"key", "random-key"}
+        "random": {"random", "random-key", "random-covariance", "permuted"},
+        "updates": {"update"}, "keys": {"key", "random-key"},
     }  # fmt: skip
     left_out = {step for step, some in done_for.items() if not some & set(map(str, kinds))}
     if extraction.parameters.get("per_layer") == ALL:

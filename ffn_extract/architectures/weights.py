@@ -142,13 +142,17 @@ class ModelWeights:
         last = self._layers[layer][-1]
         return last.start + last.value.n
 
+    def has_keys(self, layer: int) -> bool:
+        """Whether every value vector of a layer has a key that is known."""
+        return all(block.key is not None for block in self._layers[layer])
+
     def key_rows(self, layer: int, start: int, stop: int) -> torch.Tensor:
         """Key vectors start..stop of a layer, shape (stop - start, d_model).
 
         Raises ArchitectureError for a family that was described without its key matrix.
         """
         keys = [(b.start, b.key) for b in self._layers[layer] if b.key is not None]
-        if len(keys) < len(self._layers[layer]):
+        if not self.has_keys(layer):
             raise ArchitectureError("The key matrix is not known; name it with --key-tensor.")
         return _read(keys, start, stop)
 

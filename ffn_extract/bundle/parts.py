@@ -12,7 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffn_extract.atomic_file import atomic_file
-from ffn_extract.bundle.rows import VECTORS_SCHEMA, VectorRow
+from ffn_extract.bundle.rows import (
+    STATISTICS_SCHEMA,
+    VECTORS_SCHEMA,
+    ValueStatisticsRow,
+    VectorRow,
+)
 from ffn_extract.bundle.writing import ROWS_PER_GROUP, write_rows
 from ffn_extract.errors import BundleError, reason_of
 
@@ -20,7 +25,9 @@ _ID_COLUMNS = ("token_ids", "bottom_token_ids")
 
 
 class Parts:
-    """One file of rows per layer, in a folder named after the target and `inputs`.
+    """One file of rows per layer, and one of statistics where they are wanted.
+
+    They are in a folder named after the target and `inputs`.
 
     `inputs` is everything that the rows depend on: only a run with equal inputs finds these parts.
     A part appears at once and whole, so a killed run leaves finished layers and nothing else that
@@ -48,12 +55,20 @@ class Parts:
         """The finished layers, ascending."""
         return [layer for layer in range(n_layers) if self._path(layer).is_file()]
 
-    def write(self, layer: int, rows: Iterable[VectorRow]) -> None:
+    def write(
+        self,
+        layer: int,
+        rows: Iterable[VectorRow],
+        statistics: Iterable[ValueStatisticsRow] | None = None,
+    ) -> None:
         """Write a layer's rows as they come. Raises BundleError if that fails.
 
         Also when the folder is gone: a run that others finished meanwhile must not make it again.
         """
         try:
+            if statistics is not None:  # first, because the rows say that the layer is finished
+                with atomic_file(self._statistics_path(layer)) as file:
+                    write_rows(file, STATISTICS_SCHEMA, statistics)
             with atomic_file(self._path(layer)) as file:
                 write_rows(file, VECTORS_SCHEMA, rows)
         except OSError as error:
@@ -62,15 +77,22 @@ class Parts:
     def rows(self, n_layers: int) -> Iterator[VectorRow]:
         """Every row of every layer in the bundle's order, in batches of some thousands."""
         for layer in range(n_layers):
-            for batch in self._batches(layer, VECTORS_SCHEMA.names):
+            for batch in self._batches(self._path(layer), VECTORS_SCHEMA.names):
                 columns = (column.to_pylist() for column in batch.columns)
                 yield from (VectorRow(*values) for values in zip(*columns, strict=True))
+
+    def statistics(self, n_layers: int) -> Iterator[ValueStatisticsRow]:
+        """The statistics of every layer in the bundle's order."""
+        for layer in range(n_layers):
+            for batch in self._batches(self._statistics_path(layer), STATISTICS_SCHEMA.names):
+                columns = (column.to_pylist() for column in batch.columns)
+                yield from (ValueStatisticsRow(*values) for values in zip(*columns, strict=True))
 
     def token_ids(self, n_layers: int) -> list[int]:
         """The ids in all lists, ascending."""
         ids = np.empty(0, dtype=np.int64)
         for layer in range(n_layers):
-            for batch in self._batches(layer, _ID_COLUMNS):
+            for batch in self._batches(self._path(layer), _ID_COLUMNS):
                 found = [column.flatten().to_numpy() for column in batch.columns]
                 ids = np.unique(np.concatenate([ids, *found]))
         listed: list[int] = ids.tolist()
@@ -83,8 +105,10 @@ class Parts:
     def _path(self, layer: int) -> Path:
         return self.folder / f"layer-{layer:05}.parquet"
 
-    def _batches(self, layer: int, columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
-        path = self._path(layer)
+    def _statistics_path(self, layer: int) -> Path:
+        return self.folder / f"statistics-{layer:05}.parquet"
+
+    def _batches(self, path: Path, columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
         try:
             with pq.ParquetFile(path) as file:
                 yield from file.iter_batches(ROWS_PER_GROUP, columns=list(columns))

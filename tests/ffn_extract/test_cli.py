@@ -17,7 +17,7 @@ from ffn_extract.bundle import open_bundle
 from ffn_extract.cli import main
 from ffn_extract.cli_options import PerLayer
 from ffn_extract.names import folder_name
-from ffn_extract.options import OPTIONS, ExtractOptions, flag_of
+from ffn_extract.options import KINDS, OPTIONS, ExtractOptions, flag_of
 from ffn_extract.pipeline import extract
 from ffn_extract.target_lock import locked
 from tests.ffn_extract.fresh_process import run_module
@@ -148,7 +148,7 @@ def test_no_command_has_an_option_twice(name):
 def test_bad_options_are_told_all_at_once(tmp_path):
     ended = run("extract", tmp_path, "--out", tmp_path / "out", "--kinds", "keys", "--top-k", 0)
     assert refused(ended) == (
-        "Error: --kinds has no keys; it knows: value, random, update, key, random-key. "
+        f"Error: --kinds has no keys; it knows: {', '.join(KINDS)}. "
         "--top-k must be a whole number from 1 to 1000, not 0."
     )
 

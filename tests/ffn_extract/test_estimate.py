@@ -15,7 +15,7 @@ from ffn_extract.checkpoints.tensor_files import open_tensors
 from ffn_extract.errors import CheckpointError, FFNExtractError
 from ffn_extract.estimate import estimate
 from ffn_extract.model_sizes import sizes_of
-from ffn_extract.options import ExtractOptions
+from ffn_extract.options import FURTHER_CONTROLS, ExtractOptions
 from ffn_extract.pipeline import extract
 from tests.ffn_extract.hub_server import MODEL, Hub, served
 from tests.ffn_extract.tiny_families import TINY_FAMILIES
@@ -65,6 +65,9 @@ def test_the_number_of_lists_is_the_bundles_and_the_disk_holds_it(tiny_model, tm
                 drawn_per_layer=3,
                 top_k=5,
                 glosses=(),
+            ),
+            ExtractOptions(
+                kinds=("value", "random", *FURTHER_CONTROLS), drawn_per_layer=2, glosses=()
             ),
         )
     ):

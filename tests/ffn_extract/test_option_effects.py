@@ -31,7 +31,7 @@ OTHER = {
 ALWAYS = {
     "kinds", "vectors", "top_k", "projection", "glosses", "drop_special", "through_head", "device",
     "revision", "gguf_file", "name", "value_tensor", "key_tensor", "unembedding_tensor",
-    "orientation", "projection_tensor", "allow_fewer_layers",
+    "orientation", "projection_tensor", "allow_fewer_layers", "value_statistics",
 }  # fmt: skip
 """Options that change the lists or what the bundle says of the model, or are refused where they
 cannot; the machine's own (device) and a hub's (revision) are in no digest."""
