@@ -174,6 +174,7 @@ def table_request(
         slots=None if filters.takes_a_part else study.annotators_per_list,
         keys=key_frame(study, filters),
         several_patterns=study.several_patterns_per_token,
+        pilot=answers.of_pilot(filters),
     )
     return request, missing
 
