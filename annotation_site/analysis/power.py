@@ -186,8 +186,8 @@ def closed_form(plan: Plan, *, lists_per_layer: int, people_per_list: int) -> tu
     if plan.control is None:
         return half, nan
     parts.append(plan.control.of_list_means(**sizes) / cells)
-    freedom = sum(parts) ** 2 / sum(part**2 / freedom for part in parts)
-    both = _quantile(LEVEL, freedom) + _quantile(2 * POWER - 1, freedom)
+    degrees = sum(parts) ** 2 / sum(part**2 / freedom for part in parts)
+    both = _quantile(LEVEL, degrees) + _quantile(2 * POWER - 1, degrees)
     return half, both * sqrt(sum(parts))
 
 
@@ -201,27 +201,33 @@ def _of_lists(
     generator = np.random.default_rng([seed, lists])
     drawn = generator.chisquare(lists - 1, size=(2, studies, plan.layers)) / (lists - 1)
     draws = _Draws(
+        seed=[seed, lists],
         sums=drawn.sum(axis=2),
         squares=(drawn**2).sum(axis=2) / (lists - 1),
         normal=generator.permutation(_normal_scores(studies)),
     )
-    return [_one(plan, lists, people, draws, generator) for people in people_per_list]
+    return [_one(plan, lists, people, draws) for people in people_per_list]
 
 
 @dataclass(frozen=True, eq=False)
 class _Draws:
     """Of each study and kind the sum over layers of s²/σ², and of its square by degrees of
-    freedom; and of each study a normal score.
+    freedom; of each study a normal score; and the seed of what else is drawn.
     """
 
+    seed: list[int]
     sums: Floats
     squares: Floats
     normal: Floats
 
+    def of_people(self, people: int) -> Floats:
+        """Of each study s²/σ² between people."""
+        generator = np.random.default_rng([*self.seed, people])
+        freedom = max(people - 1, 1)
+        return generator.chisquare(freedom, size=len(self.normal)) / freedom
 
-def _one(
-    plan: Plan, lists: int, people_per_list: int, draws: _Draws, generator: np.random.Generator
-) -> Precision:
+
+def _one(plan: Plan, lists: int, people_per_list: int, draws: _Draws) -> Precision:
     people = max(plan.people, people_per_list)
     sizes = {"people_per_list": people_per_list, "people": people}
     cells = plan.layers * lists
@@ -237,7 +243,7 @@ def _one(
         parts, true = [first, second], true + second
         by_kind = _shared(plan.people_by_kind, people)
         between.append(None if by_kind is None else 2 * by_kind)
-    chance = generator.chisquare(max(people - 1, 1), size=draws.sums.shape[1]) / max(people - 1, 1)
+    chance = draws.of_people(people)
     half = _half_widths(draws, parts[:1], plan.layers, None, people, chance)
     like = _half_widths(draws, parts[:1], plan.layers, between[0], people, chance)
     detectable = detectable_people = nan

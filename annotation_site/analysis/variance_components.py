@@ -35,7 +35,12 @@ NO_COMMON_LAYER = (
     "no person annotated two kinds in a layer beside another person: what people and kinds do "
     "together is part of the variance between people"
 )
-_NEGATIVE = "negative and set to 0: "
+NEGATIVE = {
+    "between_lists": "the estimate of the variance between lists is negative and becomes 0",
+    "disagreement": "the estimate of the variance of disagreement is negative and becomes 0",
+    "between_people": "the estimate of the variance between people is negative and becomes 0",
+    "people_by_kind": "the estimate of the variance of people and kinds is negative and becomes 0",
+}
 _ROUNDING = 1e-12  # nearer to 0 than this is 0: sums in another order differ by less
 
 
@@ -97,10 +102,11 @@ def variance_components(
         for model in [*models, *([None] if len(models) > 1 else [])]
         for row in _rows_of(answers if model is None else answers[answers["model"] == model], model)
     ]
-    table = pd.DataFrame([{"source": source, **row} for row in rows], columns=list(COLUMNS))
+    table = pd.DataFrame(
+        [{"source": source, **row} for row in rows], columns=list(COLUMNS), dtype=object
+    )
     floats = [name for name in COLUMNS[3:] if name not in (*COUNTS, "warning")]
-    table = table.astype(dict.fromkeys(COUNTS, "int64") | dict.fromkeys(floats, "float64"))
-    return table.astype({"source": object, "model": object, "kind": object, "warning": object})
+    return table.astype(dict.fromkeys(COUNTS, "int64") | dict.fromkeys(floats, "float64"))
 
 
 def _rows_of(answers: pd.DataFrame, model: str | None) -> list[dict[str, object]]:
@@ -188,8 +194,7 @@ def _components(sample: _Sample, *, across: list[str] | None) -> tuple[dict[str,
         if np.isnan(common):
             said.append(ONE_KIND if len(across) == 1 else NO_COMMON_LAYER)
         else:
-            common = max(common, 0.0)
-            people, by_kind = common, people - common
+            people, by_kind = common, people - max(common, 0.0)
     return _not_negative(
         {
             "between_lists": lists,
@@ -202,9 +207,7 @@ def _components(sample: _Sample, *, across: list[str] | None) -> tuple[dict[str,
 
 
 def _not_negative(found: dict[str, float], said: list[str]) -> tuple[dict[str, float], str]:
-    below = [name for name, value in found.items() if value < -_ROUNDING]
-    if below:
-        said = [*said, _NEGATIVE + ", ".join(below)]
+    said = [*said, *(NEGATIVE[name] for name, value in found.items() if value < -_ROUNDING)]
     kept = {name: 0.0 if value < _ROUNDING else float(value) for name, value in found.items()}
     return kept, joined(said)
 

@@ -18,9 +18,9 @@ from annotation_site.analysis.coverage import (
 )
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.stopwords import is_stopword, propose_stopwords_flag
+from annotation_site.analysis.variance_components import variance_components
 from annotation_site.results.tables.registry import PREFIX_TABLES
 from annotation_site.results.tables.registry import TABLES as RESULT_TABLES
-from annotation_site.analysis.variance_components import variance_components
 from tests.annotation_site.analysis.components import two_people
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels, hand_worked_study
 
