@@ -209,6 +209,7 @@ def _form_page(
                 plan_check_people(plan, request.user)
             context["preview"] = preview = study_preview(plan=plan, by=request.user)
             context["chosen_extractions"] = plan.extractions
+            context["previewed_plan"] = plan
             own = [remedy for remedy in preview.remedies if remedy.field in form.fields]
             context["remedies"] = {remedy.field: remedy for remedy in own}
         except Invalid as error:

@@ -134,6 +134,16 @@ class Plan(Rules):
     consent = serializers.CharField(required=False, allow_blank=True, max_length=MARKDOWN)
 
 
+class PlanToPreview(Plan):
+    """A plan, and the study whose variances predict its precision."""
+
+    variances_from = serializers.SlugField(
+        required=False,
+        allow_null=True,
+        help_text="the slug of a study that you run, with results of such lists",
+    )
+
+
 class NewStudy(Plan):
     """The plan of a study, which begins as a draft, or open if `open` is true."""
 
@@ -158,6 +168,49 @@ class PartFields(serializers.Serializer):
     annotations = serializers.IntegerField()
 
 
+class DesignFields(serializers.Serializer):
+    """A design's hours and precision, as shares of 1: half the 95% interval of coverage, and the
+    smallest difference that 80% of such studies detect; null where there is none.
+
+    With `_people` for people like these. `is_plan` marks the plan's own design.
+    """
+
+    lists_per_layer = serializers.IntegerField()
+    annotators_per_list = serializers.IntegerField()
+    hours = serializers.FloatField()
+    half_width = serializers.FloatField(allow_null=True)
+    smallest_difference = serializers.FloatField(allow_null=True)
+    half_width_people = serializers.FloatField(allow_null=True)
+    smallest_difference_people = serializers.FloatField(allow_null=True)
+    is_plan = serializers.BooleanField()
+
+
+class BasisFields(serializers.Serializer):
+    """The annotations that the variances were estimated from; `purpose` is annotation or pilot."""
+
+    purpose = serializers.CharField()
+    annotations = serializers.IntegerField()
+    annotators = serializers.IntegerField()
+    lists = serializers.IntegerField()
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class PrecisionFields(serializers.Serializer):
+    """What a past study predicts for a plan; `reason` says why the plan has no prediction.
+
+    `control` is the kind that `kind` is compared with, empty without one.
+    """
+
+    variances_from = serializers.SlugField(source="chosen.slug")
+    basis = BasisFields(allow_null=True)
+    kind = serializers.ChoiceField(Kind.choices)
+    control = serializers.ChoiceField(Kind.choices, allow_blank=True)
+    people = serializers.IntegerField()
+    reason = serializers.CharField(allow_blank=True)
+    people_reason = serializers.CharField(allow_blank=True)
+    curve = DesignFields(many=True)
+
+
 class PreviewFields(serializers.Serializer):
     """The preview of a plan; `measured` is the number of annotations behind the time per list, 0
     for a guess.
@@ -178,6 +231,7 @@ class PreviewFields(serializers.Serializer):
     measured = serializers.IntegerField()
     hours = serializers.FloatField()
     hours_each = serializers.FloatField()
+    precision = PrecisionFields(allow_null=True, default=None)
 
 
 class Extension(Fields):

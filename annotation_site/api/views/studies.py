@@ -32,6 +32,7 @@ from annotation_site.corpus.selectors import extractions_ready
 from annotation_site.corpus.vector_sets import vector_sets
 from annotation_site.errors import Invalid
 from annotation_site.results.files.deletion import study_delete
+from annotation_site.results.pages.precision import planned_precision
 
 READ = (Scope.READ, Role.RESEARCHER)
 MANAGE = (Scope.MANAGE, Role.RESEARCHER)
@@ -57,13 +58,24 @@ class StudiesView(ApiView):
 
 
 class PreviewsView(ApiView):
-    """POST a plan to preview it; nothing is stored."""
+    """POST a plan to preview it; nothing is stored.
 
-    @call(*MANAGE, takes=fields.Plan, gives=fields.PreviewFields)
+    `variances_from` names a study that you run: its variances predict the precision of the plan.
+    """
+
+    @call(*MANAGE, takes=fields.PlanToPreview, gives=fields.PreviewFields)
     def post(self, request: PersonRequest) -> Response:
+        past = self.body.pop("variances_from", None)
         plan = _plan(request, self.body)
         plan_check_people(plan, request.user)
-        return self.answer(previews.study_preview(plan=plan, by=request.user))
+        preview = previews.study_preview(plan=plan, by=request.user)
+        if past is None:
+            return self.answer(preview)
+        own = study_of(request, past)
+        found = planned_precision(
+            plan=plan, preview=preview, by=request.user, chosen=own.slug, strict=True
+        )
+        return self.answer({**fields.PreviewFields(preview).data, "precision": found})
 
 
 class StudyView(ApiView):

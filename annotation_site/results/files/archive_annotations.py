@@ -185,16 +185,9 @@ def request_of(
     """
     rows = list(lists)
     numbers = list_numbers(rows)
-    frame = typed_frame(
-        [
-            (n, model, kind, layer, length)
-            for n, _, model, kind, layer, _, length, use, *_ in rows
-            if use == "study"
-        ],
-        {"list_id": int, "model": str, "kind": str, "layer": int, "length": int},
-    )
-    own = set(frame["list_id"])
-    counted, repeats, final = _Rows(), _Rows(), _Rows()
+    frame, of_pilot = _lists_for(rows, "study"), _lists_for(rows, "pilot")
+    own, piloted = set(frame["list_id"]), set(of_pilot["list_id"])
+    counted, repeats, final, pilot = _Rows(), _Rows(), _Rows(), _Rows()
     times, scores = [], []
     missing = [
         (list_id, annotator or "", state, reason or "")
@@ -207,6 +200,8 @@ def request_of(
             raise LabelsFileError(f"Record {number} is of a list that the study does not have.")
         if record.purpose in ("training", "reference") and not record.unblinded:
             scores.append((record.annotator, record.purpose, list_id, record.reference_score))
+        if list_id in piloted and record.purpose == "pilot" and not record.unblinded:
+            pilot.add(number, list_id, record, record.annotator)
         if list_id not in own:
             continue
         if record.purpose == "adjudication":
@@ -240,6 +235,19 @@ def request_of(
         keys=None if choices.keys is None else typed_frame(choices.keys, KEY_COLUMNS),
         several_patterns=several_patterns,
         proxies=proxies,
+        pilot=pilot.labels(of_pilot),
+    )
+
+
+def _lists_for(rows: Iterable[Sequence[Any]], wanted: str) -> pd.DataFrame:
+    """The lists of one use."""
+    return typed_frame(
+        [
+            (n, model, kind, layer, length)
+            for n, _, model, kind, layer, _, length, use, *_ in rows
+            if use == wanted
+        ],
+        {"list_id": int, "model": str, "kind": str, "layer": int, "length": int},
     )
 
 

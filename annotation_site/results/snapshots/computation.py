@@ -179,6 +179,7 @@ def table_request(
         keys=key_frame(study, filters),
         several_patterns=study.several_patterns_per_token,
         proxies=study_proxies(study),
+        pilot=answers.of_pilot(filters),
     )
     return request, missing
 

@@ -76,9 +76,9 @@ class StudyAnnotations:
             members=members[_MEMBERS],
         )
 
-    def chosen_lists(self, filters: Filters) -> pd.DataFrame:
-        """The study's own lists that pass the filter."""
-        lists = self.lists[self.lists["use"] == Item.Use.STUDY]
+    def chosen_lists(self, filters: Filters, use: str = Item.Use.STUDY) -> pd.DataFrame:
+        """The study's lists of a use that pass the filter; its own without another one."""
+        lists = self.lists[self.lists["use"] == use]
         if filters.kinds is not None:
             lists = lists[lists["kind"].isin(filters.kinds)]
         if filters.layer_from is not None:
@@ -100,7 +100,16 @@ class StudyAnnotations:
         people who were not blind when they gave them (METHOD section 4).
         """
         found = self.of(Purpose.ANNOTATION)
-        found = found[~found["surplus"] & ~found["unblinded"]]
+        return self._passing(found[~found["surplus"] & ~found["unblinded"]], filters)
+
+    def of_pilot(self, filters: Filters) -> AnnotationFrames:
+        """The pilot's lists, and the blind annotations of them, that pass the filter."""
+        found = self.of(Purpose.PILOT)
+        found = self._passing(found[~found["unblinded"]], filters)
+        return self.labels(found, filters, lists=self.chosen_lists(filters, Item.Use.PILOT))
+
+    def _passing(self, found: pd.DataFrame, filters: Filters) -> pd.DataFrame:
+        """Annotations by the people and of the days that a filter takes."""
         if filters.people is not None:
             found = found[found["annotator"].isin(filters.people)]
         day = pd.to_datetime(found["submitted_at"], utc=True).dt.strftime("%Y-%m-%d")

@@ -30,6 +30,7 @@ from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.analysis.prefix_shares import KEY_COLUMNS, keys_table
+from annotation_site.analysis.variance_components import variance_components
 from annotation_site.exports.table import Table, table_from_frame
 from annotation_site.results.tables.request import TableRequest
 
@@ -191,6 +192,15 @@ def machine_agreement(request: TableRequest) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
+def components(request: TableRequest) -> pd.DataFrame:
+    """Variance components of coverage, of the annotations that count and of the pilot's."""
+    table = variance_components(request.labels, min_tokens=request.min_tokens)
+    if request.pilot is None or not len(request.pilot.annotations):
+        return table
+    of_pilot = variance_components(request.pilot, min_tokens=request.min_tokens, source="pilot")
+    return pd.concat([table, of_pilot], ignore_index=True) if len(table) else of_pilot
+
+
 TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "coverage": lambda request: request.coverage,
     "coverage_adjudicated": coverage_adjudicated,
@@ -219,6 +229,7 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "missing": missing,
     "estimates": lambda request: estimates_table(request.estimates),
     "estimate_differences": lambda request: estimate_differences_table(request.estimates),
+    "variance_components": components,
 }
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 

@@ -93,6 +93,8 @@ class TableRequest:
     keys
         Of a study whose lists are trigger prefixes, the keys of its extractions, with the columns
         of `KEY_COLUMNS`; None where lists are top tokens.
+    pilot
+        The answers to pilot lists, which count in no other table than `variance_components`.
     several_patterns
         Whether a prefix can be in several patterns. Measures of agreement that take an entry to be
         in one at most are then undefined. Of top tokens they leave out such annotations instead.
@@ -121,6 +123,7 @@ class TableRequest:
     keys: pd.DataFrame | None = None
     several_patterns: bool = False
     proxies: Proxies | None = None
+    pilot: AnnotationFrames | None = None
 
     @property
     def has_prefixes(self) -> bool:

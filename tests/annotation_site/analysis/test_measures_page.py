@@ -18,8 +18,10 @@ from annotation_site.analysis.coverage import (
 )
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.stopwords import is_stopword, propose_stopwords_flag
+from annotation_site.analysis.variance_components import variance_components
 from annotation_site.results.tables.registry import PREFIX_TABLES
 from annotation_site.results.tables.registry import TABLES as RESULT_TABLES
+from tests.annotation_site.analysis.components import two_people
 from tests.annotation_site.analysis.hand_worked import hand_worked_labels, hand_worked_study
 
 PAGE = (Path(__file__).parents[3] / "docs" / "measures.md").read_text(encoding="utf-8")
@@ -59,6 +61,7 @@ TABLES: dict[str, Callable[[AnnotationFrames], pd.DataFrame]] = {
     "agreement": agreement,
     "agreement of pairs": lambda labels: wide_agreement("first", "second"),
     "agreement by category": lambda labels: wide_agreement("category"),
+    "variance components": lambda labels: variance_components(two_people(), min_tokens=1),
 }
 
 
