@@ -32,6 +32,7 @@ AWAY_FROM_BOUND = 5
 ALL_VECTORS = "all vectors of this kind were taken: no sampling interval"
 CHOSEN_VECTORS = "vectors were chosen, not drawn at random: no sampling interval"
 WHOLE_RANGE = "the interval is all that is possible and says nothing"
+ONE_ANNOTATOR = "one annotator alone: another may find other concepts"
 NO_SPREAD = "within each layer all lists have the same value, so that the interval has no width"
 
 

@@ -35,7 +35,7 @@ from annotation_site.analysis.prefix_shares import (
     list_prefix_shares,
     share_names,
 )
-from annotation_site.analysis.strata import NOTHING_KNOWN, Populations, joined
+from annotation_site.analysis.strata import NOTHING_KNOWN, ONE_ANNOTATOR, Populations, joined
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
     "agreement": ("model",),
@@ -44,8 +44,6 @@ AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
     "agreement_by_category": ("model", "category"),
 }
 """Tables of every measure, and what makes a row of each."""
-
-ONE_ANNOTATOR = "one annotator alone: another may find other concepts"
 
 FINAL = "adjudicated"
 """The annotator that adjudicated annotations go by."""
