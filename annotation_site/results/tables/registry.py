@@ -29,12 +29,23 @@ from annotation_site.analysis.estimate_tables import (
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
+from annotation_site.analysis.people_intervals import Setting, people_intervals
 from annotation_site.analysis.prefix_shares import KEY_COLUMNS, keys_table
+from annotation_site.analysis.sensitivity import sensitivity_table
 from annotation_site.analysis.variance_components import variance_components
 from annotation_site.exports.table import Table, table_from_frame
-from annotation_site.results.tables.request import TableRequest
+from annotation_site.results.tables.request import FINAL, TableRequest
 
 NO_PATTERNS = "undefined, because nobody found a pattern."
+
+_NO_PEOPLE = {
+    FINAL: "no interval: some lists rest on one adjudicated annotation, which has no people",
+    **dict.fromkeys(
+        MACHINE_ANNOTATORS,
+        "no interval: machine annotators are counted as people, and are no sample of people",
+    ),
+}
+"""Annotators who are no people, and what that does to intervals for people like the annotators."""
 
 SIDE_BY_SIDE = 10
 """Lists people disagree on most whose patterns are matched."""
@@ -201,6 +212,24 @@ def components(request: TableRequest) -> pd.DataFrame:
     return pd.concat([table, of_pilot], ignore_index=True) if len(table) else of_pilot
 
 
+def people_like_these(request: TableRequest) -> pd.DataFrame:
+    """Intervals for people like the annotators, beside those conditional on these annotators."""
+    setting = Setting(request.populations, request.resamples, request.seed, _NO_PEOPLE)
+    return people_intervals(request.covering, request.agreement, setting=setting, **request.options)
+
+
+def sensitivity(request: TableRequest) -> pd.DataFrame:
+    """Coverage and the difference of two kinds, by the choices behind them."""
+    return sensitivity_table(
+        request.covering,
+        min_tokens=request.min_tokens,
+        flagged=not request.has_prefixes,
+        populations=request.populations,
+        apart=[FINAL],
+        intervals=bool(request.resamples),
+    )
+
+
 TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "coverage": lambda request: request.coverage,
     "coverage_adjudicated": coverage_adjudicated,
@@ -230,6 +259,8 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "estimates": lambda request: estimates_table(request.estimates),
     "estimate_differences": lambda request: estimate_differences_table(request.estimates),
     "variance_components": components,
+    "people_intervals": people_like_these,
+    "sensitivity": sensitivity,
 }
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 
