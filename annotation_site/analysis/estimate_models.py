@@ -47,7 +47,7 @@ so that its absence is said."""
 CHOSEN = "no estimate: vectors were chosen, not drawn at random, so they say nothing of the others"
 UNJUDGED = "annotate a list of each layer, or take layers that have one"
 CONSTANT = "no estimate: the proxy is the same for all annotated lists of a layer"
-TOO_FEW_TO_FIT = "no estimate: too few lists for a proxy, which takes two more lists than layers"
+TOO_FEW_TO_FIT = "no estimate: too few lists to fit a proxy: annotate more"
 PEOPLE_ALONE = "all vectors were taken: the interval is of the disagreement of people alone"
 LEFT_OFF = (
     "no list has two annotators, so the interval has no finite population correction and is wider "
