@@ -270,7 +270,7 @@ class EstimatedModel:
         half = shown.half_widths()
         reasons = []
         for column, measure in enumerate(self.given.measures):
-            why = reason or _away(varying[:, column], share=measure not in self.given.counts)
+            why = reason or near_bounds(varying[:, column], share=measure not in self.given.counts)
             if why:
                 half[column] = np.nan
             elif half[column] <= 1e-12:
@@ -392,7 +392,7 @@ def _few(span: Span, layers: Sequence[int]) -> str:
     )
 
 
-def _away(values: Floats, *, share: bool) -> str:
+def near_bounds(values: Floats, *, share: bool) -> str:
     """The reason if too few lists are away from a bound, else ""."""
     if int((values > 0).sum()) < LEAST_AWAY:
         return f"no interval: fewer than {LEAST_AWAY} lists are above 0"
