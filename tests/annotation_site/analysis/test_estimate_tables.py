@@ -236,7 +236,7 @@ def test_a_layer_without_a_judged_list_is_named_and_the_others_stay():
         found = row(given, proxy)
         assert np.isnan(found["value"])
         assert found["warning"] == (
-            "no estimate: layers 1 and 2 have no annotated list of value vectors: annotate a list "
+            "no estimate: layers 1, 2 have no annotated list of value vectors: annotate a list "
             "of each layer, or take layers that have one"
         )
         assert np.isfinite(row(given, proxy, layer=0)["low"])
@@ -255,30 +255,30 @@ def refusals():
     yield "chosen", replace(given, populations=chosen), CHOSEN, ("", "p")
     yield (
         "unknown", replace(given, populations=Populations(sizes)),
-        "no estimate: the number of vectors of layer 2 is not known", ("", "p"),
+        "the number of vectors of layer 2 is not known", ("", "p"),
     )  # fmt: skip
     yield (
         "unfinished", with_proxies(given, proxies.values.head(0), proxies.census.head(0), **late),
-        "no estimate: It is not computed yet. Wait for it", ("p",),
+        "It is not computed yet. Wait for it", ("p",),
     )  # fmt: skip
     yield (
         "too few vectors", with_proxies(given, census=fewer),
-        "no estimate: the proxy is known of 499 of 500 vectors of layer 1, and must be known of "
+        "the proxy is known of 499 of 500 vectors of layer 1, and must be known of "
         "all: compute it again", ("p",),
     )  # fmt: skip
     yield (
         "too many", with_proxies(given, census=more),
-        "no estimate: the proxy is known of 501 of 500 vectors of layer 3, and must be known of "
+        "the proxy is known of 501 of 500 vectors of layer 3, and must be known of "
         "all: compute it again", ("p",),
     )  # fmt: skip
     yield (
         "another model", with_proxies(given, census=proxies.census.assign(model="other")),
-        "no estimate: the proxy is known of 0 of 500 vectors of layer 0, and must be known of all: "
+        "the proxy is known of 0 of 500 vectors of layer 0, and must be known of all: "
         "compute it again", ("p",),
     )  # fmt: skip
     yield (
         "lists without", with_proxies(given, values=proxies.values.iloc[2:]),
-        "no estimate: the proxy is not known of 2 annotated lists: compute it again", ("p",),
+        "the proxy is not known of 2 annotated lists: compute it again", ("p",),
     )  # fmt: skip
     yield "constant", with_proxies(given, values=constant), CONSTANT, ("p",)
 
@@ -288,14 +288,14 @@ def test_each_refusal_is_a_sentence_and_no_number(case):
     _, given, sentence, proxies = case
     for proxy in proxies:
         found = row(given, proxy)
-        assert found["warning"] == sentence
+        assert found["warning"] == f"no estimate: {sentence}"
         numbers = ["value", "low", "high", "correlation", "coefficient", "degrees_of_freedom"]
         assert found[numbers].isna().all()
     others = {"", "p"} - set(proxies)
     assert all(np.isfinite(row(given, other)["value"]) for other in others)
     differences = estimate_differences_table(given)
     refused = differences[differences["proxy"].isin(proxies) & differences["layer_from"].isna()]
-    assert set(refused["warning"]) == {sentence}
+    assert set(refused["warning"]) == {f"no estimate: {sentence}"}
     assert refused[["difference", "low", "high"]].isna().all().all()
 
 
@@ -304,7 +304,7 @@ def test_two_lists_of_a_layer_are_too_few_for_a_proxy_and_three_are_enough():
         given = study(per_layer=per_layer)
         found = row(given, layer=0)
         assert np.isfinite(found["value"]) == value
-        assert (found["warning"] == TOO_FEW_TO_FIT) != value
+        assert (found["warning"] == f"no estimate: {TOO_FEW_TO_FIT}") != value
         assert np.isfinite(row(given, "", layer=0)["value"])
 
 
