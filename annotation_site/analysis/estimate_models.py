@@ -105,7 +105,7 @@ def models_of(given: EstimateInput) -> "list[EstimatedModel]":
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What is known of all measures over some layers; arrays have an entry per measure.
+    """Estimates of all measures over some layers; arrays have an entry per measure.
 
     `half` is NaN where there is no interval, as `reasons` says; `warnings` are about all measures.
     """
