@@ -24,7 +24,7 @@ ALLOWED = {
     "annotation": ANYWHERE | PURE | {"corpus"},
     "proxies": ANYWHERE | PURE | {"corpus", "annotation"},
     "results": ANYWHERE | PURE | {"corpus", "annotation", "proxies"},
-    "explorer": ANYWHERE | PURE | {"corpus", "annotation", "results"},
+    "explorer": ANYWHERE | PURE | {"corpus", "annotation", "proxies", "results"},
     "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
     "public": ANYWHERE | PURE | {"corpus", "annotation", "results"},
 }
@@ -129,8 +129,8 @@ FILES = {
     ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
-        "agreement judged landing lists lookups machines page picture places said shares similar "
-        "tokens urls views"
+        "agreement estimates judged landing lists lookups machines page picture places said shares "
+        "similar tokens urls views"
     ),
     "explorer/search": "files finding forms labels views",
     "explorer/sets": "forms members views",

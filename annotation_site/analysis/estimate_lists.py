@@ -123,8 +123,6 @@ def layer_words(layers: Sequence[int]) -> str:
     Examples
     --------
     >>> layer_words([3]), layer_words([3, 5, 7])
-    ('layer 3', 'layers 3, 5 and 7')
+    ('layer 3', 'layers 3, 5, 7')
     """
-    if len(layers) == 1:
-        return f"layer {layers[0]}"
-    return f"layers {', '.join(map(str, layers[:-1]))} and {layers[-1]}"
+    return f"layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"

@@ -44,10 +44,9 @@ NOTICEABLE = 0.02
 """Share of a layer's vectors from which the finite population correction narrows an interval by 1%,
 so that its absence is said."""
 
-CHOSEN = "no estimate: vectors were chosen, not drawn at random, so they say nothing of the others"
-UNJUDGED = "annotate a list of each layer, or take layers that have one"
-CONSTANT = "no estimate: the proxy is the same for all annotated lists of a layer"
-TOO_FEW_TO_FIT = "no estimate: too few lists for a proxy, which takes two more lists than layers"
+CHOSEN = "vectors were chosen, not drawn at random, so they say nothing of the others"
+CONSTANT = "the proxy is the same for all annotated lists of a layer"
+TOO_FEW_TO_FIT = "too few lists to fit a proxy: annotate more"
 PEOPLE_ALONE = "all vectors were taken: the interval is of the disagreement of people alone"
 LEFT_OFF = (
     "no list has two annotators, so the interval has no finite population correction and is wider "
@@ -106,7 +105,7 @@ def models_of(given: EstimateInput) -> "list[EstimatedModel]":
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What is known of all measures over some layers; arrays have an entry per measure.
+    """Estimates of all measures over some layers; arrays have an entry per measure.
 
     `half` is NaN where there is no interval, as `reasons` says; `warnings` are about all measures.
     """
@@ -157,20 +156,20 @@ class EstimatedModel:
         if (self.name, VALUE) in self.given.populations.chosen:
             return CHOSEN
         if unknown := [layer for layer in self.layers if layer not in self.sizes]:
-            return f"no estimate: the number of vectors of {layer_words(unknown)} is not known"
+            return f"the number of vectors of {layer_words(unknown)} is not known"
         return ""
 
     @cached_property
-    def proxies(self) -> "dict[str, _Known | str]":
+    def proxies(self) -> dict[str, _Known | str]:
         """Each proxy's numbers, or why they cannot be used."""
         given = self.given.proxies
         if given is None:
             return {}
         return {name: self._proxy(given, name) for name in given.titles}
 
-    def _proxy(self, given: Proxies, name: str) -> "_Known | str":
+    def _proxy(self, given: Proxies, name: str) -> _Known | str:
         if name in given.missing:
-            return f"no estimate: {given.missing[name].rstrip('.')}"
+            return f"{given.missing[name].rstrip('.')}"
         census = given.census
         census = census[(census["proxy"] == name) & (census["model"] == self.name)]
         vectors = dict(zip(census["layer"].tolist(), census["vectors"].tolist(), strict=True))
@@ -178,16 +177,14 @@ class EstimatedModel:
             has, size = vectors.get(layer, 0), self.sizes.get(layer, 0)
             if has != size:
                 return (
-                    f"no estimate: the proxy is known of {has:,} of {size:,} vectors of layer "
+                    f"the proxy is known of {has:,} of {size:,} vectors of layer "
                     f"{layer}, and must be known of all: compute it again"
                 )
         values = given.values[given.values["proxy"] == name].set_index("list_id")["value"]
         of_lists = values.reindex(self._values.list_id).to_numpy(dtype=np.float64)
         if lacking := int(np.isnan(of_lists).sum()):
-            return (
-                f"no estimate: the proxy is not known of {lacking:,} annotated lists: compute it "
-                "again"
-            )
+            lists = "list" if lacking == 1 else "lists"
+            return f"the proxy is not known of {lacking:,} annotated {lists}: compute it again"
         means = dict(zip(census["layer"].tolist(), census["mean"].tolist(), strict=True))
         return _Known(of_lists[:, None], means)
 
@@ -211,14 +208,12 @@ class EstimatedModel:
 
     def _part(self, span: Span, proxy: str) -> Part:
         lists = self._values.of(span)
-        known = self.proxies.get(
-            proxy, "" if not proxy else f"no estimate: no proxy of {self.name}"
-        )
+        known = self.proxies[proxy] if proxy else ""
         refusal = self.refusal or (known if isinstance(known, str) else "")
         if refusal:
             return self._none(span, lists, refusal)
         if empty := lists.without(span):
-            return self._none(span, lists, f"{_no_list(empty)}: {UNJUDGED}")
+            return self._none(span, lists, _no_list(empty))
         population = np.array([self.sizes[layer] for layer in span.layers], dtype=np.float64)
         disagreement = self._disagreement(lists, span)
         corrected = population
@@ -270,7 +265,7 @@ class EstimatedModel:
         half = shown.half_widths()
         reasons = []
         for column, measure in enumerate(self.given.measures):
-            why = reason or _away(varying[:, column], share=measure not in self.given.counts)
+            why = reason or near_bounds(varying[:, column], share=measure not in self.given.counts)
             if why:
                 half[column] = np.nan
             elif half[column] <= 1e-12:
@@ -312,7 +307,7 @@ class EstimatedModel:
             freedom=np.nan,
             coefficient=nothing,
             correlation=nothing,
-            reasons=[reason] * len(nothing),
+            reasons=[f"no estimate: {reason}"] * len(nothing),
         )
 
     def _vectors(self, span: Span) -> int | None:
@@ -357,7 +352,7 @@ class EstimatedModel:
         if self.refusal:
             return self._none(span, lists, self.refusal)
         if empty := lists.without(span):
-            return self._none(span, lists, f"{_no_list(empty, CONTROL)}: {UNJUDGED}")
+            return self._none(span, lists, _no_list(empty, CONTROL))
         weights = np.array([self.sizes[layer] for layer in span.layers], dtype=np.float64)
         strata = lists.strata(span, np.full(len(weights), np.inf))
         sample = lists.sample(span, strata, weights / weights.sum())
@@ -380,7 +375,10 @@ class EstimatedModel:
 
 def _no_list(layers: Sequence[int], kind: str = VALUE) -> str:
     has = "has" if len(layers) == 1 else "have"
-    return f"no estimate: {layer_words(layers)} {has} no annotated list of {kind} vectors"
+    return (
+        f"{layer_words(layers)} {has} no annotated list of {kind} vectors: annotate a list of each "
+        "layer, or take layers that have one"
+    )
 
 
 def _few(span: Span, layers: Sequence[int]) -> str:
@@ -392,7 +390,7 @@ def _few(span: Span, layers: Sequence[int]) -> str:
     )
 
 
-def _away(values: Floats, *, share: bool) -> str:
+def near_bounds(values: Floats, *, share: bool) -> str:
     """The reason if too few lists are away from a bound, else ""."""
     if int((values > 0).sum()) < LEAST_AWAY:
         return f"no interval: fewer than {LEAST_AWAY} lists are above 0"

@@ -305,7 +305,7 @@ def _spread(sample: Sample, values: Floats) -> Floats:
 
 
 def _varying(sample: Sample, found: Floats) -> Floats:
-    """What was found of each pool, 0 of those that were taken whole, also of one list alone."""
+    """Numbers of pools, with 0 for those that were taken whole, which may have one list alone."""
     return np.where(sample.varies[:, None], found, 0.0)
 
 

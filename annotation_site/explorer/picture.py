@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from django.core.cache import cache
@@ -14,6 +14,7 @@ from annotation_site.annotation.models import Item, Study
 from annotation_site.annotation.selectors import studies_of
 from annotation_site.corpus.models import Extraction, Kind, LanguageModel
 from annotation_site.corpus.selectors import extractions_ready
+from annotation_site.explorer.estimates import LayerEstimates, layer_estimates
 from annotation_site.explorer.judged import lists_annotated, studies_counted
 from annotation_site.results.snapshots.versions import data_version
 
@@ -46,13 +47,22 @@ class Piece:
 
 @dataclass(frozen=True)
 class LayerBar:
-    """A layer's bar. Without lists there are no pieces, which is not a share of 0."""
+    """A layer's bar. Without lists there are no pieces, which is not a share of 0.
+
+    `estimate` is the estimated coverage of all the layer's value vectors, `mark` its place in
+    percent from the top.
+    """
 
     layer: int
     lists: int = 0
     people: int = 0
     coverage: float | None = None
     pieces: list[Piece] = field(default_factory=list)
+    estimate: float | None = None
+
+    @property
+    def mark(self) -> float | None:
+        return None if self.estimate is None else round(100 - 100 * self.estimate, 2)
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class ModelPicture:
     """The picture of an extraction's value vectors for one reader.
 
     `elsewhere` is another extraction of the model with annotations, where this one has none.
+    `estimates` are of one finished study, where the reader may see them.
     """
 
     extraction: Extraction
@@ -77,6 +88,7 @@ class ModelPicture:
     layers: list[LayerBar]
     studies: list[CountedStudy]
     elsewhere: Extraction | None
+    estimates: LayerEstimates | None = None
 
     @property
     def lists(self) -> int:
@@ -113,8 +125,15 @@ def model_picture(extraction: Extraction, user: User) -> ModelPicture:
     bands = _bands(rows)
     of_layer = {row["layer"]: row for row in rows}
     n_layers = cast("LanguageModel", extraction.model).n_layers
-    layers = [_bar(n, of_layer.get(n), bands) for n in range(n_layers)]
-    return ModelPicture(extraction, bands, layers, _named(studies, user), None)
+    estimates = None
+    # An estimate rests on all lists of its study, and tells of those that are hidden from a reader.
+    if not hidden.is_about(cast("LanguageModel", extraction.model).weights_digest):
+        estimates = layer_estimates(extraction, studies)
+    marks = estimates.by_layer if estimates else {}
+    layers = [
+        replace(_bar(n, of_layer.get(n), bands), estimate=marks.get(n)) for n in range(n_layers)
+    ]
+    return ModelPicture(extraction, bands, layers, _named(studies, user), None, estimates)
 
 
 def _shares(

@@ -26,15 +26,6 @@ from annotation_site.proxies.services import value_extractions
 from annotation_site.sentences import Sentence
 
 Place = tuple[int, int]  # layer, index
-NOT_COMPUTED = gettext_noop(
-    "It is not computed for %(model)s. Compute it on the study’s page of estimates, or with "
-    "`manage.py estimate`."
-)
-UNDER_WAY = gettext_noop("It is being computed for %(model)s. The tables follow by themselves.")
-NOT_READY = gettext_noop("It could not be computed for %(model)s. %(reason)s")
-CANCELLED = gettext_noop(
-    "Its computation for %(model)s was cancelled. Compute it on the study’s page of estimates."
-)
 NOT_OF_SET = gettext_noop("No vector of the study’s set is among those of %(model)s.")
 State = ProxyRun.State
 
@@ -174,8 +165,9 @@ class ProxyNumbers:
 def proxy_numbers(
     study: Study, places: Mapping[int, Collection[Place]]
 ) -> dict[int, list[ProxyNumbers]]:
-    """The numbers of every proxy for some of a study's extractions, by their keys.
+    """The numbers of the known proxies for some of a study's extractions, by their keys.
 
+    A proxy that nobody computed, or that waits, is left out: tables follow from what is there.
     `places` are the layers and indices of the study's lists. The census is over all value vectors,
     or for a study of a set over the set's. Sentences are English, as tables have them.
     """
@@ -189,14 +181,14 @@ def proxy_numbers(
     for extraction in extractions:
         of_models = [_of_model(proxy, extraction, here, runs) for proxy in PROXIES.values()]
         found[extraction.pk] = [
-            _numbers(one, set(places[extraction.pk]), population) for one in of_models
+            _numbers(one, set(places[extraction.pk]), population)
+            for one in of_models
+            if one.state == "known"
         ]
     return found
 
 
 def _numbers(one: ProxyOfModel, places: set[Place], population: set[Place] | None) -> ProxyNumbers:
-    if one.state != "known" or one.census is None:
-        return ProxyNumbers(one.proxy, missing=_why(one).english)
     read = _of_run if one.run is not None else _of_statistics
     try:
         numbers = read(one, places, population)
@@ -206,17 +198,6 @@ def _numbers(one: ProxyOfModel, places: set[Place], population: set[Place] | Non
     if not numbers.census:
         return ProxyNumbers(one.proxy, missing=Sentence(NOT_OF_SET, model=one.model).english)
     return numbers
-
-
-def _why(one: ProxyOfModel) -> Sentence:
-    """Why a proxy is not known of a model."""
-    if one.run is None:
-        reason = one.reason or Sentence(NOT_COMPUTED, model=one.model)
-        return reason if isinstance(reason, Sentence) else Sentence(reason)
-    if one.run.state == State.FAILED:
-        return Sentence(NOT_READY, model=one.model, reason=one.reason)
-    message = CANCELLED if one.run.state == State.CANCELLED else UNDER_WAY
-    return Sentence(message, model=one.model)
 
 
 def _of_run(one: ProxyOfModel, places: set[Place], population: set[Place] | None) -> ProxyNumbers:

@@ -5,6 +5,8 @@ import pytest
 from django.utils.translation import gettext_lazy
 
 from annotation_site.analysis.comparisons import _impossible
+from annotation_site.analysis.estimate_lists import Span
+from annotation_site.analysis.estimate_models import CHOSEN, _few, _no_list, near_bounds
 from annotation_site.analysis.intervals import Interval
 from annotation_site.analysis.strata import FEW_LISTS_WARNING, joined, too_near
 from annotation_site.corpus.forms import EnqueueForm
@@ -45,6 +47,21 @@ REMARKS = (
     FEW_LISTS_WARNING,
     _impossible({"smallest": 0.25, "smallest_adjusted": 0.5}),
     _impossible({"smallest": 0.01, "smallest_adjusted": 0.25}),
+    f"no estimate: {CHOSEN}",
+    *(
+        f"no estimate: {_no_list(layers, kind)}"
+        for layers in ([1], [1, 2])
+        for kind in ("value", "random")
+    ),
+    "no estimate: the number of vectors of layer 3 is not known",
+    "no estimate: the number of vectors of layers 3, 4 is not known",
+    "no estimate: the proxy is known of 2,999 of 3,072 vectors of layer 1, and must be known of "
+    "all: compute it again",
+    "no estimate: the proxy is not known of 1 annotated list: compute it again",
+    "no estimate: the proxy is not known of 2 annotated lists: compute it again",
+    *(_few(Span(1, 1, (1,)), layers) for layers in ((1,), (1, 2))),
+    near_bounds(np.zeros(30), share=True),
+    near_bounds(np.ones(30), share=True),
     "undefined, because nobody found a pattern.",
     "undefined, because nothing can be compared (2 of the lists: fewer than two people answered; "
     "1 of the annotations: a token is in several of its patterns).",

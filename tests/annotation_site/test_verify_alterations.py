@@ -16,6 +16,7 @@ import pytest
 from django.utils import timezone
 
 from annotation_site import verify
+from annotation_site.analysis.proxies import Proxies, proxies_of
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.studies.services import study_state_change
@@ -30,6 +31,7 @@ from annotation_site.exports.archive import CHECKSUMS
 from annotation_site.results.files import archive
 from annotation_site.results.files.archive_annotations import PREFIX_COLUMNS, TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
+from annotation_site.results.snapshots.computation import populations_of
 from annotation_site.results.tables import registry as tables
 from annotation_site.verify import main
 from tests.annotation_site.annotation.answering import skip
@@ -53,14 +55,27 @@ _MADE: list[bytes] = []
 @pytest.fixture
 def data(db, monkeypatch) -> bytes:
     """The archive of a study with records for every purpose, a surplus and an unblinded one, skips
-    with reasons, a lease that ended, and patterns too small to count. Made once: what is done with
-    it here needs no database."""
+    with reasons, a lease that ended, patterns too small to count, and a proxy. Made once: what is
+    done with it here needs no database."""
     if not _MADE:
+        monkeypatch.setattr(archive, "study_proxies", proxy)
         monkeypatch.setattr(
             archive, "TableSettings", lambda *chosen: TableSettings(*chosen, resamples=20)
         )
         _MADE.append(packed(every_record(), with_names=True))
     return _MADE[0]
+
+
+def proxy(study: Study) -> Proxies:
+    """A proxy of all value vectors, whose numbers are made up."""
+    lists = study.items.filter(use="study", vector__kind="value").order_by("pk")
+    values = [
+        (pk, "letters", number**2 / 10)
+        for number, pk in enumerate(lists.values_list("pk", flat=True))
+    ]
+    sizes = populations_of(study).sizes
+    census = [("letters", model, layer, n, 0.5) for (model, _, layer), n in sizes.items()]
+    return proxies_of({"letters": "Letters"}, values, census)
 
 
 def every_record() -> Study:
@@ -213,7 +228,7 @@ def test_a_record_that_is_gone_or_there_twice_is_found(data, is_found, kind):
     assert is_found(with_records(data, twice))
 
 
-@pytest.mark.parametrize("file", ["lists", "skips", "tokens", "machines"])
+@pytest.mark.parametrize("file", ["lists", "skips", "tokens", "machines", "proxies", "census"])
 def test_an_altered_cell_of_a_file_is_found_or_on_the_list(data, is_found, file):
     name = f"labels/{file}.csv"
     if is_admitted(name, ""):

@@ -106,7 +106,7 @@ def _drawn(
 ) -> Figure:
     room = width - 24
     rows = 1 if sum(text_width(label, 12) + 40 for label in labels) < width else len(labels)
-    left, top, high, foot = 46.0, 62 + 20.0 * rows, 220.0, 52.0
+    left, top, high, foot = 54.0, 62 + 20.0 * rows, 220.0, 52.0
     size = width, top + high + foot
     figure, pixels = page_figure(*size)
     write(figure, pixels, 0, 18, TITLE if width > 500 else "Estimates across layers",
@@ -125,7 +125,7 @@ def _drawn(
         figure,
         x=left,
         y=top,
-        width=min(width - left - 10, max(66.0 * (last + 1), 240.0)),
+        width=min(width - left - 10, max(66.0 * (last + 1), 420.0)),
         height=high,
         page=size,
     )

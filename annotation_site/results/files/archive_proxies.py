@@ -122,7 +122,7 @@ def _values(
 def stored_proxies(
     proxies: Proxies, lists: Iterable[Sequence[Any]]
 ) -> dict[str, dict[str, list[list[Any]]]]:
-    """What each restored extraction keeps of the proxies, by digest.
+    """The part of the proxies that each restored extraction keeps, by digest.
 
     `titles` and `missing` are pairs, so that databases keep their order; `values` are known by
     layer and index, which the rows of `LIST_COLUMNS` have. Raises ValueError for a model without

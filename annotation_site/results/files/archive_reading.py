@@ -112,7 +112,7 @@ class Archive:
 
     @cached_property
     def proxies(self) -> dict[str, Any]:
-        """What each extraction keeps of the study's proxies, by digest; earlier archives and
+        """The proxies that each extraction keeps, by digest; earlier archives and
         studies without proxies have none."""
         if not set(PROXY_MEMBERS) & set(self.reader.names):
             return {}

@@ -117,8 +117,20 @@ def _estimated(name: str, row: Row) -> Estimated:
         name,
         written.share(row["value"]),
         between(row["low"], row["high"], written.share),
-        remark(row["warning"]) if row["low"] is None else "",
+        _why(row),
     )
+
+
+def _why(row: Row) -> str:
+    """Why a row has no estimate, or no interval; empty for one that has both."""
+    if row["low"] is not None:
+        return ""
+    said = [
+        one
+        for one in (row["warning"] or "").split("; ")
+        if "no interval" in one or "no estimate" in one
+    ]
+    return remark("; ".join(said) or row["warning"])
 
 
 def _sentence(model: str, row: Row, proxy: str) -> str:
@@ -381,9 +393,8 @@ def _valued(
     quiet: bool = False,
 ) -> Cell:
     """A value with its interval; where it has none, why, unless that stands below the table."""
-    missing = row["low"] is None and not quiet
     return Cell(
         write(row[name]),
         between(row["low"], row["high"], ends or write),
-        remark(row["warning"]) if missing else "",
+        "" if quiet else _why(row),
     )

@@ -30,6 +30,37 @@ _WITH_VALUES = (
     gettext_noop("no interval: fewer than %(few)s lists of one layer"),
     gettext_noop("no interval: fewer than %(few)s lists of one layer are above %(bound)s"),
     gettext_noop("no interval: fewer than %(few)s lists of one layer are below %(bound)s"),
+    gettext_noop("no estimate: %(reason)s"),
+    gettext_noop(
+        "layer %(layers)s has no annotated list of value vectors: annotate a list of each "
+        "layer, or take layers that have one"
+    ),
+    gettext_noop(
+        "layer %(layers)s has no annotated list of random vectors: annotate a list of each "
+        "layer, or take layers that have one"
+    ),
+    gettext_noop(
+        "layers %(layers)s have no annotated list of value vectors: annotate a list of each "
+        "layer, or take layers that have one"
+    ),
+    gettext_noop(
+        "layers %(layers)s have no annotated list of random vectors: annotate a list of each "
+        "layer, or take layers that have one"
+    ),
+    gettext_noop("the number of vectors of layer %(layers)s is not known"),
+    gettext_noop("the number of vectors of layers %(layers)s is not known"),
+    gettext_noop(
+        "the proxy is known of %(known)s of %(vectors)s vectors of layer %(layer)s, and must "
+        "be known of all: compute it again"
+    ),
+    gettext_noop("the proxy is not known of %(n)s annotated list: compute it again"),
+    gettext_noop("the proxy is not known of %(n)s annotated lists: compute it again"),
+    gettext_noop(
+        "no interval: fewer than %(few)s lists: annotate more, or take neighbouring layers together"
+    ),
+    gettext_noop("no interval: fewer than %(few)s lists: annotate more"),
+    gettext_noop("no interval: fewer than %(few)s lists are above %(bound)s"),
+    gettext_noop("no interval: fewer than %(few)s lists are below %(bound)s"),
     gettext_noop("%(n)s layer has judged lists of one kind alone and is left out"),
     gettext_noop("%(n)s layers have judged lists of one kind alone and are left out"),
     gettext_noop("no significance is possible: p cannot be below %(least)s, adjusted %(adjusted)s"),

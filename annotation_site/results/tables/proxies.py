@@ -15,7 +15,7 @@ def study_proxies(study: Study) -> Proxies | None:
 
     Those of a restored extraction came with its archive, which says what was known of the whole
     population then; of others the site knows what is computed, and what came with a bundle. A proxy
-    is missing where no model of the study has it.
+    is missing where it is there, but lacks vectors, and no other model of the study has it.
     """
     items = _value_items(study)
     names = model_names(study) if items else {}
