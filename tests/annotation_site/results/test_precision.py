@@ -164,7 +164,9 @@ def test_a_past_study_that_somebody_else_runs_predicts_nothing(past):
         predicted(plan, other, chosen=past.slug, strict=True)
     form = filled_in(past, annotators=[user.pk for user in UserFactory.create_batch(2)])
     page = text_of(client_of(other).post("/studies/new/", form, headers=HTMX))
-    assert "you run none with results of such lists yet. Add pilot lists" in words_of(page)
+    said = words_of(page)
+    assert "you run none with results of such lists yet." in said
+    assert "Save a draft with 8 pilot lists, two of each layer and kind" in said
     assert past.title not in page
 
 
