@@ -73,8 +73,8 @@ FILES = {
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons controls coverage intervals majority means members missing "
-        "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
-        "stratified unjudged written"
+        "one_annotation paper people permutations power prefix_shares side_by_side stopwords strata "
+        "stratified unjudged variance_components written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
@@ -153,7 +153,7 @@ FILES = {
     ),
     "results/pages": (
         "agreement attention disagreement disputes filter_words headline list_search marks missing "
-        "one_list people remarks results study_facts study_home summary tables values"
+        "one_list people precision remarks results study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
