@@ -34,6 +34,27 @@ make_study(
 """
 
 
+# Answers that vary with the list and its kind; then the study's results.
+PAST = """
+from tests.annotation_site.factories import *
+from annotation_site.annotation.models import *
+from annotation_site.results.snapshots.services import snapshot_refresh_now
+ada, ben, rosa = (User.objects.get(username=name) for name in ("ada", "ben", "rosa"))
+LanguageModel.objects.update(d_ff=3072)
+study = make_study(
+    title="What came before", researcher=rosa, people=[ada, ben],
+    extraction=Extraction.objects.get(), lists_per_layer=3,
+)
+for one in Assignment.objects.filter(item__study=study).select_related(
+    "item__vector", "item__study", "membership__user"
+):
+    tokens = {"value": 12, "random": 5}.get(one.item.vector.kind, 8)
+    tokens += 4 * (one.item.vector.index % 3) + one.membership_id % 2
+    submit(one, answer(pattern(1, list(range(1, tokens + 1)))))
+snapshot_refresh_now(study=study)
+"""
+
+
 def press(page: Page, name: str | re.Pattern[str]) -> None:
     """The button of this name; of two that are alike, the one in the dialog that is open."""
     within = page.locator("dialog[open]") if page.locator("dialog[open]").count() else page
@@ -219,3 +240,31 @@ def test_a_study_s_home_says_what_presses_and_asks_before_it_stops_work(page: Pa
     press(page, "Pause…")
     press(page, "Pause")
     expect(page.get_by_text("paused", exact=True)).to_be_visible()
+
+
+def test_a_preview_predicts_the_precision_from_a_study_before(page: Page, world: Site):
+    run(world, PAST)
+    log_in(page, "rosa")
+    page.get_by_role("link", name="New study").first.click()
+    fold = page.locator("details.precision")
+    expect(fold.locator("summary")).to_contain_text("points; detects")
+    fold.locator("summary").click()
+    expect(fold.get_by_role("combobox", name="Predicted from")).to_have_value("what-came-before")
+    said = fold.get_by_text("With 6 lists per layer and kind and 2 people per list")
+    page.get_by_label("Lists per layer").fill("6")
+    page.get_by_label("ada").check()
+    page.get_by_label("ben").check()
+    expect(said).to_be_visible()  # the fold is open still
+    expect(fold.locator("td[aria-current]")).to_contain_text("your plan:")
+    fold.get_by_role("combobox").focus()
+    fold.get_by_role("combobox").dispatch_event("change")
+    page.wait_for_load_state("networkidle")
+    expect(fold.get_by_role("combobox")).to_be_focused()
+    fold.locator("td[aria-current]").scroll_into_view_if_needed()
+    look(page, "new-study-precision")
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(said).to_be_hidden()
+    page.get_by_label("Details").check()
+    expect(said).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture(page, "new-study-precision-unfolded-390.png")

@@ -79,10 +79,12 @@ class PlannedPrecision:
     """What a past study predicts for a plan; without a curve, `reason` says why.
 
     `kind` and `control` are the compared kinds; `control` is empty where the plan has none.
+    `pilot_lists` is a number of pilot lists with two of each kind and layer of the plan.
     """
 
     past: Sequence[PastStudy]
     chosen: Study | None
+    pilot_lists: int
     basis: Basis | None = None
     model: str = ""
     kind: str = ""
@@ -155,11 +157,12 @@ def planned_precision(
             % {"study": chosen}
         )
     first = first or next(iter(past), None)
+    pilot_lists = 2 * sum(row.layers for row in preview.rows)
     if first is None:
-        return PlannedPrecision(past, None)
+        return PlannedPrecision(past, None, pilot_lists)
     stored = Snapshot.objects.filter(pk=first.snapshot).values_list(f"tables__{TABLE}", flat=True)
     rows = _rows(stored.first())
-    return _predicted(PlannedPrecision(past, first.study), rows, plan, preview)
+    return _predicted(PlannedPrecision(past, first.study, pilot_lists), rows, plan, preview)
 
 
 Row = Mapping[str, Any]

@@ -164,7 +164,9 @@ def test_a_past_study_that_somebody_else_runs_predicts_nothing(past):
         predicted(plan, other, chosen=past.slug, strict=True)
     form = filled_in(past, annotators=[user.pk for user in UserFactory.create_batch(2)])
     page = text_of(client_of(other).post("/studies/new/", form, headers=HTMX))
-    assert "you run none with results of such lists yet" in words_of(page)
+    said = words_of(page)
+    assert "you run none with results of such lists yet." in said
+    assert "Save a draft with 8 pilot lists, two of each layer and kind" in said
     assert past.title not in page
 
 
@@ -214,12 +216,6 @@ def test_the_form_says_the_prediction_and_marks_the_plan(past):
     broken = text_of(client.post("/studies/new/", {**form, "min_tokens": ""}, headers=HTMX))
     assert "Complete the form to see how precise" in words_of(broken)
     assert f'name="variances_from" value="{past.slug}"' in broken  # the choice is kept
-
-
-def test_without_a_past_study_the_form_says_what_to_do():
-    make_extraction(per_layer=4)
-    page = text_of(client_of(UserFactory(role=Role.RESEARCHER)).get("/studies/new/"))
-    assert "you run none with results of such lists yet. Add pilot lists" in words_of(page)
 
 
 def test_components_that_are_unknown_are_said(past):

@@ -2,9 +2,11 @@
 
 What else is submitted stands in the tables that name it, and in no other: repeats in those of test
 and retest, training and reference lists in that of reference answers, final answers where a table
-says "adjudicated".
+says "adjudicated", and the pilot's lists in rows of their own of the variance components.
 """
 
+import csv
+import io
 from dataclasses import replace
 
 import pytest
@@ -87,13 +89,28 @@ def study():
     return made
 
 
-def test_the_pilots_lists_and_answers_are_in_no_table(study):
+def test_the_pilots_lists_and_answers_are_in_rows_of_their_own_of_one_table(study):
     found = tables(study)
     lists, annotations = found["labels: lists"], found["labels: annotations"]
     own = set(study.items.filter(use="study").values_list("pk", flat=True))
     assert set(lists["list_id"].values()) == own
     assert set(annotations["list_id"].values()) == own
     assert len(annotations["list_id"]) == 2 * len(own)
+
+
+def test_answers_to_pilot_lists_change_the_pilots_rows_alone(study):
+    before = tables(study)
+    pilot = Assignment.objects.filter(purpose=Purpose.PILOT, state=Assignment.State.SUBMITTED)
+    pilot.first().patterns.all().delete()
+    after = tables(study)
+    assert changed(before, after) == {"variance_components", ARCHIVED + "variance_components"}
+    Assignment.objects.filter(purpose=Purpose.PILOT).update(unblinded=True)
+    sources = {row["source"] for row in csv_rows(tables(study), ARCHIVED + "variance_components")}
+    assert sources == {"annotation"}
+
+
+def csv_rows(found, name):
+    return list(csv.DictReader(io.StringIO(found[name].decode())))
 
 
 @pytest.mark.parametrize(
