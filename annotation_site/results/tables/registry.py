@@ -22,6 +22,7 @@ from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, 
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.controls import compared
 from annotation_site.analysis.coverage import coverage_table, list_coverage
+from annotation_site.analysis.dawid_skene import competence_table
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
@@ -213,6 +214,9 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "disagreement": disagreement,
     "side_by_side": side_by_side,
     "missing": missing,
+    "competence": lambda request: competence_table(
+        request.agreement.annotations[None], **request.draws
+    ),
 }
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 
