@@ -175,7 +175,6 @@ WORDS = (
     gettext_noop('lists'),
     gettext_noop('matched patterns'),
     gettext_noop('annotations'),
-    gettext_noop('Agreement | None'),
     gettext_noop('pairs of answers'),
     gettext_noop('neither person has a pattern'),
     gettext_noop('both people leave every token by itself, or both put all tokens together'),

@@ -72,13 +72,13 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons controls coverage intervals majority means members missing "
-        "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
-        "stratified unjudged written"
+        "annotation_frames comparisons controls coverage dawid_skene intervals majority means "
+        "members missing one_annotation paper people permutations prefix_shares side_by_side "
+        "stopwords strata stratified unjudged written"
     ),
     "analysis/agreement": (
-        "annotations arrays couples encoding groups lists matching measure patterns reference "
-        "registry resampling tables thin tokens"
+        "annotations arrays chance couples encoding groups lists matching measure omega patterns "
+        "reference registry resampling tables thin tokens"
     ),
     "analysis/machine_annotators": "affixes hypernyms proposal shallow",
     "annotation": "forms models selectors urls",
@@ -152,8 +152,8 @@ FILES = {
         "references"
     ),
     "results/pages": (
-        "agreement attention disagreement disputes filter_words headline list_search marks missing "
-        "one_list people remarks results study_facts study_home summary tables values"
+        "agreement attention competence disagreement disputes filter_words headline list_search "
+        "marks missing one_list people remarks results study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (

@@ -26,7 +26,7 @@ ASKED = ("krippendorff_alpha_concept", "mean_matched_jaccard", "matched_category
 
 @dataclass(frozen=True)
 class Question:
-    """A question in plain words, its answer, what chance would give, what the answer means and what it rests on."""
+    """A question in plain words, its answer, what that means and rests on, and the chance level."""
 
     heading: str
     text: str
