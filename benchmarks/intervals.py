@@ -12,11 +12,13 @@ without a heap at zero, and shares near 1. In each, layers differ, as layers of 
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
 from annotation_site.analysis.agreement.tables import agreement_tables, measure_agreement
 from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, AnnotationFrames
 from annotation_site.analysis.strata import FEW_OF_ONE_LAYER, FEW_PER_STRATUM_RESAMPLED, too_near
@@ -143,8 +145,11 @@ def held(bounds: tuple[Floats, Floats], truth: float) -> float:
 AGREEMENT_PER_LAYER = (3, 4, 5, 6, 10)
 AGREEMENT_RESAMPLES = 1_000  # of 10,000 in results: the ends of an interval move by a few percent
 AGREEMENT_TRUTH = 48_000  # lists
+# Chance levels have no interval and would cost their time.
+MEASURES = {name: replace(one, has_chance=False) for name, one in AGREEMENT_MEASURES.items()}
 CATEGORIES = ("semantic", "syntactic")
 SEEN, KEPT, OTHER_CATEGORY, OWN = 0.8, 0.85, 0.1, 0.15
+FLAGGED, OTHER_FLAG = 0.3, 0.1
 
 
 def frames_of(
@@ -154,8 +159,10 @@ def frames_of(
 
     A list has no pattern, one or two, more often one in later layers. A person sees each with
     probability `SEEN` and each of its tokens with `KEPT`, takes the other category with
-    `OTHER_CATEGORY`, and adds a pattern that nobody else sees with `OWN`.
+    `OTHER_CATEGORY`, and adds a pattern that nobody else sees with `OWN`. A pattern is flagged
+    as stopwords with `FLAGGED`, and a person sets the other flag with `OTHER_FLAG`.
     """
+    (of_flags,) = generator.spawn(1)  # draws of its own, so that the others stay as they were
     lists, annotations, members = [], [], []
     for study in range(count):
         for layer in layers:
@@ -166,6 +173,7 @@ def frames_of(
                 present = generator.random(2) < (0.3 + 0.4 * layer / (LAYERS - 1), 0.3)
                 sizes = generator.integers(4, 11, size=2)
                 true = [order[10 * i : 10 * i + sizes[i]] for i in range(2) if present[i]]
+                flags = of_flags.random(2) < FLAGGED
                 for person in ("ana", "ben"):
                     annotation = len(annotations)
                     annotations.append((annotation, number, person))
@@ -178,7 +186,8 @@ def frames_of(
                         found.append((order[20:25], 0))
                     for n, (ranks, category) in enumerate(found, start=1):
                         name = CATEGORIES[(category + (generator.random() < OTHER_CATEGORY)) % 2]
-                        members += [(annotation, n, int(rank), name, False) for rank in ranks]
+                        flag = bool(flags[category] ^ (of_flags.random() < OTHER_FLAG))
+                        members += [(annotation, n, int(rank), name, flag) for rank in ranks]
     frames = {"lists": lists, "annotations": annotations, "members": members}
     return AnnotationFrames(
         **{n: pd.DataFrame(f, columns=[*FRAME_COLUMNS[n]]) for n, f in frames.items()}
@@ -197,7 +206,8 @@ def agreement_coverage(
     """By measure the share of intervals shown that hold the truth; missing where few are."""
     parts = []
     for size, generator in batches(count, 100 + per_layer):
-        agreement = measure_agreement(frames_of(per_layer, size, generator, layers), min_tokens=4)
+        labels = frames_of(per_layer, size, generator, layers)
+        agreement = measure_agreement(labels, min_tokens=4, measures=MEASURES)
         (table,) = agreement_tables(agreement, by=[("model",)], resamples=AGREEMENT_RESAMPLES)
         table = table[table["low"].notna()]
         truths = table["measure"].map(truth)
@@ -211,7 +221,8 @@ def agreement_truth(layers: Sequence[int] = range(LAYERS)) -> "pd.Series[float]"
     """Each measure over very many lists."""
     per_layer = AGREEMENT_TRUTH // len(layers)
     labels = frames_of(per_layer, 1, np.random.default_rng(11), layers)
-    (table,) = agreement_tables(measure_agreement(labels, min_tokens=4), by=[("model",)])
+    agreement = measure_agreement(labels, min_tokens=4, measures=MEASURES)
+    (table,) = agreement_tables(agreement, by=[("model",)])
     return table.set_index("measure")["value"]
 
 

@@ -73,14 +73,14 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons controls coverage estimate_lists estimate_models "
-        "estimate_tables estimates intervals majority means members missing "
-        "one_annotation paper people permutations power prefix_shares proxies "
+        "annotation_frames comparisons controls coverage dawid_skene estimate_lists "
+        "estimate_models estimate_tables estimates intervals majority means members "
+        "missing one_annotation paper people permutations power prefix_shares proxies "
         "side_by_side stopwords strata stratified unjudged variance_components written"
     ),
     "analysis/agreement": (
-        "annotations arrays couples encoding groups lists matching measure patterns reference "
-        "registry resampling tables thin tokens"
+        "annotations arrays chance couples encoding groups lists matching measure omega patterns "
+        "reference registry resampling tables thin tokens"
     ),
     "analysis/machine_annotators": "affixes hypernyms proposal shallow",
     "annotation": "forms models selectors urls",
@@ -155,9 +155,9 @@ FILES = {
         "methods_estimates methods_paragraph product references"
     ),
     "results/pages": (
-        "agreement attention disagreement disputes estimates filter_words headline "
-        "list_search marks missing one_list people precision remarks results study_facts "
-        "study_home summary tables values"
+        "agreement attention competence disagreement disputes estimates filter_words "
+        "headline list_search marks missing one_list people precision remarks results "
+        "study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (

@@ -23,7 +23,7 @@ from annotation_site.analysis.agreement.matching import match
 SHUFFLES = 200
 """Shuffles of each pair of annotations, where there are few."""
 
-MOST = 12_000
+MOST = 8_000
 """Shuffled pairs of annotations in all. Larger studies have fewer shuffles of each, at least one;
 their chance levels are means over more lists in return."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ class Agreement:
     strata: tuple[str, ...] = STRATA
     unit: str = "list_id"
     seed: int = SEED
-    of_lists: "Agreement | None" = None
+    of_lists: Self | None = None
 
     @property
     def lists(self) -> pd.DataFrame:

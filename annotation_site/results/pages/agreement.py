@@ -11,11 +11,12 @@ from annotation_site.annotation.lists.nouns import Nouns
 from annotation_site.results.pages.remarks import remark
 from annotation_site.results.pages.values import (
     Row,
+    agreed,
     between,
+    by_chance,
     lists_words,
     model_name,
     translated,
-    valued,
 )
 
 OBSERVED = "percent_agreement_concept"
@@ -25,7 +26,7 @@ ASKED = ("krippendorff_alpha_concept", "mean_matched_jaccard", "matched_category
 
 @dataclass(frozen=True)
 class Question:
-    """A question in plain words, its answer, what the answer means and what it rests on."""
+    """A question in plain words, its answer, what that means and rests on, and the chance level."""
 
     heading: str
     text: str
@@ -34,6 +35,7 @@ class Question:
     measure: str
     basis: str
     remark: str
+    chance: str = ""
 
 
 def questions(rows: Sequence[Row], measures: Row, nouns: Nouns) -> list[Question]:
@@ -110,6 +112,7 @@ def _question(heading: str, row: Row, meaning: str, measures: Row) -> Question:
         translated(measures[row["measure"]]["title"]),
         basis,
         remark(row["undefined"] if row["value"] is None else row["warning"]),
+        by_chance(row),
     )
 
 
@@ -123,7 +126,7 @@ def by_model(rows: Sequence[Row], measures: Row) -> list[dict[str, Any]]:
                 {
                     **row,
                     "about": measures[row["measure"]],
-                    "cell": valued(row, written.decimal),
+                    "cell": agreed(row),
                 }
                 for row in rows
                 if row["model"] == model

@@ -13,6 +13,8 @@ _NO_SIGNIFICANCE = "no significance is possible"
 _WITH_VALUES = (
     gettext_noop("undefined, because nothing can be compared (%(left_out)s)."),
     gettext_noop("undefined, because %(reason)s."),
+    gettext_noop("fewer than %(people)s people share %(lists)s lists each"),
+    gettext_noop("this person shares fewer than %(lists)s lists with the people compared"),
     gettext_noop(
         "undefined in %(undefined)s of %(resamples)s resamples, which the interval leaves out"
     ),

@@ -11,6 +11,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages import tables
 from annotation_site.results.pages.agreement import by_model, questions
+from annotation_site.results.pages.competence import competence, too_few
 from annotation_site.results.pages.disputes import disputes
 from annotation_site.results.pages.headline import headlines
 from annotation_site.results.pages.missing import gaps, keys, missing
@@ -22,6 +23,7 @@ from annotation_site.results.snapshots.selectors import Person
 # What an overview names first; the tables below it have every measure.
 OVERVIEW = (
     "percent_agreement_concept",
+    "gwet_ac1_concept",
     "krippendorff_alpha_concept",
     "krippendorff_alpha_category",
     "krippendorff_alpha_masi",
@@ -80,6 +82,7 @@ def _tables(
             behind,
         ),
         "people": tables.people(rows["people"], behind),
+        "competence": competence(rows.get("competence", ()), rows["people"], behind),
     }
     if "prefix_shares" in rows:
         shares = rows["prefix_shares"]
@@ -91,6 +94,7 @@ def _tables(
     return {name: _filled(table) for name, table in made.items()} | {
         "paper_of_keys": tables.paper_of_keys() if "prefix_shares" in rows else "",
         "keys": keys(rows.get("keys", ()), behind),
+        "competence_missing": too_few(rows.get("competence", ())),
         "missing_by_layer": missing(rows["missing"], behind),
         "agreement_tables": [
             agreement_across(name, title, rows[name], measures, behind)

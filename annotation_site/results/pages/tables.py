@@ -15,6 +15,7 @@ from annotation_site.results.pages.remarks import no_significance, warnings_of
 from annotation_site.results.pages.values import (
     Cell,
     Row,
+    agreed,
     duration,
     group_name,
     kind_heading,
@@ -282,7 +283,7 @@ def agreement_across(
         known = {row["measure"]: row for row in of_group}
         body.append(
             [group]
-            + [valued(known[one], written.decimal) if one in known else Cell() for one in shown]
+            + [agreed(known[one]) if one in known else Cell() for one in shown]
             + [number(max(row["lists"] for row in known.values()))]
         )
     titles = (translated(measures[one]["title"]) for one in shown)

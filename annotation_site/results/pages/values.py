@@ -1,7 +1,7 @@
 """Values of stored tables for pages: cells with intervals, and missing values with reasons."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext, ngettext
@@ -41,6 +41,19 @@ def valued(row: Row, write: Write, name: str = "value", *, ends: Write | None = 
     missing = "" if row.get(name) is not None else remark(row.get("undefined"))
     interval = between(row.get("low"), row.get("high"), ends or write)
     return Cell(write(row.get(name)), interval, missing)
+
+
+def by_chance(row: Row) -> str:
+    """The chance level of a row of agreement, in words; empty where it has none."""
+    if row.get("chance") is None:
+        return ""
+    return gettext("by chance %(value)s") % {"value": written.decimal(row["chance"])}
+
+
+def agreed(row: Row) -> Cell:
+    """A value of agreement with its interval, and below it what chance would give."""
+    cell = valued(row, written.decimal)
+    return replace(cell, remark=cell.remark or by_chance(row))
 
 
 def words(text: Any, href: str = "", aside: str = "") -> Cell:

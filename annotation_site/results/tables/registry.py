@@ -26,6 +26,7 @@ from annotation_site.analysis.estimate_tables import (
     estimate_differences_table,
     estimates_table,
 )
+from annotation_site.analysis.dawid_skene import competence_table
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
@@ -261,6 +262,9 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "variance_components": components,
     "people_intervals": people_like_these,
     "sensitivity": sensitivity,
+    "competence": lambda request: competence_table(
+        request.agreement.annotations[None], **request.draws
+    ),
 }
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 

@@ -84,8 +84,9 @@ def random_labels(
             for pattern in range(1, 4):
                 category = DEFAULT_CATEGORIES[int(rng.integers(0, 3))]
                 extra = rng.random(10) < (0.1 if overlap else 0.0)
+                flag = (number + person + pattern) % 5 == 0
                 members += [
-                    (len(annotations) - 1, pattern, int(rank) + 1, category, False)
+                    (len(annotations) - 1, pattern, int(rank) + 1, category, flag)
                     for rank in np.flatnonzero((seen == pattern) | extra)
                 ]
     rows = [(number, "toy", KINDS[number % 3], number // 3 % 3, 10) for number in range(lists)]

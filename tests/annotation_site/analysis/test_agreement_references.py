@@ -39,6 +39,14 @@ KRIPPENDORFF_NOMINAL = {
     "Gerry": "b a b b b c c c e d d d",
 }
 
+NEARLY_ALL_MARKED = {
+    # Made up: four observers who mark nearly everything, with missing values.
+    "A": "1 1 0 1 1 0 1 1 1 1 0 1 1 .",
+    "B": "1 1 0 1 1 1 1 1 0 1 . 1 1 1",
+    "C": ". 1 0 1 1 1 1 1 1 1 0 1 . 1",
+    "D": "1 1 . 0 1 1 1 1 1 1 1 1 1 1",
+}
+
 
 def observed(rows: dict[str, str], none: str = "") -> AnnotationFrames:
     """Units as lists of one token; "." is missing, and `none` is a token without a pattern."""
@@ -65,6 +73,15 @@ def test_krippendorff_s_published_examples(rows: dict[str, str], none: str, alph
     values = values_of(observed(rows, none))
     assert values["krippendorff_alpha_category"] == pytest.approx(alpha, abs=5e-4)
     assert values["krippendorff_alpha_masi"] == pytest.approx(alpha, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ac1"),
+    [(KRIPPENDORFF_BINARY, 0.310344827586), (NEARLY_ALL_MARKED, 0.78335482591)],
+)
+def test_ac1_is_that_of_irrcac(rows: dict[str, str], ac1: float) -> None:
+    """Values of irrCAC 0.4.4, `CAC(ratings, digits=12).gwet()`; units are lists of one token."""
+    assert values_of(observed(rows, "0"))["gwet_ac1_concept"] == pytest.approx(ac1, abs=1e-11)
 
 
 def test_fleiss_published_example() -> None:
@@ -171,9 +188,12 @@ def test_the_adjusted_rand_index_is_scikit_learn_s() -> None:
             )
         wanted.append(adjusted_rand_score(*groups))
     agreement = measure_agreement(labels, min_tokens=1)
-    table = agreement_table(agreement, by=["list_id"]).query("measure == 'adjusted_rand_index'")
-    got = table.set_index("list_id")["value"].loc[labels.lists["list_id"]]
-    assert got.to_numpy() == pytest.approx(np.array(wanted), abs=1e-12)
+    table = agreement_table(agreement, by=["list_id"])
+    for name in ("adjusted_rand_index", "omega_index"):  # equal where no token is in two patterns
+        got = table[table["measure"] == name].set_index("list_id")["value"]
+        assert got.loc[labels.lists["list_id"]].to_numpy() == pytest.approx(
+            np.array(wanted), abs=1e-12
+        )
 
 
 def test_f1_is_scikit_learn_s_where_patterns_are_equal_or_apart() -> None:

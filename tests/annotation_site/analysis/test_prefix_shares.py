@@ -151,6 +151,11 @@ def test_measures_that_need_one_pattern_per_prefix_say_why_they_are_undefined() 
         # Of A's 25 prefixes, the two people judge the 19 alike that ana left out too.
         assert table.loc["percent_agreement_concept", "value"] == pytest.approx(19 / 25)
         assert table.loc["krippendorff_alpha_masi", "undefined"] == ""
+        # ana left all prefixes to themselves, so nothing is shared that chance does not give.
+        assert (table.loc["omega_index", "undefined"], table.loc["omega_index", "value"]) == ("", 0)
+        assert table.loc["matched_stopwords_agreement", "undefined"] == (
+            "undefined, because patterns of prefixes have no stopwords flag."
+        )
         assert table.loc["mean_matched_jaccard", "value"] == 0
 
 

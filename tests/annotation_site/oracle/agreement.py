@@ -84,6 +84,8 @@ def measures(lists: Sequence[Judged], *, of_category: bool = False) -> dict[str,
         ("mean_matched_jaccard", lambda pair: pair.overlap),
         ("pattern_f1", lambda pair: pair.f1),
         ("adjusted_rand_index", lambda pair: pair.rand),
+        ("omega_index", lambda pair: pair.omega),
+        ("pattern_count_agreement", lambda pair: pair.as_many),
     ):
         entering, values = [], []
         for one in lists:
@@ -96,6 +98,8 @@ def measures(lists: Sequence[Judged], *, of_category: bool = False) -> dict[str,
     n = sum(pair.matched for one in near for pair in one.pairs)
     same = sum(pair.same_category for one in near for pair in one.pairs)
     found["matched_category_agreement"] = _row(Fraction(same, n) if n else None, n, near)
+    flag = sum(pair.same_flag for one in near for pair in one.pairs)
+    found["matched_stopwords_agreement"] = _row(Fraction(flag, n) if n else None, n, near)
     nothing = {"value": None, "n": 0, "lists": 0, "annotations": 0}
     if of_category:
         found |= {name: dict(nothing) for name in ON_CATEGORIES}
@@ -153,6 +157,22 @@ def fleiss(lists: Coded) -> tuple[Fraction | None, int]:
     return (None if chance == 1 else (agree - chance) / (1 - chance)), n
 
 
+def ac1(lists: Coded) -> tuple[Fraction | None, int]:
+    """Gwet's, of a label that is true or false: each entry counts once."""
+    agree = marked = Fraction(0)
+    n = 0
+    for own in lists:
+        for labels in zip(*(labels for _, labels in own), strict=True):
+            both = list(itertools.combinations(labels, 2))
+            agree += Fraction(sum(a == b for a, b in both), len(both))
+            marked += Fraction(sum(map(bool, labels)), len(labels))
+            n += 1
+    if not n:
+        return None, n
+    chance = 2 * (marked / n) * (1 - marked / n)
+    return (agree / n - chance) / (1 - chance), n
+
+
 def nominal(a: Hashable, b: Hashable) -> Fraction:
     """0 or 1."""
     return Fraction(a != b)
@@ -207,6 +227,7 @@ CODED: dict[str, dict[str, Callable[[Coded], tuple[Fraction | None, int]]]] = {
     coding: {f"{name}_{coding}": function for name, function in _ON_LABELS.items()}
     for coding in ("concept", "category")
 }
+CODED["concept"]["gwet_ac1_concept"] = ac1
 CODED["sets"] = {"krippendorff_alpha_masi": masi_alpha}
 
 

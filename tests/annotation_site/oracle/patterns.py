@@ -48,7 +48,7 @@ def _place(a: Found, b: Found, length: int) -> tuple[object, ...]:
     marks = sorted(tuple(rank not in one.ranks for rank in range(1, length + 1)) for one in (a, b))
     return (
         -jaccard(a, b), marks[0], marks[1], a.category != b.category,
-        sorted((a.category, b.category)),
+        sorted((a.category, b.category)), a.flagged != b.flagged,
     )  # fmt: skip
 
 
@@ -60,7 +60,10 @@ class Compared:
     f1: Fraction | None
     matched: int  # pairs of J of one half or more
     same_category: int
+    same_flag: int
     rand: Fraction | None
+    omega: Fraction | None
+    as_many: Fraction | None  # 1 where both have equally many patterns, 0 where not
 
 
 def compare(first: Sequence[Found], second: Sequence[Found], length: int) -> Compared:
@@ -73,7 +76,12 @@ def compare(first: Sequence[Found], second: Sequence[Found], length: int) -> Com
         overlap = _sum(pairs) / (len(first) + len(second) - len(pairs))
         f1 = Fraction(2 * len(near), len(first) + len(second))
     same = sum(a.category == b.category for a, b in near)
-    return Compared(overlap, f1, len(near), same, _rand(first, second, length))
+    flag = sum(a.flagged == b.flagged for a, b in near)
+    as_many = Fraction(len(first) == len(second)) if first or second else None
+    return Compared(
+        overlap, f1, len(near), same, flag, _rand(first, second, length),
+        _omega(first, second, length), as_many,
+    )  # fmt: skip
 
 
 def overlapping(patterns: Sequence[Found]) -> bool:
@@ -91,3 +99,18 @@ def _rand(first: Sequence[Found], second: Sequence[Found], length: int) -> Fract
     chance = Fraction(a * b, every)
     most = Fraction(a + b, 2)
     return None if most == chance else (both - chance) / (most - chance)
+
+
+def _omega(first: Sequence[Found], second: Sequence[Found], length: int) -> Fraction | None:
+    """Collins and Dent's: in how many patterns every two entries are together."""
+    entries = list(itertools.combinations(range(1, length + 1), 2))
+    one, other = (
+        [sum({a, b} <= pattern.ranks for pattern in patterns) for a, b in entries]
+        for patterns in (first, second)
+    )
+    chance = sum(one.count(j) * other.count(j) for j in {*one, *other})
+    every = len(entries)
+    if chance == every**2:
+        return None
+    same = sum(a == b for a, b in zip(one, other, strict=True))
+    return Fraction(same * every - chance, every**2 - chance)
