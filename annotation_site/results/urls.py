@@ -7,6 +7,7 @@ from annotation_site.results.views import exports as export_views
 from annotation_site.results.views import home as home_views
 from annotation_site.results.views import lists as list_views
 from annotation_site.results.views import results as views
+from annotation_site.results.views import sensitivity as sensitivity_views
 
 app_name = "results"
 urlpatterns = [
@@ -20,6 +21,11 @@ urlpatterns = [
     ),
     path("studies/<slug:slug>/delete/", deletion.delete, name="delete"),
     path("studies/<slug:slug>/results/", views.results, name="results"),
+    path(
+        "studies/<slug:slug>/results/sensitivity/",
+        sensitivity_views.sensitivity,
+        name="sensitivity",
+    ),
     path("studies/<slug:slug>/results/summary/", list_views.results_summary, name="summary"),
     path("studies/<slug:slug>/run/lists/", list_views.lists, name="lists"),
     path("studies/<slug:slug>/lists/<int:number>/", list_views.one_list, name="list"),
