@@ -73,12 +73,12 @@ FILES = {
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons controls coverage intervals majority means members missing "
-        "one_annotation paper people permutations prefix_shares side_by_side stopwords strata "
-        "stratified unjudged written"
+        "one_annotation paper people people_intervals permutations prefix_shares sensitivity "
+        "side_by_side stopwords strata stratified stratum_sums two_way unjudged written"
     ),
     "analysis/agreement": (
-        "annotations arrays couples encoding groups lists matching measure patterns reference "
-        "registry resampling tables thin tokens"
+        "annotations arrays couples encoding groups lists matching measure patterns people "
+        "reference registry resampling tables thin tokens"
     ),
     "analysis/machine_annotators": "affixes hypernyms proposal shallow",
     "annotation": "forms models selectors urls",
@@ -148,19 +148,20 @@ FILES = {
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_reading archive_restore archive_study archive_texts deletion "
-        "downloads jobs labels_export labels_import labels_import_checks methods_paragraph product "
-        "references"
+        "downloads jobs labels_export labels_import labels_import_checks methods_paragraph "
+        "people_sentences product references"
     ),
     "results/pages": (
         "agreement attention disagreement disputes filter_words headline list_search marks missing "
-        "one_list people remarks results study_facts study_home summary tables values"
+        "one_list people people_like_these remarks results sensitivity study_facts study_home "
+        "summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
         "dataframes facts filters keys machine_annotators missing model_names reading registry "
         "request"
     ),
-    "results/views": "deletion exports home lists results",
+    "results/views": "deletion exports home lists results sensitivity",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
         "selectors"

@@ -93,7 +93,6 @@ class ModelPanels:
     """The panels and the table of one model; `model` is empty where the study has one alone."""
 
     model: str
-    lead: str
     panels: Sequence[Panel]
     table: PageTable
 
@@ -109,12 +108,10 @@ def sensitivity_page(
             for _, one in groupby(of_model, key=lambda row: (row["of"], row["kind"]))
         ]
         groups.sort(key=lambda one: one.of != "difference")  # what the study is about comes first
-        panels = [one.panel() for one in groups]
         found.append(
             ModelPanels(
                 model if behind.several_models else "",
-                panels[0].sentences[0] if groups[0].of == "difference" else "",
-                panels,
+                [one.panel() for one in groups],
                 _table(groups, nouns, behind),
             )
         )
