@@ -324,7 +324,8 @@ def test_an_adjudicated_list_has_no_people():
         "no interval for people like these: some lists rest on one adjudicated annotation"
     )
     assert found.loc[("coverage", "random", "coverage"), "low"] > 0
-    assert found.loc["agreement", "low"].notna().any()  # which people's annotations are for
+    # Agreement uses people's annotations.
+    assert found.xs("agreement")["low"].notna().any()
 
 
 def test_without_resamples_there_are_values_alone_and_never_more_than_the_most():
